@@ -1,0 +1,125 @@
+"""What the package ships as data: data sets, recipes with their profiles, sweep files."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from sweeps import strict_yaml
+from sweeps.errors import UserError
+from sweeps.factorizations import ImpossibleError
+from sweeps.recipe import Recipe
+from sweeps.validation import nearest, validate
+
+
+class DataSetFacts(BaseModel):
+    """What planning knows of a data set without having it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    size: int
+    channels: int = 3
+    about: str
+
+
+class _Profile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    base: dict[str, Any]
+    sizes: dict[int, dict[str, Any]] = {}
+    datasets: dict[str, dict[str, Any]] = {}
+
+
+class _FlowRecipes(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    conventional: str
+    base: dict[str, Any]
+    profiles: dict[str, _Profile]
+
+
+@cache
+def datasets() -> Mapping[str, DataSetFacts]:
+    """Every data set that a sweep can name."""
+    text = (files("sweeps") / "datasets.yaml").read_text()
+    facts = TypeAdapter(dict[str, DataSetFacts])
+    return facts.validate_python(strict_yaml.parse(text, "sweeps/datasets.yaml"))
+
+
+@cache
+def flows() -> Mapping[str, str]:
+    """Every flow that has a recipe file, with its conventional factorization."""
+    return {name: _flow(name).conventional for name in sorted(_yaml_names("recipes"))}
+
+
+@cache
+def profiles(flow: str) -> tuple[str, ...]:
+    """The names of a flow's profiles."""
+    return tuple(_flow(flow).profiles)
+
+
+def recipe(
+    flow: str, dataset: str, profile: str, override: Mapping[str, Any] | None = None
+) -> Recipe:
+    """The resolved recipe of a flow on a data set.
+
+    The flow's base, the profile's base, its entry for the image size, its entry for the data
+    set and ``override`` are laid over each other in this order. Raises ImpossibleError where
+    the profile has none for this data set, UserError where the override is not a recipe.
+    """
+    layers = _flow(flow)
+    chosen = layers.profiles[profile]
+    facts = datasets()[dataset]
+    by_size, by_name = chosen.sizes.get(facts.size), chosen.datasets.get(dataset)
+    if by_size is None and by_name is None:
+        known = ", ".join(chosen.datasets) or ", ".join(f"size {s}" for s in chosen.sizes)
+        raise ImpossibleError(
+            f"the profile {profile} of {flow} has no recipe for {dataset} (only for {known}); "
+            f"use another profile"
+        )
+    merged: dict[str, Any] = {}
+    for layer in (layers.base, chosen.base, by_size, by_name, override):
+        merged = _merge(merged, layer or {})
+    own = {"flow": flow, "size": facts.size, "channels": facts.channels}
+    fixed = set(own) & set((override or {}).get("model", {}))
+    if fixed:
+        raise UserError(
+            f"`recipe.model.{min(fixed)}` cannot be overridden: it follows from `matrix`"
+        )
+    merged = _merge(merged, {"model": own})
+    return validate(Recipe, merged, f"recipe {flow}/{profile} on {dataset}")
+
+
+def shipped_specs() -> tuple[str, ...]:
+    """The names of the sweep files in the package."""
+    return tuple(sorted(_yaml_names("specs")))
+
+
+def shipped_spec(name: str) -> Traversable:
+    """The sweep file of that name; UserError with the nearest name if there is none."""
+    if name not in shipped_specs():
+        raise UserError(
+            f"no sweep named {name!r}, and no such file: {nearest(name, shipped_specs())}"
+        )
+    return files("sweeps") / "specs" / f"{name}.yaml"
+
+
+@cache
+def _flow(name: str) -> _FlowRecipes:
+    path = files("sweeps") / "recipes" / f"{name}.yaml"
+    where = f"sweeps/recipes/{name}.yaml"
+    return validate(_FlowRecipes, strict_yaml.parse(path.read_text(), where), where)
+
+
+def _yaml_names(folder: str) -> list[str]:
+    entries = (files("sweeps") / folder).iterdir()
+    return [e.name.removesuffix(".yaml") for e in entries if e.name.endswith(".yaml")]
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged

@@ -1,0 +1,197 @@
+"""From a spec to trials: synonyms folded, impossible cells refused, pretrainings shared."""
+
+import itertools
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sweeps import catalog, factorizations
+from sweeps.factorizations import ImpossibleError
+from sweeps.identity import content_id
+from sweeps.recipe import Recipe
+from sweeps.spec import Exclusion, Spec
+
+VARIANT = "u8"
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """One NMS run: the flow without splits, on a schedule that does not depend on the budget."""
+
+    recipe: Recipe
+    dataset: str
+    variant: str
+    seed: int
+
+    @property
+    def id(self) -> str:
+        content = self.recipe.pretraining_identity()
+        return content_id(
+            "pretraining",
+            content | {"dataset": self.dataset, "variant": self.variant, "seed": self.seed},
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training; ``budget`` and ``pretraining`` are set for words over L and H alone."""
+
+    recipe: Recipe
+    profile: str
+    dataset: str
+    variant: str
+    factorization: str
+    seed: int
+    budget: int | None = None
+    pretraining: Pretraining | None = None
+
+    @property
+    def id(self) -> str:
+        content: dict[str, object] = {
+            "recipe": self.recipe.id,
+            "dataset": self.dataset,
+            "variant": self.variant,
+            "factorization": self.factorization,
+            "seed": self.seed,
+        }
+        if self.budget is not None:
+            content["budget"] = self.budget
+        return content_id("trial", content)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the matrix at one seed, as it was asked for.
+
+    Exactly one of ``trial`` and ``reason`` (why it is impossible) is set; ``same_as`` is the
+    name of an earlier cell that is the same experiment.
+    """
+
+    flow: str
+    dataset: str
+    factorization: str
+    budget: int | None
+    seed: int
+    trial: Trial | None = None
+    reason: str | None = None
+    same_as: str | None = None
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """All cells of a spec in the matrix's order."""
+
+    spec: Spec
+    cells: tuple[Cell, ...]
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Each distinct trial once, in order."""
+        return tuple(c.trial for c in self.cells if c.trial and c.same_as is None)
+
+    @property
+    def pretrainings(self) -> dict[str, tuple[Pretraining, tuple[int, ...]]]:
+        """Each distinct pretraining by its id, with the budgets asked of it, ascending."""
+        found: dict[str, tuple[Pretraining, set[int]]] = {}
+        for trial in self.trials:
+            if trial.pretraining is not None and trial.budget is not None:
+                entry = found.setdefault(trial.pretraining.id, (trial.pretraining, set()))
+                entry[1].add(trial.budget)
+        return {key: (value, tuple(sorted(asked))) for key, (value, asked) in found.items()}
+
+    @property
+    def unshared(self) -> tuple[int, int]:
+        """Pretrainings and trainings if every cell asked for ran alone."""
+        valid = [c.trial for c in self.cells if c.trial]
+        return sum(t.pretraining is not None for t in valid), len(valid)
+
+
+def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansion:
+    """Every cell of the spec's matrix, in order.
+
+    ``preparable`` names the data sets that can be had; cells on others are impossible. Raises
+    UserError where the spec's recipe override is wrong.
+    """
+    cells: list[Cell] = []
+    first_name: dict[str, str] = {}
+    matrix = spec.matrix
+    for flow, dataset in itertools.product(matrix.flow, matrix.dataset):
+        recipe, reason = _recipe(spec, flow, dataset, preparable)
+        for asked, seed in itertools.product(matrix.factorization, spec.seeds):
+            for cell in _cells(spec, flow, dataset, asked, seed, recipe, reason):
+                if cell.trial is None:
+                    cells.append(cell)
+                    continue
+                key = cell.trial.id
+                same_as = first_name.get(key)
+                first_name.setdefault(key, cell.factorization)
+                if same_as is not None:
+                    cell = Cell(**(vars(cell) | {"same_as": same_as}))
+                cells.append(cell)
+    return Expansion(spec, tuple(cells))
+
+
+def _recipe(
+    spec: Spec, flow: str, dataset: str, preparable: Collection[str] | None
+) -> tuple[Recipe | None, str | None]:
+    if preparable is not None and dataset not in preparable:
+        return None, f"the data set {dataset} cannot be prepared by this version"
+    try:
+        return catalog.recipe(flow, dataset, spec.profile, spec.recipe), None
+    except ImpossibleError as error:
+        return None, str(error)
+
+
+def _cells(
+    spec: Spec,
+    flow: str,
+    dataset: str,
+    asked: str,
+    seed: int,
+    recipe: Recipe | None,
+    reason: str | None,
+) -> list[Cell]:
+    name = factorizations.normalize(asked)
+    canonical = name
+    if recipe is not None:
+        try:
+            canonical = factorizations.canonical(
+                name, conventional=catalog.flows()[flow], splits=recipe.model.splits
+            )
+        except ImpossibleError as error:
+            reason = str(error)
+    mapped = factorizations.is_word(canonical) or name in ("low", "high")
+    asked_budgets: tuple[int | None, ...] = spec.matrix.budget if mapped else (None,)
+    if mapped and not asked_budgets:
+        asked_budgets = (None,)
+        reason = reason or f"{name} needs a contribution map: give `matrix.budget`"
+    cells = []
+    for budget in asked_budgets:
+        if any(_excludes(e, flow, dataset, {name, canonical}, budget, seed) for e in spec.exclude):
+            continue
+        cell = Cell(flow, dataset, name, budget, seed, reason=reason)
+        if recipe is not None and reason is None:
+            pretraining = Pretraining(recipe, dataset, VARIANT, seed) if mapped else None
+            trial = Trial(
+                recipe, spec.profile, dataset, VARIANT, canonical, seed, budget, pretraining
+            )
+            cell = Cell(flow, dataset, name, budget, seed, trial=trial)
+        cells.append(cell)
+    return cells
+
+
+def _excludes(
+    exclusion: Exclusion,
+    flow: str,
+    dataset: str,
+    names: set[str],
+    budget: int | None,
+    seed: int,
+) -> bool:
+    asked = exclusion.factorization
+    return (
+        (exclusion.flow is None or flow in exclusion.flow)
+        and (exclusion.dataset is None or dataset in exclusion.dataset)
+        and (asked is None or bool(names & {factorizations.normalize(a) for a in asked}))
+        and (exclusion.budget is None or budget in exclusion.budget)
+        and (exclusion.seed is None or seed in exclusion.seed)
+    )

@@ -1,0 +1,29 @@
+"""Content ids: equal for equal experiments, whatever the spelling, key order or defaults."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+ID_BYTES = 10
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no spaces; the same text for the same value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_id(kind: str, content: Mapping[str, object]) -> str:
+    """Twenty hexadecimal digits that name this content among all of its kind."""
+    text = canonical_json({"kind": kind, "content": content})
+    return hashlib.blake2b(text.encode(), digest_size=ID_BYTES).hexdigest()
+
+
+def identity_of(model: BaseModel) -> dict[str, object]:
+    """What of a model enters an id: every field that is not at its default.
+
+    A field added later with a default leaves old ids as they are; hence a default, once
+    released, never changes.
+    """
+    return model.model_dump(mode="json", exclude_defaults=True)

@@ -1,0 +1,111 @@
+"""A recipe: all that fixes the training of one flow on one data set."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sweeps.identity import canonical_json, content_id, identity_of
+
+
+class Part(BaseModel):
+    """Base of all recipe parts: frozen, strict about unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RealNVPArchitecture(Part):
+    """RealNVP after Dinh et al. 2017 and the author's released code.
+
+    Within a scale: checkerboard couplings, squeeze, channel couplings, unsqueeze, split; the
+    last scale has checkerboard couplings alone.
+    """
+
+    width: int = Field(gt=0, description="feature maps of the first scale's checkerboard couplings")
+    blocks: int = Field(ge=0, description="residual blocks in each coupling net")
+    checkerboard_couplings: int = Field(3, ge=1, description="in each scale but the last")
+    channel_couplings: int = Field(3, ge=1, description="in each scale but the last")
+    last_couplings: int = Field(4, ge=1, description="checkerboard couplings in the last scale")
+    flow_norm: Literal["batch", "actnorm"] = Field(
+        "batch", description="normalization after each coupling, on the part it transformed"
+    )
+    net_norm: Literal["batch", "none"] = Field(
+        "batch", description="normalization inside the coupling nets"
+    )
+
+
+class Model(Part):
+    """The flow itself: image size, splits, preprocessing and architecture."""
+
+    flow: str
+    size: int = Field(gt=0, description="height and width of the images in pixels")
+    channels: int = Field(3, gt=0)
+    splits: int = Field(ge=0, description="how many times half of the dimensions leave")
+    preprocess: Literal["logit", "center"] = "logit"
+    architecture: RealNVPArchitecture
+
+    @model_validator(mode="after")
+    def _splits_fit(self) -> "Model":
+        smallest = self.size >> self.splits
+        if smallest < 2 or smallest << self.splits != self.size:
+            raise ValueError(
+                f"{self.splits} splits do not fit {self.size}x{self.size} images: "
+                f"the size must be a multiple of {2 ** (self.splits + 1)}"
+            )
+        return self
+
+
+class Optimization(Part):
+    """How a step is made, alike in pretraining and training."""
+
+    optimizer: Literal["adam"] = "adam"
+    learning_rate: float = Field(gt=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    l2: float = Field(0.0, ge=0, description="on weight-norm magnitudes and coupling scales")
+    clip: float | None = Field(None, gt=0, description="largest global gradient norm")
+    batch: int = Field(gt=0)
+    warmup: int = Field(0, ge=0, description="steps of linear warm-up, then constant")
+    flips: bool = Field(False, description="random horizontal flips")
+    threads: int = Field(
+        1,
+        gt=0,
+        description="CPU threads; part of the recipe, since sums "
+        "in another order end in other bits",
+    )
+
+
+class Training(Part):
+    """What only the final training has."""
+
+    steps: int = Field(gt=0)
+    ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged weights")
+    select: Literal["last", "best"] = Field(
+        "last", description="evaluate the last weights, or the best by holdout bits/dim"
+    )
+    holdout_every: int | None = Field(None, gt=0, description="steps between holdout evaluations")
+
+    @model_validator(mode="after")
+    def _best_needs_holdout(self) -> "Training":
+        if self.select == "best" and self.holdout_every is None:
+            raise ValueError("`select: best` needs `holdout_every`, the steps between evaluations")
+        return self
+
+
+class Recipe(Part):
+    """Model, optimization and training; its id is a hash of exactly that."""
+
+    model: Model
+    optimization: Optimization
+    training: Training
+
+    @property
+    def id(self) -> str:
+        return content_id("recipe", identity_of(self))
+
+    @property
+    def body(self) -> str:
+        """Canonical JSON with every field written out, for the database."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    def pretraining_identity(self) -> dict[str, object]:
+        """What a pretraining depends on: everything but the final training's own part."""
+        return {"model": identity_of(self.model), "optimization": identity_of(self.optimization)}

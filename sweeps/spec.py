@@ -1,0 +1,154 @@
+"""A sweep file: the matrix of what to run, seeds, budgets, exclusions and resources."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from sweeps import budgets, catalog, factorizations, strict_yaml
+from sweeps.errors import UserError
+from sweeps.identity import canonical_json
+from sweeps.validation import nearest, validate
+
+MAX_SEEDS = 10_000
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _seeds(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 1 <= value <= MAX_SEEDS:
+            raise ValueError(f"a number of seeds lies between 1 and {MAX_SEEDS}")
+        return tuple(range(value))
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+Steps = Annotated[tuple[Annotated[int, Field(strict=True)], ...], BeforeValidator(_listed)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds), Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Matrix(_Section):
+    """Every combination of these is a cell; budgets multiply the words over L and H alone."""
+
+    flow: Names
+    dataset: Names
+    factorization: Names
+    budget: Steps = ()
+
+
+class Exclusion(_Section):
+    """Cells that agree with every key given are left out."""
+
+    flow: Names | None = None
+    dataset: Names | None = None
+    factorization: Names | None = None
+    budget: Steps | None = None
+    seed: Steps | None = None
+
+
+class Resources(_Section):
+    """What one trial asks of a node. It never enters an id."""
+
+    gpus: float = Field(0.0, ge=0, le=1, description="GPUs, fractions allowed")
+    cpus: float | None = Field(None, gt=0, description="CPU cores; default: the recipe's threads")
+    memory_gb: float | None = Field(None, gt=0)
+
+
+class Spec(_Section):
+    """A whole sweep file. ``recipe`` is laid over every cell's recipe."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    description: str = ""
+    matrix: Matrix
+    profile: str = "tiny"
+    seeds: Seeds = (0,)
+    recipe: dict[str, Any] = {}
+    exclude: tuple[Exclusion, ...] = ()
+    resources: Resources = Resources()
+
+    @property
+    def body(self) -> str:
+        """Canonical JSON of the spec."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+def load(name_or_path: str) -> Spec:
+    """A shipped sweep by its name, or a sweep file by its path.
+
+    Raises UserError of one line for a file that is missing, no YAML, too large, or names
+    anything unknown.
+    """
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return check(strict_yaml.read(path), str(path))
+    text = catalog.shipped_spec(name_or_path).read_text()
+    return check(strict_yaml.parse(text, name_or_path), name_or_path)
+
+
+def check(content: dict[str, Any], where: str) -> Spec:
+    """A parsed sweep file as a Spec whose names are all known."""
+    spec = validate(Spec, content, where)
+    check_names(spec, where)
+    return spec
+
+
+def check_names(spec: Spec, where: str) -> None:
+    """UserError for the first name in the spec that nothing goes by."""
+    for flow in spec.matrix.flow:
+        _known(where, "matrix.flow", "flow", flow, tuple(catalog.flows()))
+        _known(where, "profile", f"profile of {flow}", spec.profile, catalog.profiles(flow))
+    for dataset in spec.matrix.dataset:
+        _known(where, "matrix.dataset", "data set", dataset, tuple(catalog.datasets()))
+    for name in spec.matrix.factorization:
+        _factorization(where, "matrix.factorization", name)
+    for budget in spec.matrix.budget:
+        try:
+            budgets.check(budget)
+        except UserError as error:
+            raise UserError(f"{where}: `matrix.budget`: {error}") from None
+    for exclusion in spec.exclude:
+        for flow in exclusion.flow or ():
+            _known(where, "exclude.flow", "flow", flow, tuple(catalog.flows()))
+        for dataset in exclusion.dataset or ():
+            _known(where, "exclude.dataset", "data set", dataset, tuple(catalog.datasets()))
+        for name in exclusion.factorization or ():
+            _factorization(where, "exclude.factorization", name)
+
+
+def with_overrides(
+    spec: Spec,
+    *,
+    dataset: str | None = None,
+    profile: str | None = None,
+    seeds: tuple[int, ...] | None = None,
+) -> Spec:
+    """The spec as changed on the command line."""
+    matrix = spec.matrix.model_dump()
+    if dataset is not None:
+        matrix["dataset"] = tuple(dataset.split(","))
+    content = spec.model_dump() | {
+        "matrix": matrix,
+        "profile": profile or spec.profile,
+        "seeds": spec.seeds if seeds is None else seeds,
+    }
+    return check(content, "command line")
+
+
+def _known(where: str, key: str, what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise UserError(f"{where}: `{key}`: unknown {what} {name!r}: {nearest(name, known)}")
+
+
+def _factorization(where: str, key: str, name: str) -> None:
+    try:
+        factorizations.normalize(name)
+    except UserError as error:
+        raise UserError(f"{where}: `{key}`: {error}") from None

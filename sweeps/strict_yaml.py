@@ -1,0 +1,69 @@
+"""YAML that cannot run code, repeat a key or unfold into gigabytes."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sweeps.errors import UserError
+
+MAX_BYTES = 1_000_000
+
+
+class _StrictLoader(yaml.SafeLoader):
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(
+                None, None, "aliases (*name) are not read: write the value out", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def parse(text: str, where: str) -> dict[str, Any]:
+    """The mapping that a YAML text holds; UserError naming ``where`` and the line if none."""
+    try:
+        value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        at = f"{where}, line {mark.line + 1}" if mark else where
+        problem = " ".join(str(error.problem or error.context).split())
+        raise UserError(f"{at}: not readable as YAML: {problem}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{where}: not readable as YAML: {' '.join(str(error).split())}") from None
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"{where}: not readable as YAML: {type(error).__name__}") from None
+    if value is None:
+        raise UserError(f"{where} is empty: a sweep needs at least `name` and `matrix`")
+    if not isinstance(value, dict):
+        raise UserError(f"{where} holds a {type(value).__name__}, not a mapping of keys to values")
+    if not all(isinstance(key, str) for key in value):
+        raise UserError(f"{where}: every key must be a word")
+    return value
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Parse a YAML file of at most MAX_BYTES."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if len(raw) > MAX_BYTES:
+        raise UserError(f"{path} is larger than {MAX_BYTES:,} bytes: that is no sweep file")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file in UTF-8") from None
+    return parse(text, str(path))
