@@ -81,7 +81,9 @@ class Training(Part):
     select: Literal["last", "best"] = Field(
         "last", description="evaluate the last weights, or the best by holdout bits/dim"
     )
-    holdout_every: int | None = Field(None, gt=0, description="steps between holdout evaluations")
+    holdout_every: int | None = Field(
+        None, gt=0, multiple_of=10, description="steps between holdout evaluations"
+    )
 
     @model_validator(mode="after")
     def _best_needs_holdout(self) -> "Training":

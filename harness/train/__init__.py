@@ -1,1 +1,1 @@
-
+"""One training loop, its checkpoints, evaluation and contribution maps."""

@@ -1,0 +1,90 @@
+"""Checkpoints that are whole or are not there: written aside, digested, renamed."""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_NAME = re.compile(r"step-(\d{9})\.([0-9a-f]{16})(\.kept)?\.pt")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint file; ``kept`` ones are never thinned out."""
+
+    path: Path
+    step: int
+    digest: str
+    kept: bool
+
+
+class CheckpointFolder:
+    """The checkpoints of one run. The digest is part of the file's name."""
+
+    def __init__(self, folder: Path, *, newest: int = 2) -> None:
+        self.folder = folder
+        self.newest = newest
+
+    def list(self) -> list[Found]:
+        """All checkpoints, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        found = []
+        for path in self.folder.iterdir():
+            match = _NAME.fullmatch(path.name)
+            if match:
+                found.append(Found(path, int(match[1]), match[2], match[3] is not None))
+        return sorted(found, key=lambda f: (f.step, f.kept))
+
+    def save(self, step: int, state: dict[str, Any], *, keep: bool = False) -> Path:
+        """Write the state of a step; all but the newest and the kept ones are then removed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self.folder / f".{os.getpid()}.{step}.tmp"
+        try:
+            with aside.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            kind = ".kept" if keep else ""
+            path = self.folder / f"step-{step:09d}.{_digest(aside)}{kind}.pt"
+            aside.rename(path)
+        finally:
+            aside.unlink(missing_ok=True)
+        _sync_folder(self.folder)
+        for old in [f for f in self.list() if not f.kept][: -self.newest]:
+            old.path.unlink(missing_ok=True)
+        return path
+
+    def load(self, *, at_most: int, device: torch.device) -> tuple[int, dict[str, Any]] | None:
+        """Step and state of the newest whole checkpoint up to a step, or None.
+
+        A file whose content does not match the digest in its name is passed over.
+        """
+        for found in reversed(self.list()):
+            if found.step > at_most:
+                continue
+            try:
+                if _digest(found.path) != found.digest:
+                    continue
+                state = torch.load(found.path, map_location=device, weights_only=True)
+            except OSError:
+                continue
+            return found.step, state
+        return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

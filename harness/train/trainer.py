@@ -1,0 +1,217 @@
+"""The training loop, for pretrainings and trainings alike."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from harness.seeds import derive
+from harness.train.batches import BatchOrder, Images
+from harness.train.checkpoint import CheckpointFolder
+from harness.train.evaluate import evaluate
+from harness.train.protocol import PLAIN
+from models import Flow
+from sweeps.recipe import Optimization, Training
+
+LOG_EVERY = 10
+"""Steps between looks at the loss; checkpoints fall on these steps, so that a resumed run logs
+the same windows as an undisturbed one."""
+
+_FORMAT = 1
+_SHORTEST = 5.0
+_SHARE = 0.02
+
+
+class DivergedError(Exception):
+    """The loss became NaN or infinite; a property of the run, not a fault of the program."""
+
+    def __init__(self, step: int, last_finite: float | None) -> None:
+        last = "none" if last_finite is None else f"{last_finite:.4f} bits/dim"
+        super().__init__(f"the loss was not finite at step {step}; last finite value: {last}")
+        self.step = step
+
+
+class StoppedError(Exception):
+    """The caller asked the loop to stop, because its lease was lost or it is to end."""
+
+
+@dataclass
+class Hooks:
+    """What the loop tells its caller, and how the caller stops it."""
+
+    progress: Callable[[int], None] = lambda step: None
+    metric: Callable[[str, int, float], None] = lambda name, step, value: None
+    stop: Callable[[], bool] = lambda: False
+    checkpoint_seconds: float | None = None
+
+
+@dataclass
+class Trainer:
+    """A flow, its optimizer and its place in training.
+
+    Everything that decides the next step is in ``state``: weights, buffers, optimizer, average,
+    best weights and the step; order, flips and noise are functions of seed and step.
+    """
+
+    flow: Flow
+    optimization: Optimization
+    seed: int
+    images: Images
+    training: Training | None = None
+    holdout: Images | None = None
+    step: int = 0
+    best: dict[str, Any] | None = None
+    images_seen: int = 0
+    _losses: list[Tensor] = field(default_factory=list)
+    _last_finite: float | None = None
+
+    def __post_init__(self) -> None:
+        self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
+        self.optimizer = _adam(self.flow, self.optimization)
+        decay = self.training.ema if self.training else None
+        self.average = (
+            None
+            if decay is None
+            else AveragedModel(
+                self.flow, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True
+            )
+        )
+
+    @property
+    def evaluated(self) -> Flow:
+        """The flow whose likelihood counts: the average where the recipe has one."""
+        if self.average is None:
+            return self.flow
+        averaged = self.average.module
+        assert isinstance(averaged, Flow)
+        return averaged
+
+    def start(self) -> None:
+        """Set the data-dependent starting values from the first batch."""
+        x, generator = self._batch(0)
+        self.flow.train()
+        self.flow.initialize(x, generator)
+        if self.average is not None:
+            self.average.module.load_state_dict(self.flow.state_dict())
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "step": self.step,
+            "flow": self.flow.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "best": self.best,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        self.flow.load_state_dict(state["flow"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.best = state["best"]
+
+    def resume(self, folder: CheckpointFolder, at_most: int) -> int:
+        """Continue the newest whole checkpoint up to a step, or start; the step it stands at."""
+        found = folder.load(at_most=at_most, device=self.images.device)
+        if found is None:
+            self.start()
+        else:
+            self.restore(found[1])
+        return self.step
+
+    def run(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
+        """Train up to a step, leaving checkpoints on the way and one at the end.
+
+        Raises DivergedError and StoppedError; the checkpoints stay valid in both cases.
+        """
+        self.flow.train()
+        saved_at, last_save = time.monotonic(), 0.0
+        while self.step < until:
+            if hooks.stop():
+                raise StoppedError
+            self._losses.append(self._one_step())
+            if self.step % LOG_EVERY == 0 or self.step == until:
+                self._look_at_losses(hooks)
+                self._watch_holdout(until, hooks)
+                hooks.progress(self.step)
+                pause = hooks.checkpoint_seconds
+                if pause is None:
+                    pause = max(_SHORTEST, last_save / _SHARE)
+                if self.step < until and time.monotonic() - saved_at >= pause:
+                    began = time.monotonic()
+                    folder.save(self.step, self.state())
+                    saved_at = time.monotonic()
+                    last_save = saved_at - began
+        folder.save(self.step, self.state(), keep=self.training is None)
+
+    def _batch(self, step: int) -> tuple[Tensor, torch.Generator]:
+        x = self.images.gather(self.order.indices(step))
+        generator = torch.Generator(self.images.device)
+        generator.manual_seed(derive(self.seed, "step", step))
+        if self.optimization.flips:
+            flip = torch.rand(len(x), generator=generator, device=x.device) < 0.5
+            x = torch.where(flip.view(-1, 1, 1, 1), x.flip(3), x)
+        return x, generator
+
+    def _one_step(self) -> Tensor:
+        x, generator = self._batch(self.step)
+        warm = self.optimization.warmup
+        rate = self.optimization.learning_rate * min(1.0, (self.step + 1) / warm if warm else 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = self.flow.bits_per_dim(self.flow(x, generator).log_prob).mean()
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.optimization.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.flow.parameters(), self.optimization.clip)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.flow)
+        self.step += 1
+        self.images_seen += len(x)
+        return loss.detach()
+
+    def _look_at_losses(self, hooks: Hooks) -> None:
+        """One transfer from the device for a window of losses."""
+        values: Sequence[float] = torch.stack(self._losses).double().cpu().tolist()
+        self._losses.clear()
+        for offset, value in enumerate(values):
+            if not math.isfinite(value):
+                raise DivergedError(self.step - len(values) + offset + 1, self._last_finite)
+            self._last_finite = value
+        hooks.metric("train_bits_per_dim", self.step, float(np.mean(values)))
+
+    def _watch_holdout(self, until: int, hooks: Hooks) -> None:
+        training = self.training
+        if training is None or training.holdout_every is None or self.holdout is None:
+            return
+        if self.step % training.holdout_every and self.step != until:
+            return
+        bits = evaluate(self.evaluated, self.holdout, PLAIN).bits_per_dim.value
+        hooks.metric("holdout_bits_per_dim", self.step, bits)
+        if training.select == "best" and (
+            self.best is None or bits < self.best["holdout_bits_per_dim"]
+        ):
+            weights = {k: v.clone() for k, v in self.evaluated.state_dict().items()}
+            self.best = {"step": self.step, "holdout_bits_per_dim": bits, "flow": weights}
+
+
+def _adam(flow: Flow, optimization: Optimization) -> torch.optim.Adam:
+    """Adam whose L2 term falls on the parameters that the flow names for it."""
+    shrunk = {id(p) for p in flow.shrunk_parameters()}
+    trained = [p for p in flow.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if id(p) not in shrunk], "weight_decay": 0.0},
+        {"params": [p for p in trained if id(p) in shrunk], "weight_decay": optimization.l2},
+    ]
+    return torch.optim.Adam(
+        groups, lr=optimization.learning_rate, betas=optimization.betas, fused=True
+    )

@@ -1,0 +1,152 @@
+"""Affine couplings of RealNVP (Dinh et al. 2017, section 3) and their residual nets."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from models.layers import Layer
+from models.norm import Transformed
+
+
+def normalized_conv(
+    inputs: int, outputs: int, kernel: int, *, learned: bool, bias: bool = True
+) -> nn.Conv2d:
+    """A weight-normalized convolution; with ``learned`` false the magnitude stays 1."""
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+    parametrizations.weight_norm(conv)
+    magnitude = conv.get_parameter("parametrizations.weight.original0")
+    nn.init.ones_(magnitude)
+    magnitude.requires_grad_(learned)
+    return conv
+
+
+def _net_norm(kind: str, channels: int) -> nn.Module:
+    if kind == "none":
+        return nn.Identity()
+    return nn.BatchNorm2d(channels, eps=1e-4, affine=False)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, norm: str) -> None:
+        super().__init__()
+        bare = norm == "none"
+        self.norm1, self.norm2 = _net_norm(norm, width), _net_norm(norm, width)
+        self.conv1 = normalized_conv(width, width, 3, learned=False, bias=bare)
+        self.conv2 = normalized_conv(width, width, 3, learned=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.conv1(F.relu(self.norm1(x)))
+        out: Tensor = x + self.conv2(F.relu(self.norm2(hidden)))
+        return out
+
+
+class CouplingNet(nn.Module):
+    """The released code's net: (B, inputs, H, W) to (B, outputs, H, W).
+
+    Norm, concat(h, -h), ReLU, 3x3 stem, residual blocks; 1x1 skip convolutions from the stem
+    and from every block are summed, then norm, ReLU, 1x1.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, width: int, blocks: int, norm: str, gain: float, mask: bool
+    ) -> None:
+        super().__init__()
+        self.gain = gain
+        self.norm_in, self.norm_out = _net_norm(norm, inputs), _net_norm(norm, width)
+        self.stem = normalized_conv(2 * inputs + mask, width, 3, learned=False)
+        self.blocks = nn.ModuleList(_Block(width, norm) for _ in range(blocks))
+        self.skips = nn.ModuleList(
+            normalized_conv(width, width, 1, learned=True) for _ in range(blocks + 1)
+        )
+        self.out = normalized_conv(width, outputs, 1, learned=True)
+
+    def magnitudes(self) -> list[nn.Parameter]:
+        """The learned weight-norm magnitudes."""
+        named = self.named_parameters()
+        return [p for name, p in named if name.endswith(".original0") and p.requires_grad]
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        h = self.gain * self.norm_in(x)
+        parts = [h, -h]
+        if mask is not None:
+            parts.append(mask.expand(len(x), 1, *x.shape[2:]))
+        h = self.stem(F.relu(torch.cat(parts, dim=1)))
+        total = self.skips[0](h)
+        for block, skip in zip(self.blocks, self.skips[1:], strict=True):
+            h = block(h)
+            total = total + skip(h)
+        out: Tensor = self.out(F.relu(self.norm_out(total)))
+        return out
+
+
+class CheckerboardCoupling(Layer):
+    """y = (x + t) exp(s) where (row + column) % 2 == ``parity``, given the other positions."""
+
+    changed: Tensor
+    given: Tensor
+
+    def __init__(
+        self, channels: int, size: int, parity: int, *, width: int, blocks: int, norm: str
+    ) -> None:
+        super().__init__()
+        grid = torch.arange(size)
+        changed = ((grid[:, None] + grid) % 2 == parity).float().view(1, 1, size, size)
+        self.register_buffer("changed", changed, persistent=False)
+        self.register_buffer("given", 1 - changed, persistent=False)
+        self.net = CouplingNet(channels, 2 * channels, width, blocks, norm, gain=2.0, mask=True)
+        self.scale = nn.Parameter(torch.zeros(()))
+        self.transformed = Transformed(channels, 0, channels, changed)
+
+    def shrunk_parameters(self) -> list[nn.Parameter]:
+        return [*self.net.magnitudes(), self.scale]
+
+    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor]:
+        h, t = self.net(given, self.given).chunk(2, dim=1)
+        return t * self.changed, self.scale * h.tanh() * self.changed
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        shift, log_scale = self._shift_and_log_scale(x * self.given)
+        return (x + shift) * log_scale.exp(), log_scale
+
+    def inverse(self, y: Tensor) -> Tensor:
+        shift, log_scale = self._shift_and_log_scale(y * self.given)
+        return y * (-log_scale).exp() - shift
+
+
+class ChannelCoupling(Layer):
+    """y = (x + t) exp(s) on one half of the channels, given the other half."""
+
+    def __init__(self, channels: int, *, second: bool, width: int, blocks: int, norm: str) -> None:
+        super().__init__()
+        half = channels // 2
+        self.second = second
+        self.net = CouplingNet(half, 2 * half, width, blocks, norm, gain=1.0, mask=False)
+        self.scale = nn.Parameter(torch.ones(()))
+        self.transformed = Transformed(channels, half if second else 0, half)
+
+    def shrunk_parameters(self) -> list[nn.Parameter]:
+        return self.net.magnitudes()
+
+    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor]:
+        h, t = self.net(given).chunk(2, dim=1)
+        return t, self.scale * h.tanh()
+
+    def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(given, changed)."""
+        first, second = x.chunk(2, dim=1)
+        return (first, second) if self.second else (second, first)
+
+    def _merge(self, given: Tensor, changed: Tensor) -> Tensor:
+        return torch.cat((given, changed) if self.second else (changed, given), dim=1)
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        given, changed = self._halves(x)
+        shift, log_scale = self._shift_and_log_scale(given)
+        y = self._merge(given, (changed + shift) * log_scale.exp())
+        return y, self._merge(torch.zeros_like(given), log_scale)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        given, changed = self._halves(y)
+        shift, log_scale = self._shift_and_log_scale(given)
+        return self._merge(given, changed * (-log_scale).exp() - shift)

@@ -1,0 +1,62 @@
+"""RealNVP as a flat list of layers (Dinh, Sohl-Dickstein, Bengio 2017, figure 4)."""
+
+from collections.abc import Sequence
+
+from models.coupling import ChannelCoupling, CheckerboardCoupling
+from models.factorization import Table
+from models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from models.norm import ActNorm, FlowBatchNorm, Transformed
+from models.priors import StandardNormal
+from models.split import Split
+from sweeps.recipe import Model
+
+
+def layers(model: Model, tables: Sequence[Table] | None) -> list[Layer]:
+    """The layers from integers to noise; without ``tables`` nothing leaves (NMS, squeezed)."""
+    arch = model.architecture
+
+    def normed(coupling: CheckerboardCoupling | ChannelCoupling) -> list[Layer]:
+        part: Transformed = coupling.transformed
+        norm = ActNorm(part) if arch.flow_norm == "actnorm" else FlowBatchNorm(part)
+        return [coupling, norm]
+
+    def checkerboard(channels: int, size: int, width: int, count: int) -> list[Layer]:
+        found: list[Layer] = []
+        for i in range(count):  # odd positions change first, as in the released code
+            found += normed(
+                CheckerboardCoupling(
+                    channels, size, 1 - i % 2, width=width, blocks=arch.blocks, norm=arch.net_norm
+                )
+            )
+        return found
+
+    def channelwise(channels: int, width: int, count: int) -> list[Layer]:
+        found: list[Layer] = []
+        for i in range(count):  # the second half changes first
+            found += normed(
+                ChannelCoupling(
+                    channels,
+                    second=i % 2 == 0,
+                    width=width,
+                    blocks=arch.blocks,
+                    norm=arch.net_norm,
+                )
+            )
+        return found
+
+    channels, size, width = model.channels, model.size, arch.width
+    found: list[Layer] = [Dequantize(), Logit() if model.preprocess == "logit" else Center()]
+    for split in range(model.splits):
+        found += checkerboard(channels, size, width, arch.checkerboard_couplings)
+        found.append(Squeeze())
+        found += channelwise(4 * channels, 2 * width, arch.channel_couplings)
+        found.append(Unsqueeze())
+        if tables is None:
+            found.append(PassAll())
+            channels *= 4
+        else:
+            found.append(Split(tables[split], StandardNormal()))
+            channels *= 2
+        size //= 2
+        width *= 2
+    return found + checkerboard(channels, size, width, arch.last_couplings)
