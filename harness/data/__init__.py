@@ -1,1 +1,35 @@
+"""Prepared image data sets for density models: read once, kept as memory-mapped arrays.
 
+`prepare` makes ``<root>/<name>/`` from a source, `load` opens it, `names` lists what is known.
+Both hand out a `Prepared`: its `Manifest` says what the pixels are and where they came from, its
+parts hold the images.
+"""
+
+from harness.data.build import prepare
+from harness.data.manifest import (
+    PARTS,
+    ByPart,
+    Manifest,
+    PartDigest,
+    PartName,
+    SourceFile,
+    SourceRecord,
+)
+from harness.data.prepared import Part, Prepared, load
+from harness.data.registry import SetInfo, names
+
+__all__ = [
+    "PARTS",
+    "ByPart",
+    "Manifest",
+    "Part",
+    "PartDigest",
+    "PartName",
+    "Prepared",
+    "SetInfo",
+    "SourceFile",
+    "SourceRecord",
+    "load",
+    "names",
+    "prepare",
+]

@@ -1,0 +1,147 @@
+"""The manifest of a prepared data set: what its pixels are, where from, and their content hash."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
+
+from sweeps.errors import UserError
+
+PartName = Literal["train", "holdout", "test"]
+PARTS: Final[tuple[PartName, ...]] = ("train", "holdout", "test")
+SCHEMA_VERSION: Final = 1
+FILE_NAME: Final = "manifest.json"
+
+T = TypeVar("T")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ByPart(_Frozen, Generic[T]):
+    """One value for each part; also read as ``x["train"]``."""
+
+    train: T
+    holdout: T
+    test: T
+
+    def __getitem__(self, part: PartName) -> T:
+        value: T = getattr(self, part)
+        return value
+
+    def items(self) -> Iterator[tuple[PartName, T]]:
+        """The (part, value) pairs, in the order of `PARTS`."""
+        return ((part, self[part]) for part in PARTS)
+
+
+class PartDigest(_Frozen):
+    """sha256 (hex) of a part's raw bytes, without the npy header; groups as little-endian int32."""
+
+    images: str
+    groups: str | None = None
+
+
+class SourceFile(_Frozen):
+    """A file that was read: its name inside the source (never a machine's path) and sha256."""
+
+    name: str
+    sha256: str
+
+
+class SourceRecord(_Frozen):
+    """What a set was read from, by what, and whether the files are the known ones."""
+
+    layout: str
+    package: str | None
+    reader: str
+    files: tuple[SourceFile, ...]
+    verdict: str
+
+
+class Manifest(_Frozen):
+    """Everything that is known of a prepared set; `digest` is its identity.
+
+    shape: (C, H, W). dtype: numpy's name. groups: names of the clusters of each part, indexed by
+    the part's group array, or None where images are not clustered. digest: content hash over
+    shape, dtype and the parts, the same wherever the source lay.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    variant: str
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    dtype: Literal["uint8", "float32"]
+    counts: ByPart[PositiveInt]
+    digests: ByPart[PartDigest]
+    digest: str
+    groups: ByPart[tuple[str, ...]] | None
+    source: SourceRecord
+    preprocessing: str
+    holdout_rule: str
+    tool_version: str
+
+    @model_validator(mode="after")
+    def _digest_belongs_to_parts(self) -> Self:
+        if self.digest != content_digest(self.shape, self.dtype, self.counts, self.digests):
+            raise ValueError("digest does not belong to shape, dtype, counts and digests")
+        return self
+
+
+def content_digest(
+    shape: tuple[int, int, int], dtype: str, counts: ByPart[int], digests: ByPart[PartDigest]
+) -> str:
+    """The digest of the whole: sha256 (hex) over shape, dtype, counts and digests of the parts."""
+    parts = {
+        part: {
+            "count": counts[part],
+            "images": digests[part].images,
+            "groups": digests[part].groups,
+        }
+        for part in PARTS
+    }
+    return _sha256_of({"shape": list(shape), "dtype": dtype, "parts": parts})
+
+
+def to_json(manifest: Manifest) -> str:
+    """The text of `FILE_NAME`: the manifest and a seal over it, by which edits are noticed."""
+    fields = manifest.model_dump(mode="json")
+    return json.dumps({**fields, "seal": _sha256_of(fields)}, indent=2) + "\n"
+
+
+def read(path: Path) -> Manifest:
+    """Read and check a manifest file.
+
+    Raises UserError where it cannot be read, is of another schema, or is not as it was written.
+    """
+    remedy = f"use another root or remove {path.parent} and prepare it again"
+    try:
+        fields = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON any more: {remedy}") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"{path} is not a manifest: {remedy}")
+    version = fields.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path} has schema {version!r} where this version reads {SCHEMA_VERSION}: {remedy}"
+        )
+    seal = fields.pop("seal", None)
+    if seal != _sha256_of(fields):
+        raise UserError(f"{path} was changed after it was written: {remedy}")
+    try:
+        return Manifest.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"]) or "manifest"
+        raise UserError(f"{path} is not valid ({where}: {first['msg']}): {remedy}") from error
+
+
+def _sha256_of(value: dict[str, Any]) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

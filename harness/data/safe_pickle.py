@@ -1,0 +1,203 @@
+"""Reading pickles of plain values and numpy arrays without running anything that they name.
+
+A pickle is a program. Here every name in it is looked up in a short table of stand-ins, which only
+write down what they were called with: no function of numpy or of anything else is ever called with
+a pickle's arguments.
+"""
+
+import io
+import math
+import pickle
+import pickletools
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+
+class HoldsCodeError(Exception):
+    """The pickle names something that plain data do not need."""
+
+
+class MalformedError(Exception):
+    """The bytes are not a whole pickle of plain values and arrays."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayRecord:
+    """An array as the pickle describes it, not yet made; dtype: numpy's code, such as u1."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    raw: bytes
+    fortran: bool
+
+    def uint8(self) -> npt.NDArray[np.uint8]:
+        """The array, read-only. Raises ValueError where it is no uint8 array or lacks bytes."""
+        if self.dtype != "u1" or math.prod(self.shape) != len(self.raw):
+            raise ValueError("not a whole uint8 array")
+        flat = np.frombuffer(self.raw, np.uint8)
+        return np.ascontiguousarray(flat.reshape(self.shape, order="F" if self.fortran else "C"))
+
+
+def loads(raw: bytes) -> object:
+    """The value of a pickle; arrays come as `ArrayRecord`, Python 2 strings as bytes.
+
+    Raises HoldsCodeError where it names anything but arrays, MalformedError where it is no whole
+    pickle of plain values.
+    """
+    try:
+        _check_memo(raw)
+        return _settle(_Unpickler(io.BytesIO(raw), encoding="bytes").load())
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        MemoryError,
+        RecursionError,
+    ) as error:
+        raise MalformedError(str(error)) from error
+
+
+def _check_memo(raw: bytes) -> None:
+    # The unpickler makes room for the highest index named: four bytes could ask for gigabytes.
+    for opcode, argument, _ in pickletools.genops(raw):
+        if "PUT" in opcode.name and not 0 <= (argument or 0) <= len(raw):
+            raise pickle.UnpicklingError("memo index out of bounds")
+
+
+class _Array:
+    """Stands in for an array: only remembers the state it is given."""
+
+    __slots__ = ("record",)
+
+    def __init__(self) -> None:
+        self.record: ArrayRecord | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, raw = state
+        plain = (
+            type(shape) is tuple
+            and all(type(n) is int and n >= 0 for n in shape)
+            and isinstance(dtype, _Dtype)
+            and type(raw) is bytes
+        )
+        if not plain:
+            raise pickle.UnpicklingError("not an array of numbers")
+        self.record = ArrayRecord(shape, dtype.code, raw, bool(fortran))
+
+
+class _Dtype:
+    """Stands in for a dtype: remembers its code; the state only repeats it."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: object) -> None:
+        text = code.decode("ascii") if isinstance(code, bytes) else code
+        if not isinstance(text, str) or len(text) > 8 or not text.isalnum():
+            raise pickle.UnpicklingError("not a plain dtype")
+        self.code = text
+
+    def __setstate__(self, state: Any) -> None:
+        """Byte order and alignment, which bytes do not have."""
+
+
+class _StandIn:
+    """Something that a pickle may name; it can be called, but not changed by the pickle."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("a name is no object to change")
+
+
+class _Reconstruct(_StandIn):
+    __slots__ = ()
+
+    def __call__(self, *_: object) -> _Array:
+        return _Array()
+
+
+class _FromBuffer(_StandIn):
+    """How protocol 5 writes arrays."""
+
+    __slots__ = ()
+
+    def __call__(self, raw: object, dtype: object, shape: object, order: object) -> _Array:
+        if not isinstance(raw, bytes | bytearray) or order not in ("C", "F"):
+            raise pickle.UnpicklingError("not a contiguous array")
+        array = _Array()
+        array.__setstate__((1, shape, dtype, order == "F", bytes(raw)))
+        return array
+
+
+class _DtypeName(_StandIn):
+    __slots__ = ()
+
+    def __call__(self, code: object, *_: object) -> _Dtype:
+        return _Dtype(code)
+
+
+class _ArrayName(_StandIn):
+    __slots__ = ()
+
+
+class _NoBytes(_StandIn):
+    """Python 3 writes empty bytes in protocol 2 as a call without arguments."""
+
+    __slots__ = ()
+
+    def __call__(self) -> bytes:
+        return b""
+
+
+class _Encode(_StandIn):
+    """Python 3 writes bytes in protocol 2 as text to be encoded as Latin-1."""
+
+    __slots__ = ()
+
+    def __call__(self, text: object, encoding: object) -> bytes:
+        if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
+            raise pickle.UnpicklingError("not Latin-1 text")
+        return text.encode("latin-1")
+
+
+_NAMES: Final[dict[tuple[str, str], type[_StandIn]]] = {
+    ("numpy.core.multiarray", "_reconstruct"): _Reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _Reconstruct,
+    ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
+    ("numpy._core.numeric", "_frombuffer"): _FromBuffer,
+    ("numpy", "ndarray"): _ArrayName,
+    ("numpy", "dtype"): _DtypeName,
+    ("_codecs", "encode"): _Encode,
+    ("__builtin__", "bytes"): _NoBytes,
+    ("builtins", "bytes"): _NoBytes,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _NAMES[module, name]()
+        except KeyError:
+            raise HoldsCodeError(f"{module}.{name}") from None
+
+
+def _settle(value: object) -> object:
+    """Put records in the place of stand-ins, in the values of a dict or at the top."""
+    if isinstance(value, dict):
+        return {key: _settle_one(item) for key, item in value.items()}
+    return _settle_one(value)
+
+
+def _settle_one(value: object) -> object:
+    if not isinstance(value, _Array):
+        return value
+    if value.record is None:
+        raise pickle.UnpicklingError("an array without content")
+    return value.record

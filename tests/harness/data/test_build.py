@@ -1,0 +1,250 @@
+"""Preparing: whole or not at all, never over something else, and safe beside another run."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from harness.data import Prepared, load, names, prepare
+
+Refused = Callable[[Path, Callable[[], object]], str]
+MakeBatches = Callable[..., Path]
+
+
+def python(script: str, *arguments: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_names_are_listed_with_what_they_need() -> None:
+    infos = {info.name: info for info in names()}
+    assert {"photos32", "photos16", "cifar10", "cifar10-16"} <= set(infos)
+    assert infos["cifar10"].needs_path
+    assert not infos["photos32"].needs_path
+    assert all(info.description and "\n" not in info.description for info in names())
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [("cifar-10", "cifar10"), ("Photos32", "photos32"), ("x", "known are"), ("../photos32", "")],
+)
+def test_unknown_names_get_the_nearest(
+    tmp_path: Path, refused: Refused, asked: str, says: str
+) -> None:
+    for call in (prepare, load):
+        message = refused(tmp_path, partial(call, asked, tmp_path))
+        assert "unknown data set" in message
+        assert says in message
+
+
+def test_files_and_progress(tmp_path: Path, batches: Path) -> None:
+    calls: list[tuple[str, int, int]] = []
+    root = tmp_path / "deep" / "root"
+    prepare("cifar10", root, source=batches, progress=lambda *call: calls.append(call))
+    assert [call[1:] for call in calls] == [(k, 6) for k in range(1, 7)]
+    assert calls[0][0] == "data_batch_1"
+    assert [path.name for path in root.iterdir()] == ["cifar10"]
+    assert sorted(path.name for path in (root / "cifar10").iterdir()) == [
+        "holdout.npy",
+        "manifest.json",
+        "test.npy",
+        "train.npy",
+    ]
+
+
+def test_a_set_that_is_there_is_returned_as_it_is(tmp_path: Path, batches: Path) -> None:
+    first = prepare("cifar10", tmp_path, source=batches)
+    stamps = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
+    assert prepare("cifar10", tmp_path, source=batches) == first
+    assert prepare("cifar10", tmp_path) == first
+    assert {path: path.stat().st_mtime_ns for path in first.folder.iterdir()} == stamps
+
+
+def test_other_content_is_never_overwritten(
+    tmp_path: Path, batches: Path, make_batches: MakeBatches, refused: Refused
+) -> None:
+    root = tmp_path / "root"
+    prepare("cifar10", root, source=batches)
+    other = make_batches(tmp_path / "other", seed=1)
+    message = refused(root, lambda: prepare("cifar10", root, source=other))
+    assert "use another root or remove the folder" in message
+
+
+def test_a_damaged_set_is_neither_returned_nor_replaced(
+    tmp_path: Path, batches: Path, refused: Refused
+) -> None:
+    root = tmp_path / "root"
+    path = prepare("cifar10", root, source=batches).folder / "test.npy"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert str(path) in message
+
+
+def test_a_foreign_folder_of_that_name_is_left_alone(
+    tmp_path: Path, batches: Path, refused: Refused
+) -> None:
+    foreign = tmp_path / "root" / "cifar10"
+    foreign.mkdir(parents=True)
+    (foreign / "notes.txt").write_text("mine")
+    root = foreign.parent
+    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert "is not a prepared data set" in message
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_an_interrupted_run_leaves_nothing(
+    tmp_path: Path, batches: Path, error: type[BaseException]
+) -> None:
+    root = tmp_path / "root"
+
+    def interrupt(label: str, done: int, total: int) -> None:
+        if done == 3:
+            raise error
+
+    with pytest.raises(error):
+        prepare("cifar10", root, source=batches, progress=interrupt)
+    assert not root.exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from harness.data import prepare
+prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2]),
+        progress=lambda label, done, total: done == 4 and os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_killed_run_leaves_nothing_that_looks_finished(
+    tmp_path: Path, batches: Path, refused: Refused
+) -> None:
+    root = tmp_path / "root"
+    killed = python(KILLED, root, batches)
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert all(path.name.startswith(".") for path in root.iterdir())
+    assert "is not prepared" in refused(root, lambda: load("cifar10", root))
+    prepare("cifar10", root, source=batches).verify()
+
+
+def test_the_loser_of_a_race_returns_what_the_winner_made(tmp_path: Path, batches: Path) -> None:
+    won: list[Prepared] = []
+
+    def overtake(label: str, done: int, total: int) -> None:
+        if done == 3:
+            won.append(prepare("cifar10", tmp_path / "root", source=batches))
+
+    lost = prepare("cifar10", tmp_path / "root", source=batches, progress=overtake)
+    assert [lost] == won
+    assert [path.name for path in (tmp_path / "root").iterdir()] == ["cifar10"]
+
+
+def test_the_loser_of_a_race_with_other_content_is_told(
+    tmp_path: Path, batches: Path, make_batches: MakeBatches, refused: Refused
+) -> None:
+    root, other = tmp_path / "root", make_batches(tmp_path / "other", seed=1)
+    winner = prepare("cifar10", tmp_path / "made", source=other)
+    root.mkdir()
+
+    def overtake(label: str, done: int, total: int) -> None:
+        if done == 6:
+            prepare("cifar10", root, source=other)
+
+    with pytest.raises(Exception, match="other files or by other rules"):
+        prepare("cifar10", root, source=batches, progress=overtake)
+    assert load("cifar10", root).manifest == winner.manifest
+    assert [path.name for path in root.iterdir()] == ["cifar10"]
+
+
+RACE = """
+import sys
+from pathlib import Path
+from harness.data import prepare
+print("ready", flush=True)
+sys.stdin.readline()
+print(prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2])).manifest.digest)
+"""
+
+
+def test_processes_at_once_agree(tmp_path: Path, make_batches: MakeBatches) -> None:
+    source = make_batches(tmp_path / "source", records=300)
+    root = tmp_path / "root"
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, str(root), str(source)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for run in runs:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+    for run in runs:
+        assert run.stdin is not None
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    outputs = [run.communicate(timeout=60) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0], outputs
+    prepared = load("cifar10", root)
+    prepared.verify()
+    assert {out.strip() for out, _ in outputs} == {prepared.manifest.digest}
+    assert [path.name for path in root.iterdir()] == ["cifar10"]
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from harness.data import prepare
+from sweeps.errors import UserError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    prepare("photos8", Path(sys.argv[1]))
+except UserError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+@pytest.mark.parametrize("limit", [0, 100, 50_000])
+def test_no_room_leaves_earlier_sets_untouched(tmp_path: Path, batches: Path, limit: int) -> None:
+    earlier = prepare("cifar10", tmp_path / "root", source=batches)
+    run = python(FULL, tmp_path / "root", limit)
+    out, err = run.communicate(timeout=60)
+    assert err == ""
+    assert out.startswith(f"cannot write in {tmp_path / 'root'} (File too large)")
+    assert out.count("\n") == 1
+    assert [path.name for path in (tmp_path / "root").iterdir()] == ["cifar10"]
+    earlier.verify()
+
+
+def test_a_root_that_cannot_be_written_is_named(
+    tmp_path: Path, batches: Path, refused: Refused
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for root in (file, file / "below"):
+        message = refused(tmp_path, partial(prepare, "cifar10", root, source=batches))
+        assert message.startswith(f"cannot write in {root}")
+    assert file.read_text() == "mine"
+
+
+def test_importing_the_package_stays_light() -> None:
+    heavy = ("torch", "ray", "skimage", "sqlalchemy")
+    run = python(f"import sys, harness.data; print([m for m in {heavy} if m in sys.modules])")
+    assert run.communicate(timeout=60)[0].strip() == "[]"

@@ -1,0 +1,241 @@
+"""The CIFAR-10 layout: what is read, and what is refused without being run."""
+
+import hashlib
+import os
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.data import PARTS, load, prepare
+from harness.data.cifar10 import OFFICIAL_MD5
+
+Refused = Callable[[Path, Callable[[], object]], str]
+Rewrite = Callable[..., None]
+
+
+def in_order(folder: Path) -> np.ndarray:
+    """All training images of synthetic batches, by the stock loader."""
+    inner = folder / "cifar-10-batches-py"
+    data = [pickle.loads((inner / f"data_batch_{k}").read_bytes())[b"data"] for k in range(1, 6)]
+    return np.concatenate(data).reshape(-1, 3, 32, 32)
+
+
+def test_real_subset(official_subset: Path, tmp_path: Path) -> None:
+    prepared = prepare("cifar10", tmp_path, source=official_subset)
+    manifest = prepared.manifest
+    assert dict(manifest.counts.items()) == {"train": 5400, "holdout": 600, "test": 1500}
+    assert manifest.shape == (3, 32, 32)
+    assert manifest.groups is None
+    assert manifest.source.verdict == "subset or other (1 of 7 files match)"
+    first = prepared.part("train").images[0]
+    assert first[0, 0, :5].tolist() == [59, 43, 50, 68, 98]
+    assert prepared.part("train").groups is None
+    prepared.verify()
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_every_tenth_image_is_held_out(
+    tmp_path: Path, make_batches: Callable[..., Path], protocol: int
+) -> None:
+    source = make_batches(tmp_path / "source", records=13, protocol=protocol)
+    prepared = prepare("cifar10", tmp_path / "root", source=source)
+    images = in_order(source)
+    np.testing.assert_array_equal(prepared.part("holdout").images, images[9::10])
+    rest = np.delete(images, np.s_[9::10], axis=0)
+    np.testing.assert_array_equal(prepared.part("train").images, rest)
+
+
+def test_batches_may_differ_in_length_and_order_in_memory(
+    batches: Path, tmp_path: Path, rewrite: Rewrite
+) -> None:
+    columns = np.asfortranarray(np.arange(4 * 3072, dtype=np.int64).reshape(4, -1) % 251)
+    rewrite(batches, "data_batch_2", data=columns.astype(np.uint8, order="F"), labels=[0] * 4)
+    images = prepare("cifar10", tmp_path / "root", source=batches).part("train").images
+    np.testing.assert_array_equal(images[12], columns[0].reshape(3, 32, 32))
+
+
+def test_filtered_set_is_the_mean_of_windows(batches: Path, tmp_path: Path) -> None:
+    full = prepare("cifar10", tmp_path, source=batches)
+    half = prepare("cifar10-16", tmp_path, source=batches)
+    quarter = prepare("cifar10-8", tmp_path, source=batches)
+    for part in PARTS:
+        images = full.part(part).images
+        means = images.reshape(-1, 3, 16, 2, 16, 2).mean(axis=(3, 5))
+        np.testing.assert_array_equal(half.part(part).images, np.round(means))
+        means = images.reshape(-1, 3, 8, 4, 8, 4).mean(axis=(3, 5))
+        np.testing.assert_array_equal(quarter.part(part).images, np.round(means))
+    assert "box-filtered by 2" in half.manifest.preprocessing
+    assert half.manifest.source == full.manifest.source
+
+
+def test_md5s_are_those_of_torchvision() -> None:
+    cifar = pytest.importorskip("torchvision.datasets").CIFAR10
+    known = dict([*cifar.train_list, *cifar.test_list])
+    assert {**known, cifar.meta["filename"]: cifar.meta["md5"]} == OFFICIAL_MD5
+
+
+def test_verdict_is_official_only_if_every_file_matches(
+    batches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in (batches / "cifar-10-batches-py").iterdir():
+        monkeypatch.setitem(OFFICIAL_MD5, file.name, hashlib.md5(file.read_bytes()).hexdigest())
+    prepared = prepare("cifar10", tmp_path / "a", source=batches)
+    assert prepared.manifest.source.verdict == "official"
+    (batches / "cifar-10-batches-py" / "batches.meta").unlink()
+    prepared = prepare("cifar10", tmp_path / "b", source=batches)
+    assert prepared.manifest.source.verdict == "subset or other (6 of 7 files match)"
+
+
+class Hostile:
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (self.command,)
+
+
+def test_code_is_not_run(batches: Path, tmp_path: Path, refused: Refused) -> None:
+    marker, root = tmp_path / "marker", tmp_path / "root"
+    path = batches / "cifar-10-batches-py" / "data_batch_3"
+    path.write_bytes(pickle.dumps({b"data": Hostile(f"touch '{marker}'")}, 2))
+    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert "holds code (posix.system)" in message
+    assert str(path) in message
+    assert not marker.exists()
+    pickle.loads(path.read_bytes())
+    assert marker.exists(), "the pickle must be able to do harm, or this shows nothing"
+
+
+def hostile(body: bytes) -> bytes:
+    return b"\x80\x02" + body + b"."
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(hostile(b"cbuiltins\neval\n(S'1'\ntR"), id="builtin"),
+        pytest.param(hostile(b"cnumpy\nload\n(S'/etc/passwd'\ntR"), id="another name of numpy"),
+        pytest.param(hostile(b"cnumpy\nndarray\nN}S'x'\nK\x01s\x86b"), id="changing a name"),
+        pytest.param(hostile(b"}r" + struct.pack("<I", 2**32 - 1)), id="huge memo"),
+        pytest.param(hostile(b"\x8e" + struct.pack("<Q", 2**40)), id="huge bytes"),
+        pytest.param(hostile(b"cnumpy\nndarray\n(J\xff\xff\xff\x7ftR"), id="huge array"),
+        pytest.param(b"not a pickle", id="text"),
+        pytest.param(hostile(b"]"), id="a list"),
+        pytest.param(hostile(b"0"), id="empty stack"),
+    ],
+)
+def test_strange_pickles_are_refused(
+    batches: Path, tmp_path: Path, refused: Refused, raw: bytes
+) -> None:
+    path = batches / "cifar-10-batches-py" / "data_batch_2"
+    path.write_bytes(raw)
+    root = tmp_path / "root"
+    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert str(path) in message
+
+
+def test_a_pickle_cannot_change_what_it_names(
+    batches: Path, tmp_path: Path, refused: Refused
+) -> None:
+    path = batches / "cifar-10-batches-py" / "data_batch_2"
+    change_then_drop = b"cnumpy\nndarray\nN}S'x'\nK\x01s\x86b0"
+    path.write_bytes(b"\x80\x02" + change_then_drop + path.read_bytes()[2:])
+    root = tmp_path / "root"
+    assert str(path) in refused(root, lambda: prepare("cifar10", root, source=batches))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"data": None}, "no array under 'data'"),
+        ({"data": [1, 2]}, "no array under 'data'"),
+        ({"data": np.zeros((13, 3072), np.int64)}, "dtype i8, not u1"),
+        ({"data": np.zeros((13, 3072), np.float32)}, "dtype f4, not u1"),
+        ({"data": np.zeros((13, 3071), np.uint8)}, "shape (13, 3071), not (N, 3072)"),
+        ({"data": np.zeros((13, 32, 32, 3), np.uint8)}, "shape (13, 32, 32, 3)"),
+        ({"data": np.zeros((0, 3072), np.uint8), "labels": []}, "shape (0, 3072)"),
+        ({"data": np.full((13, 3072), None, object)}, "no CIFAR-10 batch"),
+        ({"labels": None}, "no list under 'labels'"),
+        ({"labels": [0] * 12}, "12 labels for 13 images"),
+        ({"labels": [10] * 13}, "integers 0..9"),
+        ({"labels": ["cat"] * 13}, "integers 0..9"),
+    ],
+)
+def test_wrong_content_is_refused(
+    batches: Path,
+    tmp_path: Path,
+    refused: Refused,
+    rewrite: Rewrite,
+    fields: dict[str, object],
+    says: str,
+) -> None:
+    rewrite(batches, "data_batch_4", **fields)
+    root = tmp_path / "root"
+    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert says in message
+    assert "data_batch_4" in message
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, -1])
+def test_truncated_batches_are_refused(
+    batches: Path, tmp_path: Path, refused: Refused, kept: int
+) -> None:
+    path = batches / "cifar-10-batches-py" / "test_batch"
+    path.write_bytes(path.read_bytes()[:kept])
+    root = tmp_path / "root"
+    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert str(path) in message
+    assert ("is empty" if kept == 0 else "cut short") in message
+
+
+def test_oversized_files_are_refused_unread(
+    batches: Path, tmp_path: Path, refused: Refused
+) -> None:
+    with (batches / "cifar-10-batches-py" / "data_batch_1").open("r+b") as file:
+        file.truncate(2**40)
+    root = tmp_path / "root"
+    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert "1099511627776 bytes" in message
+
+
+@pytest.mark.parametrize("name", ["data_batch_5", "test_batch"])
+def test_missing_batches_are_refused(
+    batches: Path, tmp_path: Path, refused: Refused, name: str
+) -> None:
+    (batches / "cifar-10-batches-py" / name).unlink()
+    root = tmp_path / "root"
+    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert f"lacks {name}" in message
+
+
+def test_wrong_paths_are_refused(batches: Path, tmp_path: Path, refused: Refused) -> None:
+    root = tmp_path / "root"
+    absent = tmp_path / "absent"
+    file = batches / "cifar-10-batches-py" / "test_batch"
+    assert "does not exist" in refused(root, lambda: prepare("cifar10", root, source=absent))
+    assert "is a file" in refused(root, lambda: prepare("cifar10", root, source=file))
+    assert "--from PATH" in refused(root, lambda: prepare("cifar10", root))
+
+
+def test_too_few_images_to_hold_out(
+    tmp_path: Path, make_batches: Callable[..., Path], refused: Refused
+) -> None:
+    source, root = make_batches(tmp_path / "source", records=1), tmp_path / "root"
+    message = refused(root, lambda: prepare("cifar10", root, source=source))
+    assert "no images for holdout" in message
+
+
+def test_the_folder_itself_is_accepted_and_its_place_does_not_matter(
+    batches: Path, tmp_path: Path
+) -> None:
+    first = prepare("cifar10", tmp_path / "a", source=batches)
+    moved = batches.rename(tmp_path / "elsewhere") / "cifar-10-batches-py"
+    second = prepare("cifar10", tmp_path / "b", source=moved)
+    assert first.manifest == second.manifest
+    assert str(tmp_path) not in (second.folder / "manifest.json").read_text()
+    assert prepare("cifar10", tmp_path / "a", source=moved) == first
+    assert load("cifar10", tmp_path / "a") == first

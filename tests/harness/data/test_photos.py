@@ -1,0 +1,157 @@
+"""The photographs of scikit-image as data sets."""
+
+import shutil
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.data import PARTS, Prepared, prepare
+from harness.data.photos import Photos
+
+SHIPPED = Path(str(files("skimage"))) / "data"
+
+
+@pytest.fixture(scope="module")
+def photos32(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return prepare("photos32", tmp_path_factory.mktemp("root"))
+
+
+@pytest.fixture
+def nine(tmp_path: Path) -> Path:
+    """A copy of the nine files."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for file in Photos().open().record.files:
+        shutil.copyfile(SHIPPED / file.name, folder / file.name)
+    return folder
+
+
+def pixels(name: str) -> np.ndarray:
+    return np.asarray(Image.open(SHIPPED / name)).transpose(2, 0, 1)
+
+
+def test_counts_and_clusters(photos32: Prepared) -> None:
+    manifest = photos32.manifest
+    assert manifest.shape == (3, 32, 32)
+    assert manifest.groups is not None
+    assert manifest.groups.test == ("chelsea", "coffee", "rocket")
+    assert manifest.groups.train == manifest.groups.holdout
+    assert manifest.groups.train == (
+        "astronaut",
+        "hubble_deep_field",
+        "ihc",
+        "motorcycle",
+        "retina",
+    )
+    most = {"train": 1024, "holdout": 128, "test": 300}
+    for name in PARTS:
+        groups = photos32.part(name).groups
+        assert groups is not None
+        clusters = manifest.groups[name]
+        counts = dict(zip(clusters, np.bincount(groups, minlength=len(clusters)), strict=True))
+        for cluster, count in counts.items():
+            assert 0 < count <= most[name] * (2 if cluster == "motorcycle" else 1)
+
+
+def test_test_part_is_the_photograph_cut_in_a_grid(photos32: Prepared) -> None:
+    part = photos32.part("test")
+    for group, name in enumerate(("chelsea.png", "coffee.png", "rocket.jpg")):
+        photograph = pixels(name)
+        _, height, width = photograph.shape
+        expected = [
+            photograph[:, row : row + 32, column : column + 32]
+            for row in range(0, height - 31, 32)
+            for column in range(0, width - 31, 32)
+        ]
+        np.testing.assert_array_equal(part.images[part.groups == group], expected)
+
+
+def test_holdout_is_the_lowest_strip_and_train_lies_above(photos32: Prepared) -> None:
+    photograph = pixels("astronaut.png")
+    train, holdout = photos32.part("train"), photos32.part("holdout")
+    strip = [
+        photograph[:, row : row + 32, column : column + 32]
+        for row in (448, 480)
+        for column in range(0, 512, 32)
+    ]
+    np.testing.assert_array_equal(holdout.images[holdout.groups == 0], strip)
+    above = [
+        photograph[:, row : row + 32, column : column + 32]
+        for row in range(0, 448 - 31, 16)
+        for column in range(0, 512 - 31, 16)
+    ]
+    np.testing.assert_array_equal(train.images[train.groups == 0], above)
+
+
+def test_both_motorcycle_views_hold_out_the_same_rows(photos32: Prepared) -> None:
+    part = photos32.part("holdout")
+    views = np.split(part.images[part.groups == 3], 2)
+    for view, name in zip(views, ("motorcycle_left.png", "motorcycle_right.png"), strict=True):
+        np.testing.assert_array_equal(view[0], pixels(name)[:, -64:-32, :32])
+
+
+@pytest.mark.parametrize(("name", "factor"), [("photos16", 2), ("photos8", 4)])
+def test_smaller_sets_are_box_filtered(
+    photos32: Prepared, tmp_path: Path, name: str, factor: int
+) -> None:
+    small = prepare(name, tmp_path)
+    assert small.manifest.shape == (3, 32 // factor, 32 // factor)
+    assert f"box-filtered by {factor}" in small.manifest.preprocessing
+    assert small.manifest.digest != photos32.manifest.digest
+    for part in PARTS:
+        images = photos32.part(part).images
+        n, side = len(images), 32 // factor
+        means = images.reshape(n, 3, side, factor, side, factor).mean(axis=(3, 5))
+        np.testing.assert_array_equal(small.part(part).images, np.round(means))
+        np.testing.assert_array_equal(small.part(part).groups, photos32.part(part).groups)
+
+
+def test_the_installed_files_are_the_known_ones(photos32: Prepared) -> None:
+    source = photos32.manifest.source
+    assert source.verdict == "known"
+    assert source.package is not None
+    assert source.package.startswith("scikit-image ")
+    assert "Pillow" in source.reader
+    assert "jpeg" in source.reader
+
+
+def test_other_files_are_recorded_not_refused(nine: Path) -> None:
+    Image.open(nine / "chelsea.png").transpose(Image.Transpose.ROTATE_180).save(
+        nine / "chelsea.png"
+    )
+    opened = Photos().open(nine)
+    assert opened.record.verdict == "other (8 of 9 files match)"
+    assert sum(1 for _ in opened.steps()) == opened.n_steps == 9
+
+
+def test_damaged_photographs_are_refused(
+    nine: Path, refused: Callable[[Path, Callable[[], object]], str]
+) -> None:
+    whole = (nine / "coffee.png").read_bytes()
+    (nine / "coffee.png").write_bytes(whole[:5000])
+    assert "coffee.png" in refused(nine, lambda: list(Photos().open(nine).steps()))
+    Image.new("L", (400, 300)).save(nine / "coffee.png")
+    assert "is L of 400x300" in refused(nine, lambda: list(Photos().open(nine).steps()))
+    (nine / "coffee.png").write_bytes(b"")
+    assert "is empty" in refused(nine, lambda: Photos().open(nine))
+    (nine / "coffee.png").unlink()
+    assert "lacks coffee.png" in refused(nine, lambda: Photos().open(nine))
+
+
+def test_files_changed_between_hashing_and_reading_are_refused(
+    nine: Path, refused: Callable[[Path, Callable[[], object]], str]
+) -> None:
+    opened = Photos().open(nine)
+    shutil.copyfile(nine / "coffee.png", nine / "chelsea.png")
+    assert "changed while" in refused(nine, lambda: list(opened.steps()))
+
+
+def test_photos_take_no_path(
+    tmp_path: Path, refused: Callable[[Path, Callable[[], object]], str]
+) -> None:
+    message = refused(tmp_path, lambda: prepare("photos8", tmp_path, source=tmp_path))
+    assert "leave --from out" in message

@@ -1,0 +1,143 @@
+"""Opening prepared sets, and noticing what was changed in them."""
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.data import PARTS, ByPart, Manifest, Prepared, load
+
+Refused = Callable[[Path, Callable[[], object]], str]
+FILES = [f"{part}{kind}.npy" for part in PARTS for kind in ("", "_groups")]
+
+
+@pytest.fixture
+def copy(photos8: Prepared, tmp_path: Path) -> Prepared:
+    """A copy of photos8 to be damaged."""
+    shutil.copytree(photos8.root, tmp_path / "root")
+    return load("photos8", tmp_path / "root")
+
+
+def test_parts_are_read_only_memory_maps(photos8: Prepared) -> None:
+    for name in PARTS:
+        part = photos8.part(name)
+        assert isinstance(part.images, np.memmap)
+        assert not part.images.flags.writeable
+        assert part.images.flags.c_contiguous
+        assert part.images.dtype == np.uint8
+        assert part.images.shape == (photos8.manifest.counts[name], 3, 8, 8)
+        assert part.groups is not None
+        assert part.groups.dtype == np.int32
+        assert part.groups.shape == part.images.shape[:1]
+        again = np.load(photos8.folder / f"{name}.npy", mmap_mode="r")
+        np.testing.assert_array_equal(again, part.images)
+
+
+def test_manifest_is_frozen_and_reads_by_part(photos8: Prepared) -> None:
+    manifest = photos8.manifest
+    with pytest.raises(ValueError, match="frozen"):
+        manifest.name = "other"  # type: ignore[misc]
+    assert [part for part, _ in manifest.counts.items()] == list(PARTS)
+    assert manifest.counts["holdout"] == manifest.counts.holdout
+    assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
+
+
+def test_digest_must_belong_to_the_parts(photos8: Prepared) -> None:
+    fields = photos8.manifest.model_dump()
+    fields["counts"] = ByPart[int](train=1, holdout=1, test=1)
+    with pytest.raises(ValueError, match="digest does not belong"):
+        Manifest.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("photos8", "lcma data prepare photos8"),
+        ("cifar10-16", "lcma data prepare cifar10-16 --from PATH"),
+    ],
+)
+def test_missing_sets_name_the_command(
+    tmp_path: Path, refused: Refused, name: str, command: str
+) -> None:
+    for root in (tmp_path, tmp_path / "absent"):
+        assert refused(root, partial(load, name, root)).endswith(f"run: {command}")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_flipped_byte_is_found_and_named(copy: Prepared, refused: Refused, file: str) -> None:
+    path = copy.folder / file
+    raw = bytearray(path.read_bytes())
+    raw[-(len(raw) - 128) // 2] ^= 0x10
+    path.write_bytes(raw)
+    load("photos8", copy.root)
+    message = refused(copy.root, copy.verify)
+    assert message.startswith(f"{path} is damaged")
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("kept", [0, 5, 127, -1])
+def test_a_truncated_file_is_found(copy: Prepared, refused: Refused, file: str, kept: int) -> None:
+    path = copy.folder / file
+    path.write_bytes(path.read_bytes()[:kept])
+    message = refused(copy.root, lambda: load("photos8", copy.root))
+    assert message.startswith(f"{path} is damaged")
+    assert "lcma data prepare photos8" in message
+
+
+def test_other_arrays_are_found(copy: Prepared, refused: Refused) -> None:
+    path = copy.folder / "test.npy"
+    images = np.load(path)
+    for other in (images[1:], images.astype(np.int16), images[:, :1], np.asfortranarray(images)):
+        np.save(path, other)
+        assert str(path) in refused(copy.root, lambda: load("photos8", copy.root))
+    np.save(path, np.array([None]), allow_pickle=True)
+    assert str(path) in refused(copy.root, lambda: load("photos8", copy.root))
+    np.save(path, images)
+    with path.open("ab") as file:
+        file.write(b"more")
+    assert "longer than" in refused(copy.root, lambda: load("photos8", copy.root))
+    path.unlink()
+    assert "No such file" in refused(copy.root, lambda: load("photos8", copy.root))
+
+
+def changed(field: str, value: object) -> Callable[[str], str]:
+    return lambda text: json.dumps({**json.loads(text), field: value})
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (changed("counts", {"train": 1, "holdout": 1, "test": 1}), "was changed"),
+        (changed("preprocessing", "none"), "was changed"),
+        (changed("note", "hello"), "was changed"),
+        (changed("seal", None), "was changed"),
+        (changed("schema_version", 2), "schema 2"),
+        (lambda text: text[:-20], "not JSON"),
+        (lambda text: "[]", "not a manifest"),
+        (lambda text: "[" * 100_000, "not JSON"),
+        (lambda text: "", "not JSON"),
+    ],
+)
+def test_an_edited_manifest_is_refused(
+    copy: Prepared, refused: Refused, edit: Callable[[str], str], says: str
+) -> None:
+    path = copy.folder / "manifest.json"
+    path.write_text(edit(path.read_text()))
+    message = refused(copy.root, lambda: load("photos8", copy.root))
+    assert says in message
+    assert str(path) in message
+
+
+def test_a_missing_manifest_or_a_renamed_folder_is_refused(
+    copy: Prepared, refused: Refused
+) -> None:
+    copy.folder.rename(copy.root / "photos16")
+    message = refused(copy.root, lambda: load("photos16", copy.root))
+    assert "belongs to photos8, not photos16" in message
+    (copy.root / "photos16" / "manifest.json").unlink()
+    message = refused(copy.root, lambda: load("photos16", copy.root))
+    assert "no manifest.json" in message
