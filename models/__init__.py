@@ -1,7 +1,7 @@
 """Normalizing flows for images whose log-determinant is known dimension by dimension."""
 
 from models.build import build, nms
-from models.factorization import Table, tables
+from models.factorization import Map, Table, tables
 from models.flow import Flow, Likelihood
 
-__all__ = ["Flow", "Likelihood", "Table", "build", "nms", "tables"]
+__all__ = ["Flow", "Likelihood", "Map", "Table", "build", "nms", "tables"]

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from models import realnvp
-from models.factorization import Table, tables
+from models.factorization import Map, Table, tables
 from models.flow import Flow
 from models.priors import StandardNormal
 from sweeps.recipe import Model
@@ -19,7 +17,7 @@ def build(
     *,
     seed: int,
     table_seed: int | None = None,
-    maps: Sequence[NDArray[np.floating]] = (),
+    maps: Sequence[Map] = (),
 ) -> Flow:
     """The flow of a canonical factorization, with weights drawn from ``seed``.
 

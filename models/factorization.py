@@ -6,6 +6,7 @@ gathering integer ids along with the data, never by arithmetic on indices of lat
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from sweeps.factorizations import is_word
 
 Ints = NDArray[np.int64]
 Shape = tuple[int, int, int]
+Map = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def tables(
     splits: int,
     *,
     seed: int = 0,
-    maps: Sequence[NDArray[np.floating]] = (),
+    maps: Sequence[Map] = (),
 ) -> list[Table]:
     """The table of each split for a canonical factorization of images of ``shape`` (C, H, W).
 
@@ -105,7 +107,8 @@ def tied_windows(values: NDArray[np.floating]) -> float:
     return float(np.mean(ordered[..., 1] == ordered[..., 2]))
 
 
-def _windows(values: NDArray[np.floating]) -> NDArray[np.floating]:
+def _windows(values: NDArray[Any]) -> NDArray[Any]:
+    """(C, H, W) to (C, H/2, W/2, 4), positions in raster order."""
     c, h, w = values.shape
     grid = values.reshape(c, h // 2, 2, w // 2, 2)
     return grid.transpose(0, 1, 3, 2, 4).reshape(c, h // 2, w // 2, 4)

@@ -25,7 +25,13 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         index, inverse = ctx.saved_tensors
-        return _Gather.apply(grads[0], inverse, index), None, None
+        return gather(grads[0], inverse, index), None, None
+
+
+def gather(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
+    """Columns of x (B, D) in the order of ``index`` (D,), a permutation with this inverse."""
+    selected: Tensor = _Gather.apply(x, index, inverse)  # type: ignore[no-untyped-call]
+    return selected
 
 
 class Split(Layer):
@@ -48,12 +54,12 @@ class Split(Layer):
 
     def cut(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """(kept, left) of any tensor of the input's shape."""
-        moved = _Gather.apply(t.flatten(1), self.index, self.inverse_index)
+        moved = gather(t.flatten(1), self.index, self.inverse_index)
         kept, left = moved.chunk(2, dim=1)
-        return kept.unflatten(1, self.half_shape), left.unflatten(1, self.half_shape)
+        return kept.view(-1, *self.half_shape), left.view(-1, *self.half_shape)
 
     def join(self, kept: Tensor, left: Tensor) -> Tensor:
         """The inverse of cut."""
         moved = torch.cat([kept.flatten(1), left.flatten(1)], dim=1)
-        joined = _Gather.apply(moved, self.inverse_index, self.index)
-        return joined.unflatten(1, self.input_shape)
+        joined = gather(moved, self.inverse_index, self.index)
+        return joined.view(-1, *self.input_shape)

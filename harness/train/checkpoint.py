@@ -59,6 +59,11 @@ class CheckpointFolder:
             old.path.unlink(missing_ok=True)
         return path
 
+    def clear(self) -> None:
+        """Remove all checkpoints: the run is over and nothing continues it."""
+        for found in self.list():
+            found.path.unlink(missing_ok=True)
+
     def load(self, *, at_most: int, device: torch.device) -> tuple[int, dict[str, Any]] | None:
         """Step and state of the newest whole checkpoint up to a step, or None.
 

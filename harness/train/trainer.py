@@ -48,6 +48,7 @@ class Hooks:
     progress: Callable[[int], None] = lambda step: None
     metric: Callable[[str, int, float], None] = lambda name, step, value: None
     stop: Callable[[], bool] = lambda: False
+    before_checkpoint: Callable[[], None] = lambda: None
     checkpoint_seconds: float | None = None
 
 
@@ -74,14 +75,10 @@ class Trainer:
     def __post_init__(self) -> None:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
         self.optimizer = _adam(self.flow, self.optimization)
-        decay = self.training.ema if self.training else None
-        self.average = (
-            None
-            if decay is None
-            else AveragedModel(
-                self.flow, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True
-            )
-        )
+        self.average: AveragedModel | None = None
+        if self.training is not None and self.training.ema is not None:
+            ema = get_ema_multi_avg_fn(self.training.ema)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.flow, multi_avg_fn=ema, use_buffers=True)
 
     @property
     def evaluated(self) -> Flow:
@@ -147,9 +144,11 @@ class Trainer:
                     pause = max(_SHORTEST, last_save / _SHARE)
                 if self.step < until and time.monotonic() - saved_at >= pause:
                     began = time.monotonic()
+                    hooks.before_checkpoint()
                     folder.save(self.step, self.state())
                     saved_at = time.monotonic()
                     last_save = saved_at - began
+        hooks.before_checkpoint()
         folder.save(self.step, self.state(), keep=self.training is None)
 
     def _batch(self, step: int) -> tuple[Tensor, torch.Generator]:

@@ -1,0 +1,109 @@
+"""What `lcma doctor` looks at."""
+
+import importlib.metadata
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+import db
+from harness import data, environment
+from harness.place import Place
+from sweeps.errors import UserError
+
+_LITTLE_DISK = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. ``bad`` means that a launch would fail on it."""
+
+    what: str
+    verdict: Literal["good", "note", "bad"]
+    said: str
+
+
+def run(place: Place) -> list[Finding]:
+    """Every check, in the order in which a launch would meet them."""
+    checks: list[Callable[[Place], list[Finding]]] = [
+        _code,
+        _devices,
+        _database,
+        _folders,
+        _data_sets,
+        _ray,
+    ]
+    return [finding for check in checks for finding in check(place)]
+
+
+def _code(place: Place) -> list[Finding]:
+    current = environment.current("cpu")
+    changed = " with uncommitted changes" if current.dirty else ""
+    said = f"lcma {current.code_version}{changed}, Python {current.python}, torch {current.torch}"
+    return [Finding("code", "good", said)]
+
+
+def _devices(place: Place) -> list[Finding]:
+    cores = os.cpu_count() or 1
+    found = [Finding("cpu", "good", f"{cores} cores, {torch.backends.cpu.get_cpu_capability()}")]
+    if not torch.cuda.is_available():
+        return [*found, Finding("gpu", "note", "none that PyTorch can use; sweeps run on the CPU")]
+    for index in range(torch.cuda.device_count()):
+        found.append(Finding("gpu", "good", torch.cuda.get_device_name(index)))
+    return found
+
+
+def _database(place: Place) -> list[Finding]:
+    try:
+        store = db.connect(place.db, create=False)
+        counts = store.counts()
+    except UserError as error:
+        missing = place.db.startswith("sqlite:///") and not Path(
+            place.db.removeprefix("sqlite:///")
+        ).exists()
+        said = "not there yet; the first launch makes it" if missing else str(error)
+        return [Finding("database", "note" if missing else "bad", said)]
+    trials = counts.trial
+    said = f"{store.url}: {trials.done} of {trials.total} trials done, {trials.running} running"
+    return [Finding("database", "good", said)]
+
+
+def _folders(place: Place) -> list[Finding]:
+    found = []
+    for what, folder in (("runs", place.runs), ("data", place.data)):
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            said = f"{folder} cannot be written ({error.strerror}): give --{what} DIR"
+            found.append(Finding(what, "bad", said))
+            continue
+        free = shutil.disk_usage(there).free
+        verdict: Literal["good", "note"] = "good" if free > _LITTLE_DISK else "note"
+        found.append(Finding(what, verdict, f"{folder}, {free / 2**30:.1f} GiB free"))
+    return found
+
+
+def _data_sets(place: Place) -> list[Finding]:
+    found = []
+    for known in data.names():
+        if not (place.data / known.name).exists():
+            continue
+        try:
+            data.load(known.name, place.data).verify()
+        except UserError as error:
+            found.append(Finding("data set", "bad", str(error)))
+        else:
+            found.append(Finding("data set", "good", f"{known.name} is intact"))
+    none = Finding("data set", "note", "none prepared; launches prepare those that need no files")
+    return found or [none]
+
+
+def _ray(place: Place) -> list[Finding]:
+    return [Finding("ray", "good", f"version {importlib.metadata.version('ray')}")]

@@ -1,0 +1,25 @@
+"""lcma doctor"""
+
+import typer
+
+from harness.cli.options import Data, Db, Json, Runs
+
+
+def doctor(db: Db = None, runs: Runs = None, data: Data = None, json: Json = False) -> None:
+    """Check this installation, the database, the folders and the devices."""
+    import json as jsons
+
+    from rich.console import Console
+    from rich.markup import escape
+
+    from harness import checkup, place
+
+    findings = checkup.run(place.find(db, runs, data))
+    if json:
+        print(jsons.dumps([vars(f) for f in findings], indent=2))
+    else:
+        marks = {"good": "[green]good[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/] "}
+        for finding in findings:
+            Console().print(f"{marks[finding.verdict]}  {finding.what}: {escape(finding.said)}")
+    if any(f.verdict == "bad" for f in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,56 @@
+"""lcma launch"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Data, Db, Runs
+from harness.cli.plan import Dataset, Profile, Seeds, Spec
+
+
+def launch(
+    spec: Spec,
+    dataset: Dataset = None,
+    profile: Profile = None,
+    seeds: Seeds = None,
+    local: Annotated[bool, typer.Option("--local", help="Processes here, without Ray")] = False,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="A running Ray cluster")
+    ] = None,
+    gpus: Annotated[
+        float | None, typer.Option(help="GPUs for each trial (0 to 1) in place of the spec's")
+    ] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Run failed and diverged jobs again")
+    ] = False,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Run the rest where cells cannot be run")
+    ] = False,
+    pictures: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where to draw maps, tables and samples")
+    ] = Path("lcma-pictures"),
+    no_pictures: Annotated[bool, typer.Option("--no-pictures", help="Draw nothing")] = False,
+    db: Db = None,
+    runs: Runs = None,
+    data: Data = None,
+) -> None:
+    """Run a sweep. Launched again, it runs only what is missing and goes on where it stopped."""
+    from harness import place
+    from harness.cli import launching
+
+    launching.run(
+        launching.Asked(
+            spec=spec,
+            dataset=dataset,
+            profile=profile,
+            seeds=seeds,
+            local=local,
+            ray=ray,
+            gpus=gpus,
+            retry=retry,
+            skip_invalid=skip_invalid,
+            pictures=None if no_pictures else pictures,
+        ),
+        place.find(db, runs, data),
+    )

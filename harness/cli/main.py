@@ -1,0 +1,48 @@
+"""The command `lcma`."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from sweeps.errors import UserError
+
+app = typer.Typer(
+    name="lcma",
+    help="Benchmark how multi-scale flows choose the dimensions that leave early.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+VERBS = ("plan", "launch", "status", "board", "maps", "samples", "sql", "export", "doctor")
+
+
+def register() -> None:
+    """Add every verb to the app; the heavy imports stand inside the verbs."""
+    for verb in VERBS:
+        module = importlib.import_module(f"harness.cli.{verb}")
+        app.command(name=verb)(getattr(module, verb))
+    from harness.cli import data
+
+    app.add_typer(data.app, name="data")
+
+
+register()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; a mistake of the person's is one line on stderr and exit code 2."""
+    try:
+        app(args=list(arguments) if arguments is not None else None, prog_name="lcma")
+    except UserError as error:
+        print(f"lcma: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

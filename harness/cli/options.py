@@ -1,0 +1,23 @@
+"""Options that several verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Db = Annotated[
+    str | None,
+    typer.Option("--db", metavar="URL", help="Database: a file or a URL [LCMA_DB, lcma.db]"),
+]
+Runs = Annotated[
+    Path | None,
+    typer.Option("--runs", metavar="DIR", help="Checkpoints and weights [LCMA_RUNS, lcma-runs]"),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Prepared data sets [LCMA_DATA, lcma-data]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="PATH", help="Where to write; default: see below")
+]

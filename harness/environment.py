@@ -1,0 +1,64 @@
+"""What code ran, on what: stored with every attempt."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+
+import db
+
+_NAMED = ("torch", "torchvision", "numpy", "ray", "sqlalchemy", "scikit-image", "pillow")
+_ROOT = Path(__file__).parent.parent
+_OURS = ("harness", "models", "sweeps", "db")
+
+
+@cache
+def current(device: str) -> db.Environment:
+    """The environment of this process computing on a device, 'cpu' or 'cuda'."""
+    commit, dirty = _version()
+    version = importlib.metadata.version("lcma")
+    packages = {name: importlib.metadata.version(name) for name in _NAMED}
+    return db.Environment(
+        code_version=f"{version}+{commit}" if commit else version,
+        dirty=dirty,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        platform=platform.platform(),
+        device=torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        packages=json.dumps(packages, sort_keys=True),
+    )
+
+
+def _version() -> tuple[str | None, str | None]:
+    """The commit and a digest of uncommitted changes, where the code runs from a checkout."""
+    if not (_ROOT / ".git").exists():
+        return None, None
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    changes = _git("status", "--porcelain", "--", *_OURS)
+    if not commit or not changes:
+        return commit, None
+    digest = hashlib.sha256()
+    for path in sorted(p for own in _OURS for p in (_ROOT / own).rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(str(path.relative_to(_ROOT)).encode())
+            digest.update(path.read_bytes())
+    return commit, digest.hexdigest()[:16]
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - our own arguments
+            ["git", "-C", str(_ROOT), *arguments],  # noqa: S607 - whichever git is on the path
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,32 @@
+"""Where results, checkpoints and prepared data lie."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The database's URL, the folder of checkpoints and weights, and that of data sets.
+
+    Workers get it as it stands, so its paths are absolute.
+    """
+
+    db: str
+    runs: Path
+    data: Path
+
+
+def find(db: str | None, runs: Path | None, data: Path | None) -> Place:
+    """What was asked for, else the environment's LCMA_DB, LCMA_RUNS and LCMA_DATA, else
+    lcma.db, lcma-runs and lcma-data in the current folder."""
+    url = db or os.environ.get(DB_VARIABLE) or "lcma.db"
+    if "://" not in url:
+        url = f"sqlite:///{Path(url).expanduser().absolute()}"
+    return Place(
+        db=url,
+        runs=(runs or Path(os.environ.get(RUNS_VARIABLE) or "lcma-runs")).expanduser().absolute(),
+        data=(data or Path(os.environ.get(DATA_VARIABLE) or "lcma-data")).expanduser().absolute(),
+    )

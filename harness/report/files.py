@@ -1,0 +1,31 @@
+"""Files that are there whole or not at all."""
+
+import os
+import re
+from pathlib import Path
+
+from sweeps.errors import UserError
+
+
+def write(path: Path, content: bytes) -> Path:
+    """Write a file by way of a temporary sibling; its folders are made. Returns the path.
+
+    Raises UserError where it cannot be written; what was there before stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise UserError(f"cannot write {path}: {why}; choose another place with --out") from None
+    return path
+
+
+def file_name(*parts: object) -> str:
+    """Parts joined by '-', of harmless characters alone, whatever was stored."""
+    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", str(part))[:60] for part in parts)

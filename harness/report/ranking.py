@@ -1,0 +1,323 @@
+"""The statistics of the board: means over seeds, and differences paired by seed."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scipy.special import stdtrit
+
+from harness.report.lookup import DataFacts, LostTrials
+from harness.report.text import number, plain
+from sweeps import catalog, factorizations
+from sweeps.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENOUGH = 6
+"""Seeds below which no difference is called one."""
+
+CONFIDENCE = 0.95
+
+COMPARABLE = (
+    "dataset",
+    "variant",
+    "data_digest",
+    "flow",
+    "recipe_id",
+    "protocol",
+    "precision",
+)
+"""Rows that differ in one of these are never ranked together."""
+
+Cell = tuple[str, int | None, str | None]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Bits/dim less those of the conventional factorization, over the seeds that both have.
+
+    The standard error and the 95 % t-interval (low, high) are None for fewer than two pairs.
+    """
+
+    mean: float
+    standard_error: float | None
+    pairs: int
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One factorization at one budget. ``mean`` is None where no seed has a result.
+
+    ``deviation`` is the sample standard deviation over seeds, None for fewer than two.
+    """
+
+    factorization: str
+    label: str
+    budget: int | None
+    map_options: str | None
+    conventional: bool
+    seeds: tuple[int, ...]
+    bits_per_dim: tuple[float, ...]
+    mean: float | None
+    deviation: float | None
+    difference: Difference | None
+    diverged: int
+    failed: int
+
+    @property
+    def n(self) -> int:
+        """How many seeds have a result."""
+        return len(self.seeds)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that can be compared, best first; ``notes`` say what to keep in mind.
+
+    ``standard_error`` is the largest of one trial's over test images, in bits/dim.
+    """
+
+    dataset: str
+    variant: str
+    data_digest: str
+    flow: str
+    recipe_id: str
+    protocol: str
+    precision: str
+    profile: str
+    splits: int
+    size: int
+    steps: int
+    images: int
+    clusters: int | None
+    standard_error: float
+    made_with: tuple[str, ...]
+    reference: str | None
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Board:
+    """All groups; ``diverged`` and ``failed`` count trials, those in no group too."""
+
+    groups: tuple[Group, ...]
+    diverged: int = 0
+    failed: int = 0
+
+
+def make(
+    frame: "pd.DataFrame",
+    facts: Mapping[str, DataFacts] | None = None,
+    lost: Sequence[LostTrials] = (),
+) -> Board:
+    """The board of rows of the view `trial_results`, whatever their order.
+
+    ``facts`` by data digest let the notes say which data sets are subsets. Raises UserError
+    where two results stand for one seed of one row.
+    """
+    records = [{str(k): _value(v) for k, v in r.items()} for r in frame.to_dict("records")]
+    records.sort(key=lambda r: str([r[name] for name in COMPARABLE]))
+    groups = [
+        _group(list(rows), facts or {}, lost)
+        for _, rows in itertools.groupby(records, key=lambda r: [r[name] for name in COMPARABLE])
+    ]
+    groups.sort(
+        key=lambda g: (g.dataset, g.flow, g.profile, g.protocol != "plain")
+        + tuple(str(getattr(g, name)) for name in COMPARABLE)
+    )
+    return Board(tuple(groups), _count(lost, "diverged"), _count(lost, "failed"))
+
+
+def label(factorization: str) -> str:
+    """How a factorization is shown: 'low (LLL)' and 'high (HHH)', the others by their name."""
+    if factorizations.is_word(factorization) and len(set(factorization)) == 1:
+        return f"{'low' if factorization[0] == 'L' else 'high'} ({factorization})"
+    return factorization
+
+
+def only(board: Board, names: Sequence[str]) -> Board:
+    """The rows of these factorizations, under any of their names, and the conventional ones.
+
+    Raises UserError for a name that is none, or where no other row is left.
+    """
+    asked = {factorizations.normalize(name) for name in names}
+
+    def wanted(group: Group, row: Row) -> bool:
+        also = {row.factorization, row.label.split(" ")[0]}
+        if row.factorization == "checkerboard-even":
+            also.add("checkerboard")
+        if row.conventional:
+            also.add("conventional")
+        return bool(asked & also)
+
+    groups = []
+    for group in board.groups:
+        if any(wanted(group, row) for row in group.rows):
+            rows = tuple(r for r in group.rows if r.conventional or wanted(group, r))
+            groups.append(Group(**(vars(group) | {"rows": rows})))
+    if board.groups and not groups:
+        known = sorted({row.label for group in board.groups for row in group.rows})
+        raise UserError(
+            f"no results of {', '.join(sorted(asked))} here: there are {', '.join(known)}"
+        )
+    return Board(tuple(groups), board.diverged, board.failed)
+
+
+def _group(
+    records: list[dict[str, Any]], facts: Mapping[str, DataFacts], lost: Sequence[LostTrials]
+) -> Group:
+    first = records[0]
+    here = [
+        one
+        for one in lost
+        if all(getattr(one, name) == first[name] for name in COMPARABLE if hasattr(one, name))
+    ]
+    cells: dict[Cell, dict[int, float]] = {}
+    for record in records:
+        seeds = cells.setdefault(_cell(record), {})
+        if record["seed"] in seeds:
+            raise UserError(
+                f"two results of seed {record['seed']} for {plain(record['factorization'])} on "
+                f"{plain(record['dataset'])} (one is {plain(record['result_id'])}): "
+                "look at them with `lcma sql`"
+            )
+        seeds[record["seed"]] = record["bits_per_dim"]
+    for one in here:
+        cells.setdefault((one.factorization, one.budget, one.map_options), {})
+    reference = _conventional(first["flow"], first["splits"])
+    held_against = cells.get((reference, None, None), {}) if reference is not None else {}
+    rows = [_row(cell, cells[cell], reference, held_against, here) for cell in cells]
+    rows.sort(
+        key=lambda r: (
+            math.inf if r.mean is None else r.mean,
+            r.factorization,
+            -1 if r.budget is None else r.budget,
+            r.map_options or "",
+        )
+    )
+    group = Group(
+        **{name: first[name] for name in COMPARABLE},
+        profile=", ".join(sorted({r["profile"] for r in records})),
+        splits=first["splits"],
+        size=first["size"],
+        steps=first["steps"],
+        images=first["images"],
+        clusters=first["clusters"],
+        standard_error=max(r["standard_error"] for r in records),
+        made_with=tuple(sorted({_made_with(r) for r in records})),
+        reference=reference if held_against else None,
+        rows=tuple(rows),
+        notes=(),
+    )
+    notes = tuple(_notes(group, facts.get(group.data_digest)))
+    return Group(**(vars(group) | {"notes": notes}))
+
+
+def _row(
+    cell: Cell,
+    results: Mapping[int, float],
+    reference: str | None,
+    held_against: Mapping[int, float],
+    lost: Sequence[LostTrials],
+) -> Row:
+    factorization, budget, map_options = cell
+    seeds = tuple(sorted(results))
+    values = tuple(results[seed] for seed in seeds)
+    own = [x for x in lost if (x.factorization, x.budget, x.map_options) == cell]
+    conventional = factorization == reference
+    return Row(
+        factorization=factorization,
+        label=label(factorization),
+        budget=budget,
+        map_options=map_options,
+        conventional=conventional,
+        seeds=seeds,
+        bits_per_dim=values,
+        mean=statistics.fmean(values) if values else None,
+        deviation=statistics.stdev(values) if len(values) > 1 else None,
+        difference=None if conventional else paired(results, held_against),
+        diverged=_count(own, "diverged"),
+        failed=_count(own, "failed"),
+    )
+
+
+def paired(results: Mapping[int, float], against: Mapping[int, float]) -> Difference | None:
+    """Mean difference of two sets of values by seed, over the common seeds; None if none."""
+    common = sorted(results.keys() & against.keys())
+    if not common:
+        return None
+    differences = [results[seed] - against[seed] for seed in common]
+    mean, n = statistics.fmean(differences), len(differences)
+    if n < 2:
+        return Difference(mean, None, n, None, None)
+    error = statistics.stdev(differences) / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * error
+    return Difference(mean, error, n, mean - half, mean + half)
+
+
+def _notes(group: Group, facts: DataFacts | None) -> list[str]:
+    error = number(group.standard_error)
+    clustered = ""
+    if group.clusters is not None:
+        clustered = f", clustered by photograph ({group.clusters})"
+    notes = [
+        f"{group.images} test images; the standard error of one trial over them{clustered} "
+        f"is at most {error} bits/dim."
+    ]
+    if any(row.n < ENOUGH for row in group.rows):
+        notes.append(f"Fewer than {ENOUGH} seeds decide nothing: this is a first look.")
+    with_results = [row for row in group.rows if row.seeds]
+    if len({row.seeds for row in with_results}) > 1:
+        notes.append("Rows have different seeds: trust the paired differences, not the order.")
+    for row in group.rows:
+        lost = [f"{n} {word}" for n, word in _losses(row) if n]
+        if lost:
+            at = "" if row.budget is None else f" at budget {row.budget}"
+            notes.append(f"{plain(row.label)}{at}: {', '.join(lost)}.")
+    if facts is not None and facts.verdict is not None and facts.verdict != "official":
+        notes.append(
+            f"{plain(facts.name)} is not a whole published data set (source: "
+            f"{plain(facts.verdict)}): do not compare with published numbers."
+        )
+    return notes
+
+
+def _losses(row: Row) -> tuple[tuple[int, str], ...]:
+    return (row.diverged, "diverged"), (row.failed, "failed")
+
+
+def _conventional(flow: str, splits: int) -> str | None:
+    own = catalog.flows().get(flow)
+    if own is None:
+        return None
+    return factorizations.canonical("conventional", conventional=own, splits=splits)
+
+
+def _cell(record: Mapping[str, Any]) -> Cell:
+    return record["factorization"], record["budget"], record["map_options"]
+
+
+def _made_with(record: Mapping[str, Any]) -> str:
+    changed = "" if record["dirty"] is None else " with uncommitted changes"
+    return (
+        f"lcma {record['code_version']}{changed}, torch {record['torch']}, "
+        f"{record['device']} ({record['cpu_capability']}, {record['threads']} threads)"
+    )
+
+
+def _count(lost: Sequence[LostTrials], state: str) -> int:
+    return sum(one.trials for one in lost if one.state == state)
+
+
+def _value(value: Any) -> Any:
+    """Pandas keeps a column of integers with nulls as floats with NaN."""
+    if value != value:  # noqa: PLR0124 - the test for NaN
+        return None
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,42 @@
+"""Stored text made safe to show, numbers made short, and JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from rich.text import Text
+
+Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+
+
+def plain(value: object) -> str:
+    """One line without control, bidirectional or other invisible characters.
+
+    They stand as escapes, so that stored text can neither drive a terminal nor disguise itself.
+    """
+    return "".join(c if c.isprintable() else _escape(c) for c in str(value))
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def cell(value: object, style: str = "") -> Text:
+    """Stored text for a Rich table: no markup in it is read; '-' for None."""
+    return Text("-" if value is None else plain(value), style=style)
+
+
+def number(value: float | None, places: int = 4, *, sign: bool = False) -> str:
+    """A fixed number of places; '-' for None."""
+    if value is None:
+        return "-"
+    return f"{value:{'+' if sign else ''}.{places}f}"
+
+
+def short(digest: str) -> str:
+    """The first eight characters of an id, enough for a person."""
+    return plain(digest)[:8]
+
+
+def to_json(value: Json) -> str:
+    """ASCII JSON, indented, keys as they come."""
+    return json.dumps(value, indent=2, allow_nan=False)

@@ -1,0 +1,290 @@
+"""The task bodies: one segment of a pretraining, or one trial. Ray and the local executor run
+exactly these.
+
+A body claims its job, so it may be started twice: the second one finds it taken or done. All it
+makes becomes visible in one transaction at its end.
+"""
+
+import hashlib
+import os
+import resource
+import socket
+import time
+import traceback
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+import db
+import models
+from harness import data, environment
+from harness.run.lease import LEASE_SECONDS, Lease
+from harness.run.work import ENDINGS, Report, Work
+from harness.train.batches import Images
+from harness.train.checkpoint import CheckpointFolder
+from harness.train.contribution import measure_maps
+from harness.train.evaluate import Evaluation, evaluate
+from harness.train.protocol import PLAIN
+from harness.train.trainer import DivergedError, Hooks, StoppedError, Trainer
+from sweeps.errors import UserError
+from sweeps.expansion import Pretraining, Trial
+
+SCORE = "cumulative"
+
+
+def run(work: Work, after: Report | None = None) -> Report:
+    """Do the work unless it is done or taken; never raises for what goes wrong in it.
+
+    ``after`` is the report of what this work waits for.
+    """
+    if after is not None and after.ending != "done":
+        return Report(work.job_id, "blocked", f"needs {after.job_id[:12]}, which {after.ending}")
+    store = db.connect(work.place.db, create=False)
+    _settle(work)
+    claim = store.claim(
+        work.job_id,
+        owner=work.owner,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        environment_id=store.environment(environment.current(work.device)),
+        device=work.device,
+        threads=work.threads,
+        lease_seconds=LEASE_SECONDS,
+    )
+    if isinstance(claim, db.Job):
+        return Report(work.job_id, ENDINGS.get(claim.state, "elsewhere"))
+    return _Attempt(work, store, claim).run()
+
+
+def run_folder(runs: Path, subject: str, digest: str) -> Path:
+    """Where a trial or a pretraining on one exact data set keeps its files."""
+    return runs / f"{subject}-{digest[:12]}"
+
+
+class _Attempt:
+    """One execution of a claimed job."""
+
+    def __init__(self, work: Work, store: db.Store, claim: db.Claim) -> None:
+        self.work, self.store, self.claim = work, store, claim
+        self.began, self.cpu_began = time.monotonic(), time.process_time()
+        self.trained_seconds = 0.0
+        self.trainer: Trainer | None = None
+
+    def run(self) -> Report:
+        with Lease(self.store, self.claim) as lease:
+            try:
+                if self.work.pretraining is not None:
+                    return self._pretraining(self.work.pretraining, lease)
+                assert self.work.trial is not None
+                return self._trial(self.work.trial, lease)
+            except StoppedError:
+                return Report(self.work.job_id, "stopped", "its lease was lost")
+            except DivergedError as error:
+                return self._end("diverged", lease, str(error))
+            except torch.OutOfMemoryError as error:
+                return self._end("oom", lease, str(error).splitlines()[0])
+            except UserError as error:
+                return self._end("code_error", lease, str(error))
+            except Exception:  # noqa: BLE001 - whatever it is belongs in the attempt's row
+                return self._end("code_error", lease, traceback.format_exc(limit=-6))
+            except BaseException:
+                self._end("cancelled", lease, "interrupted")
+                raise
+
+    def _pretraining(self, pretraining: Pretraining, lease: Lease) -> Report:
+        budget = self.work.job.budget
+        assert budget is not None
+        part = self._data().part("train")
+        trainer = self.trainer = Trainer(
+            flow=self._placed(models.nms(pretraining.recipe.model, seed=pretraining.seed)),
+            optimization=pretraining.recipe.optimization,
+            seed=pretraining.seed,
+            images=self._images(part),
+        )
+        self._train(trainer, pretraining.id, budget, lease)
+        measured = measure_maps(trainer.flow, trainer.images, part.groups)
+        maps = [
+            db.ContributionMap(
+                pretraining_id=pretraining.id,
+                data_digest=self.work.job.data_digest,
+                budget=budget,
+                split=m.split,
+                score=SCORE,
+                values=m.values,
+                standard_errors=m.standard_errors,
+                images=m.images,
+                mean_log_det=m.mean_log_det,
+                clusters=m.clusters,
+            )
+            for m in measured
+        ]
+        return self._end("done", lease, maps=maps)
+
+    def _trial(self, trial: Trial, lease: Lease) -> Report:
+        prepared = self._data()
+        train, holdout, test = (prepared.part(p) for p in data.PARTS)
+        recipe = trial.recipe
+        trainer = self.trainer = Trainer(
+            flow=self._placed(
+                models.build(
+                    recipe.model, trial.factorization, seed=trial.seed, maps=self._maps(trial)
+                )
+            ),
+            optimization=recipe.optimization,
+            seed=trial.seed,
+            images=self._images(train),
+            training=recipe.training,
+            holdout=self._images(holdout),
+        )
+        folder = self._train(trainer, trial.id, recipe.training.steps, lease)
+        flow, step = trainer.evaluated, trainer.step
+        if recipe.training.select == "best" and trainer.best is not None:
+            flow.load_state_dict(trainer.best["flow"])
+            step = trainer.best["step"]
+        seen = min(len(train.images), len(test.images))
+        on_test = evaluate(flow, self._images(test), PLAIN, test.groups)
+        on_holdout = evaluate(flow, self._images(holdout), PLAIN, holdout.groups)
+        on_train = evaluate(flow, Images(train.images[:seen], self._device), PLAIN)
+        weights = _save_weights(flow, folder.folder)
+        report = self._end(
+            "done",
+            lease,
+            result=self._result(trial, step, on_test, on_holdout, on_train),
+            artifacts=[weights],
+        )
+        if report.ending == "done":
+            folder.clear()
+        return report
+
+    def _train(self, trainer: Trainer, subject: str, until: int, lease: Lease) -> CheckpointFolder:
+        place = run_folder(self.work.place.runs, subject, self.work.job.data_digest)
+        folder = CheckpointFolder(place)
+        lease.started_at(trainer.resume(folder, at_most=until))
+        hooks = Hooks(
+            progress=lease.progress,
+            metric=lease.metric,
+            stop=lambda: lease.lost,
+            before_checkpoint=lease.flush,
+            checkpoint_seconds=self.work.checkpoint_seconds,
+        )
+        began = time.monotonic()
+        trainer.run(until, folder, hooks)
+        self.trained_seconds = time.monotonic() - began
+        return folder
+
+    def _maps(self, trial: Trial) -> list[models.Map]:
+        if trial.pretraining is None or trial.budget is None:
+            return []
+        digest = self.work.job.data_digest
+        maps = self.store.maps(trial.pretraining.id, digest, trial.budget, SCORE)
+        return [m.values for m in maps]
+
+    def _data(self) -> data.Prepared:
+        prepared = data.load(self.work.dataset, self.work.place.data)
+        if prepared.manifest.digest != self.work.job.data_digest:
+            raise UserError(
+                f"{prepared.folder} holds other images (digest {prepared.manifest.digest[:12]}) "
+                f"than the sweep was planned with ({self.work.job.data_digest[:12]}): "
+                f"launch the sweep again"
+            )
+        return prepared
+
+    @property
+    def _device(self) -> torch.device:
+        return torch.device(self.work.device)
+
+    def _images(self, part: data.Part) -> Images:
+        return Images(part.images, self._device)
+
+    def _placed(self, flow: models.Flow) -> models.Flow:
+        return flow.to(self._device)
+
+    def _result(
+        self,
+        trial: Trial,
+        step: int,
+        on_test: Evaluation,
+        on_holdout: Evaluation,
+        on_train: Evaluation,
+    ) -> db.Result:
+        test, holdout = on_test.bits_per_dim, on_holdout.bits_per_dim
+        return db.Result(
+            trial_id=trial.id,
+            data_digest=self.work.job.data_digest,
+            protocol=PLAIN.name,
+            protocol_body=PLAIN.body,
+            precision=PLAIN.precision,
+            step=step,
+            bits_per_dim=test.value,
+            standard_error=test.standard_error,
+            clusters=test.clusters,
+            images=test.count,
+            holdout_bits_per_dim=holdout.value,
+            holdout_standard_error=holdout.standard_error,
+            train_bits_per_dim=on_train.bits_per_dim.value,
+            log_det=on_test.log_det,
+            log_prior=on_test.log_prior,
+        )
+
+    def _end(
+        self,
+        outcome: db.Outcome,
+        lease: Lease,
+        message: str = "",
+        *,
+        result: db.Result | None = None,
+        maps: list[db.ContributionMap] | None = None,
+        artifacts: list[db.Artifact] | None = None,
+    ) -> Report:
+        stored = self.store.finish(
+            self.claim,
+            outcome,
+            message=message,
+            last_step=lease.step if self.trainer is None else self.trainer.step,
+            cost=self._cost(),
+            result=result,
+            maps=maps or (),
+            artifacts=artifacts or (),
+            metrics=lease.take_metrics(),
+        )
+        if not stored:
+            return Report(self.work.job_id, "stopped", "its lease was lost")
+        if outcome in ("done", "diverged"):
+            return Report(self.work.job_id, outcome, message)
+        return Report(self.work.job_id, "failed", message)
+
+    def _cost(self) -> db.Cost:
+        seen = self.trainer.images_seen if self.trainer else 0
+        rate = seen / self.trained_seconds if seen and self.trained_seconds else None
+        if self.work.device == "cuda":
+            peak = torch.cuda.max_memory_allocated()
+        else:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return db.Cost(
+            seconds=time.monotonic() - self.began,
+            cpu_seconds=time.process_time() - self.cpu_began,
+            images_per_second=rate,
+            peak_memory=peak,
+        )
+
+
+def _settle(work: Work) -> None:
+    """The same sums in the same order, whatever was granted."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(work.threads)
+    torch.use_deterministic_algorithms(True)
+    if work.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _save_weights(flow: models.Flow, folder: Path) -> db.Artifact:
+    """The evaluated weights with the splits' permutations, whole or not at all."""
+    path, aside = folder / "weights.safetensors", folder / f".weights.{os.getpid()}.tmp"
+    content = {k: v.detach().cpu().contiguous() for k, v in flow.state_dict().items()}
+    safetensors.torch.save_file(content, aside)
+    with aside.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    aside.rename(path)
+    return db.Artifact(kind="weights", path=str(path), bytes=path.stat().st_size, digest=digest)

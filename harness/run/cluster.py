@@ -1,0 +1,99 @@
+"""Task bodies as Ray tasks. No other module touches Ray."""
+
+import contextlib
+import logging
+import os
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from harness.run import bodies
+from harness.run.executor import Executor, Finished
+from harness.run.work import Report, Work
+from sweeps.errors import UserError
+from sweeps.spec import Resources
+
+
+class RayExecutor(Executor):
+    """One Ray task for each piece of work. What a task waits for is its argument, so that
+    waiting holds neither CPU nor GPU."""
+
+    def __init__(self, resources: Resources, address: str | None) -> None:
+        # CPU tasks must not see the GPUs of their node, whatever Ray's default is.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        self.resources = resources
+        self._refs: dict[str, Any] = {}
+        self._jobs: dict[Any, str] = {}
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=False,
+            )
+        except (ConnectionError, RayError, ValueError) as error:
+            where = f"Ray at {address}" if address else "a local Ray"
+            first = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
+            raise UserError(
+                f"cannot reach {where}: {first}; check address and RAY_AUTH_MODE, or use --local"
+            ) from None
+        self._task: Any = ray.remote(max_retries=0, max_calls=0)(bodies.run)
+
+    def check(self, threads: int) -> None:
+        """UserError where no node of the cluster could ever run one task."""
+        need = {"CPU": self._cpus(threads), "GPU": self.resources.gpus}
+        if self.resources.memory_gb:
+            need["memory"] = self.resources.memory_gb * 1e9
+        alive = [n for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
+        nodes = [n["Resources"] for n in alive]
+        if not any(all(n.get(k, 0.0) >= v for k, v in need.items()) for n in nodes):
+            asked = ", ".join(f"{v:g} {k}" for k, v in need.items() if v)
+            best = {k: max((n.get(k, 0.0) for n in nodes), default=0.0) for k in need}
+            have = ", ".join(f"{v:g} {k}" for k, v in best.items())
+            raise UserError(
+                f"a trial asks for {asked}, and no node has that (at most {have}): "
+                f"lower `resources` in the spec or start a node that has it"
+            )
+
+    def submit(self, work: Work, after: str | None) -> None:
+        resources = self.resources
+        task = self._task.options(
+            num_cpus=self._cpus(work.threads),
+            num_gpus=resources.gpus,
+            memory=None if resources.memory_gb is None else resources.memory_gb * 1e9,
+            name=work.title,
+        )
+        ref = task.remote(work, None if after is None else self._refs[after])
+        self._refs[work.job_id] = ref
+        self._jobs[ref] = work.job_id
+
+    def wait(self, seconds: float) -> list[Finished]:
+        if not self._jobs:
+            return []
+        ready, _ = ray.wait(list(self._jobs), num_returns=1, timeout=seconds)
+        if ready:
+            ready, _ = ray.wait(list(self._jobs), num_returns=len(self._jobs), timeout=0)
+        return [self._collect(ref) for ref in ready]
+
+    def close(self, *, kill: bool) -> None:
+        if kill:
+            for ref in self._jobs:
+                with contextlib.suppress(RayError):
+                    ray.cancel(ref, force=True)
+        ray.shutdown()
+
+    def _cpus(self, threads: int) -> float:
+        return self.resources.cpus if self.resources.cpus is not None else float(threads)
+
+    def _collect(self, ref: Any) -> Finished:
+        job_id = self._jobs.pop(ref)
+        try:
+            report: Report = ray.get(ref)
+        except RayTaskError as error:  # the body itself could not start, or what it waited for
+            return Finished(job_id, None, str(error).strip().splitlines()[-1])
+        except RayError as error:
+            return Finished(job_id, None, type(error).__name__)
+        return Finished(job_id, report)

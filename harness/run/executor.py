@@ -1,0 +1,32 @@
+"""Where task bodies run. The local executor and Ray's keep one contract."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from harness.run.work import Report, Work
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A task that came back: with its report, or lost with its process (``crash`` says how)."""
+
+    job_id: str
+    report: Report | None
+    crash: str = ""
+
+
+class Executor(ABC):
+    """Runs ``bodies.run`` somewhere. Tasks are named by their job's id, one at a time each."""
+
+    @abstractmethod
+    def submit(self, work: Work, after: str | None) -> None:
+        """Start the work as soon as there is room and ``after``, a task submitted here and not
+        yet collected, has ended. Waiting holds no room."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> list[Finished]:
+        """The tasks that ended, waiting at most this long for the first."""
+
+    @abstractmethod
+    def close(self, *, kill: bool) -> None:
+        """Stop everything; with ``kill`` without waiting for tasks in progress."""

@@ -1,0 +1,290 @@
+"""A sweep as the difference between what is asked for and what the database has."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import db
+from db import Job, PlannedJob, Registration, Store
+from harness import data
+from harness.place import Place
+from harness.run.work import Work
+from sweeps.errors import UserError
+from sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
+from sweeps.identity import content_id
+from sweeps.spec import Spec
+
+Status = Literal["new", "there", "running", "diverged", "failed", "same", "invalid"]
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of the matrix with what would become of it."""
+
+    cell: Cell
+    status: Status
+    note: str
+
+
+@dataclass(frozen=True)
+class PlannedPretraining:
+    """A shared pretraining: the budgets asked of it, and those whose maps are there already."""
+
+    pretraining: Pretraining
+    budgets: tuple[int, ...]
+    there: tuple[int, ...]
+    trials: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a launch of a spec would do."""
+
+    expansion: Expansion
+    cells: tuple[PlannedCell, ...]
+    pretrainings: tuple[PlannedPretraining, ...]
+
+    @property
+    def spec(self) -> Spec:
+        return self.expansion.spec
+
+    @property
+    def invalid(self) -> tuple[PlannedCell, ...]:
+        return tuple(c for c in self.cells if c.status == "invalid")
+
+    def count(self) -> Counter[Status]:
+        """How many cells have each status."""
+        return Counter(c.status for c in self.cells)
+
+    @property
+    def trainings_left(self) -> int:
+        """Trials that a launch would run or wait for."""
+        return sum(c.status in ("new", "running") for c in self.cells)
+
+    @property
+    def pretrainings_left(self) -> int:
+        """Pretrainings some of whose maps a launch would make or wait for."""
+        return sum(len(p.there) < len(p.budgets) for p in self.pretrainings)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A piece of work and the job it waits for."""
+
+    work: Work
+    after: str | None
+
+
+def make(spec: Spec, place: Place, store: Store | None) -> Plan:
+    """The plan of a spec against a database; without one, all is new."""
+    expansion = expand(spec, preparable=[s.name for s in data.names()])
+    digests = _known_digests(expansion, place)
+    keys = {t.id: _trial_job(t, digests) for t in expansion.trials}
+    shared = expansion.pretrainings
+    segments = {
+        (pid, budget): _segment(pre, budget, digests)
+        for pid, (pre, budgets) in shared.items()
+        for budget in budgets
+    }
+    planned = [*keys.values(), *segments.values()]
+    wanted = [job.id for job in planned if job is not None]
+    jobs = store.jobs(wanted) if store else {}
+    users = Counter(t.pretraining.id for t in expansion.trials if t.pretraining)
+    cells = tuple(_judge(cell, keys, jobs) for cell in expansion.cells)
+    pretrainings = tuple(
+        PlannedPretraining(
+            pre,
+            budgets,
+            tuple(b for b in budgets if _is_done(segments[pid, b], jobs)),
+            users[pid],
+        )
+        for pid, (pre, budgets) in shared.items()
+    )
+    return Plan(expansion, cells, pretrainings)
+
+
+def register(plan: Plan, place: Place, store: Store) -> str:
+    """Write everything that a launch of the plan needs into the database; the sweep's id.
+
+    Every data set of the plan must be prepared.
+    """
+    prepared = {t.dataset: data.load(t.dataset, place.data) for t in plan.expansion.trials}
+    digests = {name: p.manifest.digest for name, p in prepared.items()}
+    spec = plan.spec
+    sweep = db.Sweep(id=content_id("sweep", {"spec": spec.body}), name=spec.name, spec=spec.body)
+    trials = plan.expansion.trials
+    shared = plan.expansion.pretrainings
+    store.register(
+        Registration(
+            sweeps=(sweep,),
+            members=tuple(
+                db.SweepMember(sweep.id, c.trial.id, c.factorization)
+                for c in plan.expansion.cells
+                if c.trial
+            ),
+            recipes=tuple({t.recipe.id: _recipe_row(t) for t in trials}.values()),
+            data_sets=tuple(_data_set_row(p) for p in prepared.values()),
+            pretrainings=tuple(_pretraining_row(p) for p, _ in shared.values()),
+            trials=tuple(_trial_row(t) for t in trials),
+            jobs=tuple(n.work.job for n in nodes(plan, place, digests, owner="", device="cpu")),
+        )
+    )
+    return sweep.id
+
+
+def nodes(
+    plan: Plan,
+    place: Place,
+    digests: dict[str, str],
+    *,
+    owner: str,
+    device: Literal["cpu", "cuda"],
+    checkpoint_seconds: float | None = None,
+) -> list[Node]:
+    """The task graph, what unblocks others first: segments in a chain, then trials."""
+
+    def work(job: PlannedJob, subject: Trial | Pretraining) -> Work:
+        trial = subject if isinstance(subject, Trial) else None
+        pretraining = subject if isinstance(subject, Pretraining) else None
+        return Work(job, place, owner, device, trial, pretraining, checkpoint_seconds)
+
+    found: list[Node] = []
+    segments: dict[tuple[str, int], str] = {}
+    for pid, (pretraining, budgets) in plan.expansion.pretrainings.items():
+        after = None
+        for budget in budgets:
+            job = _segment(pretraining, budget, digests)
+            assert job is not None
+            found.append(Node(work(job, pretraining), after))
+            after = segments[pid, budget] = job.id
+    mapped: list[Node] = []
+    for trial in plan.expansion.trials:
+        job = _trial_job(trial, digests)
+        assert job is not None
+        if trial.pretraining is None or trial.budget is None:
+            found.append(Node(work(job, trial), None))
+        else:
+            waits_for = segments[trial.pretraining.id, trial.budget]
+            mapped.append(Node(work(job, trial), waits_for))
+    return found + mapped
+
+
+def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
+    """UserError if the plan has nothing valid, or anything invalid that is not to be skipped."""
+    invalid = plan.invalid
+    if not invalid:
+        return
+    first = invalid[0]
+    what = f"{first.cell.flow} {first.cell.dataset} {first.cell.factorization}: {first.note}"
+    if len(invalid) == len(plan.cells):
+        raise UserError(f"{plan.spec.name}: no cell can be run; the first is {what}")
+    if not skip_invalid:
+        raise UserError(
+            f"{plan.spec.name}: {len(invalid)} of {len(plan.cells)} cells cannot be run; the first "
+            f"is {what}; launch the rest with --skip-invalid"
+        )
+
+
+def _known_digests(expansion: Expansion, place: Place) -> dict[str, str]:
+    known = {}
+    for name in {t.dataset for t in expansion.trials}:
+        if (place.data / name / "manifest.json").exists():
+            known[name] = data.load(name, place.data).manifest.digest
+    return known
+
+
+def _trial_job(trial: Trial, digests: dict[str, str]) -> PlannedJob | None:
+    digest = digests.get(trial.dataset)
+    steps = trial.recipe.training.steps
+    return PlannedJob.of_trial(trial.id, digest, steps=steps) if digest else None
+
+
+def _segment(pretraining: Pretraining, budget: int, digests: dict[str, str]) -> PlannedJob | None:
+    digest = digests.get(pretraining.dataset)
+    if digest is None:
+        return None
+    return PlannedJob.of_pretraining(pretraining.id, digest, budget=budget)
+
+
+def _is_done(job: PlannedJob | None, jobs: dict[str, Job]) -> bool:
+    return job is not None and job.id in jobs and jobs[job.id].state == "done"
+
+
+def _judge(cell: Cell, keys: dict[str, PlannedJob | None], jobs: dict[str, Job]) -> PlannedCell:
+    if cell.trial is None:
+        return PlannedCell(cell, "invalid", cell.reason or "")
+    if cell.same_as is not None:
+        return PlannedCell(cell, "same", f"the same experiment as {cell.same_as}")
+    planned = keys[cell.trial.id]
+    job = jobs.get(planned.id) if planned else None
+    if job is None or job.state == "pending":
+        note = f"goes on from step {job.step}" if job and job.step else ""
+        return PlannedCell(cell, "new", note)
+    if job.state == "done":
+        return PlannedCell(cell, "there", "")
+    if job.state == "running":
+        return PlannedCell(cell, "running", f"on {job.host}, step {job.step} of {job.steps}")
+    return PlannedCell(cell, job.state, "launch with --retry to run it again")
+
+
+def _recipe_row(trial: Trial) -> db.Recipe:
+    recipe = trial.recipe
+    return db.Recipe(
+        id=recipe.id,
+        flow=recipe.model.flow,
+        profile=trial.profile,
+        splits=recipe.model.splits,
+        size=recipe.model.size,
+        steps=recipe.training.steps,
+        body=recipe.body,
+    )
+
+
+def _data_set_row(prepared: data.Prepared) -> db.DataSet:
+    manifest = prepared.manifest
+    channels, height, width = manifest.shape
+    return db.DataSet(
+        digest=manifest.digest,
+        name=manifest.name,
+        variant=manifest.variant,
+        channels=channels,
+        height=height,
+        width=width,
+        train=manifest.counts.train,
+        holdout=manifest.counts.holdout,
+        test=manifest.counts.test,
+        manifest=manifest.model_dump_json(),
+    )
+
+
+def _pretraining_row(pretraining: Pretraining) -> db.Pretraining:
+    return db.Pretraining(
+        id=pretraining.id,
+        recipe_id=pretraining.recipe.id,
+        flow=pretraining.recipe.model.flow,
+        dataset=pretraining.dataset,
+        variant=pretraining.variant,
+        seed=pretraining.seed,
+    )
+
+
+def _trial_row(trial: Trial) -> db.Trial:
+    return db.Trial(
+        id=trial.id,
+        recipe_id=trial.recipe.id,
+        flow=trial.recipe.model.flow,
+        profile=trial.profile,
+        dataset=trial.dataset,
+        variant=trial.variant,
+        factorization=trial.factorization,
+        seed=trial.seed,
+        budget=trial.budget,
+        pretraining_id=trial.pretraining.id if trial.pretraining else None,
+    )
+
+
+def digests_of(plan: Plan, place: Place) -> dict[str, str]:
+    """The content hash of every data set of the plan, all of which must be prepared."""
+    names: Sequence[str] = sorted({t.dataset for t in plan.expansion.trials})
+    return {name: data.load(name, place.data).manifest.digest for name in names}

@@ -1,0 +1,73 @@
+"""Progress of a launch: bars in a terminal, lines elsewhere."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from db import RunningJob
+from harness.run.work import Report
+
+_STYLE = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
+
+
+class Bars:
+    """One bar for the sweep and one for each running job, named by what it is."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._whole = self.progress.add_task("sweep", unit="jobs", total=None)
+        self._bars: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.progress.stop()
+
+    def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
+        self.progress.update(self._whole, completed=ended, total=total)
+        for job in running:
+            if job.job_id not in self._bars:
+                self._bars[job.job_id] = self.progress.add_task(_title(job), unit="steps")
+            self.progress.update(self._bars[job.job_id], completed=job.step, total=job.steps)
+        for job_id in set(self._bars) - {job.job_id for job in running}:
+            self.progress.remove_task(self._bars.pop(job_id))
+
+    def ended(self, title: str, report: Report) -> None:
+        style = _STYLE.get(report.ending, "white")
+        lines = report.message.strip().splitlines()
+        why = f": {escape(lines[-1])}" if lines else ""
+        self.console.print(f"[{style}]{report.ending:>8}[/]  {escape(title)}{why}", highlight=False)
+
+
+def _title(job: RunningJob) -> str:
+    budget = "" if job.budget is None else f" {job.budget}"
+    what = f"{job.factorization}{budget}" if job.kind == "trial" else f"pretrain to{budget}"
+    return escape(f"{job.flow} {job.dataset} {what} seed {job.seed}")
