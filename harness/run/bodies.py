@@ -19,7 +19,7 @@ import torch
 import db
 import models
 from harness import data, environment
-from harness.run.lease import LEASE_SECONDS, Lease
+from harness.run.lease import Lease
 from harness.run.work import ENDINGS, Report, Work
 from harness.train.batches import Images
 from harness.train.checkpoint import CheckpointFolder
@@ -50,7 +50,7 @@ def run(work: Work, after: Report | None = None) -> Report:
         environment_id=store.environment(environment.current(work.device)),
         device=work.device,
         threads=work.threads,
-        lease_seconds=LEASE_SECONDS,
+        lease_seconds=work.lease_seconds,
     )
     if isinstance(claim, db.Job):
         return Report(work.job_id, ENDINGS.get(claim.state, "elsewhere"))
@@ -72,7 +72,7 @@ class _Attempt:
         self.trainer: Trainer | None = None
 
     def run(self) -> Report:
-        with Lease(self.store, self.claim) as lease:
+        with Lease(self.store, self.claim, self.work.lease_seconds) as lease:
             try:
                 if self.work.pretraining is not None:
                     return self._pretraining(self.work.pretraining, lease)

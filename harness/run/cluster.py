@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import socket
 from typing import Any
 
 import ray
@@ -23,6 +24,8 @@ class RayExecutor(Executor):
         # CPU tasks must not see the GPUs of their node, whatever Ray's default is.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if address is not None:
+            _reach(address)
         self.resources = resources
         self._refs: dict[str, Any] = {}
         self._jobs: dict[Any, str] = {}
@@ -97,3 +100,18 @@ class RayExecutor(Executor):
         except RayError as error:
             return Finished(job_id, None, type(error).__name__)
         return Finished(job_id, report)
+
+
+def _reach(address: str) -> None:
+    """UserError if nothing listens there: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host and port in ("auto", "local"):
+        return
+    if not host or not port.isdecimal():
+        raise UserError(f"--ray {address}: give HOST:PORT of the cluster's head, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"cannot reach Ray at {address}: {error}; check the address, or use --local"
+        ) from None

@@ -8,17 +8,14 @@ from typing import Self
 from db import Claim, Metric, Store
 from sweeps.errors import UserError
 
-LEASE_SECONDS = 30.0
-"""How long a worker may be silent before others take it for dead."""
-
 BEAT_SECONDS = 2.0
 
 
 class Lease:
     """Keeps a claim alive while the block runs; ``lost`` tells when it is no longer ours."""
 
-    def __init__(self, store: Store, claim: Claim) -> None:
-        self.store, self.claim = store, claim
+    def __init__(self, store: Store, claim: Claim, seconds: float) -> None:
+        self.store, self.claim, self.seconds = store, claim, seconds
         self.step = claim.step
         self._metrics: list[Metric] = []
         self._lock = threading.Lock()
@@ -56,7 +53,7 @@ class Lease:
     def started_at(self, step: int) -> None:
         """Say from which step the attempt went on."""
         self.step = step
-        self.store.heartbeat(self.claim, step=step, lease_seconds=LEASE_SECONDS, first_step=step)
+        self.store.heartbeat(self.claim, step=step, lease_seconds=self.seconds, first_step=step)
 
     def take_metrics(self) -> list[Metric]:
         """What has not been stored yet."""
@@ -71,13 +68,11 @@ class Lease:
             self._lost.set()
 
     def _beat(self) -> None:
-        while not self._ended.wait(BEAT_SECONDS):
+        while not self._ended.wait(min(BEAT_SECONDS, self.seconds / 4)):
             try:
-                alive = self.store.heartbeat(
-                    self.claim, step=self.step, lease_seconds=LEASE_SECONDS
-                )
+                alive = self.store.heartbeat(self.claim, step=self.step, lease_seconds=self.seconds)
             except UserError:  # the database is away for now; the lease decides for how long
-                alive = time.monotonic() - self._renewed < LEASE_SECONDS
+                alive = time.monotonic() - self._renewed < self.seconds
             else:
                 self._renewed = time.monotonic()
             if not alive:

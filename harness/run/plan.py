@@ -9,7 +9,7 @@ import db
 from db import Job, PlannedJob, Registration, Store
 from harness import data
 from harness.place import Place
-from harness.run.work import Work
+from harness.run.work import LEASE_SECONDS, Work
 from sweeps.errors import UserError
 from sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from sweeps.identity import content_id
@@ -141,13 +141,16 @@ def nodes(
     owner: str,
     device: Literal["cpu", "cuda"],
     checkpoint_seconds: float | None = None,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> list[Node]:
     """The task graph, what unblocks others first: segments in a chain, then trials."""
 
     def work(job: PlannedJob, subject: Trial | Pretraining) -> Work:
         trial = subject if isinstance(subject, Trial) else None
         pretraining = subject if isinstance(subject, Pretraining) else None
-        return Work(job, place, owner, device, trial, pretraining, checkpoint_seconds)
+        return Work(
+            job, place, owner, device, trial, pretraining, checkpoint_seconds, lease_seconds
+        )
 
     found: list[Node] = []
     segments: dict[tuple[str, int], str] = {}

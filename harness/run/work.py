@@ -7,6 +7,9 @@ from db import PlannedJob, State
 from harness.place import Place
 from sweeps.expansion import Pretraining, Trial
 
+LEASE_SECONDS = 30.0
+"""How long a worker may be silent before others take it for dead."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -22,6 +25,7 @@ class Work:
     trial: Trial | None = None
     pretraining: Pretraining | None = None
     checkpoint_seconds: float | None = None
+    lease_seconds: float = LEASE_SECONDS
 
     @property
     def job_id(self) -> str:

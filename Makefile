@@ -1,0 +1,56 @@
+# Everything happens in .venv. PIP_ARGS is passed to pip, to choose a build of torch, say.
+PYTHON ?= python3
+PIP_ARGS ?=
+BIN = .venv/bin
+
+.PHONY: demo test test-all check lint types layers format clean help
+
+help:
+	@echo "make demo      install, then run Algorithm 1 on real images (about five minutes)"
+	@echo "make test      install, then run the tests"
+	@echo "make test-all  the long tests too"
+	@echo "make check     lint, format, types and import layers"
+	@echo "make venv      only make the environment, to install a build of torch of your choice"
+
+demo: .venv/installed
+	$(BIN)/lcma launch demo
+
+test: .venv/installed-dev
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
+
+test-all: .venv/installed-dev
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+check: lint types layers
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed-dev
+	$(BIN)/mypy
+
+layers: .venv/installed-dev
+	$(BIN)/lint-imports
+
+format: .venv/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+venv: $(BIN)/python
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . $(PIP_ARGS)
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]' $(PIP_ARGS)
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -1,0 +1,87 @@
+"""Prepared images and small sweeps for the tests of running."""
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import db
+from harness import data
+from harness.place import Place
+from harness.run import plan as plans
+from harness.run.plan import Node
+from sweeps import spec as specs
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "matrix": {
+        "flow": "realnvp",
+        "dataset": "photos8",
+        "factorization": ["conventional", "low"],
+        "budget": 10,
+    },
+    "recipe": {
+        "model": {
+            "splits": 1,
+            "architecture": {
+                "width": 4,
+                "checkerboard_couplings": 1,
+                "channel_couplings": 1,
+                "last_couplings": 1,
+            },
+        },
+        "optimization": {"batch": 8},
+        "training": {"steps": 20},
+    },
+}
+
+
+def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the nested ``change`` laid over it."""
+    result = dict(base)
+    for key, value in change.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            result[key] = merged(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+@pytest.fixture
+def small_sweep() -> dict[str, Any]:
+    """The small sweep as parsed YAML, free to change."""
+    return copy.deepcopy(SMALL)
+
+
+@pytest.fixture(scope="session")
+def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with photos8 prepared."""
+    root = tmp_path_factory.mktemp("data")
+    data.prepare("photos8", root)
+    return root
+
+
+@pytest.fixture
+def place(tmp_path: Path, photos_root: Path) -> Place:
+    """An empty database and an empty folder for runs, beside prepared data."""
+    return Place(f"sqlite:///{tmp_path / 'lcma.db'}", tmp_path / "runs", photos_root)
+
+
+@pytest.fixture
+def registered(place: Place) -> Callable[..., tuple[db.Store, list[Node]]]:
+    """Register the small sweep, changed as said, and hand out its store and task graph."""
+
+    def make(change: dict[str, Any] | None = None) -> tuple[db.Store, list[Node]]:
+        spec = specs.check(merged(SMALL, change or {}), "test")
+        store = db.connect(place.db)
+        plan = plans.make(spec, place, store)
+        plans.register(plan, place, store)
+        digests = plans.digests_of(plan, place)
+        nodes = plans.nodes(plan, place, digests, owner=f"test:{os.getpid()}", device="cpu")
+        return store, nodes
+
+    return make

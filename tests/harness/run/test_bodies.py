@@ -1,0 +1,194 @@
+"""A task body: what it stores, and that it can be run twice, stopped anywhere and resumed."""
+
+import dataclasses
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+
+import db
+from harness.run import bodies
+from harness.run.work import Report, Work
+from harness.train import trainer
+from harness.train.trainer import Trainer
+
+
+def run_all(nodes) -> dict[str, Report]:
+    """Every body in order, in this process."""
+    reports: dict[str, Report] = {}
+    for node in nodes:
+        reports[node.work.job_id] = bodies.run(node.work, reports.get(node.after))
+    return reports
+
+
+def trial_nodes(nodes):
+    return [n for n in nodes if n.work.trial is not None]
+
+
+def test_a_graph_leaves_maps_and_results(registered) -> None:
+    store, nodes = registered()
+    reports = run_all(nodes)
+    assert [r.ending for r in reports.values()] == ["done"] * 3
+    frame = store.results_frame()
+    assert sorted(frame.factorization) == ["L", "checkerboard-even"]
+    assert np.isfinite(frame.bits_per_dim).all()
+    assert (frame.step == 20).all()
+    pretraining = nodes[0].work
+    maps = store.maps(pretraining.pretraining.id, pretraining.job.data_digest, 10)
+    assert [m.split for m in maps] == [1]
+    assert maps[0].values.shape == (3, 8, 8)
+    assert maps[0].sum_error < 1e-6
+
+
+def test_running_again_is_free_and_changes_nothing(registered) -> None:
+    store, nodes = registered()
+    run_all(nodes)
+    before = (store.results_frame(), store.attempts_frame())
+    assert {r.ending for r in run_all(nodes).values()} == {"done"}
+    assert store.results_frame().equals(before[0])
+    assert store.attempts_frame().equals(before[1])
+
+
+def test_what_waited_for_a_failure_is_blocked_untouched(registered) -> None:
+    store, nodes = registered()
+    waiting = next(n for n in nodes if n.after is not None)
+    report = bodies.run(waiting.work, Report(waiting.after, "diverged"))
+    assert report.ending == "blocked"
+    assert store.job(waiting.work.job_id).state == "pending"
+
+
+@pytest.mark.parametrize("stop_at", [1, 9, 10, 15, 19])
+def test_killed_anywhere_and_run_again_gives_the_same_bits(
+    registered, place, tmp_path, monkeypatch, stop_at: int
+) -> None:
+    """The worker dies at a step; the lease runs out; another one goes on."""
+    change = {"recipe": {"training": {"ema": 0.9, "select": "best", "holdout_every": 10}}}
+    store, nodes = registered(change)
+    work = trial_nodes(nodes)[0].work
+    undisturbed = dataclasses.replace(
+        work,
+        place=dataclasses.replace(
+            place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other"
+        ),
+    )
+    _copy_plan(place.db, undisturbed.place.db)
+    assert bodies.run(undisturbed).ending == "done"
+
+    class Killed(BaseException):
+        pass
+
+    step = Trainer._one_step
+
+    def dying(self):
+        if self.step == stop_at:
+            raise Killed
+        return step(self)
+
+    monkeypatch.setattr(Trainer, "_one_step", dying)
+    monkeypatch.setattr(bodies._Attempt, "_end", lambda *a, **k: Report("", "stopped"))
+    with pytest.raises(Killed):
+        bodies.run(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
+    monkeypatch.undo()
+    assert bodies.run(work).ending == "elsewhere"
+    time.sleep(1.0)
+    assert bodies.run(work).ending == "done"
+
+    other = db.connect(undisturbed.place.db)
+    a, b = store.results_frame(), other.results_frame()
+    same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id"]
+    assert a[same].equals(b[same])
+    for name in ("train_bits_per_dim", "holdout_bits_per_dim"):
+        assert store.metrics(work.job_id, name) == other.metrics(work.job_id, name) != []
+    first_step = store.attempts_frame().sort_values("token").first_step.tolist()
+    assert first_step[1] == (stop_at // trainer.LOG_EVERY) * trainer.LOG_EVERY
+
+
+def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
+    registered, tmp_path
+) -> None:
+    store, nodes = registered({"matrix": {"budget": [0, 10, 20]}})
+    chain = [n for n in nodes if n.work.pretraining is not None]
+    assert [n.work.job.budget for n in chain] == [0, 10, 20]
+    run_all(chain)
+    attempts = store.attempts_frame().set_index("job_id")
+    assert [attempts.first_step[n.work.job_id] for n in chain] == [0, 0, 10]
+
+    alone_place = dataclasses.replace(
+        chain[2].work.place, db=f"sqlite:///{tmp_path / 'alone.db'}", runs=tmp_path / "alone"
+    )
+    _copy_plan(chain[2].work.place.db, alone_place.db)
+    alone = dataclasses.replace(chain[2].work, place=alone_place)
+    assert bodies.run(alone).ending == "done"
+    key = (alone.pretraining.id, alone.job.data_digest, 20)
+    chained, by_itself = store.maps(*key)[0], db.connect(alone_place.db).maps(*key)[0]
+    assert chained.digest == by_itself.digest
+    assert np.array_equal(chained.standard_errors, by_itself.standard_errors)
+
+
+def test_a_short_budget_after_a_long_one_does_not_use_the_longer_checkpoint(registered) -> None:
+    store, nodes = registered({"matrix": {"budget": [10, 20]}})
+    short, long = (n.work for n in nodes if n.work.pretraining is not None)
+    assert bodies.run(long).ending == "done"
+    assert bodies.run(short).ending == "done"
+    digest = short.job.data_digest
+    maps = [store.maps(short.pretraining.id, digest, b)[0].digest for b in (10, 20)]
+    assert maps[0] != maps[1]
+
+
+def test_divergence_is_an_outcome_with_step_and_last_value(registered) -> None:
+    change = {"recipe": {"optimization": {"learning_rate": 1e30, "warmup": 0, "clip": None}}}
+    store, nodes = registered(change)
+    report = bodies.run(trial_nodes(nodes)[0].work)
+    assert report.ending == "diverged"
+    attempt = store.attempts_frame().iloc[0]
+    assert attempt.outcome == "diverged"
+    assert "not finite at step 2; last finite value: " in attempt.message
+    assert len(store.results_frame()) == 0
+
+
+def test_a_lost_lease_stops_the_worker_and_leaves_no_result(registered, monkeypatch) -> None:
+    store, nodes = registered()
+    work: Work = trial_nodes(nodes)[0].work
+    step = Trainer._one_step
+
+    def taken_away(self):
+        if self.step == 5:
+            store.release(work.owner)
+        return step(self)
+
+    monkeypatch.setattr(Trainer, "_one_step", taken_away)
+    assert bodies.run(work).ending == "stopped"
+    assert len(store.results_frame()) == 0
+    assert store.job(work.job_id).state == "pending"
+
+
+def test_other_images_than_planned_are_refused(registered, place, tmp_path) -> None:
+    store, nodes = registered()
+    work = trial_nodes(nodes)[0].work
+    other = tmp_path / "data"
+    shutil.copytree(place.data, other)
+    shutil.rmtree(other / "photos8")
+    moved = dataclasses.replace(work, place=dataclasses.replace(place, data=other))
+    report = bodies.run(moved)
+    assert report.ending == "failed"
+    assert "lcma data prepare photos8" in store.attempts_frame().message[0]
+
+
+def test_the_weights_left_behind_are_those_that_were_evaluated(registered) -> None:
+    store, nodes = registered()
+    work = trial_nodes(nodes)[0].work
+    bodies.run(work)
+    (artifact,) = store.artifacts(work.job_id)
+    weights = safetensors.torch.load_file(artifact.path)
+    split = next(k for k in weights if k.endswith(".index"))
+    assert sorted(weights[split].tolist()) == list(range(3 * 8 * 8))
+    assert [p.name for p in Path(artifact.path).parent.iterdir()] == ["weights.safetensors"]
+
+
+def _copy_plan(source: str, target: str) -> None:
+    """A fresh database with the same plan and no progress."""
+    Path(target.removeprefix("sqlite:///")).unlink(missing_ok=True)
+    shutil.copy(source.removeprefix("sqlite:///"), target.removeprefix("sqlite:///"))

@@ -1,0 +1,165 @@
+"""The driver's loop with real worker processes, and with a real Ray cluster on this machine."""
+
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from harness.run.executor import Executor
+from harness.run.launch import Launch
+from harness.run.local import LocalExecutor
+from harness.run.work import Report
+from sweeps.errors import UserError
+from sweeps.spec import Resources
+
+
+class Silent:
+    """A display that only remembers."""
+
+    def __init__(self) -> None:
+        self.titles: list[tuple[str, str]] = []
+        self.seen_running: set[str] = set()
+
+    def update(self, ended, total, running) -> None:
+        self.seen_running |= {r.job_id for r in running}
+
+    def ended(self, title: str, report: Report) -> None:
+        self.titles.append((title, report.ending))
+
+
+@pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.xdist_group("ray"))])
+def executor(request) -> Iterator[Executor]:
+    if request.param == "local":
+        made: Executor = LocalExecutor(2)
+    else:
+        from harness.run.cluster import RayExecutor
+
+        made = RayExecutor(Resources(), None)
+    yield made
+    made.close(kill=True)
+
+
+def with_short_leases(nodes):
+    return [
+        dataclasses.replace(n, work=dataclasses.replace(n.work, lease_seconds=3.0)) for n in nodes
+    ]
+
+
+def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
+    registered, executor
+) -> None:
+    store, nodes = registered({"matrix": {"budget": [0, 10]}, "seeds": 2})
+    ended = Launch(store, nodes, executor, Silent()).run()
+    assert len(ended.of("done")) == len(nodes) == 10
+    attempts = store.attempts_frame()
+    assert len(attempts) == 10
+    assert len(store.results_frame()) == 6
+    again = Launch(store, nodes, executor, Silent()).run()
+    assert len(again.of("done")) == 10
+    assert store.attempts_frame().equals(attempts)
+
+
+def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
+    """SIGKILL in the middle of a training: the lease runs out and another worker goes on."""
+    store, nodes = registered(
+        {
+            "matrix": {"factorization": "conventional"},
+            "recipe": {"training": {"steps": 800}},
+        }
+    )
+    nodes = with_short_leases(nodes)
+    job_id = nodes[0].work.job_id
+
+    def kill() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            job = store.job(job_id)
+            if job.state == "running" and job.step > 0:
+                os.kill(job.pid, signal.SIGKILL)
+                return
+            time.sleep(0.05)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ended = Launch(store, nodes, executor, Silent()).run()
+    killer.join()
+    assert len(ended.of("done")) == 1
+    outcomes = store.attempts_frame().sort_values("token").outcome.tolist()
+    assert outcomes == ["lease_lost", "done"]
+    assert len(store.results_frame()) == 1
+
+
+def test_failures_block_what_needs_them_and_nothing_else(registered, executor) -> None:
+    """A pretraining that diverges; the trial without a map does not care."""
+    store, nodes = registered({"matrix": {"budget": 20}})
+    nodes = [_diverging(n) if n.work.pretraining is not None else n for n in nodes]
+    display = Silent()
+    ended = Launch(store, nodes, executor, display).run()
+    assert sorted(ending for _, ending in display.titles) == ["blocked", "diverged", "done"]
+    assert len(ended.of("blocked")) == 1
+
+
+def _diverging(node):
+    pretraining = node.work.pretraining
+    optimization = pretraining.recipe.optimization.model_copy(
+        update={"learning_rate": 1e30, "warmup": 0, "clip": None}
+    )
+    recipe = pretraining.recipe.model_copy(update={"optimization": optimization})
+    changed = dataclasses.replace(pretraining, recipe=recipe)
+    return dataclasses.replace(node, work=dataclasses.replace(node.work, pretraining=changed))
+
+
+def test_what_another_launch_holds_is_waited_for(registered) -> None:
+    """Two launches of one sweep at once: every job is run once."""
+    store, nodes = registered({"seeds": 2})
+    other = [
+        dataclasses.replace(n, work=dataclasses.replace(n.work, owner="other launch"))
+        for n in nodes
+    ]
+    executors = LocalExecutor(1), LocalExecutor(1)
+    launches = [
+        Launch(store, part, one, Silent())
+        for part, one in zip((nodes, other), executors, strict=True)
+    ]
+    threads = [threading.Thread(target=launch.run) for launch in launches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in executors:
+        one.close(kill=True)
+    assert [len(launch.ended.of("done")) for launch in launches] == [len(nodes)] * 2
+    assert len(store.attempts_frame()) == len(nodes)
+
+
+@pytest.mark.xdist_group("ray")
+def test_a_request_that_no_node_can_meet_is_named_with_numbers() -> None:
+    from harness.run.cluster import RayExecutor
+
+    executor = RayExecutor(Resources(gpus=1.0), None)
+    try:
+        with pytest.raises(UserError, match=r"asks for 1 CPU, 1 GPU.*at most 2 CPU|0 GPU"):
+            executor.check(threads=1)
+    finally:
+        executor.close(kill=True)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:1", r"cannot reach Ray at 127\.0\.0\.1:1: .*refused.*--local"),
+        ("ray://127.0.0.1:1", r"cannot reach Ray at ray://127\.0\.0\.1:1"),
+        ("127.0.0.1:99999999", "cannot reach Ray"),
+        ("head", "give HOST:PORT"),
+        ("", "give HOST:PORT"),
+    ],
+)
+def test_no_ray_at_an_address_is_one_line(address: str, said: str) -> None:
+    from harness.run.cluster import RayExecutor
+
+    with pytest.raises(UserError, match=said):
+        RayExecutor(Resources(), address)

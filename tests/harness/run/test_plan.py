@@ -1,0 +1,90 @@
+"""A plan is the difference between what is asked for and what the database has."""
+
+import pytest
+
+import db
+from harness.run import bodies
+from harness.run import plan as plans
+from sweeps import spec as specs
+from sweeps.errors import UserError
+
+
+def statuses(plan) -> list[str]:
+    return [c.status for c in plan.cells]
+
+
+@pytest.fixture
+def spec(small_sweep):
+    return specs.check(small_sweep, "test")
+
+
+def test_without_a_database_all_is_new(spec, place) -> None:
+    plan = plans.make(spec, place, None)
+    assert statuses(plan) == ["new", "new"]
+    assert (plan.trainings_left, plan.pretrainings_left) == (2, 1)
+
+
+def test_done_work_is_there_and_the_rest_is_new(spec, place, registered) -> None:
+    store, nodes = registered()
+    conventional = next(n.work for n in nodes if n.work.trial and n.after is None)
+    bodies.run(conventional)
+    plan = plans.make(spec, place, store)
+    assert statuses(plan) == ["there", "new"]
+    assert (plan.trainings_left, plan.pretrainings_left) == (1, 1)
+
+
+def test_a_claimed_trial_is_running_where_it_runs(spec, place, registered) -> None:
+    store, nodes = registered()
+    job = next(n.work.job_id for n in nodes if n.work.trial and n.after is None)
+    environment = store.environment(bodies.environment.current("cpu"))
+    store.claim(
+        job,
+        owner="o",
+        host="elsewhere",
+        pid=1,
+        environment_id=environment,
+        device="cpu",
+        threads=1,
+        lease_seconds=60,
+    )
+    planned = plans.make(spec, place, store).cells[0]
+    assert (planned.status, planned.note) == ("running", "on elsewhere, step 0 of 20")
+
+
+def test_synonyms_are_shown_and_run_once(small_sweep, place) -> None:
+    small_sweep["matrix"]["factorization"] = ["low", "L", "conventional", "checkerboard"]
+    plan = plans.make(specs.check(small_sweep, "test"), place, None)
+    assert statuses(plan) == ["new", "same", "new", "same"]
+    assert plan.cells[1].note == "the same experiment as low"
+    assert len(plan.expansion.trials) == 2
+
+
+def test_invalid_cells_need_permission(small_sweep, place) -> None:
+    small_sweep["matrix"]["factorization"] = ["conventional", "LLH"]
+    plan = plans.make(specs.check(small_sweep, "test"), place, None)
+    assert statuses(plan) == ["new", "invalid"]
+    with pytest.raises(UserError, match=r"LLH.*3 letters.*1 splits.*--skip-invalid"):
+        plans.require_valid(plan, skip_invalid=False)
+    plans.require_valid(plan, skip_invalid=True)
+
+
+def test_a_sweep_without_any_valid_cell_is_refused(small_sweep, place) -> None:
+    small_sweep["matrix"]["factorization"] = ["LLH"]
+    plan = plans.make(specs.check(small_sweep, "test"), place, None)
+    with pytest.raises(UserError, match="no cell can be run"):
+        plans.require_valid(plan, skip_invalid=True)
+
+
+def test_unpreparable_data_is_invalid_with_the_reason(small_sweep, place) -> None:
+    small_sweep["matrix"]["dataset"] = "celeba64"
+    plan = plans.make(specs.check(small_sweep, "test"), place, None)
+    assert {c.note for c in plan.cells} == {
+        "the data set celeba64 cannot be prepared by this version"
+    }
+
+
+def test_the_same_trial_on_other_pixels_is_another_job(registered) -> None:
+    _, nodes = registered()
+    job = nodes[-1].work.job
+    other = db.PlannedJob.of_trial(job.trial_id, "another digest", steps=job.steps)
+    assert other.id != job.id
