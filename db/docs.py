@@ -1,0 +1,81 @@
+"""The reference part of docs/database.md, rendered from the schema: `python -m db.docs FILE`."""
+
+import sys
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from db.schema import metadata, views
+from sweeps.errors import UserError
+
+BEGIN = "<!-- The rest is rendered by `python -m db.docs docs/database.md`. -->"
+"""The line of the document below which everything is rendered."""
+
+TYPES: dict[type, str] = {
+    sa.Text: "text",
+    sa.Integer: "integer",
+    sa.BigInteger: "integer",
+    sa.Double: "float",
+    sa.LargeBinary: "bytes",
+}
+
+
+def render() -> str:
+    """Every table, view and column with type and meaning, as Markdown."""
+    parts = ["## Tables", *(_table(table) for table in metadata.sorted_tables)]
+    parts += ["## Views", *(_table(view) for view in views.tables.values())]
+    return "\n\n".join(parts) + "\n"
+
+
+def update(path: Path) -> None:
+    """Rewrite what stands below the marker line of the document."""
+    text = path.read_text(encoding="utf-8")
+    if BEGIN not in text:
+        raise UserError(f"{path} lacks the line {BEGIN}: add it where the reference begins")
+    written = text[: text.index(BEGIN)] + BEGIN + "\n\n" + render()
+    path.write_text(written, encoding="utf-8")
+
+
+def _table(table: sa.Table) -> str:
+    lines = [f"### {table.name}", "", str(table.comment), ""]
+    lines += ["| column | type | meaning |", "| --- | --- | --- |"]
+    lines += [_column(column) for column in table.columns]
+    uniques = sorted(
+        ", ".join(column.name for column in constraint.columns)
+        for constraint in table.constraints
+        if isinstance(constraint, sa.UniqueConstraint)
+    )
+    indices = sorted(", ".join(column.name for column in index.columns) for index in table.indexes)
+    notes = [f"Unique: ({columns})." for columns in uniques]
+    notes += [f"Index: ({columns})." for columns in indices]
+    if notes:
+        lines += ["", " ".join(notes)]
+    return "\n".join(lines)
+
+
+def _column(column: sa.Column[object]) -> str:
+    kind = TYPES[type(column.type)]
+    if column.primary_key:
+        kind += ", key"
+    elif column.nullable:
+        kind += " or null"
+    kind += "".join(f", in {key.target_fullname}" for key in column.foreign_keys)
+    meaning = str(column.comment).replace("|", "\\|")
+    return f"| `{column.name}` | {kind} | {meaning} |"
+
+
+def main(arguments: list[str]) -> int:
+    """Render into the document named, or to standard output."""
+    if not arguments:
+        sys.stdout.write(render())
+        return 0
+    try:
+        update(Path(arguments[0]))
+    except (UserError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

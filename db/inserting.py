@@ -1,0 +1,38 @@
+"""Inserts that leave or replace what is there, on every backend that has them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+Row = Mapping[str, Any]
+
+
+def insert_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Insert the rows whose keys are not there yet. Other constraints hold as ever."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
+
+
+def insert_or_replace(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Insert rows, or set the other columns of those whose unique key is there."""
+    if not rows:
+        return
+    statement = _insert(connection, table)
+    unique = next(
+        (c for c in table.constraints if isinstance(c, sa.UniqueConstraint)), table.primary_key
+    )
+    keys = list(unique.columns)
+    others = {name: statement.excluded[name] for name in rows[0] if name not in unique.columns}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=keys, set_=others), list(rows)
+    )
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
+    return (
+        postgresql.insert(table)
+        if connection.dialect.name == "postgresql"
+        else sqlite.insert(table)
+    )

@@ -1,0 +1,141 @@
+"""What a job leaves behind when it ends: results, maps, metrics, artifacts and costs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from db import schema
+from db.errors import Conflict
+from db.inserting import insert_missing, insert_or_replace
+from db.jobs import ended_as, held, move
+from db.records import (
+    Artifact,
+    Claim,
+    ContributionMap,
+    Cost,
+    Job,
+    Metric,
+    Outcome,
+    Result,
+    raw_bytes,
+)
+
+MAP_KEY = ("pretraining_id", "data_digest", "budget", "split", "score")
+RESULT_KEY = ("trial_id", "data_digest", "protocol")
+
+CIRCUMSTANCE = ("attempt_id", "created")
+"""Columns in which two equal results may differ."""
+
+DTYPE = "<f4"
+"""How the entries of a map are stored."""
+
+
+def finish(
+    connection: sa.Connection,
+    claim: Claim,
+    outcome: Outcome,
+    *,
+    message: str,
+    last_step: int,
+    cost: Cost,
+    result: Result | None,
+    maps: Sequence[ContributionMap],
+    artifacts: Sequence[Artifact],
+    metrics: Sequence[Metric],
+    now: float,
+) -> bool:
+    """End an attempt and store all it made; see `Store.finish`."""
+    job = held(connection, claim)
+    if job is None:
+        return ended_as(connection, claim, outcome)
+    _check_subject(job, outcome, result, maps)
+    if result is not None:
+        row = {"id": result.id, **asdict(result), "attempt_id": claim.attempt_id, "created": now}
+        _insert_once(connection, schema.results, RESULT_KEY, row)
+    for item in maps:
+        _insert_once(connection, schema.contribution_maps, MAP_KEY, _map_row(item, claim))
+    insert_metrics(connection, claim.job_id, metrics)
+    insert_or_replace(
+        connection,
+        schema.artifacts,
+        [{**asdict(item), "job_id": job.id, "created": now} for item in artifacts],
+    )
+    connection.execute(
+        sa.update(schema.attempts)
+        .where(schema.attempts.c.id == claim.attempt_id)
+        .values(message=message, last_step=last_step, **asdict(cost))
+    )
+    return move(connection, job, outcome, now, step=last_step) is not None
+
+
+def insert_metrics(connection: sa.Connection, job_id: str, metrics: Sequence[Metric]) -> None:
+    """Store points of a job's curves; a point that is there already is replaced."""
+    rows = [
+        {
+            "job_id": job_id,
+            "name": metric.name,
+            "step": metric.step,
+            "value": None if math.isnan(metric.value) else metric.value,
+        }
+        for metric in metrics
+    ]
+    insert_or_replace(connection, schema.metrics, rows)
+
+
+def _check_subject(
+    job: Job, outcome: Outcome, result: Result | None, maps: Sequence[ContributionMap]
+) -> None:
+    if job.kind == "trial" and outcome == "done" and result is None:
+        raise ValueError(f"trial job {job.id} cannot be done without a result")
+    if result is not None and (result.trial_id, result.data_digest) != (
+        job.trial_id,
+        job.data_digest,
+    ):
+        raise ValueError(f"the result is not of the trial and data of job {job.id}")
+    for item in maps:
+        if (item.pretraining_id, item.data_digest, item.budget) != (
+            job.pretraining_id,
+            job.data_digest,
+            job.budget,
+        ):
+            raise ValueError(f"a map is not of the pretraining, data and budget of job {job.id}")
+
+
+def _map_row(item: ContributionMap, claim: Claim) -> dict[str, Any]:
+    channels, height, width = item.values.shape
+    return {
+        "pretraining_id": item.pretraining_id,
+        "data_digest": item.data_digest,
+        "budget": item.budget,
+        "split": item.split,
+        "score": item.score,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "dtype": DTYPE,
+        "values": raw_bytes(item.values),
+        "standard_errors": raw_bytes(item.standard_errors),
+        "digest": item.digest,
+        "images": item.images,
+        "mean_log_det": item.mean_log_det,
+        "sum_error": item.sum_error,
+        "clusters": item.clusters,
+        "attempt_id": claim.attempt_id,
+    }
+
+
+def _insert_once(
+    connection: sa.Connection, table: sa.Table, key: Sequence[str], row: dict[str, Any]
+) -> None:
+    insert_missing(connection, table, [row])
+    same_key = sa.and_(*(table.c[name] == row[name] for name in key))
+    stored = connection.execute(sa.select(table).where(same_key)).one()._mapping
+    for name, value in row.items():
+        if name not in CIRCUMSTANCE and stored[name] != value:
+            where = ", ".join(f"{part} {row[part]}" for part in key)
+            raise Conflict(
+                f"{table.name} has another {name} for {where}: the same seed gave two values"
+            )

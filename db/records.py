@@ -1,0 +1,386 @@
+"""What goes into the database and comes out of it: frozen records, one for each kind of row.
+
+All times are float Unix seconds, UTC. All ids are content hashes made by whoever plans, save those
+computed here (`Environment.id`, `PlannedJob.id`, `Result.id`): equal content has equal ids, so to
+register a thing twice changes nothing. Fields called `created` may be left None: the store fills
+in the time of the insert.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["pretraining", "trial"]
+State = Literal["pending", "running", "done", "diverged", "failed"]
+Outcome = Literal[
+    "done",
+    "pruned",
+    "diverged",
+    "oom",
+    "preempted",
+    "node_lost",
+    "timeout",
+    "code_error",
+    "cancelled",
+    "lease_lost",
+]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+STATES: tuple[State, ...] = get_args(State)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+
+def content_hash(what: str, content: Any) -> str:
+    """Sha256 in hex of `content` as canonical JSON, set apart by the word `what`."""
+    text = json.dumps([what, content], sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A resolved training recipe; `body` is its canonical JSON text, `size` the image side."""
+
+    id: str
+    flow: str
+    profile: str
+    splits: int
+    size: int
+    steps: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSet:
+    """A prepared data set, known by the hash of its pixels; counts are images for each part."""
+
+    digest: str
+    name: str
+    variant: str
+    height: int
+    width: int
+    channels: int
+    train: int
+    holdout: int
+    test: int
+    manifest: str
+    created: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where code ran. `dirty` is a digest of uncommitted changes, None for a clean tree."""
+
+    code_version: str
+    dirty: str | None
+    python: str
+    torch: str
+    platform: str
+    device: str
+    cpu_capability: str
+    packages: str
+
+    @property
+    def id(self) -> str:
+        """Content hash of all fields."""
+        return content_hash("environment", asdict(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """A planned sweep; `spec` is the canonical JSON text of what was asked for."""
+
+    id: str
+    name: str
+    spec: str
+    created: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepMember:
+    """A trial's place in a sweep, under the factorization's name as it was asked for."""
+
+    sweep_id: str
+    trial_id: str
+    factorization: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretraining:
+    """A run with no splits whose contribution maps serve the trials."""
+
+    id: str
+    recipe_id: str
+    flow: str
+    dataset: str
+    variant: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Recipe + data set + factorization + seed and, for words over L and H, the maps' origin."""
+
+    id: str
+    recipe_id: str
+    flow: str
+    profile: str
+    dataset: str
+    variant: str
+    factorization: str
+    seed: int
+    budget: int | None = None
+    pretraining_id: str | None = None
+    map_options: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedJob:
+    """A unit of work to register: a trial, or one segment of a pretraining, on one exact data set.
+
+    Make one with `of_trial` or `of_pretraining`. `steps` is the training step at which it is done.
+    """
+
+    kind: Kind
+    data_digest: str
+    steps: int
+    pretraining_id: str | None = None
+    trial_id: str | None = None
+    budget: int | None = None
+
+    @classmethod
+    def of_trial(cls, trial_id: str, data_digest: str, *, steps: int) -> Self:
+        """The job that trains and evaluates one trial."""
+        return cls(kind="trial", trial_id=trial_id, data_digest=data_digest, steps=steps)
+
+    @classmethod
+    def of_pretraining(cls, pretraining_id: str, data_digest: str, *, budget: int) -> Self:
+        """The segment of a pretraining that ends at step `budget` and leaves its maps."""
+        return cls(
+            kind="pretraining",
+            pretraining_id=pretraining_id,
+            data_digest=data_digest,
+            budget=budget,
+            steps=budget,
+        )
+
+    @property
+    def id(self) -> str:
+        """Content hash of kind, subject, budget and data."""
+        subject = self.pretraining_id if self.kind == "pretraining" else self.trial_id
+        return content_hash("job", [self.kind, subject, self.budget, self.data_digest])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it stands. `token` counts its claims; `attempt_id` is its latest attempt."""
+
+    id: str
+    kind: Kind
+    pretraining_id: str | None
+    trial_id: str | None
+    budget: int | None
+    data_digest: str
+    state: State
+    steps: int
+    step: int
+    token: int
+    attempt_id: int | None
+    owner: str | None
+    host: str | None
+    pid: int | None
+    lease_until: float | None
+    updated: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on a job until its lease ends; `step` is the progress known so far."""
+
+    job_id: str
+    attempt_id: int
+    token: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What an attempt took: wall and CPU seconds, training images/s, peak memory in bytes."""
+
+    seconds: float
+    cpu_seconds: float
+    images_per_second: float | None = None
+    peak_memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One value of a curve. A value that is not a number is kept, as NaN."""
+
+    name: str
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A file that a job left, kept outside the database; `bytes` is its length."""
+
+    kind: str
+    path: str
+    bytes: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """An evaluated trial. Bits/dim with standard errors; `log_det`, `log_prior` in nats/image.
+
+    Raises ValueError for a number that is not finite: such a run is `diverged`.
+    """
+
+    trial_id: str
+    data_digest: str
+    protocol: str
+    protocol_body: str
+    precision: str
+    step: int
+    bits_per_dim: float
+    standard_error: float
+    images: int
+    holdout_bits_per_dim: float
+    holdout_standard_error: float
+    log_det: float
+    log_prior: float
+    clusters: int | None = None
+    train_bits_per_dim: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in (
+            "bits_per_dim",
+            "standard_error",
+            "holdout_bits_per_dim",
+            "holdout_standard_error",
+            "log_det",
+            "log_prior",
+            "train_bits_per_dim",
+        ):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{name} is {value}: a result must be finite")
+
+    @property
+    def id(self) -> str:
+        """Content hash of all fields, to the last bit."""
+        return content_hash("result", asdict(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ContributionMap:
+    """Mean log-det in nats of each dimension, accumulated up to one split.
+
+    `values` and `standard_errors` are float32 of shape (C, H, W), in the coordinates of the input
+    image. `split` counts from 1. `mean_log_det` is the scalar log-det in nats per image up to that
+    split, computed apart, against which `sum_error` holds the map.
+    Standard errors may be NaN where there is
+    nothing to take them from. Raises ValueError for other shapes or types, or values not finite.
+    """
+
+    pretraining_id: str
+    data_digest: str
+    budget: int
+    split: int
+    score: str
+    values: NDArray[np.float32]
+    standard_errors: NDArray[np.float32]
+    images: int
+    mean_log_det: float
+    clusters: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("values", "standard_errors"):
+            array = getattr(self, name)
+            if array.dtype != np.float32 or array.ndim != 3:
+                found = f"{array.dtype} {array.shape}"
+                raise ValueError(f"{name} must be float32 of shape (C, H, W), not {found}")
+        if not np.isfinite(self.values).all():
+            raise ValueError("values must be finite")
+        if self.values.shape != self.standard_errors.shape:
+            raise ValueError("values and standard_errors differ in shape")
+        if not math.isfinite(self.mean_log_det):
+            raise ValueError(f"mean_log_det is {self.mean_log_det}: it must be finite")
+
+    @property
+    def digest(self) -> str:
+        """Sha256 in hex of the values as little-endian float32 in C order."""
+        return hashlib.sha256(raw_bytes(self.values)).hexdigest()
+
+    @property
+    def sum_error(self) -> float:
+        """|sum of the map - mean_log_det| over the sum of |map|; absolute where the map is 0."""
+        scale = float(np.abs(self.values).sum(dtype=np.float64))
+        return abs(float(self.values.sum(dtype=np.float64)) - self.mean_log_det) / (scale or 1.0)
+
+
+def raw_bytes(array: NDArray[np.float32]) -> bytes:
+    """The array as little-endian float32 in C order."""
+    return np.ascontiguousarray(array, dtype="<f4").tobytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """All that a plan adds, in one transaction; what is there already is left as it is."""
+
+    sweeps: tuple[Sweep, ...] = ()
+    members: tuple[SweepMember, ...] = ()
+    recipes: tuple[Recipe, ...] = ()
+    data_sets: tuple[DataSet, ...] = ()
+    pretrainings: tuple[Pretraining, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    jobs: tuple[PlannedJob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningJob:
+    """A job that somebody holds, with what it is: enough for a progress bar."""
+
+    job_id: str
+    kind: Kind
+    flow: str
+    dataset: str
+    factorization: str | None
+    budget: int | None
+    seed: int
+    step: int
+    steps: int
+    owner: str
+    host: str
+    lease_until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateCounts:
+    """How many jobs of one kind are in each state."""
+
+    pending: int = 0
+    running: int = 0
+    done: int = 0
+    diverged: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        """Jobs in any state."""
+        return self.pending + self.running + self.done + self.diverged + self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many jobs are in each state, by kind."""
+
+    pretraining: StateCounts
+    trial: StateCounts

@@ -1,0 +1,48 @@
+"""What all tables share: one MetaData whose constraints have predictable names."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+VERSION_TABLE = "lcma_alembic_version"
+"""Where Alembic notes the revision: a name of our own, as other tools keep `alembic_version`."""
+
+REVISIONS: tuple[str, ...] = ("0001",)
+"""All schema revisions that this code knows, oldest first; the last one is current."""
+
+
+def required(
+    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any, **options: Any
+) -> sa.Column[Any]:
+    """A column that always has a value."""
+    return sa.Column(name, kind, *more, nullable=False, comment=comment, **options)
+
+
+def optional(
+    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any
+) -> sa.Column[Any]:
+    """A column that may be null; its comment says when."""
+    return sa.Column(name, kind, *more, nullable=True, comment=comment)
+
+
+def key(
+    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any
+) -> sa.Column[Any]:
+    """A column of the primary key."""
+    return sa.Column(name, kind, *more, primary_key=True, nullable=False, comment=comment)
+
+
+def one_of(column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
+    """A check that holds a column to a closed list of words."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)

@@ -1,0 +1,128 @@
+"""The tables of what came out: attempts, contribution maps, results, metrics and artifacts."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+)
+from sqlalchemy import UniqueConstraint as Unique
+
+from db.records import OUTCOMES
+from db.schema.base import key, metadata, one_of, optional, required
+
+attempts = Table(
+    "attempts",
+    metadata,
+    key("id", Integer, "running number"),
+    required("job_id", Text, "the job", ForeignKey("jobs.id")),
+    required("token", Integer, "which claim of the job this is, from 1"),
+    required("owner", Text, "launch that ran it"),
+    required("host", Text, "machine it ran on"),
+    required(
+        "environment_id", Text, "versions and hardware it ran with", ForeignKey("environments.id")
+    ),
+    required("device", Text, "device it ran on, such as 'cpu' or 'cuda:0'"),
+    required("threads", Integer, "number of CPU threads"),
+    required("started", Double, "when it started, Unix seconds UTC"),
+    optional("ended", Double, "when it ended, Unix seconds UTC, null while it runs"),
+    optional("outcome", Text, f"how it ended: {', '.join(OUTCOMES)}; null while it runs"),
+    required("message", Text, "what went wrong in a line or more, empty when nothing did"),
+    required("first_step", Integer, "training step from which it went on"),
+    required("last_step", Integer, "training step it reached"),
+    optional("seconds", Double, "wall-clock seconds, null when it ended without a report"),
+    optional("cpu_seconds", Double, "CPU seconds, null when it ended without a report"),
+    optional("images_per_second", Double, "training images per second, null when not measured"),
+    optional("peak_memory", BigInteger, "peak memory in bytes, null when not measured"),
+    one_of("outcome", OUTCOMES),
+    CheckConstraint("(ended IS NULL) = (outcome IS NULL)", name="end"),
+    Unique("job_id", "token"),
+    comment="Executions of jobs, each ended by one outcome.",
+)
+
+contribution_maps = Table(
+    "contribution_maps",
+    metadata,
+    key("id", Integer, "running number"),
+    required("pretraining_id", Text, "the pretraining", ForeignKey("pretrainings.id")),
+    required("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
+    required("budget", Integer, "training step at which the map was taken"),
+    required("split", Integer, "up to which split the log-det is accumulated, from 1"),
+    required("score", Text, "what is scored for each dimension, such as 'cumulative'"),
+    required("channels", Integer, "channels of the map"),
+    required("height", Integer, "height of the map in pixels"),
+    required("width", Integer, "width of the map in pixels"),
+    required("dtype", Text, "type of an entry: '<f4', little-endian float32"),
+    required("values", LargeBinary, "mean log-det in nats per dimension; (C, H, W), C order"),
+    required("standard_errors", LargeBinary, "standard errors of the values, laid out alike"),
+    required("digest", Text, "sha256 of `values`"),
+    required("images", Integer, "number of images averaged over"),
+    required("mean_log_det", Double, "scalar log-det up to the split, nats per image, apart"),
+    required("sum_error", Double, "|sum of values - mean_log_det| / sum of |values|"),
+    optional("clusters", Integer, "clusters behind the standard errors, null for none"),
+    required("attempt_id", Integer, "attempt that made it", ForeignKey("attempts.id")),
+    CheckConstraint("split >= 1", name="split"),
+    Unique(
+        "pretraining_id",
+        "data_digest",
+        "budget",
+        "split",
+        "score",
+        # The name by the convention would be longer than PostgreSQL allows.
+        name="uq_contribution_maps_key",
+    ),
+    comment="Contribution maps: what each dimension adds to the log-det before a split.",
+)
+
+results = Table(
+    "results",
+    metadata,
+    key("id", Text, "content hash of the result"),
+    required("trial_id", Text, "the trial", ForeignKey("trials.id")),
+    required("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
+    required("protocol", Text, "name of the evaluation protocol, such as 'plain'"),
+    required("protocol_body", Text, "the whole protocol as JSON"),
+    required("precision", Text, "number format of the evaluation, such as 'float32'"),
+    required("step", Integer, "training step of the evaluated weights"),
+    required("bits_per_dim", Double, "bits per dimension on the test part"),
+    required("standard_error", Double, "standard error of bits_per_dim over images or clusters"),
+    optional("clusters", Integer, "clusters behind the standard errors, null for none"),
+    required("images", Integer, "number of test images"),
+    required("holdout_bits_per_dim", Double, "bits per dimension on the holdout part"),
+    required("holdout_standard_error", Double, "standard error of holdout_bits_per_dim"),
+    optional("train_bits_per_dim", Double, "bits per dimension on train, null when not taken"),
+    required("log_det", Double, "mean log-det on the test part, nats per image"),
+    required("log_prior", Double, "mean log-density of the latents there, nats per image"),
+    required("attempt_id", Integer, "attempt that made it", ForeignKey("attempts.id")),
+    required("created", Double, "when the row was added, Unix seconds UTC"),
+    Unique("trial_id", "data_digest", "protocol"),
+    comment="Evaluated trials: one row for each trial, exact data set and protocol.",
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    key("job_id", Text, "the job", ForeignKey("jobs.id")),
+    key("name", Text, "name of the curve, such as 'train_bits_per_dim'"),
+    key("step", Integer, "training step"),
+    optional("value", Double, "the value, null for one that is not a number"),
+    comment="Curves over training, a row for each point.",
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    key("id", Integer, "running number"),
+    required("job_id", Text, "the job", ForeignKey("jobs.id")),
+    required("kind", Text, "what it is: 'checkpoint', 'weights', 'samples' and the like"),
+    required("path", Text, "where it is, under the launch's storage folder"),
+    required("bytes", BigInteger, "length in bytes"),
+    required("digest", Text, "sha256 of the file"),
+    required("created", Double, "when the row was added, Unix seconds UTC"),
+    Unique("job_id", "kind"),
+    comment="Files that jobs left, kept outside the database.",
+)

@@ -1,0 +1,147 @@
+"""The tables of what is to be run: recipes, data, environments, sweeps, trials and jobs."""
+
+from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import UniqueConstraint as Unique
+
+from db.records import KINDS, STATES
+from db.schema.base import key, metadata, one_of, optional, required
+
+recipes = Table(
+    "recipes",
+    metadata,
+    key("id", Text, "content hash of the recipe"),
+    required("flow", Text, "name of the flow, such as 'realnvp'"),
+    required("profile", Text, "size of the recipe: 'paper', 'small', 'tiny' or a custom one"),
+    required("splits", Integer, "number of splits, 0 for a flow with none"),
+    required("size", Integer, "height and width of the images in pixels"),
+    required("steps", Integer, "length of the training in optimizer steps"),
+    required("body", Text, "the whole resolved recipe as canonical JSON"),
+    comment="Resolved training recipes: all that fixes the training of one flow on one data set.",
+)
+
+data_sets = Table(
+    "data_sets",
+    metadata,
+    key("digest", Text, "content hash of all pixels, whatever file they came from"),
+    required("name", Text, "name of the data set, such as 'cifar10'"),
+    required("variant", Text, "variant of the pixels, such as 'u8'"),
+    required("height", Integer, "height of an image in pixels"),
+    required("width", Integer, "width of an image in pixels"),
+    required("channels", Integer, "number of channels"),
+    required("train", Integer, "number of images to train on"),
+    required("holdout", Integer, "number of images held out of training, for choices"),
+    required("test", Integer, "number of images to report on"),
+    required("manifest", Text, "manifest of the prepared set as JSON"),
+    required("created", Double, "when the row was added, Unix seconds UTC"),
+    comment="Prepared data sets, each known by its exact content.",
+)
+
+environments = Table(
+    "environments",
+    metadata,
+    key("id", Text, "content hash of the other columns but `created`"),
+    required("code_version", Text, "version of the package, with the commit where it is known"),
+    optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
+    required("python", Text, "version of Python"),
+    required("torch", Text, "version of PyTorch, with its build"),
+    required("platform", Text, "operating system and machine"),
+    required("device", Text, "model of the processor or GPU"),
+    required("cpu_capability", Text, "instruction set that PyTorch uses, such as 'AVX512'"),
+    required("packages", Text, "versions of the other packages as JSON"),
+    required("created", Double, "when the row was added, Unix seconds UTC"),
+    comment="Where code ran: versions and hardware.",
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    key("id", Text, "content hash of the spec"),
+    required("name", Text, "name of the sweep"),
+    required("spec", Text, "what was asked for, as canonical JSON"),
+    required("created", Double, "when the row was added, Unix seconds UTC"),
+    comment="Sweeps that were planned.",
+)
+
+pretrainings = Table(
+    "pretrainings",
+    metadata,
+    key("id", Text, "content hash of recipe, data set, variant and seed"),
+    required("recipe_id", Text, "its recipe", ForeignKey("recipes.id")),
+    required("flow", Text, "name of the flow"),
+    required("dataset", Text, "name of the data set"),
+    required("variant", Text, "variant of the data set"),
+    required("seed", Integer, "seed of everything random in the run"),
+    comment="Runs of a flow with no splits, whose contribution maps serve the trials.",
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    key("id", Text, "content hash of exactly what defines the trial"),
+    required("recipe_id", Text, "its recipe", ForeignKey("recipes.id")),
+    required("flow", Text, "name of the flow"),
+    required("profile", Text, "profile of the recipe"),
+    required("dataset", Text, "name of the data set"),
+    required("variant", Text, "variant of the data set"),
+    required("factorization", Text, "canonical name of the factorization, such as 'LLL'"),
+    required("seed", Integer, "seed of everything random in the run"),
+    optional("budget", Integer, "pretraining steps behind the maps, null where no map is used"),
+    optional(
+        "pretraining_id",
+        Text,
+        "pretraining whose maps are used, null where no map is",
+        ForeignKey("pretrainings.id"),
+    ),
+    optional("map_options", Text, "options of the map as JSON, null for the default or no map"),
+    CheckConstraint("(budget IS NULL) = (pretraining_id IS NULL)", name="map_origin"),
+    Index(None, "dataset", "flow", "factorization"),
+    comment="Trials: a recipe on a data set with one factorization and one seed.",
+)
+
+sweep_trials = Table(
+    "sweep_trials",
+    metadata,
+    key("sweep_id", Text, "the sweep", ForeignKey("sweeps.id")),
+    key("trial_id", Text, "a trial of the sweep", ForeignKey("trials.id")),
+    key("factorization", Text, "the factorization's name as it was asked for, such as 'low'"),
+    comment="Which trials a sweep has, under the names that it asked for.",
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    key("id", Text, "content hash of kind, subject, budget and data"),
+    required("kind", Text, "'pretraining' or 'trial'"),
+    optional(
+        "pretraining_id",
+        Text,
+        "the pretraining this is a segment of, null for a trial",
+        ForeignKey("pretrainings.id"),
+    ),
+    optional("trial_id", Text, "the trial, null for a pretraining", ForeignKey("trials.id")),
+    optional("budget", Integer, "training step at which the segment ends, null for a trial"),
+    required("data_digest", Text, "the exact data set it runs on", ForeignKey("data_sets.digest")),
+    required("state", Text, "'pending', 'running', 'done', 'diverged' or 'failed'"),
+    required("steps", Integer, "training step at which the job is done"),
+    required("step", Integer, "training step last reported"),
+    required("token", Integer, "number of claims so far; writes under an older one are refused"),
+    optional("attempt_id", Integer, "its latest attempt (attempts.id), null before the first"),
+    optional("owner", Text, "launch that holds the job, null unless running"),
+    optional("host", Text, "machine it runs on, null unless running"),
+    optional("pid", Integer, "process it runs in, null unless running"),
+    optional("lease_until", Double, "when the lease ends, Unix seconds UTC, null unless running"),
+    required("updated", Double, "when the row last changed, Unix seconds UTC"),
+    one_of("kind", KINDS),
+    one_of("state", STATES),
+    CheckConstraint(
+        "(kind = 'pretraining' AND pretraining_id IS NOT NULL AND budget IS NOT NULL"
+        " AND trial_id IS NULL) OR "
+        "(kind = 'trial' AND trial_id IS NOT NULL AND pretraining_id IS NULL AND budget IS NULL)",
+        name="subject",
+    ),
+    CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+    Unique("pretraining_id", "budget", "data_digest"),
+    Unique("trial_id", "data_digest"),
+    Index(None, "state"),
+    comment="Units of work: a trial, or one segment of a pretraining, on one exact data set.",
+)

@@ -1,0 +1,319 @@
+"""A store on each supported engine, and a small plan to fill it with."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+import db
+from db.schema import metadata
+
+COST = db.Cost(seconds=60.0, cpu_seconds=50.0, images_per_second=1000.0, peak_memory=2**30)
+
+ENVIRONMENT = db.Environment(
+    code_version="0.1.0",
+    dirty=None,
+    python="3.11.9",
+    torch="2.6.0",
+    platform="Linux x86_64",
+    device="some CPU",
+    cpu_capability="AVX512",
+    packages='{"numpy":"2.0"}',
+)
+
+DATA = db.DataSet(
+    digest="d" * 64,
+    name="photos16",
+    variant="u8",
+    height=16,
+    width=16,
+    channels=3,
+    train=1000,
+    holdout=100,
+    test=100,
+    manifest="{}",
+)
+
+
+def recipe(name: str, splits: int) -> db.Recipe:
+    return db.Recipe(
+        id=name, flow="realnvp", profile="tiny", splits=splits, size=16, steps=500, body="{}"
+    )
+
+
+PRETRAINING = db.Pretraining(
+    id="p", recipe_id="without", flow="realnvp", dataset="photos16", variant="u8", seed=0
+)
+
+
+def trial(factorization: str, seed: int, budget: int | None = None) -> db.Trial:
+    return db.Trial(
+        id=f"{factorization}-{seed}-{budget}",
+        recipe_id="with",
+        flow="realnvp",
+        profile="tiny",
+        dataset="photos16",
+        variant="u8",
+        factorization=factorization,
+        seed=seed,
+        budget=budget,
+        pretraining_id=None if budget is None else "p",
+    )
+
+
+TRIALS = (trial("channel", 0), trial("channel", 1), trial("LLL", 0, 100), trial("HHH", 0, 100))
+SEGMENTS = tuple(
+    db.PlannedJob.of_pretraining("p", DATA.digest, budget=budget) for budget in (100, 200)
+)
+TRIAL_JOBS = tuple(db.PlannedJob.of_trial(t.id, DATA.digest, steps=500) for t in TRIALS)
+
+PLAN = db.Registration(
+    sweeps=(db.Sweep(id="s", name="demo", spec='{"name":"demo"}'),),
+    members=(
+        db.SweepMember("s", TRIALS[0].id, "conventional"),
+        db.SweepMember("s", TRIALS[0].id, "channel"),
+        db.SweepMember("s", TRIALS[2].id, "low"),
+    ),
+    recipes=(recipe("with", 3), recipe("without", 0)),
+    data_sets=(DATA,),
+    pretrainings=(PRETRAINING,),
+    trials=TRIALS,
+    jobs=(*SEGMENTS, *TRIAL_JOBS),
+)
+
+
+def result(trial_id: str, bits_per_dim: float = 3.5) -> db.Result:
+    return db.Result(
+        trial_id=trial_id,
+        data_digest=DATA.digest,
+        protocol="plain",
+        protocol_body="{}",
+        precision="float32",
+        step=500,
+        bits_per_dim=bits_per_dim,
+        standard_error=0.01,
+        images=100,
+        holdout_bits_per_dim=3.6,
+        holdout_standard_error=0.02,
+        log_det=-100.0,
+        log_prior=-700.0,
+    )
+
+
+def contribution_map(split: int, budget: int = 100, shift: float = 0.0) -> db.ContributionMap:
+    values = np.random.default_rng(split).normal(size=(3, 16, 16)).astype(np.float32)
+    values += np.float32(shift)
+    return db.ContributionMap(
+        pretraining_id="p",
+        data_digest=DATA.digest,
+        budget=budget,
+        split=split,
+        score="cumulative",
+        values=values,
+        standard_errors=np.abs(values),
+        images=1000,
+        mean_log_det=float(values.sum(dtype=np.float64)),
+    )
+
+
+@dataclass(frozen=True)
+class World:
+    """A store that holds the plan, and short ways to work on it."""
+
+    store: db.Store
+    segments: tuple[str, ...] = tuple(job.id for job in SEGMENTS)
+    trials: tuple[str, ...] = tuple(job.id for job in TRIAL_JOBS)
+
+    result = staticmethod(result)
+    contribution_map = staticmethod(contribution_map)
+
+    def damage(self, statement: str) -> None:
+        """Change the database behind the store's back."""
+        with sa.create_engine(self.store.url, poolclass=sa.NullPool).begin() as connection:
+            assert connection.execute(sa.text(statement)).rowcount == 1
+
+    def dump(self) -> dict[str, list[Any]]:
+        """All rows of all tables."""
+        with sa.create_engine(self.store.url, poolclass=sa.NullPool).connect() as connection:
+            tables = metadata.sorted_tables
+            return {t.name: list(connection.execute(sa.select(t))) for t in tables}
+
+    def claim(
+        self, job_id: str, *, owner: str = "me", lease: float = 60.0, now: float = 1000.0
+    ) -> db.Claim | db.Job:
+        return self.store.claim(
+            job_id,
+            owner=owner,
+            host="node1",
+            pid=17,
+            environment_id=ENVIRONMENT.id,
+            device="cpu",
+            threads=1,
+            lease_seconds=lease,
+            now=now,
+        )
+
+    def win(self, job_id: str, *, owner: str = "me", now: float = 1000.0) -> db.Claim:
+        claim = self.claim(job_id, owner=owner, now=now)
+        assert isinstance(claim, db.Claim)
+        return claim
+
+    def finish_trial(
+        self, index: int, *, bits_per_dim: float = 3.5, now: float = 1010.0
+    ) -> db.Claim:
+        claim = self.win(self.trials[index])
+        assert self.store.finish(
+            claim,
+            "done",
+            last_step=500,
+            cost=COST,
+            result=result(TRIALS[index].id, bits_per_dim),
+            metrics=[db.Metric("train_bits_per_dim", 100, 4.0)],
+            artifacts=[db.Artifact(kind="weights", path="a/b", bytes=12, digest="e" * 64)],
+            now=now,
+        )
+        return claim
+
+    def finish_segment(self, index: int = 0) -> db.Claim:
+        claim = self.win(self.segments[index])
+        budget = SEGMENTS[index].steps
+        maps = [contribution_map(split, budget) for split in (2, 1)]
+        assert self.store.finish(claim, "done", last_step=budget, cost=COST, maps=maps, now=1010.0)
+        return claim
+
+    def job(self, job_id: str) -> db.Job:
+        job = self.store.job(job_id)
+        assert job is not None
+        return job
+
+
+Stage = Literal["empty", "planned", "filled"]
+
+
+def plan(store: db.Store) -> World:
+    """Register the plan."""
+    store.register(PLAN, now=900.0)
+    store.environment(ENVIRONMENT, now=900.0)
+    return World(store)
+
+
+def fill(store: db.Store) -> World:
+    """Do some of the plan's work, have some running and some failed."""
+    world = plan(store)
+    world.finish_segment(0)
+    world.finish_trial(0, bits_per_dim=3.5)
+    world.finish_trial(2, bits_per_dim=3.25)
+    world.finish_trial(3, bits_per_dim=3.75)
+    failed = world.win(world.trials[1])
+    store.finish(failed, "oom", last_step=3, cost=COST, message="no memory", now=1020.0)
+    world.claim(world.segments[1])
+    return world
+
+
+class SqliteTemplates:
+    """A database at each stage, made once and copied: cheaper than to make it for each test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.copies = 0
+        db.connect(str(folder / "empty.db"))
+        plan(db.connect(str(folder / "planned.db")))
+        fill(db.connect(str(folder / "filled.db")))
+        assert not list(folder.glob("*-wal"))
+
+    def copy(self, stage: Stage, folder: Path) -> Path:
+        self.copies += 1
+        return Path(shutil.copy(self.folder / f"{stage}.db", folder / f"store{self.copies}.db"))
+
+    def store(self, stage: Stage, folder: Path) -> db.Store:
+        """A store of its own at that stage."""
+        return db.connect(str(self.copy(stage, folder)))
+
+
+@pytest.fixture(scope="session")
+def sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplates:
+    """Templates of SQLite files."""
+    return SqliteTemplates(tmp_path_factory.mktemp("templates"))
+
+
+@pytest.fixture(params=["sqlite"])
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Stage], db.Store]:
+    """Makes a store at a stage, a new one each time, on each supported engine."""
+    templates = request.getfixturevalue(f"{request.param}_templates")
+
+    def make(stage: Stage) -> db.Store:
+        store: db.Store = templates.store(stage, tmp_path)
+        return store
+
+    return make
+
+
+@pytest.fixture
+def store(new_store: Callable[[Stage], db.Store]) -> db.Store:
+    """An empty store."""
+    return new_store("empty")
+
+
+@pytest.fixture
+def new_world(new_store: Callable[[Stage], db.Store]) -> Callable[[], World]:
+    """Makes a store that holds the plan, a new one each time."""
+    return lambda: World(new_store("planned"))
+
+
+@pytest.fixture
+def world(new_world: Callable[[], World]) -> World:
+    """A store that holds the plan."""
+    return new_world()
+
+
+@pytest.fixture
+def filled(new_store: Callable[[Stage], db.Store]) -> World:
+    """A store in which some work is done, some running, some failed."""
+    return World(new_store("filled"))
+
+
+@pytest.fixture
+def path(sqlite_templates: SqliteTemplates, tmp_path: Path) -> Path:
+    """An empty SQLite database at the current schema."""
+    return sqlite_templates.copy("empty", tmp_path)
+
+
+@pytest.fixture
+def filled_path(sqlite_templates: SqliteTemplates, tmp_path: Path) -> Path:
+    """A SQLite database like `filled`."""
+    return sqlite_templates.copy("filled", tmp_path)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Puts copies of files on a medium that cannot be written; gives the first copy's path."""
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    root = os.geteuid() == 0
+
+    def run(*command: str) -> None:
+        if subprocess.run([*command, str(medium)], capture_output=True).returncode:
+            pytest.skip("this system lets nobody mount: no read-only medium to test on")
+
+    def put(*files: Path) -> Path:
+        if root:
+            run("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs")
+        copies = [Path(shutil.copy(file, medium / file.name)) for file in files]
+        if root:
+            run("mount", "-o", "remount,ro")
+        else:
+            medium.chmod(0o555)
+        return copies[0]
+
+    yield put
+    if root:
+        subprocess.run(["umount", "-l", str(medium)], capture_output=True)
+    else:
+        medium.chmod(0o755)

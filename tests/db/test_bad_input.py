@@ -1,0 +1,284 @@
+"""Mistakes and bad disks: one line that says what to do, and the file as it was."""
+
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import db
+import db.query
+from sweeps.errors import UserError
+
+OPENERS: dict[str, Callable[[str], object]] = {
+    "connect": db.connect,
+    "connect without creating": lambda url: db.connect(url, create=False),
+    "query": lambda url: db.query.run(url, "SELECT 1"),
+}
+
+
+def refused(action: Callable[[], object], *words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        action()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 400
+    for word in words:
+        assert word in message
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    """All files of a folder, but for the side files that a reader of a WAL database makes."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return {str(f): f.read_bytes() for f in files if not f.name.endswith(("-wal", "-shm"))}
+
+
+def foreign(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+def text_file(path: Path) -> None:
+    path.write_text("bits per dim: 3.5\n" * 100)
+
+
+def short_file(path: Path) -> None:
+    path.write_bytes(b"SQL")
+
+
+def header_only(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 200)
+
+
+def other_program(path: Path) -> None:
+    foreign(path, "CREATE TABLE trials (id INTEGER)", "INSERT INTO trials VALUES (1)")
+
+
+def other_program_in_wal_mode(path: Path) -> None:
+    foreign(path, "PRAGMA journal_mode=WAL", "CREATE TABLE trials (id INTEGER)")
+
+
+def other_application(path: Path) -> None:
+    foreign(path, "PRAGMA application_id=7")
+
+
+def truncated(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (text_file, "not a SQLite database"),
+        (short_file, "not a SQLite database"),
+        (header_only, "not a SQLite database"),
+        (other_program, "another program"),
+        (other_program_in_wal_mode, "another program"),
+        (other_application, "another program"),
+        (truncated, "damaged"),
+        (folder, "not a file"),
+    ],
+)
+def test_a_file_that_is_no_database_of_ours_is_left_alone(
+    path: Path, spoil: Callable[[Path], None], words: str, opener: str
+) -> None:
+    if spoil in (other_program, other_program_in_wal_mode, other_application):
+        path.unlink()
+    spoil(path)
+    before = listing(path.parent)
+    refused(lambda: OPENERS[opener](str(path)), str(path), words)
+    assert listing(path.parent) == before
+
+
+def test_a_newer_schema_is_refused(filled_path: Path) -> None:
+    path = filled_path
+    foreign(path, "UPDATE lcma_alembic_version SET version_num = '0999'")
+    before = path.read_bytes()
+    refused(lambda: db.connect(str(path)), str(path), "schema 0999", "upgrade lcma")
+    assert path.read_bytes() == before
+
+
+def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
+    path = filled_path
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        pages = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE tbl_name IN ('results', 'trials')"
+        ).fetchall()
+    content = bytearray(path.read_bytes())
+    for (page,) in pages:
+        content[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(content)
+    before = listing(path.parent)
+    refused(lambda: db.connect(str(path)).results_frame(), str(path), "damaged")
+    refused(lambda: db.query.run(str(path), "SELECT * FROM results"), str(path), "damaged")
+    assert listing(path.parent) == before
+
+
+@pytest.mark.parametrize("opener", ["connect", "connect without creating", "query"])
+def test_a_folder_that_does_not_exist_is_not_made(tmp_path: Path, opener: str) -> None:
+    missing = tmp_path / "no" / "results.db"
+    refused(lambda: OPENERS[opener](str(missing)), str(missing), "make it first")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("opener", ["connect without creating", "query"])
+@pytest.mark.parametrize("empty", [False, True])
+def test_without_creating_a_missing_database_is_refused(
+    tmp_path: Path, opener: str, empty: bool
+) -> None:
+    path = tmp_path / "results.db"
+    if empty:
+        path.touch()
+    before = listing(tmp_path)
+    refused(lambda: OPENERS[opener](str(path)), str(path), "lcma launch demo")
+    assert listing(tmp_path) == before
+
+
+def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "results.db"
+    path.touch()
+    assert db.connect(str(path)).sweeps() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("results.txt", "'results.txt' is not a database"),
+        ("", "'' is not a database"),
+        ("mysql://h/x", "mysql://h/x is not supported"),
+        ("postgresql+psycopg://me:secret@h/x", "postgresql+psycopg://h/x is not supported"),
+        ("postgresql://me:secret@h/x?password=secret", "is not supported"),
+        ("sqlite://", "does not name a file"),
+        ("sqlite:///:memory:", "does not name a file"),
+        ("sqlite://me:secret@h/x.db", "does not name a file"),
+        ("sqlite:///x.db?mode=ro", "does not name a file"),
+        ("://secret", "cannot read the database URL"),
+        ("mysql://me:secret@h:port/x", "cannot read the database URL"),
+    ],
+)
+def test_urls_that_are_not_supported(url: str, words: str) -> None:
+    refused(lambda: db.connect(url), words, "sqlite:///PATH")
+    with pytest.raises(UserError) as caught:
+        db.connect(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a b.db", "50%.db", "what?.db", "ü#.sqlite", "a&mode=ro.db"])
+def test_odd_names_are_just_names(tmp_path: Path, monkeypatch: Any, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = db.connect(name)
+    monkeypatch.chdir("/")
+    store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
+    assert len(db.connect(store.url).sweeps()) == 1
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_a_read_only_medium_can_be_read_but_not_written(
+    filled_path: Path, read_only: Callable[..., Path]
+) -> None:
+    path = read_only(filled_path)
+    before = listing(path.parent)
+    assert db.query.run(str(path), "SELECT count(*) FROM results").rows == ((3,),)
+    store = db.connect(str(path), create=False)
+    assert len(store.results_frame()) == 3
+    refused(lambda: store.release("me"), str(path))
+    refused(lambda: db.connect(str(path.with_name("new.db"))), "new.db")
+    assert listing(path.parent) == before
+
+
+def test_changes_that_a_read_only_medium_hides_are_not_passed_over(
+    filled_path: Path, read_only: Callable[..., Path]
+) -> None:
+    store = db.connect(str(filled_path))
+    with closing(sqlite3.connect(filled_path)) as other:
+        other.execute("SELECT * FROM jobs")
+        store.release("me")
+        path = read_only(filled_path, filled_path.with_name(filled_path.name + "-wal"))
+    for open_it in OPENERS.values():
+        refused(lambda: open_it(str(path)), str(path), "-wal", "copy both files")  # noqa: B023
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import db
+from sweeps.errors import UserError
+
+url, limit = sys.argv[1], int(sys.argv[2])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = db.connect(url) if limit else None
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit or 8192, limit or 8192))
+try:
+    store = store or db.connect(url)
+    store.register(db.Registration(sweeps=tuple(
+        db.Sweep(id=str(i), name="x" * 1000, spec="{}") for i in range(2000)
+    )))
+except UserError as error:
+    print(error)
+else:
+    print("stored")
+"""
+
+
+def on_full_disk(url: str, limit: int) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, url, str(limit)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def contents(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_write(filled_path: Path) -> None:
+    path, url = filled_path, f"sqlite:///{filled_path}"
+    before = contents(path)
+    printed = on_full_disk(url, path.stat().st_size + 300_000)
+    assert len(printed.splitlines()) == 1
+    assert "nothing was changed: make room on its disk" in printed
+    assert str(path) in printed
+    assert contents(path) == before
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert on_full_disk(url, resource.RLIM_INFINITY) == "stored\n"
+    assert len(db.connect(url).sweeps()) == 2001
+
+
+def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "results.db"
+    printed = on_full_disk(f"sqlite:///{path}", 0)
+    assert len(printed.splitlines()) == 1
+    assert "make room on its disk" in printed
+    assert db.connect(str(path)).sweeps() == []
+
+
+def test_a_database_that_stays_locked(path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("db.engine.BUSY_SECONDS", 0.05)
+    store = db.connect(str(path))
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        refused(lambda: store.release("me"), str(path), "stayed locked")
+        assert store.sweeps() == []
+    assert store.release("me") == 0

@@ -1,0 +1,213 @@
+"""The life of a job, one case at a time."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import db
+
+COST = db.Cost(seconds=5.0, cpu_seconds=4.0, images_per_second=10.0, peak_memory=100)
+
+
+def outcomes(world: Any, job_id: str) -> list[str | None]:
+    found = world.store.attempts_frame(job_id=job_id)["outcome"]
+    return [None if pd.isna(outcome) else outcome for outcome in found]
+
+
+def test_a_claim_starts_an_attempt(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    assert claim == db.Claim(world.trials[0], 1, 1, 0)
+    job = world.job(claim.job_id)
+    assert (job.state, job.token, job.attempt_id) == ("running", 1, 1)
+    assert (job.owner, job.host, job.pid, job.lease_until) == ("me", "node1", 17, 1060.0)
+    (attempt,) = world.store.attempts_frame().to_dict("records")
+    assert attempt["started"] == 1000.0
+    assert pd.isna(attempt["ended"])
+    assert outcomes(world, claim.job_id) == [None]
+
+
+def test_a_held_job_is_not_given_away_until_its_lease_is_over(world: Any) -> None:
+    first = world.win(world.trials[0])
+    held = world.claim(world.trials[0], owner="other", now=1059.9)
+    assert isinstance(held, db.Job)
+    assert (held.state, held.owner, held.token) == ("running", "me", 1)
+    assert world.store.heartbeat(first, step=40, lease_seconds=60, now=1050.0)
+    assert isinstance(world.claim(world.trials[0], owner="other", now=1109.9), db.Job)
+    second = world.claim(world.trials[0], owner="other", now=1110.0)
+    assert second == db.Claim(world.trials[0], 2, 2, 40)
+    (lost, running) = world.store.attempts_frame().to_dict("records")
+    assert (lost["outcome"], lost["ended"], lost["last_step"]) == ("lease_lost", 1110.0, 40)
+    assert (pd.isna(running["outcome"]), running["first_step"]) == (True, 40)
+
+
+def test_a_worker_whose_lease_was_taken_changes_nothing(world: Any) -> None:
+    late = world.win(world.trials[0])
+    world.win(world.trials[0], owner="other", now=2000.0)
+    before = world.job(world.trials[0])
+    assert not world.store.heartbeat(late, step=77, lease_seconds=60, now=2001.0)
+    assert not world.store.add_metrics(late, [db.Metric("loss", 1, 1.0)])
+    assert not world.store.finish(
+        late,
+        "done",
+        last_step=500,
+        cost=COST,
+        result=world.result("channel-0-None"),
+        metrics=[db.Metric("loss", 1, 1.0)],
+        artifacts=[db.Artifact(kind="weights", path="x", bytes=1, digest="x")],
+        now=2001.0,
+    )
+    assert world.job(world.trials[0]) == before
+    assert len(world.store.results_frame()) == 0
+    assert world.store.metrics(world.trials[0], "loss") == []
+    assert world.store.artifacts(world.trials[0]) == []
+    assert outcomes(world, world.trials[0]) == ["lease_lost", None]
+
+
+def test_an_expired_lease_that_nobody_took_can_be_renewed(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    assert world.store.heartbeat(claim, step=5, lease_seconds=60, now=5000.0)
+    assert world.job(world.trials[0]).lease_until == 5060.0
+
+
+def test_a_heartbeat_corrects_where_the_attempt_went_on(world: Any) -> None:
+    first = world.win(world.trials[0])
+    world.store.heartbeat(first, step=90, lease_seconds=60, now=1001.0)
+    second = world.win(world.trials[0], now=2000.0)
+    world.store.heartbeat(second, step=50, first_step=50, lease_seconds=60, now=2001.0)
+    attempts = world.store.attempts_frame()
+    assert list(attempts["first_step"]) == [0, 50]
+    assert list(attempts["last_step"]) == [90, 50]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        ("done", "done"),
+        ("diverged", "diverged"),
+        ("code_error", "failed"),
+        ("oom", "failed"),
+        ("timeout", "failed"),
+        ("pruned", "pending"),
+        ("preempted", "pending"),
+        ("node_lost", "pending"),
+        ("cancelled", "pending"),
+        ("lease_lost", "pending"),
+    ],
+)
+def test_every_outcome_has_its_state(world: Any, outcome: db.Outcome, state: db.State) -> None:
+    claim = world.win(world.segments[0])
+    assert world.store.finish(claim, outcome, last_step=70, cost=COST, message="why", now=1009.0)
+    job = world.job(claim.job_id)
+    assert (job.state, job.step, job.token, job.updated) == (state, 70, 1, 1009.0)
+    assert job.owner is job.host is job.pid is job.lease_until is None
+    (attempt,) = world.store.attempts_frame().to_dict("records")
+    assert (attempt["outcome"], attempt["ended"], attempt["message"]) == (outcome, 1009.0, "why")
+    assert (attempt["seconds"], attempt["cpu_seconds"], attempt["peak_memory"]) == (5.0, 4.0, 100)
+    again = world.claim(claim.job_id, now=1010.0)
+    assert isinstance(again, db.Claim) == (state == "pending")
+
+
+def test_the_cases_above_are_all_outcomes() -> None:
+    marks = test_every_outcome_has_its_state.pytestmark
+    assert {case[0] for case in marks[0].args[1]} == set(db.OUTCOMES)
+
+
+def test_finishing_twice_is_harmless(world: Any) -> None:
+    claim = world.finish_trial(0)
+    before = world.job(claim.job_id)
+    again = {
+        "last_step": 500,
+        "cost": COST,
+        "result": world.result("channel-0-None"),
+        "now": 3000.0,
+    }
+    assert world.store.finish(claim, "done", **again)
+    assert not world.store.finish(claim, "diverged", last_step=1, cost=COST)
+    assert not world.store.heartbeat(claim, step=1, lease_seconds=60)
+    assert world.job(claim.job_id) == before
+    assert outcomes(world, claim.job_id) == ["done"]
+    assert len(world.store.results_frame()) == 1
+
+
+def send_round_again(world: Any, job_id: str) -> db.Claim:
+    """As a merge with a copy from before the job was done would."""
+    world.damage(f"UPDATE jobs SET state = 'pending' WHERE id = '{job_id}'")
+    claim = world.win(job_id)
+    assert isinstance(claim, db.Claim)
+    return claim
+
+
+def test_the_same_map_again_is_fine_and_another_is_a_conflict(world: Any) -> None:
+    claim = send_round_again(world, world.finish_segment(0).job_id)
+    before = world.dump()
+    same, new = world.contribution_map(1), world.contribution_map(3)
+    other = world.contribution_map(2, shift=1.0)
+    with pytest.raises(db.Conflict, match=r"contribution_maps has another values for .*split 2"):
+        world.store.finish(claim, "done", last_step=100, cost=COST, maps=[same, new, other])
+    assert world.dump() == before
+    assert world.store.finish(claim, "done", last_step=100, cost=COST, maps=[same, new])
+    assert [item.split for item in world.store.maps("p", "d" * 64, 100)] == [1, 2, 3]
+
+
+def test_the_same_result_again_is_fine_and_another_is_a_conflict(world: Any) -> None:
+    claim = send_round_again(world, world.finish_trial(0).job_id)
+    same = world.result("channel-0-None", 3.5)
+    other = world.result("channel-0-None", 3.5 + 1e-15)
+    before = world.dump()
+    with pytest.raises(db.Conflict, match=r"results has another .* for trial_id channel-0-None"):
+        world.store.finish(claim, "done", last_step=500, cost=COST, result=other)
+    assert world.dump() == before
+    assert world.store.finish(claim, "done", last_step=500, cost=COST, result=same)
+    assert len(world.store.results_frame()) == 1
+
+
+def test_a_result_or_map_of_another_job_is_refused(world: Any) -> None:
+    trial = world.win(world.trials[0])
+    with pytest.raises(ValueError, match="without a result"):
+        world.store.finish(trial, "done", last_step=500, cost=COST)
+    with pytest.raises(ValueError, match="not of the trial"):
+        world.store.finish(trial, "done", last_step=5, cost=COST, result=world.result("LLL-0-100"))
+    world.finish_segment(0)
+    maps = world.store.maps("p", "d" * 64, 100)
+    later = world.win(world.segments[1])
+    with pytest.raises(ValueError, match="not of the pretraining"):
+        world.store.finish(later, "done", last_step=200, cost=COST, maps=maps)
+    assert world.job(world.trials[0]).state == "running"
+    assert world.job(world.segments[1]).state == "running"
+
+
+def test_release_gives_up_only_what_the_owner_runs(world: Any) -> None:
+    mine = [world.win(job) for job in world.trials[:2]]
+    world.win(world.trials[2], owner="other")
+    world.finish_segment(0)
+    assert world.store.release("me", now=1020.0) == 2
+    assert [world.job(job).state for job in world.trials] == [
+        "pending",
+        "pending",
+        "running",
+        "pending",
+    ]
+    assert world.job(world.segments[0]).state == "done"
+    assert outcomes(world, world.trials[0]) == ["cancelled"]
+    assert not world.store.heartbeat(mine[0], step=9, lease_seconds=60, now=1021.0)
+    assert world.store.release("me") == 0
+    assert world.win(world.trials[0], now=1022.0).token == 2
+
+
+def test_failed_and_diverged_jobs_wait_for_a_retry(world: Any) -> None:
+    for job, outcome in zip(world.trials[:3], ("oom", "diverged", "preempted"), strict=True):
+        world.store.finish(world.win(job), outcome, last_step=30, cost=COST)
+    world.finish_segment(0)
+    assert isinstance(world.claim(world.trials[0]), db.Job)
+    assert isinstance(world.claim(world.trials[1]), db.Job)
+    ids = [*world.trials, *world.segments, "unknown"]
+    assert world.store.retry(ids) == 2
+    assert world.store.retry(ids) == 0
+    assert world.job(world.segments[0]).state == "done"
+    assert world.win(world.trials[0]) == db.Claim(world.trials[0], 5, 2, 30)
+
+
+def test_an_unknown_job_cannot_be_claimed(world: Any) -> None:
+    with pytest.raises(LookupError, match="no job x"):
+        world.claim("x")

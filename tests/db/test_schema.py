@@ -1,0 +1,84 @@
+"""The schema says what it means and holds what it says."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from db.schema import metadata, views
+
+
+@pytest.mark.parametrize("table", [*metadata.sorted_tables, *views.sorted_tables], ids=str)
+def test_every_table_and_column_has_a_meaning(table: sa.Table) -> None:
+    assert table.comment
+    assert [column.name for column in table.columns if not column.comment] == []
+    times = [c for c in table.columns if c.name in ("created", "updated", "started", "ended")]
+    assert all("Unix seconds UTC" in str(c.comment) or table.name in views.tables for c in times)
+
+
+def test_the_views_have_the_columns_that_are_declared(filled: Any) -> None:
+    inspector = sa.inspect(sa.create_engine(filled.store.url))
+    assert set(inspector.get_view_names()) == set(views.tables)
+    for view in views.sorted_tables:
+        found = [column["name"] for column in inspector.get_columns(view.name)]
+        assert found == list(view.columns.keys())
+
+
+def test_columns_of_the_view_that_may_not_be_null_are_not(filled: Any) -> None:
+    with sa.create_engine(filled.store.url).connect() as connection:
+        rows = connection.execute(sa.select(views.tables["trial_results"])).mappings().all()
+    assert len(rows) == 3
+    for column in views.tables["trial_results"].columns:
+        if not column.nullable:
+            assert all(row[column.name] is not None for row in rows), column.name
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE jobs SET state = 'running' WHERE kind = 'trial'",
+        "UPDATE jobs SET lease_until = 1.0 WHERE state = 'done'",
+        "UPDATE jobs SET state = 'lost', lease_until = NULL",
+        "UPDATE jobs SET trial_id = NULL WHERE kind = 'trial'",
+        "UPDATE jobs SET budget = 5 WHERE kind = 'trial'",
+        "UPDATE jobs SET budget = NULL WHERE kind = 'pretraining'",
+        "UPDATE jobs SET kind = 'trial' WHERE kind = 'pretraining'",
+        "UPDATE trials SET budget = NULL WHERE factorization = 'LLL'",
+        "UPDATE trials SET budget = 1 WHERE factorization = 'channel'",
+        "UPDATE attempts SET outcome = 'lost' WHERE outcome IS NOT NULL",
+        "UPDATE attempts SET outcome = NULL",
+        "UPDATE contribution_maps SET split = 0",
+        "UPDATE contribution_maps SET split = 1",
+        "UPDATE results SET bits_per_dim = NULL",
+        "UPDATE results SET trial_id = 'channel-0-None'",
+        "UPDATE attempts SET token = 1, job_id = (SELECT min(id) FROM jobs)",
+    ],
+)
+def test_rows_that_contradict_themselves_are_refused(filled: Any, statement: str) -> None:
+    with (
+        sa.create_engine(filled.store.url).connect() as connection,
+        pytest.raises(sa.exc.IntegrityError),
+    ):
+        connection.execute(sa.text(statement))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM results WHERE trial_id = 'x'",
+        "SELECT * FROM trials WHERE dataset = 'x' AND flow = 'y' AND factorization = 'z'",
+        "SELECT * FROM trials WHERE dataset = 'x'",
+        "SELECT * FROM jobs WHERE state = 'running'",
+        "SELECT * FROM jobs WHERE pretraining_id = 'x'",
+        "SELECT * FROM jobs WHERE trial_id = 'x'",
+        "SELECT * FROM attempts WHERE job_id = 'x'",
+        "SELECT * FROM contribution_maps WHERE pretraining_id = 'x' AND data_digest = 'y'",
+        "SELECT * FROM metrics WHERE job_id = 'x' AND name = 'y' ORDER BY step",
+        "SELECT * FROM sweep_trials WHERE sweep_id = 'x'",
+        "SELECT * FROM trial_results WHERE trial_id = 'x'",
+    ],
+)
+def test_the_common_lookups_scan_no_table(path: Any, query: str) -> None:
+    with sa.create_engine(f"sqlite:///{path}").connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
+    assert not [row[3] for row in plan if row[3].startswith("SCAN")]

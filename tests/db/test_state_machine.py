@@ -1,0 +1,169 @@
+"""Workers, clocks and accidents in any order, held against a model of what should happen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+import db
+
+COST = db.Cost(seconds=1.0, cpu_seconds=1.0)
+BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled", "lease_lost"}
+LEASE = 10.0
+
+
+@dataclass
+class Model:
+    """What a job should be."""
+
+    state: str = "pending"
+    step: int = 0
+    token: int = 0
+    owner: str | None = None
+    lease_until: float | None = None
+    outcomes: list[str | None] = field(default_factory=list)
+    results: int = 0
+
+    def stop(self, state: str, outcome: str) -> None:
+        self.state, self.owner, self.lease_until = state, None, None
+        self.outcomes[-1] = outcome
+
+
+def test_no_order_of_events_breaks_the_state_machine(new_world: Callable[[], Any]) -> None:
+    class Jobs(RuleBasedStateMachine):
+        claims = Bundle("claims")
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.world = new_world()
+            self.ids = (self.world.trials[0], self.world.segments[0])
+            self.models = {job_id: Model() for job_id in self.ids}
+            self.now = 1000.0
+
+        def valid(self, claim: db.Claim) -> bool:
+            model = self.models[claim.job_id]
+            return model.state == "running" and model.token == claim.token
+
+        @rule(seconds=st.sampled_from([1.0, LEASE - 1, LEASE, 3 * LEASE]))
+        def time_passes(self, seconds: float) -> None:
+            self.now += seconds
+
+        @rule(target=claims, which=st.integers(0, 1), owner=st.sampled_from("abc"))
+        def claim(self, which: int, owner: str) -> Any:
+            job_id = self.ids[which]
+            model = self.models[job_id]
+            expired = model.lease_until is not None and model.lease_until <= self.now
+            got = self.world.claim(job_id, owner=owner, lease=LEASE, now=self.now)
+            if model.state != "pending" and not expired:
+                assert isinstance(got, db.Job)
+                assert (got.state, got.owner) == (model.state, model.owner)
+                return multiple()
+            if expired:
+                model.stop("pending", "lease_lost")
+            model.state, model.owner, model.lease_until = "running", owner, self.now + LEASE
+            model.token += 1
+            model.outcomes.append(None)
+            assert (got.token, got.step) == (model.token, model.step)
+            return got
+
+        @rule(claim=claims, step=st.integers(0, 99))
+        def heartbeat(self, claim: db.Claim, step: int) -> None:
+            valid = self.valid(claim)
+            assert valid == self.world.store.heartbeat(
+                claim, step=step, lease_seconds=LEASE, now=self.now
+            )
+            if valid:
+                model = self.models[claim.job_id]
+                model.step, model.lease_until = step, self.now + LEASE
+
+        @rule(claim=claims, value=st.integers(0, 9))
+        def metrics(self, claim: db.Claim, value: int) -> None:
+            before = self.world.store.metrics(claim.job_id, "loss")
+            point = db.Metric("loss", claim.token, float(value))
+            assert self.valid(claim) == self.world.store.add_metrics(claim, [point])
+            after = self.world.store.metrics(claim.job_id, "loss")
+            assert (point in after) if self.valid(claim) else (after == before)
+
+        def end(self, claim: db.Claim, outcome: str) -> None:
+            model = self.models[claim.job_id]
+            valid = self.valid(claim)
+            trial = claim.job_id == self.ids[0]
+            done = outcome == "done"
+            stored = self.world.store.finish(
+                claim,
+                outcome,
+                last_step=100,
+                cost=COST,
+                result=self.world.result("channel-0-None") if trial and done else None,
+                maps=[] if trial or not done else [self.world.contribution_map(1)],
+                now=self.now,
+            )
+            assert stored == (valid or model.outcomes[claim.token - 1] == outcome)
+            if not valid:
+                return
+            model.step = 100
+            model.results += done
+            if outcome in BACK_TO_PENDING:
+                model.stop("pending", outcome)
+            else:
+                model.stop(outcome if outcome in ("done", "diverged") else "failed", outcome)
+
+        @rule(claim=claims, outcome=st.sampled_from([o for o in db.OUTCOMES if o != "done"]))
+        def fail(self, claim: db.Claim, outcome: str) -> None:
+            self.end(claim, outcome)
+
+        @rule(claim=consumes(claims))
+        def succeed(self, claim: db.Claim) -> None:
+            self.end(claim, "done")
+
+        @rule(owner=st.sampled_from("abc"))
+        def release(self, owner: str) -> None:
+            held = [m for m in self.models.values() if m.owner == owner]
+            assert self.world.store.release(owner, now=self.now) == len(held)
+            for model in held:
+                model.stop("pending", "cancelled")
+
+        @rule(which=st.integers(0, 1))
+        def retry(self, which: int) -> None:
+            model = self.models[self.ids[which]]
+            waits = model.state in ("failed", "diverged")
+            assert self.world.store.retry([self.ids[which]], now=self.now) == waits
+            if waits:
+                model.state = "pending"
+
+        @invariant()
+        def jobs_are_as_they_should_be(self) -> None:
+            for job_id, job in self.world.store.jobs(self.ids).items():
+                model = self.models[job_id]
+                assert (job.state, job.step, job.token) == (model.state, model.step, model.token)
+                assert (job.owner, job.lease_until) == (model.owner, model.lease_until)
+
+        def teardown(self) -> None:
+            dump = self.world.dump()
+            for job_id, model in self.models.items():
+                rows = [row for row in dump["attempts"] if row.job_id == job_id]
+                assert [row.token for row in rows] == list(range(1, model.token + 1))
+                assert [row.outcome for row in rows] == model.outcomes
+            assert len(dump["results"]) == self.models[self.ids[0]].results <= 1
+            assert len(dump["contribution_maps"]) == self.models[self.ids[1]].results <= 1
+
+    run_state_machine_as_test(
+        Jobs,
+        settings=settings(
+            max_examples=15,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

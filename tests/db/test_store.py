@@ -1,0 +1,284 @@
+"""What goes in comes out: plans, maps, curves, files, counts and tables."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+import db
+from sweeps.errors import UserError
+
+
+def test_registering_a_plan_twice_changes_nothing(world: Any) -> None:
+    world.win(world.trials[0])
+    before = world.dump()
+    plan = db.Registration(
+        jobs=(db.PlannedJob.of_trial("channel-0-None", "d" * 64, steps=999),),
+        sweeps=(db.Sweep(id="s", name="other", spec="{}", created=5.0),),
+    )
+    world.store.register(plan)
+    assert world.dump() == before
+
+
+def test_a_plan_goes_in_whole_or_not_at_all(world: Any) -> None:
+    before = world.dump()
+    plan = db.Registration(
+        sweeps=(db.Sweep(id="s2", name="other", spec="{}"),),
+        members=(db.SweepMember("s2", "no such trial", "low"),),
+    )
+    with pytest.raises(sa.exc.IntegrityError):
+        world.store.register(plan)
+    assert world.dump() == before
+
+
+def test_a_fresh_job_is_pending(world: Any) -> None:
+    job = world.job(world.segments[0])
+    assert (job.kind, job.state, job.steps, job.step, job.token) == (
+        "pretraining",
+        "pending",
+        100,
+        0,
+        0,
+    )
+    assert job.attempt_id is job.owner is job.lease_until is None
+    assert world.store.job("no such job") is None
+
+
+def test_thousands_of_jobs_are_read_at_once(world: Any) -> None:
+    ids = [*world.trials, *(f"unknown {i}" for i in range(40_000)), *world.segments]
+    assert set(world.store.jobs(ids)) == {*world.trials, *world.segments}
+    assert world.store.jobs([]) == {}
+    assert world.store.retry(ids) == 0
+
+
+def test_job_ids_tell_kind_budget_and_data_apart() -> None:
+    jobs = {
+        db.PlannedJob.of_trial("x", "d", steps=1).id,
+        db.PlannedJob.of_trial("x", "e", steps=1).id,
+        db.PlannedJob.of_pretraining("x", "d", budget=1).id,
+        db.PlannedJob.of_pretraining("x", "d", budget=2).id,
+    }
+    assert len(jobs) == 4
+    assert db.PlannedJob.of_trial("x", "d", steps=2).id in jobs
+
+
+def test_maps_come_back_to_the_bit_in_order_of_split(filled: Any) -> None:
+    maps = filled.store.maps("p", "d" * 64, 100)
+    assert [item.split for item in maps] == [1, 2]
+    for item in maps:
+        values = np.random.default_rng(item.split).normal(size=(3, 16, 16)).astype(np.float32)
+        assert item.values.dtype == np.float32
+        np.testing.assert_array_equal(item.values, values)
+        np.testing.assert_array_equal(item.standard_errors, np.abs(values))
+        assert item.images == 1000
+        assert item.sum_error == 0.0
+    assert filled.store.maps("p", "d" * 64, 200) == []
+    assert filled.store.maps("p", "d" * 64, 100, "other") == []
+
+
+def test_the_sum_error_is_relative_to_the_sum_of_magnitudes() -> None:
+    values = np.array([[[3.0, -1.0]]], dtype=np.float32)
+    item = db.ContributionMap(
+        pretraining_id="p",
+        data_digest="d",
+        budget=1,
+        split=1,
+        score="cumulative",
+        values=values,
+        standard_errors=values,
+        images=1,
+        mean_log_det=1.0,
+    )
+    assert item.sum_error == 0.25
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        ('"values" = zeroblob(3 * 16 * 16 * 4)', "digest"),
+        ('"values" = zeroblob(8)', "bytes"),
+        ("standard_errors = zeroblob(8)", "bytes"),
+        ("height = 8", "bytes"),
+        ("dtype = '<f8'", "dtype"),
+    ],
+)
+def test_a_damaged_map_is_refused_by_name(filled: Any, damage: str, word: str) -> None:
+    filled.damage(f"UPDATE contribution_maps SET {damage} WHERE split = 2")
+    with pytest.raises(UserError, match=rf"row 1 of contribution_maps is damaged.*{word}"):
+        filled.store.maps("p", "d" * 64, 100)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"values": np.zeros((3, 2, 2))},
+        {"values": np.zeros((2, 2), dtype=np.float32)},
+        {"values": np.full((3, 2, 2), np.nan, dtype=np.float32)},
+        {"values": np.zeros((1, 2, 2), dtype=np.float32)},
+        {"mean_log_det": math.inf},
+    ],
+)
+def test_a_map_that_is_none_cannot_be_made(wrong: dict[str, Any]) -> None:
+    good = np.zeros((3, 2, 2), dtype=np.float32)
+    fields: dict[str, Any] = {"values": good, "standard_errors": good, "mean_log_det": 0.0}
+    common: dict[str, Any] = {"pretraining_id": "p", "data_digest": "d", "budget": 1}
+    common |= {"split": 1, "score": "cumulative", "images": 1}
+    db.ContributionMap(**common, **fields)
+    with pytest.raises(ValueError):
+        db.ContributionMap(**common, **(fields | wrong))
+
+
+def test_curves_keep_every_value_and_replace_repeated_points(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    points = [db.Metric("loss", 2, math.nan), db.Metric("loss", 1, math.inf), db.Metric("lr", 1, 1)]
+    assert world.store.add_metrics(claim, points)
+    assert world.store.add_metrics(claim, [db.Metric("loss", 3, 0.1), db.Metric("loss", 1, 7.0)])
+    assert world.store.add_metrics(claim, [])
+    curve = world.store.metrics(claim.job_id, "loss")
+    assert [(m.step, m.value) for m in curve if m.step != 2] == [(1, 7.0), (3, 0.1)]
+    assert math.isnan(curve[1].value)
+    assert world.store.metrics(claim.job_id, "other") == []
+
+
+def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
+    old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a")
+    new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b")
+    other = db.Artifact(kind="samples", path="png", bytes=3, digest="c")
+    cost = db.Cost(seconds=1, cpu_seconds=1)
+    for artifacts in ([old, other], [new]):
+        claim = world.win(world.trials[0])
+        world.store.finish(claim, "preempted", last_step=1, cost=cost, artifacts=artifacts)
+    assert world.store.artifacts(world.trials[0]) == [new, other]
+
+
+def test_running_says_what_runs_and_how_far(world: Any) -> None:
+    trial = world.win(world.trials[2], owner="a")
+    world.win(world.segments[1], owner="b")
+    world.store.heartbeat(trial, step=250, lease_seconds=60, now=1030.0)
+    assert world.store.running() == [
+        db.RunningJob(
+            job_id=world.trials[2],
+            kind="trial",
+            flow="realnvp",
+            dataset="photos16",
+            factorization="LLL",
+            budget=100,
+            seed=0,
+            step=250,
+            steps=500,
+            owner="a",
+            host="node1",
+            lease_until=1090.0,
+        ),
+        db.RunningJob(
+            job_id=world.segments[1],
+            kind="pretraining",
+            flow="realnvp",
+            dataset="photos16",
+            factorization=None,
+            budget=200,
+            seed=0,
+            step=0,
+            steps=200,
+            owner="b",
+            host="node1",
+            lease_until=1060.0,
+        ),
+    ]
+
+
+def test_counts_are_of_all_or_of_a_sweep_with_its_pretrainings(filled: Any) -> None:
+    counts = filled.store.counts()
+    assert counts.trial == db.StateCounts(done=3, failed=1)
+    assert counts.pretraining == db.StateCounts(done=1, running=1)
+    assert counts.trial.total == 4
+    # The sweep has two trials, of which one needs the pretraining up to its first budget.
+    counts = filled.store.counts("s")
+    assert counts.trial == db.StateCounts(done=2)
+    assert counts.pretraining == db.StateCounts(done=1)
+    assert filled.store.counts("no such sweep").trial.total == 0
+
+
+def test_sweeps_and_their_members(world: Any) -> None:
+    later = db.Registration(sweeps=(db.Sweep(id="a", name="later", spec="{}"),))
+    world.store.register(later, now=901.0)
+    assert [(s.id, s.name, s.created) for s in world.store.sweeps()] == [
+        ("s", "demo", 900.0),
+        ("a", "later", 901.0),
+    ]
+    assert [m.factorization for m in world.store.members("s")] == ["channel", "conventional", "low"]
+
+
+def test_the_results_frame_filters_by_column_and_sweep(filled: Any) -> None:
+    store = filled.store
+    assert sorted(store.results_frame()["bits_per_dim"]) == [3.25, 3.5, 3.75]
+    assert list(store.results_frame(factorization="LLL")["bits_per_dim"]) == [3.25]
+    words = store.results_frame(factorization=["LLL", "HHH"], dataset="photos16")
+    assert sorted(words["factorization"]) == ["HHH", "LLL"]
+    assert list(store.results_frame(budget=None)["factorization"]) == ["channel"]
+    assert sorted(store.results_frame(sweep_id="s")["factorization"]) == ["LLL", "channel"]
+    empty = store.results_frame(dataset="other")
+    assert len(empty) == 0
+    assert list(empty.columns) == list(words.columns)
+    assert list(
+        store.results_frame(seed=0).sort_values("bits_per_dim")["budget"].astype(object)
+    ) == [100, pd.NA, 100]
+    for frame in (empty, words):
+        assert [
+            str(frame[c].dtype) for c in ("budget", "seed", "clusters", "train_bits_per_dim")
+        ] == ["Int64", "int64", "Int64", "float64"]
+    with pytest.raises(UserError, match="no column 'colour': choose among flow"):
+        store.results_frame(colour="red")
+
+
+def test_the_seconds_of_a_result_count_every_attempt(world: Any) -> None:
+    lost = world.win(world.trials[0])
+    world.store.finish(lost, "preempted", last_step=9, cost=db.Cost(seconds=40, cpu_seconds=4))
+    world.finish_trial(0)
+    (row,) = world.store.results_frame().to_dict("records")
+    assert (row["seconds"], row["cpu_seconds"], row["images_per_second"]) == (100, 54, 1000)
+    assert (row["device"], row["threads"], row["code_version"]) == ("some CPU", 1, "0.1.0")
+    assert list(world.store.attempts_frame(outcome="preempted")["last_step"]) == [9]
+
+
+@pytest.mark.parametrize("name", ["bits_per_dim", "holdout_standard_error", "train_bits_per_dim"])
+def test_a_result_must_be_finite(filled: Any, name: str) -> None:
+    fields: dict[str, Any] = {
+        "trial_id": "t",
+        "data_digest": "d",
+        "protocol": "plain",
+        "protocol_body": "{}",
+        "precision": "float32",
+        "step": 1,
+        "bits_per_dim": 1.0,
+        "standard_error": 1.0,
+        "images": 1,
+        "holdout_bits_per_dim": 1.0,
+        "holdout_standard_error": 1.0,
+        "log_det": 1.0,
+        "log_prior": 1.0,
+    }
+    assert db.Result(**fields).id != db.Result(**(fields | {"bits_per_dim": 1.0 + 2**-52})).id
+    with pytest.raises(ValueError, match=name):
+        db.Result(**(fields | {name: math.nan}))
+
+
+def test_a_store_opened_by_its_url_is_the_same(new_world: Callable[[], Any]) -> None:
+    world = new_world()
+    world.finish_trial(0)
+    assert len(db.connect(world.store.url, create=False).results_frame()) == 1
+
+
+def test_importing_db_is_light() -> None:
+    code = (
+        "import sys, db; print([m for m in ('pandas', 'alembic', 'torch', 'ray') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
