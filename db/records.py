@@ -240,6 +240,8 @@ class Artifact:
 class Result:
     """An evaluated trial. Bits/dim with standard errors; `log_det`, `log_prior` in nats/image.
 
+    A standard error is None where a single image or cluster gives none.
+
     Raises ValueError for a number that is not finite: such a run is `diverged`.
     """
 
@@ -250,10 +252,10 @@ class Result:
     precision: str
     step: int
     bits_per_dim: float
-    standard_error: float
+    standard_error: float | None
     images: int
     holdout_bits_per_dim: float
-    holdout_standard_error: float
+    holdout_standard_error: float | None
     log_det: float
     log_prior: float
     clusters: int | None = None

@@ -75,7 +75,7 @@ pretrainings = Table(
 )
 
 trials = Table(
-    "trials",
+    "flow_trials",
     metadata,
     key("id", Text, "content hash of exactly what defines the trial"),
     required("recipe_id", Text, "its recipe", ForeignKey("recipes.id")),
@@ -102,7 +102,7 @@ sweep_trials = Table(
     "sweep_trials",
     metadata,
     key("sweep_id", Text, "the sweep", ForeignKey("sweeps.id")),
-    key("trial_id", Text, "a trial of the sweep", ForeignKey("trials.id")),
+    key("trial_id", Text, "a trial of the sweep", ForeignKey("flow_trials.id")),
     key("factorization", Text, "the factorization's name as it was asked for, such as 'low'"),
     comment="Which trials a sweep has, under the names that it asked for.",
 )
@@ -118,7 +118,7 @@ jobs = Table(
         "the pretraining this is a segment of, null for a trial",
         ForeignKey("pretrainings.id"),
     ),
-    optional("trial_id", Text, "the trial, null for a pretraining", ForeignKey("trials.id")),
+    optional("trial_id", Text, "the trial, null for a pretraining", ForeignKey("flow_trials.id")),
     optional("budget", Integer, "training step at which the segment ends, null for a trial"),
     required("data_digest", Text, "the exact data set it runs on", ForeignKey("data_sets.digest")),
     required("state", Text, "'pending', 'running', 'done', 'diverged' or 'failed'"),

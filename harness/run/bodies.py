@@ -6,6 +6,7 @@ makes becomes visible in one transaction at its end.
 """
 
 import hashlib
+import math
 import os
 import resource
 import socket
@@ -217,11 +218,11 @@ class _Attempt:
             precision=PLAIN.precision,
             step=step,
             bits_per_dim=test.value,
-            standard_error=test.standard_error,
+            standard_error=_known(test.standard_error),
             clusters=test.clusters,
             images=test.count,
             holdout_bits_per_dim=holdout.value,
-            holdout_standard_error=holdout.standard_error,
+            holdout_standard_error=_known(holdout.standard_error),
             train_bits_per_dim=on_train.bits_per_dim.value,
             log_det=on_test.log_det,
             log_prior=on_test.log_prior,
@@ -276,6 +277,10 @@ def _settle(work: Work) -> None:
     torch.use_deterministic_algorithms(True)
     if work.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
+
+
+def _known(standard_error: float) -> float | None:
+    return None if math.isnan(standard_error) else standard_error
 
 
 def _save_weights(flow: models.Flow, folder: Path) -> db.Artifact:

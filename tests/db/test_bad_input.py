@@ -118,7 +118,7 @@ def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         (size,) = connection.execute("PRAGMA page_size").fetchone()
         pages = connection.execute(
-            "SELECT rootpage FROM sqlite_master WHERE tbl_name IN ('results', 'trials')"
+            "SELECT rootpage FROM sqlite_master WHERE tbl_name IN ('results', 'flow_trials')"
         ).fetchall()
     content = bytearray(path.read_bytes())
     for (page,) in pages:

@@ -21,7 +21,7 @@ TABLES = (
     "artifacts",
     "sweep_trials",
     "jobs",
-    "trials",
+    "flow_trials",
     "pretrainings",
     "sweeps",
     "recipes",
@@ -32,14 +32,14 @@ TABLES = (
 TRIAL_RESULTS = """
 CREATE VIEW trial_results AS
 SELECT
-    trials.flow,
-    trials.profile,
-    trials.dataset,
-    trials.variant,
+    flow_trials.flow,
+    flow_trials.profile,
+    flow_trials.dataset,
+    flow_trials.variant,
     results.data_digest,
-    trials.factorization,
-    trials.budget,
-    trials.seed,
+    flow_trials.factorization,
+    flow_trials.budget,
+    flow_trials.seed,
     results.protocol,
     results.precision,
     results.bits_per_dim,
@@ -66,15 +66,15 @@ SELECT
     environments.code_version,
     environments.dirty,
     results.created,
-    trials.map_options,
+    flow_trials.map_options,
     results.trial_id,
-    trials.recipe_id,
-    trials.pretraining_id,
+    flow_trials.recipe_id,
+    flow_trials.pretraining_id,
     attempts.environment_id,
     results.id AS result_id
 FROM results
-JOIN trials ON trials.id = results.trial_id
-JOIN recipes ON recipes.id = trials.recipe_id
+JOIN flow_trials ON flow_trials.id = results.trial_id
+JOIN recipes ON recipes.id = flow_trials.recipe_id
 JOIN attempts ON attempts.id = results.attempt_id
 JOIN environments ON environments.id = attempts.environment_id
 """
@@ -144,7 +144,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pretrainings")),
     )
     op.create_table(
-        "trials",
+        "flow_trials",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("recipe_id", sa.Text(), nullable=False),
         sa.Column("flow", sa.Text(), nullable=False),
@@ -157,21 +157,21 @@ def upgrade() -> None:
         sa.Column("pretraining_id", sa.Text(), nullable=True),
         sa.Column("map_options", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "(budget IS NULL) = (pretraining_id IS NULL)", name=op.f("ck_trials_map_origin")
+            "(budget IS NULL) = (pretraining_id IS NULL)", name=op.f("ck_flow_trials_map_origin")
         ),
         sa.ForeignKeyConstraint(
             ["pretraining_id"],
             ["pretrainings.id"],
-            name=op.f("fk_trials_pretraining_id_pretrainings"),
+            name=op.f("fk_flow_trials_pretraining_id_pretrainings"),
         ),
         sa.ForeignKeyConstraint(
-            ["recipe_id"], ["recipes.id"], name=op.f("fk_trials_recipe_id_recipes")
+            ["recipe_id"], ["recipes.id"], name=op.f("fk_flow_trials_recipe_id_recipes")
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_trials")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flow_trials")),
     )
     op.create_index(
-        op.f("ix_trials_dataset_flow_factorization"),
-        "trials",
+        op.f("ix_flow_trials_dataset_flow_factorization"),
+        "flow_trials",
         ["dataset", "flow", "factorization"],
     )
     op.create_table(
@@ -215,7 +215,9 @@ def upgrade() -> None:
             ["pretrainings.id"],
             name=op.f("fk_jobs_pretraining_id_pretrainings"),
         ),
-        sa.ForeignKeyConstraint(["trial_id"], ["trials.id"], name=op.f("fk_jobs_trial_id_trials")),
+        sa.ForeignKeyConstraint(
+            ["trial_id"], ["flow_trials.id"], name=op.f("fk_jobs_trial_id_flow_trials")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
         sa.UniqueConstraint(
             "pretraining_id",
@@ -235,7 +237,7 @@ def upgrade() -> None:
             ["sweep_id"], ["sweeps.id"], name=op.f("fk_sweep_trials_sweep_id_sweeps")
         ),
         sa.ForeignKeyConstraint(
-            ["trial_id"], ["trials.id"], name=op.f("fk_sweep_trials_trial_id_trials")
+            ["trial_id"], ["flow_trials.id"], name=op.f("fk_sweep_trials_trial_id_flow_trials")
         ),
         sa.PrimaryKeyConstraint(
             "sweep_id", "trial_id", "factorization", name=op.f("pk_sweep_trials")
@@ -352,11 +354,11 @@ def upgrade() -> None:
         sa.Column("precision", sa.Text(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("bits_per_dim", sa.Double(), nullable=False),
-        sa.Column("standard_error", sa.Double(), nullable=False),
+        sa.Column("standard_error", sa.Double(), nullable=True),
         sa.Column("clusters", sa.Integer(), nullable=True),
         sa.Column("images", sa.Integer(), nullable=False),
         sa.Column("holdout_bits_per_dim", sa.Double(), nullable=False),
-        sa.Column("holdout_standard_error", sa.Double(), nullable=False),
+        sa.Column("holdout_standard_error", sa.Double(), nullable=True),
         sa.Column("train_bits_per_dim", sa.Double(), nullable=True),
         sa.Column("log_det", sa.Double(), nullable=False),
         sa.Column("log_prior", sa.Double(), nullable=False),
@@ -369,7 +371,7 @@ def upgrade() -> None:
             ["data_digest"], ["data_sets.digest"], name=op.f("fk_results_data_digest_data_sets")
         ),
         sa.ForeignKeyConstraint(
-            ["trial_id"], ["trials.id"], name=op.f("fk_results_trial_id_trials")
+            ["trial_id"], ["flow_trials.id"], name=op.f("fk_results_trial_id_flow_trials")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_results")),
         sa.UniqueConstraint(
