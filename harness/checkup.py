@@ -63,9 +63,10 @@ def _database(place: Place) -> list[Finding]:
         store = db.connect(place.db, create=False)
         counts = store.counts()
     except UserError as error:
-        missing = place.db.startswith("sqlite:///") and not Path(
-            place.db.removeprefix("sqlite:///")
-        ).exists()
+        missing = (
+            place.db.startswith("sqlite:///")
+            and not Path(place.db.removeprefix("sqlite:///")).exists()
+        )
         said = "not there yet; the first launch makes it" if missing else str(error)
         return [Finding("database", "note" if missing else "bad", said)]
     trials = counts.trial

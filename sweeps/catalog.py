@@ -81,7 +81,10 @@ def recipe(
     for layer in (layers.base, chosen.base, by_size, by_name, override):
         merged = _merge(merged, layer or {})
     own = {"flow": flow, "size": facts.size, "channels": facts.channels}
-    fixed = set(own) & set((override or {}).get("model", {}))
+    asked = (override or {}).get("model", {})
+    if not isinstance(asked, Mapping):
+        raise UserError(f"`recipe.model` holds keys and values, not {asked!r}")
+    fixed = set(own) & set(asked)
     if fixed:
         raise UserError(
             f"`recipe.model.{min(fixed)}` cannot be overridden: it follows from `matrix`"

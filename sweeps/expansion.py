@@ -152,11 +152,12 @@ def _cells(
 ) -> list[Cell]:
     name = factorizations.normalize(asked)
     canonical = name
+    synonyms = {name}
     if recipe is not None:
+        conventional, splits = catalog.flows()[flow], recipe.model.splits
         try:
-            canonical = factorizations.canonical(
-                name, conventional=catalog.flows()[flow], splits=recipe.model.splits
-            )
+            canonical = factorizations.canonical(name, conventional=conventional, splits=splits)
+            synonyms |= factorizations.synonyms(canonical, conventional=conventional, splits=splits)
         except ImpossibleError as error:
             reason = str(error)
     mapped = factorizations.is_word(canonical) or name in ("low", "high")
@@ -166,7 +167,7 @@ def _cells(
         reason = reason or f"{name} needs a contribution map: give `matrix.budget`"
     cells = []
     for budget in asked_budgets:
-        if any(_excludes(e, flow, dataset, {name, canonical}, budget, seed) for e in spec.exclude):
+        if any(_excludes(e, flow, dataset, synonyms, budget, seed) for e in spec.exclude):
             continue
         cell = Cell(flow, dataset, name, budget, seed, reason=reason)
         if recipe is not None and reason is None:

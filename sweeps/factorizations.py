@@ -68,6 +68,19 @@ def canonical(name: str, *, conventional: str, splits: int) -> str:
     return name
 
 
+def synonyms(canonical_name: str, *, conventional: str, splits: int) -> frozenset[str]:
+    """Every name under which a canonical factorization is asked for on such a recipe."""
+    same = {
+        "checkerboard": "checkerboard-even",
+        "conventional": conventional if splits else "none",
+        "low": "L" * splits,
+        "high": "H" * splits,
+    }
+    return frozenset(
+        {canonical_name, *(n for n, as_run in same.items() if as_run == canonical_name)}
+    )
+
+
 def is_word(canonical_name: str) -> bool:
     """Whether the factorization is filled from contribution maps, one letter for each split."""
     return _WORD.fullmatch(canonical_name) is not None

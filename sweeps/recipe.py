@@ -1,6 +1,6 @@
 """A recipe: all that fixes the training of one flow on one data set."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -8,9 +8,9 @@ from sweeps.identity import canonical_json, content_id, identity_of
 
 
 class Part(BaseModel):
-    """Base of all recipe parts: frozen, strict about unknown keys."""
+    """Base of all recipe parts: frozen, strict about unknown keys, numbers finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RealNVPArchitecture(Part):
@@ -54,12 +54,15 @@ class Model(Part):
         return self
 
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class Optimization(Part):
     """How a step is made, alike in pretraining and training."""
 
     optimizer: Literal["adam"] = "adam"
     learning_rate: float = Field(gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     l2: float = Field(0.0, ge=0, description="on weight-norm magnitudes and coupling scales")
     clip: float | None = Field(None, gt=0, description="largest global gradient norm")
     batch: int = Field(gt=0)

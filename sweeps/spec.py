@@ -32,7 +32,7 @@ Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds), Field(min_length=1)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Matrix(_Section):

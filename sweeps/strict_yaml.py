@@ -23,11 +23,15 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key must be a word", key.start_mark
+                )
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} stands twice", key.start_mark
                 )
-            seen.add(str(key.value))
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -42,8 +46,12 @@ def parse(text: str, where: str) -> dict[str, Any]:
         raise UserError(f"{at}: not readable as YAML: {problem}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{where}: not readable as YAML: {' '.join(str(error).split())}") from None
-    except (RecursionError, ValueError) as error:
-        raise UserError(f"{where}: not readable as YAML: {type(error).__name__}") from None
+    # PyYAML lets these through from a tag that does not fit its text, such as !!int ''.
+    except (ValueError, LookupError, TypeError, AttributeError):
+        problem = "a number, date or tag does not fit its text"
+        raise UserError(f"{where}: not readable as YAML: {problem}") from None
+    except RecursionError:
+        raise UserError(f"{where}: not readable as YAML: nested too deeply") from None
     if value is None:
         raise UserError(f"{where} is empty: a sweep needs at least `name` and `matrix`")
     if not isinstance(value, dict):

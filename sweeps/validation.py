@@ -15,7 +15,7 @@ def validate(model: type[M], value: Any, where: str) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise UserError(f"{where}: {_first(model, error)}") from None
+        raise UserError(f"{where}: {' '.join(_first(model, error).split())}") from None
 
 
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:

@@ -85,7 +85,7 @@ def prepare(
 
     root = place.find(None, None, data).data
     console = Console(stderr=True)
-    with Progress(console=console, transient=True) as bar:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"preparing {name}")
 
         def progress(file: str, done: int, total: int) -> None:

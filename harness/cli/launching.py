@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -60,8 +60,11 @@ def run(asked: Asked, place: Place) -> None:
     )
     resources = _resources(spec, asked)
     plans.require_valid(plans.make(spec, place, None), skip_invalid=asked.skip_invalid)
-    _prepare(spec, place, console)
+    missing = _missing_data(spec, place)
     store = db.connect(place.db)
+    for name in missing:
+        with console.status(f"preparing {name}"):
+            harness.data.prepare(name, place.data)
     plan = plans.make(spec, place, store)
     sweep_id = plans.register(plan, place, store)
     digests = plans.digests_of(plan, place)
@@ -97,17 +100,17 @@ def _resources(spec: Spec, asked: Asked) -> Resources:
     return resources
 
 
-def _prepare(spec: Spec, place: Place, console: Console) -> None:
-    """Prepare what needs no path; everything else must be there."""
-    known = {known.name: known for known in harness.data.names()}
-    names = [name for name in spec.matrix.dataset if name in known]
-    for name in names:
-        if known[name].needs_path:
-            harness.data.load(name, place.data)
-    for name in names:
-        if not known[name].needs_path and not (place.data / name / "manifest.json").exists():
-            with console.status(f"preparing {name}"):
-                harness.data.prepare(name, place.data)
+def _missing_data(spec: Spec, place: Place) -> list[str]:
+    """The sets still to be prepared; UserError for one that needs files named by a person."""
+    missing = []
+    for known in harness.data.names():
+        if known.name not in spec.matrix.dataset:
+            continue
+        if known.needs_path or (place.data / known.name).exists():
+            harness.data.load(known.name, place.data)
+        else:
+            missing.append(known.name)
+    return missing
 
 
 def _run(
@@ -199,18 +202,14 @@ def _report(
     ended: Ended,
     plan: Plan,
 ) -> None:
-    from harness.report import board
+    from harness.report import board, gallery
 
-    frame = store.results_frame(sweep_id=sweep_id)
-    if len(frame):
-        console.print(board.render(board.make(frame)))
-    bad: list[Any] = ended.of("failed", "blocked", "diverged")
-    for report in bad:
+    table = board.read(store, sweep_id=sweep_id)
+    console.print(board.render(table))
+    for report in ended.of("failed", "blocked", "diverged"):
         last = report.message.strip().splitlines()[-1:] or [""]
         console.print(f"[red]{report.ending}[/] {report.job_id[:12]}: {escape(last[0])}")
-    if asked.pictures is not None and len(frame):
-        from harness.report import gallery
-
+    if asked.pictures is not None and table.groups:
         with console.status("drawing"):
             drawn = gallery.draw_sweep(store, place, sweep_id, asked.pictures)
         console.print("Pictures:")

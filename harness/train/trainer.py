@@ -77,7 +77,7 @@ class Trainer:
         self.optimizer = _adam(self.flow, self.optimization)
         self.average: AveragedModel | None = None
         if self.training is not None and self.training.ema is not None:
-            ema = get_ema_multi_avg_fn(self.training.ema)  # type: ignore[no-untyped-call]
+            ema = _averaging(self.training.ema)
             self.average = AveragedModel(self.flow, multi_avg_fn=ema, use_buffers=True)
 
     @property
@@ -196,11 +196,26 @@ class Trainer:
             return
         bits = evaluate(self.evaluated, self.holdout, PLAIN).bits_per_dim.value
         hooks.metric("holdout_bits_per_dim", self.step, bits)
-        if training.select == "best" and (
-            self.best is None or bits < self.best["holdout_bits_per_dim"]
-        ):
+        least = math.inf if self.best is None else self.best["holdout_bits_per_dim"]
+        if training.select == "best" and bits < least:
             weights = {k: v.clone() for k, v in self.evaluated.state_dict().items()}
             self.best = {"step": self.step, "holdout_bits_per_dim": bits, "flow": weights}
+
+
+def _averaging(decay: float) -> Callable[..., None]:
+    """The exponential average of weights and moments; integers (index tables) are copied.
+
+    PyTorch's own multiplies and rounds integers too, and then a table is no permutation.
+    """
+    floats = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        if averaged[0].is_floating_point():
+            floats(averaged, current, count)
+        else:
+            torch._foreach_copy_(averaged, current)
+
+    return update
 
 
 def _adam(flow: Flow, optimization: Optimization) -> torch.optim.Adam:

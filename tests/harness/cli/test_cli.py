@@ -1,0 +1,294 @@
+"""The command line: light to start, documented to the last option, and clear about mistakes."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from harness.cli import main as cli
+from harness.place import Place
+
+DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
+HEAVY = ("torch", "ray", "pandas", "matplotlib", "sqlalchemy", "skimage")
+
+
+def run(capsys, *arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command, run in this process."""
+    try:
+        cli.main([str(a) for a in arguments])
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Every command's full name with its long options."""
+
+    def walk(command, path: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
+        if hasattr(command, "commands"):
+            for name, sub in command.commands.items():
+                yield from walk(sub, (*path, name))
+        else:
+            options = [
+                o for p in command.params for o in p.opts if o.startswith("--") and o != "--help"
+            ]
+            yield " ".join(path), options
+
+    yield from walk(typer.main.get_command(cli.app), ("lcma",))
+
+
+@pytest.mark.parametrize(("name", "options"), list(commands()))
+def test_every_command_and_option_is_documented(name: str, options: list[str]) -> None:
+    sections = re.split(r"^## ", DOCS.read_text(), flags=re.M)
+    found = [s for s in sections if s.startswith(name) and not s[len(name)].isalpha()]
+    assert len(found) == 1, f"docs/cli.md needs one section `## {name}`"
+    missing = [o for o in options if not re.search(rf"{o}(?![a-z-])", found[0])]
+    assert not missing, f"docs/cli.md says nothing of {name} {missing}"
+
+
+def test_the_docs_name_no_command_that_is_not_there() -> None:
+    known = {name for name, _ in commands()}
+    written = set(re.findall(r"^## (lcma(?: [a-z]+)+)", DOCS.read_text(), flags=re.M))
+    assert written == known
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["launch", "--help"], ["plan", "demo"]])
+def test_help_and_planning_import_nothing_heavy(arguments: list[str], in_tmp: Path) -> None:
+    heavy = HEAVY if "--help" in arguments else ("torch", "ray", "matplotlib", "skimage")
+    code = (
+        "import sys\nfrom harness.cli.main import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as e:\n    assert not e.code\n"
+        f"found = [m for m in {heavy!r} if m in sys.modules]\n"
+        "assert not found, found\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+WRONG_SPECS = {
+    "unknown flow": ("realnpv", "photos8", "low", "did you mean 'realnvp'?"),
+    "unknown data set": ("realnvp", "photos88", "low", "did you mean 'photos8'?"),
+    "unknown factorization": ("realnvp", "photos8", "lo", "unknown factorization 'lo'"),
+    "wrong letter": ("realnvp", "photos8", "LXH", "'X' is neither"),
+    "wrong length": ("realnvp", "photos8", "LLLH", "4 letters, the recipe has 2 splits"),
+}
+
+
+@pytest.mark.parametrize("verb", ["plan", "launch"])
+@pytest.mark.parametrize("case", WRONG_SPECS.values(), ids=WRONG_SPECS)
+def test_a_wrong_name_in_a_spec_changes_nothing(capsys, in_tmp: Path, verb: str, case) -> None:
+    flow, dataset, factorization, said = case
+    spec = in_tmp / "wrong.yaml"
+    spec.write_text(
+        f"name: wrong\nmatrix: {{flow: {flow}, dataset: {dataset}, "
+        f"factorization: {factorization}, budget: 10}}\n"
+    )
+    refused(run(capsys, verb, spec), said)
+    assert list(in_tmp.iterdir()) == [spec]
+
+
+WRONG_FILES = {
+    "not YAML": b"name: [",
+    "empty": b"",
+    "runs code": b"!!python/object/apply:os.system ['touch ran']",
+    "10 MB": b"name: x\n" + b"# padding\n" * 1_000_000,
+    "alias bomb": b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+    "binary": bytes(range(256)),
+    "a list": b"- name\n",
+    "unknown key": b"name: x\nmatrx: {}\n",
+}
+
+
+@pytest.mark.parametrize("content", WRONG_FILES.values(), ids=WRONG_FILES)
+def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes) -> None:
+    spec = in_tmp / "wrong.yaml"
+    spec.write_bytes(content)
+    refused(run(capsys, "launch", spec), "wrong.yaml")
+    assert list(in_tmp.iterdir()) == [spec]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["launch", "dmeo"], "did you mean 'demo'?"),
+        (["launch", "no/such.yaml"], "cannot read no/such.yaml"),
+        (["launch", "demo", "--seeds", "x"], "--seeds 'x'"),
+        (["launch", "demo", "--seeds", "0"], "--seeds 0"),
+        (["launch", "demo", "--profile", "huge"], "unknown profile of realnvp 'huge'"),
+        (["launch", "demo", "--dataset", "foto16"], "did you mean 'photos16'?"),
+        (["launch", "demo", "--dataset", "cifar10"], "lcma data prepare cifar10 --from PATH"),
+        (["launch", "demo", "--local", "--ray", "x:1"], "exclude each other"),
+        (["launch", "demo", "--gpus", "2"], "--gpus 2"),
+        (["launch", "demo", "--gpus", "1"], "this machine has none"),
+        (["launch", "demo", "--db", "postgresql://u:secret@h/d"], "not supported"),
+        (["launch", "demo", "--db", "results.txt"], "results.txt"),
+        (["status"], "lcma launch demo"),
+        (["board"], "lcma launch demo"),
+        (["maps"], "lcma launch demo"),
+        (["samples"], "lcma launch demo"),
+        (["export"], "lcma launch demo"),
+        (["sql", "select 1"], "lcma launch demo"),
+        (["data", "prepare", "cifra10"], "did you mean cifar10"),
+        (["data", "prepare", "cifar10"], "--from PATH"),
+        (["data", "prepare", "cifar10", "--from", "nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_no_trace(
+    capsys, in_tmp: Path, monkeypatch, arguments: list[str], said: str
+) -> None:
+    if "--gpus" in arguments:
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    code, out, err = run(capsys, *arguments)
+    refused((code, out, err), said)
+    assert "secret" not in err + out
+    assert list(in_tmp.iterdir()) == []
+
+
+def test_an_unknown_option_is_refused_with_code_2(capsys, in_tmp: Path) -> None:
+    with pytest.raises((SystemExit, click.UsageError)) as error:
+        cli.app(["launch", "demo", "--fast"])
+    assert getattr(error.value, "code", getattr(error.value, "exit_code", None)) == 2
+
+
+def test_the_plan_of_the_demo(capsys, in_tmp: Path) -> None:
+    code, out, _ = run(capsys, "plan", "demo", "--json")
+    plan = json.loads(out)
+    assert code == 0
+    assert plan["left"] == {"pretrainings": 2, "trainings": 12}
+    assert plan["unshared"] == {"pretrainings": 4, "trainings": 12}
+    assert {c["status"] for c in plan["cells"]} == {"new"}
+    assert list(in_tmp.iterdir()) == []
+    code, out, _ = run(capsys, "plan", "demo", "--seeds", "6", "--dataset", "photos8", "--json")
+    assert json.loads(out)["left"] == {"pretrainings": 6, "trainings": 36}
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Place:
+    """A small sweep launched by the command line, with pictures."""
+    folder = tmp_path_factory.mktemp("launched")
+    (folder / "small.yaml").write_text(
+        "name: small\n"
+        "matrix: {flow: realnvp, dataset: photos8, budget: 10,\n"
+        "         factorization: [conventional, checkerboard, low, random-local]}\n"
+        "seeds: 2\n"
+        "recipe:\n"
+        "  model: {architecture: {width: 4}}\n"
+        "  training: {steps: 20}\n"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from harness.cli.main import main; main()",
+            *("launch", "small.yaml", "--local", "--data", str(photos_root)),
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / "out.txt").write_text(done.stdout)
+    return Place(f"sqlite:///{folder / 'lcma.db'}", folder / "lcma-runs", photos_root)
+
+
+def folder_of(place: Place) -> Path:
+    return place.runs.parent
+
+
+def test_a_launch_ends_with_board_pictures_and_next_commands(launched: Place) -> None:
+    out = (folder_of(launched) / "out.txt").read_text()
+    for said in ("low (LL)", "checkerboard-even", "lcma-pictures", "Next:", "lcma sql"):
+        assert said in out
+    pictures = list((folder_of(launched) / "lcma-pictures").rglob("*.png"))
+    assert len(pictures) >= 3
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures)
+
+
+@pytest.mark.parametrize(
+    "verb", [["status"], ["board"], ["maps"], ["samples"], ["doctor"], ["sql", "select 1 as one"]]
+)
+def test_read_verbs_speak_to_people_and_programs(
+    capsys, launched: Place, in_tmp: Path, verb: list[str]
+) -> None:
+    where = ["--db", launched.db]
+    if verb[0] in ("samples", "doctor"):
+        where += ["--runs", launched.runs]
+    if verb[0] == "doctor":
+        where += ["--data", launched.data]
+    code, out, err = run(capsys, *verb, *where)
+    assert (code, err) == (0, "")
+    assert out.strip()
+    code, out, err = run(capsys, *verb, *where, "--json")
+    assert code == 0
+    json.loads(out)
+
+
+def test_a_second_launch_and_its_plan_have_nothing_to_do(capsys, launched: Place, in_tmp) -> None:
+    spec = folder_of(launched) / "small.yaml"
+    where = ["--db", launched.db, "--data", launched.data]
+    before = rows(capsys, launched, "select * from attempts order by id")
+    code, out, _ = run(
+        capsys, "launch", spec, "--local", *where, "--runs", launched.runs, "--no-pictures"
+    )
+    assert code == 0
+    assert "6 there, 2 same" in " ".join(out.split()) or "2 same, 6 there" in out
+    assert rows(capsys, launched, "select * from attempts order by id") == before
+    code, out, _ = run(capsys, "plan", spec, *where)
+    assert "Nothing is left to do." in out
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "md"])
+def test_exports_are_the_same_bytes_each_time(
+    capsys, launched: Place, in_tmp: Path, format: str
+) -> None:
+    first = run(capsys, "export", "--db", launched.db, "--format", format)
+    second = run(capsys, "export", "--db", launched.db, "--format", format)
+    assert first == second
+    assert first[0] == 0
+    file = in_tmp / f"board.{format}"
+    assert run(capsys, "export", "--db", launched.db, "--format", format, "--out", file)[0] == 0
+    assert file.read_text() == first[1]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "delete from results",
+        "update jobs set state = 'pending'",
+        "drop table results",
+        "attach 'other.db' as other",
+        "select 1; select 2",
+        "pragma writable_schema = 1",
+        "selec 1",
+    ],
+)
+def test_sql_reads_and_never_writes(capsys, launched: Place, in_tmp: Path, query: str) -> None:
+    file = Path(launched.db.removeprefix("sqlite:///"))
+    before = file.read_bytes()
+    refused(run(capsys, "sql", query, "--db", launched.db), "")
+    assert file.read_bytes() == before
+    assert list(in_tmp.iterdir()) == []
+
+
+def rows(capsys, place: Place, query: str) -> list[dict[str, object]]:
+    code, out, _ = run(capsys, "sql", query, "--db", place.db, "--json", "--all")
+    assert code == 0
+    return json.loads(out)
+
+
+def refused(outcome: tuple[int, str, str], said: str) -> None:
+    """One line on stderr that says it, nothing on stdout, code 2."""
+    code, out, err = outcome
+    assert (code, out) == (2, ""), (code, out, err)
+    assert err.startswith("lcma: ")
+    assert err.count("\n") == 1
+    assert said in err
