@@ -28,4 +28,4 @@ def write(path: Path, content: bytes) -> Path:
 
 def file_name(*parts: object) -> str:
     """Parts joined by '-', of harmless characters alone, whatever was stored."""
-    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", str(part))[:60] for part in parts)
+    return "-".join(re.sub(r"[^A-Za-z0-9_.-]+", "_", str(part))[:60] for part in parts)

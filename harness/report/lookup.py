@@ -1,11 +1,13 @@
 """What reports read besides results: jobs that were lost, data sets, maps and weights."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from db import Store, Sweep, query
+from harness.report.text import plain
 from sweeps.errors import UserError
 
 R = TypeVar("R")
@@ -36,7 +38,7 @@ class LostTrials:
     factorization: str
     budget: int | None
     map_options: str | None
-    trials: int
+    trials: int = 1
 
 
 @dataclass(frozen=True)
@@ -85,37 +87,34 @@ class TrainedTrial:
     factorization: str
     budget: int | None
     seed: int
-    recipe: str
-    weights: int
+    recipe_id: str
+    pretraining_id: str | None
+    weights: bool
 
 
 def data_facts(store: Store) -> dict[str, DataFacts]:
     """What is known of every data set, by digest."""
-    found = query.run(
-        store.url, "SELECT digest, name, manifest FROM data_sets", limit=None, timeout=TIMEOUT
-    )
+    rows = _rows(store, "SELECT digest, name, manifest FROM data_sets")
     return {
-        digest: DataFacts(digest, name, _verdict(manifest)) for digest, name, manifest in found.rows
+        row["digest"]: DataFacts(row["digest"], row["name"], _verdict(row["manifest"]))
+        for row in rows
     }
 
 
 def lost_trials(store: Store, sweep_id: str | None = None) -> list[LostTrials]:
     """The trials that diverged or failed, of one sweep or of all, counted by cell."""
-    members = ""
-    if sweep_id is not None:
-        members = (
-            " AND t.id IN (SELECT trial_id FROM sweep_trials "
-            f"WHERE sweep_id = {_literal(sweep_id)})"
-        )
-    return _records(
+    lost = _rows(
         store,
-        LostTrials,
-        "SELECT j.state, t.flow, t.profile, t.dataset, t.variant, j.data_digest, t.recipe_id, "
-        "t.factorization, t.budget, t.map_options, count(*) AS trials "
-        "FROM jobs AS j JOIN trials AS t ON t.id = j.trial_id "
-        f"WHERE j.state IN ('diverged', 'failed'){members} "
-        "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
+        "SELECT t.id, j.state, t.flow, t.profile, t.dataset, t.variant, j.data_digest, "
+        "t.recipe_id, t.factorization, t.budget, t.map_options "
+        "FROM jobs AS j JOIN flow_trials AS t ON t.id = j.trial_id "
+        "WHERE j.state IN ('diverged', 'failed') ORDER BY j.state, t.id",
     )
+    if sweep_id is not None:
+        members = {member.trial_id for member in store.members(sweep_id)}
+        lost = [row for row in lost if row["id"] in members]
+    cells = Counter(LostTrials(**{k: v for k, v in r.items() if k != "id"}) for r in lost)
+    return [replace(cell, trials=trials) for cell, trials in cells.items()]
 
 
 def failures(store: Store) -> list[Failure]:
@@ -127,7 +126,7 @@ def failures(store: Store) -> list[Failure]:
         "coalesce(t.dataset, p.dataset) AS dataset, t.factorization, "
         "coalesce(t.budget, j.budget) AS budget, coalesce(t.seed, p.seed) AS seed, "
         "j.step, j.steps, a.outcome, a.message, a.host "
-        "FROM jobs AS j LEFT JOIN trials AS t ON t.id = j.trial_id "
+        "FROM jobs AS j LEFT JOIN flow_trials AS t ON t.id = j.trial_id "
         "LEFT JOIN pretrainings AS p ON p.id = j.pretraining_id "
         "LEFT JOIN attempts AS a ON a.id = j.attempt_id "
         "WHERE j.state IN ('diverged', 'failed') ORDER BY j.updated DESC, j.id",
@@ -146,43 +145,55 @@ def map_keys(store: Store) -> list[MapKey]:
     )
 
 
-def trained(store: Store, trial_ids: Sequence[str]) -> list[TrainedTrial]:
-    """The jobs of these trials, by flow, data set, factorization, budget and seed."""
-    listed = ", ".join(_literal(trial_id) for trial_id in trial_ids)
-    return _records(
+def trained(store: Store, trial_ids: Collection[str]) -> list[TrainedTrial]:
+    """The jobs of these trials, by data set, flow, factorization, budget and seed."""
+    rows = _rows(
         store,
-        TrainedTrial,
         "SELECT t.id AS trial_id, j.id AS job_id, j.data_digest, j.state, t.flow, t.dataset, "
-        "t.factorization, t.budget, t.seed, r.body AS recipe, "
-        "count(a.id) AS weights "
-        "FROM trials AS t JOIN recipes AS r ON r.id = t.recipe_id "
-        "JOIN jobs AS j ON j.trial_id = t.id "
+        "t.factorization, t.budget, t.seed, t.recipe_id, t.pretraining_id, "
+        "a.id IS NOT NULL AS weights "
+        "FROM flow_trials AS t JOIN jobs AS j ON j.trial_id = t.id "
         "LEFT JOIN artifacts AS a ON a.job_id = j.id AND a.kind = 'weights' "
-        f"WHERE t.id IN ({listed}) "
-        "GROUP BY t.id, j.id, j.data_digest, j.state, t.flow, t.dataset, t.factorization, "
-        "t.budget, t.seed, r.body, j.updated "
         "ORDER BY t.dataset, t.flow, t.factorization, t.budget, t.seed, j.updated DESC, j.id",
     )
+    wanted = set(trial_ids)
+    return [
+        TrainedTrial(**(row | {"weights": bool(row["weights"])}))
+        for row in rows
+        if row["trial_id"] in wanted
+    ]
+
+
+def recipe_body(store: Store, recipe_id: str) -> str:
+    """The JSON text of a recipe that a trial has."""
+    bodies = {row["id"]: row["body"] for row in _rows(store, "SELECT id, body FROM recipes")}
+    return str(bodies[recipe_id])
 
 
 def full_trial_id(store: Store, start: str) -> str:
     """The one trial whose id starts so. Raises UserError where there is none or several."""
-    if not start:
-        raise UserError("a trial's id must not be empty: `lcma sql` lists them in trial_results")
-    found = query.run(
-        store.url,
-        f"SELECT id FROM trials WHERE substr(id, 1, {len(start)}) = {_literal(start)}",
-        limit=2,
-        timeout=TIMEOUT,
-    )
-    ids = [str(row[0]) for row in found.rows]
+    rows = _rows(store, "SELECT id FROM flow_trials")
+    ids = [row["id"] for row in rows if row["id"].startswith(start)]
+    if start in ids:
+        return start
     if len(ids) == 1:
-        return ids[0]
+        return str(ids[0])
     if ids:
-        raise UserError(f"several trials start with {start!r}: give more of the id")
+        raise UserError(f"{len(ids)} trials start with {plain(start)!r}: give more of the id")
     raise UserError(
-        f"no trial starts with {start!r}: list them with "
-        "`lcma sql 'SELECT trial_id, factorization, seed FROM trial_results'`"
+        f"no trial starts with {plain(start)!r}: the ids are in the table `flow_trials`, "
+        "which `lcma sql` reads"
+    )
+
+
+def results(store: Store) -> query.QueryResult:
+    """Every row of the view `trial_results`, always in the same order."""
+    return query.run(
+        store.url,
+        "SELECT * FROM trial_results "
+        "ORDER BY dataset, flow, profile, factorization, budget, seed, result_id",
+        limit=None,
+        timeout=TIMEOUT,
     )
 
 
@@ -199,19 +210,17 @@ def find_sweep(store: Store, asked: str | None) -> Sweep:
     named = [s for s in sweeps if s.name == asked] or [s for s in sweeps if s.id.startswith(asked)]
     if not named or not asked:
         known = ", ".join(sorted({s.name for s in sweeps}))
-        raise UserError(f"no sweep {asked!r} in the database: it has {known}")
+        raise UserError(f"no sweep {plain(asked)!r} in the database: it has {plain(known)}")
     return named[-1]
 
 
 def _records(store: Store, record: type[R], sql: str) -> list[R]:
+    return [record(**row) for row in _rows(store, sql)]
+
+
+def _rows(store: Store, sql: str) -> list[dict[str, Any]]:
     found = query.run(store.url, sql, limit=None, timeout=TIMEOUT)
-    return [record(**dict(zip(found.columns, row, strict=True))) for row in found.rows]
-
-
-def _literal(text: str) -> str:
-    if "\0" in text:
-        raise UserError("an id has no NUL character: copy it from the database")
-    return "'" + text.replace("'", "''") + "'"
+    return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
 
 
 def _verdict(manifest: str) -> str | None:

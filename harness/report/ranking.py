@@ -4,7 +4,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from scipy.special import stdtrit
@@ -32,6 +32,9 @@ COMPARABLE = (
     "precision",
 )
 """Rows that differ in one of these are never ranked together."""
+
+PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
+"""Data sets on which papers report bits/dim. Box-filtered ones are others."""
 
 Cell = tuple[str, int | None, str | None]
 
@@ -80,7 +83,8 @@ class Row:
 class Group:
     """Rows that can be compared, best first; ``notes`` say what to keep in mind.
 
-    ``standard_error`` is the largest of one trial's over test images, in bits/dim.
+    ``standard_error`` is the largest of one trial's over test images, in bits/dim, None where
+    none is known.
     """
 
     dataset: str
@@ -96,7 +100,7 @@ class Group:
     steps: int
     images: int
     clusters: int | None
-    standard_error: float
+    standard_error: float | None
     made_with: tuple[str, ...]
     reference: str | None
     rows: tuple[Row, ...]
@@ -122,15 +126,17 @@ def make(
     ``facts`` by data digest let the notes say which data sets are subsets. Raises UserError
     where two results stand for one seed of one row.
     """
-    records = [{str(k): _value(v) for k, v in r.items()} for r in frame.to_dict("records")]
-    records.sort(key=lambda r: str([r[name] for name in COMPARABLE]))
+    records = [{str(k): _value(k, v) for k, v in r.items()} for r in frame.to_dict("records")]
+    records.sort(key=lambda r: str([*(r[name] for name in COMPARABLE), r["result_id"]]))
     groups = [
         _group(list(rows), facts or {}, lost)
         for _, rows in itertools.groupby(records, key=lambda r: [r[name] for name in COMPARABLE])
     ]
     groups.sort(
-        key=lambda g: (g.dataset, g.flow, g.profile, g.protocol != "plain")
-        + tuple(str(getattr(g, name)) for name in COMPARABLE)
+        key=lambda g: (
+            *(g.dataset, g.flow, g.profile, g.protocol != "plain"),
+            *(str(getattr(g, name)) for name in COMPARABLE),
+        )
     )
     return Board(tuple(groups), _count(lost, "diverged"), _count(lost, "failed"))
 
@@ -161,13 +167,13 @@ def only(board: Board, names: Sequence[str]) -> Board:
     for group in board.groups:
         if any(wanted(group, row) for row in group.rows):
             rows = tuple(r for r in group.rows if r.conventional or wanted(group, r))
-            groups.append(Group(**(vars(group) | {"rows": rows})))
+            groups.append(replace(group, rows=rows))
     if board.groups and not groups:
         known = sorted({row.label for group in board.groups for row in group.rows})
         raise UserError(
             f"no results of {', '.join(sorted(asked))} here: there are {', '.join(known)}"
         )
-    return Board(tuple(groups), board.diverged, board.failed)
+    return replace(board, groups=tuple(groups))
 
 
 def _group(
@@ -202,6 +208,7 @@ def _group(
             r.map_options or "",
         )
     )
+    errors = [r["standard_error"] for r in records if r["standard_error"] is not None]
     group = Group(
         **{name: first[name] for name in COMPARABLE},
         profile=", ".join(sorted({r["profile"] for r in records})),
@@ -210,14 +217,13 @@ def _group(
         steps=first["steps"],
         images=first["images"],
         clusters=first["clusters"],
-        standard_error=max(r["standard_error"] for r in records),
+        standard_error=max(errors, default=None),
         made_with=tuple(sorted({_made_with(r) for r in records})),
         reference=reference if held_against else None,
         rows=tuple(rows),
         notes=(),
     )
-    notes = tuple(_notes(group, facts.get(group.data_digest)))
-    return Group(**(vars(group) | {"notes": notes}))
+    return replace(group, notes=tuple(_notes(group, facts.get(group.data_digest))))
 
 
 def _row(
@@ -263,14 +269,7 @@ def paired(results: Mapping[int, float], against: Mapping[int, float]) -> Differ
 
 
 def _notes(group: Group, facts: DataFacts | None) -> list[str]:
-    error = number(group.standard_error)
-    clustered = ""
-    if group.clusters is not None:
-        clustered = f", clustered by photograph ({group.clusters})"
-    notes = [
-        f"{group.images} test images; the standard error of one trial over them{clustered} "
-        f"is at most {error} bits/dim."
-    ]
+    notes = [_precision(group)]
     if any(row.n < ENOUGH for row in group.rows):
         notes.append(f"Fewer than {ENOUGH} seeds decide nothing: this is a first look.")
     with_results = [row for row in group.rows if row.seeds]
@@ -281,12 +280,27 @@ def _notes(group: Group, facts: DataFacts | None) -> list[str]:
         if lost:
             at = "" if row.budget is None else f" at budget {row.budget}"
             notes.append(f"{plain(row.label)}{at}: {', '.join(lost)}.")
-    if facts is not None and facts.verdict is not None and facts.verdict != "official":
+    if group.dataset not in PUBLISHED:
         notes.append(
-            f"{plain(facts.name)} is not a whole published data set (source: "
-            f"{plain(facts.verdict)}): do not compare with published numbers."
+            f"{plain(group.dataset)} is no published benchmark: these numbers stand beside no "
+            "published ones."
+        )
+    elif facts is not None and facts.verdict != "official":
+        notes.append(
+            f"This {plain(group.dataset)} is not the whole official set "
+            f"({plain(facts.verdict or 'of unknown origin')}): do not compare with published "
+            "numbers."
         )
     return notes
+
+
+def _precision(group: Group) -> str:
+    clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
+    counted = f"{group.images} test images{clustered}"
+    if group.standard_error is None:
+        return f"{counted}: too few for a standard error."
+    kind = "standard error" if group.clusters is None else "standard error by photograph"
+    return f"{counted}; one trial's {kind} is at most {number(group.standard_error)} bits/dim."
 
 
 def _losses(row: Row) -> tuple[tuple[int, str], ...]:
@@ -308,7 +322,7 @@ def _made_with(record: Mapping[str, Any]) -> str:
     changed = "" if record["dirty"] is None else " with uncommitted changes"
     return (
         f"lcma {record['code_version']}{changed}, torch {record['torch']}, "
-        f"{record['device']} ({record['cpu_capability']}, {record['threads']} threads)"
+        f"{record['device']} ({record['cpu_capability']}, threads: {record['threads']})"
     )
 
 
@@ -316,8 +330,8 @@ def _count(lost: Sequence[LostTrials], state: str) -> int:
     return sum(one.trials for one in lost if one.state == state)
 
 
-def _value(value: Any) -> Any:
+def _value(column: object, value: Any) -> Any:
     """Pandas keeps a column of integers with nulls as floats with NaN."""
-    if value != value:  # noqa: PLR0124 - the test for NaN
+    if value != value:  # NaN
         return None
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return int(value) if column in ("budget", "clusters") and value is not None else value

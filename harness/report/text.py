@@ -1,11 +1,9 @@
 """Stored text made safe to show, numbers made short, and JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.text import Text
-
-Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
 
 def plain(value: object) -> str:
@@ -37,6 +35,13 @@ def short(digest: str) -> str:
     return plain(digest)[:8]
 
 
-def to_json(value: Json) -> str:
+def escape_markdown(text: str) -> str:
+    """Text that Markdown shows as it stands."""
+    for character in "\\`*_[]<>|#~":
+        text = text.replace(character, "\\" + character)
+    return text
+
+
+def to_json(value: Any) -> str:
     """ASCII JSON, indented, keys as they come."""
     return json.dumps(value, indent=2, allow_nan=False)

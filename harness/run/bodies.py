@@ -147,7 +147,7 @@ class _Attempt:
         on_test = evaluate(flow, self._images(test), PLAIN, test.groups)
         on_holdout = evaluate(flow, self._images(holdout), PLAIN, holdout.groups)
         on_train = evaluate(flow, Images(train.images[:seen], self._device), PLAIN)
-        weights = _save_weights(flow, folder.folder)
+        weights = _save_weights(flow, folder.folder, self.work.place.runs)
         report = self._end(
             "done",
             lease,
@@ -283,7 +283,7 @@ def _known(standard_error: float) -> float | None:
     return None if math.isnan(standard_error) else standard_error
 
 
-def _save_weights(flow: models.Flow, folder: Path) -> db.Artifact:
+def _save_weights(flow: models.Flow, folder: Path, runs: Path) -> db.Artifact:
     """The evaluated weights with the splits' permutations, whole or not at all."""
     path, aside = folder / "weights.safetensors", folder / f".weights.{os.getpid()}.tmp"
     content = {k: v.detach().cpu().contiguous() for k, v in flow.state_dict().items()}
@@ -292,4 +292,9 @@ def _save_weights(flow: models.Flow, folder: Path) -> db.Artifact:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
     aside.rename(path)
-    return db.Artifact(kind="weights", path=str(path), bytes=path.stat().st_size, digest=digest)
+    return db.Artifact(
+        kind="weights",
+        path=path.relative_to(runs).as_posix(),
+        bytes=path.stat().st_size,
+        digest=digest,
+    )

@@ -182,10 +182,11 @@ def test_the_weights_left_behind_are_those_that_were_evaluated(registered) -> No
     work = trial_nodes(nodes)[0].work
     bodies.run(work)
     (artifact,) = store.artifacts(work.job_id)
-    weights = safetensors.torch.load_file(artifact.path)
+    path = work.place.runs / artifact.path
+    weights = safetensors.torch.load_file(path)
     split = next(k for k in weights if k.endswith(".index"))
     assert sorted(weights[split].tolist()) == list(range(3 * 8 * 8))
-    assert [p.name for p in Path(artifact.path).parent.iterdir()] == ["weights.safetensors"]
+    assert [p.name for p in path.parent.iterdir()] == ["weights.safetensors"]
 
 
 def _copy_plan(source: str, target: str) -> None:

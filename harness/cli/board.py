@@ -1,0 +1,64 @@
+"""`lcma board`: which factorization gives the fewest bits per dimension."""
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Db, Json
+from sweeps.errors import UserError
+
+
+def board(
+    db: Db = None,
+    flow: Annotated[str | None, typer.Option(help="Only this flow")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only this data set")] = None,
+    factorization: Annotated[
+        list[str] | None, typer.Option(help="Only this one and the conventional; repeatable")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
+    sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
+    json: Json = False,
+) -> None:
+    """Rank factorizations by bits/dim, with differences paired by seed.
+
+    Only results that can be compared stand in one table.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from db import connect
+    from harness import place
+    from harness.report import board as boards
+    from harness.report import lookup
+    from harness.report.text import plain, to_json
+
+    store = connect(place.find(db, None, None).db, create=False)
+    sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
+    filters = {"flow": flow, "dataset": dataset, "profile": profile}
+    wanted = {name: value for name, value in filters.items() if value is not None}
+    found = boards.read(store, sweep_id=sweep_id, **wanted)
+    if wanted and not found.groups:
+        everything = store.results_frame(sweep_id=sweep_id)
+        for name, value in wanted.items():
+            known = sorted(set(everything[name]))
+            if known and value not in known:
+                raise UserError(
+                    f"no results with --{name} {plain(value)}: there are {plain(', '.join(known))}"
+                )
+    if factorization:
+        found = boards.only(found, factorization)
+    if json:
+        print(to_json(boards.as_dict(found)))
+        return
+    console = Console()
+    console.print(boards.render(found))
+    trials = store.counts(sweep_id).trial
+    unfinished = trials.pending + trials.running
+    if unfinished:
+        console.print(
+            Text(f"Not complete: {unfinished} trials are not done; `lcma status` shows them.")
+        )
+    if found.groups:
+        console.print(Text("Next: lcma maps | lcma samples | lcma export --format md"))
+    else:
+        console.print(Text("Next: lcma status | lcma launch demo"))

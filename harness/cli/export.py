@@ -1,0 +1,70 @@
+"""`lcma export`: the board or the single results, for papers and spreadsheets."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Db
+
+
+class What(StrEnum):
+    """What is exported."""
+
+    board = "board"
+    results = "results"
+
+
+class Format(StrEnum):
+    """In which form."""
+
+    csv = "csv"
+    json = "json"
+    md = "md"
+
+
+def export(
+    what: Annotated[What, typer.Argument(help="The board, or every result")] = What.board,
+    db: Db = None,
+    format: Annotated[Format, typer.Option("--format", help="The form of the output")] = Format.csv,
+    out: Annotated[str, typer.Option("--out", metavar="PATH", help="A file; '-': print it")] = "-",
+) -> None:
+    """Write the board, or every single result, as CSV, JSON or Markdown.
+
+    The same database gives the same bytes. A file is replaced whole or not at all.
+    """
+    import sys
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from db import connect
+    from harness import place
+    from harness.report import board as boards
+    from harness.report import lookup, rows
+    from harness.report.files import write
+    from harness.report.text import to_json
+
+    store = connect(place.find(db, None, None).db, create=False)
+    if what is What.board:
+        board = boards.read(store)
+        if format is Format.csv:
+            text = boards.as_csv(board)
+        elif format is Format.json:
+            text = to_json(boards.as_dict(board)) + "\n"
+        else:
+            text = boards.as_markdown(board)
+    else:
+        results = lookup.results(store)
+        if format is Format.csv:
+            text = rows.as_csv(results)
+        elif format is Format.json:
+            text = rows.as_json(results) + "\n"
+        else:
+            text = rows.as_markdown(results)
+    if out == "-":
+        sys.stdout.write(text)
+        return
+    path = write(Path(out).expanduser(), text.encode())
+    Console(stderr=True).print(Text(f"Wrote {path}"), soft_wrap=True)

@@ -1,0 +1,67 @@
+"""`lcma samples`: images drawn from trained flows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Db, Json, Out, Runs
+from sweeps.errors import UserError
+
+FOLDER = Path("lcma-pictures")
+
+
+def samples(
+    trial: Annotated[
+        str | None,
+        typer.Argument(help="Trial, or the first characters of its id; default: see above"),
+    ] = None,
+    db: Db = None,
+    runs: Runs = None,
+    out: Out = None,
+    count: Annotated[int, typer.Option(help="Images in a grid")] = 64,
+    temperature: Annotated[float, typer.Option(help="Scales the noise of the priors")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise")] = 0,
+    json: Json = False,
+) -> None:
+    """Draw samples from trained flows, a grid for each, into --out (lcma-pictures).
+
+    Without a trial: each factorization of the newest sweep, at its first trained seed.
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from db import connect
+    from harness import place
+    from harness.report import gallery, lookup
+    from harness.report.text import plain, to_json
+
+    where = place.find(db, runs, None)
+    store = connect(where.db, create=False)
+    if trial is None:
+        sweep = lookup.find_sweep(store, None)
+        chosen = gallery.first_of_each(store, sweep.id)
+        if not chosen:
+            raise UserError(
+                f"no trial of the newest sweep {plain(sweep.name)} has weights yet: "
+                "`lcma status` shows how far it is"
+            )
+    else:
+        full = lookup.full_trial_id(store, trial)
+        known = lookup.trained(store, [full])
+        chosen = ([one for one in known if one.weights] or known)[:1]
+        if not chosen:
+            raise UserError(f"trial {plain(full)} was never planned on data: launch it first")
+    sheets = gallery.draw_samples(
+        store, where, chosen, out or FOLDER, count=count, temperature=temperature, seed=seed
+    )
+    if json:
+        asked = {"count": count, "temperature": temperature, "sample_seed": seed}
+        print(to_json([asdict(s.trial) | asked | {"grid": str(s.grid)} for s in sheets]))
+        return
+    console = Console()
+    for sheet in sheets:
+        line = f"{plain(gallery.named(sheet.trial))}: {sheet.grid}"
+        console.print(Text(line), soft_wrap=True)

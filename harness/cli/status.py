@@ -1,0 +1,114 @@
+"""`lcma status`: what is planned, running, done and lost."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import Db, Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from db import Counts, RunningJob
+    from harness.report.lookup import Failure
+
+MESSAGE = 100
+"""Characters of a failure's message that are shown; --json shows all."""
+
+
+def status(
+    db: Db = None,
+    limit: Annotated[int, typer.Option(min=0, help="Most failures to print")] = 20,
+    json: Json = False,
+) -> None:
+    """Show how far everything is: jobs by state, what runs where, and why some were lost."""
+    import time
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from db import connect
+    from harness import place
+    from harness.report import lookup
+    from harness.report.text import to_json
+
+    store = connect(place.find(db, None, None).db, create=False)
+    counts, running, lost = store.counts(), store.running(), lookup.failures(store)
+    now = time.time()
+    if json:
+        jobs = [asdict(job) | {"lease_seconds_left": job.lease_until - now} for job in running]
+        content: dict[str, object] = {
+            "jobs": asdict(counts),
+            "running": jobs,
+            "failures": [asdict(failure) for failure in lost],
+        }
+        print(to_json(content))
+        return
+    console = Console()
+    _print_counts(console, counts)
+    _print_running(console, running, now)
+    _print_failures(console, lost, limit)
+
+
+def _print_counts(console: "Console", counts: "Counts") -> None:
+    from dataclasses import asdict
+
+    from rich import box
+    from rich.table import Table
+
+    table = Table("jobs", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    by_kind = asdict(counts)
+    for state in (*by_kind["trial"], "total"):
+        table.add_column(state, justify="right")
+    for kind, of in by_kind.items():
+        table.add_row(kind, *map(str, of.values()), str(sum(of.values())))
+    console.print(table)
+
+
+def _print_running(console: "Console", running: "list[RunningJob]", now: float) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.report.text import cell
+
+    if not running:
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("running", "budget", "seed", "step", "by", "lease"):
+        right = heading in ("budget", "seed", "step")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for job in running:
+        what = f"{job.flow} {job.dataset} {job.factorization or job.kind}"
+        left = job.lease_until - now
+        lease = f"{left:.0f} s left" if left > 0 else f"over since {-left:.0f} s"
+        table.add_row(
+            *(cell(what), cell(job.budget), cell(job.seed), cell(f"{job.step}/{job.steps}")),
+            *(cell(f"{job.owner} on {job.host}"), Text(lease, style="" if left > 0 else "red")),
+        )
+    console.print()
+    console.print(table)
+
+
+def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> None:
+    from rich.text import Text
+
+    from harness.report.text import plain
+
+    if not lost:
+        return
+    console.print()
+    for failure in lost[:limit]:
+        what = f"{failure.flow} {failure.dataset} {failure.factorization or failure.kind}"
+        at = "" if failure.budget is None else f" budget {failure.budget}"
+        lines = (failure.message or "").strip().splitlines() or ["no message"]
+        message = lines[-1].strip()  # of a traceback, the line that says what it was
+        if len(message) > MESSAGE:
+            message = message[: MESSAGE - 3] + "..."
+        line = (
+            f"{failure.state} ({failure.outcome or 'no attempt'}) at step {failure.step}/"
+            f"{failure.steps}: {what}{at} seed {failure.seed}: {message}"
+        )
+        console.print(Text(plain(line)), soft_wrap=True)
+    if len(lost) > limit:
+        console.print(Text(f"and {len(lost) - limit} more: --limit N shows them"))

@@ -1,0 +1,193 @@
+"""The board: which factorization gives the fewest bits/dim, among results that can be compared.
+
+`read` makes it of what a database holds, `make` of a frame; `only` selects rows, and the others
+show it: `render` in a terminal, `as_dict` for JSON, `as_markdown` and `as_csv` for papers and
+spreadsheets.
+"""
+
+import csv
+import io
+from dataclasses import asdict, fields
+from typing import Any
+
+from rich import box
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from db import Store
+from harness.report import lookup
+from harness.report.ranking import Board, Difference, Group, Row, label, make, only
+from harness.report.text import escape_markdown, number, plain, short
+
+__all__ = [
+    "Board",
+    "Difference",
+    "Group",
+    "Row",
+    "as_csv",
+    "as_dict",
+    "as_markdown",
+    "label",
+    "make",
+    "only",
+    "read",
+    "render",
+]
+
+HEADINGS = (
+    "factorization",
+    "budget",
+    "n",
+    "bits/dim",
+    "sd",
+    "difference",
+    "± 95 %",
+    "se",
+    "pairs",
+)
+
+_NOT_IN_CSV = ("rows", "notes", "made_with")
+
+
+def read(store: Store, *, sweep_id: str | None = None, **where: str) -> Board:
+    """The board of the results in a database, of one sweep or of all.
+
+    ``where`` names columns of `trial_results` that trials that were lost have too: flow,
+    dataset, profile. Raises UserError for another column.
+    """
+    frame = store.results_frame(sweep_id=sweep_id, **where)
+    lost = [
+        one
+        for one in lookup.lost_trials(store, sweep_id)
+        if all(getattr(one, name) == value for name, value in where.items())
+    ]
+    return make(frame, lookup.data_facts(store), lost)
+
+
+def render(board: Board) -> RenderableType:
+    """For a terminal of 80 columns or more."""
+    parts: list[RenderableType] = []
+    for group in board.groups:
+        title, under = _titles(group)
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+        table.add_column(HEADINGS[0], overflow="fold")
+        for heading in HEADINGS[1:]:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in group.rows:
+            style = "bold" if row.conventional else ""
+            table.add_row(*(Text(text, style=style) for text in _texts(row)))
+        notes = [Text(note, style="dim") for note in _below(group)]
+        parts += [Text(title, style="bold"), Text(under, style="dim"), table, *notes, Text()]
+    parts += [Text(line) for line in _ending(board)]
+    return Lines(*parts)
+
+
+def as_dict(board: Board) -> dict[str, Any]:
+    """All numbers in full, ready for JSON; a missing one is None."""
+    return asdict(board)
+
+
+def as_markdown(board: Board) -> str:
+    """One GitHub table for each group."""
+    lines: list[str] = []
+    for group in board.groups:
+        title, under = _titles(group)
+        lines += [f"### {escape_markdown(title)}", "", escape_markdown(under), ""]
+        lines.append("| " + " | ".join(HEADINGS) + " |")
+        lines.append("| --- |" + " ---: |" * (len(HEADINGS) - 1))
+        for row in group.rows:
+            lines.append("| " + " | ".join(escape_markdown(text) for text in _texts(row)) + " |")
+        lines += ["", *(f"- {escape_markdown(note)}" for note in _below(group)), ""]
+    lines += [escape_markdown(line) for line in _ending(board)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def as_csv(board: Board) -> str:
+    """One line for each row of each group, with all that makes it comparable."""
+    of_group = [f.name for f in fields(Group) if f.name not in _NOT_IN_CSV]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    of_row = (
+        "factorization",
+        "label",
+        "budget",
+        "map_options",
+        "conventional",
+        "n",
+        "bits_per_dim",
+    )
+    of_rest = ("standard_deviation", "difference", "difference_standard_error", "pairs")
+    writer.writerow([*of_group, *of_row, *of_rest, "low", "high", "diverged", "failed"])
+    for group in board.groups:
+        for row in group.rows:
+            found = row.difference or Difference(0.0, None, 0, None, None)
+            mean = None if row.difference is None else found.mean
+            writer.writerow(
+                [plain(v) if isinstance(v, str) else v for v in _values(group, of_group)]
+                + [plain(row.factorization), plain(row.label), row.budget]
+                + [None if row.map_options is None else plain(row.map_options)]
+                + [int(row.conventional), row.n, row.mean, row.deviation]
+                + [mean, found.standard_error, found.pairs, found.low, found.high]
+                + [row.diverged, row.failed]
+            )
+    return out.getvalue()
+
+
+def _values(group: Group, names: list[str]) -> list[object]:
+    return [getattr(group, name) for name in names]
+
+
+def _titles(group: Group) -> tuple[str, str]:
+    """What a group is of, and what exactly keeps others out of it."""
+    title = (
+        f"{plain(group.dataset)} ({plain(group.variant)}), {plain(group.flow)}, "
+        f"{plain(group.profile)}: {group.steps} steps, {group.splits} splits"
+    )
+    under = (
+        f"data {short(group.data_digest)}, recipe {short(group.recipe_id)}, "
+        f"protocol {plain(group.protocol)}, {plain(group.precision)}"
+    )
+    return title, under
+
+
+def _texts(row: Row) -> list[str]:
+    name = plain(row.label) + (" *" if row.conventional else "")
+    if row.map_options is not None:
+        name += f" {plain(row.map_options)}"
+    found = row.difference
+    half = None if found is None or found.high is None else found.high - found.mean
+    return [
+        name,
+        "-" if row.budget is None else str(row.budget),
+        str(row.n),
+        number(row.mean),
+        number(row.deviation),
+        number(None if found is None else found.mean, sign=True),
+        number(half),
+        number(None if found is None else found.standard_error),
+        "-" if found is None else str(found.pairs),
+    ]
+
+
+def _below(group: Group) -> list[str]:
+    if group.reference is None:
+        first = "* conventional: no results of it here, so there are no differences."
+    else:
+        first = (
+            f"* conventional. Differences from it in bits/dim, paired by seed; below 0: fewer "
+            f"bits than {plain(group.reference)}. ± 95 %: half of the t-interval."
+        )
+    return [first, *group.notes, "Made with " + "; ".join(map(plain, group.made_with)) + "."]
+
+
+def _ending(board: Board) -> list[str]:
+    lines = []
+    if not board.groups:
+        lines.append("No results yet.")
+    if board.diverged or board.failed:
+        lines.append(
+            f"{board.diverged} trials diverged, {board.failed} failed: `lcma status` says why."
+        )
+    return lines

@@ -1,0 +1,225 @@
+"""Pictures: contribution maps, index tables and samples."""
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgb
+from numpy.typing import NDArray
+from PIL import Image
+
+from db import ContributionMap
+from harness.report.canvas import Canvas, Rgb
+from harness.report.files import write
+from models import Table
+from models.factorization import surviving_ids
+from sweeps.errors import UserError
+
+LEAVING = (
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+    "#0072B2",
+    "#F0E442",
+)
+"""Colours of the dimensions that leave at split 1, 2, ... (Okabe and Ito)."""
+
+STAYING = "#3B3B3B"
+"""Colour of the dimensions that are still there."""
+
+Shape = tuple[int, int, int]
+
+_MARGIN, _GAP, _PANEL = 20, 24, 176
+_TITLE, _HEADING = 44, 22
+
+
+def draw_maps(maps: Sequence[ContributionMap], title: str, path: Path) -> Path:
+    """Maps of one budget, a row for each split, a column for each channel and their mean.
+
+    The colours of a row share one scale, in nats. Raises UserError where it cannot be written,
+    ValueError for no maps.
+    """
+    if not maps:
+        raise ValueError("no maps to draw")
+    channels, height, width = maps[0].values.shape
+    names = _channel_names(channels) + (("mean",) if channels > 1 else ())
+    scale = max(2, _PANEL // max(height, width))
+    column, row = width * scale + 12, height * scale + _HEADING + 40
+    bar_left = _MARGIN + len(names) * column + 4
+    canvas = Canvas(max(bar_left + 90, 560), _TITLE + len(maps) * row + _MARGIN)
+    canvas.text(_MARGIN, _TITLE // 2, title, size=16, weight="bold")
+    for index, item in enumerate(maps):
+        top = _TITLE + index * row + _HEADING
+        panels = list(item.values)
+        if channels > 1:
+            panels.append(item.values.mean(axis=0, dtype=np.float64).astype(np.float32))
+        colours = _colours(item.values)
+        for k, (name, panel) in enumerate(zip(names, panels, strict=True)):
+            left = _MARGIN + k * column
+            middle = left + width * scale // 2
+            canvas.text(middle, top - _HEADING // 2, name, size=12, align="center")
+            canvas.image(np.asarray(colours.to_rgba(panel, bytes=True))[..., :3], left, top, scale)
+        canvas.colour_bar(colours, bar_left, top, height * scale, "nats")
+        canvas.text(_MARGIN, top + height * scale + 14, _statistics(item), size=12)
+    return write(path, canvas.png())
+
+
+def fates(tables: Sequence[Table], shape: Shape) -> NDArray[np.int64]:
+    """At which split each dimension leaves, from 1; 0 where it stays. (C, H, W) as the input."""
+    found = np.zeros(math.prod(shape), dtype=np.int64)
+    for split, (table, ids) in enumerate(
+        zip(tables, surviving_ids(tables, shape), strict=False), start=1
+    ):
+        found[ids.ravel()[table.left]] = split
+    return found.reshape(shape)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Where one channel of one table lies in the picture of `draw_tables`, in pixels.
+
+    Entry (h, w) is the square of ``scale`` pixels whose upper left corner is at
+    (top + h scale, left + w scale). ``channel`` is None where one panel stands for all.
+    """
+
+    row: int
+    split: int
+    channel: int | None
+    left: int
+    top: int
+    scale: int
+
+
+def table_panels(named: Sequence[tuple[str, Sequence[Table]]], shape: Shape) -> tuple[Panel, ...]:
+    """The panels of `draw_tables`: one for each row and split, or three where channels differ."""
+    channels, height, width = shape
+    scale = max(2, (_PANEL if channels == 1 else _PANEL // 2) // max(height, width))
+    three = [_channels_differ(fates(tables, shape)) for _, tables in named]
+    panel = width * scale
+    column = (channels * (panel + 4) - 4 if any(three) else panel) + _GAP
+    panels = []
+    for row, (_, tables) in enumerate(named):
+        top = _TITLE + 2 * _HEADING + row * (height * scale + _HEADING + 12) + _HEADING
+        for split in range(1, len(tables) + 1):
+            left = _MARGIN + (split - 1) * column
+            if three[row]:
+                for channel in range(channels):
+                    at = left + channel * (panel + 4)
+                    panels.append(Panel(row, split, channel, at, top, scale))
+            else:
+                panels.append(Panel(row, split, None, left, top, scale))
+    return tuple(panels)
+
+
+def draw_tables(
+    named: Sequence[tuple[str, Sequence[Table]]], shape: Shape, path: Path, title: str = ""
+) -> Path:
+    """Index tables as in the paper's Figure 1, on the grid of the input image (C, H, W).
+
+    A row for each factorization, a column for each split: which dimensions have left so far, and
+    when. Raises UserError where it cannot be written, ValueError for no tables.
+    """
+    if not named or not all(tables for _, tables in named):
+        raise ValueError("no tables to draw")
+    channels, height, width = shape
+    splits = max(len(tables) for _, tables in named)
+    panels = table_panels(named, shape)
+    size = height * panels[0].scale
+    right = max(p.left for p in panels) + width * panels[0].scale + _MARGIN
+    legend = [(f"leaves at split {k + 1}", _leaving(k + 1)) for k in range(splits)]
+    legend.append(("stays", STAYING))
+    canvas = Canvas(
+        max(right, _MARGIN + 150 * len(legend)), max(p.top for p in panels) + size + _MARGIN
+    )
+    canvas.text(_MARGIN, _TITLE // 2, title or "Index tables", size=16, weight="bold")
+    for k, (words, colour) in enumerate(legend):
+        left = _MARGIN + 150 * k
+        canvas.image(_rgb(colour)[None, None], left, _TITLE, 14)
+        canvas.text(left + 20, _TITLE + 7, words, size=12)
+    done = [fates(tables, shape) for _, tables in named]
+    colours = np.stack([_rgb(STAYING), *(_rgb(_leaving(k + 1)) for k in range(splits))])
+    for panel in panels:
+        so_far = np.where(done[panel.row] <= panel.split, done[panel.row], 0)
+        canvas.image(colours[so_far[panel.channel or 0]], panel.left, panel.top, panel.scale)
+        if panel.row == 0 and not panel.channel:
+            heading = f"after split {panel.split}"
+            canvas.text(panel.left, _TITLE + _HEADING + 11, heading, size=12)
+        if panel.split == 1 and not panel.channel:
+            words = f"{named[panel.row][0]}{_which_channels(panel.channel, channels)}"
+            canvas.text(panel.left, panel.top - _HEADING // 2, words, size=12, weight="bold")
+    return write(path, canvas.png())
+
+
+def sample_grid(images: NDArray[np.uint8], path: Path, columns: int = 8, scale: int = 4) -> Path:
+    """Images (N, C, H, W) in rows of ``columns``, each pixel a square of ``scale`` pixels.
+
+    Two pixels of white lie between images. Raises UserError where it cannot be written,
+    ValueError for no images, or channels other than 1 or 3.
+    """
+    count, channels, height, width = images.shape
+    if count < 1 or channels not in (1, 3):
+        raise ValueError(f"no grid of images of shape {images.shape}")
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    gap, h, w = 2, height * scale, width * scale
+    size = (rows * (h + gap) + gap, columns * (w + gap) + gap, 3)
+    grid = np.full(size, 255, dtype=np.uint8)
+    large = images.transpose(0, 2, 3, 1).repeat(scale, axis=1).repeat(scale, axis=2)
+    for index, image in enumerate(large):
+        row, column = divmod(index, columns)
+        top, left = gap + row * (h + gap), gap + column * (w + gap)
+        grid[top : top + h, left : left + w] = image
+    out = io.BytesIO()
+    Image.fromarray(grid).save(out, format="PNG")
+    return write(path, out.getvalue())
+
+
+def _channel_names(channels: int) -> tuple[str, ...]:
+    return ("R", "G", "B") if channels == 3 else tuple(f"channel {c}" for c in range(channels))
+
+
+def _colours(values: NDArray[np.float32]) -> ScalarMappable:
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return ScalarMappable(Normalize(low, high), colormaps["cividis"])
+
+
+def _statistics(item: ContributionMap) -> str:
+    of = f"{item.images} images"
+    if item.clusters is not None:
+        of += f" in {item.clusters} clusters"
+    errors = item.standard_errors[np.isfinite(item.standard_errors)]
+    largest = f"{errors.max():.2g}" if errors.size else "unknown"
+    return (
+        f"split {item.split}, budget {item.budget}: {of}, log-det {item.mean_log_det:.2f} nats, "
+        f"largest standard error {largest}, sum error {item.sum_error:.1g}"
+    )
+
+
+def _channels_differ(found: NDArray[np.int64]) -> bool:
+    return bool((found != found[:1]).any())
+
+
+def _which_channels(channel: int | None, channels: int) -> str:
+    if channels == 1:
+        return ""
+    names = _channel_names(channels)
+    return f"  ({' = '.join(names)})" if channel is None else f"  ({', '.join(names)})"
+
+
+def _leaving(split: int) -> str:
+    if split > len(LEAVING):
+        raise UserError(f"tables of more than {len(LEAVING)} splits cannot be drawn apart")
+    return LEAVING[split - 1]
+
+
+def _rgb(colour: str) -> Rgb:
+    return np.round(np.array(to_rgb(colour)) * 255).astype(np.uint8)

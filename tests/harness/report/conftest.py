@@ -1,0 +1,278 @@
+"""A database filled through the store's own methods, with numbers known to the tests."""
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+
+import db
+from models import Flow, build
+from sweeps import catalog
+from sweeps.recipe import Recipe
+
+COST = db.Cost(seconds=60.0, cpu_seconds=50.0, images_per_second=1000.0, peak_memory=2**30)
+ENVIRONMENT = db.Environment(
+    code_version="0.1.0",
+    dirty=None,
+    python="3.11",
+    torch="2.6.0",
+    platform="Linux",
+    device="some CPU",
+    cpu_capability="AVX512",
+    packages="{}",
+)
+RECIPE: Recipe = catalog.recipe(
+    "realnvp",
+    "photos16",
+    "tiny",
+    {"model": {"splits": 2, "architecture": {"width": 2, "blocks": 0}}},
+)
+STEPS = RECIPE.training.steps
+BITS = {
+    "checkerboard-even": {0: 4.10, 1: 4.30, 2: 4.25, 3: 4.00},
+    "channel": {0: 4.00, 1: 4.32, 2: 4.05, 3: 3.97},
+    "random": {0: 4.50, 1: 4.60},
+}
+"""Bits/dim by factorization and seed: the paired difference of `channel` is known below."""
+
+
+def claim(store: db.Store, job: db.PlannedJob, *, host: str = "node1", now: float) -> db.Claim:
+    """A claim of a job, which nobody else holds."""
+    found = store.claim(
+        job.id,
+        owner="me",
+        host=host,
+        pid=17,
+        environment_id=ENVIRONMENT.id,
+        device="cpu",
+        threads=1,
+        lease_seconds=60.0,
+        now=now,
+    )
+    assert isinstance(found, db.Claim)
+    return found
+
+
+class Filler:
+    """Short ways to put things into a database at ``folder``/lcma.db."""
+
+    model = RECIPE.model
+
+    def claim(self, job: db.PlannedJob, *, host: str = "node1", now: float) -> db.Claim:
+        """See `claim`."""
+        return claim(self.store, job, host=host, now=now)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runs = folder / "runs"
+        self.url = f"sqlite:///{folder / 'lcma.db'}"
+        self.store = db.connect(self.url)
+        self.store.environment(ENVIRONMENT, now=1.0)
+        self.store.register(db.Registration(recipes=(self.recipe(),)), now=1.0)
+
+    @staticmethod
+    def recipe() -> db.Recipe:
+        return db.Recipe(
+            id=RECIPE.id,
+            flow="realnvp",
+            profile="tiny",
+            splits=RECIPE.model.splits,
+            size=16,
+            steps=STEPS,
+            body=RECIPE.body,
+        )
+
+    def data(self, digest: str = "d" * 64, name: str = "photos16", manifest: str = "{}") -> str:
+        """A data set; its digest."""
+        data_set = db.DataSet(
+            digest=digest,
+            name=name,
+            variant="u8",
+            height=16,
+            width=16,
+            channels=3,
+            train=1000,
+            holdout=100,
+            test=100,
+            manifest=manifest,
+        )
+        self.store.register(db.Registration(data_sets=(data_set,)), now=1.0)
+        return digest
+
+    def plan(
+        self,
+        factorization: str,
+        seed: int,
+        *,
+        digest: str = "d" * 64,
+        budget: int | None = None,
+        dataset: str = "photos16",
+        sweep: str | None = None,
+    ) -> db.PlannedJob:
+        """Register a trial and its job."""
+        trial_id = hashlib.sha256(f"{dataset} {factorization} {seed} {budget}".encode()).hexdigest()
+        trial = db.Trial(
+            id=trial_id[:20],
+            recipe_id=RECIPE.id,
+            flow="realnvp",
+            profile="tiny",
+            dataset=dataset,
+            variant="u8",
+            factorization=factorization,
+            seed=seed,
+            budget=budget,
+            pretraining_id=None if budget is None else self.pretraining(seed),
+        )
+        job = db.PlannedJob.of_trial(trial.id, digest, steps=STEPS)
+        self.store.register(
+            db.Registration(
+                trials=(trial,),
+                jobs=(job,),
+                sweeps=() if sweep is None else (db.Sweep(id=sweep, name="demo", spec="{}"),),
+                members=() if sweep is None else (db.SweepMember(sweep, trial.id, factorization),),
+            ),
+            now=2.0,
+        )
+        return job
+
+    def pretraining(self, seed: int) -> str:
+        """Register a pretraining; its id."""
+        found = db.Pretraining(
+            id=f"p{seed}",
+            recipe_id=RECIPE.id,
+            flow="realnvp",
+            dataset="photos16",
+            variant="u8",
+            seed=seed,
+        )
+        self.store.register(db.Registration(pretrainings=(found,)), now=1.0)
+        return found.id
+
+    def finish(
+        self,
+        job: db.PlannedJob,
+        bits: float,
+        *,
+        protocol: str = "plain",
+        artifacts: Sequence[db.Artifact] = (),
+        clusters: int | None = 3,
+    ) -> None:
+        """End a job with a result."""
+        assert job.trial_id is not None
+        result = db.Result(
+            trial_id=job.trial_id,
+            data_digest=job.data_digest,
+            protocol=protocol,
+            protocol_body="{}",
+            precision="float32",
+            step=STEPS,
+            bits_per_dim=bits,
+            standard_error=0.01,
+            images=100,
+            clusters=clusters,
+            holdout_bits_per_dim=bits,
+            holdout_standard_error=0.02,
+            log_det=-100.0,
+            log_prior=-700.0,
+        )
+        mine = self.claim(job, now=3.0)
+        assert self.store.finish(
+            mine, "done", last_step=STEPS, cost=COST, result=result, artifacts=artifacts, now=4.0
+        )
+
+    def fail(self, job: db.PlannedJob, outcome: Any, message: str) -> None:
+        """End a job without a result."""
+        mine = self.claim(job, now=3.0)
+        assert self.store.finish(mine, outcome, last_step=7, cost=COST, message=message, now=4.0)
+
+    def results(self, bits: Mapping[str, Mapping[int, float]], **more: Any) -> None:
+        """Trials with these bits/dim."""
+        for factorization, by_seed in bits.items():
+            for seed, value in by_seed.items():
+                self.finish(self.plan(factorization, seed, **more), value)
+
+    def maps(self, seed: int = 0, budget: int = 100, splits: int = 2) -> list[db.ContributionMap]:
+        """A finished pretraining with random maps; the maps."""
+        job = db.PlannedJob.of_pretraining(self.pretraining(seed), "d" * 64, budget=budget)
+        self.store.register(db.Registration(jobs=(job,)), now=1.0)
+        found = [contribution_map(k + 1, seed, budget) for k in range(splits)]
+        mine = self.claim(job, now=3.0)
+        assert self.store.finish(mine, "done", last_step=budget, cost=COST, maps=found, now=4.0)
+        return found
+
+    def flow(self, factorization: str, seed: int) -> Flow:
+        """A flow, the same for the same arguments, whose words come from the maps of the seed."""
+        maps = [contribution_map(k + 1, seed).values for k in range(RECIPE.model.splits)]
+        flow = build(RECIPE.model, factorization, seed=seed, maps=maps)
+        images = np.random.default_rng(seed).integers(0, 256, size=(8, 3, 16, 16))
+        flow.initialize(torch.from_numpy(images), torch.Generator().manual_seed(seed))
+        return flow.eval()
+
+    def weights(self, factorization: str, seed: int, **more: Any) -> Path:
+        """A finished trial with weights under `runs`; their file."""
+        flow = self.flow(factorization, seed)
+        job = self.plan(factorization, seed, **more)
+        content = save(flow.state_dict())
+        path = Path(f"{job.trial_id}") / "weights.safetensors"
+        (self.runs / path).parent.mkdir(parents=True)
+        (self.runs / path).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        artifact = db.Artifact(kind="weights", path=str(path), bytes=len(content), digest=digest)
+        self.finish(job, 4.0, artifacts=[artifact])
+        return self.runs / path
+
+
+def contribution_map(split: int, seed: int = 0, budget: int = 100) -> db.ContributionMap:
+    """A random map of a 3 x 16 x 16 image."""
+    values = np.random.default_rng([split, seed]).normal(size=(3, 16, 16)).astype(np.float32)
+    return db.ContributionMap(
+        pretraining_id=f"p{seed}",
+        data_digest="d" * 64,
+        budget=budget,
+        split=split,
+        score="cumulative",
+        values=values,
+        standard_errors=np.full_like(values, 0.125),
+        images=1000,
+        mean_log_det=float(values.sum(dtype=np.float64)),
+        clusters=5,
+    )
+
+
+def _copied(template: Path, folder: Path) -> Filler:
+    shutil.copy(template, folder / "lcma.db")  # migrating an empty file takes longer
+    return Filler(folder)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with photos16 in it."""
+    found = Filler(tmp_path_factory.mktemp("empty"))
+    found.data()
+    return found.folder / "lcma.db"
+
+
+@pytest.fixture(scope="session")
+def filled_database(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the results of `BITS`."""
+    found = _copied(empty_database, tmp_path_factory.mktemp("filled"))
+    found.results(BITS)
+    return found.folder / "lcma.db"
+
+
+@pytest.fixture
+def filler(in_tmp: Path, empty_database: Path) -> Filler:
+    """A database in the current folder, with photos16 in it."""
+    return _copied(empty_database, in_tmp)
+
+
+@pytest.fixture
+def filled(in_tmp: Path, filled_database: Path) -> Filler:
+    """A database in the current folder with the results of `BITS`."""
+    return _copied(filled_database, in_tmp)

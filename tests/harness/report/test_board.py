@@ -1,0 +1,314 @@
+"""The board's statistics, against scipy and values worked out by hand."""
+
+import csv
+import io
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from scipy import stats
+
+from harness.report import board as boards
+from sweeps.errors import UserError
+
+
+def rows_of(board):
+    (group,) = board.groups
+    return {(row.factorization, row.budget): row for row in group.rows}
+
+
+def shown(board, width=80):
+    console = Console(width=width, file=io.StringIO())
+    console.print(boards.render(board))
+    return console.file.getvalue()
+
+
+def frame(rows):
+    """Rows of trial_results; each gives factorization, seed, bits and what differs."""
+    base = {
+        "flow": "realnvp",
+        "profile": "tiny",
+        "dataset": "photos16",
+        "variant": "u8",
+        "data_digest": "d" * 64,
+        "budget": None,
+        "protocol": "plain",
+        "precision": "float32",
+        "standard_error": 0.01,
+        "images": 100,
+        "clusters": None,
+        "splits": 3,
+        "size": 16,
+        "steps": 250,
+        "threads": 1,
+        "device": "cpu",
+        "cpu_capability": "AVX2",
+        "torch": "2.6",
+        "code_version": "0.1",
+        "dirty": None,
+        "map_options": None,
+        "recipe_id": "r",
+    }
+    full = [base | row | {"result_id": f"{i:04d}"} for i, row in enumerate(rows)]
+    return pd.DataFrame(full)
+
+
+def row(factorization, seed, bits, **more):
+    return {"factorization": factorization, "seed": seed, "bits_per_dim": bits} | more
+
+
+def test_means_and_deviations(filled):
+    rows = rows_of(boards.read(filled.store))
+    channel = rows["channel", None]
+    values = [4.00, 4.32, 4.05, 3.97]
+    assert (channel.n, channel.seeds) == (4, (0, 1, 2, 3))
+    assert channel.mean == pytest.approx(np.mean(values), abs=1e-12)
+    assert channel.deviation == pytest.approx(np.std(values, ddof=1), abs=1e-12)
+
+
+def test_paired_differences_agree_with_scipy(filled):
+    rows = rows_of(boards.read(filled.store))
+    found = rows["channel", None].difference
+    differences = np.array([-0.10, 0.02, -0.20, -0.03])
+    expected = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
+    assert found.pairs == 4
+    assert found.mean == pytest.approx(differences.mean(), abs=1e-12)
+    assert found.standard_error == pytest.approx(stats.sem(differences), abs=1e-12)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_only_common_seeds_are_paired(filled):
+    found = rows_of(boards.read(filled.store))["random", None].difference
+    # Seeds 0 and 1: +0.40 and +0.30; t(1, 0.975) = 12.7062.
+    assert found.pairs == 2
+    assert found.mean == pytest.approx(0.35)
+    assert found.standard_error == pytest.approx(0.05)
+    assert found.high - found.mean == pytest.approx(12.7062 * 0.05, rel=1e-5)
+
+
+def test_one_pair_has_no_interval():
+    board = boards.make(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 4.5)]))
+    found = rows_of(board)["channel", None]
+    assert found.deviation is None
+    assert found.difference == boards.Difference(0.5, None, 1, None, None)
+
+
+def test_no_common_seed_no_difference():
+    board = boards.make(frame([row("checkerboard-even", 0, 4.0), row("channel", 1, 4.5)]))
+    assert rows_of(board)["channel", None].difference is None
+    assert any("different seeds" in note for note in board.groups[0].notes)
+
+
+def test_the_conventional_row_is_marked_and_has_no_difference(filled):
+    (group,) = boards.read(filled.store).groups
+    assert [r.factorization for r in group.rows if r.conventional] == ["checkerboard-even"]
+    assert group.reference == "checkerboard-even"
+    assert rows_of(boards.read(filled.store))["checkerboard-even", None].difference is None
+    assert "checkerboard-even *" in shown(boards.read(filled.store))
+
+
+def test_best_first(filled):
+    (group,) = boards.read(filled.store).groups
+    assert [r.factorization for r in group.rows] == ["channel", "checkerboard-even", "random"]
+
+
+def test_words_have_names_and_budgets_apart():
+    board = boards.make(
+        frame(
+            [
+                row("LLL", 0, 4.0, budget=100),
+                row("LLL", 0, 3.9, budget=500),
+                row("HHH", 0, 4.2, budget=100),
+                row("HLL", 0, 4.1, budget=100),
+                row("checkerboard-even", 0, 4.3),
+            ]
+        )
+    )
+    (group,) = board.groups
+    assert [(r.label, r.budget) for r in group.rows] == [
+        ("low (LLL)", 500),
+        ("low (LLL)", 100),
+        ("HLL", 100),
+        ("high (HHH)", 100),
+        ("checkerboard-even", None),
+    ]
+    assert "low (LLL)" in shown(board)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": "photos32"},
+        {"variant": "float"},
+        {"data_digest": "e" * 64},
+        {"flow": "glow"},
+        {"recipe_id": "other"},
+        {"protocol": "published"},
+        {"precision": "float64"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_rows_that_differ_are_never_ranked_together(change):
+    board = boards.make(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 3.0, **change)]))
+    assert [len(group.rows) for group in board.groups] == [1, 1]
+    assert all(r.difference is None for group in board.groups for r in group.rows)
+
+
+def test_another_digest_is_another_group_in_the_database(filled):
+    filled.data("e" * 64)
+    filled.results({"channel": {0: 1.0}}, digest="e" * 64)
+    board = boards.read(filled.store)
+    assert {(g.data_digest[0], len(g.rows)) for g in board.groups} == {("d", 3), ("e", 1)}
+    assert shown(board).count("photos16 (u8)") == 2
+
+
+def test_two_results_of_one_seed_are_refused():
+    with pytest.raises(UserError, match="two results of seed 0"):
+        boards.make(frame([row("channel", 0, 4.0), row("channel", 0, 4.0)]))
+
+
+def test_lost_trials_are_told(filled):
+    filled.fail(filled.plan("channel", 4), "diverged", "loss is NaN")
+    filled.fail(filled.plan("rows", 0), "oom", "out of memory")
+    board = boards.read(filled.store)
+    rows = rows_of(board)
+    assert (rows["channel", None].diverged, rows["channel", None].n) == (1, 4)
+    assert (rows["rows", None].failed, rows["rows", None].mean) == (1, None)
+    assert board.groups[0].rows[-1].factorization == "rows"
+    assert (board.diverged, board.failed) == (1, 1)
+    assert "1 trials diverged, 1 failed" in shown(board)
+
+
+def test_notes_say_what_the_numbers_are_worth(filled):
+    notes = " ".join(boards.read(filled.store).groups[0].notes)
+    assert "100 test images in 3 photographs" in notes
+    assert "standard error by photograph is at most 0.0100 bits/dim" in notes
+    assert "Fewer than 6 seeds decide nothing" in notes
+    assert "no published benchmark" in notes
+
+
+def test_one_cluster_gives_no_standard_error():
+    (group,) = boards.make(frame([row("channel", 0, 4.0, standard_error=None)])).groups
+    assert group.standard_error is None
+    assert "too few for a standard error" in group.notes[0]
+
+
+def test_six_seeds_are_enough():
+    rows = [row("channel", seed, 4.0 + seed) for seed in range(6)]
+    rows += [row("checkerboard-even", seed, 4.0) for seed in range(6)]
+    assert not any("Fewer" in note for note in boards.make(frame(rows)).groups[0].notes)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "subset"), [("official", False), ("subset or other (1 of 7 files match)", True)]
+)
+def test_subsets_of_published_sets_are_called_so(filler, verdict, subset):
+    manifest = json.dumps({"source": {"verdict": verdict}})
+    filler.data("c" * 64, "cifar10", manifest)
+    filler.results({"channel": {0: 3.5}}, digest="c" * 64, dataset="cifar10")
+    notes = " ".join(boards.read(filler.store).groups[0].notes)
+    assert ("do not compare with published" in notes) is subset
+
+
+def test_filters_keep_the_conventional_row(filled):
+    board = boards.only(boards.read(filled.store), ["random"])
+    assert set(rows_of(board)) == {("random", None), ("checkerboard-even", None)}
+    assert rows_of(board)["random", None].difference.pairs == 2
+    with pytest.raises(UserError, match="no results of rows here: there are channel"):
+        boards.only(boards.read(filled.store), ["rows"])
+    with pytest.raises(UserError, match="unknown factorization"):
+        boards.only(boards.read(filled.store), ["rowz"])
+
+
+def test_low_is_a_filter():
+    board = boards.make(frame([row("LLL", 0, 4.0, budget=10), row("channel", 0, 4.5)]))
+    assert set(rows_of(boards.only(board, ["low"]))) == {("LLL", 10)}
+    assert set(rows_of(boards.only(board, ["LLL"]))) == {("LLL", 10)}
+
+
+def test_other_columns_than_results_have_are_refused(filled):
+    with pytest.raises(UserError, match="no column"):
+        boards.read(filled.store, flw="realnvp")
+
+
+NAMES = ("checkerboard-even", "channel", "LLL")
+
+
+@given(st.data())
+def test_the_order_of_rows_changes_nothing(data):
+    rows = [
+        row(name, seed, data.draw(st.floats(1, 9)), budget=10 if name == "LLL" else None)
+        for name in NAMES
+        for seed in data.draw(st.sets(st.integers(0, 4), max_size=4))
+    ]
+    rows += [row("channel", 0, 3.0, protocol="published")]
+    table = frame(rows)
+    shuffled = table.iloc[data.draw(st.permutations(range(len(table))))].reset_index(drop=True)
+    assert boards.make(table) == boards.make(shuffled)
+    assert boards.as_csv(boards.make(table)) == boards.as_csv(boards.make(shuffled))
+
+
+@given(st.dictionaries(st.integers(0, 9), st.floats(1, 9), min_size=2), st.floats(-1, 1))
+def test_a_constant_shift_is_found_exactly(bits, shift):
+    rows = [row("checkerboard-even", seed, value) for seed, value in bits.items()]
+    rows += [row("channel", seed, value + shift) for seed, value in bits.items()]
+    found = rows_of(boards.make(frame(rows)))["channel", None].difference
+    assert math.isclose(found.mean, shift, abs_tol=1e-9)
+    assert found.standard_error < 1e-9
+
+
+def test_it_fits_eighty_columns(filled):
+    filled.maps()
+    filled.finish(filled.plan("LL", 0, budget=100), 4.0)
+    text = shown(boards.read(filled.store), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    line = next(line for line in text.splitlines() if line.startswith("checkerboard-even *"))
+    assert line.split()[2:5] == ["-", "4", "4.1625"]
+
+
+def test_empty():
+    board = boards.make(frame([]))
+    assert board.groups == ()
+    assert "No results yet" in shown(board)
+    assert "No results yet" in boards.as_markdown(board)
+    assert len(boards.as_csv(board).splitlines()) == 1
+
+
+def test_json_and_csv_hold_the_same_numbers(filled):
+    board = boards.read(filled.store)
+    group = json.loads(json.dumps(boards.as_dict(board)))["groups"][0]
+    lines = list(csv.DictReader(io.StringIO(boards.as_csv(board))))
+    assert [line["factorization"] for line in lines] == [r["factorization"] for r in group["rows"]]
+    for line, found in zip(lines, group["rows"], strict=True):
+        assert float(line["bits_per_dim"]) == found["mean"]
+        assert int(line["conventional"]) == found["conventional"]
+        if found["difference"] is None:
+            assert line["difference"] == ""
+        else:
+            assert float(line["difference"]) == found["difference"]["mean"]
+            assert float(line["low"]) == found["difference"]["low"]
+
+
+def test_markdown_is_a_table(filled):
+    text = boards.as_markdown(boards.read(filled.store))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + 3
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[2].startswith("| channel | - | 4 | 4.0850 |")
+
+
+def test_hostile_names_are_harmless():
+    name = "[red]x[/] \x1b[31m | \u202e `a`\nb"
+    board = boards.make(frame([row(name, 0, 4.0, profile=name, device=name)]))
+    for text in (shown(board, 200), boards.as_markdown(board), boards.as_csv(board)):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert "\\x1b" in text
+    assert "[red]x[/]" in shown(board, 200)
+    (line,) = [x for x in boards.as_markdown(board).splitlines() if x.startswith("| \\[red")]
+    assert line.replace("\\|", "").count("|") == 10

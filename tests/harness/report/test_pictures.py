@@ -1,0 +1,169 @@
+"""Pictures are files of the right size whose pixels are the arrays they show."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib import colormaps
+from PIL import Image
+
+from db import ContributionMap
+from harness.report import pictures
+from models import tables
+from sweeps.errors import UserError
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB"))
+
+
+def rgb(colour):
+    return tuple(bytes.fromhex(colour[1:]))
+
+
+def contribution(values, split=1, errors=0.1):
+    values = np.asarray(values, dtype=np.float32)
+    return ContributionMap(
+        pretraining_id="p",
+        data_digest="d",
+        budget=100,
+        split=split,
+        score="cumulative",
+        values=values,
+        standard_errors=np.full_like(values, errors),
+        images=10,
+        mean_log_det=float(values.sum()),
+    )
+
+
+def words(*letters, shape=(3, 8, 8)):
+    maps = [np.random.default_rng(k).normal(size=shape) for k in range(len(letters))]
+    return tables("".join(letters), shape, len(letters), maps=maps)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 16, 16), (3, 32, 32)])
+def test_table_pictures_show_the_tables(tmp_path, shape):
+    named = [
+        ("checkerboard-even", tables("checkerboard-even", shape, 2)),
+        ("channel", tables("channel", shape, 2) if shape[0] > 1 else tables("rows", shape, 2)),
+        ("low", words("L", "L", shape=shape)),
+    ]
+    image = pixels(pictures.draw_tables(named, shape, tmp_path / "a" / "tables.png"))
+    colours = [pictures.STAYING, *pictures.LEAVING]
+    panels = pictures.table_panels(named, shape)
+    assert {(p.row, p.split) for p in panels} == {(r, k) for r in range(3) for k in (1, 2)}
+    for panel in panels:
+        fates = pictures.fates(named[panel.row][1], shape)
+        if panel.channel is None:
+            assert (fates == fates[:1]).all()
+        fates = np.where(fates <= panel.split, fates, 0)[panel.channel or 0]
+        for h, w in np.ndindex(fates.shape):
+            top, left = panel.top + h * panel.scale, panel.left + w * panel.scale
+            square = image[top : top + panel.scale, left : left + panel.scale]
+            assert (square == rgb(colours[fates[h, w]])).all(), (panel, h, w)
+
+
+def test_a_known_cell_of_the_checkerboard(tmp_path):
+    # The even checkerboard keeps the upper left of each window, and lets the upper right leave.
+    named = [("checkerboard-even", tables("checkerboard-even", (3, 4, 4), 1))]
+    image = pixels(pictures.draw_tables(named, (3, 4, 4), tmp_path / "t.png"))
+    (panel,) = pictures.table_panels(named, (3, 4, 4))
+    middle = panel.top + panel.scale // 2
+    assert tuple(image[middle, panel.left + panel.scale // 2]) == rgb("#3B3B3B")
+    assert tuple(image[middle, panel.left + panel.scale + panel.scale // 2]) == rgb("#E69F00")
+
+
+def test_fates_of_rows():
+    # Rows: the upper row of each window leaves. Of rows 1, 3 at split 2, row 1 is the upper one.
+    found = pictures.fates(tables("rows", (1, 4, 4), 2), (1, 4, 4))
+    assert found[0, :, 0].tolist() == [1, 2, 1, 0]
+
+
+@given(st.text("LH", min_size=1, max_size=3))
+def test_half_of_what_is_there_leaves_at_each_split(word):
+    found = pictures.fates(words(*word), (3, 8, 8))
+    sizes = [3 * 64 >> (split + 1) for split in range(len(word))]
+    assert [int((found == k + 1).sum()) for k in range(len(word))] == sizes
+    assert (found == 0).sum() == sizes[-1]
+
+
+def test_map_pictures_hold_every_value_of_every_channel(tmp_path):
+    values = np.arange(3 * 8 * 8).reshape(3, 8, 8) / 10 - 3
+    image = pixels(pictures.draw_maps([contribution(values)], "title", tmp_path / "m.png"))
+    colours = {tuple(c) for c in image.reshape(-1, 3)}
+    cividis = colormaps["cividis"]((values - values.min()) / np.ptp(values), bytes=True)
+    assert {tuple(c) for c in cividis[..., :3].reshape(-1, 3)} <= colours
+    # The panel of R starts at the margin: one square for each value, in raster order.
+    starts = [(y, x) for y in range(image.shape[0]) for x in (20,)]
+    top = next(y for y, x in starts if tuple(image[y, x]) == tuple(cividis[0, 0, 0, :3]))
+    scale = 176 // 8
+    for h, w in np.ndindex(8, 8):
+        square = image[top + h * scale : top + (h + 1) * scale, 20 + w * scale :][:, :scale]
+        assert (square == cividis[0, h, w, :3]).all()
+
+
+def test_each_split_has_a_row(tmp_path):
+    maps = [contribution(np.random.default_rng(k).normal(size=(3, 8, 8)), k + 1) for k in range(3)]
+    heights = [
+        pixels(pictures.draw_maps(maps[:n], "title", tmp_path / f"{n}.png")).shape[0]
+        for n in (1, 2, 3)
+    ]
+    assert heights[1] - heights[0] == heights[2] - heights[1] > 176
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")  # the font may lack it: then a box is drawn
+@pytest.mark.parametrize("title", ["$\\frac{", "\x1b[31m\n[red]", "日本", ""])
+def test_any_title_can_be_drawn(tmp_path, title):
+    flat = contribution(np.zeros((3, 8, 8)), errors=np.nan)
+    pictures.draw_maps([flat], title, tmp_path / "m.png")
+    pictures.draw_tables([(title, words("L"))], (3, 8, 8), tmp_path / "t.png", title)
+    assert pixels(tmp_path / "m.png").size
+    assert pixels(tmp_path / "t.png").size
+
+
+def test_the_same_pictures_are_the_same_bytes(tmp_path):
+    one = pictures.draw_maps([contribution(np.eye(8)[None])], "t", tmp_path / "1.png")
+    two = pictures.draw_maps([contribution(np.eye(8)[None])], "t", tmp_path / "2.png")
+    assert one.read_bytes() == two.read_bytes()
+
+
+@given(
+    st.integers(1, 9), st.sampled_from([1, 3]), st.integers(1, 5), st.integers(1, 4), st.randoms()
+)
+def test_sample_grids_hold_every_image(tmp_path_factory, count, channels, columns, scale, random):
+    random = np.random.default_rng(random.randrange(2**32))
+    images = random.integers(0, 256, size=(count, channels, 4, 6), dtype=np.uint8)
+    path = tmp_path_factory.mktemp("grid") / "g.png"
+    grid = pixels(pictures.sample_grid(images, path, columns, scale))
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    assert grid.shape == (rows * (4 * scale + 2) + 2, columns * (6 * scale + 2) + 2, 3)
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        top, left = 2 + row * (4 * scale + 2), 2 + column * (6 * scale + 2)
+        found = grid[top : top + 4 * scale : scale, left : left + 6 * scale : scale]
+        assert (found == np.broadcast_to(image.transpose(1, 2, 0), (4, 6, 3))).all()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    images = np.zeros((1, 3, 4, 4), dtype=np.uint8)
+    for path in (tmp_path / "file" / "g.png", tmp_path / "folder", Path("/proc/none/g.png")):
+        with pytest.raises(UserError, match="cannot write") as caught:
+            pictures.sample_grid(images, path)
+        assert str(path) in str(caught.value)
+    assert {p.name for p in tmp_path.iterdir()} == {"file", "folder"}
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_picture_replaces_the_former_one_whole(tmp_path):
+    path = tmp_path / "g.png"
+    path.write_bytes(b"old")
+    assert pictures.sample_grid(np.zeros((1, 3, 4, 4), dtype=np.uint8), path) == path
+    assert pixels(path).shape == (4 * 4 + 4, 4 * 4 + 4, 3)
+    assert [p.name for p in tmp_path.iterdir()] == ["g.png"]

@@ -1,0 +1,115 @@
+"""A trained flow comes back from its weights alone, and draws the same images again."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from harness.place import Place
+from harness.report import lookup, samples
+from sweeps.errors import UserError
+
+
+@pytest.fixture
+def place(filler):
+    return Place(filler.url, filler.runs, filler.folder / "data")
+
+
+def trial_id(path):
+    return path.parent.name
+
+
+@pytest.mark.parametrize("factorization", ["channel", "random", "LH", "none"])
+def test_the_flow_that_was_trained_comes_back(filler, place, factorization):
+    path = filler.weights(factorization, 3, budget=100 if factorization == "LH" else None)
+    flow, recipe = samples.load_flow(filler.store, place, trial_id(path))
+    trained = filler.flow(factorization, 3)
+    assert recipe.model == filler.model
+    assert not flow.training
+    assert [t.tolist() for t in flow.latent_ids] == [t.tolist() for t in trained.latent_ids]
+    x = torch.from_numpy(np.random.default_rng(1).integers(0, 256, size=(4, 3, 16, 16)))
+    found, expected = (
+        f(x, torch.Generator().manual_seed(0)).log_prob.detach() for f in (flow, trained)
+    )
+    assert torch.equal(found, expected)
+
+
+def test_a_moved_folder_of_runs_is_found(filler, place):
+    path = filler.weights("channel", 0)
+    moved = filler.folder / "elsewhere"
+    filler.runs.rename(moved)
+    with pytest.raises(UserError, match="--runs"):
+        samples.load_flow(filler.store, place, trial_id(path))
+    samples.load_flow(filler.store, Place(filler.url, moved, moved), trial_id(path))
+
+
+def test_a_flipped_bit_is_noticed(filler, place):
+    path = filler.weights("channel", 0)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"{path} are damaged"):
+        samples.load_flow(filler.store, place, trial_id(path))
+
+
+def test_missing_weights_are_named(filler, place):
+    path = filler.weights("channel", 0)
+    path.unlink()
+    with pytest.raises(UserError, match=f"cannot read the weights {path} .*--runs"):
+        samples.load_flow(filler.store, place, trial_id(path))
+
+
+def test_trials_without_weights(filler, place):
+    job = filler.plan("channel", 0)
+    with pytest.raises(UserError, match=f"{job.trial_id} is pending and left no weights"):
+        samples.load_flow(filler.store, place, job.trial_id)
+    with pytest.raises(UserError, match="no trial nonsense"):
+        samples.load_flow(filler.store, place, "nonsense")
+
+
+def test_the_seed_fixes_the_images(filler):
+    flow = filler.flow("channel", 0)
+    one, two, other = (samples.draw_samples(flow, 70, seed) for seed in (5, 5, 6))
+    assert one.shape == (70, 3, 16, 16)
+    assert one.dtype == np.uint8
+    assert (one == two).all()
+    assert (one != other).any()
+    assert len(np.unique(one[:64].reshape(64, -1), axis=0)) == 64
+
+
+def test_temperature_zero_draws_one_image(filler):
+    images = samples.draw_samples(filler.flow("channel", 0), 3, temperature=0.0)
+    assert (images == images[:1]).all()
+
+
+@pytest.mark.parametrize(
+    ("count", "temperature"), [(0, 1.0), (-1, 1.0), (10**9, 1.0), (1, -1.0), (1, float("nan"))]
+)
+def test_senseless_requests(filler, count, temperature):
+    with pytest.raises(UserError, match="makes no sense"):
+        samples.draw_samples(filler.flow("channel", 0), count, 0, temperature)
+
+
+def test_ids_may_be_shortened(filler):
+    ids = [filler.plan("channel", seed).trial_id for seed in range(40)]
+    assert lookup.full_trial_id(filler.store, ids[0]) == ids[0]
+    assert lookup.full_trial_id(filler.store, ids[0][:12]) == ids[0]
+    with pytest.raises(UserError, match="40 trials start with ''"):
+        lookup.full_trial_id(filler.store, "")
+    with pytest.raises(UserError, match="no trial starts with \"'; DROP"):
+        lookup.full_trial_id(filler.store, "'; DROP TABLE jobs; --")
+
+
+def test_manifests_that_are_none(filler):
+    for digest, manifest in [("a" * 64, "[]"), ("b" * 64, "{"), ("c" * 64, '{"source": 3}')]:
+        filler.data(digest, manifest=manifest)
+    filler.data("e" * 64, manifest=json.dumps({"source": {"verdict": "official"}}))
+    facts = lookup.data_facts(filler.store)
+    assert {d[0]: f.verdict for d, f in facts.items()} == {
+        "a": None,
+        "b": None,
+        "c": None,
+        "d": None,
+        "e": "official",
+    }

@@ -1,0 +1,253 @@
+"""The verbs that read, as typed."""
+
+import csv
+import importlib
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from sweeps.errors import UserError
+
+VERBS = ("board", "maps", "samples", "sql", "export", "status")
+
+
+@pytest.fixture(scope="session")
+def app():
+    found = typer.Typer()
+    for verb in VERBS:
+        found.command(name=verb)(getattr(importlib.import_module(f"harness.cli.{verb}"), verb))
+    return found
+
+
+@pytest.fixture
+def lcma(app):
+    """Run a verb; what it printed."""
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(app, arguments)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        run.stderr = done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_missing_database_says_what_to_type(lcma, in_tmp, verb):
+    with pytest.raises(UserError, match="lcma launch demo"):
+        lcma(verb, *(["SELECT 1"] if verb == "sql" else []))
+    assert list(in_tmp.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help(lcma, verb):
+    assert "--db" in lcma(verb, "--help")
+
+
+def test_importing_the_verbs_is_cheap():
+    code = "import sys\n" + "\n".join(f"import harness.cli.{verb}" for verb in VERBS)
+    heavy = "('torch', 'ray', 'pandas', 'matplotlib', 'sqlalchemy', 'scipy', 'numpy')"
+    code += f"\nprint([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_board(lcma, filled):
+    text = lcma("board")
+    assert text.index("channel") < text.index("checkerboard-even *") < text.index("random ")
+    assert text.rstrip().splitlines()[-1].startswith("Next: lcma maps")
+    group = json.loads(lcma("board", "--json"))["groups"][0]
+    assert group["rows"][0]["mean"] == pytest.approx(4.085)
+
+
+def test_board_says_when_it_is_not_complete(lcma, filled):
+    filled.plan("rows", 0)
+    assert "Not complete: 1 trials" in lcma("board")
+
+
+def test_board_filters(lcma, filled):
+    filled.data("e" * 64, "photos32")
+    filled.results({"channel": {0: 1.0}}, digest="e" * 64, dataset="photos32", sweep="s1")
+    assert "photos32 (u8)" not in lcma("board", "--dataset", "photos16")
+    assert "photos16 (u8)" not in lcma("board", "--sweep", "demo")
+    assert "random" not in lcma("board", "--factorization", "channel", "--profile", "tiny")
+    with pytest.raises(UserError, match="--flow glow: there are realnvp"):
+        lcma("board", "--flow", "glow")
+    with pytest.raises(UserError, match=r"no sweep 'x' in the database: it has demo"):
+        lcma("board", "--sweep", "x")
+
+
+def test_board_without_results(lcma, filler):
+    text = lcma("board", "--flow", "realnvp")
+    assert "No results yet." in text
+    assert "lcma launch demo" in text
+    assert json.loads(lcma("board", "--json"))["groups"] == []
+
+
+def test_maps(lcma, filler):
+    for seed, budget in ((0, 100), (0, 500), (1, 100)):
+        filler.maps(seed, budget)
+    found = json.loads(lcma("maps", "--json", "--out", "pics", "--seed", "0"))
+    assert [(sheet["seed"], sheet["budget"]) for sheet in found] == [(0, 100), (0, 500)]
+    assert [split["split"] for split in found[0]["splits"]] == [1, 2]
+    for sheet in found:
+        for kind in ("maps", "tables"):
+            with Image.open(sheet[kind]) as image:
+                assert image.format == "PNG"
+    assert len(list(Path("pics").iterdir())) == 4
+    text = lcma("maps", "--budget", "500", "--flow", "realnvp", "--dataset", "photos16")
+    assert "0.12" in text
+    assert text.count("lcma-pictures/") == 2
+    assert max(map(len, text.splitlines()[:4])) <= 80
+
+
+def test_maps_that_are_not_there(lcma, filler):
+    with pytest.raises(UserError, match="no contribution maps yet"):
+        lcma("maps")
+    filler.maps(0, 100)
+    filler.maps(1, 500)
+    with pytest.raises(UserError, match="--seed 7: there are 0, 1"):
+        lcma("maps", "--seed", "7")
+    with pytest.raises(UserError, match="leave one out"):
+        lcma("maps", "--seed", "0", "--budget", "500")
+    assert not Path("lcma-pictures").exists()
+
+
+def test_samples(lcma, filler):
+    filler.weights("rows", 0, sweep="s1")
+    filler.weights("rows", 1, sweep="s1")
+    path = filler.weights("channel", 0, sweep="s1")
+    found = json.loads(lcma("samples", "--runs", "runs", "--count", "3", "--json"))
+    assert [(one["factorization"], one["seed"]) for one in found] == [("channel", 0), ("rows", 0)]
+    text = lcma("samples", path.parent.name[:10], "--runs", "runs", "--out", "x", "--seed", "4")
+    (drawn,) = Path("x").iterdir()
+    assert str(drawn) in text
+    with Image.open(drawn) as image:
+        assert image.size == (8 * 66 + 2, 8 * 66 + 2)
+
+
+def test_samples_without_weights(lcma, filler):
+    with pytest.raises(UserError, match="no sweep yet"):
+        lcma("samples")
+    job = filler.plan("rows", 0, sweep="s1")
+    with pytest.raises(UserError, match="newest sweep demo has weights yet"):
+        lcma("samples")
+    with pytest.raises(UserError, match="is pending and left no weights"):
+        lcma("samples", job.trial_id)
+
+
+def test_sql(lcma, filled):
+    query = "SELECT factorization, seed FROM trial_results WHERE seed = 3 ORDER BY 1"
+    assert "checkerboard-even" in lcma("sql", query)
+    expected = [["channel", 3], ["checkerboard-even", 3]]
+    assert json.loads(lcma("sql", query, "--json"))["rows"] == expected
+    assert json.loads(lcma("sql", query, "--format", "json"))["rows"] == expected
+    assert lcma("sql", query, "--format", "csv").splitlines()[1] == "channel,3"
+
+
+def test_sql_says_when_there_is_more(lcma, filled):
+    query = "SELECT seed FROM trial_results"
+    assert len(lcma("sql", query, "--format", "csv", "--limit", "2").splitlines()) == 3
+    assert "--all" in lcma.stderr
+    assert len(lcma("sql", query, "--format", "csv", "--limit", "2", "--all").splitlines()) == 11
+    assert lcma.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("query", "complaint"),
+    [("DELETE FROM results", "only SELECT"), ("SELECT x", "no such column"), ("", "no SQL")],
+)
+def test_sql_only_reads(lcma, filled, query, complaint):
+    with pytest.raises(UserError, match=complaint):
+        lcma("sql", query)
+    assert "10" in lcma("sql", "SELECT count(*) FROM results")
+
+
+def test_export_gives_the_same_bytes(lcma, filled):
+    for what in ("board", "results"):
+        for form in ("csv", "json", "md"):
+            printed = lcma("export", what, "--format", form)
+            assert printed.encode() == lcma("export", what, "--format", form).encode()
+            lcma("export", what, "--format", form, "--out", f"deep/{what}.{form}")
+            assert Path(f"deep/{what}.{form}").read_bytes() == printed.encode()
+            assert lcma("export", what, "--format", form, "--out", "deep/again") == ""
+            assert Path("deep/again").read_bytes() == printed.encode()
+    assert len(list(Path("deep").iterdir())) == 7
+    lines = list(csv.DictReader(io.StringIO(lcma("export", "results"))))
+    assert len(lines) == 10
+    assert {line["budget"] for line in lines} == {""}
+    assert {line["clusters"] for line in lines} == {"3"}
+    assert json.loads(lcma("export", "--format", "json")) == json.loads(lcma("board", "--json"))
+
+
+def test_export_to_no_place(lcma, filled):
+    Path("file").write_text("mine")
+    with pytest.raises(UserError, match="cannot write"):
+        lcma("export", "--out", "file/x.csv")
+    assert Path("file").read_text() == "mine"
+
+
+def test_status(lcma, filler):
+    filler.maps()
+    filler.fail(filler.plan("rows", 0), "code_error", "Traceback\n  File x\nValueError: bad\n")
+    filler.fail(filler.plan("rows", 1), "diverged", "loss is NaN")
+    running = filler.plan("LL", 0, budget=100)
+    claimed = filler.claim(running, host="node7", now=time.time())
+    assert filler.store.heartbeat(claimed, step=40, lease_seconds=60.0)
+    text = lcma("status")
+    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert lines["pretraining"] == ["0", "0", "1", "0", "0", "1"]
+    assert lines["trial"] == ["0", "1", "0", "1", "1", "3"]
+    assert "40/" in text
+    assert "node7" in text
+    assert "rows seed 0: ValueError: bad" in text
+    assert "diverged (diverged) at step 7/" in text
+    found = json.loads(lcma("status", "--json"))
+    assert found["jobs"]["trial"]["failed"] == 1
+    assert (found["running"][0]["step"], found["running"][0]["host"]) == (40, "node7")
+    assert 0 < found["running"][0]["lease_seconds_left"] <= 60
+    assert {f["message"].splitlines()[-1] for f in found["failures"]} == {
+        "ValueError: bad",
+        "loss is NaN",
+    }
+
+
+def test_status_of_a_lease_that_is_over(lcma, filler):
+    filler.claim(filler.plan("rows", 0), now=time.time() - 100)
+    assert "over" in lcma("status")
+
+
+def test_status_limits_failures(lcma, filler):
+    for seed in range(3):
+        filler.fail(filler.plan("rows", seed), "oom", "out of memory")
+    assert "and 2 more" in lcma("status", "--limit", "1")
+
+
+def test_hostile_text_is_harmless(lcma, filler):
+    name = "[red]\x1b[31mx[/]\u202e\n../../etc"
+    filler.data("e" * 64, name)
+    filler.results({name: {0: 4.0}, "channel": {0: 4.1}}, digest="e" * 64, dataset=name)
+    filler.fail(filler.plan(name, 1), "code_error", name)
+    filler.claim(filler.plan(name, 2), host=name, now=time.time())
+    filler.weights("rows", 0, dataset=name, sweep="s1")
+    for arguments in (
+        *(["board"], ["status"], ["samples", "--runs", "runs", "--count", "1"]),
+        *(["export"], ["export", "--format", "md"], ["export", "results", "--format", "md"]),
+        *(["board", "--json"], ["status", "--json"], ["export", "results"]),
+        *(["sql", "SELECT * FROM trial_results"], ["sql", "SELECT dataset FROM trial_results"]),
+        ["sql", "SELECT dataset FROM trial_results", "--format", "csv"],
+    ):
+        text = lcma(*arguments)
+        assert all(c == "\n" or c.isprintable() for c in text), arguments
+        assert "31mx" in text, arguments
+    assert [path.parent.name for path in Path().rglob("*.png")] == ["lcma-pictures"]

@@ -1,0 +1,152 @@
+"""The smallest flows and images that still have every part."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness.train.batches import Images
+from harness.train.checkpoint import CheckpointFolder
+from harness.train.trainer import Hooks, StoppedError, Trainer
+from models import Flow, build, nms
+from sweeps.recipe import Model, Optimization, Training
+
+CPU = torch.device("cpu")
+
+
+def model(norm: str = "batch", *, splits: int = 1) -> Model:
+    return Model.model_validate(
+        {
+            "flow": "realnvp",
+            "size": 8,
+            "channels": 1,
+            "splits": splits,
+            "architecture": {
+                "width": 4,
+                "blocks": 1,
+                "checkerboard_couplings": 1,
+                "channel_couplings": 1,
+                "last_couplings": 1,
+                "flow_norm": norm,
+                "net_norm": "batch" if norm == "batch" else "none",
+            },
+        }
+    )
+
+
+def pixels(count: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Smooth-ish images, so that there is something to learn."""
+    state = np.random.RandomState(seed)
+    base = state.randint(40, 200, (count, 1, 1, 1))
+    return np.clip(base + state.normal(0, 15, (count, 1, 8, 8)), 0, 255).astype(np.uint8)
+
+
+@dataclass
+class Run:
+    """A trainer in a folder, with what it told its caller."""
+
+    trainer: Trainer
+    folder: CheckpointFolder
+    metrics: dict[tuple[str, int], float] = field(default_factory=dict)
+    progress: list[int] = field(default_factory=list)
+
+    def go(
+        self, until: int, *, stop_at: int | None = None, checkpoint_seconds: float | None = None
+    ) -> bool:
+        """Train from the newest checkpoint; whether the run came to its end.
+
+        ``stop_at`` is the step before which the caller asks it to stop.
+        """
+        self.trainer.resume(self.folder, until)
+        hooks = Hooks(
+            progress=self.progress.append,
+            metric=self._metric,
+            stop=lambda: self.trainer.step == stop_at,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+        try:
+            self.trainer.run(until, self.folder, hooks)
+        except StoppedError:
+            return False
+        return True
+
+    def _metric(self, name: str, step: int, value: float) -> None:
+        assert self.metrics.setdefault((name, step), value) == value, "told otherwise before"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Makes flows, images and runs below a folder."""
+
+    place: Path
+
+    def flow(self, norm: str = "batch", *, seed: int = 0, splits: int = 1) -> Flow:
+        return build(model(norm, splits=splits), "checkerboard-even", seed=seed)
+
+    def nms(self, norm: str = "actnorm", *, splits: int = 2) -> Flow:
+        return nms(model(norm, splits=splits), seed=0)
+
+    def images(self, count: int = 40, seed: int = 0) -> Images:
+        return Images(pixels(count, seed), CPU)
+
+    def folder(self, name: str, *, newest: int = 2) -> CheckpointFolder:
+        return CheckpointFolder(self.place / name, newest=newest)
+
+    def pretraining(self, name: str, *, norm: str = "actnorm", **optimization: Any) -> Run:
+        asked = {"learning_rate": 1e-3, "batch": 8, "warmup": 5} | optimization
+        trainer = Trainer(
+            flow=self.nms(norm),
+            optimization=Optimization.model_validate(asked),
+            seed=4,
+            images=self.images(),
+        )
+        return Run(trainer, self.folder(name))
+
+    def training(
+        self, name: str, *, flow: Flow | None = None, training: Any = None, **optimization: Any
+    ) -> Run:
+        """With an average, flips, clipping, L2 and a choice by the holdout part."""
+        asked = {"learning_rate": 3e-3, "batch": 8, "flips": True, "clip": 1.0, "l2": 1e-4}
+        wanted = {"steps": 60, "ema": 0.9, "select": "best", "holdout_every": 10}
+        trainer = Trainer(
+            flow=self.flow() if flow is None else flow,
+            optimization=Optimization.model_validate(asked | optimization),
+            seed=4,
+            images=self.images(),
+            training=Training.model_validate(wanted | (training or {})),
+            holdout=self.images(20, seed=1),
+        )
+        return Run(trainer, self.folder(name))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    return Workshop(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """A run of 60 steps by kind, left alone."""
+    found: dict[str, Run] = {}
+    workshop = Workshop(tmp_path_factory.mktemp("undisturbed"))
+
+    def run(kind: str) -> Run:
+        if kind not in found:
+            made: Run = getattr(workshop, kind)(kind)
+            assert made.go(60)
+            found[kind] = made
+        return found[kind]
+
+    return run

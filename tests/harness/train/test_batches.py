@@ -1,0 +1,100 @@
+"""Which images make up which step, and the seeds behind every draw."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.seeds import derive
+from harness.train.batches import BatchOrder, Images
+
+counts = st.integers(1, 40)
+batches = st.integers(1, 100)
+seeds = st.integers(0, 2**31 - 1)
+
+
+def laid_out(order: BatchOrder, steps: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.concatenate([order.indices(step) for step in range(steps)])
+
+
+@given(counts, batches, seeds)
+@settings(max_examples=60, deadline=None)
+def test_every_epoch_is_a_permutation(count: int, batch: int, seed: int) -> None:
+    """Batches may be larger than the set, and may straddle epochs."""
+    epochs = 3
+    steps = -(-epochs * count // batch)
+    order = laid_out(BatchOrder(count, batch, seed), steps)
+    assert len(order) == steps * batch
+    for epoch in range(epochs):
+        assert sorted(order[epoch * count : (epoch + 1) * count]) == list(range(count))
+
+
+@given(counts, batches, seeds, st.lists(st.integers(0, 30), min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_a_step_depends_on_seed_and_step_alone(
+    count: int, batch: int, seed: int, asked: list[int]
+) -> None:
+    one = BatchOrder(count, batch, seed)
+    for step in asked:  # in any order, and again
+        fresh = BatchOrder(count, batch, seed).indices(step)
+        assert np.array_equal(one.indices(step), fresh)
+        assert np.array_equal(one.indices(step), fresh)
+        assert fresh.shape == (batch,)
+
+
+@given(counts, batches, batches, seeds)
+@settings(max_examples=30, deadline=None)
+def test_the_batch_size_only_cuts_one_order(count: int, a: int, b: int, seed: int) -> None:
+    first = laid_out(BatchOrder(count, a, seed), 3)
+    other = laid_out(BatchOrder(count, b, seed), 3)
+    both = min(len(first), len(other))
+    assert np.array_equal(first[:both], other[:both])
+
+
+def test_seeds_and_epochs_differ() -> None:
+    orders = [BatchOrder(50, 50, seed).indices(epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert len({tuple(order) for order in orders}) == 4
+
+
+def test_the_order_never_changes() -> None:
+    """Another order would be another training under the same id."""
+    assert BatchOrder(10, 10, 0).indices(0).tolist() == [0, 1, 9, 6, 8, 3, 4, 7, 5, 2]
+
+
+@pytest.mark.parametrize("kind", ["array", "memory map"])
+def test_images_are_gathered_as_they_are(kind: str, tmp_path: Any) -> None:
+    array = np.random.RandomState(0).randint(0, 256, (9, 3, 4, 4)).astype(np.uint8)
+    np.save(tmp_path / "a.npy", array)
+    source = np.load(tmp_path / "a.npy", mmap_mode="r") if kind == "memory map" else array
+    images = Images(source, torch.device("cpu"))
+    assert len(images) == 9
+    found = images.gather(np.array([8, 0, 0, 3]))
+    assert found.dtype == torch.uint8
+    assert np.array_equal(found.numpy(), array[[8, 0, 0, 3]])
+    found.zero_()
+    assert np.array_equal(images.gather(np.array([8])).numpy(), array[[8]]), "a copy"
+
+
+@given(seeds, st.text(max_size=8), st.lists(st.integers(0, 10**6), max_size=3))
+def test_derived_seeds_fit_every_generator(seed: int, purpose: str, counters: list[int]) -> None:
+    found = derive(seed, purpose, *counters)
+    assert 0 <= found < 2**63
+    assert found == derive(seed, purpose, *counters)
+    torch.Generator().manual_seed(found)
+
+
+def test_every_purpose_and_counter_has_its_own_seed() -> None:
+    asked = [
+        (s, p, *c) for s in (0, 1) for p in ("step", "order") for c in ((), (0,), (1,), (0, 1))
+    ]
+    assert len({derive(*a) for a in asked}) == len(asked)
+    assert derive(1, "step", 11) != derive(1, "step", 1, 1)
+
+
+def test_derived_seeds_never_change() -> None:
+    """Every noise draw and every order hangs on them."""
+    assert derive(0, "step", 0) == 6_028_582_006_816_865_203
+    assert derive(7, "evaluate", 1, 100) == 7_884_620_559_800_347_829

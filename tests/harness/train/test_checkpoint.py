@@ -1,0 +1,183 @@
+"""Checkpoints that are whole or are not there."""
+
+import hashlib
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.train.checkpoint import CheckpointFolder
+
+CPU = torch.device("cpu")
+
+
+def state(step: int) -> dict[str, Any]:
+    return {"step": step, "w": torch.arange(1000.0) + step, "inner": {"betas": (0.9, 0.99)}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> CheckpointFolder:
+    return CheckpointFolder(tmp_path / "run")
+
+
+def steps(folder: CheckpointFolder) -> list[int]:
+    return [found.step for found in folder.list()]
+
+
+def newest(folder: CheckpointFolder, at_most: int = 10**9) -> int | None:
+    found = folder.load(at_most=at_most, device=CPU)
+    if found is None:
+        return None
+    step, loaded = found
+    assert loaded["step"] == step
+    assert torch.equal(loaded["w"], state(step)["w"])
+    assert loaded["inner"] == {"betas": (0.9, 0.99)}
+    return step
+
+
+def test_a_folder_that_is_not_there_holds_nothing(folder: CheckpointFolder) -> None:
+    assert folder.list() == []
+    assert newest(folder) is None
+    folder.clear()
+
+
+def test_the_two_newest_and_the_kept_ones_stay(folder: CheckpointFolder) -> None:
+    for step in (10, 20, 30, 40, 50):
+        path = folder.save(step, state(step), keep=step in (20, 30))
+        assert path.exists()
+    assert [(f.step, f.kept) for f in folder.list()] == [
+        (20, True),
+        (30, True),
+        (40, False),
+        (50, False),
+    ]
+    assert newest(folder) == 50
+    assert newest(folder, 49) == 40
+    assert newest(folder, 30) == 30
+    assert newest(folder, 19) is None
+    folder.clear()
+    assert folder.list() == []
+
+
+def test_how_many_stay_can_be_said(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, newest=3)
+    for step in range(0, 60, 10):
+        folder.save(step, state(step))
+    assert steps(folder) == [30, 40, 50]
+
+
+def test_saving_again_changes_nothing(folder: CheckpointFolder) -> None:
+    assert folder.save(10, state(10)) == folder.save(10, state(10))
+    assert steps(folder) == [10]
+
+
+def test_the_name_carries_the_digest(folder: CheckpointFolder) -> None:
+    path = folder.save(70, state(70))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    assert path.name == f"step-000000070.{digest}.pt"
+    assert folder.list()[0].digest == digest
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])
+def test_one_cut_short_is_passed_over(folder: CheckpointFolder, share: float) -> None:
+    folder.save(10, state(10))
+    path = folder.save(20, state(20))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    assert newest(folder) == 10
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.8, 0.9999])
+def test_one_flipped_bit_is_seen(folder: CheckpointFolder, share: float) -> None:
+    folder.save(10, state(10))
+    path = folder.save(20, state(20))
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] ^= 1
+    path.write_bytes(content)
+    assert newest(folder) == 10
+    folder.list()[0].path.write_bytes(b"")
+    assert newest(folder) is None
+
+
+def test_other_files_are_none_of_its_business(folder: CheckpointFolder) -> None:
+    path = folder.save(10, state(10))
+    others = [
+        "weights.safetensors",
+        ".77.20.tmp",
+        "step-20.pt",
+        path.name + ".tmp",
+        "x" + path.name,
+    ]
+    for name in others:
+        (folder.folder / name).write_bytes(path.read_bytes())
+    assert steps(folder) == [10]
+    folder.save(30, state(30))
+    folder.save(40, state(40))
+    assert all((folder.folder / name).exists() for name in others)
+
+
+class _Hostile:
+    def __init__(self, trap: Path) -> None:
+        self.trap = trap
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.trap,))
+
+
+@pytest.mark.parametrize("form", ["torch", "pickle"])
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_hostile_pickle_does_not_run(folder: CheckpointFolder, tmp_path: Path, form: str) -> None:
+    """Even under a name whose digest is right."""
+    trap = tmp_path / "trap"
+    folder.folder.mkdir()
+    aside = tmp_path / "aside"
+    if form == "torch":
+        torch.save({"step": 10, "w": _Hostile(trap)}, aside)
+    else:
+        aside.write_bytes(pickle.dumps(_Hostile(trap)))
+    digest = hashlib.sha256(aside.read_bytes()).hexdigest()[:16]
+    aside.rename(folder.folder / f"step-000000010.{digest}.pt")
+    with pytest.raises(pickle.UnpicklingError):
+        folder.load(at_most=10, device=CPU)
+    assert not trap.exists()
+    pickle.loads(pickle.dumps(_Hostile(trap)))
+    assert trap.exists(), "the trap itself works"
+
+
+INTERRUPTED = """
+import os, resource, signal, sys
+from pathlib import Path
+import torch
+from harness.train.checkpoint import CheckpointFolder
+
+folder = CheckpointFolder(Path(sys.argv[1]))
+big = {"step": 20, "w": torch.zeros(100_000)}
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+if os.fork() == 0:
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the kernel kills the writer half way
+    folder.save(20, big)
+    os._exit(0)
+print("killed", os.waitstatus_to_exitcode(os.wait()[1]) == -signal.SIGXFSZ)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a full disk: the write fails
+try:
+    folder.save(30, big)
+except (OSError, RuntimeError) as error:
+    print("failed")
+"""
+
+
+def test_an_interrupted_save_leaves_nothing_that_looks_finished(folder: CheckpointFolder) -> None:
+    folder.save(10, state(10))
+    command = [sys.executable, "-c", INTERRUPTED, str(folder.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:2] == ["killed True", "failed"], done.stderr
+    assert steps(folder) == [10]
+    assert newest(folder) == 10
+    left = [path.name for path in folder.folder.iterdir() if path.suffix == ".tmp"]
+    assert len(left) == 1, "of the one that was killed; the one that failed cleaned up"
+    assert left[0].endswith(".20.tmp")

@@ -1,0 +1,220 @@
+"""Bits/dim by a protocol, and contribution maps, against plain loops."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from harness.seeds import derive
+from harness.statistics import mean
+from harness.train import contribution
+from harness.train.batches import Images
+from harness.train.contribution import measure_maps
+from harness.train.evaluate import evaluate
+from harness.train.protocol import PLAIN, Protocol
+
+COUNT = 130
+"""More than one chunk of 100, and no multiple of it."""
+
+
+def settle(flow: Any) -> Any:
+    """Weights away from where they start; left in training mode."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return flow.train()
+
+
+@pytest.fixture
+def flow(workshop: Any) -> Any:
+    return settle(workshop.flow())
+
+
+@pytest.fixture
+def images(workshop: Any) -> Any:
+    return workshop.images(COUNT)
+
+
+def chunks() -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+    return [np.arange(0, 100), np.arange(100, COUNT)]
+
+
+def noise(*purpose: Any) -> torch.Generator:
+    return torch.Generator().manual_seed(derive(*purpose))
+
+
+@torch.no_grad()
+def naive_bits(flow: Any, images: Images, draw: int, seed: int = 0) -> list[float]:
+    """In float64, image after image, from the model's own parts."""
+    flow = flow.double().eval()
+    bits = []
+    for indices in chunks():
+        generator = noise(seed, "evaluate", draw, int(indices[0]))
+        likelihood = flow(images.gather(indices), generator)
+        for log_det, log_prior in zip(likelihood.log_det, likelihood.log_prior, strict=True):
+            bits.append(-(float(log_det) + float(log_prior)) / (64 * math.log(2)))
+    return bits
+
+
+PRECISE = Protocol(name="precise", precision="float64")
+
+
+def test_the_mean_over_images(flow: Any, images: Any) -> None:
+    found = evaluate(flow, images, PRECISE)
+    bits = naive_bits(flow, images, 0)
+    assert found.bits_per_dim.value == pytest.approx(np.mean(bits), abs=1e-12)
+    assert found.bits_per_dim.standard_error == pytest.approx(
+        np.std(bits, ddof=1) / math.sqrt(COUNT), rel=1e-9
+    )
+    assert found.bits_per_dim.count == COUNT
+    parts = -(found.log_det + found.log_prior) / (64 * math.log(2))
+    assert parts == pytest.approx(found.bits_per_dim.value, abs=1e-12)
+    assert found.log_det != found.log_prior
+
+
+def test_draws_are_averaged_image_by_image(flow: Any, images: Any) -> None:
+    protocol = Protocol(name="three", draws=3, precision="float64", seed=5)
+    found = evaluate(flow, images, protocol).bits_per_dim
+    each = np.array([naive_bits(flow, images, draw, seed=5) for draw in range(3)])
+    assert found.value == pytest.approx(each.mean(), abs=1e-12)
+    expected = each.mean(0).std(ddof=1) / math.sqrt(COUNT)
+    assert found.standard_error == pytest.approx(expected, rel=1e-9)
+    assert len({round(float(m), 9) for m in each.mean(1)}) == 3, "the draws differ"
+
+
+def test_the_same_numbers_twice_whatever_the_state_of_things(flow: Any, images: Any) -> None:
+    torch.manual_seed(1)
+    first = evaluate(flow, images, PLAIN)
+    torch.manual_seed(2)
+    torch.rand(7)
+    flow.eval()
+    assert evaluate(flow, images, PLAIN) == first
+    assert evaluate(flow, images, Protocol(name="other", seed=1)) != first
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("protocol", [PLAIN, PRECISE])
+def test_the_flow_is_left_as_it_was(
+    flow: Any, images: Any, training: bool, protocol: Protocol
+) -> None:
+    flow.train(training)
+    before = {name: value.clone() for name, value in flow.state_dict().items()}
+    evaluate(flow, images, protocol)
+    measure_maps(flow, images)
+    assert flow.training == training
+    assert all(module.training == training for module in flow.modules())
+    for name, value in flow.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value, before[name]), name
+
+
+def test_clusters_enter_the_error_alone(flow: Any, images: Any) -> None:
+    groups = np.repeat(np.arange(13, dtype=np.int32), 10)
+    found = evaluate(flow, images, PRECISE, groups).bits_per_dim
+    alone = evaluate(flow, images, PRECISE).bits_per_dim
+    assert found.value == alone.value
+    bits = np.array(naive_bits(flow, images, 0))
+    assert found.standard_error == pytest.approx(mean(bits, groups).standard_error, rel=1e-9)
+    assert found.standard_error != pytest.approx(alone.standard_error, rel=1e-3)
+    assert (found.clusters, alone.clusters) == (13, None)
+
+
+def test_a_protocol_is_known_by_all_of_it() -> None:
+    assert PLAIN.body == '{"draws":1,"name":"plain","precision":"float32","seed":0}'
+    with pytest.raises(ValidationError):
+        Protocol.model_validate({"name": "x", "draw": 2})
+
+
+@torch.no_grad()
+def naive_maps(flow: Any, images: Images) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+    """(N, 1, 8, 8) for each split, image by image."""
+    flow.eval()
+    found: list[list[np.ndarray[Any, Any]]] = []
+    for indices in chunks():
+        at_splits = flow.contributions(
+            images.gather(indices), noise(0, "map", int(indices[0]))
+        ).at_splits
+        found.append([m.double().numpy() for m in at_splits])
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+
+@pytest.fixture
+def unsplit(workshop: Any) -> Any:
+    return settle(workshop.nms("batch"))
+
+
+def test_maps_are_the_mean_over_images(unsplit: Any, images: Any) -> None:
+    found = measure_maps(unsplit, images)
+    naive = naive_maps(unsplit, images)
+    assert [m.split for m in found] == [1, 2]
+    for measured, rows in zip(found, naive, strict=True):
+        assert measured.values.dtype == measured.standard_errors.dtype == np.float32
+        assert measured.values.shape == (1, 8, 8)
+        np.testing.assert_allclose(measured.values, rows.mean(0), rtol=1e-6, atol=1e-7)
+        expected = rows.std(0, ddof=1) / math.sqrt(COUNT)
+        np.testing.assert_allclose(measured.standard_errors, expected, rtol=1e-4, atol=1e-7)
+        assert (measured.images, measured.clusters) == (COUNT, None)
+        assert float(np.abs(measured.values).max()) > 0.05
+    assert not np.allclose(found[0].values, found[1].values, atol=1e-3)
+
+
+def test_a_maps_sum_is_the_scalar(unsplit: Any, images: Any) -> None:
+    for measured in measure_maps(unsplit, images):
+        total = float(measured.values.astype(np.float64).sum())
+        size = float(np.abs(measured.values.astype(np.float64)).sum())
+        assert abs(total - measured.mean_log_det) / size < 1e-6
+        assert measured.sum_error < 1e-6
+
+
+def test_a_scalar_that_disagrees_is_told(
+    unsplit: Any, images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = unsplit.contributions
+
+    def wrong(*args: Any, **options: Any) -> Any:
+        found = plain(*args, **options)
+        found.log_det_at_splits[1].mul_(1.01)
+        return found
+
+    monkeypatch.setattr(unsplit, "contributions", wrong)
+    first, second = measure_maps(unsplit, images)
+    assert first.sum_error < 1e-6
+    size = float(np.abs(second.values).sum())
+    assert second.sum_error == pytest.approx(abs(second.mean_log_det) / 101 / size, rel=1e-2)
+    assert second.sum_error > 1e-4
+
+
+def test_maps_are_the_same_twice(unsplit: Any, images: Any) -> None:
+    torch.manual_seed(1)
+    first = measure_maps(unsplit, images)
+    torch.manual_seed(2)
+    again = measure_maps(unsplit.eval(), images)
+    for a, b in zip(first, again, strict=True):
+        assert np.array_equal(a.values, b.values)
+        assert a.mean_log_det == b.mean_log_det
+
+
+def test_maps_are_of_the_first_images(
+    unsplit: Any, images: Any, workshop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contribution, "MAX_IMAGES", 50)
+    capped = measure_maps(unsplit, images, np.arange(COUNT))
+    monkeypatch.undo()
+    fewer = Images(images.gather(np.arange(50)).numpy(), torch.device("cpu"))
+    for a, b in zip(capped, measure_maps(unsplit, fewer), strict=True):
+        assert (a.images, a.clusters) == (50, 50)
+        assert np.array_equal(a.values, b.values)
+
+
+def test_maps_with_clusters(unsplit: Any, images: Any) -> None:
+    groups = np.repeat(np.arange(13, dtype=np.int32), 10)
+    naive = naive_maps(unsplit, images)
+    for measured, rows in zip(measure_maps(unsplit, images, groups), naive, strict=True):
+        assert measured.clusters == 13
+        for r, q in ((0, 0), (3, 4), (7, 7)):
+            expected = mean(rows[:, 0, r, q], groups).standard_error
+            assert measured.standard_errors[0, r, q] == pytest.approx(expected, rel=1e-4, abs=1e-7)

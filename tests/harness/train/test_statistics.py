@@ -1,0 +1,119 @@
+"""Means and standard errors against formulas written out."""
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from harness.statistics import RunningMean, mean
+
+values_of = st.integers(2, 30).flatmap(
+    lambda n: arrays(np.float64, (n, 3), elements=st.floats(-100, 100, width=32))
+)
+
+
+def naive_clustered(values: list[float], groups: list[int]) -> float:
+    """sqrt(G/(G-1) sum over groups of (sum of deviations)^2) / n."""
+    centre = sum(values) / len(values)
+    sums: dict[int, float] = {}
+    for value, group in zip(values, groups, strict=True):
+        sums[group] = sums.get(group, 0.0) + value - centre
+    g = len(sums)
+    return math.sqrt(g / (g - 1) * sum(s * s for s in sums.values())) / len(values)
+
+
+def cuts(data: st.DataObject, n: int) -> list[tuple[int, int]]:
+    """Consecutive batches of n rows."""
+    inner = data.draw(st.sets(st.integers(1, n - 1), max_size=4)) if n > 1 else set()
+    return list(itertools.pairwise([0, *sorted(inner), n]))
+
+
+@given(st.data(), values_of)
+@settings(max_examples=50, deadline=None)
+def test_rows_in_batches_have_numpys_mean_and_error(
+    data: st.DataObject, rows: np.ndarray[Any, np.dtype[np.float64]]
+) -> None:
+    running = RunningMean(3, None)
+    for start, end in cuts(data, len(rows)):
+        running.add(rows[start:end], None)
+    assert running.count == len(rows)
+    assert running.clusters is None
+    np.testing.assert_allclose(running.mean, rows.mean(0), atol=1e-11)
+    expected = rows.std(0, ddof=1) / math.sqrt(len(rows))
+    np.testing.assert_allclose(running.standard_error, expected, rtol=1e-6, atol=1e-5)
+
+
+@given(st.data(), values_of)
+@settings(max_examples=50, deadline=None)
+def test_clustered_errors_follow_the_formula(
+    data: st.DataObject, rows: np.ndarray[Any, np.dtype[np.float64]]
+) -> None:
+    n = len(rows)
+    groups = data.draw(arrays(np.int32, n, elements=st.sampled_from([0, 1, 2, 7])))
+    running = RunningMean(3, 8)
+    for start, end in cuts(data, n):
+        running.add(rows[start:end], groups[start:end])
+    distinct = len(set(groups.tolist()))
+    assert running.clusters == distinct
+    np.testing.assert_allclose(running.mean, rows.mean(0), atol=1e-11)
+    if distinct < 2:
+        assert np.isnan(running.standard_error).all()
+        return
+    expected = [naive_clustered(rows[:, k].tolist(), groups.tolist()) for k in range(3)]
+    np.testing.assert_allclose(running.standard_error, expected, rtol=1e-9, atol=1e-10)
+
+
+def test_a_worked_example() -> None:
+    """Deviations from 4 sum to -5, -1 and 6 in the groups: sqrt(3/2 * 62) / 6.
+
+    This is the cluster-robust error of a regression on a constant, where the usual small-sample
+    factor G/(G-1) (n-1)/(n-k) is G/(G-1).
+    """
+    values = np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0])
+    found = mean(values, np.array([0, 0, 1, 1, 2, 2]))
+    assert found.value == 4.0
+    assert found.standard_error == pytest.approx(math.sqrt(93) / 6, rel=1e-12)
+    assert (found.count, found.clusters) == (6, 3)
+    alone = mean(values)
+    assert alone.standard_error == pytest.approx(math.sqrt(34 / 5 / 6), rel=1e-12)
+    assert alone.clusters is None
+
+
+def test_groups_of_one_are_no_groups() -> None:
+    values = np.random.RandomState(0).normal(size=20)
+    expected = mean(values).standard_error
+    found = mean(values, np.random.RandomState(1).permutation(20)).standard_error
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_crops_of_few_photographs_know_less_than_their_number_says() -> None:
+    """Copies of a value in its group add no knowledge."""
+    values = np.array([1.0, 2.0, 4.0, 8.0])
+    groups = np.arange(4)
+    copied = mean(np.repeat(values, 25), np.repeat(groups, 25))
+    assert copied.standard_error == pytest.approx(mean(values).standard_error, rel=1e-12)
+    assert mean(np.repeat(values, 25)).standard_error < 0.3 * copied.standard_error
+
+
+@pytest.mark.parametrize("groups", [None, np.zeros(1, np.int32)])
+def test_one_value_has_no_error(groups: Any) -> None:
+    found = mean(np.array([3.5]), groups)
+    assert found.value == 3.5
+    assert math.isnan(found.standard_error)
+
+
+def test_one_cluster_has_no_error() -> None:
+    found = mean(np.array([1.0, 2.0, 3.0]), np.array([4, 4, 4]))
+    assert math.isnan(found.standard_error)
+    assert found.clusters == 1
+
+
+def test_far_from_zero_no_digits_are_lost() -> None:
+    values = 1e9 + np.random.RandomState(0).normal(size=1000)
+    expected = np.std(values - 1e9, ddof=1) / math.sqrt(1000)
+    assert mean(values).standard_error == pytest.approx(expected, rel=1e-6)

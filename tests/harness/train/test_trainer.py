@@ -1,0 +1,297 @@
+"""The loop: resumed to the last bit, stopped, diverged, averaged, chosen by the holdout part."""
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness.train.trainer import DivergedError, Hooks
+from models.split import Split
+
+
+def differences(a: Any, b: Any, where: str = "state") -> list[str]:
+    """Where two nested states differ, bit by bit."""
+    if isinstance(a, torch.Tensor):
+        same = a.dtype == b.dtype and a.shape == b.shape
+        same = same and a.contiguous().numpy().tobytes() == b.contiguous().numpy().tobytes()
+        return [] if same else [where]
+    if isinstance(a, dict):
+        if a.keys() != b.keys():
+            return [f"{where}: keys"]
+        return [d for k in a for d in differences(a[k], b[k], f"{where}.{k}")]
+    if isinstance(a, list | tuple):
+        if len(a) != len(b):
+            return [f"{where}: length"]
+        pairs = zip(a, b, strict=True)
+        return [d for k, (x, y) in enumerate(pairs) for d in differences(x, y, f"{where}.{k}")]
+    return [] if a == b else [where]
+
+
+STOPS = [[1], [9], [10], [11], [37], [59], [20, 30], [3, 12, 13, 29, 29, 55]]
+
+
+@pytest.mark.parametrize("kind", ["pretraining", "training"])
+@pytest.mark.parametrize("stops", STOPS, ids=str)
+def test_a_run_stopped_anywhere_ends_with_the_same_bits(
+    kind: str, stops: list[int], workshop: Any, undisturbed: Any
+) -> None:
+    """Each time from a fresh trainer and the checkpoints alone."""
+    left_alone = undisturbed(kind)
+    metrics: dict[tuple[str, int], float] = {}
+    for stop_at in [*stops, None]:
+        run = getattr(workshop, kind)("same")
+        run.metrics = metrics
+        torch.manual_seed(stop_at or 99)  # a node's global generator must not matter
+        finished = run.go(60, stop_at=stop_at, checkpoint_seconds=0)
+        assert finished == (stop_at is None)
+        if stop_at is not None:
+            saved = [found.step for found in run.folder.list()]
+            assert max(saved, default=0) == 10 * (stop_at // 10)
+    assert differences(run.trainer.state(), left_alone.trainer.state()) == []
+    assert metrics == left_alone.metrics
+
+
+def test_the_comparison_sees_one_bit(undisturbed: Any) -> None:
+    state = undisturbed("training").trainer.state()
+    other = copy.deepcopy(state)
+    name = next(k for k, v in other["flow"].items() if v.is_floating_point() and v.numel())
+    other["flow"][name].view(torch.int32).view(-1)[0] ^= 1
+    assert differences(state, other) == [f"state.flow.{name}"]
+    assert differences(state, state) == []
+
+
+def test_other_seeds_and_other_orders_end_elsewhere(workshop: Any, undisturbed: Any) -> None:
+    run = workshop.pretraining("other")
+    run.trainer.seed = 5
+    assert run.go(10)
+    other = workshop.pretraining("again")
+    assert other.go(10)
+    assert differences(run.trainer.state()["flow"], other.trainer.state()["flow"])
+    first = undisturbed("pretraining").metrics["train_bits_per_dim", 10]
+    assert other.metrics["train_bits_per_dim", 10] == first
+
+
+def test_a_chain_of_budgets_is_one_run(workshop: Any, undisturbed: Any) -> None:
+    for budget in (20, 30, 60):
+        run = workshop.pretraining("chain")
+        assert run.trainer.resume(run.folder, budget) == {20: 0, 30: 20, 60: 30}[budget]
+        assert run.go(budget)
+    assert differences(run.trainer.state(), undisturbed("pretraining").trainer.state()) == []
+    assert [(f.step, f.kept) for f in run.folder.list()] == [(20, True), (30, True), (60, True)]
+    again = workshop.pretraining("chain")
+    assert again.trainer.resume(again.folder, 50) == 30, "not beyond what is asked for"
+
+
+def test_a_budget_of_no_steps_is_the_initialized_flow(workshop: Any) -> None:
+    run = workshop.pretraining("none")
+    assert run.go(0)
+    assert [(f.step, f.kept) for f in run.folder.list()] == [(0, True)]
+    started = workshop.pretraining("started").trainer
+    started.start()
+    assert differences(run.trainer.state()["flow"], started.state()["flow"]) == []
+    assert differences(started.state()["flow"], workshop.nms().state_dict())
+
+
+def test_training_leaves_its_last_checkpoints_alone(workshop: Any) -> None:
+    run = workshop.training("a")
+    assert run.go(40, checkpoint_seconds=0)
+    assert [(f.step, f.kept) for f in run.folder.list()] == [(30, False), (40, False)]
+    assert run.progress == [10, 20, 30, 40]
+    assert run.trainer.images_seen == 320
+
+
+def test_without_checkpoint_seconds_a_short_run_saves_at_its_end_alone(undisturbed: Any) -> None:
+    assert [f.step for f in undisturbed("training").folder.list()] == [60]
+
+
+def test_the_caller_can_save_before_each_checkpoint(workshop: Any) -> None:
+    run = workshop.training("a")
+    run.trainer.start()
+    seen: list[int] = []
+    hooks = Hooks(
+        before_checkpoint=lambda: seen.append(len(run.folder.list())), checkpoint_seconds=0
+    )
+    run.trainer.run(30, run.folder, hooks)
+    assert seen == [0, 1, 2]
+
+
+def test_training_lowers_the_loss(undisturbed: Any) -> None:
+    for kind in ("pretraining", "training"):
+        metrics = undisturbed(kind).metrics
+        assert metrics["train_bits_per_dim", 60] < metrics["train_bits_per_dim", 10]
+
+
+def test_a_metric_is_the_mean_loss_of_its_window(workshop: Any) -> None:
+    steps = []
+    single = workshop.pretraining("single")
+    single.trainer.start()
+    for step in range(1, 11):
+        told: list[float] = []
+        hooks = Hooks(metric=lambda name, at, value, told=told: told.append(value))  # type: ignore[misc]
+        single.trainer.run(step, single.folder, hooks)
+        steps += told
+    whole = workshop.pretraining("whole")
+    assert whole.go(10)
+    assert whole.metrics == {("train_bits_per_dim", 10): pytest.approx(np.mean(steps), abs=1e-12)}
+
+
+def test_a_diverged_run_says_where(workshop: Any) -> None:
+    """A learning rate of 1e6: the step is the first with a loss that is not finite."""
+    single = workshop.pretraining("single", learning_rate=1e6, warmup=0)
+    single.trainer.start()
+    losses: list[float] = []
+    hooks = Hooks(metric=lambda name, step, value: losses.append(value))
+
+    def step_by_step() -> None:
+        for step in range(1, 60):
+            single.trainer.run(step, single.folder, hooks)
+
+    with pytest.raises(DivergedError) as alone:
+        step_by_step()
+    assert alone.value.step == len(losses) + 1
+    assert losses
+    run = workshop.pretraining("a", learning_rate=1e6, warmup=0)
+    with pytest.raises(DivergedError) as caught:
+        run.go(60, checkpoint_seconds=0)
+    assert caught.value.step == alone.value.step
+    assert str(caught.value) == (
+        f"the loss was not finite at step {len(losses) + 1}; "
+        f"last finite value: {losses[-1]:.4f} bits/dim"
+    )
+    assert all(f.step < caught.value.step for f in run.folder.list())
+
+
+def test_weights_that_are_not_finite(workshop: Any) -> None:
+    run = workshop.training("a")
+    run.trainer.start()
+    with torch.no_grad():
+        next(p for p in run.trainer.flow.parameters() if p.ndim == 4).fill_(math.nan)
+    with pytest.raises(DivergedError, match="not finite at step 1; last finite value: none"):
+        run.trainer.run(20, run.folder, Hooks())
+    assert run.folder.list() == []
+
+
+def test_the_average_follows_the_weights(workshop: Any) -> None:
+    run = workshop.training("a", training={"ema": 0.75})
+    run.trainer.start()
+    expected: dict[str, torch.Tensor] = {}
+    for step in range(1, 6):
+        run.trainer.run(step, run.folder, Hooks())
+        for name, now in run.trainer.flow.state_dict().items():
+            old = expected.get(name, now)
+            moving = now.is_floating_point()
+            expected[name] = 0.75 * old + 0.25 * now if moving else now.clone()
+    found = run.trainer.evaluated.state_dict()
+    assert run.trainer.evaluated is not run.trainer.flow
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7)
+    assert any(
+        not torch.equal(value, found[name]) for name, value in run.trainer.flow.state_dict().items()
+    )
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.95, 0.9999])
+def test_the_average_has_the_same_index_tables(decay: float, workshop: Any) -> None:
+    run = workshop.training("a", flow=workshop.flow("actnorm", splits=2), training={"ema": decay})
+    assert run.go(20)
+    pairs = zip(run.trainer.flow.layers, run.trainer.evaluated.layers, strict=True)
+    tables = [(a, b) for a, b in pairs if isinstance(a, Split)]
+    assert len(tables) == 2
+    for ours, averaged in tables:
+        assert torch.equal(ours.index, averaged.index)
+        assert torch.equal(ours.inverse_index, averaged.inverse_index)
+
+
+def test_the_best_weights_are_those_of_the_least_holdout_value(undisturbed: Any) -> None:
+    run = undisturbed("training")
+    values = {step: v for (name, step), v in run.metrics.items() if name.startswith("holdout")}
+    assert sorted(values) == [10, 20, 30, 40, 50, 60]
+    least = min(values, key=lambda step: values[step])
+    best = run.trainer.best
+    assert best["step"] == least
+    assert best["holdout_bits_per_dim"] == values[least]
+
+
+def test_best_weights_are_a_copy_of_their_step(workshop: Any) -> None:
+    run = workshop.training("a")
+    assert run.go(10)
+    at_ten = {k: v.clone() for k, v in run.trainer.evaluated.state_dict().items()}
+    run.trainer.best["holdout_bits_per_dim"] = -1.0  # nothing is better from now on
+    run.trainer.run(20, run.folder, Hooks())
+    assert run.trainer.best["step"] == 10
+    assert differences(run.trainer.best["flow"], at_ten) == []
+    assert differences(run.trainer.evaluated.state_dict(), at_ten)
+
+
+def test_a_holdout_value_that_is_no_number_is_never_best(workshop: Any) -> None:
+    """An early lagging batch norm can overflow in evaluation and recover later."""
+    run = workshop.training("a", training={"ema": None})
+    run.trainer.start()
+    moment = next(b for n, b in run.trainer.flow.named_buffers() if n.endswith("running_mean"))
+    whole = moment.clone()
+    moment.fill_(math.nan)
+    run.trainer.run(10, run.folder, Hooks())
+    assert run.trainer.best is None
+    moment.copy_(whole)
+    run.trainer.run(20, run.folder, Hooks())
+    assert run.trainer.best is not None
+    assert run.trainer.best["step"] == 20
+    moment.fill_(math.nan)
+    run.trainer.run(30, run.folder, Hooks())
+    assert run.trainer.best["step"] == 20
+
+
+def test_select_last_keeps_no_best(workshop: Any) -> None:
+    run = workshop.training("a", training={"select": "last"})
+    assert run.go(10)
+    assert run.trainer.best is None
+    assert ("holdout_bits_per_dim", 10) in run.metrics
+
+
+def test_the_rate_warms_up_and_stays(workshop: Any) -> None:
+    run = workshop.pretraining("a", learning_rate=0.008, warmup=4)
+    run.trainer.start()
+    rates = []
+    for step in range(1, 7):
+        run.trainer.run(step, run.folder, Hooks())
+        rates.append({group["lr"] for group in run.trainer.optimizer.param_groups})
+    assert rates == [{0.002}, {0.004}, {0.006}, {0.008}, {0.008}, {0.008}]
+
+
+def test_the_l2_term_falls_on_the_shrunk_parameters_alone(workshop: Any) -> None:
+    trainer = workshop.training("a", l2=0.5).trainer
+    shrunk = {id(p) for p in trainer.flow.shrunk_parameters()}
+    decayed = {
+        id(p)
+        for group in trainer.optimizer.param_groups
+        for p in group["params"]
+        if group["weight_decay"]
+    }
+    assert decayed == shrunk
+    every = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert every == {id(p) for p in trainer.flow.parameters() if p.requires_grad}
+
+
+def fed(run: Any, steps: int) -> torch.Tensor:
+    """The images that the flow was trained on."""
+    seen: list[torch.Tensor] = []
+    run.trainer.start()
+    hook = run.trainer.flow.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
+    run.trainer.run(steps, run.folder, Hooks())
+    hook.remove()
+    return torch.stack(seen[:steps])
+
+
+def test_flips_mirror_about_half_of_the_images(workshop: Any) -> None:
+    plain = fed(workshop.training("plain", flips=False, training={"select": "last"}), 20)
+    flipped = fed(workshop.training("flipped", training={"select": "last"}), 20)
+    order = workshop.training("order").trainer.order
+    images = workshop.images()
+    for step in range(20):
+        assert torch.equal(plain[step], images.gather(order.indices(step)))
+    mirrored = (flipped == plain.flip(-1)).flatten(2).all(2)
+    assert bool((mirrored | (flipped == plain).flatten(2).all(2)).all())
+    assert 0.3 < float(mirrored.double().mean()) < 0.7

@@ -1,0 +1,239 @@
+"""Index tables against implementations written out loop by loop."""
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from models.factorization import Table, from_map, ranks, surviving_ids, tables, tied_windows
+from sweeps.factorizations import FIXED, words
+
+Shape = tuple[int, int, int]
+Nested = list[list[list[int]]]
+SHAPE: Shape = (2, 8, 8)
+
+
+def tied_maps(shape: Shape) -> st.SearchStrategy[NDArray[np.float64]]:
+    """Maps of few distinct values, so that many windows tie."""
+    return arrays(np.float64, shape, elements=st.sampled_from([-1.5, -0.0, 0.0, 0.25, 2.0]))
+
+
+shapes = st.tuples(st.integers(1, 3), st.sampled_from([2, 4, 6]), st.sampled_from([2, 4, 6]))
+
+
+def window(R: int, Q: int) -> list[tuple[int, int]]:
+    """The four positions of a window, raster order."""
+    return [(2 * R + dr, 2 * Q + dq) for dr in (0, 1) for dq in (0, 1)]
+
+
+def naive_table(
+    shape: Shape, keep: Callable[[int, int, int], Sequence[int]]
+) -> tuple[Nested, Nested]:
+    """kept and left by a rule that says which two of each window's raster positions stay."""
+    C, H, W = shape
+    kept = [[[-1] * (W // 2) for _ in range(H // 2)] for _ in range(2 * C)]
+    left = [[[-1] * (W // 2) for _ in range(H // 2)] for _ in range(2 * C)]
+    for c, R, Q in itertools.product(range(C), range(H // 2), range(W // 2)):
+        stays = sorted(keep(c, R, Q))
+        goes = [p for p in range(4) if p not in stays]
+        for half, positions in ((kept, stays), (left, goes)):
+            for k, p in enumerate(positions):
+                r, q = window(R, Q)[p]
+                half[k * C + c][R][Q] = c * H * W + r * W + q
+    return kept, left
+
+
+def upper_two(values: Callable[[int, int, int], float], letter: str) -> Callable[..., list[int]]:
+    """The map rule: L keeps the two high ones; in a tie the earlier position is higher."""
+
+    def keep(c: int, R: int, Q: int) -> list[int]:
+        four = [values(c, r, q) for r, q in window(R, Q)]
+        descending = sorted(range(4), key=lambda p: (-four[p], p))
+        return descending[:2] if letter == "L" else descending[2:]
+
+    return keep
+
+
+def same(table: Table, naive: tuple[Nested, Nested]) -> bool:
+    return bool(table.kept.tolist() == naive[0] and table.left.tolist() == naive[1])
+
+
+@given(st.data(), shapes, st.sampled_from("LH"))
+@settings(max_examples=60, deadline=None)
+def test_the_map_rule(data: st.DataObject, shape: Shape, letter: str) -> None:
+    values = data.draw(tied_maps(shape))
+    found = from_map(values, letter)
+    assert same(found, naive_table(shape, upper_two(lambda *at: values[at], letter)))
+    assert found.input_shape == shape
+    if letter == "H":
+        assert np.array_equal(found.kept, from_map(values, "L").left)
+
+
+def test_a_table_worked_by_hand() -> None:
+    values = np.array([[[4.0, 1.0], [2.0, 3.0]], [[1.0, 1.0], [1.0, 1.0]]])
+    found = from_map(values, "L")
+    assert found.kept.ravel().tolist() == [0, 4, 3, 5], "channel k*C + c"
+    assert found.left.ravel().tolist() == [1, 6, 2, 7]
+    assert ranks(values).tolist() == [[[[0, 3, 2, 1]]], [[[0, 1, 2, 3]]]]
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_tied_windows(data: st.DataObject) -> None:
+    values = data.draw(tied_maps((2, 4, 4)))
+    ties = 0
+    for c, R, Q in itertools.product(range(2), range(2), range(2)):
+        four = sorted(values[c, r, q] for r, q in window(R, Q))
+        ties += four[1] == four[2]
+    assert tied_windows(values) == ties / 8
+
+
+RULES: dict[str, list[int]] = {
+    "checkerboard-even": [0, 3],
+    "checkerboard-odd": [1, 2],
+    "rows": [2, 3],
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_fixed_tables(name: str) -> None:
+    found = tables(name, SHAPE, 3)
+    for table, shape in zip(found, [(2, 8, 8), (4, 4, 4), (8, 2, 2)], strict=True):
+        assert same(table, naive_table(shape, lambda c, R, Q: RULES[name]))
+
+
+def test_channel_lets_the_second_half_of_the_squeezed_channels_leave() -> None:
+    C, H, W = 3, 4, 4
+    (found,) = tables("channel", (C, H, W), 1)
+    squeezed = [[[-1] * (W // 2) for _ in range(H // 2)] for _ in range(4 * C)]
+    for c, dr, dq, R, Q in itertools.product(range(C), (0, 1), (0, 1), (0, 1), (0, 1)):
+        squeezed[4 * c + 2 * dr + dq][R][Q] = c * H * W + (2 * R + dr) * W + 2 * Q + dq
+    assert found.kept.tolist() == squeezed[: 2 * C]
+    assert found.left.tolist() == squeezed[2 * C :]
+
+
+def naive_recursion(word: str, maps: NDArray[np.float64], shape: Shape) -> list[list[int]]:
+    """Input ids that stay after each split, in local layout, identities carried along."""
+    C, H, W = shape
+    ids = [
+        [[c * H * W + r * W + q for q in range(W)] for r in range(H)] for c in range(C)
+    ]  # what sits where
+    found = []
+    for split, letter in enumerate(word):
+        flat = maps[split].ravel()
+        here = ids
+        local = (len(here), len(here[0]), len(here[0][0]))
+        keep = upper_two(lambda c, r, q, here=here, flat=flat: flat[here[c][r][q]], letter)  # type: ignore[misc]
+        kept, _ = naive_table(local, keep)
+        row = [identity for plane in here for line in plane for identity in line]
+        ids = [[[row[i] for i in line] for line in plane] for plane in kept]
+        found.append([identity for plane in ids for line in plane for identity in line])
+    return found
+
+
+@given(st.data(), st.sampled_from(words(3)))
+@settings(max_examples=25, deadline=None)
+def test_words_read_each_map_at_the_ids_still_there(data: st.DataObject, word: str) -> None:
+    maps = data.draw(tied_maps((6, 8, 8))).reshape(3, *SHAPE)
+    found = tables(word, SHAPE, 3, maps=list(maps))
+    stayed = [ids.ravel().tolist() for ids in surviving_ids(found, SHAPE)]
+    assert stayed[0] == list(range(128))
+    assert stayed[1:] == naive_recursion(word, maps, SHAPE)
+
+
+def leaving(found: Sequence[Table], shape: Shape) -> list[set[int]]:
+    """Input ids that leave at each split, then those that stay."""
+    ids = surviving_ids(found, shape)
+    gone = [set(i.ravel()[t.left].ravel().tolist()) for i, t in zip(ids, found, strict=False)]
+    return [*gone, set(ids[-1].ravel().tolist())]
+
+
+def test_conventional_realnvp_has_a_closed_form() -> None:
+    """A pixel leaves at the first scale at which its coarse row plus column is odd."""
+    shape, splits = (3, 16, 16), 3
+    C, H, W = shape
+    expected: list[set[int]] = [set() for _ in range(splits + 1)]
+    for c, r, q in itertools.product(range(C), range(H), range(W)):
+        scale = next((i for i in range(splits) if ((r >> i) + (q >> i)) % 2), splits)
+        expected[scale].add(c * H * W + r * W + q)
+    assert leaving(tables("checkerboard-even", shape, splits), shape) == expected
+    assert [len(s) for s in expected] == [384, 192, 96, 96]
+
+
+@pytest.mark.parametrize("name", [n for n in (*FIXED, "LHL", "HHL") if n != "none"])
+def test_halves_are_a_partition(name: str) -> None:
+    maps = np.random.RandomState(0).randint(0, 3, (3, *SHAPE)).astype(float)
+    found = tables(name, SHAPE, 3, seed=4, maps=list(maps))
+    for split, table in enumerate(found):
+        count = 128 >> split
+        assert table.kept.shape == table.left.shape
+        assert sorted(table.permutation.tolist()) == list(range(count))
+    together = sorted(i for ids in leaving(found, SHAPE) for i in ids)
+    assert together == list(range(128))
+
+
+def test_random_tables_depend_on_seed_and_split_alone() -> None:
+    for name in ("random", "random-local"):
+        first, again, other = (tables(name, SHAPE, 2, seed=s) for s in (1, 1, 2))
+        for a, b, c in zip(first, again, other, strict=True):
+            assert np.array_equal(a.permutation, b.permutation)
+            assert not np.array_equal(a.permutation, c.permutation)
+    for name in sorted(RULES):
+        first, other = tables(name, SHAPE, 1, seed=1), tables(name, SHAPE, 1, seed=2)
+        assert np.array_equal(first[0].permutation, other[0].permutation)
+
+
+RANDOM = [15, 2, 3, 11, 7, 13, 4, 0, 6, 12, 1, 8, 10, 14, 5, 9]
+RANDOM_LOCAL = [0, 2, 9, 10, 5, 6, 12, 15, 1, 3, 8, 11, 4, 7, 13, 14]
+
+
+def test_random_tables_never_change() -> None:
+    """A trial is known by its seed alone: other draws would be other experiments by old ids."""
+    random, local = (tables(name, (1, 4, 4), 1, seed=0)[0] for name in ("random", "random-local"))
+    assert random.permutation.tolist() == RANDOM
+    assert local.permutation.tolist() == RANDOM_LOCAL
+
+
+def test_random_local_takes_two_of_every_window_and_colour() -> None:
+    shape = (3, 32, 32)
+    (table,) = tables("random-local", shape, 1, seed=3)
+    chosen = set()
+    kept = set(table.kept.ravel().tolist())
+    for c, R, Q in itertools.product(range(3), range(16), range(16)):
+        stays = tuple(p for p, (r, q) in enumerate(window(R, Q)) if c * 1024 + r * 32 + q in kept)
+        assert len(stays) == 2
+        chosen.add(stays)
+    assert len(chosen) == 6, "every pair of positions occurs"
+    (spread,) = tables("random", shape, 1, seed=3)
+    kept = set(spread.kept.ravel().tolist())
+    sizes = {
+        sum(c * 1024 + r * 32 + q in kept for r, q in window(R, Q))
+        for c, R, Q in itertools.product(range(3), range(16), range(16))
+    }
+    assert sizes == {0, 1, 2, 3, 4}, "random knows no windows"
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (1, 0, 2)])
+@pytest.mark.parametrize("word", ["LL", "HL"])
+def test_permuting_colours_permutes_the_tables(word: str, order: tuple[int, ...]) -> None:
+    shape = (3, 8, 8)
+    maps = np.random.RandomState(2).randint(0, 4, (2, *shape)).astype(float)
+    ids = surviving_ids(tables(word, shape, 2, maps=list(maps)), shape)
+    moved = surviving_ids(tables(word, shape, 2, maps=list(maps[:, order])), shape)
+    for plain, other in zip(ids[1:], moved[1:], strict=True):
+        renamed = np.array(order)[other // 64] * 64 + other % 64  # to ids before the permutation
+        expected = plain.reshape(-1, 3, *plain.shape[1:])[:, order].reshape(plain.shape)
+        assert np.array_equal(renamed, expected)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_word_needs_a_map_of_the_images_shape_for_each_split(count: int) -> None:
+    with pytest.raises(ValueError, match=r"LH needs 2 maps of shape \(2, 8, 8\)"):
+        tables("LH", SHAPE, 2, maps=[np.zeros(SHAPE)] * count)
+    with pytest.raises(ValueError, match="LH needs 2 maps"):
+        tables("LH", SHAPE, 2, maps=[np.zeros(SHAPE), np.zeros((2, 4, 4))])

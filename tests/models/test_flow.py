@@ -1,0 +1,224 @@
+"""What every flow does under every factorization."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+from torch import Tensor
+
+from models import build, nms
+from models.coupling import ChannelCoupling
+from models.split import Split
+from sweeps import catalog
+
+
+def test_latents_are_a_permutation_of_the_input(case: Any) -> None:
+    flow = case.build()
+    m = case.model
+    ids = [i.flatten() for i in flow.latent_ids]
+    assert sorted(torch.cat(ids).tolist()) == list(range(flow.dimensions))
+    if case.factorization == "none":
+        assert [len(i) for i in ids] == [flow.dimensions]
+    else:
+        halves = [flow.dimensions >> k for k in range(1, m.splits + 1)]
+        assert [len(i) for i in ids] == [*halves, halves[-1]]
+    latents = flow.eval().encode(case.images(2), case.noise())
+    assert [z.shape[1:] for z in latents] == flow.latent_shapes
+
+
+def test_latent_ids_say_where_each_dimension_went(case: Any) -> None:
+    """In a flow whose layers change nothing, a latent holds the input at the ids it names."""
+    flow = case.idle()
+    with torch.no_grad():
+        z = flow.layers[1](case.continuous(flow, 2))[0].flatten(1)
+        latents = flow.encode(case.images(2), case.noise())
+    for latent, ids in zip(latents, flow.latent_ids, strict=True):
+        assert torch.allclose(latent.flatten(1), z[:, ids.flatten()], rtol=0, atol=1e-12)
+
+
+def test_every_layer_is_inverted(case: Any) -> None:
+    flow = case.lively()
+    with torch.no_grad():
+        z = case.continuous(flow, 3)
+        for layer in list(flow.layers)[1:]:
+            if isinstance(layer, Split):
+                halves = layer.cut(z)
+                assert torch.equal(layer.join(*halves), z)
+                z = halves[0]
+                continue
+            y, _ = layer(z)
+            assert float((layer.inverse(y) - z).abs().max()) < 1e-10, type(layer).__name__
+            z = y
+
+
+def test_decode_gives_the_integer_images_back(case: Any) -> None:
+    flow = case.lively()
+    images = case.images()
+    images[0, 0, 0, :2] = torch.tensor([0, 255])
+    with torch.no_grad():
+        latents = flow.encode(images, case.noise())
+        assert torch.equal(flow.decode(latents), images.double())
+        swapped = [z.flip(0) for z in latents]
+        assert torch.equal(flow.decode(swapped), images.flip(0).double())
+
+
+def test_an_idle_flow_has_the_bits_of_a_standard_normal(case: Any) -> None:
+    """8 + (ln(2 pi)/2 + E[x^2]/2) / ln 2, less the logit's share where the recipe has one."""
+    flow = case.idle()
+    images = case.images(5)
+    with torch.no_grad():
+        x, contribution = flow.layers[1](case.continuous(flow, 5))
+        bits = flow.bits_per_dim(flow(images, case.noise()).log_prob)
+    nats = 0.5 * math.log(2 * math.pi) + 0.5 * x.square().flatten(1).mean(1)
+    if case.model.preprocess == "logit":
+        nats = nats - contribution.flatten(1).mean(1)
+    else:
+        assert contribution is None
+    assert torch.allclose(bits, 8 + nats / math.log(2), rtol=0, atol=1e-12)
+
+
+def test_log_prior_is_the_standard_normal_of_all_latents(case: Any) -> None:
+    flow = case.lively()
+    with torch.no_grad():
+        likelihood = flow(case.images(), case.noise())
+        latents = flow.encode(case.images(), case.noise())
+    flat = torch.cat([z.flatten(1) for z in latents], 1)
+    expected = torch.from_numpy(norm.logpdf(flat.numpy()).sum(1))
+    assert torch.allclose(likelihood.log_prior, expected, rtol=0, atol=1e-9)
+    assert torch.equal(likelihood.log_prob, likelihood.log_det + likelihood.log_prior)
+
+
+def test_saved_weights_give_equal_bits(factorized: Any) -> None:
+    flow = factorized.lively(torch.float32)
+    other = factorized.build(seed=9, table_seed=9).eval()
+    images = factorized.images()
+    with torch.no_grad():
+        expected = flow(images, factorized.noise()).log_prob
+        assert not torch.equal(other(images, factorized.noise()).log_prob, expected)
+        other.load_state_dict(flow.state_dict())
+        assert torch.equal(other(images, factorized.noise()).log_prob, expected)
+        latents = flow.encode(images, factorized.noise())
+        assert torch.equal(other.decode(latents), flow.decode(latents))
+
+
+def test_building_is_a_function_of_the_seed(factorized: Any) -> None:
+    before, numpy_before = torch.get_rng_state(), repr(np.random.get_state())
+    first, again, other = factorized.build(1), factorized.build(1), factorized.build(2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert repr(np.random.get_state()) == numpy_before
+    states = [flow.state_dict() for flow in (first, again, other)]
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+    assert any(not torch.equal(states[0][k], states[2][k]) for k in states[0])
+
+
+def test_flows_that_differ_in_tables_start_from_equal_weights(split: Any) -> None:
+    conventional = build(split.model, "checkerboard-even", seed=3)
+    flow = split.build(3, table_seed=8)
+    ours, theirs = dict(flow.named_parameters()), dict(conventional.named_parameters())
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_the_table_seed_moves_random_tables_alone(factorized: Any) -> None:
+    first, other = factorized.build(3, table_seed=1), factorized.build(3, table_seed=2)
+    moved = [k for k, v in first.state_dict().items() if not torch.equal(v, other.state_dict()[k])]
+    if factorized.factorization.startswith("random"):
+        assert moved
+        assert all(k.endswith(("index", "inverse_index")) for k in moved)
+    else:
+        assert moved == []
+
+
+def test_samples(factorized: Any) -> None:
+    m = factorized.model
+    flow = factorized.build().eval()
+    with torch.no_grad():
+        drawn = flow.sample(4, factorized.noise())
+        assert drawn.shape == (4, m.channels, m.size, m.size)
+        assert float(drawn.min()) >= 0
+        assert float(drawn.max()) <= 255
+        assert torch.equal(drawn, drawn.round())
+        assert torch.equal(flow.sample(4, factorized.noise()), drawn)
+        assert not torch.equal(flow.sample(4), drawn)
+        coldest = flow.sample(4, temperature=0)
+        assert torch.equal(coldest, flow.sample(4, factorized.noise(), temperature=0))
+        assert torch.equal(coldest[0], coldest[1])
+        assert not torch.equal(drawn[0], drawn[1])
+
+
+def test_samples_stay_in_range_however_hot(unsplit: Any) -> None:
+    flow = unsplit.lively(torch.float32)
+    with torch.no_grad():
+        drawn = flow.sample(50, unsplit.noise(), temperature=50.0)
+    assert {float(drawn.min()), float(drawn.max())} == {0.0, 255.0}
+
+
+def test_nms_is_the_flow_without_splits(unsplit: Any) -> None:
+    one, other = nms(unsplit.model, seed=2), build(unsplit.model, "none", seed=2)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert not any(isinstance(layer, Split) for layer in one.layers)
+
+
+def _without_effect(flow: Any, net_norm: str) -> set[str]:
+    """Biases that the batch norm after them takes away again, by name.
+
+    The released code has them too; they stay for the published parameter counts.
+    """
+    if net_norm == "none":
+        return set()
+    endings = ("stem.bias", "conv2.bias", *(f"skips.{k}.bias" for k in range(10)))
+    return {name for name, _ in flow.named_parameters() if name.endswith(endings)}
+
+
+def test_every_parameter_learns(case: Any) -> None:
+    """After two optimizer steps, since a scale of zero hides its net from the first."""
+    flow = case.build().double().train()
+    images = case.images(8)
+    flow.initialize(images, case.noise())
+    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-2)
+    for _ in range(3):
+        optimizer.zero_grad()
+        flow.bits_per_dim(flow(images, case.noise()).log_prob).mean().backward()
+        optimizer.step()
+    sizes = {
+        name: 0.0 if p.grad is None else float(p.grad.abs().max())
+        for name, p in flow.named_parameters()
+        if p.requires_grad
+    }
+    idle = {name for name, size in sizes.items() if size < 1e-12}
+    assert idle == _without_effect(flow, case.model.architecture.net_norm)
+
+
+def test_the_shrunk_parameters_are_magnitudes_and_checkerboard_scales(unsplit: Any) -> None:
+    flow = unsplit.build()
+    shrunk = {id(p) for p in flow.shrunk_parameters()}
+    channel_scales = {id(x.scale) for x in flow.layers if isinstance(x, ChannelCoupling)}
+    expected = {
+        id(p)
+        for name, p in flow.named_parameters()
+        if p.requires_grad
+        and (
+            name.endswith("original0") or (name.endswith(".scale") and id(p) not in channel_scales)
+        )
+    }
+    assert shrunk == expected
+    assert len(flow.shrunk_parameters()) == len(shrunk)
+
+
+PUBLISHED = [("cifar10", 19.6e6), ("imagenet32", 46.2e6), ("imagenet64", 96.4e6)]
+
+
+@pytest.mark.parametrize(("dataset", "count"), PUBLISHED)
+def test_published_parameter_counts(dataset: str, count: float) -> None:
+    model = catalog.recipe("realnvp", dataset, "paper").model
+    with torch.device("meta"):
+        flow = build(model, "checkerboard-even", seed=0)
+    assert sum(_sizes(flow.parameters())) == pytest.approx(count, rel=0.01)
+
+
+def _sizes(parameters: Iterator[Tensor]) -> Iterator[int]:
+    return (p.numel() for p in parameters)

@@ -1,0 +1,50 @@
+"""The grid of pretraining budgets."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeps import budgets
+from sweeps.errors import UserError
+
+LONGEST = 10_000_000
+
+
+def test_the_grid_begins_and_ends_as_documented() -> None:
+    points = budgets.grid()
+    assert points[:10] == (0, 10, 15, 20, 30, 50, 70, 100, 150, 200)
+    assert points[-1] == LONGEST
+    assert 1000 in points
+
+
+def test_the_grid_ascends_by_less_than_double() -> None:
+    points = budgets.grid()[1:]
+    steps = [b / a for a, b in itertools.pairwise(points)]
+    assert min(steps) > 1.3
+    assert max(steps) < 1.7
+
+
+def test_each_decade_is_ten_times_the_last() -> None:
+    points = set(budgets.grid())
+    assert all(10 * p in points for p in points if p <= LONGEST // 10)
+
+
+@given(st.integers(-5, 2 * LONGEST), st.integers(-5, 2 * LONGEST))
+def test_a_part_of_the_grid_is_the_grid_within_its_bounds(lo: int, hi: int) -> None:
+    assert budgets.grid(lo, hi) == tuple(p for p in budgets.grid() if lo <= p <= hi)
+
+
+@given(st.integers(-1000, 2 * LONGEST) | st.sampled_from(budgets.grid()))
+def test_a_budget_off_the_grid_names_its_neighbours(budget: int) -> None:
+    points = budgets.grid()
+    if budget in points:
+        assert budgets.check(budget) == budget
+        return
+    below = max((p for p in points if p < budget), default=None)
+    above = min((p for p in points if p > budget), default=None)
+    near = " or ".join(str(p) for p in (below, above) if p is not None)
+    with pytest.raises(UserError) as caught:
+        budgets.check(budget)
+    assert str(caught.value) == f"budget {budget} is not on the grid of steps: use {near}"

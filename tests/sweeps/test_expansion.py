@@ -1,0 +1,205 @@
+"""From a sweep file to trials: what is shared, folded, refused and left out."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeps import catalog, spec
+from sweeps.errors import UserError
+from sweeps.expansion import Cell, Expansion, expand
+from sweeps.factorizations import words
+from sweeps.spec import Spec
+
+EIGHT = list(words(3))
+
+
+def sweep(factorization: Any = "low", **other: Any) -> Spec:
+    matrix = {"flow": "realnvp", "dataset": "photos16", "factorization": factorization}
+    matrix |= {key: other.pop(key) for key in ("dataset", "budget") if key in other}
+    return spec.check({"name": "x", "matrix": matrix} | other, "here")
+
+
+def names(found: Expansion) -> list[tuple[str, int | None, int]]:
+    return [(c.factorization, c.budget, c.seed) for c in found.cells]
+
+
+def test_all_words_of_a_seed_hang_on_one_pretraining() -> None:
+    found = expand(sweep(EIGHT, seeds=6, budget=500))
+    assert len(found.cells) == len(found.trials) == 48
+    assert len(found.pretrainings) == 6
+    assert found.unshared == (48, 48)
+    assert [p.seed for p, _ in found.pretrainings.values()] == list(range(6))
+    assert len({t.id for t in found.trials}) == 48
+    for trial in found.trials:
+        assert trial.pretraining is not None
+        assert found.pretrainings[trial.pretraining.id][0].seed == trial.seed
+
+
+def test_all_budgets_are_one_pretraining() -> None:
+    found = expand(sweep(["LLL", "HHL"], budget=[500, 0, 10, 100]))
+    ((pretraining, asked),) = found.pretrainings.values()
+    assert asked == (0, 10, 100, 500)
+    assert pretraining.seed == 0
+    assert len(found.trials) == 8
+    assert found.unshared == (8, 8)
+
+
+def test_budgets_multiply_words_alone() -> None:
+    found = expand(sweep(["channel", "low", "random"], budget=[10, 20], seeds=[3, 1]))
+    assert names(found) == [
+        ("channel", None, 3),
+        ("channel", None, 1),
+        ("low", 10, 3),
+        ("low", 20, 3),
+        ("low", 10, 1),
+        ("low", 20, 1),
+        ("random", None, 3),
+        ("random", None, 1),
+    ]
+    assert [t.budget for t in found.trials] == [None, None, 10, 20, 10, 20, None, None]
+    assert all((t.pretraining is None) == (t.budget is None) for t in found.trials)
+
+
+def test_synonyms_are_run_once() -> None:
+    asked = ["low", "LLL", "checkerboard", "conventional", "lll", "HHH", "high"]
+    found = expand(sweep(asked, budget=10))
+    assert [(c.factorization, c.same_as) for c in found.cells] == [
+        ("low", None),
+        ("LLL", "low"),
+        ("checkerboard", None),
+        ("conventional", "checkerboard"),
+        ("LLL", "low"),
+        ("HHH", None),
+        ("high", "HHH"),
+    ]
+    assert [t.factorization for t in found.trials] == ["LLL", "checkerboard-even", "HHH"]
+    assert found.unshared == (5, 7)
+    assert len(found.pretrainings) == 1
+
+
+def reasons(found: Expansion) -> list[str | None]:
+    return [c.reason for c in found.cells]
+
+
+def test_what_is_impossible_has_a_reason_and_no_trial() -> None:
+    found = expand(sweep(["LL", "low", "channel"], budget=10))
+    assert reasons(found) == [
+        "the word LL has 2 letters, the recipe has 3 splits; use a word such as LLL",
+        None,
+        None,
+    ]
+    assert [c.trial is None for c in found.cells] == [True, False, False]
+    assert len(found.trials) == 2
+
+
+def test_a_word_without_a_budget_is_impossible() -> None:
+    found = expand(sweep(["low", "HHL", "none"]))
+    expected = "needs a contribution map: give `matrix.budget`"
+    assert reasons(found) == [f"low {expected}", f"HHL {expected}", None]
+    assert [t.factorization for t in found.trials] == ["none"]
+
+
+def test_a_data_set_that_cannot_be_had_is_impossible() -> None:
+    asked = sweep("channel", dataset=["photos16", "imagenet32"])
+    found = expand(asked, preparable={"photos16"})
+    assert reasons(found) == [None, "the data set imagenet32 cannot be prepared by this version"]
+    assert reasons(expand(asked)) == [None, None]
+
+
+def test_a_profile_without_a_recipe_for_the_data_set() -> None:
+    found = expand(sweep("channel", dataset=["photos32", "cifar10"], profile="paper"))
+    assert found.cells[0].reason == (
+        "the profile paper of realnvp has no recipe for photos32 (only for cifar10, imagenet32, "
+        "imagenet64, celeba64); use another profile"
+    )
+    assert found.cells[1].trial is not None
+
+
+EXCLUSIONS: list[tuple[dict[str, Any], set[tuple[str, int | None, int]]]] = [
+    ({"factorization": "low"}, {("low", 10, 0), ("low", 20, 0), ("low", 10, 1), ("low", 20, 1)}),
+    ({"factorization": "LLL", "budget": 10}, {("low", 10, 0), ("low", 10, 1)}),
+    ({"factorization": ["HHL", "channel"]}, {("channel", None, 0), ("channel", None, 1)}),
+    ({"factorization": "checkerboard"}, {("conventional", None, 0), ("conventional", None, 1)}),
+    ({"factorization": "checkerboard-even", "seed": 1}, {("conventional", None, 1)}),
+    ({"seed": 0, "budget": [20, 30]}, {("low", 20, 0)}),
+    ({"flow": "realnvp", "dataset": "photos32"}, set()),
+]
+
+
+@pytest.mark.parametrize(("exclusion", "gone"), EXCLUSIONS)
+def test_exclusions(exclusion: dict[str, Any], gone: set[tuple[str, int | None, int]]) -> None:
+    """Every key must agree; a synonym of a factorization excludes it too."""
+    matrix: dict[str, Any] = {"factorization": ["channel", "low", "conventional"]}
+    every = expand(sweep(**matrix, budget=[10, 20], seeds=2))
+    found = expand(sweep(**matrix, budget=[10, 20], seeds=2, exclude=[exclusion]))
+    assert set(names(every)) - set(names(found)) == gone
+    assert names(found) == [n for n in names(every) if n not in gone]
+
+
+def test_two_exclusions_leave_out_what_either_names() -> None:
+    found = expand(
+        sweep(["channel", "rows"], seeds=2, exclude=[{"seed": 0}, {"factorization": "rows"}])
+    )
+    assert names(found) == [("channel", None, 1)]
+
+
+@given(
+    st.lists(st.sampled_from(["low", "LLL", "HHL", "channel", "conventional", "none"]), min_size=1),
+    st.sets(st.sampled_from([0, 10, 100]), min_size=1),
+    st.sets(st.integers(0, 3), min_size=1),
+)
+@settings(max_examples=40, deadline=None)
+def test_every_cell_is_a_trial_or_the_same_as_an_earlier_one(
+    asked: list[str], budget: set[int], seeds: set[int]
+) -> None:
+    found = expand(sweep(asked, budget=sorted(budget), seeds=sorted(seeds)))
+    first: dict[str, Cell] = {}
+    for cell in found.cells:
+        assert (cell.trial is None) != (cell.reason is None)
+        assert cell.trial is not None
+        earlier = first.setdefault(cell.trial.id, cell)
+        assert cell.same_as == (None if earlier is cell else earlier.factorization)
+    assert [t.id for t in found.trials] == list(first)
+    mapped = [t for t in found.trials if t.budget is not None]
+    assert len(found.pretrainings) == len({t.seed for t in mapped})
+
+
+def test_the_recipe_override_reaches_every_cell() -> None:
+    override = {"training": {"steps": 40}, "model": {"splits": 2}}
+    found = expand(sweep(["low", "channel"], budget=10, recipe=override))
+    plain = catalog.recipe("realnvp", "photos16", "tiny")
+    for trial in found.trials:
+        assert trial.recipe.training.steps == 40
+        assert trial.recipe.model.splits == 2
+        assert trial.recipe.optimization == plain.optimization
+    assert found.trials[0].factorization == "LL"
+
+
+WRONG_OVERRIDES: list[tuple[dict[str, Any], str]] = [
+    ({"model": {"size": 8}}, "`recipe.model.size` cannot be overridden"),
+    ({"model": {"flow": "glow"}}, "`recipe.model.flow` cannot be overridden"),
+    ({"model": 3}, "`recipe.model` holds keys and values, not 3"),
+    ({"model": {"splits": 4}}, "recipe realnvp/tiny on photos16: `model`: 4 splits do not fit"),
+    ({"modle": {}}, "recipe realnvp/tiny on photos16: unknown key `modle`: did you mean 'model'?"),
+    ({"optimization": {"lr": 1}}, "recipe realnvp/tiny on photos16: unknown key `optimization.lr`"),
+    ({"optimization": {"learning_rate": float("inf")}}, "recipe realnvp/tiny on photos16: `opti"),
+    ({"optimization": {"betas": [1.5, 2]}}, "recipe realnvp/tiny on photos16: `optimization.betas"),
+    ({"training": {"select": "best"}}, "recipe realnvp/tiny on photos16: `training`: `select: "),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), WRONG_OVERRIDES)
+def test_a_wrong_override_is_a_user_error(override: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        expand(sweep("channel", recipe=override))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_shipped_sweep_expands() -> None:
+    for name in catalog.shipped_specs():
+        found = expand(spec.load(name))
+        assert found.trials
+        assert all(c.reason is None for c in found.cells), reasons(found)

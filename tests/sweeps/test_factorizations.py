@@ -1,0 +1,94 @@
+"""Names of factorizations, and which are one experiment."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeps.errors import UserError
+from sweeps.factorizations import (
+    FIXED,
+    NAMES,
+    ImpossibleError,
+    canonical,
+    is_word,
+    normalize,
+    synonyms,
+    words,
+)
+
+
+@given(st.sampled_from(NAMES) | st.text("LH", min_size=1, max_size=6), st.data())
+def test_case_does_not_matter(name: str, data: st.DataObject) -> None:
+    flips = data.draw(st.lists(st.booleans(), min_size=len(name), max_size=len(name)))
+    spelled = "".join(c.swapcase() if flip else c for c, flip in zip(name, flips, strict=True))
+    assert normalize(spelled) == name
+    assert normalize(normalize(spelled)) == name
+
+
+UNKNOWN = {
+    "LXH": "unknown factorization 'LXH': a word has one letter L or H for each split, "
+    "and 'X' is neither",
+    "checkerbord": "unknown factorization 'checkerbord': did you mean 'checkerboard'?",
+    "chanel": "unknown factorization 'chanel': did you mean 'channel'?",
+    "zzz": "unknown factorization 'zzz': known are checkerboard-even,",
+    "": "unknown factorization '': known are",
+    "L H": "unknown factorization 'L H': known are",
+    "LL\n": "unknown factorization 'LL\\n': known are",
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_unknown_name_is_refused_with_the_remedy(name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        normalize(name)
+    assert str(caught.value).startswith(UNKNOWN[name])
+    assert "\n" not in str(caught.value)
+
+
+def test_one_name_for_each_experiment() -> None:
+    def named(name: str, splits: int = 3, conventional: str = "channel") -> str:
+        return canonical(name, conventional=conventional, splits=splits)
+
+    assert named("low") == "LLL"
+    assert named("HIGH", 2) == "HH"
+    assert named("checkerboard") == "checkerboard-even"
+    assert named("conventional") == "channel"
+    assert named("conventional", 0) == "none"
+    assert all(named(name) == name for name in FIXED)
+    assert all(named(word, 4) == word for word in words(4))
+
+
+@pytest.mark.parametrize(("word", "splits"), [("LL", 3), ("LLLL", 3), ("L", 2)])
+def test_a_word_of_another_length_is_impossible(word: str, splits: int) -> None:
+    expected = f"the word {word} has {len(word)} letters, the recipe has {splits} splits; use"
+    with pytest.raises(ImpossibleError, match=expected):
+        canonical(word, conventional="channel", splits=splits)
+
+
+@pytest.mark.parametrize("name", ["low", "random", "channel", "L"])
+def test_without_a_split_only_none_is_possible(name: str) -> None:
+    with pytest.raises(ImpossibleError, match="only `none`"):
+        canonical(name, conventional="channel", splits=0)
+    assert canonical("none", conventional="channel", splits=0) == "none"
+
+
+@pytest.mark.parametrize("splits", [1, 2, 3])
+@pytest.mark.parametrize("conventional", ["checkerboard-even", "channel", "rows"])
+def test_synonyms_are_the_names_with_the_same_canonical_name(
+    splits: int, conventional: str
+) -> None:
+    every = (*NAMES, *words(splits))
+    groups: dict[str, set[str]] = {}
+    for name in every:
+        groups.setdefault(canonical(name, conventional=conventional, splits=splits), set()).add(
+            name
+        )
+    for run_as, names in groups.items():
+        assert synonyms(run_as, conventional=conventional, splits=splits) == names
+
+
+def test_words_are_all_words_from_high_to_low() -> None:
+    assert words(2) == ("HH", "HL", "LH", "LL")
+    assert len(set(words(4))) == 16
+    assert all(is_word(word) for word in words(3))
+    assert not any(is_word(name) for name in (*NAMES, "l", ""))

@@ -1,0 +1,219 @@
+"""Ids: equal for equal experiments however they are written, different for different ones."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeps import catalog, spec, strict_yaml
+from sweeps.expansion import VARIANT, Pretraining, Trial, expand
+from sweeps.factorizations import ImpossibleError
+from sweeps.identity import canonical_json
+from sweeps.recipe import Recipe
+
+PLAIN: dict[str, Any] = {
+    "model": {
+        "flow": "realnvp",
+        "size": 16,
+        "splits": 3,
+        "architecture": {"width": 8, "blocks": 1},
+    },
+    "optimization": {"learning_rate": 0.001, "batch": 32},
+    "training": {"steps": 250},
+}
+
+
+def leaves(content: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    found: dict[tuple[str, ...], Any] = {}
+    for key, value in content.items():
+        inner = isinstance(value, Mapping)
+        found |= leaves(value, (*path, key)) if inner else {(*path, key): value}
+    return found
+
+
+def nested(flat: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path, value in flat.items():
+        place = found
+        for key in path[:-1]:
+            place = place.setdefault(key, {})
+        place[path[-1]] = value
+    return found
+
+
+FULL = leaves(Recipe.model_validate(PLAIN).model_dump(mode="json"))
+GIVEN = leaves(PLAIN)
+DEFAULTS = [path for path in FULL if path not in GIVEN]
+
+
+def respelled(value: Any) -> st.SearchStrategy[Any]:
+    """The same value as a person might also write it."""
+    if isinstance(value, float) and value.is_integer():
+        return st.sampled_from([value, int(value)])
+    if isinstance(value, int) and not isinstance(value, bool):
+        return st.sampled_from([value, float(value), str(value)])
+    return st.just(value)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_key_order_defaults_and_spelling_do_not_matter(data: st.DataObject) -> None:
+    written = data.draw(st.sets(st.sampled_from(DEFAULTS)))
+    paths = data.draw(st.permutations([*GIVEN, *sorted(written)]))
+    flat = {path: data.draw(respelled(FULL[path])) for path in paths}
+    text = yaml.safe_dump(nested(flat), sort_keys=False, default_flow_style=None)
+    found = Recipe.model_validate(strict_yaml.parse(text, "here"))
+    plain = Recipe.model_validate(PLAIN)
+    assert found == plain
+    assert found.id == plain.id
+    assert found.body == plain.body
+    assert found.pretraining_identity() == plain.pretraining_identity()
+
+
+CHANGES: dict[tuple[str, ...], Any] = {
+    ("model", "flow"): "other",
+    ("model", "size"): 32,
+    ("model", "channels"): 1,
+    ("model", "splits"): 2,
+    ("model", "preprocess"): "center",
+    ("model", "architecture", "width"): 9,
+    ("model", "architecture", "blocks"): 2,
+    ("model", "architecture", "checkerboard_couplings"): 4,
+    ("model", "architecture", "channel_couplings"): 4,
+    ("model", "architecture", "last_couplings"): 3,
+    ("model", "architecture", "flow_norm"): "actnorm",
+    ("model", "architecture", "net_norm"): "none",
+    ("optimization", "learning_rate"): 0.0011,
+    ("optimization", "betas"): [0.9, 0.99],
+    ("optimization", "l2"): 1e-5,
+    ("optimization", "clip"): 100,
+    ("optimization", "batch"): 33,
+    ("optimization", "warmup"): 1,
+    ("optimization", "flips"): True,
+    ("optimization", "threads"): 2,
+    ("training", "steps"): 251,
+    ("training", "ema"): 0.999,
+    ("training", "holdout_every"): 10,
+}
+SINGLE = {("optimization", "optimizer"), ("training", "select")}
+"""Fields that cannot be changed alone: one value, or one that asks for another field."""
+
+
+def test_every_field_has_a_change() -> None:
+    assert set(CHANGES) | SINGLE == set(FULL)
+
+
+def test_every_field_enters_the_id() -> None:
+    recipes = [Recipe.model_validate(PLAIN)]
+    recipes += [Recipe.model_validate(nested(GIVEN | {p: v})) for p, v in CHANGES.items()]
+    best = GIVEN | {("training", "holdout_every"): 10, ("training", "select"): "best"}
+    recipes.append(Recipe.model_validate(nested(best)))
+    ids = [recipe.id for recipe in recipes]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_pretraining_depends_on_everything_but_the_final_training(path: tuple[str, ...]) -> None:
+    plain = Recipe.model_validate(PLAIN)
+    changed = Recipe.model_validate(nested(GIVEN | {path: CHANGES[path]}))
+    same = Pretraining(plain, "d", "u8", 0).id == Pretraining(changed, "d", "u8", 0).id
+    assert same == (path[0] == "training")
+
+
+def trial(**changes: Any) -> Trial:
+    recipe = Recipe.model_validate(PLAIN)
+    content: dict[str, Any] = {
+        "recipe": recipe,
+        "profile": "tiny",
+        "dataset": "photos16",
+        "variant": "u8",
+        "factorization": "LLH",
+        "seed": 0,
+        "budget": 100,
+        "pretraining": Pretraining(recipe, "photos16", "u8", 0),
+    }
+    return Trial(**(content | changes))
+
+
+def test_what_a_trial_is_known_by() -> None:
+    other = Recipe.model_validate(nested(GIVEN | {("training", "steps"): 300}))
+    different = [
+        trial(),
+        trial(recipe=other),
+        trial(dataset="photos32"),
+        trial(variant="float"),
+        trial(factorization="LHL"),
+        trial(seed=1),
+        trial(budget=150),
+        trial(budget=None),
+        trial(budget=0),
+    ]
+    assert len({t.id for t in different}) == len(different)
+    assert trial(profile="renamed").id == trial().id, "a profile is a name for a recipe"
+    seeds = {Pretraining(other, "photos16", "u8", seed).id for seed in range(4)}
+    sets = {Pretraining(other, d, v, 0).id for d in ("a", "b") for v in ("u8", "float")}
+    assert len(seeds | sets) == 8
+
+
+@given(st.sampled_from([("low", "LLL"), ("high", "hhh"), ("checkerboard", "checkerboard-EVEN")]))
+def test_synonyms_have_one_id(names: tuple[str, str]) -> None:
+    ids = []
+    for name in (*names, *(["conventional"] if names[0] == "checkerboard" else [])):
+        content = {
+            "name": "x",
+            "matrix": {
+                "flow": "realnvp",
+                "dataset": "photos16",
+                "factorization": name,
+                "budget": 100,
+            },
+        }
+        ids += [t.id for t in expand(spec.check(content, "here")).trials]
+    assert len(set(ids)) == 1
+    assert len(ids) == len(names) + (names[0] == "checkerboard")
+
+
+def test_golden_ids() -> None:
+    """Pinned: an id that changes orphans every result that is stored under it.
+
+    A new field of a recipe must have a default, so that these stay; a shipped profile may
+    change, which makes new experiments, but PLAIN and its trials never do.
+    """
+    plain = Recipe.model_validate(PLAIN)
+    changed = Recipe.model_validate(nested(GIVEN | CHANGES | {("training", "select"): "best"}))
+    assert plain.id == "2dac00e01ba885497b2e"
+    assert changed.id == "87a0b8805b70c30eefd1"
+    assert Pretraining(plain, "photos16", "u8", 0).id == "105a790004ee9a530389"
+    assert trial().id == "1e19a90ca3fdf7705d89"
+    assert (
+        trial(factorization="random", seed=5, budget=None, pretraining=None).id
+        == "445fe243f3cd8b608b23"
+    )
+
+
+def test_the_variant_of_all_trials_so_far() -> None:
+    assert VARIANT == "u8"
+
+
+def test_shipped_recipes_have_an_id_of_their_own() -> None:
+    """Every recipe that the catalog resolves can be stored, and no two are one by mistake."""
+    bodies: dict[str, str] = {}
+    for flow, dataset in itertools.product(catalog.flows(), catalog.datasets()):
+        for profile in catalog.profiles(flow):
+            try:
+                recipe = catalog.recipe(flow, dataset, profile)
+            except ImpossibleError:
+                continue
+            assert bodies.setdefault(recipe.id, recipe.body) == recipe.body
+            assert len(recipe.id) == 20
+    assert len(set(bodies.values())) == len(bodies)
+
+
+def test_canonical_json() -> None:
+    assert canonical_json({"b": [1, 2.0], "a": None}) == '{"a":null,"b":[1,2.0]}'
+    with pytest.raises(ValueError):
+        canonical_json(float("nan"))

@@ -1,0 +1,90 @@
+"""The names and numbers in a sweep file."""
+
+import json
+from typing import Any
+
+import pytest
+
+from sweeps import catalog, spec
+from sweeps.errors import UserError
+
+MATRIX: dict[str, Any] = {
+    "flow": "realnvp",
+    "dataset": "photos16",
+    "factorization": ["low", "channel"],
+    "budget": 100,
+}
+
+
+def checked(**changes: Any) -> spec.Spec:
+    matrix = MATRIX | {key: changes.pop(key) for key in list(changes) if key in MATRIX}
+    return spec.check({"name": "x", "matrix": matrix} | changes, "mine.yaml")
+
+
+def test_one_value_stands_for_a_list_of_one() -> None:
+    assert checked().matrix.flow == ("realnvp",)
+    assert checked() == checked(flow=["realnvp"], dataset=["photos16"], budget=[100], seeds=[0])
+    assert checked(seeds=3).seeds == (0, 1, 2)
+    assert checked(seeds=[3]).seeds == (3,)
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"flow": "realnpv"}, "`matrix.flow`: unknown flow 'realnpv': did you mean 'realnvp'?"),
+    ({"dataset": "cifar"}, "`matrix.dataset`: unknown data set 'cifar': did you mean 'cifar10'?"),
+    ({"dataset": ["photos16", ""]}, "`matrix.dataset`: unknown data set '': known are"),
+    ({"profile": "papr"}, "`profile`: unknown profile of realnvp 'papr': did you mean 'paper'?"),
+    ({"factorization": "LXH"}, "`matrix.factorization`: unknown factorization 'LXH': a word has"),
+    ({"factorization": "lo"}, "`matrix.factorization`: unknown factorization 'lo': did you mean"),
+    ({"budget": 110}, "`matrix.budget`: budget 110 is not on the grid of steps: use 100 or 150"),
+    ({"budget": [100, -1]}, "`matrix.budget`: budget -1 is not on the grid of steps: use 0"),
+    ({"budget": 500.5}, "`matrix.budget.0`: input should be a valid integer, not 500.5"),
+    ({"budget": "100"}, "`matrix.budget.0`: input should be a valid integer, not '100'"),
+    ({"budget": True}, "`matrix.budget.0`: input should be a valid integer, not True"),
+    ({"flow": []}, "`matrix.flow`: value should have at least 1 item"),
+    ({"seeds": 0}, "`seeds`: a number of seeds lies between 1 and 10000"),
+    ({"seeds": 10_001}, "`seeds`: a number of seeds lies between 1 and 10000"),
+    ({"seeds": [-1]}, "`seeds.0`: input should be greater than or equal to 0"),
+    ({"seeds": []}, "`seeds`: value should have at least 1 item"),
+    ({"seeds": [2**31]}, "`seeds.0`: input should be less than 2147483648"),
+    ({"name": "../up"}, "`name`: string should match pattern"),
+    ({"name": "a b"}, "`name`: string should match pattern"),
+    ({"resources": {"gpus": 2}}, "`resources.gpus`: input should be less than or equal to 1"),
+    ({"resources": {"gpu": 1}}, "unknown key `resources.gpu`: did you mean 'gpus'?"),
+    ({"resources": {"memory_gb": float("inf")}}, "`resources.memory_gb`: input should be a finit"),
+    ({"exclude": [{"flow": "glo"}]}, "`exclude.flow`: unknown flow 'glo'"),
+    ({"exclude": [{"dataset": "mnist"}]}, "`exclude.dataset`: unknown data set 'mnist'"),
+    ({"exclude": [{"factorization": "LXH"}]}, "`exclude.factorization`: unknown factorization"),
+    ({"exclude": [{"seeds": 1}]}, "unknown key `exclude.0.seeds`: did you mean 'seed'?"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG)
+def test_what_is_wrong_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        checked(**changes)
+    assert str(caught.value).startswith(f"mine.yaml: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_spec_survives_its_own_body() -> None:
+    plain = checked(seeds=[4, 2], exclude=[{"budget": 100}], resources={"gpus": 0.5})
+    assert spec.check(json.loads(plain.body), "again") == plain
+
+
+def test_overrides_of_the_command_line() -> None:
+    plain = checked(seeds=4)
+    assert spec.with_overrides(plain) == plain
+    changed = spec.with_overrides(plain, dataset="photos32,cifar10", profile="small", seeds=(7,))
+    assert changed.matrix.dataset == ("photos32", "cifar10")
+    assert (changed.profile, changed.seeds) == ("small", (7,))
+    assert changed.matrix.factorization == plain.matrix.factorization
+    with pytest.raises(
+        UserError, match=r"command line: `matrix.dataset`: unknown data set 'photo'"
+    ):
+        spec.with_overrides(plain, dataset="photo")
+
+
+def test_every_flow_has_a_conventional_factorization_and_profiles() -> None:
+    for flow, conventional in catalog.flows().items():
+        assert conventional in ("checkerboard-even", "channel", "rows")
+        assert {"paper", "small", "tiny"} <= set(catalog.profiles(flow))
