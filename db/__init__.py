@@ -1,5 +1,6 @@
 """What is known: the results database."""
 
+from db.engine import locate
 from db.errors import Conflict
 from db.query import QueryResult
 from db.records import (
@@ -61,4 +62,5 @@ __all__ = [
     "SweepMember",
     "Trial",
     "connect",
+    "locate",
 ]

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -60,15 +59,12 @@ def _devices(place: Place) -> list[Finding]:
 
 def _database(place: Place) -> list[Finding]:
     try:
+        if not db.locate(place.db).exists():
+            return [Finding("database", "note", "not there yet; the first launch makes it")]
         store = db.connect(place.db, create=False)
         counts = store.counts()
     except UserError as error:
-        missing = (
-            place.db.startswith("sqlite:///")
-            and not Path(place.db.removeprefix("sqlite:///")).exists()
-        )
-        said = "not there yet; the first launch makes it" if missing else str(error)
-        return [Finding("database", "note" if missing else "bad", said)]
+        return [Finding("database", "bad", str(error))]
     trials = counts.trial
     said = f"{store.url}: {trials.done} of {trials.total} trials done, {trials.running} running"
     return [Finding("database", "good", said)]

@@ -3,11 +3,12 @@
 import os
 import signal
 import sys
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Literal, NoReturn
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,7 +21,7 @@ from harness.run import launch as launches
 from harness.run import plan as plans
 from harness.run.executor import Executor
 from harness.run.launch import Ended, Launch
-from harness.run.plan import Node, Plan
+from harness.run.plan import Plan
 from harness.run.progress import Bars
 from sweeps.errors import UserError
 from sweeps.spec import Resources, Spec
@@ -50,8 +51,7 @@ class _InterruptedError(BaseException):
 
 
 def run(asked: Asked, place: Place) -> None:
-    """Plan, prepare, register, run, report. Everything that can be refused is refused before
-    the database or the disk is touched."""
+    """Plan, check, run, report. What can be refused is refused before anything is changed."""
     console = Console()
     if asked.local and asked.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
@@ -59,27 +59,26 @@ def run(asked: Asked, place: Place) -> None:
         asked.spec, dataset=asked.dataset, profile=asked.profile, seeds=asked.seeds
     )
     resources = _resources(spec, asked)
-    plans.require_valid(plans.make(spec, place, None), skip_invalid=asked.skip_invalid)
     missing = _missing_data(spec, place)
-    store = db.connect(place.db)
-    for name in missing:
-        with console.status(f"preparing {name}"):
-            harness.data.prepare(name, place.data)
+    store = planning.existing(place)
     plan = plans.make(spec, place, store)
-    sweep_id = plans.register(plan, place, store)
-    digests = plans.digests_of(plan, place)
-    owner = launches.new_owner()
-    device: Literal["cpu", "cuda"] = "cuda" if resources.gpus else "cpu"
-    nodes = plans.nodes(plan, place, digests, owner=owner, device=device)
-    if asked.retry:
-        store.retry([node.work.job_id for node in nodes])
-        plan = plans.make(spec, place, store)
-    console.print(f"{escape(spec.name)}: {planning.summary(plan)}", highlight=False)
-    ended = Ended()
-    if plan.trainings_left or plan.pretrainings_left:
-        place.runs.mkdir(parents=True, exist_ok=True)
-        ended = _run(nodes, store, resources, asked, console, owner)
-    _report(sweep_id, store, place, asked, console, ended, plan)
+    plans.require_valid(plan, skip_invalid=asked.skip_invalid)
+    lost = plan.count()["failed"] + plan.count()["diverged"]
+    if plan.trainings_left or plan.pretrainings_left or (asked.retry and lost):
+        _check_runs(place)
+        with _Workers(asked, resources, _threads(plan), console) as workers:
+            store = db.connect(place.db)
+            for name in missing:
+                with console.status(f"preparing {name}"):
+                    harness.data.prepare(name, place.data)
+            sweep_id = plans.register(plan, place, store)
+            ended = workers.run(plan, place, store)
+    else:
+        store = db.connect(place.db)
+        sweep_id = plans.register(plan, place, store)
+        ended = Ended()
+        console.print(f"{escape(spec.name)}: {planning.summary(plan)}", highlight=False)
+    _report(sweep_id, store, place, asked, console, ended)
 
 
 def _resources(spec: Spec, asked: Asked) -> Resources:
@@ -113,38 +112,88 @@ def _missing_data(spec: Spec, place: Place) -> list[str]:
     return missing
 
 
-def _run(
-    nodes: list[Node],
-    store: db.Store,
-    resources: Resources,
-    asked: Asked,
-    console: Console,
-    owner: str,
-) -> Ended:
-    threads = max(node.work.threads for node in nodes)
-    executor: Executor | None = None
-    before = {s: signal.signal(s, _interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+def _check_runs(place: Place) -> None:
+    """UserError if checkpoints could not be written."""
     try:
-        with console.status("starting workers"):
-            executor = _executor(resources, threads, asked)
-        for number in before:  # Ray has put its own handlers in place
-            signal.signal(number, _interrupt)
-        with Bars(console) as bars:
-            ended = Launch(store, nodes, executor, bars).run()
-        executor.close(kill=False)
-        return ended
-    except _InterruptedError as interrupted:
-        for number in before:
-            signal.signal(number, signal.SIG_IGN)
-        _stop(executor, store, owner, console, asked, interrupted.number)
-    except BaseException:
-        if executor is not None:
-            executor.close(kill=True)
-        with suppress(UserError):
-            store.release(owner)
-        raise
-    finally:
-        for number, handler in before.items():
+        place.runs.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place.runs):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write checkpoints in {place.runs} ({error.strerror}): give --runs DIR"
+        ) from None
+
+
+def _threads(plan: Plan) -> int:
+    return max(t.recipe.optimization.threads for t in plan.expansion.trials)
+
+
+class _Workers:
+    """An executor for the time of a block. SIGINT and SIGTERM end the launch in good order;
+    whatever ends it early gives its jobs back."""
+
+    def __init__(self, asked: Asked, resources: Resources, threads: int, console: Console) -> None:
+        self.asked, self.resources, self.console = asked, resources, console
+        self.threads = threads
+        self.owner = launches.new_owner()
+        self.store: db.Store | None = None
+        self.executor: Executor | None = None
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+        self._handle(_interrupt)
+        try:
+            with self.console.status("starting workers"):
+                self.executor = _executor(self.resources, self.threads, self.asked)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        self._handle(_interrupt)  # Ray has put its own in place
+        return self
+
+    def run(self, plan: Plan, place: Place, store: db.Store) -> Ended:
+        """Run the plan's jobs until all have ended."""
+        assert self.executor is not None
+        self.store = store
+        nodes = plans.nodes(
+            plan,
+            place,
+            plans.digests_of(plan, place),
+            owner=self.owner,
+            device="cuda" if self.resources.gpus else "cpu",
+        )
+        if self.asked.retry:
+            store.retry([node.work.job_id for node in nodes])
+        summary = planning.summary(plans.make(plan.spec, place, store))
+        self.console.print(f"{escape(plan.spec.name)}: {summary}", highlight=False)
+        with Bars(self.console) as bars:
+            return Launch(store, nodes, self.executor, bars).run()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._handle(signal.SIG_IGN)
+        released = 0
+        if self.executor is not None:
+            self.executor.close(kill=error is not None)
+        if error is not None and self.store is not None:
+            with suppress(UserError):
+                released = self.store.release(self.owner)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        if isinstance(error, _InterruptedError):
+            self.console.print(
+                f"Stopped; {released} running jobs keep their last checkpoint. "
+                f"Go on with [bold]lcma launch {escape(self.asked.spec)}[/]"
+            )
+            sys.exit(128 + error.number)
+
+    def _handle(self, handler: Any) -> None:
+        for number in self._handlers:
             signal.signal(number, handler)
 
 
@@ -175,24 +224,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise _InterruptedError(number)
 
 
-def _stop(
-    executor: Executor | None,
-    store: db.Store,
-    owner: str,
-    console: Console,
-    asked: Asked,
-    number: int,
-) -> NoReturn:
-    if executor is not None:
-        executor.close(kill=True)
-    released = store.release(owner)
-    console.print(
-        f"Stopped; {released} running jobs keep their last checkpoint. "
-        f"Go on with [bold]lcma launch {escape(asked.spec)}[/]"
-    )
-    sys.exit(128 + number)
-
-
 def _report(
     sweep_id: str,
     store: db.Store,
@@ -200,7 +231,6 @@ def _report(
     asked: Asked,
     console: Console,
     ended: Ended,
-    plan: Plan,
 ) -> None:
     from harness.report import board, gallery
 

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -31,8 +30,7 @@ def make(
 ) -> Plan:
     """The plan against the database, which is not made if it is not there."""
     spec = read(name, dataset=dataset, profile=profile, seeds=seeds)
-    store = db.connect(where.db, create=False) if _exists(where.db) else None
-    plan = plans.make(spec, where, store)
+    plan = plans.make(spec, where, existing(where))
     if len(plan.invalid) == len(plan.cells):
         plans.require_valid(plan, skip_invalid=True)
     return plan
@@ -165,5 +163,8 @@ def summary(plan: Plan) -> str:
     return ", ".join(f"{count} {status}" for status, count in sorted(counted.items()))
 
 
-def _exists(url: str) -> bool:
-    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()
+def existing(where: Place) -> db.Store | None:
+    """The database if it is there; UserError if its URL names none that could be."""
+    if not db.locate(where.db).exists():
+        return None
+    return db.connect(where.db, create=False)

@@ -43,7 +43,7 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
     if not kept:
         raise UserError(f"trial {trial_id} is {known[0].state} and left no weights: {again}")
     (artifact,) = [a for a in store.artifacts(kept[0].job_id) if a.kind == "weights"]
-    path = _find(place.runs, Path(artifact.path))
+    path = place.runs / artifact.path
     content = _read(path, again)
     if hashlib.sha256(content).hexdigest() != artifact.digest:
         raise UserError(f"the weights {path} are damaged (sha256 differs): {again}")
@@ -83,13 +83,6 @@ def draw_samples(
             x = flow.sample(min(CHUNK, count - start), generator, temperature=temperature)
             drawn.append(x.nan_to_num().clamp(0, 255).to(torch.uint8).numpy())
     return np.concatenate(drawn)
-
-
-def _find(runs: Path, stored: Path) -> Path:
-    """Where the file is, or, if the folder of runs was moved, its place in the present one."""
-    path = runs / stored
-    moved = runs.joinpath(*stored.parts[-2:])
-    return moved if moved.exists() and not path.exists() else path
 
 
 def _read(path: Path, again: str) -> bytes:
