@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ class CheckpointFolder:
         """Remove all checkpoints: the run is over and nothing continues it."""
         for found in self.list():
             found.path.unlink(missing_ok=True)
+        for aside in self.folder.glob(".*.tmp"):  # of a worker killed while it wrote
+            aside.unlink(missing_ok=True)
 
     def load(self, *, at_most: int, device: torch.device) -> tuple[int, dict[str, Any]] | None:
         """Step and state of the newest whole checkpoint up to a step, or None.
@@ -76,7 +79,7 @@ class CheckpointFolder:
                 if _digest(found.path) != found.digest:
                     continue
                 state = torch.load(found.path, map_location=device, weights_only=True)
-            except OSError:
+            except (OSError, RuntimeError, pickle.UnpicklingError):
                 continue
             return found.step, state
         return None

@@ -105,6 +105,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "best": self.best,
+            "last_finite": self._last_finite,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -114,6 +115,7 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.best = state["best"]
+        self._last_finite = state["last_finite"]
 
     def resume(self, folder: CheckpointFolder, at_most: int) -> int:
         """Continue the newest whole checkpoint up to a step, or start; the step it stands at."""

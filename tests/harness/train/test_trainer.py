@@ -85,6 +85,13 @@ def test_a_chain_of_budgets_is_one_run(workshop: Any, undisturbed: Any) -> None:
     assert again.trainer.resume(again.folder, 50) == 30, "not beyond what is asked for"
 
 
+def test_windows_end_on_round_steps_after_a_budget_that_is_not(workshop: Any) -> None:
+    assert workshop.pretraining("odd").go(15)
+    run = workshop.pretraining("odd")
+    assert run.go(50)
+    assert run.progress == [20, 30, 40, 50]
+
+
 def test_a_budget_of_no_steps_is_the_initialized_flow(workshop: Any) -> None:
     run = workshop.pretraining("none")
     assert run.go(0)
@@ -224,6 +231,18 @@ def test_best_weights_are_a_copy_of_their_step(workshop: Any) -> None:
     assert run.trainer.best["step"] == 10
     assert differences(run.trainer.best["flow"], at_ten) == []
     assert differences(run.trainer.evaluated.state_dict(), at_ten)
+
+
+def test_the_best_weights_survive_a_resume(workshop: Any) -> None:
+    run = workshop.training("a")
+    assert run.go(10)
+    run.trainer.best["holdout_bits_per_dim"] = -1.0  # nothing is better from now on
+    run.folder.save(10, run.trainer.state())
+    resumed = workshop.training("a")
+    assert resumed.trainer.resume(resumed.folder, 20) == 10
+    assert differences(resumed.trainer.best, run.trainer.best) == []
+    assert resumed.go(20)
+    assert resumed.trainer.best["step"] == 10
 
 
 def test_a_holdout_value_that_is_no_number_is_never_best(workshop: Any) -> None:
