@@ -9,7 +9,7 @@ DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
 
 @dataclass(frozen=True)
 class Place:
-    """The database's URL, the folder of checkpoints and weights, and that of data sets.
+    """The database's URL or path, the folder of checkpoints and weights, and that of data sets.
 
     Workers get it as it stands, so its paths are absolute.
     """
@@ -24,7 +24,7 @@ def find(db: str | None, runs: Path | None, data: Path | None) -> Place:
     lcma.db, lcma-runs and lcma-data in the current folder."""
     url = db or os.environ.get(DB_VARIABLE) or "lcma.db"
     if "://" not in url:
-        url = f"sqlite:///{Path(url).expanduser().absolute()}"
+        url = str(Path(url).expanduser().absolute())
     return Place(
         db=url,
         runs=(runs or Path(os.environ.get(RUNS_VARIABLE) or "lcma-runs")).expanduser().absolute(),
