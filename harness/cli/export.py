@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db
+from harness.cli.options import Db, Json
 
 
 class What(StrEnum):
@@ -29,6 +29,7 @@ def export(
     db: Db = None,
     format: Annotated[Format, typer.Option("--format", help="The form of the output")] = Format.csv,
     out: Annotated[str, typer.Option("--out", metavar="PATH", help="A file; '-': print it")] = "-",
+    json: Json = False,
 ) -> None:
     """Write the board, or every single result, as CSV, JSON or Markdown.
 
@@ -46,6 +47,7 @@ def export(
     from harness.report.files import write
     from harness.report.text import to_json
 
+    format = Format.json if json else format
     store = connect(place.find(db, None, None).db, create=False)
     if what is What.board:
         board = boards.read(store)

@@ -214,7 +214,8 @@ def test_a_launch_ends_with_board_pictures_and_next_commands(launched: Place) ->
 
 
 @pytest.mark.parametrize(
-    "verb", [["status"], ["board"], ["maps"], ["samples"], ["doctor"], ["sql", "select 1 as one"]]
+    "verb",
+    [["status"], ["board"], ["maps"], ["samples"], ["export"], ["doctor"], ["sql", "select 1"]],
 )
 def test_read_verbs_speak_to_people_and_programs(
     capsys, launched: Place, in_tmp: Path, verb: list[str]
@@ -279,10 +280,10 @@ def test_sql_reads_and_never_writes(capsys, launched: Place, in_tmp: Path, query
     assert list(in_tmp.iterdir()) == []
 
 
-def rows(capsys, place: Place, query: str) -> list[dict[str, object]]:
+def rows(capsys, place: Place, query: str) -> list[list[object]]:
     code, out, _ = run(capsys, "sql", query, "--db", place.db, "--json", "--all")
     assert code == 0
-    return json.loads(out)
+    return json.loads(out)["rows"]
 
 
 def refused(outcome: tuple[int, str, str], said: str) -> None:

@@ -60,7 +60,8 @@ def sql(folder: Path, query: str) -> list[dict[str, object]]:
         text=True,
         check=True,
     )
-    return json.loads(done.stdout)
+    found = json.loads(done.stdout)
+    return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
 
 
 def fresh(folder: Path) -> Path:
