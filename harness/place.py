@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweeps.errors import UserError
+
 DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
 
 
@@ -22,11 +24,18 @@ class Place:
 def find(db: str | None, runs: Path | None, data: Path | None) -> Place:
     """What was asked for, else the environment's LCMA_DB, LCMA_RUNS and LCMA_DATA, else
     lcma.db, lcma-runs and lcma-data in the current folder."""
+
+    def absolute(path: str | Path) -> Path:
+        try:
+            return Path(path).expanduser().absolute()
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"{path} leads nowhere: {error}") from None
+
     url = db or os.environ.get(DB_VARIABLE) or "lcma.db"
     if "://" not in url:
-        url = str(Path(url).expanduser().absolute())
+        url = str(absolute(url))
     return Place(
         db=url,
-        runs=(runs or Path(os.environ.get(RUNS_VARIABLE) or "lcma-runs")).expanduser().absolute(),
-        data=(data or Path(os.environ.get(DATA_VARIABLE) or "lcma-data")).expanduser().absolute(),
+        runs=absolute(runs or os.environ.get(RUNS_VARIABLE) or "lcma-runs"),
+        data=absolute(data or os.environ.get(DATA_VARIABLE) or "lcma-data"),
     )

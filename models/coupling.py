@@ -1,5 +1,7 @@
 """Affine couplings of RealNVP (Dinh et al. 2017, section 3) and their residual nets."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,11 +14,12 @@ from models.norm import Transformed
 def normalized_conv(
     inputs: int, outputs: int, kernel: int, *, learned: bool, bias: bool = True
 ) -> nn.Conv2d:
-    """A weight-normalized convolution; with ``learned`` false the magnitude stays 1."""
+    """A weight-normalized convolution. A learned magnitude starts at kernel / sqrt(6), as in the
+    released code; otherwise it stays 1."""
     conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
     parametrizations.weight_norm(conv)
     magnitude = conv.get_parameter("parametrizations.weight.original0")
-    nn.init.ones_(magnitude)
+    nn.init.constant_(magnitude, kernel / math.sqrt(6) if learned else 1.0)
     magnitude.requires_grad_(learned)
     return conv
 
@@ -24,7 +27,9 @@ def normalized_conv(
 def _net_norm(kind: str, channels: int) -> nn.Module:
     if kind == "none":
         return nn.Identity()
-    return nn.BatchNorm2d(channels, eps=1e-4, affine=False)
+    norm = nn.BatchNorm2d(channels, eps=1e-4)
+    norm.weight.requires_grad_(False)  # the released code has a learned shift and no scale
+    return norm
 
 
 class _Block(nn.Module):

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sweeps.identity import canonical_json, content_id, identity_of
 
+Count = Annotated[int, Field(le=2**31 - 1)]
+"""A number of things or steps that fits every database's integers."""
+
 
 class Part(BaseModel):
     """Base of all recipe parts: frozen, strict about unknown keys, numbers finite."""
@@ -20,11 +23,13 @@ class RealNVPArchitecture(Part):
     last scale has checkerboard couplings alone.
     """
 
-    width: int = Field(gt=0, description="feature maps of the first scale's checkerboard couplings")
-    blocks: int = Field(ge=0, description="residual blocks in each coupling net")
-    checkerboard_couplings: int = Field(3, ge=1, description="in each scale but the last")
-    channel_couplings: int = Field(3, ge=1, description="in each scale but the last")
-    last_couplings: int = Field(4, ge=1, description="checkerboard couplings in the last scale")
+    width: Count = Field(
+        gt=0, description="feature maps of the first scale's checkerboard couplings"
+    )
+    blocks: Count = Field(ge=0, description="residual blocks in each coupling net")
+    checkerboard_couplings: Count = Field(3, ge=1, description="in each scale but the last")
+    channel_couplings: Count = Field(3, ge=1, description="in each scale but the last")
+    last_couplings: Count = Field(4, ge=1, description="checkerboard couplings in the last scale")
     flow_norm: Literal["batch", "actnorm"] = Field(
         "batch", description="normalization after each coupling, on the part it transformed"
     )
@@ -37,9 +42,9 @@ class Model(Part):
     """The flow itself: image size, splits, preprocessing and architecture."""
 
     flow: str
-    size: int = Field(gt=0, description="height and width of the images in pixels")
-    channels: int = Field(3, gt=0)
-    splits: int = Field(ge=0, description="how many times half of the dimensions leave")
+    size: Count = Field(gt=0, description="height and width of the images in pixels")
+    channels: Count = Field(3, gt=0)
+    splits: Count = Field(ge=0, description="how many times half of the dimensions leave")
     preprocess: Literal["logit", "center"] = "logit"
     architecture: RealNVPArchitecture
 
@@ -63,12 +68,19 @@ class Optimization(Part):
     optimizer: Literal["adam"] = "adam"
     learning_rate: float = Field(gt=0)
     betas: tuple[Beta, Beta] = (0.9, 0.999)
-    l2: float = Field(0.0, ge=0, description="on weight-norm magnitudes and coupling scales")
-    clip: float | None = Field(None, gt=0, description="largest global gradient norm")
-    batch: int = Field(gt=0)
-    warmup: int = Field(0, ge=0, description="steps of linear warm-up, then constant")
+    l2: float = Field(
+        0.0,
+        ge=0,
+        description="times the sum of squares of weight-norm magnitudes and "
+        "checkerboard scales, in nats per image",
+    )
+    clip: float | None = Field(
+        None, gt=0, description="largest global norm of the gradient of nats per image"
+    )
+    batch: Count = Field(gt=0)
+    warmup: Count = Field(0, ge=0, description="steps of linear warm-up, then constant")
     flips: bool = Field(False, description="random horizontal flips")
-    threads: int = Field(
+    threads: Count = Field(
         1,
         gt=0,
         description="CPU threads; part of the recipe, since sums "
@@ -79,12 +91,12 @@ class Optimization(Part):
 class Training(Part):
     """What only the final training has."""
 
-    steps: int = Field(gt=0)
+    steps: Count = Field(gt=0)
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged weights")
     select: Literal["last", "best"] = Field(
         "last", description="evaluate the last weights, or the best by holdout bits/dim"
     )
-    holdout_every: int | None = Field(
+    holdout_every: Count | None = Field(
         None, gt=0, multiple_of=10, description="steps between holdout evaluations"
     )
 

@@ -26,6 +26,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _skipped.add(report.nodeid)
 
 
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped:
+        _skipped.add(report.nodeid)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """With CI set, a skipped test that is not on the list fails the run."""

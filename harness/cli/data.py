@@ -16,6 +16,7 @@ def list_sets(data: Data = None, json: Json = False) -> None:
     import json as jsons
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     import harness.data
@@ -50,7 +51,7 @@ def list_sets(data: Data = None, json: Json = False) -> None:
     if json:
         print(jsons.dumps(rows, indent=2))
         return
-    table = Table(title=f"Data sets in {root}")
+    table = Table(title=f"Data sets in {escape(str(root))}")
     for name in ("name", "what", "train / holdout / test", "digest"):
         table.add_column(name, overflow="fold")
     for row in rows:
@@ -60,7 +61,7 @@ def list_sets(data: Data = None, json: Json = False) -> None:
         else:
             option = " --from PATH" if row["needs_path"] else ""
             how = row.get("problem") or f"lcma data prepare {row['name']}{option}"
-            table.add_row(row["name"], row["description"], f"[dim]{how}[/]", "")
+            table.add_row(row["name"], row["description"], f"[dim]{escape(how)}[/]", "")
     Console().print(table)
 
 

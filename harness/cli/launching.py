@@ -5,7 +5,7 @@ import signal
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -25,6 +25,9 @@ from harness.run.plan import Plan
 from harness.run.progress import Bars
 from sweeps.errors import UserError
 from sweeps.spec import Resources, Spec
+
+LOST = ("failed", "diverged", "blocked")
+"""The endings of jobs that leave no result."""
 
 
 @dataclass(frozen=True)
@@ -63,22 +66,23 @@ def run(asked: Asked, place: Place) -> None:
     store = planning.existing(place)
     plan = plans.make(spec, place, store)
     plans.require_valid(plan, skip_invalid=asked.skip_invalid)
-    lost = plan.count()["failed"] + plan.count()["diverged"]
-    if plan.trainings_left or plan.pretrainings_left or (asked.retry and lost):
-        _check_runs(place)
+    _check_writable(place, asked)
+    if plan.trainings_left or plan.pretrainings_left or (asked.retry and plan.lost):
         with _Workers(asked, resources, _threads(plan), console) as workers:
             store = db.connect(place.db)
+            place = replace(place, db=store.url)
             for name in missing:
                 with console.status(f"preparing {name}"):
                     harness.data.prepare(name, place.data)
             sweep_id = plans.register(plan, place, store)
+            place.runs.mkdir(parents=True, exist_ok=True)
             ended = workers.run(plan, place, store)
     else:
         store = db.connect(place.db)
         sweep_id = plans.register(plan, place, store)
         ended = Ended()
         console.print(f"{escape(spec.name)}: {planning.summary(plan)}", highlight=False)
-    _report(sweep_id, store, place, asked, console, ended)
+    _report(sweep_id, store, place, asked, console, len(ended.of(*LOST)) or plan.lost)
 
 
 def _resources(spec: Spec, asked: Asked) -> Resources:
@@ -112,16 +116,20 @@ def _missing_data(spec: Spec, place: Place) -> list[str]:
     return missing
 
 
-def _check_runs(place: Place) -> None:
-    """UserError if checkpoints could not be written."""
-    try:
-        place.runs.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place.runs):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"cannot write checkpoints in {place.runs} ({error.strerror}): give --runs DIR"
-        ) from None
+def _check_writable(place: Place, asked: Asked) -> None:
+    """UserError if a folder could not be made or written; none is made yet."""
+    folders = {"runs": place.runs, "data": place.data}
+    if asked.pictures is not None:
+        folders["pictures"] = asked.pictures.absolute()
+    for option, folder in folders.items():
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"cannot write in {folder} ({error.strerror}): give --{option} DIR"
+            ) from None
 
 
 def _threads(plan: Plan) -> int:
@@ -207,7 +215,8 @@ def _executor(resources: Resources, threads: int, asked: Asked) -> Executor:
             import torch
 
             per_gpu = max(1, int(1 / resources.gpus))
-            workers = min(workers, per_gpu * torch.cuda.device_count())
+            slots = min(workers, per_gpu * torch.cuda.device_count())
+            return LocalExecutor(slots, per_gpu)
         return LocalExecutor(workers)
     from harness.run.cluster import RayExecutor
 
@@ -230,25 +239,25 @@ def _report(
     place: Place,
     asked: Asked,
     console: Console,
-    ended: Ended,
+    lost: int,
 ) -> None:
     from harness.report import board, gallery
 
     table = board.read(store, sweep_id=sweep_id)
     console.print(board.render(table))
-    for report in ended.of("failed", "blocked", "diverged"):
-        last = report.message.strip().splitlines()[-1:] or [""]
-        console.print(f"[red]{report.ending}[/] {report.job_id[:12]}: {escape(last[0])}")
     if asked.pictures is not None and table.groups:
-        with console.status("drawing"):
-            drawn = gallery.draw_sweep(store, place, sweep_id, asked.pictures)
-        console.print("Pictures:")
-        for path in drawn:
-            console.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
-    failed = ended.of("failed", "blocked")
-    if failed:
+        try:
+            with console.status("drawing"):
+                drawn = gallery.draw_sweep(store, place, sweep_id, asked.pictures)
+        except UserError as error:  # the results stand, whatever became of the pictures
+            console.print(f"No pictures: {escape(str(error))}")
+        else:
+            console.print("Pictures:")
+            for path in drawn:
+                console.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
+    if lost:
         console.print(
-            f"{len(failed)} jobs failed: [bold]lcma status[/] says why, "
+            f"{lost} jobs did not end well: [bold]lcma status[/] says why, "
             f"[bold]lcma launch {escape(asked.spec)} --retry[/] runs them again"
         )
         sys.exit(1)

@@ -46,3 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:  # a name too long, a folder that is gone, a disk that is full
+        print(f"lcma: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(2)

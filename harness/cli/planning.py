@@ -69,10 +69,9 @@ def show(plan: Plan, name: str, *, as_json: bool) -> None:
         f"each cell alone would take {alone} and {trainings}."
     )
     left, pretrain = plan.trainings_left, plan.pretrainings_left
-    failed = plan.count()["failed"] + plan.count()["diverged"]
-    if failed:
+    if plan.lost:
         console.print(
-            f"{failed} cells did not end well: `lcma launch {name} --retry` runs them again."
+            f"{plan.lost} cells did not end well: `lcma launch {name} --retry` runs them again."
         )
     if not left and not pretrain:
         console.print("[green]Nothing is left to do.[/] Next: [bold]lcma board[/]")

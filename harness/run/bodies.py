@@ -14,6 +14,7 @@ import time
 import traceback
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
 
@@ -35,7 +36,8 @@ SCORE = "cumulative"
 
 
 def run(work: Work, after: Report | None = None) -> Report:
-    """Do the work unless it is done or taken; never raises for what goes wrong in it.
+    """Do the work unless it is done or taken. What goes wrong in it is its outcome; only a
+    database that cannot be reached raises (UserError).
 
     ``after`` is the report of what this work waits for.
     """
@@ -71,6 +73,7 @@ class _Attempt:
         self.began, self.cpu_began = time.monotonic(), time.process_time()
         self.trained_seconds = 0.0
         self.trainer: Trainer | None = None
+        self.note = ""
 
     def run(self) -> Report:
         with Lease(self.store, self.claim, self.work.lease_seconds) as lease:
@@ -105,6 +108,7 @@ class _Attempt:
         )
         self._train(trainer, pretraining.id, budget, lease)
         measured = measure_maps(trainer.flow, trainer.images, part.groups)
+        self._require_finite(*(float(m.values.sum()) + m.mean_log_det for m in measured))
         maps = [
             db.ContributionMap(
                 pretraining_id=pretraining.id,
@@ -144,10 +148,15 @@ class _Attempt:
             flow.load_state_dict(trainer.best["flow"])
             step = trainer.best["step"]
         seen = min(len(train.images), len(test.images))
+        spread = np.arange(seen) * len(train.images) // seen
         on_test = evaluate(flow, self._images(test), PLAIN, test.groups)
         on_holdout = evaluate(flow, self._images(holdout), PLAIN, holdout.groups)
-        on_train = evaluate(flow, Images(train.images[:seen], self._device), PLAIN)
-        weights = _save_weights(flow, folder.folder, self.work.place.runs)
+        on_train = evaluate(flow, Images(train.images[spread], self._device), PLAIN)
+        self._require_finite(on_test.bits_per_dim.value, on_holdout.bits_per_dim.value)
+        self._require_finite(on_train.bits_per_dim.value)
+        if lease.lost:
+            raise StoppedError
+        weights = self._save_weights(flow, folder.folder)
         report = self._end(
             "done",
             lease,
@@ -162,6 +171,8 @@ class _Attempt:
         place = run_folder(self.work.place.runs, subject, self.work.job.data_digest)
         folder = CheckpointFolder(place)
         lease.started_at(trainer.resume(folder, at_most=until))
+        if folder.passed_over:
+            self.note = f"passed over checkpoints that are damaged: {', '.join(folder.passed_over)}"
         hooks = Hooks(
             progress=lease.progress,
             metric=lease.metric,
@@ -241,7 +252,7 @@ class _Attempt:
         stored = self.store.finish(
             self.claim,
             outcome,
-            message=message,
+            message="\n".join(filter(None, (self.note, message))),
             last_step=lease.step if self.trainer is None else self.trainer.step,
             cost=self._cost(),
             result=result,
@@ -254,6 +265,33 @@ class _Attempt:
         if outcome in ("done", "diverged"):
             return Report(self.work.job_id, outcome, message)
         return Report(self.work.job_id, "failed", message)
+
+    def _require_finite(self, *values: float) -> None:
+        """A model whose evaluation is not finite has diverged, even if its last loss was."""
+        trainer = self.trainer
+        assert trainer is not None
+        if not all(math.isfinite(v) for v in values):
+            raise DivergedError(trainer.step, trainer.last_finite)
+
+    def _save_weights(self, flow: models.Flow, folder: Path) -> db.Artifact:
+        """The evaluated weights with the splits' permutations, whole or not at all.
+
+        The claim's token in the name keeps a worker that lost its lease from another's file.
+        """
+        path = folder / f"weights.{self.claim.token}.safetensors"
+        aside = folder / f".{path.name}.tmp"
+        content = {k: v.detach().cpu().contiguous() for k, v in flow.state_dict().items()}
+        safetensors.torch.save_file(content, aside)
+        with aside.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        aside.rename(path)
+        return db.Artifact(
+            kind="weights",
+            path=path.relative_to(self.work.place.runs).as_posix(),
+            bytes=path.stat().st_size,
+            digest=digest,
+        )
 
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0
@@ -275,26 +313,10 @@ def _settle(work: Work) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(work.threads)
     torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, matmuls are so by default
     if work.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
 
 
 def _known(standard_error: float) -> float | None:
     return None if math.isnan(standard_error) else standard_error
-
-
-def _save_weights(flow: models.Flow, folder: Path, runs: Path) -> db.Artifact:
-    """The evaluated weights with the splits' permutations, whole or not at all."""
-    path, aside = folder / "weights.safetensors", folder / f".weights.{os.getpid()}.tmp"
-    content = {k: v.detach().cpu().contiguous() for k, v in flow.state_dict().items()}
-    safetensors.torch.save_file(content, aside)
-    with aside.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-    aside.rename(path)
-    return db.Artifact(
-        kind="weights",
-        path=path.relative_to(runs).as_posix(),
-        bytes=path.stat().st_size,
-        digest=digest,
-    )

@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from harness.run import bodies
 from harness.run.executor import Executor, Finished
@@ -29,15 +29,16 @@ class RayExecutor(Executor):
         self.resources = resources
         self._refs: dict[str, Any] = {}
         self._jobs: dict[Any, str] = {}
+        self._after: dict[str, str | None] = {}
         try:
             ray.init(
-                address=address,
+                address=address or "local",  # and not what RAY_ADDRESS may name
                 include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 configure_logging=False,
             )
-        except (ConnectionError, RayError, ValueError) as error:
+        except (OSError, RayError, ValueError) as error:
             where = f"Ray at {address}" if address else "a local Ray"
             first = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
             raise UserError(
@@ -71,6 +72,7 @@ class RayExecutor(Executor):
         )
         ref = task.remote(work, None if after is None else self._refs[after])
         self._refs[work.job_id] = ref
+        self._after[work.job_id] = after
         self._jobs[ref] = work.job_id
 
     def wait(self, seconds: float) -> list[Finished]:
@@ -95,11 +97,23 @@ class RayExecutor(Executor):
         job_id = self._jobs.pop(ref)
         try:
             report: Report = ray.get(ref)
-        except RayTaskError as error:  # the body itself could not start, or what it waited for
-            return Finished(job_id, None, str(error).strip().splitlines()[-1])
         except RayError as error:
-            return Finished(job_id, None, type(error).__name__)
+            after = self._after[job_id]
+            if after is not None and self._was_lost(after):
+                return Finished(job_id, Report(job_id, "blocked", "what it waited for was lost"))
+            told = isinstance(error, RayTaskError)
+            why = str(error).strip().splitlines()[-1] if told else type(error).__name__
+            return Finished(job_id, None, why)
         return Finished(job_id, report)
+
+    def _was_lost(self, job_id: str) -> bool:
+        try:
+            ray.get(self._refs[job_id], timeout=0)
+        except GetTimeoutError:
+            return False
+        except RayError:
+            return True
+        return False
 
 
 def _reach(address: str) -> None:

@@ -25,7 +25,8 @@ class Executor(ABC):
 
     @abstractmethod
     def wait(self, seconds: float) -> list[Finished]:
-        """The tasks that ended, waiting at most this long for the first."""
+        """The tasks that ended, waiting at most this long for the first. A task whose own process
+        was lost has no report; one that was lost with what it waited for is `blocked`."""
 
     @abstractmethod
     def close(self, *, kill: bool) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -14,76 +15,71 @@ from harness.run.work import Report, Work
 
 
 class LocalExecutor(Executor):
-    """As many processes as fit: cores by the threads of each task."""
+    """A number of slots, each a process of its own, so that one's death touches no other.
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
-        self._pool = self._new_pool()
-        self._running: dict[Future[Report], str] = {}
+    With ``per_gpu`` the slots are dealt to the GPUs of the machine, that many on each.
+    """
+
+    def __init__(self, slots: int, per_gpu: int | None = None) -> None:
+        self.per_gpu = per_gpu
+        self._pools = [self._new_pool(slot) for slot in range(slots)]
+        self._free = deque(range(slots))
+        self._running: dict[Future[Report], tuple[str, int]] = {}
+        self._ready: deque[tuple[Work, Report | None]] = deque()
         self._waiting: list[tuple[Work, str]] = []
-        self._reports: dict[str, Report] = {}
 
     def submit(self, work: Work, after: str | None) -> None:
-        self._reports.pop(work.job_id, None)
-        if after is None or after in self._reports:
-            self._start(work, None if after is None else self._reports[after])
+        if after is None:
+            self._ready.append((work, None))
         else:
             self._waiting.append((work, after))
+        self._fill()
 
     def wait(self, seconds: float) -> list[Finished]:
         done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
-        if not self._running:
-            time.sleep(seconds)
-        finished = []
-        broken = False
-        for future in done:
-            job_id = self._running.pop(future)
-            try:
-                report = future.result()
-            except BrokenProcessPool:
-                broken = True
-                finished.append(Finished(job_id, None, "a worker process died"))
-            else:
-                self._reports[job_id] = report
-                finished.append(Finished(job_id, report))
-        if broken:
-            finished += self._rebuild()
-        self._start_waiting({f.job_id: f.report for f in finished})
+        finished = [self._collect(future) for future in done]
+        ended = {f.job_id: f.report or Report(f.job_id, "stopped", f.crash) for f in finished}
+        self._ready += [(w, ended[after]) for w, after in self._waiting if after in ended]
+        self._waiting = [(w, after) for w, after in self._waiting if after not in ended]
+        self._fill()
         return finished
 
     def close(self, *, kill: bool) -> None:
-        if kill:
-            _kill(self._pool)
-        self._pool.shutdown(wait=not kill, cancel_futures=True)
+        for pool in self._pools:
+            if kill:
+                _kill(pool)
+            pool.shutdown(wait=not kill, cancel_futures=True)
 
-    def _start(self, work: Work, after: Report | None) -> None:
-        self._running[self._pool.submit(bodies.run, work, after)] = work.job_id
+    def _fill(self) -> None:
+        while self._free and self._ready:
+            slot = self._free.popleft()
+            work, after = self._ready.popleft()
+            try:
+                future = self._pools[slot].submit(bodies.run, work, after)
+            except BrokenProcessPool:  # it died while it was idle
+                self._pools[slot] = self._new_pool(slot)
+                future = self._pools[slot].submit(bodies.run, work, after)
+            self._running[future] = work.job_id, slot
 
-    def _start_waiting(self, ended: dict[str, Report | None]) -> None:
-        still = []
-        for work, after in self._waiting:
-            if after not in ended:
-                still.append((work, after))
-            else:
-                report = ended[after] or Report(after, "stopped", "its worker died")
-                self._start(work, report)
-        self._waiting = still
+    def _collect(self, future: Future[Report]) -> Finished:
+        job_id, slot = self._running.pop(future)
+        self._free.append(slot)
+        error = future.exception()
+        if error is None:
+            return Finished(job_id, future.result())
+        if isinstance(error, BrokenProcessPool):
+            self._pools[slot].shutdown(wait=False)
+            self._pools[slot] = self._new_pool(slot)
+            return Finished(job_id, None, "its process died")
+        return Finished(job_id, None, f"{type(error).__name__}: {error}")
 
-    def _rebuild(self) -> list[Finished]:
-        """A dead worker breaks its pool: all that was in it is lost, and a new one is made."""
-        lost = [Finished(j, None, "a worker beside it died") for j in self._running.values()]
-        self._running.clear()
-        _kill(self._pool)
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._pool = self._new_pool()
-        return lost
-
-    def _new_pool(self) -> ProcessPoolExecutor:
+    def _new_pool(self, slot: int) -> ProcessPoolExecutor:
+        gpu = None if self.per_gpu is None else slot // self.per_gpu
         return ProcessPoolExecutor(
-            self.workers,
+            1,
             mp_context=get_context("spawn"),
             initializer=_start_worker,
-            initargs=(os.getpid(),),
+            initargs=(os.getpid(), gpu),
         )
 
 
@@ -93,9 +89,11 @@ def _kill(pool: ProcessPoolExecutor) -> None:
         process.kill()
 
 
-def _start_worker(parent: int) -> None:
-    """Leave interrupts to the launching process, and do not outlive it."""
+def _start_worker(parent: int, gpu: int | None) -> None:
+    """Leave interrupts to the launching process, do not outlive it, and keep to one GPU."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -1,5 +1,6 @@
 """A sweep as the difference between what is asked for and what the database has."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from sweeps.identity import content_id
 from sweeps.spec import Spec
 
-Status = Literal["new", "there", "running", "diverged", "failed", "same", "invalid"]
+Status = Literal["new", "there", "running", "diverged", "failed", "blocked", "same", "invalid"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class PlannedPretraining:
-    """A shared pretraining: the budgets asked of it, and those whose maps are there already."""
+    """A shared pretraining: the budgets asked of it, those whose maps are there already, and the
+    state in which it was lost ('' if it was not)."""
 
     pretraining: Pretraining
     budgets: tuple[int, ...]
     there: tuple[int, ...]
     trials: int
+    lost: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,12 @@ class Plan:
         return Counter(c.status for c in self.cells)
 
     @property
+    def lost(self) -> int:
+        """Trials that ended without a result, or wait for a pretraining that did."""
+        counted = self.count()
+        return counted["failed"] + counted["diverged"] + counted["blocked"]
+
+    @property
     def trainings_left(self) -> int:
         """Trials that a launch would run or wait for."""
         return sum(c.status in ("new", "running") for c in self.cells)
@@ -65,7 +74,7 @@ class Plan:
     @property
     def pretrainings_left(self) -> int:
         """Pretrainings some of whose maps a launch would make or wait for."""
-        return sum(len(p.there) < len(p.budgets) for p in self.pretrainings)
+        return sum(len(p.there) < len(p.budgets) and not p.lost for p in self.pretrainings)
 
 
 @dataclass(frozen=True)
@@ -91,13 +100,15 @@ def make(spec: Spec, place: Place, store: Store | None) -> Plan:
     wanted = [job.id for job in planned if job is not None]
     jobs = store.jobs(wanted) if store else {}
     users = Counter(t.pretraining.id for t in expansion.trials if t.pretraining)
-    cells = tuple(_judge(cell, keys, jobs) for cell in expansion.cells)
+    lost = {key: _lost(job, jobs) for key, job in segments.items()}
+    cells = tuple(_judge(cell, keys, jobs, lost) for cell in expansion.cells)
     pretrainings = tuple(
         PlannedPretraining(
             pre,
             budgets,
             tuple(b for b in budgets if _is_done(segments[pid, b], jobs)),
             users[pid],
+            next((state for b in budgets if (state := lost[pid, b])), ""),
         )
         for pid, (pre, budgets) in shared.items()
     )
@@ -214,14 +225,28 @@ def _is_done(job: PlannedJob | None, jobs: dict[str, Job]) -> bool:
     return job is not None and job.id in jobs and jobs[job.id].state == "done"
 
 
-def _judge(cell: Cell, keys: dict[str, PlannedJob | None], jobs: dict[str, Job]) -> PlannedCell:
+def _lost(job: PlannedJob | None, jobs: dict[str, Job]) -> str:
+    state = jobs[job.id].state if job is not None and job.id in jobs else ""
+    return state if state in ("failed", "diverged") else ""
+
+
+def _judge(
+    cell: Cell,
+    keys: dict[str, PlannedJob | None],
+    jobs: dict[str, Job],
+    lost: dict[tuple[str, int], str],
+) -> PlannedCell:
     if cell.trial is None:
         return PlannedCell(cell, "invalid", cell.reason or "")
     if cell.same_as is not None:
         return PlannedCell(cell, "same", f"the same experiment as {cell.same_as}")
     planned = keys[cell.trial.id]
     job = jobs.get(planned.id) if planned else None
-    if job is None or job.state == "pending":
+    expired = job is not None and job.state == "running" and (job.lease_until or 0) < time.time()
+    if job is None or job.state == "pending" or expired:
+        why = _broken_pretraining(cell.trial, lost)
+        if why:
+            return PlannedCell(cell, "blocked", f"its pretraining {why}; launch with --retry")
         note = f"goes on from step {job.step}" if job and job.step else ""
         return PlannedCell(cell, "new", note)
     if job.state == "done":
@@ -229,6 +254,14 @@ def _judge(cell: Cell, keys: dict[str, PlannedJob | None], jobs: dict[str, Job])
     if job.state == "running":
         return PlannedCell(cell, "running", f"on {job.host}, step {job.step} of {job.steps}")
     return PlannedCell(cell, job.state, "launch with --retry to run it again")
+
+
+def _broken_pretraining(trial: Trial, lost: dict[tuple[str, int], str]) -> str:
+    """The state of a lost segment on the way to the trial's maps."""
+    if trial.pretraining is None or trial.budget is None:
+        return ""
+    on_the_way = sorted(b for pid, b in lost if pid == trial.pretraining.id and b <= trial.budget)
+    return next((s for b in on_the_way if (s := lost[trial.pretraining.id, b])), "")
 
 
 def _recipe_row(trial: Trial) -> db.Recipe:

@@ -10,6 +10,9 @@ from typing import Any
 
 import torch
 
+FORMAT = 1
+"""Of the state in a checkpoint; one of another format is passed over."""
+
 _NAME = re.compile(r"step-(\d{9})\.([0-9a-f]{16})(\.kept)?\.pt")
 
 
@@ -29,6 +32,7 @@ class CheckpointFolder:
     def __init__(self, folder: Path, *, newest: int = 2) -> None:
         self.folder = folder
         self.newest = newest
+        self.passed_over: list[str] = []
 
     def list(self) -> list[Found]:
         """All checkpoints, oldest first."""
@@ -42,12 +46,15 @@ class CheckpointFolder:
         return sorted(found, key=lambda f: (f.step, f.kept))
 
     def save(self, step: int, state: dict[str, Any], *, keep: bool = False) -> Path:
-        """Write the state of a step; all but the newest and the kept ones are then removed."""
+        """Write the state of a step; of those up to it, all but the newest and the kept go.
+
+        Later ones stay: they belong to a longer run of the same training.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.folder / f".{os.getpid()}.{step}.tmp"
         try:
             with aside.open("wb") as file:
-                torch.save(state, file)
+                torch.save({"format": FORMAT, **state}, file)
                 file.flush()
                 os.fsync(file.fileno())
             kind = ".kept" if keep else ""
@@ -56,7 +63,8 @@ class CheckpointFolder:
         finally:
             aside.unlink(missing_ok=True)
         _sync_folder(self.folder)
-        for old in [f for f in self.list() if not f.kept][: -self.newest]:
+        thinned = [f for f in self.list() if not f.kept and f.step <= step]
+        for old in thinned[: -self.newest]:
             old.path.unlink(missing_ok=True)
         return path
 
@@ -70,19 +78,27 @@ class CheckpointFolder:
     def load(self, *, at_most: int, device: torch.device) -> tuple[int, dict[str, Any]] | None:
         """Step and state of the newest whole checkpoint up to a step, or None.
 
-        A file whose content does not match the digest in its name is passed over.
+        A file whose content does not match the digest in its name, or that another version
+        wrote, is passed over, and its name kept in ``passed_over``.
         """
+        self.passed_over = []
         for found in reversed(self.list()):
             if found.step > at_most:
                 continue
-            try:
-                if _digest(found.path) != found.digest:
-                    continue
-                state = torch.load(found.path, map_location=device, weights_only=True)
-            except (OSError, RuntimeError, pickle.UnpicklingError):
-                continue
-            return found.step, state
+            state = self._read(found, device)
+            if state is not None:
+                return found.step, state
+            self.passed_over.append(found.path.name)
         return None
+
+    def _read(self, found: Found, device: torch.device) -> dict[str, Any] | None:
+        try:
+            if _digest(found.path) != found.digest:
+                return None
+            state: dict[str, Any] = torch.load(found.path, map_location=device, weights_only=True)
+        except (OSError, RuntimeError, pickle.UnpicklingError):
+            return None
+        return state if state.pop("format", None) == FORMAT else None
 
 
 def _digest(path: Path) -> str:

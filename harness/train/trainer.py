@@ -23,7 +23,6 @@ LOG_EVERY = 10
 """Steps between looks at the loss; checkpoints fall on these steps, so that a resumed run logs
 the same windows as an undisturbed one."""
 
-_FORMAT = 1
 _SHORTEST = 5.0
 _SHARE = 0.02
 
@@ -70,7 +69,7 @@ class Trainer:
     best: dict[str, Any] | None = None
     images_seen: int = 0
     _losses: list[Tensor] = field(default_factory=list)
-    _last_finite: float | None = None
+    last_finite: float | None = None
 
     def __post_init__(self) -> None:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
@@ -99,13 +98,12 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         return {
-            "format": _FORMAT,
             "step": self.step,
             "flow": self.flow.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "best": self.best,
-            "last_finite": self._last_finite,
+            "last_finite": self.last_finite,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -115,7 +113,7 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.best = state["best"]
-        self._last_finite = state["last_finite"]
+        self.last_finite = state["last_finite"]
 
     def resume(self, folder: CheckpointFolder, at_most: int) -> int:
         """Continue the newest whole checkpoint up to a step, or start; the step it stands at."""
@@ -168,9 +166,10 @@ class Trainer:
         rate = self.optimization.learning_rate * min(1.0, (self.step + 1) / warm if warm else 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self.flow.bits_per_dim(self.flow(x, generator).log_prob).mean()
+        log_prob = self.flow(x, generator).log_prob.mean()
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        (-log_prob).backward()  # nats per image: the unit of the recipe's clip and l2
+        self._shrink()
         if self.optimization.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.flow.parameters(), self.optimization.clip)
         self.optimizer.step()
@@ -178,7 +177,15 @@ class Trainer:
             self.average.update_parameters(self.flow)
         self.step += 1
         self.images_seen += len(x)
-        return loss.detach()
+        return self.flow.bits_per_dim(log_prob.detach())
+
+    def _shrink(self) -> None:
+        """Add the gradient of l2 times the sum of squares, before clipping."""
+        if not self.optimization.l2:
+            return
+        shrunk = [p for p in self.flow.shrunk_parameters() if p.grad is not None]
+        grads = [p.grad for p in shrunk if p.grad is not None]
+        torch._foreach_add_(grads, [p.detach() for p in shrunk], alpha=2 * self.optimization.l2)
 
     def _look_at_losses(self, hooks: Hooks) -> None:
         """One transfer from the device for a window of losses."""
@@ -186,8 +193,8 @@ class Trainer:
         self._losses.clear()
         for offset, value in enumerate(values):
             if not math.isfinite(value):
-                raise DivergedError(self.step - len(values) + offset + 1, self._last_finite)
-            self._last_finite = value
+                raise DivergedError(self.step - len(values) + offset + 1, self.last_finite)
+            self.last_finite = value
         hooks.metric("train_bits_per_dim", self.step, float(np.mean(values)))
 
     def _watch_holdout(self, until: int, hooks: Hooks) -> None:
@@ -221,13 +228,7 @@ def _averaging(decay: float) -> Callable[..., None]:
 
 
 def _adam(flow: Flow, optimization: Optimization) -> torch.optim.Adam:
-    """Adam whose L2 term falls on the parameters that the flow names for it."""
-    shrunk = {id(p) for p in flow.shrunk_parameters()}
     trained = [p for p in flow.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if id(p) not in shrunk], "weight_decay": 0.0},
-        {"params": [p for p in trained if id(p) in shrunk], "weight_decay": optimization.l2},
-    ]
     return torch.optim.Adam(
-        groups, lr=optimization.learning_rate, betas=optimization.betas, fused=True
+        trained, lr=optimization.learning_rate, betas=optimization.betas, fused=True
     )

@@ -149,6 +149,33 @@ def test_divergence_is_an_outcome_with_step_and_last_value(registered) -> None:
     assert len(store.results_frame()) == 0
 
 
+def test_a_model_that_breaks_in_its_last_step_has_diverged(registered) -> None:
+    """No loss was looked at after it: the evaluation finds it."""
+    change = {
+        "recipe": {
+            "training": {"steps": 1},
+            "optimization": {"learning_rate": 1e30, "warmup": 0, "clip": None},
+        }
+    }
+    store, nodes = registered(change)
+    assert bodies.run(trial_nodes(nodes)[0].work).ending == "diverged"
+    message = store.attempts_frame().message[0]
+    assert "not finite at step 1; last finite value: " in message
+    assert "\n" not in message
+
+
+def test_a_damaged_checkpoint_is_named_in_the_attempt(registered) -> None:
+    store, nodes = registered({"matrix": {"budget": [10, 20]}})
+    short, long = (n.work for n in nodes if n.work.pretraining is not None)
+    bodies.run(short)
+    (file,) = next(short.place.runs.iterdir()).glob("*.pt")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert bodies.run(long).ending == "done"
+    attempts = store.attempts_frame().set_index("job_id")
+    assert attempts.message[long.job_id] == f"passed over checkpoints that are damaged: {file.name}"
+    assert attempts.first_step[long.job_id] == 0
+
+
 def test_a_lost_lease_stops_the_worker_and_leaves_no_result(registered, monkeypatch) -> None:
     store, nodes = registered()
     work: Work = trial_nodes(nodes)[0].work
@@ -186,7 +213,7 @@ def test_the_weights_left_behind_are_those_that_were_evaluated(registered) -> No
     weights = safetensors.torch.load_file(path)
     split = next(k for k in weights if k.endswith(".index"))
     assert sorted(weights[split].tolist()) == list(range(3 * 8 * 8))
-    assert [p.name for p in path.parent.iterdir()] == ["weights.safetensors"]
+    assert [p.name for p in path.parent.iterdir()] == ["weights.1.safetensors"]
 
 
 def _copy_plan(source: str, target: str) -> None:

@@ -51,6 +51,45 @@ def test_a_claimed_trial_is_running_where_it_runs(spec, place, registered) -> No
     assert (planned.status, planned.note) == ("running", "on elsewhere, step 0 of 20")
 
 
+def test_a_trial_whose_worker_died_is_new_again(spec, place, registered) -> None:
+    store, nodes = registered()
+    job = next(n.work.job_id for n in nodes if n.work.trial and n.after is None)
+    environment = store.environment(bodies.environment.current("cpu"))
+    store.claim(
+        job,
+        owner="o",
+        host="h",
+        pid=1,
+        environment_id=environment,
+        device="cpu",
+        threads=1,
+        lease_seconds=0.0,
+    )
+    assert plans.make(spec, place, store).cells[0].status == "new"
+
+
+def test_a_trial_behind_a_lost_pretraining_is_blocked(spec, place, registered) -> None:
+    store, nodes = registered()
+    pretraining = next(n.work for n in nodes if n.work.pretraining)
+    environment = store.environment(bodies.environment.current("cpu"))
+    claim = store.claim(
+        pretraining.job_id,
+        owner="o",
+        host="h",
+        pid=1,
+        environment_id=environment,
+        device="cpu",
+        threads=1,
+        lease_seconds=60,
+    )
+    cost = db.Cost(seconds=0.0, cpu_seconds=0.0)
+    store.finish(claim, "diverged", last_step=1, cost=cost)
+    plan = plans.make(spec, place, store)
+    assert [c.status for c in plan.cells] == ["new", "blocked"]
+    assert plan.cells[1].note == "its pretraining diverged; launch with --retry"
+    assert (plan.trainings_left, plan.pretrainings_left, plan.lost) == (1, 0, 1)
+
+
 def test_synonyms_are_shown_and_run_once(small_sweep, place) -> None:
     small_sweep["matrix"]["factorization"] = ["low", "L", "conventional", "checkerboard"]
     plan = plans.make(specs.check(small_sweep, "test"), place, None)

@@ -120,6 +120,24 @@ def test_other_files_are_none_of_its_business(folder: CheckpointFolder) -> None:
     assert all((folder.folder / name).exists() for name in others)
 
 
+def test_a_checkpoint_below_the_newest_is_kept(folder: CheckpointFolder) -> None:
+    """A short run beside, or after, a longer one of the same training."""
+    for step in (800, 900, 300, 400, 500):
+        assert folder.save(step, {"step": step}).exists()
+    assert [f.step for f in folder.list()] == [400, 500, 800, 900]
+
+
+def test_a_checkpoint_of_another_format_is_passed_over(
+    folder: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.save(5, {"step": 5})
+    monkeypatch.setattr("harness.train.checkpoint.FORMAT", 0)
+    newer = folder.save(10, {"step": 10})
+    monkeypatch.undo()
+    assert folder.load(at_most=10, device=CPU) == (5, {"step": 5})
+    assert folder.passed_over == [newer.name]
+
+
 class _Hostile:
     def __init__(self, trap: Path) -> None:
         self.trap = trap

@@ -237,6 +237,7 @@ def test_the_best_weights_survive_a_resume(workshop: Any) -> None:
     run = workshop.training("a")
     assert run.go(10)
     run.trainer.best["holdout_bits_per_dim"] = -1.0  # nothing is better from now on
+    run.folder.clear()
     run.folder.save(10, run.trainer.state())
     resumed = workshop.training("a")
     assert resumed.trainer.resume(resumed.folder, 20) == 10
@@ -280,18 +281,50 @@ def test_the_rate_warms_up_and_stays(workshop: Any) -> None:
     assert rates == [{0.002}, {0.004}, {0.006}, {0.008}, {0.008}, {0.008}]
 
 
-def test_the_l2_term_falls_on_the_shrunk_parameters_alone(workshop: Any) -> None:
-    trainer = workshop.training("a", l2=0.5).trainer
-    shrunk = {id(p) for p in trainer.flow.shrunk_parameters()}
-    decayed = {
-        id(p)
-        for group in trainer.optimizer.param_groups
-        for p in group["params"]
-        if group["weight_decay"]
-    }
-    assert decayed == shrunk
-    every = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
-    assert every == {id(p) for p in trainer.flow.parameters() if p.requires_grad}
+def first_gradients(run: Any) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The gradients with which the first step is made, and the parameters before it."""
+    gradients: dict[str, torch.Tensor] = {}
+    before: dict[str, torch.Tensor] = {}
+
+    def look(*_: Any) -> None:
+        for name, p in run.trainer.flow.named_parameters():
+            if p.grad is not None:
+                gradients[name], before[name] = p.grad.clone(), p.detach().clone()
+
+    run.trainer.optimizer.register_step_pre_hook(look)
+    run.trainer.start()
+    run.trainer.run(1, run.folder, Hooks())
+    return gradients, before
+
+
+def test_the_l2_term_adds_twice_itself_to_the_shrunk_parameters_alone(workshop: Any) -> None:
+    """The gradient of l2 times the sum of squares, beside that of nats per image."""
+    run = workshop.training("b", l2=0.5, clip=None)
+    shrunk = {id(p) for p in run.trainer.flow.shrunk_parameters()}
+    names = {n for n, p in run.trainer.flow.named_parameters() if id(p) in shrunk}
+    with_l2, before = first_gradients(run)
+    without, _ = first_gradients(workshop.training("a", l2=0.0, clip=None))
+    assert names
+    for name, gradient in without.items():
+        added = before[name] if name in names else torch.zeros_like(gradient)
+        assert torch.equal(with_l2[name], gradient + added), name
+
+
+def test_the_clip_is_in_nats_per_image(workshop: Any) -> None:
+    free, _ = first_gradients(workshop.training("a", l2=0.0, clip=None))
+    norm = torch.sqrt(sum((g.square().sum() for g in free.values()), torch.zeros(())))
+    run = workshop.training("b", l2=0.0, clip=float(norm) / 4)
+    clipped, _ = first_gradients(run)
+    for name, gradient in free.items():
+        assert torch.allclose(clipped[name], gradient / 4, rtol=1e-4, atol=1e-9), name
+    x, generator = run.trainer._batch(0)
+    flow = workshop.training("c", l2=0.0, clip=None).trainer
+    flow.start()
+    nats = -flow.flow(x, generator).log_prob.mean()
+    nats.backward()
+    for name, p in flow.flow.named_parameters():
+        if p.grad is not None:
+            assert torch.allclose(p.grad, free[name], rtol=1e-4, atol=1e-7), name
 
 
 def fed(run: Any, steps: int) -> torch.Tensor:
