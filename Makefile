@@ -14,6 +14,7 @@ help:
 
 demo: .venv/installed
 	$(BIN)/lcma launch demo
+	@echo "lcma is in .venv/bin: source .venv/bin/activate puts it on the path"
 
 test: .venv/installed-dev
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"

@@ -57,7 +57,11 @@ contribution_maps = Table(
     required("height", Integer, "height of the map in pixels"),
     required("width", Integer, "width of the map in pixels"),
     required("dtype", Text, "type of an entry: '<f4', little-endian float32"),
-    required("values", LargeBinary, "mean log-det in nats per dimension; (C, H, W), C order"),
+    required(
+        "values",
+        LargeBinary,
+        "mean log-det in nats per dimension; (C, H, W), C order; a keyword, to be quoted",
+    ),
     required("standard_errors", LargeBinary, "standard errors of the values, laid out alike"),
     required("digest", Text, "sha256 of `values`"),
     required("images", Integer, "number of images averaged over"),

@@ -45,6 +45,17 @@ class Asked:
     skip_invalid: bool
     pictures: Path | None
 
+    @property
+    def command(self) -> str:
+        """What to type to launch the same again."""
+        return planning.command(
+            self.spec,
+            dataset=self.dataset,
+            profile=self.profile,
+            seeds=self.seeds,
+            local=self.local,
+        )
+
 
 class _InterruptedError(BaseException):
     """SIGINT or SIGTERM; a BaseException, so that no handler on the way takes it for its own."""
@@ -76,13 +87,13 @@ def run(asked: Asked, place: Place) -> None:
                     harness.data.prepare(name, place.data)
             sweep_id = plans.register(plan, place, store)
             place.runs.mkdir(parents=True, exist_ok=True)
-            ended = workers.run(plan, place, store)
+            lost = len(workers.run(plan, place, store).of(*LOST))
     else:
         store = db.connect(place.db)
         sweep_id = plans.register(plan, place, store)
-        ended = Ended()
+        lost = plan.lost
         console.print(f"{escape(spec.name)}: {planning.summary(plan)}", highlight=False)
-    _report(sweep_id, store, place, asked, console, len(ended.of(*LOST)) or plan.lost)
+    _report(sweep_id, store, place, asked, console, lost)
 
 
 def _resources(spec: Spec, asked: Asked) -> Resources:
@@ -196,7 +207,7 @@ class _Workers:
         if isinstance(error, _InterruptedError):
             self.console.print(
                 f"Stopped; {released} running jobs keep their last checkpoint. "
-                f"Go on with [bold]lcma launch {escape(self.asked.spec)}[/]"
+                f"Go on with [bold]{escape(self.asked.command)}[/]"
             )
             sys.exit(128 + error.number)
 
@@ -258,7 +269,7 @@ def _report(
     if lost:
         console.print(
             f"{lost} jobs did not end well: [bold]lcma status[/] says why, "
-            f"[bold]lcma launch {escape(asked.spec)} --retry[/] runs them again"
+            f"[bold]{escape(asked.command)} --retry[/] runs them again"
         )
         sys.exit(1)
     console.print(

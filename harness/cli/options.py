@@ -19,5 +19,5 @@ Data = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="PATH", help="Where to write; default: see below")
+    Path | None, typer.Option("--out", metavar="PATH", help="Where to draw [lcma-pictures]")
 ]

@@ -33,4 +33,5 @@ def plan(
 
     where = place.find(db, None, data)
     made = planning.make(spec, where, dataset=dataset, profile=profile, seeds=seeds)
-    planning.show(made, spec, as_json=json)
+    again = planning.command(spec, dataset=dataset, profile=profile, seeds=seeds)
+    planning.show(made, again, where, as_json=json)

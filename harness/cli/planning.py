@@ -1,6 +1,7 @@
 """Reading a sweep with its overrides, and printing a plan; shared by `plan` and `launch`."""
 
 import json
+import shlex
 from collections import Counter
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import db
+from harness import data
 from harness.place import Place
 from harness.run import plan as plans
 from harness.run.plan import Plan, PlannedCell
@@ -53,8 +55,8 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
     return tuple(range(numbers[0]))
 
 
-def show(plan: Plan, name: str, *, as_json: bool) -> None:
-    """Print a plan for a person or a program."""
+def show(plan: Plan, again: str, where: Place, *, as_json: bool) -> None:
+    """Print a plan for a person or a program; ``again`` is the launch that carries it out."""
     if as_json:
         print(json.dumps(as_dict(plan), indent=2))
         return
@@ -71,15 +73,33 @@ def show(plan: Plan, name: str, *, as_json: bool) -> None:
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     if plan.lost:
         console.print(
-            f"{plan.lost} cells did not end well: `lcma launch {name} --retry` runs them again."
+            f"{plan.lost} cells did not end well: [bold]{escape(again)} --retry[/] runs them again."
         )
     if not left and not pretrain:
         console.print("[green]Nothing is left to do.[/] Next: [bold]lcma board[/]")
-    else:
-        console.print(
-            f"Left to do: {pretrain} pretrainings, {left} trainings. "
-            f"Next: [bold]lcma launch {escape(name)}[/]"
-        )
+        return
+    console.print(f"Left to do: {pretrain} pretrainings, {left} trainings.")
+    for name in _to_prepare(plan, where):
+        console.print(f"First: [bold]lcma data prepare {name} --from PATH[/]")
+    skip = " --skip-invalid" if plan.invalid else ""
+    console.print(f"Next: [bold]{escape(again)}{skip}[/]", soft_wrap=True)
+
+
+def command(
+    spec: str, *, dataset: str | None, profile: str | None, seeds: str | None, local: bool = False
+) -> str:
+    """The launch command with the overrides that were given."""
+    words = ["lcma", "launch", spec]
+    for option, value in (("--dataset", dataset), ("--profile", profile), ("--seeds", seeds)):
+        words += [option, value] if value is not None else []
+    return shlex.join([*words, "--local"] if local else words)
+
+
+def _to_prepare(plan: Plan, where: Place) -> list[str]:
+    """The plan's data sets that only a person can prepare, and has not."""
+    used = {trial.dataset for trial in plan.expansion.trials}
+    known = [known for known in data.names() if known.name in used and known.needs_path]
+    return [known.name for known in known if not (where.data / known.name).exists()]
 
 
 def as_dict(plan: Plan) -> dict[str, Any]:

@@ -14,7 +14,9 @@ FOLDER = Path("lcma-pictures")
 def samples(
     trial: Annotated[
         str | None,
-        typer.Argument(help="Trial, or the first characters of its id; default: see above"),
+        typer.Argument(
+            help="Trial, or the first characters of its id; default: see the text above"
+        ),
     ] = None,
     db: Db = None,
     runs: Runs = None,

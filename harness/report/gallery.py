@@ -77,6 +77,7 @@ def draw_samples(
 ) -> list[SampleSheet]:
     """Draw a grid of samples from each trial; see `samples.draw_samples` and its errors."""
     sheets = []
+    drawn_as_usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
     for one in trials:
         flow, recipe = samples.load_flow(store, place, one.trial_id)
         images = samples.draw_samples(flow, count, seed, temperature)
@@ -84,6 +85,7 @@ def draw_samples(
             *("samples", one.flow, one.dataset, one.factorization),
             *(() if one.budget is None else (f"b{one.budget}",)),
             *(f"s{one.seed}", one.trial_id[:8]),
+            *(() if drawn_as_usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")),
         )
         scale = max(1, _PIXELS // recipe.model.size)
         grid = pictures.sample_grid(images, folder / f"{name}.png", COLUMNS, scale)

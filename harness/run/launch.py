@@ -66,6 +66,10 @@ class Launch:
 
     def run(self) -> Ended:
         """Until every job has ended, here or in another launch."""
+        before = self.store.jobs(list(self.nodes))
+        for job_id, job in before.items():  # what had ended earlier is no news
+            if job.state in ENDINGS:
+                self.ended.reports[job_id] = Report(job_id, ENDINGS[job.state])
         while True:
             jobs = self.store.jobs([j for j in self.nodes if j not in self.ended.reports])
             self._settle(jobs)
