@@ -20,8 +20,8 @@ NOISE_SEED = 0
 class MeasuredMap:
     """Mean log-determinant of each dimension up to one split, (C, H, W) float32, in nats.
 
-    ``mean_log_det`` is the scalar of the same layers, summed before the mean; ``sum_error``
-    is what the map's sum differs from it, relative to the sum of the map's absolute values.
+    ``mean_log_det`` is the scalar of the same layers, summed before the mean, against which the
+    map's sum is to be held.
     """
 
     split: int
@@ -30,7 +30,6 @@ class MeasuredMap:
     images: int
     clusters: int | None
     mean_log_det: float
-    sum_error: float
 
 
 def measure_maps(
@@ -62,8 +61,6 @@ def measure_maps(
     maps = []
     for k, running in enumerate(means):
         mean = running.mean
-        scalar = scalars[k] / count
-        size = float(np.abs(mean).sum())
         maps.append(
             MeasuredMap(
                 split=k + 1,
@@ -71,8 +68,7 @@ def measure_maps(
                 standard_errors=running.standard_error.reshape(flow.shape).astype(np.float32),
                 images=count,
                 clusters=running.clusters,
-                mean_log_det=scalar,
-                sum_error=abs(float(mean.sum()) - scalar) / size if size else 0.0,
+                mean_log_det=scalars[k] / count,
             )
         )
     return maps
