@@ -67,5 +67,5 @@ def _examine(connection: sqlite3.Connection, path: Path) -> Found:
         raise UserError(f"{path} is a database of another program: give another path")
     if VERSION_TABLE not in names:
         return Found(exists=False, revision=None)
-    row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608
+    row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608 - a constant
     return Found(exists=row is not None, revision=None if row is None else row[0])

@@ -13,6 +13,22 @@ def statuses(plan) -> list[str]:
     return [c.status for c in plan.cells]
 
 
+def claimed(store: db.Store, job_id: str, *, host: str, seconds: float) -> db.Claim:
+    """A claim by some worker."""
+    claim = store.claim(
+        job_id,
+        owner="o",
+        host=host,
+        pid=1,
+        environment_id=store.environment(bodies.environment.current("cpu")),
+        device="cpu",
+        threads=1,
+        lease_seconds=seconds,
+    )
+    assert isinstance(claim, db.Claim)
+    return claim
+
+
 @pytest.fixture
 def spec(small_sweep):
     return specs.check(small_sweep, "test")
@@ -36,17 +52,7 @@ def test_done_work_is_there_and_the_rest_is_new(spec, place, registered) -> None
 def test_a_claimed_trial_is_running_where_it_runs(spec, place, registered) -> None:
     store, nodes = registered()
     job = next(n.work.job_id for n in nodes if n.work.trial and n.after is None)
-    environment = store.environment(bodies.environment.current("cpu"))
-    store.claim(
-        job,
-        owner="o",
-        host="elsewhere",
-        pid=1,
-        environment_id=environment,
-        device="cpu",
-        threads=1,
-        lease_seconds=60,
-    )
+    claimed(store, job, host="elsewhere", seconds=60)
     planned = plans.make(spec, place, store).cells[0]
     assert (planned.status, planned.note) == ("running", "on elsewhere, step 0 of 20")
 
@@ -54,34 +60,14 @@ def test_a_claimed_trial_is_running_where_it_runs(spec, place, registered) -> No
 def test_a_trial_whose_worker_died_is_new_again(spec, place, registered) -> None:
     store, nodes = registered()
     job = next(n.work.job_id for n in nodes if n.work.trial and n.after is None)
-    environment = store.environment(bodies.environment.current("cpu"))
-    store.claim(
-        job,
-        owner="o",
-        host="h",
-        pid=1,
-        environment_id=environment,
-        device="cpu",
-        threads=1,
-        lease_seconds=0.0,
-    )
+    claimed(store, job, host="h", seconds=0.0)
     assert plans.make(spec, place, store).cells[0].status == "new"
 
 
 def test_a_trial_behind_a_lost_pretraining_is_blocked(spec, place, registered) -> None:
     store, nodes = registered()
     pretraining = next(n.work for n in nodes if n.work.pretraining)
-    environment = store.environment(bodies.environment.current("cpu"))
-    claim = store.claim(
-        pretraining.job_id,
-        owner="o",
-        host="h",
-        pid=1,
-        environment_id=environment,
-        device="cpu",
-        threads=1,
-        lease_seconds=60,
-    )
+    claim = claimed(store, pretraining.job_id, host="h", seconds=60)
     cost = db.Cost(seconds=0.0, cpu_seconds=0.0)
     store.finish(claim, "diverged", last_step=1, cost=cost)
     plan = plans.make(spec, place, store)
