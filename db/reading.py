@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from db.records import (
     ContributionMap,
     Counts,
     Job,
+    MapStatistics,
     Metric,
     RunningJob,
     StateCounts,
@@ -75,7 +77,7 @@ def _decode(row: Mapping[str, Any]) -> ContributionMap:
     damage = None
     if row["dtype"] != DTYPE:
         damage = f"its dtype is {row['dtype']}, not {DTYPE}"
-    elif {len(row["values"]), len(row["standard_errors"])} != {4 * math.prod(shape)}:
+    elif not _fill(row, 4 * math.prod(shape)):
         damage = f"its bytes do not fill the shape {shape}"
     elif hashlib.sha256(row["values"]).hexdigest() != row["digest"]:
         damage = "its values do not match their digest"
@@ -85,8 +87,8 @@ def _decode(row: Mapping[str, Any]) -> ContributionMap:
             "go back to a copy of the database"
         )
 
-    def array(name: str) -> NDArray[np.float32]:
-        return np.frombuffer(row[name], dtype=DTYPE).reshape(shape).astype(np.float32)
+    def array(name: str, *copies: int) -> NDArray[np.float32]:
+        return np.frombuffer(row[name], dtype=DTYPE).reshape(*copies, *shape).astype(np.float32)
 
     return ContributionMap(
         pretraining_id=row["pretraining_id"],
@@ -99,7 +101,18 @@ def _decode(row: Mapping[str, Any]) -> ContributionMap:
         images=row["images"],
         mean_log_det=row["mean_log_det"],
         clusters=row["clusters"],
+        halves=None if row["halves"] is None else array("halves", 2),
+        statistics=None if row["rank_gap"] is None else _statistics(row),
     )
+
+
+def _fill(row: Mapping[str, Any], size: int) -> bool:
+    lengths = {len(row["values"]), len(row["standard_errors"])}
+    return lengths == {size} and (row["halves"] is None or len(row["halves"]) == 2 * size)
+
+
+def _statistics(row: Mapping[str, Any]) -> MapStatistics:
+    return MapStatistics(**{field.name: row[field.name] for field in fields(MapStatistics)})
 
 
 def read_metrics(connection: sa.Connection, job_id: str, name: str) -> list[Metric]:

@@ -16,15 +16,18 @@ from db.records import (
     Claim,
     ContributionMap,
     Cost,
+    IndexTable,
     Job,
     Metric,
     Outcome,
     Result,
     raw_bytes,
 )
+from db.tables import insert_overlaps, table_row
 
 MAP_KEY = ("pretraining_id", "data_digest", "budget", "split", "score")
 RESULT_KEY = ("trial_id", "data_digest", "protocol")
+TABLE_KEY = ("trial_id", "data_digest", "split")
 
 CIRCUMSTANCE = ("attempt_id", "created")
 """Columns in which two equal results may differ."""
@@ -43,6 +46,7 @@ def finish(
     cost: Cost,
     result: Result | None,
     maps: Sequence[ContributionMap],
+    tables: Sequence[IndexTable],
     artifacts: Sequence[Artifact],
     metrics: Sequence[Metric],
     now: float,
@@ -51,12 +55,16 @@ def finish(
     job = held(connection, claim)
     if job is None:
         return ended_as(connection, claim, outcome)
-    _check_subject(job, outcome, result, maps)
+    _check_subject(job, outcome, result, maps, tables)
     if result is not None:
         row = {"id": result.id, **asdict(result), "attempt_id": claim.attempt_id, "created": now}
         _insert_once(connection, schema.results, RESULT_KEY, row)
     for item in maps:
         _insert_once(connection, schema.contribution_maps, MAP_KEY, _map_row(item, claim))
+    for table in tables:
+        row = table_row(table, claim.attempt_id)
+        _insert_once(connection, schema.index_tables, TABLE_KEY, row)
+    insert_overlaps(connection, tables)
     insert_metrics(connection, claim.job_id, metrics)
     insert_or_replace(
         connection,
@@ -86,7 +94,11 @@ def insert_metrics(connection: sa.Connection, job_id: str, metrics: Sequence[Met
 
 
 def _check_subject(
-    job: Job, outcome: Outcome, result: Result | None, maps: Sequence[ContributionMap]
+    job: Job,
+    outcome: Outcome,
+    result: Result | None,
+    maps: Sequence[ContributionMap],
+    tables: Sequence[IndexTable],
 ) -> None:
     if job.kind == "trial" and outcome == "done" and result is None:
         raise ValueError(f"trial job {job.id} cannot be done without a result")
@@ -95,6 +107,9 @@ def _check_subject(
         job.data_digest,
     ):
         raise ValueError(f"the result is not of the trial and data of job {job.id}")
+    for table in tables:
+        if (table.trial_id, table.data_digest) != (job.trial_id, job.data_digest):
+            raise ValueError(f"a table is not of the trial and data of job {job.id}")
     for item in maps:
         if (item.pretraining_id, item.data_digest, item.budget) != (
             job.pretraining_id,
@@ -123,6 +138,8 @@ def _map_row(item: ContributionMap, claim: Claim) -> dict[str, Any]:
         "mean_log_det": item.mean_log_det,
         "sum_error": item.sum_error,
         "clusters": item.clusters,
+        "halves": None if item.halves is None else raw_bytes(item.halves),
+        **({} if item.statistics is None else asdict(item.statistics)),
         "attempt_id": claim.attempt_id,
     }
 

@@ -119,6 +119,7 @@ class Pretraining:
     dataset: str
     variant: str
     seed: int
+    nms: str = "squeezed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,15 +282,33 @@ class Result:
         return content_hash("result", asdict(self))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapStatistics:
+    """A contribution map in numbers, over the 2x2 windows of the flow without splits.
+
+    Shares are between 0 and 1; errors and gaps in nats. The columns of `contribution_maps` say
+    what each means.
+    """
+
+    mask_share: float | None
+    mask_share_by_chance: float
+    standard_error: float | None
+    rank_gap: float
+    error_to_gap: float | None
+    unresolved: float | None
+    tied: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ContributionMap:
-    """Mean log-det in nats of each dimension, accumulated up to one split.
+    """What each dimension adds to the log-det, in nats, by one score, before one split.
 
     `values` and `standard_errors` are float32 of shape (C, H, W), in the coordinates of the input
-    image. `split` counts from 1. `mean_log_det` is the scalar log-det in nats per image up to that
-    split, computed apart, against which `sum_error` holds the map.
-    Standard errors may be NaN where there is
-    nothing to take them from. Raises ValueError for other shapes or types, or values not finite.
+    image; `halves`, (2, C, H, W), are the values from two halves of the images. `split` counts
+    from 1. `mean_log_det` is the scalar in nats per image that the map has to sum to, computed
+    apart; `sum_error` is by how much it does not.
+    Standard errors and halves may be NaN where there is nothing to take them from. Raises
+    ValueError for other shapes or types, or values not finite.
     """
 
     pretraining_id: str
@@ -302,6 +321,8 @@ class ContributionMap:
     images: int
     mean_log_det: float
     clusters: int | None = None
+    halves: NDArray[np.float32] | None = None
+    statistics: MapStatistics | None = None
 
     def __post_init__(self) -> None:
         for name in ("values", "standard_errors"):
@@ -313,6 +334,10 @@ class ContributionMap:
             raise ValueError("values must be finite")
         if self.values.shape != self.standard_errors.shape:
             raise ValueError("values and standard_errors differ in shape")
+        expected = (2, *self.values.shape)
+        halves = self.halves
+        if halves is not None and (halves.dtype != np.float32 or halves.shape != expected):
+            raise ValueError(f"halves must be float32 of shape {expected}")
         if not math.isfinite(self.mean_log_det):
             raise ValueError(f"mean_log_det is {self.mean_log_det}: it must be finite")
 
@@ -326,6 +351,55 @@ class ContributionMap:
         """|sum of the map - mean_log_det| over the sum of |map|; absolute where the map is 0."""
         scale = float(np.abs(self.values).sum(dtype=np.float64))
         return abs(float(self.values.sum(dtype=np.float64)) - self.mean_log_det) / (scale or 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableStatistics:
+    """An index table in numbers; shares and overlaps are between 0 and 1.
+
+    The columns of `index_tables` say what each means.
+    """
+
+    iou_even: float
+    iou_odd: float
+    purity: float
+    channel_purity: float
+    mask_share: float | None
+    mask_share_by_chance: float | None
+    tied: float | None
+    agreement: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class IndexTable:
+    """Which dimensions are still there after one split of a trial.
+
+    `kept` is a mask of shape (C, H, W) in the coordinates of the input image; `digest` is the
+    sha256 of the split's whole permutation. `split` counts from 1.
+    """
+
+    trial_id: str
+    data_digest: str
+    split: int
+    kept: NDArray[np.bool_]
+    digest: str
+    statistics: TableStatistics
+
+    def __post_init__(self) -> None:
+        if self.kept.dtype != np.bool_ or self.kept.ndim != 3:
+            raise ValueError(f"kept must be a mask of shape (C, H, W), not {self.kept.shape}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """Bits/dim on the test part of something that any flow should beat, or why there are none."""
+
+    data_digest: str
+    name: str
+    bits_per_dim: float | None
+    standard_error: float | None
+    images: int
+    detail: str
 
 
 def raw_bytes(array: NDArray[np.float32]) -> bytes:
@@ -344,6 +418,7 @@ class Registration:
     pretrainings: tuple[Pretraining, ...] = ()
     trials: tuple[Trial, ...] = ()
     jobs: tuple[PlannedJob, ...] = ()
+    bars: tuple[Bar, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from db.records import (
     Cost,
     Counts,
     Environment,
+    IndexTable,
     Job,
     Metric,
     Outcome,
@@ -72,6 +73,7 @@ class Store:
         with self._writer.begin() as connection:
             insert_missing(connection, schema.recipes, [asdict(r) for r in plan.recipes])
             insert_missing(connection, schema.data_sets, stamped(plan.data_sets))
+            insert_missing(connection, schema.bars, [asdict(b) for b in plan.bars])
             insert_missing(connection, schema.sweeps, stamped(plan.sweeps))
             insert_missing(connection, schema.pretrainings, [asdict(p) for p in plan.pretrainings])
             insert_missing(connection, schema.trials, [asdict(t) for t in plan.trials])
@@ -169,6 +171,7 @@ class Store:
         message: str = "",
         result: Result | None = None,
         maps: Sequence[ContributionMap] = (),
+        tables: Sequence[IndexTable] = (),
         artifacts: Sequence[Artifact] = (),
         metrics: Sequence[Metric] = (),
         now: float | None = None,
@@ -177,8 +180,8 @@ class Store:
 
         True if it is stored, or was before by the same call. False, with nothing changed, if the
         claim is no longer good. An artifact replaces the job's former one of the same kind.
-        Raises Conflict, with nothing changed, where a result or map is there with another value,
-        and ValueError for a result or map of another job, or a trial done without a result.
+        Raises Conflict, with nothing changed, where a result, map or table is there with another
+        value, and ValueError for one of another job, or a trial done without a result.
         """
         with self._writer.begin() as connection:
             return recording.finish(
@@ -190,6 +193,7 @@ class Store:
                 cost=cost,
                 result=result,
                 maps=maps,
+                tables=tables,
                 artifacts=artifacts,
                 metrics=metrics,
                 now=_clock(now),

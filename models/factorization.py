@@ -6,7 +6,7 @@ gathering integer ids along with the data, never by arithmetic on indices of lat
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from sweeps.factorizations import is_word
 Ints = NDArray[np.int64]
 Shape = tuple[int, int, int]
 Map = NDArray[np.floating]
+Order = Literal["raster", "rank"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Table:
     """Flat local indices into (C, H, W) of what stays and what leaves.
 
     ``kept`` and ``left`` have shape (2C, H/2, W/2) and together are a partition of
-    0 .. C*H*W - 1. Channel k*C + c holds the k-th of each window's two of colour c in raster
-    order, for the rules that take two of every window.
+    0 .. C*H*W - 1. Channel k*C + c holds the k-th of each window's two of colour c, in raster
+    order unless said otherwise, for the rules that take two of every window.
     """
 
     kept: Ints
@@ -48,12 +49,14 @@ def tables(
     *,
     seed: int = 0,
     maps: Sequence[Map] = (),
+    order: Order = "raster",
 ) -> list[Table]:
     """The table of each split for a canonical factorization of images of ``shape`` (C, H, W).
 
     ``maps`` holds for words one contribution map per split, (C, H, W) in input coordinates:
-    the map of split l is read at the ids that are still there (Algorithm 1). ``seed`` drives
-    `random` and `random-local`. Raises ValueError where maps are missing or misshapen.
+    the map of split l is read at the ids that are still there (Algorithm 1); ``order`` is that
+    of a window's two dimensions inside a half. ``seed`` drives `random` and `random-local`.
+    Raises ValueError where maps are missing or misshapen.
     """
     if is_word(name) and [np.shape(m) for m in maps] != [shape] * splits:
         raise ValueError(f"{name} needs {splits} maps of shape {shape}")
@@ -62,7 +65,7 @@ def tables(
     for split in range(splits):
         if is_word(name):
             values = np.asarray(maps[split], dtype=np.float64).ravel()[ids]
-            table = from_map(values, name[split])
+            table = from_map(values, name[split], order)
         elif name == "random":
             table = _random(ids.shape, seed, split)
         elif name == "random-local":
@@ -87,28 +90,31 @@ def ranks(values: NDArray[np.floating]) -> Ints:
 
     values (C, H, W) -> (C, H/2, W/2, 4).
     """
-    return np.argsort(-_windows(values), axis=-1, kind="stable").astype(np.int64)
+    return np.argsort(-windows(values), axis=-1, kind="stable").astype(np.int64)
 
 
-def from_map(values: NDArray[np.floating], letter: str) -> Table:
+def from_map(values: NDArray[np.floating], letter: str, order: Order = "raster") -> Table:
     """L: the two low contributions of each window leave; H: the two high ones do (section 4).
 
-    values: contributions of the dimensions still there, (C, H, W).
+    values: contributions of the dimensions still there, (C, H, W). Inside a half a window's two
+    are in raster order, or the higher one first (``rank``).
     """
-    order = ranks(values)
-    high, low = np.sort(order[..., :2], axis=-1), np.sort(order[..., 2:], axis=-1)
+    ranked = ranks(values)
+    high, low = ranked[..., :2], ranked[..., 2:]
+    if order == "raster":
+        high, low = np.sort(high, axis=-1), np.sort(low, axis=-1)
     kept, left = (high, low) if letter == "L" else (low, high)
     return _local(kept, left, values.shape)
 
 
 def tied_windows(values: NDArray[np.floating]) -> float:
     """Share of windows in which ranks two and three have the same value, so that order decides."""
-    ordered = np.sort(_windows(values), axis=-1)
+    ordered = np.sort(windows(values), axis=-1)
     return float(np.mean(ordered[..., 1] == ordered[..., 2]))
 
 
-def _windows(values: NDArray[Any]) -> NDArray[Any]:
-    """(C, H, W) to (C, H/2, W/2, 4), positions in raster order."""
+def windows(values: NDArray[Any]) -> NDArray[Any]:
+    """2x2 windows of (C, H, W): (C, H/2, W/2, 4), positions in raster order."""
     c, h, w = values.shape
     grid = values.reshape(c, h // 2, 2, w // 2, 2)
     return grid.transpose(0, 1, 3, 2, 4).reshape(c, h // 2, w // 2, 4)
@@ -117,7 +123,7 @@ def _windows(values: NDArray[Any]) -> NDArray[Any]:
 def _local(kept: Ints, left: Ints, shape: tuple[int, ...]) -> Table:
     """From window positions (C, H/2, W/2, 2) to a table."""
     c, h, w = shape
-    index = _windows(np.arange(c * h * w).reshape(shape)).astype(np.int64)
+    index = windows(np.arange(c * h * w).reshape(shape)).astype(np.int64)
 
     def half(positions: Ints) -> Ints:
         picked = np.take_along_axis(index, positions, axis=-1)
@@ -139,7 +145,7 @@ def _positions(kept: tuple[int, int]) -> Callable[[tuple[int, ...]], Table]:
 
 def _channel(shape: tuple[int, ...]) -> Table:
     c, h, w = shape
-    index = _windows(np.arange(c * h * w).reshape(shape)).astype(np.int64)
+    index = windows(np.arange(c * h * w).reshape(shape)).astype(np.int64)
     squeezed = np.moveaxis(index, -1, 1).reshape(4 * c, h // 2, w // 2)
     return Table(squeezed[: 2 * c], squeezed[2 * c :])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.layers import Layer, PassAll
+from models.layers import Layer
 from models.priors import Prior, standard_noise
 from models.split import Split
 
@@ -30,9 +30,11 @@ class Contributions:
 
     ``at_splits`` holds what has accumulated up to each split (Algorithm 1), ``total`` at the
     end; ``log_det_at_splits`` and ``log_det`` are the scalars (B,), accumulated apart.
+    ``values_at_splits`` are the dimensions' own values there, in input coordinates too.
     """
 
     at_splits: list[Tensor]
+    values_at_splits: list[Tensor]
     total: Tensor
     log_det_at_splits: list[Tensor]
     log_det: Tensor
@@ -95,31 +97,35 @@ class Flow(nn.Module):
         z, ids = x, self.ids(x.device)
         ledger: Tensor = torch.zeros((batch, *self.shape), device=x.device, dtype=self.dtype)
         gone = torch.zeros((batch, self.dimensions), device=x.device, dtype=self.dtype)
+        gone_values = torch.zeros_like(gone)
         log_det = torch.zeros(batch, device=x.device, dtype=self.dtype)
         at_splits: list[Tensor] = []
+        values: list[Tensor] = []
         scalars: list[Tensor] = []
 
-        def in_place() -> Tensor:
-            full = gone.clone()
-            full[:, ids.flatten()] = ledger.flatten(1)
+        def in_place(here: Tensor, before: Tensor) -> Tensor:
+            full = before.clone()
+            full[:, ids.flatten()] = here.flatten(1)
             return full.view(-1, *self.shape)
 
         for layer in self.layers:
-            if isinstance(layer, Split | PassAll):
-                at_splits.append(in_place())
+            if layer.ends_block:
+                at_splits.append(in_place(ledger, gone))
+                values.append(in_place(z, gone_values))
                 scalars.append(log_det)
             if isinstance(layer, Split):
-                z, _ = layer.cut(z)
+                z, left_values = layer.cut(z)
                 ledger, left = layer.cut(ledger)
                 ids, left_ids = layer.cut(ids)
                 gone[:, left_ids.flatten()] = left.flatten(1)
+                gone_values[:, left_ids.flatten()] = left_values.flatten(1)
                 continue
             z, contribution = layer(z, generator)
             ledger, ids = layer.reorder(ledger), layer.reorder(ids)
             if contribution is not None and (layer.scored or not scored):
                 ledger = ledger + contribution
                 log_det = log_det + contribution.flatten(1).sum(1)
-        return Contributions(at_splits, in_place(), scalars, log_det)
+        return Contributions(at_splits, values, in_place(ledger, gone), scalars, log_det)
 
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
         """All latents: what left at each split, in order, then what stayed to the end."""

@@ -20,6 +20,9 @@ class Layer(nn.Module):
     scored: bool = True
     """Whether the contribution counts in a contribution map."""
 
+    ends_block: bool = False
+    """Whether a contribution map is taken before this layer (Algorithm 1)."""
+
     def forward(
         self, x: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor | None]:
@@ -122,3 +125,14 @@ class Unsqueeze(Layer):
 
 class PassAll(Squeeze):
     """Stands where a split would be in a flow without splits (NMS): squeezes, nothing leaves."""
+
+    ends_block = True
+
+
+class PassFlat(Layer):
+    """Stands where a split would be in the flat reading of NMS: changes nothing."""
+
+    ends_block = True
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return y

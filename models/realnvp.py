@@ -4,16 +4,30 @@ from collections.abc import Sequence
 
 from models.coupling import ChannelCoupling, CheckerboardCoupling
 from models.factorization import Table
-from models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from models.layers import (
+    Center,
+    Dequantize,
+    Layer,
+    Logit,
+    PassAll,
+    PassFlat,
+    Squeeze,
+    Unsqueeze,
+)
 from models.norm import ActNorm, FlowBatchNorm, Transformed
 from models.priors import StandardNormal
 from models.split import Split
 from sweeps.recipe import Model
 
 
-def layers(model: Model, tables: Sequence[Table] | None) -> list[Layer]:
-    """The layers from integers to noise; without ``tables`` nothing leaves (NMS, squeezed)."""
+def layers(model: Model, tables: Sequence[Table] | None, *, flat: bool = False) -> list[Layer]:
+    """The layers from integers to noise.
+
+    Without ``tables`` nothing leaves (NMS); with ``flat`` nothing is squeezed between scales
+    either.
+    """
     arch = model.architecture
+    first = 1 if arch.masks == "odd-first" else 0
 
     def normed(coupling: CheckerboardCoupling | ChannelCoupling) -> list[Layer]:
         part: Transformed = coupling.transformed
@@ -22,10 +36,11 @@ def layers(model: Model, tables: Sequence[Table] | None) -> list[Layer]:
 
     def checkerboard(channels: int, size: int, width: int, count: int) -> list[Layer]:
         found: list[Layer] = []
-        for i in range(count):  # odd positions change first, as in the released code
+        for i in range(count):  # the released code changes odd positions first
+            parity = (first + i) % 2
             found += normed(
                 CheckerboardCoupling(
-                    channels, size, 1 - i % 2, width=width, blocks=arch.blocks, norm=arch.net_norm
+                    channels, size, parity, width=width, blocks=arch.blocks, norm=arch.net_norm
                 )
             )
         return found
@@ -51,6 +66,10 @@ def layers(model: Model, tables: Sequence[Table] | None) -> list[Layer]:
         found.append(Squeeze())
         found += channelwise(4 * channels, 2 * width, arch.channel_couplings)
         found.append(Unsqueeze())
+        width *= 2
+        if flat:
+            found.append(PassFlat())
+            continue
         if tables is None:
             found.append(PassAll())
             channels *= 4
@@ -58,5 +77,4 @@ def layers(model: Model, tables: Sequence[Table] | None) -> list[Layer]:
             found.append(Split(tables[split], StandardNormal()))
             channels *= 2
         size //= 2
-        width *= 2
     return found + checkerboard(channels, size, width, arch.last_couplings)

@@ -40,6 +40,7 @@ class Split(Layer):
     x (B, C, H, W) becomes kept and left, each (B, 2C, H/2, W/2).
     """
 
+    ends_block = True
     index: Tensor
     inverse_index: Tensor
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from sweeps import strict_yaml
+from sweeps import settings, strict_yaml
 from sweeps.errors import UserError
 from sweeps.factorizations import ImpossibleError
 from sweeps.recipe import Recipe
@@ -33,7 +33,6 @@ class _Profile(BaseModel):
 
 class _FlowRecipes(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-    conventional: str
     base: dict[str, Any]
     profiles: dict[str, _Profile]
 
@@ -48,14 +47,16 @@ def datasets() -> Mapping[str, DataSetFacts]:
 
 @cache
 def flows() -> Mapping[str, str]:
-    """Every flow that has a recipe file, with its conventional factorization."""
-    return {name: _flow(name).conventional for name in sorted(_yaml_names("recipes"))}
+    """Every flow that a sweep can name, with its conventional factorization."""
+    where = "sweeps/flows.yaml"
+    content = strict_yaml.parse((files("sweeps") / "flows.yaml").read_text(), where)
+    return TypeAdapter(dict[str, str]).validate_python(content)
 
 
 @cache
 def profiles(flow: str) -> tuple[str, ...]:
-    """The names of a flow's profiles."""
-    return tuple(_flow(flow).profiles)
+    """The names of a flow's profiles; empty for a flow that this version cannot build."""
+    return tuple(_flow(flow).profiles) if flow in _yaml_names("recipes") else ()
 
 
 def recipe(
@@ -67,6 +68,8 @@ def recipe(
     set and ``override`` are laid over each other in this order. Raises ImpossibleError where
     the profile has none for this data set, UserError where the override is not a recipe.
     """
+    if not profiles(flow):
+        raise ImpossibleError(f"the flow {flow} is not in this version")
     layers = _flow(flow)
     chosen = layers.profiles[profile]
     facts = datasets()[dataset]
@@ -79,7 +82,7 @@ def recipe(
         )
     merged: dict[str, Any] = {}
     for layer in (layers.base, chosen.base, by_size, by_name, override):
-        merged = _merge(merged, layer or {})
+        merged = settings.merge(merged, layer or {})
     own = {"flow": flow, "size": facts.size, "channels": facts.channels}
     asked = (override or {}).get("model", {})
     if not isinstance(asked, Mapping):
@@ -89,7 +92,7 @@ def recipe(
         raise UserError(
             f"`recipe.model.{min(fixed)}` cannot be overridden: it follows from `matrix`"
         )
-    merged = _merge(merged, {"model": own})
+    merged = settings.merge(merged, {"model": own})
     return validate(Recipe, merged, f"recipe {flow}/{profile} on {dataset}")
 
 
@@ -117,12 +120,3 @@ def _flow(name: str) -> _FlowRecipes:
 def _yaml_names(folder: str) -> list[str]:
     entries = (files("sweeps") / folder).iterdir()
     return [e.name.removesuffix(".yaml") for e in entries if e.name.endswith(".yaml")]
-
-
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
-    return merged

@@ -1,12 +1,13 @@
 """From a spec to trials: synonyms folded, impossible cells refused, pretrainings shared."""
 
 import itertools
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from sweeps import catalog, factorizations
+from sweeps import catalog, factorizations, settings
 from sweeps.factorizations import ImpossibleError
-from sweeps.identity import content_id
+from sweeps.identity import canonical_json, content_id, identity_of
 from sweeps.recipe import Recipe
 from sweeps.spec import Exclusion, Spec
 
@@ -21,14 +22,15 @@ class Pretraining:
     dataset: str
     variant: str
     seed: int
+    nms: Literal["squeezed", "flat"] = "squeezed"
 
     @property
     def id(self) -> str:
         content = self.recipe.pretraining_identity()
-        return content_id(
-            "pretraining",
-            content | {"dataset": self.dataset, "variant": self.variant, "seed": self.seed},
-        )
+        content |= {"dataset": self.dataset, "variant": self.variant, "seed": self.seed}
+        if self.nms != "squeezed":
+            content["nms"] = self.nms
+        return content_id("pretraining", content)
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,28 @@ class Trial:
         }
         if self.budget is not None:
             content["budget"] = self.budget
+        if self.map_identity:
+            content["maps"] = self.map_identity
         return content_id("trial", content)
+
+    @property
+    def map_identity(self) -> dict[str, object]:
+        """The map options that are not the default; empty where no map is used."""
+        return {} if self.budget is None else identity_of(self.recipe.maps)
+
+    @property
+    def map_options(self) -> str | None:
+        """The same as canonical JSON, None for the default or no map."""
+        return canonical_json(self.map_identity) if self.map_identity else None
 
 
 @dataclass(frozen=True)
 class Cell:
     """One cell of the matrix at one seed, as it was asked for.
 
-    Exactly one of ``trial`` and ``reason`` (why it is impossible) is set; ``same_as`` is the
-    name of an earlier cell that is the same experiment.
+    ``overlay`` names the entry of ``matrix.recipe`` ('' without one). Exactly one of ``trial``
+    and ``reason`` (why it is impossible) is set; ``same_as`` is the name of an earlier cell that
+    is the same experiment.
     """
 
     flow: str
@@ -74,6 +89,7 @@ class Cell:
     trial: Trial | None = None
     reason: str | None = None
     same_as: str | None = None
+    overlay: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,29 +130,48 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
     cells: list[Cell] = []
     first_name: dict[str, str] = {}
     matrix = spec.matrix
-    for flow, dataset in itertools.product(matrix.flow, matrix.dataset):
-        recipe, reason = _recipe(spec, flow, dataset, preparable)
-        for asked, seed in itertools.product(matrix.factorization, spec.seeds):
+    overlays = matrix.recipe or ({},)
+    for flow, dataset, overlay in itertools.product(matrix.flow, matrix.dataset, overlays):
+        recipe, reason = _recipe(spec, flow, dataset, overlay, preparable)
+        named = _named(matrix.factorization, recipe)
+        for asked, seed in itertools.product(named, spec.seeds):
             for cell in _cells(spec, flow, dataset, asked, seed, recipe, reason):
+                cell = replace(cell, overlay=settings.text(overlay))
                 if cell.trial is None:
                     cells.append(cell)
                     continue
                 key = cell.trial.id
                 same_as = first_name.get(key)
-                first_name.setdefault(key, cell.factorization)
+                where = f" with {cell.overlay}" if cell.overlay else ""
+                first_name.setdefault(key, cell.factorization + where)
                 if same_as is not None:
-                    cell = Cell(**(vars(cell) | {"same_as": same_as}))
+                    cell = replace(cell, same_as=same_as)
                 cells.append(cell)
     return Expansion(spec, tuple(cells))
 
 
+def _named(asked: Sequence[str], recipe: Recipe | None) -> Sequence[str]:
+    """The names asked for, with `words` written out where the recipe says how long they are."""
+    if recipe is None or not recipe.model.splits:
+        return asked
+    words = factorizations.words(recipe.model.splits)
+    listed = [words if factorizations.is_every_word(name) else (name,) for name in asked]
+    return list(itertools.chain.from_iterable(listed))
+
+
 def _recipe(
-    spec: Spec, flow: str, dataset: str, preparable: Collection[str] | None
+    spec: Spec,
+    flow: str,
+    dataset: str,
+    overlay: Mapping[str, Any],
+    preparable: Collection[str] | None,
 ) -> tuple[Recipe | None, str | None]:
-    if preparable is not None and dataset not in preparable:
-        return None, f"the data set {dataset} cannot be prepared by this version"
+    override = settings.merge(spec.recipe, overlay)
     try:
-        return catalog.recipe(flow, dataset, spec.profile, spec.recipe), None
+        recipe = catalog.recipe(flow, dataset, spec.profile, override)
+        if preparable is not None and dataset not in preparable:
+            return None, f"the data set {dataset} cannot be prepared by this version"
+        return recipe, None
     except ImpossibleError as error:
         return None, str(error)
 
@@ -150,6 +185,9 @@ def _cells(
     recipe: Recipe | None,
     reason: str | None,
 ) -> list[Cell]:
+    if factorizations.is_every_word(asked):
+        reason = reason or "the recipe has no split; only `none` can be run on it"
+        return [Cell(flow, dataset, asked, None, seed, reason=reason)]
     name = factorizations.normalize(asked)
     canonical = name
     synonyms = {name}
@@ -171,13 +209,22 @@ def _cells(
             continue
         cell = Cell(flow, dataset, name, budget, seed, reason=reason)
         if recipe is not None and reason is None:
-            pretraining = Pretraining(recipe, dataset, VARIANT, seed) if mapped else None
+            pretraining = _pretraining(recipe, dataset, seed) if mapped else None
             trial = Trial(
                 recipe, spec.profile, dataset, VARIANT, canonical, seed, budget, pretraining
             )
             cell = Cell(flow, dataset, name, budget, seed, trial=trial)
         cells.append(cell)
     return cells
+
+
+def _pretraining(recipe: Recipe, dataset: str, seed: int) -> Pretraining:
+    options = recipe.maps
+    if options.masks == "swapped":
+        swapped = recipe.model.architecture.swapped
+        model = recipe.model.model_copy(update={"architecture": swapped})
+        recipe = recipe.model_copy(update={"model": model})
+    return Pretraining(recipe, dataset, VARIANT, seed, options.nms)
 
 
 def _excludes(
@@ -192,7 +239,13 @@ def _excludes(
     return (
         (exclusion.flow is None or flow in exclusion.flow)
         and (exclusion.dataset is None or dataset in exclusion.dataset)
-        and (asked is None or bool(names & {factorizations.normalize(a) for a in asked}))
+        and (asked is None or any(_covers(a, names) for a in asked))
         and (exclusion.budget is None or budget in exclusion.budget)
         and (exclusion.seed is None or seed in exclusion.seed)
     )
+
+
+def _covers(asked: str, names: set[str]) -> bool:
+    if factorizations.is_every_word(asked):
+        return any(factorizations.is_word(name) for name in names)
+    return factorizations.normalize(asked) in names

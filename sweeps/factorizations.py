@@ -18,6 +18,10 @@ FIXED = (
 """Names that mean the same for every flow and number of splits, in canonical form."""
 
 NAMES = (*FIXED, "checkerboard", "conventional", "low", "high")
+
+WORDS = "words"
+"""Stands in a matrix for every word over L and H that fits the recipe."""
+
 _WORD = re.compile(r"[LH]+")
 
 
@@ -84,6 +88,11 @@ def synonyms(canonical_name: str, *, conventional: str, splits: int) -> frozense
 def is_word(canonical_name: str) -> bool:
     """Whether the factorization is filled from contribution maps, one letter for each split."""
     return _WORD.fullmatch(canonical_name) is not None
+
+
+def is_every_word(name: str) -> bool:
+    """Whether the name stands for all words of a recipe."""
+    return name.lower() == WORDS
 
 
 def words(splits: int) -> tuple[str, ...]:

@@ -36,6 +36,17 @@ class RealNVPArchitecture(Part):
     net_norm: Literal["batch", "none"] = Field(
         "batch", description="normalization inside the coupling nets"
     )
+    masks: Literal["odd-first", "even-first"] = Field(
+        "odd-first",
+        description="which colour (row + column) the checkerboard couplings of every scale "
+        "change first",
+    )
+
+    @property
+    def swapped(self) -> "RealNVPArchitecture":
+        """The same with the other order of the checkerboard masks."""
+        other = "even-first" if self.masks == "odd-first" else "odd-first"
+        return self.model_copy(update={"masks": other})
 
 
 class Model(Part):
@@ -107,21 +118,50 @@ class Training(Part):
         return self
 
 
+class MapOptions(Part):
+    """How contribution maps are made and read. Only trials that use a map depend on it."""
+
+    score: Literal["cumulative", "normalized", "total"] = Field(
+        "cumulative",
+        description="of a dimension at a split: the log-determinant accumulated so far; the same "
+        "minus half the log variance of its value there; or the log-determinant of all layers",
+    )
+    nms: Literal["squeezed", "flat"] = Field(
+        "squeezed",
+        description="the flow without splits: squeezed where a split would be, or always at the "
+        "size of the image (RealNVP alone)",
+    )
+    order: Literal["raster", "rank"] = Field(
+        "raster", description="order of a window's two dimensions inside a half"
+    )
+    masks: Literal["same", "swapped"] = Field(
+        "same",
+        description="the pretraining's order of the checkerboard masks against the trained "
+        "flow's (RealNVP alone)",
+    )
+
+
 class Recipe(Part):
-    """Model, optimization and training; its id is a hash of exactly that."""
+    """Model, optimization and training; its id is a hash of exactly these three.
+
+    ``maps`` enters the ids of trials that use a map, and no others.
+    """
 
     model: Model
     optimization: Optimization
     training: Training
+    maps: MapOptions = MapOptions()
 
     @property
     def id(self) -> str:
-        return content_id("recipe", identity_of(self))
+        identity = identity_of(self)
+        identity.pop("maps", None)
+        return content_id("recipe", identity)
 
     @property
     def body(self) -> str:
-        """Canonical JSON with every field written out, for the database."""
-        return canonical_json(self.model_dump(mode="json"))
+        """Canonical JSON with every field written out, for the database; without ``maps``."""
+        return canonical_json(self.model_dump(mode="json", exclude={"maps"}))
 
     def pretraining_identity(self) -> dict[str, object]:
         """What a pretraining depends on: everything but the final training's own part."""

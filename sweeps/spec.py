@@ -1,11 +1,13 @@
 """A sweep file: the matrix of what to run, seeds, budgets, exclusions and resources."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sweeps import budgets, catalog, factorizations, strict_yaml
+from sweeps import budgets as grids
+from sweeps import catalog, factorizations, settings, strict_yaml
 from sweeps.errors import UserError
 from sweeps.identity import canonical_json
 from sweeps.validation import nearest, validate
@@ -42,6 +44,9 @@ class Matrix(_Section):
     dataset: Names
     factorization: Names
     budget: Steps = ()
+    recipe: tuple[dict[str, Any], ...] = Field(
+        (), description="settings laid over the recipe, one entry for each variation"
+    )
 
 
 class Exclusion(_Section):
@@ -104,14 +109,15 @@ def check_names(spec: Spec, where: str) -> None:
     """UserError for the first name in the spec that nothing goes by."""
     for flow in spec.matrix.flow:
         _known(where, "matrix.flow", "flow", flow, tuple(catalog.flows()))
-        _known(where, "profile", f"profile of {flow}", spec.profile, catalog.profiles(flow))
+        if catalog.profiles(flow):
+            _known(where, "profile", f"profile of {flow}", spec.profile, catalog.profiles(flow))
     for dataset in spec.matrix.dataset:
         _known(where, "matrix.dataset", "data set", dataset, tuple(catalog.datasets()))
     for name in spec.matrix.factorization:
         _factorization(where, "matrix.factorization", name)
     for budget in spec.matrix.budget:
         try:
-            budgets.check(budget)
+            grids.check(budget)
         except UserError as error:
             raise UserError(f"{where}: `matrix.budget`: {error}") from None
     for exclusion in spec.exclude:
@@ -129,15 +135,22 @@ def with_overrides(
     dataset: str | None = None,
     profile: str | None = None,
     seeds: tuple[int, ...] | None = None,
+    budgets: tuple[int, ...] | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> Spec:
-    """The spec as changed on the command line."""
+    """The spec as changed on the command line; ``recipe`` goes over every other setting."""
     matrix = spec.matrix.model_dump()
     if dataset is not None:
         matrix["dataset"] = tuple(dataset.split(","))
+    if budgets is not None:
+        matrix["budget"] = budgets
+    above = recipe or {}
+    matrix["recipe"] = tuple(settings.merge(overlay, above) for overlay in spec.matrix.recipe)
     content = spec.model_dump() | {
         "matrix": matrix,
         "profile": profile or spec.profile,
         "seeds": spec.seeds if seeds is None else seeds,
+        "recipe": settings.merge(spec.recipe, above),
     }
     return check(content, "command line")
 
@@ -148,6 +161,8 @@ def _known(where: str, key: str, what: str, name: str, known: tuple[str, ...]) -
 
 
 def _factorization(where: str, key: str, name: str) -> None:
+    if factorizations.is_every_word(name):
+        return
     try:
         factorizations.normalize(name)
     except UserError as error:

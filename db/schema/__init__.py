@@ -1,8 +1,17 @@
 """The schema: every table, view and column with its type and meaning."""
 
 from db.schema.base import REVISIONS, VERSION_TABLE, metadata
-from db.schema.evidence import artifacts, attempts, contribution_maps, metrics, results
+from db.schema.evidence import (
+    artifacts,
+    attempts,
+    contribution_maps,
+    index_tables,
+    metrics,
+    results,
+    table_overlaps,
+)
 from db.schema.plan import (
+    bars,
     data_sets,
     environments,
     jobs,
@@ -12,17 +21,20 @@ from db.schema.plan import (
     sweeps,
     trials,
 )
-from db.schema.views import trial_results, views
+from db.schema.views import map_statistics, table_statistics, trial_results, views
 
 __all__ = [
     "REVISIONS",
     "VERSION_TABLE",
     "artifacts",
     "attempts",
+    "bars",
     "contribution_maps",
     "data_sets",
     "environments",
+    "index_tables",
     "jobs",
+    "map_statistics",
     "metadata",
     "metrics",
     "pretrainings",
@@ -30,6 +42,8 @@ __all__ = [
     "results",
     "sweep_trials",
     "sweeps",
+    "table_overlaps",
+    "table_statistics",
     "trial_results",
     "trials",
     "views",

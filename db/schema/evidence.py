@@ -1,4 +1,4 @@
-"""The tables of what came out: attempts, contribution maps, results, metrics and artifacts."""
+"""The tables of what came out: attempts, maps, index tables, results, metrics and artifacts."""
 
 from sqlalchemy import (
     BigInteger,
@@ -14,6 +14,9 @@ from sqlalchemy import UniqueConstraint as Unique
 
 from db.records import OUTCOMES
 from db.schema.base import key, metadata, one_of, optional, required
+
+_OLD = "null if it was made before schema 0002"
+_NULL = f"null where it cannot be known, and {_OLD}"
 
 attempts = Table(
     "attempts",
@@ -51,8 +54,13 @@ contribution_maps = Table(
     required("pretraining_id", Text, "the pretraining", ForeignKey("pretrainings.id")),
     required("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
     required("budget", Integer, "training step at which the map was taken"),
-    required("split", Integer, "up to which split the log-det is accumulated, from 1"),
-    required("score", Text, "what is scored for each dimension, such as 'cumulative'"),
+    required("split", Integer, "split before which the map is taken, from 1"),
+    required(
+        "score",
+        Text,
+        "'cumulative': log-det up to the split; 'normalized': less half the log variance of the "
+        "dimension's value there; 'total': log-det of all layers",
+    ),
     required("channels", Integer, "channels of the map"),
     required("height", Integer, "height of the map in pixels"),
     required("width", Integer, "width of the map in pixels"),
@@ -60,15 +68,49 @@ contribution_maps = Table(
     required(
         "values",
         LargeBinary,
-        "mean log-det in nats per dimension; (C, H, W), C order; a keyword, to be quoted",
+        "mean score in nats of each dimension; (C, H, W), C order; a keyword, to be quoted",
     ),
     required("standard_errors", LargeBinary, "standard errors of the values, laid out alike"),
     required("digest", Text, "sha256 of `values`"),
     required("images", Integer, "number of images averaged over"),
-    required("mean_log_det", Double, "scalar log-det up to the split, nats per image, apart"),
+    required("mean_log_det", Double, "scalar that the map sums to, nats per image, summed apart"),
     required("sum_error", Double, "|sum of values - mean_log_det| / sum of |values|"),
     optional("clusters", Integer, "clusters behind the standard errors, null for none"),
     required("attempt_id", Integer, "attempt that made it", ForeignKey("attempts.id")),
+    optional(
+        "halves",
+        LargeBinary,
+        "the map from two halves of the images (alternating ones, or alternating clusters), "
+        "(2, C, H, W), laid out alike; null if it was made before schema 0002",
+    ),
+    optional(
+        "mask_share",
+        Double,
+        "share of the variance inside 2x2 windows that channel and position explain, 0 to 1; "
+        f"{_NULL}",
+    ),
+    optional(
+        "mask_share_by_chance", Double, f"what mask_share is on average for a map with none; {_OLD}"
+    ),
+    optional("standard_error", Double, f"root mean square of standard_errors, nats; {_NULL}"),
+    optional(
+        "rank_gap",
+        Double,
+        f"median over windows of the second value less the third, nats; {_OLD}",
+    ),
+    optional("error_to_gap", Double, f"standard_error / rank_gap; {_NULL}"),
+    optional(
+        "unresolved",
+        Double,
+        "share of windows whose gap between ranks two and three is at most two standard errors; "
+        f"{_NULL}",
+    ),
+    optional(
+        "tied",
+        Double,
+        "share of windows in which ranks two and three are equal, so that raster order decides; "
+        f"{_OLD}",
+    ),
     CheckConstraint("split >= 1", name="split"),
     Unique(
         "pretraining_id",
@@ -79,7 +121,78 @@ contribution_maps = Table(
         # The name by the convention would be longer than PostgreSQL allows.
         name="uq_contribution_maps_key",
     ),
-    comment="Contribution maps: what each dimension adds to the log-det before a split.",
+    comment="Contribution maps: what each dimension adds to the log-det before a split. Windows "
+    "are those of the flow without splits at that place.",
+)
+
+index_tables = Table(
+    "index_tables",
+    metadata,
+    key("trial_id", Text, "the trial", ForeignKey("flow_trials.id")),
+    key("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
+    key("split", Integer, "the split, from 1"),
+    required("channels", Integer, "channels of the image"),
+    required("height", Integer, "height of the image in pixels"),
+    required("width", Integer, "width of the image in pixels"),
+    required(
+        "kept",
+        LargeBinary,
+        "which dimensions are there after the split: a bit each, (C, H, W) of the image, C order, "
+        "first bit highest",
+    ),
+    required("digest", Text, "sha256 of the split's permutation, little-endian int64"),
+    required(
+        "iou_even",
+        Double,
+        "overlap (intersection over union) of what stays with checkerboard-even at this split; "
+        "1/3 by chance",
+    ),
+    required("iou_odd", Double, "the same with checkerboard-odd"),
+    required(
+        "purity",
+        Double,
+        "lattice purity: share of windows with the most common pattern of what stays; from 1/6 "
+        "where all six patterns are alike, to 1",
+    ),
+    required("channel_purity", Double, "the same for each channel apart, averaged"),
+    optional(
+        "mask_share",
+        Double,
+        "share of the variance of the map inside the windows that this split sees, that channel "
+        "and position explain; null without a map or variance",
+    ),
+    optional("mask_share_by_chance", Double, "what mask_share is on average for a map with none"),
+    optional(
+        "tied",
+        Double,
+        "share of windows in which ranks two and three of the map are equal; null without a map",
+    ),
+    optional(
+        "agreement",
+        Double,
+        "overlap of what stays after the split between the tables of two halves of the data; "
+        "null without a map",
+    ),
+    required("attempt_id", Integer, "attempt that used it", ForeignKey("attempts.id")),
+    CheckConstraint("split >= 1", name="split"),
+    comment="Index tables of trained trials, split by split: what stays, and what it looks like.",
+)
+
+table_overlaps = Table(
+    "table_overlaps",
+    metadata,
+    key("trial_id", Text, "a trial", ForeignKey("flow_trials.id")),
+    key("other_trial_id", Text, "another one", ForeignKey("flow_trials.id")),
+    key("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
+    key("split", Integer, "the split, from 1"),
+    required("differs", Text, "in what the two trials differ: 'seed' or 'budget'"),
+    required(
+        "iou",
+        Double,
+        "overlap (intersection over union) of the dimensions that are there after the split",
+    ),
+    one_of("differs", ("seed", "budget")),
+    comment="Overlaps of the tables of trials that differ in seed or budget alone, both ways.",
 )
 
 results = Table(

@@ -71,6 +71,12 @@ pretrainings = Table(
     required("dataset", Text, "name of the data set"),
     required("variant", Text, "variant of the data set"),
     required("seed", Integer, "seed of everything random in the run"),
+    required(
+        "nms",
+        Text,
+        "the flow without splits: 'squeezed' between scales, or 'flat' at full size throughout",
+        server_default="squeezed",
+    ),
     comment="Runs of a flow with no splits, whose contribution maps serve the trials.",
 )
 
@@ -96,6 +102,18 @@ trials = Table(
     CheckConstraint("(budget IS NULL) = (pretraining_id IS NULL)", name="map_origin"),
     Index(None, "dataset", "flow", "factorization"),
     comment="Trials: a recipe on a data set with one factorization and one seed.",
+)
+
+bars = Table(
+    "bars",
+    metadata,
+    key("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
+    key("name", Text, "'gaussian', 'full-gaussian', 'png' or 'webp'"),
+    optional("bits_per_dim", Double, "bits per dimension on the test part, null if left out"),
+    optional("standard_error", Double, "standard error over images or clusters"),
+    required("images", Integer, "number of test images"),
+    required("detail", Text, "what was done, or why it is left out"),
+    comment="What any model has to beat on a data set: simple densities and lossless codecs.",
 )
 
 sweep_trials = Table(

@@ -12,6 +12,7 @@ import resource
 import socket
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 
 import db
 import models
-from harness import data, environment
+from harness import data, environment, instruments
 from harness.run.lease import Lease
 from harness.run.work import ENDINGS, Report, Work
 from harness.train.batches import Images
@@ -31,8 +32,6 @@ from harness.train.protocol import PLAIN
 from harness.train.trainer import DivergedError, Hooks, StoppedError, Trainer
 from sweeps.errors import UserError
 from sweeps.expansion import Pretraining, Trial
-
-SCORE = "cumulative"
 
 
 def run(work: Work, after: Report | None = None) -> Report:
@@ -101,26 +100,32 @@ class _Attempt:
         assert budget is not None
         part = self._data().part("train")
         trainer = self.trainer = Trainer(
-            flow=self._placed(models.nms(pretraining.recipe.model, seed=pretraining.seed)),
+            flow=self._placed(
+                models.nms(pretraining.recipe.model, seed=pretraining.seed, form=pretraining.nms)
+            ),
             optimization=pretraining.recipe.optimization,
             seed=pretraining.seed,
             images=self._images(part),
         )
         self._train(trainer, pretraining.id, budget, lease)
         measured = measure_maps(trainer.flow, trainer.images, part.groups)
-        self._require_finite(*(float(m.values.sum()) + m.mean_log_det for m in measured))
+        self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
         maps = [
             db.ContributionMap(
                 pretraining_id=pretraining.id,
                 data_digest=self.work.job.data_digest,
                 budget=budget,
                 split=m.split,
-                score=SCORE,
+                score=m.score,
                 values=m.values,
                 standard_errors=m.standard_errors,
+                halves=m.halves,
                 images=m.images,
-                mean_log_det=m.mean_log_det,
+                mean_log_det=m.scalar,
                 clusters=m.clusters,
+                statistics=instruments.of_map(
+                    m.values, m.standard_errors, m.split, pretraining.nms
+                ),
             )
             for m in measured
         ]
@@ -129,11 +134,15 @@ class _Attempt:
     def _trial(self, trial: Trial, lease: Lease) -> Report:
         prepared = self._data()
         train, holdout, test = (prepared.part(p) for p in data.PARTS)
-        recipe = trial.recipe
+        recipe, maps = trial.recipe, self._maps(trial)
         trainer = self.trainer = Trainer(
             flow=self._placed(
                 models.build(
-                    recipe.model, trial.factorization, seed=trial.seed, maps=self._maps(trial)
+                    recipe.model,
+                    trial.factorization,
+                    seed=trial.seed,
+                    maps=[m.values for m in maps],
+                    order=recipe.maps.order,
                 )
             ),
             optimization=recipe.optimization,
@@ -161,6 +170,7 @@ class _Attempt:
             "done",
             lease,
             result=self._result(trial, step, on_test, on_holdout, on_train),
+            tables=self._tables(trial, maps),
             artifacts=[weights],
         )
         if report.ending == "done":
@@ -185,12 +195,46 @@ class _Attempt:
         self.trained_seconds = time.monotonic() - began
         return folder
 
-    def _maps(self, trial: Trial) -> list[models.Map]:
+    def _maps(self, trial: Trial) -> list[db.ContributionMap]:
         if trial.pretraining is None or trial.budget is None:
             return []
-        digest = self.work.job.data_digest
-        maps = self.store.maps(trial.pretraining.id, digest, trial.budget, SCORE)
-        return [m.values for m in maps]
+        pretraining, score = trial.pretraining, trial.recipe.maps.score
+        maps = self.store.maps(pretraining.id, self.work.job.data_digest, trial.budget, score)
+        if len(maps) != trial.recipe.model.splits:
+            raise UserError(
+                f"pretraining {pretraining.id} has no maps by the score {score} at budget "
+                f"{trial.budget}: launch into a new database with --db"
+            )
+        return maps
+
+    def _tables(self, trial: Trial, maps: list[db.ContributionMap]) -> list[db.IndexTable]:
+        """The tables of the trained flow, as they are in its splits, with their statistics."""
+        model = trial.recipe.model
+        if trial.factorization == "none":
+            return []
+        shape, order = (model.channels, model.size, model.size), trial.recipe.maps.order
+        values = [m.values for m in maps]
+        found = models.tables(
+            trial.factorization, shape, model.splits, seed=trial.seed, maps=values, order=order
+        )
+        halves = [(m.halves[0], m.halves[1]) for m in maps if m.halves is not None]
+        statistics = instruments.of_tables(
+            trial.factorization, found, shape, maps=values, halves=halves, order=order
+        )
+        kept = instruments.kept_masks(found, shape)
+        return [
+            db.IndexTable(
+                trial_id=trial.id,
+                data_digest=self.work.job.data_digest,
+                split=split,
+                kept=mask,
+                digest=instruments.digest(table),
+                statistics=numbers,
+            )
+            for split, (table, mask, numbers) in enumerate(
+                zip(found, kept, statistics, strict=True), start=1
+            )
+        ]
 
     def _data(self) -> data.Prepared:
         prepared = data.load(self.work.dataset, self.work.place.data)
@@ -246,8 +290,9 @@ class _Attempt:
         message: str = "",
         *,
         result: db.Result | None = None,
-        maps: list[db.ContributionMap] | None = None,
-        artifacts: list[db.Artifact] | None = None,
+        maps: Sequence[db.ContributionMap] = (),
+        tables: Sequence[db.IndexTable] = (),
+        artifacts: Sequence[db.Artifact] = (),
     ) -> Report:
         stored = self.store.finish(
             self.claim,
@@ -256,8 +301,9 @@ class _Attempt:
             last_step=lease.step if self.trainer is None else self.trainer.step,
             cost=self._cost(),
             result=result,
-            maps=maps or (),
-            artifacts=artifacts or (),
+            maps=maps,
+            tables=tables,
+            artifacts=artifacts,
             metrics=lease.take_metrics(),
         )
         if not stored:

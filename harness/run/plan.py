@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from harness.run.work import LEASE_SECONDS, Work
 from sweeps.errors import UserError
 from sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from sweeps.identity import content_id
+from sweeps.recipe import Recipe
 from sweeps.spec import Spec
 
 Status = Literal["new", "there", "running", "diverged", "failed", "blocked", "same", "invalid"]
@@ -134,7 +135,7 @@ def register(plan: Plan, place: Place, store: Store) -> str:
                 for c in plan.expansion.cells
                 if c.trial
             ),
-            recipes=tuple({t.recipe.id: _recipe_row(t) for t in trials}.values()),
+            recipes=tuple(_recipes(trials)),
             data_sets=tuple(_data_set_row(p) for p in prepared.values()),
             pretrainings=tuple(_pretraining_row(p) for p, _ in shared.values()),
             trials=tuple(_trial_row(t) for t in trials),
@@ -264,12 +265,20 @@ def _broken_pretraining(trial: Trial, lost: dict[tuple[str, int], str]) -> str:
     return next((s for b in on_the_way if (s := lost[trial.pretraining.id, b])), "")
 
 
-def _recipe_row(trial: Trial) -> db.Recipe:
-    recipe = trial.recipe
+def _recipes(trials: Sequence[Trial]) -> Iterable[db.Recipe]:
+    """Every recipe of the trials and of their pretrainings, once."""
+    rows: dict[str, db.Recipe] = {}
+    for trial in trials:
+        used = [trial.recipe, *([trial.pretraining.recipe] if trial.pretraining else [])]
+        rows |= {recipe.id: _recipe_row(recipe, trial.profile) for recipe in used}
+    return rows.values()
+
+
+def _recipe_row(recipe: Recipe, profile: str) -> db.Recipe:
     return db.Recipe(
         id=recipe.id,
         flow=recipe.model.flow,
-        profile=trial.profile,
+        profile=profile,
         splits=recipe.model.splits,
         size=recipe.model.size,
         steps=recipe.training.steps,
@@ -302,6 +311,7 @@ def _pretraining_row(pretraining: Pretraining) -> db.Pretraining:
         dataset=pretraining.dataset,
         variant=pretraining.variant,
         seed=pretraining.seed,
+        nms=pretraining.nms,
     )
 
 
@@ -317,6 +327,7 @@ def _trial_row(trial: Trial) -> db.Trial:
         seed=trial.seed,
         budget=trial.budget,
         pretraining_id=trial.pretraining.id if trial.pretraining else None,
+        map_options=trial.map_options,
     )
 
 

@@ -1,74 +1,102 @@
 """Contribution maps of a pretrained flow (Algorithm 1, step 2)."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from harness.seeds import derive
-from harness.statistics import RunningMean
 from harness.train.batches import Images
 from harness.train.evaluate import CHUNK, evaluating, to_numpy
+from harness.train.scores import Accumulator, ScoredMap, halves_of
 from models import Flow
+from sweeps.recipe import MapOptions
 
 MAX_IMAGES = 10_000
 NOISE_SEED = 0
+SCORES: tuple[str, ...] = get_args(MapOptions.model_fields["score"].annotation)
 
 
 @dataclass(frozen=True)
 class MeasuredMap:
-    """Mean log-determinant of each dimension up to one split, (C, H, W) float32, in nats.
+    """A contribution map before one split by one score, (C, H, W) float32, in nats.
 
-    ``mean_log_det`` is the scalar of the same layers, summed before the mean, against which the
-    map's sum is to be held.
+    ``halves`` (2, C, H, W) are the same map from two halves of the images. ``scalar`` is what
+    the map sums to, summed apart: the mean log-determinant of the layers that count, for
+    `normalized` less half the sum of the log variances.
     """
 
     split: int
+    score: str
     values: NDArray[np.float32]
     standard_errors: NDArray[np.float32]
+    halves: NDArray[np.float32]
     images: int
     clusters: int | None
-    mean_log_det: float
+    scalar: float
 
 
 def measure_maps(
     flow: Flow, images: Images, groups: NDArray[np.integer] | None = None
 ) -> list[MeasuredMap]:
-    """The maps at every split of a flow in which nothing leaves.
+    """The maps at every split of a flow in which nothing leaves, under every score.
 
     Evaluation mode, the first min(N, 10,000) images without augmentation, one dequantization
-    draw by a fixed seed, means in float64.
+    draw by a fixed seed, means in float64. Halves take alternating images, or alternating
+    clusters where there are two or more. `normalized` is left out where a dimension does not
+    vary.
     """
     count = min(len(images), MAX_IMAGES)
     used = None if groups is None else groups[:count]
     clusters = None if used is None else int(used.max()) + 1
-    means: list[RunningMean] = []
+    halves = halves_of(count, used)
+    at_splits: list[Accumulator] = []
     scalars: list[float] = []
+    total, total_scalar = Accumulator(flow.dimensions, clusters), 0.0
     with torch.inference_mode(), evaluating(flow):
         for start in range(0, count, CHUNK):
             indices = np.arange(start, min(start + CHUNK, count))
             generator = torch.Generator(images.device)
             generator.manual_seed(derive(NOISE_SEED, "map", start))
             found = flow.contributions(images.gather(indices), generator)
-            if not means:
-                means = [RunningMean(flow.dimensions, clusters) for _ in found.at_splits]
+            if not at_splits:
+                at_splits = [Accumulator(flow.dimensions, clusters) for _ in found.at_splits]
                 scalars = [0.0 for _ in found.at_splits]
             part = None if used is None else used[indices]
-            for k, at_split in enumerate(found.at_splits):
-                means[k].add(to_numpy(at_split.flatten(1)), part)
+            values = [to_numpy(v.flatten(1)) for v in found.values_at_splits]
+            for k, log_det in enumerate(found.at_splits):
+                rows = to_numpy(log_det.flatten(1))
+                at_splits[k].add(rows, values[k], halves[indices], part)
                 scalars[k] += float(to_numpy(found.log_det_at_splits[k]).sum())
-    maps = []
-    for k, running in enumerate(means):
-        mean = running.mean
-        maps.append(
+            last = to_numpy(found.total.flatten(1))
+            total.add(last, np.zeros_like(last), halves[indices], part)
+            total_scalar += float(to_numpy(found.log_det).sum())
+    whole = total.cumulative()
+    measured: list[MeasuredMap] = []
+
+    def add(k: int, score: str, scored: ScoredMap, scalar: float) -> None:
+        def shaped(array: NDArray[np.float64]) -> NDArray[np.float32]:
+            return array.reshape(-1, *flow.shape).astype(np.float32)
+
+        measured.append(
             MeasuredMap(
                 split=k + 1,
-                values=mean.reshape(flow.shape).astype(np.float32),
-                standard_errors=running.standard_error.reshape(flow.shape).astype(np.float32),
+                score=score,
+                values=shaped(scored.values)[0],
+                standard_errors=shaped(scored.standard_errors)[0],
+                halves=shaped(scored.halves),
                 images=count,
-                clusters=running.clusters,
-                mean_log_det=scalars[k] / count,
+                clusters=total.log_det.clusters,
+                scalar=scalar,
             )
         )
-    return maps
+
+    for k, accumulated in enumerate(at_splits):
+        add(k, "cumulative", accumulated.cumulative(), scalars[k] / count)
+        normalized = accumulated.normalized()
+        if np.isfinite(normalized.values).all():
+            add(k, "normalized", normalized, scalars[k] / count - accumulated.half_log_variance)
+        add(k, "total", whole, total_scalar / count)
+    return measured

@@ -1,0 +1,328 @@
+"""Bars that any density model must clear on a data set: closed-form Gaussians, lossless codecs.
+
+A model above one of them knows less of the images than their first two moments, or than a codec
+made for any picture. All are bits/dim of the test part; what is fitted is fitted on the training
+part.
+"""
+
+import contextlib
+import io
+import math
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+from PIL import Image, features
+from pydantic import BaseModel, ConfigDict, ValidationError
+from scipy import linalg
+
+from harness import statistics
+from harness.data.manifest import PartName
+from harness.data.prepared import Prepared, command, images_file
+from sweeps.errors import UserError
+
+BarName = Literal["gaussian", "full-gaussian", "png", "webp"]
+Progress = Callable[[str, int, int], None]
+"""Called with the step at work, how many images were read so far, and how many are to be read."""
+
+FILE_NAME: Final = "bars.json"
+_FORMAT: Final = 1
+_NAMES: Final[tuple[BarName, ...]] = get_args(BarName)
+# A covariance from fewer images than this, or a larger one, says more of chance than of images.
+_IMAGES_A_DIMENSION: Final = 5
+_MOST_DIMENSIONS: Final = 3072
+_CHUNK: Final = 4096
+_CHUNK_VALUES: Final = 2**24
+_CODEC_CHUNK: Final = 256
+_CODECS: Final[dict[BarName, tuple[str, dict[str, Any]]]] = {
+    "png": ("PNG", {"optimize": True}),
+    "webp": ("WebP", {"lossless": True, "quality": 100, "method": 6}),
+}
+
+Floats = npt.NDArray[np.float64]
+_Measured = tuple[Floats, str]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Bits/dim of the test part by one simple means; None where it is left out.
+
+    standard_error: over test images, clustered by photograph where the set has clusters; None where
+    it cannot be known. images: how many test images there are. detail: one sentence, what was done
+    or why it is left out.
+    """
+
+    name: BarName
+    bits_per_dim: float | None
+    standard_error: float | None
+    images: int
+    detail: str
+
+
+def compute(prepared: Prepared, progress: Progress | None = None) -> tuple[Bar, ...]:
+    """The four bars of a set, in the order of `BarName`.
+
+    Gaussians are those of x + u, u ~ U[0, 1), by maximum likelihood: the covariance of the pixels
+    plus I/12. Their bits/dim is the expectation over u, the bound that a dequantized flow reports.
+    Codecs: 8 times the bytes of one file an image, over the dimensions.
+
+    Raises UserError where a part is damaged or holds values that are not finite.
+    """
+    meter = _Meter(prepared, progress)
+    images, groups = prepared.manifest.counts.test, prepared.part("test").groups
+    moments = _moments(prepared, meter)
+    bars = []
+    for name in _NAMES:
+        try:
+            if name == "gaussian" or name == "full-gaussian":
+                bits, detail = _gaussian(name, prepared, moments, meter)
+            else:
+                bits, detail = _codec(name, prepared, meter)
+        except _LeftOutError as reason:
+            bars.append(Bar(name, None, None, images, f"left out: {reason}"))
+            meter.add(name, images)
+        else:
+            mean = statistics.mean(bits, groups)
+            error = mean.standard_error if math.isfinite(mean.standard_error) else None
+            bars.append(Bar(name, mean.value, error, images, detail))
+    return tuple(bars)
+
+
+def ensure(prepared: Prepared, progress: Progress | None = None) -> tuple[Bar, ...]:
+    """The bars as the set's folder has them, or computed and, where it can be written, put there.
+
+    A file that belongs to other images or another format, or is damaged, is replaced. Raises
+    UserError as `compute` does.
+    """
+    path = prepared.folder / FILE_NAME
+    bars = _read(path, prepared)
+    if bars is None:
+        bars = compute(prepared, progress)
+        file = _File(format=_FORMAT, digest=prepared.manifest.digest, bars=bars)
+        # A folder that cannot be written costs only the time to compute them again.
+        with contextlib.suppress(OSError):
+            _write(path, file.model_dump_json(indent=2) + "\n")
+    return bars
+
+
+class _LeftOutError(Exception):
+    """A bar cannot be had for this set; the message says why."""
+
+
+class _Meter:
+    """Counts images read, over two passes of train and one of test for each bar."""
+
+    def __init__(self, prepared: Prepared, progress: Progress | None) -> None:
+        counts = prepared.manifest.counts
+        self._total = 2 * counts.train + len(_NAMES) * counts.test
+        self._done = 0
+        self._progress = progress
+
+    def add(self, step: str, images: int) -> None:
+        self._done += images
+        if self._progress is not None:
+            self._progress(step, self._done, self._total)
+
+
+@dataclass(frozen=True, eq=False)
+class _Moments:
+    """Of n training images: mean (D,), and covariance (D,), its diagonal, or (D, D)."""
+
+    n: int
+    mean: Floats
+    covariance: Floats
+
+    @property
+    def variance(self) -> Floats:
+        return self.covariance if self.covariance.ndim == 1 else self.covariance.diagonal()
+
+
+def _moments(prepared: Prepared, meter: _Meter) -> _Moments:
+    n, D = prepared.manifest.counts.train, math.prod(prepared.manifest.shape)
+    full = _can_be_full(n, D)
+    # Shifts keep the digits, and make the variance of a constant dimension exactly zero.
+    shift = prepared.part("train").images[0].reshape(-1).astype(np.float64)
+    total = np.zeros(D)
+    for rows in _rows(prepared, "train"):
+        total += (rows - shift).sum(0)
+        meter.add("mean", len(rows))
+    mean = shift + total / n
+    scatter = np.zeros((D, D) if full else D)
+    for rows in _rows(prepared, "train"):
+        rows -= mean
+        scatter += rows.T @ rows if full else np.square(rows).sum(0)
+        meter.add("covariance" if full else "variance", len(rows))
+    return _Moments(n, mean, scatter / n)
+
+
+def _can_be_full(n: int, D: int) -> bool:
+    return n >= _IMAGES_A_DIMENSION * D and D <= _MOST_DIMENSIONS
+
+
+def _rows(prepared: Prepared, part: PartName) -> Iterator[Floats]:
+    """The images of a part as fresh float64 arrays (up to some thousands, D)."""
+    images = prepared.part(part).images
+    D = math.prod(images.shape[1:])
+    size = max(1, min(_CHUNK, _CHUNK_VALUES // D))
+    for start in range(0, len(images), size):
+        rows = images[start : start + size].reshape(-1, D).astype(np.float64)
+        if not np.isfinite(rows).all():
+            raise UserError(
+                f"{prepared.folder / images_file(part)} holds values that are not finite: remove "
+                f"{prepared.folder} and run: {command(prepared.manifest.name)}"
+            )
+        yield rows
+
+
+def _gaussian(
+    name: Literal["gaussian", "full-gaussian"], prepared: Prepared, moments: _Moments, meter: _Meter
+) -> _Measured:
+    """Bits/dim of each test image, in expectation over the noise.
+
+    With S the covariance of x + u and m the mean of x, that of (x + u - m - 1/2)' S^-1 (...) is
+    (x - m)' S^-1 (x - m) + trace(S^-1) / 12.
+    """
+    discrete = prepared.manifest.dtype == "uint8"
+    noise = 1 / 12 if discrete else 0.0
+    if name == "gaussian":
+        log_det, trace, quadratic = _diagonal(moments.variance + noise)
+    else:
+        log_det, trace, quadratic = _full(moments, noise)
+    D = len(moments.mean)
+    constant = D * math.log(2 * math.pi) + log_det + noise * trace
+    nats = []
+    for rows in _rows(prepared, "test"):
+        nats.append((constant + quadratic(rows - moments.mean)) / 2)
+        meter.add(name, len(rows))
+    fitted = "variance of each dimension" if name == "gaussian" else "full covariance"
+    how = (
+        "plus uniform dequantization noise, the test images scored in expectation over the noise: "
+        "the bound that a dequantized flow reports"
+        if discrete
+        else "as they are, without dequantization noise: the density of continuous data, no bound "
+        "for discrete images"
+    )
+    detail = f"mean and {fitted} fitted to {moments.n} training images {how}"
+    return np.concatenate(nats) / (D * math.log(2)), detail
+
+
+_Shape = tuple[float, float, Callable[[Floats], Floats]]
+"""Of a covariance S: log det S, trace S^-1, and d' S^-1 d of each row d of (n, D)."""
+
+
+def _diagonal(variance: Floats) -> _Shape:
+    constant = int((variance <= 0).sum())
+    if constant:
+        raise _LeftOutError(
+            f"{constant} of {len(variance)} dimensions are constant over the training images"
+        )
+    precision = 1 / variance
+    return (
+        float(np.log(variance).sum()),
+        float(precision.sum()),
+        lambda rows: np.asarray(np.square(rows) @ precision),
+    )
+
+
+def _full(moments: _Moments, noise: float) -> _Shape:
+    D = len(moments.mean)
+    if not _can_be_full(moments.n, D):
+        raise _LeftOutError(
+            f"n = {moments.n} training images of D = {D} dimensions, where the rule asks for "
+            f"n >= {_IMAGES_A_DIMENSION} D = {_IMAGES_A_DIMENSION * D} and D <= {_MOST_DIMENSIONS}"
+        )
+    covariance = moments.covariance + noise * np.eye(D)
+    try:
+        factor: Floats = linalg.cholesky(covariance, lower=True)
+    except linalg.LinAlgError:
+        raise _singular() from None
+    # What is left of a variance, given the dimensions before it, must be more than the rounding of
+    # float32 values: else the density would measure that.
+    square = covariance.diagonal() + np.square(moments.mean)
+    if (np.square(factor.diagonal()) <= D * np.finfo(np.float32).eps ** 2 * square).any():
+        raise _singular()
+    return (
+        2 * float(np.log(factor.diagonal()).sum()),
+        float(np.square(linalg.solve_triangular(factor, np.eye(D), lower=True)).sum()),
+        lambda rows: np.square(linalg.solve_triangular(factor, rows.T, lower=True)).sum(0),
+    )
+
+
+def _singular() -> _LeftOutError:
+    return _LeftOutError("the covariance of the training images is singular, up to rounding")
+
+
+def _codec(name: Literal["png", "webp"], prepared: Prepared, meter: _Meter) -> _Measured:
+    """Bits/dim of each test image, each in a file of its own."""
+    title, options = _CODECS[name]
+    manifest = prepared.manifest
+    C = manifest.shape[0]
+    if manifest.dtype != "uint8":
+        raise _LeftOutError(f"the images are {manifest.dtype}, and {title} files here hold 8 bits")
+    if C not in (1, 3):
+        raise _LeftOutError(f"the images have {C} channels, and {title} is for 1 or 3")
+    if name == "webp" and not features.check("webp"):
+        raise _LeftOutError(f"Pillow {PIL.__version__} is built without WebP here")
+    images = prepared.part("test").images
+    sizes = np.zeros(len(images))
+    for start in range(0, len(images), _CODEC_CHUNK):
+        chunk = images[start : start + _CODEC_CHUNK]
+        sizes[start : start + len(chunk)] = [_file_bytes(image, name, options) for image in chunk]
+        meter.add(name, len(chunk))
+    said = ", ".join(f"{option}={value}" for option, value in options.items())
+    detail = (
+        f"each test image in a {title} file of its own, by Pillow {PIL.__version__} with {said}, "
+        f"every file's headers counted: {sizes.mean():.1f} bytes a file on average"
+    )
+    return 8 * sizes / math.prod(manifest.shape), detail
+
+
+def _file_bytes(image: npt.NDArray[Any], codec: str, options: dict[str, Any]) -> int:
+    """Bytes of the file of one uint8 image C x H x W."""
+    pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, codec, **options)
+    return file.getbuffer().nbytes
+
+
+class _File(BaseModel):
+    """What `FILE_NAME` holds; digest: the manifest's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    format: Literal[1]
+    digest: str
+    bars: tuple[Bar, ...]
+
+
+def _read(path: Path, prepared: Prepared) -> tuple[Bar, ...] | None:
+    """The bars that a file holds, or None where they are not those of this set."""
+    try:
+        file = _File.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    manifest = prepared.manifest
+    fits = (
+        file.digest == manifest.digest
+        and tuple(bar.name for bar in file.bars) == _NAMES
+        and all(bar.images == manifest.counts.test for bar in file.bars)
+    )
+    return file.bars if fits else None
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

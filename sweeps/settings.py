@@ -1,0 +1,48 @@
+"""Recipe settings as nested keys and values: laid over each other, read, and shown in a line."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sweeps import strict_yaml
+from sweeps.errors import UserError
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``above`` laid over ``below``, key by key at every depth."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def text(settings: Mapping[str, Any]) -> str:
+    """`{training: {steps: 300}}` as `training.steps=300`; several are joined by spaces."""
+    return " ".join(f"{key}={value}" for key, value in _leaves(settings, ()))
+
+
+def parse(assignments: Iterable[str]) -> dict[str, Any]:
+    """`training.steps=300` as `{training: {steps: 300}}`; values are YAML.
+
+    Raises UserError for anything without a key and a value.
+    """
+    merged: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        parts = [part.strip() for part in key.split(".")]
+        if not equals or not all(parts):
+            raise UserError(f"--set {assignment!r}: give KEY=VALUE such as training.steps=300")
+        nested: Any = strict_yaml.parse(f"value: {value}", f"--set {key}")["value"]
+        for part in reversed(parts):
+            nested = {part: nested}
+        merged = merge(merged, nested)
+    return merged
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterable[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, (*path, str(key)))
+    elif path:
+        yield ".".join(path), str(value)

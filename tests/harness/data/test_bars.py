@@ -1,0 +1,427 @@
+"""The bars: closed forms against scipy and sampling, codecs against files read back."""
+
+import hashlib
+import io
+import itertools
+import json
+import math
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.stats import multivariate_normal, norm
+
+from harness.data import ByPart, Manifest, PartDigest, Prepared, SourceRecord, prepare
+from harness.data.bars import Bar, compute, ensure
+from harness.data.manifest import content_digest
+
+LN2 = math.log(2)
+NAMES = ["gaussian", "full-gaussian", "png", "webp"]
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def stored(folder: Path, train: Array, test: Array, groups: Array | None = None) -> Prepared:
+    """A prepared set of these images, N x C x H x W; groups: of the test images."""
+    arrays = {"train": train, "holdout": test[:1], "test": test}
+    (folder / "photos8").mkdir(parents=True)
+
+    def put(file: str, array: Array) -> str:
+        np.save(folder / "photos8" / file, array)
+        return hashlib.sha256(array.tobytes()).hexdigest()
+
+    def digest(part: str, images: Array) -> PartDigest:
+        clusters = None
+        if groups is not None:
+            ids = groups if part == "test" else np.zeros(len(images))
+            clusters = put(f"{part}_groups.npy", ids.astype(np.int32))
+        return PartDigest(images=put(f"{part}.npy", np.ascontiguousarray(images)), groups=clusters)
+
+    digests = ByPart[PartDigest](**{part: digest(part, each) for part, each in arrays.items()})
+    counts = ByPart[int](**{part: len(each) for part, each in arrays.items()})
+    shape, dtype = train.shape[1:], train.dtype.name
+    manifest = Manifest(
+        name="photos8",
+        variant="test",
+        shape=shape,
+        dtype=dtype,
+        counts=counts,
+        digests=digests,
+        digest=content_digest(shape, dtype, counts, digests),
+        groups=None if groups is None else ByPart(train=("a",), holdout=("a",), test=("a", "b")),
+        source=SourceRecord(layout="test", package=None, reader="test", files=(), verdict="test"),
+        preprocessing="none",
+        holdout_rule="none",
+        tool_version="0",
+    )
+    return Prepared(manifest, folder)
+
+
+def by_name(prepared: Prepared) -> dict[str, Bar]:
+    return {bar.name: bar for bar in compute(prepared)}
+
+
+def bits_of(prepared: Prepared, name: str) -> float:
+    bar = by_name(prepared)[name]
+    assert bar.bits_per_dim is not None, bar.detail
+    return bar.bits_per_dim
+
+
+def made(train: Array, test: Array, name: str) -> float:
+    """Bits/dim of one bar for images that need no folder of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return bits_of(stored(Path(folder), train, test), name)
+
+
+def correlated(n: int, seed: int, shape: tuple[int, int, int] = (1, 2, 2)) -> Array:
+    """uint8 images whose dimensions hang together, each with its own mean and spread."""
+    rng = np.random.default_rng(seed)
+    D = math.prod(shape)
+    mixing = np.random.default_rng(7).normal(0, 20, (D, D))
+    values = rng.normal(size=(n, D)) @ mixing + np.linspace(80, 170, D)
+    return values.round().clip(0, 255).astype(np.uint8).reshape(n, *shape)
+
+
+def spread(n: int, seed: int) -> Array:
+    """uint8 images 1 x 2 x 2 with independent dimensions."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal([60, 100, 140, 180], [2, 8, 20, 1], (n, 4))
+    return values.round().clip(0, 255).astype(np.uint8).reshape(n, 1, 2, 2)
+
+
+@pytest.fixture(scope="module")
+def photos16(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return prepare("photos16", tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture
+def copy(photos8: Prepared, tmp_path: Path) -> Prepared:
+    """A copy of photos8 with few test images, so that its bars take no time."""
+    few = photos8.part("test").images[:6]
+    return stored(tmp_path / "root", photos8.part("train").images[:50], few)
+
+
+def test_gaussians_are_the_exact_expectation_over_the_noise(tmp_path: Path) -> None:
+    """Two Gauss-Legendre nodes a dimension integrate a quadratic exactly."""
+    train, test = correlated(9000, 0), correlated(4100, 1)
+    bars = by_name(stored(tmp_path, train, test))
+    rows = train.reshape(-1, 4).astype(float)
+    full = np.cov(rows.T, bias=True) + np.eye(4) / 12
+    nodes = list(itertools.product((0.5 - 1 / math.sqrt(12), 0.5 + 1 / math.sqrt(12)), repeat=4))
+    for name, covariance in (("gaussian", np.diag(full.diagonal())), ("full-gaussian", full)):
+        density = multivariate_normal(rows.mean(0) + 0.5, covariance)
+        scores = [density.logpdf(test.reshape(-1, 4) + u) for u in nodes]
+        bits = -np.mean(scores, axis=0) / (4 * LN2)
+        assert bars[name].bits_per_dim == pytest.approx(bits.mean(), rel=1e-12)
+        error = bits.std(ddof=1) / math.sqrt(4100)
+        assert bars[name].standard_error == pytest.approx(error, rel=1e-9)
+
+
+def test_gaussians_match_sampled_noise_on_photographs(photos8: Prepared) -> None:
+    bars = by_name(photos8)
+    train = photos8.part("train").images.reshape(-1, 192).astype(float)
+    test = photos8.part("test").images.reshape(-1, 192)
+    rng = np.random.default_rng(0)
+    covariance = np.cov(train.T, bias=True) + np.eye(192) / 12
+    mean, deviation = train.mean(0) + 0.5, np.sqrt(covariance.diagonal())
+    density = multivariate_normal(mean, covariance)
+    sampled: dict[str, list[float]] = {"gaussian": [], "full-gaussian": []}
+    for _ in range(30):
+        noisy = test + rng.random(test.shape)
+        sampled["gaussian"].append(-norm.logpdf(noisy, mean, deviation).mean() / LN2)
+        sampled["full-gaussian"].append(-density.logpdf(noisy).mean() / (192 * LN2))
+    for name, values in sampled.items():
+        error = np.std(values, ddof=1) / math.sqrt(len(values))
+        assert bars[name].bits_per_dim == pytest.approx(np.mean(values), abs=5 * error)
+        assert error < 1e-3
+
+
+def test_full_covariance_equals_per_dimension_on_independent_dimensions(tmp_path: Path) -> None:
+    bars = by_name(stored(tmp_path, spread(20_000, 0), spread(500, 1)))
+    assert bars["full-gaussian"].bits_per_dim == pytest.approx(
+        bars["gaussian"].bits_per_dim, abs=1e-3
+    )
+
+
+def test_full_covariance_is_the_lower_bar_on_photographs(photos16: Prepared) -> None:
+    full, diagonal = bits_of(photos16, "full-gaussian"), bits_of(photos16, "gaussian")
+    assert 0 < full < diagonal - 1
+    assert diagonal < 8.5
+
+
+@pytest.mark.parametrize("name", ["gaussian", "full-gaussian"])
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_order_of_dimensions_does_not_matter(name: str, seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(12)
+    train, test = (correlated(n, seed, (3, 2, 2)) for n in (70, 9))
+
+    def moved(images: Array) -> Array:
+        return images.reshape(-1, 12)[:, order].reshape(images.shape)
+
+    assert made(moved(train), moved(test), name) == pytest.approx(
+        made(train, test, name), rel=1e-10
+    )
+
+
+@pytest.mark.parametrize("name", ["gaussian", "full-gaussian"])
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), power=st.integers(-8, 8))
+def test_continuous_values_scale_as_a_density(name: str, seed: int, power: int) -> None:
+    train, test = (correlated(n, seed).astype(np.float32) for n in (40, 9))
+    factor = np.float32(2.0**power)
+    assert made(train * factor, test * factor, name) == pytest.approx(
+        made(train, test, name) + power, rel=1e-8
+    )
+
+
+def test_continuous_values_get_no_noise_and_no_codec(tmp_path: Path) -> None:
+    train, test = (correlated(n, n).astype(np.float32) for n in (500, 100))
+    bars = by_name(stored(tmp_path, train, test))
+    rows = train.reshape(-1, 4).astype(float)
+    density = multivariate_normal(rows.mean(0), np.cov(rows.T, bias=True))
+    bits = -density.logpdf(test.reshape(-1, 4)).mean() / (4 * LN2)
+    assert bars["full-gaussian"].bits_per_dim == pytest.approx(bits, rel=1e-10)
+    for name in ("gaussian", "full-gaussian"):
+        assert "without dequantization noise" in bars[name].detail
+        assert "no bound for discrete images" in bars[name].detail
+    for name in ("png", "webp"):
+        assert (bars[name].bits_per_dim, bars[name].standard_error) == (None, None)
+        assert bars[name].images == 100
+        assert bars[name].detail.startswith("left out: the images are float32")
+
+
+def test_degenerate_continuous_images_have_no_density(tmp_path: Path) -> None:
+    train, test = (correlated(n, n).astype(np.float32) / 7 for n in (500, 100))
+    train[:, 0, 1, 1] = train[:, 0, 0, 0] - train[:, 0, 0, 1]
+    bars = by_name(stored(tmp_path / "dependent", train, test))
+    assert bars["gaussian"].bits_per_dim is not None
+    assert bars["full-gaussian"].bits_per_dim is None
+    assert "singular" in bars["full-gaussian"].detail
+    train[:, 0, 1, 1] = 0.1
+    bars = by_name(stored(tmp_path / "constant", train, test))
+    assert bars["gaussian"].detail == (
+        "left out: 1 of 4 dimensions are constant over the training images"
+    )
+    assert bars["full-gaussian"].bits_per_dim is None
+
+
+def test_a_constant_dimension_of_integers_has_the_noise_alone(tmp_path: Path) -> None:
+    train = np.full((20, 1, 1, 1), 9, np.uint8)
+    bars = by_name(stored(tmp_path, train, train[:5]))
+    expected = 0.5 * (math.log(2 * math.pi / 12) + 1) / LN2
+    for name in ("gaussian", "full-gaussian"):
+        assert bars[name].bits_per_dim == pytest.approx(expected, rel=1e-12)
+        assert bars[name].standard_error == 0
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(
+    tmp_path: Path, refused: Callable[..., str], part: str, value: float
+) -> None:
+    images = {"train": correlated(40, 0), "test": correlated(9, 1)}
+    arrays = {name: each.astype(np.float32) for name, each in images.items()}
+    arrays[part][-1, 0, 1, 0] = value
+    prepared = stored(tmp_path, **arrays)
+    message = refused(tmp_path, lambda: ensure(prepared))
+    assert message.startswith(f"{prepared.folder / part}.npy holds values that are not finite")
+
+
+@pytest.mark.parametrize(
+    ("n", "shape", "full"),
+    [(60, (3, 2, 2), True), (59, (3, 2, 2), False), (15_365, (1, 1, 3073), False)],
+)
+def test_full_covariance_is_left_out_by_the_rule(
+    tmp_path: Path, n: int, shape: tuple[int, int, int], full: bool
+) -> None:
+    train = np.arange(n * math.prod(shape), dtype=np.uint8).reshape(n, *shape)
+    bars = by_name(stored(tmp_path, train, train[:2]))
+    D = math.prod(shape)
+    assert bars["gaussian"].bits_per_dim is not None
+    assert (bars["full-gaussian"].bits_per_dim is not None) == full
+    if not full:
+        assert bars["full-gaussian"].standard_error is None
+        assert bars["full-gaussian"].detail == (
+            f"left out: n = {n} training images of D = {D} dimensions, "
+            f"where the rule asks for n >= 5 D = {5 * D} and D <= 3072"
+        )
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "png": {"optimize": True},
+    "webp": {"lossless": True, "quality": 100, "method": 6},
+}
+
+
+@pytest.mark.parametrize("codec", OPTIONS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_codec_bars_are_the_bytes_of_lossless_files(
+    photos16: Prepared, tmp_path: Path, codec: str, channels: int
+) -> None:
+    part = photos16.part("test")
+    images, groups = part.images[::3, :channels], np.asarray(part.groups)[::3] % 2
+    bar = by_name(stored(tmp_path, images, images, groups))[codec]
+    sizes = []
+    for image in images:
+        pixels = image.transpose(1, 2, 0) if channels == 3 else image[0]
+        file = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(file, codec, **OPTIONS[codec])
+        sizes.append(len(file.getvalue()))
+        decoded = Image.open(file).convert("RGB" if channels == 3 else "L")
+        np.testing.assert_array_equal(np.asarray(decoded), pixels)
+    n, D = len(images), channels * 256
+    bits = 8 * np.array(sizes) / D
+    assert bar.bits_per_dim == pytest.approx(bits.mean(), rel=1e-12)
+    assert bar.images == n
+    sums = [(bits[groups == g] - bits.mean()).sum() for g in (0, 1)]
+    assert bar.standard_error == pytest.approx(math.sqrt(2 * np.square(sums).sum()) / n, rel=1e-9)
+    for words in (f"{np.mean(sizes):.1f} bytes a file", PIL.__version__, "headers counted"):
+        assert words in bar.detail
+
+
+def test_codecs_are_left_out_for_other_numbers_of_channels(tmp_path: Path) -> None:
+    bars = by_name(stored(tmp_path, correlated(40, 0, (2, 1, 2)), correlated(9, 1, (2, 1, 2))))
+    for name in ("png", "webp"):
+        assert bars[name].bits_per_dim is None
+        assert "left out: the images have 2 channels" in bars[name].detail
+
+
+def test_webp_is_left_out_where_pillow_lacks_it(
+    copy: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL._webp", None)
+    bars = by_name(copy)
+    assert bars["webp"].bits_per_dim is None
+    assert bars["webp"].detail == f"left out: Pillow {PIL.__version__} is built without WebP here"
+    assert bars["png"].bits_per_dim is not None
+
+
+def test_one_image_or_one_photograph_has_no_standard_error(tmp_path: Path) -> None:
+    train = correlated(40, 0, (3, 2, 2))
+    one = compute(stored(tmp_path / "one", train, train[:1]))
+    same = compute(stored(tmp_path / "same", train, train[:9], np.zeros(9)))
+    for bar in (*one, *same):
+        assert bar.standard_error is None
+    assert one[0].bits_per_dim is not None
+
+
+def test_names_order_and_progress(copy: Prepared) -> None:
+    calls: list[tuple[str, int, int]] = []
+    bars = compute(copy, lambda *call: calls.append(call))
+    assert [bar.name for bar in bars] == NAMES
+    assert {bar.images for bar in bars} == {6}
+    assert all(bar.detail and "\n" not in bar.detail for bar in bars)
+    done = [call[1] for call in calls]
+    assert done == sorted(done)
+    assert {call[2] for call in calls} == {2 * 50 + 4 * 6} == {done[-1]}
+    assert [name for name in dict.fromkeys(call[0] for call in calls) if name in NAMES] == NAMES
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_bars_are_kept_beside_the_images_and_read_back(tmp_path: Path, dtype: type) -> None:
+    images = correlated(40, 0).astype(dtype)
+    prepared = stored(tmp_path, images, images[:9])
+    before = {path.name for path in prepared.folder.iterdir()}
+    calls: list[str] = []
+    bars = ensure(prepared, lambda step, *_: calls.append(step))
+    assert bars == compute(prepared)
+    assert calls
+    calls.clear()
+    assert ensure(prepared, lambda step, *_: calls.append(step)) == bars
+    assert not calls
+    assert {path.name for path in prepared.folder.iterdir()} == before | {"bars.json"}
+
+
+def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
+    def edit(raw: bytes) -> bytes:
+        fields = json.loads(raw)
+        change(fields)
+        return json.dumps(fields).encode()
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda raw: raw[:-20], id="truncated"),
+        pytest.param(lambda raw: b"", id="empty"),
+        pytest.param(lambda raw: b"[" * 100_000, id="deep"),
+        pytest.param(lambda raw: b"\xff\xfe" + raw, id="not text"),
+        pytest.param(lambda raw: b"null", id="null"),
+        pytest.param(edited(lambda f: f.update(digest="0" * 64)), id="other digest"),
+        pytest.param(edited(lambda f: f.update(format=2)), id="other format"),
+        pytest.param(edited(lambda f: f.update(more=1)), id="more fields"),
+        pytest.param(edited(lambda f: f["bars"].pop()), id="fewer bars"),
+        pytest.param(edited(lambda f: f["bars"].reverse()), id="other order"),
+        pytest.param(edited(lambda f: f["bars"][0].update(images=7)), id="other count"),
+        pytest.param(edited(lambda f: f["bars"][0].update(bits_per_dim="7.0")), id="text"),
+        pytest.param(edited(lambda f: f["bars"][0].update(bits_per_dim=math.nan)), id="NaN"),
+        pytest.param(edited(lambda f: f["bars"][0].pop("detail")), id="field lacking"),
+    ],
+)
+def test_a_damaged_or_foreign_file_is_replaced(
+    copy: Prepared, damage: Callable[[bytes], bytes]
+) -> None:
+    bars = ensure(copy)
+    path = copy.folder / "bars.json"
+    raw = path.read_bytes()
+    path.write_bytes(damage(raw))
+    calls: list[str] = []
+    assert ensure(copy, lambda step, *_: calls.append(step)) == bars
+    assert calls
+    assert path.read_bytes() == raw
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Without root's right to write everywhere."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(photos8: Prepared) -> None:
+    # Not below tmp_path, which is closed to everyone but its owner.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        train, test = photos8.part("train").images[:50], photos8.part("test").images[:6]
+        prepared = stored(Path(folder), train, test)
+        expected = compute(prepared)
+        prepared.folder.chmod(0o555)
+        try:
+            with nobody():
+                with pytest.raises(PermissionError):
+                    (prepared.folder / "other").touch()
+                assert ensure(prepared) == expected
+        finally:
+            prepared.folder.chmod(0o755)
+        assert not (prepared.folder / "bars.json").exists()
+
+
+def test_a_full_disk_is_no_error_and_leaves_nothing(copy: Prepared) -> None:
+    before = sorted(copy.folder.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        bars = ensure(copy)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert bars == compute(copy)
+    assert sorted(copy.folder.iterdir()) == before

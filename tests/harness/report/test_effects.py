@@ -1,0 +1,383 @@
+"""Effects of the letters of words, against numpy's least squares, scipy and planted models."""
+
+import io
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from scipy import stats
+
+from harness.report import board as boards
+from harness.report import effects
+from harness.report.text import to_json
+from sweeps import factorizations
+
+BITS = st.floats(1, 9)
+"""Bits/dim as trainings give them."""
+
+
+def board(rows, splits):
+    """A board of rows (factorization, seed, bits/dim, what differs)."""
+    base = {
+        "flow": "realnvp",
+        "profile": "tiny",
+        "dataset": "photos16",
+        "variant": "u8",
+        "data_digest": "d" * 64,
+        "recipe_id": "r" * 20,
+        "budget": 100,
+        "map_options": None,
+        "protocol": "plain",
+        "precision": "float32",
+        "standard_error": 0.01,
+        "images": 100,
+        "clusters": None,
+        "splits": splits,
+        "size": 16,
+        "steps": 250,
+        "threads": 1,
+        "device": "cpu",
+        "cpu_capability": "AVX2",
+        "torch": "2.6",
+        "code_version": "0.1",
+        "dirty": None,
+    }
+    return boards.make(
+        pd.DataFrame(
+            [
+                base
+                | {
+                    "factorization": name,
+                    "seed": seed,
+                    "bits_per_dim": bits,
+                    "result_id": f"{i:05}",
+                }
+                | more
+                for i, (name, seed, bits, more) in enumerate(rows)
+            ]
+        )
+    )
+
+
+def splits_of(bits):
+    return round(math.log2(bits.shape[1]))
+
+
+def factorial(bits, **more):
+    """Rows of the words of bits (seeds, words), in the order of `factorizations.words`."""
+    words = factorizations.words(splits_of(bits))
+    return [
+        (word, seed, float(bits[seed, k]), more)
+        for seed in range(len(bits))
+        for k, word in enumerate(words)
+    ]
+
+
+def one_of(rows, splits):
+    (found,) = effects.of(board(rows, splits))
+    return found
+
+
+def levels(splits):
+    """Words (2^splits, splits) as +1 for L and -1 for H."""
+    return np.array(
+        [[1.0 if letter == "L" else -1.0 for letter in w] for w in factorizations.words(splits)]
+    )
+
+
+def planted(terms, splits, seeds=1):
+    """Bits/dim (seeds, 2^splits) that `terms` add to 4: the effect of each set of splits."""
+    at = levels(splits)
+    bits = 4.0 + sum(e / 2 * at[:, [k - 1 for k in s]].prod(1) for s, e in terms.items())
+    return bits + np.arange(seeds)[:, None]  # a seed shifts all its words alike
+
+
+def shown(found, width=80):
+    console = Console(width=width, file=io.StringIO())
+    console.print(effects.render(found))
+    return console.file.getvalue()
+
+
+def one_line(text):
+    return " ".join(text.split())
+
+
+@st.composite
+def tables(draw, most_splits=4):
+    splits, seeds = draw(st.integers(1, most_splits)), draw(st.integers(1, 7))
+    values = draw(st.lists(BITS, min_size=seeds * 2**splits, max_size=seeds * 2**splits))
+    return np.array(values).reshape(seeds, 2**splits)
+
+
+@given(tables())
+def test_main_effects_and_intervals_agree_with_numpy_and_scipy(bits):
+    splits = splits_of(bits)
+    found = one_of(factorial(bits), splits)
+    assert found.seeds == tuple(range(len(bits)))
+    assert [e.splits for e in found.main] == [(k + 1,) for k in range(splits)]
+    for k, effect in enumerate(found.main):
+        low = levels(splits)[:, k] > 0
+        by_seed = bits[:, low].mean(1) - bits[:, ~low].mean(1)
+        assert effect.mean == pytest.approx(by_seed.mean(), abs=1e-12)
+        if len(bits) == 1:
+            assert (effect.standard_error, effect.low, effect.high) == (None, None, None)
+            continue
+        assert effect.standard_error == pytest.approx(stats.sem(by_seed), abs=1e-12)
+        half = stats.t.ppf(0.975, len(bits) - 1) * stats.sem(by_seed)
+        assert effect.low == pytest.approx(by_seed.mean() - half, abs=1e-9)
+        assert effect.high == pytest.approx(by_seed.mean() + half, abs=1e-9)
+
+
+@given(tables())
+def test_shares_are_those_of_least_squares(bits):
+    splits = splits_of(bits)
+    means = bits.mean(0)
+    total = np.square(means - means.mean()).sum()
+    found = one_of(factorial(bits), splits)
+    if total < 1e-6:  # nothing but rounding
+        return
+    for effect in (*found.main, *found.interactions):
+        column = levels(splits)[:, [k - 1 for k in effect.splits]].prod(1)
+        correlation = np.corrcoef(column, means)[0, 1]
+        assert effect.share == pytest.approx(correlation**2, abs=1e-9)
+    additive = np.concatenate([np.ones((2**splits, 1)), levels(splits)], 1)
+    fitted = additive @ np.linalg.lstsq(additive, means, rcond=None)[0]
+    left = np.square(means - fitted).sum() / total
+    assert found.interactions_share == pytest.approx(left, abs=1e-9)
+    everything = [e.share for e in (*found.main, *found.interactions)]
+    assert len(everything) == 2**splits - 1
+    assert math.fsum(everything) == pytest.approx(1)
+
+
+def test_an_additive_model_gives_its_effects_and_no_interaction():
+    bits = planted({(1,): -0.5, (2,): 0.25, (3,): 0.0}, splits=3, seeds=6)
+    found = one_of(factorial(bits), 3)
+    assert [(e.splits, e.mean) for e in found.main] == [((1,), -0.5), ((2,), 0.25), ((3,), 0.0)]
+    assert [e.share for e in found.main] == [0.8, 0.2, 0.0]
+    assert all((e.standard_error, e.low, e.high) == (0, e.mean, e.mean) for e in found.main)
+    assert {e.mean for e in found.interactions} == {0.0}
+    assert found.interactions_share == 0.0
+    assert "0.0 % is left to interactions" in shown([found])
+
+
+@pytest.mark.parametrize("where", [(1, 2), (1, 3), (2, 3), (1, 2, 3)])
+def test_a_planted_interaction_is_found_at_its_splits(where):
+    found = one_of(factorial(planted({(2,): 0.5, where: -0.5}, splits=3)), 3)
+    assert [e.splits for e in found.interactions] == [(1, 2), (1, 3), (2, 3), (1, 2, 3)]
+    assert {e.splits: e.mean for e in found.interactions if e.mean} == {where: -0.5}
+    assert [e.mean for e in found.main] == [0.0, 0.5, 0.0]
+    assert found.interactions_share == 0.5
+    named = " and ".join(map(str, where))
+    assert f"50.0 % is left to interactions; the largest, of splits {named}: -0.5000" in one_line(
+        shown([found])
+    )
+
+
+def test_the_interaction_of_two_is_half_the_change_of_one_effect():
+    bits = {"LL": 1.0, "HL": 3.0, "LH": 10.0, "HH": 7.0}
+    found = one_of([(word, 0, value, {}) for word, value in bits.items()], 2)
+    (pair,) = found.interactions
+    effect_where_the_second_is = {k: bits["L" + k] - bits["H" + k] for k in "LH"}
+    change = effect_where_the_second_is["L"] - effect_where_the_second_is["H"]
+    assert pair.mean == change / 2 == -2.5
+
+
+def test_one_split_has_an_effect_and_no_interaction():
+    found = one_of([("L", 0, 4.0, {}), ("H", 0, 4.5, {})], 1)
+    assert [(e.splits, e.mean, e.share) for e in found.main] == [((1,), -0.5, 1.0)]
+    assert (found.interactions, found.interactions_share) == ((), 0.0)
+    text = shown([found])
+    assert "1 split," in text
+    assert "interactions" not in text
+
+
+def test_equal_words_have_no_shares():
+    found = one_of(factorial(np.full((6, 4), 4.1)), 2)
+    assert {(e.mean, e.share) for e in (*found.main, *found.interactions)} == {(0.0, None)}
+    assert found.interactions_share is None
+    assert "nothing to share" in shown([found])
+
+
+@given(st.data())
+def test_the_order_of_rows_changes_nothing(data):
+    bits = data.draw(tables(most_splits=3))
+    rows = factorial(bits)
+    rows = [row for row in rows if data.draw(st.integers(0, 9)) > 0]  # a few are missing
+    rows += factorial(bits[:1], budget=500)
+    rows += [("channel", 0, 4.0, {"budget": None})]
+    shuffled = data.draw(st.permutations(rows))
+    splits = splits_of(bits)
+    assert effects.of(board(rows, splits)) == effects.of(board(shuffled, splits))
+
+
+@given(st.data())
+def test_words_of_seeds_that_lack_any_change_no_effect(data):
+    bits = data.draw(tables(most_splits=3))
+    rows = factorial(bits)
+    splits = len(rows[0][0])
+    words = data.draw(st.sets(st.sampled_from(factorizations.words(splits)), min_size=1))
+    full = one_of(rows, splits)
+    found = one_of(rows + [(w, 50, data.draw(BITS), {}) for w in words], splits)
+    if len(words) == 2**splits:
+        assert found.seeds == (*full.seeds, 50)
+        return
+    assert (found.seeds, found.main, found.interactions) == (
+        full.seeds,
+        full.main,
+        full.interactions,
+    )
+    (lacking,) = found.incomplete
+    assert lacking.seed == 50
+    assert set(lacking.missing) == set(factorizations.words(splits)) - words
+
+
+def test_left_out_seeds_are_named():
+    rows = [r for r in factorial(planted({(1,): 0.5}, 2, seeds=3)) if r[:2] != ("HL", 1)]
+    found = one_of(rows, 2)
+    assert found.seeds == (0, 2)
+    assert found.incomplete == (effects.Incomplete(1, ("HL",)),)
+    text = one_line(shown([found]))
+    assert "Left out, for not all 4 words: seed 1 (missing HL)." in text
+    assert "Next: `lcma launch words --dataset photos16 --profile tiny` with budget 100" in text
+
+
+def test_without_a_full_seed_it_says_what_is_missing_and_what_to_type():
+    rows = [r for r in factorial(planted({(1,): 0.5}, 3, seeds=2)) if r[0] not in ("HLL", "LHL")]
+    found = one_of([r for r in rows if r[:2] != ("LLL", 0)], 3)
+    assert (found.seeds, found.main, found.interactions) == ((), (), ())
+    assert found.interactions_share is None
+    text = one_line(shown([found]))
+    assert "seed 1 has the most, 6 of 8, missing HLL, LHL." in text
+    assert "lcma launch words --dataset photos16 --profile tiny` with budget 100" in text
+    assert "Effect:" not in text
+
+
+def test_no_common_seed_is_no_factorial_though_every_word_is_there():
+    rows = [(word, k, 4.0, {}) for k, word in enumerate(factorizations.words(2))]
+    found = one_of(rows, 2)
+    assert found.main == ()
+    assert [one.seed for one in found.incomplete] == [0, 1, 2, 3]
+    assert "seed 0 has the most, 1 of 4, missing HL, LH, LL." in one_line(shown([found]))
+
+
+def test_a_handful_of_missing_words_is_named_and_the_others_counted():
+    found = one_of([("LLLL", 0, 4.0, {})], 4)
+    assert len(found.incomplete[0].missing) == 15
+    assert "1 of 16, missing HHHH, HHHL, HHLH, HHLL, HLHH and 10 more." in one_line(shown([found]))
+
+
+def test_diverged_words_are_missing_and_told(filler):
+    filler.maps()
+    for seed in (0, 1):
+        for word in ("HL", "LH", "LL"):
+            filler.finish(filler.plan(word, seed, budget=100), 4.0 + seed)
+    filler.finish(filler.plan("HH", 0, budget=100), 4.5)
+    filler.fail(filler.plan("HH", 1, budget=100), "diverged", "loss is NaN")
+    filler.fail(filler.plan("HH", 0, budget=200), "oom", "out of memory")
+    at_100, at_200 = effects.of(boards.read(filler.store))
+    assert (at_100.budget, at_100.seeds, at_100.lost) == (100, (0,), ("HH",))
+    assert at_100.incomplete == (effects.Incomplete(1, ("HH",)),)
+    assert [e.mean for e in at_100.main] == [-0.25, -0.25]
+    assert (at_200.budget, at_200.seeds, at_200.incomplete) == (200, (), ())
+    assert at_200.lost == ("HH",)
+    first, second = (one_line(shown([one])) for one in (at_100, at_200))
+    assert "Lost trials: HH 1 diverged; `lcma status` says why." in first
+    assert "0 of 4 have a result, missing HH, HL, LH, LL. Lost trials: HH 1 failed" in second
+
+
+def test_groups_budgets_and_map_options_stay_apart():
+    bits = planted({(1,): 0.5}, 2)
+    options = '{"score":"total"}'
+    rows = [
+        *factorial(bits, budget=1000),
+        *factorial(-bits + 9),
+        *factorial(bits * 2, map_options=options),
+        *factorial(bits * 3, recipe_id="s" * 20),
+        *((name, 0, 4.0, {"budget": None}) for name in ("checkerboard-even", "random", "none")),
+    ]
+    found = effects.of(board(rows, 2))
+    assert [(e.recipe_id[0], e.budget, e.map_options, e.main[0].mean) for e in found] == [
+        ("r", 100, None, -0.5),
+        ("r", 100, options, 1.0),
+        ("r", 1000, None, 0.5),
+        ("s", 100, None, 1.5),
+    ]
+    text = one_line(shown(found))
+    assert options in text
+    assert "budget 1000" in text
+
+
+def test_words_of_another_length_are_no_part_of_it():
+    found = one_of([*factorial(planted({(1,): 0.5}, 2)), ("LLL", 0, 1.0, {})], 2)
+    assert [e.mean for e in found.main] == [0.5, 0.0]
+    assert found.incomplete == ()
+
+
+def test_few_seeds_decide_nothing():
+    five, six = (one_of(factorial(planted({(1,): 0.5}, 2, seeds=n)), 2) for n in (5, 6))
+    assert "Fewer than 6 seeds decide nothing" in shown([five])
+    assert "Fewer than" not in shown([six])
+
+
+@given(tables(), st.sampled_from(["tiny", "small", "paper"]))
+def test_every_number_is_shown_in_eighty_columns(bits, profile):
+    splits = splits_of(bits)
+    found = one_of(factorial(bits, profile=profile, budget=100000), splits)
+    text = shown([found])
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    start = 1 + next(k for k, line in enumerate(lines) if line.strip().startswith("──"))
+    for effect, line in zip(found.main, lines[start:], strict=False):
+        half = "-" if effect.high is None else f"{effect.high - effect.mean:.4f}"
+        error = "-" if effect.standard_error is None else f"{effect.standard_error:.4f}"
+        share = "-" if effect.share is None else f"{100 * effect.share:.1f} %"
+        assert line.split() == [
+            *(str(effect.splits[0]), f"{effect.mean:+.4f}", half, error, str(len(bits))),
+            *share.split(),
+        ]
+    assert "below 0: fewer bits when the low contributions leave there" in one_line(text)
+
+
+def test_wide_numbers_are_not_cut():
+    found = one_of(factorial(planted({(1,): 2.0**44}, 2, seeds=2)), 2)
+    text = shown([found])
+    assert max(map(len, text.splitlines())) <= 80
+    assert f"+{2**44}.0000" in text
+
+
+@given(tables())
+def test_json_holds_the_numbers_in_full(bits):
+    found = effects.of(board(factorial(bits), splits_of(bits)))
+    read = json.loads(to_json(effects.as_dict(found)))
+    assert set(read) == {"effects"}
+    for one, of_json in zip(found, read["effects"], strict=True):
+        assert tuple(of_json["seeds"]) == one.seeds
+        assert of_json["budget"] == 100
+        assert of_json["interactions_share"] == one.interactions_share
+        for name in ("main", "interactions"):
+            again = tuple(
+                effects.Effect(**(e | {"splits": tuple(e["splits"])})) for e in of_json[name]
+            )
+            assert again == getattr(one, name)
+
+
+def test_nothing_to_show():
+    for empty in (board([], 2), board([("channel", 0, 4.0, {"budget": None})], 2)):
+        assert effects.of(empty) == ()
+        assert "lcma launch words" in shown(())
+        assert effects.as_dict(()) == {"effects": []}
+
+
+def test_hostile_names_are_harmless():
+    name = "[red]x[/] \x1b[31m \u202e\nb"
+    rows = factorial(planted({(1,): 0.5}, 2), dataset=name, profile=name, map_options=name)
+    for found in (effects.of(board(rows, 2)), effects.of(board(rows[:2], 2))):
+        text = shown(found, 200)
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert "[red]x[/] \\x1b" in text
