@@ -17,6 +17,7 @@ from models.layers import (
 from models.norm import ActNorm, FlowBatchNorm, Transformed
 from models.priors import StandardNormal
 from models.split import Split
+from sweeps.architectures import RealNVPArchitecture
 from sweeps.recipe import Model
 
 
@@ -27,6 +28,8 @@ def layers(model: Model, tables: Sequence[Table] | None, *, flat: bool = False) 
     either.
     """
     arch = model.architecture
+    if not isinstance(arch, RealNVPArchitecture):
+        raise TypeError(f"not a RealNVP: {model.flow}")
     first = 1 if arch.masks == "odd-first" else 0
 
     def normed(coupling: CheckerboardCoupling | ChannelCoupling) -> list[Layer]:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from sweeps import settings, strict_yaml
+from sweeps.architectures import REGISTERED
 from sweeps.errors import UserError
 from sweeps.factorizations import ImpossibleError
 from sweeps.recipe import Recipe
@@ -25,10 +26,14 @@ class DataSetFacts(BaseModel):
 
 
 class _Profile(BaseModel):
+    """``published`` lists the data sets for which the recipe is the flow's own publication's."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+    published: tuple[str, ...] = ()
     base: dict[str, Any]
     sizes: dict[int, dict[str, Any]] = {}
     datasets: dict[str, dict[str, Any]] = {}
+    gpus: float = 0.0
 
 
 class _FlowRecipes(BaseModel):
@@ -45,18 +50,20 @@ def datasets() -> Mapping[str, DataSetFacts]:
     return facts.validate_python(strict_yaml.parse(text, "sweeps/datasets.yaml"))
 
 
-@cache
 def flows() -> Mapping[str, str]:
     """Every flow that a sweep can name, with its conventional factorization."""
-    where = "sweeps/flows.yaml"
-    content = strict_yaml.parse((files("sweeps") / "flows.yaml").read_text(), where)
-    return TypeAdapter(dict[str, str]).validate_python(content)
+    return {name: facts.conventional for name, facts in REGISTERED.items()}
 
 
 @cache
 def profiles(flow: str) -> tuple[str, ...]:
     """The names of a flow's profiles; empty for a flow that this version cannot build."""
     return tuple(_flow(flow).profiles) if flow in _yaml_names("recipes") else ()
+
+
+def gpus(flow: str, profile: str) -> float:
+    """GPUs that a trial of this profile is meant for; 0 where there is no such recipe."""
+    return _flow(flow).profiles[profile].gpus if profile in profiles(flow) else 0.0
 
 
 def recipe(
@@ -94,6 +101,11 @@ def recipe(
         )
     merged = settings.merge(merged, {"model": own})
     return validate(Recipe, merged, f"recipe {flow}/{profile} on {dataset}")
+
+
+def is_published(flow: str, dataset: str, profile: str) -> bool:
+    """Whether a profile is, on a data set, what the flow's publication trained; else it is ours."""
+    return profile in profiles(flow) and dataset in _flow(flow).profiles[profile].published
 
 
 def shipped_specs() -> tuple[str, ...]:

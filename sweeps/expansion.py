@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sweeps import catalog, factorizations, settings
+from sweeps.architectures import REGISTERED
 from sweeps.factorizations import ImpossibleError
 from sweeps.identity import canonical_json, content_id, identity_of
 from sweeps.recipe import Recipe
@@ -198,6 +199,8 @@ def _cells(
             synonyms |= factorizations.synonyms(canonical, conventional=conventional, splits=splits)
         except ImpossibleError as error:
             reason = str(error)
+        if factorizations.is_word(canonical):
+            reason = reason or _unfit_options(recipe)
     mapped = factorizations.is_word(canonical) or name in ("low", "high")
     asked_budgets: tuple[int | None, ...] = spec.matrix.budget if mapped else (None,)
     if mapped and not asked_budgets:
@@ -216,6 +219,18 @@ def _cells(
             cell = Cell(flow, dataset, name, budget, seed, trial=trial)
         cells.append(cell)
     return cells
+
+
+def _unfit_options(recipe: Recipe) -> str | None:
+    """Why the recipe's map options mean nothing for its flow, or None."""
+    options, flow = recipe.maps, REGISTERED[recipe.model.flow]
+    if options.nms == "flat" and not flow.flat_nms:
+        return f"{flow.name} has no flat form; use `maps.nms=squeezed`"
+    if options.masks == "swapped" and not flow.masks:
+        return f"{flow.name} has no checkerboard masks to swap; use `maps.masks=same`"
+    if options.conv1x1 != "output" and not flow.mixes:
+        return f"{flow.name} has no 1x1 convolution; use `maps.conv1x1=output`"
+    return None
 
 
 def _pretraining(recipe: Recipe, dataset: str, seed: int) -> Pretraining:

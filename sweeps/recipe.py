@@ -1,52 +1,13 @@
 """A recipe: all that fixes the training of one flow on one data set."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
+from sweeps.architectures import REGISTERED, Architecture, Count, Part
 from sweeps.identity import canonical_json, content_id, identity_of
-
-Count = Annotated[int, Field(le=2**31 - 1)]
-"""A number of things or steps that fits every database's integers."""
-
-
-class Part(BaseModel):
-    """Base of all recipe parts: frozen, strict about unknown keys, numbers finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class RealNVPArchitecture(Part):
-    """RealNVP after Dinh et al. 2017 and the author's released code.
-
-    Within a scale: checkerboard couplings, squeeze, channel couplings, unsqueeze, split; the
-    last scale has checkerboard couplings alone.
-    """
-
-    width: Count = Field(
-        gt=0, description="feature maps of the first scale's checkerboard couplings"
-    )
-    blocks: Count = Field(ge=0, description="residual blocks in each coupling net")
-    checkerboard_couplings: Count = Field(3, ge=1, description="in each scale but the last")
-    channel_couplings: Count = Field(3, ge=1, description="in each scale but the last")
-    last_couplings: Count = Field(4, ge=1, description="checkerboard couplings in the last scale")
-    flow_norm: Literal["batch", "actnorm"] = Field(
-        "batch", description="normalization after each coupling, on the part it transformed"
-    )
-    net_norm: Literal["batch", "none"] = Field(
-        "batch", description="normalization inside the coupling nets"
-    )
-    masks: Literal["odd-first", "even-first"] = Field(
-        "odd-first",
-        description="which colour (row + column) the checkerboard couplings of every scale "
-        "change first",
-    )
-
-    @property
-    def swapped(self) -> "RealNVPArchitecture":
-        """The same with the other order of the checkerboard masks."""
-        other = "even-first" if self.masks == "odd-first" else "odd-first"
-        return self.model_copy(update={"masks": other})
+from sweeps.validation import nearest
 
 
 class Model(Part):
@@ -57,7 +18,31 @@ class Model(Part):
     channels: Count = Field(3, gt=0)
     splits: Count = Field(ge=0, description="how many times half of the dimensions leave")
     preprocess: Literal["logit", "center"] = "logit"
-    architecture: RealNVPArchitecture
+    architecture: SerializeAsAny[Architecture]
+
+    @field_validator("flow")
+    @classmethod
+    def _flow_is_known(cls, flow: str) -> str:
+        if flow not in REGISTERED:
+            raise ValueError(f"unknown flow {flow!r}: {nearest(flow, tuple(REGISTERED))}")
+        return flow
+
+    @field_validator("architecture", mode="before")
+    @classmethod
+    def _architecture_of_the_flow(cls, given: Any, info: ValidationInfo) -> Any:
+        """The flow's own class; pydantic puts its complaints at this field."""
+        flow = info.data.get("flow")
+        if flow is None:
+            return Architecture()
+        wanted = REGISTERED[flow].architecture
+        if isinstance(given, Architecture) and type(given) is not wanted:
+            raise ValueError(f"{flow} has a {wanted.__name__}, not a {type(given).__name__}")
+        if isinstance(given, Mapping):
+            known = tuple(wanted.model_fields)
+            unknown = next((key for key in given if key not in known), None)
+            if unknown is not None:
+                raise ValueError(f"{flow} has no {unknown!r}: {nearest(str(unknown), known)}")
+        return wanted.model_validate(given)
 
     @model_validator(mode="after")
     def _splits_fit(self) -> "Model":
@@ -76,7 +61,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 class Optimization(Part):
     """How a step is made, alike in pretraining and training."""
 
-    optimizer: Literal["adam"] = "adam"
+    optimizer: Literal["adam", "adamax"] = "adam"
     learning_rate: float = Field(gt=0)
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     l2: float = Field(
@@ -91,6 +76,14 @@ class Optimization(Part):
     batch: Count = Field(gt=0)
     warmup: Count = Field(0, ge=0, description="steps of linear warm-up, then constant")
     flips: bool = Field(False, description="random horizontal flips")
+    shift: Count = Field(
+        0, ge=0, description="random shifts of the images, up to so many pixels each way"
+    )
+    shift_fill: Literal["edge", "symmetric", "zero"] = Field(
+        "edge",
+        description="what a shift brings in: the nearest pixel, the image mirrored at its edge, "
+        "or 0",
+    )
     threads: Count = Field(
         1,
         gt=0,
@@ -138,6 +131,11 @@ class MapOptions(Part):
         "same",
         description="the pretraining's order of the checkerboard masks against the trained "
         "flow's (RealNVP alone)",
+    )
+    conv1x1: Literal["output", "sorted", "uniform"] = Field(
+        "output",
+        description="what a 1x1 convolution W gives to each channel: half the diagonal of "
+        "log(W Wᵀ), the log singular values in descending order, or equal shares (Glow alone)",
     )
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from models import Flow, build
 from models.coupling import ChannelCoupling, CheckerboardCoupling
 from models.norm import ActNorm, FlowBatchNorm
+from sweeps.architectures import RealNVPArchitecture
 from sweeps.factorizations import FIXED, is_word, words
-from sweeps.recipe import Model, RealNVPArchitecture
+from sweeps.recipe import Model
 
 
 def realnvp(

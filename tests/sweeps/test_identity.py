@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps import catalog, spec, strict_yaml
+from sweeps import architectures, catalog, spec, strict_yaml
+from sweeps.architectures import FlowFacts, RealNVPArchitecture
 from sweeps.expansion import VARIANT, Pretraining, Trial, expand
 from sweeps.factorizations import ImpossibleError
 from sweeps.identity import canonical_json
@@ -99,27 +100,51 @@ CHANGES: dict[tuple[str, ...], Any] = {
     ("training", "ema"): 0.999,
     ("training", "holdout_every"): 10,
 }
-SINGLE = {("optimization", "optimizer"), ("training", "select")}
-"""Fields that cannot be changed alone: one value, or one that asks for another field."""
+LATER: dict[tuple[str, ...], Any] = {
+    ("model", "architecture", "masks"): "even-first",
+    ("optimization", "optimizer"): "adamax",
+    ("optimization", "shift"): 3,
+    ("optimization", "shift_fill"): "zero",
+}
+"""Changes of fields and values that came after the pinned ids."""
+
+SINGLE = {("training", "select")}
+"""Fields that cannot be changed alone, since they ask for another field."""
+
+MAPS: dict[str, str] = {
+    "score": "total",
+    "nms": "flat",
+    "order": "rank",
+    "masks": "swapped",
+    "conv1x1": "sorted",
+}
+
+
+@pytest.fixture(autouse=True)
+def _other_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registered flow of another name and the same architecture."""
+    facts = FlowFacts("other", RealNVPArchitecture, conventional="channel")
+    monkeypatch.setitem(architectures._REGISTER, "other", facts)
 
 
 def test_every_field_has_a_change() -> None:
-    assert set(CHANGES) | SINGLE == set(FULL)
+    maps = {("maps", key) for key in MAPS}
+    assert set(CHANGES) | set(LATER) | SINGLE | maps == set(FULL)
 
 
 def test_every_field_enters_the_id() -> None:
     recipes = [Recipe.model_validate(PLAIN)]
-    recipes += [Recipe.model_validate(nested(GIVEN | {p: v})) for p, v in CHANGES.items()]
+    recipes += [Recipe.model_validate(nested(GIVEN | {p: v})) for p, v in (CHANGES | LATER).items()]
     best = GIVEN | {("training", "holdout_every"): 10, ("training", "select"): "best"}
     recipes.append(Recipe.model_validate(nested(best)))
     ids = [recipe.id for recipe in recipes]
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("path", CHANGES)
+@pytest.mark.parametrize("path", CHANGES | LATER)
 def test_a_pretraining_depends_on_everything_but_the_final_training(path: tuple[str, ...]) -> None:
     plain = Recipe.model_validate(PLAIN)
-    changed = Recipe.model_validate(nested(GIVEN | {path: CHANGES[path]}))
+    changed = Recipe.model_validate(nested(GIVEN | {path: (CHANGES | LATER)[path]}))
     same = Pretraining(plain, "d", "u8", 0).id == Pretraining(changed, "d", "u8", 0).id
     assert same == (path[0] == "training")
 
@@ -157,6 +182,15 @@ def test_what_a_trial_is_known_by() -> None:
     seeds = {Pretraining(other, "photos16", "u8", seed).id for seed in range(4)}
     sets = {Pretraining(other, d, v, 0).id for d in ("a", "b") for v in ("u8", "float")}
     assert len(seeds | sets) == 8
+
+
+@pytest.mark.parametrize("option", MAPS)
+def test_map_options_enter_the_ids_of_trials_that_use_a_map_alone(option: str) -> None:
+    changed = Recipe.model_validate(nested(GIVEN | {("maps", option): MAPS[option]}))
+    assert changed.id == Recipe.model_validate(PLAIN).id
+    assert trial(recipe=changed).id != trial().id
+    mapless: dict[str, Any] = {"factorization": "random", "budget": None, "pretraining": None}
+    assert trial(recipe=changed, **mapless).id == trial(**mapless).id
 
 
 @given(st.sampled_from([("low", "LLL"), ("high", "hhh"), ("checkerboard", "checkerboard-EVEN")]))

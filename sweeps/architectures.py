@@ -1,0 +1,205 @@
+"""The architecture of each flow, as data, and the register of flows that planning knows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(le=2**31 - 1)]
+"""A number of things or steps that fits every database's integers."""
+
+
+class Part(BaseModel):
+    """Base of all recipe parts: frozen, strict about unknown keys, numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Architecture(Part):
+    """What a flow is made of, beside the size of its images and the number of its splits.
+
+    A flow has one scale more than it has splits. A default is the published choice.
+    """
+
+    @property
+    def swapped(self) -> "Architecture":
+        """The same with the other order of the checkerboard masks; TypeError without masks."""
+        raise TypeError(f"{type(self).__name__} has no checkerboard masks")
+
+
+class RealNVPArchitecture(Architecture):
+    """RealNVP after Dinh et al. 2017 and the author's released code.
+
+    Within a scale: checkerboard couplings, squeeze, channel couplings, unsqueeze, split; the
+    last scale has checkerboard couplings alone.
+    """
+
+    width: Count = Field(
+        gt=0, description="feature maps of the first scale's checkerboard couplings"
+    )
+    blocks: Count = Field(ge=0, description="residual blocks in each coupling net")
+    checkerboard_couplings: Count = Field(3, ge=1, description="in each scale but the last")
+    channel_couplings: Count = Field(3, ge=1, description="in each scale but the last")
+    last_couplings: Count = Field(4, ge=1, description="checkerboard couplings in the last scale")
+    flow_norm: Literal["batch", "actnorm"] = Field(
+        "batch", description="normalization after each coupling, on the part it transformed"
+    )
+    net_norm: Literal["batch", "none"] = Field(
+        "batch", description="normalization inside the coupling nets"
+    )
+    masks: Literal["odd-first", "even-first"] = Field(
+        "odd-first",
+        description="which colour (row + column) the checkerboard couplings of every scale "
+        "change first",
+    )
+
+    @property
+    def swapped(self) -> "RealNVPArchitecture":
+        """The same with the other order of the checkerboard masks."""
+        other = "even-first" if self.masks == "odd-first" else "odd-first"
+        return self.model_copy(update={"masks": other})
+
+
+class GlowArchitecture(Architecture):
+    """Glow after Kingma & Dhariwal 2018 and the released code (openai/glow).
+
+    Within a scale (the paper's level): squeeze, steps, unsqueeze, split. A step is actnorm,
+    1x1 convolution, affine coupling.
+    """
+
+    steps: Count = Field(gt=0, description="in each scale")
+    width: Count = Field(512, gt=0, description="feature maps inside the coupling nets")
+    conv1x1: Literal["plu", "dense"] = Field(
+        "plu", description="the 1x1 convolution's weight as P L (U + diag(s)), or as it is"
+    )
+    net_actnorm: bool = Field(
+        True, description="actnorm inside the coupling nets, as the released code has it"
+    )
+    scale: Literal["sigmoid", "exp"] = Field(
+        "sigmoid", description="a coupling's scale: sigmoid(h + 2), or exp(h)"
+    )
+    learned_top: bool = Field(
+        True, description="learn mean and log-scale of the last prior, for each channel"
+    )
+
+
+class IResNetArchitecture(Architecture):
+    """i-ResNet after Behrmann et al. 2019 and the released code.
+
+    Within a scale: squeeze, blocks, unsqueeze, split. A block is actnorm, then x + g(x) with
+    g = activation-3x3-activation-1x1-activation-3x3.
+    """
+
+    blocks: Count = Field(gt=0, description="in each scale")
+    width: Count = Field(512, gt=0, description="feature maps inside the blocks")
+    coefficient: float = Field(
+        0.9, gt=0, lt=1, description="largest spectral norm of each convolution"
+    )
+    power_iterations: Count = Field(5, gt=0, description="for each training step")
+    train_terms: Count = Field(5, gt=0, description="of the power series, in training")
+    eval_terms: Count = Field(20, gt=0, description="of the power series, in evaluation")
+    probe: Literal["gaussian", "rademacher"] = Field(
+        "gaussian", description="the trace estimator's noise in training; evaluation: rademacher"
+    )
+    activation: Literal["elu", "lipswish"] = Field("elu", description="1-Lipschitz nonlinearity")
+    inverse_tolerance: float = Field(
+        1e-6, gt=0, description="of the fixed point: largest change of an entry in an iteration"
+    )
+    inverse_max_iterations: Count = Field(200, gt=0, description="of the fixed point")
+
+
+class ResidualFlowArchitecture(Architecture):
+    """Residual Flow after Chen et al. 2019 and the released code.
+
+    Within a scale: blocks, each x + g(x) followed by actnorm, then the split. The last scale
+    ends in fully connected blocks.
+    """
+
+    blocks: Count = Field(gt=0, description="in each scale")
+    width: Count = Field(512, gt=0, description="feature maps inside the blocks")
+    squeeze_first: bool = Field(
+        False,
+        description="every scale works on its squeezed input, as published for 64x64 images",
+    )
+    fully_connected: Count = Field(4, ge=0, description="fully connected blocks at the end")
+    fc_width: Count = Field(128, gt=0, description="hidden units of the fully connected blocks")
+    coefficient: float = Field(
+        0.98, gt=0, lt=1, description="largest operator norm of each convolution"
+    )
+    domain: float = Field(2.0, ge=1, description="p of the p-norm that a convolution maps from")
+    codomain: float = Field(2.0, ge=1, description="q of the q-norm that a convolution maps to")
+    tolerance: float = Field(1e-3, gt=0, description="of the power iteration, in each step")
+    max_iterations: Count = Field(200, gt=0, description="of the power iteration, in each step")
+    exact_terms: Count = Field(
+        2, ge=0, description="of the power series in training, before Russian roulette"
+    )
+    roulette_mean: float = Field(
+        2.0, gt=0, description="mean of the Poisson number of further terms in training"
+    )
+    eval_terms: Count = Field(20, gt=0, description="of the power series, in evaluation")
+    probe: Literal["gaussian", "rademacher"] = Field(
+        "gaussian", description="the trace estimator's noise in training; evaluation: rademacher"
+    )
+    neumann: bool = Field(
+        True, description="the memory-saving Neumann gradient; else the series is differentiated"
+    )
+    activation: Literal["lipswish", "elu"] = Field(
+        "lipswish", description="1-Lipschitz nonlinearity"
+    )
+    inverse_tolerance: float = Field(
+        1e-6, gt=0, description="of the fixed point: largest change of an entry in an iteration"
+    )
+    inverse_max_iterations: Count = Field(200, gt=0, description="of the fixed point")
+
+
+@dataclass(frozen=True)
+class FlowFacts:
+    """What planning knows of a flow without being able to build it.
+
+    ``conventional`` is the factorization that the flow has by itself. ``flat_nms``: whether it
+    can be built with no squeeze at all; ``masks``: whether its architecture has checkerboard
+    masks to swap (a property ``swapped``); ``mixes``: whether it has 1x1 convolutions, whose
+    shares are a choice.
+    """
+
+    name: str
+    architecture: type[Architecture]
+    conventional: str
+    flat_nms: bool = False
+    masks: bool = False
+    mixes: bool = False
+
+
+_REGISTER: dict[str, FlowFacts] = {}
+
+REGISTERED: Mapping[str, FlowFacts] = MappingProxyType(_REGISTER)
+"""Every flow that a recipe can name."""
+
+
+def register(
+    name: str,
+    architecture: type[Architecture],
+    *,
+    conventional: str,
+    flat_nms: bool = False,
+    masks: bool = False,
+    mixes: bool = False,
+) -> FlowFacts:
+    """Make a flow known under a name. To register the same again changes nothing.
+
+    Raises ValueError where the name already means something else.
+    """
+    facts = FlowFacts(name, architecture, conventional, flat_nms, masks, mixes)
+    if _REGISTER.setdefault(name, facts) != facts:
+        raise ValueError(f"the flow {name!r} is already registered with other facts")
+    return facts
+
+
+register(
+    "realnvp", RealNVPArchitecture, conventional="checkerboard-even", flat_nms=True, masks=True
+)
+register("glow", GlowArchitecture, conventional="channel", mixes=True)
+register("iresnet", IResNetArchitecture, conventional="rows")
+register("resflow", ResidualFlowArchitecture, conventional="channel")

@@ -1,0 +1,137 @@
+"""The flows that planning knows: what each is made of, and what is said of a wrong one."""
+
+from typing import Any
+
+import pytest
+
+from sweeps import catalog, spec
+from sweeps.architectures import REGISTERED, Architecture, GlowArchitecture, register
+from sweeps.errors import UserError
+from sweeps.expansion import expand
+from sweeps.factorizations import ImpossibleError
+from sweeps.recipe import Model, Recipe
+from sweeps.validation import validate
+
+FLOWS = ("realnvp", "glow", "iresnet", "resflow")
+PUBLISHED = {
+    "realnvp": {"cifar10": 1, "imagenet32": 3, "imagenet64": 4, "celeba64": 4},
+    "glow": {"cifar10": 2, "imagenet32": 2, "imagenet64": 3},
+    "iresnet": {"cifar10": 2},
+    "resflow": {"cifar10": 2, "imagenet32": 2, "imagenet64": 2},
+}
+"""Splits of the published recipes; a Residual Flow at 32x32 is published without its two."""
+
+
+def settings(**model: Any) -> dict[str, Any]:
+    content = {"flow": "glow", "size": 16, "splits": 2, "architecture": {"steps": 2}}
+    return {
+        "model": content | model,
+        "optimization": {"learning_rate": 0.001, "batch": 32},
+        "training": {"steps": 10},
+    }
+
+
+def test_a_model_has_the_architecture_of_its_flow() -> None:
+    assert tuple(REGISTERED) == FLOWS
+    for flow, facts in REGISTERED.items():
+        model = catalog.recipe(flow, "photos16", "tiny").model
+        assert type(model.architecture) is facts.architecture
+        again = Model.model_validate(model.model_dump(mode="json"))
+        assert again == model
+
+
+def test_every_field_of_an_architecture_is_explained() -> None:
+    for facts in REGISTERED.values():
+        for name, field in facts.architecture.model_fields.items():
+            assert field.description, (facts.name, name)
+
+
+WRONG = [
+    ({"flow": "glwo"}, "here: `model.flow`: unknown flow 'glwo': did you mean 'glow'?"),
+    (
+        {"architecture": {"stesp": 2}},
+        "here: `model.architecture`: glow has no 'stesp': did you mean 'steps'?",
+    ),
+    (
+        {"architecture": {"steps": 2, "flow_norm": "batch"}},
+        "here: `model.architecture`: glow has no 'flow_norm': known are steps, ",
+    ),
+    ({"architecture": {}}, "here: the key `model.architecture.steps` is missing"),
+    (
+        {"architecture": {"steps": 0}},
+        "here: `model.architecture.steps`: input should be greater than 0, not 0",
+    ),
+    (
+        {"flow": "iresnet", "architecture": GlowArchitecture(steps=1)},
+        "here: `model.architecture`: iresnet has a IResNetArchitecture, not a GlowArchitecture",
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "message"), WRONG)
+def test_what_is_said_of_a_wrong_model(model: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        validate(Recipe, settings(**model), "here")
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_published_recipes() -> None:
+    for flow in FLOWS:
+        for dataset in catalog.datasets():
+            known = PUBLISHED[flow]
+            assert catalog.is_published(flow, dataset, "paper") == (dataset in known)
+            if dataset in known:
+                assert catalog.recipe(flow, dataset, "paper").model.splits == known[dataset]
+            assert not catalog.is_published(flow, dataset, "small")
+            assert not catalog.is_published(flow, dataset, "tiny")
+    assert not catalog.is_published("unheard", "cifar10", "paper")
+
+
+def test_every_flow_has_a_recipe_for_the_four_data_sets_of_the_paper() -> None:
+    for flow in FLOWS:
+        for dataset in ("cifar10", "imagenet32", "imagenet64", "celeba64"):
+            catalog.recipe(flow, dataset, "paper")
+        with pytest.raises(ImpossibleError, match="use another profile"):
+            catalog.recipe(flow, "photos16", "paper")
+
+
+def test_a_flow_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sweeps import architectures
+
+    monkeypatch.setattr(architectures, "_REGISTER", dict(REGISTERED))
+    glow = REGISTERED["glow"]
+    assert register("glow", glow.architecture, conventional="channel", mixes=True) == glow
+    with pytest.raises(ValueError, match="'glow' is already registered"):
+        register("glow", Architecture, conventional="channel")
+
+
+OPTIONS = [
+    ("glow", {"nms": "flat"}, "glow has no flat form"),
+    ("glow", {"masks": "swapped"}, "glow has no checkerboard masks"),
+    ("glow", {"conv1x1": "sorted"}, None),
+    ("realnvp", {"conv1x1": "sorted"}, "realnvp has no 1x1 convolution"),
+    ("realnvp", {"nms": "flat", "masks": "swapped"}, None),
+    ("resflow", {"order": "rank", "score": "total"}, None),
+]
+
+
+@pytest.mark.parametrize(("flow", "maps", "reason"), OPTIONS)
+def test_map_options_that_a_flow_cannot_have(
+    flow: str, maps: dict[str, str], reason: str | None
+) -> None:
+    """They make the words impossible, and nothing else."""
+    matrix = {
+        "flow": flow,
+        "dataset": "photos16",
+        "factorization": ["low", "channel"],
+        "budget": 10,
+    }
+    found = expand(spec.check({"name": "x", "matrix": matrix, "recipe": {"maps": maps}}, "here"))
+    low, channel = found.cells
+    assert channel.trial is not None
+    if reason is None:
+        assert low.trial is not None
+    else:
+        assert low.reason is not None
+        assert low.reason.startswith(reason)
