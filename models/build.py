@@ -1,15 +1,23 @@
 """From a recipe's model and a factorization to a flow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 
-from models import realnvp
+from models import glow, realnvp
 from models.factorization import Map, Order, Table, tables
 from models.flow import Flow
-from models.priors import StandardNormal
+from models.layers import Layer
+from models.priors import Prior
+from sweeps.architectures import REGISTERED
+from sweeps.factorizations import ImpossibleError
 from sweeps.recipe import Model
+
+Parts = Callable[..., tuple[list[Layer], Prior]]
+"""From a model and its tables, one a split or None for no split (NMS), to the layers from data to
+noise, each split with its prior, and the prior of what stays to the end. A flow whose facts say
+``flat_nms`` also takes ``flat``."""
 
 
 def build(
@@ -24,8 +32,9 @@ def build(
     """The flow of a canonical factorization, with weights drawn from ``seed``.
 
     ``maps`` and ``order`` are for words, see `tables`. ``table_seed`` drives the random tables
-    (default: ``seed``). The global generator is left as it was. Flows that differ in their tables alone start from the same weights, so that
-    comparisons can be paired by seed.
+    (default: ``seed``). The global generator is left as it was. Flows that differ in their
+    tables alone start from the same weights, so that comparisons can be paired by seed.
+    Raises ImpossibleError where the flow cannot be built.
     """
     shape = (model.channels, model.size, model.size)
     found = None
@@ -39,19 +48,29 @@ def nms(model: Model, *, seed: int, form: Literal["squeezed", "flat"] = "squeeze
     """The same flow with no split, for the pretraining of Algorithm 1.
 
     ``squeezed``: the tensor is squeezed where a split would be, and nothing leaves; ``flat``:
-    all blocks at the size of the image, the paper's literal s x s x c.
+    all blocks at the size of the image, the paper's literal s x s x c. Raises ImpossibleError
+    where the flow has no such form.
     """
     return _assemble(model, None, seed, flat=form == "flat")
+
+
+def register(flow: str, parts: Parts) -> None:
+    """Say how a flow is built. Planning knows it by `sweeps.architectures.register`."""
+    _PARTS[flow] = parts
 
 
 def _assemble(
     model: Model, found: Sequence[Table] | None, seed: int, *, flat: bool = False
 ) -> Flow:
-    shape = (model.channels, model.size, model.size)
+    if model.flow not in _PARTS:
+        raise ImpossibleError(f"nothing builds the flow {model.flow}")
+    if flat and not REGISTERED[model.flow].flat_nms:
+        raise ImpossibleError(f"{model.flow} has no flat form")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        layers = _LAYERS[model.flow](model, found, flat=flat)
-        return Flow(layers, StandardNormal(), shape)
+        # Only a flow that has a flat form is asked for it.
+        layers, prior = _PARTS[model.flow](model, found, **({"flat": True} if flat else {}))
+        return Flow(layers, prior, (model.channels, model.size, model.size))
 
 
-_LAYERS = {"realnvp": realnvp.layers}
+_PARTS: dict[str, Parts] = {"realnvp": realnvp.parts, "glow": glow.parts}

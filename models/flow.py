@@ -173,6 +173,16 @@ class Flow(nn.Module):
                 layer.initialize(z)
                 z, _ = layer(z, generator)
 
+    def before_step(self) -> None:
+        """Ready the layers for a training step: power iteration happens here, once a step."""
+        for layer in self.layers:
+            layer.before_step()
+
+    def before_evaluation(self) -> None:
+        """Ready the layers for evaluation: power iteration to tolerance."""
+        for layer in self.layers:
+            layer.before_evaluation()
+
     def shrunk_parameters(self) -> list[nn.Parameter]:
         """The parameters on which a recipe's L2 term falls."""
         return [p for layer in self.layers for p in layer.shrunk_parameters()]

@@ -45,6 +45,12 @@ class Layer(nn.Module):
     def initialize(self, x: Tensor) -> None:
         """Set data-dependent starting values from a first batch x (B, C, H, W)."""
 
+    def before_step(self) -> None:
+        """What is done once before each training step, such as power iteration."""
+
+    def before_evaluation(self) -> None:
+        """What is done once before evaluation, such as power iteration to tolerance."""
+
 
 class Dequantize(Layer):
     """Integers 0..levels-1 to [0, 1): (x + u) / levels with u ~ U(0, 1).

@@ -62,16 +62,19 @@ class PartialNorm(Layer):
 
 
 class ActNorm(PartialNorm):
-    """Learned shift and scale, started so that a first batch leaves with mean 0, variance 1."""
+    """Learned shift and scale, started so that a first batch leaves with mean 0, variance 1.
 
-    def __init__(self, part: Transformed, eps: float = 1e-6) -> None:
+    The log-scale is ``rate`` times the parameter; Glow's is 3, which makes it learn faster.
+    """
+
+    def __init__(self, part: Transformed, eps: float = 1e-6, rate: float = 1.0) -> None:
         super().__init__(part)
-        self.eps = eps
+        self.eps, self.rate = eps, rate
         self.shift = nn.Parameter(torch.zeros(part.count))
         self.log_scale = nn.Parameter(torch.zeros(part.count))
 
     def _parameters_for(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.shift, self.log_scale
+        return self.shift, self.rate * self.log_scale
 
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
@@ -80,7 +83,23 @@ class ActNorm(PartialNorm):
         mean = chosen.mean((0, 2, 3)) / share
         variance = chosen.square().mean((0, 2, 3)) / share - mean.square()
         self.shift.copy_(-mean)
-        self.log_scale.copy_(-0.5 * (variance.clamp(min=0) + self.eps).log())
+        self.log_scale.copy_(-0.5 * (variance.clamp(min=0) + self.eps).log() / self.rate)
+
+
+class ChannelNorm(ActNorm):
+    """Actnorm over all channels. Once started it stays as it is, weights from a file included."""
+
+    started: Tensor
+
+    def __init__(self, channels: int, *, rate: float = 1.0) -> None:
+        super().__init__(Transformed(channels, 0, channels), rate=rate)
+        self.register_buffer("started", torch.tensor(False))
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor) -> None:
+        if not bool(self.started):
+            super().initialize(x)
+            self.started.fill_(True)
 
 
 class FlowBatchNorm(PartialNorm):

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from models.convolution import GainedConv
+
 
 class Prior(nn.Module):
     """Density of a latent z (B, C, H, W) given what stays; element by element."""
@@ -26,6 +28,56 @@ class StandardNormal(Prior):
 
     def sample(self, noise: Tensor, kept: Tensor | None = None) -> Tensor:
         return noise
+
+
+class LearnedNormal(Prior):
+    """N(mean, exp(log_scale)²), both learned and N(0, 1) at the start.
+
+    ``shape`` broadcasts against (C, H, W): (C, 1, 1) for a pair for each channel (Glow's top
+    prior), (C, H, W) for a pair for each dimension (i-ResNet).
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(shape))
+        self.log_scale = nn.Parameter(torch.zeros(shape))
+
+    def log_prob(self, z: Tensor, kept: Tensor | None = None) -> Tensor:
+        return normal_log_prob(z, self.mean, self.log_scale)
+
+    def sample(self, noise: Tensor, kept: Tensor | None = None) -> Tensor:
+        return self.mean + self.log_scale.exp() * noise
+
+
+class ConditionalNormal(Prior):
+    """N(mean, exp(log_scale)²), both a convolution of what stays (Glow's splits).
+
+    Even channels of the 3x3 convolution are the mean, odd ones the log-scale; it is zero at the
+    start. ``channels`` are those of either half.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.net = GainedConv(channels, 2 * channels, 3, std=0.0)
+
+    def _mean_and_log_scale(self, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+        if kept is None:
+            raise ValueError("a conditional prior needs what stays")
+        h = self.net(kept)
+        return h[:, 0::2], h[:, 1::2]
+
+    def log_prob(self, z: Tensor, kept: Tensor | None) -> Tensor:
+        return normal_log_prob(z, *self._mean_and_log_scale(kept))
+
+    def sample(self, noise: Tensor, kept: Tensor | None) -> Tensor:
+        mean, log_scale = self._mean_and_log_scale(kept)
+        return mean + log_scale.exp() * noise
+
+
+def normal_log_prob(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """Log-density of N(mean, exp(log_scale)²) in nats, element by element."""
+    standard = (z - mean) * (-log_scale).exp()
+    return -0.5 * (standard.square() + math.log(2 * math.pi)) - log_scale
 
 
 def standard_noise(

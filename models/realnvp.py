@@ -15,14 +15,16 @@ from models.layers import (
     Unsqueeze,
 )
 from models.norm import ActNorm, FlowBatchNorm, Transformed
-from models.priors import StandardNormal
+from models.priors import Prior, StandardNormal
 from models.split import Split
 from sweeps.architectures import RealNVPArchitecture
 from sweeps.recipe import Model
 
 
-def layers(model: Model, tables: Sequence[Table] | None, *, flat: bool = False) -> list[Layer]:
-    """The layers from integers to noise.
+def parts(
+    model: Model, tables: Sequence[Table] | None, *, flat: bool = False
+) -> tuple[list[Layer], Prior]:
+    """The layers from integers to noise, and the prior of what stays.
 
     Without ``tables`` nothing leaves (NMS); with ``flat`` nothing is squeezed between scales
     either.
@@ -80,4 +82,5 @@ def layers(model: Model, tables: Sequence[Table] | None, *, flat: bool = False) 
             found.append(Split(tables[split], StandardNormal()))
             channels *= 2
         size //= 2
-    return found + checkerboard(channels, size, width, arch.last_couplings)
+    found += checkerboard(channels, size, width, arch.last_couplings)
+    return found, StandardNormal()

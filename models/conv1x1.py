@@ -1,0 +1,135 @@
+"""Glow's invertible 1x1 convolution (Kingma & Dhariwal 2018, section 3.2)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.layers import Layer
+
+Form = Literal["plu", "dense"]
+Share = Literal["output", "sorted", "uniform"]
+
+
+@dataclass(frozen=True)
+class _Deviation:
+    """A convention's difference from uniform shares, (C,), kept with the W that it is of."""
+
+    weight: Tensor
+    share: Share
+    deviation: Tensor
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    alike = one.dtype == other.dtype and one.device == other.device
+    return alike and torch.equal(one, other)
+
+
+@torch.no_grad()
+def _deviation(weight: Tensor, share: Share) -> Tensor:
+    # On the CPU: small singular value decompositions are slow on a GPU.
+    rotation, scales, _ = torch.linalg.svd(weight.cpu().double())
+    shares: Tensor = scales.log()
+    if share == "output":
+        shares = rotation.square() @ shares
+    return (shares - shares.mean()).to(weight)
+
+
+class InvertibleConv1x1(Layer):
+    """y = W x at every pixel, W (C, C), orthogonal at the start.
+
+    ``dense``: W is the parameter. ``plu``: W = P L (U + diag(sign exp(log_scale))), with P and
+    the signs fixed, L unit lower and U strictly upper triangular (equation 10); L, log_scale and
+    U lie below, on and above the diagonal of one matrix, ``factors``.
+
+    W mixes channels, so its log-determinant for each pixel, log|det W|, is shared out by a
+    convention, ``share``. In evaluation: `output` gives channel c half the entry cc of
+    log(W Wᵀ), `sorted` gives channel c the c-th largest log singular value (the LCMA paper's
+    words), `uniform` gives log|det W| / C to each. All of them add up to log|det W|, and in
+    training, where only their sum counts, the shares are uniform.
+    """
+
+    permutation: Tensor
+    sign: Tensor
+
+    def __init__(self, channels: int, form: Form = "plu") -> None:
+        super().__init__()
+        self.form = form
+        self.share: Share = "output"
+        self._last: _Deviation | None = None
+        weight = torch.linalg.qr(torch.randn(channels, channels)).Q
+        if form == "dense":
+            self.weight = nn.Parameter(weight.contiguous())
+            return
+        self.factors = nn.Parameter(torch.zeros(channels, channels))
+        self.register_buffer("permutation", torch.eye(channels))
+        self.register_buffer("sign", torch.ones(channels))
+        self.set_matrix(weight)
+
+    @torch.no_grad()
+    def set_matrix(self, weight: Tensor) -> None:
+        """Make W equal to ``weight`` (C, C), which must be invertible."""
+        if self.form == "dense":
+            self.weight.copy_(weight)
+            return
+        permutation, lower, upper = torch.linalg.lu(weight)
+        scale = upper.diagonal()
+        self.permutation.copy_(permutation)
+        self.sign.copy_(scale.sign())
+        self.factors.copy_(lower.tril(-1) + upper.triu(1) + scale.abs().log().diag())
+
+    @property
+    def matrix(self) -> Tensor:
+        """W (C, C)."""
+        if self.form == "dense":
+            return self.weight
+        factors = self.factors
+        one = torch.eye(len(factors), dtype=factors.dtype, device=factors.device)
+        scale = self.sign * factors.diagonal().exp()
+        return self.permutation @ ((factors.tril(-1) + one) @ (factors.triu(1) + scale.diag()))
+
+    def _log_det(self, weight: Tensor) -> Tensor:
+        """log|det W|, a scalar."""
+        if self.form == "plu":
+            return self.factors.diagonal().sum()
+        # A determinant in float32 is worth few digits.
+        log_det: Tensor = torch.linalg.slogdet(weight.double()).logabsdet
+        return log_det.to(weight.dtype)
+
+    def _shares(self, weight: Tensor) -> Tensor:
+        """What each channel gets of log|det W| at a pixel, (C,)."""
+        uniform = (self._log_det(weight) / len(weight)).expand(len(weight))
+        if self.training or self.share == "uniform":
+            return uniform
+        last, weight = self._last, weight.detach()
+        if last is None or last.share != self.share or not _same(last.weight, weight):
+            last = _Deviation(weight.clone(), self.share, _deviation(weight, self.share))
+            self._last = last
+        return uniform + last.deviation
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        weight = self.matrix
+        shares = self._shares(weight).view(1, -1, 1, 1)
+        return F.conv2d(x, weight[:, :, None, None]), shares.expand(1, *x.shape[1:])
+
+    def inverse(self, y: Tensor) -> Tensor:
+        weight: Tensor = torch.linalg.inv(self.matrix.double()).to(y.dtype)
+        return F.conv2d(y, weight[:, :, None, None])
+
+
+@contextmanager
+def sharing(flow: nn.Module, share: Share) -> Iterator[None]:
+    """For the time of a block, every 1x1 convolution of a flow shares out by this convention."""
+    found = [m for m in flow.modules() if isinstance(m, InvertibleConv1x1)]
+    before = [layer.share for layer in found]
+    for layer in found:
+        layer.share = share
+    try:
+        yield
+    finally:
+        for layer, old in zip(found, before, strict=True):
+            layer.share = old

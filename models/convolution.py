@@ -1,0 +1,61 @@
+"""The convolutions of Glow's nets and priors (openai/glow): they know borders and have a gain."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+RATE = 3.0
+"""Factor of a gain's logarithm, which makes it learn faster than its neighbours."""
+
+
+class GainedConv(nn.Module):
+    """(conv(x) + shift) exp(3 log_gain) for each channel, (B, inputs, H, W) to (B, outputs, H, W).
+
+    Where the kernel is wider than 1 the input is padded by zeros and has one channel more, 1 in
+    the padding and 0 inside, so that the net sees where the image ends. With ``started_by_data``
+    shift and gain are an actnorm: a first batch leaves with mean 0 and variance 1.
+    """
+
+    indicator: Tensor
+    started: Tensor
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, std: float, started_by_data: bool = False
+    ) -> None:
+        super().__init__()
+        self.pad = kernel // 2
+        self.started_by_data = started_by_data
+        self.weight = nn.Parameter(std * torch.randn(outputs, inputs, kernel, kernel))
+        self.border = (
+            nn.Parameter(std * torch.randn(outputs, 1, kernel, kernel)) if self.pad else None
+        )
+        self.shift = nn.Parameter(torch.zeros(outputs))
+        self.log_gain = nn.Parameter(torch.zeros(outputs))
+        if started_by_data:
+            self.register_buffer("started", torch.tensor(False))
+
+    def _at_border(self, border: Tensor, height: int, width: int) -> Tensor:
+        """What the border's channel adds, (1, outputs, H, W)."""
+        inside = border.new_zeros(1, 1, height, width)
+        return F.conv2d(F.pad(inside, [self.pad] * 4, value=1.0), border)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The gain is folded into the weights: they are smaller than what they make.
+        gain = (RATE * self.log_gain).exp()
+        scale = gain.view(-1, 1, 1, 1)
+        out = F.conv2d(x, self.weight * scale, self.shift * gain, padding=self.pad)
+        if self.border is None:
+            return out
+        return out + self._at_border(self.border * scale, x.shape[2], x.shape[3])
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor) -> None:
+        """Start shift and gain from a first batch; once started they stay."""
+        if not self.started_by_data or bool(self.started):
+            return
+        self.shift.zero_()
+        self.log_gain.zero_()
+        variance, mean = torch.var_mean(self(x), (0, 2, 3), correction=0)
+        self.shift.copy_(-mean)
+        self.log_gain.copy_(-0.5 * (variance + 1e-6).log() / RATE)
+        self.started.fill_(True)

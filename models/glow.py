@@ -1,0 +1,114 @@
+"""Glow as a flat list of layers (Kingma & Dhariwal 2018, figure 2; openai/glow)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.conv1x1 import InvertibleConv1x1
+from models.convolution import RATE, GainedConv
+from models.factorization import Table
+from models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from models.norm import ChannelNorm
+from models.priors import ConditionalNormal, LearnedNormal, Prior, StandardNormal
+from models.split import Split
+from sweeps.architectures import GlowArchitecture
+from sweeps.recipe import Model
+
+
+class GlowNet(nn.Module):
+    """3x3, ReLU, 1x1, ReLU, 3x3 that starts at zero; (B, inputs, H, W) to (B, outputs, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int, width: int, *, actnorm: bool) -> None:
+        super().__init__()
+        self.first = GainedConv(inputs, width, 3, std=0.05, started_by_data=actnorm)
+        self.middle = GainedConv(width, width, 1, std=0.05, started_by_data=actnorm)
+        self.last = GainedConv(width, outputs, 3, std=0.0)
+        if not actnorm:
+            for conv in (self.first, self.middle):
+                conv.log_gain.requires_grad_(False)  # a bias alone
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(F.relu(self.middle(F.relu(self.first(x)))))
+        return out
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor) -> None:
+        """Start the actnorms from a first batch (B, inputs, H, W)."""
+        self.first.initialize(x)
+        self.middle.initialize(F.relu(self.first(x)))
+
+
+class GlowCoupling(Layer):
+    """y = (x + shift) scale on the second half of the channels, given the first.
+
+    Even channels of the net are the shift; odd ones h give the scale, sigmoid(h + 2), or exp(h)
+    where ``exponential``.
+    """
+
+    def __init__(
+        self, channels: int, *, width: int, actnorm: bool = True, exponential: bool = False
+    ) -> None:
+        super().__init__()
+        half = channels // 2
+        self.exponential = exponential
+        self.net = GlowNet(half, channels, width, actnorm=actnorm)
+
+    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.net(given)
+        shift, raw = h[:, 0::2], h[:, 1::2]
+        return shift, raw if self.exponential else F.logsigmoid(raw + 2.0)
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        given, changed = x.chunk(2, dim=1)
+        shift, log_scale = self._shift_and_log_scale(given)
+        y = torch.cat((given, (changed + shift) * log_scale.exp()), dim=1)
+        return y, torch.cat((torch.zeros_like(given), log_scale), dim=1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        given, changed = y.chunk(2, dim=1)
+        shift, log_scale = self._shift_and_log_scale(given)
+        return torch.cat((given, changed * (-log_scale).exp() - shift), dim=1)
+
+    def initialize(self, x: Tensor) -> None:
+        self.net.initialize(x.chunk(2, dim=1)[0])
+
+
+def parts(model: Model, tables: Sequence[Table] | None) -> tuple[list[Layer], Prior]:
+    """The layers from integers to noise, and the prior of what stays; without ``tables`` (NMS)
+    nothing leaves."""
+    arch = model.architecture
+    if not isinstance(arch, GlowArchitecture):
+        raise TypeError(f"not a Glow: {model.flow}")
+
+    def scale(channels: int) -> list[Layer]:
+        """Squeeze and steps, for (C, H, W) with this C."""
+        mixed = 4 * channels
+        found: list[Layer] = [Squeeze()]
+        for _ in range(arch.steps):
+            found += [
+                ChannelNorm(mixed, rate=RATE),
+                InvertibleConv1x1(mixed, arch.conv1x1),
+                GlowCoupling(
+                    mixed,
+                    width=arch.width,
+                    actnorm=arch.net_actnorm,
+                    exponential=arch.scale == "exp",
+                ),
+            ]
+        return found
+
+    channels = model.channels
+    found: list[Layer] = [Dequantize(), Logit() if model.preprocess == "logit" else Center()]
+    for split in range(model.splits):
+        found += [*scale(channels), Unsqueeze()]
+        if tables is None:
+            found.append(PassAll())
+            channels *= 4
+        else:
+            channels *= 2
+            found.append(Split(tables[split], ConditionalNormal(channels)))
+    found += scale(channels)
+    top = LearnedNormal((4 * channels, 1, 1)) if arch.learned_top else StandardNormal()
+    return found, top
