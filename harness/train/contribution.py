@@ -55,7 +55,7 @@ def measure_maps(
     at_splits: list[Accumulator] = []
     scalars: list[float] = []
     total, total_scalar = Accumulator(flow.dimensions, clusters), 0.0
-    with torch.inference_mode(), evaluating(flow):
+    with torch.no_grad(), evaluating(flow):
         for start in range(0, count, CHUNK):
             indices = np.arange(start, min(start + CHUNK, count))
             generator = torch.Generator(images.device)

@@ -33,7 +33,7 @@ def evaluate(
     before = flow.dtype
     flow = flow.to(dtype)
     log_det, log_prior = np.zeros(len(images)), np.zeros(len(images))
-    with torch.inference_mode(), evaluating(flow):
+    with torch.no_grad(), evaluating(flow):
         for draw in range(protocol.draws):
             for start in range(0, len(images), CHUNK):
                 indices = np.arange(start, min(start + CHUNK, len(images)))
@@ -48,17 +48,26 @@ def evaluate(
 
 
 class evaluating:  # noqa: N801 - reads as a phrase: with evaluating(flow)
-    """Evaluation mode for the time of a block."""
+    """Evaluation mode, with the layers ready for it, for the time of a block.
+
+    Afterwards the flow is what it was, buffers included: an evaluation leaves no trace in a
+    training. Gradients may be needed inside (residual blocks), so no inference mode here.
+    """
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
 
     def __enter__(self) -> None:
         self.before = self.flow.training
+        self.buffers = [b.clone() for b in self.flow.buffers()]
         self.flow.eval()
+        self.flow.before_evaluation()
 
+    @torch.no_grad()
     def __exit__(self, *_: object) -> None:
         self.flow.train(self.before)
+        for buffer, saved in zip(self.flow.buffers(), self.buffers, strict=True):
+            buffer.copy_(saved)
 
 
 def to_numpy(t: torch.Tensor) -> Floats:

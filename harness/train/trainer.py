@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from harness.seeds import derive
+from harness.train.augment import augment
 from harness.train.batches import BatchOrder, Images
 from harness.train.checkpoint import CheckpointFolder
 from harness.train.evaluate import evaluate
@@ -73,7 +74,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
-        self.optimizer = _adam(self.flow, self.optimization)
+        self.optimizer = _optimizer(self.flow, self.optimization)
         self.average: AveragedModel | None = None
         if self.training is not None and self.training.ema is not None:
             ema = _averaging(self.training.ema)
@@ -155,10 +156,7 @@ class Trainer:
         x = self.images.gather(self.order.indices(step))
         generator = torch.Generator(self.images.device)
         generator.manual_seed(derive(self.seed, "step", step))
-        if self.optimization.flips:
-            flip = torch.rand(len(x), generator=generator, device=x.device) < 0.5
-            x = torch.where(flip.view(-1, 1, 1, 1), x.flip(3), x)
-        return x, generator
+        return augment(x, self.optimization, generator), generator
 
     def _one_step(self) -> Tensor:
         x, generator = self._batch(self.step)
@@ -166,6 +164,7 @@ class Trainer:
         rate = self.optimization.learning_rate * min(1.0, (self.step + 1) / warm if warm else 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        self.flow.before_step()
         log_prob = self.flow(x, generator).log_prob.mean()
         self.optimizer.zero_grad()
         (-log_prob).backward()  # nats per image: the unit of the recipe's clip and l2
@@ -227,8 +226,9 @@ def _averaging(decay: float) -> Callable[..., None]:
     return update
 
 
-def _adam(flow: Flow, optimization: Optimization) -> torch.optim.Adam:
+def _optimizer(flow: Flow, optimization: Optimization) -> torch.optim.Optimizer:
     trained = [p for p in flow.parameters() if p.requires_grad]
-    return torch.optim.Adam(
-        trained, lr=optimization.learning_rate, betas=optimization.betas, fused=True
-    )
+    rate, betas = optimization.learning_rate, optimization.betas
+    if optimization.optimizer == "adamax":
+        return torch.optim.Adamax(trained, lr=rate, betas=betas, foreach=True)
+    return torch.optim.Adam(trained, lr=rate, betas=betas, fused=True)

@@ -1,0 +1,67 @@
+"""Random changes of training images, against the same written out."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from harness.train.augment import augment
+from sweeps.recipe import Optimization
+
+MODES = {"edge": "edge", "symmetric": "symmetric", "zero": "constant"}
+"""NumPy's names for what a shift brings in."""
+
+
+def asked(**changes: Any) -> Optimization:
+    return Optimization.model_validate({"learning_rate": 1e-3, "batch": 4} | changes)
+
+
+def images(count: int = 200, size: int = 6) -> Tensor:
+    drawn = np.random.RandomState(0).randint(1, 256, (count, 2, size, size))
+    return torch.from_numpy(drawn.astype(np.uint8))
+
+
+def draw(optimization: Optimization, x: Tensor, seed: int = 0) -> Tensor:
+    return augment(x, optimization, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("fill", MODES)
+@pytest.mark.parametrize("most", [1, 3])
+def test_every_image_is_one_of_its_shifts(fill: str, most: int) -> None:
+    x = images()
+    found = draw(asked(shift=most, shift_fill=fill), x)
+    assert found.dtype == torch.uint8
+    seen = set()
+    for before, after in zip(x.numpy(), found.numpy(), strict=True):
+        padded = np.pad(before, ((0, 0), (most, most), (most, most)), mode=MODES[fill])
+        matches = [
+            (r, q)
+            for r in range(2 * most + 1)
+            for q in range(2 * most + 1)
+            if np.array_equal(padded[:, r : r + 6, q : q + 6], after)
+        ]
+        assert matches, "no shift gives this image"
+        seen.add(matches[0])
+    assert len(seen) > 0.8 * (2 * most + 1) ** 2, "all shifts occur"
+
+
+def test_the_same_generator_gives_the_same_images() -> None:
+    optimization, x = asked(shift=2, flips=True), images()
+    assert torch.equal(draw(optimization, x), draw(optimization, x))
+    assert not torch.equal(draw(optimization, x), draw(optimization, x, seed=1))
+
+
+def test_flips_are_drawn_image_by_image() -> None:
+    x = images()
+    found = draw(asked(flips=True), x)
+    flipped = [torch.equal(a, b.flip(2)) for a, b in zip(found, x, strict=True)]
+    plain = [torch.equal(a, b) for a, b in zip(found, x, strict=True)]
+    assert all(a or b for a, b in zip(flipped, plain, strict=True))
+    assert 60 < sum(flipped) < 140
+
+
+def test_nothing_asked_nothing_done() -> None:
+    x = images()
+    assert draw(asked(), x) is x
