@@ -149,7 +149,10 @@ class Flow(nn.Module):
     def sample(
         self, count: int, generator: torch.Generator | None = None, *, temperature: float = 1.0
     ) -> Tensor:
-        """``count`` integer images; ``temperature`` scales the noise of every prior."""
+        """``count`` integer images; ``temperature`` scales the noise of every prior.
+
+        An inverse may overflow far from what was learned; such entries are 0.
+        """
         like = next(self.parameters())
         shape = torch.Size((count, *self.latent_shapes[-1]))
         z = self.prior.sample(standard_noise(shape, like, generator, temperature), None)
@@ -160,7 +163,7 @@ class Flow(nn.Module):
                 z = layer.join(z, layer.prior.sample(noise, z))
             else:
                 z = layer.inverse(z)
-        return z
+        return z.nan_to_num(nan=0.0)
 
     @torch.no_grad()
     def initialize(self, x: Tensor, generator: torch.Generator | None = None) -> None:

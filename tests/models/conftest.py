@@ -1,9 +1,12 @@
 """Small flows with nothing at rest: every check walks the same list of them.
 
-A further flow is one more entry of CONFIGURATIONS, its identity setting in ``at_identity``.
+A further flow is a few more entries of CONFIGURATIONS, one of LARGEST, and its identity setting
+in ``at_identity``; if its log-determinant is no estimate it is named in EXACT.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,52 +15,90 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models import Flow, build
+from models.conv1x1 import InvertibleConv1x1
 from models.coupling import ChannelCoupling, CheckerboardCoupling
+from models.glow import GlowCoupling
 from models.norm import ActNorm, FlowBatchNorm
-from sweeps.architectures import RealNVPArchitecture
 from sweeps.factorizations import FIXED, is_word, words
 from sweeps.recipe import Model
 
 
-def realnvp(
-    flow_norm: str = "actnorm",
-    net_norm: str = "none",
-    preprocess: str = "logit",
+def model(
+    flow: str,
+    preprocess: str,
+    architecture: dict[str, Any],
     *,
     size: int = 4,
     channels: int = 3,
     splits: int = 1,
 ) -> Model:
-    architecture = RealNVPArchitecture.model_validate(
-        {
-            "width": 4,
-            "blocks": 1,
-            "checkerboard_couplings": 2,
-            "channel_couplings": 2,
-            "last_couplings": 2,
-            "flow_norm": flow_norm,
-            "net_norm": net_norm,
-        }
-    )
-    return Model.model_validate(
-        {
-            "flow": "realnvp",
-            "size": size,
-            "channels": channels,
-            "splits": splits,
-            "preprocess": preprocess,
-            "architecture": architecture,
-        }
-    )
+    content = {
+        "flow": flow,
+        "size": size,
+        "channels": channels,
+        "splits": splits,
+        "preprocess": preprocess,
+        "architecture": architecture,
+    }
+    return Model.model_validate(content)
 
 
-# Every pair of values of flow_norm, net_norm and preprocess occurs.
+def realnvp(
+    flow_norm: str = "actnorm", net_norm: str = "none", preprocess: str = "logit", **sizes: int
+) -> Model:
+    architecture = {
+        "width": 4,
+        "blocks": 1,
+        "checkerboard_couplings": 2,
+        "channel_couplings": 2,
+        "last_couplings": 2,
+        "flow_norm": flow_norm,
+        "net_norm": net_norm,
+    }
+    return model("realnvp", preprocess, architecture, **sizes)
+
+
+def glow(
+    conv1x1: str = "plu",
+    scale: str = "sigmoid",
+    preprocess: str = "center",
+    *,
+    net_actnorm: bool = True,
+    learned_top: bool = True,
+    **sizes: int,
+) -> Model:
+    architecture = {
+        "steps": 2,
+        "width": 4,
+        "conv1x1": conv1x1,
+        "scale": scale,
+        "net_actnorm": net_actnorm,
+        "learned_top": learned_top,
+    }
+    return model("glow", preprocess, architecture, **sizes)
+
+
+# Every pair of values of flow_norm, net_norm and preprocess occurs, and of conv1x1, scale and
+# preprocess.
 CONFIGURATIONS: dict[str, Model] = {
     "realnvp-batch-batch-logit": realnvp("batch", "batch", "logit"),
     "realnvp-batch-none-center": realnvp("batch", "none", "center"),
     "realnvp-actnorm-batch-center": realnvp("actnorm", "batch", "center", size=8, channels=1),
     "realnvp-actnorm-none-logit": realnvp(size=8, channels=2, splits=2),
+    "glow-plu-sigmoid-center": glow(size=8, channels=2, splits=2),
+    "glow-dense-sigmoid-logit": glow("dense", preprocess="logit"),
+    "glow-dense-exp-center": glow("dense", "exp", net_actnorm=False, learned_top=False),
+    "glow-plu-exp-logit": glow("plu", "exp", "logit", net_actnorm=False, channels=1),
 }
+
+LARGEST = {
+    "realnvp": CONFIGURATIONS["realnvp-actnorm-none-logit"],
+    "glow": CONFIGURATIONS["glow-plu-sigmoid-center"],
+}
+"""Of each flow one configuration with two splits."""
+
+EXACT = ("realnvp", "glow")
+"""Flows whose log-determinant is no estimate."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +119,13 @@ class Case:
         return build(self.model, self.factorization, seed=seed, table_seed=table_seed, maps=maps)
 
     def lively(self, dtype: torch.dtype = torch.float64) -> Flow:
-        """In evaluation mode, with weights moved so that nothing is zero."""
+        """In evaluation mode, with weights moved so that nothing is zero.
+
+        Actnorms are started after that, so that no activation is large.
+        """
         flow = self.build().to(dtype)
         perturb(flow)
+        flow.initialize(self.images(16), self.noise())
         return flow.eval()
 
     def idle(self) -> Flow:
@@ -108,24 +153,31 @@ def factorizations(model: Model) -> list[str]:
     return [*FIXED, *words(model.splits)]
 
 
-CASES = [
-    pytest.param(Case(model, factorization), id=f"{name}-{factorization}")
-    for name, model in CONFIGURATIONS.items()
-    for factorization in factorizations(model)
-]
+def cases(models: Iterable[tuple[str, Model]]) -> list[Any]:
+    """Parameters for a fixture: every model under every factorization."""
+    return [
+        pytest.param(Case(model, factorization), id=f"{name}-{factorization}")
+        for name, model in models
+        for factorization in factorizations(model)
+    ]
 
 
 @torch.no_grad()
 def perturb(flow: nn.Module) -> None:
-    """Move every parameter and every running moment by a fixed draw."""
+    """Move every parameter and every running moment by a fixed draw.
+
+    Less where that would lose digits: triangular factors soon are ill conditioned, and a prior's
+    scale is unbounded.
+    """
     generator = torch.Generator().manual_seed(11)
 
     def noise(t: Tensor) -> Tensor:
         drawn = torch.randn(t.shape, generator=generator, dtype=torch.float64)
         return (drawn + 0.5 * drawn.sign()).to(t.dtype)  # nothing near zero
 
-    for parameter in flow.parameters():
-        parameter.add_(0.15 * noise(parameter))
+    for name, parameter in flow.named_parameters():
+        size = 0.5 / len(parameter) if name.endswith("factors") else 0.15
+        parameter.add_((0.02 if "prior.net" in name else size) * noise(parameter))
     for name, moment in flow.named_buffers():
         if name.endswith("running_mean"):
             moment.add_(0.15 * noise(moment))
@@ -147,6 +199,13 @@ def at_identity(flow: Flow) -> None:
         elif isinstance(layer, ActNorm):
             layer.shift.zero_()
             layer.log_scale.zero_()
+        elif isinstance(layer, InvertibleConv1x1):
+            layer.set_matrix(torch.eye(len(layer.matrix)))
+        elif isinstance(layer, GlowCoupling):
+            for parameter in layer.net.last.parameters():
+                parameter.zero_()
+            if not layer.exponential:
+                layer.net.last.shift[1::2] = 50.0  # where a sigmoid is 1
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -154,26 +213,32 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=cases(CONFIGURATIONS.items()))
 def case(request: pytest.FixtureRequest) -> Case:
     """Every configuration under every factorization."""
     found: Case = request.param
     return found
 
 
-LARGEST = CONFIGURATIONS["realnvp-actnorm-none-logit"]
+@pytest.fixture(params=cases((n, m) for n, m in CONFIGURATIONS.items() if m.flow in EXACT))
+def exact(request: pytest.FixtureRequest) -> Case:
+    """Those whose log-determinant is no estimate."""
+    found: Case = request.param
+    return found
 
 
-@pytest.fixture(params=factorizations(LARGEST))
+@pytest.fixture(params=cases(LARGEST.items()))
 def factorized(request: pytest.FixtureRequest) -> Case:
-    """One configuration, with two splits, under every factorization."""
-    return Case(LARGEST, request.param)
+    """One configuration of each flow, with two splits, under every factorization."""
+    found: Case = request.param
+    return found
 
 
-@pytest.fixture(params=[name for name in factorizations(LARGEST) if name != "none"])
+@pytest.fixture(params=[c for c in cases(LARGEST.items()) if c.values[0].factorization != "none"])
 def split(request: pytest.FixtureRequest) -> Case:
     """The same without `none`."""
-    return Case(LARGEST, request.param)
+    found: Case = request.param
+    return found
 
 
 @pytest.fixture(params=list(CONFIGURATIONS))

@@ -1,20 +1,26 @@
 """What the layers say they contribute, against dense Jacobians."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from torch import Tensor
 
+from models.conv1x1 import InvertibleConv1x1
 from models.coupling import ChannelCoupling, CheckerboardCoupling
+from models.glow import GlowCoupling
 from models.layers import Center, Layer, Logit, PassAll, Squeeze, Unsqueeze
 from models.norm import ActNorm, FlowBatchNorm
 from models.split import Split
 
-DIAGONAL = (CheckerboardCoupling, ChannelCoupling, ActNorm, FlowBatchNorm, Logit, Center)
+COUPLINGS = (CheckerboardCoupling, ChannelCoupling, GlowCoupling)
+
+DIAGONAL = (*COUPLINGS, ActNorm, FlowBatchNorm, Logit, Center)
 """Layers whose contribution is log|diagonal of their Jacobian|, element by element."""
 
 MOVING = (Squeeze, Unsqueeze)
@@ -74,6 +80,10 @@ def check_layer(layer: Layer, x: Tensor) -> Tensor:
         moved = layer.reorder(torch.arange(x.numel()).view(x.shape)).flatten()
         assert torch.equal(jacobian, torch.eye(x.numel(), dtype=x.dtype)[moved])
         return after
+    if isinstance(layer, InvertibleConv1x1):
+        assert contribution is not None
+        check_mixing(contribution.detach().expand_as(x), jacobian)
+        return after
     assert isinstance(layer, DIAGONAL), f"no element-wise check for {type(layer).__name__}"
     if contribution is None:
         assert elementwise_error(torch.zeros_like(x), jacobian) == 0
@@ -92,21 +102,42 @@ def check_layer(layer: Layer, x: Tensor) -> Tensor:
     return after
 
 
-def test_every_layer_element_by_element(case: Any) -> None:
-    flow = case.lively()
-    z = case.continuous(flow)
+def check_mixing(contribution: Tensor, jacobian: Tensor) -> None:
+    """A 1x1 convolution's output shares (1, C, H, W) against its Jacobian (D, D).
+
+    Each pixel is one block W of the Jacobian, and channel c there has half of log(W Wᵀ)_cc.
+    """
+    _, channels, height, width = contribution.shape
+    pixels = height * width
+    blocks = jacobian.view(channels, pixels, channels, pixels)
+    for p, q in itertools.product(range(pixels), repeat=2):
+        block = blocks[:, p, :, q].numpy()
+        if p != q:
+            assert not block.any()
+            continue
+        expected = 0.5 * np.diag(scipy.linalg.logm(block @ block.T)).real
+        found = contribution.view(channels, pixels)[:, p].numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-10)
+        assert np.abs(found[::-1] - expected).max() > 1e-3, "shuffled shares are seen"
+        assert abs(found - found.mean()).max() > 1e-3, "uniform shares would be seen"
+    assert log_det_error(contribution, jacobian) < 1e-10
+
+
+def test_every_layer_element_by_element(exact: Any) -> None:
+    flow = exact.lively()
+    z = exact.continuous(flow)
     for layer in list(flow.layers)[1:]:
         z = layer.cut(z)[0] if isinstance(layer, Split) else check_layer(layer, z)
 
 
-def test_the_sum_of_contributions_is_the_dense_log_determinant(case: Any) -> None:
-    flow = case.lively()
-    u = case.continuous(flow)
+def test_the_sum_of_contributions_is_the_dense_log_determinant(exact: Any) -> None:
+    flow = exact.lively()
+    u = exact.continuous(flow)
     jacobian = dense_jacobian(partial(latents_of, list(flow.layers)[1:]), u)
     with torch.no_grad():
-        found = flow.contributions(case.images(1), case.noise(), scored=False)
-        likelihood = flow(case.images(1), case.noise())
-        dequantize = flow.layers[0](case.images(1), case.noise())[1]
+        found = flow.contributions(exact.images(1), exact.noise(), scored=False)
+        likelihood = flow(exact.images(1), exact.noise())
+        dequantize = flow.layers[0](exact.images(1), exact.noise())[1]
     own = found.total - dequantize
     assert log_det_error(own, jacobian) < 1e-9
     assert log_det_error(1.01 * own, jacobian) > 1e-3
@@ -114,15 +145,15 @@ def test_the_sum_of_contributions_is_the_dense_log_determinant(case: Any) -> Non
     assert float(found.total.sum()) == pytest.approx(float(likelihood.log_det), abs=1e-9)
 
 
-def test_the_map_at_each_split_is_the_log_determinant_so_far(case: Any) -> None:
+def test_the_map_at_each_split_is_the_log_determinant_so_far(exact: Any) -> None:
     """Of the layers between the preprocessing, which is not scored, and the split."""
-    flow = case.lively()
+    flow = exact.lively()
     layers = list(flow.layers)
-    x = layers[1](case.continuous(flow))[0]
+    x = layers[1](exact.continuous(flow))[0]
     ends = [k for k, layer in enumerate(layers) if isinstance(layer, Split | PassAll)]
     with torch.no_grad():
-        found = flow.contributions(case.images(1), case.noise())
-    assert len(ends) == len(found.at_splits) == case.model.splits
+        found = flow.contributions(exact.images(1), exact.noise())
+    assert len(ends) == len(found.at_splits) == exact.model.splits
     for at_split, scalar, end in zip(found.at_splits, found.log_det_at_splits, ends, strict=True):
         jacobian = dense_jacobian(partial(latents_of, layers[2:end]), x)
         assert log_det_error(at_split, jacobian) < 1e-9

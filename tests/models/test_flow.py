@@ -14,6 +14,8 @@ from models import build, nms
 from models.coupling import ChannelCoupling
 from models.split import Split
 from sweeps import catalog
+from sweeps.architectures import RealNVPArchitecture
+from sweeps.recipe import Model
 
 
 def test_latents_are_a_permutation_of_the_input(case: Any) -> None:
@@ -81,15 +83,38 @@ def test_an_idle_flow_has_the_bits_of_a_standard_normal(case: Any) -> None:
     assert torch.allclose(bits, 8 + nats / math.log(2), rtol=0, atol=1e-12)
 
 
-def test_log_prior_is_the_standard_normal_of_all_latents(case: Any) -> None:
+def test_log_prior_is_that_of_every_latent_given_what_stayed(case: Any) -> None:
+    """Read off the sampler: a prior is the density of what it makes of standard noise."""
     flow = case.lively()
     with torch.no_grad():
         likelihood = flow(case.images(), case.noise())
         latents = flow.encode(case.images(), case.noise())
-    flat = torch.cat([z.flatten(1) for z in latents], 1)
-    expected = torch.from_numpy(norm.logpdf(flat.numpy()).sum(1))
-    assert torch.allclose(likelihood.log_prior, expected, rtol=0, atol=1e-9)
+        expected = torch.zeros(len(case.images()), dtype=torch.float64)
+        z = latents[-1]
+        for layer in [None, *reversed(list(flow.layers))]:
+            if layer is None:
+                expected += _density(flow.prior, z, None)
+            elif isinstance(layer, Split):
+                left = latents[-1 - sum(isinstance(x, Split) for x in _from(flow, layer))]
+                expected += _density(layer.prior, left, z)
+                z = layer.join(z, left)
+            else:
+                z = layer.inverse(z)
+    assert torch.allclose(likelihood.log_prior, expected, rtol=1e-12, atol=1e-8)
     assert torch.equal(likelihood.log_prob, likelihood.log_det + likelihood.log_prior)
+
+
+def _from(flow: Any, layer: Any) -> list[Any]:
+    """A layer and those after it."""
+    layers = list(flow.layers)
+    return layers[next(k for k, found in enumerate(layers) if found is layer) :]
+
+
+def _density(prior: Any, z: Tensor, kept: Tensor | None) -> Tensor:
+    """Log-density (B,) of a normal whose mean and scale the sampler shows."""
+    mean = prior.sample(torch.zeros_like(z), kept)
+    scale = prior.sample(torch.ones_like(z), kept) - mean
+    return torch.from_numpy(norm.logpdf(z.numpy(), mean.numpy(), scale.numpy())).flatten(1).sum(1)
 
 
 def test_saved_weights_give_equal_bits(factorized: Any) -> None:
@@ -163,12 +188,13 @@ def test_nms_is_the_flow_without_splits(unsplit: Any) -> None:
     assert not any(isinstance(layer, Split) for layer in one.layers)
 
 
-def _without_effect(flow: Any, net_norm: str) -> set[str]:
-    """Biases that the batch norm after them takes away again, by name.
+def _without_effect(flow: Any, model: Model) -> set[str]:
+    """RealNVP's biases that the batch norm after them takes away again, by name.
 
     The released code has them too; they stay for the published parameter counts.
     """
-    if net_norm == "none":
+    architecture = model.architecture
+    if not isinstance(architecture, RealNVPArchitecture) or architecture.net_norm == "none":
         return set()
     endings = ("stem.bias", "conv2.bias", *(f"skips.{k}.bias" for k in range(10)))
     return {name for name, _ in flow.named_parameters() if name.endswith(endings)}
@@ -190,7 +216,7 @@ def test_every_parameter_learns(case: Any) -> None:
         if p.requires_grad
     }
     idle = {name for name, size in sizes.items() if size < 1e-12}
-    assert idle == _without_effect(flow, case.model.architecture.net_norm)
+    assert idle == _without_effect(flow, case.model)
 
 
 def test_the_shrunk_parameters_are_magnitudes_and_checkerboard_scales(unsplit: Any) -> None:
@@ -209,15 +235,22 @@ def test_the_shrunk_parameters_are_magnitudes_and_checkerboard_scales(unsplit: A
     assert len(flow.shrunk_parameters()) == len(shrunk)
 
 
-PUBLISHED = [("cifar10", 19.6e6), ("imagenet32", 46.2e6), ("imagenet64", 96.4e6)]
+PUBLISHED = [
+    ("realnvp", "cifar10", 19.6e6),
+    ("realnvp", "imagenet32", 46.2e6),
+    ("realnvp", "imagenet64", 96.4e6),
+    ("glow", "cifar10", 44.1e6),
+    ("glow", "imagenet32", 66.2e6),
+    ("glow", "imagenet64", 111.4e6),
+]
 
 
-@pytest.mark.parametrize(("dataset", "count"), PUBLISHED)
-def test_published_parameter_counts(dataset: str, count: float) -> None:
-    model = catalog.recipe("realnvp", dataset, "paper").model
+@pytest.mark.parametrize(("flow", "dataset", "count"), PUBLISHED)
+def test_published_parameter_counts(flow: str, dataset: str, count: float) -> None:
+    model = catalog.recipe(flow, dataset, "paper").model
     with torch.device("meta"):
-        flow = build(model, "checkerboard-even", seed=0)
-    assert sum(_sizes(flow.parameters())) == pytest.approx(count, rel=0.01)
+        built = build(model, catalog.flows()[flow], seed=0)
+    assert sum(_sizes(built.parameters())) == pytest.approx(count, rel=0.01)
 
 
 def _sizes(parameters: Iterator[Tensor]) -> Iterator[int]:
