@@ -1,0 +1,56 @@
+"""i-ResNet as a flat list of layers (Behrmann et al. 2019; jhjacobsen/invertible-resnet)."""
+
+from collections.abc import Sequence
+
+from models.factorization import Table
+from models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from models.lipschitz import PowerIteration
+from models.norm import ChannelNorm
+from models.priors import LearnedNormal, Prior
+from models.residual import Estimator, FixedPoint, ResidualBlock, conv_net
+from models.split import Split
+from sweeps.architectures import IResNetArchitecture
+from sweeps.recipe import Model
+
+
+def parts(model: Model, tables: Sequence[Table] | None) -> tuple[list[Layer], Prior]:
+    """The layers from integers to noise, and the prior of what stays; without ``tables`` (NMS)
+    nothing leaves."""
+    arch = model.architecture
+    if not isinstance(arch, IResNetArchitecture):
+        raise TypeError(f"not an i-ResNet: {model.flow}")
+    estimator = Estimator(
+        arch.train_terms, probe=arch.probe, neumann=getattr(arch, "neumann", False), eval_terms=arch.eval_terms
+    )
+    power = PowerIteration(arch.power_iterations)
+    fixed_point = FixedPoint(arch.inverse_tolerance, arch.inverse_max_iterations)
+
+    def scale(channels: int, size: int, *, first: bool) -> list[Layer]:
+        """Squeeze and blocks, for (channels, size, size)."""
+        squeezed = 4 * channels
+        found: list[Layer] = [Squeeze()]
+        for k in range(arch.blocks):
+            net = conv_net(
+                squeezed,
+                size // 2,
+                arch.width,
+                arch.coefficient,
+                arch.activation,
+                first=first and k == 0,
+            )
+            found += [ChannelNorm(squeezed), ResidualBlock(net, estimator, power, fixed_point)]
+        return found
+
+    channels, size = model.channels, model.size
+    found: list[Layer] = [Dequantize(), Logit() if model.preprocess == "logit" else Center()]
+    for split in range(model.splits):
+        found += [*scale(channels, size, first=split == 0), Unsqueeze()]
+        size //= 2
+        if tables is None:
+            found.append(PassAll())
+            channels *= 4
+        else:
+            channels *= 2
+            found.append(Split(tables[split], LearnedNormal((channels, size, size))))
+    found += scale(channels, size, first=model.splits == 0)
+    return found, LearnedNormal((4 * channels, size // 2, size // 2))

@@ -1,0 +1,145 @@
+"""Linear maps and nonlinearities whose Lipschitz constant is known.
+
+A map W is divided by max(1, sigma / c), so that its spectral norm sigma is at most c (Behrmann et
+al. 2019, section 2.1; Chen et al. 2019, appendix D). Sigma is the norm of the operator that acts
+on a feature map of this size, not that of a reshaped kernel.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EVALUATION_TOLERANCE = 1e-5
+EVALUATION_ITERATIONS = 500
+
+
+@dataclass(frozen=True)
+class PowerIteration:
+    """Of a training step: until sigma grows by less than ``tolerance`` (relative) in an
+    iteration, at most ``iterations`` times; ``tolerance`` 0 makes it exactly ``iterations``.
+
+    Sigma grows towards the norm from below; where the largest singular values are close to each
+    other it stops short of it by more than the tolerance.
+    """
+
+    iterations: int
+    tolerance: float = 0.0
+
+
+def _direction(x: Tensor, otherwise: Tensor) -> Tensor:
+    """x with length 1, or ``otherwise`` where x is zero."""
+    length = x.norm()
+    return torch.where(length > 0, x / length, otherwise)
+
+
+class NormedMap(nn.Module):
+    """A linear map with a bias, its spectral norm held at or below ``coefficient``.
+
+    Buffers: ``u`` and ``v``, the left and right singular vectors found so far (one output and
+    one input of the map), and ``sigma``, the norm found by the last iteration. The weight that
+    acts, `normalized`, takes its sigma from u, v and the present weight, so that gradients pass
+    through it. Call `iterate` after weights have changed.
+    """
+
+    u: Tensor
+    v: Tensor
+    sigma: Tensor
+
+    def __init__(
+        self, weight: Tensor, *, coefficient: float, given: tuple[int, ...], made: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.coefficient = coefficient
+        self.weight = nn.Parameter(weight)
+        bound = math.sqrt(1 / weight[0].numel())  # PyTorch's own start, as in both papers' codes
+        nn.init.uniform_(self.weight, -bound, bound)
+        self.bias = nn.Parameter(torch.empty(len(weight)).uniform_(-bound, bound))
+        self.register_buffer("v", F.normalize(torch.randn(1, math.prod(given))).view(1, *given))
+        self.register_buffer("u", torch.zeros(1, *made))
+        self.register_buffer("sigma", torch.zeros(()))
+        self.iterate(1)
+
+    def operator(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """x (B, ...) mapped by ``weight``."""
+        raise TypeError(f"{type(self).__name__} maps nothing")
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """y (B, ...) mapped by the transpose of the present weight."""
+        raise TypeError(f"{type(self).__name__} maps nothing")
+
+    @torch.no_grad()
+    def iterate(self, iterations: int, tolerance: float = 0.0) -> int:
+        """Power iteration; see `PowerIteration`. How many iterations were made."""
+        for made in range(1, iterations + 1):
+            before = self.sigma.clone()
+            self.u.copy_(_direction(self.operator(self.v, self.weight), self.u))
+            image = self.adjoint(self.u)
+            self.sigma.copy_(image.norm())
+            self.v.copy_(_direction(image, self.v))
+            # Looked at only where asked for: on a GPU it waits for the device.
+            if tolerance and float((self.sigma - before).abs()) <= tolerance * float(self.sigma):
+                return made
+        return iterations
+
+    def normalized(self) -> Tensor:
+        """The weight that acts; it is the parameter itself where sigma is small enough."""
+        sigma = (self.u * self.operator(self.v, self.weight)).sum()
+        return self.weight / (sigma / self.coefficient).clamp(min=1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.operator(x, self.normalized(), self.bias)
+
+
+class NormedConv(NormedMap):
+    """A convolution with stride 1 and zero padding, (B, inputs, H, W) to (B, outputs, H, W).
+
+    ``size`` is (H, W). For a 1x1 kernel the operator's norm is that of the matrix at any size.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, size: tuple[int, int], coefficient: float
+    ) -> None:
+        self.pad = kernel // 2
+        where = (1, 1) if kernel == 1 else size
+        super().__init__(
+            torch.empty(outputs, inputs, kernel, kernel),
+            coefficient=coefficient,
+            given=(inputs, *where),
+            made=(outputs, *where),
+        )
+
+    def operator(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.conv2d(x, weight, bias, padding=self.pad)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return F.conv_transpose2d(y, self.weight.detach(), padding=self.pad)
+
+
+class NormedLinear(NormedMap):
+    """(B, inputs) to (B, outputs)."""
+
+    def __init__(self, inputs: int, outputs: int, coefficient: float) -> None:
+        super().__init__(
+            torch.empty(outputs, inputs),
+            coefficient=coefficient,
+            given=(inputs,),
+            made=(outputs,),
+        )
+
+    def operator(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.linear(x, weight, bias)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return F.linear(y, self.weight.detach().t())
+
+
+def lipswish(x: Tensor, sharpness: Tensor) -> Tensor:
+    """x sigmoid(softplus(b) x) / 1.1 with ``sharpness`` b (Chen et al. 2019, section 4).
+
+    Its slope is at most 0.99983 for every b.
+    """
+    beta = F.softplus(sharpness)
+    return F.silu(beta * x) / (1.1 * beta)

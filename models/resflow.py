@@ -1,0 +1,101 @@
+"""Residual Flow as a flat list of layers (Chen et al. 2019; rtqichen/residual-flows)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from models.factorization import Table
+from models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from models.lipschitz import NormedLinear, PowerIteration
+from models.norm import ChannelNorm
+from models.priors import Prior, StandardNormal
+from models.residual import Estimator, FixedPoint, FlatNet, ResidualBlock, ResidualNet, conv_net
+from models.split import Split
+from sweeps.architectures import ResidualFlowArchitecture
+from sweeps.recipe import Model
+
+
+class DimensionNorm(Layer):
+    """Actnorm with a shift and a scale for each dimension of images (C, H, W)."""
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(dimensions)
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        y, contribution = self.norm(_as_channels(x))
+        return y.view_as(x), contribution.reshape(1, *x.shape[1:])
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return self.norm.inverse(_as_channels(y)).view_as(y)
+
+    def initialize(self, x: Tensor) -> None:
+        self.norm.initialize(_as_channels(x))
+
+
+def _as_channels(x: Tensor) -> Tensor:
+    return x.flatten(1)[:, :, None, None]
+
+
+def parts(model: Model, tables: Sequence[Table] | None) -> tuple[list[Layer], Prior]:
+    """The layers from integers to noise, and the prior of what stays; without ``tables`` (NMS)
+    nothing leaves."""
+    arch = model.architecture
+    if not isinstance(arch, ResidualFlowArchitecture):
+        raise TypeError(f"not a Residual Flow: {model.flow}")
+    estimator = Estimator(
+        arch.exact_terms,
+        roulette_mean=arch.roulette_mean,
+        probe=arch.probe,
+        neumann=arch.neumann,
+        eval_terms=arch.eval_terms,
+    )
+    power = PowerIteration(arch.max_iterations, arch.tolerance)
+    fixed_point = FixedPoint(arch.inverse_tolerance, arch.inverse_max_iterations)
+
+    def block(net: ResidualNet) -> ResidualBlock:
+        return ResidualBlock(net, estimator, power, fixed_point)
+
+    def scale(channels: int, size: int, *, first: bool) -> list[Layer]:
+        """Blocks for (channels, size, size), within a squeeze where all scales have one."""
+        found: list[Layer] = []
+        if arch.squeeze_first:
+            channels, size = 4 * channels, size // 2
+            found.append(Squeeze())
+        if first:
+            found.append(ChannelNorm(channels))
+        for k in range(arch.blocks):
+            net = conv_net(
+                channels,
+                size,
+                arch.width,
+                arch.coefficient,
+                arch.activation,
+                first=first and k == 0,
+            )
+            found += [block(net), ChannelNorm(channels)]
+        return found
+
+    channels, size = model.channels, model.size
+    found: list[Layer] = [Dequantize(), Logit() if model.preprocess == "logit" else Center()]
+    for split in range(model.splits):
+        found += scale(channels, size, first=split == 0)
+        if arch.squeeze_first:
+            found.append(Unsqueeze())
+        size //= 2
+        if tables is None:
+            found.append(PassAll())
+            channels *= 4
+        else:
+            found.append(Split(tables[split], StandardNormal()))
+            channels *= 2
+    found += scale(channels, size, first=model.splits == 0)
+    dimensions, widths = channels * size**2, [arch.fc_width] * 2
+    for _ in range(arch.fully_connected):
+        maps = [
+            NormedLinear(inputs, outputs, arch.coefficient)
+            for inputs, outputs in zip([dimensions, *widths], [*widths, dimensions], strict=True)
+        ]
+        found += [block(FlatNet(maps, arch.activation)), DimensionNorm(dimensions)]
+    return found, StandardNormal()

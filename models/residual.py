@@ -1,0 +1,325 @@
+"""Residual blocks y = x + g(x) with Lip(g) < 1 (Behrmann et al. 2019; Chen et al. 2019)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.layers import Layer
+from models.lipschitz import (
+    EVALUATION_ITERATIONS,
+    EVALUATION_TOLERANCE,
+    NormedConv,
+    NormedMap,
+    PowerIteration,
+    lipswish,
+)
+from models.series import (
+    Probe,
+    Vjp,
+    draw_poisson,
+    draw_probe,
+    roulette_weights,
+    series,
+    truncation_bound,
+)
+
+Activation = Literal["elu", "lipswish"]
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """How a block's log-determinant is estimated.
+
+    Training: ``terms`` terms of the power series, and where ``roulette_mean`` is given a Poisson
+    number of further ones, weighted so that the estimate has no bias; one probe of the kind
+    ``probe``. Its gradient is that of the estimate itself, or with ``neumann`` the Neumann
+    series'. Evaluation: ``eval_terms`` terms, Rademacher probes.
+    """
+
+    terms: int
+    roulette_mean: float | None = None
+    probe: Probe = "gaussian"
+    neumann: bool = True
+    eval_terms: int = 20
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """When the inverse's iteration ends: no entry changes by more than ``tolerance``, or by more
+    than rounding does; at the latest after ``max_iterations``."""
+
+    tolerance: float = 1e-6
+    max_iterations: int = 200
+
+
+class ResidualNet(nn.Module):
+    """g: linear maps, each behind a 1-Lipschitz nonlinearity; (B, ...) to the same shape.
+
+    ``first`` leaves out the nonlinearity before the first map. `tensors` computes everything
+    that g depends on, so that normalized weights are computed once for many uses of `apply_to`.
+    """
+
+    def __init__(
+        self, maps: Sequence[NormedMap], activation: Activation, *, first: bool = False
+    ) -> None:
+        super().__init__()
+        self.maps = nn.ModuleList(maps)
+        self.activation = activation
+        self.first = first
+        self.sharpness: nn.ParameterList | None = None
+        if activation == "lipswish":
+            count = len(maps) - first
+            self.sharpness = nn.ParameterList(torch.tensor(0.5) for _ in range(count))
+
+    @property
+    def normed(self) -> Iterator[NormedMap]:
+        for module in self.maps:
+            assert isinstance(module, NormedMap)
+            yield module
+
+    @property
+    def lipschitz(self) -> float:
+        """A bound of g's Lipschitz constant, where power iteration has converged."""
+        bound = 1.0
+        for each in self.normed:
+            bound *= each.coefficient
+        return bound
+
+    def tensors(self) -> list[Tensor]:
+        """Normalized weights and biases map by map, then what nonlinearities learn."""
+        found = [t for each in self.normed for t in (each.normalized(), each.bias)]
+        return [*found, *(self.sharpness or ())]
+
+    def apply_to(self, x: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        """g(x) with these `tensors`."""
+        h, sharpness = x, 2 * len(self.maps)
+        for k, each in enumerate(self.normed):
+            if k or not self.first:
+                if self.sharpness is None:
+                    h = F.elu(h)
+                else:
+                    h = lipswish(h, tensors[sharpness])
+                    sharpness += 1
+            h = each.operator(h, tensors[2 * k], tensors[2 * k + 1])
+        return h
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.apply_to(x, self.tensors())
+
+
+class FlatNet(ResidualNet):
+    """g on flattened images (B, C H W)."""
+
+    def apply_to(self, x: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        return super().apply_to(x.flatten(1), tensors).view_as(x)
+
+
+def conv_net(
+    channels: int,
+    size: int,
+    width: int,
+    coefficient: float,
+    activation: Activation,
+    *,
+    first: bool = False,
+) -> ResidualNet:
+    """3x3, 1x1, 3x3 with ``width`` feature maps between, for images (B, channels, size, size)."""
+    widths, kernels = (channels, width, width, channels), (3, 1, 3)
+    maps = [
+        NormedConv(inputs, outputs, kernel, (size, size), coefficient)
+        for inputs, outputs, kernel in zip(widths[:-1], widths[1:], kernels, strict=True)
+    ]
+    return ResidualNet(maps, activation, first=first)
+
+
+class ResidualBlock(Layer):
+    """y = x + g(x) at images (B, C, H, W).
+
+    In evaluation the contribution is v * (v^T J - v^T J^2 / 2 + ...), whose mean over probes v
+    is the diagonal of log(I + J), up to the bias of ``eval_terms`` terms; averaged over
+    ``probes`` of them, and differentiable. In training its sum over the batch has the value and
+    the gradient of the estimator. The gradient is computed in the forward pass, which needs no
+    memory for the series (Chen et al. 2019, section 3.3), on the condition that every element of
+    the contribution has the same upstream gradient, as it has where the objective is a mean over
+    images; otherwise backward raises ValueError.
+    ``memory_saving`` False lifts the condition.
+    """
+
+    def __init__(
+        self,
+        net: ResidualNet,
+        estimator: Estimator,
+        power: PowerIteration,
+        fixed_point: FixedPoint | None = None,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.estimator, self.power = estimator, power
+        self.fixed_point = fixed_point or FixedPoint()
+        self.probes, self.eval_terms = 1, estimator.eval_terms
+        self.memory_saving = True
+        self.last_iterations = 0
+        """Iterations of the last `inverse`."""
+        self.last_change = 0.0
+        """Largest change of an entry in the last of them."""
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        if not torch.is_grad_enabled():
+            return self._without_gradient(x, generator)
+        tensors = self.net.tensors()
+        if not self.training or not self.estimator.neumann:
+            return self._differentiated(x, tensors, generator)
+        probe, weights = self._draw(x, generator)
+        if self.memory_saving:
+            g, contribution = _Neumann.apply(  # type: ignore[no-untyped-call]
+                self.net, probe, weights, x, *tensors
+            )
+            return x + g, contribution
+        given = x if x.requires_grad else x.detach().requires_grad_()
+        g = self.net.apply_to(given, tensors)
+        found = series(vjp_of(g, given), probe, weights)
+        gradient = probe * vjp_of(g, given, differentiable=True)(found.neumann)
+        return x + g, found.log_diagonal + (gradient - gradient.detach())
+
+    def _draw(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Sequence[float]]:
+        """A probe and the weights of the terms, as in training or in evaluation."""
+        if not self.training:
+            return draw_probe(x, "rademacher", generator), [1.0] * self.eval_terms
+        mean, exact = self.estimator.roulette_mean, self.estimator.terms
+        weights: Sequence[float] = [1.0] * exact
+        if mean is not None:
+            weights = roulette_weights(exact, draw_poisson(mean, generator), mean)
+        return draw_probe(x, self.estimator.probe, generator), weights
+
+    def _differentiated(
+        self, x: Tensor, tensors: Sequence[Tensor], generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        given = x if x.requires_grad else x.detach().requires_grad_()
+        g = self.net.apply_to(given, tensors)
+        return x + g, self._mean_over_probes(x, vjp_of(g, given, differentiable=True), generator)
+
+    def _without_gradient(
+        self, x: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        # Inference mode has no vector-Jacobian products; a clone made outside of it has.
+        with torch.inference_mode(False):
+            given = x.clone() if x.is_inference() else x.detach()
+            with torch.no_grad():
+                tensors = [t.detach() for t in self.net.tensors()]
+            with torch.enable_grad():
+                given.requires_grad_()
+                g = self.net.apply_to(given, tensors)
+            contribution = self._mean_over_probes(given.detach(), vjp_of(g, given), generator)
+        return x + g.detach(), contribution
+
+    def _mean_over_probes(
+        self, like: Tensor, vjp: Vjp, generator: torch.Generator | None
+    ) -> Tensor:
+        count = 1 if self.training else self.probes
+        total = torch.zeros_like(like)
+        for _ in range(count):
+            total = total + series(vjp, *self._draw(like, generator)).log_diagonal
+        return total / count
+
+    @torch.no_grad()
+    def inverse(self, y: Tensor) -> Tensor:
+        """The fixed point of x = y - g(x), started at y.
+
+        `last_iterations` and `last_change` say how it went; the error is at most c / (1-c) times
+        the last change, in the Euclidean norm, for a Lipschitz constant c.
+        """
+        tensors = self.net.tensors()
+        rounding = 4 * torch.finfo(y.dtype).eps * float(y.abs().max())
+        x = y
+        for made in range(1, self.fixed_point.max_iterations + 1):
+            moved = y - self.net.apply_to(x, tensors)
+            self.last_iterations, self.last_change = made, float((moved - x).abs().max())
+            x = moved
+            if self.last_change <= max(self.fixed_point.tolerance, rounding):
+                break
+        return x
+
+    def truncation_bound(self, dimensions: int, terms: int | None = None) -> float:
+        """Largest bias in nats of the evaluated log-determinant of an image of so many
+        dimensions, for so many terms (default: ``eval_terms``)."""
+        terms = self.eval_terms if terms is None else terms
+        return truncation_bound(dimensions, self.net.lipschitz, terms)
+
+    def initialize(self, x: Tensor) -> None:
+        self.before_evaluation()
+
+    def before_step(self) -> None:
+        for each in self.net.normed:
+            each.iterate(self.power.iterations, self.power.tolerance)
+
+    def before_evaluation(self) -> None:
+        for each in self.net.normed:
+            each.iterate(EVALUATION_ITERATIONS, EVALUATION_TOLERANCE)
+
+
+def vjp_of(g: Tensor, x: Tensor, *, differentiable: bool = False) -> Vjp:
+    """Vector-Jacobian products of a computed g at x; no gradient of a parameter is computed."""
+
+    def vjp(w: Tensor) -> Tensor:
+        (found,) = torch.autograd.grad(g, x, w, retain_graph=True, create_graph=differentiable)
+        return found
+
+    return vjp
+
+
+class _Neumann(torch.autograd.Function):
+    """g(x), and the series' terms, whose gradient is the Neumann estimator's.
+
+    The gradient of the log-determinant is computed here and kept; the graph that it took is
+    gone when forward returns. The graph of g alone stays for its own gradient.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        net: ResidualNet,
+        probe: Tensor,
+        weights: Sequence[float],
+        x: Tensor,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        inputs = [t.detach().requires_grad_() for t in (x, *tensors)]
+        with torch.enable_grad():
+            g = net.apply_to(inputs[0], inputs[1:])
+        found = series(vjp_of(g, inputs[0]), probe, weights)
+        with torch.enable_grad():
+            once = vjp_of(g, inputs[0], differentiable=True)(found.neumann)
+        ctx.kept = torch.autograd.grad(once, inputs, probe, retain_graph=True, allow_unused=True)
+        ctx.g, ctx.inputs = g, inputs
+        return g.detach(), found.log_diagonal
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        of_g, of_terms = upstream
+        factor = _common(of_terms)
+        plain = torch.autograd.grad(ctx.g, ctx.inputs, of_g, allow_unused=True)
+        both = [_added(a, b, factor) for a, b in zip(plain, ctx.kept, strict=True)]
+        return (None, None, None, *both)
+
+
+def _common(upstream: Tensor) -> Tensor:
+    """The one number that all elements are, ()."""
+    first = upstream[(0,) * upstream.dim()]
+    # A sum's gradient is one number expanded: then nothing need be read, which on a GPU waits.
+    expanded = not any(upstream.stride())
+    if not expanded and not bool((upstream == first).all()):
+        raise ValueError(
+            "the gradient in the forward pass needs an objective that is a mean over images; "
+            "set memory_saving = False on the residual blocks for any other"
+        )
+    return first
+
+
+def _added(plain: Tensor | None, kept: Tensor | None, factor: Tensor) -> Tensor | None:
+    if kept is None:
+        return plain
+    return kept * factor if plain is None else torch.addcmul(plain, kept, factor)

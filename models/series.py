@@ -1,0 +1,89 @@
+"""Estimators of log det(I + J) from vector-Jacobian products (Chen et al. 2019, section 3).
+
+log det(I + J) is the sum over k >= 1 of (-1)^(k+1) tr(J^k) / k. With a probe v of mean 0 and
+covariance I, tr(J^k) is the mean of v^T J^k v, and diag(J^k) that of v * (v^T J^k).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Probe = Literal["gaussian", "rademacher"]
+
+Vjp = Callable[[Tensor], Tensor]
+"""From w (B, ...) to w^T J, image by image."""
+
+
+def draw_probe(like: Tensor, kind: Probe, generator: torch.Generator | None) -> Tensor:
+    """A probe of the shape, dtype and device of ``like``; its entries have variance 1."""
+    shape, dtype, device = like.shape, like.dtype, like.device
+    if kind == "gaussian":
+        return torch.randn(shape, generator=generator, dtype=dtype, device=device)
+    bits = torch.randint(0, 2, shape, generator=generator, device=device)
+    return (2 * bits - 1).to(dtype)
+
+
+def poisson_tail(mean: float, least: int) -> float:
+    """P(N >= least) for N ~ Poisson(mean)."""
+    if least <= 0:
+        return 1.0
+    first = math.exp(least * math.log(mean) - mean - math.lgamma(least + 1))
+    total, term, k = 0.0, first, least
+    while total + term > total:
+        total += term
+        k += 1
+        term *= mean / k
+    return min(total, 1.0)
+
+
+def roulette_weights(exact: int, further: int, mean: float) -> tuple[float, ...]:
+    """Weights of the terms 1 .. exact + further when ``further`` was drawn from Poisson(mean).
+
+    1 / P(N >= k - exact), which makes the sum unbiased for the infinite series (equation 6).
+    """
+    return tuple(1 / poisson_tail(mean, k - exact) for k in range(1, exact + further + 1))
+
+
+def draw_poisson(mean: float, generator: torch.Generator | None) -> int:
+    """One draw from Poisson(mean); on a GPU's generator it waits for the device."""
+    device = "cpu" if generator is None else generator.device
+    rate = torch.tensor(mean, dtype=torch.float64, device=device)
+    return int(torch.poisson(rate, generator=generator))
+
+
+@dataclass(frozen=True)
+class Series:
+    """Weighted partial sums over one probe v, both of its shape.
+
+    ``log_diagonal`` is the sum over k = 1 .. n of a_k (-1)^(k+1) / k v * (v^T J^k): its sum over
+    an image estimates log det(I + J). ``neumann`` is v^T plus the sum over k = 1 .. n of
+    a_k (-1)^k v^T J^k: times dJ v it estimates the gradient of log det(I + J) (equation 8).
+    """
+
+    log_diagonal: Tensor
+    neumann: Tensor
+
+
+def series(vjp: Vjp, probe: Tensor, weights: Sequence[float]) -> Series:
+    """The partial sums with weights a_1 .. a_n; plain truncation after n terms is [1] * n."""
+    power, neumann = probe, probe
+    total = torch.zeros_like(probe)
+    for k, weight in enumerate(weights, start=1):
+        power = vjp(power)
+        sign = -1.0 if k % 2 else 1.0
+        total = total + (-sign * weight / k) * power
+        neumann = neumann + (sign * weight) * power
+    return Series(probe * total, neumann)
+
+
+def truncation_bound(dimensions: int, lipschitz: float, terms: int) -> float:
+    """Largest error in nats of the series after so many terms, in D dimensions.
+
+    D c^(n+1) / ((n+1) (1-c)) for the Lipschitz constant c < 1 (Behrmann et al. 2019, theorem 3,
+    in its sharper form).
+    """
+    return dimensions * lipschitz ** (terms + 1) / ((terms + 1) * (1 - lipschitz))
