@@ -24,8 +24,8 @@ def build(
     """The flow of a canonical factorization, with weights drawn from ``seed``.
 
     ``maps`` and ``order`` are for words, see `tables`. ``table_seed`` drives the random tables
-    (default: ``seed``). The global generator is left as it was. Flows that differ in their tables alone start from the same weights, so that
-    comparisons can be paired by seed.
+    (default: ``seed``). The global generator is left as it was. Flows that differ in their
+    tables alone start from the same weights, so that comparisons can be paired by seed.
     """
     shape = (model.channels, model.size, model.size)
     found = None

@@ -29,6 +29,7 @@ class _Profile(BaseModel):
     base: dict[str, Any]
     sizes: dict[int, dict[str, Any]] = {}
     datasets: dict[str, dict[str, Any]] = {}
+    gpus: float = 0.0
 
 
 class _FlowRecipes(BaseModel):
@@ -57,6 +58,11 @@ def flows() -> Mapping[str, str]:
 def profiles(flow: str) -> tuple[str, ...]:
     """The names of a flow's profiles; empty for a flow that this version cannot build."""
     return tuple(_flow(flow).profiles) if flow in _yaml_names("recipes") else ()
+
+
+def gpus(flow: str, profile: str) -> float:
+    """GPUs that a trial of this profile is meant for; 0 where there is no such recipe."""
+    return _flow(flow).profiles[profile].gpus if profile in profiles(flow) else 0.0
 
 
 def recipe(
