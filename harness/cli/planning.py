@@ -63,7 +63,10 @@ def read(name: str, asked: Overrides) -> specs.Spec:
 
 def make(name: str, where: Place, asked: Overrides) -> Plan:
     """The plan against the database, which is not made if it is not there."""
-    return plans.make(read(name, asked), where, existing(where))
+    plan = plans.make(read(name, asked), where, existing(where))
+    if not any(planned.cell.unavailable for planned in plan.cells):
+        plans.require_valid(plan, skip_invalid=True)
+    return plan
 
 
 def parse_budgets(text: str | None) -> tuple[int, ...] | None:

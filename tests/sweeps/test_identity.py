@@ -87,6 +87,7 @@ CHANGES: dict[tuple[str, ...], Any] = {
     ("model", "architecture", "last_couplings"): 3,
     ("model", "architecture", "flow_norm"): "actnorm",
     ("model", "architecture", "net_norm"): "none",
+    ("model", "architecture", "masks"): "even-first",
     ("optimization", "learning_rate"): 0.0011,
     ("optimization", "betas"): [0.9, 0.99],
     ("optimization", "l2"): 1e-5,
@@ -99,12 +100,30 @@ CHANGES: dict[tuple[str, ...], Any] = {
     ("training", "ema"): 0.999,
     ("training", "holdout_every"): 10,
 }
+MAPS: dict[str, Any] = {
+    "score": "normalized",
+    "nms": "flat",
+    "order": "rank",
+    "masks": "swapped",
+}
+"""Of a map: they enter the ids of trials that use one, never a recipe's."""
+
 SINGLE = {("optimization", "optimizer"), ("training", "select")}
 """Fields that cannot be changed alone: one value, or one that asks for another field."""
 
 
 def test_every_field_has_a_change() -> None:
-    assert set(CHANGES) | SINGLE == set(FULL)
+    assert set(CHANGES) | SINGLE | {("maps", name) for name in MAPS} == set(FULL)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_map_options_enter_the_ids_of_map_based_trials_alone(name: str) -> None:
+    plain = Recipe.model_validate(PLAIN)
+    recipe = Recipe.model_validate(PLAIN | {"maps": {name: MAPS[name]}})
+    assert (recipe.id, recipe.body) == (plain.id, plain.body)
+    assert trial(recipe=recipe).id != trial().id
+    unmapped = {"budget": None, "pretraining": None, "factorization": "random"}
+    assert trial(recipe=recipe, **unmapped).id == trial(**unmapped).id
 
 
 def test_every_field_enters_the_id() -> None:
@@ -184,7 +203,8 @@ def test_golden_ids() -> None:
     change, which makes new experiments, but PLAIN and its trials never do.
     """
     plain = Recipe.model_validate(PLAIN)
-    changed = Recipe.model_validate(nested(GIVEN | CHANGES | {("training", "select"): "best"}))
+    first = {k: v for k, v in CHANGES.items() if k[-1] != "masks"}
+    changed = Recipe.model_validate(nested(GIVEN | first | {("training", "select"): "best"}))
     assert plain.id == "2dac00e01ba885497b2e"
     assert changed.id == "87a0b8805b70c30eefd1"
     assert Pretraining(plain, "photos16", "u8", 0).id == "105a790004ee9a530389"
