@@ -11,6 +11,9 @@ from sweeps import settings
 if TYPE_CHECKING:
     from harness.report.ranking import Group
 
+SHOWN = ("training.steps",)
+"""Settings that a group's title has in any case."""
+
 
 def mark(groups: "Sequence[Group]", recipes: Mapping[str, str]) -> "list[Group]":
     """The groups with ``settings`` set where others of their flow, data and profile differ."""
@@ -21,7 +24,11 @@ def mark(groups: "Sequence[Group]", recipes: Mapping[str, str]) -> "list[Group]"
     for ids in alike.values():
         known = {i: settings.flat(_body(recipes[i])) for i in ids if i in recipes}
         keys = sorted({key for flat in known.values() for key in flat})
-        differing = [k for k in keys if len({flat.get(k) for flat in known.values()}) > 1]
+        differing = [
+            key
+            for key in keys
+            if key not in SHOWN and len({flat.get(key) for flat in known.values()}) > 1
+        ]
         for recipe_id, flat in known.items():
             texts[recipe_id] = " ".join(f"{k}={flat[k]}" for k in differing if k in flat)
     return [replace(group, settings=texts.get(group.recipe_id, "")) for group in groups]
