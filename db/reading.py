@@ -15,6 +15,7 @@ from db.recording import DTYPE
 from db.records import (
     KINDS,
     Artifact,
+    Bar,
     ContributionMap,
     Counts,
     Job,
@@ -28,10 +29,12 @@ from db.records import (
 from db.schema import (
     artifacts,
     attempts,
+    bars,
     contribution_maps,
     jobs,
     metrics,
     pretrainings,
+    recipes,
     sweep_trials,
     sweeps,
     trial_results,
@@ -132,6 +135,25 @@ def read_artifacts(connection: sa.Connection, job_id: str) -> list[Artifact]:
         sa.select(*columns).where(artifacts.c.job_id == job_id).order_by(artifacts.c.kind)
     )
     return [Artifact(**row._mapping) for row in rows]
+
+
+def read_bars(connection: sa.Connection) -> dict[str, list[Bar]]:
+    """Bars by data digest and name."""
+    found: dict[str, list[Bar]] = {}
+    for row in connection.execute(sa.select(bars).order_by(bars.c.data_digest, bars.c.name)):
+        found.setdefault(row.data_digest, []).append(Bar(**row._mapping))
+    return found
+
+
+def read_recipe_bodies(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Recipes' JSON by id."""
+    found: dict[str, str] = {}
+    for some in chunks(ids):
+        rows = connection.execute(
+            sa.select(recipes.c.id, recipes.c.body).where(recipes.c.id.in_(some))
+        )
+        found |= {row.id: row.body for row in rows}
+    return found
 
 
 def read_sweeps(connection: sa.Connection) -> list[Sweep]:

@@ -12,6 +12,7 @@ from db.inserting import insert_missing
 from db.reading import Scalar
 from db.records import (
     Artifact,
+    Bar,
     Claim,
     ContributionMap,
     Cost,
@@ -218,6 +219,16 @@ class Store:
         """
         with self._reader.connect() as connection:
             return reading.read_maps(connection, pretraining_id, data_digest, budget, score)
+
+    def bars(self) -> dict[str, list[Bar]]:
+        """The bars of every data set by its digest, those left out too."""
+        with self._reader.connect() as connection:
+            return reading.read_bars(connection)
+
+    def recipe_bodies(self, ids: Sequence[str]) -> dict[str, str]:
+        """The JSON of those of the recipes that are registered, by id."""
+        with self._reader.connect() as connection:
+            return reading.read_recipe_bodies(connection, ids)
 
     def metrics(self, job_id: str, name: str) -> list[Metric]:
         """One curve of a job by step."""

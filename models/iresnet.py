@@ -20,7 +20,10 @@ def parts(model: Model, tables: Sequence[Table] | None) -> tuple[list[Layer], Pr
     if not isinstance(arch, IResNetArchitecture):
         raise TypeError(f"not an i-ResNet: {model.flow}")
     estimator = Estimator(
-        arch.train_terms, probe=arch.probe, neumann=getattr(arch, "neumann", False), eval_terms=arch.eval_terms
+        arch.train_terms,
+        probe=arch.probe,
+        neumann=getattr(arch, "neumann", False),
+        eval_terms=arch.eval_terms,
     )
     power = PowerIteration(arch.power_iterations)
     fixed_point = FixedPoint(arch.inverse_tolerance, arch.inverse_max_iterations)

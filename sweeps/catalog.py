@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from sweeps import settings, strict_yaml
 from sweeps.architectures import REGISTERED
 from sweeps.errors import UserError
-from sweeps.factorizations import ImpossibleError
+from sweeps.factorizations import ImpossibleError, UnavailableError
 from sweeps.recipe import Recipe
 from sweeps.validation import nearest, validate
 
@@ -76,7 +76,7 @@ def recipe(
     the profile has none for this data set, UserError where the override is not a recipe.
     """
     if not profiles(flow):
-        raise ImpossibleError(f"the flow {flow} is not in this version")
+        raise UnavailableError(f"the flow {flow} is not in this version")
     layers = _flow(flow)
     chosen = layers.profiles[profile]
     facts = datasets()[dataset]

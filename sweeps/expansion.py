@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sweeps import catalog, factorizations, settings
 from sweeps.architectures import REGISTERED
-from sweeps.factorizations import ImpossibleError
+from sweeps.factorizations import ImpossibleError, UnavailableError
 from sweeps.identity import canonical_json, content_id, identity_of
 from sweeps.recipe import Recipe
 from sweeps.spec import Exclusion, Spec
@@ -78,8 +78,8 @@ class Cell:
     """One cell of the matrix at one seed, as it was asked for.
 
     ``overlay`` names the entry of ``matrix.recipe`` ('' without one). Exactly one of ``trial``
-    and ``reason`` (why it is impossible) is set; ``same_as`` is the name of an earlier cell that
-    is the same experiment.
+    and ``reason`` (why it is impossible) is set; ``unavailable``: impossible for this version
+    only. ``same_as`` is the name of an earlier cell that is the same experiment.
     """
 
     flow: str
@@ -91,6 +91,7 @@ class Cell:
     reason: str | None = None
     same_as: str | None = None
     overlay: str = ""
+    unavailable: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,12 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
     matrix = spec.matrix
     overlays = matrix.recipe or ({},)
     for flow, dataset, overlay in itertools.product(matrix.flow, matrix.dataset, overlays):
-        recipe, reason = _recipe(spec, flow, dataset, overlay, preparable)
+        recipe, lack = _recipe(spec, flow, dataset, overlay, preparable)
         named = _named(matrix.factorization, recipe)
         for asked, seed in itertools.product(named, spec.seeds):
-            for cell in _cells(spec, flow, dataset, asked, seed, recipe, reason):
-                cell = replace(cell, overlay=settings.text(overlay))
+            for cell in _cells(spec, flow, dataset, asked, seed, recipe, lack):
+                unavailable = isinstance(lack, UnavailableError)
+                cell = replace(cell, overlay=settings.text(overlay), unavailable=unavailable)
                 if cell.trial is None:
                     cells.append(cell)
                     continue
@@ -166,15 +168,17 @@ def _recipe(
     dataset: str,
     overlay: Mapping[str, Any],
     preparable: Collection[str] | None,
-) -> tuple[Recipe | None, str | None]:
+) -> tuple[Recipe | None, ImpossibleError | None]:
+    """The recipe if there is one, and what stands against running it."""
     override = settings.merge(spec.recipe, overlay)
     try:
         recipe = catalog.recipe(flow, dataset, spec.profile, override)
-        if preparable is not None and dataset not in preparable:
-            return None, f"the data set {dataset} cannot be prepared by this version"
-        return recipe, None
     except ImpossibleError as error:
-        return None, str(error)
+        return None, error
+    if preparable is not None and dataset not in preparable:
+        lack = f"the data set {dataset} cannot be prepared by this version"
+        return recipe, UnavailableError(lack)
+    return recipe, None
 
 
 def _cells(
@@ -184,8 +188,9 @@ def _cells(
     asked: str,
     seed: int,
     recipe: Recipe | None,
-    reason: str | None,
+    lack: ImpossibleError | None,
 ) -> list[Cell]:
+    reason = None if lack is None else str(lack)
     if factorizations.is_every_word(asked):
         reason = reason or "the recipe has no split; only `none` can be run on it"
         return [Cell(flow, dataset, asked, None, seed, reason=reason)]
@@ -198,7 +203,7 @@ def _cells(
             canonical = factorizations.canonical(name, conventional=conventional, splits=splits)
             synonyms |= factorizations.synonyms(canonical, conventional=conventional, splits=splits)
         except ImpossibleError as error:
-            reason = str(error)
+            reason = reason or str(error)
         if factorizations.is_word(canonical):
             reason = reason or _unfit_options(recipe)
     mapped = factorizations.is_word(canonical) or name in ("low", "high")

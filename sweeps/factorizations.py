@@ -29,6 +29,10 @@ class ImpossibleError(Exception):
     """A factorization that exists but cannot be built for this recipe; the text is the reason."""
 
 
+class UnavailableError(ImpossibleError):
+    """Something that a sweep may name and this version does not have; the text is the reason."""
+
+
 def normalize(name: str) -> str:
     """The spelling under which a factorization is known: names in lower case, words in upper.
 

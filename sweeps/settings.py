@@ -19,7 +19,12 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 def text(settings: Mapping[str, Any]) -> str:
     """`{training: {steps: 300}}` as `training.steps=300`; several are joined by spaces."""
-    return " ".join(f"{key}={value}" for key, value in _leaves(settings, ()))
+    return " ".join(f"{key}={value}" for key, value in flat(settings).items())
+
+
+def flat(settings: Mapping[str, Any]) -> dict[str, str]:
+    """`{training: {steps: 300}}` as `{"training.steps": "300"}`."""
+    return dict(_leaves(settings, ()))
 
 
 def parse(assignments: Iterable[str]) -> dict[str, Any]:

@@ -62,7 +62,9 @@ class Exclusion(_Section):
 class Resources(_Section):
     """What one trial asks of a node. It never enters an id."""
 
-    gpus: float = Field(0.0, ge=0, le=1, description="GPUs, fractions allowed")
+    gpus: float | None = Field(
+        None, ge=0, le=1, description="GPUs, fractions allowed; default: what the profile needs"
+    )
     cpus: float | None = Field(None, gt=0, description="CPU cores; default: the recipe's threads")
     memory_gb: float | None = Field(None, gt=0)
 
@@ -78,6 +80,13 @@ class Spec(_Section):
     recipe: dict[str, Any] = {}
     exclude: tuple[Exclusion, ...] = ()
     resources: Resources = Resources()
+
+    @property
+    def gpus(self) -> float:
+        """GPUs for each trial: as the spec says, or else what its profile needs."""
+        if self.resources.gpus is not None:
+            return self.resources.gpus
+        return max(catalog.gpus(flow, self.profile) for flow in self.matrix.flow)
 
     @property
     def body(self) -> str:

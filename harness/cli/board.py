@@ -17,6 +17,9 @@ def board(
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
+    effects: Annotated[
+        bool, typer.Option("--effects", help="Which split carries a gap: effects of the letters")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Rank factorizations by bits/dim, with differences paired by seed.
@@ -29,6 +32,7 @@ def board(
     from db import connect
     from harness import place
     from harness.report import board as boards
+    from harness.report import effects as letter_effects
     from harness.report import lookup
     from harness.report.text import plain, to_json
 
@@ -45,6 +49,15 @@ def board(
                 raise UserError(
                     f"no results with --{name} {plain(value)}: there are {plain(', '.join(known))}"
                 )
+    if effects:
+        if factorization:
+            raise UserError("--effects needs all words: leave --factorization out")
+        letters = letter_effects.of(found)
+        if json:
+            print(to_json(letter_effects.as_dict(letters)))
+        else:
+            Console().print(letter_effects.render(letters))
+        return
     if factorization:
         found = boards.only(found, factorization)
     if json:

@@ -1,11 +1,14 @@
 """lcma data"""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.cli.options import Data, Json
+
+if TYPE_CHECKING:
+    from harness.data.bars import Bar
 
 app = typer.Typer(help="Prepare image data sets, and list them.", no_args_is_help=True)
 
@@ -83,6 +86,7 @@ def prepare(
 
     import harness.data
     from harness import place
+    from harness.data import bars
 
     root = place.find(None, None, data).data
     console = Console(stderr=True)
@@ -93,6 +97,7 @@ def prepare(
             bar.update(task, completed=done, total=total, description=f"{name}: {file}")
 
         prepared = harness.data.prepare(name, root, source=source, progress=progress)
+        found = bars.ensure(prepared, progress)
     manifest = prepared.manifest
     if json:
         print(manifest.model_dump_json(indent=2))
@@ -103,5 +108,11 @@ def prepare(
         f"of {'x'.join(map(str, manifest.shape))} in {prepared.folder}\n"
         f"source: {manifest.source.layout}, {manifest.source.verdict}\n"
         f"digest: {manifest.digest}\n"
+        f"to beat: {_to_beat(found)}\n"
         f"Next: lcma plan demo --dataset {name}"
     )
+
+
+def _to_beat(bars: "tuple[Bar, ...]") -> str:
+    known = [f"{b.name} {b.bits_per_dim:.3f}" for b in bars if b.bits_per_dim is not None]
+    return ", ".join(known) + " bits/dim on the test part"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import Data, Db, Runs
-from harness.cli.plan import Dataset, Profile, Seeds, Spec
+from harness.cli.plan import Budget, Dataset, Profile, Seeds, Settings, Spec
 
 
 def launch(
@@ -14,6 +14,8 @@ def launch(
     dataset: Dataset = None,
     profile: Profile = None,
     seeds: Seeds = None,
+    budget: Budget = None,
+    set_: Settings = None,
     local: Annotated[bool, typer.Option("--local", help="Processes here, without Ray")] = False,
     ray: Annotated[
         str | None, typer.Option("--ray", metavar="ADDRESS", help="A running Ray cluster")
@@ -37,14 +39,12 @@ def launch(
 ) -> None:
     """Run a sweep. Launched again, it runs only what is missing and goes on where it stopped."""
     from harness import place
-    from harness.cli import launching
+    from harness.cli import launching, planning
 
     launching.run(
         launching.Asked(
             spec=spec,
-            dataset=dataset,
-            profile=profile,
-            seeds=seeds,
+            overrides=planning.Overrides(dataset, profile, seeds, budget, tuple(set_ or ())),
             local=local,
             ray=ray,
             gpus=gpus,

@@ -16,6 +16,7 @@ from rich.markup import escape
 import db
 import harness.data
 from harness.cli import planning
+from harness.cli.planning import Overrides
 from harness.place import Place
 from harness.run import launch as launches
 from harness.run import plan as plans
@@ -35,9 +36,7 @@ class Asked:
     """The options of a launch."""
 
     spec: str
-    dataset: str | None
-    profile: str | None
-    seeds: str | None
+    overrides: Overrides
     local: bool
     ray: str | None
     gpus: float | None
@@ -48,13 +47,7 @@ class Asked:
     @property
     def command(self) -> str:
         """What to type to launch the same again."""
-        return planning.command(
-            self.spec,
-            dataset=self.dataset,
-            profile=self.profile,
-            seeds=self.seeds,
-            local=self.local,
-        )
+        return planning.command(self.spec, self.overrides, local=self.local)
 
 
 class _InterruptedError(BaseException):
@@ -69,14 +62,12 @@ def run(asked: Asked, place: Place) -> None:
     console = Console()
     if asked.local and asked.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
-    spec = planning.read(
-        asked.spec, dataset=asked.dataset, profile=asked.profile, seeds=asked.seeds
-    )
-    resources = _resources(spec, asked)
-    missing = _missing_data(spec, place)
+    spec = planning.read(asked.spec, asked.overrides)
     store = planning.existing(place)
     plan = plans.make(spec, place, store)
     plans.require_valid(plan, skip_invalid=asked.skip_invalid)
+    resources = _resources(spec, asked)
+    missing = _missing_data(spec, place)
     _check_writable(place, asked)
     if plan.trainings_left or plan.pretrainings_left or (asked.retry and plan.lost):
         with _Workers(asked, resources, _threads(plan), console) as workers:
@@ -85,7 +76,8 @@ def run(asked: Asked, place: Place) -> None:
             for name in missing:
                 with console.status(f"preparing {name}"):
                     harness.data.prepare(name, place.data)
-            sweep_id = plans.register(plan, place, store)
+            with console.status("registering the sweep, with the bars of its data"):
+                sweep_id = plans.register(plan, place, store)
             place.runs.mkdir(parents=True, exist_ok=True)
             lost = len(workers.run(plan, place, store).of(*LOST))
     else:
@@ -97,12 +89,10 @@ def run(asked: Asked, place: Place) -> None:
 
 
 def _resources(spec: Spec, asked: Asked) -> Resources:
-    if asked.gpus is None:
-        resources = spec.resources
-    elif 0 <= asked.gpus <= 1:
-        resources = spec.resources.model_copy(update={"gpus": asked.gpus})
-    else:
-        raise UserError(f"--gpus {asked.gpus:g}: a trial uses between 0 and 1 GPU")
+    gpus = spec.gpus if asked.gpus is None else asked.gpus
+    if not 0 <= gpus <= 1:
+        raise UserError(f"--gpus {gpus:g}: a trial uses between 0 and 1 GPU")
+    resources = spec.resources.model_copy(update={"gpus": gpus})
     if resources.gpus and asked.ray is None:
         import torch
 

@@ -16,6 +16,15 @@ Profile = Annotated[str | None, typer.Option(help="Profile in place of the spec'
 Seeds = Annotated[
     str | None, typer.Option(help="How many seeds (6), or which (0,1,5), in place of the spec's")
 ]
+Budget = Annotated[
+    str | None, typer.Option(help="Budgets in place of the spec's, separated by commas")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A setting over the recipe's, such as training.steps=50"
+    ),
+]
 
 
 def plan(
@@ -23,6 +32,8 @@ def plan(
     dataset: Dataset = None,
     profile: Profile = None,
     seeds: Seeds = None,
+    budget: Budget = None,
+    set_: Settings = None,
     db: Db = None,
     data: Data = None,
     json: Json = False,
@@ -32,6 +43,6 @@ def plan(
     from harness.cli import planning
 
     where = place.find(db, None, data)
-    made = planning.make(spec, where, dataset=dataset, profile=profile, seeds=seeds)
-    again = planning.command(spec, dataset=dataset, profile=profile, seeds=seeds)
-    planning.show(made, again, where, as_json=json)
+    asked = planning.Overrides(dataset, profile, seeds, budget, tuple(set_ or ()))
+    made = planning.make(spec, where, asked)
+    planning.show(made, planning.command(spec, asked), where, as_json=json)

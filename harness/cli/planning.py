@@ -3,39 +3,80 @@
 import json
 import shlex
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, RenderableType
+from rich.console import Group as Lines
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 import db
 from harness import data
 from harness.place import Place
 from harness.run import plan as plans
 from harness.run.plan import Plan, PlannedCell
+from sweeps import published, settings
 from sweeps import spec as specs
 from sweeps.errors import UserError
 
 _STYLE = {"new": "bold", "there": "green", "running": "cyan", "same": "dim", "invalid": "red"}
 
 
-def read(name: str, *, dataset: str | None, profile: str | None, seeds: str | None) -> specs.Spec:
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line puts in place of a spec's own, as it was typed."""
+
+    dataset: str | None = None
+    profile: str | None = None
+    seeds: str | None = None
+    budget: str | None = None
+    settings: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> list[str]:
+        """The options to type to ask for the same."""
+        options = {"dataset": self.dataset, "profile": self.profile, "seeds": self.seeds}
+        options["budget"] = self.budget
+        found: list[str] = []
+        for name, value in options.items():
+            found += [] if value is None else [f"--{name}", value]
+        for setting in self.settings:
+            found += ["--set", setting]
+        return found
+
+
+def read(name: str, asked: Overrides) -> specs.Spec:
     """The spec as changed by the command line's overrides."""
     return specs.with_overrides(
-        specs.load(name), dataset=dataset, profile=profile, seeds=parse_seeds(seeds)
+        specs.load(name),
+        dataset=asked.dataset,
+        profile=asked.profile,
+        seeds=parse_seeds(asked.seeds),
+        budgets=parse_budgets(asked.budget),
+        recipe=settings.parse(asked.settings),
     )
 
 
-def make(
-    name: str, where: Place, *, dataset: str | None, profile: str | None, seeds: str | None
-) -> Plan:
+def make(name: str, where: Place, asked: Overrides) -> Plan:
     """The plan against the database, which is not made if it is not there."""
-    spec = read(name, dataset=dataset, profile=profile, seeds=seeds)
-    plan = plans.make(spec, where, existing(where))
-    if len(plan.invalid) == len(plan.cells):
+    plan = plans.make(read(name, asked), where, existing(where))
+    if not any(planned.cell.unavailable for planned in plan.cells):
         plans.require_valid(plan, skip_invalid=True)
     return plan
+
+
+def parse_budgets(text: str | None) -> tuple[int, ...] | None:
+    """`0,700` as numbers of steps."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--budget {text!r}: give steps such as 700 or 0,100,700") from None
 
 
 def parse_seeds(text: str | None) -> tuple[int, ...] | None:
@@ -70,6 +111,9 @@ def show(plan: Plan, again: str, where: Place, *, as_json: bool) -> None:
         f"Shared: {shared} pretrainings and {len(plan.expansion.trials)} trainings; "
         f"each cell alone would take {alone} and {trainings}."
     )
+    if len(plan.invalid) == len(plan.cells):
+        console.print("[red]No cell can be run by this version.[/] The table says why.")
+        return
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     if plan.lost:
         console.print(
@@ -85,13 +129,9 @@ def show(plan: Plan, again: str, where: Place, *, as_json: bool) -> None:
     console.print(f"Next: [bold]{escape(again)}{skip}[/]", soft_wrap=True)
 
 
-def command(
-    spec: str, *, dataset: str | None, profile: str | None, seeds: str | None, local: bool = False
-) -> str:
+def command(spec: str, asked: Overrides, *, local: bool = False) -> str:
     """The launch command with the overrides that were given."""
-    words = ["lcma", "launch", spec]
-    for option, value in (("--dataset", dataset), ("--profile", profile), ("--seeds", seeds)):
-        words += [option, value] if value is not None else []
+    words = ["lcma", "launch", spec, *asked.words]
     return shlex.join([*words, "--local"] if local else words)
 
 
@@ -115,6 +155,8 @@ def as_dict(plan: Plan) -> dict[str, Any]:
                 "canonical": c.cell.trial.factorization if c.cell.trial else None,
                 "budget": c.cell.budget,
                 "seed": c.cell.seed,
+                "recipe": c.cell.overlay,
+                "published": [asdict(number) for number in _published(c)],
                 "status": c.status,
                 "note": c.note,
                 "trial_id": c.cell.trial.id if c.cell.trial else None,
@@ -139,41 +181,92 @@ def as_dict(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _cells(plan: Plan) -> Table:
-    """One row for each group of cells that differ in the seed alone."""
-    table = Table(title=f"Sweep {escape(plan.spec.name)}, profile {escape(plan.spec.profile)}")
-    for name in ("flow", "data set", "factorization", "budget", "seeds", "status"):
-        table.add_column(name, overflow="fold")
-    groups: dict[tuple[Any, ...], list[PlannedCell]] = {}
+def _cells(plan: Plan) -> RenderableType:
+    """A table for each flow, data set and variation of the recipe; a row joins the seeds."""
+    spec = plan.spec
+    parts: list[RenderableType] = [
+        Text(f"Sweep {spec.name}, profile {spec.profile}", style="bold"),
+        Text(),
+    ]
+    sections: dict[tuple[str, str, str], list[PlannedCell]] = {}
     for planned in plan.cells:
         cell = planned.cell
-        key = (
-            cell.flow,
-            cell.dataset,
-            cell.factorization,
-            cell.budget,
-            planned.status,
-            planned.note,
-        )
+        sections.setdefault((cell.flow, cell.dataset, cell.overlay), []).append(planned)
+    for (flow, dataset, overlay), members in sections.items():
+        parts.append(Text(f"{flow} on {dataset}" + (f", {overlay}" if overlay else "")))
+        reasons = {(m.status, m.note) for m in members}
+        if len(reasons) == 1 and members[0].status == "invalid":
+            names = ", ".join(dict.fromkeys(m.cell.factorization for m in members))
+            parts.append(Text(f"  {names}"))
+            parts.append(Text.assemble("  ", ("invalid", "red"), f": {members[0].note}"))
+        else:
+            parts.append(_section(members))
+        parts.append(Text())
+    return Lines(*parts)
+
+
+def _section(members: list[PlannedCell]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    paper = any(_published(planned) for planned in members)
+    table.add_column("  factorization", overflow="fold")
+    for name in ("budget", "seeds"):
+        table.add_column(name, justify="right")
+    for name in ("status", *(("published",) if paper else ())):
+        table.add_column(name, overflow="fold")
+    groups: dict[tuple[Any, ...], list[PlannedCell]] = {}
+    for planned in members:
+        key = (planned.cell.factorization, planned.cell.budget, planned.status, planned.note)
         groups.setdefault(key, []).append(planned)
-    for (flow, dataset, factorization, budget, status, note), members in groups.items():
-        canonical = members[0].cell.trial.factorization if members[0].cell.trial else factorization
+    for (factorization, budget, status, note), alike in groups.items():
+        trial = alike[0].cell.trial
+        canonical = trial.factorization if trial else factorization
         shown = factorization if canonical == factorization else f"{factorization} ({canonical})"
         text = f"[{_STYLE.get(status, 'red')}]{status}[/]" + (f": {escape(note)}" if note else "")
-        seeds = ", ".join(str(m.cell.seed) for m in members)
-        table.add_row(flow, dataset, shown, "-" if budget is None else str(budget), seeds, text)
+        row = [f"  {shown}", "-" if budget is None else str(budget)]
+        row += [_span([m.cell.seed for m in alike]), text]
+        row += [_links(_published(alike[0]))] if paper else []
+        table.add_row(*row)
     return table
 
 
-def _pretrainings(plan: Plan) -> Table:
-    table = Table(title="Shared pretrainings")
-    for name in ("flow", "data set", "seed", "budgets (maps there)", "serves"):
+def _span(seeds: list[int]) -> str:
+    """`0-5` for six in a row, `0, 2` otherwise."""
+    first, last = min(seeds), max(seeds)
+    if len(seeds) > 2 and seeds == list(range(first, last + 1)):
+        return f"{first}-{last}"
+    return ", ".join(map(str, seeds))
+
+
+def _published(planned: PlannedCell) -> list[published.Number]:
+    """The numbers of the paper's tables that the cell stands beside."""
+    cell = planned.cell
+    names = {cell.factorization}
+    if cell.trial is not None:
+        names |= published.names(
+            cell.flow, cell.trial.factorization, cell.trial.recipe.model.splits
+        )
+    return published.find(cell.flow, cell.dataset, names)
+
+
+def _links(numbers: Iterable[published.Number]) -> str:
+    return ", ".join(f"{n.bits_per_dim:.2f} ({n.where})" for n in numbers)
+
+
+def _pretrainings(plan: Plan) -> RenderableType:
+    """The shared pretrainings; a row joins the seeds that are alike."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("flow", "data set", "seeds", "budgets (maps there)", "each serves"):
         table.add_column(name, overflow="fold")
+    groups: dict[tuple[Any, ...], list[int]] = {}
     for p in plan.pretrainings:
+        pretraining = p.pretraining
         budgets = ", ".join(f"{b} (there)" if b in p.there else str(b) for b in p.budgets)
-        model, seed = p.pretraining.recipe.model, str(p.pretraining.seed)
-        table.add_row(model.flow, p.pretraining.dataset, seed, budgets, f"{p.trials} trials")
-    return table
+        alike = replace(pretraining, seed=0).id
+        key = (alike, pretraining.recipe.model.flow, pretraining.dataset, budgets, p.trials)
+        groups.setdefault(key, []).append(pretraining.seed)
+    for (_, flow, dataset, budgets, trials), seeds in groups.items():
+        table.add_row(flow, dataset, _span(seeds), budgets, f"{trials} trials")
+    return Lines(Text("Shared pretrainings"), table, Text())
 
 
 def summary(plan: Plan) -> str:

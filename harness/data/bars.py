@@ -146,13 +146,11 @@ class _Moments:
 def _moments(prepared: Prepared, meter: _Meter) -> _Moments:
     n, D = prepared.manifest.counts.train, math.prod(prepared.manifest.shape)
     full = _can_be_full(n, D)
-    # Shifts keep the digits, and make the variance of a constant dimension exactly zero.
-    shift = prepared.part("train").images[0].reshape(-1).astype(np.float64)
     total = np.zeros(D)
     for rows in _rows(prepared, "train"):
-        total += (rows - shift).sum(0)
+        total += rows.sum(0)
         meter.add("mean", len(rows))
-    mean = shift + total / n
+    mean = total / n
     scatter = np.zeros((D, D) if full else D)
     for rows in _rows(prepared, "train"):
         rows -= mean

@@ -16,7 +16,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from db import Store
+from db import Bar, Store
 from harness.report import lookup
 from harness.report.ranking import Board, Difference, Group, Row, label, make, only
 from harness.report.text import escape_markdown, number, plain, short
@@ -48,7 +48,7 @@ HEADINGS = (
     "pairs",
 )
 
-_NOT_IN_CSV = ("rows", "notes", "made_with")
+_NOT_IN_CSV = ("rows", "notes", "made_with", "bars")
 
 
 def read(store: Store, *, sweep_id: str | None = None, **where: str) -> Board:
@@ -63,7 +63,13 @@ def read(store: Store, *, sweep_id: str | None = None, **where: str) -> Board:
         for one in lookup.lost_trials(store, sweep_id)
         if all(getattr(one, name) == value for name, value in where.items())
     ]
-    return make(frame, lookup.data_facts(store), lost)
+    return make(
+        frame,
+        lookup.data_facts(store),
+        lost,
+        bars=store.bars(),
+        recipes=store.recipe_bodies(sorted(set(frame["recipe_id"]))),
+    )
 
 
 def render(board: Board) -> RenderableType:
@@ -73,11 +79,10 @@ def render(board: Board) -> RenderableType:
         title, under = _titles(group)
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
         table.add_column(HEADINGS[0], overflow="fold")
-        for heading in HEADINGS[1:]:
+        for heading in _headings(group)[1:]:
             table.add_column(heading, justify="right", no_wrap=True)
-        for row in group.rows:
-            style = "bold" if row.conventional else ""
-            table.add_row(*(Text(text, style=style) for text in _texts(row)))
+        for style, texts in _lines(group):
+            table.add_row(*(Text(text, style=style) for text in texts))
         notes = [Text(note, style="dim") for note in _below(group)]
         parts += [Text(title, style="bold"), Text(under, style="dim"), table, *notes, Text()]
     parts += [Text(line) for line in _ending(board)]
@@ -95,10 +100,11 @@ def as_markdown(board: Board) -> str:
     for group in board.groups:
         title, under = _titles(group)
         lines += [f"### {escape_markdown(title)}", "", escape_markdown(under), ""]
-        lines.append("| " + " | ".join(HEADINGS) + " |")
-        lines.append("| --- |" + " ---: |" * (len(HEADINGS) - 1))
-        for row in group.rows:
-            lines.append("| " + " | ".join(escape_markdown(text) for text in _texts(row)) + " |")
+        headings = _headings(group)
+        lines.append("| " + " | ".join(headings) + " |")
+        lines.append("| --- |" + " ---: |" * (len(headings) - 1))
+        for _, texts in _lines(group):
+            lines.append("| " + " | ".join(escape_markdown(text) for text in texts) + " |")
         lines += ["", *(f"- {escape_markdown(note)}" for note in _below(group)), ""]
     lines += [escape_markdown(line) for line in _ending(board)]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -119,7 +125,8 @@ def as_csv(board: Board) -> str:
         "bits_per_dim",
     )
     of_rest = ("standard_deviation", "difference", "difference_standard_error", "pairs")
-    writer.writerow([*of_group, *of_row, *of_rest, "low", "high", "diverged", "failed"])
+    of_last = ("low", "high", "diverged", "failed", "cleared", "published")
+    writer.writerow([*of_group, *of_row, *of_rest, *of_last])
     for group in board.groups:
         for row in group.rows:
             found = row.difference or Difference(0.0, None, 0, None, None)
@@ -131,6 +138,14 @@ def as_csv(board: Board) -> str:
                 + [int(row.conventional), row.n, row.mean, row.deviation]
                 + [mean, found.standard_error, found.pairs, found.low, found.high]
                 + [row.diverged, row.failed]
+                + [None if row.cleared is None else int(row.cleared), _links(row)]
+            )
+        for bar in group.bars:
+            values = _values(group, of_group)
+            writer.writerow(
+                [plain(v) if isinstance(v, str) else v for v in values]
+                + [None, f"bar: {plain(bar.name)}", None, None, 0, None, bar.bits_per_dim]
+                + [None] * (len(of_rest) + len(of_last))
             )
     return out.getvalue()
 
@@ -145,6 +160,8 @@ def _titles(group: Group) -> tuple[str, str]:
         f"{plain(group.dataset)} ({plain(group.variant)}), {plain(group.flow)}, "
         f"{plain(group.profile)}: {group.steps} steps, {group.splits} splits"
     )
+    if group.settings:
+        title += f"; {plain(group.settings)}"
     under = (
         f"data {short(group.data_digest)}, recipe {short(group.recipe_id)}, "
         f"protocol {plain(group.protocol)}, {plain(group.precision)}"
@@ -152,8 +169,37 @@ def _titles(group: Group) -> tuple[str, str]:
     return title, under
 
 
+def _headings(group: Group) -> tuple[str, ...]:
+    return HEADINGS + (("published",) if any(row.published for row in group.rows) else ())
+
+
+def _lines(group: Group) -> list[tuple[str, list[str]]]:
+    """Style and texts of every line: rows, with the bars among them where they belong."""
+    lines = []
+    bars = [bar for bar in group.bars if bar.bits_per_dim is not None]
+    bars.sort(key=lambda bar: bar.bits_per_dim or 0.0)
+    blank = ["-"] * (len(_headings(group)) - 4)
+    for row in group.rows:
+        while bars and (row.mean is None or (bars[0].bits_per_dim or 0.0) <= row.mean):
+            lines.append(("dim italic", _bar_texts(bars.pop(0), blank)))
+        texts = _texts(row)
+        if len(blank) + 4 > len(HEADINGS):
+            texts.append(_links(row) or "-")
+        lines.append(("bold" if row.conventional else "", texts))
+    return lines + [("dim italic", _bar_texts(bar, blank)) for bar in bars]
+
+
+def _bar_texts(bar: Bar, blank: list[str]) -> list[str]:
+    return [f"[{plain(bar.name)}]", "-", "-", number(bar.bits_per_dim), *blank]
+
+
+def _links(row: Row) -> str:
+    return ", ".join(f"{n.bits_per_dim:.2f} ({n.where})" for n in row.published)
+
+
 def _texts(row: Row) -> list[str]:
     name = plain(row.label) + (" *" if row.conventional else "")
+    name += " †" if row.cleared is False else ""
     if row.map_options is not None:
         name += f" {plain(row.map_options)}"
     found = row.difference

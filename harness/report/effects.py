@@ -134,9 +134,9 @@ def as_dict(effects: Sequence[Effects]) -> dict[str, Any]:
 
 _CONVENTION = (
     "Effect: bits/dim of the words with L at the split less those with H there, by seed; below 0: "
-    "fewer bits when the low contributions leave there. ± 95 %: half of the t-interval over seeds. "
-    "Share: of the sum of squares among the word means, noise included. No interval is corrected for "
-    "how many there are."
+    "fewer bits when the low contributions leave there. ± 95 %: half of the t-interval over seeds, "
+    "not corrected for the number of effects. Share: of the sum of squares among the word means, "
+    "noise included."
 )
 
 
@@ -251,12 +251,13 @@ def _nothing_yet(words: Sequence[str], incomplete: Sequence[Incomplete]) -> str:
 
 
 def _next(group: ranking.Group, word: ranking.Row) -> str:
-    profile = group.profile.split(", ")[0]
-    options = ["--dataset", plain(group.dataset), "--profile", plain(profile)]
-    command = shlex.join(["lcma", "launch", "words", *options])
-    needs = [] if word.budget is None else [f"budget {word.budget}"]
-    needs += [] if word.map_options is None else [f"map options {plain(word.map_options)}"]
-    return f"Next: `{command}`" + (" with " + ", ".join(needs) if needs else "")
+    options = ["--dataset", group.dataset, "--profile", group.profile.split(", ")[0]]
+    if word.budget is not None:
+        options += ["--budget", str(word.budget)]
+    options += ["--set", f"model.splits={group.splits}", "--set", f"training.steps={group.steps}"]
+    if word.map_options is not None:
+        options += ["--set", f"maps={word.map_options}"]
+    return "Next: " + shlex.join(["lcma", "launch", "words", *map(plain, options)])
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from scipy.special import stdtrit
 
+from db import Bar
+from harness.report import differing
 from harness.report.lookup import DataFacts, LostTrials
 from harness.report.text import number, plain
-from sweeps import catalog, factorizations
+from sweeps import catalog, factorizations, published
 from sweeps.errors import UserError
+from sweeps.published import Number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +61,8 @@ class Row:
     """One factorization at one budget. ``mean`` is None where no seed has a result.
 
     ``deviation`` is the sample standard deviation over seeds, None for fewer than two.
+    ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
+    mean is below every bar of the data set, None where there is no mean or no bar.
     """
 
     factorization: str
@@ -72,6 +77,8 @@ class Row:
     difference: Difference | None
     diverged: int
     failed: int
+    published: tuple[Number, ...] = ()
+    cleared: bool | None = None
 
     @property
     def n(self) -> int:
@@ -84,7 +91,8 @@ class Group:
     """Rows that can be compared, best first; ``notes`` say what to keep in mind.
 
     ``standard_error`` is the largest of one trial's over test images, in bits/dim, None where
-    none is known.
+    none is known. ``settings`` are those of the recipe in which other groups of the same flow,
+    data set and profile differ.
     """
 
     dataset: str
@@ -105,6 +113,8 @@ class Group:
     reference: str | None
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    bars: tuple[Bar, ...] = ()
+    settings: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,16 +130,20 @@ def make(
     frame: "pd.DataFrame",
     facts: Mapping[str, DataFacts] | None = None,
     lost: Sequence[LostTrials] = (),
+    *,
+    bars: Mapping[str, Sequence[Bar]] | None = None,
+    recipes: Mapping[str, str] | None = None,
 ) -> Board:
     """The board of rows of the view `trial_results`, whatever their order.
 
-    ``facts`` by data digest let the notes say which data sets are subsets. Raises UserError
-    where two results stand for one seed of one row.
+    ``facts`` and ``bars`` by data digest let the notes say which data sets are subsets, and
+    which models are trained enough; ``recipes`` are their JSON by id. Raises UserError where two
+    results stand for one seed of one row.
     """
     records = [{str(k): _value(k, v) for k, v in r.items()} for r in frame.to_dict("records")]
     records.sort(key=lambda r: str([*(r[name] for name in COMPARABLE), r["result_id"]]))
     groups = [
-        _group(list(rows), facts or {}, lost)
+        _group(list(rows), facts or {}, lost, bars or {})
         for _, rows in itertools.groupby(records, key=lambda r: [r[name] for name in COMPARABLE])
     ]
     groups.sort(
@@ -138,6 +152,7 @@ def make(
             *(str(getattr(g, name)) for name in COMPARABLE),
         )
     )
+    groups = differing.mark(groups, recipes or {})
     return Board(tuple(groups), _count(lost, "diverged"), _count(lost, "failed"))
 
 
@@ -177,9 +192,13 @@ def only(board: Board, names: Sequence[str]) -> Board:
 
 
 def _group(
-    records: list[dict[str, Any]], facts: Mapping[str, DataFacts], lost: Sequence[LostTrials]
+    records: list[dict[str, Any]],
+    facts: Mapping[str, DataFacts],
+    lost: Sequence[LostTrials],
+    all_bars: Mapping[str, Sequence[Bar]],
 ) -> Group:
     first = records[0]
+    bars = tuple(all_bars.get(first["data_digest"], ()))
     here = [
         one
         for one in lost
@@ -199,7 +218,15 @@ def _group(
         cells.setdefault((one.factorization, one.budget, one.map_options), {})
     reference = _conventional(first["flow"], first["splits"])
     held_against = cells.get((reference, None, None), {}) if reference is not None else {}
-    rows = [_row(cell, cells[cell], reference, held_against, here) for cell in cells]
+    known = [bar.bits_per_dim for bar in bars if bar.bits_per_dim is not None]
+    rows = [
+        replace(
+            row,
+            published=_published(first, row.factorization),
+            cleared=row.mean < min(known) if known and row.mean is not None else None,
+        )
+        for row in (_row(cell, cells[cell], reference, held_against, here) for cell in cells)
+    ]
     rows.sort(
         key=lambda r: (
             math.inf if r.mean is None else r.mean,
@@ -222,6 +249,7 @@ def _group(
         reference=reference if held_against else None,
         rows=tuple(rows),
         notes=(),
+        bars=bars,
     )
     return replace(group, notes=tuple(_notes(group, facts.get(group.data_digest))))
 
@@ -268,8 +296,13 @@ def paired(results: Mapping[int, float], against: Mapping[int, float]) -> Differ
     return Difference(mean, error, n, mean - half, mean + half)
 
 
+def _published(record: Mapping[str, Any], factorization: str) -> tuple[Number, ...]:
+    names = published.names(record["flow"], factorization, record["splits"])
+    return tuple(published.find(record["flow"], record["dataset"], names))
+
+
 def _notes(group: Group, facts: DataFacts | None) -> list[str]:
-    notes = [_precision(group)]
+    notes = [_precision(group), *_bar_notes(group)]
     if any(row.n < ENOUGH for row in group.rows):
         notes.append(f"Fewer than {ENOUGH} seeds decide nothing: this is a first look.")
     with_results = [row for row in group.rows if row.seeds]
@@ -291,6 +324,20 @@ def _notes(group: Group, facts: DataFacts | None) -> list[str]:
             f"({plain(facts.verdict or 'of unknown origin')}): do not compare with published "
             "numbers."
         )
+    return notes
+
+
+def _bar_notes(group: Group) -> list[str]:
+    notes = []
+    if any(row.cleared is False for row in group.rows):
+        notes.append(
+            "† not trained enough: it does not clear the bars (in brackets), which any model must."
+        )
+    if not group.bars:
+        notes.append("No bars are known for this data set: launch again to measure them.")
+    for bar in group.bars:
+        if bar.bits_per_dim is None:
+            notes.append(f"No bar {plain(bar.name)}: {plain(bar.detail)}")
     return notes
 
 

@@ -48,7 +48,7 @@ class RayExecutor(Executor):
 
     def check(self, threads: int) -> None:
         """UserError where no node of the cluster could ever run one task."""
-        need = {"CPU": self._cpus(threads), "GPU": self.resources.gpus}
+        need = {"CPU": self._cpus(threads), "GPU": self.resources.gpus or 0.0}
         if self.resources.memory_gb:
             need["memory"] = self.resources.memory_gb * 1e9
         alive = [n for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
@@ -66,7 +66,7 @@ class RayExecutor(Executor):
         resources = self.resources
         task = self._task.options(
             num_cpus=self._cpus(work.threads),
-            num_gpus=resources.gpus,
+            num_gpus=resources.gpus or 0.0,
             memory=None if resources.memory_gb is None else resources.memory_gb * 1e9,
             name=work.title,
         )

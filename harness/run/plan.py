@@ -3,12 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import db
 from db import Job, PlannedJob, Registration, Store
 from harness import data
+from harness.data import bars
 from harness.place import Place
 from harness.run.work import LEASE_SECONDS, Work
 from sweeps.errors import UserError
@@ -119,7 +120,7 @@ def make(spec: Spec, place: Place, store: Store | None) -> Plan:
 def register(plan: Plan, place: Place, store: Store) -> str:
     """Write everything that a launch of the plan needs into the database; the sweep's id.
 
-    Every data set of the plan must be prepared.
+    Every data set of the plan must be prepared; its bars are measured unless they were.
     """
     prepared = {t.dataset: data.load(t.dataset, place.data) for t in plan.expansion.trials}
     digests = {name: p.manifest.digest for name, p in prepared.items()}
@@ -140,6 +141,7 @@ def register(plan: Plan, place: Place, store: Store) -> str:
             pretrainings=tuple(_pretraining_row(p) for p, _ in shared.values()),
             trials=tuple(_trial_row(t) for t in trials),
             jobs=tuple(n.work.job for n in nodes(plan, place, digests, owner="", device="cpu")),
+            bars=tuple(bar for p in prepared.values() for bar in _bar_rows(p)),
         )
     )
     return sweep.id
@@ -301,6 +303,11 @@ def _data_set_row(prepared: data.Prepared) -> db.DataSet:
         test=manifest.counts.test,
         manifest=manifest.model_dump_json(),
     )
+
+
+def _bar_rows(prepared: data.Prepared) -> Iterable[db.Bar]:
+    digest = prepared.manifest.digest
+    return (db.Bar(data_digest=digest, **asdict(bar)) for bar in bars.ensure(prepared))
 
 
 def _pretraining_row(pretraining: Pretraining) -> db.Pretraining:

@@ -115,3 +115,41 @@ def test_an_old_file_is_left_as_it_is_when_it_is_current(path: Path) -> None:
     for _ in range(3):
         db.connect(str(path), create=False)
     assert path.read_bytes() == before
+
+
+def test_a_file_of_the_first_schema_is_upgraded_with_its_rows(filled_path: Path) -> None:
+    """Down to 0001 and up again: what was there stays, and the form of NMS is what it was."""
+    path = filled_path
+    before = db.connect(str(path)).results_frame()
+    migrate.downgrade(path, "0001")
+    with closing(sqlite3.connect(path)) as connection:
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        assert not names & {"bars", "index_tables", "table_overlaps", "map_statistics"}
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(contribution_maps)")}
+        assert not columns & {"halves", "mask_share", "tied"}
+    store = db.connect(str(path))
+    migrate.check(path)
+    assert store.results_frame().equals(before)
+    assert [m.split for m in store.maps("p", "d" * 64, 100)] == [1, 2]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT nms FROM pretrainings").fetchall() == [("squeezed",)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "INSERT INTO bars VALUES ((SELECT digest FROM data_sets), 'png', 5.0, NULL, 1, '')",
+        "UPDATE pretrainings SET nms = 'flat'",
+        "UPDATE contribution_maps SET score = 'total' WHERE split = 1",
+        "UPDATE contribution_maps SET halves = x'00' WHERE split = 1",
+    ],
+)
+def test_a_downgrade_to_the_first_schema_loses_nothing(filled_path: Path, row: str) -> None:
+    path = filled_path
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(row)
+        connection.commit()
+    before = objects(path)
+    with pytest.raises(UserError, match="rows that a downgrade would lose"):
+        migrate.downgrade(path, "0001")
+    assert objects(path) == before

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from db.schema import REVISIONS
+
 FORKED = """
 import os, sys, time
 import db
@@ -58,7 +60,9 @@ race(12, work)
     )
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM sweeps").fetchone() == (12,)
-        assert connection.execute("SELECT * FROM lcma_alembic_version").fetchall() == [("0001",)]
+        assert connection.execute("SELECT * FROM lcma_alembic_version").fetchall() == [
+            (REVISIONS[-1],)
+        ]
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 

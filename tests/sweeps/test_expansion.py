@@ -106,6 +106,7 @@ def test_a_data_set_that_cannot_be_had_is_impossible() -> None:
     found = expand(asked, preparable={"photos16"})
     assert reasons(found) == [None, "the data set imagenet32 cannot be prepared by this version"]
     assert reasons(expand(asked)) == [None, None]
+    assert [c.unavailable for c in found.cells] == [False, True]
 
 
 def test_a_profile_without_a_recipe_for_the_data_set() -> None:
@@ -198,8 +199,106 @@ def test_a_wrong_override_is_a_user_error(override: dict[str, Any], message: str
     assert "\n" not in str(caught.value)
 
 
-def test_a_shipped_sweep_expands() -> None:
-    for name in catalog.shipped_specs():
-        found = expand(spec.load(name))
-        assert found.trials
-        assert all(c.reason is None for c in found.cells), reasons(found)
+BUILT = {flow for flow in catalog.flows() if catalog.profiles(flow)}
+
+
+@pytest.mark.parametrize("name", catalog.shipped_specs())
+def test_a_shipped_sweep_expands(name: str) -> None:
+    found = expand(spec.load(name))
+    assert found.trials
+    for cell in found.cells:
+        lacking = cell.flow not in BUILT
+        expected = f"the flow {cell.flow} is not in this version" if lacking else None
+        assert (cell.reason, cell.unavailable) == (expected, lacking)
+
+
+@pytest.mark.parametrize("name", catalog.shipped_specs())
+def test_a_shipped_sweep_runs_on_photographs_by_override(name: str) -> None:
+    asked = spec.with_overrides(
+        spec.load(name),
+        dataset="photos16",
+        profile="tiny",
+        seeds=(0, 1),
+        budgets=(10,),
+        recipe={"training": {"steps": 20}},
+    )
+    found = expand(asked)
+    runnable = [cell for cell in found.cells if cell.flow in BUILT]
+    assert runnable
+    assert all(cell.trial is not None for cell in runnable)
+    assert {t.recipe.training.steps for t in found.trials} == {20}
+    assert {t.budget for t in found.trials} <= {None, 10}
+    assert asked.gpus == 0
+
+
+def test_the_papers_fourth_table_shares_its_pretrainings() -> None:
+    found = expand(spec.load("table4"))
+    assert [t.factorization for t in found.trials[::6]] == EIGHT
+    assert len(found.pretrainings) == 6
+    assert found.unshared == (48, 48)
+
+
+def test_every_word_is_written_out_by_the_recipe() -> None:
+    found = expand(sweep(["words", "low"], dataset=["photos8", "photos16"], budget=10))
+    asked = [c.factorization for c in found.cells if c.dataset == "photos8"]
+    assert asked == [*words(2), "low"]
+    assert [c.factorization for c in found.cells if c.dataset == "photos16"] == [*EIGHT, "low"]
+    assert [c.same_as for c in found.cells][-1] == "LLL"
+    none = expand(sweep("words", budget=10, recipe={"model": {"splits": 0}}))
+    assert reasons(none) == ["the recipe has no split; only `none` can be run on it"]
+
+
+def test_words_can_be_left_out() -> None:
+    found = expand(sweep(["words", "random"], budget=10, exclude=[{"factorization": "words"}]))
+    assert [c.factorization for c in found.cells] == ["random"]
+
+
+SHORT = {"training": {"steps": 100}}
+SWAPPED = {"model": {"architecture": {"masks": "even-first"}}}
+
+
+def overlaid(recipes: list[dict[str, Any]], factorization: Any) -> Expansion:
+    matrix = {"flow": "realnvp", "dataset": "photos16", "budget": 10}
+    matrix |= {"factorization": factorization, "recipe": recipes}
+    return expand(spec.check({"name": "x", "matrix": matrix}, "here"))
+
+
+def test_variations_of_the_recipe_are_an_axis() -> None:
+    found = overlaid([{}, SHORT, SWAPPED], ["channel", "low"])
+    assert [c.overlay for c in found.cells] == [
+        *([""] * 2),
+        *(["training.steps=100"] * 2),
+        *(["model.architecture.masks=even-first"] * 2),
+    ]
+    assert len({t.id for t in found.trials}) == 6
+    lengths = len(found.pretrainings)
+    assert lengths == 2, "a length of training shares its pretraining, another flow has its own"
+
+
+def test_map_options_are_another_experiment_for_words_alone() -> None:
+    options: list[dict[str, Any]] = [
+        {},
+        *({"maps": {"score": score}} for score in ("normalized", "total")),
+        {"maps": {"order": "rank"}},
+        {"maps": {"nms": "flat"}},
+        {"maps": {"masks": "swapped"}},
+    ]
+    found = overlaid(options, ["channel", "low"])
+    low = [c.trial for c in found.cells if c.factorization == "low" and c.trial]
+    assert len({t.id for t in low}) == len(options)
+    assert len({t.recipe.id for t in low}) == 1
+    assert len({t.map_options for t in low}) == len(options)
+    assert low[0].map_options is None
+    channel = [c for c in found.cells if c.factorization == "channel"]
+    assert [c.same_as for c in channel] == [None, *(["channel"] * (len(options) - 1))]
+    assert len({t.pretraining.id for t in low if t.pretraining}) == 3, "scores and order share one"
+
+
+def test_swapped_masks_share_the_pretraining_of_the_swapped_flow() -> None:
+    """The map that a swapped pretraining makes is the one that the swapped flow would read."""
+    (by_option,) = overlaid([{"maps": {"masks": "swapped"}}], "low").pretrainings
+    (by_flow,) = overlaid([SWAPPED], "low").pretrainings
+    (plain,) = overlaid([{}], "low").pretrainings
+    assert by_option == by_flow != plain
+    (back,) = overlaid([SWAPPED | {"maps": {"masks": "swapped"}}], "low").pretrainings
+    assert back == plain

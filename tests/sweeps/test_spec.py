@@ -87,4 +87,14 @@ def test_overrides_of_the_command_line() -> None:
 def test_every_flow_has_a_conventional_factorization_and_profiles() -> None:
     for flow, conventional in catalog.flows().items():
         assert conventional in ("checkerboard-even", "channel", "rows")
-        assert {"paper", "small", "tiny"} <= set(catalog.profiles(flow))
+        profiles = catalog.profiles(flow)
+        assert not profiles or {"paper", "small", "tiny"} <= set(profiles)
+
+
+@pytest.mark.parametrize(
+    ("asked", "needed"), [({}, 0), ({"profile": "small"}, 1), ({"resources": {"gpus": 0.5}}, 0.5)]
+)
+def test_a_spec_without_gpus_takes_what_its_profile_needs(
+    asked: dict[str, Any], needed: float
+) -> None:
+    assert checked(**asked).gpus == needed

@@ -95,6 +95,66 @@ def test_a_wrong_name_in_a_spec_changes_nothing(capsys, in_tmp: Path, verb: str,
     assert list(in_tmp.iterdir()) == [spec]
 
 
+def planned(capsys, *arguments: object) -> dict:
+    code, out, _ = run(capsys, "plan", *arguments, "--json")
+    assert code == 0
+    return json.loads(out)
+
+
+def test_a_plan_takes_overrides_and_says_how_to_launch_them(capsys, in_tmp: Path) -> None:
+    overrides = ["--dataset", "photos8", "--profile", "tiny", "--seeds", "1"]
+    overrides += ["--budget", "10,20", "--set", "training.steps=5", "--set", "maps.score=total"]
+    found = planned(capsys, "table2", *overrides)
+    built = [c for c in found["cells"] if c["flow"] == "realnvp"]
+    assert [(c["factorization"], c["budget"], c["seed"]) for c in built] == [
+        ("conventional", None, 0),
+        ("low", 10, 0),
+        ("low", 20, 0),
+    ]
+    code, out, _ = run(capsys, "plan", "demo", *overrides)
+    assert code == 0
+    command = " ".join(out.split()).split("Next: ")[1]
+    assert command == " ".join(["lcma launch demo", *overrides])
+
+
+def test_a_plan_shows_the_variations_of_the_recipe(capsys, in_tmp: Path) -> None:
+    found = planned(capsys, "phases", "--dataset", "photos8")
+    assert len(found["cells"]) == 4 * 5 * 6
+    assert len({c["trial_id"] for c in found["cells"]}) == 4 * 5 * 6
+    assert {c["recipe"] for c in found["cells"]} == {
+        f"training.steps={steps}{swapped}"
+        for steps in (250, 1000)
+        for swapped in ("", " model.architecture.masks=even-first")
+    }
+    _, out, _ = run(capsys, "plan", "phases", "--dataset", "photos8")
+    assert "training.steps=1000 model.architecture.masks=even-first" in out
+
+
+def test_a_plan_of_what_is_not_there_yet_says_why(capsys, in_tmp: Path) -> None:
+    """A shipped sweep is no mistake of the person's, even if nothing of it can be run."""
+    code, out, err = run(capsys, "plan", "table3")
+    assert (code, err) == (0, "")
+    assert "invalid: the data set celeba64 cannot be prepared by this version" in out
+    assert "Next:" not in out
+    (reason,) = {c["note"] for c in planned(capsys, "table3")["cells"]}
+    assert reason == "the data set celeba64 cannot be prepared by this version"
+    assert list(in_tmp.iterdir()) == []
+
+
+def test_cells_of_the_papers_tables_have_its_numbers(capsys, in_tmp: Path) -> None:
+    found = planned(capsys, "table4")["cells"]
+    printed = {c["factorization"]: c["published"] for c in found}
+    numbers = {
+        name: [n["bits_per_dim"] for n in p if n["table"] == "4"] for name, p in printed.items()
+    }
+    assert numbers["HHH"] == [3.1]
+    assert numbers["LLL"] == [2.71]
+    assert all(len(n) == 1 for n in numbers.values())
+    assert len(numbers) == 8
+    _, out, _ = run(capsys, "plan", "table1")
+    assert "3.43 (LCMA, Table 1)" in " ".join(out.split())
+
+
 WRONG_FILES = {
     "not YAML": b"name: [",
     "empty": b"",
@@ -127,6 +187,14 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
         (["launch", "demo", "--dataset", "cifar10"], "lcma data prepare cifar10 --from PATH"),
         (["launch", "demo", "--local", "--ray", "x:1"], "exclude each other"),
         (["launch", "demo", "--gpus", "2"], "--gpus 2"),
+        (["launch", "demo", "--budget", "x"], "--budget 'x'"),
+        (["launch", "demo", "--budget", "11"], "use 10 or 15"),
+        (["launch", "demo", "--set", "training.steps"], "give KEY=VALUE"),
+        (["launch", "demo", "--set", "training.stepz=5"], "did you mean 'steps'?"),
+        (["plan", "demo", "--set", "training.steps=0"], "greater than 0"),
+        (["launch", "demo", "--set", "model.size=8"], "cannot be overridden"),
+        (["launch", "table3"], "cannot be prepared by this version"),
+        (["launch", "words", "--profile", "small"], "this machine has none"),
         (["launch", "demo", "--gpus", "1"], "this machine has none"),
         (["launch", "demo", "--db", "postgresql://u:secret@h/d"], "not supported"),
         (["launch", "demo", "--db", "results.txt"], "results.txt"),

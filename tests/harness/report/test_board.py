@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
+from db import Bar
 from harness.report import board as boards
 from sweeps.errors import UserError
 
@@ -312,3 +313,98 @@ def test_hostile_names_are_harmless():
     assert "[red]x[/]" in shown(board, 200)
     (line,) = [x for x in boards.as_markdown(board).splitlines() if x.startswith("| \\[red")]
     assert line.replace("\\|", "").count("|") == 10
+
+
+def bar(name, bits, detail="how"):
+    return Bar(
+        data_digest="d" * 64,
+        name=name,
+        bits_per_dim=bits,
+        standard_error=None,
+        images=100,
+        detail=detail,
+    )
+
+
+BARS = {"d" * 64: [bar("gaussian", 6.0), bar("webp", 4.1), bar("full-gaussian", None, "too few")]}
+
+
+def three():
+    return frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 4.1), row("rows", 0, 7.0)])
+
+
+def test_a_row_clears_the_bars_if_it_is_below_the_lowest():
+    board = boards.make(three(), bars=BARS)
+    cleared = {name: r.cleared for (name, _), r in rows_of(board).items()}
+    assert cleared == {"checkerboard-even": True, "channel": False, "rows": False}
+    text = shown(board)
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    order = [line[0] for line in lines if line[0] in ("checkerboard-even", "[webp]", "channel")]
+    assert order == ["checkerboard-even", "[webp]", "channel"], "the bar stands where it belongs"
+    assert "channel †" in text
+    assert "checkerboard-even * †" not in text
+    assert "† not trained enough" in text
+    assert text.index("channel †") < text.index("[gaussian]") < text.index("rows †")
+    assert "No bar full-gaussian: too few" in text
+
+
+def test_without_bars_nothing_is_said_to_be_cleared():
+    board = boards.make(three())
+    assert {r.cleared for r in rows_of(board).values()} == {None}
+    assert "†" not in shown(board)
+    assert "launch again to measure them" in " ".join(shown(board).split())
+
+
+def test_bars_are_in_every_form_of_the_board():
+    board = boards.make(three(), bars=BARS)
+    lines = list(csv.DictReader(io.StringIO(boards.as_csv(board))))
+    assert [line["label"] for line in lines if line["label"].startswith("bar")] == [
+        "bar: gaussian",
+        "bar: webp",
+        "bar: full-gaussian",
+    ]
+    assert [line["cleared"] for line in lines[:3]] == ["1", "0", "0"]
+    assert "\\[webp\\] |" in boards.as_markdown(board)
+    (group,) = boards.as_dict(board)["groups"]
+    assert [b["name"] for b in group["bars"]] == ["gaussian", "webp", "full-gaussian"]
+
+
+def test_printed_numbers_stand_beside_their_cells():
+    published = frame(
+        [
+            row(name, 0, bits, dataset="cifar10", splits=1)
+            for name, bits in (("checkerboard-even", 3.6), ("L", 3.5), ("random-local", 3.7))
+        ]
+    )
+    board = boards.make(published)
+    found = {name: [n.bits_per_dim for n in r.published] for (name, _), r in rows_of(board).items()}
+    assert found == {"checkerboard-even": [3.49, 3.49], "L": [3.43, 3.43], "random-local": []}
+    assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in boards.as_markdown(board)
+    assert "| published |" in boards.as_markdown(board)
+    assert "| published |" not in boards.as_markdown(boards.make(three()))
+
+
+def test_groups_say_in_what_their_recipes_differ():
+    recipes = {
+        "a": '{"model":{"masks":"odd-first","width":8},"training":{"steps":250}}',
+        "b": '{"model":{"masks":"even-first","width":8},"training":{"steps":250}}',
+        "c": '{"model":{"width":16}}',
+    }
+    rows = [row("channel", 0, 4.0, recipe_id=name) for name in "ab"]
+    board = boards.make(frame(rows), recipes=recipes)
+    assert [g.settings for g in board.groups] == [
+        "model.masks=odd-first",
+        "model.masks=even-first",
+    ]
+    assert "250 steps, 3 splits; model.masks=even-first" in " ".join(shown(board).split())
+    alone = boards.make(frame(rows[:1]), recipes=recipes)
+    assert [g.settings for g in alone.groups] == [""]
+    lengths = {"a": '{"training":{"steps":1}}', "b": '{"training":{"steps":2}}'}
+    longer = boards.make(frame(rows), recipes=lengths)
+    assert {g.settings for g in longer.groups} == {""}, "the title says the steps anyway"
+    elsewhere = boards.make(
+        frame([rows[0], row("channel", 0, 4.0, recipe_id="c", flow="glow")]), recipes=recipes
+    )
+    assert {g.settings for g in elsewhere.groups} == {""}, "another flow is no variation"
+    broken = boards.make(frame(rows), recipes={"a": "[", "b": "[]"})
+    assert {g.settings for g in broken.groups} == {""}

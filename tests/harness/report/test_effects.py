@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from scipy import stats
 from harness.report import board as boards
 from harness.report import effects
 from harness.report.text import to_json
-from sweeps import factorizations
+from sweeps import factorizations, settings
 
 BITS = st.floats(1, 9)
 """Bits/dim as trainings give them."""
@@ -101,6 +102,13 @@ def shown(found, width=80):
     console = Console(width=width, file=io.StringIO())
     console.print(effects.render(found))
     return console.file.getvalue()
+
+
+def typed(*, splits, budget, steps=250):
+    return (
+        f"Next: lcma launch words --dataset photos16 --profile tiny --budget {budget} "
+        f"--set model.splits={splits} --set training.steps={steps}"
+    )
 
 
 def one_line(text):
@@ -243,7 +251,7 @@ def test_left_out_seeds_are_named():
     assert found.incomplete == (effects.Incomplete(1, ("HL",)),)
     text = one_line(shown([found]))
     assert "Left out, for not all 4 words: seed 1 (missing HL)." in text
-    assert "Next: `lcma launch words --dataset photos16 --profile tiny` with budget 100" in text
+    assert typed(splits=2, budget=100) in text
 
 
 def test_without_a_full_seed_it_says_what_is_missing_and_what_to_type():
@@ -253,8 +261,19 @@ def test_without_a_full_seed_it_says_what_is_missing_and_what_to_type():
     assert found.interactions_share is None
     text = one_line(shown([found]))
     assert "seed 1 has the most, 6 of 8, missing HLL, LHL." in text
-    assert "lcma launch words --dataset photos16 --profile tiny` with budget 100" in text
+    assert typed(splits=3, budget=100) in text
     assert "Effect:" not in text
+
+
+def test_what_to_type_has_the_map_options():
+    (found,) = effects.of(board([("LL", 0, 4.0, {"map_options": '{"score":"total"}'})], 2))
+    (command,) = [note for note in found.notes if note.startswith("Next: ")]
+    assert shlex.split(command)[-6::2] == ["--set"] * 3
+    assert settings.parse(shlex.split(command)[-5::2]) == {
+        "model": {"splits": 2},
+        "training": {"steps": 250},
+        "maps": {"score": "total"},
+    }
 
 
 def test_no_common_seed_is_no_factorial_though_every_word_is_there():
@@ -274,20 +293,27 @@ def test_a_handful_of_missing_words_is_named_and_the_others_counted():
 def test_diverged_words_are_missing_and_told(filler):
     filler.maps()
     for seed in (0, 1):
-        for word in ("HL", "LH", "LL"):
-            filler.finish(filler.plan(word, seed, budget=100), 4.0 + seed)
+        for word, bits in (("HL", 4.0), ("LH", 4.0), ("LL", 3.5)):
+            filler.finish(filler.plan(word, seed, budget=100), bits + seed)
     filler.finish(filler.plan("HH", 0, budget=100), 4.5)
     filler.fail(filler.plan("HH", 1, budget=100), "diverged", "loss is NaN")
+    filler.fail(filler.plan("LL", 2, budget=100), "diverged", "loss is NaN")
+    filler.fail(filler.plan("LL", 0, budget=200), "diverged", "loss is NaN")
+    filler.fail(filler.plan("LL", 1, budget=200), "diverged", "loss is NaN")
     filler.fail(filler.plan("HH", 0, budget=200), "oom", "out of memory")
     at_100, at_200 = effects.of(boards.read(filler.store))
-    assert (at_100.budget, at_100.seeds, at_100.lost) == (100, (0,), ("HH",))
+    assert (at_100.budget, at_100.seeds, at_100.lost) == (100, (0,), ("HH", "LL"))
     assert at_100.incomplete == (effects.Incomplete(1, ("HH",)),)
-    assert [e.mean for e in at_100.main] == [-0.25, -0.25]
+    assert [e.mean for e in at_100.main] == [-0.5, -0.5]
     assert (at_200.budget, at_200.seeds, at_200.incomplete) == (200, (), ())
-    assert at_200.lost == ("HH",)
+    assert at_200.lost == ("HH", "LL")
     first, second = (one_line(shown([one])) for one in (at_100, at_200))
-    assert "Lost trials: HH 1 diverged; `lcma status` says why." in first
-    assert "0 of 4 have a result, missing HH, HL, LH, LL. Lost trials: HH 1 failed" in second
+    assert "Lost trials: HH 1 diverged, LL 1 diverged; `lcma status` says why." in first
+    assert (
+        "0 of 4 have a result, missing HH, HL, LH, LL. "
+        "Lost trials: HH 1 failed, LL 2 diverged; `lcma status` says why. "
+    ) in second
+    assert typed(splits=2, budget=200, steps=at_200.steps) in second
 
 
 def test_groups_budgets_and_map_options_stay_apart():
@@ -344,10 +370,14 @@ def test_every_number_is_shown_in_eighty_columns(bits, profile):
 
 
 def test_wide_numbers_are_not_cut():
-    found = one_of(factorial(planted({(1,): 2.0**44}, 2, seeds=2)), 2)
+    bits = planted({(1,): 2.0**70}, 2, seeds=2)
+    bits[0] *= 3  # the interval and the standard error are wide too
+    found = one_of(factorial(bits), 2)
     text = shown([found])
     assert max(map(len, text.splitlines())) <= 80
-    assert f"+{2**44}.0000" in text
+    assert "…" not in text
+    assert f"{2**71}.0000" in shown([found], 120)
+    assert sum(map(str.isdigit, text)) == sum(map(str.isdigit, shown([found], 120)))
 
 
 @given(tables())

@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.torch
+import sqlalchemy as sa
 
 import db
+import models
+from harness import instruments
 from harness.run import bodies
 from harness.run.work import Report, Work
 from harness.train import trainer
 from harness.train.trainer import Trainer
+from sweeps.identity import canonical_json
 
 
 def run_all(nodes) -> dict[str, Report]:
@@ -214,6 +218,96 @@ def test_the_weights_left_behind_are_those_that_were_evaluated(registered) -> No
     split = next(k for k in weights if k.endswith(".index"))
     assert sorted(weights[split].tolist()) == list(range(3 * 8 * 8))
     assert [p.name for p in path.parent.iterdir()] == ["weights.1.safetensors"]
+
+
+MAP_OPTIONS = [
+    {},
+    {"score": "normalized"},
+    {"score": "total"},
+    {"order": "rank"},
+    {"nms": "flat"},
+    {"masks": "swapped"},
+]
+
+
+def test_every_map_option_is_carried_out(registered) -> None:
+    """Each gives the map that it says, and the table that the trained flow then has."""
+    matrix = {"factorization": ["low"], "recipe": [{"maps": o} for o in MAP_OPTIONS]}
+    change = {"matrix": matrix, "recipe": {"model": {"splits": 2}}}
+    store, nodes = registered(change)
+    assert {r.ending for r in run_all(nodes).values()} == {"done"}
+    assert len(nodes) == 3 + len(MAP_OPTIONS), "three pretrainings serve all"
+    frame = store.results_frame()
+    told = [canonical_json(options) for options in MAP_OPTIONS if options]
+    assert sorted(frame.map_options.dropna()) == sorted(told)
+    stored = {
+        (row.trial_id, row.split): row
+        for row in rows(store, "SELECT trial_id, split, kept, digest FROM index_tables")
+    }
+    for node in trial_nodes(nodes):
+        trial = node.work.trial
+        options = trial.recipe.maps
+        maps = store.maps(
+            trial.pretraining.id, node.work.job.data_digest, trial.budget, options.score
+        )
+        found = models.tables(
+            "LL", (3, 8, 8), 2, maps=[m.values for m in maps], order=options.order
+        )
+        (artifact,) = store.artifacts(node.work.job_id)
+        weights = safetensors.torch.load_file(node.work.place.runs / artifact.path)
+        indices = [v.numpy() for k, v in sorted(weights.items()) if k.endswith(".index")]
+        masks = instruments.kept_masks(found, (3, 8, 8))
+        for split, (table, mask) in enumerate(zip(found, masks, strict=True), start=1):
+            assert any(np.array_equal(table.permutation, index) for index in indices)
+            row = stored[trial.id, split]
+            assert row.digest == instruments.digest(table)
+            assert row.kept == np.packbits(mask).tobytes()
+    assert len({row.digest for (_, split), row in stored.items() if split == 2}) >= 5
+
+
+def test_every_score_is_stored_with_its_statistics(registered) -> None:
+    store, nodes = registered({"matrix": {"recipe": [{}, {"maps": {"nms": "flat"}}]}})
+    run_all(nodes)
+    found = rows(store, "SELECT * FROM map_statistics")
+    assert {(row.nms, row.score) for row in found} == {
+        (form, score)
+        for form in ("squeezed", "flat")
+        for score in ("cumulative", "normalized", "total")
+    }
+    for row in found:
+        assert 0 < row.mask_share <= 1
+        assert row.mask_share_by_chance == 1 / 16
+        assert row.error_to_gap == row.standard_error / row.rank_gap
+        assert row.sum_error < 1e-6
+    tables = rows(store, "SELECT * FROM table_statistics WHERE factorization = 'L'")
+    assert tables
+    for row in tables:
+        assert 0 < row.agreement <= 1
+        assert 0 <= row.iou_even + row.iou_odd <= 1 + 1e-9
+
+
+def test_maps_of_an_older_schema_end_in_one_line(registered) -> None:
+    """Such a database has the maps of one score alone."""
+    matrix = {"factorization": ["low"], "recipe": [{"maps": {"score": "total"}}]}
+    store, nodes = registered({"matrix": matrix})
+    run_all(nodes[:1])
+    with sa.create_engine(store.url, poolclass=sa.NullPool).begin() as connection:
+        connection.execute(sa.text("DELETE FROM contribution_maps WHERE score = 'total'"))
+    report = bodies.run(nodes[1].work)
+    assert report.ending == "failed"
+    assert "has no maps by the score total at budget 10: launch into a new" in report.message
+
+
+def test_bars_are_registered_with_the_plan(registered) -> None:
+    store, _ = registered()
+    (bars,) = store.bars().values()
+    assert [bar.name for bar in bars] == ["full-gaussian", "gaussian", "png", "webp"]
+    assert all(bar.bits_per_dim is not None for bar in bars)
+
+
+def rows(store, sql: str):
+    with sa.create_engine(store.url, poolclass=sa.NullPool).connect() as connection:
+        return connection.execute(sa.text(sql)).all()
 
 
 def _copy_plan(source: str, target: str) -> None:

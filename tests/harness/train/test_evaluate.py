@@ -142,13 +142,17 @@ def naive_maps(flow: Any, images: Images) -> list[np.ndarray[Any, np.dtype[np.fl
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
+def cumulative_maps(*arguments: Any) -> list[MeasuredMap]:
+    return [m for m in measure_maps(*arguments) if m.score == "cumulative"]
+
+
 @pytest.fixture
 def unsplit(workshop: Any) -> Any:
     return settle(workshop.nms("batch"))
 
 
 def test_maps_are_the_mean_over_images(unsplit: Any, images: Any) -> None:
-    found = measure_maps(unsplit, images)
+    found = cumulative_maps(unsplit, images)
     naive = naive_maps(unsplit, images)
     assert [m.split for m in found] == [1, 2]
     for measured, rows in zip(found, naive, strict=True):
@@ -165,11 +169,11 @@ def test_maps_are_the_mean_over_images(unsplit: Any, images: Any) -> None:
 def sum_error(measured: MeasuredMap) -> float:
     """What the map's sum differs from the scalar, relative to the sum of absolute values."""
     values = measured.values.astype(np.float64)
-    return float(abs(values.sum() - measured.mean_log_det) / np.abs(values).sum())
+    return float(abs(values.sum() - measured.scalar) / np.abs(values).sum())
 
 
 def test_a_maps_sum_is_the_scalar(unsplit: Any, images: Any) -> None:
-    for measured in measure_maps(unsplit, images):
+    for measured in cumulative_maps(unsplit, images):
         assert sum_error(measured) < 1e-6
 
 
@@ -184,31 +188,31 @@ def test_a_scalar_that_disagrees_is_told(
         return found
 
     monkeypatch.setattr(unsplit, "contributions", wrong)
-    first, second = measure_maps(unsplit, images)
+    first, second = cumulative_maps(unsplit, images)
     assert sum_error(first) < 1e-6
     size = float(np.abs(second.values).sum())
-    assert sum_error(second) == pytest.approx(abs(second.mean_log_det) / 101 / size, rel=1e-2)
+    assert sum_error(second) == pytest.approx(abs(second.scalar) / 101 / size, rel=1e-2)
     assert sum_error(second) > 1e-4
 
 
 def test_maps_are_the_same_twice(unsplit: Any, images: Any) -> None:
     torch.manual_seed(1)
-    first = measure_maps(unsplit, images)
+    first = cumulative_maps(unsplit, images)
     torch.manual_seed(2)
-    again = measure_maps(unsplit.eval(), images)
+    again = cumulative_maps(unsplit.eval(), images)
     for a, b in zip(first, again, strict=True):
         assert np.array_equal(a.values, b.values)
-        assert a.mean_log_det == b.mean_log_det
+        assert a.scalar == b.scalar
 
 
 def test_maps_are_of_the_first_images(
     unsplit: Any, images: Any, workshop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contribution, "MAX_IMAGES", 50)
-    capped = measure_maps(unsplit, images, np.arange(COUNT))
+    capped = cumulative_maps(unsplit, images, np.arange(COUNT))
     monkeypatch.undo()
     fewer = Images(images.gather(np.arange(50)).numpy(), torch.device("cpu"))
-    for a, b in zip(capped, measure_maps(unsplit, fewer), strict=True):
+    for a, b in zip(capped, cumulative_maps(unsplit, fewer), strict=True):
         assert (a.images, a.clusters) == (50, 50)
         assert np.array_equal(a.values, b.values)
 
@@ -216,7 +220,7 @@ def test_maps_are_of_the_first_images(
 def test_maps_with_clusters(unsplit: Any, images: Any) -> None:
     groups = np.repeat(np.arange(13, dtype=np.int32), 10)
     naive = naive_maps(unsplit, images)
-    for measured, rows in zip(measure_maps(unsplit, images, groups), naive, strict=True):
+    for measured, rows in zip(cumulative_maps(unsplit, images, groups), naive, strict=True):
         assert measured.clusters == 13
         for r, q in ((0, 0), (3, 4), (7, 7)):
             expected = mean(rows[:, 0, r, q], groups).standard_error

@@ -1,0 +1,241 @@
+"""Index tables and their overlaps, bars and map statistics: stored once, told in views."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+import db
+from tests.db.conftest import COST, DATA, contribution_map, recipe, result, trial
+
+SHAPE = (3, 4, 6)
+STATISTICS = db.TableStatistics(
+    iou_even=0.9,
+    iou_odd=0.05,
+    purity=0.95,
+    channel_purity=0.97,
+    mask_share=0.8,
+    mask_share_by_chance=0.0625,
+    tied=0.125,
+    agreement=0.75,
+)
+
+
+def mask(seed: int) -> NDArray[np.bool_]:
+    return np.random.RandomState(seed).random_sample(SHAPE) < 0.5
+
+
+def table(trial_id: str, split: int, kept: NDArray[np.bool_], **other: Any) -> db.IndexTable:
+    fields: dict[str, Any] = {
+        "trial_id": trial_id,
+        "data_digest": DATA.digest,
+        "split": split,
+        "kept": kept,
+        "digest": f"digest {split}",
+        "statistics": STATISTICS,
+    }
+    return db.IndexTable(**(fields | other))
+
+
+def rows(store: db.Store, sql: str) -> list[Any]:
+    with sa.create_engine(store.url, poolclass=sa.NullPool).connect() as connection:
+        return [tuple(row) for row in connection.execute(sa.text(sql))]
+
+
+CELLS = list(itertools.product(("LLL", "HHH"), (0, 1, 2), (100, 200)))
+"""Factorization, seed and budget of more trials."""
+
+
+@pytest.fixture
+def many(world: Any) -> Any:
+    trials = tuple(trial(name, seed, budget) for name, seed, budget in CELLS)
+    jobs = tuple(db.PlannedJob.of_trial(t.id, DATA.digest, steps=500) for t in trials)
+    world.store.register(db.Registration(trials=trials, jobs=jobs))
+    return world
+
+
+def finish(world: Any, cell: tuple[str, int, int], *kept: NDArray[np.bool_]) -> None:
+    own = trial(*cell)
+    claim = world.win(db.PlannedJob.of_trial(own.id, DATA.digest, steps=500).id)
+    tables = [table(own.id, split, m) for split, m in enumerate(kept, start=1)]
+    assert world.store.finish(
+        claim, "done", last_step=500, cost=COST, result=result(own.id), tables=tables
+    )
+
+
+def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+def test_overlaps_are_of_trials_that_differ_in_seed_or_budget_alone(many: Any) -> None:
+    masks = {cell: (mask(k), mask(k + 100)) for k, cell in enumerate(CELLS)}
+    for cell in CELLS:
+        finish(many, cell, *masks[cell])
+    found = rows(
+        many.store, "SELECT trial_id, other_trial_id, split, differs, iou FROM table_overlaps"
+    )
+    expected = set()
+    for one, other in itertools.permutations(CELLS, 2):
+        seed, budget = one[1] != other[1], one[2] != other[2]
+        if one[0] == other[0] and seed != budget:
+            for split in (1, 2):
+                overlap = iou(masks[one][split - 1], masks[other][split - 1])
+                ids = (trial(*one).id, trial(*other).id)
+                expected.add((*ids, split, "seed" if seed else "budget", overlap))
+    assert set(found) == expected
+    assert len(found) == len(expected) == 12 * 3 * 2
+
+    view = rows(
+        many.store,
+        "SELECT factorization, seed, budget, split, iou_other_seeds, iou_other_budgets, purity "
+        "FROM table_statistics",
+    )
+    assert len(view) == 24
+    for name, own_seed, own_budget, split, seeds, budgets, purity in view:
+        mine = masks[name, own_seed, own_budget][split - 1]
+        others = [masks[name, s, own_budget][split - 1] for s in range(3) if s != own_seed]
+        assert seeds == pytest.approx(np.mean([iou(mine, m) for m in others]))
+        other = masks[name, own_seed, 300 - own_budget][split - 1]
+        assert budgets == pytest.approx(iou(mine, other))
+        assert purity == STATISTICS.purity
+
+
+def test_a_trial_alone_overlaps_with_none(many: Any) -> None:
+    finish(many, CELLS[0], mask(0))
+    ((seeds, budgets),) = rows(
+        many.store, "SELECT iou_other_seeds, iou_other_budgets FROM table_statistics"
+    )
+    assert (seeds, budgets) == (None, None)
+
+
+def test_other_recipes_and_map_options_are_not_held_against_each_other(many: Any) -> None:
+    finish(many, CELLS[0], mask(0))
+    strangers = (
+        {"id": "x", "recipe_id": "other"},
+        {"id": "y", "map_options": '{"order":"rank"}'},
+        {"id": "z", "dataset": "photos32"},
+    )
+    made = []
+    for fields in strangers:
+        base = trial("LLL", 1, 100)
+        columns = {name: getattr(base, name) for name in base.__slots__}
+        made.append(db.Trial(**(columns | fields)))
+    jobs = [db.PlannedJob.of_trial(t.id, DATA.digest, steps=500) for t in made]
+    many.store.register(
+        db.Registration(recipes=(recipe("other", 3),), trials=tuple(made), jobs=tuple(jobs))
+    )
+    for stranger, job in zip(made, jobs, strict=True):
+        own = [table(stranger.id, 1, mask(1))]
+        assert many.store.finish(
+            many.win(job.id),
+            "done",
+            last_step=500,
+            cost=COST,
+            result=result(stranger.id),
+            tables=own,
+        )
+    assert rows(many.store, "SELECT * FROM table_overlaps") == []
+
+
+def test_a_table_is_stored_bit_by_bit(many: Any) -> None:
+    finish(many, CELLS[0], mask(3))
+    ((kept, *shape),) = rows(many.store, "SELECT kept, channels, height, width FROM index_tables")
+    bits = np.unpackbits(np.frombuffer(kept, np.uint8), count=int(np.prod(SHAPE)))
+    assert tuple(shape) == SHAPE
+    assert np.array_equal(bits.astype(bool).reshape(SHAPE), mask(3))
+
+
+def test_tables_of_another_trial_are_refused(many: Any) -> None:
+    own = trial(*CELLS[0])
+    claim = many.win(db.PlannedJob.of_trial(own.id, DATA.digest, steps=500).id)
+    foreign = [table(trial(*CELLS[1]).id, 1, mask(0))]
+    before = many.dump()
+    with pytest.raises(ValueError, match="not of the trial"):
+        many.store.finish(
+            claim, "done", last_step=500, cost=COST, result=result(own.id), tables=foreign
+        )
+    assert many.dump() == before
+
+
+def test_the_same_trial_with_another_table_is_a_conflict(many: Any) -> None:
+    own = trial(*CELLS[0])
+    finish(many, CELLS[0], mask(0))
+    job_id = db.PlannedJob.of_trial(own.id, DATA.digest, steps=500).id
+    with sa.create_engine(many.store.url, poolclass=sa.NullPool).begin() as connection:
+        connection.execute(
+            sa.text("UPDATE jobs SET state = 'pending' WHERE id = :id"), {"id": job_id}
+        )
+    before = many.dump()
+    claim = many.win(job_id)
+    with pytest.raises(db.Conflict, match="index_tables has another kept"):
+        many.store.finish(
+            claim,
+            "done",
+            last_step=500,
+            cost=COST,
+            result=result(own.id),
+            tables=[table(own.id, 1, mask(1))],
+        )
+    assert many.dump()["index_tables"] == before["index_tables"]
+
+
+def test_a_mask_must_be_one() -> None:
+    with pytest.raises(ValueError, match="kept must be a mask"):
+        table("t", 1, np.zeros(SHAPE))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="kept must be a mask"):
+        table("t", 1, np.zeros((4, 4), dtype=bool))
+
+
+def test_bars_by_data_set(world: Any) -> None:
+    assert world.store.bars() == {}
+    bars = tuple(
+        db.Bar(
+            data_digest=DATA.digest,
+            name=name,
+            bits_per_dim=bits,
+            standard_error=None,
+            images=100,
+            detail="how",
+        )
+        for name, bits in (("webp", 5.25), ("gaussian", None))
+    )
+    for _ in range(2):
+        world.store.register(db.Registration(bars=bars))
+    assert world.store.bars() == {DATA.digest: [bars[1], bars[0]]}
+
+
+def test_recipe_bodies(world: Any) -> None:
+    assert world.store.recipe_bodies(["with", "unknown"]) == {"with": "{}"}
+
+
+def test_maps_keep_their_halves_and_statistics(world: Any) -> None:
+    plain = contribution_map(1)
+    halves = np.stack([plain.values, -plain.values])
+    statistics = db.MapStatistics(
+        mask_share=0.5,
+        mask_share_by_chance=0.25,
+        standard_error=None,
+        rank_gap=0.125,
+        error_to_gap=None,
+        unresolved=None,
+        tied=0.0,
+    )
+    columns = {name: getattr(plain, name) for name in plain.__slots__}
+    full = db.ContributionMap(**(columns | {"halves": halves, "statistics": statistics}))
+    claim = world.win(world.segments[0])
+    maps = [full, contribution_map(2)]
+    assert world.store.finish(claim, "done", last_step=100, cost=COST, maps=maps)
+    first, second = world.store.maps("p", DATA.digest, 100)
+    assert np.array_equal(first.halves, halves)
+    assert first.statistics == statistics
+    assert second.halves is second.statistics is None
+    told = pd.read_sql("SELECT * FROM map_statistics ORDER BY split", world.store.url)
+    assert told["rank_gap"].tolist()[0] == 0.125
+    assert told["nms"].tolist() == ["squeezed"] * 2
+    world.damage("UPDATE contribution_maps SET halves = zeroblob(8) WHERE split = 1")
+    with pytest.raises(Exception, match="contribution_maps is damaged"):
+        world.store.maps("p", DATA.digest, 100)

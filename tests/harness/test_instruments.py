@@ -1,0 +1,201 @@
+"""The instruments against definitions written out, and on maps whose answer is known."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from db import overlap
+from harness import instruments
+from models.factorization import surviving_ids, tables
+from sweeps.factorizations import FIXED, is_word, words
+
+SHAPE = (3, 8, 8)
+Map = NDArray[np.float64]
+
+
+def noise(seed: int = 0, shape: tuple[int, ...] = SHAPE) -> Map:
+    return np.random.RandomState(seed).normal(size=shape)
+
+
+def lattice(shape: tuple[int, int, int] = SHAPE, seed: int = 3) -> Map:
+    """A value for each channel and position of a window, plus one for each window."""
+    c, h, w = shape
+    pattern = np.tile(noise(seed, (c, 2, 2)), (1, h // 2, w // 2))
+    return pattern + noise(seed + 1, (c, h // 2, w // 2)).repeat(2, axis=1).repeat(2, axis=2)
+
+
+def naive_share(values: Map) -> float:
+    """By loops over windows and positions."""
+    C, H, W = values.shape
+    total, sums = 0.0, np.zeros((C, 4))
+    count = (H // 2) * (W // 2)
+    for c, R, Q in itertools.product(range(C), range(H // 2), range(W // 2)):
+        four = [values[c, 2 * R + dr, 2 * Q + dq] for dr in (0, 1) for dq in (0, 1)]
+        centred = [v - sum(four) / 4 for v in four]
+        total += sum(v * v for v in centred)
+        sums[c] += centred
+    return float(count * np.square(sums / count).sum() / total)
+
+
+def test_mask_share_of_known_maps() -> None:
+    assert instruments.mask_share(lattice()) == pytest.approx(1)
+    assert instruments.mask_share(np.ones(SHAPE)) is None
+    mixed = lattice() + noise(9)
+    assert instruments.mask_share(mixed) == pytest.approx(naive_share(mixed), rel=1e-12)
+    assert 0.1 < naive_share(mixed) < 0.9
+
+
+@given(
+    arrays(np.float64, (2, 4, 6), elements=st.floats(-5, 5)),
+    st.floats(0.1, 10),
+    arrays(np.float64, (2, 2, 3), elements=st.floats(-5, 5)),
+)
+def test_mask_share_knows_neither_scale_nor_what_a_window_has_in_common(
+    values: Map, scale: float, common: Map
+) -> None:
+    share = instruments.mask_share(values)
+    moved = scale * values + common.repeat(2, axis=1).repeat(2, axis=2)
+    inside = values - np.asarray(values).mean()
+    if share is None or float(np.square(inside).sum()) < 1e-6:
+        return
+    assert 0 <= share <= 1 + 1e-12
+    assert instruments.mask_share(moved) == pytest.approx(share, abs=1e-6)
+
+
+def test_mask_share_by_chance_is_its_mean_where_positions_are_exchangeable() -> None:
+    shares = [instruments.mask_share(noise(seed, (1, 4, 4))) for seed in range(4000)]
+    found = np.array(shares, dtype=float)
+    expected = instruments.mask_share_by_chance((1, 4, 4))
+    assert expected == 0.25
+    assert abs(found.mean() - expected) < 4 * found.std() / np.sqrt(len(found))
+
+
+@pytest.mark.parametrize("split", [1, 2, 3])
+def test_the_squeezed_layout_is_that_of_the_flow_without_splits(split: int) -> None:
+    import torch
+
+    from models.layers import Squeeze
+
+    moved = torch.from_numpy(noise())[None]
+    for _ in range(split - 1):
+        moved = Squeeze().reorder(moved)
+    assert np.array_equal(instruments.nms_layout(noise(), split, "squeezed"), moved[0].numpy())
+    assert np.array_equal(instruments.nms_layout(noise(), split, "flat"), noise())
+
+
+def test_a_maps_statistics() -> None:
+    values = np.zeros((1, 2, 4))
+    values[0, :, :2] = [[4.0, 1.0], [3.0, 0.0]]  # ranks two and three are 2 apart
+    values[0, :, 2:] = [[5.0, 5.0], [5.0, 5.0]]  # all four tie
+    errors = np.full(values.shape, 0.5)
+    found = instruments.of_map(values, errors, 1, "squeezed")
+    assert found.tied == 0.5
+    assert found.rank_gap == 1.0, "the median of 2 and 0"
+    assert found.standard_error == 0.5
+    assert found.error_to_gap == 0.5
+    assert found.unresolved == 0.5, "2 is above twice 0.5 * sqrt(2), 0 is not"
+    wide = instruments.of_map(values, 1.5 * errors, 1, "squeezed")
+    assert wide.unresolved == 1.0
+
+
+def test_unknown_errors_leave_gaps_as_they_are() -> None:
+    errors = np.full(SHAPE, np.nan)
+    found = instruments.of_map(noise(), errors, 1, "squeezed")
+    assert (found.standard_error, found.error_to_gap, found.unresolved) == (None, None, None)
+    assert found.rank_gap == instruments.of_map(noise(), np.ones(SHAPE), 1, "flat").rank_gap > 0
+
+
+def of(name: str, maps: Any = (), halves: Any = ()) -> list[Any]:
+    found = tables(name, SHAPE, 2, seed=0, maps=maps)
+    return instruments.of_tables(name, found, SHAPE, maps=maps, halves=halves)
+
+
+def test_the_checkerboards_are_themselves() -> None:
+    for one, other in (("even", "odd"), ("odd", "even")):
+        for split in of(f"checkerboard-{one}"):
+            own, others = getattr(split, f"iou_{one}"), getattr(split, f"iou_{other}")
+            assert (own, others) == (1.0, 0.0)
+            assert (split.purity, split.channel_purity) == (1.0, 1.0)
+            assert (split.tied, split.agreement, split.mask_share) == (None, None, None)
+
+
+def test_rows_lie_half_on_each_phase() -> None:
+    for split in of("rows"):
+        assert (split.iou_even, split.iou_odd, split.purity) == (1 / 3, 1 / 3, 1.0)
+
+
+def test_a_lattice_that_differs_by_channel_is_pure_in_each_channel_alone() -> None:
+    values = np.zeros(SHAPE)
+    values[0, ::2] = 1  # rows, columns and diagonal: three patterns
+    values[1, :, ::2] = 1
+    values[2, ::2, ::2] = values[2, 1::2, 1::2] = 1
+    first = of("LL", [values, values])[0]
+    assert first.purity == pytest.approx(1 / 3)
+    assert first.channel_purity == 1.0
+    assert first.mask_share == pytest.approx(1)
+
+
+@given(st.integers(0, 2**16))
+@settings(max_examples=20)
+def test_letters_mirror_each_other(seed: int) -> None:
+    """What L keeps, H lets go: overlaps with the phases change places, purity stays."""
+    maps = [noise(seed), noise(seed + 1)]
+    low, high = of("LL", maps)[0], of("HL", maps)[0]
+    assert (low.iou_even, low.iou_odd) == (high.iou_odd, high.iou_even)
+    assert (low.purity, low.channel_purity) == (high.purity, high.channel_purity)
+    assert 1 / 6 <= low.purity <= low.channel_purity <= 1
+
+
+def test_agreement_of_halves_is_the_overlap_of_their_own_tables() -> None:
+    maps = [noise(1), noise(2)]
+    same = [(m, m) for m in maps]
+    assert [s.agreement for s in of("LH", maps, same)] == [1.0, 1.0]
+    other = [(m, noise(k + 5)) for k, m in enumerate(maps)]
+    expected = []
+    for half in zip(*other, strict=True):
+        found = tables("LH", SHAPE, 2, maps=half)
+        expected.append([set(ids.ravel()) for ids in surviving_ids(found, SHAPE)[1:]])
+    ious = [len(a & b) / len(a | b) for a, b in zip(*expected, strict=True)]
+    assert [s.agreement for s in of("LH", maps, other)] == pytest.approx(ious)
+    assert ious[1] < ious[0] < 0.6
+
+
+def test_ties_are_those_of_the_windows_that_the_split_sees() -> None:
+    tied = np.round(noise(4))
+    found = of("LL", [tied, tied])
+    assert 0 < found[0].tied < 1
+    everywhere = of("LL", [np.zeros(SHAPE), np.zeros(SHAPE)])
+    assert [s.tied for s in everywhere] == [1.0, 1.0]
+    assert [s.mask_share for s in everywhere] == [None, None]
+
+
+@pytest.mark.parametrize("name", [n for n in (*FIXED, *words(2)) if n != "none"])
+def test_kept_masks_are_what_the_flow_keeps(name: str) -> None:
+    maps = [noise(1), noise(2)] if is_word(name) else ()
+    found = tables(name, SHAPE, 2, seed=0, maps=maps)
+    masks = instruments.kept_masks(found, SHAPE)
+    assert [int(m.sum()) for m in masks] == [96, 48]
+    assert not (masks[1] & ~masks[0]).any(), "what is there later was there before"
+    for mask, ids in zip(masks, surviving_ids(found, SHAPE)[1:], strict=True):
+        assert set(np.flatnonzero(mask)) == set(ids.ravel())
+
+
+def test_overlap() -> None:
+    one, other = np.array([True, True, False]), np.array([True, False, True])
+    assert overlap(one, other) == pytest.approx(1 / 3)
+    assert overlap(one, one) == 1.0
+    assert overlap(one, ~one) == 0.0
+    assert overlap(one & ~one, one & ~one) == 1.0
+
+
+def test_the_digest_of_a_table_is_that_of_its_permutation() -> None:
+    found = [tables(name, SHAPE, 1, maps=[noise(1)])[0] for name in ("L", "H", "rows", "channel")]
+    digests = [instruments.digest(table) for table in found]
+    assert len(set(digests)) == 4
+    assert digests == [instruments.digest(table) for table in found]

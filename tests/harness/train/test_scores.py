@@ -1,0 +1,126 @@
+"""Running scores against the same statistics of all rows at once."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from harness.train.contribution import SCORES, measure_maps
+from harness.train.scores import Accumulator, halves_of
+
+Floats = NDArray[np.float64]
+D = 5
+
+
+def rows(count: int, seed: int = 0) -> tuple[Floats, Floats]:
+    """Log-determinants and values that depend on each other and lie far from zero."""
+    state = np.random.RandomState(seed)
+    values = 30 + state.gamma(2.0, 1.5, (count, D))
+    return 0.05 * values + state.normal(0, 0.2, (count, D)), values
+
+
+def accumulated(log_det: Floats, values: Floats, groups: Any = None, chunk: int = 7) -> Accumulator:
+    clusters = None if groups is None else int(groups.max()) + 1
+    found = Accumulator(D, clusters)
+    halves = halves_of(len(values), groups)
+    for start in range(0, len(values), chunk):
+        part = slice(start, start + chunk)
+        found.add(
+            log_det[part], values[part], halves[part], None if groups is None else groups[part]
+        )
+    return found
+
+
+def score(log_det: Floats, values: Floats) -> Floats:
+    return np.asarray(log_det.mean(0) - 0.5 * np.log(values.var(0)))
+
+
+@given(st.integers(4, 60), st.integers(0, 50), st.integers(3, 30))
+@settings(max_examples=30)
+def test_scores_of_all_rows_and_of_the_halves(count: int, seed: int, chunk: int) -> None:
+    log_det, values = rows(count, seed)
+    found = accumulated(log_det, values, chunk=chunk)
+    cumulative, normalized = found.cumulative(), found.normalized()
+    np.testing.assert_allclose(cumulative.values, log_det.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(normalized.values, score(log_det, values), rtol=1e-9)
+    for half in (0, 1):
+        own = slice(half, None, 2)
+        np.testing.assert_allclose(cumulative.halves[half], log_det[own].mean(0), rtol=1e-12)
+        np.testing.assert_allclose(normalized.halves[half], score(log_det[own], values[own]), 1e-8)
+    expected = 0.5 * np.log(values.var(0)).sum()
+    assert found.half_log_variance == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.integers(3, 60), st.integers(0, 50))
+@settings(max_examples=30)
+def test_the_normalized_error_is_that_of_the_influence_function(count: int, seed: int) -> None:
+    log_det, values = rows(count, seed)
+    around = np.square(values - values.mean(0)) / values.var(0)
+    expected = (log_det - 0.5 * around).std(0, ddof=1) / math.sqrt(count)
+    found = accumulated(log_det, values).normalized().standard_errors
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+def test_the_normalized_error_is_the_spread_of_repeated_measurements() -> None:
+    """The delta method is honest: against the scores of 2000 fresh samples."""
+    samples = [rows(300, seed) for seed in range(2000)]
+    spread = np.std([score(*sample) for sample in samples], axis=0)
+    found = accumulated(*samples[0], chunk=100).normalized().standard_errors
+    assert np.abs(found / spread - 1).max() < 0.25
+    plain = accumulated(*samples[0], chunk=100).cumulative().standard_errors
+    assert np.abs(plain / spread - 1).max() > 0.3, "the cumulative error would not do"
+
+
+@given(st.integers(0, 50))
+@settings(max_examples=20)
+def test_clusters_enter_the_normalized_error(seed: int) -> None:
+    log_det, values = rows(40, seed)
+    groups = np.random.RandomState(seed).randint(0, 6, 40)
+    around = np.square(values - values.mean(0)) / values.var(0)
+    influence = log_det - 0.5 * around
+    centred = influence - influence.mean(0)
+    present = np.unique(groups)
+    sums = np.stack([centred[groups == g].sum(0) for g in present])
+    g = len(present)
+    expected = np.sqrt(g / (g - 1) * np.square(sums).sum(0)) / 40
+    found = accumulated(log_det, values, groups).normalized().standard_errors
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+def test_a_scale_that_the_next_layer_undoes_changes_the_cumulative_score_alone() -> None:
+    log_det, values = rows(50)
+    scale = np.array([0.1, 0.5, 1.0, 3.0, 40.0])
+    before = accumulated(log_det, values)
+    after = accumulated(log_det + np.log(scale), values * scale)
+    np.testing.assert_allclose(before.normalized().values, after.normalized().values, rtol=1e-9)
+    assert np.abs(before.cumulative().values - after.cumulative().values).max() > 1
+
+
+def test_halves_alternate_and_share_no_cluster() -> None:
+    assert halves_of(5, None).tolist() == [0, 1, 0, 1, 0]
+    assert halves_of(6, np.array([4, 4, 9, 2, 9, 2])).tolist() == [1, 1, 0, 0, 0, 0]
+    assert halves_of(3, np.array([7, 7, 7])).tolist() == [0, 1, 0]
+
+
+def test_every_score_at_every_split(workshop: Any) -> None:
+    flow = workshop.nms(splits=2)
+    found = measure_maps(flow, workshop.images(30))
+    assert [(m.split, m.score) for m in found] == [(s, k) for s in (1, 2) for k in SCORES]
+    total = [m for m in found if m.score == "total"]
+    assert np.array_equal(total[0].values, total[1].values)
+    for item in found:
+        assert item.halves.shape == (2, *item.values.shape)
+        size = float(np.abs(item.values).sum())
+        assert abs(float(item.values.sum(dtype=np.float64)) - item.scalar) < 1e-6 * size
+        if item.score != "normalized":  # a mean is the mean of the halves' means
+            np.testing.assert_allclose(item.halves.mean(0), item.values, atol=1e-6)
+        assert (item.standard_errors >= 0).all()
+
+
+def test_a_single_image_has_no_normalized_score(workshop: Any) -> None:
+    found = measure_maps(workshop.nms(splits=1), workshop.images(1))
+    assert [m.score for m in found] == ["cumulative", "total"]

@@ -1,0 +1,132 @@
+"""The flow without splits in its two readings, the order of masks, and of ranks in a table."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import models
+from models.coupling import CheckerboardCoupling
+from models.factorization import Table, from_map, tables
+from models.layers import PassFlat
+from sweeps.recipe import Model
+from tests.models.conftest import LARGEST, Case, perturb
+from tests.models.test_contributions import dense_jacobian, latents_of, log_det_error
+
+FORMS = ("squeezed", "flat")
+
+
+def flow_of(form: str) -> models.Flow:
+    flow = models.nms(LARGEST, seed=0, form=form).double()  # type: ignore[arg-type]
+    perturb(flow)
+    return flow.eval()
+
+
+CASE = Case(LARGEST, "none")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_maps_of_both_forms_are_log_determinants(form: str) -> None:
+    flow = flow_of(form)
+    layers = list(flow.layers)
+    x = layers[1](CASE.continuous(flow))[0]
+    ends = [k for k, layer in enumerate(layers) if layer.ends_block]
+    with torch.no_grad():
+        found = flow.contributions(CASE.images(1), CASE.noise())
+    assert len(found.at_splits) == LARGEST.splits
+    for at_split, end in zip([*found.at_splits, found.total], [*ends, len(layers)], strict=True):
+        jacobian = dense_jacobian(partial(latents_of, layers[2:end]), x)
+        assert log_det_error(at_split, jacobian) < 1e-9
+        assert log_det_error(1.01 * at_split, jacobian) > 1e-3
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_encoding_and_back(form: str) -> None:
+    flow = flow_of(form)
+    images = CASE.images()
+    assert torch.equal(flow.decode(flow.encode(images, CASE.noise())), images.double())
+
+
+def test_flat_stays_at_the_size_of_the_image() -> None:
+    flow = flow_of("flat")
+    assert flow.latent_shapes == [torch.Size(flow.shape)]
+    assert sum(isinstance(layer, PassFlat) for layer in flow.layers) == LARGEST.splits
+
+
+def test_the_forms_agree_up_to_the_first_split_and_differ_after_it() -> None:
+    maps = []
+    for form in FORMS:
+        flow = models.nms(LARGEST, seed=0, form=form).eval()  # type: ignore[arg-type]
+        with torch.no_grad():
+            maps.append(flow.contributions(CASE.images(), CASE.noise()).at_splits)
+    assert torch.equal(maps[0][0], maps[1][0])
+    assert not torch.equal(maps[0][1], maps[1][1])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_values_at_the_splits_are_those_of_the_dimensions(form: str) -> None:
+    """Moved as the ids move, for every dimension, split or not."""
+    flow = flow_of(form)
+    with torch.no_grad():
+        found = flow.contributions(CASE.images(), CASE.noise())
+        z = CASE.images()
+        ids, seen = flow.ids(), 0
+        for layer in flow.layers:
+            if layer.ends_block:
+                expected = torch.empty(3, flow.dimensions, dtype=torch.float64)
+                expected[:, ids.flatten()] = z.flatten(1)
+                assert torch.equal(found.values_at_splits[seen].flatten(1), expected)
+                seen += 1
+            z, _ = layer(z, CASE.noise())
+            ids = layer.reorder(ids)
+    assert seen == LARGEST.splits
+
+
+def test_values_at_the_splits_of_a_split_flow(split: Case) -> None:
+    """What has left keeps the value with which it left: the latents."""
+    flow = split.lively()
+    with torch.no_grad():
+        found = flow.contributions(split.images(), split.noise())
+        latents = flow.encode(split.images(), split.noise())
+    last = found.values_at_splits[-1].flatten(1)
+    for latent, ids in zip(latents[:-1], flow.latent_ids[:-1], strict=True):
+        assert torch.equal(last[:, ids.flatten()], latent.flatten(1))
+
+
+def swapped(model: Model) -> Model:
+    return model.model_copy(update={"architecture": model.architecture.swapped})
+
+
+def test_swapped_masks_change_the_other_colour_first() -> None:
+    def colours(model: Model) -> list[int]:
+        flow = models.nms(model, seed=0)
+        found = [c for c in flow.layers if isinstance(c, CheckerboardCoupling)]
+        return [int(c.changed[0, 0, 0, 1]) for c in found]
+
+    plain, other = colours(LARGEST), colours(swapped(LARGEST))
+    assert plain[0] == 1, "the released code changes odd positions first"
+    assert other == [1 - colour for colour in plain]
+    assert swapped(swapped(LARGEST)) == LARGEST
+
+
+def test_ranks_decide_the_order_inside_a_half_and_nothing_else() -> None:
+    values = np.random.RandomState(0).normal(size=(2, 4, 4))
+    by_raster, by_rank = from_map(values, "L"), from_map(values, "L", "rank")
+    flat = values.ravel()
+    for raster, rank in ((by_raster.kept, by_rank.kept), (by_raster.left, by_rank.left)):
+        first, second = rank.reshape(2, 2, 2, 2)
+        assert (flat[first] > flat[second]).all()
+        assert np.array_equal(np.sort(np.stack([first, second]), axis=0).reshape(4, 2, 2), raster)
+    assert not np.array_equal(by_raster.kept, by_rank.kept)
+
+
+def test_every_table_of_a_word_can_be_in_the_order_of_ranks() -> None:
+    maps = [np.random.RandomState(s).normal(size=(1, 8, 8)) for s in (1, 2)]
+
+    def words(order: str) -> list[Table]:
+        return tables("LH", (1, 8, 8), 2, maps=maps, order=order)  # type: ignore[arg-type]
+
+    kept = [{order: frozenset(words(order)[0].kept.ravel()) for order in ("raster", "rank")}]
+    assert kept[0]["raster"] == kept[0]["rank"]
+    assert not np.array_equal(words("raster")[0].permutation, words("rank")[0].permutation)

@@ -1,0 +1,40 @@
+"""The numbers that stand beside ours."""
+
+import pytest
+
+from sweeps import catalog, factorizations, published
+
+
+def test_every_number_can_stand_beside_a_cell() -> None:
+    for number in published.numbers():
+        assert number.flow in catalog.flows()
+        assert number.dataset in catalog.datasets()
+        factorizations.normalize(number.factorization)
+        assert 2 < number.bits_per_dim < 5
+        assert number.split
+
+
+def test_counts_of_the_papers_tables() -> None:
+    tables = [n.table for n in published.numbers() if n.source == "LCMA"]
+    assert [tables.count(t) for t in "1234"] == [8, 8, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("canonical", "splits", "expected"),
+    [
+        ("LLL", 3, [("1", 2.71), ("3", 2.71), ("4", 2.71)]),
+        ("LLLL", 4, [("1", 2.71), ("3", 2.71)]),
+        ("checkerboard-even", 4, [("1", 3.02), ("3", 3.02)]),
+        ("HLH", 3, [("4", 3.07)]),
+        ("random", 4, [("3", 3.05)]),
+        ("random-local", 4, []),
+        ("checkerboard-odd", 4, []),
+    ],
+)
+def test_a_cell_finds_its_numbers_under_any_of_its_names(
+    canonical: str, splits: int, expected: list[tuple[str, float]]
+) -> None:
+    names = published.names("realnvp", canonical, splits)
+    found = published.find("realnvp", "celeba64", names)
+    assert [(n.table, n.bits_per_dim) for n in found] == expected
+    assert published.find("realnvp", "photos16", names) == []
