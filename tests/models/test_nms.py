@@ -11,19 +11,20 @@ from models.coupling import CheckerboardCoupling
 from models.factorization import Table, from_map, tables
 from models.layers import PassFlat
 from sweeps.recipe import Model
-from tests.models.conftest import LARGEST, Case, perturb
+from tests.models.conftest import CONFIGURATIONS, Case, perturb
 from tests.models.test_contributions import dense_jacobian, latents_of, log_det_error
 
+MODEL = CONFIGURATIONS["realnvp-actnorm-none-logit"]
 FORMS = ("squeezed", "flat")
 
 
 def flow_of(form: str) -> models.Flow:
-    flow = models.nms(LARGEST, seed=0, form=form).double()  # type: ignore[arg-type]
+    flow = models.nms(MODEL, seed=0, form=form).double()  # type: ignore[arg-type]
     perturb(flow)
     return flow.eval()
 
 
-CASE = Case(LARGEST, "none")
+CASE = Case(MODEL, "none")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -34,7 +35,7 @@ def test_maps_of_both_forms_are_log_determinants(form: str) -> None:
     ends = [k for k, layer in enumerate(layers) if layer.ends_block]
     with torch.no_grad():
         found = flow.contributions(CASE.images(1), CASE.noise())
-    assert len(found.at_splits) == LARGEST.splits
+    assert len(found.at_splits) == MODEL.splits
     for at_split, end in zip([*found.at_splits, found.total], [*ends, len(layers)], strict=True):
         jacobian = dense_jacobian(partial(latents_of, layers[2:end]), x)
         assert log_det_error(at_split, jacobian) < 1e-9
@@ -51,13 +52,13 @@ def test_encoding_and_back(form: str) -> None:
 def test_flat_stays_at_the_size_of_the_image() -> None:
     flow = flow_of("flat")
     assert flow.latent_shapes == [torch.Size(flow.shape)]
-    assert sum(isinstance(layer, PassFlat) for layer in flow.layers) == LARGEST.splits
+    assert sum(isinstance(layer, PassFlat) for layer in flow.layers) == MODEL.splits
 
 
 def test_the_forms_agree_up_to_the_first_split_and_differ_after_it() -> None:
     maps = []
     for form in FORMS:
-        flow = models.nms(LARGEST, seed=0, form=form).eval()  # type: ignore[arg-type]
+        flow = models.nms(MODEL, seed=0, form=form).eval()  # type: ignore[arg-type]
         with torch.no_grad():
             maps.append(flow.contributions(CASE.images(), CASE.noise()).at_splits)
     assert torch.equal(maps[0][0], maps[1][0])
@@ -80,7 +81,7 @@ def test_values_at_the_splits_are_those_of_the_dimensions(form: str) -> None:
                 seen += 1
             z, _ = layer(z, CASE.noise())
             ids = layer.reorder(ids)
-    assert seen == LARGEST.splits
+    assert seen == MODEL.splits
 
 
 def test_values_at_the_splits_of_a_split_flow(split: Case) -> None:
@@ -104,10 +105,10 @@ def test_swapped_masks_change_the_other_colour_first() -> None:
         found = [c for c in flow.layers if isinstance(c, CheckerboardCoupling)]
         return [int(c.changed[0, 0, 0, 1]) for c in found]
 
-    plain, other = colours(LARGEST), colours(swapped(LARGEST))
+    plain, other = colours(MODEL), colours(swapped(MODEL))
     assert plain[0] == 1, "the released code changes odd positions first"
     assert other == [1 - colour for colour in plain]
-    assert swapped(swapped(LARGEST)) == LARGEST
+    assert swapped(swapped(MODEL)) == MODEL
 
 
 def test_ranks_decide_the_order_inside_a_half_and_nothing_else() -> None:
