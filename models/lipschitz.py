@@ -139,7 +139,7 @@ class NormedLinear(NormedMap):
 def lipswish(x: Tensor, sharpness: Tensor) -> Tensor:
     """x sigmoid(softplus(b) x) / 1.1 with ``sharpness`` b (Chen et al. 2019, section 4).
 
-    Its slope is at most 0.99983 for every b.
+    Its slope is at most 0.99986 for every b.
     """
     beta = F.softplus(sharpness)
     return F.silu(beta * x) / (1.1 * beta)

@@ -168,62 +168,52 @@ class ResidualBlock(Layer):
         """Largest change of an entry in the last of them."""
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        if not torch.is_grad_enabled():
-            return self._without_gradient(x, generator)
-        tensors = self.net.tensors()
-        if not self.training or not self.estimator.neumann:
-            return self._differentiated(x, tensors, generator)
-        probe, weights = self._draw(x, generator)
-        if self.memory_saving:
-            g, contribution = _Neumann.apply(  # type: ignore[no-untyped-call]
-                self.net, probe, weights, x, *tensors
-            )
-            return x + g, contribution
-        given = x if x.requires_grad else x.detach().requires_grad_()
-        g = self.net.apply_to(given, tensors)
-        found = series(vjp_of(g, given), probe, weights)
-        gradient = probe * vjp_of(g, given, differentiable=True)(found.neumann)
-        return x + g, found.log_diagonal + (gradient - gradient.detach())
-
-    def _draw(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Sequence[float]]:
-        """A probe and the weights of the terms, as in training or in evaluation."""
         if not self.training:
-            return draw_probe(x, "rademacher", generator), [1.0] * self.eval_terms
+            probes = [draw_probe(x, "rademacher", generator) for _ in range(self.probes)]
+            return self.estimate(x, probes, [1.0] * self.eval_terms)
         mean, exact = self.estimator.roulette_mean, self.estimator.terms
         weights: Sequence[float] = [1.0] * exact
         if mean is not None:
             weights = roulette_weights(exact, draw_poisson(mean, generator), mean)
-        return draw_probe(x, self.estimator.probe, generator), weights
+        return self.estimate(x, [draw_probe(x, self.estimator.probe, generator)], weights)
 
-    def _differentiated(
-        self, x: Tensor, tensors: Sequence[Tensor], generator: torch.Generator | None
+    def estimate(
+        self, x: Tensor, probes: Sequence[Tensor], weights: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
+        """`forward` with these probes, averaged, and weights of the terms 1 .. n.
+
+        The Neumann gradient has one term more, J^0 to J^n: in the mean over probes it is the
+        gradient of the power series of n + 1 terms where the weights are 1.
+        """
+        if not torch.is_grad_enabled():
+            return self._without_gradient(x, probes, weights)
+        tensors = self.net.tensors()
+        neumann = self.training and self.estimator.neumann
+        if neumann and self.memory_saving:
+            g, contribution = _Neumann.apply(  # type: ignore[no-untyped-call]
+                self.net, probes, weights, x, *tensors
+            )
+            return x + g, contribution
         given = x if x.requires_grad else x.detach().requires_grad_()
         g = self.net.apply_to(given, tensors)
-        return x + g, self._mean_over_probes(x, vjp_of(g, given, differentiable=True), generator)
+        if neumann:
+            contribution, gradient = _neumann(g, given, probes, weights)
+            return x + g, contribution + (gradient - gradient.detach())
+        return x + g, _log_diagonal(vjp_of(g, given, differentiable=True), probes, weights)
 
     def _without_gradient(
-        self, x: Tensor, generator: torch.Generator | None
+        self, x: Tensor, probes: Sequence[Tensor], weights: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
-        # Inference mode has no vector-Jacobian products; a clone made outside of it has.
+        # Inference mode has no vector-Jacobian products; clones made outside of it have.
         with torch.inference_mode(False):
-            given = x.clone() if x.is_inference() else x.detach()
+            given, *probes = (t.clone() if t.is_inference() else t.detach() for t in (x, *probes))
             with torch.no_grad():
                 tensors = [t.detach() for t in self.net.tensors()]
             with torch.enable_grad():
                 given.requires_grad_()
                 g = self.net.apply_to(given, tensors)
-            contribution = self._mean_over_probes(given.detach(), vjp_of(g, given), generator)
+            contribution = _log_diagonal(vjp_of(g, given), probes, weights)
         return x + g.detach(), contribution
-
-    def _mean_over_probes(
-        self, like: Tensor, vjp: Vjp, generator: torch.Generator | None
-    ) -> Tensor:
-        count = 1 if self.training else self.probes
-        total = torch.zeros_like(like)
-        for _ in range(count):
-            total = total + series(vjp, *self._draw(like, generator)).log_diagonal
-        return total / count
 
     @torch.no_grad()
     def inverse(self, y: Tensor) -> Tensor:
@@ -271,6 +261,25 @@ def vjp_of(g: Tensor, x: Tensor, *, differentiable: bool = False) -> Vjp:
     return vjp
 
 
+def _log_diagonal(vjp: Vjp, probes: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    found = [series(vjp, probe, weights).log_diagonal for probe in probes]
+    return torch.stack(found).mean(0) if len(found) > 1 else found[0]
+
+
+def _neumann(
+    g: Tensor, x: Tensor, probes: Sequence[Tensor], weights: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """The series' terms, and something whose sum has the Neumann estimator for a gradient."""
+    terms = gradient = torch.zeros_like(g)
+    for probe in probes:
+        with torch.no_grad():
+            found = series(vjp_of(g, x), probe, weights)
+        terms = terms + found.log_diagonal / len(probes)
+        once = vjp_of(g, x, differentiable=True)(found.neumann)
+        gradient = gradient + probe * once / len(probes)
+    return terms, gradient
+
+
 class _Neumann(torch.autograd.Function):
     """g(x), and the series' terms, whose gradient is the Neumann estimator's.
 
@@ -282,7 +291,7 @@ class _Neumann(torch.autograd.Function):
     def forward(
         ctx: Any,
         net: ResidualNet,
-        probe: Tensor,
+        probes: Sequence[Tensor],
         weights: Sequence[float],
         x: Tensor,
         *tensors: Tensor,
@@ -290,12 +299,11 @@ class _Neumann(torch.autograd.Function):
         inputs = [t.detach().requires_grad_() for t in (x, *tensors)]
         with torch.enable_grad():
             g = net.apply_to(inputs[0], inputs[1:])
-        found = series(vjp_of(g, inputs[0]), probe, weights)
-        with torch.enable_grad():
-            once = vjp_of(g, inputs[0], differentiable=True)(found.neumann)
-        ctx.kept = torch.autograd.grad(once, inputs, probe, retain_graph=True, allow_unused=True)
+            terms, gradient = _neumann(g, inputs[0], probes, weights)
+            total = gradient.sum()
+        ctx.kept = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True)
         ctx.g, ctx.inputs = g, inputs
-        return g.detach(), found.log_diagonal
+        return g.detach(), terms
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:

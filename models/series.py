@@ -83,7 +83,13 @@ def series(vjp: Vjp, probe: Tensor, weights: Sequence[float]) -> Series:
 def truncation_bound(dimensions: int, lipschitz: float, terms: int) -> float:
     """Largest error in nats of the series after so many terms, in D dimensions.
 
-    D c^(n+1) / ((n+1) (1-c)) for the Lipschitz constant c < 1 (Behrmann et al. 2019, theorem 3,
-    in its sharper form).
+    D times the sum of c^k / k over k > n for the Lipschitz constant c < 1, reached by J = -c I
+    (Behrmann et al. 2019, theorem 4). It is at most D c^(n+1) / ((n+1) (1-c)).
     """
-    return dimensions * lipschitz ** (terms + 1) / ((terms + 1) * (1 - lipschitz))
+    total, k = 0.0, terms + 1
+    term = lipschitz**k / k
+    while total + term > total:
+        total += term
+        k += 1
+        term = lipschitz**k / k
+    return dimensions * total
