@@ -111,10 +111,13 @@ class Training(Part):
         return self
 
 
+Score = Literal["cumulative", "normalized", "total"]
+
+
 class MapOptions(Part):
     """How contribution maps are made and read. Only trials that use a map depend on it."""
 
-    score: Literal["cumulative", "normalized", "total"] = Field(
+    score: Score = Field(
         "cumulative",
         description="of a dimension at a split: the log-determinant accumulated so far; the same "
         "minus half the log variance of its value there; or the log-determinant of all layers",
@@ -137,6 +140,11 @@ class MapOptions(Part):
         description="what a 1x1 convolution W gives to each channel: half the diagonal of "
         "log(W Wᵀ), the log singular values in descending order, or equal shares (Glow alone)",
     )
+
+    @property
+    def stored_score(self) -> str:
+        """The score under which such maps are stored: `cumulative`, or `cumulative/sorted`."""
+        return self.score if self.conv1x1 == "output" else f"{self.score}/{self.conv1x1}"
 
 
 class Recipe(Part):

@@ -198,7 +198,7 @@ class _Attempt:
     def _maps(self, trial: Trial) -> list[db.ContributionMap]:
         if trial.pretraining is None or trial.budget is None:
             return []
-        pretraining, score = trial.pretraining, trial.recipe.maps.score
+        pretraining, score = trial.pretraining, trial.recipe.maps.stored_score
         maps = self.store.maps(pretraining.id, self.work.job.data_digest, trial.budget, score)
         if len(maps) != trial.recipe.model.splits:
             raise UserError(

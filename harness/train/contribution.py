@@ -12,11 +12,14 @@ from harness.train.batches import Images
 from harness.train.evaluate import CHUNK, evaluating, to_numpy
 from harness.train.scores import Accumulator, ScoredMap, halves_of
 from models import Flow
-from sweeps.recipe import MapOptions
+from models.conv1x1 import InvertibleConv1x1, Share, sharing
+from models.residual import ResidualBlock
+from sweeps.recipe import MapOptions, Score
 
 MAX_IMAGES = 10_000
 NOISE_SEED = 0
-SCORES: tuple[str, ...] = get_args(MapOptions.model_fields["score"].annotation)
+SCORES: tuple[Score, ...] = get_args(Score)
+SHARES: tuple[Share, ...] = get_args(Share)
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,30 @@ def measure_maps(
     Evaluation mode, the first min(N, 10,000) images without augmentation, one dequantization
     draw by a fixed seed, means in float64. Halves take alternating images, or alternating
     clusters where there are two or more. `normalized` is left out where a dimension does not
-    vary.
+    vary. Where 1x1 convolutions mix channels, each convention of sharing out their
+    log-determinant has maps of its own, of scores such as `cumulative/sorted`. Residual blocks
+    average as many probes for an image as bring images times probes to 10,000.
     """
     count = min(len(images), MAX_IMAGES)
+    for module in flow.modules():
+        if isinstance(module, ResidualBlock):
+            module.probes = -(-MAX_IMAGES // count)
+    mixes = any(isinstance(m, InvertibleConv1x1) for m in flow.modules())
+    conventions: tuple[Share, ...] = SHARES if mixes else ("output",)
+    measured: list[MeasuredMap] = []
+    for share in conventions:
+        with sharing(flow, share):
+            measured += _measure(flow, images, groups, count, share)
+    return measured
+
+
+def _measure(
+    flow: Flow,
+    images: Images,
+    groups: NDArray[np.integer] | None,
+    count: int,
+    share: Share,
+) -> list[MeasuredMap]:
     used = None if groups is None else groups[:count]
     clusters = None if used is None else int(used.max()) + 1
     halves = halves_of(count, used)
@@ -76,14 +100,14 @@ def measure_maps(
     whole = total.cumulative()
     measured: list[MeasuredMap] = []
 
-    def add(k: int, score: str, scored: ScoredMap, scalar: float) -> None:
+    def add(k: int, score: Score, scored: ScoredMap, scalar: float) -> None:
         def shaped(array: NDArray[np.float64]) -> NDArray[np.float32]:
             return array.reshape(-1, *flow.shape).astype(np.float32)
 
         measured.append(
             MeasuredMap(
                 split=k + 1,
-                score=score,
+                score=MapOptions(score=score, conv1x1=share).stored_score,
                 values=shaped(scored.values)[0],
                 standard_errors=shaped(scored.standard_errors)[0],
                 halves=shaped(scored.halves),
