@@ -1,0 +1,172 @@
+"""Maps of bounded spectral norm, against the dense operator at their size."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.lipschitz import NormedConv, NormedLinear, NormedMap, lipswish
+
+SIZE = 5
+
+MAPS: dict[str, Callable[[], NormedMap]] = {
+    "3x3 wider": lambda: NormedConv(2, 4, 3, (SIZE, SIZE), 0.9),
+    "3x3 narrower": lambda: NormedConv(4, 2, 3, (SIZE, SIZE), 0.9),
+    "3x3 oblong": lambda: NormedConv(2, 3, 3, (4, 7), 0.9),
+    "1x1": lambda: NormedConv(4, 3, 1, (SIZE, SIZE), 0.9),
+    "linear": lambda: NormedLinear(7, 5, 0.9),
+}
+
+
+@pytest.fixture(params=list(MAPS))
+def normed(request: pytest.FixtureRequest) -> NormedMap:
+    torch.manual_seed(0)
+    return MAPS[request.param]().double()
+
+
+def input_shape(normed: NormedMap) -> tuple[int, ...]:
+    """Of one input, at the full size for a 1x1 convolution too."""
+    if isinstance(normed, NormedConv) and normed.weight.shape[-1] == 1:
+        return (normed.weight.shape[1], SIZE, SIZE)
+    return tuple(normed.v.shape[1:])
+
+
+def dense(normed: NormedMap, weight: Tensor) -> Tensor:
+    """The operator with this weight as a matrix (outputs, inputs), column by column."""
+    shape = input_shape(normed)
+    size = torch.Size(shape).numel()
+    columns = normed.operator(torch.eye(size, dtype=weight.dtype).view(-1, *shape), weight)
+    return columns.flatten(1).T
+
+
+def norm(matrix: Tensor) -> float:
+    return float(torch.linalg.matrix_norm(matrix.detach(), 2))
+
+
+def scale(normed: NormedMap, wanted: float) -> None:
+    """Give the operator this norm."""
+    with torch.no_grad():
+        normed.weight.mul_(wanted / norm(dense(normed, normed.weight)))
+
+
+@pytest.mark.parametrize("wanted", [0.3, 0.9, 4.0])
+def test_sigma_is_the_largest_singular_value_of_the_operator(
+    normed: NormedMap, wanted: float
+) -> None:
+    scale(normed, wanted)
+    normed.iterate(5000, 1e-13)
+    assert float(normed.sigma) == pytest.approx(wanted, rel=1e-6)
+    if normed.weight.ndim == 4 and normed.weight.shape[-1] == 3:
+        reshaped = norm(normed.weight.detach().flatten(1))
+        assert abs(reshaped / wanted - 1) > 1e-2, "the reshaped kernel's norm is another number"
+
+
+@pytest.mark.parametrize("wanted", [0.3, 0.89])
+def test_a_small_norm_is_left_alone(normed: NormedMap, wanted: float) -> None:
+    scale(normed, wanted)
+    normed.iterate(5000, 1e-13)
+    assert torch.equal(normed.normalized(), normed.weight)
+
+
+def test_a_large_norm_becomes_the_coefficient(normed: NormedMap) -> None:
+    scale(normed, 4.0)
+    normed.iterate(5000, 1e-13)
+    assert norm(dense(normed, normed.normalized())) == pytest.approx(0.9, rel=1e-6)
+    x = torch.randn(3, *input_shape(normed), dtype=torch.float64)
+    mapped = x.flatten(1) @ dense(normed, normed.weight).T * (0.9 / 4)
+    zero = torch.zeros(1, *x.shape[1:], dtype=x.dtype)
+    assert torch.allclose((normed(x) - normed(zero)).flatten(1), mapped, rtol=1e-5)
+
+
+def test_the_adjoint_is_the_transpose(normed: NormedMap) -> None:
+    x = torch.randn(2, *normed.v.shape[1:], dtype=torch.float64)
+    y = torch.randn(2, *normed.u.shape[1:], dtype=torch.float64)
+    one = (normed.operator(x, normed.weight) * y).flatten(1).sum(1)
+    other = (x * normed.adjoint(y)).flatten(1).sum(1)
+    assert torch.allclose(one, other, rtol=1e-12)
+
+
+def test_the_gradient_passes_through_sigma(normed: NormedMap) -> None:
+    """That of the weight divided by its true norm, by the dense operator's own gradient."""
+    scale(normed, 4.0)
+    normed.iterate(5000, 1e-14)
+    direction = torch.randn(normed.weight.shape, dtype=torch.float64)
+
+    def gradient(of: Callable[[], Tensor]) -> Tensor:
+        (found,) = torch.autograd.grad((direction * of()).sum(), normed.weight)
+        return found
+
+    def exact() -> Tensor:
+        matrix = dense(normed, normed.weight)
+        return normed.weight * (0.9 / torch.linalg.matrix_norm(matrix, 2))
+
+    expected = gradient(exact)
+    assert torch.allclose(gradient(normed.normalized), expected, atol=1e-4 * float(expected.norm()))
+    without = direction * 0.9 / 4
+    assert float((without - expected).abs().max()) > 1e-2 * float(expected.norm())
+
+
+def test_iteration_stops_at_its_tolerance_or_its_cap(normed: NormedMap) -> None:
+    assert normed.iterate(3) == 3
+    assert normed.iterate(2, 1e-15) == 2
+    made = normed.iterate(5000, 1e-3)
+    assert made < 500
+    assert normed.iterate(5000, 1e-3) <= made, "it goes on where it was"
+
+
+def test_sigma_never_exceeds_the_norm(normed: NormedMap) -> None:
+    true, before = norm(dense(normed, normed.weight)), 0.0
+    for _ in range(20):
+        normed.iterate(1)
+        assert before * (1 - 1e-12) <= float(normed.sigma) <= true * (1 + 1e-12)
+        before = float(normed.sigma)
+
+
+def drift(normed: nn.Module) -> None:
+    with torch.no_grad():
+        for parameter in normed.parameters():
+            parameter.mul_(1.01).add_(0.003)
+
+
+def test_saved_and_resumed_it_has_the_same_bits(normed: NormedMap) -> None:
+    torch.manual_seed(1)
+    other = next(each for make in MAPS.values() if same_kind(each := make().double(), normed))
+    for _ in range(3):
+        drift(normed)
+        normed.iterate(5)
+    assert not torch.equal(other.v, normed.v)
+    other.load_state_dict(normed.state_dict())
+    for each in (normed, other):
+        for _ in range(3):
+            drift(each)
+            each.iterate(5)
+    assert torch.equal(other.normalized(), normed.normalized())
+    assert torch.equal(other.sigma, normed.sigma)
+    assert torch.equal(other.u, normed.u)
+
+
+def same_kind(one: NormedMap, other: NormedMap) -> bool:
+    return one.weight.shape == other.weight.shape and one.v.shape == other.v.shape
+
+
+def test_a_weight_of_zeros_stays_finite(normed: NormedMap) -> None:
+    with torch.no_grad():
+        normed.weight.zero_()
+    normed.iterate(5)
+    assert bool(torch.isfinite(normed.normalized()).all())
+    with torch.no_grad():
+        normed.weight.normal_()
+    normed.iterate(5000, 1e-13)
+    assert float(normed.sigma) == pytest.approx(norm(dense(normed, normed.weight)), rel=1e-6)
+
+
+@pytest.mark.parametrize("sharpness", [-4.0, 0.5, 5.0])
+def test_lipswish_is_1_lipschitz_and_nearly_attains_it(sharpness: float) -> None:
+    x = torch.linspace(-300, 300, 600_001, dtype=torch.float64, requires_grad=True)
+    b = torch.tensor(sharpness, dtype=torch.float64)
+    y = lipswish(x, b)
+    expected = x * torch.sigmoid(nn.functional.softplus(b) * x) / 1.1
+    assert torch.allclose(y, expected, atol=1e-12)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    assert 0.999 < float(slope.abs().max()) < 1

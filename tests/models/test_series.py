@@ -1,0 +1,160 @@
+"""Estimators of log det(I + J) on dense matrices: every probe and every roulette enumerated."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.stats
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from models.series import (
+    Vjp,
+    draw_poisson,
+    draw_probe,
+    poisson_tail,
+    roulette_weights,
+    series,
+    truncation_bound,
+)
+
+SIZE = 6
+LIPSCHITZ = 0.6
+
+means = st.floats(0.2, 6.0)
+
+
+def matrix(seed: int, norm: float = LIPSCHITZ) -> Tensor:
+    """(SIZE, SIZE) of this spectral norm, not symmetric."""
+    drawn = np.random.RandomState(seed).normal(size=(SIZE, SIZE))
+    return torch.from_numpy(norm * drawn / np.linalg.norm(drawn, 2))
+
+
+def rows_times(jacobian: Tensor) -> Vjp:
+    return lambda w: w @ jacobian
+
+
+def every_sign() -> Tensor:
+    """All Rademacher probes, (2^SIZE, SIZE): their mean is the exact expectation."""
+    return torch.tensor(list(itertools.product((-1.0, 1.0), repeat=SIZE)), dtype=torch.float64)
+
+
+def log_diagonal(jacobian: Tensor) -> Tensor:
+    """Diagonal of log(I + J) by an independent algorithm."""
+    return torch.from_numpy(np.diag(scipy.linalg.logm(np.eye(SIZE) + jacobian.numpy())).copy())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_mean_over_all_probes_is_the_diagonal_of_the_logarithm(seed: int) -> None:
+    jacobian = matrix(seed)
+    found = series(rows_times(jacobian), every_sign(), [1.0] * 80).log_diagonal.mean(0)
+    expected = log_diagonal(jacobian)
+    assert torch.allclose(found, expected, atol=1e-12)
+    log_det = torch.linalg.slogdet(torch.eye(SIZE) + jacobian).logabsdet
+    assert float(found.sum()) == pytest.approx(float(log_det), abs=1e-12)
+    assert float((found.roll(1) - expected).abs().max()) > 1e-2, "shuffled values are seen"
+    other = (1 + jacobian.diagonal()).abs().log()
+    assert float((found - other).abs().max()) > 1e-3, "log|diag(I + J)| is another number"
+
+
+def test_the_neumann_vector_stands_for_the_inverse() -> None:
+    jacobian = matrix(4)
+    probes = every_sign()
+    found = series(rows_times(jacobian), probes, [1.0] * 80).neumann
+    mean = probes.T @ found / len(probes)
+    assert torch.allclose(mean, torch.linalg.inv(torch.eye(SIZE) + jacobian), atol=1e-12)
+
+
+@given(mean=means, exact=st.integers(0, 6))
+@settings(max_examples=50, deadline=None)
+def test_roulette_has_no_bias_term_by_term(mean: float, exact: int) -> None:
+    """The mean weight of each term over the Poisson number of further ones is 1."""
+    counts = range(60)
+    probabilities = scipy.stats.poisson.pmf(counts, mean)
+    for k in range(1, exact + 8):
+        total = 0.0
+        for further, probability in zip(counts, probabilities, strict=True):
+            weights = roulette_weights(exact, further, mean)
+            assert len(weights) == exact + further
+            total += probability * (weights[k - 1] if k <= len(weights) else 0.0)
+        assert total == pytest.approx(1.0, abs=1e-9)
+
+
+def test_the_weights_are_those_of_the_reference_table() -> None:
+    weights = roulette_weights(2, 7, 2.0)
+    np.testing.assert_allclose(weights, [1, 1, 1.16, 1.68, 3.09, 7.0, 19, 60, 221], rtol=8e-3)
+
+
+@given(mean=means, least=st.integers(-3, 40))
+def test_tails_keep_their_digits(mean: float, least: int) -> None:
+    expected = scipy.stats.poisson.sf(least - 1, mean)
+    assert poisson_tail(mean, least) == pytest.approx(expected, rel=1e-10)
+
+
+def test_roulette_with_few_exact_terms_finds_the_logarithm() -> None:
+    jacobian, probes, mean = matrix(5), every_sign(), 2.0
+    total, short = torch.zeros(SIZE), torch.zeros(SIZE)
+    for further, probability in enumerate(scipy.stats.poisson.pmf(range(60), mean)):
+        weights = roulette_weights(2, further, mean)
+        for ours, sum_ in ((weights, total), ([1.0] * len(weights), short)):
+            part = series(rows_times(jacobian), probes, ours).log_diagonal.mean(0)
+            sum_ += probability * part
+    expected = log_diagonal(jacobian).float()
+    assert torch.allclose(total, expected, atol=1e-5)
+    assert float((short - expected).abs().max()) > 1e-3, "without weights there is a bias"
+
+
+@given(lipschitz=st.floats(0.1, 0.98), terms=st.integers(0, 40), seed=st.integers(0, 1000))
+@settings(max_examples=50, deadline=None)
+def test_the_truncation_error_stays_within_its_bound(
+    lipschitz: float, terms: int, seed: int
+) -> None:
+    bound = truncation_bound(SIZE, lipschitz, terms)
+    assert bound <= SIZE * lipschitz ** (terms + 1) / ((terms + 1) * (1 - lipschitz)) + 1e-15
+    worst = -lipschitz * torch.eye(SIZE, dtype=torch.float64)
+    for jacobian, reached in ((matrix(seed, lipschitz), False), (worst, True)):
+        found = series(rows_times(jacobian), every_sign(), [1.0] * terms).log_diagonal
+        log_det = torch.linalg.slogdet(torch.eye(SIZE) + jacobian).logabsdet
+        error = abs(float(found.sum(1).mean() - log_det))
+        assert error <= bound + 1e-12
+        if reached:
+            assert error == pytest.approx(bound, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("lipschitz", "expected"),
+    [(0.729, (0.070, 0.009, 0.000)), (0.9, (0.47, 0.18, 0.04)), (0.941, (0.83, 0.42, 0.15))],
+)
+def test_bounds_are_those_of_the_reference_table(
+    lipschitz: float, expected: tuple[float, ...]
+) -> None:
+    found = [truncation_bound(1, lipschitz, terms) for terms in (5, 10, 20)]
+    np.testing.assert_allclose(found, expected, atol=6e-3)
+
+
+def test_probes_have_mean_zero_and_variance_one_and_follow_the_generator() -> None:
+    like = torch.zeros(200_000, dtype=torch.float64)
+    for kind in ("gaussian", "rademacher"):
+        drawn = draw_probe(like, kind, torch.Generator().manual_seed(0))
+        assert drawn.dtype == like.dtype
+        assert abs(float(drawn.mean())) < 4 / math.sqrt(len(like))
+        assert float(drawn.var()) == pytest.approx(1, abs=0.02)
+        assert torch.equal(drawn, draw_probe(like, kind, torch.Generator().manual_seed(0)))
+        assert not torch.equal(drawn, draw_probe(like, kind, torch.Generator().manual_seed(1)))
+    assert set(draw_probe(like, "rademacher", None).unique().tolist()) == {-1.0, 1.0}
+
+
+def test_poisson_draws_have_their_distribution() -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = np.bincount([draw_poisson(2.0, generator) for _ in range(4000)], minlength=12)
+    expected = 4000 * scipy.stats.poisson.pmf(range(5), 2.0)
+    assert (
+        scipy.stats.chisquare(
+            [*drawn[:5], drawn[5:].sum()], [*expected, 4000 - expected.sum()]
+        ).pvalue
+        > 1e-3
+    )
