@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from models import glow, realnvp
+from models import glow, iresnet, realnvp, resflow
 from models.factorization import Map, Order, Table, tables
 from models.flow import Flow
 from models.layers import Layer
@@ -73,4 +73,9 @@ def _assemble(
         return Flow(layers, prior, (model.channels, model.size, model.size))
 
 
-_PARTS: dict[str, Parts] = {"realnvp": realnvp.parts, "glow": glow.parts}
+_PARTS: dict[str, Parts] = {
+    "realnvp": realnvp.parts,
+    "glow": glow.parts,
+    "iresnet": iresnet.parts,
+    "resflow": resflow.parts,
+}

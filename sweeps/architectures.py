@@ -103,6 +103,9 @@ class IResNetArchitecture(Architecture):
     probe: Literal["gaussian", "rademacher"] = Field(
         "gaussian", description="the trace estimator's noise in training; evaluation: rademacher"
     )
+    neumann: bool = Field(
+        False, description="the Neumann gradient; else the series itself is differentiated"
+    )
     activation: Literal["elu", "lipswish"] = Field("elu", description="1-Lipschitz nonlinearity")
     inverse_tolerance: float = Field(
         1e-6, gt=0, description="of the fixed point: largest change of an entry in an iteration"

@@ -4,7 +4,7 @@ A further flow is a few more entries of CONFIGURATIONS, one of LARGEST, and its 
 in ``at_identity``; if its log-determinant is no estimate it is named in EXACT.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,12 @@ from models.conv1x1 import InvertibleConv1x1
 from models.coupling import ChannelCoupling, CheckerboardCoupling
 from models.glow import GlowCoupling
 from models.norm import ActNorm, FlowBatchNorm
+from models.residual import ResidualNet
 from sweeps.factorizations import FIXED, is_word, words
 from sweeps.recipe import Model
+
+CONVERGED = {"inverse_tolerance": 1e-14, "inverse_max_iterations": 1000}
+"""An inverse that is as good as its dtype, at any cost."""
 
 
 def model(
@@ -78,6 +82,25 @@ def glow(
     return model("glow", preprocess, architecture, **sizes)
 
 
+def iresnet(preprocess: str = "center", **sizes: int) -> Model:
+    architecture = {"blocks": 2, "width": 4, "eval_terms": 6, **CONVERGED}
+    return model("iresnet", preprocess, architecture, **sizes)
+
+
+def resflow(preprocess: str = "logit", *, squeeze_first: bool = False, **sizes: int) -> Model:
+    architecture = {
+        "blocks": 2,
+        "width": 4,
+        "fully_connected": 1,
+        "fc_width": 5,
+        "coefficient": 0.9,
+        "eval_terms": 6,
+        "squeeze_first": squeeze_first,
+        **CONVERGED,
+    }
+    return model("resflow", preprocess, architecture, **sizes)
+
+
 # Every pair of values of flow_norm, net_norm and preprocess occurs, and of conv1x1, scale and
 # preprocess.
 CONFIGURATIONS: dict[str, Model] = {
@@ -89,11 +112,16 @@ CONFIGURATIONS: dict[str, Model] = {
     "glow-dense-sigmoid-logit": glow("dense", preprocess="logit"),
     "glow-dense-exp-center": glow("dense", "exp", net_actnorm=False, learned_top=False),
     "glow-plu-exp-logit": glow("plu", "exp", "logit", net_actnorm=False, channels=1),
+    "iresnet-center": iresnet(size=8, channels=2, splits=2),
+    "resflow-logit": resflow(size=8, channels=2, splits=2),
+    "resflow-squeezed-center": resflow("center", squeeze_first=True),
 }
 
 LARGEST = {
     "realnvp": CONFIGURATIONS["realnvp-actnorm-none-logit"],
     "glow": CONFIGURATIONS["glow-plu-sigmoid-center"],
+    "iresnet": CONFIGURATIONS["iresnet-center"],
+    "resflow": CONFIGURATIONS["resflow-logit"],
 }
 """Of each flow one configuration with two splits."""
 
@@ -188,7 +216,7 @@ def perturb(flow: nn.Module) -> None:
 @torch.no_grad()
 def at_identity(flow: Flow) -> None:
     """Set every layer after the preprocessing to y = x."""
-    for layer in flow.layers:
+    for layer in flow.modules():
         if isinstance(layer, CheckerboardCoupling | ChannelCoupling):
             last = layer.net.out
             last.get_parameter("parametrizations.weight.original0").zero_()
@@ -199,6 +227,9 @@ def at_identity(flow: Flow) -> None:
         elif isinstance(layer, ActNorm):
             layer.shift.zero_()
             layer.log_scale.zero_()
+        elif isinstance(layer, ResidualNet):
+            for parameter in layer.maps[-1].parameters():
+                parameter.zero_()
         elif isinstance(layer, InvertibleConv1x1):
             layer.set_matrix(torch.eye(len(layer.matrix)))
         elif isinstance(layer, GlowCoupling):
@@ -211,6 +242,14 @@ def at_identity(flow: Flow) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_generator() -> Iterator[None]:
+    """Weights drawn outside of `build` are the same each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 @pytest.fixture(params=cases(CONFIGURATIONS.items()))

@@ -15,6 +15,7 @@ from models.coupling import ChannelCoupling
 from models.split import Split
 from sweeps import catalog
 from sweeps.architectures import RealNVPArchitecture
+from sweeps.factorizations import canonical
 from sweeps.recipe import Model
 
 
@@ -239,20 +240,26 @@ def test_the_shrunk_parameters_are_magnitudes_and_checkerboard_scales(unsplit: A
 
 
 PUBLISHED = [
-    ("realnvp", "cifar10", 19.6e6),
-    ("realnvp", "imagenet32", 46.2e6),
-    ("realnvp", "imagenet64", 96.4e6),
-    ("glow", "cifar10", 44.1e6),
-    ("glow", "imagenet32", 66.2e6),
-    ("glow", "imagenet64", 111.4e6),
+    ("realnvp", "cifar10", "conventional", 19.6e6),
+    ("realnvp", "imagenet32", "conventional", 46.2e6),
+    ("realnvp", "imagenet64", "conventional", 96.4e6),
+    ("glow", "cifar10", "conventional", 44.1e6),
+    ("glow", "imagenet32", "conventional", 66.2e6),
+    ("glow", "imagenet64", "conventional", 111.4e6),
+    ("iresnet", "cifar10", "conventional", 25.0e6),
+    ("resflow", "cifar10", "none", 25.2e6),
+    ("resflow", "cifar10", "conventional", 16.6e6),
+    ("resflow", "imagenet32", "none", 47.1e6),
+    ("resflow", "imagenet64", "conventional", 53.3e6),
 ]
 
 
-@pytest.mark.parametrize(("flow", "dataset", "count"), PUBLISHED)
-def test_published_parameter_counts(flow: str, dataset: str, count: float) -> None:
+@pytest.mark.parametrize(("flow", "dataset", "name", "count"), PUBLISHED)
+def test_published_parameter_counts(flow: str, dataset: str, name: str, count: float) -> None:
     model = catalog.recipe(flow, dataset, "paper").model
+    as_run = canonical(name, conventional=catalog.flows()[flow], splits=model.splits)
     with torch.device("meta"):
-        built = build(model, catalog.flows()[flow], seed=0)
+        built = build(model, as_run, seed=0)
     assert sum(_sizes(built.parameters())) == pytest.approx(count, rel=0.01)
 
 

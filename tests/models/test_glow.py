@@ -1,0 +1,174 @@
+"""Glow: its coupling, its steps in order, and what `flat` and an independent library say."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models import build, nms
+from models.conv1x1 import InvertibleConv1x1, sharing
+from models.glow import GlowCoupling
+from models.layers import Center, Dequantize, PassAll, Squeeze, Unsqueeze
+from models.norm import ChannelNorm
+from models.priors import ConditionalNormal, LearnedNormal
+from models.split import Split
+from sweeps import catalog
+from sweeps.factorizations import ImpossibleError
+from tests.models.conftest import CONFIGURATIONS, Case
+
+
+def drawn(seed: int, *shape: int) -> Tensor:
+    return torch.from_numpy(np.random.RandomState(seed).normal(size=shape))
+
+
+@torch.no_grad()
+def coupling(*, exponential: bool = False) -> GlowCoupling:
+    """On 6 channels, in float64, started from data, with a last convolution that is not zero."""
+    layer = GlowCoupling(6, width=5, exponential=exponential).double()
+    for seed, parameter in enumerate(layer.net.last.parameters()):
+        parameter.add_(0.1 * drawn(seed, *parameter.shape))
+    layer.initialize(drawn(20, 8, 6, 4, 4))
+    return layer
+
+
+STEP = [ChannelNorm, InvertibleConv1x1, GlowCoupling]
+
+
+@pytest.mark.parametrize("factorization", ["channel", "none"])
+def test_the_layers_in_order(factorization: str) -> None:
+    model = catalog.recipe("glow", "photos16", "tiny").model
+    steps = model.architecture.model_dump()["steps"]
+    flow = build(model, factorization, seed=0)
+    ends = PassAll if factorization == "none" else Split
+    scale = [Squeeze, *(STEP * steps), Unsqueeze, ends]
+    expected = [Dequantize, Center, *(scale * model.splits), *scale[:-2]]
+    assert [type(layer) for layer in flow.layers] == expected
+    for layer in flow.layers:
+        if isinstance(layer, Split):
+            assert isinstance(layer.prior, ConditionalNormal)
+    assert isinstance(flow.prior, LearnedNormal)
+
+
+@pytest.mark.parametrize("exponential", [True, False])
+def test_a_coupling_by_its_definition(exponential: bool) -> None:
+    layer = coupling(exponential=exponential)
+    x = drawn(21, 3, 6, 4, 4)
+    with torch.no_grad():
+        y, contribution = layer(x)
+        h = layer.net(x[:, :3])
+        raw = h[:, 1::2]
+        scale = raw.exp() if exponential else torch.sigmoid(raw + 2)
+        expected = torch.cat([x[:, :3], (x[:, 3:] + h[:, 0::2]) * scale], 1)
+    assert torch.allclose(y, expected, rtol=0, atol=1e-12)
+    assert torch.allclose(contribution[:, 3:], scale.log(), rtol=0, atol=1e-12)
+    assert not contribution[:, :3].any()
+    assert float(scale.std()) > 0.01
+
+
+def test_a_coupling_starts_as_one_scale_for_all() -> None:
+    layer = GlowCoupling(6, width=5).double()
+    x = drawn(22, 4, 6, 4, 4)
+    layer.initialize(x)
+    y, contribution = layer(x)
+    scale = float(torch.sigmoid(torch.tensor(2.0, dtype=torch.float64)))
+    assert torch.allclose(y[:, 3:], scale * x[:, 3:], rtol=0, atol=1e-12)
+    assert torch.allclose(contribution[:, 3:], torch.full_like(x[:, 3:], np.log(scale)))
+
+
+def test_the_inner_actnorms_start_from_data() -> None:
+    layer = GlowCoupling(6, width=5).double()
+    x = 2 + 3 * drawn(23, 32, 6, 4, 4)
+    layer.initialize(x)
+    hidden = layer.net.first(x[:, :3]).detach()
+    for out in (hidden, layer.net.middle(hidden.relu()).detach()):
+        assert torch.allclose(out.mean((0, 2, 3)), torch.zeros(5).double(), atol=1e-9)
+        assert torch.allclose(out.var((0, 2, 3), correction=0), torch.ones(5).double(), atol=1e-3)
+
+
+def test_permuted_channels() -> None:
+    """Of what is changed: the same coupling with its outputs in the new order permutes its map."""
+    layer, other, order = coupling(), coupling(), [2, 0, 1]
+    rows = [2 * c + k for c in order for k in (0, 1)]
+    other.load_state_dict(layer.state_dict())
+    with torch.no_grad():
+        for parameter in other.net.last.parameters():
+            parameter.copy_(parameter[rows])
+        x = drawn(24, 2, 6, 4, 4)
+        moved = torch.cat([x[:, :3], x[:, 3:][:, order]], 1)
+        (y, given), (z, found) = layer(x), other(moved)
+    assert torch.allclose(z[:, 3:], y[:, 3:][:, order], rtol=0, atol=1e-12)
+    assert torch.allclose(found[:, 3:], given[:, 3:][:, order], rtol=0, atol=1e-12)
+
+
+def test_an_independent_library_agrees_on_a_coupling() -> None:
+    """Theirs divides by the scale and then shifts, so that ours is its inverse with -shift."""
+    normflows = pytest.importorskip("normflows", reason="normflows is not installed")
+    layer = coupling()
+
+    def negated(given: Tensor) -> Tensor:
+        h = layer.net(given).clone()
+        h[:, 0::2] *= -1
+        return h
+
+    net = torch.nn.Module()
+    net.forward = negated  # type: ignore[method-assign]
+    theirs = normflows.flows.affine.coupling.AffineCoupling(net, scale_map="sigmoid")
+    x = drawn(25, 3, 6, 4, 4)
+    with torch.no_grad():
+        (first, second), log_det = theirs.inverse([x[:, :3], x[:, 3:]])
+        y, contribution = layer(x)
+    assert torch.allclose(y, torch.cat([first, second], 1), rtol=0, atol=1e-12)
+    assert torch.allclose(contribution.flatten(1).sum(1), log_det, rtol=0, atol=1e-10)
+
+
+def test_there_is_no_flat_glow() -> None:
+    model = catalog.recipe("glow", "photos8", "tiny").model
+    with pytest.raises(ImpossibleError, match="glow has no flat form"):
+        nms(model, seed=0, form="flat")
+
+
+def test_shares_change_the_map_and_not_the_likelihood(unsplit: Any) -> None:
+    flow, images = unsplit.lively(), unsplit.images(1)
+    mixes = any(isinstance(layer, InvertibleConv1x1) for layer in flow.layers)
+    with torch.no_grad():
+        found = {}
+        for share in ("output", "sorted", "uniform"):
+            with sharing(flow, share):
+                found[share] = flow.contributions(images, unsplit.noise())
+    plain = found.pop("output")
+    for other in found.values():
+        assert float(other.log_det) == pytest.approx(float(plain.log_det), abs=1e-9)
+        assert torch.allclose(other.total, plain.total, atol=1e-3) != mixes
+
+
+def test_a_started_flow_is_not_started_again() -> None:
+    """Weights from a file keep what they learned when a first batch comes by."""
+    model = catalog.recipe("glow", "photos8", "tiny").model
+    images = torch.from_numpy(np.random.RandomState(3).randint(0, 256, (8, 3, 8, 8)))
+    flow, other = build(model, "channel", seed=0), build(model, "channel", seed=1)
+
+    def noise() -> torch.Generator:
+        return torch.Generator().manual_seed(0)
+
+    with torch.no_grad():
+        untouched = flow(images, noise()).log_prob
+        flow.initialize(images, noise())
+        expected = flow.eval()(images, noise()).log_prob
+        assert float(expected.mean()) > float(untouched.mean()) + 100
+        other.load_state_dict(flow.state_dict())
+        other.initialize(images // 2, noise())
+        assert torch.equal(other.eval()(images, noise()).log_prob, expected)
+
+
+@pytest.mark.parametrize("name", [n for n, m in CONFIGURATIONS.items() if m.flow == "glow"])
+def test_training_mode_gives_the_same_likelihood(name: str) -> None:
+    """It shares out the 1x1 convolutions' part differently, and that is all."""
+    case = Case(CONFIGURATIONS[name], "checkerboard-even")
+    flow, images = case.lively(), case.images()
+    with torch.no_grad():
+        evaluated = flow(images, case.noise())
+        trained = flow.train()(images, case.noise())
+    assert torch.allclose(evaluated.log_det, trained.log_det, rtol=0, atol=1e-9)
+    assert torch.equal(evaluated.log_prior, trained.log_prior)
