@@ -19,7 +19,7 @@ from harness import data
 from harness.place import Place
 from harness.run import plan as plans
 from harness.run.plan import Plan, PlannedCell
-from sweeps import published, settings
+from sweeps import catalog, published, settings
 from sweeps import spec as specs
 from sweeps.errors import UserError
 
@@ -193,7 +193,9 @@ def _cells(plan: Plan) -> RenderableType:
         cell = planned.cell
         sections.setdefault((cell.flow, cell.dataset, cell.overlay), []).append(planned)
     for (flow, dataset, overlay), members in sections.items():
-        parts.append(Text(f"{flow} on {dataset}" + (f", {overlay}" if overlay else "")))
+        unpublished = spec.profile == "paper" and not catalog.is_published(flow, dataset, "paper")
+        title = f"{flow} on {dataset}" + (" (recipe: ours)" if unpublished else "")
+        parts.append(Text(title + (f", {overlay}" if overlay else "")))
         reasons = {(m.status, m.note) for m in members}
         if len(reasons) == 1 and members[0].status == "invalid":
             names = ", ".join(dict.fromkeys(m.cell.factorization for m in members))

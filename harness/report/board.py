@@ -20,6 +20,7 @@ from db import Bar, Store
 from harness.report import lookup
 from harness.report.ranking import Board, Difference, Group, Row, label, make, only
 from harness.report.text import escape_markdown, number, plain, short
+from sweeps import catalog
 
 __all__ = [
     "Board",
@@ -158,7 +159,7 @@ def _titles(group: Group) -> tuple[str, str]:
     """What a group is of, and what exactly keeps others out of it."""
     title = (
         f"{plain(group.dataset)} ({plain(group.variant)}), {plain(group.flow)}, "
-        f"{plain(group.profile)}: {group.steps} steps, {group.splits} splits"
+        f"{plain(group.profile)}{_ours(group)}: {group.steps} steps, {group.splits} splits"
     )
     if group.settings:
         title += f"; {plain(group.settings)}"
@@ -195,6 +196,13 @@ def _bar_texts(bar: Bar, blank: list[str]) -> list[str]:
 
 def _links(row: Row) -> str:
     return ", ".join(f"{n.bits_per_dim:.2f} ({n.where})" for n in row.published)
+
+
+def _ours(group: Group) -> str:
+    """Marks a recipe in the way of publications that no publication has."""
+    if group.profile != "paper" or catalog.is_published(group.flow, group.dataset, "paper"):
+        return ""
+    return " (recipe: ours)"
 
 
 def _texts(row: Row) -> list[str]:
