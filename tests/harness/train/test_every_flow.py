@@ -1,0 +1,135 @@
+"""What training and evaluation promise, for every flow: resumed to the bit, no trace, something
+learned."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import models
+from harness import data
+from harness.data import bars
+from harness.train.batches import Images
+from harness.train.checkpoint import CheckpointFolder
+from harness.train.contribution import measure_maps
+from harness.train.evaluate import evaluate
+from harness.train.protocol import PLAIN
+from harness.train.trainer import Hooks, StoppedError, Trainer
+from sweeps import catalog
+from sweeps.recipe import Recipe
+
+CPU = torch.device("cpu")
+FLOWS = tuple(catalog.flows())
+
+
+@pytest.fixture(scope="module")
+def prepared(photos_root: Path) -> data.Prepared:
+    return data.load("photos8", photos_root)
+
+
+def recipe(flow: str, **training: Any) -> Recipe:
+    return catalog.recipe(flow, "photos8", "tiny", {"training": training})
+
+
+def trainer(asked: Recipe, prepared: data.Prepared, *, split: bool = True) -> Trainer:
+    flow = (
+        models.build(asked.model, "random-local", seed=1)
+        if split
+        else models.nms(asked.model, seed=1)
+    )
+    return Trainer(
+        flow=flow,
+        optimization=asked.optimization,
+        seed=1,
+        images=Images(prepared.part("train").images, CPU),
+        training=asked.training if split else None,
+        holdout=Images(prepared.part("holdout").images[:40], CPU),
+    )
+
+
+def weights(made: Trainer) -> dict[str, torch.Tensor]:
+    found = {f"flow {k}": v for k, v in made.flow.state_dict().items()}
+    if made.average is not None:
+        found |= {f"average {k}": v for k, v in made.evaluated.state_dict().items()}
+    return found
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_resumed_training_ends_with_the_same_bits(
+    flow: str, prepared: data.Prepared, tmp_path: Path
+) -> None:
+    asked = recipe(flow, steps=20, ema=0.9, select="best", holdout_every=10)
+    alone = trainer(asked, prepared)
+    alone.resume(CheckpointFolder(tmp_path / "alone"), 20)
+    alone.run(20, CheckpointFolder(tmp_path / "alone"), Hooks())
+
+    folder = CheckpointFolder(tmp_path / "stopped")
+    stopped = trainer(asked, prepared)
+    stopped.resume(folder, 20)
+    hooks = Hooks(stop=lambda: stopped.step == 14, checkpoint_seconds=0.0)
+    with pytest.raises(StoppedError):
+        stopped.run(20, folder, hooks)
+    resumed = trainer(asked, prepared)
+    assert resumed.resume(folder, 20) == 10
+    resumed.run(20, folder, Hooks())
+
+    one, other = weights(alone), weights(resumed)
+    assert one.keys() == other.keys()
+    assert [k for k in one if not torch.equal(one[k], other[k])] == []
+    assert alone.best is not None
+    assert resumed.best is not None
+    assert alone.best["holdout_bits_per_dim"] == resumed.best["holdout_bits_per_dim"]
+    test = Images(prepared.part("test").images[:50], CPU)
+    bits = [evaluate(t.evaluated, test, PLAIN).bits_per_dim.value for t in (alone, resumed)]
+    assert bits[0] == bits[1]
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_an_evaluation_and_its_maps_leave_no_trace(flow: str, prepared: data.Prepared) -> None:
+    made = trainer(recipe(flow, steps=20), prepared, split=False)
+    made.start()
+    for _ in range(3):
+        made._one_step()
+    before = {k: v.clone() for k, v in made.flow.state_dict().items()}
+    images = Images(prepared.part("test").images[:60], CPU)
+    first = [evaluate(made.flow, images, PLAIN).bits_per_dim.value for _ in range(2)]
+    maps = [measure_maps(made.flow, images) for _ in range(2)]
+    assert first[0] == first[1]
+    assert all(np.array_equal(a.values, b.values) for a, b in zip(*maps, strict=True))
+    after = made.flow.state_dict()
+    assert [k for k in before if not torch.equal(before[k], after[k])] == []
+    assert made.flow.training
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_maps_sum_to_the_scalar_for_every_score(flow: str, prepared: data.Prepared) -> None:
+    made = trainer(recipe(flow, steps=20), prepared, split=False)
+    made.start()
+    for _ in range(3):
+        made._one_step()
+    measured = measure_maps(made.flow, Images(prepared.part("test").images[:60], CPU))
+    scores = {m.score for m in measured}
+    conventions = ("", "/sorted", "/uniform") if flow == "glow" else ("",)
+    assert scores == {s + c for s in ("cumulative", "normalized", "total") for c in conventions}
+    assert len(measured) == len(scores) * recipe(flow, steps=20).model.splits
+    for item in measured:
+        size = float(np.abs(item.values).sum(dtype=np.float64))
+        assert abs(float(item.values.sum(dtype=np.float64)) - item.scalar) < 1e-5 * size
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_three_hundred_steps_beat_independent_gaussians(
+    flow: str, prepared: data.Prepared, tmp_path: Path
+) -> None:
+    asked = recipe(flow, steps=300)
+    made = trainer(asked, prepared)
+    folder = CheckpointFolder(tmp_path)
+    made.resume(folder, 300)
+    made.run(300, folder, Hooks())
+    test = prepared.part("test")
+    found = evaluate(made.evaluated, Images(test.images, CPU), PLAIN).bits_per_dim.value
+    gaussian = next(bar for bar in bars.ensure(prepared) if bar.name == "gaussian")
+    assert gaussian.bits_per_dim is not None
+    assert found < gaussian.bits_per_dim
