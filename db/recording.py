@@ -1,7 +1,7 @@
 """What a job leaves behind when it ends: results, maps, metrics, artifacts and costs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -149,7 +149,14 @@ def _insert_once(
 ) -> None:
     insert_missing(connection, table, [row])
     same_key = sa.and_(*(table.c[name] == row[name] for name in key))
-    stored = connection.execute(sa.select(table).where(same_key)).one()._mapping
+    stored = connection.execute(sa.select(table).where(same_key)).one()
+    require_same(table, key, stored._asdict(), row)
+
+
+def require_same(
+    table: sa.Table, key: Sequence[str], stored: Mapping[str, Any], row: Mapping[str, Any]
+) -> None:
+    """Conflict where a row differs from the one that is stored under the same key."""
     for name, value in row.items():
         if name not in CIRCUMSTANCE and stored[name] != value:
             where = ", ".join(f"{part} {row[part]}" for part in key)

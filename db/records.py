@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -241,7 +241,10 @@ class Artifact:
 class Result:
     """An evaluated trial. Bits/dim with standard errors; `log_det`, `log_prior` in nats/image.
 
-    A standard error is None where a single image or cluster gives none.
+    A standard error is None where a single image or cluster gives none. `BESIDE` names what was
+    measured beside the bits/dim, each None where it was not: the bound of `bound_draws`
+    dequantizations over `bound_images` images, by `bound_gain` below that of one; and for the
+    power series of residual blocks its terms with what bits/dim lose at twice as many.
 
     Raises ValueError for a number that is not finite: such a run is `diverged`.
     """
@@ -261,6 +264,17 @@ class Result:
     log_prior: float
     clusters: int | None = None
     train_bits_per_dim: float | None = None
+    bound_draws: int | None = None
+    bound_images: int | None = None
+    bound_bits_per_dim: float | None = None
+    bound_gain: float | None = None
+    series_terms: int | None = None
+    series_bias: float | None = None
+    series_bias_standard_error: float | None = None
+
+    BOUND: ClassVar = ("bound_draws", "bound_images", "bound_bits_per_dim", "bound_gain")
+    SERIES: ClassVar = ("series_terms", "series_bias", "series_bias_standard_error")
+    BESIDE: ClassVar = (*BOUND, *SERIES)
 
     def __post_init__(self) -> None:
         for name in (
@@ -271,6 +285,7 @@ class Result:
             "log_det",
             "log_prior",
             "train_bits_per_dim",
+            *self.BESIDE,
         ):
             value = getattr(self, name)
             if value is not None and not math.isfinite(value):
@@ -278,8 +293,22 @@ class Result:
 
     @property
     def id(self) -> str:
-        """Content hash of all fields, to the last bit."""
-        return content_hash("result", asdict(self))
+        """Content hash of all fields, to the last bit, but those in `BESIDE`: they may be added
+        to a result that is there."""
+        content = {k: v for k, v in asdict(self).items() if k not in self.BESIDE}
+        return content_hash("result", content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluator:
+    """Who evaluates kept weights, on what, and since when (Unix seconds UTC)."""
+
+    owner: str
+    host: str
+    environment_id: str
+    device: str
+    threads: int
+    started: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from db import engine, jobs, migrate, reading, recording, schema
+from db import engine, evaluations, jobs, migrate, reading, recording, schema
 from db.inserting import insert_missing
 from db.reading import Scalar
 from db.records import (
@@ -18,6 +18,7 @@ from db.records import (
     Cost,
     Counts,
     Environment,
+    Evaluator,
     IndexTable,
     Job,
     Metric,
@@ -199,6 +200,31 @@ class Store:
                 metrics=metrics,
                 now=_clock(now),
             )
+
+    def result(self, trial_id: str, data_digest: str, protocol: str) -> Result | None:
+        """The result of a trial on one exact data set by a protocol, None if there is none yet."""
+        with self._reader.connect() as connection:
+            return evaluations.read_result(connection, trial_id, data_digest, protocol)
+
+    def add_evaluation(
+        self,
+        job_id: str,
+        result: Result,
+        *,
+        by: Evaluator,
+        cost: Cost,
+        now: float | None = None,
+    ) -> bool:
+        """Store a result of weights that a job left when it was done, without a claim.
+
+        The evaluation is an attempt of its own, which ends as 'done'. Where the result is there,
+        what was measured beside it is added if it is new, or a bound of more draws. False, with
+        nothing changed, where nothing is new. Raises Conflict where the result is there with
+        another value, ValueError for one of another job or of one that is not done, LookupError
+        for a job that is not registered; nothing is changed then.
+        """
+        with self._writer.begin() as connection:
+            return evaluations.add(connection, job_id, result, by=by, cost=cost, now=_clock(now))
 
     def release(self, owner: str, *, now: float | None = None) -> int:
         """Put a launch's running jobs back to pending, their attempts cancelled; how many."""

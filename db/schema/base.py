@@ -17,7 +17,7 @@ metadata = sa.MetaData(
 VERSION_TABLE = "lcma_alembic_version"
 """Where Alembic notes the revision: a name of our own, as other tools keep `alembic_version`."""
 
-REVISIONS: tuple[str, ...] = ("0001", "0002")
+REVISIONS: tuple[str, ...] = ("0001", "0002", "0003")
 """All schema revisions that this code knows, oldest first; the last one is current."""
 
 
@@ -40,6 +40,44 @@ def key(
 ) -> sa.Column[Any]:
     """A column of the primary key."""
     return sa.Column(name, kind, *more, primary_key=True, nullable=False, comment=comment)
+
+
+def beside() -> tuple[sa.Column[Any], ...]:
+    """The columns of what is measured beside the bits/dim of a result."""
+    return (
+        optional(
+            "bound_draws",
+            sa.Integer,
+            "K, dequantization draws of the importance-weighted bound; null when not taken",
+        ),
+        optional("bound_images", sa.Integer, "the bound is over so many first test images"),
+        optional(
+            "bound_bits_per_dim",
+            sa.Double,
+            "bits per dimension of -log of the mean likelihood over K draws, on those images",
+        ),
+        optional(
+            "bound_gain",
+            sa.Double,
+            "by how much that is below the bits per dimension of one draw on the same images",
+        ),
+        optional(
+            "series_terms",
+            sa.Integer,
+            "exact terms of the power series of residual blocks; null for a flow without them",
+        ),
+        optional(
+            "series_bias",
+            sa.Double,
+            "bits per dimension less those at twice as many terms with the same probes, on the "
+            "first 200 test images; null where roulette leaves no bias",
+        ),
+        optional(
+            "series_bias_standard_error",
+            sa.Double,
+            "standard error of series_bias over images or clusters, null for a single one",
+        ),
+    )
 
 
 def one_of(column: str, words: tuple[str, ...]) -> sa.CheckConstraint:

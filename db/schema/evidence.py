@@ -13,7 +13,7 @@ from sqlalchemy import (
 from sqlalchemy import UniqueConstraint as Unique
 
 from db.records import OUTCOMES
-from db.schema.base import key, metadata, one_of, optional, required
+from db.schema.base import beside, key, metadata, one_of, optional, required
 
 _OLD = "null if it was made before schema 0002"
 _NULL = f"null where it cannot be known, and {_OLD}"
@@ -23,7 +23,7 @@ attempts = Table(
     metadata,
     key("id", Integer, "running number"),
     required("job_id", Text, "the job", ForeignKey("jobs.id")),
-    required("token", Integer, "which claim of the job this is, from 1"),
+    required("token", Integer, "which attempt at the job this is, from 1"),
     required("owner", Text, "launch that ran it"),
     required("host", Text, "machine it ran on"),
     required(
@@ -41,10 +41,16 @@ attempts = Table(
     optional("cpu_seconds", Double, "CPU seconds, null when it ended without a report"),
     optional("images_per_second", Double, "training images per second, null when not measured"),
     optional("peak_memory", BigInteger, "peak memory in bytes, null when not measured"),
+    optional(
+        "protocol",
+        Text,
+        "protocol by which it evaluated the weights that the job had left, without a claim and "
+        "without training; null for an attempt at the job itself",
+    ),
     one_of("outcome", OUTCOMES),
     CheckConstraint("(ended IS NULL) = (outcome IS NULL)", name="end"),
     Unique("job_id", "token"),
-    comment="Executions of jobs, each ended by one outcome.",
+    comment="Executions of jobs, and evaluations of what they left, each ended by one outcome.",
 )
 
 contribution_maps = Table(
@@ -198,7 +204,7 @@ table_overlaps = Table(
 results = Table(
     "results",
     metadata,
-    key("id", Text, "content hash of the result"),
+    key("id", Text, "content hash of the result without bound and series"),
     required("trial_id", Text, "the trial", ForeignKey("flow_trials.id")),
     required("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
     required("protocol", Text, "name of the evaluation protocol, such as 'plain'"),
@@ -224,6 +230,7 @@ results = Table(
     required("log_prior", Double, "mean log-density of the latents there, nats per image"),
     required("attempt_id", Integer, "attempt that made it", ForeignKey("attempts.id")),
     required("created", Double, "when the row was added, Unix seconds UTC"),
+    *beside(),
     Unique("trial_id", "data_digest", "protocol"),
     comment="Evaluated trials: one row for each trial, exact data set and protocol.",
 )

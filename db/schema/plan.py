@@ -142,8 +142,14 @@ jobs = Table(
     required("state", Text, "'pending', 'running', 'done', 'diverged' or 'failed'"),
     required("steps", Integer, "training step at which the job is done"),
     required("step", Integer, "training step last reported"),
-    required("token", Integer, "number of claims so far; writes under an older one are refused"),
-    optional("attempt_id", Integer, "its latest attempt (attempts.id), null before the first"),
+    required(
+        "token",
+        Integer,
+        "number of attempts so far; a claim's writes count under its own token only",
+    ),
+    optional(
+        "attempt_id", Integer, "its latest claim's attempt (attempts.id), null before the first"
+    ),
     optional("owner", Text, "launch that holds the job, null unless running"),
     optional("host", Text, "machine it runs on, null unless running"),
     optional("pid", Integer, "process it runs in, null unless running"),

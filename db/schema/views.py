@@ -2,7 +2,7 @@
 
 from sqlalchemy import Double, Integer, MetaData, Table, Text
 
-from db.schema.base import optional, required
+from db.schema.base import beside, optional, required
 
 views = MetaData()
 """Kept apart from the tables' MetaData, which Alembic compares with the database."""
@@ -37,6 +37,7 @@ trial_results = Table(
     required("log_prior", Double, "mean log-density of the latents there, nats per image"),
     required("images", Integer, "number of test images"),
     optional("clusters", Integer, "clusters behind the standard errors, null for none"),
+    *beside(),
     required("splits", Integer, "number of splits of the flow"),
     required("size", Integer, "height and width of the images in pixels"),
     required("step", Integer, "training step of the evaluated weights"),
@@ -44,13 +45,18 @@ trial_results = Table(
     optional(
         "images_per_second",
         Double,
-        "training images per second of the attempt that made the result",
+        "training images per second of the attempt that made the result, null if it only evaluated",
     ),
     optional(
-        "seconds", Double, "wall-clock seconds of all attempts of the trial, without pretraining"
+        "seconds",
+        Double,
+        "wall-clock seconds of all attempts at the trial, without pretraining and evaluations",
     ),
+    optional("cpu_seconds", Double, "CPU seconds of the same attempts"),
     optional(
-        "cpu_seconds", Double, "CPU seconds of all attempts of the trial, without pretraining"
+        "evaluation_seconds",
+        Double,
+        "wall-clock seconds of the attempt that made the result, null if it trained too",
     ),
     optional("peak_memory", Integer, "peak memory in bytes of that attempt"),
     required("threads", Integer, "number of CPU threads of that attempt"),

@@ -8,26 +8,24 @@ makes becomes visible in one transaction at its end.
 import hashlib
 import math
 import os
-import resource
 import socket
 import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import safetensors.torch
 import torch
 
 import db
 import models
 from harness import data, environment, instruments
+from harness.run import evaluation
 from harness.run.lease import Lease
 from harness.run.work import ENDINGS, Report, Work
 from harness.train.batches import Images
 from harness.train.checkpoint import CheckpointFolder
 from harness.train.contribution import measure_maps
-from harness.train.evaluate import Evaluation, evaluate
 from harness.train.protocol import PLAIN
 from harness.train.trainer import DivergedError, Hooks, StoppedError, Trainer
 from sweeps.errors import UserError
@@ -43,7 +41,7 @@ def run(work: Work, after: Report | None = None) -> Report:
     if after is not None and after.ending != "done":
         return Report(work.job_id, "blocked", f"needs {after.job_id[:12]}, which {after.ending}")
     store = db.connect(work.place.db, create=False)
-    _settle(work)
+    evaluation.settle(work.device, work.threads)
     claim = store.claim(
         work.job_id,
         owner=work.owner,
@@ -69,7 +67,7 @@ class _Attempt:
 
     def __init__(self, work: Work, store: db.Store, claim: db.Claim) -> None:
         self.work, self.store, self.claim = work, store, claim
-        self.began, self.cpu_began = time.monotonic(), time.process_time()
+        self.stopwatch = evaluation.Stopwatch(work.device)
         self.trained_seconds = 0.0
         self.trainer: Trainer | None = None
         self.note = ""
@@ -133,7 +131,6 @@ class _Attempt:
 
     def _trial(self, trial: Trial, lease: Lease) -> Report:
         prepared = self._data()
-        train, holdout, test = (prepared.part(p) for p in data.PARTS)
         recipe, maps = trial.recipe, self._maps(trial)
         trainer = self.trainer = Trainer(
             flow=self._placed(
@@ -147,29 +144,26 @@ class _Attempt:
             ),
             optimization=recipe.optimization,
             seed=trial.seed,
-            images=self._images(train),
+            images=self._images(prepared.part("train")),
             training=recipe.training,
-            holdout=self._images(holdout),
+            holdout=self._images(prepared.part("holdout")),
         )
         folder = self._train(trainer, trial.id, recipe.training.steps, lease)
         flow, step = trainer.evaluated, trainer.step
         if recipe.training.select == "best" and trainer.best is not None:
             flow.load_state_dict(trainer.best["flow"])
             step = trainer.best["step"]
-        seen = min(len(train.images), len(test.images))
-        spread = np.arange(seen) * len(train.images) // seen
-        on_test = evaluate(flow, self._images(test), PLAIN, test.groups)
-        on_holdout = evaluate(flow, self._images(holdout), PLAIN, holdout.groups)
-        on_train = evaluate(flow, Images(train.images[spread], self._device), PLAIN)
-        self._require_finite(on_test.bits_per_dim.value, on_holdout.bits_per_dim.value)
-        self._require_finite(on_train.bits_per_dim.value)
+        measured = evaluation.measure(flow, prepared, PLAIN, self._device)
+        self._require_finite(*measured.values)
         if lease.lost:
             raise StoppedError
         weights = self._save_weights(flow, folder.folder)
         report = self._end(
             "done",
             lease,
-            result=self._result(trial, step, on_test, on_holdout, on_train),
+            result=evaluation.as_result(
+                measured, trial.id, self.work.job.data_digest, PLAIN, step=step
+            ),
             tables=self._tables(trial, maps),
             artifacts=[weights],
         )
@@ -256,33 +250,6 @@ class _Attempt:
     def _placed(self, flow: models.Flow) -> models.Flow:
         return flow.to(self._device)
 
-    def _result(
-        self,
-        trial: Trial,
-        step: int,
-        on_test: Evaluation,
-        on_holdout: Evaluation,
-        on_train: Evaluation,
-    ) -> db.Result:
-        test, holdout = on_test.bits_per_dim, on_holdout.bits_per_dim
-        return db.Result(
-            trial_id=trial.id,
-            data_digest=self.work.job.data_digest,
-            protocol=PLAIN.name,
-            protocol_body=PLAIN.body,
-            precision=PLAIN.precision,
-            step=step,
-            bits_per_dim=test.value,
-            standard_error=_known(test.standard_error),
-            clusters=test.clusters,
-            images=test.count,
-            holdout_bits_per_dim=holdout.value,
-            holdout_standard_error=_known(holdout.standard_error),
-            train_bits_per_dim=on_train.bits_per_dim.value,
-            log_det=on_test.log_det,
-            log_prior=on_test.log_prior,
-        )
-
     def _end(
         self,
         outcome: db.Outcome,
@@ -342,27 +309,4 @@ class _Attempt:
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0
         rate = seen / self.trained_seconds if seen and self.trained_seconds else None
-        if self.work.device == "cuda":
-            peak = torch.cuda.max_memory_allocated()
-        else:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return db.Cost(
-            seconds=time.monotonic() - self.began,
-            cpu_seconds=time.process_time() - self.cpu_began,
-            images_per_second=rate,
-            peak_memory=peak,
-        )
-
-
-def _settle(work: Work) -> None:
-    """The same sums in the same order, whatever was granted."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(work.threads)
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, matmuls are so by default
-    if work.device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-
-
-def _known(standard_error: float) -> float | None:
-    return None if math.isnan(standard_error) else standard_error
+        return self.stopwatch.cost(rate)

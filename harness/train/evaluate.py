@@ -1,5 +1,7 @@
 """Bits per dimension of a trained flow by a protocol."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +12,17 @@ from harness.seeds import derive
 from harness.statistics import Floats, Mean, mean
 from harness.train.batches import Images
 from harness.train.protocol import Protocol
+from harness.train.series import estimated_by, series_terms
 from models import Flow
 
 CHUNK = 100
 """Images evaluated at once. Noise is drawn chunk by chunk, so that it is part of the protocol."""
+
+BOUND_DRAWS = 10
+"""Draws of the bound that every flow without residual blocks gets with its result."""
+
+BOUND_IMAGES = 1000
+SERIES_IMAGES = 200
 
 
 @dataclass(frozen=True)
@@ -25,26 +34,122 @@ class Evaluation:
     log_prior: float
 
 
+@dataclass(frozen=True)
+class Bound:
+    """The importance-weighted bound of ``draws`` dequantizations, bits/dim over ``images``.
+
+    ``gain`` is what it is below the bound of one draw on the same images.
+    """
+
+    draws: int
+    images: int
+    bits_per_dim: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class SeriesBias:
+    """What the truncated series of residual blocks adds to bits/dim.
+
+    ``bits_per_dim`` is the mean of the bits/dim at ``terms`` terms less those at twice as many
+    with the same probes, over some images; None where roulette leaves no bias.
+    """
+
+    terms: int
+    bits_per_dim: Mean | None
+
+
 def evaluate(
     flow: Flow, images: Images, protocol: Protocol, groups: NDArray[np.integer] | None = None
 ) -> Evaluation:
     """Evaluate on every image; ``groups`` (N,) are the clusters of the standard error."""
-    dtype = getattr(torch, protocol.precision)
-    before = flow.dtype
-    flow = flow.to(dtype)
     log_det, log_prior = np.zeros(len(images)), np.zeros(len(images))
-    with torch.no_grad(), evaluating(flow):
+    with _ready(flow, protocol) as ready:
         for draw in range(protocol.draws):
-            for start in range(0, len(images), CHUNK):
-                indices = np.arange(start, min(start + CHUNK, len(images)))
-                generator = torch.Generator(images.device)
-                generator.manual_seed(derive(protocol.seed, "evaluate", draw, start))
-                likelihood = flow(images.gather(indices), generator)
-                log_det[indices] += to_numpy(likelihood.log_det) / protocol.draws
-                log_prior[indices] += to_numpy(likelihood.log_prior) / protocol.draws
-    flow.to(before)
-    bits = -(log_det + log_prior) / (flow.dimensions * np.log(2))
+            one = _one_draw(ready, images, protocol, draw, len(images))
+            log_det += one.log_det / protocol.draws
+            log_prior += one.log_prior / protocol.draws
+    bits = _bits(flow, log_det + log_prior)
     return Evaluation(mean(bits, groups), float(log_det.mean()), float(log_prior.mean()))
+
+
+def sample_bound(
+    flow: Flow, images: Images, protocol: Protocol, draws: int, most: int = BOUND_IMAGES
+) -> Bound:
+    """-log of the mean over ``draws`` of p(x, u_k), on the first min(N, ``most``) images.
+
+    Draws are nested: the first is the protocol's own, and more of them never raise the bound in
+    expectation (Burda et al. 2016). Residual blocks put the noise of their estimate into it.
+    """
+    count = min(len(images), most)
+    with _ready(flow, protocol) as ready:
+        each = [_one_draw(ready, images, protocol, k, count).log_prob for k in range(draws)]
+    log_probs = np.stack(each)
+    highest = log_probs.max(0)
+    together = highest + np.log(np.exp(log_probs - highest).mean(0))
+    bits, one = _bits(flow, together).mean(), _bits(flow, log_probs[0]).mean()
+    return Bound(draws, count, float(bits), float(one - bits))
+
+
+def series_bias(
+    flow: Flow,
+    images: Images,
+    protocol: Protocol,
+    groups: NDArray[np.integer] | None = None,
+    most: int = SERIES_IMAGES,
+) -> SeriesBias | None:
+    """The empirical bias of the series on the first min(N, ``most``) images; None without one."""
+    terms = series_terms(protocol, flow)
+    if terms is None or protocol.roulette_mean is not None:
+        return None if terms is None else SeriesBias(terms, None)
+    count = min(len(images), most)
+    bits = []
+    for n in (terms, 2 * terms):
+        with _ready(flow, protocol.model_copy(update={"terms": n})) as ready:
+            bits.append(_bits(flow, _one_draw(ready, images, protocol, 0, count).log_prob))
+    used = None if groups is None else groups[:count]
+    return SeriesBias(terms, mean(bits[0] - bits[1], used))
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Log-likelihoods of images (n,) at one dequantization, in nats."""
+
+    log_det: Floats
+    log_prior: Floats
+
+    @property
+    def log_prob(self) -> Floats:
+        return self.log_det + self.log_prior
+
+
+def _one_draw(flow: Flow, images: Images, protocol: Protocol, draw: int, count: int) -> _Drawn:
+    """The first ``count`` images. Noise and probes follow from seed, draw and chunk alone."""
+    found = _Drawn(np.zeros(count), np.zeros(count))
+    for start in range(0, count, CHUNK):
+        indices = np.arange(start, min(start + CHUNK, count))
+        generator = torch.Generator(images.device)
+        generator.manual_seed(derive(protocol.seed, "evaluate", draw, start))
+        likelihood = flow(images.gather(indices), generator)
+        found.log_det[indices] = to_numpy(likelihood.log_det)
+        found.log_prior[indices] = to_numpy(likelihood.log_prior)
+    return found
+
+
+@contextmanager
+def _ready(flow: Flow, protocol: Protocol) -> Iterator[Flow]:
+    """The flow as the protocol evaluates it; afterwards it is what it was."""
+    before = flow.dtype
+    estimated = estimated_by(protocol, flow.to(getattr(torch, protocol.precision)))
+    try:
+        with torch.no_grad(), evaluating(estimated):
+            yield estimated
+    finally:
+        flow.to(before)
+
+
+def _bits(flow: Flow, log_prob: Floats) -> Floats:
+    return np.asarray(-log_prob / (flow.dimensions * np.log(2)))
 
 
 class evaluating:  # noqa: N801 - reads as a phrase: with evaluating(flow)

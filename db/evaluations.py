@@ -1,0 +1,95 @@
+"""Results of kept weights, evaluated when the job that left them was done."""
+
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.inserting import insert_missing
+from db.jobs import read_job
+from db.recording import RESULT_KEY, require_same
+from db.records import Cost, Evaluator, Result
+from db.schema import attempts, jobs, results
+
+
+def read_result(
+    connection: sa.Connection, trial_id: str, data_digest: str, protocol: str
+) -> Result | None:
+    """The result of a trial on one exact data set by a protocol."""
+    row = connection.execute(
+        sa.select(results).where(
+            results.c.trial_id == trial_id,
+            results.c.data_digest == data_digest,
+            results.c.protocol == protocol,
+        )
+    ).first()
+    if row is None:
+        return None
+    circumstance = ("id", "attempt_id", "created")
+    return Result(**{k: v for k, v in row._mapping.items() if k not in circumstance})
+
+
+def add(
+    connection: sa.Connection,
+    job_id: str,
+    result: Result,
+    *,
+    by: Evaluator,
+    cost: Cost,
+    now: float,
+) -> bool:
+    """Store an evaluation; see `Store.add_evaluation`."""
+    job = read_job(connection, job_id)
+    if job is None:
+        raise LookupError(f"no job {job_id}")
+    if job.state != "done" or (job.trial_id, job.data_digest) != (
+        result.trial_id,
+        result.data_digest,
+    ):
+        raise ValueError(f"the result is not of a trial that job {job_id} has done")
+    stored = read_result(connection, result.trial_id, result.data_digest, result.protocol)
+    more: dict[str, Any] = {}
+    if stored is not None:
+        require_same(results, RESULT_KEY, _own(stored), _own(result))
+        more = _missing(stored, result)
+        if not more:
+            return False
+    token = job.token + 1
+    connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(token=token))
+    attempt_id: int = connection.execute(
+        sa.insert(attempts)
+        .values(
+            job_id=job_id,
+            token=token,
+            protocol=result.protocol,
+            outcome="done",
+            ended=now,
+            message="",
+            first_step=result.step,
+            last_step=result.step,
+            **asdict(by),
+            **asdict(cost),
+        )
+        .returning(attempts.c.id)
+    ).scalar_one()
+    if stored is None:
+        row = {"id": result.id, **asdict(result), "attempt_id": attempt_id, "created": now}
+        insert_missing(connection, results, [row])
+        return True
+    same_key = sa.and_(*(results.c[name] == getattr(result, name) for name in RESULT_KEY))
+    connection.execute(sa.update(results).where(same_key).values(more))
+    return True
+
+
+def _missing(stored: Result, found: Result) -> dict[str, Any]:
+    """What of a new evaluation the stored row lacks: the tighter bound, the series."""
+    more: dict[str, Any] = {}
+    if (found.bound_draws or 0) > (stored.bound_draws or 0):
+        more |= {name: getattr(found, name) for name in Result.BOUND}
+    if stored.series_terms is None and found.series_terms is not None:
+        more |= {name: getattr(found, name) for name in Result.SERIES}
+    return more
+
+
+def _own(result: Result) -> dict[str, Any]:
+    return {k: v for k, v in asdict(result).items() if k not in Result.BESIDE}

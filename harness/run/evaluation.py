@@ -1,0 +1,155 @@
+"""The evaluation of a trained flow as a result, with what it costs."""
+
+import math
+import os
+import resource
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+import db
+import models
+from harness import data
+from harness.train.batches import Images
+from harness.train.evaluate import (
+    BOUND_DRAWS,
+    Bound,
+    Evaluation,
+    SeriesBias,
+    evaluate,
+    sample_bound,
+    series_bias,
+)
+from harness.train.protocol import PLAIN, Protocol
+from harness.train.series import residual_blocks
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A flow evaluated on the parts of a data set; of train as many images as there are in test."""
+
+    test: Evaluation
+    holdout: Evaluation
+    train: Evaluation
+    bound: Bound | None
+    series: SeriesBias | None
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The numbers that are finite unless the flow has diverged."""
+        parts = (self.test, self.holdout, self.train)
+        return tuple(part.bits_per_dim.value for part in parts) + _numbers(self.bound, self.series)
+
+
+def measure(
+    flow: models.Flow, prepared: data.Prepared, protocol: Protocol, device: torch.device
+) -> Measured:
+    """Evaluate on the three parts, with what is measured beside the bits/dim by default."""
+    train, holdout, test = (prepared.part(p) for p in data.PARTS)
+    seen = min(len(train.images), len(test.images))
+    spread = np.arange(seen) * len(train.images) // seen
+    images = Images(test.images, device)
+    draws = default_draws(flow, protocol)
+    return Measured(
+        test=evaluate(flow, images, protocol, test.groups),
+        holdout=evaluate(flow, Images(holdout.images, device), protocol, holdout.groups),
+        train=evaluate(flow, Images(train.images[spread], device), protocol),
+        bound=None if draws is None else sample_bound(flow, images, protocol, draws),
+        series=series_bias(flow, images, protocol, test.groups),
+    )
+
+
+def default_draws(flow: models.Flow, protocol: Protocol) -> int | None:
+    """Draws of the bound unless a number is asked for; None for no bound.
+
+    Residual blocks make each draw dear, and the noise of their estimate enters the bound.
+    """
+    return BOUND_DRAWS if protocol == PLAIN and not residual_blocks(flow) else None
+
+
+def as_result(
+    measured: Measured, trial_id: str, data_digest: str, protocol: Protocol, *, step: int
+) -> db.Result:
+    """The row of the database; ``step`` is that of the evaluated weights."""
+    test, holdout = measured.test.bits_per_dim, measured.holdout.bits_per_dim
+    return db.Result(
+        trial_id=trial_id,
+        data_digest=data_digest,
+        protocol=protocol.name,
+        protocol_body=protocol.body,
+        precision=protocol.precision,
+        step=step,
+        bits_per_dim=test.value,
+        standard_error=_known(test.standard_error),
+        clusters=test.clusters,
+        images=test.count,
+        holdout_bits_per_dim=holdout.value,
+        holdout_standard_error=_known(holdout.standard_error),
+        train_bits_per_dim=measured.train.bits_per_dim.value,
+        log_det=measured.test.log_det,
+        log_prior=measured.test.log_prior,
+        **bound_columns(measured.bound),
+        **series_columns(measured.series),
+    )
+
+
+def bound_columns(bound: Bound | None) -> dict[str, Any]:
+    """The columns `db.Result.BOUND`."""
+    if bound is None:
+        return {}
+    values = (bound.draws, bound.images, bound.bits_per_dim, bound.gain)
+    return dict(zip(db.Result.BOUND, values, strict=True))
+
+
+def series_columns(series: SeriesBias | None) -> dict[str, Any]:
+    """The columns `db.Result.SERIES`."""
+    if series is None:
+        return {}
+    bias = series.bits_per_dim
+    found = (None, None) if bias is None else (bias.value, _known(bias.standard_error))
+    return dict(zip(db.Result.SERIES, (series.terms, *found), strict=True))
+
+
+@dataclass(frozen=True)
+class Stopwatch:
+    """What a piece of work costs from now on."""
+
+    device: str
+    began: float = field(default_factory=time.monotonic)
+    cpu_began: float = field(default_factory=time.process_time)
+
+    def cost(self, images_per_second: float | None = None) -> db.Cost:
+        """So far; the peak memory is that of the process or of the GPU."""
+        if self.device == "cuda":
+            peak = torch.cuda.max_memory_allocated()
+        else:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return db.Cost(
+            seconds=time.monotonic() - self.began,
+            cpu_seconds=time.process_time() - self.cpu_began,
+            images_per_second=images_per_second,
+            peak_memory=peak,
+        )
+
+
+def settle(device: str, threads: int) -> None:
+    """The same sums in the same order, whatever was granted."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, matmuls are so by default
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _known(standard_error: float) -> float | None:
+    return None if math.isnan(standard_error) else standard_error
+
+
+def _numbers(bound: Bound | None, series: SeriesBias | None) -> tuple[float, ...]:
+    found = () if bound is None else (bound.bits_per_dim,)
+    bias = None if series is None else series.bits_per_dim
+    return found if bias is None else (*found, bias.value)
