@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from scipy.stats import norm
 from torch import Tensor
@@ -55,6 +56,22 @@ def test_every_layer_is_inverted(case: Any) -> None:
                 continue
             y, _ = layer(z)
             assert float((layer.inverse(y) - z).abs().max()) < 1e-10, type(layer).__name__
+            z = y
+
+
+def test_every_layer_is_inverted_in_float32(exact: Any) -> None:
+    """Relative to the largest entry, 1e-5."""
+    flow = exact.lively(torch.float32)
+    with torch.no_grad():
+        z = exact.continuous(flow, 3)
+        for layer in list(flow.layers)[1:]:
+            if isinstance(layer, Split):
+                z = layer.cut(z)[0]
+                continue
+            y, _ = layer(z)
+            error = float((layer.inverse(y) - z).abs().max())
+            largest = max(1.0, float(z.abs().max()), float(y.abs().max()))
+            assert error < 1e-5 * largest, type(layer).__name__
             z = y
 
 
@@ -237,6 +254,30 @@ def test_the_shrunk_parameters_are_magnitudes_and_checkerboard_scales(unsplit: A
     }
     assert shrunk == expected
     assert len(flow.shrunk_parameters()) == len(shrunk)
+
+
+LONG = [pytest.param(flow, marks=pytest.mark.slow) for flow in ("iresnet", "resflow")]
+
+
+@pytest.mark.parametrize("flow", ["realnvp", "glow", *LONG])
+def test_a_paper_model_at_the_start_gives_a_photograph_back(flow: str) -> None:
+    """Within rounding: float32 can cross the edge of an integer."""
+    model = catalog.recipe(flow, "cifar10", "paper").model
+    photograph = torch.from_numpy(skimage.data.astronaut()[:64, 200:264]).permute(2, 0, 1)
+    crops = photograph.unfold(1, 32, 32).unfold(2, 32, 32).permute(1, 2, 0, 3, 4).flatten(0, 1)
+    built = build(model, catalog.flows()[flow], seed=0).train()
+
+    def noise() -> torch.Generator:
+        return torch.Generator().manual_seed(0)
+
+    with torch.no_grad():
+        built.initialize(crops, noise())
+        built.eval()
+        found = built.decode(built.encode(crops[:1], noise()))
+    off = (found - crops[:1]).abs()
+    assert float(off.max()) <= 1
+    assert float((off > 0).double().mean()) < 0.01
+    assert crops[0].double().std() > 10
 
 
 PUBLISHED = [
