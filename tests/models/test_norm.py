@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.norm import ActNorm, FlowBatchNorm, PartialNorm, Transformed
+from models.norm import ActNorm, ChannelNorm, FlowBatchNorm, PartialNorm, Transformed
 
 BOARD = (torch.arange(4)[:, None] + torch.arange(4)).remainder(2).double().view(1, 1, 4, 4)
 
@@ -104,3 +104,24 @@ def test_actnorm_survives_a_constant_channel(part: Transformed) -> None:
     norm = ActNorm(part).double()
     norm.initialize(torch.full((5, part.total, 4, 4), 0.25, dtype=torch.float64))
     assert bool(torch.isfinite(norm.log_scale).all())
+
+
+@pytest.mark.parametrize("rate", [1.0, 3.0])
+def test_actnorm_of_all_channels(rate: float) -> None:
+    """(x + shift) exp(rate log_scale), started once."""
+    norm = ChannelNorm(4, rate=rate).double()
+    x = torch.from_numpy(np.random.RandomState(1).normal(2.0, 3.0, (9, 4, 4, 4)))
+    norm.initialize(x)
+    y, contribution = norm(x)
+    log_scale = (rate * norm.log_scale).view(1, 4, 1, 1)
+    expected = (x + norm.shift.view(1, 4, 1, 1)) * log_scale.exp()
+    assert torch.allclose(y, expected, rtol=0, atol=1e-12)
+    assert torch.equal(contribution, log_scale.expand(1, 4, 4, 4))
+    assert torch.allclose(y.mean((0, 2, 3)), torch.zeros(4).double(), atol=1e-12)
+    assert torch.allclose(y.var((0, 2, 3), correction=0), torch.ones(4).double(), atol=1e-6)
+    norm.initialize(10 * x)
+    assert torch.equal(norm(x)[0], y)
+    other = ChannelNorm(4, rate=rate).double()
+    other.load_state_dict(norm.state_dict())
+    other.initialize(10 * x)
+    assert torch.equal(other(x)[0], y), "weights from a file count as started"
