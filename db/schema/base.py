@@ -50,16 +50,22 @@ def beside() -> tuple[sa.Column[Any], ...]:
             sa.Integer,
             "K, dequantization draws of the importance-weighted bound; null when not taken",
         ),
-        optional("bound_images", sa.Integer, "the bound is over so many first test images"),
+        optional(
+            "bound_images",
+            sa.Integer,
+            "first test images that the bound is over; null when not taken",
+        ),
         optional(
             "bound_bits_per_dim",
             sa.Double,
-            "bits per dimension of -log of the mean likelihood over K draws, on those images",
+            "bits per dimension of -log of the mean likelihood over K draws, on those images; null "
+            "when not taken",
         ),
         optional(
             "bound_gain",
             sa.Double,
-            "by how much that is below the bits per dimension of one draw on the same images",
+            "by how much that is below the bits per dimension of one draw on the same images; null "
+            "when not taken",
         ),
         optional(
             "series_terms",
@@ -70,12 +76,12 @@ def beside() -> tuple[sa.Column[Any], ...]:
             "series_bias",
             sa.Double,
             "bits per dimension less those at twice as many terms with the same probes, on the "
-            "first 200 test images; null where roulette leaves no bias",
+            "first 200 test images; null without a series, and where roulette leaves no bias",
         ),
         optional(
             "series_bias_standard_error",
             sa.Double,
-            "standard error of series_bias over images or clusters, null for a single one",
+            "standard error of series_bias over images or clusters, null with it or for one image",
         ),
     )
 

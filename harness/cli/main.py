@@ -18,7 +18,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-VERBS = ("plan", "launch", "status", "board", "maps", "samples", "sql", "export", "doctor")
+VERBS = (
+    *("plan", "launch", "status", "board", "maps", "samples", "interpolate", "evaluate"),
+    *("sql", "export", "doctor"),
+)
 
 
 def register() -> None:

@@ -18,6 +18,13 @@ Data = Annotated[
     typer.Option("--data", metavar="DIR", help="Prepared data sets [LCMA_DATA, lcma-data]"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
+Trial = Annotated[
+    str | None,
+    typer.Argument(help="Trial, or the first characters of its id; default: see the text above"),
+]
+Sweep = Annotated[
+    str | None, typer.Option("--sweep", help="Trials of this sweep, by name or id [the newest]")
+]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="PATH", help="Where to draw [lcma-pictures]")
 ]

@@ -5,19 +5,14 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Json, Out, Runs
-from sweeps.errors import UserError
+from harness.cli.options import Db, Json, Out, Runs, Sweep, Trial
 
 FOLDER = Path("lcma-pictures")
 
 
 def samples(
-    trial: Annotated[
-        str | None,
-        typer.Argument(
-            help="Trial, or the first characters of its id; default: see the text above"
-        ),
-    ] = None,
+    trial: Trial = None,
+    sweep: Sweep = None,
     db: Db = None,
     runs: Runs = None,
     out: Out = None,
@@ -28,7 +23,7 @@ def samples(
 ) -> None:
     """Draw samples from trained flows, a grid for each, into --out (lcma-pictures).
 
-    Without a trial: each factorization of the newest sweep, at its first trained seed.
+    Without a trial: each factorization of the sweep (the newest), at its first trained seed.
     """
     from dataclasses import asdict
 
@@ -37,25 +32,12 @@ def samples(
 
     from db import connect
     from harness import place
-    from harness.report import gallery, lookup
+    from harness.report import gallery
     from harness.report.text import plain, to_json
 
     where = place.find(db, runs, None)
     store = connect(where.db, create=False)
-    if trial is None:
-        sweep = lookup.find_sweep(store, None)
-        chosen = gallery.first_of_each(store, sweep.id)
-        if not chosen:
-            raise UserError(
-                f"no trial of the newest sweep {plain(sweep.name)} has weights yet: "
-                "`lcma status` shows how far it is"
-            )
-    else:
-        full = lookup.full_trial_id(store, trial)
-        known = lookup.trained(store, [full])
-        chosen = ([one for one in known if one.weights] or known)[:1]
-        if not chosen:
-            raise UserError(f"trial {plain(full)} was never planned on data: launch it first")
+    chosen = gallery.chosen(store, trial, sweep)
     sheets = gallery.draw_samples(
         store, where, chosen, out or FOLDER, count=count, temperature=temperature, seed=seed
     )

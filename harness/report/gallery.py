@@ -4,14 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from db import Store
+from db import Store, Sweep
 from harness.place import Place
-from harness.report import lookup, mapping, pictures, samples
+from harness.report import interpolation, lookup, mapping, pictures, samples
 from harness.report.files import file_name
 from harness.report.lookup import MapKey, TrainedTrial
 from harness.report.mapping import SplitSummary
 from harness.report.ranking import label
-from harness.report.text import short
+from harness.report.text import plain, short
+from sweeps.errors import UserError
 
 COLUMNS = 8
 SAMPLES = 64
@@ -35,6 +36,21 @@ class SampleSheet:
 
     trial: TrainedTrial
     grid: Path
+
+
+@dataclass(frozen=True)
+class InterpolationSheet:
+    """Images between two test images of a trained flow's data set, by their indices.
+
+    ``iterations`` and ``settled`` as in `interpolation.Interpolation`.
+    """
+
+    trial: TrainedTrial
+    first: int
+    last: int
+    row: Path
+    iterations: int | None
+    settled: bool
 
 
 def draw_maps(store: Store, keys: Iterable[MapKey], folder: Path) -> list[MapSheet]:
@@ -93,6 +109,73 @@ def draw_samples(
     return sheets
 
 
+def draw_interpolations(
+    store: Store,
+    place: Place,
+    trials: Iterable[TrainedTrial],
+    folder: Path,
+    *,
+    first: int = 0,
+    last: int | None = None,
+    steps: int = 9,
+    spherical: bool = False,
+) -> list[InterpolationSheet]:
+    """Draw a row of images for each trial, from one test image to another.
+
+    ``last`` is by default the middle image of the test part. Raises UserError as
+    `samples.load_flow` does, and for images that are not there.
+    """
+    sheets = []
+    for one in trials:
+        test = samples.load_data(place, one).part("test").images
+        end = len(test) // 2 if last is None else last
+        for option, index in (("--from", first), ("--to", end)):
+            if not 0 <= index < len(test):
+                raise UserError(
+                    f"{option} {index}: {one.dataset} has {len(test)} test images, from 0 on"
+                )
+        flow, recipe = samples.load_trained(store, place, one)
+        found = interpolation.interpolate(flow, test[first], test[end], steps, spherical=spherical)
+        name = file_name(
+            *("interpolation", one.flow, one.dataset, one.factorization),
+            *(() if one.budget is None else (f"b{one.budget}",)),
+            *(f"s{one.seed}", one.trial_id[:8], f"i{first}", f"j{end}", f"n{steps}"),
+            *(("spherical",) if spherical else ()),
+        )
+        scale = max(1, _PIXELS // recipe.model.size)
+        row = pictures.sample_grid(found.images, folder / f"{name}.png", steps, scale)
+        sheets.append(InterpolationSheet(one, first, end, row, found.iterations, found.settled))
+    return sheets
+
+
+def chosen(store: Store, trial: str | None, sweep: str | None) -> list[TrainedTrial]:
+    """The trial that a person named by the start of its id, or the first of each of a sweep.
+
+    Raises UserError for both together, and where there is nothing with weights.
+    """
+    if trial is not None and sweep is not None:
+        raise UserError("a trial and --sweep exclude each other: leave one out")
+    if trial is None:
+        found = lookup.find_sweep(store, sweep)
+        kept = first_of_each(store, found.id)
+        if not kept:
+            raise nothing_kept(found, newest=sweep is None)
+        return kept
+    full = lookup.full_trial_id(store, trial)
+    known = lookup.trained(store, [full])
+    if not known:
+        raise UserError(f"trial {plain(full)} was never planned on data: launch it first")
+    return ([one for one in known if one.weights] or known)[:1]
+
+
+def nothing_kept(sweep: Sweep, *, newest: bool) -> UserError:
+    """What is said of a sweep none of whose trials has weights."""
+    return UserError(
+        f"no trial of the {'newest ' if newest else ''}sweep {plain(sweep.name)} has weights yet: "
+        "`lcma status` shows how far it is"
+    )
+
+
 def first_of_each(store: Store, sweep_id: str) -> list[TrainedTrial]:
     """Each factorization of a sweep at the first seed that has weights; empty if none has."""
     members = [member.trial_id for member in store.members(sweep_id)]
@@ -102,6 +185,16 @@ def first_of_each(store: Store, sweep_id: str) -> list[TrainedTrial]:
     for one in kept:
         if one.seed == first:
             found.setdefault((one.flow, one.dataset, one.factorization, one.budget), one)
+    return list(found.values())
+
+
+def kept(store: Store, sweep_id: str) -> list[TrainedTrial]:
+    """The trials of a sweep that have weights, each on the content that it was trained on last."""
+    members = [member.trial_id for member in store.members(sweep_id)]
+    found: dict[str, TrainedTrial] = {}
+    for one in lookup.trained(store, members):
+        if one.weights:
+            found.setdefault(one.trial_id, one)
     return list(found.values())
 
 

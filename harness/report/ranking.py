@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scipy.special import stdtrit
 
 from db import Bar
-from harness.report import differing
+from harness.report import corrections, differing
 from harness.report.lookup import DataFacts, LostTrials
 from harness.report.text import number, plain
 from sweeps import catalog, factorizations, published
@@ -251,7 +251,8 @@ def _group(
         notes=(),
         bars=bars,
     )
-    return replace(group, notes=tuple(_notes(group, facts.get(group.data_digest))))
+    said = _notes(group, facts.get(group.data_digest), corrections.notes(records))
+    return replace(group, notes=tuple(said))
 
 
 def _row(
@@ -301,8 +302,8 @@ def _published(record: Mapping[str, Any], factorization: str) -> tuple[Number, .
     return tuple(published.find(record["flow"], record["dataset"], names))
 
 
-def _notes(group: Group, facts: DataFacts | None) -> list[str]:
-    notes = [_precision(group), *_bar_notes(group)]
+def _notes(group: Group, facts: DataFacts | None, corrected: Sequence[str]) -> list[str]:
+    notes = [_precision(group), *corrected, *_bar_notes(group)]
     if any(row.n < ENOUGH for row in group.rows):
         notes.append(f"Fewer than {ENOUGH} seeds decide nothing: this is a first look.")
     with_results = [row for row in group.rows if row.seeds]

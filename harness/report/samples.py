@@ -12,8 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
 from db import Store
+from harness import data
 from harness.place import Place
 from harness.report import lookup
+from harness.report.lookup import TrainedTrial
 from harness.report.text import plain
 from harness.train.evaluate import evaluating
 from models import Flow, build
@@ -34,27 +36,29 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
     for an unknown trial, one without weights, and weights that are missing or damaged.
     """
     known = lookup.trained(store, [trial_id])
-    kept = [one for one in known if one.weights]
     if not known:
         raise UserError(
             f"no trial {plain(trial_id)} in {store.url}: `lcma sql` reads the table `flow_trials`"
         )
-    again = f"train {trial_id} again into another database with `lcma launch`"
-    if not kept:
-        raise UserError(f"trial {trial_id} is {known[0].state} and left no weights: {again}")
-    (artifact,) = [a for a in store.artifacts(kept[0].job_id) if a.kind == "weights"]
-    path = place.runs / artifact.path
-    content = _read(path, again)
-    if hashlib.sha256(content).hexdigest() != artifact.digest:
+    kept = [one for one in known if one.weights]
+    return load_trained(store, place, (kept or known)[0])
+
+
+def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, Recipe]:
+    """The same for a trial on one exact content of its data set."""
+    trial_id, again = one.trial_id, _again(one)
+    path, digest = weights_file(store, place, one)
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
         raise UserError(f"the weights {path} are damaged (sha256 differs): {again}")
     try:
-        recipe = Recipe.model_validate_json(lookup.recipe_body(store, kept[0].recipe_id))
+        recipe = Recipe.model_validate_json(lookup.recipe_body(store, one.recipe_id))
     except ValidationError:
         raise UserError(
             f"the recipe of trial {trial_id} cannot be read by this version: upgrade lcma"
         ) from None
     # Any split will do: the trained table is a buffer of the split, kept with the weights.
-    split = "none" if kept[0].factorization == "none" else "checkerboard-even"
+    split = "none" if one.factorization == "none" else "checkerboard-even"
     flow = build(recipe.model, split, seed=0)
     try:
         flow.load_state_dict(load_tensors(content))
@@ -62,6 +66,18 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
         why = " ".join(str(error).split())[:120]
         raise UserError(f"the weights {path} do not fit their recipe ({why}): {again}") from None
     return flow.eval(), recipe
+
+
+def load_data(place: Place, one: TrainedTrial) -> data.Prepared:
+    """The data set that a trial was trained on; UserError where another content is prepared."""
+    prepared = data.load(one.dataset, place.data)
+    if prepared.manifest.digest != one.data_digest:
+        raise UserError(
+            f"{prepared.folder} holds other images (digest {prepared.manifest.digest[:12]}) than "
+            f"trial {one.trial_id} was trained on ({one.data_digest[:12]}): name their root "
+            "with --data"
+        )
+    return prepared
 
 
 def draw_samples(
@@ -78,18 +94,32 @@ def draw_samples(
         raise UserError(f"--temperature {temperature} makes no sense: give 0 or more, such as 1.0")
     generator = torch.Generator().manual_seed(seed)
     drawn = []
-    with torch.inference_mode(), evaluating(flow):
+    with torch.no_grad(), evaluating(flow):
         for start in range(0, count, CHUNK):
             x = flow.sample(min(CHUNK, count - start), generator, temperature=temperature)
             drawn.append(x.nan_to_num().clamp(0, 255).to(torch.uint8).numpy())
     return np.concatenate(drawn)
 
 
-def _read(path: Path, again: str) -> bytes:
+def weights_file(store: Store, place: Place, one: TrainedTrial) -> tuple[Path, str]:
+    """The file of a trial's weights, which can be read, and the sha256 that it should have.
+
+    Raises UserError where the trial left none or the file cannot be read.
+    """
+    if not one.weights:
+        raise UserError(f"trial {one.trial_id} is {one.state} and left no weights: {_again(one)}")
+    (artifact,) = [a for a in store.artifacts(one.job_id) if a.kind == "weights"]
+    path = place.runs / artifact.path
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            file.read(1)
     except OSError as error:
         raise UserError(
-            f"cannot read the weights {path} ({error.strerror}): name their folder with --runs, "
-            f"or {again}"
+            f"cannot read the weights {path} of trial {one.trial_id} ({error.strerror}): name "
+            f"their folder with --runs, or {_again(one)}"
         ) from None
+    return path, artifact.digest
+
+
+def _again(one: TrainedTrial) -> str:
+    return f"train {one.trial_id} again into another database with `lcma launch`"

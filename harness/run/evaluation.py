@@ -16,15 +16,18 @@ from harness import data
 from harness.train.batches import Images
 from harness.train.evaluate import (
     BOUND_DRAWS,
+    BOUND_IMAGES,
+    SERIES_IMAGES,
     Bound,
     Evaluation,
+    Seen,
     SeriesBias,
     evaluate,
     sample_bound,
     series_bias,
 )
 from harness.train.protocol import PLAIN, Protocol
-from harness.train.series import residual_blocks
+from harness.train.series import residual_blocks, series_terms
 
 
 @dataclass(frozen=True)
@@ -45,21 +48,54 @@ class Measured:
 
 
 def measure(
-    flow: models.Flow, prepared: data.Prepared, protocol: Protocol, device: torch.device
+    flow: models.Flow,
+    prepared: data.Prepared,
+    protocol: Protocol,
+    device: torch.device,
+    draws: int | None = None,
+    seen: Seen = lambda count: None,
 ) -> Measured:
-    """Evaluate on the three parts, with what is measured beside the bits/dim by default."""
+    """Evaluate on the three parts, and what belongs beside; see `beside`."""
     train, holdout, test = (prepared.part(p) for p in data.PARTS)
-    seen = min(len(train.images), len(test.images))
-    spread = np.arange(seen) * len(train.images) // seen
+    some = min(len(train.images), len(test.images))
+    spread = np.arange(some) * len(train.images) // some
+    on = {"test": test.images, "holdout": holdout.images, "train": train.images[spread]}
+    images = {part: Images(array, device) for part, array in on.items()}
+    groups = {"test": test.groups, "holdout": holdout.groups, "train": None}
+    found = {p: evaluate(flow, images[p], protocol, groups[p], seen) for p in images}
+    bound, series = beside(flow, test, protocol, device, draws, seen)
+    return Measured(found["test"], found["holdout"], found["train"], bound, series)
+
+
+def beside(
+    flow: models.Flow,
+    test: data.Part,
+    protocol: Protocol,
+    device: torch.device,
+    draws: int | None = None,
+    seen: Seen = lambda count: None,
+) -> tuple[Bound | None, SeriesBias | None]:
+    """The bound of ``draws`` dequantizations (default: `default_draws`), and the series' bias."""
     images = Images(test.images, device)
-    draws = default_draws(flow, protocol)
-    return Measured(
-        test=evaluate(flow, images, protocol, test.groups),
-        holdout=evaluate(flow, Images(holdout.images, device), protocol, holdout.groups),
-        train=evaluate(flow, Images(train.images[spread], device), protocol),
-        bound=None if draws is None else sample_bound(flow, images, protocol, draws),
-        series=series_bias(flow, images, protocol, test.groups),
-    )
+    draws = default_draws(flow, protocol) if draws is None else draws
+    bound = None if draws is None else sample_bound(flow, images, protocol, draws, seen)
+    return bound, series_bias(flow, images, protocol, test.groups, seen)
+
+
+def images_of_parts(prepared: data.Prepared, protocol: Protocol) -> int:
+    """How many images the three parts take, an image counted as often as it is evaluated."""
+    counts = prepared.manifest.counts
+    return (counts.test + counts.holdout + min(counts.train, counts.test)) * protocol.draws
+
+
+def images_beside(
+    flow: models.Flow, prepared: data.Prepared, protocol: Protocol, draws: int | None = None
+) -> int:
+    """The same for what `beside` evaluates."""
+    test = prepared.manifest.counts.test
+    draws = default_draws(flow, protocol) if draws is None else draws
+    biased = series_terms(protocol, flow) is not None and protocol.roulette_mean is None
+    return (draws or 0) * min(test, BOUND_IMAGES) + 2 * biased * min(test, SERIES_IMAGES)
 
 
 def default_draws(flow: models.Flow, protocol: Protocol) -> int | None:

@@ -1,6 +1,6 @@
 """Bits per dimension of a trained flow by a protocol."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,6 +23,9 @@ BOUND_DRAWS = 10
 
 BOUND_IMAGES = 1000
 SERIES_IMAGES = 200
+
+Seen = Callable[[int], None]
+"""Told how many images have been evaluated since it was last told."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,17 @@ class SeriesBias:
 
 
 def evaluate(
-    flow: Flow, images: Images, protocol: Protocol, groups: NDArray[np.integer] | None = None
+    flow: Flow,
+    images: Images,
+    protocol: Protocol,
+    groups: NDArray[np.integer] | None = None,
+    seen: Seen = lambda count: None,
 ) -> Evaluation:
     """Evaluate on every image; ``groups`` (N,) are the clusters of the standard error."""
     log_det, log_prior = np.zeros(len(images)), np.zeros(len(images))
     with _ready(flow, protocol) as ready:
         for draw in range(protocol.draws):
-            one = _one_draw(ready, images, protocol, draw, len(images))
+            one = _one_draw(ready, images, protocol, draw, len(images), seen)
             log_det += one.log_det / protocol.draws
             log_prior += one.log_prior / protocol.draws
     bits = _bits(flow, log_det + log_prior)
@@ -74,7 +81,12 @@ def evaluate(
 
 
 def sample_bound(
-    flow: Flow, images: Images, protocol: Protocol, draws: int, most: int = BOUND_IMAGES
+    flow: Flow,
+    images: Images,
+    protocol: Protocol,
+    draws: int,
+    seen: Seen = lambda count: None,
+    most: int = BOUND_IMAGES,
 ) -> Bound:
     """-log of the mean over ``draws`` of p(x, u_k), on the first min(N, ``most``) images.
 
@@ -83,7 +95,9 @@ def sample_bound(
     """
     count = min(len(images), most)
     with _ready(flow, protocol) as ready:
-        each = [_one_draw(ready, images, protocol, k, count).log_prob for k in range(draws)]
+        each = [
+            _one_draw(ready, images, protocol, draw, count, seen).log_prob for draw in range(draws)
+        ]
     log_probs = np.stack(each)
     highest = log_probs.max(0)
     together = highest + np.log(np.exp(log_probs - highest).mean(0))
@@ -96,6 +110,7 @@ def series_bias(
     images: Images,
     protocol: Protocol,
     groups: NDArray[np.integer] | None = None,
+    seen: Seen = lambda count: None,
     most: int = SERIES_IMAGES,
 ) -> SeriesBias | None:
     """The empirical bias of the series on the first min(N, ``most``) images; None without one."""
@@ -106,7 +121,8 @@ def series_bias(
     bits = []
     for n in (terms, 2 * terms):
         with _ready(flow, protocol.model_copy(update={"terms": n})) as ready:
-            bits.append(_bits(flow, _one_draw(ready, images, protocol, 0, count).log_prob))
+            one = _one_draw(ready, images, protocol, 0, count, seen)
+            bits.append(_bits(flow, one.log_prob))
     used = None if groups is None else groups[:count]
     return SeriesBias(terms, mean(bits[0] - bits[1], used))
 
@@ -123,7 +139,9 @@ class _Drawn:
         return self.log_det + self.log_prior
 
 
-def _one_draw(flow: Flow, images: Images, protocol: Protocol, draw: int, count: int) -> _Drawn:
+def _one_draw(
+    flow: Flow, images: Images, protocol: Protocol, draw: int, count: int, seen: Seen
+) -> _Drawn:
     """The first ``count`` images. Noise and probes follow from seed, draw and chunk alone."""
     found = _Drawn(np.zeros(count), np.zeros(count))
     for start in range(0, count, CHUNK):
@@ -133,6 +151,7 @@ def _one_draw(flow: Flow, images: Images, protocol: Protocol, draw: int, count: 
         likelihood = flow(images.gather(indices), generator)
         found.log_det[indices] = to_numpy(likelihood.log_det)
         found.log_prior[indices] = to_numpy(likelihood.log_prior)
+        seen(len(indices))
     return found
 
 

@@ -1,0 +1,119 @@
+"""`lcma evaluate`: the weights that were kept, by another protocol, without training."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import Data, Db, Json, Runs, Sweep, Trial
+from sweeps.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.run.reevaluation import Reevaluated
+
+
+class Protocol(StrEnum):
+    """The protocols that can be asked for."""
+
+    published = "published"
+    plain = "plain"
+
+
+def evaluate(
+    trial: Trial = None,
+    protocol: Annotated[
+        Protocol, typer.Option(help="That of the flow's paper, or the ranked one")
+    ] = Protocol.published,
+    sweep: Sweep = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="Draws of the bound beside `plain` [10, or none]"),
+    ] = None,
+    db: Db = None,
+    runs: Runs = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Evaluate kept weights by a protocol. What is there already is not evaluated again.
+
+    Without a trial: every trial of the sweep (the newest) that has weights.
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.text import Text
+
+    from db import connect
+    from harness import place
+    from harness.report import gallery, lookup
+    from harness.report.text import to_json
+    from harness.run.launch import new_owner
+    from harness.run.reevaluation import Reevaluated, reevaluate, require_weights
+
+    if draws is not None and protocol is not Protocol.plain:
+        raise UserError("--draws is a number beside `plain`: give --protocol plain with it")
+    where = place.find(db, runs, data)
+    store = connect(where.db, create=False)
+    if trial is not None:
+        chosen = gallery.chosen(store, trial, sweep)
+    else:
+        asked = lookup.find_sweep(store, sweep)
+        chosen = gallery.kept(store, asked.id)
+        if not chosen:
+            raise gallery.nothing_kept(asked, newest=sweep is None)
+    require_weights(store, where, chosen, protocol.value)
+    owner, found = new_owner(), list[Reevaluated]()
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        whole = bar.add_task("trials", total=len(chosen))
+        inner = bar.add_task("images", total=None)
+        for one in chosen:
+
+            def progress(done: int, total: int) -> None:
+                bar.update(inner, completed=done, total=total)
+
+            bar.reset(inner, description=gallery.named(one), total=None)
+            found.append(
+                reevaluate(
+                    store,
+                    where,
+                    one,
+                    protocol.value,
+                    owner=owner,
+                    draws=draws,
+                    progress=progress,
+                )
+            )
+            bar.advance(whole)
+    if json:
+        print(to_json([asdict(f.trial) | asdict(f.result) | {"new": f.new} for f in found]))
+        return
+    console = Console()
+    for each in found:
+        console.print(Text(_line(each)), soft_wrap=True)
+
+
+def _line(one: "Reevaluated") -> str:
+    from harness.report import gallery
+    from harness.report.text import number, plain
+
+    result = one.result
+    said = [f"{result.protocol} {number(result.bits_per_dim)}"]
+    if result.standard_error is not None:
+        said[0] += f" \u00b1 {number(result.standard_error)}"
+    said[0] += " bits/dim"
+    if result.bound_bits_per_dim is not None and result.bound_gain is not None:
+        said.append(
+            f"K={result.bound_draws} bound {number(result.bound_bits_per_dim)} on "
+            f"{result.bound_images} images ({number(-result.bound_gain, 5, sign=True)})"
+        )
+    if result.series_terms is not None:
+        said.append(f"{result.series_terms} terms")
+    if result.series_bias is not None:
+        said[-1] += f": {number(result.series_bias, 5, sign=True)}"
+        if result.series_bias_standard_error is not None:
+            said[-1] += f" \u00b1 {number(result.series_bias_standard_error, 5)}"
+        said[-1] += f" over {2 * (result.series_terms or 0)}"
+    there = "" if one.new else " (there already)"
+    return f"{plain(gallery.named(one.trial))}: {plain('; '.join(said))}{there}"

@@ -1,0 +1,72 @@
+"""`lcma interpolate`: images between two test images, by way of a trained flow's latents."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Data, Db, Json, Out, Runs, Sweep, Trial
+
+FOLDER = Path("lcma-pictures")
+
+
+def interpolate(
+    trial: Trial = None,
+    sweep: Sweep = None,
+    db: Db = None,
+    runs: Runs = None,
+    data: Data = None,
+    out: Out = None,
+    first: Annotated[int, typer.Option("--from", metavar="I", help="First test image, from 0")] = 0,
+    last: Annotated[
+        int | None,
+        typer.Option("--to", metavar="J", help="Last test image [the middle one of the part]"),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Images in the row, with both ends")] = 9,
+    spherical: Annotated[
+        bool, typer.Option("--spherical", help="Along an arc, not along a straight line")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Draw the way between two test images in the latents of trained flows, a row for each.
+
+    Without a trial: each factorization of the sweep (the newest), at its first trained seed.
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from db import connect
+    from harness import place
+    from harness.report import gallery
+    from harness.report.text import plain, to_json
+
+    where = place.find(db, runs, data)
+    store = connect(where.db, create=False)
+    sheets = gallery.draw_interpolations(
+        store,
+        where,
+        gallery.chosen(store, trial, sweep),
+        out or FOLDER,
+        first=first,
+        last=last,
+        steps=steps,
+        spherical=spherical,
+    )
+    if json:
+        rows = [
+            asdict(s.trial)
+            | {"from": s.first, "to": s.last, "steps": steps, "spherical": spherical}
+            | {"row": str(s.row), "inverse_iterations": s.iterations, "settled": s.settled}
+            for s in sheets
+        ]
+        print(to_json(rows))
+        return
+    console = Console()
+    for sheet in sheets:
+        line = f"{plain(gallery.named(sheet.trial))}: {sheet.row}"
+        if sheet.iterations is not None:
+            how = "at most" if sheet.settled else "stopped after"
+            line += f" (inverse: {how} {sheet.iterations} iterations)"
+        console.print(Text(line), soft_wrap=True)

@@ -1,0 +1,150 @@
+"""Evaluating what a trial has left, without training."""
+
+import math
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+import db
+from db import Store
+from harness import data, environment
+from harness.place import Place
+from harness.report import samples
+from harness.report.lookup import TrainedTrial
+from harness.run import evaluation
+from harness.train.protocol import Name, Protocol, named
+from models import Flow
+from sweeps.errors import UserError
+
+Progress = Callable[[int, int], None]
+"""Told how many images have been evaluated, of how many."""
+
+
+@dataclass(frozen=True)
+class Reevaluated:
+    """A trial's result by a protocol; ``new``: whether anything of it was not there before."""
+
+    trial: TrainedTrial
+    result: db.Result
+    new: bool
+
+
+def reevaluate(
+    store: Store,
+    place: Place,
+    one: TrainedTrial,
+    name: Name,
+    *,
+    owner: str,
+    draws: int | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Reevaluated:
+    """Evaluate a trial's kept weights by a protocol, and store the result.
+
+    What is there already is served. ``draws`` asks for a bound of that many draws. Raises
+    UserError where weights or images are missing, damaged or other than those of the trial,
+    and where the numbers are not finite.
+    """
+    stored = store.result(one.trial_id, one.data_digest, name)
+    if stored is not None and _is_whole(stored, draws):
+        return Reevaluated(one, stored, new=False)
+    device = _device(store, one)
+    stopwatch, started = evaluation.Stopwatch(device), time.time()
+    prepared = samples.load_data(place, one)
+    flow, recipe = samples.load_trained(store, place, one)
+    evaluation.settle(device, recipe.optimization.threads)
+    protocol = named(name, recipe.model)
+    result = _evaluated(
+        store, flow.to(device), prepared, one, protocol, stored, device, draws, progress
+    )
+    new = store.add_evaluation(
+        one.job_id,
+        result,
+        by=db.Evaluator(
+            owner=owner,
+            host=socket.gethostname(),
+            environment_id=store.environment(environment.current(device)),
+            device=device,
+            threads=recipe.optimization.threads,
+            started=started,
+        ),
+        cost=stopwatch.cost(),
+    )
+    kept = store.result(one.trial_id, one.data_digest, name)
+    assert kept is not None
+    return Reevaluated(one, kept, new)
+
+
+def require_weights(store: Store, place: Place, trials: Sequence[TrainedTrial], name: Name) -> None:
+    """UserError, before anything is evaluated, where weights or images are missing."""
+    for one in trials:
+        if store.result(one.trial_id, one.data_digest, name) is None:
+            samples.weights_file(store, place, one)
+            samples.load_data(place, one)
+
+
+def _is_whole(stored: db.Result, draws: int | None) -> bool:
+    """Whether a stored result has all that is asked for. Since schema 0003 a plain result has a
+    bound or, with residual blocks, a series."""
+    if draws is not None and (stored.bound_draws or 0) < draws:
+        return False
+    beside = stored.bound_draws is not None or stored.series_terms is not None
+    return beside or stored.protocol != "plain"
+
+
+def _evaluated(
+    store: Store,
+    flow: Flow,
+    prepared: data.Prepared,
+    one: TrainedTrial,
+    protocol: Protocol,
+    stored: db.Result | None,
+    device: str,
+    draws: int | None,
+    progress: Progress,
+) -> db.Result:
+    total = evaluation.images_beside(flow, prepared, protocol, draws)
+    if stored is None:
+        total += evaluation.images_of_parts(prepared, protocol)
+    done = 0
+
+    def seen(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, total)
+
+    where = torch.device(device)
+    if stored is not None:
+        bound, series = evaluation.beside(flow, prepared.part("test"), protocol, where, draws, seen)
+        columns = evaluation.bound_columns(bound) | evaluation.series_columns(series)
+        _require_finite(one, *(v for v in columns.values() if v is not None))
+        return replace(stored, **columns)
+    measured = evaluation.measure(flow, prepared, protocol, where, draws, seen)
+    _require_finite(one, *measured.values)
+    of_training = store.result(one.trial_id, one.data_digest, "plain")
+    if of_training is None:
+        raise UserError(
+            f"trial {one.trial_id} has weights but no result of its training: its database is "
+            "damaged, go back to a copy"
+        )
+    return evaluation.as_result(
+        measured, one.trial_id, one.data_digest, protocol, step=of_training.step
+    )
+
+
+def _require_finite(one: TrainedTrial, *values: float) -> None:
+    if not all(math.isfinite(v) for v in values):
+        raise UserError(
+            f"trial {one.trial_id} has no finite bits/dim by this protocol: leave it out"
+        )
+
+
+def _device(store: Store, one: TrainedTrial) -> str:
+    """That of the training where there is one like it, since other devices end in other bits."""
+    frame = store.attempts_frame(job_id=one.job_id)
+    trained = frame[frame["protocol"].isna() & (frame["outcome"] == "done")]
+    on_gpu = len(trained) > 0 and str(trained["device"].iloc[-1]).startswith("cuda")
+    return "cuda" if on_gpu and torch.cuda.is_available() else "cpu"
