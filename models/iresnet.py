@@ -22,7 +22,7 @@ def parts(model: Model, tables: Sequence[Table] | None) -> tuple[list[Layer], Pr
     estimator = Estimator(
         arch.train_terms,
         probe=arch.probe,
-        neumann=getattr(arch, "neumann", False),
+        neumann=arch.neumann,
         eval_terms=arch.eval_terms,
     )
     power = PowerIteration(arch.power_iterations)

@@ -1,0 +1,231 @@
+"""i-ResNet and Residual Flow as whole models, and one block against normflows."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models import Flow, build
+from models.lipschitz import NormedConv, NormedLinear, PowerIteration
+from models.norm import ChannelNorm
+from models.resflow import DimensionNorm
+from models.residual import Estimator, FlatNet, ResidualBlock
+from models.split import Split
+from sweeps.factorizations import ImpossibleError
+from sweeps.recipe import Model
+
+
+def model(flow: str, **architecture: Any) -> Model:
+    chosen = {"blocks": 2, "width": 4, **architecture}
+    if flow == "resflow":
+        chosen = {"fully_connected": 2, "fc_width": 5, **chosen}
+    content = {"flow": flow, "size": 8, "channels": 1, "splits": 1, "architecture": chosen}
+    return Model.model_validate(content)
+
+
+MODELS = {
+    "i-ResNet": model("iresnet"),
+    "Residual Flow": model("resflow"),
+    "Residual Flow, squeezed": model("resflow", squeeze_first=True),
+}
+
+
+@pytest.fixture(params=list(MODELS))
+def chosen(request: pytest.FixtureRequest) -> Model:
+    return MODELS[request.param]
+
+
+@torch.no_grad()
+def lively(model: Model, factorization: str) -> Flow:
+    """In float64 and evaluation mode, large norms, nothing at rest."""
+    flow = build(model, factorization, seed=0).double().eval()
+    for layer in flow.modules():
+        if isinstance(layer, NormedConv | NormedLinear):
+            layer.weight.mul_(3)
+        if isinstance(layer, ChannelNorm):
+            layer.log_scale.normal_(0, 0.1)
+            layer.shift.normal_(0, 0.1)
+    flow.before_evaluation()
+    return flow
+
+
+def latents(flow: Flow, x: Tensor) -> Tensor:
+    """(B, D) of what comes after the preprocessing."""
+    left, z = [], x
+    for layer in list(flow.layers)[2:]:
+        if isinstance(layer, Split):
+            z, gone = layer.cut(z)
+            left.append(gone.flatten(1))
+        elif isinstance(layer, ResidualBlock):
+            z = z + layer.net(z)
+        else:
+            z = layer(z)[0]
+    return torch.cat([*left, z.flatten(1)], dim=1)
+
+
+@pytest.mark.parametrize("factorization", ["conventional", "random", "none"])
+def test_the_exact_series_sums_to_the_dense_log_determinant(
+    chosen: Model, factorization: str
+) -> None:
+    """Every layer's contribution, a block's with every probe of a basis, for the whole model."""
+    torch.manual_seed(0)
+    if factorization == "conventional":
+        factorization = "rows" if chosen.flow == "iresnet" else "channel"
+    flow = lively(chosen, factorization)
+    x = torch.randn(1, 1, 8, 8, dtype=torch.float64)
+
+    def flat(t: Tensor) -> Tensor:
+        return latents(flow, t.view_as(x))[0]
+
+    jacobian = torch.autograd.functional.jacobian(flat, x.flatten(), vectorize=True)
+    expected = float(torch.linalg.slogdet(jacobian).logabsdet)
+    total, blocks, z = 0.0, 0.0, x
+    with torch.no_grad():
+        for layer in list(flow.layers)[2:]:
+            if isinstance(layer, Split):
+                z = layer.cut(z)[0]
+                continue
+            if isinstance(layer, ResidualBlock):
+                size = z.numel()
+                probes = math.sqrt(size) * torch.eye(size, dtype=z.dtype).view(-1, *z.shape[1:])
+                copies = z.expand(size, -1, -1, -1)
+                found = float(layer.estimate(copies, [probes], [1.0] * 400)[1].sum()) / size
+                total, blocks, z = total + found, blocks + abs(found), layer(z)[0]
+                continue
+            z, contribution = layer(z)
+            total += 0.0 if contribution is None else float(contribution.sum())
+    assert total == pytest.approx(expected, abs=1e-9)
+    assert blocks > 1e-2
+
+
+def test_evaluation_is_within_four_standard_errors_of_the_log_determinant(chosen: Model) -> None:
+    """The flow's own scalar and map, over many draws of the probes."""
+    flow = lively(chosen, "random")
+    torch.manual_seed(0)
+    images, count = torch.randint(0, 256, (1, 1, 8, 8)), 1500
+    x = flow.layers[1](flow.layers[0](images, torch.Generator().manual_seed(3))[0])[0]
+
+    def flat(t: Tensor) -> Tensor:
+        return latents(flow, t.view_as(x))[0]
+
+    jacobian = torch.autograd.functional.jacobian(flat, x.flatten(), vectorize=True)
+    expected = float(torch.linalg.slogdet(jacobian).logabsdet)
+    copies, drawn = x.expand(count, -1, -1, -1), torch.zeros(count, dtype=torch.float64)
+    with torch.no_grad():
+        rest = Flow(list(flow.layers)[2:], flow.prior, (1, 8, 8))
+        drawn = rest.contributions(copies, torch.Generator().manual_seed(5)).total.flatten(1).sum(1)
+        likelihood = rest(copies, torch.Generator().manual_seed(5))
+    assert torch.allclose(likelihood.log_det, drawn, atol=1e-9)
+    error = float(drawn.std()) / math.sqrt(count)
+    assert 0 < error < 0.02 * abs(expected)
+    assert abs(float(drawn.mean()) - expected) < 4 * error
+
+
+def test_layers_follow_the_published_order() -> None:
+    def names(model: Model) -> list[str]:
+        return [type(layer).__name__ for layer in build(model, "rows", seed=0).layers]
+
+    iresnet = ["ChannelNorm", "ResidualBlock"] * 2
+    assert names(MODELS["i-ResNet"])[2:] == (
+        ["Squeeze", *iresnet, "Unsqueeze", "Split", "Squeeze", *iresnet]
+    )
+    block, dense = ["ResidualBlock", "ChannelNorm"] * 2, ["ResidualBlock", "DimensionNorm"] * 2
+    assert names(MODELS["Residual Flow"])[2:] == ["ChannelNorm", *block, "Split", *block, *dense]
+    assert names(MODELS["Residual Flow, squeezed"])[2:] == (
+        ["Squeeze", "ChannelNorm", *block, "Unsqueeze", "Split", "Squeeze", *block, *dense]
+    )
+
+
+def test_only_the_very_first_block_has_no_nonlinearity_in_front(chosen: Model) -> None:
+    flow = build(chosen, "rows", seed=0)
+    first = [layer.net.first for layer in flow.layers if isinstance(layer, ResidualBlock)]
+    assert first == [True] + [False] * (len(first) - 1)
+
+
+def test_other_norms_are_refused() -> None:
+    with pytest.raises(ImpossibleError, match="codomain"):
+        build(model("resflow", codomain=4.0), "rows", seed=0)
+
+
+def test_the_norm_of_dimensions_starts_each_at_mean_zero_and_variance_one() -> None:
+    torch.manual_seed(0)
+    norm = DimensionNorm(2 * 4 * 4).double()
+    x = 3 * torch.randn(500, 2, 4, 4, dtype=torch.float64) + torch.randn(2, 4, 4)
+    norm.initialize(x)
+    with torch.no_grad():
+        y, contribution = norm(x)
+    assert float(y.mean(0).abs().max()) < 1e-9
+    assert float((y.var(0, correction=0) - 1).abs().max()) < 1e-5
+    expected = -x.var(0, correction=0).log() / 2
+    assert torch.allclose(contribution[0], expected, atol=1e-6)
+    assert torch.allclose(norm.inverse(y), x, atol=1e-12)
+
+
+def _pair(normflows: Any, **options: Any) -> tuple[ResidualBlock, Any]:
+    """One of our fully connected blocks, and theirs with the same weights, on 8 dimensions."""
+    torch.manual_seed(0)
+    widths = (8, 6, 8)
+    theirs = normflows.nets.LipschitzMLP(list(widths), lipschitz_const=0.9, init_zeros=False)
+    maps = [NormedLinear(a, b, 0.9) for a, b in itertools.pairwise(widths)]
+    net = FlatNet(maps, "lipswish")
+    block = ResidualBlock(net, Estimator(4), PowerIteration(3000)).double()
+    theirs = theirs.double()
+    linear = [module for module in theirs.net if hasattr(module, "compute_weight")]
+    with torch.no_grad():
+        for ours, other in zip(maps, linear, strict=True):
+            other.weight.mul_(4)
+            other.compute_weight(update=True, n_iterations=3000)
+            ours.weight.copy_(other.weight)
+            ours.bias.copy_(other.bias)
+    block.before_step()
+    return block, normflows.flows.Residual(theirs, reverse=False, **options).double()
+
+
+def _images() -> Tensor:
+    return torch.randn(3, 8, 1, 1, dtype=torch.float64, requires_grad=True)
+
+
+def test_normflows_finds_the_same_log_determinant() -> None:
+    normflows = pytest.importorskip("normflows", reason="normflows is not installed")
+    block, theirs = _pair(normflows, reduce_memory=False, exact_trace=True, n_power_series=60)
+    x = _images()
+    y, log_det = theirs(x.flatten(1))
+    for k in range(len(x)):  # they divide by sigma in float32
+        copies = x[k : k + 1].expand(8, -1, -1, -1)
+        probes = math.sqrt(8) * torch.eye(8, dtype=torch.float64).view(8, 8, 1, 1)
+        mapped, contribution = block.estimate(copies, [probes], [1.0] * 60)
+        assert float(contribution.detach().sum() / 8) == pytest.approx(
+            float(log_det[k].detach()), abs=1e-7
+        )
+        assert torch.allclose(mapped[0].flatten(), y[k], atol=1e-7)
+    assert float(log_det.detach().abs().min()) > 1e-3
+
+
+def test_normflows_has_the_same_neumann_gradient_for_the_same_probe() -> None:
+    normflows = pytest.importorskip("normflows", reason="normflows is not installed")
+    block, theirs = _pair(normflows, reduce_memory=True, n_power_series=4)
+    x = _images()
+
+    def gradients(y: Tensor, log_det: Tensor, net: nn.Module) -> list[Tensor]:
+        weights = [p for p in net.parameters() if p.dim() == 2]
+        objective = (y.square().flatten(1).sum(1) + log_det).mean()
+        return list(torch.autograd.grad(objective, [x, *weights]))
+
+    torch.manual_seed(7)
+    y, log_det = theirs(x.flatten(1))
+    expected = gradients(y, log_det, theirs)
+    torch.manual_seed(7)
+    probe = torch.randn_like(x.flatten(1)).view_as(x)
+    mapped, contribution = block.estimate(x, [probe], [1.0] * 4)
+    found = gradients(mapped, contribution.flatten(1).sum(1), block)
+    _check_equal(found, expected)
+
+
+def _check_equal(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert float(other.abs().max()) > 1e-3
+        assert torch.allclose(one, other, rtol=1e-6, atol=1e-7)
