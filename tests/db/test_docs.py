@@ -52,6 +52,7 @@ def test_rendering_into_a_document_without_the_marker(tmp_path: Path, capsys: An
 
 @pytest.mark.parametrize("sql", EXAMPLES)
 def test_the_examples_find_something(filled: Any, sql: str) -> None:
+    filled.evaluate(2)
     assert db.query.run(filled.store.url, sql).rows
 
 

@@ -135,6 +135,41 @@ def test_a_file_of_the_first_schema_is_upgraded_with_its_rows(filled_path: Path)
         assert connection.execute("SELECT nms FROM pretrainings").fetchall() == [("squeezed",)]
 
 
+def test_a_file_of_the_second_schema_is_upgraded_with_its_rows(filled_path: Path) -> None:
+    path = filled_path
+    before = db.connect(str(path)).results_frame()
+    migrate.downgrade(path, "0002")
+    with closing(sqlite3.connect(path)) as connection:
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(trial_results)")}
+        assert not columns & {"bound_draws", "series_bias", "evaluation_seconds"}
+        assert len(connection.execute("SELECT seconds FROM trial_results").fetchall()) == 3
+    store = db.connect(str(path))
+    migrate.check(path)
+    assert store.results_frame().equals(before)
+    assert store.attempts_frame().protocol.isna().all()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "UPDATE attempts SET protocol = 'published' WHERE id = 2",
+        "UPDATE results SET bound_draws = 10 WHERE trial_id = 'LLL-0-100'",
+        "UPDATE results SET bound_gain = 0.5 WHERE trial_id = 'LLL-0-100'",
+        "UPDATE results SET series_terms = 20 WHERE trial_id = 'LLL-0-100'",
+        "UPDATE results SET series_bias = 0.0 WHERE trial_id = 'LLL-0-100'",
+    ],
+)
+def test_a_downgrade_to_the_second_schema_loses_nothing(filled_path: Path, row: str) -> None:
+    path = filled_path
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(row).rowcount == 1
+        connection.commit()
+    before = objects(path)
+    with pytest.raises(UserError, match="rows that a downgrade would lose"):
+        migrate.downgrade(path, "0002")
+    assert objects(path) == before
+
+
 @pytest.mark.parametrize(
     "row",
     [

@@ -1,0 +1,115 @@
+"""Results of kept weights: rows and attempts of their own, and nothing else changed."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+import db
+
+BOUND = {"bound_draws": 10, "bound_images": 100, "bound_bits_per_dim": 3.2, "bound_gain": 0.05}
+SERIES = {"series_terms": 20, "series_bias": 1e-4, "series_bias_standard_error": 1e-5}
+
+
+def stored(world: Any, index: int, protocol: str) -> db.Result:
+    trial = world.result_of(index)
+    found = world.store.result(trial, "d" * 64, protocol)
+    assert isinstance(found, db.Result)
+    return found
+
+
+@pytest.fixture
+def world(filled: Any) -> Any:
+    """A filled store, whose trials 0, 2 and 3 are done."""
+    ids = ("channel-0-None", "channel-1-None", "LLL-0-100", "HHH-0-100")
+    object.__setattr__(filled, "result_of", ids.__getitem__)
+    return filled
+
+
+def test_a_result_reads_as_it_was_written(world: Any) -> None:
+    plain = stored(world, 2, "plain")
+    assert plain == world.result("LLL-0-100", 3.25)
+    assert world.store.result("LLL-0-100", "d" * 64, "published") is None
+    assert world.store.result("LLL-0-100", "e" * 64, "plain") is None
+
+
+def test_an_evaluation_adds_a_row_and_an_attempt(world: Any) -> None:
+    before, job = world.dump(), world.job(world.trials[2])
+    assert world.evaluate(2, **SERIES)
+    after = world.dump()
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"jobs", "attempts", "results"}
+    assert after["attempts"][:-1] == before["attempts"]
+    assert after["results"] != before["results"]
+    assert len(after["results"]) == len(before["results"]) + 1
+    assert world.job(job.id) == dataclasses.replace(job, token=job.token + 1)
+    last = after["attempts"][-1]._mapping
+    assert (last["job_id"], last["token"]) == (job.id, job.token + 1)
+    assert (last["protocol"], last["outcome"], last["owner"]) == ("published", "done", "evaluator")
+    assert (last["started"], last["ended"], last["seconds"]) == (1990.0, 2000.0, 7.0)
+    assert (last["first_step"], last["last_step"]) == (500, 500)
+    assert stored(world, 2, "published").series_bias == 1e-4
+
+
+def test_the_costs_of_training_and_evaluation_stand_apart(world: Any) -> None:
+    world.evaluate(2)
+    frame = world.store.results_frame(trial_id="LLL-0-100").set_index("protocol")
+    assert frame.seconds.tolist() == [60.0, 60.0]
+    assert frame.cpu_seconds.tolist() == [50.0, 50.0]
+    assert frame.evaluation_seconds["published"] == 7.0
+    assert frame.evaluation_seconds.isna()["plain"]
+    assert frame.images_per_second.isna()["published"]
+
+
+def test_the_same_evaluation_again_changes_nothing(world: Any) -> None:
+    assert world.evaluate(2, **BOUND, **SERIES)
+    before = world.dump()
+    assert not world.evaluate(2, **BOUND, **SERIES)
+    assert not world.evaluate(2)
+    assert world.dump() == before
+
+
+def test_what_is_beside_a_result_may_come_later(world: Any) -> None:
+    plain = stored(world, 2, "plain")
+    assert world.evaluate(2, "plain", **BOUND)
+    assert world.evaluate(2, "plain", **SERIES)
+    whole = dataclasses.replace(plain, **BOUND, **SERIES)
+    assert stored(world, 2, "plain") == whole
+    assert whole.id == plain.id
+    assert not world.evaluate(2, "plain", **(BOUND | {"bound_draws": 9}))
+    more = BOUND | {"bound_draws": 11, "bound_gain": 0.06}
+    assert world.evaluate(2, "plain", **more)
+    assert stored(world, 2, "plain") == dataclasses.replace(whole, **more)
+    frame = world.store.results_frame(trial_id="LLL-0-100")
+    assert frame.result_id.tolist() == [plain.id]
+    assert frame.images_per_second.tolist() == [1000.0], "the result is still the training's"
+
+
+@pytest.mark.parametrize("more", [{}, BOUND])
+def test_another_value_is_a_conflict(world: Any, more: dict[str, Any]) -> None:
+    before = world.dump()
+    with pytest.raises(db.Conflict, match="another bits_per_dim"):
+        world.evaluate(2, "plain", bits_per_dim=3.26, **more)
+    assert world.dump() == before
+
+
+def test_only_what_is_done_can_be_evaluated(world: Any) -> None:
+    before = world.dump()
+    with pytest.raises(ValueError, match="not of a trial"):
+        world.evaluate(1)
+    with pytest.raises(ValueError, match="not of a trial"):
+        world.evaluate(2, data_digest="e" * 64)
+    found = world.result("LLL-0-100")
+    by = db.Evaluator(owner="x", host="x", environment_id="x", device="cpu", threads=1, started=0.0)
+    cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
+    with pytest.raises(ValueError, match="not of a trial"):
+        world.store.add_evaluation(world.trials[3], found, by=by, cost=cost)
+    with pytest.raises(LookupError):
+        world.store.add_evaluation("nowhere", found, by=by, cost=cost)
+    assert world.dump() == before
+
+
+@pytest.mark.parametrize("name", [*BOUND, *SERIES])
+def test_what_is_beside_a_result_is_finite(name: str, world: Any) -> None:
+    with pytest.raises(ValueError, match=name):
+        world.evaluate(2, **{name: float("nan")})

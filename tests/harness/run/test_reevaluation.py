@@ -1,0 +1,259 @@
+"""Kept weights by another protocol: what is stored, what is served, what is refused."""
+
+import dataclasses
+import hashlib
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+import torch
+from safetensors.torch import load, save
+
+import db
+from harness import data
+from harness.place import Place
+from harness.report import lookup, samples
+from harness.run import bodies, evaluation
+from harness.run import plan as plans
+from harness.run.reevaluation import reevaluate, require_weights
+from harness.train.protocol import PLAIN
+from sweeps import spec as specs
+from sweeps.errors import UserError
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "realnvp": {"width": 4, "channel_couplings": 1, "last_couplings": 1},
+    "iresnet": {"width": 4, "blocks": 1},
+    "resflow": {"width": 4, "blocks": 1, "fully_connected": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory, photos_root: Path):
+    """Folders in which a trial of a flow was trained, each once."""
+    made: dict[str, Path] = {}
+
+    def train(flow: str) -> Path:
+        if flow in made:
+            return made[flow]
+        folder = tmp_path_factory.mktemp(flow)
+        place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
+        spec = {
+            "name": "small",
+            "matrix": {"flow": flow, "dataset": "photos8", "factorization": ["conventional"]},
+            "recipe": {
+                "model": {"splits": 1, "architecture": ARCHITECTURES[flow]},
+                "optimization": {"batch": 8},
+                "training": {"steps": 20},
+            },
+        }
+        plan = plans.make(specs.check(spec, "test"), place, None)
+        plans.register(plan, place, db.connect(place.db))
+        digests = plans.digests_of(plan, place)
+        node = plans.nodes(plan, place, digests, owner="trainer", device="cpu")[0]
+        assert bodies.run(node.work).ending == "done"
+        made[flow] = folder
+        return folder
+
+    return train
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path: Path, photos_root: Path):
+    """A trained trial of a flow in a place of its own."""
+
+    def copy(flow: str = "realnvp") -> SimpleNamespace:
+        folder = Path(shutil.copytree(trained_once(flow), tmp_path / "copy"))
+        place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
+        store = db.connect(place.db)
+        trial_id = store.results_frame().trial_id[0]
+        (one,) = lookup.trained(store, [trial_id])
+
+        def again(name: str, **more: Any):
+            return reevaluate(store, place, one, name, owner="evaluator", **more)
+
+        def stored(name: str) -> db.Result | None:
+            return store.result(trial_id, one.data_digest, name)
+
+        def change(statement: str) -> None:
+            with sa.create_engine(place.db).begin() as connection:
+                connection.execute(sa.text(statement))
+
+        (weights,) = place.runs.rglob("weights.*.safetensors")
+        return SimpleNamespace(
+            store=store,
+            place=place,
+            one=one,
+            again=again,
+            stored=stored,
+            change=change,
+            weights=weights,
+        )
+
+    return copy
+
+
+@pytest.mark.parametrize("flow", ARCHITECTURES)
+def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> None:
+    here = trained(flow)
+    prepared = data.load("photos8", here.place.data)
+    flow_again, _ = samples.load_trained(here.store, here.place, here.one)
+    measured = evaluation.measure(flow_again, prepared, PLAIN, torch.device("cpu"))
+    stored = here.stored("plain")
+    found = evaluation.as_result(
+        measured, here.one.trial_id, here.one.data_digest, PLAIN, step=stored.step
+    )
+    assert found == stored
+    assert found.id == here.store.results_frame().result_id[0]
+
+
+def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
+    here = trained()
+    before, job = here.store.results_frame(), here.store.job(here.one.job_id)
+    found = here.again("published")
+    assert found.new
+    assert found.result == here.stored("published")
+    plain = here.stored("plain")
+    unlike = ("protocol", "protocol_body", *db.Result.BESIDE)
+    same = [f.name for f in dataclasses.fields(db.Result) if f.name not in unlike]
+    for name in same:
+        assert getattr(found.result, name) == getattr(plain, name), name
+
+    after = here.store.results_frame()
+    assert after[after.protocol == "plain"].reset_index(drop=True).equals(before)
+    row = after[after.protocol == "published"].iloc[0]
+    assert row.seconds == before.seconds[0]
+    assert row.evaluation_seconds > 0
+    assert np.isnan(before.evaluation_seconds[0])
+    attempts = here.store.attempts_frame()
+    assert attempts.protocol.isna().tolist() == [True, False]
+    last = attempts.iloc[-1]
+    assert (last.protocol, last.outcome, last.owner) == ("published", "done", "evaluator")
+    assert (last.token, last.first_step, last.last_step) == (2, 20, 20)
+    assert last.started <= last.ended
+    assert dataclasses.replace(here.store.job(job.id), token=job.token) == job
+
+
+@pytest.mark.parametrize("name", ["plain", "published"])
+def test_what_is_there_is_served_without_weights_or_data(trained, name: str) -> None:
+    here = trained()
+    first = here.again(name)
+    attempts = here.store.attempts_frame()
+    here.weights.unlink()
+    place = dataclasses.replace(here.place, data=Path("/nowhere"))
+    require_weights(here.store, place, [here.one], name)
+    again = reevaluate(here.store, place, here.one, name, owner="evaluator")
+    assert again.result == first.result
+    assert not again.new
+    assert here.store.attempts_frame().equals(attempts)
+
+
+def test_a_coupling_flow_has_a_bound_from_its_training(trained) -> None:
+    result = trained().stored("plain")
+    assert (result.bound_draws, result.bound_images) == (10, result.images)
+    gained = result.bits_per_dim - result.bound_bits_per_dim
+    assert result.bound_gain == pytest.approx(gained, abs=1e-12)
+    assert result.series_terms is None
+
+
+@pytest.mark.parametrize("flow", ["iresnet", "resflow"])
+def test_a_residual_flow_has_its_series_and_a_bound_when_asked(trained, flow: str) -> None:
+    here = trained(flow)
+    plain = here.stored("plain")
+    assert (plain.series_terms, plain.bound_draws) == (20, None)
+    assert abs(plain.series_bias) < 1e-5
+    published = here.again("published").result
+    assert published.bits_per_dim != plain.bits_per_dim
+    assert published.bits_per_dim == pytest.approx(plain.bits_per_dim, abs=0.1)
+    expected = 5 if flow == "iresnet" else 20
+    assert published.series_terms == expected
+    assert (published.series_bias is None) == (flow == "resflow")
+    assert here.again("plain").new is False
+    assert here.again("plain", draws=2).new
+    with_bound = here.stored("plain")
+    assert with_bound.bound_draws == 2
+    assert with_bound.id == plain.id
+    left = dict.fromkeys(db.Result.BOUND)
+    assert dataclasses.replace(with_bound, **left) == plain
+
+
+def test_a_result_of_an_older_schema_gets_what_it_lacks(trained) -> None:
+    here = trained()
+    whole = here.stored("plain")
+    here.change(f"UPDATE results SET {', '.join(f'{n} = NULL' for n in db.Result.BOUND)}")
+    attempts_before = len(here.store.attempts_frame())
+    assert here.again("plain").new
+    assert here.stored("plain") == whole
+    assert len(here.store.attempts_frame()) == attempts_before + 1
+
+
+def test_a_bound_of_more_draws_takes_the_place_of_one_of_fewer(trained) -> None:
+    here = trained()
+    before = here.stored("plain")
+    assert here.again("plain", draws=3).result == before, "it has ten draws, which is tighter"
+    more = here.again("plain", draws=12)
+    assert more.new
+    assert more.result.bound_draws == 12
+    left = {name: getattr(before, name) for name in db.Result.BOUND}
+    assert dataclasses.replace(more.result, **left) == before
+
+
+def test_progress_ends_with_all_images(trained) -> None:
+    for flow in ("realnvp", "iresnet"):
+        here = trained(flow)
+        seen: list[tuple[int, int]] = []
+        here.again("published", progress=lambda done, total, to=seen: to.append((done, total)))
+        assert seen[-1][0] == seen[-1][1] > 0
+        assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+        seen.clear()
+        here.again(
+            "plain", draws=11, progress=lambda done, total, to=seen: to.append((done, total))
+        )
+        assert seen[-1][0] == seen[-1][1] > 0
+        shutil.rmtree(here.place.runs.parent)
+
+
+def refused(here: SimpleNamespace, said: str, name: str = "published") -> None:
+    before = here.store.results_frame(), here.store.attempts_frame()
+    with pytest.raises(UserError, match=said) as error:
+        here.again(name)
+    assert "\n" not in str(error.value)
+    assert here.one.trial_id in str(error.value)
+    assert here.store.results_frame().equals(before[0])
+    assert here.store.attempts_frame().equals(before[1])
+
+
+def test_missing_weights_name_the_trial_and_the_remedy(trained) -> None:
+    here = trained()
+    here.weights.unlink()
+    with pytest.raises(UserError, match=f"of trial {here.one.trial_id} .*--runs"):
+        require_weights(here.store, here.place, [here.one], "published")
+    refused(here, "No such file.*--runs, or train .* again")
+
+
+def test_damaged_weights_are_refused(trained) -> None:
+    here = trained()
+    content = bytearray(here.weights.read_bytes())
+    content[-1] ^= 1
+    here.weights.write_bytes(content)
+    refused(here, "damaged .sha256 differs")
+
+
+def test_weights_that_have_no_likelihood_are_refused(trained) -> None:
+    here = trained()
+    content = load(here.weights.read_bytes())
+    name = next(k for k, v in content.items() if v.is_floating_point() and v.dim())
+    broken = save(content | {name: torch.full_like(content[name], float("nan"))})
+    here.weights.write_bytes(broken)
+    here.change(f"UPDATE artifacts SET digest = '{hashlib.sha256(broken).hexdigest()}'")
+    refused(here, "no finite bits/dim")
+
+
+def test_other_images_than_those_of_the_training_are_refused(trained) -> None:
+    here = trained()
+    other = dataclasses.replace(here.one, data_digest="0" * 64)
+    with pytest.raises(UserError, match=r"holds other images.*--data"):
+        reevaluate(here.store, here.place, other, "published", owner="x")

@@ -1,0 +1,246 @@
+"""Protocols, the K-sample bound and the bias of the series, against plain loops."""
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from scipy.special import logsumexp
+
+from harness.seeds import derive
+from harness.train.batches import Images
+from harness.train.evaluate import evaluate, sample_bound, series_bias
+from harness.train.protocol import NAMES, PLAIN, Protocol, named, published
+from harness.train.series import estimated_by, residual_blocks
+from models import Flow, build
+from models.residual import ResidualBlock
+from sweeps import catalog
+from sweeps.recipe import Model
+
+COUNT = 130
+"""More than one chunk of 100, and no multiple of it."""
+
+PRECISE = Protocol(name="precise", precision="float64")
+
+SMALLEST: dict[str, Any] = {
+    "realnvp": {"width": 4},
+    "glow": {"width": 4, "steps": 1},
+    "iresnet": {"width": 4, "blocks": 1},
+    "resflow": {"width": 4, "blocks": 1, "fully_connected": 1, "fc_width": 4},
+}
+RESIDUAL = ("iresnet", "resflow")
+
+
+def model(flow: str) -> Model:
+    override = {"model": {"architecture": SMALLEST[flow]}}
+    return catalog.recipe(flow, "photos8", "tiny", override).model
+
+
+def pixels(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    state = np.random.RandomState(0)
+    base = state.randint(40, 200, (count, 3, 1, 1))
+    return np.clip(base + state.normal(0, 15, (count, 3, 8, 8)), 0, 255).astype(np.uint8)
+
+
+def made(name: str) -> Flow:
+    """With data-dependent starting values, and weights away from where they start."""
+    flow = build(model(name), "checkerboard-even", seed=0)
+    generator = torch.Generator().manual_seed(0)
+    flow.initialize(torch.from_numpy(pixels(32)), generator)
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            if parameter.dim() > 1:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+        for block in residual_blocks(flow):
+            _make_steep(block)
+    return flow
+
+
+def _make_steep(block: ResidualBlock) -> None:
+    """The last map is the first one's adjoint: large eigenvalues, all of one sign."""
+    first, middle, last = block.net.normed
+    kernel = first.weight.transpose(0, 1)
+    last.weight.copy_(3 * (kernel.flip(2, 3) if kernel.dim() == 4 else kernel))
+    middle.weight.copy_(3 * torch.eye(len(middle.weight)).view_as(middle.weight))
+    first.weight.mul_(3)
+
+
+@pytest.fixture(scope="module")
+def flows() -> dict[str, Flow]:
+    return {name: made(name) for name in SMALLEST}
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    return Images(pixels(COUNT), torch.device("cpu"))
+
+
+@torch.no_grad()
+def log_probs(flow: Flow, images: Images, draw: int, count: int) -> list[float]:
+    """In float64, from the model's own parts."""
+    flow = copy.deepcopy(flow).double().eval()
+    flow.before_evaluation()
+    found: list[float] = []
+    for start in range(0, count, 100):
+        generator = torch.Generator().manual_seed(derive(0, "evaluate", draw, start))
+        x = images.gather(np.arange(start, min(start + 100, count)))
+        found += flow(x, generator).log_prob.tolist()
+    return found
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_the_bound_of_one_draw_is_the_plain_value(
+    flows: dict[str, Flow], images: Images, name: str
+) -> None:
+    bound = sample_bound(flows[name], images, PLAIN, 1)
+    assert (bound.draws, bound.images, bound.gain) == (1, COUNT, 0.0)
+    plain = evaluate(flows[name], images, PLAIN).bits_per_dim.value
+    assert bound.bits_per_dim == pytest.approx(plain, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["realnvp", "glow"])
+def test_the_bound_is_the_log_of_the_mean_likelihood(
+    flows: dict[str, Flow], images: Images, name: str
+) -> None:
+    flow = flows[name]
+    bound = sample_bound(flow, images, PRECISE, 4, most=110)
+    each = np.array([log_probs(flow, images, draw, 110) for draw in range(4)])
+    scale = flow.dimensions * math.log(2)
+    expected = -(logsumexp(each, axis=0) - math.log(4)).mean() / scale
+    assert bound.images == 110
+    assert bound.bits_per_dim == pytest.approx(expected, abs=1e-10)
+    assert bound.gain == pytest.approx(-each[0].mean() / scale - expected, abs=1e-10)
+    assert abs(bound.gain) > 1e-6, "the draws differ"
+
+
+def test_more_nested_draws_lower_the_bound(flows: dict[str, Flow], images: Images) -> None:
+    flow = flows["glow"]
+    bounds = [sample_bound(flow, images, PRECISE, k).bits_per_dim for k in (1, 2, 4, 8, 16)]
+    assert bounds == sorted(bounds, reverse=True)
+    mean = evaluate(flow, images, Protocol(name="16", draws=16, precision="float64"))
+    assert bounds[-1] < mean.bits_per_dim.value, "Jensen"
+
+
+@pytest.mark.parametrize("name", ["realnvp", "glow"])
+def test_published_is_plain_for_coupling_flows(
+    flows: dict[str, Flow], images: Images, name: str
+) -> None:
+    protocol = published(model(name))
+    assert protocol == PLAIN.model_copy(update={"name": "published"})
+    assert evaluate(flows[name], images, protocol) == evaluate(flows[name], images, PLAIN)
+
+
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_published_is_another_estimate_of_residual_flows(
+    flows: dict[str, Flow], images: Images, name: str
+) -> None:
+    plain = evaluate(flows[name], images, PLAIN)
+    other = evaluate(flows[name], images, published(model(name)))
+    assert other.log_det != plain.log_det
+    assert other.log_prior == pytest.approx(plain.log_prior, abs=0.5)
+
+
+def test_protocols_are_those_of_the_papers() -> None:
+    assert NAMES == ("plain", "published")
+    said = ("draws", "terms", "roulette_mean", "probe")
+    found = {n: tuple(getattr(published(model(n)), s) for s in said) for n in SMALLEST}
+    assert found == {
+        "realnvp": (1, None, None, "rademacher"),
+        "glow": (1, None, None, "rademacher"),
+        "iresnet": (1, 5, None, "gaussian"),
+        "resflow": (1, 20, 2.0, "gaussian"),
+    }
+    assert named("plain", model("resflow")) is PLAIN
+    assert '"terms":5' in published(model("iresnet")).body
+    assert "terms" not in published(model("glow")).body
+    with pytest.raises(ValidationError):
+        Protocol(name="x", draws=0)
+
+
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_the_recipes_own_series_said_aloud_changes_nothing(
+    flows: dict[str, Flow], images: Images, name: str
+) -> None:
+    aloud = PLAIN.model_copy(update={"terms": 20})
+    assert estimated_by(aloud, flows[name]) is not flows[name]
+    assert estimated_by(PLAIN, flows[name]) is flows[name]
+    assert evaluate(flows[name], images, aloud) == evaluate(flows[name], images, PLAIN)
+
+
+def test_roulette_has_no_bias_where_few_terms_have(flows: dict[str, Flow]) -> None:
+    """Against the series of 40 terms, by the same kind of probe, in the mean over draws."""
+    few = Images(pixels(20), torch.device("cpu"))
+    flow = flows["iresnet"]
+    exact = Protocol(name="x", terms=40, draws=60, precision="float64", seed=1)
+    reference = evaluate(flow, few, exact).log_det
+
+    def off(**more: Any) -> tuple[float, float]:
+        """Mean and standard error of the log-det less the reference, over seeds."""
+        found = []
+        for seed in range(60):
+            one = Protocol(name="x", precision="float64", terms=2, seed=100 + seed, **more)
+            found.append(evaluate(flow, few, one).log_det - reference)
+        return float(np.mean(found)), float(np.std(found, ddof=1) / math.sqrt(len(found)))
+
+    mean, error = off(roulette_mean=2.0)
+    assert abs(mean) < 4 * error
+    mean, error = off()
+    assert abs(mean) > 6 * error
+
+
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_the_bias_is_the_difference_at_twice_the_terms(
+    flows: dict[str, Flow], images: Images, name: str
+) -> None:
+    flow = flows[name]
+    short = PRECISE.model_copy(update={"terms": 2})
+    groups = np.repeat(np.arange(13, dtype=np.int32), 10)
+    found = series_bias(flow, images, short, groups, most=110)
+    assert found is not None
+    assert found.bits_per_dim is not None
+    by_terms = {}
+    for terms in (2, 4):
+        for block in residual_blocks(flow):
+            block.eval_terms = terms
+        by_terms[terms] = np.array(log_probs(flow, images, 0, 110))
+    for block in residual_blocks(flow):
+        block.eval_terms = 20
+    each = (by_terms[4] - by_terms[2]) / (flow.dimensions * math.log(2))
+    assert found.terms == 2
+    assert found.bits_per_dim.value == pytest.approx(each.mean(), rel=1e-9)
+    assert (found.bits_per_dim.count, found.bits_per_dim.clusters) == (110, 11)
+    alone = series_bias(flow, images, short, most=110)
+    assert alone is not None
+    assert alone.bits_per_dim is not None
+    error = each.std(ddof=1) / math.sqrt(110)
+    assert alone.bits_per_dim.standard_error == pytest.approx(error, rel=1e-9)
+    assert abs(alone.bits_per_dim.value) > 4 * error, "two terms are too few here"
+
+
+def test_where_there_is_no_series_there_is_no_bias(flows: dict[str, Flow], images: Images) -> None:
+    assert series_bias(flows["glow"], images, PLAIN) is None
+    found = series_bias(flows["resflow"], images, published(model("resflow")))
+    assert found is not None
+    assert (found.terms, found.bits_per_dim) == (20, None)
+    plain = series_bias(flows["resflow"], images, PLAIN)
+    assert plain is not None
+    assert plain.terms == 20
+    assert plain.bits_per_dim is not None
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_the_flow_is_left_as_it_was_even_by_a_failure(flows: dict[str, Flow], name: str) -> None:
+    flow = flows[name]
+    flow.train()
+    before = {key: value.clone() for key, value in flow.state_dict().items()}
+    double = published(model(name)).model_copy(update={"precision": "float64"})
+    wrong = Images(np.zeros((3, 1, 8, 8), dtype=np.uint8), torch.device("cpu"))
+    with pytest.raises((RuntimeError, ValueError)):
+        evaluate(flow, wrong, double)
+    assert all(module.training for module in flow.modules())
+    for key, value in flow.state_dict().items():
+        assert value.dtype == before[key].dtype
+        assert torch.equal(value, before[key]), key
