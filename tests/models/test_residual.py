@@ -138,6 +138,21 @@ def test_contributions_are_the_diagonal_of_the_logarithm(block: ResidualBlock) -
     assert deviation((1 + jacobian.diagonal()).abs().log()) > 6, "another number"
 
 
+def test_evaluation_has_no_noise_where_dimensions_do_not_meet() -> None:
+    """A Rademacher probe is exact for a diagonal Jacobian; the Gaussian one of training is not."""
+    torch.manual_seed(0)
+    maps = [NormedLinear(DIMENSIONS, DIMENSIONS, 0.9) for _ in range(2)]
+    block = ResidualBlock(FlatNet(maps, "elu"), I_RESNET, PowerIteration(5)).double().eval()
+    with torch.no_grad():
+        for each in maps:
+            each.weight.copy_(torch.linspace(-0.8, 0.8, DIMENSIONS).diag())
+        found = block(images())[1].flatten()
+        expected = (1 + dense(block, images()).diagonal()).log()
+        assert torch.allclose(found, expected, atol=1e-9)
+        block.train()
+        assert float((block(images())[1].flatten() - expected).abs().max()) > 0.1
+
+
 def test_the_series_with_every_probe_is_the_log_determinant(block: ResidualBlock) -> None:
     x = images()
     with torch.no_grad():
