@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 import typer
+from PIL import Image
 
+from harness import data
 from harness.cli import main as cli
 from harness.place import Place
 
@@ -210,6 +213,9 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
         (["board"], "lcma launch demo"),
         (["maps"], "lcma launch demo"),
         (["samples"], "lcma launch demo"),
+        (["evaluate"], "lcma launch demo"),
+        (["evaluate", "--draws", "3"], "give --protocol plain"),
+        (["interpolate"], "lcma launch demo"),
         (["export"], "lcma launch demo"),
         (["sql", "select 1"], "lcma launch demo"),
         (["data", "prepare", "cifra10"], "did you mean cifar10"),
@@ -291,15 +297,18 @@ def test_a_launch_ends_with_board_pictures_and_next_commands(launched: Place) ->
 
 @pytest.mark.parametrize(
     "verb",
-    [["status"], ["board"], ["maps"], ["samples"], ["export"], ["doctor"], ["sql", "select 1"]],
+    [
+        *(["status"], ["board"], ["maps"], ["samples"], ["interpolate"], ["export"], ["doctor"]),
+        ["sql", "select 1"],
+    ],
 )
 def test_read_verbs_speak_to_people_and_programs(
     capsys, launched: Place, in_tmp: Path, verb: list[str]
 ) -> None:
     where = ["--db", launched.db]
-    if verb[0] in ("samples", "doctor"):
+    if verb[0] in ("samples", "interpolate", "doctor"):
         where += ["--runs", launched.runs]
-    if verb[0] == "doctor":
+    if verb[0] in ("interpolate", "doctor"):
         where += ["--data", launched.data]
     code, out, err = run(capsys, *verb, *where)
     assert (code, err) == (0, "")
@@ -321,6 +330,58 @@ def test_a_second_launch_and_its_plan_have_nothing_to_do(capsys, launched: Place
     assert rows(capsys, launched, "select * from attempts order by id") == before
     code, out, _ = run(capsys, "plan", spec, *where)
     assert "Nothing is left to do." in out
+
+
+def test_kept_weights_are_evaluated_once_by_each_protocol(
+    capsys, launched: Place, in_tmp: Path
+) -> None:
+    copy = in_tmp / "copy.db"
+    copy.write_bytes(Path(launched.db.removeprefix("sqlite:///")).read_bytes())
+    where = ["--db", copy, "--runs", launched.runs, "--data", launched.data]
+    code, out, err = run(capsys, "evaluate", *where, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert {(f["protocol"], f["new"]) for f in found} == {("published", True)}
+    assert len(found) == 6
+    query = "select trial_id, bits_per_dim from results where protocol = '{}' order by 1"
+    place = Place(str(copy), launched.runs, launched.data)
+    by_protocol = [rows(capsys, place, query.format(p)) for p in ("plain", "published")]
+    assert by_protocol[0] == by_protocol[1], "the published protocol of RealNVP is plain's"
+    before = rows(capsys, place, "select * from attempts order by id")
+    code, out, err = run(capsys, "evaluate", *where)
+    assert (code, err) == (0, "")
+    assert out.count("(there already)") == 6
+    trial = found[0]["trial_id"]
+    code, out, err = run(capsys, "evaluate", trial[:8], "--protocol", "plain", *where)
+    assert (code, err) == (0, "")
+    assert "K=10 bound" in out
+    assert rows(capsys, place, "select * from attempts order by id") == before
+    code, out, err = run(
+        capsys, "evaluate", trial, "--protocol", "plain", "--draws", "11", *where, "--json"
+    )
+    assert [(f["bound_draws"], f["new"]) for f in json.loads(out)] == [(11, True)]
+
+
+def test_interpolations_are_drawn_from_and_to_test_images(
+    capsys, launched: Place, in_tmp: Path
+) -> None:
+    where = ["--db", launched.db, "--runs", launched.runs, "--data", launched.data]
+    code, out, err = run(
+        capsys, "interpolate", "--from", 3, "--to", 9, "--steps", 4, "--out", "x", *where, "--json"
+    )
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert {f["factorization"] for f in found} == {"checkerboard-even", "LL", "random-local"}
+    assert {(f["from"], f["to"], f["steps"], f["settled"]) for f in found} == {(3, 9, 4, True)}
+    with Image.open(found[0]["row"]) as image:
+        picture = np.asarray(image)
+    assert picture.shape == (68, 4 * 66 + 2, 3)
+    test = data.load("photos8", launched.data).part("test").images
+    for left, index in ((2, 3), (2 + 3 * 66, 9)):
+        shown = picture[2:66:8, left : left + 64 : 8].transpose(2, 0, 1).astype(int)
+        assert np.abs(shown - test[index]).max() <= 1
+    refused(run(capsys, "interpolate", "--to", 9999, *where), "--to 9999: photos8 has")
+    refused(run(capsys, "interpolate", "--steps", 1, *where), "--steps 1")
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "md"])

@@ -162,8 +162,9 @@ class Filler:
         protocol: str = "plain",
         artifacts: Sequence[db.Artifact] = (),
         clusters: int | None = 3,
+        **beside: Any,
     ) -> None:
-        """End a job with a result."""
+        """End a job with a result, and what is measured beside it."""
         assert job.trial_id is not None
         result = db.Result(
             trial_id=job.trial_id,
@@ -180,6 +181,7 @@ class Filler:
             holdout_standard_error=0.02,
             log_det=-100.0,
             log_prior=-700.0,
+            **beside,
         )
         mine = self.claim(job, now=3.0)
         assert self.store.finish(

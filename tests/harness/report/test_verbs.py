@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from sweeps.errors import UserError
 
-VERBS = ("board", "maps", "samples", "sql", "export", "status")
+VERBS = ("board", "maps", "samples", "interpolate", "evaluate", "sql", "export", "status")
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +134,40 @@ def test_samples(lcma, filler):
     assert str(drawn) in text
     with Image.open(drawn) as image:
         assert image.size == (8 * 66 + 2, 8 * 66 + 2)
+
+
+def test_samples_of_a_sweep(lcma, filler):
+    filler.weights("rows", 0, sweep="s1")
+    filler.weights("channel", 0, sweep="s2")
+    asked = ("samples", "--runs", "runs", "--count", "1", "--json")
+    assert [one["factorization"] for one in json.loads(lcma(*asked, "--sweep", "s1"))] == ["rows"]
+    with pytest.raises(UserError, match="no sweep 'x'"):
+        lcma(*asked, "--sweep", "x")
+    with pytest.raises(UserError, match="exclude each other"):
+        lcma(*asked, "abc", "--sweep", "s1")
+
+
+def test_evaluate_and_interpolate_without_weights(lcma, filler):
+    for verb in ("evaluate", "interpolate"):
+        with pytest.raises(UserError, match="no sweep yet"):
+            lcma(verb)
+    job = filler.plan("rows", 0, sweep="s1")
+    for verb in ("evaluate", "interpolate"):
+        with pytest.raises(UserError, match="newest sweep demo has weights yet"):
+            lcma(verb)
+    with pytest.raises(UserError, match="of the sweep demo has weights yet"):
+        lcma("evaluate", "--sweep", "s1")
+    with pytest.raises(UserError, match="is pending and left no weights"):
+        lcma("evaluate", job.trial_id)
+
+
+def test_evaluate_checks_all_weights_before_it_begins(lcma, filler):
+    filler.weights("rows", 0, sweep="s1")
+    path = filler.weights("channel", 0, sweep="s1")
+    path.unlink()
+    with pytest.raises(UserError, match=f"of trial {path.parent.name}"):
+        lcma("evaluate", "--runs", "runs")
+    assert "10" not in lcma("sql", "SELECT count(*) FROM results WHERE protocol = 'published'")
 
 
 def test_samples_without_weights(lcma, filler):

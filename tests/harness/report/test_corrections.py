@@ -1,0 +1,47 @@
+"""What is printed under a board of bounds and series."""
+
+import pytest
+
+from harness.report import board
+
+BOUND = {"bound_draws": 10, "bound_images": 100, "bound_bits_per_dim": 3.9}
+
+
+def notes(filler, *, protocol="plain"):
+    (group,) = [g for g in board.read(filler.store).groups if g.protocol == protocol]
+    return " ".join(group.notes)
+
+
+@pytest.fixture
+def measured(filler):
+    """Trials of one cell by seed, with what is measured beside each."""
+
+    def make(*beside):
+        for seed, more in enumerate(beside):
+            filler.finish(filler.plan("channel", seed), 4.0, **more)
+
+    return make
+
+
+def test_nothing_is_said_where_nothing_was_measured(filler, measured):
+    measured({}, {})
+    assert "draws" not in notes(filler)
+    assert "terms" not in notes(filler)
+
+
+def test_the_gain_of_the_bound_is_averaged(filler, measured):
+    measured(BOUND | {"bound_gain": 0.02}, BOUND | {"bound_gain": 0.03}, {})
+    assert "The bound of 10 dequantization draws is lower than that of one by 0.02500" in notes(
+        filler
+    )
+
+
+def test_the_largest_bias_of_the_series_is_shown(filler, measured):
+    measured(
+        {"series_terms": 20, "series_bias": 1e-4, "series_bias_standard_error": 2e-5},
+        {"series_terms": 20, "series_bias": -3e-4, "series_bias_standard_error": None},
+        {"series_terms": 20},
+    )
+    said = notes(filler)
+    assert "at 20 terms of the series less those at 40" in said
+    assert "-0.00030 in the trial" in said

@@ -1,0 +1,127 @@
+"""The way between two images in the latents of a flow."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness.report.interpolation import interpolate
+from models import Flow, build
+from sweeps import catalog
+from sweeps.errors import UserError
+
+SMALLEST: dict[str, dict[str, Any]] = {
+    "realnvp": {"width": 4},
+    "glow": {"width": 4, "steps": 1},
+    "iresnet": {"width": 4, "blocks": 1},
+    "resflow": {"width": 4, "blocks": 1, "fully_connected": 1, "fc_width": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def photos(photos_root) -> Any:
+    """Two test images of different photographs, and one of the others."""
+    from harness import data
+
+    part = data.load("photos8", photos_root).part("test").images
+    return np.array(part[[0, len(part) // 2, 7]])
+
+
+@pytest.fixture(scope="module")
+def flows(photos: Any) -> dict[str, Flow]:
+    made = {}
+    for name, architecture in SMALLEST.items():
+        override = {"model": {"architecture": architecture}}
+        model = catalog.recipe(name, "photos8", "tiny", override).model
+        flow = build(model, "checkerboard-odd", seed=0)
+        generator = torch.Generator().manual_seed(0)
+        flow.initialize(torch.from_numpy(photos), generator)
+        with torch.no_grad():
+            for parameter in flow.parameters():
+                if parameter.dim() > 1:
+                    parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+        made[name] = flow
+    return made
+
+
+def far(a: Any, b: Any) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize("name", SMALLEST)
+def test_the_ends_are_the_two_images(flows, photos, name: str, spherical: bool) -> None:
+    found = interpolate(flows[name], photos[0], photos[1], 5, spherical=spherical)
+    assert found.images.shape == (5, 3, 8, 8)
+    assert found.images.dtype == np.uint8
+    assert far(found.images[0], photos[0]) <= 1
+    assert far(found.images[-1], photos[1]) <= 1
+    assert (found.images[0] == photos[0]).mean() > 0.95
+    for inner in found.images[1:-1]:
+        assert far(inner, photos[0]) > 5
+        assert far(inner, photos[1]) > 5
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_the_inverse_of_residual_blocks_is_reported(flows, photos, name: str) -> None:
+    found = interpolate(flows[name], photos[0], photos[1], 3)
+    assert (found.iterations is None) == (name in ("realnvp", "glow"))
+    assert found.settled
+    if found.iterations is not None:
+        assert 1 < found.iterations < 200
+
+
+def test_an_inverse_that_stops_too_early_is_told(flows, photos) -> None:
+    from dataclasses import replace
+
+    from harness.train.series import residual_blocks
+
+    blocks = residual_blocks(flows["iresnet"])
+    before = blocks[0].fixed_point
+    blocks[0].fixed_point = replace(before, max_iterations=2)
+    assert not interpolate(flows["iresnet"], photos[0], photos[1], 3).settled
+    blocks[0].fixed_point = before
+
+
+def test_the_way_is_straight_or_an_arc_in_the_latents(flows, photos) -> None:
+    """A flow that only dequantizes and centres shows its latents."""
+    from models.layers import Center, Dequantize
+    from models.priors import StandardNormal
+
+    plain = Flow([Dequantize(), Center()], StandardNormal(), (3, 8, 8))
+    plain.register_parameter("like", torch.nn.Parameter(torch.zeros(())))
+    straight = interpolate(plain, photos[0], photos[1], 3).images[1]
+    middle = (photos[0].astype(float) + photos[1]) / 2
+    assert np.abs(straight - middle).max() <= 1.5
+    arc = interpolate(plain, photos[0], photos[1], 3, spherical=True).images[1]
+    a, b = (p.astype(float) + 0.5 - 128 for p in photos[:2])
+    cosine = (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
+    half = (a + b) / (2 * np.cos(np.arccos(cosine) / 2))
+    assert np.abs(arc - np.clip(half + 128, 0, 255)).max() <= 2
+    assert far(arc, straight) > 2
+
+
+def test_the_same_row_twice_and_the_flow_as_it_was(flows, photos) -> None:
+    flow = flows["resflow"].train()
+    before = {k: v.clone() for k, v in flow.state_dict().items()}
+    torch.manual_seed(1)
+    first = interpolate(flow, photos[0], photos[1], 4)
+    torch.manual_seed(2)
+    again = interpolate(flow, photos[0], photos[1], 4)
+    assert np.array_equal(first.images, again.images)
+    assert flow.training
+    assert all(torch.equal(v, before[k]) for k, v in flow.state_dict().items())
+
+
+def test_from_an_image_to_itself_it_stays(flows, photos) -> None:
+    for spherical in (False, True):
+        found = interpolate(flows["glow"], photos[2], photos[2], 3, spherical=spherical)
+        assert far(found.images[0], photos[2]) <= 1
+        assert far(found.images[2], photos[2]) <= 1
+
+
+@pytest.mark.parametrize("steps", [1, 0, -3, 65])
+def test_a_number_of_steps_that_makes_no_sense(flows, photos, steps: int) -> None:
+    with pytest.raises(UserError, match=f"--steps {steps}"):
+        interpolate(flows["glow"], photos[0], photos[1], steps)
