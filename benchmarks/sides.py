@@ -1,0 +1,132 @@
+"""The two sides of a row as things that make one step when called."""
+
+import importlib.util
+import math
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from benchmarks.comparisons import Side
+from harness.train.batches import BatchOrder, Images
+from harness.train.evaluate import evaluating
+from harness.train.trainer import Trainer
+from models import Flow, build
+from sweeps.catalog import flows
+from sweeps.factorizations import is_word
+from sweeps.recipe import Optimization
+
+Step = Callable[[], None]
+
+SEED = 0
+
+
+@cache
+def photographs(size: int) -> NDArray[np.uint8]:
+    """Crops (N, 3, size, size) of a photograph that scikit-image ships."""
+    spec = importlib.util.find_spec("skimage")  # scikit-image itself takes long to import
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    path = Path(spec.submodule_search_locations[0]) / "data" / "astronaut.png"
+    image = np.asarray(Image.open(path)).transpose(2, 0, 1)
+    n = 512 // size
+    crops = image.reshape(3, n, size, n, size).transpose(1, 3, 0, 2, 4)
+    return np.ascontiguousarray(crops.reshape(n * n, 3, size, size))
+
+
+def our_flow(side: Side) -> Flow:
+    """The flow of a side; the maps behind a word are noise, since any table costs the same."""
+    model = side.recipe.model
+    shape = (model.channels, model.size, model.size)
+    maps = np.random.RandomState(SEED).standard_normal((model.splits, *shape))
+    factorization = side.factorization
+    if factorization == "conventional":
+        factorization = flows()[side.flow]
+    used = list(maps) if is_word(factorization) else ()
+    return build(model, factorization, seed=SEED, maps=used)
+
+
+class PeerTraining:
+    """The loop that normflows' examples show, with the optimizer and clipping of the recipe."""
+
+    def __init__(
+        self, model: nn.Module, optimization: Optimization, images: Images, *, lipschitz: bool
+    ) -> None:
+        self.model, self.images = model.to(images.device), images
+        self.optimization, self.lipschitz = optimization, lipschitz
+        self.order = BatchOrder(len(images), optimization.batch, SEED)
+        self.made = 0
+        self.model.train()
+        with torch.no_grad():
+            self.bits_per_dim()  # the first batch starts the actnorms and the power iteration
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        rate, betas = optimization.learning_rate, optimization.betas
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.Adamax(trained, lr=rate, betas=betas, foreach=True)
+            if optimization.optimizer == "adamax"
+            else torch.optim.Adam(trained, lr=rate, betas=betas, fused=True)
+        )
+
+    def _nats(self) -> torch.Tensor:
+        """Mean negative log-likelihood of integers in nats per image."""
+        x = self.images.gather(self.order.indices(self.made))
+        x = (x + torch.rand(x.shape, device=x.device)) / 256
+        constant = x[0].numel() * math.log(256)
+        loss: torch.Tensor = self.model.forward_kld(x) + constant  # type: ignore[operator]
+        return loss
+
+    def bits_per_dim(self) -> float:
+        """Of the next batch."""
+        return float(self._nats()) / (self.images.gather(np.arange(1)).numel() * math.log(2))
+
+    def __call__(self) -> None:
+        if self.lipschitz:
+            import normflows as nf
+
+            from benchmarks.peers import LIPSCHITZ_ITERATIONS
+
+            nf.utils.update_lipschitz(self.model, LIPSCHITZ_ITERATIONS)
+        loss = self._nats()
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.optimization.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.optimization.clip)
+        self.optimizer.step()
+        self.made += 1
+
+
+def prepare(side: Side, device: torch.device) -> Step:
+    """A side ready to make its steps, data-dependent starts done."""
+    torch.manual_seed(SEED)
+    np.random.seed(SEED)  # normflows draws its roulette from here
+    recipe = side.recipe
+    images = Images(photographs(recipe.model.size), device)
+    if side.kind == "normflows":
+        from benchmarks.peers import peer
+
+        residual = side.flow in ("iresnet", "resflow")
+        return PeerTraining(peer(recipe.model), recipe.optimization, images, lipschitz=residual)
+    flow = our_flow(side).to(device)
+    trainer = Trainer(flow, recipe.optimization, SEED, images)
+    trainer.start()
+    if side.kind == "lcma":
+
+        def train() -> None:
+            trainer._one_step()
+
+        return train
+    generator = torch.Generator(device)
+    x = images.gather(np.arange(recipe.optimization.batch))
+    evaluating(flow).__enter__()
+    run = flow.contributions if side.kind == "contributions" else flow
+
+    def evaluate() -> None:
+        with torch.no_grad():
+            run(x, generator)
+
+    return evaluate
