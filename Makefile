@@ -3,13 +3,14 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN = .venv/bin
 
-.PHONY: demo test test-all check lint types layers format clean help
+.PHONY: benchmark demo test test-all check lint types layers format clean help
 
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about five minutes)"
 	@echo "make test      install, then run the tests"
 	@echo "make test-all  the long tests too"
 	@echo "make check     lint, format, types and import layers"
+	@echo "make benchmark training steps against normflows'"
 	@echo "make venv      only make the environment, to install a build of torch of your choice"
 
 demo: .venv/installed
@@ -21,6 +22,9 @@ test: .venv/installed-dev
 
 test-all: .venv/installed-dev
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+benchmark: .venv/installed-benchmarks
+	$(BIN)/python -m benchmarks.step_time
 
 check: lint types layers
 
@@ -51,6 +55,10 @@ $(BIN)/python:
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]' $(PIP_ARGS)
+	@touch $@
+
+.venv/installed-benchmarks: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[benchmarks]' $(PIP_ARGS)
 	@touch $@
 
 clean:
