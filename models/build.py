@@ -1,7 +1,7 @@
 """From a recipe's model and a factorization to a flow."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -10,7 +10,9 @@ from models.factorization import Map, Order, Table, tables
 from models.flow import Flow
 from models.layers import Layer
 from models.priors import Prior
+from models.split import Split
 from sweeps.architectures import REGISTERED
+from sweeps.errors import UserError
 from sweeps.factorizations import ImpossibleError
 from sweeps.recipe import Model
 
@@ -54,23 +56,39 @@ def nms(model: Model, *, seed: int, form: Literal["squeezed", "flat"] = "squeeze
     return _assemble(model, None, seed, flat=form == "flat")
 
 
-def register(flow: str, parts: Parts) -> None:
-    """Say how a flow is built. Planning knows it by `sweeps.architectures.register`."""
-    _PARTS[flow] = parts
-
-
 def _assemble(
     model: Model, found: Sequence[Table] | None, seed: int, *, flat: bool = False
 ) -> Flow:
-    if model.flow not in _PARTS:
+    facts = REGISTERED[model.flow]
+    parts = _PARTS.get(model.flow, facts.parts)
+    if parts is None:
         raise ImpossibleError(f"nothing builds the flow {model.flow}")
-    if flat and not REGISTERED[model.flow].flat_nms:
+    if flat and not facts.flat_nms:
         raise ImpossibleError(f"{model.flow} has no flat form")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         # Only a flow that has a flat form is asked for it.
-        layers, prior = _PARTS[model.flow](model, found, **({"flat": True} if flat else {}))
+        built = parts(model, found, **({"flat": True} if flat else {}))
+        layers, prior = built if facts.plugin is None else _checked(built, model, found)
         return Flow(layers, prior, (model.channels, model.size, model.size))
+
+
+def _checked(built: Any, model: Model, found: Sequence[Table] | None) -> tuple[list[Layer], Prior]:
+    """What a plug-in's function built; UserError where it is not what `Parts` says."""
+    plugin = REGISTERED[model.flow].plugin
+    where = f"the flow {model.flow} ({plugin})"
+    pair = isinstance(built, tuple) and len(built) == 2
+    if not pair or not isinstance(built[0], list) or not isinstance(built[1], Prior):
+        raise UserError(f"{where}: its function must return a list of layers and a prior")
+    layers, prior = built
+    strange = next((layer for layer in layers if not isinstance(layer, Layer)), None)
+    if strange is not None:
+        raise UserError(f"{where}: a {type(strange).__name__} is no Layer of models.layers")
+    ends = [layer for layer in layers if layer.ends_block]
+    if len(ends) != model.splits or any(isinstance(e, Split) == (found is None) for e in ends):
+        wanted = "PassAll" if found is None else "Split"
+        raise UserError(f"{where}: give one {wanted} for each of the {model.splits} splits")
+    return layers, prior
 
 
 _PARTS: dict[str, Parts] = {

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.factorizations import is_word
+from sweeps.errors import UserError
+from sweeps.factorizations import RULES, Rule, is_word, needs_maps
 
 Ints = NDArray[np.int64]
 Shape = tuple[int, int, int]
@@ -53,19 +54,25 @@ def tables(
 ) -> list[Table]:
     """The table of each split for a canonical factorization of images of ``shape`` (C, H, W).
 
-    ``maps`` holds for words one contribution map per split, (C, H, W) in input coordinates:
-    the map of split l is read at the ids that are still there (Algorithm 1); ``order`` is that
-    of a window's two dimensions inside a half. ``seed`` drives `random` and `random-local`.
-    Raises ValueError where maps are missing or misshapen.
+    ``maps`` holds for words, and for rules of plug-ins that read maps, one contribution map per
+    split, (C, H, W) in input coordinates: the map of split l is read at the ids that are still
+    there (Algorithm 1); ``order`` is that of a window's two dimensions inside a half of a word.
+    ``seed`` drives `random`, `random-local` and rules that read it. Raises ValueError where maps
+    are missing or misshapen, UserError where a plug-in's rule does not give two halves.
     """
-    if is_word(name) and [np.shape(m) for m in maps] != [shape] * splits:
+    if needs_maps(name) and [np.shape(m) for m in maps] != [shape] * splits:
         raise ValueError(f"{name} needs {splits} maps of shape {shape}")
     ids = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
     found = []
     for split in range(splits):
-        if is_word(name):
+        values = None
+        if needs_maps(name):
             values = np.asarray(maps[split], dtype=np.float64).ravel()[ids]
+        if is_word(name):
+            assert values is not None
             table = from_map(values, name[split], order)
+        elif name in RULES:
+            table = _by_rule(RULES[name], ids.shape, split, seed, values)
         elif name == "random":
             table = _random(ids.shape, seed, split)
         elif name == "random-local":
@@ -175,3 +182,76 @@ def _random_local(shape: tuple[int, ...], seed: int, split: int) -> Table:
     draws = _generator(seed, split).random_sample((c, h // 2, w // 2, 4))
     order = np.argsort(draws, axis=-1)
     return _local(np.sort(order[..., :2], axis=-1), np.sort(order[..., 2:], axis=-1), shape)
+
+
+def from_mask(kept: NDArray[np.bool_]) -> Table:
+    """The table of a mask (C, H, W) that is True for the half that stays.
+
+    Where it takes two of each window, the layout is that of `Table`. Otherwise, where it takes
+    as many of each window over all channels, the order is that of `channel`; otherwise it is
+    that of the flat index. Raises ValueError where it is not a half.
+    """
+    c, h, w = kept.shape
+    if 2 * int(kept.sum()) != kept.size:
+        raise ValueError(f"{int(kept.sum())} of {kept.size} dimensions stay: half of them must")
+    inside = windows(kept)
+    index = windows(np.arange(kept.size).reshape(kept.shape)).astype(np.int64)
+    if (inside.sum(axis=-1) == 2).all():
+        order = np.argsort(~inside, axis=-1, kind="stable")
+        return _local(order[..., :2], order[..., 2:], kept.shape)
+    half = (2 * c, h // 2, w // 2)
+    over = np.moveaxis(inside, -1, 1).reshape(4 * c, h // 2, w // 2)
+    if (over.sum(axis=0) == 2 * c).all():
+        order = np.argsort(~over, axis=0, kind="stable")
+        squeezed = np.moveaxis(index, -1, 1).reshape(over.shape)
+        ordered = np.take_along_axis(squeezed, order, axis=0)
+        return Table(ordered[: 2 * c], ordered[2 * c :])
+    return Table(
+        np.flatnonzero(kept).astype(np.int64).reshape(half),
+        np.flatnonzero(~kept).astype(np.int64).reshape(half),
+    )
+
+
+def _by_rule(
+    rule: Rule, shape: tuple[int, ...], split: int, seed: int, values: NDArray[np.float64] | None
+) -> Table:
+    """What a plug-in's rule gives, checked; UserError that names it where it is no table."""
+    where = f"the factorization {rule.name} ({rule.plugin}) at split {split + 1} of {tuple(shape)}"
+    read = None if values is None else values.view()
+    if read is not None:
+        read.flags.writeable = False
+
+    def fill() -> Any:
+        return rule.fill(tuple(shape), split + 1, seed if rule.reads == "seed" else 0, read)
+
+    try:
+        table, again = _as_table(fill(), shape), _as_table(fill(), shape)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else error
+        raise UserError(f"{where}: {text}") from error
+    if not np.array_equal(table.permutation, again.permutation):
+        raise UserError(f"{where}: called twice it gave two answers; draw from the seed alone")
+    return table
+
+
+def _as_table(given: Any, shape: tuple[int, ...]) -> Table:
+    c, h, w = shape
+    if isinstance(given, np.ndarray) and given.dtype == bool:
+        if given.shape != tuple(shape):
+            raise ValueError(f"its mask has the shape {given.shape}, not {tuple(shape)}")
+        return from_mask(given)
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise ValueError(
+            f"it gave a {type(given).__name__}: give a boolean mask of what stays, or the pair "
+            f"(kept, left) of index arrays"
+        )
+    half = (2 * c, h // 2, w // 2)
+    kept, left = (np.asarray(part) for part in given)
+    if kept.shape != half or left.shape != half:
+        raise ValueError(f"its halves have the shapes {kept.shape} and {left.shape}, not {half}")
+    if not all(np.issubdtype(part.dtype, np.integer) for part in (kept, left)):
+        raise ValueError(f"its halves hold {kept.dtype} and {left.dtype}, not integers")
+    table = Table(kept.astype(np.int64), left.astype(np.int64))
+    if not np.array_equal(np.sort(table.permutation), np.arange(c * h * w)):
+        raise ValueError(f"its halves are not a partition of 0 .. {c * h * w - 1}")
+    return table

@@ -1,9 +1,9 @@
 """The architecture of each flow, as data, and the register of flows that planning knows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -164,7 +164,8 @@ class FlowFacts:
     ``conventional`` is the factorization that the flow has by itself. ``flat_nms``: whether it
     can be built with no squeeze at all; ``masks``: whether its architecture has checkerboard
     masks to swap (a property ``swapped``); ``mixes``: whether it has 1x1 convolutions, whose
-    shares are a choice.
+    shares are a choice. The rest is a plug-in's: the most splits that the flow can have, what
+    builds it, its recipes (laid out as in ``sweeps/recipes``), and the plug-in with its version.
     """
 
     name: str
@@ -173,6 +174,11 @@ class FlowFacts:
     flat_nms: bool = False
     masks: bool = False
     mixes: bool = False
+    most_splits: int | None = None
+    parts: Callable[..., Any] | None = None
+    recipes: Mapping[str, Any] | None = None
+    plugin: str | None = None
+    version: str | None = None
 
 
 _REGISTER: dict[str, FlowFacts] = {}
@@ -194,10 +200,22 @@ def register(
 
     Raises ValueError where the name already means something else.
     """
-    facts = FlowFacts(name, architecture, conventional, flat_nms, masks, mixes)
-    if _REGISTER.setdefault(name, facts) != facts:
-        raise ValueError(f"the flow {name!r} is already registered with other facts")
+    return add(FlowFacts(name, architecture, conventional, flat_nms, masks, mixes))
+
+
+def add(facts: FlowFacts) -> FlowFacts:
+    """The same for facts that are complete."""
+    if _REGISTER.setdefault(facts.name, facts) != facts:
+        by = _REGISTER[facts.name].plugin or "lcma itself"
+        raise ValueError(f"the flow {facts.name!r} is already registered, by {by}")
     return facts
+
+
+def forget(name: str) -> None:
+    """Take a plug-in's flow from the register."""
+    if _REGISTER[name].plugin is None:
+        raise ValueError(f"the flow {name!r} is lcma's own")
+    del _REGISTER[name]
 
 
 register(

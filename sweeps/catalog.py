@@ -55,10 +55,11 @@ def flows() -> Mapping[str, str]:
     return {name: facts.conventional for name, facts in REGISTERED.items()}
 
 
-@cache
 def profiles(flow: str) -> tuple[str, ...]:
     """The names of a flow's profiles; empty for a flow that this version cannot build."""
-    return tuple(_flow(flow).profiles) if flow in _yaml_names("recipes") else ()
+    facts = REGISTERED.get(flow)
+    own = facts is not None and facts.recipes is not None
+    return tuple(_flow(flow).profiles) if own or flow in _shipped_flows() else ()
 
 
 def gpus(flow: str, profile: str) -> float:
@@ -122,8 +123,21 @@ def shipped_spec(name: str) -> Traversable:
     return files("sweeps") / "specs" / f"{name}.yaml"
 
 
-@cache
 def _flow(name: str) -> _FlowRecipes:
+    facts = REGISTERED.get(name)
+    if facts is not None and facts.recipes is not None:
+        where = f"plug-in {facts.plugin}: recipes of the flow {name}"
+        return validate(_FlowRecipes, facts.recipes, where)
+    return _shipped_flow(name)
+
+
+@cache
+def _shipped_flows() -> frozenset[str]:
+    return frozenset(_yaml_names("recipes"))
+
+
+@cache
+def _shipped_flow(name: str) -> _FlowRecipes:
     path = files("sweeps") / "recipes" / f"{name}.yaml"
     where = f"sweeps/recipes/{name}.yaml"
     return validate(_FlowRecipes, strict_yaml.parse(path.read_text(), where), where)

@@ -33,10 +33,18 @@ class Pretraining:
             content["nms"] = self.nms
         return content_id("pretraining", content)
 
+    @property
+    def plugins(self) -> frozenset[str]:
+        """The versions of the plug-ins that it needs."""
+        return frozenset(filter(None, [self.recipe.model.plugin]))
+
 
 @dataclass(frozen=True)
 class Trial:
-    """One training; ``budget`` and ``pretraining`` are set for words over L and H alone."""
+    """One training; ``budget`` and ``pretraining`` are set where a map is used.
+
+    ``rule`` is the version of the plug-in whose rule the factorization is, None for lcma's own.
+    """
 
     recipe: Recipe
     profile: str
@@ -46,6 +54,7 @@ class Trial:
     seed: int
     budget: int | None = None
     pretraining: Pretraining | None = None
+    rule: str | None = None
 
     @property
     def id(self) -> str:
@@ -60,7 +69,14 @@ class Trial:
             content["budget"] = self.budget
         if self.map_identity:
             content["maps"] = self.map_identity
+        if self.rule is not None:
+            content["rule"] = self.rule
         return content_id("trial", content)
+
+    @property
+    def plugins(self) -> frozenset[str]:
+        """The versions of the plug-ins that it needs."""
+        return frozenset(filter(None, [self.recipe.model.plugin, self.rule]))
 
     @property
     def map_identity(self) -> dict[str, object]:
@@ -69,8 +85,12 @@ class Trial:
 
     @property
     def map_options(self) -> str | None:
-        """The same as canonical JSON, None for the default or no map."""
-        return canonical_json(self.map_identity) if self.map_identity else None
+        """The same as canonical JSON, with the start of a plug-in's version: what tells two rows
+        of one name apart. None for the default or no map."""
+        found = self.map_identity
+        if self.rule is not None:
+            found = found | {"rule": self.rule[:19]}
+        return canonical_json(found) if found else None
 
 
 @dataclass(frozen=True)
@@ -204,9 +224,9 @@ def _cells(
             synonyms |= factorizations.synonyms(canonical, conventional=conventional, splits=splits)
         except ImpossibleError as error:
             reason = reason or str(error)
-        if factorizations.is_word(canonical):
+        if factorizations.needs_maps(canonical):
             reason = reason or _unfit_options(recipe)
-    mapped = factorizations.is_word(canonical) or name in ("low", "high")
+    mapped = factorizations.needs_maps(canonical) or name in ("low", "high")
     asked_budgets: tuple[int | None, ...] = spec.matrix.budget if mapped else (None,)
     if mapped and not asked_budgets:
         asked_budgets = (None,)
@@ -219,7 +239,15 @@ def _cells(
         if recipe is not None and reason is None:
             pretraining = _pretraining(recipe, dataset, seed) if mapped else None
             trial = Trial(
-                recipe, spec.profile, dataset, VARIANT, canonical, seed, budget, pretraining
+                recipe,
+                spec.profile,
+                dataset,
+                VARIANT,
+                canonical,
+                seed,
+                budget,
+                pretraining,
+                factorizations.version(canonical),
             )
             cell = Cell(flow, dataset, name, budget, seed, trial=trial)
         cells.append(cell)

@@ -3,6 +3,10 @@
 import difflib
 import itertools
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
 
 from sweeps.errors import UserError
 
@@ -23,6 +27,67 @@ WORDS = "words"
 """Stands in a matrix for every word over L and H that fits the recipe."""
 
 _WORD = re.compile(r"[LH]+")
+_OWN_NAME = re.compile(r"[a-z][a-z0-9-]{1,39}")
+
+Reads = Literal["nothing", "seed", "maps"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A factorization rule of a plug-in. All but ``fill`` is what planning needs of it.
+
+    ``fill(shape, split, seed, values)`` says for one split, counted from 1, which half of the
+    dimensions of a tensor of ``shape`` (C, H, W) stays. ``reads``: whether it depends on nothing
+    else, on the trial's ``seed``, or on the contribution map, whose ``values`` (C, H, W) are
+    those of the dimensions that are still there.
+    """
+
+    name: str
+    fill: Callable[..., Any]
+    reads: Reads = "nothing"
+    least_splits: int = 1
+    most_splits: int | None = None
+    plugin: str = ""
+    version: str = ""
+
+    def fits(self, splits: int) -> bool:
+        """Whether the rule is for so many splits."""
+        most = splits if self.most_splits is None else self.most_splits
+        return self.least_splits <= splits <= most
+
+
+_RULES: dict[str, Rule] = {}
+
+RULES: Mapping[str, Rule] = MappingProxyType(_RULES)
+"""The rules of plug-ins by their names."""
+
+
+def add(rule: Rule) -> Rule:
+    """Make a rule known under its name. Raises ValueError where it cannot have that name."""
+    name = rule.name
+    if name in (*NAMES, WORDS):
+        raise ValueError(f"the factorization {name!r} is lcma's own: choose another name")
+    if _WORD.fullmatch(name.upper()):
+        raise ValueError(f"{name!r} reads as a word over L and H: choose another name")
+    if not _OWN_NAME.fullmatch(name):
+        raise ValueError(
+            f"a factorization cannot be named {name!r}: use lower case letters, digits and dashes"
+        )
+    if _RULES.setdefault(name, rule) != rule:
+        by = _RULES[name].plugin
+        raise ValueError(f"the factorization {name!r} is already registered, by {by}")
+    return rule
+
+
+def forget(name: str) -> None:
+    """Take a plug-in's rule from the register."""
+    del _RULES[name]
+
+
+def version(canonical_name: str) -> str | None:
+    """The version of the plug-in that has the rule; None for one of lcma's own."""
+    rule = RULES.get(canonical_name)
+    return None if rule is None else rule.version
 
 
 class ImpossibleError(Exception):
@@ -38,7 +103,7 @@ def normalize(name: str) -> str:
 
     Raises UserError for a name that no recipe could make sense of.
     """
-    if name.lower() in NAMES:
+    if name.lower() in NAMES or name.lower() in RULES:
         return name.lower()
     if _WORD.fullmatch(name.upper()):
         return name.upper()
@@ -46,8 +111,9 @@ def normalize(name: str) -> str:
         wrong = next((c for c in name if c.upper() not in "LH"), "")
         hint = f"a word has one letter L or H for each split, and {wrong!r} is neither"
     else:
-        hint = "known are " + ", ".join(NAMES) + " and words over L and H such as LLH"
-    near = difflib.get_close_matches(name.lower(), NAMES, n=1)
+        known = ", ".join((*NAMES, *RULES))
+        hint = f"known are {known} and words over L and H such as LLH"
+    near = difflib.get_close_matches(name.lower(), (*NAMES, *RULES), n=1)
     if near:
         hint = f"did you mean {near[0]!r}?"
     raise UserError(f"unknown factorization {name!r}: {hint}")
@@ -73,6 +139,11 @@ def canonical(name: str, *, conventional: str, splits: int) -> str:
             f"the word {name} has {len(name)} letters, the recipe has {splits} splits; "
             f"use a word such as {'L' * splits}"
         )
+    if name in RULES and splits and not RULES[name].fits(splits):
+        rule = RULES[name]
+        most = "" if rule.most_splits is None else f" to {rule.most_splits}"
+        least = rule.least_splits if most else f"at least {rule.least_splits}"
+        raise ImpossibleError(f"{name} is for {least}{most} splits, the recipe has {splits}")
     return name
 
 
@@ -92,6 +163,12 @@ def synonyms(canonical_name: str, *, conventional: str, splits: int) -> frozense
 def is_word(canonical_name: str) -> bool:
     """Whether the factorization is filled from contribution maps, one letter for each split."""
     return _WORD.fullmatch(canonical_name) is not None
+
+
+def needs_maps(canonical_name: str) -> bool:
+    """Whether the factorization is filled from contribution maps, by letters or by a rule."""
+    rule = RULES.get(canonical_name)
+    return is_word(canonical_name) or (rule is not None and rule.reads == "maps")
 
 
 def is_every_word(name: str) -> bool:

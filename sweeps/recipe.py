@@ -19,6 +19,11 @@ class Model(Part):
     splits: Count = Field(ge=0, description="how many times half of the dimensions leave")
     preprocess: Literal["logit", "center"] = "logit"
     architecture: SerializeAsAny[Architecture]
+    plugin: str | None = Field(
+        None,
+        validate_default=True,
+        description="version of the plug-in that the flow is from; it cannot be chosen",
+    )
 
     @field_validator("flow")
     @classmethod
@@ -44,8 +49,20 @@ class Model(Part):
                 raise ValueError(f"{flow} has no {unknown!r}: {nearest(str(unknown), known)}")
         return wanted.model_validate(given)
 
+    @field_validator("plugin")
+    @classmethod
+    def _as_loaded(cls, given: str | None, info: ValidationInfo) -> str | None:
+        flow = info.data.get("flow")
+        loaded = None if flow is None else REGISTERED[flow].version
+        if given is not None and given != loaded:
+            raise ValueError(f"{flow} is of {loaded or 'no plug-in'} here, not of {given}")
+        return loaded
+
     @model_validator(mode="after")
     def _splits_fit(self) -> "Model":
+        most = REGISTERED[self.flow].most_splits
+        if most is not None and self.splits > most:
+            raise ValueError(f"{self.flow} has at most {most} splits, not {self.splits}")
         smallest = self.size >> self.splits
         if smallest < 2 or smallest << self.splits != self.size:
             raise ValueError(
@@ -167,7 +184,10 @@ class Recipe(Part):
     @property
     def body(self) -> str:
         """Canonical JSON with every field written out, for the database; without ``maps``."""
-        return canonical_json(self.model_dump(mode="json", exclude={"maps"}))
+        body = self.model_dump(mode="json", exclude={"maps"})
+        if self.model.plugin is None:
+            del body["model"]["plugin"]
+        return canonical_json(body)
 
     def pretraining_identity(self) -> dict[str, object]:
         """What a pretraining depends on: everything but the final training's own part."""

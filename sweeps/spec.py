@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sweeps import budgets as grids
-from sweeps import catalog, factorizations, settings, strict_yaml
+from sweeps import catalog, factorizations, plugins, settings, strict_yaml
 from sweeps.errors import UserError
 from sweeps.identity import canonical_json
 from sweeps.validation import nearest, validate
@@ -70,10 +70,14 @@ class Resources(_Section):
 
 
 class Spec(_Section):
-    """A whole sweep file. ``recipe`` is laid over every cell's recipe."""
+    """A whole sweep file. ``recipe`` is laid over every cell's recipe.
+
+    ``plugins`` are Python files with flows and rules of one's own; their code is run.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     description: str = ""
+    plugins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     matrix: Matrix
     profile: str = "tiny"
     seeds: Seeds = (0,)
@@ -90,8 +94,11 @@ class Spec(_Section):
 
     @property
     def body(self) -> str:
-        """Canonical JSON of the spec."""
-        return canonical_json(self.model_dump(mode="json"))
+        """Canonical JSON of the spec; plug-ins by their content, wherever they lie."""
+        body = self.model_dump(mode="json", exclude={"plugins"})
+        if self.plugins:
+            body["plugins"] = [plugins.load_file(Path(path)).version for path in self.plugins]
+        return canonical_json(body)
 
 
 def load(name_or_path: str) -> Spec:
@@ -102,14 +109,22 @@ def load(name_or_path: str) -> Spec:
     """
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or path.is_file():
-        return check(strict_yaml.read(path), str(path))
+        return check(strict_yaml.read(path), str(path), path.parent)
     text = catalog.shipped_spec(name_or_path).read_text()
     return check(strict_yaml.parse(text, name_or_path), name_or_path)
 
 
-def check(content: dict[str, Any], where: str) -> Spec:
-    """A parsed sweep file as a Spec whose names are all known."""
+def check(content: dict[str, Any], where: str, folder: Path = Path()) -> Spec:
+    """A parsed sweep file as a Spec whose names are all known.
+
+    Installed plug-ins and those that the spec names, relative to ``folder``, are loaded.
+    """
     spec = validate(Spec, content, where)
+    paths = [(folder / name).resolve() for name in spec.plugins]
+    plugins.load_installed()
+    for path in paths:
+        plugins.load_file(path)
+    spec = spec.model_copy(update={"plugins": tuple(map(str, paths))})
     check_names(spec, where)
     return spec
 

@@ -24,6 +24,7 @@ from harness.run.executor import Executor
 from harness.run.launch import Ended, Launch
 from harness.run.plan import Plan
 from harness.run.progress import Bars
+from harness.run.rehearsal import rehearse
 from sweeps.errors import UserError
 from sweeps.spec import Resources, Spec
 
@@ -66,6 +67,7 @@ def run(asked: Asked, place: Place) -> None:
     store = planning.existing(place)
     plan = plans.make(spec, place, store)
     plans.require_valid(plan, skip_invalid=asked.skip_invalid)
+    rehearse(plan)
     resources = _resources(spec, asked)
     missing = _missing_data(spec, place)
     _check_writable(place, asked)

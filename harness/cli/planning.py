@@ -19,7 +19,7 @@ from harness import data
 from harness.place import Place
 from harness.run import plan as plans
 from harness.run.plan import Plan, PlannedCell
-from sweeps import catalog, published, settings
+from sweeps import catalog, plugins, published, settings
 from sweeps import spec as specs
 from sweeps.errors import UserError
 
@@ -102,6 +102,9 @@ def show(plan: Plan, again: str, where: Place, *, as_json: bool) -> None:
         print(json.dumps(as_dict(plan), indent=2))
         return
     console = Console()
+    for plugin in plugins.loaded():
+        line = f"Loaded plug-in {plugin.name}: {', '.join(plugin.provides)}"
+        console.print(escape(line), highlight=False, soft_wrap=True)
     console.print(_cells(plan))
     if plan.pretrainings:
         console.print(_pretrainings(plan))
@@ -147,6 +150,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
     alone, trainings = plan.expansion.unshared
     return {
         "sweep": plan.spec.name,
+        "plugins": [asdict(plugin) for plugin in plugins.loaded()],
         "cells": [
             {
                 "flow": c.cell.flow,

@@ -52,14 +52,17 @@ def summarize(maps: Sequence[ContributionMap]) -> list[SplitSummary]:
 
 
 def every_table(maps: Sequence[ContributionMap], seed: int) -> list[Named]:
-    """Each factorization with its tables by split: the fixed ones, low and high of these maps.
+    """Each factorization with its tables by split: the fixed ones, those of plug-ins that are
+    loaded, low and high of these maps.
 
     ``seed`` drives the random ones. UserError where the maps do not fit.
     """
     shape, splits = _shape(maps), len(maps)
     low, high = _of_word("L", maps), _of_word("H", maps)
-    fixed = [name for name in factorizations.FIXED if name != "none"]
-    found = [(name, tables(name, shape, splits, seed=seed)) for name in fixed]
+    names = [name for name in factorizations.FIXED if name != "none"]
+    names += [rule.name for rule in factorizations.RULES.values() if rule.fits(splits)]
+    values = [m.values for m in maps]
+    found = [(name, tables(name, shape, splits, seed=seed, maps=values)) for name in names]
     return [*found, (f"low ({'L' * splits})", low), (f"high ({'H' * splits})", high)]
 
 

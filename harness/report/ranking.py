@@ -168,7 +168,9 @@ def only(board: Board, names: Sequence[str]) -> Board:
 
     Raises UserError for a name that is none, or where no other row is left.
     """
-    asked = {factorizations.normalize(name) for name in names}
+    # A plug-in's rule is known by its results, wherever the plug-in is now.
+    present = {row.factorization for group in board.groups for row in group.rows}
+    asked = {name if name in present else factorizations.normalize(name) for name in names}
 
     def wanted(group: Group, row: Row) -> bool:
         also = {row.factorization, row.label.split(" ")[0]}

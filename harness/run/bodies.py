@@ -75,6 +75,7 @@ class _Attempt:
     def run(self) -> Report:
         with Lease(self.store, self.claim, self.work.lease_seconds) as lease:
             try:
+                self.work = self.work.opened()
                 if self.work.pretraining is not None:
                     return self._pretraining(self.work.pretraining, lease)
                 assert self.work.trial is not None

@@ -12,6 +12,7 @@ from harness import data
 from harness.data import bars
 from harness.place import Place
 from harness.run.work import LEASE_SECONDS, Work
+from sweeps import plugins
 from sweeps.errors import UserError
 from sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from sweeps.identity import content_id
@@ -163,7 +164,15 @@ def nodes(
         trial = subject if isinstance(subject, Trial) else None
         pretraining = subject if isinstance(subject, Pretraining) else None
         return Work(
-            job, place, owner, device, trial, pretraining, checkpoint_seconds, lease_seconds
+            job,
+            place,
+            owner,
+            device,
+            trial,
+            pretraining,
+            checkpoint_seconds,
+            lease_seconds,
+            plugins.loaded(subject.plugins),
         )
 
     found: list[Node] = []

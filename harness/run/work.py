@@ -1,11 +1,14 @@
 """One unit of work as it travels to a worker, and what the worker reports."""
 
-from dataclasses import dataclass
-from typing import Literal
+import pickle
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from db import PlannedJob, State
 from harness.place import Place
+from sweeps import plugins
 from sweeps.expansion import Pretraining, Trial
+from sweeps.plugins import Plugin
 
 LEASE_SECONDS = 30.0
 """How long a worker may be silent before others take it for dead."""
@@ -15,7 +18,8 @@ LEASE_SECONDS = 30.0
 class Work:
     """A job with all that its body needs: plain values, no connections and no tensors.
 
-    Exactly one of ``trial`` and ``pretraining`` is the job's subject.
+    Exactly one of ``trial`` and ``pretraining`` is the job's subject. Where it needs ``plugins``
+    it arrives ``sealed``, since it may hold objects of their classes; `opened` loads them.
     """
 
     job: PlannedJob
@@ -26,6 +30,25 @@ class Work:
     pretraining: Pretraining | None = None
     checkpoint_seconds: float | None = None
     lease_seconds: float = LEASE_SECONDS
+    plugins: tuple[Plugin, ...] = ()
+    sealed: "_Sealed | None" = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        if self.plugins and self.sealed is None:
+            content = pickle.dumps((self.trial, self.pretraining))
+            state["sealed"] = _Sealed(content, self.threads)
+            state["trial"] = state["pretraining"] = None
+        return state
+
+    def opened(self) -> "Work":
+        """The same with its plug-ins loaded; UserError where they are not those of the plan."""
+        plugins.load(self.plugins)
+        if self.sealed is None:
+            return self
+        # Made by __getstate__ in the launching process and nowhere else.
+        trial, pretraining = pickle.loads(self.sealed.content)  # noqa: S301
+        return replace(self, trial=trial, pretraining=pretraining, sealed=None)
 
     @property
     def job_id(self) -> str:
@@ -33,7 +56,7 @@ class Work:
 
     @property
     def threads(self) -> int:
-        return self._subject.recipe.optimization.threads
+        return self.sealed.threads if self.sealed else self._subject.recipe.optimization.threads
 
     @property
     def dataset(self) -> str:
@@ -54,6 +77,14 @@ class Work:
         subject = self.trial or self.pretraining
         assert subject is not None
         return subject
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    """A subject as bytes, and what must be known of it before it can be read."""
+
+    content: bytes
+    threads: int
 
 
 Ending = Literal["done", "diverged", "failed", "elsewhere", "blocked", "stopped"]

@@ -109,8 +109,8 @@ LATER: dict[tuple[str, ...], Any] = {
 }
 """Changes of fields and values that came after the pinned ids."""
 
-SINGLE = {("training", "select")}
-"""Fields that cannot be changed alone, since they ask for another field."""
+SINGLE = {("training", "select"), ("model", "plugin")}
+"""Fields that cannot be changed alone, since they ask for another field or follow from one."""
 
 MAPS: dict[str, str] = {
     "score": "total",

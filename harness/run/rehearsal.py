@@ -1,0 +1,50 @@
+"""What plug-ins do, tried once in the launching process, before anything is changed."""
+
+import numpy as np
+import torch
+
+import models
+from harness.run.plan import Plan
+from sweeps.architectures import REGISTERED
+from sweeps.errors import UserError
+from sweeps.expansion import Trial
+from sweeps.factorizations import RULES, needs_maps
+
+
+def rehearse(plan: Plan) -> None:
+    """Fill the tables of every rule and build every flow that is a plug-in's, and start it on
+    two images of noise. Raises UserError naming the plug-in where that fails.
+    """
+    tried = set()
+    for trial in plan.expansion.trials:
+        key = trial.recipe.id, trial.factorization
+        if key not in tried and trial.plugins:
+            tried.add(key)
+            _try(trial)
+
+
+def _try(trial: Trial) -> None:
+    model = trial.recipe.model
+    shape = (model.channels, model.size, model.size)
+    noise = np.random.RandomState(0)
+    maps = []
+    if needs_maps(trial.factorization):
+        maps = [noise.standard_normal(shape) for _ in range(model.splits)]
+    if trial.factorization in RULES:
+        models.tables(trial.factorization, shape, model.splits, seed=trial.seed, maps=maps)
+    if REGISTERED[model.flow].plugin is None:
+        return
+    try:
+        flows = [models.build(model, trial.factorization, seed=trial.seed, maps=maps)]
+        if trial.pretraining is not None:
+            flows.append(models.nms(model, seed=trial.seed, form=trial.pretraining.nms))
+        for flow in flows:
+            images = torch.from_numpy(noise.randint(0, 256, (2, *shape))).to(flow.dtype)
+            flow.initialize(images, torch.Generator().manual_seed(0))
+    except UserError:
+        raise
+    except Exception as error:
+        plugin = REGISTERED[model.flow].plugin
+        raise UserError(
+            f"the flow {model.flow} ({plugin}): {type(error).__name__}: {error}"
+        ) from error

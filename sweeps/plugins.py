@@ -1,0 +1,319 @@
+"""Flows and factorization rules of one's own, from a file or an installed package.
+
+A plug-in is Python code, and loading it runs it: docs/extending.md. Only what planning needs is
+declared here, as data; torch is for the function that builds a flow to import.
+"""
+
+import hashlib
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from sweeps import architectures, catalog, factorizations
+from sweeps.architectures import Architecture, FlowFacts
+from sweeps.errors import UserError
+from sweeps.factorizations import Reads, Rule
+
+GROUP = "lcma.plugins"
+"""The entry points of installed plug-ins: each is a module, or a callable that registers."""
+
+MAX_BYTES = 1_000_000
+_MARK = "__lcma_plugin__"
+_PACKAGE = "lcma_plugin_"
+
+F = TypeVar("F", bound=Callable[..., Any])
+Declared = FlowFacts | Rule
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A loaded plug-in, as another process finds it again.
+
+    ``version`` enters the ids of what needs it: `sha256:` and the digest of the file, or name
+    and version of the installed distribution. ``path`` is absolute, None for an installed one.
+    """
+
+    name: str
+    version: str
+    path: str | None
+    provides: tuple[str, ...] = ()
+
+
+def factorization(
+    name: str,
+    *,
+    reads: Reads = "nothing",
+    least_splits: int = 1,
+    most_splits: int | None = None,
+) -> Callable[[F], F]:
+    """Register the function below as the rule of this name; see `sweeps.factorizations.Rule`.
+
+    It is called as (shape, split, seed, values) and returns a boolean mask of ``shape`` that is
+    True for the half that stays, or the pair (kept, left) of integer arrays (2C, H/2, W/2) with
+    flat indices into ``shape``. ``seed`` is 0 unless it reads the seed, ``values`` None unless
+    it reads maps.
+    """
+    if reads not in ("nothing", "seed", "maps"):
+        raise ValueError(f"a rule reads 'nothing', 'seed' or 'maps', not {reads!r}")
+    if least_splits < 1 or (most_splits is not None and most_splits < least_splits):
+        raise ValueError(f"no number of splits is from {least_splits} to {most_splits}")
+
+    def declare(fill: F) -> F:
+        return _declare(fill, Rule(name, fill, reads, least_splits, most_splits))
+
+    return declare
+
+
+def flow(
+    name: str,
+    *,
+    architecture: type[Architecture],
+    conventional: str,
+    recipes: Mapping[str, Any],
+    most_splits: int | None = None,
+) -> Callable[[F], F]:
+    """Register the function below as what builds the flow of this name.
+
+    It is called as (model, tables) and returns the list of layers and the last prior, see
+    `models.build.Parts`. ``architecture`` holds its settings, ``conventional`` is the
+    factorization that it has by itself, ``recipes`` are laid out as in ``sweeps/recipes``.
+    """
+    if not (isinstance(architecture, type) and issubclass(architecture, Architecture)):
+        raise TypeError(f"the architecture of {name} must be a class made from Architecture")
+
+    def declare(parts: F) -> F:
+        facts = FlowFacts(
+            name,
+            architecture,
+            conventional,
+            most_splits=most_splits,
+            parts=parts,
+            recipes=recipes,
+        )
+        return _declare(parts, facts)
+
+    return declare
+
+
+def load_file(path: Path, expected: str | None = None) -> Plugin:
+    """Run a plug-in file and register what it declares; once for each content.
+
+    An edited file takes the place of what it registered before. Raises UserError, with nothing
+    registered, for a file that cannot be read, raises, or declares nothing or a name that is
+    taken; and, before it is run, for one whose version is not the ``expected``.
+    """
+    content = _read(path)
+    digest = hashlib.sha256(content).hexdigest()
+    version = f"sha256:{digest}"
+    if expected is not None and version != expected:
+        raise UserError(
+            f"plug-in {path} is not what the sweep was planned with (sha256 {digest[:12]}, not "
+            f"{expected.removeprefix('sha256:')[:12]}): launch the sweep again"
+        )
+    key = str(path)
+    loaded = _LOADED.get(key)
+    if loaded is not None and loaded.version == version:
+        return loaded
+    same = next((p for p in _LOADED.values() if p.version == version), None)
+    if same is not None:
+        _LOADED[key] = replace(same, name=key, path=key)
+        return _LOADED[key]
+    module = ModuleType(_PACKAGE + digest[:16])
+    module.__file__ = key
+
+    def run() -> None:
+        # What runs is what the digest is of, whatever becomes of the file meanwhile.
+        sys.modules[module.__name__] = module
+        try:
+            code = compile(content, key, "exec", dont_inherit=True)
+            exec(code, module.__dict__)  # noqa: S102 - a plug-in is code that the person named
+        except BaseException:
+            del sys.modules[module.__name__]
+            raise
+
+    return _admit(key, Plugin(key, version, key), _declared_by(key, run))
+
+
+def load_installed() -> tuple[Plugin, ...]:
+    """Load the plug-ins of installed distributions, once; UserError as for a file."""
+    found = []
+    for entry in _entry_points():
+        package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown package"
+        name = f"{entry.value} ({package})"
+        if name not in _LOADED:
+            _admit(name, Plugin(name, package, None), _declared_by(name, _loader(entry)))
+        found.append(_LOADED[name])
+    return tuple(found)
+
+
+def load(wanted: Iterable[Plugin]) -> None:
+    """Load in this process what another had loaded; UserError where it is not the same here."""
+    for plugin in wanted:
+        if plugin.path is not None:
+            load_file(Path(plugin.path), plugin.version)
+        elif plugin.version not in {p.version for p in load_installed()}:
+            raise UserError(
+                f"plug-in {plugin.name} is not installed here in that version: install it on "
+                f"every machine that works on the sweep"
+            )
+
+
+def loaded(versions: Iterable[str] | None = None) -> tuple[Plugin, ...]:
+    """The plug-ins that are loaded, in order; of these versions, or all."""
+    wanted = None if versions is None else set(versions)
+    return tuple(p for p in _LOADED.values() if wanted is None or p.version in wanted)
+
+
+def unload() -> None:
+    """Forget every plug-in."""
+    for key in list(_LOADED):
+        _drop(key)
+    _ENTRIES.clear()
+
+
+_LOADED: dict[str, Plugin] = {}
+_ENTRIES: list[tuple[metadata.EntryPoint, ...]] = []
+_collecting: list[list[Declared]] = []
+
+
+def _declare(function: F, declared: Declared) -> F:
+    setattr(function, _MARK, declared)
+    if _collecting:
+        _collecting[-1].append(declared)
+    return function
+
+
+def _declared_by(name: str, run: Callable[[], ModuleType | None]) -> list[Declared]:
+    """What running it declares, or the module that it gives has declared; UserError if none."""
+    _collecting.append([])
+    try:
+        module = run()
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the person's code may raise any
+        raise UserError(f"plug-in {name}: {_told(error, name)}") from None
+    finally:
+        declared = _collecting.pop()
+    if module is not None:  # it may have been imported before
+        marked = [getattr(value, _MARK, None) for value in vars(module).values()]
+        declared += [m for m in marked if isinstance(m, Declared) and m not in declared]
+    if not declared:
+        raise UserError(
+            f"plug-in {name} registers nothing: put @factorization(...) or @flow(...) of "
+            f"sweeps.plugins before a function"
+        )
+    return declared
+
+
+def _loader(entry: metadata.EntryPoint) -> Callable[[], ModuleType | None]:
+    def run() -> ModuleType | None:
+        found = entry.load()
+        if isinstance(found, ModuleType):
+            return found
+        found()
+        return None
+
+    return run
+
+
+def _admit(key: str, plugin: Plugin, declared: list[Declared]) -> Plugin:
+    """Register all of it, in place of what was loaded from there before, or nothing."""
+    before = _LOADED.get(key), _registered_by(key)
+    if before[0] is not None:
+        _drop(key)
+    added: list[Declared] = []
+    try:
+        for one in declared:
+            named = replace(one, plugin=plugin.name, version=plugin.version)
+            _add(named)
+            added.append(named)
+            if isinstance(named, FlowFacts):
+                _check_flow(named)
+    except (ValueError, UserError) as error:
+        for one in added:
+            _forget(one)
+        for one in before[1]:
+            _add(one)
+        if before[0] is not None:
+            _LOADED[key] = before[0]
+        text = str(error)
+        raise UserError(text if plugin.name in text else f"plug-in {key}: {text}") from None
+    provides = tuple(
+        f"{'flow' if isinstance(one, FlowFacts) else 'factorization'} {one.name}" for one in added
+    )
+    _LOADED[key] = replace(plugin, provides=provides)
+    return _LOADED[key]
+
+
+def _add(one: Declared) -> None:
+    if isinstance(one, Rule):
+        taken = factorizations.RULES.get(one.name)
+        if taken is not None:
+            raise ValueError(f"the factorization {one.name!r} is registered by {taken.plugin} too")
+        factorizations.add(one)
+        return
+    known = architectures.REGISTERED.get(one.name)
+    if known is not None:
+        whose = f"registered by {known.plugin} too" if known.plugin else "lcma's own"
+        raise ValueError(f"the flow {one.name!r} is {whose}: choose another name")
+    architectures.add(one)
+
+
+def _check_flow(facts: FlowFacts) -> None:
+    """UserError or ValueError for a name, recipes or a conventional rule that cannot be."""
+    if not facts.name.isidentifier() or facts.name != facts.name.lower():
+        raise ValueError(f"a flow cannot be named {facts.name!r}: use lower case letters")
+    known = factorizations.normalize(facts.conventional)
+    if known in ("conventional", "none") or factorizations.needs_maps(known):
+        raise ValueError(f"{known!r} cannot be the conventional factorization of {facts.name}")
+    catalog.profiles(facts.name)
+
+
+def _registered_by(key: str) -> list[Declared]:
+    name = _LOADED[key].name if key in _LOADED else None
+    rules = [r for r in factorizations.RULES.values() if r.plugin == name]
+    return [*rules, *(f for f in architectures.REGISTERED.values() if name and f.plugin == name)]
+
+
+def _drop(key: str) -> None:
+    for one in _registered_by(key):
+        _forget(one)
+    del _LOADED[key]
+
+
+def _forget(one: Declared) -> None:
+    forget = factorizations.forget if isinstance(one, Rule) else architectures.forget
+    forget(one.name)
+
+
+def _entry_points() -> tuple[metadata.EntryPoint, ...]:
+    if not _ENTRIES:
+        _ENTRIES.append(tuple(metadata.entry_points(group=GROUP)))
+    return _ENTRIES[0]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read the plug-in {path}: {why}; check `plugins`") from None
+    if len(content) > MAX_BYTES:
+        raise UserError(f"the plug-in {path} is larger than {MAX_BYTES:,} bytes")
+    return content
+
+
+def _told(error: BaseException, path: str) -> str:
+    """`line 7: NameError: ...`, the line being the plug-in's own that was reached last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == path]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    what = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = f"{type(error).__name__}: {what}" if what else type(error).__name__
+    return " ".join((f"line {line}: {text}" if line else text).split())
