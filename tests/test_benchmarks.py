@@ -1,0 +1,189 @@
+"""The benchmark runs, and holds equal models against each other. No time is asserted."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models import Flow
+from models.conv1x1 import InvertibleConv1x1
+from models.coupling import ChannelCoupling, CheckerboardCoupling, CouplingNet
+from models.glow import GlowNet
+from models.norm import ChannelNorm
+from models.residual import ResidualBlock
+
+nf = pytest.importorskip("normflows", reason="normflows is not installed")
+ROOT = Path(__file__).parents[1]
+
+
+def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.step_time", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def _leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{at}.{key}")
+    else:
+        yield at, value
+
+
+def test_the_command_measures_both_sides_and_writes_json(tmp_path: Path) -> None:
+    out = tmp_path / "rows.json"
+    done = _run("--quick", "glow/", "map-realnvp/", "--repeats", 2, "--json", out)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(out.read_text())
+    assert [row["name"] for row in document["rows"]] == ["glow/tiny", "map-realnvp/tiny"]
+    assert {"torch", "normflows", "threads", "device", "load_average"} <= set(
+        document["conditions"]
+    )
+    for row in document["rows"]:
+        assert row["name"] in done.stdout
+        for side in ("first", "second"):
+            assert row[side] in done.stdout
+            assert row[f"memory_{side}"]["peak"] > row[f"memory_{side}"]["steps"] >= 0
+            assert 0 < row[f"convolution_share_{side}"] < 1
+        for clock in ("wall", "cpu"):
+            ratio = row["times"][clock]
+            assert 0 < ratio["quartile_1"] <= ratio["median"] <= ratio["quartile_3"]
+    numbers = {at: v for at, v in _leaves(document["rows"][0]) if not isinstance(v, str)}
+    assert all(math.isfinite(v) for v in numbers.values())
+
+
+def test_an_unknown_row_names_the_rows() -> None:
+    done = _run("nonsense")
+    assert done.returncode == 2
+    assert "glow/tiny" in done.stderr
+
+
+def _both(name: str) -> tuple[Flow, nn.Module]:
+    """The two models of a quick row, before their data-dependent starts."""
+    from benchmarks.comparisons import comparisons
+    from benchmarks.peers import peer
+    from benchmarks.sides import our_flow
+
+    (row,) = (c for c in comparisons(quick=True) if c.name == name)
+    assert row.first.recipe == row.second.recipe
+    torch.manual_seed(0)
+    ours, theirs = our_flow(row.first), peer(row.second.recipe.model)
+    for module in theirs.modules():
+        if isinstance(module, nf.flows.ActNorm):
+            module.data_dep_init_done = torch.tensor(1.0)
+    return ours, theirs
+
+
+def _found(model: nn.Module, kind: Any) -> list[Any]:
+    return [m for m in model.modules() if isinstance(m, kind)]
+
+
+def _in_our_order(model: nn.Module, kind: Any) -> list[Any]:
+    """normflows keeps levels and the flows in them from noise to data."""
+    flows = [f for level in reversed(list(model.flows)) for f in reversed(list(level))]
+    return [m for f in flows for m in _found(f, kind)]
+
+
+def _likelihoods(ours: Flow, theirs: nn.Module) -> tuple[Tensor, Tensor]:
+    """Of the same 16 images with the same noise, in nats."""
+    from benchmarks.sides import photographs
+
+    x = torch.from_numpy(photographs(8)[:16])
+    noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        mine = ours(x, torch.Generator().manual_seed(3)).log_prob
+    other = theirs.log_prob((x + noise) / 256, None) - x[0].numel() * math.log(256)
+    return mine, other.detach()
+
+
+@torch.no_grad()
+def _copy_gained(theirs: list[nn.Conv2d], ours: GlowNet) -> None:
+    for conv, mine in zip(theirs, (ours.first, ours.middle, ours.last), strict=True):
+        nn.init.normal_(conv.weight, std=0.1)
+        nn.init.normal_(conv.bias, std=0.1)
+        mine.weight.copy_(conv.weight)
+        mine.shift.copy_(conv.bias)
+        if mine.border is not None:
+            mine.border.zero_()
+    ours.last.weight[0::2] *= -1  # normflows subtracts the shift
+    ours.last.shift[0::2] *= -1
+
+
+def test_both_glows_give_the_same_likelihood_for_equal_weights() -> None:
+    ours, theirs = _both("glow/tiny")
+    norms = zip(_found(ours, ChannelNorm), _in_our_order(theirs, nf.flows.ActNorm), strict=True)
+    with torch.no_grad():
+        for mine, norm in norms:
+            nn.init.normal_(norm.s, std=0.1)
+            nn.init.normal_(norm.t, std=0.1)
+            mine.shift.copy_(-norm.t.flatten())
+            mine.log_scale.copy_(-norm.s.flatten() / mine.rate)
+    convolutions = _in_our_order(theirs, nf.flows.Invertible1x1Conv)
+    for mine, conv in zip(_found(ours, InvertibleConv1x1), convolutions, strict=True):
+        mine.set_matrix(conv._assemble_W())
+    nets = _in_our_order(theirs, nf.nets.ConvNet2d)
+    for mine, net in zip(_found(ours, GlowNet), nets, strict=True):
+        _copy_gained(_found(net, nn.Conv2d), mine)
+    torch.testing.assert_close(*_likelihoods(ours, theirs), rtol=1e-4, atol=1e-3)
+
+
+def test_both_realnvps_give_the_same_likelihood_for_equal_weights() -> None:
+    import benchmarks.peers as peers
+
+    ours, theirs = _both("coupling/tiny")
+    kinds = (peers._LogScale, peers._Interleaved)
+    couplings = _found(ours, (CheckerboardCoupling, ChannelCoupling))
+    with torch.no_grad():
+        for mine, other in zip(couplings, _in_our_order(theirs, kinds), strict=True):
+            nn.init.constant_(mine.scale, 0.5)
+            other.scale.copy_(mine.scale)
+            assert isinstance(mine.net, CouplingNet)
+            other.net.load_state_dict(mine.net.state_dict())
+            # normflows subtracts the shift and the log-scale
+            other.net.out.parametrizations.weight.original0.neg_()
+            other.net.out.bias.neg_()
+    torch.testing.assert_close(*_likelihoods(ours, theirs), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["residual/tiny", "series/tiny"])
+def test_both_residual_flows_give_the_same_latents_for_equal_weights(name: str) -> None:
+    """Their log-determinants are noisy estimates, so the mean over images is held loosely."""
+    ours, theirs = _both(name)
+    blocks = _in_our_order(theirs, nf.nets.LipschitzCNN)
+    blocks[0].net[0] = nn.Identity()  # the one activation that ours has not
+    with torch.no_grad():
+        for mine, net in zip(_found(ours, ResidualBlock), blocks, strict=True):
+            kinds = nf.nets.lipschitz.InducedNormConv2d
+            for normed, conv in zip(mine.net.normed, _found(net, kinds), strict=True):
+                conv.weight.copy_(normed.weight)
+                conv.bias.copy_(normed.bias)
+    ours.eval()
+    theirs.eval()
+    _likelihoods(ours, theirs)  # starts normflows' singular vectors
+    nf.utils.update_lipschitz(theirs, 200)
+    ours.before_evaluation()
+    torch.manual_seed(0)
+    mine_log_prob, other_log_prob = _likelihoods(ours, theirs)
+    difference = (mine_log_prob - other_log_prob).mean() / (ours.dimensions * math.log(2))
+    assert abs(difference) < 0.02
+
+    from benchmarks.sides import photographs
+
+    x = torch.from_numpy(photographs(8)[:4])
+    noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(3))
+    latents = ours.encode(x, torch.Generator().manual_seed(3))
+    others, _ = theirs.inverse_and_log_det((x + noise) / 256)
+    for latent, other in zip(latents, reversed(others), strict=True):
+        torch.testing.assert_close(latent, other, rtol=1e-3, atol=1e-3)
