@@ -4,9 +4,11 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
+from sweeps import plugins
 from sweeps.errors import UserError
 
 app = typer.Typer(
@@ -40,6 +42,8 @@ register()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a mistake of the person's is one line on stderr and exit code 2."""
     try:
+        for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
+            plugins.load_file(Path(path).resolve())
         app(args=list(arguments) if arguments is not None else None, prog_name="lcma")
     except UserError as error:
         print(f"lcma: {' '.join(str(error).split())}", file=sys.stderr)

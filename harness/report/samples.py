@@ -19,6 +19,7 @@ from harness.report.lookup import TrainedTrial
 from harness.report.text import plain
 from harness.train.evaluate import evaluating
 from models import Flow, build
+from sweeps import plugins
 from sweeps.errors import UserError
 from sweeps.recipe import Recipe
 
@@ -51,11 +52,13 @@ def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, R
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != digest:
         raise UserError(f"the weights {path} are damaged (sha256 differs): {again}")
+    plugins.load_installed()
     try:
         recipe = Recipe.model_validate_json(lookup.recipe_body(store, one.recipe_id))
     except ValidationError:
         raise UserError(
-            f"the recipe of trial {trial_id} cannot be read by this version: upgrade lcma"
+            f"the recipe of trial {trial_id} cannot be read by this version: upgrade lcma, "
+            "or name in LCMA_PLUGINS the plug-in that its flow is from"
         ) from None
     # Any split will do: the trained table is a buffer of the split, kept with the weights.
     split = "none" if one.factorization == "none" else "checkerboard-even"

@@ -1,0 +1,313 @@
+"""Plug-ins: what they register, what identifies it, and what is said of a wrong one."""
+
+import pickle
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.run import plan as plans
+from harness.run.rehearsal import rehearse
+from models import tables
+from models.factorization import from_mask
+from sweeps import catalog, factorizations, plugins, spec
+from sweeps.architectures import REGISTERED
+from sweeps.errors import UserError
+from sweeps.expansion import Expansion, expand
+
+RULE = """
+from sweeps.plugins import factorization
+import numpy as np
+
+@factorization("columns"{options})
+def columns(shape, split, seed, values):
+    {body}
+"""
+COLUMNS = "stays = np.zeros(shape, dtype=bool); stays[:, :, 1::2] = True; return stays"
+FLOW = """
+from sweeps.architectures import Architecture, Count
+from sweeps.plugins import flow
+
+class Own(Architecture):
+    depth: Count = 1
+
+RECIPES = {
+    "base": {"model": {"architecture": {"depth": 2}}, "optimization": {"learning_rate": 0.1}},
+    "profiles": {"tiny": {"base": {"optimization": {"batch": 4}, "training": {"steps": 10}},
+                          "sizes": {8: {"model": {"splits": 1}}}}},
+}
+
+@flow("own", architecture=Own, conventional="rows", recipes=RECIPES, most_splits=2)
+def own(model, tables):
+    from models.layers import Dequantize, PassAll
+    from models.priors import LearnedNormal
+    from models.split import Split
+    ends = [PassAll()] if tables is None else [Split(tables[0], LearnedNormal((6, 4, 4)))]
+    return [Dequantize(), *ends], LearnedNormal((12 if tables is None else 6, 4, 4))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    plugins.unload()
+    yield
+    plugins.unload()
+
+
+def rule(body: str = COLUMNS, options: str = "") -> str:
+    return RULE.format(body=body, options=options)
+
+
+def written(folder: Path, text: str, name: str = "mine.py") -> Path:
+    path = folder / name
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+def expanded(path: Path, **matrix: Any) -> Expansion:
+    cells = {"flow": "realnvp", "dataset": "photos8", "factorization": ["columns", "rows"]}
+    content = {"name": "x", "plugins": path.name, "matrix": cells | matrix}
+    return expand(spec.check(content, "x.yaml", path.parent))
+
+
+def test_a_rule_is_a_factorization_like_any_other(tmp_path: Path) -> None:
+    columns, rows = expanded(written(tmp_path, rule())).trials
+    assert columns.factorization == "columns"
+    assert columns.pretraining is None
+    digest = plugins.loaded()[0].version
+    assert (columns.rule, rows.rule) == (digest, None)
+    assert columns.plugins == {digest}
+    (table, _) = tables("columns", (3, 8, 8), 2)
+    kept = np.zeros((3, 8, 8), dtype=bool)
+    kept[:, :, 1::2] = True
+    assert set(table.kept.ravel()) == set(np.flatnonzero(kept))
+    assert table.kept[0, 0, 0] == 1
+
+
+def test_ids_depend_on_the_content_of_the_file_that_is_used_alone(tmp_path: Path) -> None:
+    path = written(tmp_path, rule())
+    first = expanded(path)
+    body = first.spec.body
+    written(tmp_path, rule() + "# edited\n")
+    edited = expanded(path)
+    (columns, rows), (edited_columns, edited_rows) = first.trials, edited.trials
+    assert edited_columns.id != columns.id
+    assert edited_columns.map_options != columns.map_options
+    assert edited_rows.id == rows.id
+    assert columns.recipe.id == edited_columns.recipe.id == rows.recipe.id
+    assert len(plugins.loaded()) == 1
+    assert edited.spec.body != body
+    plugins.unload()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    moved = expanded(written(elsewhere, rule(), "other.py"))
+    assert moved.trials[0].id == columns.id
+    assert moved.spec.body == body
+
+
+def test_a_spec_without_plugins_has_the_body_that_it_always_had() -> None:
+    assert "plugin" not in spec.load("demo").body
+    assert "plugin" not in catalog.recipe("realnvp", "photos8", "tiny").body
+
+
+def test_a_rule_that_reads_maps_is_planned_like_a_word(tmp_path: Path) -> None:
+    path = written(tmp_path, rule("return values > np.median(values)", ', reads="maps"'))
+    (missing,) = expanded(path, factorization="columns").cells
+    assert missing.reason == "columns needs a contribution map: give `matrix.budget`"
+    found = expanded(path, factorization=["columns", "low"], budget=[0, 10]).trials
+    assert [t.budget for t in found] == [0, 10, 0, 10]
+    assert len({t.pretraining.id for t in found if t.pretraining}) == 1
+    values = np.random.default_rng(0).normal(size=(3, 8, 8))
+    (table,) = tables("columns", (3, 8, 8), 1, maps=[values])
+    assert values.ravel()[table.kept].min() > values.ravel()[table.left].max()
+
+
+def test_a_rule_gets_the_seed_that_it_says_it_reads(tmp_path: Path) -> None:
+    body = "return np.random.RandomState(seed).permutation(192).reshape(shape) % 2 > 0"
+    written(tmp_path, rule(body, ', reads="seed"'))
+    plugins.load_file(tmp_path / "mine.py")
+    drawn = [tables("columns", (3, 8, 8), 1, seed=s)[0].permutation for s in (1, 1, 2)]
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+    written(tmp_path, rule(body))
+    plugins.load_file(tmp_path / "mine.py")
+    drawn = [tables("columns", (3, 8, 8), 1, seed=s)[0].permutation for s in (1, 2)]
+    assert np.array_equal(*drawn)
+
+
+@pytest.mark.parametrize("name", ["checkerboard-even", "checkerboard-odd", "rows", "channel"])
+def test_a_mask_is_laid_out_as_the_rule_of_the_same_mask(name: str) -> None:
+    (table,) = tables(name, (4, 8, 8), 1)
+    kept = np.zeros((4, 8, 8), dtype=bool)
+    kept.ravel()[table.kept.ravel()] = True
+    assert np.array_equal(from_mask(kept).permutation, table.permutation)
+
+
+def test_limits_make_cells_impossible(tmp_path: Path) -> None:
+    path = written(tmp_path, rule(options=", least_splits=3"))
+    (cell,) = expanded(path, factorization="columns").cells
+    assert cell.reason == "columns is for at least 3 splits, the recipe has 2"
+
+
+def test_a_flow_is_known_to_planning_and_its_version_is_in_every_id(tmp_path: Path) -> None:
+    path = written(tmp_path, FLOW)
+    found = expanded(path, flow="own", factorization=["conventional", "rows", "low"], budget=10)
+    conventional, rows, low = (cell.trial for cell in found.cells)
+    assert conventional is not None
+    assert conventional == rows
+    assert low is not None
+    assert low.pretraining is not None
+    assert conventional.recipe.model.plugin == plugins.loaded()[0].version
+    written(tmp_path, FLOW + "# edited\n")
+    again = expanded(path, flow="own", factorization=["conventional", "low"], budget=10).trials
+    assert again[0].id != conventional.id
+    assert again[1].pretraining is not None
+    assert again[1].pretraining.id != low.pretraining.id
+    with pytest.raises(UserError, match="at most 2 splits, not 3"):
+        catalog.recipe("own", "photos8", "tiny", {"model": {"splits": 3}})
+
+
+WRONG_FILES = [
+    ("import nothing_of_that_name", "line 1: ModuleNotFoundError: No module named"),
+    ("x = 1\nraise RuntimeError('no\\nway')", "line 2: RuntimeError: no way"),
+    ("def f(:\n", "line 1: SyntaxError"),
+    ("import sys; sys.exit(3)", "line 1: SystemExit: 3"),
+    ("x = 1\n", "registers nothing: put @factorization"),
+    (rule() + rule(), "the factorization 'columns' is registered by"),
+    (rule().replace('"columns"', '"rows"'), "the factorization 'rows' is lcma's own"),
+    (rule().replace('"columns"', '"words"'), "the factorization 'words' is lcma's own"),
+    (rule().replace('"columns"', '"hll"'), "'hll' reads as a word over L and H"),
+    (rule().replace('"columns"', '"My Rule"'), "a factorization cannot be named 'My Rule'"),
+    (rule(options=', reads="map"'), "a rule reads 'nothing', 'seed' or 'maps', not 'map'"),
+    (FLOW.replace('"own"', '"glow"'), "the flow 'glow' is lcma's own"),
+    (FLOW.replace('="rows"', '="rwos"'), "unknown factorization 'rwos': did you mean 'rows'?"),
+    (FLOW.replace('"profiles"', '"profile"'), "unknown key `profile`"),
+    (rule() + FLOW.replace('"own"', '"glow"'), "the flow 'glow' is lcma's own"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG_FILES)
+def test_a_wrong_file_is_one_line_and_registers_nothing(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    before = dict(REGISTERED)
+    path = written(tmp_path, text)
+    with pytest.raises(UserError) as caught:
+        plugins.load_file(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert dict(REGISTERED) == before
+    assert not factorizations.RULES
+    assert not plugins.loaded()
+
+
+def test_an_edit_that_is_wrong_leaves_what_was_loaded(tmp_path: Path) -> None:
+    path = written(tmp_path, rule())
+    first = plugins.load_file(path)
+    written(tmp_path, rule().replace('"columns"', '"rows"'))
+    with pytest.raises(UserError):
+        plugins.load_file(path)
+    assert plugins.loaded() == (first,)
+    assert set(factorizations.RULES) == {"columns"}
+
+
+def test_a_missing_file_and_a_name_of_two_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot read the plug-in .*none.py: No such file"):
+        expanded(tmp_path / "none.py")
+    plugins.load_file(written(tmp_path, rule(), "a.py"))
+    with pytest.raises(UserError, match=r"b.py: .*'columns' is registered by .*a.py too"):
+        plugins.load_file(written(tmp_path, rule() + "# other\n", "b.py"))
+
+
+WRONG_RULES = [
+    ("raise KeyError('lost')", "KeyError: 'lost'"),
+    ("return np.ones(shape, dtype=bool)", "192 of 192 dimensions stay: half of them must"),
+    ("return np.ones((2, 2), dtype=bool)", "its mask has the shape (2, 2), not (3, 8, 8)"),
+    ("return [1, 2]", "it gave a list: give a boolean mask"),
+    (
+        "return np.arange(2), np.arange(2)",
+        "its halves have the shapes (2,) and (2,), not (6, 4, 4)",
+    ),
+    (
+        "a = np.arange(96).reshape(6, 4, 4); return a, a",
+        "its halves are not a partition of 0 .. 191",
+    ),
+    ("a = np.zeros((6, 4, 4)); return a, a", "its halves hold float64 and float64, not integers"),
+    (
+        "return np.random.permutation(np.arange(192) % 2).reshape(shape) > 0",
+        "called twice it gave two answers",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), WRONG_RULES)
+def test_a_rule_that_gives_no_halves_is_refused_before_a_launch(
+    tmp_path: Path, body: str, message: str
+) -> None:
+    found = expanded(written(tmp_path, rule(body)))
+    with pytest.raises(UserError) as caught:
+        rehearse(plans.Plan(found, (), ()))
+    start = f"the factorization columns ({tmp_path}/mine.py) at split 1 of (3, 8, 8): "
+    assert str(caught.value).startswith(start)
+    assert message in str(caught.value)
+
+
+WRONG_FLOWS = [
+    (
+        "return [Dequantize(), *ends], Lear",
+        "return [Dequantize()], Lear",
+        "for each of the 1 splits",
+    ),
+    ("return [Dequantize(), *ends], ", "return ", "must return a list of layers and a prior"),
+    ("[Dequantize(), *ends]", "[Dequantize(), len, *ends]", "is no Layer of models.layers"),
+    ("from models.layers", "raise KeyError('lost')\n    from models.layers", "KeyError: 'lost'"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), WRONG_FLOWS)
+def test_a_flow_that_cannot_be_built_is_refused_before_a_launch(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in FLOW
+    found = expanded(written(tmp_path, FLOW.replace(old, new)), flow="own", factorization="rows")
+    with pytest.raises(UserError, match=rf"the flow own \({tmp_path}/mine.py\): ") as caught:
+        rehearse(plans.Plan(found, (), ()))
+    assert message in str(caught.value)
+
+
+def test_a_worker_loads_exactly_what_was_planned(tmp_path: Path) -> None:
+    path = written(tmp_path, rule())
+    plugin = plugins.load_file(path)
+    plugins.unload()
+    plugins.load(pickle.loads(pickle.dumps([plugin])))
+    assert set(factorizations.RULES) == {"columns"}
+    plugins.unload()
+    written(tmp_path, "raise SystemError('it was run')")
+    with pytest.raises(UserError, match="is not what the sweep was planned with"):
+        plugins.load([plugin])
+    with pytest.raises(UserError, match="is not installed here"):
+        plugins.load([plugins.Plugin("some (other 1.0)", "other 1.0", None)])
+
+
+@pytest.mark.parametrize("value", ["own_rules", "own_rules:start"])
+def test_installed_packages_register_by_entry_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """A module, or a function that is called."""
+    late = "def start():\n" + textwrap.indent(rule(), "    ")
+    written(tmp_path, rule() if value == "own_rules" else late, "own_rules.py")
+    facts = tmp_path / "own-1.2.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.2\n")
+    (facts / "entry_points.txt").write_text(f"[lcma.plugins]\nmine = {value}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(__import__("sys").modules, "own_rules", raising=False)
+    matrix = {"flow": "realnvp", "dataset": "photos8", "factorization": "columns"}
+    for _ in range(2):  # a module that is imported already registers as well
+        (trial,) = expand(spec.check({"name": "x", "matrix": matrix}, "here")).trials
+        assert trial.rule == "own 1.2"
+        plugins.unload()

@@ -1,0 +1,117 @@
+"""docs/extending.md does what it says: its files, its sweep and its commands, word for word."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
+ROOT = PAGE.parents[1]
+
+
+def lcma(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from harness.cli.main import main; main()", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page's files, each under the name that stands before its block."""
+    folder = tmp_path_factory.mktemp("mine")
+    blocks = re.findall(r"`(\w+\.(?:py|yaml))`[^`]*?:\n\n```\w+\n(.*?)```", PAGE.read_text(), re.S)
+    assert [name for name, _ in blocks] == ["my_rules.py", "my_flow.py", "mine.yaml"]
+    for name, text in blocks:
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.timeout(600)
+def test_the_page_runs_as_it_stands(folder: Path) -> None:
+    (commands,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.S)
+    outputs = []
+    for line in commands.splitlines():
+        command, *arguments = line.split()
+        assert command == "lcma"
+        done = lcma(folder, *arguments)
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stdout)
+    assert f"Loaded plug-in {folder}/my_rules.py: factorization columns" in outputs[0]
+    assert f"Loaded plug-in {folder}/my_flow.py: flow affine" in outputs[0]
+    query = "select flow, factorization, budget, bits_per_dim from trial_results"
+    rows = json.loads(lcma(folder, "sql", query, "--json").stdout)
+    found = {(row["flow"], row["factorization"], row["budget"]) for row in rows}
+    assert found == {
+        ("affine", "channel", None),
+        ("affine", "columns", None),
+        ("affine", "random-local", None),
+        ("affine", "L", 10),
+        ("affine", "lowest", 10),
+    }
+    assert len({row["bits_per_dim"] for row in rows}) == 5
+    again = lcma(folder, "launch", "mine.yaml", "--local", "--no-pictures")
+    assert "5 there" in again.stdout
+
+    chosen = lcma(folder, "board", "--factorization", "columns")
+    assert chosen.returncode == 0, chosen.stderr
+    assert "columns" in chosen.stdout
+    assert "random-local" not in chosen.stdout
+    without = lcma(folder, "samples", "--count", "4")
+    assert without.returncode == 2
+    assert "LCMA_PLUGINS" in without.stderr
+    drawn = lcma(folder, "samples", "--count", "4", LCMA_PLUGINS="my_flow.py")
+    assert drawn.returncode == 0, drawn.stderr
+    assert lcma(folder, "maps", LCMA_PLUGINS="my_rules.py").returncode == 0
+
+
+def test_planning_with_these_plugins_loads_no_torch(folder: Path) -> None:
+    program = (
+        "import sys; from sweeps import expansion, spec;"
+        "assert len(expansion.expand(spec.load('mine.yaml')).trials) == 5;"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "False", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import nothing_of_that_name\n", "mine.py: line 1: ModuleNotFoundError"),
+        (
+            "from sweeps.plugins import factorization\n\n"
+            "@factorization('own')\ndef own(shape, split, seed, values):\n    return None\n",
+            "mine.py) at split 1 of (3, 8, 8): it gave a NoneType",
+        ),
+    ],
+)
+def test_a_wrong_plugin_is_one_line_and_nothing_is_changed(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nplugins: mine.py\n"
+        "matrix: {flow: realnvp, dataset: photos8, factorization: own}\n"
+    )
+    done = lcma(tmp_path, "launch", "mine.yaml", "--local")
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert {p.name for p in tmp_path.iterdir()} == {"mine.py", "mine.yaml"}
