@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import Flow, build
 from models.lipschitz import NormedConv, NormedLinear, PowerIteration
 from models.norm import ChannelNorm
 from models.resflow import DimensionNorm
-from models.residual import Estimator, FlatNet, ResidualBlock
+from models.residual import Activation, Estimator, FlatNet, ResidualBlock, conv_net
 from models.split import Split
 from sweeps.factorizations import ImpossibleError
 from sweeps.recipe import Model
@@ -144,6 +145,25 @@ def test_only_the_very_first_block_has_no_nonlinearity_in_front(chosen: Model) -
     flow = build(chosen, "rows", seed=0)
     first = [layer.net.first for layer in flow.layers if isinstance(layer, ResidualBlock)]
     assert first == [True] + [False] * (len(first) - 1)
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("activation", ["elu", "lipswish"])
+def test_g_is_three_maps_behind_nonlinearities(activation: Activation, first: bool) -> None:
+    torch.manual_seed(0)
+    net = conv_net(2, 4, 5, 0.9, activation, first=first).double()
+
+    def nonlinear(h: Tensor) -> Tensor:
+        if activation == "elu":
+            return torch.where(h > 0, h, h.exp() - 1)
+        return h * torch.sigmoid(math.log1p(math.exp(0.5)) * h) / 1.1
+
+    x = torch.randn(3, 2, 4, 4, dtype=torch.float64)
+    h = x
+    for k, each in enumerate(net.normed):
+        h = h if first and k == 0 else nonlinear(h)
+        h = F.conv2d(h, each.normalized(), each.bias, padding=(1, 0, 1)[k])
+    assert torch.allclose(net(x), h, atol=1e-12)
 
 
 def test_other_norms_are_refused() -> None:
