@@ -82,13 +82,17 @@ def add(
 
 
 def _missing(stored: Result, found: Result) -> dict[str, Any]:
-    """What of a new evaluation the stored row lacks: the tighter bound, the series."""
+    """What of a new evaluation the stored row lacks: a bound of more draws or images, a series."""
     more: dict[str, Any] = {}
-    if (found.bound_draws or 0) > (stored.bound_draws or 0):
+    if _extent(found) > _extent(stored):
         more |= {name: getattr(found, name) for name in Result.BOUND}
     if stored.series_terms is None and found.series_terms is not None:
         more |= {name: getattr(found, name) for name in Result.SERIES}
     return more
+
+
+def _extent(result: Result) -> tuple[int, int]:
+    return result.bound_draws or 0, result.bound_images or 0
 
 
 def _own(result: Result) -> dict[str, Any]:

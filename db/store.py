@@ -218,10 +218,10 @@ class Store:
         """Store a result of weights that a job left when it was done, without a claim.
 
         The evaluation is an attempt of its own, which ends as 'done'. Where the result is there,
-        what was measured beside it is added if it is new, or a bound of more draws. False, with
-        nothing changed, where nothing is new. Raises Conflict where the result is there with
-        another value, ValueError for one of another job or of one that is not done, LookupError
-        for a job that is not registered; nothing is changed then.
+        what was measured beside it is added if it is new, or a bound of more draws or images.
+        False, with nothing changed, where nothing is new. Raises Conflict where the result is
+        there with another value, ValueError for one of another job or of one that is not done,
+        LookupError for a job that is not registered; nothing is changed then.
         """
         with self._writer.begin() as connection:
             return evaluations.add(connection, job_id, result, by=by, cost=cost, now=_clock(now))

@@ -27,7 +27,7 @@ def evaluate(
     sweep: Sweep = None,
     draws: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="Draws of the bound beside `plain` [10, or none]"),
+        typer.Option(min=1, max=10_000, help="Draws of the bound beside `plain`"),
     ] = None,
     db: Db = None,
     runs: Runs = None,

@@ -15,9 +15,9 @@ import models
 from harness import data
 from harness.train.batches import Images
 from harness.train.evaluate import (
+    BESIDE_IMAGES,
     BOUND_DRAWS,
     BOUND_IMAGES,
-    SERIES_IMAGES,
     Bound,
     Evaluation,
     Seen,
@@ -75,10 +75,12 @@ def beside(
     draws: int | None = None,
     seen: Seen = lambda count: None,
 ) -> tuple[Bound | None, SeriesBias | None]:
-    """The bound of ``draws`` dequantizations (default: `default_draws`), and the series' bias."""
+    """The bound of ``draws`` dequantizations on up to 1000 images (None: by default `BOUND_DRAWS`
+    on fewer, or no bound), and the series' bias."""
     images = Images(test.images, device)
+    most = BESIDE_IMAGES if draws is None else BOUND_IMAGES
     draws = default_draws(flow, protocol) if draws is None else draws
-    bound = None if draws is None else sample_bound(flow, images, protocol, draws, seen)
+    bound = None if draws is None else sample_bound(flow, images, protocol, draws, seen, most)
     return bound, series_bias(flow, images, protocol, test.groups, seen)
 
 
@@ -93,9 +95,10 @@ def images_beside(
 ) -> int:
     """The same for what `beside` evaluates."""
     test = prepared.manifest.counts.test
+    most = BESIDE_IMAGES if draws is None else BOUND_IMAGES
     draws = default_draws(flow, protocol) if draws is None else draws
     biased = series_terms(protocol, flow) is not None and protocol.roulette_mean is None
-    return (draws or 0) * min(test, BOUND_IMAGES) + 2 * biased * min(test, SERIES_IMAGES)
+    return (draws or 0) * min(test, most) + 2 * biased * min(test, BESIDE_IMAGES)
 
 
 def default_draws(flow: models.Flow, protocol: Protocol) -> int | None:

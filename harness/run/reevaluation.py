@@ -15,6 +15,7 @@ from harness.place import Place
 from harness.report import samples
 from harness.report.lookup import TrainedTrial
 from harness.run import evaluation
+from harness.train.evaluate import BOUND_IMAGES
 from harness.train.protocol import Name, Protocol, named
 from models import Flow
 from sweeps.errors import UserError
@@ -89,8 +90,9 @@ def require_weights(store: Store, place: Place, trials: Sequence[TrainedTrial], 
 def _is_whole(stored: db.Result, draws: int | None) -> bool:
     """Whether a stored result has all that is asked for. Since schema 0003 a plain result has a
     bound or, with residual blocks, a series."""
-    if draws is not None and (stored.bound_draws or 0) < draws:
-        return False
+    if draws is not None:
+        has = (stored.bound_draws or 0, stored.bound_images or 0)
+        return has >= (draws, min(stored.images, BOUND_IMAGES))
     beside = stored.bound_draws is not None or stored.series_terms is not None
     return beside or stored.protocol != "plain"
 

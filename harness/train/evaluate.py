@@ -21,8 +21,11 @@ CHUNK = 100
 BOUND_DRAWS = 10
 """Draws of the bound that every flow without residual blocks gets with its result."""
 
+BESIDE_IMAGES = 200
+"""Images of that bound and of the series' bias: a twentieth of the shortest trainings."""
+
 BOUND_IMAGES = 1000
-SERIES_IMAGES = 200
+"""Most images of a bound that is asked for."""
 
 Seen = Callable[[int], None]
 """Told how many images have been evaluated since it was last told."""
@@ -111,7 +114,7 @@ def series_bias(
     protocol: Protocol,
     groups: NDArray[np.integer] | None = None,
     seen: Seen = lambda count: None,
-    most: int = SERIES_IMAGES,
+    most: int = BESIDE_IMAGES,
 ) -> SeriesBias | None:
     """The empirical bias of the series on the first min(N, ``most``) images; None without one."""
     terms = series_terms(protocol, flow)

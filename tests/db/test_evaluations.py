@@ -76,7 +76,7 @@ def test_what_is_beside_a_result_may_come_later(world: Any) -> None:
     whole = dataclasses.replace(plain, **BOUND, **SERIES)
     assert stored(world, 2, "plain") == whole
     assert whole.id == plain.id
-    assert not world.evaluate(2, "plain", **(BOUND | {"bound_draws": 9}))
+    assert not world.evaluate(2, "plain", **(BOUND | {"bound_draws": 9, "bound_images": 1000}))
     more = BOUND | {"bound_draws": 11, "bound_gain": 0.06}
     assert world.evaluate(2, "plain", **more)
     assert stored(world, 2, "plain") == dataclasses.replace(whole, **more)
