@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,12 +27,14 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Times:
-    """Wall and CPU time; ``seconds_*`` are medians of a step's wall time."""
+    """Ratios by wall and by CPU time; ``seconds_*`` and ``cpu_seconds_*`` are medians of a step."""
 
     wall: Ratio
     cpu: Ratio
     seconds_first: float
     seconds_second: float
+    cpu_seconds_first: float
+    cpu_seconds_second: float
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,13 @@ def interleave(first: Step, second: Step, repeats: int, device: torch.device) ->
             _wait(device)
             wall[pair, k] = time.perf_counter() - began
             cpu[pair, k] = time.process_time() - began_cpu
-    seconds = np.median(wall, axis=0)
-    return Times(_ratio(wall), _ratio(cpu), float(seconds[0]), float(seconds[1]))
+    seconds, cpu_seconds = np.median(wall, axis=0), np.median(cpu, axis=0)
+    return Times(
+        _ratio(wall),
+        _ratio(cpu),
+        *(float(s) for s in seconds),
+        *(float(s) for s in cpu_seconds),
+    )
 
 
 def _ratio(times: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Ratio:
@@ -67,26 +74,34 @@ def _ratio(times: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Ratio:
     return Ratio(float(middle), float(low), float(high))
 
 
-def convolution_share(step: Step, device: torch.device, steps: int = 3) -> float:
-    """Self time of convolutions and their backward over the time of the profiled steps.
+def convolution_seconds(step: Step, device: torch.device, steps: int = 5) -> float:
+    """Self time of convolutions and their backward in a step.
 
-    The profiler's own time, which falls on small operations above all, is in the denominator.
+    On a CPU every kind of call, by operation and shapes, counts with its median, which other
+    programs on the machine do not move.
     """
+    on_device = device.type == "cuda"
     activities = [torch.profiler.ProfilerActivity.CPU]
-    if device.type == "cuda":
+    if on_device:
         activities.append(torch.profiler.ProfilerActivity.CUDA)
     step()
     _wait(device)
-    with torch.profiler.profile(activities=activities) as profile:
-        began = time.perf_counter()
+    with torch.profiler.profile(activities=activities, record_shapes=True) as profile:
         for _ in range(steps):
             step()
         _wait(device)
-        whole = time.perf_counter() - began
-    found = [e for e in profile.key_averages() if e.key.startswith("aten::") and "conv" in e.key]
-    on_device = device.type == "cuda"
-    micro = sum(e.self_device_time_total if on_device else e.self_cpu_time_total for e in found)
-    return float(micro) * 1e-6 / whole
+    if on_device:
+        found = [e.self_device_time_total for e in profile.key_averages() if _convolves(e.key)]
+        return float(sum(found)) * 1e-6 / steps
+    calls: dict[str, list[float]] = defaultdict(list)
+    for event in profile.events():
+        if _convolves(event.name):
+            calls[f"{event.name} {event.input_shapes}"].append(event.self_cpu_time_total)
+    return sum(float(np.median(c)) * len(c) for c in calls.values()) * 1e-6 / steps
+
+
+def _convolves(operation: str) -> bool:
+    return operation.startswith("aten::") and "conv" in operation
 
 
 def peak_memory(
@@ -101,10 +116,6 @@ def peak_memory(
         raise RuntimeError(f"the memory of {name} {which} was not measured:\n{done.stderr}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return Memory(**found)
-
-
-def shares(sides: Sequence[Step], device: torch.device) -> tuple[float, ...]:
-    return tuple(convolution_share(side, device) for side in sides)
 
 
 def _wait(device: torch.device) -> None:

@@ -81,13 +81,20 @@ def _row(
 ) -> dict[str, object]:
     import torch
 
-    from benchmarks.measure import interleave, peak_memory, shares
+    from benchmarks.measure import convolution_seconds, interleave, peak_memory
     from benchmarks.sides import prepare
 
     device = torch.device(device_name)
     first, second = (prepare(s, device) for s in (comparison.first, comparison.second))
     times = interleave(first, second, repeats, device)
-    share_first, share_second = shares((first, second), device)
+    # A thread's CPU time is its wall time less what other programs took.
+    alone = device_name == "cpu" and threads == 1
+    share_first = convolution_seconds(first, device) / (
+        times.cpu_seconds_first if alone else times.seconds_first
+    )
+    share_second = convolution_seconds(second, device) / (
+        times.cpu_seconds_second if alone else times.seconds_second
+    )
     memories = [
         peak_memory(
             comparison.name,
@@ -121,7 +128,8 @@ def _row(
         f"  second / first: time {wall.median:.2f} ({wall.quartile_1:.2f} to "
         f"{wall.quartile_3:.2f}), CPU time {cpu.median:.2f} ({cpu.quartile_1:.2f} to "
         f"{cpu.quartile_3:.2f}); aim {comparison.aim}\n"
-        f"  a step: {1e3 * times.seconds_first:.1f} and {1e3 * times.seconds_second:.1f} ms; "
+        f"  a step: {1e3 * times.seconds_first:.1f} and {1e3 * times.seconds_second:.1f} ms "
+        f"(CPU {1e3 * times.cpu_seconds_first:.1f} and {1e3 * times.cpu_seconds_second:.1f}); "
         f"peak memory {a.peak:.0f} and {b.peak:.0f} MiB, of which steps {a.steps:.0f} and "
         f"{b.steps:.0f}; convolutions {share_first:.0%} and {share_second:.0%} of a step",
         flush=True,

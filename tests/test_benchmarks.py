@@ -44,10 +44,10 @@ def _leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 def test_the_command_measures_both_sides_and_writes_json(tmp_path: Path) -> None:
     out = tmp_path / "rows.json"
-    done = _run("--quick", "glow/", "map-realnvp/", "--repeats", 2, "--json", out)
+    done = _run("--quick", "map-realnvp/", "--repeats", 2, "--json", out)
     assert done.returncode == 0, done.stderr
     document = json.loads(out.read_text())
-    assert [row["name"] for row in document["rows"]] == ["glow/tiny", "map-realnvp/tiny"]
+    assert [row["name"] for row in document["rows"]] == ["map-realnvp/tiny"]
     assert {"torch", "normflows", "threads", "device", "load_average"} <= set(
         document["conditions"]
     )
