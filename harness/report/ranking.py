@@ -302,7 +302,7 @@ def _published(record: Mapping[str, Any], factorization: str) -> tuple[Number, .
 
 
 def _notes(group: Group, facts: DataFacts | None) -> list[str]:
-    notes = [_precision(group), *_bar_notes(group)]
+    notes = [_precision(group), *_bar_notes(group), *_printed_notes(group)]
     if any(row.n < ENOUGH for row in group.rows):
         notes.append(f"Fewer than {ENOUGH} seeds decide nothing: this is a first look.")
     with_results = [row for row in group.rows if row.seeds]
@@ -339,6 +339,12 @@ def _bar_notes(group: Group) -> list[str]:
         if bar.bits_per_dim is None:
             notes.append(f"No bar {plain(bar.name)}: {plain(bar.detail)}")
     return notes
+
+
+def _printed_notes(group: Group) -> list[str]:
+    """What a source says of the numbers that stand beside these rows."""
+    numbers = dict.fromkeys(n for row in group.rows for n in row.published if n.note)
+    return [f"{n.bits_per_dim:.2f} ({n.where}, {n.split}): {n.note}." for n in numbers]
 
 
 def _precision(group: Group) -> str:

@@ -380,6 +380,7 @@ def test_printed_numbers_stand_beside_their_cells():
     found = {name: [n.bits_per_dim for n in r.published] for (name, _), r in rows_of(board).items()}
     assert found == {"checkerboard-even": [3.49, 3.49], "L": [3.43, 3.43], "random-local": []}
     assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in boards.as_markdown(board)
+    assert "3.49 (LCMA, Table 1, test): as printed in RealNVP." in board.groups[0].notes
     assert "| published |" in boards.as_markdown(board)
     assert "| published |" not in boards.as_markdown(boards.make(three()))
 
