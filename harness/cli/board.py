@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import Db, Json
+from sweeps import factorizations
 from sweeps.errors import UserError
 
 
@@ -17,6 +18,9 @@ def board(
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
+    against: Annotated[
+        str, typer.Option(metavar="NAME", help="The factorization that differences are from")
+    ] = "conventional",
     effects: Annotated[
         bool, typer.Option("--effects", help="Which split carries a gap: effects of the letters")
     ] = False,
@@ -40,7 +44,8 @@ def board(
     sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     wanted = {name: value for name, value in filters.items() if value is not None}
-    found = boards.read(store, sweep_id=sweep_id, **wanted)
+    against = factorizations.normalize(against)
+    found = boards.read(store, sweep_id=sweep_id, against=against, **wanted)
     if wanted and not found.groups:
         everything = store.results_frame(sweep_id=sweep_id)
         for name, value in wanted.items():

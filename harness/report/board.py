@@ -52,9 +52,12 @@ HEADINGS = (
 _NOT_IN_CSV = ("rows", "notes", "made_with", "bars")
 
 
-def read(store: Store, *, sweep_id: str | None = None, **where: str) -> Board:
+def read(
+    store: Store, *, sweep_id: str | None = None, against: str = "conventional", **where: str
+) -> Board:
     """The board of the results in a database, of one sweep or of all.
 
+    ``against`` names the factorization that differences are from.
     ``where`` names columns of `trial_results` that trials that were lost have too: flow,
     dataset, profile. Raises UserError for another column.
     """
@@ -70,6 +73,7 @@ def read(store: Store, *, sweep_id: str | None = None, **where: str) -> Board:
         lost,
         bars=store.bars(),
         recipes=store.recipe_bodies(sorted(set(frame["recipe_id"]))),
+        against=against,
     )
 
 
@@ -186,7 +190,7 @@ def _lines(group: Group) -> list[tuple[str, list[str]]]:
         texts = _texts(row)
         if len(blank) + 4 > len(HEADINGS):
             texts.append(_links(row) or "-")
-        lines.append(("bold" if row.conventional else "", texts))
+        lines.append(("bold" if row.reference else "", texts))
     return lines + [("dim italic", _bar_texts(bar, blank)) for bar in bars]
 
 
@@ -206,7 +210,7 @@ def _ours(group: Group) -> str:
 
 
 def _texts(row: Row) -> list[str]:
-    name = plain(row.label) + (" *" if row.conventional else "")
+    name = plain(row.label) + (" *" if row.reference else "")
     name += " †" if row.cleared is False else ""
     if row.map_options is not None:
         name += f" {plain(row.map_options)}"
@@ -227,11 +231,12 @@ def _texts(row: Row) -> list[str]:
 
 def _below(group: Group) -> list[str]:
     if group.reference is None:
-        first = "* conventional: no results of it here, so there are no differences."
+        asked = plain(group.against)
+        first = f"* {asked}: no results of it here, so there are no differences."
     else:
         first = (
-            f"* conventional. Differences from it in bits/dim, paired by seed; below 0: fewer "
-            f"bits than {plain(group.reference)}. ± 95 %: half of the t-interval."
+            f"* {plain(group.against)}. Differences from it in bits/dim, paired by seed; below 0: "
+            f"fewer bits than {plain(group.reference)}. ± 95 %: half of the t-interval."
         )
     return [first, *group.notes, "Made with " + "; ".join(map(plain, group.made_with)) + "."]
 

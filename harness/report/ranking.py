@@ -3,7 +3,7 @@
 import itertools
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ Cell = tuple[str, int | None, str | None]
 
 @dataclass(frozen=True)
 class Difference:
-    """Bits/dim less those of the conventional factorization, over the seeds that both have.
+    """Bits/dim less those of the reference (conventional, or as asked), by common seeds.
 
     The standard error and the 95 % t-interval (low, high) are None for fewer than two pairs.
     """
@@ -62,7 +62,8 @@ class Row:
 
     ``deviation`` is the sample standard deviation over seeds, None for fewer than two.
     ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
-    mean is below every bar of the data set, None where there is no mean or no bar.
+    mean is below every bar of the data set, None where there is no mean or no bar. Differences
+    are from the row that is the ``reference``.
     """
 
     factorization: str
@@ -79,6 +80,7 @@ class Row:
     failed: int
     published: tuple[Number, ...] = ()
     cleared: bool | None = None
+    reference: bool = False
 
     @property
     def n(self) -> int:
@@ -91,8 +93,9 @@ class Group:
     """Rows that can be compared, best first; ``notes`` say what to keep in mind.
 
     ``standard_error`` is the largest of one trial's over test images, in bits/dim, None where
-    none is known. ``settings`` are those of the recipe in which other groups of the same flow,
-    data set and profile differ.
+    none is known. ``reference`` is the label of the row that the differences are from, None
+    where it has no results; ``against`` the name under which it was asked for. ``settings`` are
+    those of the recipe in which other groups of the same flow, data set and profile differ.
     """
 
     dataset: str
@@ -115,6 +118,7 @@ class Group:
     notes: tuple[str, ...]
     bars: tuple[Bar, ...] = ()
     settings: str = ""
+    against: str = "conventional"
 
 
 @dataclass(frozen=True)
@@ -133,17 +137,19 @@ def make(
     *,
     bars: Mapping[str, Sequence[Bar]] | None = None,
     recipes: Mapping[str, str] | None = None,
+    against: str = "conventional",
 ) -> Board:
     """The board of rows of the view `trial_results`, whatever their order.
 
-    ``facts`` and ``bars`` by data digest let the notes say which data sets are subsets, and
-    which models are trained enough; ``recipes`` are their JSON by id. Raises UserError where two
-    results stand for one seed of one row.
+    ``against`` names the factorization that differences are from. ``facts`` and ``bars`` by data
+    digest let the notes say which data sets are subsets, and which models are trained enough;
+    ``recipes`` are their JSON by id. Raises UserError where two results stand for one seed of one
+    row, or several rows for the name ``against``.
     """
     records = [{str(k): _value(k, v) for k, v in r.items()} for r in frame.to_dict("records")]
     records.sort(key=lambda r: str([*(r[name] for name in COMPARABLE), r["result_id"]]))
     groups = [
-        _group(list(rows), facts or {}, lost, bars or {})
+        _group(list(rows), facts or {}, lost, bars or {}, against)
         for _, rows in itertools.groupby(records, key=lambda r: [r[name] for name in COMPARABLE])
     ]
     groups.sort(
@@ -164,7 +170,7 @@ def label(factorization: str) -> str:
 
 
 def only(board: Board, names: Sequence[str]) -> Board:
-    """The rows of these factorizations, under any of their names, and the conventional ones.
+    """The rows of these factorizations, under any of their names, and the reference.
 
     Raises UserError for a name that is none, or where no other row is left.
     """
@@ -183,7 +189,7 @@ def only(board: Board, names: Sequence[str]) -> Board:
     groups = []
     for group in board.groups:
         if any(wanted(group, row) for row in group.rows):
-            rows = tuple(r for r in group.rows if r.conventional or wanted(group, r))
+            rows = tuple(r for r in group.rows if r.reference or wanted(group, r))
             groups.append(replace(group, rows=rows))
     if board.groups and not groups:
         known = sorted({row.label for group in board.groups for row in group.rows})
@@ -198,6 +204,7 @@ def _group(
     facts: Mapping[str, DataFacts],
     lost: Sequence[LostTrials],
     all_bars: Mapping[str, Sequence[Bar]],
+    against: str,
 ) -> Group:
     first = records[0]
     bars = tuple(all_bars.get(first["data_digest"], ()))
@@ -218,14 +225,16 @@ def _group(
         seeds[record["seed"]] = record["bits_per_dim"]
     for one in here:
         cells.setdefault((one.factorization, one.budget, one.map_options), {})
-    reference = _conventional(first["flow"], first["splits"])
-    held_against = cells.get((reference, None, None), {}) if reference is not None else {}
+    reference = _reference(cells, first["flow"], first["splits"], against)
+    held_against = {} if reference is None else cells[reference]
+    conventional = _canonical("conventional", first["flow"], first["splits"])
     known = [bar.bits_per_dim for bar in bars if bar.bits_per_dim is not None]
     rows = [
         replace(
             row,
             published=_published(first, row.factorization),
             cleared=row.mean < min(known) if known and row.mean is not None else None,
+            conventional=row.factorization == conventional,
         )
         for row in (_row(cell, cells[cell], reference, held_against, here) for cell in cells)
     ]
@@ -248,7 +257,8 @@ def _group(
         clusters=first["clusters"],
         standard_error=max(errors, default=None),
         made_with=tuple(sorted({_made_with(r) for r in records})),
-        reference=reference if held_against else None,
+        reference=label(reference[0]) if reference is not None and held_against else None,
+        against=against,
         rows=tuple(rows),
         notes=(),
         bars=bars,
@@ -260,7 +270,7 @@ def _group(
 def _row(
     cell: Cell,
     results: Mapping[int, float],
-    reference: str | None,
+    reference: Cell | None,
     held_against: Mapping[int, float],
     lost: Sequence[LostTrials],
 ) -> Row:
@@ -268,18 +278,18 @@ def _row(
     seeds = tuple(sorted(results))
     values = tuple(results[seed] for seed in seeds)
     own = [x for x in lost if (x.factorization, x.budget, x.map_options) == cell]
-    conventional = factorization == reference
     return Row(
         factorization=factorization,
         label=label(factorization),
         budget=budget,
         map_options=map_options,
-        conventional=conventional,
+        conventional=False,
         seeds=seeds,
         bits_per_dim=values,
         mean=statistics.fmean(values) if values else None,
         deviation=statistics.stdev(values) if len(values) > 1 else None,
-        difference=None if conventional else paired(results, held_against),
+        difference=None if cell == reference else paired(results, held_against),
+        reference=cell == reference,
         diverged=_count(own, "diverged"),
         failed=_count(own, "failed"),
     )
@@ -305,7 +315,12 @@ def _published(record: Mapping[str, Any], factorization: str) -> tuple[Number, .
 
 
 def _notes(group: Group, facts: DataFacts | None, corrected: Sequence[str]) -> list[str]:
-    notes = [_precision(group), *corrected, *_bar_notes(group)]
+    notes = [
+        _precision(group),
+        *corrected,
+        *_bar_notes(group),
+        *_printed_notes(group),
+    ]
     if any(row.n < ENOUGH for row in group.rows):
         notes.append(f"Fewer than {ENOUGH} seeds decide nothing: this is a first look.")
     with_results = [row for row in group.rows if row.seeds]
@@ -344,6 +359,12 @@ def _bar_notes(group: Group) -> list[str]:
     return notes
 
 
+def _printed_notes(group: Group) -> list[str]:
+    """What a source says of the numbers that stand beside these rows."""
+    numbers = dict.fromkeys(n for row in group.rows for n in row.published if n.note)
+    return [f"{n.bits_per_dim:.2f} ({n.where}, {n.split}): {n.note}." for n in numbers]
+
+
 def _precision(group: Group) -> str:
     clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
     counted = f"{group.images} test images{clustered}"
@@ -357,11 +378,27 @@ def _losses(row: Row) -> tuple[tuple[int, str], ...]:
     return (row.diverged, "diverged"), (row.failed, "failed")
 
 
-def _conventional(flow: str, splits: int) -> str | None:
+def _canonical(name: str, flow: str, splits: int) -> str | None:
+    """The name under which a factorization is run on such a recipe; None where it cannot be."""
     own = catalog.flows().get(flow)
     if own is None:
         return None
-    return factorizations.canonical("conventional", conventional=own, splits=splits)
+    try:
+        return factorizations.canonical(name, conventional=own, splits=splits)
+    except factorizations.ImpossibleError:
+        return None
+
+
+def _reference(cells: Collection[Cell], flow: str, splits: int, against: str) -> Cell | None:
+    """The cell that differences are from. UserError where the name stands for several."""
+    name = _canonical(against, flow, splits)
+    found = [cell for cell in cells if cell[0] == name]
+    if len(found) > 1:
+        budgets = ", ".join(sorted({str(cell[1]) for cell in found}))
+        raise UserError(
+            f"{plain(against)} has several rows here (budgets {budgets}): differences need one row"
+        )
+    return found[0] if found else None
 
 
 def _cell(record: Mapping[str, Any]) -> Cell:

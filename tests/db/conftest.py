@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 import db
 from db.schema import metadata
@@ -90,6 +91,18 @@ PLAN = db.Registration(
 )
 
 
+STATISTICS = db.TableStatistics(
+    iou_even=0.9,
+    iou_odd=0.05,
+    purity=0.95,
+    channel_purity=0.97,
+    mask_share=0.8,
+    mask_share_by_chance=0.0625,
+    tied=0.125,
+    agreement=0.75,
+)
+
+
 def result(trial_id: str, bits_per_dim: float = 3.5) -> db.Result:
     return db.Result(
         trial_id=trial_id,
@@ -122,6 +135,18 @@ def contribution_map(split: int, budget: int = 100, shift: float = 0.0) -> db.Co
         images=1000,
         mean_log_det=float(values.sum(dtype=np.float64)),
     )
+
+
+def index_table(trial_id: str, split: int, kept: NDArray[np.bool_], **other: Any) -> db.IndexTable:
+    fields: dict[str, Any] = {
+        "trial_id": trial_id,
+        "data_digest": DATA.digest,
+        "split": split,
+        "kept": kept,
+        "digest": f"digest {split}",
+        "statistics": STATISTICS,
+    }
+    return db.IndexTable(**(fields | other))
 
 
 @dataclass(frozen=True)
@@ -176,6 +201,7 @@ class World:
             last_step=500,
             cost=COST,
             result=result(TRIALS[index].id, bits_per_dim),
+            tables=[index_table(TRIALS[index].id, 1, np.ones((3, 16, 16), dtype=bool))],
             metrics=[db.Metric("train_bits_per_dim", 100, 4.0)],
             artifacts=[db.Artifact(kind="weights", path="a/b", bytes=12, digest="e" * 64)],
             now=now,

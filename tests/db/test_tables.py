@@ -10,35 +10,14 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 import db
-from tests.db.conftest import COST, DATA, contribution_map, recipe, result, trial
+from tests.db.conftest import COST, DATA, STATISTICS, contribution_map, recipe, result, trial
+from tests.db.conftest import index_table as table
 
 SHAPE = (3, 4, 6)
-STATISTICS = db.TableStatistics(
-    iou_even=0.9,
-    iou_odd=0.05,
-    purity=0.95,
-    channel_purity=0.97,
-    mask_share=0.8,
-    mask_share_by_chance=0.0625,
-    tied=0.125,
-    agreement=0.75,
-)
 
 
 def mask(seed: int) -> NDArray[np.bool_]:
     return np.random.RandomState(seed).random_sample(SHAPE) < 0.5
-
-
-def table(trial_id: str, split: int, kept: NDArray[np.bool_], **other: Any) -> db.IndexTable:
-    fields: dict[str, Any] = {
-        "trial_id": trial_id,
-        "data_digest": DATA.digest,
-        "split": split,
-        "kept": kept,
-        "digest": f"digest {split}",
-        "statistics": STATISTICS,
-    }
-    return db.IndexTable(**(fields | other))
 
 
 def rows(store: db.Store, sql: str) -> list[Any]:

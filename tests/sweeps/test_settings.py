@@ -17,13 +17,27 @@ nested = st.recursive(
 )
 
 
-@given(nested, nested, nested)
-def test_merging_is_associative_and_the_upper_wins(
-    a: dict[str, Any], b: dict[str, Any], c: dict[str, Any]
+@given(nested, nested)
+def test_the_upper_wins_and_what_it_does_not_name_stays(
+    below: dict[str, Any], above: dict[str, Any]
 ) -> None:
-    assert settings.merge(settings.merge(a, b), c) == settings.merge(a, settings.merge(b, c))
-    assert settings.merge(a, {}) == settings.merge({}, a) == a
-    assert settings.flat(settings.merge(a, b)).items() >= settings.flat(b).items()
+    assert settings.merge(below, {}) == settings.merge({}, below) == below
+    merged, upper = settings.flat(settings.merge(below, above)), settings.flat(above)
+    assert merged.items() >= upper.items()
+    for key, value in settings.flat(below).items():
+        named = any(f"{key}.".startswith(f"{k}.") or f"{k}.".startswith(f"{key}.") for k in upper)
+        if not named and not _replaced(key, above):
+            assert merged[key] == value
+
+
+def _replaced(key: str, above: dict[str, Any]) -> bool:
+    """Whether something on the way to the key, or below it, is a value or a mapping above."""
+    place: Any = above
+    for part in key.split("."):
+        if not isinstance(place, dict) or part not in place:
+            return False
+        place = place[part]
+    return True
 
 
 @given(nested)

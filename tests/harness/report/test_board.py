@@ -380,6 +380,7 @@ def test_printed_numbers_stand_beside_their_cells():
     found = {name: [n.bits_per_dim for n in r.published] for (name, _), r in rows_of(board).items()}
     assert found == {"checkerboard-even": [3.49, 3.49], "L": [3.43, 3.43], "random-local": []}
     assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in boards.as_markdown(board)
+    assert "3.49 (LCMA, Table 1, test): as printed in RealNVP." in board.groups[0].notes
     assert "| published |" in boards.as_markdown(board)
     assert "| published |" not in boards.as_markdown(boards.make(three()))
 
@@ -408,3 +409,38 @@ def test_groups_say_in_what_their_recipes_differ():
     assert {g.settings for g in elsewhere.groups} == {""}, "another flow is no variation"
     broken = boards.make(frame(rows), recipes={"a": "[", "b": "[]"})
     assert {g.settings for g in broken.groups} == {""}
+
+
+def test_differences_can_be_taken_from_any_row():
+    rows = [
+        row(name, seed, bits + seed)
+        for name, bits in (("checkerboard-even", 4.0), ("checkerboard-odd", 4.2))
+        for seed in (0, 1)
+    ]
+    rows += [row("LLL", seed, 4.1 + seed, budget=100) for seed in (0, 1)]
+    board = boards.make(frame(rows), against="checkerboard-odd")
+    found = rows_of(board)
+    assert [key for key, r in found.items() if r.reference] == [("checkerboard-odd", None)]
+    assert [key for key, r in found.items() if r.conventional] == [("checkerboard-even", None)]
+    assert found["LLL", 100].difference.mean == pytest.approx(-0.1)
+    assert found["checkerboard-even", None].difference.mean == pytest.approx(-0.2)
+    assert found["checkerboard-odd", None].difference is None
+    text = " ".join(shown(board).split())
+    assert "* checkerboard-odd. Differences from it" in text
+    by_word = boards.make(frame(rows), against="low")
+    assert by_word.groups[0].reference == "low (LLL)"
+    assert rows_of(by_word)["checkerboard-odd", None].difference.mean == pytest.approx(0.1)
+
+
+def test_a_reference_without_results_leaves_no_differences():
+    board = boards.make(three(), against="random")
+    assert {r.difference for r in rows_of(board).values()} == {None}
+    assert "* random: no results of it here" in shown(board)
+    impossible = boards.make(three(), against="LL")
+    assert impossible.groups[0].reference is None
+
+
+def test_a_reference_that_stands_for_several_rows_is_refused():
+    rows = [row("LLL", 0, 4.0, budget=budget) for budget in (100, 200)]
+    with pytest.raises(UserError, match="low has several rows here"):
+        boards.make(frame(rows), against="low")
