@@ -11,10 +11,10 @@ def notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _bounds(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    found = [r for r in records if r["bound_gain"] is not None]
+    found = [r for r in records if r.get("bound_gain") is not None]
     if not found:
         return []
-    draws = "/".join(str(k) for k in sorted({r["bound_draws"] for r in found}))
+    draws = "/".join(str(k) for k in sorted({int(r["bound_draws"]) for r in found}))
     gain = fmean(r["bound_gain"] for r in found)
     return [
         f"The bound of {draws} dequantization draws is lower than that of one by {gain:.5f} "
@@ -23,11 +23,11 @@ def _bounds(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _series(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    found = [r for r in records if r["series_bias"] is not None]
+    found = [r for r in records if r.get("series_bias") is not None]
     if not found:
         return []
     worst = max(found, key=lambda r: abs(r["series_bias"]))
-    terms, error = worst["series_terms"], worst["series_bias_standard_error"]
+    terms, error = int(worst["series_terms"]), worst["series_bias_standard_error"]
     within = "" if error is None else f" \u00b1 {error:.5f}"
     return [
         f"Bits/dim at {terms} terms of the series less those at {2 * terms}, by the same probes: "
