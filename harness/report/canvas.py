@@ -1,11 +1,15 @@
 """A figure measured in pixels, so that one cell of an array is a whole number of them."""
 
 import io
+from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from harness.report.text import plain
@@ -29,6 +33,10 @@ class Canvas:
         large = rgb.repeat(scale, axis=0).repeat(scale, axis=1)
         bottom = self.height - top - len(large)
         self._figure.figimage(large, left, bottom, origin="upper")
+
+    def frame(self, left: int, top: int, width: int, height: int) -> None:
+        """A grey line around what is drawn next on this rectangle."""
+        self.image(np.full((height + 2, width + 2, 3), 0xB0, np.uint8), left - 1, top - 1, 1)
 
     def text(
         self,
@@ -62,7 +70,10 @@ class Canvas:
         axes = self._figure.add_axes(
             (left / self.width, bottom / self.height, 12 / self.width, height / self.height)
         )
-        bar = self._figure.colorbar(colours, cax=axes)
+        # A common factor of the labels would stand above the bar, where there is no room for it.
+        ticks = MaxNLocator(max(2, min(8, height // 24)))
+        plainly = FuncFormatter(lambda value, _: f"{value:.3g}")
+        bar = self._figure.colorbar(colours, cax=axes, ticks=ticks, format=plainly)
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=11 * 72 / DPI, colors=INK, width=0.6, length=3)
         bar.set_label(unit, fontsize=11 * 72 / DPI, color=INK)
@@ -72,3 +83,16 @@ class Canvas:
         out = io.BytesIO()
         self._figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
         return out.getvalue()
+
+
+def text_width(text: str, size: int = 13, weight: str = "normal") -> int:
+    """Pixels that `Canvas.text` takes for a line."""
+    font = FontProperties(size=size * 72 / DPI, weight=weight)
+    width, _, _ = _renderer().get_text_width_height_descent(plain(text), font, False)
+    return int(np.ceil(width))
+
+
+@cache
+def _renderer() -> Any:
+    agg: Any = FigureCanvasAgg(Figure(dpi=DPI))  # its methods have no types
+    return agg.get_renderer()

@@ -1,15 +1,31 @@
 """Pictures of what the database holds: maps with their tables, and samples."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from db import Store, Sweep
 from harness.place import Place
+<<<<<<< HEAD
 from harness.report import interpolation, lookup, mapping, pictures, samples
+=======
+from harness.report import (
+    comparing,
+    lookup,
+    map_pictures,
+    mapping,
+    mapsets,
+    pictures,
+    samples,
+)
+from harness.report.comparing import SplitComparison
+>>>>>>> main
 from harness.report.files import file_name
-from harness.report.lookup import MapKey, TrainedTrial
-from harness.report.mapping import SplitSummary
+from harness.report.lookup import TrainedTrial
+from harness.report.map_pictures import MOST, Column
+from harness.report.mapping import Reader, SplitSummary
+from harness.report.mapsets import MapSet
 from harness.report.ranking import label
 from harness.report.text import plain, short
 from sweeps.errors import UserError
@@ -22,12 +38,26 @@ _PIXELS = 64
 
 @dataclass(frozen=True)
 class MapSheet:
-    """The maps of one pretraining, content of a data set and budget: numbers and pictures."""
+    """A set of maps: numbers, and pictures. ``maps`` shows other budgets beside this one.
 
-    key: MapKey
+    ``in_picture`` says whether this one is among them.
+    """
+
+    set: MapSet
     splits: tuple[SplitSummary, ...]
     maps: Path
+    in_picture: bool
     tables: Path
+
+
+@dataclass(frozen=True)
+class ComparisonSheet:
+    """Two sets of maps against each other: numbers, and the picture."""
+
+    one: MapSet
+    other: MapSet
+    splits: tuple[SplitComparison, ...]
+    picture: Path
 
 
 @dataclass(frozen=True)
@@ -38,6 +68,7 @@ class SampleSheet:
     grid: Path
 
 
+<<<<<<< HEAD
 @dataclass(frozen=True)
 class InterpolationSheet:
     """Images between two test images of a trained flow's data set, by their indices.
@@ -55,30 +86,58 @@ class InterpolationSheet:
 
 def draw_maps(store: Store, keys: Iterable[MapKey], folder: Path) -> list[MapSheet]:
     """Draw maps, and beside them every factorization's tables.
+=======
+def draw_maps(store: Store, sets: Iterable[MapSet], folder: Path) -> list[MapSheet]:
+    """Draw maps, the budgets of a pretraining side by side, and every factorization's tables.
+>>>>>>> main
 
     Raises UserError where maps are damaged or a picture cannot be written.
     """
+    reader = Reader(store, mapsets.known(store))
     sheets = []
-    for key in keys:
-        stored = store.maps(key.pretraining_id, key.data_digest, key.budget, key.score)
-        summaries = mapping.summarize(stored)
-        channels, height, width = stored[0].values.shape
-        name = file_name(
-            *(key.flow, key.dataset, f"b{key.budget}", f"s{key.seed}"),
-            *(key.pretraining_id[:8], key.data_digest[:8], key.score),
-        )
-        of = f"{key.flow} on {key.dataset}, budget {key.budget}, seed {key.seed}"
-        drawn = pictures.draw_maps(
-            stored, f"Contribution maps ({key.score}): {of}", folder / f"maps-{name}.png"
-        )
-        tables = pictures.draw_tables(
-            mapping.every_table(stored, key.seed),
-            (channels, height, width),
-            folder / f"tables-{name}.png",
-            f"Index tables: {of}",
-        )
-        sheets.append(MapSheet(key, tuple(summaries), drawn, tables))
+    ordered = sorted(sets, key=lambda one: (*_series(one), one.key.budget))
+    for _, group in itertools.groupby(ordered, key=_series):
+        series = list(group)
+        shown = evenly(series, MOST)
+        overview = _draw_overview(reader, shown, series, folder)
+        for one in series:
+            sheets.append(
+                MapSheet(
+                    set=one,
+                    splits=tuple(reader.summarize(one)),
+                    maps=overview,
+                    in_picture=one in shown,
+                    tables=_draw_tables(reader, one, folder),
+                )
+            )
     return sheets
+
+
+def draw_comparison(store: Store, one: MapSet, other: MapSet, folder: Path) -> ComparisonSheet:
+    """Hold two sets of maps against each other, and draw them with their difference.
+
+    Raises UserError where they differ in shape or number of splits, are damaged, or the picture
+    cannot be written.
+    """
+    reader = Reader(store, ())
+    maps, others = reader.maps(one), reader.maps(other)
+    form = "squeezed" if one.key.nms == other.key.nms == "squeezed" else "flat"
+    numbers = comparing.compare(maps, others, form)
+    drawn = map_pictures.draw_comparison(
+        Column(one.id, maps),
+        Column(other.id, others),
+        numbers,
+        ("A: " + _in_full(one), "B: " + _in_full(other)),
+        folder / f"compare-{file_name(one.id, other.id)}.png",
+    )
+    return ComparisonSheet(one, other, tuple(numbers), drawn)
+
+
+def evenly(series: Sequence[MapSet], most: int) -> list[MapSet]:
+    """At most that many of them, evenly spaced, the first and the last among them."""
+    if len(series) <= most:
+        return list(series)
+    return [series[round(k * (len(series) - 1) / (most - 1))] for k in range(most)]
 
 
 def draw_samples(
@@ -201,13 +260,9 @@ def kept(store: Store, sweep_id: str) -> list[TrainedTrial]:
 def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[Path]:
     """Maps, tables and samples of a sweep at its first trained seed; the pictures' paths."""
     trials = first_of_each(store, sweep_id)
-    origins = {(one.pretraining_id, one.data_digest, one.budget) for one in trials}
-    keys = [
-        key
-        for key in lookup.map_keys(store)
-        if (key.pretraining_id, key.data_digest, key.budget) in origins
-    ]
-    drawn = paths(draw_maps(store, keys, folder))
+    used = {(one.trial_id, one.data_digest) for one in trials}
+    sets = mapsets.used_by(mapsets.known(store), store, used)
+    drawn = paths(draw_maps(store, sets, folder))
     return drawn + [sheet.grid for sheet in draw_samples(store, place, trials, folder)]
 
 
@@ -220,5 +275,49 @@ def named(one: TrainedTrial) -> str:
 
 
 def paths(sheets: Sequence[MapSheet]) -> list[Path]:
-    """The pictures of the sheets in order."""
-    return [path for sheet in sheets for path in (sheet.maps, sheet.tables)]
+    """The pictures of the sheets in order, each once."""
+    return list(dict.fromkeys(path for s in sheets for path in (s.maps, s.tables)))
+
+
+def _series(one: MapSet) -> tuple[str, str, int, str, str, str]:
+    """The same for sets that stand side by side in one picture."""
+    key = one.key
+    return (key.dataset, key.flow, key.seed, key.pretraining_id, key.data_digest, key.score)
+
+
+def _in_full(one: MapSet) -> str:
+    return f"{one.id}, {one.of_pretraining}, budget {one.key.budget}; {one.options}"
+
+
+def _draw_overview(
+    reader: Reader, shown: Sequence[MapSet], series: Sequence[MapSet], folder: Path
+) -> Path:
+    first = shown[0]
+    budgets = [one.key.budget for one in series if one not in shown]
+    left_out = f"; not drawn: {', '.join(map(str, budgets))}" if budgets else ""
+    below = f"{' '.join(one.id for one in shown)}{left_out}"
+    name = _file_name(first, with_budget=len(series) == 1)
+    return map_pictures.draw_maps(
+        [Column(f"budget {one.key.budget}", reader.maps(one)) for one in shown],
+        f"Contribution maps: {first.of_pretraining}; {first.options}",
+        below,
+        folder / f"maps-{name}.png",
+    )
+
+
+def _draw_tables(reader: Reader, one: MapSet, folder: Path) -> Path:
+    maps = reader.maps(one)
+    return pictures.draw_tables(
+        mapping.every_table(maps, one.key.seed),
+        mapping.shape_of(maps),
+        folder / f"tables-{_file_name(one, with_budget=True)}.png",
+        f"Index tables: {one.of_pretraining}, budget {one.key.budget}; {one.options}",
+    )
+
+
+def _file_name(one: MapSet, *, with_budget: bool) -> str:
+    key = one.key
+    return file_name(
+        *(key.flow, key.dataset, *([f"b{key.budget}"] if with_budget else []), f"s{key.seed}"),
+        *(key.pretraining_id[:8], key.data_digest[:8], key.score),
+    )

@@ -72,6 +72,19 @@ class MapKey:
     dataset: str
     variant: str
     seed: int
+    nms: str
+    recipe_id: str
+
+
+@dataclass(frozen=True)
+class MapUse:
+    """A trial that reads the maps of a pretraining, of one budget and by one score."""
+
+    trial_id: str
+    recipe_id: str
+    pretraining_id: str
+    budget: int
+    score: str
 
 
 @dataclass(frozen=True)
@@ -139,10 +152,29 @@ def map_keys(store: Store) -> list[MapKey]:
         store,
         MapKey,
         "SELECT DISTINCT m.pretraining_id, m.data_digest, m.budget, m.score, "
-        "p.flow, p.dataset, p.variant, p.seed "
+        "p.flow, p.dataset, p.variant, p.seed, p.nms, p.recipe_id "
         "FROM contribution_maps AS m JOIN pretrainings AS p ON p.id = m.pretraining_id "
         "ORDER BY p.dataset, p.variant, m.data_digest, p.flow, p.seed, m.budget, m.score, p.id",
     )
+
+
+def map_uses(store: Store) -> list[MapUse]:
+    """Every trial that reads maps, planned ones too."""
+    rows = _rows(
+        store,
+        "SELECT id, recipe_id, pretraining_id, budget, map_options FROM flow_trials "
+        "WHERE pretraining_id IS NOT NULL AND budget IS NOT NULL ORDER BY id",
+    )
+    return [
+        MapUse(
+            trial_id=row["id"],
+            recipe_id=row["recipe_id"],
+            pretraining_id=row["pretraining_id"],
+            budget=row["budget"],
+            score=str(content(row["map_options"] or "{}").get("score", "cumulative")),
+        )
+        for row in rows
+    ]
 
 
 def trained(store: Store, trial_ids: Collection[str]) -> list[TrainedTrial]:
@@ -214,6 +246,15 @@ def find_sweep(store: Store, asked: str | None) -> Sweep:
     return named[-1]
 
 
+def content(text: str) -> dict[str, Any]:
+    """A stored JSON object; empty where the text is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _records(store: Store, record: type[R], sql: str) -> list[R]:
     return [record(**row) for row in _rows(store, sql)]
 
@@ -224,10 +265,6 @@ def _rows(store: Store, sql: str) -> list[dict[str, Any]]:
 
 
 def _verdict(manifest: str) -> str | None:
-    try:
-        content = json.loads(manifest)
-    except (ValueError, RecursionError):
-        return None
-    source = content.get("source") if isinstance(content, dict) else None
+    source = content(manifest).get("source")
     verdict = source.get("verdict") if isinstance(source, dict) else None
     return verdict if isinstance(verdict, str) else None

@@ -1,4 +1,4 @@
-"""Pictures: contribution maps, index tables and samples."""
+"""Pictures: index tables and samples."""
 
 import io
 import math
@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
-from db import ContributionMap
-from harness.report.canvas import Canvas, Rgb
+from harness.report.canvas import Canvas, Rgb, text_width
 from harness.report.files import write
 from models import Table
 from models.factorization import surviving_ids
@@ -37,38 +34,7 @@ STAYING = "#3B3B3B"
 Shape = tuple[int, int, int]
 
 _MARGIN, _GAP, _PANEL = 20, 24, 176
-_TITLE, _HEADING = 44, 22
-
-
-def draw_maps(maps: Sequence[ContributionMap], title: str, path: Path) -> Path:
-    """Maps of one budget, a row for each split, a column for each channel and their mean.
-
-    The colours of a row share one scale, in nats. Raises UserError where it cannot be written,
-    ValueError for no maps.
-    """
-    if not maps:
-        raise ValueError("no maps to draw")
-    channels, height, width = maps[0].values.shape
-    names = _channel_names(channels) + (("mean",) if channels > 1 else ())
-    scale = max(2, _PANEL // max(height, width))
-    column, row = width * scale + 12, height * scale + _HEADING + 40
-    bar_left = _MARGIN + len(names) * column + 4
-    canvas = Canvas(max(bar_left + 90, 560), _TITLE + len(maps) * row + _MARGIN)
-    canvas.text(_MARGIN, _TITLE // 2, title, size=16, weight="bold")
-    for index, item in enumerate(maps):
-        top = _TITLE + index * row + _HEADING
-        panels = list(item.values)
-        if channels > 1:
-            panels.append(item.values.mean(axis=0, dtype=np.float64).astype(np.float32))
-        colours = _colours(item.values)
-        for k, (name, panel) in enumerate(zip(names, panels, strict=True)):
-            left = _MARGIN + k * column
-            middle = left + width * scale // 2
-            canvas.text(middle, top - _HEADING // 2, name, size=12, align="center")
-            canvas.image(np.asarray(colours.to_rgba(panel, bytes=True))[..., :3], left, top, scale)
-        canvas.colour_bar(colours, bar_left, top, height * scale, "nats")
-        canvas.text(_MARGIN, top + height * scale + 14, _statistics(item), size=12)
-    return write(path, canvas.png())
+_TITLE, _HEADING, _ENTRY = 44, 22, 150
 
 
 def fates(tables: Sequence[Table], shape: Shape) -> NDArray[np.int64]:
@@ -101,7 +67,7 @@ def table_panels(named: Sequence[tuple[str, Sequence[Table]]], shape: Shape) -> 
     """The panels of `draw_tables`: one for each row and split, or three where channels differ."""
     channels, height, width = shape
     scale = max(2, (_PANEL if channels == 1 else _PANEL // 2) // max(height, width))
-    three = [_channels_differ(fates(tables, shape)) for _, tables in named]
+    three = [channels_differ(fates(tables, shape)) for _, tables in named]
     panel = width * scale
     column = (channels * (panel + 4) - 4 if any(three) else panel) + _GAP
     panels = []
@@ -133,18 +99,15 @@ def draw_tables(
     panels = table_panels(named, shape)
     size = height * panels[0].scale
     right = max(p.left for p in panels) + width * panels[0].scale + _MARGIN
-    legend = [(f"leaves at split {k + 1}", _leaving(k + 1)) for k in range(splits)]
-    legend.append(("stays", STAYING))
+    title = title or "Index tables"
     canvas = Canvas(
-        max(right, _MARGIN + 150 * len(legend)), max(p.top for p in panels) + size + _MARGIN
+        max(right, legend_width(splits), title_width(title)),
+        max(p.top for p in panels) + size + _MARGIN,
     )
-    canvas.text(_MARGIN, _TITLE // 2, title or "Index tables", size=16, weight="bold")
-    for k, (words, colour) in enumerate(legend):
-        left = _MARGIN + 150 * k
-        canvas.image(_rgb(colour)[None, None], left, _TITLE, 14)
-        canvas.text(left + 20, _TITLE + 7, words, size=12)
+    canvas.text(_MARGIN, _TITLE // 2, title, size=16, weight="bold")
+    draw_legend(canvas, splits, _MARGIN, _TITLE)
     done = [fates(tables, shape) for _, tables in named]
-    colours = np.stack([_rgb(STAYING), *(_rgb(_leaving(k + 1)) for k in range(splits))])
+    colours = fate_colours(splits)
     for panel in panels:
         so_far = np.where(done[panel.row] <= panel.split, done[panel.row], 0)
         canvas.image(colours[so_far[panel.channel or 0]], panel.left, panel.top, panel.scale)
@@ -155,6 +118,31 @@ def draw_tables(
             words = f"{named[panel.row][0]}{_which_channels(panel.channel, channels)}"
             canvas.text(panel.left, panel.top - _HEADING // 2, words, size=12, weight="bold")
     return write(path, canvas.png())
+
+
+def fate_colours(splits: int) -> Rgb:
+    """Colours of `fates`, (splits + 1, 3). UserError for more splits than there are colours."""
+    if splits > len(LEAVING):
+        raise UserError(f"tables of more than {len(LEAVING)} splits cannot be drawn apart")
+    return np.stack([_rgb(colour) for colour in (STAYING, *LEAVING[:splits])])
+
+
+def draw_legend(canvas: Canvas, splits: int, left: int, top: int) -> None:
+    """What the colours of `fates` mean, in a line 14 pixels high."""
+    words = [f"leaves at split {k + 1}" for k in range(splits)]
+    for k, colour in enumerate(np.roll(fate_colours(splits), -1, axis=0)):
+        canvas.image(colour[None, None], left + _ENTRY * k, top, 14)
+        canvas.text(left + _ENTRY * k + 20, top + 7, [*words, "stays"][k], size=12)
+
+
+def legend_width(splits: int) -> int:
+    """Pixels of a picture that holds `draw_legend`."""
+    return _MARGIN + _ENTRY * (splits + 1)
+
+
+def title_width(title: str) -> int:
+    """Pixels of a picture that holds a title; a very long one is cut off."""
+    return min(2 * _MARGIN + text_width(title, 16, "bold"), 1600)
 
 
 def sample_grid(images: NDArray[np.uint8], path: Path, columns: int = 8, scale: int = 4) -> Path:
@@ -181,44 +169,21 @@ def sample_grid(images: NDArray[np.uint8], path: Path, columns: int = 8, scale: 
     return write(path, out.getvalue())
 
 
-def _channel_names(channels: int) -> tuple[str, ...]:
+def channel_names(channels: int) -> tuple[str, ...]:
+    """What channels are called in a picture."""
     return ("R", "G", "B") if channels == 3 else tuple(f"channel {c}" for c in range(channels))
 
 
-def _colours(values: NDArray[np.float32]) -> ScalarMappable:
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    return ScalarMappable(Normalize(low, high), colormaps["cividis"])
-
-
-def _statistics(item: ContributionMap) -> str:
-    of = f"{item.images} images"
-    if item.clusters is not None:
-        of += f" in {item.clusters} clusters"
-    errors = item.standard_errors[np.isfinite(item.standard_errors)]
-    largest = f"{errors.max():.2g}" if errors.size else "unknown"
-    return (
-        f"split {item.split}, budget {item.budget}: {of}, log-det {item.mean_log_det:.2f} nats, "
-        f"largest standard error {largest}, sum error {item.sum_error:.1g}"
-    )
-
-
-def _channels_differ(found: NDArray[np.int64]) -> bool:
+def channels_differ(found: NDArray[np.int64]) -> bool:
+    """Whether `fates` are not alike in all channels."""
     return bool((found != found[:1]).any())
 
 
 def _which_channels(channel: int | None, channels: int) -> str:
     if channels == 1:
         return ""
-    names = _channel_names(channels)
+    names = channel_names(channels)
     return f"  ({' = '.join(names)})" if channel is None else f"  ({', '.join(names)})"
-
-
-def _leaving(split: int) -> str:
-    if split > len(LEAVING):
-        raise UserError(f"tables of more than {len(LEAVING)} splits cannot be drawn apart")
-    return LEAVING[split - 1]
 
 
 def _rgb(colour: str) -> Rgb:

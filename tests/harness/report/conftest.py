@@ -1,8 +1,9 @@
 """A database filled through the store's own methods, with numbers known to the tests."""
 
+import dataclasses
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import save
 
 import db
+from harness import instruments
 from models import Flow, build
 from sweeps import catalog
 from sweeps.recipe import Recipe
@@ -77,15 +79,15 @@ class Filler:
         self.store.register(db.Registration(recipes=(self.recipe(),)), now=1.0)
 
     @staticmethod
-    def recipe() -> db.Recipe:
+    def recipe(recipe: Recipe = RECIPE) -> db.Recipe:
         return db.Recipe(
-            id=RECIPE.id,
+            id=recipe.id,
             flow="realnvp",
             profile="tiny",
-            splits=RECIPE.model.splits,
-            size=16,
-            steps=STEPS,
-            body=RECIPE.body,
+            splits=recipe.model.splits,
+            size=recipe.model.size,
+            steps=recipe.training.steps,
+            body=recipe.body,
         )
 
     def data(self, digest: str = "d" * 64, name: str = "photos16", manifest: str = "{}") -> str:
@@ -114,12 +116,15 @@ class Filler:
         budget: int | None = None,
         dataset: str = "photos16",
         sweep: str | None = None,
+        recipe: Recipe = RECIPE,
+        map_options: str | None = None,
     ) -> db.PlannedJob:
         """Register a trial and its job."""
-        trial_id = hashlib.sha256(f"{dataset} {factorization} {seed} {budget}".encode()).hexdigest()
+        unusual = [] if recipe == RECIPE and map_options is None else [recipe.id, map_options]
+        identity = " ".join(map(str, [dataset, factorization, seed, budget, *unusual]))
         trial = db.Trial(
-            id=trial_id[:20],
-            recipe_id=RECIPE.id,
+            id=hashlib.sha256(identity.encode()).hexdigest()[:20],
+            recipe_id=recipe.id,
             flow="realnvp",
             profile="tiny",
             dataset=dataset,
@@ -128,10 +133,12 @@ class Filler:
             seed=seed,
             budget=budget,
             pretraining_id=None if budget is None else self.pretraining(seed),
+            map_options=map_options,
         )
         job = db.PlannedJob.of_trial(trial.id, digest, steps=STEPS)
         self.store.register(
             db.Registration(
+                recipes=(self.recipe(recipe),),
                 trials=(trial,),
                 jobs=(job,),
                 sweeps=() if sweep is None else (db.Sweep(id=sweep, name="demo", spec="{}"),),
@@ -141,17 +148,21 @@ class Filler:
         )
         return job
 
-    def pretraining(self, seed: int) -> str:
-        """Register a pretraining; its id."""
+    def pretraining(
+        self, seed: int, *, nms: str = "squeezed", recipe: Recipe = RECIPE, dataset: str = ""
+    ) -> str:
+        """Register a pretraining; its id: `p` and the seed, and what is not as usual."""
         found = db.Pretraining(
-            id=f"p{seed}",
-            recipe_id=RECIPE.id,
+            id=pretraining_id(seed, nms, recipe, dataset),
+            recipe_id=recipe.id,
             flow="realnvp",
-            dataset="photos16",
+            dataset=dataset or "photos16",
             variant="u8",
             seed=seed,
+            nms=nms,
         )
-        self.store.register(db.Registration(pretrainings=(found,)), now=1.0)
+        recipes = (self.recipe(recipe),)
+        self.store.register(db.Registration(recipes=recipes, pretrainings=(found,)), now=1.0)
         return found.id
 
     def finish(
@@ -199,11 +210,28 @@ class Filler:
             for seed, value in by_seed.items():
                 self.finish(self.plan(factorization, seed, **more), value)
 
-    def maps(self, seed: int = 0, budget: int = 100, splits: int = 2) -> list[db.ContributionMap]:
-        """A finished pretraining with random maps; the maps."""
-        job = db.PlannedJob.of_pretraining(self.pretraining(seed), "d" * 64, budget=budget)
+    def maps(
+        self,
+        seed: int = 0,
+        budget: int = 100,
+        splits: int = 2,
+        *,
+        scores: Sequence[str] = ("cumulative",),
+        digest: str = "d" * 64,
+        old: bool = False,
+        change: Callable[[db.ContributionMap], db.ContributionMap] = lambda made: made,
+        **pretraining: Any,
+    ) -> list[db.ContributionMap]:
+        """A finished pretraining with random maps, as schema 0001 had them or not; the maps."""
+        name = self.pretraining(seed, **pretraining)
+        job = db.PlannedJob.of_pretraining(name, digest, budget=budget)
         self.store.register(db.Registration(jobs=(job,)), now=1.0)
-        found = [contribution_map(k + 1, seed, budget) for k in range(splits)]
+        made = [contribution_map(k + 1, seed, budget, s) for s in scores for k in range(splits)]
+        found = [
+            change(dataclasses.replace(m, pretraining_id=name, data_digest=digest)) for m in made
+        ]
+        if not old:
+            found = [measured(m, pretraining.get("nms", "squeezed")) for m in found]
         mine = self.claim(job, now=3.0)
         assert self.store.finish(mine, "done", last_step=budget, cost=COST, maps=found, now=4.0)
         return found
@@ -230,20 +258,45 @@ class Filler:
         return self.runs / path
 
 
-def contribution_map(split: int, seed: int = 0, budget: int = 100) -> db.ContributionMap:
-    """A random map of a 3 x 16 x 16 image."""
-    values = np.random.default_rng([split, seed]).normal(size=(3, 16, 16)).astype(np.float32)
+def pretraining_id(seed: int, nms: str, recipe: Recipe, dataset: str) -> str:
+    """The id that `Filler.pretraining` gives."""
+    more = [nms] if nms != "squeezed" else []
+    more += (
+        [recipe.id[:6]] if recipe.pretraining_identity() != RECIPE.pretraining_identity() else []
+    )
+    more += [dataset] if dataset else []
+    return "-".join([f"p{seed}", *more])
+
+
+def contribution_map(
+    split: int, seed: int = 0, budget: int = 100, score: str = "cumulative"
+) -> db.ContributionMap:
+    """A random map of a 3 x 16 x 16 image, the same at all budgets."""
+    more = [len(score)] if score != "cumulative" else []
+    values = np.random.default_rng([split, seed, *more]).normal(size=(3, 16, 16))
+    values = values.astype(np.float32)
     return db.ContributionMap(
         pretraining_id=f"p{seed}",
         data_digest="d" * 64,
         budget=budget,
         split=split,
-        score="cumulative",
+        score=score,
         values=values,
         standard_errors=np.full_like(values, 0.125),
         images=1000,
         mean_log_det=float(values.sum(dtype=np.float64)),
         clusters=5,
+    )
+
+
+def measured(item: db.ContributionMap, nms: str = "squeezed") -> db.ContributionMap:
+    """The map with its statistics, and halves that are as far apart as its errors say."""
+    noise = np.random.default_rng([item.split, 99]).normal(size=item.values.shape)
+    noise = (noise * np.nan_to_num(item.standard_errors)).astype(np.float32)
+    return dataclasses.replace(
+        item,
+        halves=np.stack([item.values - noise, item.values + noise]),
+        statistics=instruments.of_map(item.values, item.standard_errors, item.split, nms),
     )
 
 

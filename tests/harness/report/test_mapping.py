@@ -1,43 +1,151 @@
 """Stored maps in numbers, and the tables that they lead to."""
 
 import dataclasses
+import json
+import statistics
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import db
+from harness import instruments
 from harness.place import Place
-from harness.report import gallery, lookup, mapping
+from harness.report import comparing, gallery, lookup, mapping, mapsets
 from harness.report.pictures import fates
-from models.factorization import tied_windows
 from sweeps.errors import UserError
 
+SHAPE = (3, 16, 16)
 
-def test_numbers_of_maps(filler):
+
+@pytest.fixture
+def read(filler):
+    """A reader of the database as it is, and a function that finds a set in it."""
+
+    def now():
+        known = mapsets.known(filler.store)
+        return mapping.Reader(filler.store, known), lambda asked: mapsets.find(known, asked)
+
+    return now
+
+
+def test_numbers_of_maps(filler, read):
     stored = filler.maps(seed=1)
-    one, two = mapping.summarize(stored)
+    reader, find = read()
+    one, two = reader.summarize(find("p1@100"))
     assert (one.split, one.images, one.clusters, one.largest_standard_error) == (1, 1000, 5, 0.125)
     assert one.mean_log_det == stored[0].mean_log_det
     assert one.sum_error < 1e-9
-    assert (one.tied, two.tied) == (0.0, 0.0)
+    assert one.statistics == stored[0].statistics
+    assert one.statistics.standard_error == pytest.approx(0.125)
+    assert (two.split, two.statistics) == (2, stored[1].statistics)
 
 
-def test_ties_are_counted_among_the_dimensions_still_there(filler):
-    first, second = filler.maps()
-    gone = fates(dict(mapping.every_table([first, second], 0))["low (LL)"], (3, 16, 16)) == 1
-    elsewhere = np.where(gone, np.float32(0), second.values)
-    assert tied_windows(elsewhere) > 0.1
-    assert mapping.summarize([first, dataclasses.replace(second, values=elsewhere)])[1].tied == 0.0
-    tied = second.values.copy()
-    tied[:, :, 8:] = 1.0  # the right half of the image, whatever is left of it
-    one, two = mapping.summarize([first, dataclasses.replace(second, values=tied)])
-    assert one.tied == 0.0
-    assert two.tied == pytest.approx(0.5)
+@pytest.mark.parametrize(("letter", "name"), [("L", "low"), ("H", "high")])
+def test_numbers_of_tables_are_those_of_the_instruments(filler, read, letter, name):
+    stored = filler.maps()
+    tables = mapping.word_tables(letter, stored)
+    expected = instruments.of_tables(
+        letter * 2,
+        tables,
+        SHAPE,
+        maps=[m.values for m in stored],
+        halves=[(m.halves[0], m.halves[1]) for m in stored],
+    )
+    reader, find = read()
+    found = [getattr(split, name) for split in reader.summarize(find("p0"))]
+    assert [of.statistics for of in found] == expected
+    assert 0.5 < expected[0].agreement < 1
+    assert (found[0].iou_other_seeds, found[0].iou_other_budgets) == (None, None)
 
 
-def test_unknown_errors_are_none(filler):
-    one, two = filler.maps()
-    without = dataclasses.replace(one, standard_errors=np.full_like(one.values, np.nan))
-    assert mapping.summarize([without, two])[0].largest_standard_error is None
+def test_maps_of_the_first_schema_lack_what_was_not_stored(filler, read):
+    filler.maps(old=True)
+    reader, find = read()
+    for split in reader.summarize(find("p0")):
+        assert split.statistics is None
+        assert split.low.statistics.agreement is None
+        assert split.low.statistics.purity > 0
+
+
+def test_halves_that_are_not_known_leave_agreement_open(filler, read):
+    filler.maps(
+        old=True,  # or they would be made anew
+        change=lambda made: dataclasses.replace(
+            made, halves=np.full((2, *SHAPE), np.nan, dtype=np.float32)
+        ),
+    )
+    reader, find = read()
+    assert [s.low.statistics.agreement for s in reader.summarize(find("p0"))] == [None, None]
+
+
+def test_ties_are_counted_among_the_dimensions_still_there(filler, read):
+    def tie(made):
+        values = made.values.copy()
+        if made.split == 2:
+            values[:, :, 8:] = 1.0  # the right half of the image, whatever is left of it
+        return dataclasses.replace(made, values=values)
+
+    filler.maps(change=tie)
+    reader, find = read()
+    one, two = reader.summarize(find("p0"))
+    assert (one.low.statistics.tied, one.statistics.tied) == (0.0, 0.0)
+    assert two.low.statistics.tied == two.high.statistics.tied == pytest.approx(0.5)
+
+
+def test_unknown_errors_are_none(filler, read):
+    filler.maps(
+        change=lambda made: dataclasses.replace(
+            made, standard_errors=np.full_like(made.values, np.nan)
+        )
+    )
+    reader, find = read()
+    one, _ = reader.summarize(find("p0"))
+    assert (one.largest_standard_error, one.statistics.standard_error) == (None, None)
+    assert one.statistics.rank_gap > 0
+
+
+def other_values(seed):
+    def change(made):
+        values = np.random.default_rng([seed, made.split]).normal(size=SHAPE)
+        return dataclasses.replace(made, values=values.astype(np.float32))
+
+    return change
+
+
+def test_overlaps_are_means_over_sets_that_differ_in_seed_or_budget_alone(filler, read):
+    filler.data("e" * 64)
+    scores = ("cumulative", "total")
+    filler.maps(0, 100, scores=scores)
+    filler.maps(0, 500, change=other_values(7), scores=scores)
+    filler.maps(1, 100)
+    filler.maps(2, 100)
+    filler.maps(2, 500)
+    filler.maps(3, 100, nms="flat")
+    filler.maps(4, 100, digest="e" * 64)
+    reader, find = read()
+    one = find("p0@100")
+    assert [s.id for s in reader.other_seeds(one)] == ["p1@100", "p2@100"]
+    assert [s.id for s in reader.other_budgets(one)] == ["p0@500"]
+    own = reader.kept(one, "L")
+    for split, of in enumerate(reader.summarize(one)):
+        seeds = [
+            db.overlap(own[split], reader.kept(find(o), "L")[split]) for o in ("p1@100", "p2@100")
+        ]
+        assert of.low.iou_other_seeds == pytest.approx(statistics.mean(seeds))
+        budget = db.overlap(own[split], reader.kept(find("p0@500"), "L")[split])
+        assert of.low.iou_other_budgets == pytest.approx(budget)
+        assert 0 < of.low.iou_other_seeds < 0.6
+    alone = reader.summarize(find("p3-flat"))[0]
+    assert (alone.low.iou_other_seeds, alone.low.iou_other_budgets) == (None, None)
+
+
+def test_equal_maps_of_two_seeds_overlap_whole(filler, read):
+    for seed in (0, 1):
+        filler.maps(seed, change=other_values(3))
+    reader, find = read()
+    assert [s.high.iou_other_seeds for s in reader.summarize(find("p0"))] == [1.0, 1.0]
 
 
 def test_every_table_is_there(filler):
@@ -45,23 +153,84 @@ def test_every_table_is_there(filler):
     named = dict(mapping.every_table(stored, seed=0))
     assert list(named)[-2:] == ["low (LL)", "high (HH)"]
     assert set(named) >= {"checkerboard-even", "checkerboard-odd", "channel", "rows", "random"}
-    left = fates(named["low (LL)"], (3, 16, 16)) == 1
+    left = fates(named["low (LL)"], SHAPE) == 1
     values = stored[0].values
     windows = values.reshape(3, 8, 2, 8, 2).transpose(0, 1, 3, 2, 4).reshape(3, 8, 8, 4)
     lower = windows <= np.sort(windows, axis=-1)[..., 1:2]
-    back = lower.reshape(3, 8, 8, 2, 2).transpose(0, 1, 3, 2, 4).reshape(3, 16, 16)
+    back = lower.reshape(3, 8, 8, 2, 2).transpose(0, 1, 3, 2, 4).reshape(SHAPE)
     assert (left == back).all()
 
 
-def test_maps_that_do_not_go_together(filler):
+def test_maps_that_do_not_go_together(filler, read):
     one, two = filler.maps()
-    for wrong in ([two], [one, one], [one, two] * 3):
-        with pytest.raises(UserError, match="do not go together"):
-            mapping.summarize(wrong)
+    part = {"values": two.values[1:], "standard_errors": two.values[1:], "halves": None}
+    smaller = dataclasses.replace(two, **part)
+    for wrong in ([], [two], [one, one], [one, smaller], [one, two] * 3):
+        with pytest.raises(UserError, match="maps of p0@100 do not go together"):
+            mapping.require_fit(wrong, "p0@100")
+
+
+def test_a_seed_with_fewer_splits_does_not_go_with_the_others(filler, read):
+    filler.maps(0)
+    filler.maps(1, splits=1)
+    reader, find = read()
+    with pytest.raises(UserError, match="p1@100 do not go together"):
+        reader.summarize(find("p0"))
+
+
+def test_budgets_stand_side_by_side_in_one_picture(filler):
+    for budget in (500, 100):
+        filler.maps(0, budget, scores=("cumulative", "total"))
+    filler.maps(1, 100)
+    sets = mapsets.choose(mapsets.known(filler.store), score="cumulative")
+    sheets = gallery.draw_maps(filler.store, sets[::-1], filler.folder / "out")
+    assert [s.set.id for s in sheets] == ["p0@100", "p0@500", "p1@100"]
+    assert sheets[0].maps == sheets[1].maps != sheets[2].maps
+    assert len({s.tables for s in sheets}) == 3
+    assert sorted((filler.folder / "out").iterdir()) == sorted(gallery.paths(sheets))
+    assert all(s.in_picture for s in sheets)
+
+
+def test_maps_of_two_forms_are_compared_in_windows_of_the_image(filler):
+    squeezed, again = filler.maps(0), filler.maps(1)
+    flat = filler.maps(2, nms="flat")
+    known = mapsets.known(filler.store)
+    for name, maps, form in (("p1", again, "squeezed"), ("p2-flat", flat, "flat")):
+        pair = mapsets.find(known, "p0"), mapsets.find(known, name)
+        sheet = gallery.draw_comparison(filler.store, *pair, filler.folder / "out")
+        expected = comparing.compare(squeezed, maps, form)
+        assert list(sheet.splits) == expected
+        assert expected != comparing.compare(
+            squeezed, maps, "flat" if form == "squeezed" else "squeezed"
+        )
+
+
+def test_of_many_budgets_some_are_not_drawn(filler):
+    for budget in range(100, 1100, 100):
+        filler.maps(0, budget)
+    sets = mapsets.known(filler.store)
+    sheets = gallery.draw_maps(filler.store, sets, filler.folder / "out")
+    drawn = [s.set.key.budget for s in sheets if s.in_picture]
+    assert len(sheets) == 10
+    assert len(drawn) == 8
+    assert {100, 1000} <= set(drawn)
+    assert len({s.maps for s in sheets}) == 1
+
+
+@given(st.integers(1, 60), st.integers(2, 9))
+def test_what_is_drawn_is_evenly_spaced(count, most):
+    chosen = gallery.evenly(list(range(count)), most)
+    assert len(chosen) == min(count, most)
+    assert (chosen[0], chosen[-1]) == (0, count - 1)
+    steps = np.diff(chosen)
+    if len(steps):
+        assert steps.min() >= 1
+        assert steps.max() - steps.min() <= 1
 
 
 def test_a_sweep_is_drawn_at_its_first_seed(filler):
-    filler.maps(seed=0)
+    filler.maps(seed=0, scores=("cumulative", "total"))
+    filler.maps(seed=0, budget=500)  # no trial of the sweep reads these
     filler.maps(seed=1)
     for seed in (0, 1):
         filler.weights("channel", seed, sweep="s1")
@@ -74,4 +243,15 @@ def test_a_sweep_is_drawn_at_its_first_seed(filler):
     assert names == ["maps", "tables", "samples", "samples"]
     assert all("-s0-" in path.name and path.is_file() for path in found)
     assert len(set(found)) == 4
+    assert all("b100" in path.name and "cumulative" in path.name for path in found[:2])
     assert lookup.find_sweep(filler.store, "demo").id == "s1"
+
+
+def test_a_sweep_is_drawn_by_the_score_that_it_reads(filler):
+    filler.maps(seed=0, scores=("cumulative", "total"))
+    options = json.dumps({"score": "total"})
+    filler.weights("LL", 0, budget=100, sweep="s1", map_options=options)
+    place = Place(filler.url, filler.runs, filler.folder)
+    found = gallery.draw_sweep(filler.store, place, "s1", filler.folder / "out")
+    assert [path.name.split("-")[0] for path in found] == ["maps", "tables", "samples"]
+    assert all("total" in path.name for path in found[:2])

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib import colormaps
 from PIL import Image
 
-from db import ContributionMap
 from harness.report import pictures
 from models import tables
 from sweeps.errors import UserError
@@ -23,21 +21,6 @@ def pixels(path):
 
 def rgb(colour):
     return tuple(bytes.fromhex(colour[1:]))
-
-
-def contribution(values, split=1, errors=0.1):
-    values = np.asarray(values, dtype=np.float32)
-    return ContributionMap(
-        pretraining_id="p",
-        data_digest="d",
-        budget=100,
-        split=split,
-        score="cumulative",
-        values=values,
-        standard_errors=np.full_like(values, errors),
-        images=10,
-        mean_log_det=float(values.sum()),
-    )
 
 
 def words(*letters, shape=(3, 8, 8)):
@@ -91,44 +74,26 @@ def test_half_of_what_is_there_leaves_at_each_split(word):
     assert (found == 0).sum() == sizes[-1]
 
 
-def test_map_pictures_hold_every_value_of_every_channel(tmp_path):
-    values = np.arange(3 * 8 * 8).reshape(3, 8, 8) / 10 - 3
-    image = pixels(pictures.draw_maps([contribution(values)], "title", tmp_path / "m.png"))
-    colours = {tuple(c) for c in image.reshape(-1, 3)}
-    cividis = colormaps["cividis"]((values - values.min()) / np.ptp(values), bytes=True)
-    assert {tuple(c) for c in cividis[..., :3].reshape(-1, 3)} <= colours
-    # The panel of R starts at the margin: one square for each value, in raster order.
-    starts = [(y, x) for y in range(image.shape[0]) for x in (20,)]
-    top = next(y for y, x in starts if tuple(image[y, x]) == tuple(cividis[0, 0, 0, :3]))
-    scale = 176 // 8
-    for h, w in np.ndindex(8, 8):
-        square = image[top + h * scale : top + (h + 1) * scale, 20 + w * scale :][:, :scale]
-        assert (square == cividis[0, h, w, :3]).all()
-
-
-def test_each_split_has_a_row(tmp_path):
-    maps = [contribution(np.random.default_rng(k).normal(size=(3, 8, 8)), k + 1) for k in range(3)]
-    heights = [
-        pixels(pictures.draw_maps(maps[:n], "title", tmp_path / f"{n}.png")).shape[0]
-        for n in (1, 2, 3)
-    ]
-    assert heights[1] - heights[0] == heights[2] - heights[1] > 176
-
-
 @pytest.mark.filterwarnings("ignore:Glyph")  # the font may lack it: then a box is drawn
 @pytest.mark.parametrize("title", ["$\\frac{", "\x1b[31m\n[red]", "日本", ""])
 def test_any_title_can_be_drawn(tmp_path, title):
-    flat = contribution(np.zeros((3, 8, 8)), errors=np.nan)
-    pictures.draw_maps([flat], title, tmp_path / "m.png")
     pictures.draw_tables([(title, words("L"))], (3, 8, 8), tmp_path / "t.png", title)
-    assert pixels(tmp_path / "m.png").size
     assert pixels(tmp_path / "t.png").size
 
 
 def test_the_same_pictures_are_the_same_bytes(tmp_path):
-    one = pictures.draw_maps([contribution(np.eye(8)[None])], "t", tmp_path / "1.png")
-    two = pictures.draw_maps([contribution(np.eye(8)[None])], "t", tmp_path / "2.png")
-    assert one.read_bytes() == two.read_bytes()
+    paths = [
+        pictures.draw_tables([("t", words("L"))], (3, 8, 8), tmp_path / f"{k}.png") for k in (1, 2)
+    ]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_long_title_widens_the_picture(tmp_path):
+    widths = [
+        pixels(pictures.draw_tables([("t", words("L"))], (3, 8, 8), tmp_path / "t.png", title))
+        for title in ("short", "long " * 20)
+    ]
+    assert widths[0].shape[1] + 200 < widths[1].shape[1]
 
 
 @given(

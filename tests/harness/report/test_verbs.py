@@ -1,6 +1,7 @@
 """The verbs that read, as typed."""
 
 import csv
+import dataclasses
 import importlib
 import io
 import json
@@ -14,6 +15,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+import db
 from sweeps.errors import UserError
 
 VERBS = ("board", "maps", "samples", "interpolate", "evaluate", "sql", "export", "status")
@@ -98,28 +100,125 @@ def test_maps(lcma, filler):
     for seed, budget in ((0, 100), (0, 500), (1, 100)):
         filler.maps(seed, budget)
     found = json.loads(lcma("maps", "--json", "--out", "pics", "--seed", "0"))
-    assert [(sheet["seed"], sheet["budget"]) for sheet in found] == [(0, 100), (0, 500)]
-    assert [split["split"] for split in found[0]["splits"]] == [1, 2]
-    for sheet in found:
+    assert [(one["id"], one["seed"], one["budget"]) for one in found] == [
+        ("p0@100", 0, 100),
+        ("p0@500", 0, 500),
+    ]
+    for one in found:
         for kind in ("maps", "tables"):
-            with Image.open(sheet[kind]) as image:
+            with Image.open(one["pictures"][kind]) as image:
                 assert image.format == "PNG"
-    assert len(list(Path("pics").iterdir())) == 4
+    assert len(list(Path("pics").iterdir())) == 3, "two budgets share a picture of maps"
     text = lcma("maps", "--budget", "500", "--flow", "realnvp", "--dataset", "photos16")
-    assert "0.12" in text
+    assert "p0@500" in text
+    assert "p0@100" not in text
     assert text.count("lcma-pictures/") == 2
-    assert max(map(len, text.splitlines()[:4])) <= 80
+
+
+def test_maps_json_has_every_instrument(lcma, filler):
+    filler.maps(0, 100)
+    filler.maps(0, 500)
+    filler.maps(1, 100)
+    first = json.loads(lcma("maps", "--json"))[0]
+    split = first["splits"][1]
+    assert split["split"] == 2
+    (item,) = [m for m in filler.store.maps("p0", "d" * 64, 100) if m.split == 2]
+    for field in dataclasses.fields(item.statistics):
+        assert split[field.name] == getattr(item.statistics, field.name)
+    for word in ("low", "high"):
+        named = {field.name for field in dataclasses.fields(db.TableStatistics)}
+        assert set(split[word]) == named | {"iou_other_seeds", "iou_other_budgets"}
+        assert split[word]["iou_other_budgets"] == 1.0, "the maps of both budgets are the same"
+        assert 0 < split[word]["iou_other_seeds"] < 0.5
+        assert 0 < split[word]["agreement"] < 1
+
+
+def test_maps_in_a_terminal(lcma, filler):
+    filler.maps(0, 100)
+    filler.maps(1, 1000, nms="flat", old=True)
+    lines = lcma("maps").splitlines()
+    shown = [line for line in lines if "lcma-pictures" not in line]
+    assert max(map(len, shown)) <= 80
+    of_map, of_table = [k for k, line in enumerate(lines) if line.startswith("p0@100")]
+    of_old, table_of_old = [k for k, line in enumerate(lines) if line.startswith("p1-flat@1000")]
+    first = filler.store.maps("p0", "d" * 64, 100)[0].statistics
+    assert lines[of_map].split("  ") == ["p0@100", "realnvp on photos16, seed 0"]
+    assert lines[of_old].endswith("seed 1; flat NMS")
+    row = lines[of_map + 1].split()
+    assert row[:3] == ["1", f"{first.mask_share:.3f}", f"{first.mask_share_by_chance:.3f}"]
+    assert row[-2:] == [f"{first.unresolved:.1%}", "0.0%"]
+    assert lines[of_old + 1].split() == ["1", *"-" * 7]
+    assert lines[of_table + 2].split()[0] == "2"
+    # Halves, other seeds, other budgets: there are none of a map as old as this.
+    assert lines[table_of_old + 1].split()[5:8] == ["-", "-", "-"]
+
+
+def test_maps_by_score_and_recipe(lcma, filler):
+    filler.maps(0, 100, scores=("cumulative", "total"))
+
+    def drawn(*options):
+        return [one["id"] for one in json.loads(lcma("maps", "--json", *options))]
+
+    assert drawn() == ["p0@100"]
+    assert drawn("--score", "total", "--recipe", filler.recipe().id[:5]) == ["p0@100:total"]
+    with pytest.raises(UserError, match="--score x: there are cumulative, total"):
+        lcma("maps", "--score", "x")
+    with pytest.raises(UserError, match=filler.recipe().id[:8]):
+        lcma("maps", "--recipe", "x")
 
 
 def test_maps_that_are_not_there(lcma, filler):
     with pytest.raises(UserError, match="no contribution maps yet"):
         lcma("maps")
+    with pytest.raises(UserError, match="no contribution maps yet"):
+        lcma("maps", "--compare", "p0", "p1")
     filler.maps(0, 100)
     filler.maps(1, 500)
     with pytest.raises(UserError, match="--seed 7: there are 0, 1"):
         lcma("maps", "--seed", "7")
     with pytest.raises(UserError, match="leave one out"):
         lcma("maps", "--seed", "0", "--budget", "500")
+    assert not Path("lcma-pictures").exists()
+
+
+def test_maps_compared(lcma, filler):
+    stored = [filler.maps(seed, 100) for seed in (0, 1)]
+    found = json.loads(lcma("maps", "--compare", "p0", "p1@100", "--json", "--out", "pics"))
+    assert (found["a"]["id"], found["b"]["id"]) == ("p0@100", "p1@100")
+    differences = [abs(a.values - b.values).max() for a, b in zip(*stored, strict=True)]
+    assert [s["largest_difference"] for s in found["splits"]] == pytest.approx(differences)
+    with Image.open(found["picture"]) as image:
+        assert image.format == "PNG"
+    assert [str(path) for path in Path("pics").iterdir()] == [found["picture"]]
+    text = lcma("maps", "--compare", "p0", "p1")
+    assert max(map(len, text.splitlines()[:-1])) <= 80
+    assert f"{differences[0]:.3g}" in text
+    assert text.splitlines()[-1].startswith("lcma-pictures/compare-")
+    same = json.loads(lcma("maps", "--compare", "p0", "p0", "--json"))["splits"]
+    assert [(s["largest_difference"], s["rms_difference"]) for s in same] == [(0, 0)] * 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("flow", "realnvp"), ("dataset", "photos16"), ("budget", "100"), ("seed", "0")),
+        *(("score", "total"), ("recipe", "x")),
+    ],
+)
+def test_maps_compared_take_no_filter(lcma, filler, option, value):
+    filler.maps(0, 100)
+    with pytest.raises(UserError, match=f"--compare .* does not go with --{option}"):
+        lcma("maps", "--compare", "p0", "p0", f"--{option}", value)
+    assert not Path("lcma-pictures").exists()
+
+
+def test_maps_compared_that_are_unknown_or_unlike(lcma, filler):
+    filler.maps(0, 100)
+    filler.maps(1, 100, splits=1)
+    with pytest.raises(UserError, match="'p7': there are p0@100, p1@100"):
+        lcma("maps", "--compare", "p0", "p7")
+    with pytest.raises(UserError, match="3x16x16 at 2 splits against 3x16x16 at 1 split"):
+        lcma("maps", "--compare", "p0", "p1")
     assert not Path("lcma-pictures").exists()
 
 
@@ -274,7 +373,9 @@ def test_hostile_text_is_harmless(lcma, filler):
     filler.fail(filler.plan(name, 1), "code_error", name)
     filler.claim(filler.plan(name, 2), host=name, now=time.time())
     filler.weights("rows", 0, dataset=name, sweep="s1")
+    filler.maps(0, 100, dataset=name)
     for arguments in (
+        *(["maps"], ["maps", "--json"], ["maps", "--compare", "p0", "p0"]),
         *(["board"], ["status"], ["samples", "--runs", "runs", "--count", "1"]),
         *(["export"], ["export", "--format", "md"], ["export", "results", "--format", "md"]),
         *(["board", "--json"], ["status", "--json"], ["export", "results"]),
@@ -284,4 +385,4 @@ def test_hostile_text_is_harmless(lcma, filler):
         text = lcma(*arguments)
         assert all(c == "\n" or c.isprintable() for c in text), arguments
         assert "31mx" in text, arguments
-    assert [path.parent.name for path in Path().rglob("*.png")] == ["lcma-pictures"]
+    assert {path.parent.name for path in Path().rglob("*.png")} == {"lcma-pictures"}

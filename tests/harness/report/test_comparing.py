@@ -1,0 +1,231 @@
+"""Two sets of maps against each other: numbers written out by hand, and the picture."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib import colormaps
+from PIL import Image
+
+from harness.report import comparing, map_pictures, pictures
+from harness.report.map_pictures import Column
+from harness.report.mapping import word_tables
+from sweeps.errors import UserError
+from tests.harness.report.maps import contribution, noise
+
+SHAPE = (3, 8, 8)
+
+
+def maps(seed=0, splits=2, shape=SHAPE):
+    return [contribution(noise([seed, k], shape), k + 1) for k in range(splits)]
+
+
+def changed(found, change):
+    return [dataclasses.replace(m, values=change(m).astype(np.float32)) for m in found]
+
+
+def naive_ranks(values):
+    """Ranks from 1, ties sharing their mean, by counting."""
+    return [sum(v < x for v in values) + (sum(v == x for v in values) + 1) / 2 for x in values]
+
+
+def naive_spearman(one, other):
+    return np.corrcoef(naive_ranks(one.ravel()), naive_ranks(other.ravel()))[0, 1]
+
+
+def naive_centred(values, split, form):
+    """Values less the mean of those that share a window, found by their positions."""
+    apart = 2 ** (split - 1) if form == "squeezed" else 1
+    centred = np.empty(values.shape)
+    for c, h, w in np.ndindex(*values.shape):
+        # Neighbours in the squeezed tensor are `apart` pixels apart in the image.
+        first = [x - x % (2 * apart) + x % apart for x in (h, w)]
+        four = [values[c, first[0] + i, first[1] + j] for i in (0, apart) for j in (0, apart)]
+        centred[c, h, w] = values[c, h, w] - np.mean(four, dtype=np.float64)
+    return centred
+
+
+def naive_stay(word_of_high, found):
+    """Which dimensions are there after each split: two of the four of each window."""
+    there = [
+        [[(c, h, w) for w in range(found[0].values.shape[2])] for h in range(8)] for c in range(3)
+    ]
+    after = []
+    for item in found:
+        halves = []
+        for grid in there:
+            pairs = {}
+            for R, Q in itertools.product(range(len(grid) // 2), repeat=2):
+                four = [grid[2 * R + i][2 * Q + j] for i in (0, 1) for j in (0, 1)]
+                four.sort(key=lambda d: -item.values[d])
+                pairs[R, Q] = sorted(four[2:] if word_of_high else four[:2])
+            side = range(len(grid) // 2)
+            halves += [[[pairs[R, Q][k] for Q in side] for R in side] for k in (0, 1)]
+        there = halves
+        after.append({d for grid in there for line in grid for d in line})
+    return after
+
+
+def test_numbers_against_definitions_written_out():
+    one, other = maps(0), maps(1)
+    for form in ("squeezed", "flat"):
+        for k, found in enumerate(comparing.compare(one, other, form)):
+            a, b = one[k].values.astype(float), other[k].values.astype(float)
+            assert found.split == k + 1
+            assert found.largest_difference == pytest.approx(abs(a - b).max())
+            assert found.rms_difference == pytest.approx(np.sqrt(((a - b) ** 2).mean()))
+            assert found.rank_correlation == pytest.approx(naive_spearman(a, b))
+            centred = [naive_centred(x, k + 1, form) for x in (a, b)]
+            assert found.rank_correlation_in_windows == pytest.approx(naive_spearman(*centred))
+
+
+def test_overlaps_against_sets_of_dimensions():
+    differ = 0
+    for seed in range(4):
+        one, other = maps(seed), maps(seed + 10)
+        for k, found in enumerate(comparing.compare(one, other, "squeezed")):
+            for high, iou in ((False, found.iou_low), (True, found.iou_high)):
+                a, b = naive_stay(high, one)[k], naive_stay(high, other)[k]
+                assert iou == pytest.approx(len(a & b) / len(a | b)), (seed, k, high)
+            differ += found.iou_low != found.iou_high
+    assert differ >= 2, "or low and high could stand for each other"
+
+
+def test_a_set_against_itself():
+    for found in comparing.compare(maps(), maps(), "squeezed"):
+        assert (found.largest_difference, found.rms_difference) == (0, 0)
+        assert found.rank_correlation == pytest.approx(1)
+        assert found.rank_correlation_in_windows == pytest.approx(1)
+        assert (found.iou_low, found.iou_high) == (1, 1)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.5, 2), st.floats(-3, 3))
+def test_order_alone_matters_for_ranks_and_tables(seed, scale, shift):
+    one = maps(seed)
+    other = changed(one, lambda m: np.exp(scale * m.values) + shift)
+    for found in comparing.compare(one, other, "squeezed"):
+        assert found.rank_correlation == pytest.approx(1, abs=1e-6)
+        assert (found.iou_low, found.iou_high) == (1, 1)
+        assert found.rms_difference > 0
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_opposite_map_lets_the_opposite_leave(seed):
+    one = maps(seed)
+    found = comparing.compare(one, changed(one, lambda m: -m.values), "squeezed")
+    assert [round(x.rank_correlation, 9) for x in found] == [-1, -1]
+    assert found[0].iou_low == found[0].iou_high == 0
+
+
+def test_what_windows_have_in_common_does_not_matter_inside_them():
+    one = maps()
+    common = 50 * noise([5], (3, 4, 4)).repeat(2, axis=1).repeat(2, axis=2)
+    for found in comparing.compare(one, changed(one, lambda m: m.values + common), "flat"):
+        assert found.rank_correlation_in_windows == pytest.approx(1, abs=1e-3)
+        assert found.rank_correlation < 0.5
+
+
+def test_a_map_that_does_not_vary_has_no_ranks():
+    (found,) = comparing.compare(
+        maps(splits=1), changed(maps(splits=1), lambda m: 0.1 + 0 * m.values), "squeezed"
+    )
+    assert (found.rank_correlation, found.rank_correlation_in_windows) == (None, None)
+    assert found.largest_difference > 0
+
+
+def test_overlap_by_chance_is_that_of_unrelated_maps():
+    pairs = [comparing.compare(maps(2 * k), maps(2 * k + 1), "flat") for k in range(200)]
+    for split in (0, 1):
+        mean = np.mean([found[split].iou_low for found in pairs])
+        # IoU is convex in the intersection, so its mean is a little above.
+        assert mean == pytest.approx(pairs[0][split].iou_by_chance, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (maps(shape=(3, 16, 16)), "3x8x8 at 2 splits against 3x16x16 at 2 splits"),
+        (maps(shape=(1, 8, 8)), "against 1x8x8"),
+        (maps(splits=1), "against 3x8x8 at 1 split:"),
+    ],
+)
+def test_maps_of_another_kind_are_refused(tmp_path, other, said):
+    with pytest.raises(UserError, match=said):
+        comparing.compare(maps(), other, "squeezed")
+    with pytest.raises(UserError, match=said):
+        draw(tmp_path, maps(), other, [])
+
+
+def draw(folder, one, other, numbers):
+    columns = Column("a@1", one), Column("b@1", other)
+    path = map_pictures.draw_comparison(*columns, numbers, ("A", "B"), folder / "c.png")
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def squares(image, panel, shape):
+    """The colour of each entry of a panel, (H, W, 3); every entry is one colour."""
+    tall, wide = shape[1] * panel.scale, shape[2] * panel.scale
+    part = image[panel.top : panel.top + tall, panel.left : panel.left + wide]
+    cells = part.reshape(shape[1], panel.scale, shape[2], panel.scale, 3)
+    assert (cells == cells[:, :1, :, :1]).all()
+    return cells[:, 0, :, 0]
+
+
+def scaled(values, low, high, name):
+    return colormaps[name]((values - low) / (high - low), bytes=True)[..., :3].astype(int)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 16, 16), (3, 64, 64)])
+def test_the_picture_shows_maps_difference_and_tables(tmp_path, shape):
+    one, other = maps(0, shape=shape), maps(1, shape=shape)
+    image = draw(tmp_path, one, other, comparing.compare(one, other, "squeezed"))
+    done = [pictures.fates(word_tables("L", found), shape) for found in (one, other)]
+    named = ("#3B3B3B", "#E69F00", "#56B4E9")  # stays, leaves at split 1, leaves at split 2
+    colours = np.array([tuple(bytes.fromhex(c[1:])) for c in named])
+    seen = set()
+    for panel in map_pictures.comparison_panels(shape, 2):
+        seen.add((panel.split, panel.what, panel.column))
+        means = [found[panel.split - 1].values.mean(axis=0, dtype=float) for found in (one, other)]
+        shown = squares(image, panel, shape)
+        if panel.what == "map":
+            low, high = np.min(means), np.max(means)
+            expected = scaled(means[panel.column], low, high, "cividis")
+        elif panel.what == "difference":
+            most = np.abs(means[0] - means[1]).max()
+            expected = scaled(means[0] - means[1], -most, most, "PuOr")
+        else:
+            far = [np.where(d <= panel.split, d, 0)[panel.channel] for d in done]
+            expected = colours[far[panel.column]]
+            agree = far[0] == far[1]
+            assert 0.2 < agree.mean() < 0.8
+            pale = np.round(255 - map_pictures.PALE * (255 - expected))
+            expected = np.where(agree[..., None], pale, expected)
+        assert abs(shown - expected).max() <= 1, panel
+    assert len(seen) == 2 * 5
+
+
+def test_equal_maps_are_pale_and_without_difference(tmp_path):
+    image = draw(tmp_path, maps(), maps(), comparing.compare(maps(), maps(), "squeezed"))
+    for panel in map_pictures.comparison_panels(SHAPE, 2):
+        if panel.what == "difference":
+            middle = np.array(colormaps["PuOr"](0.5, bytes=True)[:3]).astype(int)
+            assert (squares(image, panel, SHAPE) == middle).all()
+        if panel.what == "table":
+            assert squares(image, panel, SHAPE).max(axis=-1).min() >= 200
+
+
+def test_the_marks_of_both_tables_are_in_the_same_places(tmp_path):
+    one, other = maps(0), maps(1)
+    image = draw(tmp_path, one, other, comparing.compare(one, other, "squeezed"))
+    pale = {}
+    for panel in map_pictures.comparison_panels(SHAPE, 2):
+        if panel.what == "table":
+            shown = squares(image, panel, SHAPE)
+            full = {tuple(bytes.fromhex(c[1:])) for c in (pictures.STAYING, *pictures.LEAVING)}
+            marked = np.array([[tuple(x) in full for x in line] for line in shown])
+            pale.setdefault((panel.split, panel.channel), []).append(marked)
+    assert all((a == b).all() for a, b in pale.values())

@@ -1,0 +1,149 @@
+"""Sets of maps: their short ids, how one is found, and which meet a filter."""
+
+import json
+
+import pytest
+
+from harness.report import mapsets
+from sweeps import catalog
+from sweeps.errors import UserError
+from sweeps.settings import merge
+
+OTHER_DATA = "e" * 64
+
+
+def recipe(**change):
+    """The recipe of the test database with other settings."""
+    base = {"model": {"splits": 2, "architecture": {"width": 2, "blocks": 0}}}
+    return catalog.recipe("realnvp", "photos16", "tiny", merge(base, change))
+
+
+LONGER = recipe(training={"steps": 7})
+SWAPPED = recipe(model={"architecture": {"masks": "even-first"}})
+
+
+def ids(sets):
+    return [one.id for one in sets]
+
+
+@pytest.fixture
+def several(filler):
+    filler.maps(0, 100, scores=("cumulative", "total"))
+    filler.maps(0, 1000)
+    filler.maps(1, 100)
+    filler.maps(1, 100, nms="flat")
+    filler.maps(1, 100, recipe=SWAPPED)
+    return mapsets.known(filler.store)
+
+
+def test_short_ids_name_pretraining_budget_and_an_unusual_score(several):
+    assert ids(several)[:3] == ["p0@100", "p0@100:total", "p0@1000"]
+    assert len(set(ids(several))) == len(several) == 6
+
+
+def test_options_say_score_form_and_unusual_masks(several):
+    assert {one.of_pretraining for one in several} == {
+        "realnvp on photos16, seed 0",
+        "realnvp on photos16, seed 1",
+    }
+    assert {one.options for one in several} == {
+        "cumulative score, squeezed NMS",
+        "total score, squeezed NMS",
+        "cumulative score, flat NMS",
+        "cumulative score, squeezed NMS, masks even-first",
+    }
+
+
+def test_data_is_named_where_a_pretraining_was_on_several(filler):
+    filler.data(OTHER_DATA)
+    filler.maps(0, 100)
+    filler.maps(0, 100, digest=OTHER_DATA)
+    filler.maps(1, 100)
+    known = mapsets.known(filler.store)
+    assert ids(known) == ["p0@100/dddddddd", "p1@100", "p0@100/eeeeeeee"]
+    assert mapsets.find(known, "p0@100/e").key.data_digest == OTHER_DATA
+    with pytest.raises(UserError, match=r"2 sets .* give one of p0@100/dddddddd, p0@100/eeeeeeee"):
+        mapsets.find(known, "p0@100")
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("p0@100", "p0@100"),
+        ("p0@1000", "p0@1000"),
+        ("p0@100:total", "p0@100:total"),
+        ("p0:total", "p0@100:total"),
+        ("p1@100", "p1@100"),  # though p1-flat starts alike
+        ("p1-fl", "p1-flat@100"),
+        ("p1-flat@100", "p1-flat@100"),
+    ],
+)
+def test_a_set_is_found_by_any_start_that_no_other_has(several, asked, found):
+    assert mapsets.find(several, asked).id == found
+
+
+@pytest.mark.parametrize(
+    "asked", ["", "x", "p0@10", "p0@100:tot", "p0@100/e", "p0@", "@1e3", "/:@"]
+)
+def test_what_is_no_set_is_answered_with_those_there_are(several, asked):
+    with pytest.raises(UserError, match=r"no set of maps .* there are p0@100, p0@1000, p1@100"):
+        mapsets.find(several, asked)
+
+
+@pytest.mark.parametrize("asked", ["p0", "p", "@100"])
+def test_what_several_answer_to_is_answered_with_these(several, asked):
+    with pytest.raises(UserError, match=r"sets of maps answer to .* p0@100"):
+        mapsets.find(several, asked)
+
+
+def test_a_long_list_is_cut(filler):
+    for budget in range(100, 1600, 100):
+        filler.maps(0, budget)
+    with pytest.raises(UserError, match="and 3 more, which `lcma maps` lists"):
+        mapsets.find(mapsets.known(filler.store), "x")
+
+
+def test_filters(filler, several):
+    assert ids(mapsets.choose(several, score="total")) == ["p0@100:total"]
+    assert ids(mapsets.choose(several, seed=0, budget=1000)) == ["p0@1000"]
+    assert len(mapsets.choose(several)) == 6
+    with pytest.raises(UserError, match="--score x: there are cumulative, total"):
+        mapsets.choose(several, score="x")
+    with pytest.raises(UserError, match="leave one out"):
+        mapsets.choose(several, seed=1, budget=1000)
+    with pytest.raises(UserError, match="no contribution maps yet"):
+        mapsets.choose([])
+
+
+def test_a_recipe_is_that_of_the_pretraining_or_of_trials_that_use_it(filler):
+    filler.maps(0, 100)
+    filler.maps(1, 100, recipe=SWAPPED)
+    filler.plan("LL", 0, budget=100, recipe=LONGER)
+    known = mapsets.known(filler.store)
+    plain, swapped = known
+    assert plain.recipes == tuple(sorted([filler.recipe().id, LONGER.id]))
+    assert mapsets.choose(known, LONGER.id[:6]) == [plain]
+    assert mapsets.choose(known, filler.recipe().id) == [plain]
+    assert mapsets.choose(known, SWAPPED.id[:6]) == [swapped]
+    with pytest.raises(UserError, match=f"starts with 'x': .*{LONGER.id[:8]}"):
+        mapsets.choose(known, "x")
+    with pytest.raises(UserError, match="leave one out"):
+        mapsets.choose(known, SWAPPED.id, seed=0)
+
+
+def test_the_sets_that_trials_read(filler):
+    filler.data(OTHER_DATA)
+    filler.maps(0, 100, scores=("cumulative", "total"))
+    filler.maps(0, 100, scores=("cumulative", "total"), digest=OTHER_DATA)
+    usual = filler.plan("LL", 0, budget=100)
+    total = filler.plan("LL", 0, budget=100, map_options=json.dumps({"score": "total"}))
+    fixed = filler.plan("rows", 0)
+
+    def used(*trials):
+        return [(x.key.score, x.key.data_digest[0]) for x in mapsets.used_by(known, store, trials)]
+
+    store = filler.store
+    known = mapsets.known(store)
+    assert used((usual.trial_id, "d" * 64)) == [("cumulative", "d")]
+    assert used((total.trial_id, OTHER_DATA)) == [("total", "e")]
+    assert used((fixed.trial_id, "d" * 64)) == []
