@@ -7,11 +7,9 @@ from pathlib import Path
 
 from db import Store, Sweep
 from harness.place import Place
-<<<<<<< HEAD
-from harness.report import interpolation, lookup, mapping, pictures, samples
-=======
 from harness.report import (
     comparing,
+    interpolation,
     lookup,
     map_pictures,
     mapping,
@@ -20,7 +18,6 @@ from harness.report import (
     samples,
 )
 from harness.report.comparing import SplitComparison
->>>>>>> main
 from harness.report.files import file_name
 from harness.report.lookup import TrainedTrial
 from harness.report.map_pictures import MOST, Column
@@ -68,7 +65,6 @@ class SampleSheet:
     grid: Path
 
 
-<<<<<<< HEAD
 @dataclass(frozen=True)
 class InterpolationSheet:
     """Images between two test images of a trained flow's data set, by their indices.
@@ -84,12 +80,8 @@ class InterpolationSheet:
     settled: bool
 
 
-def draw_maps(store: Store, keys: Iterable[MapKey], folder: Path) -> list[MapSheet]:
-    """Draw maps, and beside them every factorization's tables.
-=======
 def draw_maps(store: Store, sets: Iterable[MapSet], folder: Path) -> list[MapSheet]:
     """Draw maps, the budgets of a pretraining side by side, and every factorization's tables.
->>>>>>> main
 
     Raises UserError where maps are damaged or a picture cannot be written.
     """
