@@ -13,7 +13,6 @@ from models.priors import Prior, StandardNormal
 from models.residual import Estimator, FixedPoint, FlatNet, ResidualBlock, ResidualNet, conv_net
 from models.split import Split
 from sweeps.architectures import ResidualFlowArchitecture
-from sweeps.factorizations import ImpossibleError
 from sweeps.recipe import Model
 
 
@@ -45,9 +44,6 @@ def parts(model: Model, tables: Sequence[Table] | None) -> tuple[list[Layer], Pr
     arch = model.architecture
     if not isinstance(arch, ResidualFlowArchitecture):
         raise TypeError(f"not a Residual Flow: {model.flow}")
-    if (arch.domain, arch.codomain) != (2.0, 2.0):
-        # Power iteration for other norms may end in a local optimum: no bound.
-        raise ImpossibleError("resflow: `domain` and `codomain` other than 2 are not offered")
     estimator = Estimator(
         arch.exact_terms,
         roulette_mean=arch.roulette_mean,

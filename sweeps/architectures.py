@@ -131,8 +131,6 @@ class ResidualFlowArchitecture(Architecture):
     coefficient: float = Field(
         0.98, gt=0, lt=1, description="largest operator norm of each convolution"
     )
-    domain: float = Field(2.0, ge=1, description="p of the p-norm that a convolution maps from")
-    codomain: float = Field(2.0, ge=1, description="q of the q-norm that a convolution maps to")
     tolerance: float = Field(1e-3, gt=0, description="of the power iteration, in each step")
     max_iterations: Count = Field(200, gt=0, description="of the power iteration, in each step")
     exact_terms: Count = Field(

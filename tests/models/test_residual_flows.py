@@ -16,7 +16,6 @@ from models.norm import ChannelNorm
 from models.resflow import DimensionNorm
 from models.residual import Activation, Estimator, FlatNet, ResidualBlock, conv_net
 from models.split import Split
-from sweeps.factorizations import ImpossibleError
 from sweeps.recipe import Model
 
 
@@ -164,11 +163,6 @@ def test_g_is_three_maps_behind_nonlinearities(activation: Activation, first: bo
         h = h if first and k == 0 else nonlinear(h)
         h = F.conv2d(h, each.normalized(), each.bias, padding=(1, 0, 1)[k])
     assert torch.allclose(net(x), h, atol=1e-12)
-
-
-def test_other_norms_are_refused() -> None:
-    with pytest.raises(ImpossibleError, match="codomain"):
-        build(model("resflow", codomain=4.0), "rows", seed=0)
 
 
 def test_the_norm_of_dimensions_starts_each_at_mean_zero_and_variance_one() -> None:
