@@ -21,7 +21,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.report import ranking
+from harness.report import notes, ranking
 from harness.report.text import number, plain, short
 from sweeps import factorizations
 
@@ -224,8 +224,8 @@ def _notes(
         of_each = [f"{one.seed} (missing {_listed(one.missing)})" for one in incomplete]
         some = "seed" if len(incomplete) == 1 else "seeds"
         yield f"Left out, for not all {2**group.splits} words: {some} {_listed(of_each)}."
-    if 0 < len(seeds) < ranking.ENOUGH:
-        yield f"Fewer than {ranking.ENOUGH} seeds decide nothing: this is a first look."
+    if 0 < len(seeds) < notes.ENOUGH:
+        yield f"Fewer than {notes.ENOUGH} seeds decide nothing: this is a first look."
     lost = [
         f"{row.factorization} {count} {state}"
         for row in rows

@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING, Any
 from scipy.special import stdtrit
 
 from db import Bar
-from harness.report import corrections, differing
+from harness.report import corrections, differing, notes
 from harness.report.lookup import DataFacts, LostTrials
-from harness.report.text import number, plain
+from harness.report.text import plain
 from sweeps import catalog, factorizations, published
 from sweeps.errors import UserError
 from sweeps.published import Number
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ENOUGH = 6
-"""Seeds below which no difference is called one."""
 
 CONFIDENCE = 0.95
 
@@ -35,9 +32,6 @@ COMPARABLE = (
     "precision",
 )
 """Rows that differ in one of these are never ranked together."""
-
-PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
-"""Data sets on which papers report bits/dim. Box-filtered ones are others."""
 
 Cell = tuple[str, int | None, str | None]
 
@@ -263,7 +257,7 @@ def _group(
         notes=(),
         bars=bars,
     )
-    said = _notes(group, facts.get(group.data_digest), corrections.notes(records))
+    said = notes.of(group, facts.get(group.data_digest), corrections.notes(records))
     return replace(group, notes=tuple(said))
 
 
@@ -312,70 +306,6 @@ def paired(results: Mapping[int, float], against: Mapping[int, float]) -> Differ
 def _published(record: Mapping[str, Any], factorization: str) -> tuple[Number, ...]:
     names = published.names(record["flow"], factorization, record["splits"])
     return tuple(published.find(record["flow"], record["dataset"], names))
-
-
-def _notes(group: Group, facts: DataFacts | None, corrected: Sequence[str]) -> list[str]:
-    notes = [
-        _precision(group),
-        *corrected,
-        *_bar_notes(group),
-        *_printed_notes(group),
-    ]
-    if any(row.n < ENOUGH for row in group.rows):
-        notes.append(f"Fewer than {ENOUGH} seeds decide nothing: this is a first look.")
-    with_results = [row for row in group.rows if row.seeds]
-    if len({row.seeds for row in with_results}) > 1:
-        notes.append("Rows have different seeds: trust the paired differences, not the order.")
-    for row in group.rows:
-        lost = [f"{n} {word}" for n, word in _losses(row) if n]
-        if lost:
-            at = "" if row.budget is None else f" at budget {row.budget}"
-            notes.append(f"{plain(row.label)}{at}: {', '.join(lost)}.")
-    if group.dataset not in PUBLISHED:
-        notes.append(
-            f"{plain(group.dataset)} is no published benchmark: these numbers stand beside no "
-            "published ones."
-        )
-    elif facts is not None and facts.verdict != "official":
-        notes.append(
-            f"This {plain(group.dataset)} is not the whole official set "
-            f"({plain(facts.verdict or 'of unknown origin')}): do not compare with published "
-            "numbers."
-        )
-    return notes
-
-
-def _bar_notes(group: Group) -> list[str]:
-    notes = []
-    if any(row.cleared is False for row in group.rows):
-        notes.append(
-            "† not trained enough: it does not clear the bars (in brackets), which any model must."
-        )
-    if not group.bars:
-        notes.append("No bars are known for this data set: launch again to measure them.")
-    for bar in group.bars:
-        if bar.bits_per_dim is None:
-            notes.append(f"No bar {plain(bar.name)}: {plain(bar.detail)}")
-    return notes
-
-
-def _printed_notes(group: Group) -> list[str]:
-    """What a source says of the numbers that stand beside these rows."""
-    numbers = dict.fromkeys(n for row in group.rows for n in row.published if n.note)
-    return [f"{n.bits_per_dim:.2f} ({n.where}, {n.split}): {n.note}." for n in numbers]
-
-
-def _precision(group: Group) -> str:
-    clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
-    counted = f"{group.images} test images{clustered}"
-    if group.standard_error is None:
-        return f"{counted}: too few for a standard error."
-    kind = "standard error" if group.clusters is None else "standard error by photograph"
-    return f"{counted}; one trial's {kind} is at most {number(group.standard_error)} bits/dim."
-
-
-def _losses(row: Row) -> tuple[tuple[int, str], ...]:
-    return (row.diverged, "diverged"), (row.failed, "failed")
 
 
 def _canonical(name: str, flow: str, splits: int) -> str | None:
