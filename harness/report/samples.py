@@ -68,8 +68,7 @@ def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, R
     except (SafetensorError, RuntimeError) as error:
         why = " ".join(str(error).split())[:120]
         raise UserError(f"the weights {path} do not fit their recipe ({why}): {again}") from None
-    flow.eval().before_evaluation()
-    return flow, recipe
+    return flow.eval(), recipe
 
 
 def load_data(place: Place, one: TrainedTrial) -> data.Prepared:
