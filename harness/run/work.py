@@ -47,7 +47,7 @@ class Work:
         if self.sealed is None:
             return self
         # Made by __getstate__ in the launching process and nowhere else.
-        trial, pretraining = pickle.loads(self.sealed.content)  # noqa: S301
+        trial, pretraining = pickle.loads(self.sealed.content)  # noqa: S301 - the driver's own bytes
         return replace(self, trial=trial, pretraining=pretraining, sealed=None)
 
     @property
