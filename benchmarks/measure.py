@@ -111,7 +111,7 @@ def peak_memory(
     command = [sys.executable, "-m", "benchmarks.memory", name, which]
     command += ["--device", device, "--threads", str(threads), "--steps", str(steps)]
     command += ["--quick"] if quick else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     if done.returncode:
         raise RuntimeError(f"the memory of {name} {which} was not measured:\n{done.stderr}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

@@ -164,7 +164,7 @@ def test_the_same_trial_with_another_table_is_a_conflict(many: Any) -> None:
 
 def test_a_mask_must_be_one() -> None:
     with pytest.raises(ValueError, match="kept must be a mask"):
-        table("t", 1, np.zeros(SHAPE))  # type: ignore[arg-type]
+        table("t", 1, np.zeros(SHAPE))
     with pytest.raises(ValueError, match="kept must be a mask"):
         table("t", 1, np.zeros((4, 4), dtype=bool))
 

@@ -19,7 +19,7 @@ FORMS = ("squeezed", "flat")
 
 
 def flow_of(form: str) -> models.Flow:
-    flow = models.nms(MODEL, seed=0, form=form).double()  # type: ignore[arg-type]
+    flow = models.nms(MODEL, seed=0, form=form).double()
     perturb(flow)
     return flow.eval()
 
@@ -58,7 +58,7 @@ def test_flat_stays_at_the_size_of_the_image() -> None:
 def test_the_forms_agree_up_to_the_first_split_and_differ_after_it() -> None:
     maps = []
     for form in FORMS:
-        flow = models.nms(MODEL, seed=0, form=form).eval()  # type: ignore[arg-type]
+        flow = models.nms(MODEL, seed=0, form=form).eval()
         with torch.no_grad():
             maps.append(flow.contributions(CASE.images(), CASE.noise()).at_splits)
     assert torch.equal(maps[0][0], maps[1][0])
@@ -126,7 +126,7 @@ def test_every_table_of_a_word_can_be_in_the_order_of_ranks() -> None:
     maps = [np.random.RandomState(s).normal(size=(1, 8, 8)) for s in (1, 2)]
 
     def words(order: str) -> list[Table]:
-        return tables("LH", (1, 8, 8), 2, maps=maps, order=order)  # type: ignore[arg-type]
+        return tables("LH", (1, 8, 8), 2, maps=maps, order=order)
 
     kept = [{order: frozenset(words(order)[0].kept.ravel()) for order in ("raster", "rank")}]
     assert kept[0]["raster"] == kept[0]["rank"]
