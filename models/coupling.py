@@ -5,23 +5,32 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
 
 from models.layers import Layer
 from models.norm import Transformed
 
 
-def normalized_conv(
-    inputs: int, outputs: int, kernel: int, *, learned: bool, bias: bool = True
-) -> nn.Conv2d:
-    """A weight-normalized convolution. A learned magnitude starts at kernel / sqrt(6), as in the
-    released code; otherwise it stays 1."""
-    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
-    parametrizations.weight_norm(conv)
-    magnitude = conv.get_parameter("parametrizations.weight.original0")
-    nn.init.constant_(magnitude, kernel / math.sqrt(6) if learned else 1.0)
-    magnitude.requires_grad_(learned)
-    return conv
+class NormalizedConv(nn.Module):
+    """A weight-normalized convolution (Salimans and Kingma 2016): (B, inputs, H, W) to
+    (B, outputs, H, W), the kernel of each output a direction times a ``magnitude``.
+
+    A learned magnitude starts at kernel / sqrt(6), as in the released code; otherwise it stays 1.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, learned: bool, bias: bool = True
+    ) -> None:
+        super().__init__()
+        conv = nn.Conv2d(inputs, outputs, kernel, bias=bias)
+        self.pad = kernel // 2
+        self.direction, self.bias = conv.weight, conv.bias
+        start = kernel / math.sqrt(6) if learned else 1.0
+        self.magnitude = nn.Parameter(torch.full((outputs, 1, 1, 1), start), requires_grad=learned)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The operation behind torch's parametrization, whose machinery is 4 % of a step on a CPU.
+        weight = torch._weight_norm(self.direction, self.magnitude, 0)
+        return F.conv2d(x, weight, self.bias, padding=self.pad)
 
 
 def _net_norm(kind: str, channels: int) -> nn.Module:
@@ -37,8 +46,8 @@ class _Block(nn.Module):
         super().__init__()
         bare = norm == "none"
         self.norm1, self.norm2 = _net_norm(norm, width), _net_norm(norm, width)
-        self.conv1 = normalized_conv(width, width, 3, learned=False, bias=bare)
-        self.conv2 = normalized_conv(width, width, 3, learned=True)
+        self.conv1 = NormalizedConv(width, width, 3, learned=False, bias=bare)
+        self.conv2 = NormalizedConv(width, width, 3, learned=True)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.conv1(F.relu(self.norm1(x)))
@@ -59,17 +68,17 @@ class CouplingNet(nn.Module):
         super().__init__()
         self.gain = gain
         self.norm_in, self.norm_out = _net_norm(norm, inputs), _net_norm(norm, width)
-        self.stem = normalized_conv(2 * inputs + mask, width, 3, learned=False)
+        self.stem = NormalizedConv(2 * inputs + mask, width, 3, learned=False)
         self.blocks = nn.ModuleList(_Block(width, norm) for _ in range(blocks))
         self.skips = nn.ModuleList(
-            normalized_conv(width, width, 1, learned=True) for _ in range(blocks + 1)
+            NormalizedConv(width, width, 1, learned=True) for _ in range(blocks + 1)
         )
-        self.out = normalized_conv(width, outputs, 1, learned=True)
+        self.out = NormalizedConv(width, outputs, 1, learned=True)
 
     def magnitudes(self) -> list[nn.Parameter]:
         """The learned weight-norm magnitudes."""
-        named = self.named_parameters()
-        return [p for name, p in named if name.endswith(".original0") and p.requires_grad]
+        convs = [m for m in self.modules() if isinstance(m, NormalizedConv)]
+        return [conv.magnitude for conv in convs if conv.magnitude.requires_grad]
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         h = self.gain * self.norm_in(x)

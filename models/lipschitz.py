@@ -1,4 +1,4 @@
-"""Linear maps and nonlinearities whose Lipschitz constant is known.
+"""Linear maps whose Lipschitz constant is known.
 
 A map W is divided by max(1, sigma / c), so that its spectral norm sigma is at most c (Behrmann et
 al. 2019, section 2.1; Chen et al. 2019, appendix D). Sigma is the norm of the operator that acts
@@ -66,8 +66,8 @@ class NormedMap(nn.Module):
         """x (B, ...) mapped by ``weight``."""
         raise TypeError(f"{type(self).__name__} maps nothing")
 
-    def adjoint(self, y: Tensor) -> Tensor:
-        """y (B, ...) mapped by the transpose of the present weight."""
+    def adjoint(self, y: Tensor, weight: Tensor) -> Tensor:
+        """y (B, ...) mapped by the transpose of ``weight``."""
         raise TypeError(f"{type(self).__name__} maps nothing")
 
     @torch.no_grad()
@@ -76,7 +76,7 @@ class NormedMap(nn.Module):
         for made in range(1, iterations + 1):
             before = self.sigma.clone()
             self.u.copy_(_direction(self.operator(self.v, self.weight), self.u))
-            image = self.adjoint(self.u)
+            image = self.adjoint(self.u, self.weight)
             self.sigma.copy_(image.norm())
             self.v.copy_(_direction(image, self.v))
             # Looked at only where asked for: on a GPU it waits for the device.
@@ -114,8 +114,8 @@ class NormedConv(NormedMap):
     def operator(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.conv2d(x, weight, bias, padding=self.pad)
 
-    def adjoint(self, y: Tensor) -> Tensor:
-        return F.conv_transpose2d(y, self.weight.detach(), padding=self.pad)
+    def adjoint(self, y: Tensor, weight: Tensor) -> Tensor:
+        return F.conv_transpose2d(y, weight, padding=self.pad)
 
 
 class NormedLinear(NormedMap):
@@ -132,14 +132,5 @@ class NormedLinear(NormedMap):
     def operator(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.linear(x, weight, bias)
 
-    def adjoint(self, y: Tensor) -> Tensor:
-        return F.linear(y, self.weight.detach().t())
-
-
-def lipswish(x: Tensor, sharpness: Tensor) -> Tensor:
-    """x sigmoid(softplus(b) x) / 1.1 with ``sharpness`` b (Chen et al. 2019, section 4).
-
-    Its slope is at most 0.99986 for every b.
-    """
-    beta = F.softplus(sharpness)
-    return F.silu(beta * x) / (1.1 * beta)
+    def adjoint(self, y: Tensor, weight: Tensor) -> Tensor:
+        return F.linear(y, weight.t())

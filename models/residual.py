@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import activations
 from models.layers import Layer
 from models.lipschitz import (
     EVALUATION_ITERATIONS,
@@ -15,7 +16,6 @@ from models.lipschitz import (
     NormedConv,
     NormedMap,
     PowerIteration,
-    lipswish,
 )
 from models.series import (
     Probe,
@@ -56,6 +56,16 @@ class FixedPoint:
     max_iterations: int = 200
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """A map with the weight and bias that act; ``bent``: a nonlinearity stands before it."""
+
+    map: NormedMap
+    weight: Tensor
+    bias: Tensor
+    bent: bool
+
+
 class ResidualNet(nn.Module):
     """g: linear maps, each behind a 1-Lipschitz nonlinearity; (B, ...) to the same shape.
 
@@ -94,18 +104,56 @@ class ResidualNet(nn.Module):
         found = [t for each in self.normed for t in (each.normalized(), each.bias)]
         return [*found, *(self.sharpness or ())]
 
+    def _stages(self, tensors: Sequence[Tensor]) -> tuple[Tensor | None, list[_Stage]]:
+        """What x is multiplied by (None: nothing), and the maps, LipSwish's gains folded in."""
+        count = len(self.maps)
+        weights, biases = list(tensors[: 2 * count : 2]), list(tensors[1 : 2 * count : 2])
+        gain = None
+        for k, sharpness in enumerate(tensors[2 * count :], start=int(self.first)):
+            before, after = activations.lipswish_gains(sharpness)
+            weights[k] = weights[k] * after
+            if k:
+                weights[k - 1], biases[k - 1] = weights[k - 1] * before, biases[k - 1] * before
+            else:
+                gain = before
+        stages = [
+            _Stage(each, weight, bias, bent=bool(k) or not self.first)
+            for k, (each, weight, bias) in enumerate(zip(self.normed, weights, biases, strict=True))
+        ]
+        return gain, stages
+
     def apply_to(self, x: Tensor, tensors: Sequence[Tensor]) -> Tensor:
         """g(x) with these `tensors`."""
-        h, sharpness = x, 2 * len(self.maps)
-        for k, each in enumerate(self.normed):
-            if k or not self.first:
-                if self.sharpness is None:
-                    h = F.elu(h)
-                else:
-                    h = lipswish(h, tensors[sharpness])
-                    sharpness += 1
-            h = each.operator(h, tensors[2 * k], tensors[2 * k + 1])
+        gain, stages = self._stages(tensors)
+        bend = F.elu if self.activation == "elu" else F.silu
+        h = x if gain is None else gain * x
+        for stage in stages:
+            h = stage.map.operator(bend(h) if stage.bent else h, stage.weight, stage.bias)
         return h
+
+    def linearize(self, x: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, Vjp]:
+        """g(x) with these `tensors`, and the map from w (B, ...) to w^T J at x.
+
+        Both can be differentiated once. The slopes of the nonlinearities are computed once for
+        all products, and no graph has to be walked for one of them.
+        """
+        gain, stages = self._stages(tensors)
+        bend = activations.elu if self.activation == "elu" else activations.silu
+        h = x if gain is None else gain * x
+        slopes: list[Tensor | None] = []
+        for stage in stages:
+            h, slope = bend(h) if stage.bent else (h, None)
+            slopes.append(slope)
+            h = stage.map.operator(h, stage.weight, stage.bias)
+
+        def vjp(w: Tensor) -> Tensor:
+            for stage, slope in zip(reversed(stages), reversed(slopes), strict=True):
+                w = stage.map.adjoint(w, stage.weight)
+                if slope is not None:
+                    w = w * slope
+            return w if gain is None else w * gain
+
+        return h, vjp
 
     def forward(self, x: Tensor) -> Tensor:
         return self.apply_to(x, self.tensors())
@@ -116,6 +164,10 @@ class FlatNet(ResidualNet):
 
     def apply_to(self, x: Tensor, tensors: Sequence[Tensor]) -> Tensor:
         return super().apply_to(x.flatten(1), tensors).view_as(x)
+
+    def linearize(self, x: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, Vjp]:
+        g, vjp = super().linearize(x.flatten(1), tensors)
+        return g.view_as(x), lambda w: vjp(w.flatten(1)).view_as(x)
 
 
 def conv_net(
@@ -185,35 +237,18 @@ class ResidualBlock(Layer):
         The Neumann gradient has one term more, J^0 to J^n: in the mean over probes it is the
         gradient of the power series of n + 1 terms where the weights are 1.
         """
-        if not torch.is_grad_enabled():
-            return self._without_gradient(x, probes, weights)
         tensors = self.net.tensors()
-        neumann = self.training and self.estimator.neumann
+        neumann = self.training and self.estimator.neumann and torch.is_grad_enabled()
         if neumann and self.memory_saving:
             g, contribution = _Neumann.apply(  # type: ignore[no-untyped-call]
                 self.net, probes, weights, x, *tensors
             )
             return x + g, contribution
-        given = x if x.requires_grad else x.detach().requires_grad_()
-        g = self.net.apply_to(given, tensors)
+        g, vjp = self.net.linearize(x, tensors)
         if neumann:
-            contribution, gradient = _neumann(g, given, probes, weights)
+            contribution, gradient = _neumann(vjp, probes, weights)
             return x + g, contribution + (gradient - gradient.detach())
-        return x + g, _log_diagonal(vjp_of(g, given, differentiable=True), probes, weights)
-
-    def _without_gradient(
-        self, x: Tensor, probes: Sequence[Tensor], weights: Sequence[float]
-    ) -> tuple[Tensor, Tensor]:
-        # Inference mode has no vector-Jacobian products; clones made outside of it have.
-        with torch.inference_mode(False):
-            given, *probes = (t.clone() if t.is_inference() else t.detach() for t in (x, *probes))
-            with torch.no_grad():
-                tensors = [t.detach() for t in self.net.tensors()]
-            with torch.enable_grad():
-                given.requires_grad_()
-                g = self.net.apply_to(given, tensors)
-            contribution = _log_diagonal(vjp_of(g, given), probes, weights)
-        return x + g.detach(), contribution
+        return x + g, _log_diagonal(vjp, probes, weights)
 
     @torch.no_grad()
     def inverse(self, y: Tensor) -> Tensor:
@@ -251,32 +286,19 @@ class ResidualBlock(Layer):
             each.iterate(EVALUATION_ITERATIONS, EVALUATION_TOLERANCE)
 
 
-def vjp_of(g: Tensor, x: Tensor, *, differentiable: bool = False) -> Vjp:
-    """Vector-Jacobian products of a computed g at x; no gradient of a parameter is computed."""
-
-    def vjp(w: Tensor) -> Tensor:
-        (found,) = torch.autograd.grad(g, x, w, retain_graph=True, create_graph=differentiable)
-        return found
-
-    return vjp
-
-
 def _log_diagonal(vjp: Vjp, probes: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     found = [series(vjp, probe, weights).log_diagonal for probe in probes]
     return torch.stack(found).mean(0) if len(found) > 1 else found[0]
 
 
-def _neumann(
-    g: Tensor, x: Tensor, probes: Sequence[Tensor], weights: Sequence[float]
-) -> tuple[Tensor, Tensor]:
+def _neumann(vjp: Vjp, probes: Sequence[Tensor], weights: Sequence[float]) -> tuple[Tensor, Tensor]:
     """The series' terms, and something whose sum has the Neumann estimator for a gradient."""
-    terms = gradient = torch.zeros_like(g)
+    terms = gradient = torch.zeros_like(probes[0])
     for probe in probes:
         with torch.no_grad():
-            found = series(vjp_of(g, x), probe, weights)
+            found = series(vjp, probe, weights)
         terms = terms + found.log_diagonal / len(probes)
-        once = vjp_of(g, x, differentiable=True)(found.neumann)
-        gradient = gradient + probe * once / len(probes)
+        gradient = gradient + probe * vjp(found.neumann) / len(probes)
     return terms, gradient
 
 
@@ -298,8 +320,8 @@ class _Neumann(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         inputs = [t.detach().requires_grad_() for t in (x, *tensors)]
         with torch.enable_grad():
-            g = net.apply_to(inputs[0], inputs[1:])
-            terms, gradient = _neumann(g, inputs[0], probes, weights)
+            g, vjp = net.linearize(inputs[0], inputs[1:])
+            terms, gradient = _neumann(vjp, probes, weights)
             total = gradient.sum()
         ctx.kept = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True)
         ctx.g, ctx.inputs = g, inputs

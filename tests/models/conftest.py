@@ -219,7 +219,7 @@ def at_identity(flow: Flow) -> None:
     for layer in flow.modules():
         if isinstance(layer, CheckerboardCoupling | ChannelCoupling):
             last = layer.net.out
-            last.get_parameter("parametrizations.weight.original0").zero_()
+            last.magnitude.zero_()
             last.get_parameter("bias").zero_()
         elif isinstance(layer, FlowBatchNorm):
             layer.running_mean.zero_()

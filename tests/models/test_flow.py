@@ -249,7 +249,7 @@ def test_the_shrunk_parameters_are_magnitudes_and_checkerboard_scales(unsplit: A
         for name, p in flow.named_parameters()
         if p.requires_grad
         and (
-            name.endswith("original0") or (name.endswith(".scale") and id(p) not in channel_scales)
+            name.endswith("magnitude") or (name.endswith(".scale") and id(p) not in channel_scales)
         )
     }
     assert shrunk == expected
