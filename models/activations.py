@@ -17,22 +17,22 @@ class _Silu(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         share = x.sigmoid()
         y = x * share
-        ctx.save_for_backward(x, share)
+        ctx.save_for_backward(y, share)
         ctx.set_materialize_grads(False)
         return y, torch.addcmul(share, y, 1 - share)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_y: Tensor | None, of_slope: Tensor | None) -> Tensor | None:
-        x, share = ctx.saved_tensors
+        y, share = ctx.saved_tensors
         rest = 1 - share
-        found = None
-        if of_y is not None:
-            found = of_y * share * torch.addcmul(torch.ones_like(x), x, rest)
+        slope = torch.addcmul(share, y, rest)
+        found = None if of_y is None else of_y * slope
         if of_slope is not None:
-            curvature = share * rest * torch.addcmul(torch.full_like(x, 2.0), x, rest - share)
-            bent = of_slope * curvature
-            found = bent if found is None else found + bent
+            # The slope's own: rest (share + slope - y share).
+            curvature = slope.add_(share).addcmul_(y, share, value=-1).mul_(rest)
+            bent = curvature.mul_(of_slope)
+            found = bent if found is None else found.add_(bent)
         return found
 
 
@@ -53,7 +53,7 @@ class _Elu(torch.autograd.Function):
         found = None if of_y is None else of_y * slope
         if of_slope is not None:
             bent = of_slope * slope * (y < 0)
-            found = bent if found is None else found + bent
+            found = bent if found is None else found.add_(bent)
         return found
 
 
