@@ -30,12 +30,14 @@ class CouplingNets(AbstractContextManager["CouplingNets"]):
         self._ways: list[tuple[nn.Module, Callable[..., Tensor]]] = []
         if autocast == "none" and compiler is None:
             return
-        for net in flow.modules():
-            if isinstance(net, CouplingNet | GlowNet):
-                run: Callable[..., Tensor] = net.forward
-                if compiler is not None:
-                    run = torch.compile(run, backend=compiler, dynamic=False)
-                self._ways.append((net, run if autocast == "none" else _lowered(run)))
+        nets = [m for m in flow.modules() if isinstance(m, CouplingNet | GlowNet)]
+        if compiler is not None:
+            _allow_graphs(len(nets))
+        for net in nets:
+            run: Callable[..., Tensor] = net.forward
+            if compiler is not None:
+                run = torch.compile(run, backend=compiler, dynamic=False)
+            self._ways.append((net, run if autocast == "none" else _lowered(run)))
 
     def __enter__(self) -> "CouplingNets":
         for net, way in self._ways:
@@ -45,6 +47,15 @@ class CouplingNets(AbstractContextManager["CouplingNets"]):
     def __exit__(self, *_: object) -> None:
         for net, _way in self._ways:
             del net.__dict__["forward"]
+
+
+def _allow_graphs(count: int) -> None:
+    """Let so many nets of one class have graphs of their own: beyond its limit (8) PyTorch
+    silently runs the plain code. Weight normalization makes every convolution a new class."""
+    import torch._dynamo.config as limits
+
+    limits.recompile_limit = max(limits.recompile_limit, count + 1)
+    limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, count + 1)
 
 
 def _lowered(run: Callable[..., Tensor]) -> Callable[..., Tensor]:

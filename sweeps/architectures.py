@@ -201,9 +201,7 @@ def register(
 
     Raises ValueError where the name already means something else.
     """
-    return add(
-        FlowFacts(name, architecture, conventional, flat_nms, masks, mixes, coupling_nets)
-    )
+    return add(FlowFacts(name, architecture, conventional, flat_nms, masks, mixes, coupling_nets))
 
 
 def add(facts: FlowFacts) -> FlowFacts:
