@@ -139,8 +139,8 @@ def make(
     ``against`` names the factorization that differences are from. ``facts`` and ``bars`` by data
     digest let the notes say which data sets are subsets, and which models are trained enough;
     ``recipes`` are their JSON by id; ``conventional`` is the factorization that was run under that
-    name, by recipe, which holds for flows that are not known here too. Raises UserError where two results stand for one seed of one
-    row, or several rows for the name ``against``.
+    name, by recipe, which holds for flows that are not known here too. Raises UserError where
+    two results stand for one seed of one row, or several rows for the name ``against``.
     """
     records = [{str(k): _value(k, v) for k, v in r.items()} for r in frame.to_dict("records")]
     records.sort(key=lambda r: str([*(r[name] for name in COMPARABLE), r["result_id"]]))
