@@ -198,3 +198,18 @@ def test_every_coupling_net_is_compiled(flow: str, prepared: data.Prepared) -> N
     assert runs == len(nets(trainer.flow))
     trainer.flow(x)
     assert runs == len(nets(trainer.flow))
+
+
+def test_a_launch_on_cpus_refuses_to_compile_and_changes_nothing(
+    in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from harness.cli.main import main
+
+    asked = ["launch", "demo", "--local", "--gpus", "0", "--set", "optimization.compile=true"]
+    with pytest.raises(SystemExit) as caught:
+        main(asked)
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1
+    assert "`optimization.compile: true` is for GPUs" in told
+    assert list(in_tmp.iterdir()) == []
