@@ -3,12 +3,13 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN = .venv/bin
 
-.PHONY: benchmark demo test test-all check lint types layers format clean help
+.PHONY: benchmark demo test test-all test-gpu check lint types layers format clean help
 
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about five minutes)"
 	@echo "make test      install, then run the tests"
 	@echo "make test-all  the long tests too"
+	@echo "make test-gpu  what needs a CUDA device"
 	@echo "make check     lint, format, types and import layers"
 	@echo "make benchmark training steps against normflows'"
 	@echo "make venv      only make the environment, to install a build of torch of your choice"
@@ -18,10 +19,13 @@ demo: .venv/installed
 	@echo "lcma is in .venv/bin: source .venv/bin/activate puts it on the path"
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not gpu"
 
 test-all: .venv/installed-dev
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not gpu"
+
+test-gpu: .venv/installed-dev
+	$(BIN)/pytest -m gpu tests/gpu
 
 benchmark: .venv/installed-benchmarks
 	$(BIN)/python -m benchmarks.step_time

@@ -3,5 +3,6 @@
 from models.build import build, nms
 from models.factorization import Map, Table, tables
 from models.flow import Flow, Likelihood
+from models.nets import CouplingNets
 
-__all__ = ["Flow", "Likelihood", "Map", "Table", "build", "nms", "tables"]
+__all__ = ["CouplingNets", "Flow", "Likelihood", "Map", "Table", "build", "nms", "tables"]

@@ -162,8 +162,10 @@ class FlowFacts:
     ``conventional`` is the factorization that the flow has by itself. ``flat_nms``: whether it
     can be built with no squeeze at all; ``masks``: whether its architecture has checkerboard
     masks to swap (a property ``swapped``); ``mixes``: whether it has 1x1 convolutions, whose
-    shares are a choice. The rest is a plug-in's: the most splits that the flow can have, what
-    builds it, its recipes (laid out as in ``sweeps/recipes``), and the plug-in with its version.
+    shares are a choice; ``coupling_nets``: whether it has nets that can run in bfloat16 or
+    compiled, see `models.nets`. The rest is a plug-in's: the most splits that the flow can
+    have, what builds it, its recipes (laid out as in ``sweeps/recipes``), and the plug-in with its
+    version.
     """
 
     name: str
@@ -172,6 +174,7 @@ class FlowFacts:
     flat_nms: bool = False
     masks: bool = False
     mixes: bool = False
+    coupling_nets: bool = False
     most_splits: int | None = None
     parts: Callable[..., Any] | None = None
     recipes: Mapping[str, Any] | None = None
@@ -193,12 +196,13 @@ def register(
     flat_nms: bool = False,
     masks: bool = False,
     mixes: bool = False,
+    coupling_nets: bool = False,
 ) -> FlowFacts:
     """Make a flow known under a name. To register the same again changes nothing.
 
     Raises ValueError where the name already means something else.
     """
-    return add(FlowFacts(name, architecture, conventional, flat_nms, masks, mixes))
+    return add(FlowFacts(name, architecture, conventional, flat_nms, masks, mixes, coupling_nets))
 
 
 def add(facts: FlowFacts) -> FlowFacts:
@@ -217,8 +221,13 @@ def forget(name: str) -> None:
 
 
 register(
-    "realnvp", RealNVPArchitecture, conventional="checkerboard-even", flat_nms=True, masks=True
+    "realnvp",
+    RealNVPArchitecture,
+    conventional="checkerboard-even",
+    flat_nms=True,
+    masks=True,
+    coupling_nets=True,
 )
-register("glow", GlowArchitecture, conventional="channel", mixes=True)
+register("glow", GlowArchitecture, conventional="channel", mixes=True, coupling_nets=True)
 register("iresnet", IResNetArchitecture, conventional="rows")
 register("resflow", ResidualFlowArchitecture, conventional="channel")

@@ -107,6 +107,14 @@ class Optimization(Part):
         description="CPU threads; part of the recipe, since sums "
         "in another order end in other bits",
     )
+    autocast: Literal["none", "bfloat16"] = Field(
+        "none", description="precision of the nets inside couplings in training; evaluation: none"
+    )
+    compile: bool = Field(
+        False,
+        description="torch.compile for the nets inside couplings in training, on GPUs; part of the "
+        "recipe, since compiled sums end in other bits",
+    )
 
 
 class Training(Part):
@@ -164,6 +172,9 @@ class MapOptions(Part):
         return self.score if self.conv1x1 == "output" else f"{self.score}/{self.conv1x1}"
 
 
+_OF_NETS = {"autocast", "compile"}
+
+
 class Recipe(Part):
     """Model, optimization and training; its id is a hash of exactly these three.
 
@@ -175,6 +186,18 @@ class Recipe(Part):
     training: Training
     maps: MapOptions = MapOptions()
 
+    @model_validator(mode="after")
+    def _nets_to_run_faster(self) -> "Recipe":
+        changed = self.optimization.model_dump(include=_OF_NETS, exclude_defaults=True)
+        if changed and not REGISTERED[self.model.flow].coupling_nets:
+            option, value = next(iter(changed.items()))
+            known = ", ".join(f.name for f in REGISTERED.values() if f.coupling_nets)
+            raise ValueError(
+                f"`optimization.{option}: {str(value).lower()}` is for flows with coupling nets "
+                f"({known}), and {self.model.flow} has none: leave it out"
+            )
+        return self
+
     @property
     def id(self) -> str:
         identity = identity_of(self)
@@ -183,8 +206,14 @@ class Recipe(Part):
 
     @property
     def body(self) -> str:
-        """Canonical JSON with every field written out, for the database; without ``maps``."""
+        """Canonical JSON with every field written out, for the database; without ``maps``.
+
+        How coupling nets run is there where it is not the default, as in bodies from before.
+        """
         body = self.model_dump(mode="json", exclude={"maps"})
+        changed = self.optimization.model_dump(include=_OF_NETS, exclude_defaults=True)
+        for option in _OF_NETS - changed.keys():
+            del body["optimization"][option]
         if self.model.plugin is None:
             del body["model"]["plugin"]
         return canonical_json(body)

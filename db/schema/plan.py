@@ -98,7 +98,12 @@ trials = Table(
         "pretraining whose maps are used, null where no map is",
         ForeignKey("pretrainings.id"),
     ),
-    optional("map_options", Text, "options of the map as JSON, null for the default or no map"),
+    optional(
+        "map_options",
+        Text,
+        "options of the map as JSON, null for the default or no map; of a plug-in's rule its "
+        'version too, as `{"rule": "sha256:..."}`',
+    ),
     CheckConstraint("(budget IS NULL) = (pretraining_id IS NULL)", name="map_origin"),
     Index(None, "dataset", "flow", "factorization"),
     comment="Trials: a recipe on a data set with one factorization and one seed.",

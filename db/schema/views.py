@@ -66,7 +66,12 @@ trial_results = Table(
     required("code_version", Text, "version of the package"),
     optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
     required("created", Double, "when the result was added, Unix seconds UTC"),
-    optional("map_options", Text, "options of the map as JSON, null for the default or no map"),
+    optional(
+        "map_options",
+        Text,
+        "options of the map as JSON, null for the default or no map; of a plug-in's rule its "
+        'version too, as `{"rule": "sha256:..."}`',
+    ),
     required("trial_id", Text, "the trial"),
     required("recipe_id", Text, "its recipe"),
     optional("pretraining_id", Text, "pretraining whose maps are used, null where no map is"),
@@ -114,7 +119,12 @@ table_statistics = Table(
     required("data_digest", Text, "content hash of the exact data set"),
     required("factorization", Text, "canonical name of the factorization"),
     optional("budget", Integer, "pretraining steps behind the maps, null where no map is used"),
-    optional("map_options", Text, "options of the map as JSON, null for the default or no map"),
+    optional(
+        "map_options",
+        Text,
+        "options of the map as JSON, null for the default or no map; of a plug-in's rule its "
+        'version too, as `{"rule": "sha256:..."}`',
+    ),
     required("seed", Integer, "seed of the trial"),
     required("split", Integer, "the split, from 1"),
     required("iou_even", Double, "overlap of what stays with checkerboard-even; 1/3 by chance"),

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import Db, Json
-from sweeps import factorizations
 from sweeps.errors import UserError
 
 
@@ -44,7 +43,6 @@ def board(
     sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     wanted = {name: value for name, value in filters.items() if value is not None}
-    against = factorizations.normalize(against)
     found = boards.read(store, sweep_id=sweep_id, against=against, **wanted)
     if wanted and not found.groups:
         everything = store.results_frame(sweep_id=sweep_id)

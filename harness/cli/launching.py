@@ -69,6 +69,7 @@ def run(asked: Asked, place: Place) -> None:
     plans.require_valid(plan, skip_invalid=asked.skip_invalid)
     rehearse(plan)
     resources = _resources(spec, asked)
+    _check_compilable(plan, resources)
     missing = _missing_data(spec, place)
     _check_writable(place, asked)
     if plan.trainings_left or plan.pretrainings_left or (asked.retry and plan.lost):
@@ -104,6 +105,15 @@ def _resources(spec: Spec, asked: Asked) -> Resources:
                 f"PyTorch can use: give --gpus 0, or a cluster with --ray ADDRESS"
             )
     return resources
+
+
+def _check_compilable(plan: Plan, resources: Resources) -> None:
+    """UserError for recipes that compile where trials run on CPUs."""
+    if not resources.gpus and any(t.recipe.optimization.compile for t in plan.expansion.trials):
+        raise UserError(
+            "`optimization.compile: true` is for GPUs, and these trials run on CPUs: "
+            "give --gpus 1, or leave it out of the recipe"
+        )
 
 
 def _missing_data(spec: Spec, place: Place) -> list[str]:

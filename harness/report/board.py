@@ -20,7 +20,7 @@ from db import Bar, Store
 from harness.report import lookup
 from harness.report.ranking import Board, Difference, Group, Row, label, make, only
 from harness.report.text import escape_markdown, number, plain, short
-from sweeps import catalog
+from sweeps import catalog, factorizations
 
 __all__ = [
     "Board",
@@ -62,6 +62,8 @@ def read(
     dataset, profile. Raises UserError for another column.
     """
     frame = store.results_frame(sweep_id=sweep_id, **where)
+    if against not in set(frame["factorization"]):  # a plug-in's rule is known by its results
+        against = factorizations.normalize(against)
     lost = [
         one
         for one in lookup.lost_trials(store, sweep_id)
@@ -73,6 +75,7 @@ def read(
         lost,
         bars=store.bars(),
         recipes=store.recipe_bodies(sorted(set(frame["recipe_id"]))),
+        conventional=lookup.conventional(store),
         against=against,
     )
 

@@ -114,6 +114,16 @@ def data_facts(store: Store) -> dict[str, DataFacts]:
     }
 
 
+def conventional(store: Store) -> dict[str, str]:
+    """The factorization that was run where a sweep asked for the conventional one, by recipe."""
+    rows = _rows(
+        store,
+        "SELECT DISTINCT t.recipe_id, t.factorization FROM sweep_trials AS s "
+        "JOIN flow_trials AS t ON t.id = s.trial_id WHERE s.factorization = 'conventional'",
+    )
+    return {row["recipe_id"]: row["factorization"] for row in rows}
+
+
 def lost_trials(store: Store, sweep_id: str | None = None) -> list[LostTrials]:
     """The trials that diverged or failed, of one sweep or of all, counted by cell."""
     lost = _rows(

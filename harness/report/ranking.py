@@ -131,19 +131,21 @@ def make(
     *,
     bars: Mapping[str, Sequence[Bar]] | None = None,
     recipes: Mapping[str, str] | None = None,
+    conventional: Mapping[str, str] | None = None,
     against: str = "conventional",
 ) -> Board:
     """The board of rows of the view `trial_results`, whatever their order.
 
     ``against`` names the factorization that differences are from. ``facts`` and ``bars`` by data
     digest let the notes say which data sets are subsets, and which models are trained enough;
-    ``recipes`` are their JSON by id. Raises UserError where two results stand for one seed of one
-    row, or several rows for the name ``against``.
+    ``recipes`` are their JSON by id; ``conventional`` is the factorization that was run under that
+    name, by recipe, which holds for flows that are not known here too. Raises UserError where
+    two results stand for one seed of one row, or several rows for the name ``against``.
     """
     records = [{str(k): _value(k, v) for k, v in r.items()} for r in frame.to_dict("records")]
     records.sort(key=lambda r: str([*(r[name] for name in COMPARABLE), r["result_id"]]))
     groups = [
-        _group(list(rows), facts or {}, lost, bars or {}, against)
+        _group(list(rows), facts or {}, lost, bars or {}, conventional or {}, against)
         for _, rows in itertools.groupby(records, key=lambda r: [r[name] for name in COMPARABLE])
     ]
     groups.sort(
@@ -198,6 +200,7 @@ def _group(
     facts: Mapping[str, DataFacts],
     lost: Sequence[LostTrials],
     all_bars: Mapping[str, Sequence[Bar]],
+    asked: Mapping[str, str],
     against: str,
 ) -> Group:
     first = records[0]
@@ -219,9 +222,10 @@ def _group(
         seeds[record["seed"]] = record["bits_per_dim"]
     for one in here:
         cells.setdefault((one.factorization, one.budget, one.map_options), {})
-    reference = _reference(cells, first["flow"], first["splits"], against)
+    own = asked.get(first["recipe_id"]) or catalog.flows().get(first["flow"])
+    reference = _reference(cells, own, first["splits"], against)
     held_against = {} if reference is None else cells[reference]
-    conventional = _canonical("conventional", first["flow"], first["splits"])
+    conventional = _canonical("conventional", own, first["splits"])
     known = [bar.bits_per_dim for bar in bars if bar.bits_per_dim is not None]
     rows = [
         replace(
@@ -308,20 +312,23 @@ def _published(record: Mapping[str, Any], factorization: str) -> tuple[Number, .
     return tuple(published.find(record["flow"], record["dataset"], names))
 
 
-def _canonical(name: str, flow: str, splits: int) -> str | None:
-    """The name under which a factorization is run on such a recipe; None where it cannot be."""
-    own = catalog.flows().get(flow)
+def _canonical(name: str, own: str | None, splits: int) -> str | None:
+    """The name under which a factorization is run where ``own`` is the conventional one; None
+    where it cannot be."""
     if own is None:
         return None
+    if name == "conventional" and splits:
+        return own  # a plug-in's rule too, wherever the plug-in is now
     try:
         return factorizations.canonical(name, conventional=own, splits=splits)
     except factorizations.ImpossibleError:
         return None
 
 
-def _reference(cells: Collection[Cell], flow: str, splits: int, against: str) -> Cell | None:
+def _reference(cells: Collection[Cell], own: str | None, splits: int, against: str) -> Cell | None:
     """The cell that differences are from. UserError where the name stands for several."""
-    name = _canonical(against, flow, splits)
+    # A rule of a plug-in that is not loaded is known by its results.
+    name = against if against in {cell[0] for cell in cells} else _canonical(against, own, splits)
     found = [cell for cell in cells if cell[0] == name]
     if len(found) > 1:
         budgets = ", ".join(sorted({str(cell[1]) for cell in found}))

@@ -17,7 +17,7 @@ from harness.train.batches import BatchOrder, Images
 from harness.train.checkpoint import CheckpointFolder
 from harness.train.evaluate import evaluate
 from harness.train.protocol import PLAIN
-from models import Flow
+from models import CouplingNets, Flow
 from sweeps.recipe import Optimization, Training
 
 LOG_EVERY = 10
@@ -71,10 +71,16 @@ class Trainer:
     images_seen: int = 0
     _losses: list[Tensor] = field(default_factory=list)
     last_finite: float | None = None
+    compiler: str = "inductor"
 
     def __post_init__(self) -> None:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
         self.optimizer = _optimizer(self.flow, self.optimization)
+        self.nets = CouplingNets(
+            self.flow,
+            autocast=self.optimization.autocast,
+            compiler=self.compiler if self.optimization.compile else None,
+        )
         self.average: AveragedModel | None = None
         if self.training is not None and self.training.ema is not None:
             ema = _averaging(self.training.ema)
@@ -165,7 +171,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.flow.before_step()
-        log_prob = self.flow(x, generator).log_prob.mean()
+        with self.nets:
+            log_prob = self.flow(x, generator).log_prob.mean()
         self.optimizer.zero_grad()
         (-log_prob).backward()  # nats per image: the unit of the recipe's clip and l2
         self._shrink()

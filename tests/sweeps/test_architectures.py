@@ -101,9 +101,23 @@ def test_a_flow_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(architectures, "_REGISTER", dict(REGISTERED))
     glow = REGISTERED["glow"]
-    assert register("glow", glow.architecture, conventional="channel", mixes=True) == glow
+    own = {"mixes": True, "coupling_nets": True}
+    assert register("glow", glow.architecture, conventional="channel", **own) == glow
     with pytest.raises(ValueError, match="'glow' is already registered"):
         register("glow", Architecture, conventional="channel")
+
+
+@pytest.mark.parametrize("flow", ["iresnet", "resflow"])
+@pytest.mark.parametrize("option", ["autocast: bfloat16", "compile: true"])
+def test_a_flow_without_coupling_nets_cannot_run_them_faster(flow: str, option: str) -> None:
+    name, value = option.split(": ")
+    asked = {"optimization": {name: value}}
+    with pytest.raises(UserError) as caught:
+        catalog.recipe(flow, "photos8", "tiny", asked)
+    assert "\n" not in str(caught.value)
+    assert f"`optimization.{option}` is for flows with coupling nets (realnvp, glow)" in str(
+        caught.value
+    )
 
 
 OPTIONS = [

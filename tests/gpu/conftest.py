@@ -1,0 +1,34 @@
+"""What runs on a CUDA device: `make test-gpu`. LCMA_TEST_DEVICE=cpu: the same bodies on a CPU."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness import data
+from harness.run.evaluation import settle
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    """The device of the tests; without it they are skipped."""
+    name = os.environ.get("LCMA_TEST_DEVICE", "cuda")
+    if name not in ("cpu", "cuda"):
+        raise pytest.UsageError(f"LCMA_TEST_DEVICE={name}: give cuda or cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        pytest.skip("PyTorch sees no CUDA device here")
+    return torch.device(name)
+
+
+@pytest.fixture(autouse=True)
+def _settled(device: torch.device) -> None:
+    """As the workers compute: deterministic, float32 without TF32."""
+    settle(device.type, 1)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> data.Prepared:
+    root: Path = tmp_path_factory.mktemp("data")
+    data.prepare("photos8", root)
+    return data.load("photos8", root)

@@ -1,0 +1,152 @@
+"""On a device: resumed to the bit, faster nets, two trials on one device, the benchmark."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import models
+from harness import data
+from harness.train.batches import Images
+from harness.train.checkpoint import CheckpointFolder
+from harness.train.evaluate import evaluate
+from harness.train.protocol import PLAIN
+from harness.train.trainer import Hooks, StoppedError, Trainer
+from sweeps import catalog
+
+pytestmark = [pytest.mark.gpu, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[2]
+NETS = ("realnvp", "glow")
+FAST = ({"autocast": "bfloat16"}, {"compile": True}, {"autocast": "bfloat16", "compile": True})
+WAYS = [
+    *((flow, {}) for flow in catalog.flows()),
+    *((flow, fast) for flow in NETS for fast in FAST),
+]
+
+
+def made(
+    flow: str, fast: dict[str, object], prepared: data.Prepared, device: torch.device
+) -> Trainer:
+    training = {"steps": 20, "ema": 0.9, "select": "best", "holdout_every": 10}
+    asked = {"optimization": fast, "training": training}
+    recipe = catalog.recipe(flow, "photos8", "tiny", asked)
+    return Trainer(
+        flow=models.build(recipe.model, "random-local", seed=1).to(device),
+        optimization=recipe.optimization,
+        seed=1,
+        images=Images(prepared.part("train").images, device),
+        training=recipe.training,
+        holdout=Images(prepared.part("holdout").images[:40], device),
+        compiler="inductor" if device.type == "cuda" else "aot_eager",
+    )
+
+
+@pytest.mark.parametrize(("flow", "fast"), WAYS, ids=str)
+def test_a_resumed_training_ends_with_the_same_bits(
+    flow: str,
+    fast: dict[str, object],
+    prepared: data.Prepared,
+    device: torch.device,
+    tmp_path: Path,
+) -> None:
+    alone = made(flow, fast, prepared, device)
+    alone.resume(CheckpointFolder(tmp_path / "alone"), 20)
+    alone.run(20, CheckpointFolder(tmp_path / "alone"), Hooks())
+    folder = CheckpointFolder(tmp_path / "stopped")
+    stopped = made(flow, fast, prepared, device)
+    stopped.resume(folder, 20)
+    with pytest.raises(StoppedError):
+        stopped.run(20, folder, Hooks(stop=lambda: stopped.step == 14, checkpoint_seconds=0.0))
+    resumed = made(flow, fast, prepared, device)
+    assert resumed.resume(folder, 20) == 10
+    resumed.run(20, folder, Hooks())
+    again = resumed.evaluated.state_dict()
+    differing = [k for k, v in alone.evaluated.state_dict().items() if not torch.equal(v, again[k])]
+    assert differing == []
+    test = Images(prepared.part("test").images[:50], device)
+    bits = [evaluate(t.evaluated, test, PLAIN).bits_per_dim.value for t in (alone, resumed)]
+    assert bits[0] == bits[1]
+
+
+@pytest.mark.parametrize("flow", NETS)
+def test_faster_nets_change_a_step_by_their_rounding(
+    flow: str, prepared: data.Prepared, device: torch.device
+) -> None:
+    found = []
+    for fast in ({}, *FAST):
+        trainer = made(flow, fast, prepared, device)
+        trainer.start()
+        for _ in range(3):
+            loss = trainer._one_step()
+        found.append(float(loss))
+    plain, lowered, compiled, both = found
+    assert compiled == pytest.approx(plain, rel=1e-4)
+    assert lowered == pytest.approx(plain, rel=0.01)
+    assert both == pytest.approx(plain, rel=0.01)
+
+
+@pytest.mark.parametrize("flow", NETS)
+def test_a_step_of_a_coupling_flow_waits_for_no_device(
+    flow: str, prepared: data.Prepared, device: torch.device
+) -> None:
+    """From its batch to its optimizer; CUDA itself says where it would wait."""
+    trainer = made(flow, {}, prepared, device)
+    trainer.start()
+    trainer.average = None
+    trainer._one_step()
+    batch = trainer._batch(trainer.step)
+    trainer._batch = lambda step: batch  # type: ignore[method-assign]
+    if device.type == "cuda":
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer._one_step()
+    finally:
+        if device.type == "cuda":
+            torch.cuda.set_sync_debug_mode("default")
+
+
+def test_two_trials_share_a_device_through_ray(device: torch.device, tmp_path: Path) -> None:
+    (tmp_path / "halves.yaml").write_text(
+        "name: halves\n"
+        "matrix: {flow: realnvp, dataset: photos8, factorization: [rows, channel]}\n"
+        "recipe: {training: {steps: 300}}\n"
+    )
+    gpus = "0.5" if device.type == "cuda" else "0"
+
+    def lcma(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", "from harness.cli.main import main; main()", *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    lcma("launch", "halves.yaml", "--gpus", gpus, "--no-pictures")
+    told = lcma("sql", "select device, started, ended from attempts", "--json")
+    rows = json.loads(told)["rows"]
+    assert [row[0] for row in rows] == [device.type] * 2
+    assert max(row[1] for row in rows) < min(row[2] for row in rows), "one after the other"
+
+
+def test_the_step_benchmark_runs(device: torch.device) -> None:
+    pytest.importorskip("normflows", reason="normflows is not installed")
+    command = ["-m", "benchmarks.step_time", "--quick", "--repeats", "2", "map-realnvp/", "glow/"]
+    done = subprocess.run(
+        [sys.executable, *command, "--device", device.type],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "second / first" in done.stdout

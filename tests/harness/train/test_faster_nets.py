@@ -1,0 +1,215 @@
+"""Coupling nets in bfloat16 or compiled: in training alone, and nothing else with them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import models
+from harness import data
+from harness.train.batches import Images
+from harness.train.checkpoint import CheckpointFolder
+from harness.train.evaluate import evaluate
+from harness.train.protocol import PLAIN
+from harness.train.trainer import Hooks, StoppedError, Trainer
+from models import CouplingNets
+from models.coupling import CouplingNet
+from models.glow import GlowNet
+from sweeps import architectures, catalog
+
+CPU = torch.device("cpu")
+SMALL: dict[str, dict[str, int]] = {
+    "realnvp": {
+        "width": 4,
+        "blocks": 0,
+        "checkerboard_couplings": 2,
+        "channel_couplings": 2,
+        "last_couplings": 1,
+    },
+    "glow": {"steps": 1, "width": 8},
+}
+FLOWS = [f for f in catalog.flows() if architectures.REGISTERED[f].coupling_nets]
+
+
+@pytest.fixture(scope="module")
+def prepared(photos_root: Path) -> data.Prepared:
+    return data.load("photos8", photos_root)
+
+
+def made(flow: str, prepared: data.Prepared, **optimization: object) -> Trainer:
+    """Small enough to compile; with an average and a holdout part."""
+    asked = {
+        "model": {"architecture": SMALL[flow]},
+        "optimization": optimization,
+        "training": {"steps": 20, "ema": 0.9, "select": "best", "holdout_every": 10},
+    }
+    recipe = catalog.recipe(flow, "photos8", "tiny", asked)
+    return Trainer(
+        flow=models.build(recipe.model, "random-local", seed=1),
+        optimization=recipe.optimization,
+        seed=1,
+        images=Images(prepared.part("train").images, CPU),
+        training=recipe.training,
+        holdout=Images(prepared.part("holdout").images[:40], CPU),
+        compiler="aot_eager",  # inductor asks for a C++ compiler
+    )
+
+
+def nets(flow: nn.Module) -> list[nn.Module]:
+    return [m for m in flow.modules() if isinstance(m, CouplingNet | GlowNet)]
+
+
+def gradients(trainer: Trainer) -> dict[str, Tensor]:
+    return {n: p.grad for n, p in trainer.flow.named_parameters() if p.grad is not None}
+
+
+FAST = [{"autocast": "bfloat16"}, {"autocast": "bfloat16", "compile": True}]
+
+
+@pytest.mark.parametrize("fast", FAST, ids=str)
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_resumed_training_ends_with_the_same_bits(
+    flow: str, fast: dict[str, object], prepared: data.Prepared, tmp_path: Path
+) -> None:
+    alone = made(flow, prepared, **fast)
+    alone.resume(CheckpointFolder(tmp_path / "alone"), 20)
+    alone.run(20, CheckpointFolder(tmp_path / "alone"), Hooks())
+    folder = CheckpointFolder(tmp_path / "stopped")
+    stopped = made(flow, prepared, **fast)
+    stopped.resume(folder, 20)
+    with pytest.raises(StoppedError):
+        stopped.run(20, folder, Hooks(stop=lambda: stopped.step == 14, checkpoint_seconds=0.0))
+    resumed = made(flow, prepared, **fast)
+    assert resumed.resume(folder, 20) == 10
+    resumed.run(20, folder, Hooks())
+    for one, other in ((alone.flow, resumed.flow), (alone.evaluated, resumed.evaluated)):
+        again = other.state_dict()
+        assert [k for k, v in one.state_dict().items() if not torch.equal(v, again[k])] == []
+    assert alone.best is not None
+    assert resumed.best is not None
+    assert alone.best["holdout_bits_per_dim"] == resumed.best["holdout_bits_per_dim"]
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.Prepared) -> None:
+    """And what leaves a net, every layer and the likelihood is float32."""
+    trainer = made(flow, prepared, autocast="bfloat16")
+    trainer.start()
+    inside = {id(m) for net in nets(trainer.flow) for m in net.modules()} - {
+        id(net) for net in nets(trainer.flow)
+    }
+    found: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
+
+    def look(module: nn.Module, _: object, out: object) -> None:
+        for t in out if isinstance(out, tuple) else (out,):
+            if isinstance(t, Tensor):
+                found[id(module) in inside].add(t.dtype)
+
+    for module in trainer.flow.modules():
+        module.register_forward_hook(look)
+    trainer._one_step()
+    assert torch.bfloat16 in found[True]
+    assert found[False] == {torch.float32}
+    found[True].clear()
+    evaluate(trainer.flow, trainer.images, PLAIN)
+    assert found[True] == {torch.float32}
+
+
+@pytest.mark.parametrize("fast", FAST, ids=str)
+@pytest.mark.parametrize("flow", FLOWS)
+def test_every_parameter_has_had_a_gradient_after_two_steps(
+    flow: str, fast: dict[str, object], prepared: data.Prepared
+) -> None:
+    trainer, plain = made(flow, prepared, **fast), made(flow, prepared)
+    had: tuple[set[str], set[str]] = (set(), set())
+    for names, one in zip(had, (trainer, plain), strict=True):
+        one.start()
+        for _ in range(2):
+            one._one_step()
+            grads = gradients(one)
+            assert all(g.dtype == torch.float32 for g in grads.values())
+            names |= {name for name, g in grads.items() if bool(g.any())}
+    assert had[0] == had[1]
+    assert had[0]
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.Prepared) -> None:
+    """Inverse of forward in float32, and the same bits as a flow that knows no bfloat16."""
+    trainer = made(flow, prepared, autocast="bfloat16")
+    trainer.start()
+    for _ in range(3):
+        trainer._one_step()
+    other = made(flow, prepared).flow
+    other.load_state_dict(trainer.flow.state_dict())
+    images = Images(prepared.part("test").images[:50], CPU)
+    bits = [evaluate(f, images, PLAIN).bits_per_dim.value for f in (trainer.flow, other)]
+    assert bits[0] == bits[1]
+    flow_ = trainer.flow.eval()
+    x = torch.from_numpy(prepared.part("test").images[:8].copy())
+    with torch.no_grad():
+        z, _ = flow_.layers[0](x, torch.Generator().manual_seed(0))
+        for layer in list(flow_.layers)[1:]:
+            if not hasattr(layer, "cut"):
+                y, _ = layer(z, None)
+                torch.testing.assert_close(layer.inverse(y), z, rtol=1e-4, atol=1e-4)
+                z = y
+            else:
+                z, _ = layer.cut(z)
+        assert torch.equal(flow_.decode(flow_.encode(x)), x)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_bfloat16_and_compilation_change_a_step_by_their_rounding(
+    flow: str, prepared: data.Prepared
+) -> None:
+    found = {}
+    for name, fast in {"plain": {}, "bfloat16": FAST[0], "compiled": {"compile": True}}.items():
+        trainer = made(flow, prepared, **fast)
+        trainer.start()
+        for _ in range(3):
+            loss = trainer._one_step()
+        found[name] = float(loss)
+    assert found["bfloat16"] != found["plain"]
+    assert found["bfloat16"] == pytest.approx(found["plain"], rel=0.01)
+    assert found["compiled"] == pytest.approx(found["plain"], rel=1e-4)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_every_coupling_net_is_compiled(flow: str, prepared: data.Prepared) -> None:
+    """A backend of our own counts the graphs' runs; outside of the block none is run."""
+    runs = 0
+
+    def counting(graph: torch.fx.GraphModule, _: list[Tensor]) -> object:
+        def run(*arguments: Tensor) -> object:
+            nonlocal runs
+            runs += 1
+            return graph(*arguments)
+
+        return run
+
+    torch._dynamo.reset()
+    trainer = made(flow, prepared)
+    trainer.start()
+    x = torch.from_numpy(prepared.part("train").images[:4].copy())
+    with CouplingNets(trainer.flow, compiler=counting):
+        trainer.flow(x)
+    assert runs == len(nets(trainer.flow))
+    trainer.flow(x)
+    assert runs == len(nets(trainer.flow))
+
+
+def test_a_launch_on_cpus_refuses_to_compile_and_changes_nothing(
+    in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from harness.cli.main import main
+
+    asked = ["launch", "demo", "--local", "--gpus", "0", "--set", "optimization.compile=true"]
+    with pytest.raises(SystemExit) as caught:
+        main(asked)
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1
+    assert "`optimization.compile: true` is for GPUs" in told
+    assert list(in_tmp.iterdir()) == []

@@ -1,0 +1,111 @@
+"""Plug-ins away from the process that planned: in Ray's workers, and from an installed package."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "extending.md"
+BLOCKS = dict(
+    re.findall(r"`(\w+\.(?:py|yaml))`[^`]*?:\n\n```\w+\n(.*?)```", PAGE.read_text(), re.S)
+)
+ENTRY = re.findall(
+    r'```toml\n(\[project.entry-points."lcma.plugins"\].*?)```', PAGE.read_text(), re.S
+)
+SWEEP = BLOCKS["mine.yaml"]
+INSTALLED = re.sub(r"^plugins:.*\n", "", SWEEP, flags=re.M)
+QUERY = "select flow, factorization, bits_per_dim from trial_results order by 2"
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
+
+
+def lcma(folder: Path, *arguments: str, packages: Path | None = None) -> str:
+    """The output of a verb that must succeed, with an installation folder on the path or none."""
+    path = os.pathsep.join(str(p) for p in (ROOT, packages) if p is not None)
+    done = subprocess.run(
+        [sys.executable, "-c", "from harness.cli.main import main; main()", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+def rows(folder: Path, db: str, packages: Path | None = None) -> list[list[object]]:
+    told = lcma(folder, "sql", QUERY, "--json", "--db", db, packages=packages)
+    found: list[list[object]] = json.loads(told)["rows"]
+    return found
+
+
+def launch(folder: Path, name: str, *options: str, packages: Path | None = None) -> str:
+    db = f"{name}.db"
+    runs = ["--db", db, "--runs", f"{name}-runs", "--data", "data", "--no-pictures"]
+    lcma(folder, "launch", "mine.yaml", *options, *runs, packages=packages)
+    return db
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which pip put a wheel with the page's rule and flow."""
+    source = tmp_path_factory.mktemp("source")
+    package = source / "my_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "my_flow.py").write_text(BLOCKS["my_flow.py"])
+    # An entry point names one module: the page's rules, and the flow beside them.
+    (package / "lcma_rules.py").write_text(
+        BLOCKS["my_rules.py"] + "\nfrom my_package.my_flow import affine  # noqa\n"
+    )
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "my-package"\nversion = "1.0"\n' + ENTRY[0]
+    )
+    wheels, target = source / "wheels", source / "installed"
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", wheels, source]
+    subprocess.run(build, check=True, capture_output=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    subprocess.run([*pip, "--find-links", wheels, "--target", target, "my-package"], check=True)
+    return target
+
+
+def test_an_installed_package_runs_with_both_executors_and_is_known_by_its_version(
+    packages: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(INSTALLED)
+    by_ray = rows(tmp_path, launch(tmp_path, "ray", packages=packages), packages)
+    local = rows(tmp_path, launch(tmp_path, "local", "--local", packages=packages), packages)
+    assert [row[:2] for row in by_ray] == [
+        ["affine", name] for name in ("L", "channel", "columns", "lowest", "random-local")
+    ]
+    assert by_ray == local
+    told = lcma(tmp_path, "sql", "select map_options from flow_trials", "--json", "--db", "ray.db")
+    versions = [json.loads(row[0]) for row in json.loads(told)["rows"] if row[0]]
+    assert versions
+    assert all(v == {"rule": "my-package 1.0"} for v in versions)
+
+    # Where neither package nor plug-in is, the board still knows what to hold rows against.
+    (group,) = json.loads(lcma(tmp_path, "board", "--json", "--db", "ray.db"))["groups"]
+    assert group["reference"] == "channel"
+    differences = {row["factorization"]: row["difference"] for row in group["rows"]}
+    assert all((d is None) == (name == "channel") for name, d in differences.items())
+    told = lcma(tmp_path, "board", "--json", "--db", "ray.db", "--against", "columns")
+    (group,) = json.loads(told)["groups"]
+    assert group["reference"] == "columns"
+
+
+def test_files_that_a_sweep_names_run_on_ray(tmp_path: Path) -> None:
+    for name, text in BLOCKS.items():
+        (tmp_path / name).write_text(text)
+    by_ray = rows(tmp_path, launch(tmp_path, "ray"))
+    assert len(by_ray) == 5
+    assert by_ray == rows(tmp_path, launch(tmp_path, "local", "--local"))
+    (group,) = json.loads(lcma(tmp_path, "board", "--json", "--db", "ray.db"))["groups"]
+    assert group["reference"] == "channel"
