@@ -51,7 +51,7 @@ class CouplingNets(AbstractContextManager["CouplingNets"]):
 
 def _allow_graphs(count: int) -> None:
     """Let so many nets of one class have graphs of their own: beyond its limit (8) PyTorch
-    silently runs the plain code. Weight normalization makes every convolution a new class."""
+    silently runs the plain code."""
     import torch._dynamo.config as limits
 
     limits.recompile_limit = max(limits.recompile_limit, count + 1)
