@@ -310,4 +310,4 @@ class _Attempt:
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0
         rate = seen / self.trained_seconds if seen and self.trained_seconds else None
-        return self.stopwatch.cost(rate)
+        return self.stopwatch.cost(rate, self.trainer.waiting.share if self.trainer else None)

@@ -40,6 +40,8 @@ def test_a_graph_leaves_maps_and_results(registered) -> None:
     assert sorted(frame.factorization) == ["L", "checkerboard-even"]
     assert np.isfinite(frame.bits_per_dim).all()
     assert (frame.step == 20).all()
+    assert frame.data_wait.between(0, 1, inclusive="neither").all()
+    assert (store.attempts_frame().data_wait > 0).all()
     pretraining = nodes[0].work
     maps = store.maps(pretraining.pretraining.id, pretraining.job.data_digest, 10)
     assert [m.split for m in maps] == [1]
