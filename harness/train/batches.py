@@ -105,7 +105,7 @@ class _Ahead:
     def __init__(self, images: Images, order: BatchOrder) -> None:
         self._images, self._order = images, order
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="images")
-        self._stream = torch.cuda.Stream(images.device)
+        self._stream = torch.cuda.Stream(images.device)  # type: ignore[no-untyped-call]
         self._sent: deque[tuple[int, Future[tuple[Tensor, torch.cuda.Event]]]] = deque()
 
     def batch(self, step: int) -> Tensor:
@@ -124,7 +124,7 @@ class _Ahead:
         pinned = self._images.pinned(self._order.indices(step))
         with torch.cuda.stream(self._stream):
             batch = pinned.to(self._images.device, non_blocking=True)
-            there = torch.cuda.Event()
+            there = torch.cuda.Event()  # type: ignore[no-untyped-call]
             there.record(self._stream)
         return batch, there
 

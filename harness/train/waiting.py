@@ -25,7 +25,7 @@ class Waiting:
         if self.device.type == "cpu":
             self._marks.append(time.perf_counter())
         else:
-            event = torch.cuda.Event(enable_timing=True)
+            event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             event.record(torch.cuda.current_stream(self.device))
             self._events.append(event)
 
