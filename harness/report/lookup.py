@@ -61,6 +61,19 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class DataWait:
+    """The share of training steps that attempts on one set and kind of device waited for images:
+    its mean over attempts and the largest, 0 to 1."""
+
+    dataset: str
+    variant: str
+    device: str
+    attempts: int
+    mean: float
+    largest: float
+
+
+@dataclass(frozen=True)
 class MapKey:
     """Under which the contribution maps of one pretraining at one budget are stored."""
 
@@ -143,6 +156,19 @@ def failures(store: Store) -> list[Failure]:
         "LEFT JOIN pretrainings AS p ON p.id = j.pretraining_id "
         "LEFT JOIN attempts AS a ON a.id = j.attempt_id "
         "WHERE j.state IN ('diverged', 'failed') ORDER BY j.updated DESC, j.id",
+    )
+
+
+def data_waits(store: Store) -> list[DataWait]:
+    """How long attempts waited for images, by data set and device."""
+    return _records(
+        store,
+        DataWait,
+        "SELECT d.name AS dataset, d.variant, a.device, count(*) AS attempts, "
+        "avg(a.data_wait) AS mean, max(a.data_wait) AS largest "
+        "FROM attempts AS a JOIN jobs AS j ON j.id = a.job_id "
+        "JOIN data_sets AS d ON d.digest = j.data_digest WHERE a.data_wait IS NOT NULL "
+        "GROUP BY d.name, d.variant, a.device ORDER BY d.name, d.variant, a.device",
     )
 
 

@@ -257,7 +257,8 @@ def _group(
         notes=(),
         bars=bars,
     )
-    said = notes.of(group, facts.get(group.data_digest), corrections.notes(records))
+    measured = [*corrections.notes(records), *notes.waiting(records)]
+    said = notes.of(group, facts.get(group.data_digest), measured)
     return replace(group, notes=tuple(said))
 
 
