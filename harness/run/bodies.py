@@ -232,7 +232,7 @@ class _Attempt:
         ]
 
     def _data(self) -> data.Prepared:
-        prepared = data.load(self.work.dataset, self.work.place.data)
+        prepared = data.load(self.work.set_name, self.work.place.data)
         if prepared.manifest.digest != self.work.job.data_digest:
             raise UserError(
                 f"{prepared.folder} holds other images (digest {prepared.manifest.digest[:12]}) "
