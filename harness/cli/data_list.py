@@ -15,16 +15,17 @@ def list_sets(data: Data = None, json: Json = False) -> None:
 
     import harness.data
     from harness import place
-    from harness.cli.data_show import published_counts
     from sweeps.errors import UserError
 
     root = place.find(None, None, data).data
     rows = []
-    for known in harness.data.names():
+    for known in harness.data.names(root):
         row: dict[str, Any] = {
             "name": known.name,
             "description": known.description,
             "needs_path": known.needs_path,
+            "command": known.command,
+            "own": known.own,
             "prepared": False,
         }
         try:
@@ -41,7 +42,8 @@ def list_sets(data: Data = None, json: Json = False) -> None:
                 "train": counts.train,
                 "holdout": counts.holdout,
                 "test": counts.test,
-                "published": published_counts(manifest),
+                "deviation": manifest.deviation,
+                "skipped": len(manifest.skipped),
                 "source": manifest.source.verdict,
             }
         rows.append(row)
@@ -54,13 +56,14 @@ def list_sets(data: Data = None, json: Json = False) -> None:
     for row in rows:
         if row["prepared"]:
             said = f"{row['train']} / {row['holdout']} / {row['test']}"
-            if row["published"]:
-                said += f"\n[dim]{escape(row['published'])}[/]"
             digest = str(row["digest"])[:12]
             table.add_row(row["name"], row["variant"], escape(row["description"]), said, digest)
         else:
-            option = " --from PATH" if row["needs_path"] else ""
-            how = row.get("problem") or f"lcma data prepare {row['name']}{option}"
+            how = row.get("problem") or row["command"]
             description = escape(row["description"])
             table.add_row(row["name"], "", description, f"[dim]{escape(how)}[/]", "")
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row.get("deviation"):
+            console.print(f"{row['name']}: {row['deviation']}", markup=False, highlight=False)

@@ -50,7 +50,7 @@ def show(
     if json:
         content: dict[str, Any] = {
             **manifest.model_dump(mode="json", exclude={"groups"}),
-            "published": published_counts(manifest),
+            "deviation": manifest.deviation,
             "channels": {part: [asdict(c) for c in of] for part, of in found.channels.items()},
             "duplicates": {
                 **{f"within_{part}": n for part, n in found.duplicates.within.items()},
@@ -72,18 +72,23 @@ def show(
     print(f"contact sheet: {picture}")
 
 
-def published_counts(manifest: "Manifest") -> str:
-    """How the counts stand beside the published ones; '' where none are published."""
-    return ""
-
-
 def _about(manifest: "Manifest") -> list[str]:
-    counts, source = manifest.counts, manifest.source
-    return [
-        f"{manifest.name}: variant {manifest.variant}, {manifest.dtype} "
+    counts, expected, source = manifest.counts, manifest.expected, manifest.source
+    lines = [
+        f"{manifest.name}: variant {manifest.variant} of {manifest.dataset}, {manifest.dtype} "
         f"{'x'.join(map(str, manifest.shape))}",
         f"images: {counts.train:,} train, {counts.holdout:,} holdout, {counts.test:,} test",
-        f"published: {published_counts(manifest) or 'no counts of this set'}",
+    ]
+    if expected is not None:
+        same = "as prepared" if expected == counts else "the counts here deviate"
+        lines.append(
+            f"published: {expected.train:,} train, {expected.holdout:,} holdout, "
+            f"{expected.test:,} test: {same}"
+        )
+    if manifest.skipped:
+        lines.append(f"skipped: {len(manifest.skipped):,} files, {', '.join(manifest.skipped)}")
+    return [
+        *lines,
         f"source: {source.layout}, {source.verdict}",
         f"read by: {source.reader}",
         f"preprocessing: {manifest.preprocessing}",

@@ -32,7 +32,8 @@ def verify(
     from sweeps.errors import UserError
 
     root = place.find(None, None, data).data
-    names = [name] if name else [k.name for k in harness.data.names() if (root / k.name).exists()]
+    known = [k.name for k in harness.data.names(root) if (root / k.name).exists()]
+    names = [name] if name else known
     if not names:
         raise UserError(f"no data set is prepared in {root}: run: lcma data list")
     console = Console(stderr=True)

@@ -173,7 +173,7 @@ def _rows(prepared: Prepared, part: PartName) -> Iterator[Floats]:
         if not np.isfinite(rows).all():
             raise UserError(
                 f"{prepared.folder / images_file(part)} holds values that are not finite: remove "
-                f"{prepared.folder} and run: {command(prepared.manifest.name)}"
+                f"{prepared.folder} and run: {command(prepared.manifest.name, prepared.root)}"
             )
         yield rows
 

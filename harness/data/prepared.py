@@ -131,7 +131,7 @@ class Prepared:
     def _damaged(self, name: str, what: str) -> str:
         return (
             f"{self.folder / name} is damaged ({what}): remove {self.folder} and run: "
-            + command(self.manifest.name)
+            + command(self.manifest.name, self.root)
         )
 
 
@@ -151,9 +151,9 @@ def groups_file(part: PartName) -> str:
     return f"{part}_groups.npy"
 
 
-def command(name: str) -> str:
+def command(name: str, root: Path) -> str:
     """The command that prepares a set."""
-    return f"lcma data prepare {name}" + (" --from PATH" if find(name).source.needs_path else "")
+    return find(name, root).command
 
 
 def load(name: str, root: Path) -> Prepared:
@@ -162,21 +162,21 @@ def load(name: str, root: Path) -> Prepared:
     Pixels are not hashed; `Prepared.verify` does that. Raises UserError where the set is unknown,
     not prepared below `root` or not as its manifest says.
     """
-    find(name)
+    find(name, root)
     folder = root / name
     if not folder.exists():
-        raise UserError(f"data set {name} is not prepared in {root}: run: {command(name)}")
+        raise UserError(f"data set {name} is not prepared in {root}: run: {command(name, root)}")
     path = folder / manifests.FILE_NAME
     if not path.exists():
         raise UserError(
             f"{folder} is not a prepared data set (no {manifests.FILE_NAME}): "
-            f"use another root or remove it, then run: {command(name)}"
+            f"use another root or remove it, then run: {command(name, root)}"
         )
     manifest = manifests.read(path)
     if manifest.name != name:
         raise UserError(
             f"{path} belongs to {manifest.name}, not {name}: rename the folder {folder} back, "
-            f"or remove it and run: {command(name)}"
+            f"or remove it and run: {command(name, root)}"
         )
     prepared = Prepared(manifest, root)
     for part in PARTS:

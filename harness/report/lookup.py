@@ -110,6 +110,7 @@ class TrainedTrial:
     state: str
     flow: str
     dataset: str
+    variant: str
     factorization: str
     budget: int | None
     seed: int
@@ -208,7 +209,7 @@ def trained(store: Store, trial_ids: Collection[str]) -> list[TrainedTrial]:
     rows = _rows(
         store,
         "SELECT t.id AS trial_id, j.id AS job_id, j.data_digest, j.state, t.flow, t.dataset, "
-        "t.factorization, t.budget, t.seed, t.recipe_id, t.pretraining_id, "
+        "t.variant, t.factorization, t.budget, t.seed, t.recipe_id, t.pretraining_id, "
         "a.id IS NOT NULL AS weights "
         "FROM flow_trials AS t JOIN jobs AS j ON j.trial_id = t.id "
         "LEFT JOIN artifacts AS a ON a.job_id = j.id AND a.kind = 'weights' "

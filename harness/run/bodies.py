@@ -232,7 +232,7 @@ class _Attempt:
         ]
 
     def _data(self) -> data.Prepared:
-        return images.opened(self.work.dataset, self.work.place.data, self.work.job.data_digest)
+        return images.opened(self.work.set_name, self.work.place.data, self.work.job.data_digest)
 
     @property
     def _device(self) -> torch.device:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness import data
 from harness.data import verified
-from harness.data.prepared import command
+from harness.data.registry import find, own_set
 from sweeps.errors import UserError
 
 
@@ -20,7 +20,7 @@ def opened(name: str, root: Path, digest: str) -> data.Prepared:
         raise UserError(
             f"data set {name} is missing on host {host} below {root} (the launch's --data or "
             f"LCMA_DATA): give the launch a folder that all hosts see, or run on {host}: "
-            f"{command(name)} --to {root}"
+            f"{_command(name)} --to {root}"
         )
     prepared = data.load(name, root)
     found = prepared.manifest.digest
@@ -34,3 +34,11 @@ def opened(name: str, root: Path, digest: str) -> data.Prepared:
     except UserError as error:
         raise UserError(f"on host {host}: {error}") from error
     return prepared
+
+
+def _command(name: str) -> str:
+    """A set that is not shipped is a person's own, known only where it lies."""
+    try:
+        return find(name).command
+    except UserError:
+        return own_set(name).command

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sweeps import catalog, spec
+from sweeps import catalog, known_sets, spec
 from sweeps.architectures import REGISTERED, Architecture, GlowArchitecture, register
 from sweeps.errors import UserError
 from sweeps.expansion import expand
@@ -78,7 +78,7 @@ def test_what_is_said_of_a_wrong_model(model: dict[str, Any], message: str) -> N
 
 def test_the_published_recipes() -> None:
     for flow in FLOWS:
-        for dataset in catalog.datasets():
+        for dataset in known_sets.known():
             known = PUBLISHED[flow]
             assert catalog.is_published(flow, dataset, "paper") == (dataset in known)
             if dataset in known:

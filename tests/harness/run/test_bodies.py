@@ -215,12 +215,17 @@ def test_a_missing_set_is_named_with_host_place_and_remedy(registered, tmp_path)
     assert f"lcma data prepare photos8 --to {root}" in message
 
 
+def test_a_missing_set_of_a_persons_own_is_named_too(tmp_path) -> None:
+    with pytest.raises(UserError, match=r"faces is missing on host .*prepare faces --from PATH"):
+        images.opened("faces", tmp_path, "0" * 64)
+
+
 def test_other_images_than_planned_are_refused(registered) -> None:
     """Whole and well made, but another content than the job's."""
     _, nodes = registered()
     work = trial_nodes(nodes)[0].work
     with pytest.raises(UserError, match=r"holds other images .* launch the sweep again"):
-        images.opened(work.dataset, work.place.data, "0" * 64)
+        images.opened(work.set_name, work.place.data, "0" * 64)
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new to the host", "hashed before"])
@@ -231,7 +236,7 @@ def test_a_damaged_set_stops_a_job_before_its_first_step(
     work = moved(trial_nodes(nodes)[0].work, tmp_path / "data")
     shutil.copytree(place.data, work.place.data)
     if kept:
-        images.opened(work.dataset, work.place.data, work.job.data_digest)
+        images.opened(work.set_name, work.place.data, work.job.data_digest)
     path = work.place.data / "photos8" / "train.npy"
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1

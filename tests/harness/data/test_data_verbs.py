@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from harness.cli import main as cli
-from harness.data import load, prepare
+from harness.data import Options, load, prepare
 
 
 @pytest.fixture
@@ -111,3 +111,36 @@ def test_list_shows_variants_and_what_is_damaged(lcma, root: Path) -> None:
     row = next(row for row in json.loads(out) if row["name"] == "photos8")
     assert not row["prepared"]
     assert "photos8" in row["problem"]
+
+
+def test_list_and_show_tell_what_deviates_from_the_published_set(
+    lcma, root: Path, tmp_path: Path, make_batches
+) -> None:
+    prepare("cifar10-8", root, source=make_batches(tmp_path / "source"))
+    _, out, _ = lcma("list")
+    assert "cifar10-8: " in out
+    assert "of the published set" in out
+    code, out, _ = lcma("show", "cifar10-8", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["deviation"]
+    assert found["expected"] == {"train": 45000, "holdout": 5000, "test": 10000}
+    _, out, _ = lcma("show", "cifar10-8")
+    assert "published: 45,000 train, 5,000 holdout, 10,000 test: the counts here deviate" in out
+
+
+def test_images_of_ones_own_are_listed_shown_and_verified(lcma, root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(40):
+        Image.new("RGB", (9, 10), (index * 6, 255 - index, index)).save(folder / f"{index}.png")
+    prepare("mine", root, source=folder, options=Options(size=8))
+    _, out, _ = lcma("list", "--json")
+    row = next(row for row in json.loads(out) if row["name"] == "mine")
+    assert (row["own"], row["prepared"], row["variant"]) == (True, True, "u8")
+    code, out, _ = lcma("show", "mine")
+    assert code == 0
+    assert "mine: variant u8" in out
+    assert "published" not in out
+    _, out, _ = lcma("verify")
+    assert "mine is intact" in out
