@@ -90,8 +90,8 @@ def recipe(
 
 
 def is_published(flow: str, dataset: str, profile: str) -> bool:
-    """Whether a profile is, on the set of this name, what the flow's publication trained; else it is
-    ours. Another variant of a data set is another set."""
+    """Whether a profile is, on a set of this name, what the flow's publication trained; else it
+    is ours. Another variant of a data set is another set."""
     return profile in profiles(flow) and dataset in _flow(flow).profiles[profile].published
 
 

@@ -78,9 +78,9 @@ class Manifest(_Frozen):
     name: of its folder. dataset, variant: what trials and results know of it. box: by how much its
     images were box-filtered (1: not at all). shape: (C, H, W). dtype: numpy's name. expected: what
     the counts would be of the set as published, None where nothing was. skipped: names of
-    unreadable images that were left out, as asked for. groups: names of the clusters of each part, indexed by
-    the part's group array, or None where images are not clustered. digest: content hash over
-    shape, dtype and the parts, the same wherever the source lay.
+    unreadable images that were left out, as asked for. groups: names of the clusters of each
+    part, indexed by the part's group array, or None where images are not clustered. digest: content
+    hash over shape, dtype and the parts, the same wherever the source lay.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION

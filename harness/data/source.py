@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,10 @@ class Done:
 
     steps: int
     counts: ByPart[int]
+
+
+START: Final = Done(0, ByPart[int](train=0, holdout=0, test=0))
+"""Nothing done yet."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,10 @@ from sweeps.validation import validate
 
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
 PUBLISHED = {
-    "realnvp": {"cifar10": 1, "imagenet32": 3, "imagenet64": 4, "celeba64": 4},
-    "glow": {"cifar10": 2, "imagenet32": 2, "imagenet64": 3},
+    "realnvp": {"cifar10": 1, "imagenet32-png": 3, "imagenet64-png": 4, "celeba64-float": 4},
+    "glow": {"cifar10": 2, "imagenet32-png": 2, "imagenet64-png": 3},
     "iresnet": {"cifar10": 2},
-    "resflow": {"cifar10": 2, "imagenet32": 2, "imagenet64": 2},
+    "resflow": {"cifar10": 2, "imagenet32-png": 2, "imagenet64-png": 2},
 }
 """Splits of the published recipes; a Residual Flow at 32x32 is published without its two."""
 
