@@ -62,8 +62,7 @@ def list_sets(data: Data = None, json: Json = False) -> None:
             how = row.get("problem") or row["command"]
             description = escape(row["description"])
             table.add_row(row["name"], "", description, f"[dim]{escape(how)}[/]", "")
-    console = Console()
-    console.print(table)
+    Console().print(table)
     for row in rows:
         if row.get("deviation"):
-            console.print(f"{row['name']}: {row['deviation']}", markup=False, highlight=False)
+            print(f"{row['name']}: {row['deviation']}")
