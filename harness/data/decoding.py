@@ -20,7 +20,7 @@ from PIL import Image, ImageOps, features
 Pixels = npt.NDArray[np.uint8]
 """C x H x W, C being 1 or 3."""
 
-FORMATS: Final = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
+FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
 """What Pillow is asked to read: no format that needs another program, holds pages or drawings, or
 hides that it has more than 8 bits."""
 LARGEST: Final = 2**26
@@ -131,6 +131,7 @@ _BUDGET: Final = _Budget(_AT_ONCE)
 
 @contextlib.contextmanager
 def _opened(raw: bytes) -> Iterator[tuple[Image.Image, Header]]:
+    Image.init()  # Pillow loads most formats only then
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
             yield image, _header(image)
