@@ -55,8 +55,8 @@ class Bar:
     """Bits/dim of the test part by one simple means; None where it is left out.
 
     standard_error: over test images, clustered by photograph where the set has clusters; None where
-    it cannot be known. images: how many test images were measured. detail: one sentence, what was done
-    or why it is left out.
+    it cannot be known. images: how many test images were measured. detail: one
+    sentence, what was done or why it is left out.
     """
 
     name: BarName

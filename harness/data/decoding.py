@@ -20,7 +20,7 @@ from PIL import Image, ImageOps, features
 Pixels = npt.NDArray[np.uint8]
 """C x H x W, C being 1 or 3."""
 
-FORMATS: Final = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
+FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
 """What Pillow is asked to read: no format that needs another program, holds pages or drawings, or
 hides that it has more than 8 bits."""
 LARGEST: Final = 2**26
@@ -28,6 +28,7 @@ LARGEST: Final = 2**26
 
 _AT_ONCE: Final = 2**25
 _ORIENTATION: Final = 0x0112
+_TURNS: Final = (b"eXIf", b"Raw profile type", b":Orientation")
 _GREY: Final = ("1", "L", "LA", "La")
 _COLOUR: Final = ("RGB", "RGBX", "RGBA", "RGBa", "P", "PA")
 
@@ -47,14 +48,14 @@ class Header:
 
 def inspect(raw: bytes) -> Header:
     """The header alone. Raises BadImageError where the image would not be taken."""
-    with _opened(raw) as (_, header):
+    with _opened(raw) as (_, header, _turn):
         return header
 
 
 def decode(raw: bytes) -> Pixels:
     """The pixels, turned as the file says that it is to be shown. Raises BadImageError."""
-    with _opened(raw) as (image, header), _BUDGET.take(header.height * header.width):
-        turned = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
+    with _opened(raw) as (image, header, turn), _BUDGET.take(header.height * header.width):
+        turned = turn not in (0, 1)
         plain = image.mode in ("L", "RGB") and "transparency" not in image.info and not turned
         if plain and image.format in ("JPEG", "MPO", "PNG"):
             return _by_torchvision(raw, image.format)
@@ -130,10 +131,12 @@ _BUDGET: Final = _Budget(_AT_ONCE)
 
 
 @contextlib.contextmanager
-def _opened(raw: bytes) -> Iterator[tuple[Image.Image, Header]]:
+def _opened(raw: bytes) -> Iterator[tuple[Image.Image, Header, int]]:
+    Image.init()  # Pillow loads most formats only then
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
-            yield image, _header(image)
+            turn = _orientation(image, raw)
+            yield image, _header(image, turn), turn
     except BadImageError:
         raise
     except PIL.UnidentifiedImageError:
@@ -143,7 +146,14 @@ def _opened(raw: bytes) -> Iterator[tuple[Image.Image, Header]]:
         raise BadImageError(f"damaged: {why}") from error
 
 
-def _header(image: Image.Image) -> Header:
+def _orientation(image: Image.Image, raw: bytes) -> int:
+    # Pillow decodes a whole PNG file to look for what may come after the pixels.
+    if image.format == "PNG" and not any(word in raw for word in _TURNS):
+        return 1
+    return int(image.getexif().get(_ORIENTATION, 1))
+
+
+def _header(image: Image.Image, turn: int) -> Header:
     mode, width, height = image.mode, image.width, image.height
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise BadImageError("animated or of several pages")
@@ -153,7 +163,7 @@ def _header(image: Image.Image) -> Header:
         raise BadImageError(f"{mode}, neither grey nor RGB")
     if width * height > LARGEST:
         raise BadImageError(f"{width}x{height}, more than {LARGEST} pixels")
-    if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
+    if turn in (5, 6, 7, 8):
         width, height = height, width
     return Header(1 if mode in _GREY else 3, height, width)
 

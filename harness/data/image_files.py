@@ -49,12 +49,12 @@ class FolderFiles:
         path = self.folder / self.names[index]
         try:
             with path.open("rb") as file:
-                raw = file.read(_LARGEST + 1)
+                size = os.fstat(file.fileno()).st_size
+                if size <= _LARGEST:
+                    return file.read(size)
         except OSError as error:
             raise unreadable(path, error) from error
-        if len(raw) > _LARGEST:
-            raise UserError(f"{path} has more than {_LARGEST} bytes: leave it out of the folder")
-        return raw
+        raise UserError(f"{path} has more than {_LARGEST} bytes: leave it out of the folder")
 
     def where(self, index: int) -> str:
         return str(self.folder / self.names[index])
