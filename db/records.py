@@ -210,12 +210,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What an attempt took: wall and CPU seconds, training images/s, peak memory in bytes."""
+    """What an attempt took: wall and CPU seconds, training images/s, peak memory in bytes.
+
+    data_wait: share of the time of its training steps that went on waiting for images.
+    """
 
     seconds: float
     cpu_seconds: float
     images_per_second: float | None = None
     peak_memory: int | None = None
+    data_wait: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

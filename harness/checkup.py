@@ -89,7 +89,7 @@ def _folders(place: Place) -> list[Finding]:
 
 def _data_sets(place: Place) -> list[Finding]:
     found = []
-    for known in data.names():
+    for known in data.names(place.data):
         if not (place.data / known.name).exists():
             continue
         try:

@@ -1,4 +1,4 @@
-"""What the package ships as data: data sets, recipes with their profiles, sweep files."""
+"""What the package ships as data: recipes with their profiles, sweep files."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -6,9 +6,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict
 
-from sweeps import settings, strict_yaml
+from sweeps import known_sets, settings, strict_yaml
 from sweeps.architectures import REGISTERED
 from sweeps.errors import UserError
 from sweeps.factorizations import ImpossibleError, UnavailableError
@@ -16,17 +16,9 @@ from sweeps.recipe import Recipe
 from sweeps.validation import nearest, validate
 
 
-class DataSetFacts(BaseModel):
-    """What planning knows of a data set without having it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    size: int
-    channels: int = 3
-    about: str
-
-
 class _Profile(BaseModel):
-    """``published`` lists the data sets for which the recipe is the flow's own publication's."""
+    """``published`` lists the data sets, by the names of their variants, for which the recipe is
+    the flow's own publication's. ``datasets`` may name a variant, or a data set in any variant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     published: tuple[str, ...] = ()
@@ -40,14 +32,6 @@ class _FlowRecipes(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     base: dict[str, Any]
     profiles: dict[str, _Profile]
-
-
-@cache
-def datasets() -> Mapping[str, DataSetFacts]:
-    """Every data set that a sweep can name."""
-    text = (files("sweeps") / "datasets.yaml").read_text()
-    facts = TypeAdapter(dict[str, DataSetFacts])
-    return facts.validate_python(strict_yaml.parse(text, "sweeps/datasets.yaml"))
 
 
 def flows() -> Mapping[str, str]:
@@ -80,16 +64,17 @@ def recipe(
         raise UnavailableError(f"the flow {flow} is not in this version")
     layers = _flow(flow)
     chosen = layers.profiles[profile]
-    facts = datasets()[dataset]
-    by_size, by_name = chosen.sizes.get(facts.size), chosen.datasets.get(dataset)
-    if by_size is None and by_name is None:
+    facts = known_sets.known()[dataset]
+    by_size = chosen.sizes.get(facts.size)
+    by_set = chosen.datasets.get(dataset, chosen.datasets.get(facts.dataset))
+    if by_size is None and by_set is None:
         known = ", ".join(chosen.datasets) or ", ".join(f"size {s}" for s in chosen.sizes)
         raise ImpossibleError(
             f"the profile {profile} of {flow} has no recipe for {dataset} (only for {known}); "
             f"use another profile"
         )
     merged: dict[str, Any] = {}
-    for layer in (layers.base, chosen.base, by_size, by_name, override):
+    for layer in (layers.base, chosen.base, by_size, by_set, override):
         merged = settings.merge(merged, layer or {})
     own = {"flow": flow, "size": facts.size, "channels": facts.channels}
     asked = (override or {}).get("model", {})
@@ -105,7 +90,8 @@ def recipe(
 
 
 def is_published(flow: str, dataset: str, profile: str) -> bool:
-    """Whether a profile is, on a data set, what the flow's publication trained; else it is ours."""
+    """Whether a profile is, on a set of this name, what the flow's publication trained; else it
+    is ours. Another variant of a data set is another set."""
     return profile in profiles(flow) and dataset in _flow(flow).profiles[profile].published
 
 

@@ -5,14 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sweeps import catalog, factorizations, settings
+from sweeps import catalog, factorizations, known_sets, settings
 from sweeps.architectures import REGISTERED
 from sweeps.factorizations import ImpossibleError, UnavailableError
 from sweeps.identity import canonical_json, content_id, identity_of
+from sweeps.known_sets import DataSetFacts
 from sweeps.recipe import Recipe
 from sweeps.spec import Exclusion, Spec
-
-VARIANT = "u8"
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,11 @@ class Pretraining:
         if self.nms != "squeezed":
             content["nms"] = self.nms
         return content_id("pretraining", content)
+
+    @property
+    def set_name(self) -> str:
+        """The name under which its data set is prepared."""
+        return known_sets.set_name(self.dataset, self.variant)
 
     @property
     def plugins(self) -> frozenset[str]:
@@ -74,6 +78,11 @@ class Trial:
         return content_id("trial", content)
 
     @property
+    def set_name(self) -> str:
+        """The name under which its data set is prepared."""
+        return known_sets.set_name(self.dataset, self.variant)
+
+    @property
     def plugins(self) -> frozenset[str]:
         """The versions of the plug-ins that it needs."""
         return frozenset(filter(None, [self.recipe.model.plugin, self.rule]))
@@ -95,7 +104,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the matrix at one seed, as it was asked for.
+    """One cell of the matrix at one seed, as it was asked for; ``dataset`` is the set's name.
 
     ``overlay`` names the entry of ``matrix.recipe`` ('' without one). Exactly one of ``trial``
     and ``reason`` (why it is impossible) is set; ``unavailable``: impossible for this version
@@ -231,18 +240,19 @@ def _cells(
     if mapped and not asked_budgets:
         asked_budgets = (None,)
         reason = reason or f"{name} needs a contribution map: give `matrix.budget`"
+    facts = known_sets.known()[dataset]
     cells = []
     for budget in asked_budgets:
         if any(_excludes(e, flow, dataset, synonyms, budget, seed) for e in spec.exclude):
             continue
         cell = Cell(flow, dataset, name, budget, seed, reason=reason)
         if recipe is not None and reason is None:
-            pretraining = _pretraining(recipe, dataset, seed) if mapped else None
+            pretraining = _pretraining(recipe, facts, seed) if mapped else None
             trial = Trial(
                 recipe,
                 spec.profile,
-                dataset,
-                VARIANT,
+                facts.dataset,
+                facts.variant,
                 canonical,
                 seed,
                 budget,
@@ -266,13 +276,13 @@ def _unfit_options(recipe: Recipe) -> str | None:
     return None
 
 
-def _pretraining(recipe: Recipe, dataset: str, seed: int) -> Pretraining:
+def _pretraining(recipe: Recipe, facts: DataSetFacts, seed: int) -> Pretraining:
     options = recipe.maps
     if options.masks == "swapped":
         swapped = recipe.model.architecture.swapped
         model = recipe.model.model_copy(update={"architecture": swapped})
         recipe = recipe.model_copy(update={"model": model})
-    return Pretraining(recipe, dataset, VARIANT, seed, options.nms)
+    return Pretraining(recipe, facts.dataset, facts.variant, seed, options.nms)
 
 
 def _excludes(

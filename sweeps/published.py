@@ -48,7 +48,8 @@ def names(flow: str, canonical: str, splits: int) -> frozenset[str]:
 
 
 def find(flow: str, dataset: str, names: Collection[str]) -> list[Number]:
-    """The numbers printed for any of these names of a factorization."""
+    """The numbers printed for any of these names of a factorization, on the set of that name: what
+    was measured on one variant does not stand beside another."""
     return [
         number
         for number in numbers()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sweeps import budgets as grids
-from sweeps import catalog, factorizations, plugins, settings, strict_yaml
+from sweeps import catalog, factorizations, known_sets, plugins, settings, strict_yaml
 from sweeps.errors import UserError
 from sweeps.identity import canonical_json
 from sweeps.validation import nearest, validate
@@ -136,7 +136,7 @@ def check_names(spec: Spec, where: str) -> None:
         if catalog.profiles(flow):
             _known(where, "profile", f"profile of {flow}", spec.profile, catalog.profiles(flow))
     for dataset in spec.matrix.dataset:
-        _known(where, "matrix.dataset", "data set", dataset, tuple(catalog.datasets()))
+        _known(where, "matrix.dataset", "data set", dataset, tuple(known_sets.known()))
     for name in spec.matrix.factorization:
         _factorization(where, "matrix.factorization", name)
     for budget in spec.matrix.budget:
@@ -148,7 +148,7 @@ def check_names(spec: Spec, where: str) -> None:
         for flow in exclusion.flow or ():
             _known(where, "exclude.flow", "flow", flow, tuple(catalog.flows()))
         for dataset in exclusion.dataset or ():
-            _known(where, "exclude.dataset", "data set", dataset, tuple(catalog.datasets()))
+            _known(where, "exclude.dataset", "data set", dataset, tuple(known_sets.known()))
         for name in exclusion.factorization or ():
             _factorization(where, "exclude.factorization", name)
 

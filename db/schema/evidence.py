@@ -47,6 +47,12 @@ attempts = Table(
         "protocol by which it evaluated the weights that the job had left, without a claim and "
         "without training; null for an attempt at the job itself",
     ),
+    optional(
+        "data_wait",
+        Double,
+        "share of the time of its training steps that went on waiting for images, 0 to 1; null "
+        "when it made no step or was made before schema 0004",
+    ),
     one_of("outcome", OUTCOMES),
     CheckConstraint("(ended IS NULL) = (outcome IS NULL)", name="end"),
     Unique("job_id", "token"),

@@ -48,6 +48,12 @@ trial_results = Table(
         "training images per second of the attempt that made the result, null if it only evaluated",
     ),
     optional(
+        "data_wait",
+        Double,
+        "share of the time of training steps that attempts at the trial waited for images: the "
+        "largest of them, 0 to 1; null when not measured",
+    ),
+    optional(
         "seconds",
         Double,
         "wall-clock seconds of all attempts at the trial, without pretraining and evaluations",

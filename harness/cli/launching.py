@@ -63,7 +63,7 @@ def run(asked: Asked, place: Place) -> None:
     console = Console()
     if asked.local and asked.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
-    spec = planning.read(asked.spec, asked.overrides)
+    spec = planning.read(asked.spec, asked.overrides, place)
     store = planning.existing(place)
     plan = plans.make(spec, place, store)
     plans.require_valid(plan, skip_invalid=asked.skip_invalid)
@@ -119,7 +119,7 @@ def _check_compilable(plan: Plan, resources: Resources) -> None:
 def _missing_data(spec: Spec, place: Place) -> list[str]:
     """The sets still to be prepared; UserError for one that needs files named by a person."""
     missing = []
-    for known in harness.data.names():
+    for known in harness.data.names(place.data):
         if known.name not in spec.matrix.dataset:
             continue
         if known.needs_path or (place.data / known.name).exists():

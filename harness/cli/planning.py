@@ -49,8 +49,10 @@ class Overrides:
         return found
 
 
-def read(name: str, asked: Overrides) -> specs.Spec:
-    """The spec as changed by the command line's overrides."""
+def read(name: str, asked: Overrides, where: Place) -> specs.Spec:
+    """The spec as changed by the command line's overrides. It may name a person's own sets, which
+    are below the data root."""
+    data.know_own(where.data)
     return specs.with_overrides(
         specs.load(name),
         dataset=asked.dataset,
@@ -63,7 +65,7 @@ def read(name: str, asked: Overrides) -> specs.Spec:
 
 def make(name: str, where: Place, asked: Overrides) -> Plan:
     """The plan against the database, which is not made if it is not there."""
-    plan = plans.make(read(name, asked), where, existing(where))
+    plan = plans.make(read(name, asked, where), where, existing(where))
     if not any(planned.cell.unavailable for planned in plan.cells):
         plans.require_valid(plan, skip_invalid=True)
     return plan
@@ -140,8 +142,8 @@ def command(spec: str, asked: Overrides, *, local: bool = False) -> str:
 
 def _to_prepare(plan: Plan, where: Place) -> list[str]:
     """The plan's data sets that only a person can prepare, and has not."""
-    used = {trial.dataset for trial in plan.expansion.trials}
-    known = [known for known in data.names() if known.name in used and known.needs_path]
+    used = {trial.set_name for trial in plan.expansion.trials}
+    known = [known for known in data.names(where.data) if known.name in used and known.needs_path]
     return [known.name for known in known if not (where.data / known.name).exists()]
 
 

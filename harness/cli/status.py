@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from db import Counts, RunningJob
-    from harness.report.lookup import Failure
+    from harness.report.lookup import DataWait, Failure
 
 MESSAGE = 100
 """Characters of a failure's message that are shown; --json shows all."""
@@ -34,6 +34,7 @@ def status(
 
     store = connect(place.find(db, None, None).db, create=False)
     counts, running, lost = store.counts(), store.running(), lookup.failures(store)
+    waits = lookup.data_waits(store)
     now = time.time()
     if json:
         jobs = [asdict(job) | {"lease_seconds_left": job.lease_until - now} for job in running]
@@ -41,6 +42,7 @@ def status(
             "jobs": asdict(counts),
             "running": jobs,
             "failures": [asdict(failure) for failure in lost],
+            "data_waits": [asdict(wait) for wait in waits],
         }
         print(to_json(content))
         return
@@ -48,6 +50,7 @@ def status(
     _print_counts(console, counts)
     _print_running(console, running, now)
     _print_failures(console, lost, limit)
+    _print_waits(console, waits)
 
 
 def _print_counts(console: "Console", counts: "Counts") -> None:
@@ -112,3 +115,21 @@ def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> No
         console.print(Text(plain(line)), soft_wrap=True)
     if len(lost) > limit:
         console.print(Text(f"and {len(lost) - limit} more: --limit N shows them"))
+
+
+def _print_waits(console: "Console", waits: "list[DataWait]") -> None:
+    from rich.text import Text
+
+    from harness.report.notes import LONG_WAIT
+    from harness.report.text import plain
+
+    if not waits:
+        return
+    console.print()
+    for wait in waits:
+        line = (
+            f"waiting for images, {wait.dataset} ({wait.variant}) on {wait.device}: "
+            f"{wait.mean:.2%} of a step, at most {wait.largest:.2%} ({wait.attempts} attempts)"
+        )
+        style = "yellow" if wait.largest > LONG_WAIT else ""
+        console.print(Text(plain(line), style=style), soft_wrap=True)

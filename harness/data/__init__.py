@@ -16,12 +16,14 @@ from harness.data.manifest import (
     SourceRecord,
 )
 from harness.data.prepared import Part, Prepared, load
-from harness.data.registry import SetInfo, names
+from harness.data.registry import SetInfo, know_own, names
+from harness.data.source import Options
 
 __all__ = [
     "PARTS",
     "ByPart",
     "Manifest",
+    "Options",
     "Part",
     "PartDigest",
     "PartName",
@@ -29,6 +31,7 @@ __all__ = [
     "SetInfo",
     "SourceFile",
     "SourceRecord",
+    "know_own",
     "load",
     "names",
     "prepare",

@@ -2,56 +2,81 @@
 
 import contextlib
 import importlib.metadata
+import json
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 from harness.data import manifest as manifests
-from harness.data.boxfilter import box_filter
-from harness.data.manifest import PARTS, ByPart, Manifest, PartDigest, PartName
-from harness.data.prepared import GROUPS_DTYPE, Prepared, groups_file, images_file, load
-from harness.data.registry import DataSet, find
-from harness.data.source import Opened
-from harness.data.writer import NpyWriter
+from harness.data import partial
+from harness.data.manifest import PARTS, Manifest
+from harness.data.prepared import Prepared, load
+from harness.data.registry import DataSet, find, own_set
+from harness.data.source import Opened, Options, Progress, sha256
 from sweeps.errors import UserError
 
-Progress = Callable[[str, int, int], None]
-"""Called with the file just done, how many are done, and how many there are."""
+_PLAIN: Final = Options()
 
 
 def prepare(
-    name: str, root: Path, *, source: Path | None = None, progress: Progress | None = None
+    name: str,
+    root: Path,
+    *,
+    source: Path | None = None,
+    options: Options = _PLAIN,
+    progress: Progress | None = None,
+    waiting: Callable[[], None] | None = None,
 ) -> Prepared:
     """Make ``<root>/<name>`` from its source, or return it where it is there already.
 
-    source: where the files lie, for sets that need it. An existing set is verified and returned if
-    it came from the same files by the same rules, or if no source is given; it is never
-    overwritten. The folder appears whole, by a rename: an interrupted run leaves no set behind, and
-    of two runs at once the later one returns what the earlier made.
+    source: where the files lie, for sets that need it; with ``options.size`` a folder of a person's
+    own images, and a new name. An existing set is verified and returned if it came from the same
+    files by the same rules, or if no source is given; it is never overwritten. The folder appears
+    whole, by a rename. An interrupted run leaves a hidden folder, with which the next one from the
+    same files goes on. Of two runs at once the later one calls `waiting`, waits, and returns what
+    the earlier made.
 
     Raises UserError where the set is unknown, the source is not as its layout demands, the folder
     holds something else, or the root cannot be written.
     """
-    data_set = find(name)
+    data_set = _find(name, root, source, options)
     if source is not None and not data_set.source.needs_path:
         raise UserError(f"{name} is read from an installed package: leave --from out")
+    if options.skip_bad and not data_set.source.can_skip:
+        raise UserError(f"{name} is not read from a file for each image: leave --skip-bad out")
     there = (root / name).exists()
     if source is None and data_set.source.needs_path:
         if there:
             return _verified(name, root)
-        raise UserError(
-            f"{name} needs the place of its files: lcma data prepare {name} --from PATH"
-        )
-    opened = data_set.source.open(source)
-    preprocessing = _preprocessing(data_set, opened)
+        raise UserError(f"{name} needs the place of its files: {data_set.command}")
+    report = progress or _silent
+    opened = data_set.source.open(source, options, report)
     if there:
-        return _same_origin(_verified(name, root), data_set, opened, preprocessing)
-    with _partial_folder(root, name) as folder:
-        manifest = _write(folder, data_set, opened, preprocessing, progress)
-        return _publish(folder, Prepared(manifest, root))
+        return _same_origin(_verified(name, root), data_set, opened)
+    with _locked(root, name, waiting):
+        if (root / name).exists():
+            return _same_origin(_verified(name, root), data_set, opened)
+        folder = partial.place(root, name, _origin(data_set, opened, options))
+        return _make(folder, data_set, opened, report, root)
+
+
+def _silent(label: str, done: int, total: int) -> None:
+    """For a caller who does not ask for progress."""
+
+
+def _find(name: str, root: Path, source: Path | None, options: Options) -> DataSet:
+    own = options.size is not None or options.grey_to_rgb
+    if not own:
+        return find(name, root)
+    if source is None or options.size is None:
+        raise UserError(
+            f"images of your own need their folder and a size: lcma data prepare {name} "
+            "--from FOLDER --size S"
+        )
+    return own_set(name)
 
 
 def _verified(name: str, root: Path) -> Prepared:
@@ -64,22 +89,20 @@ def _preprocessing(data_set: DataSet, opened: Opened) -> str:
     box = data_set.box
     if box == 1:
         return opened.preprocessing
+    how = "halves rounded to even" if opened.dtype == "uint8" else "in float64, rounded to float32"
     return (
-        f"{opened.preprocessing}; box-filtered by {box} "
-        f"(exact mean of {box}x{box} pixels, halves rounded to even)"
+        f"{opened.preprocessing}; box-filtered by {box} (exact mean of {box}x{box} pixels, {how})"
     )
 
 
-def _same_origin(
-    existing: Prepared, data_set: DataSet, opened: Opened, preprocessing: str
-) -> Prepared:
+def _same_origin(existing: Prepared, data_set: DataSet, opened: Opened) -> Prepared:
     # File contents and rules decide; where the files lie and which versions read them do not.
     there = existing.manifest
     pairs = (
         (there.source.layout, opened.record.layout),
         (there.source.files, opened.record.files),
         (there.groups, opened.groups),
-        (there.preprocessing, preprocessing),
+        (there.preprocessing, _preprocessing(data_set, opened)),
         (there.holdout_rule, opened.holdout_rule),
         (there.variant, data_set.variant),
     )
@@ -95,25 +118,49 @@ def _other_content(existing: Prepared) -> UserError:
     )
 
 
+def _origin(data_set: DataSet, opened: Opened, options: Options) -> str:
+    """A digest of all that decides the bytes: an unfinished folder is gone on with for no other."""
+    content = {
+        "schema": manifests.SCHEMA_VERSION,
+        "record": opened.record.model_dump(mode="json"),
+        "shape": opened.shape,
+        "dtype": opened.dtype,
+        "preprocessing": _preprocessing(data_set, opened),
+        "holdout_rule": opened.holdout_rule,
+        "n_steps": opened.n_steps,
+        "variant": data_set.variant,
+        "options": asdict(options),
+    }
+    return sha256(json.dumps(content, sort_keys=True).encode())
+
+
 @contextlib.contextmanager
-def _partial_folder(root: Path, name: str) -> Iterator[Path]:
-    """A new folder beside the target, gone on leaving unless it was renamed."""
+def _locked(root: Path, name: str, waiting: Callable[[], None] | None) -> Iterator[None]:
+    """Alone with a set below a root; a root that was made for nothing is gone afterwards."""
+    from filelock import FileLock, Timeout
+
     new_root = not root.exists()
-    folder = root / f".{name}.{uuid.uuid4().hex}.partial"
+    path = root / f".{name}.lock"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        folder.mkdir()
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting is not None:
+                waiting()
+            lock.acquire()
     except OSError as error:
         raise _unwritable(root, error) from error
     try:
-        yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    finally:
+        # While it is held: a run that waits notices that the file is gone, and makes its own.
+        path.unlink(missing_ok=True)
+        lock.release()
         if new_root:
             with contextlib.suppress(OSError):
                 root.rmdir()
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unwritable(root: Path, error: OSError) -> UserError:
@@ -123,85 +170,60 @@ def _unwritable(root: Path, error: OSError) -> UserError:
     )
 
 
-def _write(
-    folder: Path, data_set: DataSet, opened: Opened, preprocessing: str, progress: Progress | None
-) -> Manifest:
-    c, h, w = opened.shape
-    shape = (c, h // data_set.box, w // data_set.box)
+def _make(
+    folder: Path, data_set: DataSet, opened: Opened, progress: Progress, root: Path
+) -> Prepared:
     try:
-        with ExitStack() as stack:
+        try:
+            folder.mkdir(exist_ok=True)
+            manifest = _write(folder, data_set, opened, progress)
+        except OSError as error:
+            raise _unwritable(root, error) from error
+        made = _publish(folder, Prepared(manifest, root))
+    except UserError:
+        # The same run would fail again; what is interrupted otherwise is left to be taken up.
+        partial.clear(root, data_set.name)
+        raise
+    partial.clear(root, data_set.name)
+    return made
 
-            def new(file: str, dtype: str, shape: tuple[int, ...]) -> NpyWriter:
-                return stack.enter_context(NpyWriter(folder / file, dtype, shape))
 
-            images = {part: new(images_file(part), opened.dtype, shape) for part in PARTS}
-            groups = {}
-            if opened.groups is not None:
-                groups = {part: new(groups_file(part), GROUPS_DTYPE, ()) for part in PARTS}
-            _copy(data_set, opened, images, groups, progress)
-            for writer in (*images.values(), *groups.values()):
-                writer.finish()
-        manifest = _manifest(data_set, opened, preprocessing, shape, images, groups)
-        _write_text(folder / manifests.FILE_NAME, manifests.to_json(manifest))
-        _sync_folder(folder)
-    except OSError as error:
-        raise _unwritable(folder.parent, error) from error
+def _write(folder: Path, data_set: DataSet, opened: Opened, progress: Progress) -> Manifest:
+    with ExitStack() as stack:
+        parts = partial.Partial(folder, opened, data_set.box, stack)
+        begun = parts.done
+        for done, step in enumerate(opened.steps(begun), start=begun.steps + 1):
+            parts.add(step)
+            progress(step.label, done, opened.n_steps)
+        empty = [part for part in PARTS if parts.counts[part] == 0]
+        if empty:
+            raise UserError(
+                f"the source gives no images for {' and '.join(empty)} of {data_set.name}: "
+                f"give more images (held out: {opened.holdout_rule})"
+            )
+        parts.finish()
+        manifest = _manifest(data_set, opened, parts)
+    _write_text(folder / manifests.FILE_NAME, manifests.to_json(manifest))
+    _sync_folder(folder)
     return manifest
 
 
-def _copy(
-    data_set: DataSet,
-    opened: Opened,
-    images: dict[PartName, NpyWriter],
-    groups: dict[PartName, NpyWriter],
-    progress: Progress | None,
-) -> None:
-    for done, step in enumerate(opened.steps(), start=1):
-        for chunk in step.chunks:
-            pixels = chunk.images
-            images[chunk.part].append(
-                pixels if data_set.box == 1 else box_filter(pixels, data_set.box)
-            )
-            if chunk.groups is not None:
-                groups[chunk.part].append(chunk.groups)
-        if progress is not None:
-            progress(step.label, done, opened.n_steps)
-    empty = [part for part in PARTS if images[part].count == 0]
-    if empty:
-        raise UserError(
-            f"the source gives no images for {' and '.join(empty)} of {data_set.name}: "
-            f"give more records (held out: {opened.holdout_rule})"
-        )
-
-
-def _manifest(
-    data_set: DataSet,
-    opened: Opened,
-    preprocessing: str,
-    shape: tuple[int, int, int],
-    images: dict[PartName, NpyWriter],
-    groups: dict[PartName, NpyWriter],
-) -> Manifest:
-    counts = ByPart[int](**{part: images[part].count for part in PARTS})
-    digests = ByPart[PartDigest](
-        **{
-            part: PartDigest(
-                images=images[part].digest, groups=groups[part].digest if groups else None
-            )
-            for part in PARTS
-        }
-    )
+def _manifest(data_set: DataSet, opened: Opened, parts: partial.Partial) -> Manifest:
     return Manifest(
         name=data_set.name,
+        dataset=data_set.dataset,
         variant=data_set.variant,
-        shape=shape,
+        box=data_set.box,
+        shape=parts.shape,
         dtype=opened.dtype,
-        counts=counts,
-        digests=digests,
-        digest=manifests.content_digest(shape, opened.dtype, counts, digests),
+        counts=parts.counts,
+        expected=opened.expected,
+        digests=parts.digests,
+        digest=manifests.content_digest(parts.shape, opened.dtype, parts.counts, parts.digests),
         groups=opened.groups,
         source=opened.record,
-        preprocessing=preprocessing,
+        skipped=parts.skipped,
+        preprocessing=_preprocessing(data_set, opened),
         holdout_rule=opened.holdout_rule,
         tool_version=importlib.metadata.version("lcma"),
     )
@@ -214,7 +236,7 @@ def _publish(folder: Path, made: Prepared) -> Prepared:
     except OSError as error:
         if not made.folder.exists():
             raise _unwritable(made.root, error) from error
-        # Another process was first: its set is as good if it is the same.
+        # A run that the lock did not reach was first: its set is as good if it is the same.
         winner = _verified(made.manifest.name, made.root)
         if winner.manifest.digest != made.manifest.digest:
             raise _other_content(winner) from error
@@ -223,7 +245,7 @@ def _publish(folder: Path, made: Prepared) -> Prepared:
 
 
 def _write_text(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

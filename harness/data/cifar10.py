@@ -1,16 +1,32 @@
-"""CIFAR-10 in the pickles of its official python version, whole or with fewer records."""
+"""CIFAR-10 in the pickles of its official python version, whole or with fewer records.
+
+They lie in a folder or in the official archive, which is read member by member.
+"""
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import ClassVar, Final
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.data import safe_pickle
-from harness.data.manifest import SourceFile, SourceRecord
-from harness.data.source import Chunk, Opened, Step, read_bytes, sha256, unchanged
+from harness.data import safe_pickle, safe_tar
+from harness.data.manifest import ByPart, SourceFile, SourceRecord
+from harness.data.source import (
+    Chunk,
+    Done,
+    Opened,
+    Options,
+    Progress,
+    Step,
+    every,
+    read_bytes,
+    sha256,
+    split_training,
+    unchanged,
+)
 from sweeps.errors import UserError
 
 _FOLDER: Final = "cifar-10-batches-py"
@@ -33,21 +49,23 @@ _HOLDOUT_EVERY: Final = 10
 
 
 class Cifar10:
-    """The source of the CIFAR-10 sets: a folder cifar-10-batches-py, or the one above it."""
+    """The source of the CIFAR-10 sets: a folder cifar-10-batches-py, the one above it, or a
+    tar.gz file of it."""
 
     needs_path: ClassVar[bool] = True
+    can_skip: ClassVar[bool] = False
 
-    def open(self, path: Path | None) -> Opened:
+    def open(self, path: Path | None, options: Options, progress: Progress) -> Opened:
         """Find and hash the batches. Raises UserError where the path or a batch is missing."""
         if path is None:
             raise UserError(f"CIFAR-10 needs the folder {_FOLDER}: add --from PATH")
-        folder = _locate(path)
+        place = _locate(path)
         digests: dict[str, str] = {}
         official = 0
         for name in (*_TRAIN, _TEST, _META):
-            if name == _META and not (folder / name).exists():
+            if name == _META and not place.has(name):
                 continue
-            raw = read_bytes(folder / name, _LIMIT)
+            raw = place.read(name)
             digests[name] = sha256(raw)
             official += hashlib.md5(raw, usedforsecurity=False).hexdigest() == OFFICIAL_MD5[name]
         everything = len(OFFICIAL_MD5)
@@ -66,23 +84,70 @@ class Cifar10:
             shape=_SHAPE,
             dtype="uint8",
             groups=None,
+            expected=ByPart(train=45_000, holdout=5_000, test=10_000),
             preprocessing="pixels as stored",
-            holdout_rule=(
-                f"training image i, counted from 0 over the batches in order, is held out where "
-                f"i mod {_HOLDOUT_EVERY} = {_HOLDOUT_EVERY - 1}"
-            ),
+            holdout_rule=every(_HOLDOUT_EVERY),
             n_steps=len(_TRAIN) + 1,
-            steps=lambda: _steps(folder, digests),
+            steps=lambda done: _steps(place, digests, done),
         )
 
 
-def _locate(path: Path) -> Path:
+class _Place(Protocol):
+    """Where the batches lie."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+
+    def path(self, name: str) -> Path:
+        """How to name the file to a person."""
+
+    def read(self, name: str) -> bytes:
+        """The whole file. Raises UserError where it is unreadable, empty or too large."""
+
+
+@dataclass(frozen=True)
+class _Folder:
+    folder: Path
+
+    def has(self, name: str) -> bool:
+        return (self.folder / name).exists()
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def read(self, name: str) -> bytes:
+        return read_bytes(self.folder / name, _LIMIT)
+
+
+@dataclass(frozen=True)
+class _Archive:
+    file: Path
+    members: dict[str, str]
+
+    def has(self, name: str) -> bool:
+        return name in self.members
+
+    def path(self, name: str) -> Path:
+        return self.file / name
+
+    def read(self, name: str) -> bytes:
+        return safe_tar.read(self.file, self.members[name], _LIMIT)
+
+
+def _locate(path: Path) -> _Place:
     if not path.exists():
         raise UserError(f"{path} does not exist: give the folder {_FOLDER} with --from PATH")
     if not path.is_dir():
-        raise UserError(
-            f"{path} is a file: unpack the archive and give the folder {_FOLDER} with --from PATH"
-        )
+        if not path.name.endswith((".tar.gz", ".tgz")):
+            raise UserError(
+                f"{path} is a file: give the folder {_FOLDER} or its tar.gz file with --from PATH"
+            )
+        found = safe_tar.members(path, len(OFFICIAL_MD5) * _LIMIT)
+        members = {PurePosixPath(name).name: name for name in found}
+        missing = [name for name in (*_TRAIN, _TEST) if name not in members]
+        if missing:
+            raise UserError(f"{path} lacks {', '.join(missing)}: give the official archive")
+        return _Archive(path, members)
     inner = path / _FOLDER
     folder = inner if inner.is_dir() else path
     missing = [name for name in (*_TRAIN, _TEST) if not (folder / name).is_file()]
@@ -90,24 +155,24 @@ def _locate(path: Path) -> Path:
         raise UserError(
             f"{folder} lacks {', '.join(missing)}: give the folder {_FOLDER} with --from PATH"
         )
-    return folder
+    return _Folder(folder)
 
 
-def _steps(folder: Path, digests: dict[str, str]) -> Iterator[Step]:
-    before = 0
-    for name in _TRAIN:
-        images = _batch(folder / name, digests[name])
-        index = before + np.arange(len(images))
-        held_out = index % _HOLDOUT_EVERY == _HOLDOUT_EVERY - 1
-        before += len(images)
-        chunks = (Chunk("train", images[~held_out]), Chunk("holdout", images[held_out]))
-        yield Step(name, chunks)
-    yield Step(_TEST, (Chunk("test", _batch(folder / _TEST, digests[_TEST])),))
+def _steps(place: _Place, digests: dict[str, str], done: Done) -> Iterator[Step]:
+    before = done.counts.train + done.counts.holdout
+    for name in (*_TRAIN, _TEST)[done.steps :]:
+        images = _batch(place, name, digests[name])
+        if name == _TEST:
+            yield Step(name, (Chunk("test", images),))
+        else:
+            yield Step(name, split_training(images, before, _HOLDOUT_EVERY))
+            before += len(images)
 
 
-def _batch(path: Path, digest: str) -> npt.NDArray[np.uint8]:
+def _batch(place: _Place, name: str, digest: str) -> npt.NDArray[np.uint8]:
     """Images of one batch, N x 3 x 32 x 32."""
-    fields = _fields(path, unchanged(path, read_bytes(path, _LIMIT), digest))
+    path = place.path(name)
+    fields = _fields(path, unchanged(path, place.read(name), digest))
     data, labels = fields.get("data"), fields.get("labels")
     remedy = "give the original files"
     if not isinstance(data, safe_pickle.ArrayRecord):

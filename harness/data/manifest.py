@@ -12,7 +12,7 @@ from sweeps.errors import UserError
 
 PartName = Literal["train", "holdout", "test"]
 PARTS: Final[tuple[PartName, ...]] = ("train", "holdout", "test")
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 FILE_NAME: Final = "manifest.json"
 
 T = TypeVar("T")
@@ -46,14 +46,24 @@ class PartDigest(_Frozen):
 
 
 class SourceFile(_Frozen):
-    """A file that was read: its name inside the source (never a machine's path) and sha256."""
+    """A file that was read: its name inside the source (never a machine's path) and sha256.
+
+    files: how many, where one entry stands for all images of a folder; sha256 is then over each
+    file's name, a zero byte and its sha256 (raw), in the order of names.
+    """
 
     name: str
     sha256: str
+    files: PositiveInt = 1
 
 
 class SourceRecord(_Frozen):
-    """What a set was read from, by what, and whether the files are the known ones."""
+    """What a set was read from, by what, and whether the files are the known ones.
+
+    layout: how the files lie. package: what shipped them. reader: what decoded and resized them.
+    verdict: `official` or `known` where checksums say so, `published counts` where none are known
+    and the counts agree, else in words what is missing or other.
+    """
 
     layout: str
     package: str | None
@@ -65,24 +75,43 @@ class SourceRecord(_Frozen):
 class Manifest(_Frozen):
     """Everything that is known of a prepared set; `digest` is its identity.
 
-    shape: (C, H, W). dtype: numpy's name. groups: names of the clusters of each part, indexed by
-    the part's group array, or None where images are not clustered. digest: content hash over
-    shape, dtype and the parts, the same wherever the source lay.
+    name: of its folder. dataset, variant: what trials and results know of it. box: by how much its
+    images were box-filtered (1: not at all). shape: (C, H, W). dtype: numpy's name. expected: what
+    the counts would be of the set as published, None where nothing was. skipped: names of
+    unreadable images that were left out, as asked for. groups: names of the clusters of each
+    part, indexed by the part's group array, or None where images are not clustered. digest: content
+    hash over shape, dtype and the parts, the same wherever the source lay.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     name: str
+    dataset: str
     variant: str
+    box: PositiveInt
     shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     dtype: Literal["uint8", "float32"]
     counts: ByPart[PositiveInt]
+    expected: ByPart[PositiveInt] | None
     digests: ByPart[PartDigest]
     digest: str
     groups: ByPart[tuple[str, ...]] | None
     source: SourceRecord
+    skipped: tuple[str, ...]
     preprocessing: str
     holdout_rule: str
     tool_version: str
+
+    @property
+    def deviation(self) -> str:
+        """How the counts differ from those published, in words; '' where they do not."""
+        if self.expected is None or self.expected == self.counts:
+            return ""
+        differing = [
+            f"{self.counts[part]} of {wanted} {part}"
+            for part, wanted in self.expected.items()
+            if self.counts[part] != wanted
+        ]
+        return f"{', '.join(differing)} images of the published set"
 
     @model_validator(mode="after")
     def _digest_belongs_to_parts(self) -> Self:

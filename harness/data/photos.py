@@ -19,7 +19,16 @@ from PIL import Image, UnidentifiedImageError, features
 
 from harness.data import crops
 from harness.data.manifest import ByPart, PartName, SourceFile, SourceRecord
-from harness.data.source import Chunk, Opened, Step, read_bytes, sha256, unchanged
+from harness.data.source import (
+    Chunk,
+    Opened,
+    Options,
+    Progress,
+    Step,
+    read_bytes,
+    sha256,
+    unchanged,
+)
 from sweeps.errors import UserError
 
 # As in scikit-image 0.26.
@@ -59,8 +68,14 @@ class Photos:
     """The source of the photos sets: the installed scikit-image."""
 
     needs_path: ClassVar[bool] = False
+    can_skip: ClassVar[bool] = False
 
-    def open(self, path: Path | None = None) -> Opened:
+    def open(
+        self,
+        path: Path | None = None,
+        options: Options | None = None,
+        progress: Progress | None = None,
+    ) -> Opened:
         """Find and hash the nine files, in `path` if given. Raises UserError where one lacks."""
         folder = path or _shipped()
         missing = [name for name in _KNOWN if not (folder / name).is_file()]
@@ -80,6 +95,7 @@ class Photos:
             shape=(3, crops.SIZE, crops.SIZE),
             dtype="uint8",
             groups=ByPart(train=_TRAIN_SCENES, holdout=_TRAIN_SCENES, test=_TEST_SCENES),
+            expected=None,
             preprocessing=(
                 f"{crops.SIZE}x{crops.SIZE} crops of the native 8-bit RGB pixels; "
                 f"train: stride {crops.TRAIN_STRIDE} above the held-out strip, at most "
@@ -91,12 +107,12 @@ class Photos:
                 f"{crops.MAX_HOLDOUT} a photograph, evenly spaced; no pixel is shared with train"
             ),
             n_steps=len(found),
-            steps=lambda: _steps(folder, found),
+            steps=lambda done: _steps(folder, found, done.steps),
         )
 
 
-def _steps(folder: Path, digests: dict[str, str]) -> Iterator[Step]:
-    for name, digest in digests.items():
+def _steps(folder: Path, digests: dict[str, str], done: int) -> Iterator[Step]:
+    for name, digest in list(digests.items())[done:]:
         path = folder / name
         photograph = _decode(path, unchanged(path, read_bytes(path, _LIMIT), digest))
         size = photograph.shape[:2]

@@ -1,6 +1,7 @@
 """A prepared data set on disk: opening it, checking it, handing out its parts."""
 
 import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from harness.data.registry import find
 from sweeps.errors import UserError
 
 GROUPS_DTYPE = "int32"
+
+Read = Callable[[str, int, int], None]
+"""Called with the file at work, the bytes read so far, and the bytes of all files."""
+
+_PIECE = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +54,59 @@ class Prepared:
             return Part(images, None)
         return Part(images, self._open(groups_file(part), GROUPS_DTYPE, (count,)))
 
-    def verify(self) -> None:
+    def pieces(self, part: PartName) -> Iterator[npt.NDArray[Any]]:
+        """A part's images, N x C x H x W, piece by piece and in order, about 16 MB each.
+
+        They are read from the file: the pages of a map that is read through once would count as
+        this process's memory. Raises UserError where the file is not as the manifest says.
+        """
+        images = self.part(part).images
+        rows = max(1, _PIECE // images[:1].nbytes)
+        with (self.folder / images_file(part)).open("rb") as file:
+            file.seek(_start(images))
+            for start in range(0, len(images), rows):
+                shape = (min(rows, len(images) - start), *images.shape[1:])
+                raw = file.read(int(np.prod(shape)) * images.itemsize)
+                if len(raw) < int(np.prod(shape)) * images.itemsize:
+                    raise UserError(self._damaged(images_file(part), "cut short"))
+                yield np.frombuffer(raw, images.dtype).reshape(shape)
+
+    def verify(self, progress: Read | None = None) -> None:
         """Hash every byte of every part. Raises UserError naming the first damaged file."""
+        files: list[tuple[str, npt.NDArray[Any], str | None]] = []
         for name in PARTS:
             part, digest = self.part(name), self.manifest.digests[name]
-            self._same(images_file(name), part.images, digest.images)
+            files.append((images_file(name), part.images, digest.images))
             if part.groups is not None:
-                self._same(groups_file(name), part.groups, digest.groups)
+                files.append((groups_file(name), part.groups, digest.groups))
+        total = sum(array.nbytes for _, array, _ in files)
+        done = 0
+        for file_name, array, expected in files:
+            sha256 = hashlib.sha256()
+            for raw in self._raw(file_name, array):
+                sha256.update(raw)
+                done += len(raw)
+                if progress is not None:
+                    progress(file_name, done, total)
+            if sha256.hexdigest() != expected:
+                raise UserError(
+                    self._damaged(file_name, "its bytes differ from the manifest's sha256")
+                )
+
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold the images and their groups."""
+        groups = () if self.manifest.groups is None else tuple(map(groups_file, PARTS))
+        return tuple(self.folder / name for name in (*map(images_file, PARTS), *groups))
+
+    def _raw(self, name: str, array: npt.NDArray[Any]) -> Iterator[bytes]:
+        """The bytes of a file after its npy header."""
+        try:
+            with (self.folder / name).open("rb") as file:
+                file.seek(_start(array))
+                while raw := file.read(_PIECE):
+                    yield raw
+        except OSError as error:
+            raise UserError(self._damaged(name, error.strerror or "unreadable")) from error
 
     def _open(self, name: str, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         path = self.folder / name
@@ -76,15 +128,17 @@ class Prepared:
             raise UserError(self._damaged(name, "longer than its header says"))
         return array
 
-    def _same(self, name: str, array: npt.NDArray[Any], digest: str | None) -> None:
-        if hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest() != digest:
-            raise UserError(self._damaged(name, "its bytes differ from the manifest's sha256"))
-
     def _damaged(self, name: str, what: str) -> str:
         return (
             f"{self.folder / name} is damaged ({what}): remove {self.folder} and run: "
-            + command(self.manifest.name)
+            + command(self.manifest.name, self.root)
         )
+
+
+def _start(array: npt.NDArray[Any]) -> int:
+    """Where in its file a memory map begins."""
+    assert isinstance(array, np.memmap)
+    return int(array.offset)
 
 
 def images_file(part: PartName) -> str:
@@ -97,9 +151,9 @@ def groups_file(part: PartName) -> str:
     return f"{part}_groups.npy"
 
 
-def command(name: str) -> str:
+def command(name: str, root: Path) -> str:
     """The command that prepares a set."""
-    return f"lcma data prepare {name}" + (" --from PATH" if find(name).source.needs_path else "")
+    return find(name, root).command
 
 
 def load(name: str, root: Path) -> Prepared:
@@ -108,21 +162,21 @@ def load(name: str, root: Path) -> Prepared:
     Pixels are not hashed; `Prepared.verify` does that. Raises UserError where the set is unknown,
     not prepared below `root` or not as its manifest says.
     """
-    find(name)
+    find(name, root)
     folder = root / name
     if not folder.exists():
-        raise UserError(f"data set {name} is not prepared in {root}: run: {command(name)}")
+        raise UserError(f"data set {name} is not prepared in {root}: run: {command(name, root)}")
     path = folder / manifests.FILE_NAME
     if not path.exists():
         raise UserError(
             f"{folder} is not a prepared data set (no {manifests.FILE_NAME}): "
-            f"use another root or remove it, then run: {command(name)}"
+            f"use another root or remove it, then run: {command(name, root)}"
         )
     manifest = manifests.read(path)
     if manifest.name != name:
         raise UserError(
             f"{path} belongs to {manifest.name}, not {name}: rename the folder {folder} back, "
-            f"or remove it and run: {command(name)}"
+            f"or remove it and run: {command(name, root)}"
         )
     prepared = Prepared(manifest, root)
     for part in PARTS:

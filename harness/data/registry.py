@@ -2,58 +2,130 @@
 
 import difflib
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
+from harness.data import manifest as manifests
+from harness.data.celeba import CelebA
 from harness.data.cifar10 import Cifar10
+from harness.data.digits import Digits
+from harness.data.imagenet_npz import ImageNetNpz
+from harness.data.imagenet_png import ImageNetPng
+from harness.data.own import OwnImages
 from harness.data.photos import Photos
 from harness.data.source import Source
+from sweeps import known_sets
 from sweeps.errors import UserError
+from sweeps.known_sets import DataSetFacts
+
+_SOURCES: dict[str, Source] = {
+    "photos32": Photos(),
+    "digits": Digits(),
+    "cifar10": Cifar10(),
+    "imagenet32": ImageNetNpz(32),
+    "imagenet64": ImageNetNpz(64),
+    "imagenet32-png": ImageNetPng(32),
+    "imagenet64-png": ImageNetPng(64),
+    "celeba64": CelebA("u8"),
+    "celeba64-float": CelebA("float"),
+}
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A named set: a source, and by how much its images are box-filtered (1: not at all)."""
+    """A named set: a source, and by how much its images are box-filtered (1: not at all).
+
+    dataset, variant: what trials and results know of it. own: images of a person's own.
+    """
 
     name: str
+    dataset: str
+    variant: str
     description: str
     source: Source
     box: int = 1
-    variant: str = "u8"
+    own: bool = False
+
+    @property
+    def command(self) -> str:
+        """The command that prepares it."""
+        path = " --from PATH" if self.source.needs_path else ""
+        return f"lcma data prepare {self.name}{path}{' --size S' if self.own else ''}"
 
 
 @dataclass(frozen=True)
 class SetInfo:
-    """A line of the list of known sets; needs_path: `prepare` wants the place of its files."""
+    """A line of the list of known sets; needs_path: `prepare` wants the place of its files. own: a
+    person's images."""
 
     name: str
     description: str
     needs_path: bool
+    command: str
+    own: bool = False
 
 
-_PHOTOS = "8-bit RGB crops of photographs that ship with scikit-image"
-_CIFAR10 = "CIFAR-10 from the pickles of its python version, or a subset in their layout"
-
-_SETS = {
-    data_set.name: data_set
-    for data_set in (
-        DataSet("photos32", f"{_PHOTOS}, 32x32", Photos()),
-        DataSet("photos16", "photos32 box-filtered by 2, 16x16", Photos(), box=2),
-        DataSet("photos8", "photos32 box-filtered by 4, 8x8", Photos(), box=4),
-        DataSet("cifar10", f"{_CIFAR10}, 32x32", Cifar10()),
-        DataSet("cifar10-16", "cifar10 box-filtered by 2, 16x16", Cifar10(), box=2),
-        DataSet("cifar10-8", "cifar10 box-filtered by 4, 8x8", Cifar10(), box=4),
-    )
-}
+def names(root: Path | None = None) -> list[SetInfo]:
+    """The known sets, in the order in which a list should show them; with a root, a person's own
+    that are prepared below it too."""
+    sets = [*_shipped().values(), *(own_set(name) for name in (own_names(root) if root else ()))]
+    return [SetInfo(s.name, s.description, s.source.needs_path, s.command, s.own) for s in sets]
 
 
-def names() -> list[SetInfo]:
-    """The known sets, in the order in which a list should show them."""
-    return [SetInfo(s.name, s.description, s.source.needs_path) for s in _SETS.values()]
-
-
-def find(name: str) -> DataSet:
-    """The set of that name. Raises UserError with the nearest names where there is none."""
-    if name in _SETS:
-        return _SETS[name]
-    near = difflib.get_close_matches(name.lower(), _SETS, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(_SETS)}"
+def find(name: str, root: Path | None = None) -> DataSet:
+    """The set of that name, a person's own below the root too. Raises UserError with the nearest
+    names where there is none."""
+    shipped = _shipped()
+    if name in shipped:
+        return shipped[name]
+    own = own_names(root) if root else []
+    if name in own:
+        return own_set(name)
+    every = [*shipped, *own]
+    near = difflib.get_close_matches(name.lower(), every, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(every)}"
     raise UserError(f"unknown data set {name!r}: {hint} (lcma data list shows all)")
+
+
+def own_set(name: str) -> DataSet:
+    """A set of a person's own images. Raises UserError where it cannot have that name."""
+    known_sets.check_own(name)
+    return DataSet(name, name, "u8", "images of a folder", OwnImages(), own=True)
+
+
+def own_names(root: Path) -> list[str]:
+    """The names of a person's own sets below a root, in order."""
+    shipped = _shipped()
+    try:
+        folders = sorted(root.iterdir())
+    except OSError:
+        return []
+    return [
+        folder.name
+        for folder in folders
+        if folder.name not in shipped
+        and known_sets.can_be_own(folder.name)
+        and (folder / manifests.FILE_NAME).is_file()
+    ]
+
+
+def know_own(root: Path) -> None:
+    """Let sweeps name the person's own sets that are prepared below the root, as they are."""
+    for name in own_names(root):
+        try:
+            manifest = manifests.read(root / name / manifests.FILE_NAME)
+        except UserError:
+            continue
+        channels, size, _ = manifest.shape
+        facts = DataSetFacts(size=size, channels=channels, dataset=name, about="images of a folder")
+        known_sets.add(name, facts)
+
+
+@cache
+def _shipped() -> dict[str, DataSet]:
+    found = {}
+    for name, facts in known_sets.shipped().items():
+        base = facts.filtered_from or name
+        box = known_sets.shipped()[base].size // facts.size
+        found[name] = DataSet(name, facts.dataset, facts.variant, facts.about, _SOURCES[base], box)
+    return found

@@ -1,4 +1,4 @@
-"""Writing a npy file chunk by chunk, hashing its content on the way."""
+"""Writing a npy file chunk by chunk, hashing its content on the way; it can be taken up again."""
 
 import hashlib
 import os
@@ -9,22 +9,32 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+_BLOCK = 2**22
+
 
 class NpyWriter:
-    """Appends arrays along the first axis to a new npy file; the header is completed at the end.
+    """Appends arrays along the first axis to a npy file; the header is completed at the end.
 
-    Raises OSError as the file system does, ValueError where an array has another shape or dtype.
+    Raises OSError as the file system does, ValueError where an array has another shape or dtype, or
+    where a file to be taken up again holds less than it should.
     """
 
-    def __init__(self, path: Path, dtype: str, shape: tuple[int, ...]) -> None:
-        """shape: of one item. Files are little-endian on every machine."""
+    def __init__(self, path: Path, dtype: str, shape: tuple[int, ...], count: int = 0) -> None:
+        """shape: of one item. count: the items of an earlier run that are kept; what that run wrote
+        after them is cut off. Files are little-endian on every machine."""
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._shape = shape
         self._sha256 = hashlib.sha256()
-        self._file = path.open("xb")
-        self.count = 0
-        self._header()
-        self._start = self._file.tell()
+        self.count = count
+        self._file = path.open("r+b" if count else "wb")
+        try:
+            self._header()
+            self._start = self._file.tell()
+            if count:
+                self._take_up()
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -51,6 +61,11 @@ class NpyWriter:
         self._sha256.update(raw)
         self.count += len(array)
 
+    def sync(self) -> None:
+        """Wait until what was appended is on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
     def finish(self) -> None:
         """Write the final header and wait until the file is on the disk."""
         self._file.seek(0)
@@ -58,8 +73,18 @@ class NpyWriter:
         # numpy leaves room in the header for the first axis to grow.
         if self._file.tell() != self._start:
             raise ValueError("the npy header grew")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self.sync()
+
+    def _take_up(self) -> None:
+        left = self.count * self._dtype.itemsize * int(np.prod(self._shape, dtype=np.int64))
+        end = self._start + left
+        if self._file.seek(0, os.SEEK_END) < end:
+            raise ValueError("the file holds less than was written")
+        self._file.truncate(end)
+        self._file.seek(self._start)
+        while block := self._file.read(min(_BLOCK, left)):
+            self._sha256.update(block)
+            left -= len(block)
 
     def _header(self) -> None:
         np.lib.format.write_array_header_1_0(

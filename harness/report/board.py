@@ -20,7 +20,7 @@ from db import Bar, Store
 from harness.report import lookup
 from harness.report.ranking import Board, Difference, Group, Row, label, make, only
 from harness.report.text import escape_markdown, number, plain, short
-from sweeps import catalog, factorizations
+from sweeps import catalog, factorizations, known_sets
 
 __all__ = [
     "Board",
@@ -207,7 +207,9 @@ def _links(row: Row) -> str:
 
 def _ours(group: Group) -> str:
     """Marks a recipe in the way of publications that no publication has."""
-    if group.profile != "paper" or catalog.is_published(group.flow, group.dataset, "paper"):
+    if group.profile != "paper" or catalog.is_published(
+        group.flow, known_sets.set_name(group.dataset, group.variant), "paper"
+    ):
         return ""
     return " (recipe: ours)"
 

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from harness.report import notes, ranking
 from harness.report.text import number, plain, short
-from sweeps import factorizations
+from sweeps import factorizations, known_sets
 
 HANDFUL = 5
 """How many words or seeds a note names before it counts."""
@@ -251,7 +251,12 @@ def _nothing_yet(words: Sequence[str], incomplete: Sequence[Incomplete]) -> str:
 
 
 def _next(group: ranking.Group, word: ranking.Row) -> str:
-    options = ["--dataset", group.dataset, "--profile", group.profile.split(", ")[0]]
+    options = [
+        "--dataset",
+        known_sets.set_name(group.dataset, group.variant),
+        "--profile",
+        group.profile.split(", ")[0],
+    ]
     if word.budget is not None:
         options += ["--budget", str(word.budget)]
     options += ["--set", f"model.splits={group.splits}", "--set", f"training.steps={group.steps}"]

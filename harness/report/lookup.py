@@ -61,6 +61,19 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class DataWait:
+    """The share of training steps that attempts on one set and kind of device waited for images:
+    its mean over attempts and the largest, 0 to 1."""
+
+    dataset: str
+    variant: str
+    device: str
+    attempts: int
+    mean: float
+    largest: float
+
+
+@dataclass(frozen=True)
 class MapKey:
     """Under which the contribution maps of one pretraining at one budget are stored."""
 
@@ -97,6 +110,7 @@ class TrainedTrial:
     state: str
     flow: str
     dataset: str
+    variant: str
     factorization: str
     budget: int | None
     seed: int
@@ -156,6 +170,19 @@ def failures(store: Store) -> list[Failure]:
     )
 
 
+def data_waits(store: Store) -> list[DataWait]:
+    """How long attempts waited for images, by data set and device."""
+    return _records(
+        store,
+        DataWait,
+        "SELECT d.name AS dataset, d.variant, a.device, count(*) AS attempts, "
+        "avg(a.data_wait) AS mean, max(a.data_wait) AS largest "
+        "FROM attempts AS a JOIN jobs AS j ON j.id = a.job_id "
+        "JOIN data_sets AS d ON d.digest = j.data_digest WHERE a.data_wait IS NOT NULL "
+        "GROUP BY d.name, d.variant, a.device ORDER BY d.name, d.variant, a.device",
+    )
+
+
 def map_keys(store: Store) -> list[MapKey]:
     """Every set of maps, by data set, flow, seed and budget."""
     return _records(
@@ -192,7 +219,7 @@ def trained(store: Store, trial_ids: Collection[str]) -> list[TrainedTrial]:
     rows = _rows(
         store,
         "SELECT t.id AS trial_id, j.id AS job_id, j.data_digest, j.state, t.flow, t.dataset, "
-        "t.factorization, t.budget, t.seed, t.recipe_id, t.pretraining_id, "
+        "t.variant, t.factorization, t.budget, t.seed, t.recipe_id, t.pretraining_id, "
         "a.id IS NOT NULL AS weights "
         "FROM flow_trials AS t JOIN jobs AS j ON j.trial_id = t.id "
         "LEFT JOIN artifacts AS a ON a.job_id = j.id AND a.kind = 'weights' "

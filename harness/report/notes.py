@@ -1,7 +1,7 @@
 """What to keep in mind of a group of the board: precision, bars, seeds, losses, comparability."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from harness.report.lookup import DataFacts
 from harness.report.text import number, plain
@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 
 ENOUGH = 6
 """Seeds below which no difference is called one."""
+
+WHOLE = ("official", "published counts")
+"""Verdicts on the files of a whole set: by their checksums, or by the number of images."""
+
+LONG_WAIT = 0.02
+"""Share of a step's time that may go on waiting for images before it is told."""
 
 PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
 """Data sets on which papers report bits/dim. Box-filtered ones are others."""
@@ -34,18 +40,53 @@ def of(group: "Group", facts: DataFacts | None, corrected: Sequence[str]) -> lis
         if lost:
             at = "" if row.budget is None else f" at budget {row.budget}"
             notes.append(f"{plain(row.label)}{at}: {', '.join(lost)}.")
+    notes += _variant_notes(group)
     if group.dataset not in PUBLISHED:
         notes.append(
             f"{plain(group.dataset)} is no published benchmark: these numbers stand beside no "
             "published ones."
         )
-    elif facts is not None and facts.verdict != "official":
+    elif facts is not None and facts.verdict not in WHOLE:
         notes.append(
             f"This {plain(group.dataset)} is not the whole official set "
-            f"({plain(facts.verdict or 'of unknown origin')}): do not compare with published "
-            "numbers."
+            f"({plain(facts.verdict or 'of unknown origin')}): its numbers are not the published "
+            "set's, do not compare them with published numbers."
         )
     return notes
+
+
+def _variant_notes(group: "Group") -> list[str]:
+    """What the variant of a data set means for its numbers."""
+    if group.variant == "float":
+        return [
+            f"The images of this {plain(group.dataset)} are not rounded to integers: these numbers "
+            "are no bound on the bits of discrete images, and are not to be compared with those of "
+            "the variant u8."
+        ]
+    if group.dataset in PUBLISHED and group.variant == "npz":
+        return [
+            f"This {plain(group.dataset)} is of the npz release, which is easier by roughly 0.3 "
+            "bits/dim than the PNG release that published numbers of flows are on: those stand "
+            "beside the variant png alone."
+        ]
+    if group.dataset == "celeba64":
+        return [
+            "Published numbers of RealNVP and LCMA on CelebA are on images that are not rounded "
+            "to integers: they stand beside the variant float alone."
+        ]
+    return []
+
+
+def waiting(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whether trainings waited for images so long that their speed is not the flow's own."""
+    shares = [r["data_wait"] for r in records if r.get("data_wait") is not None]
+    most = max(shares, default=0.0)
+    if most <= LONG_WAIT:
+        return []
+    return [
+        f"Up to {most:.1%} of a training step went on waiting for images: speeds and costs are not "
+        "the flow's alone."
+    ]
 
 
 def _bar_notes(group: "Group") -> list[str]:

@@ -13,7 +13,7 @@ from db import Bar
 from harness.report import corrections, differing, notes
 from harness.report.lookup import DataFacts, LostTrials
 from harness.report.text import plain
-from sweeps import catalog, factorizations, published
+from sweeps import catalog, factorizations, known_sets, published
 from sweeps.errors import UserError
 from sweeps.published import Number
 
@@ -261,7 +261,8 @@ def _group(
         notes=(),
         bars=bars,
     )
-    said = notes.of(group, facts.get(group.data_digest), corrections.notes(records))
+    measured = [*corrections.notes(records), *notes.waiting(records)]
+    said = notes.of(group, facts.get(group.data_digest), measured)
     return replace(group, notes=tuple(said))
 
 
@@ -309,7 +310,8 @@ def paired(results: Mapping[int, float], against: Mapping[int, float]) -> Differ
 
 def _published(record: Mapping[str, Any], factorization: str) -> tuple[Number, ...]:
     names = published.names(record["flow"], factorization, record["splits"])
-    return tuple(published.find(record["flow"], record["dataset"], names))
+    name = known_sets.set_name(record["dataset"], record["variant"])
+    return tuple(published.find(record["flow"], name, names))
 
 
 def _canonical(name: str, own: str | None, splits: int) -> str | None:

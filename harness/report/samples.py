@@ -19,7 +19,7 @@ from harness.report.lookup import TrainedTrial
 from harness.report.text import plain
 from harness.train.evaluate import evaluating
 from models import Flow, build
-from sweeps import plugins
+from sweeps import known_sets, plugins
 from sweeps.errors import UserError
 from sweeps.recipe import Recipe
 
@@ -73,7 +73,7 @@ def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, R
 
 def load_data(place: Place, one: TrainedTrial) -> data.Prepared:
     """The data set that a trial was trained on; UserError where another content is prepared."""
-    prepared = data.load(one.dataset, place.data)
+    prepared = data.load(known_sets.set_name(one.dataset, one.variant), place.data)
     if prepared.manifest.digest != one.data_digest:
         raise UserError(
             f"{prepared.folder} holds other images (digest {prepared.manifest.digest[:12]}) than "

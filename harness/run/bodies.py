@@ -20,7 +20,7 @@ import torch
 import db
 import models
 from harness import data, environment, instruments
-from harness.run import evaluation
+from harness.run import evaluation, images
 from harness.run.lease import Lease
 from harness.run.work import ENDINGS, Report, Work
 from harness.train.batches import Images
@@ -232,14 +232,7 @@ class _Attempt:
         ]
 
     def _data(self) -> data.Prepared:
-        prepared = data.load(self.work.dataset, self.work.place.data)
-        if prepared.manifest.digest != self.work.job.data_digest:
-            raise UserError(
-                f"{prepared.folder} holds other images (digest {prepared.manifest.digest[:12]}) "
-                f"than the sweep was planned with ({self.work.job.data_digest[:12]}): "
-                f"launch the sweep again"
-            )
-        return prepared
+        return images.opened(self.work.set_name, self.work.place.data, self.work.job.data_digest)
 
     @property
     def _device(self) -> torch.device:
@@ -310,4 +303,4 @@ class _Attempt:
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0
         rate = seen / self.trained_seconds if seen and self.trained_seconds else None
-        return self.stopwatch.cost(rate)
+        return self.stopwatch.cost(rate, self.trainer.waiting.share if self.trainer else None)

@@ -160,7 +160,9 @@ class Stopwatch:
     began: float = field(default_factory=time.monotonic)
     cpu_began: float = field(default_factory=time.process_time)
 
-    def cost(self, images_per_second: float | None = None) -> db.Cost:
+    def cost(
+        self, images_per_second: float | None = None, data_wait: float | None = None
+    ) -> db.Cost:
         """So far; the peak memory is that of the process or of the GPU."""
         if self.device == "cuda":
             peak = torch.cuda.max_memory_allocated()
@@ -170,6 +172,7 @@ class Stopwatch:
             seconds=time.monotonic() - self.began,
             cpu_seconds=time.process_time() - self.cpu_began,
             images_per_second=images_per_second,
+            data_wait=data_wait,
             peak_memory=peak,
         )
 

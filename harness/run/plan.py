@@ -90,7 +90,7 @@ class Node:
 
 def make(spec: Spec, place: Place, store: Store | None) -> Plan:
     """The plan of a spec against a database; without one, all is new."""
-    expansion = expand(spec, preparable=[s.name for s in data.names()])
+    expansion = expand(spec, preparable=[s.name for s in data.names(place.data)])
     digests = _known_digests(expansion, place)
     keys = {t.id: _trial_job(t, digests) for t in expansion.trials}
     shared = expansion.pretrainings
@@ -123,7 +123,7 @@ def register(plan: Plan, place: Place, store: Store) -> str:
 
     Every data set of the plan must be prepared; its bars are measured unless they were.
     """
-    prepared = {t.dataset: data.load(t.dataset, place.data) for t in plan.expansion.trials}
+    prepared = {name: data.load(name, place.data) for name in _set_names(plan.expansion)}
     digests = {name: p.manifest.digest for name, p in prepared.items()}
     spec = plan.spec
     sweep = db.Sweep(id=content_id("sweep", {"spec": spec.body}), name=spec.name, spec=spec.body)
@@ -214,20 +214,20 @@ def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
 
 def _known_digests(expansion: Expansion, place: Place) -> dict[str, str]:
     known = {}
-    for name in {t.dataset for t in expansion.trials}:
+    for name in _set_names(expansion):
         if (place.data / name / "manifest.json").exists():
             known[name] = data.load(name, place.data).manifest.digest
     return known
 
 
 def _trial_job(trial: Trial, digests: dict[str, str]) -> PlannedJob | None:
-    digest = digests.get(trial.dataset)
+    digest = digests.get(trial.set_name)
     steps = trial.recipe.training.steps
     return PlannedJob.of_trial(trial.id, digest, steps=steps) if digest else None
 
 
 def _segment(pretraining: Pretraining, budget: int, digests: dict[str, str]) -> PlannedJob | None:
-    digest = digests.get(pretraining.dataset)
+    digest = digests.get(pretraining.set_name)
     if digest is None:
         return None
     return PlannedJob.of_pretraining(pretraining.id, digest, budget=budget)
@@ -302,7 +302,7 @@ def _data_set_row(prepared: data.Prepared) -> db.DataSet:
     channels, height, width = manifest.shape
     return db.DataSet(
         digest=manifest.digest,
-        name=manifest.name,
+        name=manifest.dataset,
         variant=manifest.variant,
         channels=channels,
         height=height,
@@ -349,5 +349,9 @@ def _trial_row(trial: Trial) -> db.Trial:
 
 def digests_of(plan: Plan, place: Place) -> dict[str, str]:
     """The content hash of every data set of the plan, all of which must be prepared."""
-    names: Sequence[str] = sorted({t.dataset for t in plan.expansion.trials})
+    names = _set_names(plan.expansion)
     return {name: data.load(name, place.data).manifest.digest for name in names}
+
+
+def _set_names(expansion: Expansion) -> list[str]:
+    return sorted({t.set_name for t in expansion.trials})

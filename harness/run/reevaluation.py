@@ -11,6 +11,7 @@ import torch
 import db
 from db import Store
 from harness import data, environment
+from harness.data import verified
 from harness.place import Place
 from harness.report import samples
 from harness.report.lookup import TrainedTrial
@@ -55,6 +56,7 @@ def reevaluate(
     device = _device(store, one)
     stopwatch, started = evaluation.Stopwatch(device), time.time()
     prepared = samples.load_data(place, one)
+    verified.once(prepared)
     flow, recipe = samples.load_trained(store, place, one)
     evaluation.settle(device, recipe.optimization.threads)
     protocol = named(name, recipe.model)

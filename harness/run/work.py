@@ -59,14 +59,14 @@ class Work:
         return self.sealed.threads if self.sealed else self._subject.recipe.optimization.threads
 
     @property
-    def dataset(self) -> str:
-        return self._subject.dataset
+    def set_name(self) -> str:
+        return self._subject.set_name
 
     @property
     def title(self) -> str:
         """A name for people: in progress bars and in Ray's dashboard."""
         subject = self._subject
-        flow = f"{subject.recipe.model.flow} {subject.dataset}"
+        flow = f"{subject.recipe.model.flow} {subject.set_name}"
         if self.trial is None:
             return f"pretrain {flow} to {self.job.budget} seed {subject.seed}"
         budget = "" if self.trial.budget is None else f" budget {self.trial.budget}"

@@ -1,6 +1,10 @@
 """Batches of a prepared part, in an order that depends on seed and step alone."""
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -8,6 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.seeds import derive
+
+RESIDENT_SHARE = 0.5
+"""Share of the GPU's free memory that a part may take; the rest is the flow's."""
+
+AHEAD = 4
+"""Batches that are on their way to a GPU while one is worked on."""
 
 
 class BatchOrder:
@@ -32,22 +42,112 @@ class BatchOrder:
 
 
 class Images:
-    """uint8 images (N, C, H, W) of one part, gathered on the device where they are used."""
+    """Images (N, C, H, W), uint8 or float32, of one part, gathered for the device that uses them.
 
-    def __init__(self, array: NDArray[np.uint8], device: torch.device) -> None:
+    On a CPU they are read from the array, a memory map, as they are asked for. On a GPU the whole
+    part is held there where it fits; else each batch is gathered into pinned memory and copied.
+    """
+
+    def __init__(self, array: NDArray[Any], device: torch.device) -> None:
         self.device = device
         self._array = array
-        self._resident = torch.from_numpy(np.array(array)).to(device) if _fits(device) else None
+        self._resident: Tensor | None = None
+        if device.type != "cpu" and fits(array.nbytes, _free_memory(device)):
+            self._resident = _moved(array, device)
 
     def __len__(self) -> int:
         return len(self._array)
 
+    @property
+    def travel(self) -> bool:
+        """Whether each batch is copied to the device, so that it pays to send some ahead."""
+        return self.device.type != "cpu" and self._resident is None
+
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
-        """The images at ``indices`` (n,) as a uint8 tensor (n, C, H, W)."""
-        if self._resident is None:
-            return torch.from_numpy(self._array[indices])
-        return self._resident[torch.from_numpy(indices).to(self.device)]
+        """The images at ``indices`` (n,) as a tensor (n, C, H, W) of their own type."""
+        if self._resident is not None:
+            return self._resident[torch.from_numpy(indices).to(self.device, non_blocking=True)]
+        if self.travel:
+            return self.pinned(indices).to(self.device, non_blocking=True)
+        return torch.from_numpy(self._array[indices])
+
+    def pinned(self, indices: NDArray[np.int64]) -> Tensor:
+        """The same in pinned memory of the host, from which a GPU copies by itself.
+
+        PyTorch's allocator hands such memory out again only when the copy from it is done.
+        """
+        shape = (len(indices), *self._array.shape[1:])
+        dtype = torch.from_numpy(self._array[:0]).dtype
+        pinned = torch.empty(shape, dtype=dtype, pin_memory=True)
+        np.take(self._array, indices, axis=0, out=pinned.numpy(), mode="clip")
+        return pinned
 
 
-def _fits(device: torch.device) -> bool:
-    return device.type != "cpu"
+class Feed(Protocol):
+    """The batches of a training, asked for step by step."""
+
+    def batch(self, step: int) -> Tensor:
+        """The images of a step on their device."""
+
+
+@dataclass
+class _Direct:
+    images: Images
+    order: BatchOrder
+
+    def batch(self, step: int) -> Tensor:
+        return self.images.gather(self.order.indices(step))
+
+
+class _Ahead:
+    """Gathers the next batches in a thread and copies them on a stream of their own."""
+
+    def __init__(self, images: Images, order: BatchOrder) -> None:
+        self._images, self._order = images, order
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="images")
+        self._stream = torch.cuda.Stream(images.device)  # type: ignore[no-untyped-call]
+        self._sent: deque[tuple[int, Future[tuple[Tensor, torch.cuda.Event]]]] = deque()
+
+    def batch(self, step: int) -> Tensor:
+        if not self._sent or self._sent[0][0] != step:
+            self._sent.clear()
+        first = self._sent[-1][0] + 1 if self._sent else step
+        for coming in range(first, step + 1 + AHEAD):
+            self._sent.append((coming, self._thread.submit(self._send, coming)))
+        batch, there = self._sent.popleft()[1].result()
+        stream = torch.cuda.current_stream(self._images.device)
+        stream.wait_event(there)
+        batch.record_stream(stream)
+        return batch
+
+    def _send(self, step: int) -> tuple[Tensor, torch.cuda.Event]:
+        pinned = self._images.pinned(self._order.indices(step))
+        with torch.cuda.stream(self._stream):
+            batch = pinned.to(self._images.device, non_blocking=True)
+            there = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            there.record(self._stream)
+        return batch, there
+
+
+def feed(images: Images, order: BatchOrder) -> Feed:
+    """The batches of an order, sent ahead where they travel. The same images either way."""
+    return _Ahead(images, order) if images.travel else _Direct(images, order)
+
+
+def fits(nbytes: int, free: int) -> bool:
+    """Whether so many bytes of images may stay on a GPU with so many free bytes."""
+    return nbytes <= RESIDENT_SHARE * free
+
+
+def _free_memory(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0]
+
+
+def _moved(array: NDArray[Any], device: torch.device) -> Tensor:
+    """The array on the device, copied in pieces so that the host never holds it whole."""
+    some = torch.from_numpy(array[:0])
+    there = torch.empty(array.shape, dtype=some.dtype, device=device)
+    rows = max(1, 2**26 // max(1, array[:1].nbytes))
+    for start in range(0, len(array), rows):
+        there[start : start + rows] = torch.from_numpy(np.array(array[start : start + rows]))
+    return there

@@ -13,10 +13,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from harness.seeds import derive
 from harness.train.augment import augment
-from harness.train.batches import BatchOrder, Images
+from harness.train.batches import BatchOrder, Feed, Images, feed
 from harness.train.checkpoint import CheckpointFolder
 from harness.train.evaluate import evaluate
 from harness.train.protocol import PLAIN
+from harness.train.waiting import Waiting
 from models import CouplingNets, Flow
 from sweeps.recipe import Optimization, Training
 
@@ -75,6 +76,8 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
+        self.feed: Feed = feed(self.images, self.order)
+        self.waiting = Waiting(self.images.device)
         self.optimizer = _optimizer(self.flow, self.optimization)
         self.nets = CouplingNets(
             self.flow,
@@ -97,7 +100,7 @@ class Trainer:
 
     def start(self) -> None:
         """Set the data-dependent starting values from the first batch."""
-        x, generator = self._batch(0)
+        x, generator = self._augmented(self.feed.batch(0), 0)
         self.flow.train()
         self.flow.initialize(x, generator)
         if self.average is not None:
@@ -158,14 +161,16 @@ class Trainer:
         hooks.before_checkpoint()
         folder.save(self.step, self.state(), keep=self.training is None)
 
-    def _batch(self, step: int) -> tuple[Tensor, torch.Generator]:
-        x = self.images.gather(self.order.indices(step))
+    def _augmented(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:
         generator = torch.Generator(self.images.device)
         generator.manual_seed(derive(self.seed, "step", step))
         return augment(x, self.optimization, generator), generator
 
     def _one_step(self) -> Tensor:
-        x, generator = self._batch(self.step)
+        self.waiting.mark()
+        images = self.feed.batch(self.step)
+        self.waiting.mark()
+        x, generator = self._augmented(images, self.step)
         warm = self.optimization.warmup
         rate = self.optimization.learning_rate * min(1.0, (self.step + 1) / warm if warm else 1.0)
         for group in self.optimizer.param_groups:
@@ -183,6 +188,7 @@ class Trainer:
             self.average.update_parameters(self.flow)
         self.step += 1
         self.images_seen += len(x)
+        self.waiting.mark()
         return self.flow.bits_per_dim(log_prob.detach())
 
     def _shrink(self) -> None:
@@ -197,6 +203,7 @@ class Trainer:
         """One transfer from the device for a window of losses."""
         values: Sequence[float] = torch.stack(self._losses).double().cpu().tolist()
         self._losses.clear()
+        self.waiting.settle()
         for offset, value in enumerate(values):
             if not math.isfinite(value):
                 raise DivergedError(self.step - len(values) + offset + 1, self.last_finite)

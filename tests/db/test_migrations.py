@@ -173,6 +173,32 @@ def test_a_downgrade_to_the_second_schema_loses_nothing(filled_path: Path, row: 
     assert objects(path) == before
 
 
+def test_a_file_of_the_third_schema_is_upgraded_with_its_rows(filled_path: Path) -> None:
+    path = filled_path
+    before = db.connect(str(path)).results_frame()
+    migrate.downgrade(path, "0003")
+    with closing(sqlite3.connect(path)) as connection:
+        for name in ("attempts", "trial_results"):
+            columns = {row[1] for row in connection.execute(f"PRAGMA table_info({name})")}
+            assert "data_wait" not in columns
+        assert len(connection.execute("SELECT seconds FROM trial_results").fetchall()) == 3
+    store = db.connect(str(path))
+    migrate.check(path)
+    assert store.results_frame().equals(before)
+    assert store.attempts_frame().data_wait.isna().all()
+
+
+def test_a_downgrade_to_the_third_schema_loses_nothing(filled_path: Path) -> None:
+    path = filled_path
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE attempts SET data_wait = 0.01 WHERE id = 2")
+        connection.commit()
+    before = objects(path)
+    with pytest.raises(UserError, match="rows that a downgrade would lose"):
+        migrate.downgrade(path, "0003")
+    assert objects(path) == before
+
+
 @pytest.mark.parametrize(
     "row",
     [

@@ -2,13 +2,13 @@
 
 import pytest
 
-from sweeps import catalog, factorizations, published
+from sweeps import catalog, factorizations, known_sets, published
 
 
 def test_every_number_can_stand_beside_a_cell() -> None:
     for number in published.numbers():
         assert number.flow in catalog.flows()
-        assert number.dataset in catalog.datasets()
+        assert number.dataset in known_sets.known()
         factorizations.normalize(number.factorization)
         assert 2 < number.bits_per_dim < 5
         assert number.split
@@ -35,6 +35,6 @@ def test_a_cell_finds_its_numbers_under_any_of_its_names(
     canonical: str, splits: int, expected: list[tuple[str, float]]
 ) -> None:
     names = published.names("realnvp", canonical, splits)
-    found = published.find("realnvp", "celeba64", names)
+    found = published.find("realnvp", "celeba64-float", names)
     assert [(n.table, n.bits_per_dim) for n in found] == expected
     assert published.find("realnvp", "photos16", names) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.data import Prepared, load, names, prepare
+from harness.data import load, names, prepare
 
 Refused = Callable[[Path, Callable[[], object]], str]
 MakeBatches = Callable[..., Path]
@@ -103,68 +103,93 @@ def test_a_foreign_folder_of_that_name_is_left_alone(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-def test_an_interrupted_run_leaves_nothing(
+def test_an_interrupted_run_is_taken_up_where_it_was(
     tmp_path: Path, batches: Path, error: type[BaseException]
 ) -> None:
     root = tmp_path / "root"
+    seen: list[str] = []
 
     def interrupt(label: str, done: int, total: int) -> None:
+        seen.append(label)
         if done == 3:
             raise error
 
     with pytest.raises(error):
         prepare("cifar10", root, source=batches, progress=interrupt)
-    assert not root.exists()
+    assert all(path.name.startswith(".") for path in root.iterdir())
+    again = prepare("cifar10", root, source=batches, progress=lambda label, *_: seen.append(label))
+    assert seen == [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]
+    assert again.manifest == prepare("cifar10", tmp_path / "alone", source=batches).manifest
+    again.verify()
+    assert [path.name for path in root.iterdir()] == ["cifar10"]
+
+
+def test_what_an_interrupted_run_left_is_not_mixed_with_another_source(
+    tmp_path: Path, batches: Path, make_batches: MakeBatches
+) -> None:
+    root, other = tmp_path / "root", make_batches(tmp_path / "other", seed=1)
+
+    def interrupt(label: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare("cifar10", root, source=batches, progress=interrupt)
+    found = prepare("cifar10", root, source=other).manifest
+    assert found == prepare("cifar10", tmp_path / "alone", source=other).manifest
+    assert [path.name for path in root.iterdir()] == ["cifar10"]
+
+
+@pytest.mark.parametrize("damage", ["journal", "cut", "more", "gone"])
+def test_a_left_folder_in_any_state_ends_in_the_same_set(
+    tmp_path: Path, batches: Path, damage: str
+) -> None:
+    root = tmp_path / "root"
+
+    def interrupt(label: str, done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare("cifar10", root, source=batches, progress=interrupt)
+    (left,) = root.iterdir()
+    train = left / "train.npy"
+    if damage == "journal":
+        (left / "journal.json").write_text('{"steps": 4')
+    elif damage == "cut":
+        train.write_bytes(train.read_bytes()[:-1])
+    elif damage == "more":
+        train.write_bytes(train.read_bytes() + b"half a step")
+    else:
+        train.unlink()
+    found = prepare("cifar10", root, source=batches)
+    found.verify()
+    assert found.manifest == prepare("cifar10", tmp_path / "alone", source=batches).manifest
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from harness.data import prepare
+at = int(sys.argv[3])
 prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2]),
-        progress=lambda label, done, total: done == 4 and os.kill(os.getpid(), signal.SIGKILL))
+        progress=lambda label, done, total: done == at and os.kill(os.getpid(), signal.SIGKILL))
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_a_killed_run_leaves_nothing_that_looks_finished(
+def test_killed_runs_end_with_the_same_bits_as_one_left_alone(
     tmp_path: Path, batches: Path, refused: Refused
 ) -> None:
     root = tmp_path / "root"
-    killed = python(KILLED, root, batches)
-    killed.communicate(timeout=60)
-    assert killed.returncode == -signal.SIGKILL
-    assert all(path.name.startswith(".") for path in root.iterdir())
-    assert "is not prepared" in refused(root, lambda: load("cifar10", root))
-    prepare("cifar10", root, source=batches).verify()
-
-
-def test_the_loser_of_a_race_returns_what_the_winner_made(tmp_path: Path, batches: Path) -> None:
-    won: list[Prepared] = []
-
-    def overtake(label: str, done: int, total: int) -> None:
-        if done == 3:
-            won.append(prepare("cifar10", tmp_path / "root", source=batches))
-
-    lost = prepare("cifar10", tmp_path / "root", source=batches, progress=overtake)
-    assert [lost] == won
-    assert [path.name for path in (tmp_path / "root").iterdir()] == ["cifar10"]
-
-
-def test_the_loser_of_a_race_with_other_content_is_told(
-    tmp_path: Path, batches: Path, make_batches: MakeBatches, refused: Refused
-) -> None:
-    root, other = tmp_path / "root", make_batches(tmp_path / "other", seed=1)
-    winner = prepare("cifar10", tmp_path / "made", source=other)
-    root.mkdir()
-
-    def overtake(label: str, done: int, total: int) -> None:
-        if done == 6:
-            prepare("cifar10", root, source=other)
-
-    with pytest.raises(Exception, match="other files or by other rules"):
-        prepare("cifar10", root, source=batches, progress=overtake)
-    assert load("cifar10", root).manifest == winner.manifest
+    for at in (1, 4, 6):
+        killed = python(KILLED, root, batches, at)
+        killed.communicate(timeout=60)
+        assert killed.returncode == -signal.SIGKILL
+        assert all(path.name.startswith(".") for path in root.iterdir())
+        assert "is not prepared" in refused(root, lambda: load("cifar10", root))
+    found = prepare("cifar10", root, source=batches)
+    found.verify()
+    assert found.manifest == prepare("cifar10", tmp_path / "alone", source=batches).manifest
     assert [path.name for path in root.iterdir()] == ["cifar10"]
 
 
@@ -203,6 +228,43 @@ def test_processes_at_once_agree(tmp_path: Path, make_batches: MakeBatches) -> N
     prepared = load("cifar10", root)
     prepared.verify()
     assert {out.strip() for out, _ in outputs} == {prepared.manifest.digest}
+    assert [path.name for path in root.iterdir()] == ["cifar10"]
+
+
+WAITS = """
+import sys
+from pathlib import Path
+from harness.data import prepare
+from sweeps.errors import UserError
+try:
+    prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2]),
+            waiting=lambda: print("waits", flush=True))
+    print("made", flush=True)
+except UserError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("seed", "says"), [(0, "made"), (1, "other files or by other rules")])
+def test_a_second_process_waits_for_the_first(
+    tmp_path: Path, make_batches: MakeBatches, seed: int, says: str
+) -> None:
+    source = make_batches(tmp_path / "source")
+    other = make_batches(tmp_path / "other", seed=seed)
+    root = tmp_path / "root"
+    runs: list[subprocess.Popen[str]] = []
+
+    def second(label: str, done: int, total: int) -> None:
+        if done == 3:
+            runs.append(python(WAITS, root, other))
+            assert runs[0].stdout is not None
+            assert runs[0].stdout.readline() == "waits\n"
+
+    first = prepare("cifar10", root, source=source, progress=second)
+    out, err = runs[0].communicate(timeout=60)
+    assert err == ""
+    assert says in out
+    assert load("cifar10", root) == first
     assert [path.name for path in root.iterdir()] == ["cifar10"]
 
 

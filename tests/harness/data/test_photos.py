@@ -11,6 +11,7 @@ from PIL import Image
 
 from harness.data import PARTS, Prepared, prepare
 from harness.data.photos import Photos
+from harness.data.source import START
 
 SHIPPED = Path(str(files("skimage"))) / "data"
 
@@ -125,7 +126,7 @@ def test_other_files_are_recorded_not_refused(nine: Path) -> None:
     )
     opened = Photos().open(nine)
     assert opened.record.verdict == "other (8 of 9 files match)"
-    assert sum(1 for _ in opened.steps()) == opened.n_steps == 9
+    assert sum(1 for _ in opened.steps(START)) == opened.n_steps == 9
 
 
 def test_damaged_photographs_are_refused(
@@ -133,9 +134,9 @@ def test_damaged_photographs_are_refused(
 ) -> None:
     whole = (nine / "coffee.png").read_bytes()
     (nine / "coffee.png").write_bytes(whole[:5000])
-    assert "coffee.png" in refused(nine, lambda: list(Photos().open(nine).steps()))
+    assert "coffee.png" in refused(nine, lambda: list(Photos().open(nine).steps(START)))
     Image.new("L", (400, 300)).save(nine / "coffee.png")
-    assert "is L of 400x300" in refused(nine, lambda: list(Photos().open(nine).steps()))
+    assert "is L of 400x300" in refused(nine, lambda: list(Photos().open(nine).steps(START)))
     (nine / "coffee.png").write_bytes(b"")
     assert "is empty" in refused(nine, lambda: Photos().open(nine))
     (nine / "coffee.png").unlink()
@@ -147,7 +148,7 @@ def test_files_changed_between_hashing_and_reading_are_refused(
 ) -> None:
     opened = Photos().open(nine)
     shutil.copyfile(nine / "coffee.png", nine / "chelsea.png")
-    assert "changed while" in refused(nine, lambda: list(opened.steps()))
+    assert "changed while" in refused(nine, lambda: list(opened.steps(START)))
 
 
 def test_photos_take_no_path(

@@ -115,7 +115,7 @@ def changed(field: str, value: object) -> Callable[[str], str]:
         (changed("preprocessing", "none"), "was changed"),
         (changed("note", "hello"), "was changed"),
         (changed("seal", None), "was changed"),
-        (changed("schema_version", 2), "schema 2"),
+        (changed("schema_version", 1), "schema 1"),
         (lambda text: text[:-20], "not JSON"),
         (lambda text: "[]", "not a manifest"),
         (lambda text: "[" * 100_000, "not JSON"),

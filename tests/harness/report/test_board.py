@@ -206,14 +206,47 @@ def test_six_seeds_are_enough():
 
 
 @pytest.mark.parametrize(
-    ("verdict", "subset"), [("official", False), ("subset or other (1 of 7 files match)", True)]
+    ("verdict", "subset"),
+    [
+        ("official", False),
+        ("published counts", False),
+        ("subset or other (1 of 7 files match)", True),
+    ],
 )
 def test_subsets_of_published_sets_are_called_so(filler, verdict, subset):
     manifest = json.dumps({"source": {"verdict": verdict}})
     filler.data("c" * 64, "cifar10", manifest)
     filler.results({"channel": {0: 3.5}}, digest="c" * 64, dataset="cifar10")
     notes = " ".join(boards.read(filler.store).groups[0].notes)
-    assert ("do not compare with published" in notes) is subset
+    assert ("not the published set's, do not compare" in notes) is subset
+
+
+@pytest.mark.parametrize(
+    ("dataset", "variant", "words"),
+    [
+        ("celeba64", "float", "no bound on the bits of discrete images"),
+        ("celeba64-16", "float", "no bound on the bits of discrete images"),
+        ("celeba64", "u8", "beside the variant float alone"),
+        ("imagenet32", "npz", "easier by roughly 0.3 bits/dim"),
+        ("imagenet64", "png", ""),
+        ("cifar10", "u8", ""),
+    ],
+)
+def test_a_variant_says_what_its_numbers_are_not(dataset, variant, words):
+    board = boards.make(frame([row("channel", 0, 4.0, dataset=dataset, variant=variant)]))
+    notes = " ".join(board.groups[0].notes)
+    assert words in notes
+    told = [s for s in ("no bound on", "variant float alone", "easier by") if s in notes]
+    assert len(told) == bool(words)
+
+
+@pytest.mark.parametrize(("wait", "told"), [(None, False), (0.004, False), (0.25, True)])
+def test_a_long_wait_for_images_is_told(wait, told):
+    board = boards.make(
+        frame([row("channel", 0, 4.0, data_wait=0.001), row("rows", 0, 4.0, data_wait=wait)])
+    )
+    notes = " ".join(board.groups[0].notes)
+    assert ("Up to 25.0% of a training step went on waiting" in notes) == told
 
 
 def test_filters_keep_the_conventional_row(filled):

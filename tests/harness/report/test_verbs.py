@@ -355,6 +355,19 @@ def test_status(lcma, filler):
     }
 
 
+def test_status_says_how_long_trainings_waited_for_images(lcma, filler):
+    assert "waiting for images" not in lcma("status")
+    for seed, share in enumerate((0.01, 0.03, None)):
+        job = filler.plan("channel", seed)
+        mine = filler.claim(job, now=3.0)
+        cost = db.Cost(seconds=1.0, cpu_seconds=1.0, data_wait=share)
+        assert filler.store.finish(mine, "diverged", last_step=7, cost=cost, now=4.0)
+    said = "photos16 (u8) on cpu: 2.00% of a step, at most 3.00% (2 attempts)"
+    assert said in lcma("status")
+    (wait,) = json.loads(lcma("status", "--json"))["data_waits"]
+    assert (wait["mean"], wait["largest"], wait["attempts"]) == (0.02, 0.03, 2)
+
+
 def test_status_of_a_lease_that_is_over(lcma, filler):
     filler.claim(filler.plan("rows", 0), now=time.time() - 100)
     assert "over" in lcma("status")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import socket
 import time
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import sqlalchemy as sa
 import db
 import models
 from harness import instruments
-from harness.run import bodies
+from harness.run import bodies, images
 from harness.run.work import Report, Work
 from harness.train import trainer
 from harness.train.trainer import Trainer
+from sweeps.errors import UserError
 from sweeps.identity import canonical_json
 
 
@@ -40,6 +42,8 @@ def test_a_graph_leaves_maps_and_results(registered) -> None:
     assert sorted(frame.factorization) == ["L", "checkerboard-even"]
     assert np.isfinite(frame.bits_per_dim).all()
     assert (frame.step == 20).all()
+    assert frame.data_wait.between(0, 1, inclusive="neither").all()
+    assert (store.attempts_frame().data_wait > 0).all()
     pretraining = nodes[0].work
     maps = store.maps(pretraining.pretraining.id, pretraining.job.data_digest, 10)
     assert [m.split for m in maps] == [1]
@@ -196,16 +200,52 @@ def test_a_lost_lease_stops_the_worker_and_leaves_no_result(registered, monkeypa
     assert store.job(work.job_id).state == "pending"
 
 
-def test_other_images_than_planned_are_refused(registered, place, tmp_path) -> None:
+def moved(work: Work, root: Path) -> Work:
+    """The same job on a worker whose data lie at another place."""
+    return dataclasses.replace(work, place=dataclasses.replace(work.place, data=root))
+
+
+def test_a_missing_set_is_named_with_host_place_and_remedy(registered, tmp_path) -> None:
     store, nodes = registered()
+    root = tmp_path / "nowhere"
+    assert bodies.run(moved(trial_nodes(nodes)[0].work, root)).ending == "failed"
+    message = store.attempts_frame().message[0]
+    assert f"photos8 is missing on host {socket.gethostname()} below {root}" in message
+    assert "LCMA_DATA" in message
+    assert f"lcma data prepare photos8 --to {root}" in message
+
+
+def test_a_missing_set_of_a_persons_own_is_named_too(tmp_path) -> None:
+    with pytest.raises(UserError, match=r"faces is missing on host .*prepare faces --from PATH"):
+        images.opened("faces", tmp_path, "0" * 64)
+
+
+def test_other_images_than_planned_are_refused(registered) -> None:
+    """Whole and well made, but another content than the job's."""
+    _, nodes = registered()
     work = trial_nodes(nodes)[0].work
-    other = tmp_path / "data"
-    shutil.copytree(place.data, other)
-    shutil.rmtree(other / "photos8")
-    moved = dataclasses.replace(work, place=dataclasses.replace(place, data=other))
-    report = bodies.run(moved)
-    assert report.ending == "failed"
-    assert "lcma data prepare photos8" in store.attempts_frame().message[0]
+    with pytest.raises(UserError, match=r"holds other images .* launch the sweep again"):
+        images.opened(work.set_name, work.place.data, "0" * 64)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["new to the host", "hashed before"])
+def test_a_damaged_set_stops_a_job_before_its_first_step(
+    registered, place, tmp_path, kept: bool
+) -> None:
+    store, nodes = registered()
+    work = moved(trial_nodes(nodes)[0].work, tmp_path / "data")
+    shutil.copytree(place.data, work.place.data)
+    if kept:
+        images.opened(work.set_name, work.place.data, work.job.data_digest)
+    path = work.place.data / "photos8" / "train.npy"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    assert bodies.run(work).ending == "failed"
+    attempt = store.attempts_frame().iloc[0]
+    assert f"on host {socket.gethostname()}: {path} is damaged" in attempt.message
+    assert attempt.last_step == 0
+    assert not work.place.runs.exists()
 
 
 def test_the_weights_left_behind_are_those_that_were_evaluated(registered) -> None:

@@ -5,8 +5,10 @@ import pytest
 import db
 from harness.run import bodies
 from harness.run import plan as plans
+from sweeps import known_sets
 from sweeps import spec as specs
 from sweeps.errors import UserError
+from sweeps.known_sets import DataSetFacts
 
 
 def statuses(plan) -> list[str]:
@@ -100,11 +102,13 @@ def test_a_sweep_without_any_valid_cell_is_refused(small_sweep, place) -> None:
         plans.require_valid(plan, skip_invalid=True)
 
 
-def test_unpreparable_data_is_invalid_with_the_reason(small_sweep, place) -> None:
-    small_sweep["matrix"]["dataset"] = "celeba64"
+def test_unpreparable_data_is_invalid_with_the_reason(small_sweep, place, monkeypatch) -> None:
+    facts = DataSetFacts(size=8, dataset="elsewhere", about="prepared below another root")
+    monkeypatch.setattr(known_sets, "_own", {"elsewhere": facts})
+    small_sweep["matrix"]["dataset"] = "elsewhere"
     plan = plans.make(specs.check(small_sweep, "test"), place, None)
     assert {c.note for c in plan.cells} == {
-        "the data set celeba64 cannot be prepared by this version"
+        "the data set elsewhere cannot be prepared by this version"
     }
 
 

@@ -1,5 +1,6 @@
 """Which images make up which step, and the seeds behind every draw."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import harness.train.batches as batching
 from harness.seeds import derive
-from harness.train.batches import BatchOrder, Images
+from harness.train.batches import BatchOrder, Images, feed, fits
 
 counts = st.integers(1, 40)
 batches = st.integers(1, 100)
 seeds = st.integers(0, 2**31 - 1)
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 def laid_out(order: BatchOrder, steps: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -65,17 +68,42 @@ def test_the_order_never_changes() -> None:
 
 
 @pytest.mark.parametrize("kind", ["array", "memory map"])
-def test_images_are_gathered_as_they_are(kind: str, tmp_path: Any) -> None:
-    array = np.random.RandomState(0).randint(0, 256, (9, 3, 4, 4)).astype(np.uint8)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_images_are_gathered_as_they_are(
+    kind: str, dtype: str, device: str, tmp_path: Path
+) -> None:
+    array = (np.random.RandomState(0).rand(9, 3, 4, 4) * 255).astype(dtype)
     np.save(tmp_path / "a.npy", array)
     source = np.load(tmp_path / "a.npy", mmap_mode="r") if kind == "memory map" else array
-    images = Images(source, torch.device("cpu"))
+    images = Images(source, torch.device(device))
     assert len(images) == 9
     found = images.gather(np.array([8, 0, 0, 3]))
-    assert found.dtype == torch.uint8
-    assert np.array_equal(found.numpy(), array[[8, 0, 0, 3]])
+    assert found.dtype == getattr(torch, dtype)
+    assert found.device.type == torch.device(device).type
+    assert np.array_equal(found.cpu().numpy(), array[[8, 0, 0, 3]])
     found.zero_()
-    assert np.array_equal(images.gather(np.array([8])).numpy(), array[[8]]), "a copy"
+    assert np.array_equal(images.gather(np.array([8])).cpu().numpy(), array[[8]]), "a copy"
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("share", [1.0, 0.0], ids=["held there", "sent batch by batch"])
+def test_a_feed_gives_the_batches_of_its_order_from_any_step(
+    device: str, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sent ahead or not, asked for in order, again, or from where a run was resumed."""
+    monkeypatch.setattr(batching, "RESIDENT_SHARE", share)
+    array = np.random.RandomState(0).randint(0, 256, (50, 1, 4, 4)).astype(np.uint8)
+    order = BatchOrder(50, 8, 3)
+    batches = feed(Images(array, torch.device(device)), order)
+    for step in (*range(20), 20, 20, 3, 4, 40, 41, 0):
+        found = batches.batch(step).cpu().numpy()
+        assert np.array_equal(found, array[order.indices(step)]), step
+
+
+def test_a_part_stays_on_a_gpu_only_where_it_leaves_room_for_the_flow() -> None:
+    assert fits(10, free=20)
+    assert not fits(11, free=20)
 
 
 @given(seeds, st.text(max_size=8), st.lists(st.integers(0, 10**6), max_size=3))

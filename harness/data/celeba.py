@@ -1,0 +1,191 @@
+"""CelebA: the aligned JPEG files, in a folder or as one zip file, and the official partition."""
+
+import hashlib
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data import decoding
+from harness.data.decoding import BadImageError
+from harness.data.image_files import (
+    Files,
+    FolderFiles,
+    Reading,
+    ZipFiles,
+    hash_files,
+    list_folder,
+)
+from harness.data.manifest import PARTS, ByPart, SourceFile, SourceRecord
+from harness.data.safe_zip import open_zip
+from harness.data.source import Hashed, Opened, Options, Progress, read_bytes, sha256
+from sweeps.errors import UserError
+
+_IMAGES: Final = "img_align_celeba"
+_ZIP: Final = f"{_IMAGES}.zip"
+_LIST: Final = "list_eval_partition.txt"
+_LIST_LIMIT: Final = 16 * 2**20
+# As torchvision knows them.
+OFFICIAL_MD5: Final = {
+    _ZIP: "00d2c5bc6d35e252742224ab0c1e8fcb",
+    _LIST: "d32c9cbf5e040fd4025c592c306e6668",
+}
+_EXPECTED: Final = ByPart[int](train=162_770, holdout=19_867, test=19_962)
+_LINE: Final = re.compile(r"([\w-]+\.jpe?g)\s+([012])")
+_SHAPE: Final = (3, 218, 178)
+_ROWS, _COLUMNS = slice(40, 188), slice(15, 163)
+_SIZE: Final = 64
+_HOW: Final = {
+    "u8": "with antialiasing, rounded to integers",
+    "float": "without antialiasing (half-pixel centres), kept as float32 in 0..255",
+}
+
+
+class CelebA:
+    """The source of the CelebA sets, in one of two variants."""
+
+    needs_path: ClassVar[bool] = True
+    can_skip: ClassVar[bool] = True
+
+    def __init__(self, variant: Literal["u8", "float"]) -> None:
+        self.variant = variant
+
+    def open(self, path: Path | None, options: Options, progress: Progress) -> Opened:
+        """Find and hash images and list. Raises UserError where they do not belong together."""
+        if path is None:
+            raise UserError(f"CelebA needs the folder of {_IMAGES}: add --from PATH")
+        images, listed = _locate(path)
+        reader = decoding.reader()
+        raw = read_bytes(listed, _LIST_LIMIT)
+        partition = _partition(listed, raw)
+        files, whole = _files(images, listed, partition)
+        hashed, _ = hash_files(files, progress)
+        codes = np.array(list(partition.values()), np.int64)
+        reading = Reading(
+            hashed,
+            self._convert,
+            lambda _, indices, __: codes[indices],
+            options.skip_bad,
+            image_bytes=3 * _SIZE**2 * (4 if self.variant == "float" else 1),
+        )
+        return Opened(
+            record=SourceRecord(
+                layout=f"{_IMAGES} with {_LIST}",
+                package=None,
+                reader=reader,
+                files=(
+                    hashed.record(f"{_IMAGES}/*.jpg"),
+                    SourceFile(name=_LIST, sha256=sha256(raw)),
+                ),
+                verdict=_verdict(codes, raw, whole),
+            ),
+            shape=(3, _SIZE, _SIZE),
+            dtype="float32" if self.variant == "float" else "uint8",
+            groups=None,
+            expected=_EXPECTED,
+            preprocessing=(
+                f"rows {_ROWS.start} to {_ROWS.stop - 1} and columns {_COLUMNS.start} to "
+                f"{_COLUMNS.stop - 1} of the aligned image, resized bilinearly to {_SIZE}x{_SIZE} "
+                f"{_HOW[self.variant]}"
+            ),
+            holdout_rule=f"the validation part (1) of {_LIST}",
+            n_steps=reading.n_steps,
+            steps=reading.steps,
+        )
+
+    def _convert(self, raw: bytes) -> npt.NDArray[Any]:
+        pixels = decoding.decode(raw)
+        if pixels.shape != _SHAPE:
+            c, h, w = pixels.shape
+            raise BadImageError(f"{w}x{h} of {c} channels where CelebA has 178x218 of 3")
+        face = pixels[:, _ROWS, _COLUMNS]
+        if self.variant == "float":
+            return decoding.bilinear(face, _SIZE)
+        return decoding.shrink(face, _SIZE)
+
+
+def _locate(path: Path) -> tuple[Path, Path]:
+    """The folder or zip file of the images, and the list beside it."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist: give the folder of {_IMAGES} with --from PATH")
+    choices = (path / _IMAGES, path / _ZIP) if path.is_dir() and path.name != _IMAGES else (path,)
+    images = next((p for p in choices if p.exists()), None)
+    if images is None or not (images.is_dir() or images.suffix == ".zip"):
+        raise UserError(
+            f"{path} has neither {_IMAGES} nor {_ZIP}: give the folder of one with --from PATH"
+        )
+    listed = images.parent / _LIST
+    if not listed.is_file():
+        raise UserError(
+            f"{listed} is missing, and with it which image is in which part: put it beside "
+            f"{images.name}"
+        )
+    return images, listed
+
+
+def _partition(path: Path, raw: bytes) -> dict[str, int]:
+    """The part (0 train, 1 validation, 2 test) of every image, in the order of names."""
+    found: dict[str, int] = {}
+    for number, line in enumerate(raw.decode("latin-1").splitlines(), start=1):
+        if not line.strip():
+            continue
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            raise UserError(
+                f"{path}: line {number} is not the name of an image and 0, 1 or 2: give the "
+                "original file"
+            )
+        name, part = match[1], int(match[2])
+        if name in found:
+            raise UserError(f"{path}: line {number} names {name} again: give the original file")
+        found[name] = part
+    lacking = [
+        word
+        for k, word in enumerate(("train", "validation", "test"))
+        if k not in set(found.values())
+    ]
+    if lacking:
+        raise UserError(f"{path} names no images for {', '.join(lacking)}: give the original file")
+    return dict(sorted(found.items()))
+
+
+def _files(images: Path, listed: Path, partition: dict[str, int]) -> tuple[Files, Hashed | None]:
+    names = list(partition)
+    if images.is_dir():
+        _same_names(images, set(list_folder(images, (".jpg", ".jpeg"))), listed, partition)
+        return FolderFiles(images, names), None
+    whole = Hashed.of(images)
+    with open_zip(images) as archive:
+        members = {
+            PurePosixPath(member).name: member
+            for member in archive.namelist()
+            if member.lower().endswith((".jpg", ".jpeg")) and not member.startswith("__MACOSX")
+        }
+    _same_names(images, set(members), listed, partition)
+    return ZipFiles(images, [members[name] for name in names], names), whole
+
+
+def _same_names(images: Path, there: set[str], listed: Path, partition: dict[str, int]) -> None:
+    lacking, other = sorted(set(partition) - there), sorted(there - set(partition))
+    if lacking:
+        raise UserError(
+            f"{images} lacks {len(lacking)} images that {listed.name} names, the first "
+            f"{lacking[0]}: unpack the images again, or cut the list to those that are there"
+        )
+    if other:
+        raise UserError(
+            f"{listed} has no line for {len(other)} images of {images.name}, the first {other[0]}: "
+            "give the list that belongs to them"
+        )
+
+
+def _verdict(codes: npt.NDArray[np.int64], raw: bytes, whole: Hashed | None) -> str:
+    found = ByPart[int](**{part: int((codes == k).sum()) for k, part in enumerate(PARTS)})
+    if found != _EXPECTED:
+        return f"subset or other ({len(codes)} of {sum(n for _, n in _EXPECTED.items())} images)"
+    if hashlib.md5(raw, usedforsecurity=False).hexdigest() != OFFICIAL_MD5[_LIST]:
+        return "other (the list is not the official one)"
+    official = whole is not None and whole.md5 == OFFICIAL_MD5[_ZIP]
+    return "official" if official else "published counts, official list"

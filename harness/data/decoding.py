@@ -1,0 +1,205 @@
+"""One image file to pixels: what is taken, what is converted, what is refused.
+
+JPEG and PNG of 8 bits are decoded by torchvision (libjpeg-turbo, libpng), which lets other threads
+run meanwhile; Pillow reads every header, and decodes the rest. On the images that both can read
+they give the same pixels.
+"""
+
+import contextlib
+import io
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+from PIL import Image, ImageOps, features
+
+Pixels = npt.NDArray[np.uint8]
+"""C x H x W, C being 1 or 3."""
+
+FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
+"""What Pillow is asked to read: no format that needs another program, holds pages or drawings, or
+hides that it has more than 8 bits."""
+LARGEST: Final = 2**26
+"""Pixels of an image. 64 million are 8192 x 8192."""
+
+_AT_ONCE: Final = 2**25
+_ORIENTATION: Final = 0x0112
+_TURNS: Final = (b"eXIf", b"Raw profile type", b":Orientation")
+_GREY: Final = ("1", "L", "LA", "La")
+_COLOUR: Final = ("RGB", "RGBX", "RGBA", "RGBa", "P", "PA")
+
+
+class BadImageError(Exception):
+    """A file that gives no 8-bit grey or RGB image; the message says why."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the start of a file says: channels (1 grey, 3 colour), height and width as shown."""
+
+    channels: Literal[1, 3]
+    height: int
+    width: int
+
+
+def inspect(raw: bytes) -> Header:
+    """The header alone. Raises BadImageError where the image would not be taken."""
+    with _opened(raw) as (_, header, _turn):
+        return header
+
+
+def decode(raw: bytes) -> Pixels:
+    """The pixels, turned as the file says that it is to be shown. Raises BadImageError."""
+    with _opened(raw) as (image, header, turn), _BUDGET.take(header.height * header.width):
+        turned = turn not in (0, 1)
+        plain = image.mode in ("L", "RGB") and "transparency" not in image.info and not turned
+        if plain and image.format in ("JPEG", "MPO", "PNG"):
+            return _by_torchvision(raw, image.format)
+        return _by_pillow(image)
+
+
+def centre_square(pixels: Pixels) -> Pixels:
+    """The middle of the longer side; one pixel nearer to the start where it cannot be even."""
+    _, h, w = pixels.shape
+    side = min(h, w)
+    top, left = (h - side) // 2, (w - side) // 2
+    return pixels[:, top : top + side, left : left + side]
+
+
+def shrink(pixels: Pixels, size: int) -> Pixels:
+    """To size x size, bilinear with antialiasing, in integers as Pillow does it."""
+    import torch
+
+    if pixels.shape[1:] == (size, size):
+        return pixels
+    found = torch.nn.functional.interpolate(
+        torch.from_numpy(pixels)[None], size=(size, size), mode="bilinear", antialias=True
+    )
+    shrunk: Pixels = found[0].numpy()
+    return shrunk
+
+
+def bilinear(pixels: Pixels, size: int) -> npt.NDArray[np.float32]:
+    """To size x size, bilinear without antialiasing, float32 in 0..255."""
+    import torch
+
+    found = torch.nn.functional.interpolate(
+        torch.from_numpy(pixels)[None].float(), size=(size, size), mode="bilinear"
+    )
+    resized: npt.NDArray[np.float32] = found[0].numpy()
+    return resized
+
+
+def reader() -> str:
+    """What decodes and resizes here, with versions."""
+    import torch
+    import torchvision
+
+    turbo = features.version_feature("libjpeg_turbo")
+    return (
+        f"torchvision {torchvision.__version__} (JPEG, PNG), torch {torch.__version__} (resizing), "
+        f"Pillow {PIL.__version__} with libjpeg{f'-turbo {turbo}' if turbo else ''} (the rest)"
+    )
+
+
+class _Budget:
+    """Holds back decoders while the images at work have too many pixels for the memory."""
+
+    def __init__(self, pixels: int) -> None:
+        self._left = self._all = pixels
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def take(self, pixels: int) -> Iterator[None]:
+        wanted = min(pixels, self._all)
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= wanted)
+            self._left -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += wanted
+                self._changed.notify_all()
+
+
+_BUDGET: Final = _Budget(_AT_ONCE)
+
+
+@contextlib.contextmanager
+def _opened(raw: bytes) -> Iterator[tuple[Image.Image, Header, int]]:
+    Image.init()  # Pillow loads most formats only then
+    try:
+        with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
+            turn = _orientation(image, raw)
+            yield image, _header(image, turn), turn
+    except BadImageError:
+        raise
+    except PIL.UnidentifiedImageError:
+        raise BadImageError("no image of a known format") from None
+    except Exception as error:
+        why = " ".join(str(error).split())[-80:]
+        raise BadImageError(f"damaged: {why}") from error
+
+
+def _orientation(image: Image.Image, raw: bytes) -> int:
+    # Pillow decodes a whole PNG file to look for what may come after the pixels.
+    if image.format == "PNG" and not any(word in raw for word in _TURNS):
+        return 1
+    return int(image.getexif().get(_ORIENTATION, 1))
+
+
+def _header(image: Image.Image, turn: int) -> Header:
+    mode, width, height = image.mode, image.width, image.height
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise BadImageError("animated or of several pages")
+    if mode.startswith(("I", "F")) or _is_deep(image):
+        raise BadImageError("more than 8 bits a channel")
+    if mode not in (*_GREY, *_COLOUR):
+        raise BadImageError(f"{mode}, neither grey nor RGB")
+    if width * height > LARGEST:
+        raise BadImageError(f"{width}x{height}, more than {LARGEST} pixels")
+    if turn in (5, 6, 7, 8):
+        width, height = height, width
+    return Header(1 if mode in _GREY else 3, height, width)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether Pillow would throw bits away: it says RGB of 16-bit files too."""
+    if image.format == "TIFF":
+        bits: tuple[int, ...] = getattr(image, "tag_v2", {}).get(258, (8,))
+        return max(bits) > 8
+    words: list[Any] = []
+    for tile in getattr(image, "tile", ()):
+        arguments = tile[3]
+        words += arguments if isinstance(arguments, tuple) else [arguments]
+    if image.format == "PNG":
+        return any(isinstance(word, str) and ";16" in word for word in words)
+    return image.format == "PPM" and any(isinstance(w, int) and w > 255 for w in words)
+
+
+def _by_torchvision(raw: bytes, kind: str) -> Pixels:
+    import torch
+    from torchvision.io import decode_jpeg, decode_png
+
+    decoder = decode_png if kind == "PNG" else decode_jpeg
+    # frombuffer wants memory that could be written, and does not write.
+    pixels: Pixels = decoder(torch.frombuffer(bytearray(raw), dtype=torch.uint8)).numpy()
+    if pixels.shape[0] not in (1, 3):
+        raise BadImageError(f"{pixels.shape[0]} channels")
+    return pixels
+
+
+def _by_pillow(image: Image.Image) -> Pixels:
+    shown = ImageOps.exif_transpose(image)
+    grey = shown.mode in _GREY
+    if shown.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in shown.info:
+        shown = shown.convert("RGBA")
+        if shown.getchannel("A").getextrema() != (255, 255):
+            raise BadImageError("transparent, and what lies behind it is not known")
+    pixels = np.asarray(shown.convert("L" if grey else "RGB"))
+    return np.ascontiguousarray(pixels[None] if grey else pixels.transpose(2, 0, 1))

@@ -1,0 +1,219 @@
+"""Many image files as one source: hashed once, decoded on all cores, in order."""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.data.decoding import BadImageError
+from harness.data.manifest import PARTS, SourceFile
+from harness.data.parallel import in_order
+from harness.data.safe_zip import DAMAGE, open_zip
+from harness.data.source import Chunk, Done, Progress, Step, changed, unreadable
+from sweeps.errors import UserError
+
+T = TypeVar("T")
+
+_LARGEST: Final = 2**28
+_BLOCK: Final = 32
+_STEP_BYTES: Final = 2**25
+_STEP_MOST: Final = 4096
+_DIGEST: Final = 32
+
+
+class Files(Protocol):
+    """Files with a fixed order."""
+
+    names: Sequence[str]
+
+    def read(self, index: int) -> bytes:
+        """A file's bytes. Raises UserError where it is unreadable."""
+
+    def where(self, index: int) -> str:
+        """How to name a file to a person."""
+
+
+class FolderFiles:
+    """Files below a folder, by their names relative to it."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder, self.names = folder, names
+
+    def read(self, index: int) -> bytes:
+        path = self.folder / self.names[index]
+        try:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size <= _LARGEST:
+                    return file.read(size)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        raise UserError(f"{path} has more than {_LARGEST} bytes: leave it out of the folder")
+
+    def where(self, index: int) -> str:
+        return str(self.folder / self.names[index])
+
+
+class ZipFiles:
+    """Members of an archive, read one by one and never unpacked to a disk."""
+
+    def __init__(self, path: Path, members: Sequence[str], names: Sequence[str]) -> None:
+        """names: what they are called in the manifest."""
+        self.path, self.names, self._members = path, names, members
+        self._archive = open_zip(path)
+
+    def read(self, index: int) -> bytes:
+        try:
+            with self._archive.open(self._members[index]) as member:
+                raw = member.read(_LARGEST + 1)
+        except (*DAMAGE, zipfile.LargeZipFile, KeyError) as error:
+            why = " ".join(str(error).split())[:100]
+            raise UserError(f"{self.where(index)} is damaged ({why}): fetch it again") from error
+        if len(raw) > _LARGEST:
+            raise UserError(f"{self.where(index)} has more than {_LARGEST} bytes")
+        return raw
+
+    def where(self, index: int) -> str:
+        return f"{self.path}: {self._members[index]}"
+
+
+@dataclass(frozen=True, eq=False)
+class HashedFiles:
+    """Files and the sha256 of each, as they were when they were first read."""
+
+    files: Files
+    digests: bytes
+
+    def record(self, name: str) -> SourceFile:
+        """One entry for all of them; see `SourceFile`."""
+        whole = hashlib.sha256()
+        for index, file in enumerate(self.files.names):
+            whole.update(file.encode("utf-8", "surrogateescape") + b"\0" + self._digest(index))
+        return SourceFile(name=name, sha256=whole.hexdigest(), files=len(self.files.names))
+
+    def read(self, index: int) -> bytes:
+        """The bytes that were hashed. Raises UserError where they are others now."""
+        raw = self.files.read(index)
+        if hashlib.sha256(raw).digest() != self._digest(index):
+            raise changed(self.files.where(index))
+        return raw
+
+    def _digest(self, index: int) -> bytes:
+        return self.digests[index * _DIGEST : (index + 1) * _DIGEST]
+
+
+def hash_files(
+    files: Files, progress: Progress, look: Callable[[int, bytes], T] | None = None
+) -> tuple[HashedFiles, list[T]]:
+    """Read every file once, on all cores; `look` is called with each index and its bytes."""
+    n = len(files.names)
+    digests = bytearray()
+    found: list[T] = []
+
+    def block(indices: range) -> list[tuple[bytes, T | None]]:
+        results = []
+        for index in indices:
+            raw = files.read(index)
+            seen = None if look is None else look(index, raw)
+            results.append((hashlib.sha256(raw).digest(), seen))
+        return results
+
+    for results in in_order(block, _blocks(0, n)):
+        for digest, seen in results:
+            digests += digest
+            if look is not None:
+                found.append(seen)  # type: ignore[arg-type]
+        progress("checking files", len(digests) // _DIGEST, n)
+    return HashedFiles(files, bytes(digests)), found
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How files become images and where these go.
+
+    convert: a file's bytes to C x H x W; raises BadImageError where it cannot. assign: images
+    N x C x H x W, their indices among the files, and how many training images (train and holdout)
+    came before, to an index into `PARTS` for each.
+    """
+
+    hashed: HashedFiles
+    convert: Callable[[bytes], npt.NDArray[Any]]
+    assign: Callable[[npt.NDArray[Any], npt.NDArray[np.int64], int], npt.NDArray[np.int64]]
+    skip_bad: bool
+    image_bytes: int
+
+    @property
+    def _per_step(self) -> int:
+        most = min(_STEP_MOST, max(_BLOCK, _STEP_BYTES // self.image_bytes))
+        return most - most % _BLOCK
+
+    @property
+    def n_steps(self) -> int:
+        return -(-len(self.hashed.files.names) // self._per_step)
+
+    def steps(self, done: Done) -> Iterator[Step]:
+        """See `Opened.steps`."""
+        n, size = len(self.hashed.files.names), self._per_step
+        before = done.counts.train + done.counts.holdout
+        images: list[npt.NDArray[Any]] = []
+        indices: list[int] = []
+        skipped: list[str] = []
+        seen = done.steps * size
+        for block in in_order(self._block, _blocks(seen, n)):
+            for index, image in block:
+                if image is None:
+                    skipped.append(self.hashed.files.names[index])
+                else:
+                    images.append(image)
+                    indices.append(index)
+            seen += len(block)
+            if seen % size and seen < n:
+                continue
+            chunks: tuple[Chunk, ...] = ()
+            if images:
+                stack = np.stack(images)
+                parts = self.assign(stack, np.array(indices, np.int64), before)
+                chunks = tuple(Chunk(part, stack[parts == code]) for code, part in enumerate(PARTS))
+                before += int((parts < 2).sum())
+            yield Step("images", chunks, tuple(skipped))
+            images, indices, skipped = [], [], []
+
+    def _block(self, block: range) -> list[tuple[int, npt.NDArray[Any] | None]]:
+        found: list[tuple[int, npt.NDArray[Any] | None]] = []
+        for index in block:
+            raw = self.hashed.read(index)
+            try:
+                found.append((index, self.convert(raw)))
+            except BadImageError as error:
+                if not self.skip_bad:
+                    raise bad_image(self.hashed.files.where(index), error) from error
+                found.append((index, None))
+        return found
+
+
+def bad_image(where: str, error: BadImageError) -> UserError:
+    """The error for an image that is not taken."""
+    return UserError(
+        f"{where} is not taken ({error}): mend or remove it, or leave all such images out with "
+        "--skip-bad"
+    )
+
+
+def list_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
+    """Names of the files right in a folder that end so (small letters), sorted. Raises UserError
+    where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if e.name.lower().endswith(tuple(suffixes)))
+    except OSError as error:
+        raise unreadable(folder, error) from error
+
+
+def _blocks(start: int, stop: int) -> Iterator[range]:
+    return (range(at, min(at + _BLOCK, stop)) for at in range(start, stop, _BLOCK))

@@ -1,0 +1,152 @@
+"""The folder of an unfinished preparation: what is in it, and how a later run goes on with it."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+
+from harness.data.boxfilter import box_filter
+from harness.data.manifest import PARTS, ByPart, PartDigest, PartName
+from harness.data.prepared import GROUPS_DTYPE, groups_file, images_file
+from harness.data.source import Done, Opened, Step
+from harness.data.writer import NpyWriter
+
+JOURNAL: Final = "journal.json"
+
+
+class _Journal(BaseModel):
+    """What is on the disk for certain; files may hold more, which is cut off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    steps: NonNegativeInt = 0
+    counts: ByPart[NonNegativeInt] = ByPart(train=0, holdout=0, test=0)
+    skipped: tuple[str, ...] = ()
+
+
+class Partial:
+    """The parts of a set while they are written, step by step.
+
+    Raises OSError as the file system does.
+    """
+
+    def __init__(self, folder: Path, opened: Opened, box: int, stack: ExitStack) -> None:
+        """Begin in the folder, or go on where its journal says that an earlier run was."""
+        c, h, w = opened.shape
+        self.shape = (c, h // box, w // box)
+        self._folder, self._box, self._opened = folder, box, opened
+        self._skipped: list[str] = []
+        self._writers(_read(folder), stack)
+
+    def _writers(self, journal: _Journal, stack: ExitStack) -> None:
+        try:
+            opened = [self._new(part, journal) for part in PARTS]
+        except (ValueError, FileNotFoundError):
+            # Not what the journal says: begin again.
+            journal = _Journal()
+            opened = [self._new(part, journal) for part in PARTS]
+        self._steps, self._skipped = journal.steps, list(journal.skipped)
+        self._images = dict(zip(PARTS, (images for images, _ in opened), strict=True))
+        self._groups = {
+            part: groups
+            for part, (_, groups) in zip(PARTS, opened, strict=True)
+            if groups is not None
+        }
+        for writer in (*self._images.values(), *self._groups.values()):
+            stack.enter_context(writer)
+
+    def _new(self, part: PartName, journal: _Journal) -> tuple[NpyWriter, NpyWriter | None]:
+        count = journal.counts[part]
+        images = self._folder / images_file(part)
+        groups = self._folder / groups_file(part)
+        return (
+            NpyWriter(images, self._opened.dtype, self.shape, count),
+            None if self._opened.groups is None else NpyWriter(groups, GROUPS_DTYPE, (), count),
+        )
+
+    @property
+    def counts(self) -> ByPart[int]:
+        """Images written so far."""
+        return ByPart[int](**{part: self._images[part].count for part in PARTS})
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of images left out so far."""
+        return tuple(self._skipped)
+
+    @property
+    def done(self) -> Done:
+        """How far it is."""
+        return Done(self._steps, self.counts)
+
+    @property
+    def digests(self) -> ByPart[PartDigest]:
+        """Of what is written."""
+        return ByPart[PartDigest](
+            **{
+                part: PartDigest(
+                    images=self._images[part].digest,
+                    groups=self._groups[part].digest if self._groups else None,
+                )
+                for part in PARTS
+            }
+        )
+
+    def add(self, step: Step) -> None:
+        """Write a step's images, and note that they are there once they are on the disk."""
+        for chunk in step.chunks:
+            pixels = chunk.images
+            self._images[chunk.part].append(
+                pixels if self._box == 1 else box_filter(pixels, self._box)
+            )
+            if chunk.groups is not None:
+                self._groups[chunk.part].append(chunk.groups)
+        self._skipped += step.skipped
+        self._steps += 1
+        for writer in (*self._images.values(), *self._groups.values()):
+            writer.sync()
+        journal = _Journal(steps=self._steps, counts=self.counts, skipped=self.skipped)
+        temporary = self._folder / f"{JOURNAL}.new"
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(journal.model_dump_json())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._folder / JOURNAL)
+
+    def finish(self) -> None:
+        """Complete the files and leave nothing but them."""
+        for writer in (*self._images.values(), *self._groups.values()):
+            writer.finish()
+        for name in (JOURNAL, f"{JOURNAL}.new"):
+            (self._folder / name).unlink(missing_ok=True)
+
+
+def _read(folder: Path) -> _Journal:
+    try:
+        text = (folder / JOURNAL).read_bytes()
+        return _Journal.model_validate_json(text)
+    except (OSError, ValidationError, json.JSONDecodeError):
+        return _Journal()
+
+
+def clear(root: Path, name: str) -> None:
+    """Remove what unfinished preparations of a set left below a root."""
+    for folder in leftovers(root, name):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def leftovers(root: Path, name: str) -> Iterator[Path]:
+    """The folders of unfinished preparations of a set."""
+    with contextlib.suppress(OSError):
+        yield from sorted(root.glob(f".{name}.*.partial"))
+
+
+def place(root: Path, name: str, origin: str) -> Path:
+    """The folder for a set from one origin (hex digest)."""
+    return root / f".{name}.{origin[:16]}.partial"

@@ -1,0 +1,65 @@
+"""Reading zip files that may be anything: nothing is unpacked to a disk, sizes are bounded."""
+
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from sweeps.errors import UserError
+
+_RATIO: Final = 200
+"""Bytes to one compressed byte. Images are far below; deflate can reach 1032."""
+_FREE: Final = 2**20
+
+DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
+"""What zipfile raises on files that are broken or need what it has not."""
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Open and check the list of members.
+
+    Raises UserError where the file is no zip file or cut short, or a member is encrypted, a link,
+    outside the archive by its name, or unpacks to more than images do.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except DAMAGE as error:
+        raise UserError(
+            f"{path} is cut short or no zip file ({error}): fetch the file again"
+        ) from error
+    packed = 0
+    try:
+        for member in archive.infolist():
+            _check(path, member)
+            packed += member.compress_size
+        if packed > path.stat().st_size:
+            raise UserError(f"{path} has members that overlap: fetch the file again")
+    except BaseException:
+        archive.close()
+        raise
+    return archive
+
+
+def _check(path: Path, member: zipfile.ZipInfo) -> None:
+    where = f"{path}: {member.filename!r}"
+    name = PurePosixPath(member.filename.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or ":" in name.parts[:1]:
+        raise UserError(f"{where} leads out of the archive: give the original file")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise UserError(f"{where} is a link: give the original file")
+    if member.flag_bits & 1:
+        raise UserError(f"{where} is encrypted: give the original file")
+    if member.file_size > _FREE and member.file_size > _RATIO * member.compress_size:
+        raise UserError(
+            f"{where} unpacks from {member.compress_size} to {member.file_size} bytes, which no "
+            "images do: give the original file"
+        )

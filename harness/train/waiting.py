@@ -1,0 +1,49 @@
+"""How much of its training steps a device spends waiting for images."""
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+
+
+@dataclass
+class Waiting:
+    """Adds up the time of steps and, of it, the time until their images are there.
+
+    On a CPU by the clock. On a GPU by events on its stream, which are read when the loop looks
+    at its losses: the device has passed them then, so that nothing waits for the measurement.
+    """
+
+    device: torch.device
+    waited: float = 0.0
+    total: float = 0.0
+    _marks: list[float] = field(default_factory=list)
+    _events: list[torch.cuda.Event] = field(default_factory=list)
+
+    def mark(self) -> None:
+        """Called three times a step: before its images, with them, and at its end."""
+        if self.device.type == "cpu":
+            self._marks.append(time.perf_counter())
+        else:
+            event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            event.record(torch.cuda.current_stream(self.device))
+            self._events.append(event)
+
+    def settle(self) -> None:
+        """Add up what was marked; on a GPU, after the device has passed it."""
+        while len(self._marks) >= 3:
+            began, there, ended = self._marks[:3]
+            del self._marks[:3]
+            self.waited += there - began
+            self.total += ended - began
+        while len(self._events) >= 3:
+            first, with_images, last = self._events[:3]
+            del self._events[:3]
+            last.synchronize()
+            self.waited += first.elapsed_time(with_images) / 1000
+            self.total += first.elapsed_time(last) / 1000
+
+    @property
+    def share(self) -> float | None:
+        """Of the time of the steps, 0 to 1; None before the first."""
+        return self.waited / self.total if self.total else None

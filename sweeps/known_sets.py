@@ -1,0 +1,105 @@
+"""The data sets that a sweep can name: those that ship, their box-filtered forms, a person's own.
+
+A set has a name, under which it is prepared and asked for. A trial knows it by `dataset` and
+`variant`; `set_name` leads back.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from sweeps import strict_yaml
+from sweeps.errors import UserError
+
+PLAIN: Final = ("u8", "npz")
+"""Variants that a name leaves out."""
+
+_BOXES: Final = {2: "two", 4: "four"}
+_LEAST: Final = 8
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_own: dict[str, "DataSetFacts"] = {}
+
+
+class DataSetFacts(BaseModel):
+    """What planning knows of a data set without having it.
+
+    size: H = W in pixels. dataset, variant: what a trial and a result keep of it. filtered_from:
+    the set of which this one is a box-filtered form.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    size: int
+    channels: int = 3
+    dataset: str
+    variant: str = "u8"
+    about: str
+    filtered_from: str | None = None
+
+
+def shipped() -> Mapping[str, DataSetFacts]:
+    """Every set that lcma itself can prepare, box-filtered forms after what they are made of."""
+    return _shipped()
+
+
+def known() -> Mapping[str, DataSetFacts]:
+    """Every set that a sweep can name: `shipped`, and what was given to `add`."""
+    return {**_shipped(), **_own}
+
+
+def add(name: str, facts: DataSetFacts) -> None:
+    """Let sweeps of this process name a set of a person's own. Raises UserError as `check_own`."""
+    check_own(name)
+    _own[name] = facts
+
+
+def can_be_own(name: str) -> bool:
+    """Whether a person's own set can have this name."""
+    return name not in _shipped() and _NAME.fullmatch(name) is not None
+
+
+def check_own(name: str) -> None:
+    """UserError where a person's own set cannot have this name."""
+    if name in _shipped():
+        raise UserError(f"{name} is the name of a set that lcma knows: choose another")
+    if not can_be_own(name):
+        raise UserError(
+            f"{name!r} cannot name a data set: use small letters, digits and hyphens, at most 64"
+        )
+
+
+def set_name(dataset: str, variant: str) -> str:
+    """The name under which the set of a trial is prepared."""
+    return dataset if variant in PLAIN else f"{dataset}-{variant}"
+
+
+@cache
+def _shipped() -> Mapping[str, DataSetFacts]:
+    text = (files("sweeps") / "datasets.yaml").read_text()
+    entries = TypeAdapter(dict[str, dict[str, Any]]).validate_python(
+        strict_yaml.parse(text, "sweeps/datasets.yaml")
+    )
+    found: dict[str, DataSetFacts] = {}
+    for name, entry in entries.items():
+        filtered = entry.pop("filtered", True)
+        facts = DataSetFacts.model_validate({"dataset": name} | entry)
+        found[name] = facts
+        if filtered and facts.filtered_from is None:
+            found |= _filtered(name, facts)
+    return found
+
+
+def _filtered(name: str, facts: DataSetFacts) -> dict[str, DataSetFacts]:
+    forms = {}
+    for box, word in _BOXES.items():
+        size = facts.size // box
+        if size < _LEAST:
+            continue
+        dataset = f"{facts.dataset}-{size}"
+        about = f"{facts.about}; box-filtered by {word}"
+        changed = {"size": size, "dataset": dataset, "about": about, "filtered_from": name}
+        forms[set_name(dataset, facts.variant)] = facts.model_copy(update=changed)
+    return forms

@@ -1,0 +1,114 @@
+"""A host hashes a set once, and again as soon as a file is another one."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.data import Prepared, load, verified
+from sweeps.errors import UserError
+
+
+@pytest.fixture
+def mine(photos8: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepared:
+    """A set of one's own to damage, on a host that remembers nothing."""
+    monkeypatch.setenv(verified.VARIABLE, str(tmp_path / "cache"))
+    shutil.copytree(photos8.folder, tmp_path / "data" / "photos8")
+    return load("photos8", tmp_path / "data")
+
+
+def flip(path: Path, *, keep_times: bool = False) -> None:
+    """Another last byte; the size stays."""
+    status = path.stat()
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    if keep_times:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_set_is_hashed_the_first_time_alone(mine: Prepared) -> None:
+    assert [verified.once(mine) for _ in range(3)] == [True, False, False]
+
+
+@pytest.mark.parametrize("part", ["train", "holdout", "test", "train_groups"])
+def test_a_byte_that_changes_after_the_first_time_is_found(mine: Prepared, part: str) -> None:
+    assert verified.once(mine)
+    path = mine.folder / f"{part}.npy"
+    flip(path)
+    for _ in range(2):
+        with pytest.raises(UserError, match=f"{part}.npy is damaged .its bytes differ"):
+            verified.once(mine)
+    flip(path)
+    assert verified.once(mine), "mended, and another file than before"
+    assert not verified.once(mine)
+
+
+def test_another_file_under_the_same_name_is_hashed(mine: Prepared) -> None:
+    """As large and as old, but not the one that was hashed."""
+    assert verified.once(mine)
+    path = mine.folder / "test.npy"
+    other = path.with_name("other.npy")
+    shutil.copy2(path, other)
+    flip(other, keep_times=True)
+    other.replace(path)
+    with pytest.raises(UserError, match=r"test\.npy is damaged"):
+        verified.once(mine)
+
+
+def test_the_same_files_at_another_place_are_hashed(mine: Prepared, tmp_path: Path) -> None:
+    assert verified.once(mine)
+    shutil.copytree(mine.folder, tmp_path / "other" / "photos8")
+    assert verified.once(load("photos8", tmp_path / "other"))
+
+
+def test_a_damaged_memory_costs_only_the_time_to_hash(mine: Prepared, tmp_path: Path) -> None:
+    assert verified.once(mine)
+    (stamp,) = (tmp_path / "cache").glob("*.json")
+    stamp.write_bytes(b"\xff{")
+    assert [verified.once(mine) for _ in range(2)] == [True, False]
+    assert sorted(p.suffix for p in (tmp_path / "cache").iterdir()) in (
+        [".json"],
+        [".json", ".lock"],
+    ), "nothing else is left"
+
+
+def test_a_folder_that_cannot_be_written_is_no_hindrance(
+    mine: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv(verified.VARIABLE, str(blocked / "cache"))
+    assert [verified.once(mine) for _ in range(2)] == [True, True]
+    flip(mine.folder / "test.npy")
+    with pytest.raises(UserError):
+        verified.once(mine)
+
+
+def test_of_several_processes_at_once_one_hashes(mine: Prepared) -> None:
+    code = (
+        "import sys; from pathlib import Path; from harness.data import load, verified; "
+        "p = load('photos8', Path(sys.argv[1])); print('ready', flush=True); "
+        "sys.stdin.read(1); print(verified.once(p))"
+    )
+    asked = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(mine.root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for process in asked:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in asked:
+        assert process.stdin is not None
+        process.stdin.write("x")
+        process.stdin.flush()
+    said = sorted(process.communicate()[0].strip() for process in asked)
+    assert said == ["False", "False", "True"]

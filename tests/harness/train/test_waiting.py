@@ -1,0 +1,59 @@
+"""The share of the steps' time that goes on waiting for images."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from harness.train.batches import BatchOrder
+from harness.train.waiting import Waiting
+
+
+class Slow:
+    """Images that take long to come."""
+
+    def __init__(self, workshop, order: BatchOrder, seconds: float) -> None:
+        self.images, self.order, self.seconds = workshop.images(), order, seconds
+
+    def batch(self, step: int) -> torch.Tensor:
+        time.sleep(self.seconds)
+        return self.images.gather(self.order.indices(step))
+
+
+def test_nothing_is_known_before_the_first_step() -> None:
+    waiting = Waiting(torch.device("cpu"))
+    waiting.settle()
+    assert waiting.share is None
+
+
+def test_a_step_that_has_not_ended_is_not_counted() -> None:
+    waiting = Waiting(torch.device("cpu"))
+    waiting.mark()
+    waiting.mark()
+    waiting.settle()
+    assert waiting.share is None
+    waiting.mark()
+    waiting.settle()
+    assert waiting.share is not None
+    assert 0 <= waiting.share <= 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.2])
+def test_a_training_says_how_long_it_waited(workshop, seconds: float) -> None:
+    run = workshop.training("run", training={"holdout_every": None, "select": "last"})
+    run.trainer.feed = Slow(workshop, run.trainer.order, seconds)
+    assert run.go(5)
+    share = run.trainer.waiting.share
+    assert share is not None
+    assert 0 < share < 1
+    assert run.trainer.waiting.waited >= 5 * seconds, "what was slept was waited"
+
+
+def test_measuring_changes_no_bit(workshop) -> None:
+    runs = [workshop.training(name) for name in ("a", "b")]
+    runs[1].trainer.feed = Slow(workshop, runs[1].trainer.order, 0.001)
+    for run in runs:
+        assert run.go(20)
+    a, b = (run.trainer.flow.state_dict() for run in runs)
+    assert all(np.array_equal(a[k].numpy(), b[k].numpy()) for k in a)

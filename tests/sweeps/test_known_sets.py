@@ -1,0 +1,73 @@
+"""The names of data sets, their box-filtered forms and the way back from a trial."""
+
+import pytest
+
+from sweeps import catalog, known_sets, spec
+from sweeps.errors import UserError
+from sweeps.expansion import expand
+from sweeps.known_sets import DataSetFacts
+
+
+def test_the_name_follows_from_data_set_and_variant_and_back() -> None:
+    seen = set()
+    for name, facts in known_sets.shipped().items():
+        assert known_sets.set_name(facts.dataset, facts.variant) == name
+        seen.add((facts.dataset, facts.variant))
+    assert len(seen) == len(known_sets.shipped())
+
+
+def test_filtered_forms_follow_by_rule() -> None:
+    names = set(known_sets.shipped())
+    assert {
+        "cifar10-16", "cifar10-8", "imagenet64-32", "imagenet64-16", "imagenet64-32-png",
+        "imagenet32-8-png", "celeba64-32", "celeba64-16-float",
+    } <= names  # fmt: skip
+    assert not {"photos32-16", "digits-4", "cifar10-4", "cifar10-16-8"} & names
+    half = known_sets.shipped()["imagenet64-32-png"]
+    assert (half.size, half.dataset, half.variant) == (32, "imagenet64-32", "png")
+    assert half.filtered_from == "imagenet64-png"
+
+
+def test_a_trial_knows_its_variant_and_its_sets_name() -> None:
+    names = ["celeba64", "celeba64-float", "imagenet32", "imagenet32-png"]
+    matrix = {"flow": "realnvp", "dataset": names, "factorization": ["conventional", "low"]}
+    content = {"name": "s", "matrix": {**matrix, "budget": 10}, "profile": "paper"}
+    trials = expand(spec.check(content, "test")).trials
+    assert [t.set_name for t in trials[::2]] == names
+    assert [(t.dataset, t.variant) for t in trials[::2]] == [
+        ("celeba64", "u8"),
+        ("celeba64", "float"),
+        ("imagenet32", "npz"),
+        ("imagenet32", "png"),
+    ]
+    assert len({t.id for t in trials}) == 8
+    shared = [t.pretraining for t in trials if t.pretraining]
+    assert len({p.id for p in shared}) == 4
+    assert [p.set_name for p in shared] == names
+
+
+def test_a_recipe_holds_for_every_variant_and_is_published_for_one() -> None:
+    plain = catalog.recipe("realnvp", "celeba64", "paper")
+    assert plain == catalog.recipe("realnvp", "celeba64-float", "paper")
+    assert catalog.is_published("realnvp", "celeba64-float", "paper")
+    assert not catalog.is_published("realnvp", "celeba64", "paper")
+
+
+def test_sets_of_ones_own_can_be_named_once_they_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(known_sets, "_own", {})
+    matrix = {"flow": "realnvp", "dataset": "cats", "factorization": "conventional"}
+    content = {"name": "s", "matrix": matrix}
+    with pytest.raises(UserError, match="unknown data set 'cats'"):
+        spec.check(content, "test")
+    known_sets.add("cats", DataSetFacts(size=16, channels=1, dataset="cats", about="mine"))
+    (trial,) = expand(spec.check(content, "test")).trials
+    assert (trial.recipe.model.size, trial.recipe.model.channels) == (16, 1)
+    assert (trial.set_name, trial.variant) == ("cats", "u8")
+
+
+@pytest.mark.parametrize("name", ["cifar10", "imagenet64-16-png", "Cats", "a/b", "", "-a"])
+def test_names_that_a_set_of_ones_own_cannot_have(name: str) -> None:
+    with pytest.raises(UserError):
+        known_sets.add(name, DataSetFacts(size=16, dataset=name, about="mine"))
