@@ -134,13 +134,10 @@ def test_a_plan_shows_the_variations_of_the_recipe(capsys, in_tmp: Path) -> None
 
 
 def test_a_plan_of_what_is_not_there_yet_says_why(capsys, in_tmp: Path) -> None:
-    """A shipped sweep is no mistake of the person's, even if nothing of it can be run."""
+    """A set that only a person can prepare is named, with the command."""
     code, out, err = run(capsys, "plan", "table3")
     assert (code, err) == (0, "")
-    assert "invalid: the data set celeba64 cannot be prepared by this version" in out
-    assert "Next:" not in out
-    (reason,) = {c["note"] for c in planned(capsys, "table3")["cells"]}
-    assert reason == "the data set celeba64 cannot be prepared by this version"
+    assert "First: lcma data prepare celeba64-float --from PATH" in out
     assert list(in_tmp.iterdir()) == []
 
 
@@ -196,7 +193,7 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
         (["launch", "demo", "--set", "training.stepz=5"], "did you mean 'steps'?"),
         (["plan", "demo", "--set", "training.steps=0"], "greater than 0"),
         (["launch", "demo", "--set", "model.size=8"], "cannot be overridden"),
-        (["launch", "table3"], "cannot be prepared by this version"),
+        (["launch", "table3", "--gpus", "0"], "lcma data prepare celeba64-float --from PATH"),
         (["launch", "words", "--profile", "small"], "this machine has none"),
         (["launch", "demo", "--gpus", "1"], "this machine has none"),
         (["launch", "demo", "--db", "postgresql://u:secret@h/d"], "not supported"),
