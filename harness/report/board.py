@@ -88,7 +88,9 @@ def render(board: Board) -> RenderableType:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
         table.add_column(HEADINGS[0], overflow="fold")
         for heading in _headings(group)[1:]:
-            table.add_column(heading, justify="right", no_wrap=True)
+            # Printed numbers take several lines before any number of ours is cut short.
+            printed = heading == "published"
+            table.add_column(heading, justify="right", no_wrap=not printed, min_width=4 * printed)
         for style, texts in _lines(group):
             table.add_row(*(Text(text, style=style) for text in texts))
         notes = [Text(note, style="dim") for note in _below(group)]

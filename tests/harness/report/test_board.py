@@ -415,6 +415,9 @@ def test_printed_numbers_stand_beside_their_cells():
     assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in boards.as_markdown(board)
     assert "3.49 (LCMA, Table 1, test): as printed in RealNVP." in board.groups[0].notes
     assert "| published |" in boards.as_markdown(board)
+    lines = shown(board, 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "3.6000" in next(line for line in lines if line.startswith("checkerboard")), "not cut"
     assert "| published |" not in boards.as_markdown(boards.make(three()))
 
 
