@@ -1,11 +1,19 @@
 """`lcma data list`: the sets that can be prepared, and those that are."""
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from harness.cli.options import Data, Json
 
 
-def list_sets(data: Data = None, json: Json = False) -> None:
+def list_sets(
+    data: Data = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Box-filtered forms that are not prepared too")
+    ] = False,
+    json: Json = False,
+) -> None:
     """The data sets that can be prepared, and which are; one's own below the root too."""
     import json as jsons
 
@@ -26,6 +34,7 @@ def list_sets(data: Data = None, json: Json = False) -> None:
             "needs_path": known.needs_path,
             "command": known.command,
             "own": known.own,
+            "filtered": known.filtered,
             "prepared": False,
         }
         try:
@@ -38,6 +47,7 @@ def list_sets(data: Data = None, json: Json = False) -> None:
             row |= {
                 "prepared": True,
                 "variant": manifest.variant,
+                "shape": manifest.shape,
                 "digest": manifest.digest,
                 "train": counts.train,
                 "holdout": counts.holdout,
@@ -50,19 +60,35 @@ def list_sets(data: Data = None, json: Json = False) -> None:
     if json:
         print(jsons.dumps(rows, indent=2))
         return
-    table = Table(title=f"Data sets in {escape(str(root))}")
-    for name in ("name", "variant", "what", "train / holdout / test", "digest"):
+    table = Table(title=f"Prepared in {escape(str(root))}")
+    for name in ("name", "variant", "images", "train / holdout / test", "digest"):
         table.add_column(name, overflow="fold")
     for row in rows:
         if row["prepared"]:
-            said = f"{row['train']} / {row['holdout']} / {row['test']}"
+            shape = "x".join(map(str, row["shape"]))
+            counts_text = f"{row['train']} / {row['holdout']} / {row['test']}"
             digest = str(row["digest"])[:12]
-            table.add_row(row["name"], row["variant"], escape(row["description"]), said, digest)
-        else:
-            how = row.get("problem") or row["command"]
-            description = escape(row["description"])
-            table.add_row(row["name"], "", description, f"[dim]{escape(how)}[/]", "")
-    Console().print(table)
+            table.add_row(row["name"], row["variant"], shape, counts_text, digest)
+    console = Console()
+    if table.row_count:
+        console.print(table)
+        for row in rows:
+            if row.get("deviation"):
+                print(f"{row['name']}: {row['deviation']}")
+        print()
     for row in rows:
-        if row.get("deviation"):
-            print(f"{row['name']}: {row['deviation']}")
+        if "problem" in row:
+            print(f"{row['name']}: {row['problem']}")
+    left = [row for row in rows if not row["prepared"] and "problem" not in row]
+    # Those that need no files are for demos: their small forms are the useful ones.
+    shown = [r for r in left if everything or not (r["filtered"] and r["needs_path"])]
+    if shown:
+        print("Can be prepared:")
+        width = max(len(row["command"]) for row in shown)
+        for row in shown:
+            print(f"  {row['command']:<{width}}  # {row['description']}")
+    if len(shown) < len(left):
+        print(
+            "Each also box-filtered by two or four under its own name, such as cifar10-16: "
+            "--all lists them.\nImages of your own: lcma data prepare NAME --from FOLDER --size S"
+        )

@@ -63,13 +63,17 @@ class SetInfo:
     needs_path: bool
     command: str
     own: bool = False
+    filtered: bool = False
 
 
 def names(root: Path | None = None) -> list[SetInfo]:
     """The known sets, in the order in which a list should show them; with a root, a person's own
     that are prepared below it too."""
     sets = [*_shipped().values(), *(own_set(name) for name in (own_names(root) if root else ()))]
-    return [SetInfo(s.name, s.description, s.source.needs_path, s.command, s.own) for s in sets]
+    return [
+        SetInfo(s.name, s.description, s.source.needs_path, s.command, s.own, s.box > 1)
+        for s in sets
+    ]
 
 
 def find(name: str, root: Path | None = None) -> DataSet:

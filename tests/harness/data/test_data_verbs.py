@@ -113,6 +113,19 @@ def test_list_shows_variants_and_what_is_damaged(lcma, root: Path) -> None:
     assert "photos8" in row["problem"]
 
 
+def test_list_leads_with_what_is_prepared_and_hides_filtered_forms_that_are_not(
+    lcma, root: Path
+) -> None:
+    _, out, _ = lcma("list")
+    prepared, left = out.split("Can be prepared:")
+    assert "photos8" in prepared
+    assert "prepare photos8 " not in left
+    assert "lcma data prepare celeba64 --from PATH" in left
+    assert "celeba64-16 --from" not in left
+    _, out, _ = lcma("list", "--all")
+    assert "lcma data prepare celeba64-16 --from PATH" in out
+
+
 def test_list_and_show_tell_what_deviates_from_the_published_set(
     lcma, root: Path, tmp_path: Path, make_batches
 ) -> None:
