@@ -59,15 +59,31 @@ def _devices(place: Place) -> list[Finding]:
 
 def _database(place: Place) -> list[Finding]:
     try:
-        if not db.locate(place.db).exists():
-            return [Finding("database", "note", "not there yet; the first launch makes it")]
+        database = db.locate(place.db)
+        said = f"{database.name} ({database.version()})"
+        if not database.identify().exists:
+            return [Finding("database", "note", f"{said}: nothing yet; the first launch makes it")]
         store = db.connect(place.db, create=False)
         counts = store.counts()
     except UserError as error:
         return [Finding("database", "bad", str(error))]
     trials = counts.trial
-    said = f"{store.url}: {trials.done} of {trials.total} trials done, {trials.running} running"
-    return [Finding("database", "good", said)]
+    said += f": {trials.done} of {trials.total} trials done, {trials.running} running"
+    return [Finding("database", "good", said), *_connections(store)]
+
+
+def _connections(store: db.Store) -> list[Finding]:
+    """Whether a server lets this machine's workers in: a training and its heartbeat may each hold
+    one for a moment, and so do the driver and what a person types."""
+    limits = store.database.connections()
+    if limits is None:
+        return []
+    here = 2 * (os.cpu_count() or 1) + 2
+    said = (
+        f"{limits.most} at most, {limits.used} in use; workers on all cores of this machine may "
+        f"take {here}, so the rest is for {max(0, (limits.free - 2) // 2)} workers in all"
+    )
+    return [Finding("connections", "good" if limits.free >= here else "note", said)]
 
 
 def _folders(place: Place) -> list[Finding]:
