@@ -226,4 +226,4 @@ def _one_line(error: BaseException) -> str:
     """The heart of a message, which libpq may spread over lines and addresses."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
-    return text.removeprefix("connection failed: ").rstrip(".")
+    return text.removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")

@@ -73,17 +73,18 @@ def _database(place: Place) -> list[Finding]:
 
 
 def _connections(store: db.Store) -> list[Finding]:
-    """Whether a server lets this machine's workers in: a training and its heartbeat may each hold
-    one for a moment, and so do the driver and what a person types."""
+    """How many workers a server lets in: a training and its heartbeat may each hold a connection
+    for a moment, and so may the driver and what a person types."""
     limits = store.database.connections()
     if limits is None:
         return []
-    here = 2 * (os.cpu_count() or 1) + 2
+    workers = max(0, (limits.free - 2) // 2)
     said = (
-        f"{limits.most} at most, {limits.used} in use; workers on all cores of this machine may "
-        f"take {here}, so the rest is for {max(0, (limits.free - 2) // 2)} workers in all"
+        f"{limits.most} at most, {limits.used} in use: enough for {workers} workers at once "
+        f"(raise max_connections for more); this machine has {os.cpu_count() or 1} cores"
     )
-    return [Finding("connections", "good" if limits.free >= here else "note", said)]
+    enough = workers >= (os.cpu_count() or 1)
+    return [Finding("connections", "good" if enough else "note", said)]
 
 
 def _folders(place: Place) -> list[Finding]:

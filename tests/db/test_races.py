@@ -49,11 +49,14 @@ def run(code: str, *arguments: str) -> None:
 
 
 def test_32_processes_make_one_database(new_place: str) -> None:
+    """Each registers the same sweeps too, in an order of its own."""
     run(
         """
 def work(index):
     store = db.connect(sys.argv[1])
-    store.register(db.Registration(sweeps=(db.Sweep(id=str(index), name="x", spec="{}"),)))
+    order = [(index * 7 + other) % 32 for other in range(32)]
+    sweeps = tuple(db.Sweep(id=str(number), name="x", spec="{}") for number in order)
+    store.register(db.Registration(sweeps=sweeps))
 
 race(32, work)
 """,
