@@ -49,14 +49,11 @@ def run(code: str, *arguments: str) -> None:
 
 
 def test_32_processes_make_one_database(new_place: str) -> None:
-    """Each registers the same sweeps too, in an order of its own."""
     run(
         """
 def work(index):
     store = db.connect(sys.argv[1])
-    order = [(index * 7 + other) % 32 for other in range(32)]
-    sweeps = tuple(db.Sweep(id=str(number), name="x", spec="{}") for number in order)
-    store.register(db.Registration(sweeps=sweeps))
+    store.register(db.Registration(sweeps=(db.Sweep(id=str(index), name="x", spec="{}"),)))
 
 race(32, work)
 """,
@@ -71,6 +68,24 @@ race(32, work)
             check = sa.text("PRAGMA integrity_check")
             assert connection.execute(check).scalars().all() == ["ok"]
     migrate.check(db.locate(new_place))
+
+
+def test_plans_that_share_rows_are_registered_at_once(store: Any) -> None:
+    """Each has them in an order of its own, and none waits for one that waits for it."""
+    run(
+        """
+store = db.connect(sys.argv[1])
+
+def work(index):
+    order = [(index * 97 + number) % 600 for number in range(600)]
+    sweeps = tuple(db.Sweep(id=str(number), name="x", spec="{}") for number in order)
+    store.register(db.Registration(sweeps=sweeps))
+
+race(6, work)
+""",
+        store.url,
+    )
+    assert len(store.sweeps()) == 600
 
 
 def test_8_processes_upgrade_one_database(filled_url: str) -> None:
