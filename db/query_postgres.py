@@ -21,6 +21,9 @@ NOT_READING = frozenset({"25006", "0A000", "42P11"})
 LEADING = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w+|\()?", re.S)
 """White space and comments, and the first word behind them."""
 
+LONGEST = 2**31 - 1
+"""Milliseconds of the longest time limit that the server knows."""
+
 TOO_LATE = "57014"
 SYNTAX = "42601"
 
@@ -38,12 +41,9 @@ def run(database: "PostgresDatabase", sql: str, limit: int | None, timeout: floa
     import psycopg
 
     with database.reader().connect() as connection:
-        # Sent to the server once, with the first statement.
-        connection.execute(
-            sa.select(
-                sa.func.set_config("statement_timeout", f"{max(1, timeout * 1000):.0f}", True)
-            )
-        )
+        milliseconds = min(max(1, timeout * 1000), LONGEST)
+        limited = sa.func.set_config("statement_timeout", f"{milliseconds:.0f}", True)
+        connection.execute(sa.select(limited))
         raw: Any = connection.connection.driver_connection
         try:
             # Both ways use the protocol that takes one statement only: after a COMMIT, a second

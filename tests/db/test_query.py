@@ -161,6 +161,7 @@ def test_a_query_without_end_is_stopped(filled: Any) -> None:
     assert time.monotonic() - start < 5
     found = db.query.run(filled.store.url, endless + "SELECT i FROM n", limit=5)
     assert (len(found.rows), found.truncated) == (5, True)
+    assert db.query.run(filled.store.url, "SELECT 1", timeout=float("inf")).rows == ((1,),)
 
 
 def test_a_limit_below_zero_is_refused(filled: Any) -> None:
