@@ -1,8 +1,8 @@
 """What is known: the results database."""
 
-from db.engine import locate
+from db.engine import Database, QueryResult, locate
 from db.errors import Conflict
-from db.query import QueryResult
+from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
 from db.records import (
     KINDS,
     OUTCOMES,
@@ -35,7 +35,7 @@ from db.records import (
     TableStatistics,
     Trial,
 )
-from db.store import Store, connect
+from db.store import Store, connect, exists
 from db.tables import overlap
 
 __all__ = [
@@ -50,12 +50,18 @@ __all__ = [
     "Cost",
     "Counts",
     "DataSet",
+    "DataWait",
+    "Database",
     "Environment",
     "Evaluator",
+    "Failure",
     "IndexTable",
     "Job",
     "Kind",
+    "LostTrial",
+    "MapKey",
     "MapStatistics",
+    "MapUser",
     "Metric",
     "Outcome",
     "PlannedJob",
@@ -71,8 +77,10 @@ __all__ = [
     "Sweep",
     "SweepMember",
     "TableStatistics",
+    "TrainedTrial",
     "Trial",
     "connect",
+    "exists",
     "locate",
     "overlap",
 ]

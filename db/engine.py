@@ -1,200 +1,166 @@
-"""Connections to a database: where a URL leads, SQLite's settings, and its errors in one line."""
+"""What both kinds of database have in common, and which of them a URL means."""
 
-import os
-import sqlite3
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import NullPool
 
 from sweeps.errors import UserError
 
-APPLICATION_ID = 0x6C636D61
-"""Written in the file's header ("lcma"), so that another program's file is told apart."""
-
-BUSY_SECONDS = 60.0
-"""How long a connection waits for another one's lock."""
-
 SUFFIXES = (".db", ".sqlite")
 
-Mode = Literal["rwc", "rw", "ro"]
+FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+"""How a URL may look."""
 
 
-def locate(url: str) -> Path:
-    """The absolute path of the SQLite file that a URL or a bare path means.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A place for a database: `exists` says whether tables are there, `revision` which schema."""
 
-    Raises UserError for any other backend, and for what is neither.
+    exists: bool
+    revision: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """Rows of a query; `truncated` says that there were more than the limit."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """A server's connections: how many users may open at most, and how many are open."""
+
+    most: int
+    used: int
+
+    @property
+    def free(self) -> int:
+        return self.most - self.used
+
+
+class Database(ABC):
+    """One place where results are, on one engine. Opens nothing until it is asked to.
+
+    `url` leads another process to the same place and may hold a password; `name` never does.
     """
+
+    engine: ClassVar[str]
+    one_host: ClassVar[bool]
+    """Whether only processes of one machine may use it."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url = url
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @abstractmethod
+    def identify(self) -> Found:
+        """Look at the place without changing it.
+
+        Raises UserError where it belongs to another program, is damaged, or cannot be reached.
+        """
+
+    @abstractmethod
+    def reader(self) -> sa.Engine:
+        """An engine whose transactions see one state of the database and write nothing."""
+
+    @abstractmethod
+    def writer(self) -> sa.Engine:
+        """An engine whose transactions write, and never overwrite what they have not seen."""
+
+    @abstractmethod
+    def migrating(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction that nobody else who migrates is in."""
+
+    @abstractmethod
+    def keep_copy(self, revision: str) -> None:
+        """Copy the database as it is before a migration, where it is a file."""
+
+    @abstractmethod
+    def clock(self, connection: sa.Connection) -> float:
+        """The time by which leases are kept, Unix seconds: one clock for all writers."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """The engine's name and version."""
+
+    def connections(self) -> "Connections | None":
+        """How many connections may be open at once; None where nothing limits them."""
+        return None
+
+    @abstractmethod
+    def explain(self, error: BaseException | None, *, connecting: bool = False) -> str | None:
+        """One line for a failure that the place, its disk, the network or another process causes;
+        None for one that the code causes."""
+
+    @abstractmethod
+    def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
+        """Run a statement that reads; see `db.query.run`."""
+
+
+def locate(url: str) -> Database:
+    """The database that a URL, or a bare path ending in .db or .sqlite, means.
+
+    Raises UserError for what is neither a file of SQLite nor a PostgreSQL server.
+    """
+    from db.postgres import DRIVERS, PostgresDatabase
+    from db.sqlite import SqliteDatabase
+
     if "://" not in url:
         if not url.endswith(SUFFIXES):
             raise UserError(
-                f"'{url}' is not a database: give sqlite:///PATH or a path ending in .db or .sqlite"
+                f"'{url}' is not a database: give {FORMS}, or a path ending in .db or .sqlite"
             )
-        return Path(url).expanduser().absolute()
+        return SqliteDatabase(Path(url).expanduser().absolute())
     try:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
         # The text may hold a password, so it is not repeated.
-        raise UserError("cannot read the database URL: give it as sqlite:///PATH") from None
+        raise UserError(f"cannot read the database URL: give it as {FORMS}") from None
+    if parsed.drivername in DRIVERS:
+        return PostgresDatabase(parsed)
     name = f"{parsed.drivername}://{parsed.host or ''}/{parsed.database or ''}"
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise UserError(
-            f"the database {name} is not supported: results are kept in SQLite, give sqlite:///PATH"
-        )
+        raise UserError(f"the database {name} is not supported: give {FORMS}")
     if parsed.host or parsed.query or parsed.database in (None, "", ":memory:"):
         raise UserError(f"the database {name} does not name a file: give it as sqlite:///PATH")
-    return Path(str(parsed.database)).absolute()
+    return SqliteDatabase(Path(str(parsed.database)).absolute())
 
 
-def sqlite_url(path: Path) -> str:
-    """The URL under which another process finds the same file."""
-    return sa.URL.create("sqlite", database=str(path)).render_as_string()
-
-
-def explain(path: Path, error: BaseException | None) -> str | None:
-    """One line for a failure that the file, the disk or another process causes; else None."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        return None
-    why = f"{error} ({getattr(error, 'sqlite_errorname', code)})"
-    match code & 0xFF:
-        case sqlite3.SQLITE_NOTADB:
-            return f"{path} is not a SQLite database, or it is damaged: give another path"
-        case sqlite3.SQLITE_CORRUPT:
-            return f"the database {path} is damaged: {why}; go back to a copy of it"
-        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_TOOBIG:
-            return f"the database {path} failed: {why}; nothing was changed: make room on its disk"
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return f"the database {path} cannot be written: {why}; copy it to a writable folder"
-        case sqlite3.SQLITE_CANTOPEN:
-            return f"cannot open the database {path}: {why}; check its folder's permissions"
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return f"the database {path} stayed locked: {why}; another process holds it, try again"
-    return None
-
-
-def open_sqlite(path: Path, mode: Mode, *, immutable: bool = False) -> sqlite3.Connection:
-    """A bare connection without implicit transactions, usable from any thread, one at a time."""
-    options = f"?mode={mode}" + ("&immutable=1" if immutable else "")
-    return sqlite3.connect(
-        path.as_uri() + options,
-        uri=True,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-
-
-def open_readonly(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write, on a read-only medium too.
-
-    Raises sqlite3.Error where the file cannot be read, UserError where its latest changes cannot.
-    """
-    connection = open_sqlite(path, "ro")
-    try:
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("PRAGMA schema_version")
-    except sqlite3.OperationalError:
-        connection.close()
-        if os.access(path.parent, os.W_OK):
-            raise
-        # In WAL mode SQLite wants to make files beside the database; where it cannot, nobody
-        # else can either, and the file may be taken as it is.
-        log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size > 0:
-            raise UserError(
-                f"{path} has changes in {log.name} that cannot be read on a read-only medium: "
-                "copy both files to a writable folder"
-            ) from None
-        connection = open_sqlite(path, "ro", immutable=True)
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("PRAGMA schema_version")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that writes nothing but may tidy up SQLite's side files, where it can."""
-    try:
-        connection = open_sqlite(path, "rw")
-    except sqlite3.OperationalError:
-        return open_readonly(path)
-    try:
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("PRAGMA schema_version")
-    except sqlite3.OperationalError:
-        connection.close()
-        return open_readonly(path)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def open_writer(
-    path: Path, *, create: bool = False, foreign_keys: bool = True
-) -> sqlite3.Connection:
-    """A connection that writes, in WAL mode."""
-    connection = open_sqlite(path, "rwc" if create else "rw")
-    try:
-        _enter_wal_mode(connection)
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _enter_wal_mode(connection: sqlite3.Connection) -> None:
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            # Two that convert a new file at once would wait for each other, so SQLite refuses
-            # one of them at once, whatever its timeout.
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-
-
-def reader(path: Path) -> sa.Engine:
-    """An engine whose transactions see one state of the database and write nothing."""
-    return _engine(path, "BEGIN", lambda: open_reader(path))
-
-
-def writer(path: Path, *, create: bool = False, foreign_keys: bool = True) -> sa.Engine:
-    """An engine whose transactions hold the write lock from their first statement on."""
-    return _engine(
-        path,
-        # A deferred transaction that reads and then writes fails when another wrote in between.
-        "BEGIN IMMEDIATE",
-        lambda: open_writer(path, create=create, foreign_keys=foreign_keys),
-    )
-
-
-def _engine(path: Path, begin: str, opener: Callable[[], sqlite3.Connection]) -> sa.Engine:
-    # No pool: a connection must not be shared with a forked process.
-    engine = sa.create_engine("sqlite://", creator=opener, poolclass=NullPool)
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
+def translating(engine: sa.Engine, database: Database) -> sa.Engine:
+    """The engine, whose failures that the code does not cause are UserErrors."""
 
     @event.listens_for(engine, "handle_error")
     def _translate(context: sa.engine.ExceptionContext) -> None:
-        problem = explain(path, context.original_exception)
+        problem = database.explain(
+            context.original_exception, connecting=context.connection is None
+        )
         if problem is not None:
             raise UserError(problem) from context.original_exception
+
+    return engine
+
+
+def beginning(engine: sa.Engine, statement: str | Callable[[sa.Connection], None]) -> sa.Engine:
+    """The engine, whose transactions start with this."""
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        if isinstance(statement, str):
+            connection.exec_driver_sql(statement)
+        else:
+            statement(connection)
 
     return engine

@@ -1,5 +1,6 @@
-"""Inserts that leave or replace what is there, on every backend that has them."""
+"""Inserts that leave or replace what is there, and locks for what a row cannot stand for."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,3 +37,14 @@ def _insert(connection: sa.Connection, table: sa.Table) -> "sqlite.Insert | post
         if connection.dialect.name == "postgresql"
         else sqlite.insert(table)
     )
+
+
+def lock(connection: sa.Connection, *what: object) -> None:
+    """Hold what is named until the transaction ends, and see what its last holder committed.
+
+    A writer's transaction on SQLite holds everything already.
+    """
+    if connection.dialect.name == "postgresql":
+        digest = hashlib.sha256(repr(what).encode()).digest()
+        key = int.from_bytes(digest[:8], "big", signed=True)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))

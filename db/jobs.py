@@ -169,7 +169,8 @@ def release(connection: sa.Connection, owner: str, now: float) -> int:
 
 def retry(connection: sa.Connection, job_ids: Sequence[str], now: float) -> int:
     """Put those of the jobs that failed or diverged back to pending."""
-    return sum(_move_all(connection, jobs.c.id.in_(some), "retry", now) for some in chunks(job_ids))
+    ordered = chunks(sorted(job_ids))
+    return sum(_move_all(connection, jobs.c.id.in_(some), "retry", now) for some in ordered)
 
 
 def chunks(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
@@ -181,7 +182,9 @@ def chunks(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
 def _move_all(
     connection: sa.Connection, which: sa.ColumnElement[bool], event: Event, now: float
 ) -> int:
-    rows = connection.execute(sa.select(jobs).where(which).with_for_update()).all()
+    # In one order, so that two who take several jobs do not wait for each other.
+    several = sa.select(jobs).where(which).order_by(jobs.c.id).with_for_update()
+    rows = connection.execute(several).all()
     return sum(move(connection, to_job(row), event, now) is not None for row in rows)
 
 

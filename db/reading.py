@@ -10,6 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from db.engine import QueryResult
 from db.jobs import chunks, to_job
 from db.recording import DTYPE
 from db.records import (
@@ -231,8 +232,19 @@ def results_frame(
     if sweep_id is not None:
         members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
         query = query.where(trial_results.c.trial_id.in_(members))
+    return _frame(connection, query.order_by(*_in_order()))
+
+
+def read_results(connection: sa.Connection) -> QueryResult:
+    """All rows of `trial_results`."""
+    found = connection.execute(sa.select(trial_results).order_by(*_in_order()))
+    return QueryResult(tuple(found.keys()), tuple(tuple(row) for row in found), truncated=False)
+
+
+def _in_order() -> list[sa.ColumnElement[Any]]:
+    """One order of `trial_results`, where engines differ about nulls."""
     order = ("dataset", "flow", "profile", "factorization", "budget", "seed", "result_id")
-    return _frame(connection, query.order_by(*(trial_results.c[name] for name in order)))
+    return [trial_results.c[name].asc().nulls_first() for name in order]
 
 
 def attempts_frame(

@@ -74,9 +74,14 @@ def finish(
     connection.execute(
         sa.update(schema.attempts)
         .where(schema.attempts.c.id == claim.attempt_id)
-        .values(message=message, last_step=last_step, **asdict(cost))
+        .values(message=_storable(message), last_step=last_step, **asdict(cost))
     )
     return move(connection, job, outcome, now, step=last_step) is not None
+
+
+def _storable(text: str) -> str:
+    """The text, with what PostgreSQL or UTF-8 cannot hold as escapes."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
 def insert_metrics(connection: sa.Connection, job_id: str, metrics: Sequence[Metric]) -> None:

@@ -1,14 +1,15 @@
 """The store: one object through which everything is planned, claimed, recorded and read."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from db import engine, evaluations, jobs, migrate, reading, recording, schema
-from db.inserting import insert_missing
+from db import evaluations, jobs, listings, migrate, reading, recording, schema
+from db.engine import Database, QueryResult, locate
+from db.inserting import insert_missing, lock
+from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
 from db.reading import Scalar
 from db.records import (
     Artifact,
@@ -36,43 +37,59 @@ if TYPE_CHECKING:
 
 
 def connect(url: str, *, create: bool = True) -> "Store":
-    """Open the database at `sqlite:///PATH`, or at a bare path ending in .db or .sqlite.
+    """Open the database at `sqlite:///PATH`, at a bare path ending in .db or .sqlite, or at
+    `postgresql://USER@HOST/DATABASE`.
 
-    It is made when it is missing, unless `create` is False, and brought to the current schema.
-    Raises UserError for another backend, a place where no database can be, another program's
-    file, a damaged one, or one of a newer schema; the file is left as it was.
+    Its tables, and a file with them, are made when they are missing, unless `create` is False, and
+    brought to the current schema. Raises UserError for another backend, a place where no database
+    can be, another program's, a damaged one, or one of a newer schema; it is left as it was.
     """
-    path = engine.locate(url)
-    migrate.ensure(path, create=create)
-    return Store(engine.sqlite_url(path), engine.reader(path), engine.writer(path))
+    database = locate(url)
+    migrate.ensure(database, create=create)
+    return Store(database)
+
+
+def exists(url: str) -> bool:
+    """Whether results are at a URL, whatever their schema. Raises UserError as `connect` does."""
+    return locate(url).identify().exists
 
 
 class Store:
     """A results database. Safe to use from several threads, and in a forked process.
 
-    Every method is one transaction. Each raises UserError, with nothing changed, where the file is
-    damaged, locked for too long, not writable, or its disk is full. Times are Unix seconds, UTC;
-    `now` stands for the clock in tests.
+    Every method is one transaction. Each raises UserError, with nothing changed, where the
+    database is damaged, locked for too long, not writable, cannot be reached, or its disk is full.
+    Times are Unix seconds, UTC, by the database's clock; `now` stands for it in tests.
+
+    `url` leads another process to the same database and may hold a password: `name` is what may be
+    shown.
     """
 
-    def __init__(self, url: str, reader: sa.Engine, writer: sa.Engine) -> None:
-        self.url = url
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.url, self.name = database.url, database.name
+        self._reader, self._writer = database.reader(), database.writer()
 
     def __repr__(self) -> str:
-        return f"Store({self.url!r})"
+        return f"Store({self.name!r})"
+
+    def now(self) -> float:
+        """The time by the database's clock, Unix seconds."""
+        with self._reader.connect() as connection:
+            return self.database.clock(connection)
 
     def register(self, plan: Registration, *, now: float | None = None) -> None:
         """Add all of a plan that is not there yet: recipes, data, trials, jobs, the sweep."""
-        now = _clock(now)
-        stamp = {"created": now}
-
-        def stamped(items: Sequence[object]) -> list[dict[str, object]]:
-            rows = [asdict(item) for item in items]  # type: ignore[call-overload]
-            return [row if row.get("created") is not None else row | stamp for row in rows]
-
         with self._writer.begin() as connection:
+            # Two plans that share rows could wait for each other's.
+            lock(connection, "register")
+            now = self._clock(connection, now)
+            stamp = {"created": now}
+
+            def stamped(items: Sequence[object]) -> list[dict[str, object]]:
+                rows = [asdict(item) for item in items]  # type: ignore[call-overload]
+                return [row if row.get("created") is not None else row | stamp for row in rows]
+
             insert_missing(connection, schema.recipes, [asdict(r) for r in plan.recipes])
             insert_missing(connection, schema.data_sets, stamped(plan.data_sets))
             insert_missing(connection, schema.bars, [asdict(b) for b in plan.bars])
@@ -84,8 +101,9 @@ class Store:
 
     def environment(self, environment: Environment, *, now: float | None = None) -> str:
         """Add an environment unless it is there; its id."""
-        row = {"id": environment.id, **asdict(environment), "created": _clock(now)}
         with self._writer.begin() as connection:
+            created = self._clock(connection, now)
+            row = {"id": environment.id, **asdict(environment), "created": created}
             insert_missing(connection, schema.environments, [row])
         return environment.id
 
@@ -128,7 +146,7 @@ class Store:
                 device=device,
                 threads=threads,
                 lease_seconds=lease_seconds,
-                now=_clock(now),
+                now=self._clock(connection, now),
             )
 
     def heartbeat(
@@ -152,7 +170,7 @@ class Store:
                 step=step,
                 lease_seconds=lease_seconds,
                 first_step=first_step,
-                now=_clock(now),
+                now=self._clock(connection, now),
             )
 
     def add_metrics(self, claim: Claim, rows: Sequence[Metric]) -> bool:
@@ -198,7 +216,7 @@ class Store:
                 tables=tables,
                 artifacts=artifacts,
                 metrics=metrics,
-                now=_clock(now),
+                now=self._clock(connection, now),
             )
 
     def result(self, trial_id: str, data_digest: str, protocol: str) -> Result | None:
@@ -224,17 +242,19 @@ class Store:
         LookupError for a job that is not registered; nothing is changed then.
         """
         with self._writer.begin() as connection:
-            return evaluations.add(connection, job_id, result, by=by, cost=cost, now=_clock(now))
+            return evaluations.add(
+                connection, job_id, result, by=by, cost=cost, now=self._clock(connection, now)
+            )
 
     def release(self, owner: str, *, now: float | None = None) -> int:
         """Put a launch's running jobs back to pending, their attempts cancelled; how many."""
         with self._writer.begin() as connection:
-            return jobs.release(connection, owner, _clock(now))
+            return jobs.release(connection, owner, self._clock(connection, now))
 
     def retry(self, job_ids: Sequence[str], *, now: float | None = None) -> int:
         """Put those of the jobs that failed or diverged back to pending; how many."""
         with self._writer.begin() as connection:
-            return jobs.retry(connection, job_ids, _clock(now))
+            return jobs.retry(connection, job_ids, self._clock(connection, now))
 
     def maps(
         self, pretraining_id: str, data_digest: str, budget: int, score: str = "cumulative"
@@ -303,9 +323,58 @@ class Store:
         with self._reader.connect() as connection:
             return reading.attempts_frame(connection, where)
 
+    def results(self) -> QueryResult:
+        """Every row of the view `trial_results`, always in the same order."""
+        with self._reader.connect() as connection:
+            return reading.read_results(connection)
 
-def _clock(now: float | None) -> float:
-    return time.time() if now is None else now
+    def data_manifests(self) -> dict[str, tuple[str, str]]:
+        """Name and manifest of every data set by its digest."""
+        with self._reader.connect() as connection:
+            return listings.read_data_manifests(connection)
+
+    def conventional(self) -> dict[str, str]:
+        """What was run where a sweep asked for the conventional factorization, by recipe."""
+        with self._reader.connect() as connection:
+            return listings.read_conventional(connection)
+
+    def lost_trials(self, sweep_id: str | None = None) -> list[LostTrial]:
+        """The trials that diverged or failed, of one sweep or of all."""
+        with self._reader.connect() as connection:
+            return listings.read_lost_trials(connection, sweep_id)
+
+    def failures(self) -> list[Failure]:
+        """The jobs that failed or diverged, the latest first."""
+        with self._reader.connect() as connection:
+            return listings.read_failures(connection)
+
+    def data_waits(self) -> list[DataWait]:
+        """How long attempts waited for images, by data set and device."""
+        with self._reader.connect() as connection:
+            return listings.read_data_waits(connection)
+
+    def map_keys(self) -> list[MapKey]:
+        """Every set of maps, by data set, flow, seed and budget."""
+        with self._reader.connect() as connection:
+            return listings.read_map_keys(connection)
+
+    def map_users(self) -> list[MapUser]:
+        """Every trial that reads maps, planned ones too."""
+        with self._reader.connect() as connection:
+            return listings.read_map_users(connection)
+
+    def trained(self, trial_ids: Collection[str]) -> list[TrainedTrial]:
+        """The jobs of these trials, by data set, flow, factorization, budget and seed."""
+        with self._reader.connect() as connection:
+            return listings.read_trained(connection, trial_ids)
+
+    def trial_ids(self, start: str) -> list[str]:
+        """The ids of trials that start so."""
+        with self._reader.connect() as connection:
+            return listings.read_trial_ids(connection, start)
+
+    def _clock(self, connection: sa.Connection, now: float | None) -> float:
+        return self.database.clock(connection) if now is None else now
 
 
 def _job_row(job: PlannedJob, now: float) -> dict[str, object]:

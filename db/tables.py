@@ -8,7 +8,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from db.inserting import insert_missing
+from db.inserting import insert_missing, lock
 from db.records import IndexTable
 from db.schema import index_tables, table_overlaps, trials
 
@@ -40,6 +40,8 @@ def insert_overlaps(connection: sa.Connection, items: Sequence[IndexTable]) -> N
     """Hold the tables of one trial against those of trials that differ in seed or budget alone."""
     if not items:
         return
+    # Two that finish at once must not both miss the other: the second waits for the first.
+    lock(connection, "overlaps", items[0].data_digest)
     own = {item.split: item.kept for item in items}
     rows: list[dict[str, Any]] = []
     for row in connection.execute(_relatives(items[0])):

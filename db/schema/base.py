@@ -21,25 +21,33 @@ REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004")
 """All schema revisions that this code knows, oldest first; the last one is current."""
 
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text that every engine sorts byte by byte, whatever the server's language."""
+
+
+def _type(kind: type[sa.types.TypeEngine[Any]]) -> Any:
+    return TEXT if kind is sa.Text else kind
+
+
 def required(
     name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any, **options: Any
 ) -> sa.Column[Any]:
     """A column that always has a value."""
-    return sa.Column(name, kind, *more, nullable=False, comment=comment, **options)
+    return sa.Column(name, _type(kind), *more, nullable=False, comment=comment, **options)
 
 
 def optional(
     name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any
 ) -> sa.Column[Any]:
     """A column that may be null; its comment says when."""
-    return sa.Column(name, kind, *more, nullable=True, comment=comment)
+    return sa.Column(name, _type(kind), *more, nullable=True, comment=comment)
 
 
 def key(
     name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any
 ) -> sa.Column[Any]:
     """A column of the primary key."""
-    return sa.Column(name, kind, *more, primary_key=True, nullable=False, comment=comment)
+    return sa.Column(name, _type(kind), *more, primary_key=True, nullable=False, comment=comment)
 
 
 def beside() -> tuple[sa.Column[Any], ...]:

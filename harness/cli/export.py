@@ -43,7 +43,7 @@ def export(
     from db import connect
     from harness import place
     from harness.report import board as boards
-    from harness.report import lookup, rows
+    from harness.report import rows
     from harness.report.files import write
     from harness.report.text import to_json
 
@@ -58,7 +58,7 @@ def export(
         else:
             text = boards.as_markdown(board)
     else:
-        results = lookup.results(store)
+        results = store.results()
         if format is Format.csv:
             text = rows.as_csv(results)
         elif format is Format.json:

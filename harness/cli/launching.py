@@ -74,6 +74,7 @@ def run(asked: Asked, place: Place) -> None:
     _check_writable(place, asked)
     if plan.trainings_left or plan.pretrainings_left or (asked.retry and plan.lost):
         with _Workers(asked, resources, _threads(plan), console) as workers:
+            _check_shared(place, workers.hosts)
             store = db.connect(place.db)
             place = replace(place, db=store.url)
             for name in missing:
@@ -145,6 +146,17 @@ def _check_writable(place: Place, asked: Asked) -> None:
             ) from None
 
 
+def _check_shared(place: Place, hosts: list[str]) -> None:
+    """UserError where workers are on machines that cannot all write the database."""
+    database = db.locate(place.db)
+    if database.one_host and len(hosts) > 1:
+        shown = ", ".join(hosts[:3]) + (", ..." if len(hosts) > 3 else "")
+        raise UserError(
+            f"the cluster has {len(hosts)} hosts ({shown}), and a SQLite file such as "
+            f"{database.name} is for one: give --db postgresql://USER@HOST/DATABASE"
+        )
+
+
 def _threads(plan: Plan) -> int:
     return max(t.recipe.optimization.threads for t in plan.expansion.trials)
 
@@ -172,6 +184,12 @@ class _Workers:
             raise
         self._handle(_interrupt)  # Ray has put its own in place
         return self
+
+    @property
+    def hosts(self) -> list[str]:
+        """The machines on which jobs will run."""
+        assert self.executor is not None
+        return self.executor.hosts()
 
     def run(self, plan: Plan, place: Place, store: db.Store) -> Ended:
         """Run the plan's jobs until all have ended."""

@@ -285,6 +285,6 @@ def summary(plan: Plan) -> str:
 
 def existing(where: Place) -> db.Store | None:
     """The database if it is there; UserError if its URL names none that could be."""
-    if not db.locate(where.db).exists():
+    if not db.exists(where.db):
         return None
     return db.connect(where.db, create=False)

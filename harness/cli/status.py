@@ -9,8 +9,7 @@ from harness.cli.options import Db, Json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from db import Counts, RunningJob
-    from harness.report.lookup import DataWait, Failure
+    from db import Counts, DataWait, Failure, RunningJob
 
 MESSAGE = 100
 """Characters of a failure's message that are shown; --json shows all."""
@@ -22,20 +21,18 @@ def status(
     json: Json = False,
 ) -> None:
     """Show how far everything is: jobs by state, what runs where, and why some were lost."""
-    import time
     from dataclasses import asdict
 
     from rich.console import Console
 
     from db import connect
     from harness import place
-    from harness.report import lookup
     from harness.report.text import to_json
 
     store = connect(place.find(db, None, None).db, create=False)
-    counts, running, lost = store.counts(), store.running(), lookup.failures(store)
-    waits = lookup.data_waits(store)
-    now = time.time()
+    counts, running, lost = store.counts(), store.running(), store.failures()
+    waits = store.data_waits()
+    now = store.now()
     if json:
         jobs = [asdict(job) | {"lease_seconds_left": job.lease_until - now} for job in running]
         content: dict[str, object] = {

@@ -75,7 +75,7 @@ def read(
         lost,
         bars=store.bars(),
         recipes=store.recipe_bodies(sorted(set(frame["recipe_id"]))),
-        conventional=lookup.conventional(store),
+        conventional=store.conventional(),
         against=against,
     )
 

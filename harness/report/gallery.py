@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from db import Store, Sweep
+from db import Store, Sweep, TrainedTrial
 from harness.place import Place
 from harness.report import (
     comparing,
@@ -19,7 +19,6 @@ from harness.report import (
 )
 from harness.report.comparing import SplitComparison
 from harness.report.files import file_name
-from harness.report.lookup import TrainedTrial
 from harness.report.map_pictures import MOST, Column
 from harness.report.mapping import Reader, SplitSummary
 from harness.report.mapsets import MapSet
@@ -213,7 +212,7 @@ def chosen(store: Store, trial: str | None, sweep: str | None) -> list[TrainedTr
             raise nothing_kept(found, newest=sweep is None)
         return kept
     full = lookup.full_trial_id(store, trial)
-    known = lookup.trained(store, [full])
+    known = store.trained([full])
     if not known:
         raise UserError(f"trial {plain(full)} was never planned on data: launch it first")
     return ([one for one in known if one.weights] or known)[:1]
@@ -230,7 +229,7 @@ def nothing_kept(sweep: Sweep, *, newest: bool) -> UserError:
 def first_of_each(store: Store, sweep_id: str) -> list[TrainedTrial]:
     """Each factorization of a sweep at the first seed that has weights; empty if none has."""
     members = [member.trial_id for member in store.members(sweep_id)]
-    kept = [one for one in lookup.trained(store, members) if one.weights]
+    kept = [one for one in store.trained(members) if one.weights]
     first = min((one.seed for one in kept), default=0)
     found: dict[tuple[object, ...], TrainedTrial] = {}
     for one in kept:
@@ -243,7 +242,7 @@ def kept(store: Store, sweep_id: str) -> list[TrainedTrial]:
     """The trials of a sweep that have weights, each on the content that it was trained on last."""
     members = [member.trial_id for member in store.members(sweep_id)]
     found: dict[str, TrainedTrial] = {}
-    for one in lookup.trained(store, members):
+    for one in store.trained(members):
         if one.weights:
             found.setdefault(one.trial_id, one)
     return list(found.values())

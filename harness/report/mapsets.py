@@ -9,9 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from db import Store
+from db import MapKey, Store
 from harness.report import lookup
-from harness.report.lookup import MapKey
 from harness.report.text import plain
 from sweeps.errors import UserError
 from sweeps.identity import canonical_json
@@ -61,7 +60,7 @@ class MapSet:
 
 def known(store: Store) -> list[MapSet]:
     """Every set, by data set, flow, seed, budget and score."""
-    keys = lookup.map_keys(store)
+    keys = store.map_keys()
     users: dict[str, set[str]] = {key.pretraining_id: {key.recipe_id} for key in keys}
     for use in lookup.map_uses(store):
         users.setdefault(use.pretraining_id, set()).add(use.recipe_id)

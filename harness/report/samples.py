@@ -11,11 +11,9 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
-from db import Store
+from db import Store, TrainedTrial
 from harness import data
 from harness.place import Place
-from harness.report import lookup
-from harness.report.lookup import TrainedTrial
 from harness.report.text import plain
 from harness.train.evaluate import evaluating
 from models import Flow, build
@@ -36,10 +34,10 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
     Where the trial was trained on several contents of its data set, the latest. Raises UserError
     for an unknown trial, one without weights, and weights that are missing or damaged.
     """
-    known = lookup.trained(store, [trial_id])
+    known = store.trained([trial_id])
     if not known:
         raise UserError(
-            f"no trial {plain(trial_id)} in {store.url}: `lcma sql` reads the table `flow_trials`"
+            f"no trial {plain(trial_id)} in {store.name}: `lcma sql` reads the table `flow_trials`"
         )
     kept = [one for one in known if one.weights]
     return load_trained(store, place, (kept or known)[0])
@@ -54,7 +52,7 @@ def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, R
         raise UserError(f"the weights {path} are damaged (sha256 differs): {again}")
     plugins.load_installed()
     try:
-        recipe = Recipe.model_validate_json(lookup.recipe_body(store, one.recipe_id))
+        recipe = Recipe.model_validate_json(store.recipe_bodies([one.recipe_id])[one.recipe_id])
     except ValidationError:
         raise UserError(
             f"the recipe of trial {trial_id} cannot be read by this version: upgrade lcma, "

@@ -62,6 +62,15 @@ class RayExecutor(Executor):
                 f"lower `resources` in the spec or start a node that has it"
             )
 
+    def hosts(self) -> list[str]:
+        """The machines that may run a task, and this one, by name and address."""
+        alive = [n for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
+        nodes = {(n["NodeManagerHostname"], n["NodeManagerAddress"]) for n in alive}
+        here = socket.gethostname()
+        if here not in {name for name, _ in nodes}:
+            nodes.add((here, "this machine"))
+        return sorted(f"{name} ({address})" for name, address in nodes)
+
     def submit(self, work: Work, after: str | None) -> None:
         resources = self.resources
         task = self._task.options(

@@ -19,6 +19,10 @@ class Executor(ABC):
     """Runs ``bodies.run`` somewhere. Tasks are named by their job's id, one at a time each."""
 
     @abstractmethod
+    def hosts(self) -> list[str]:
+        """The machines on which tasks may run."""
+
+    @abstractmethod
     def submit(self, work: Work, after: str | None) -> None:
         """Start the work as soon as there is room and ``after``, a task submitted here and not
         yet collected, has ended. Waiting holds no room."""

@@ -100,7 +100,7 @@ class Launch:
                 self._end(Report(job_id, "blocked", f"it needs `{title}`"))
 
     def _submit(self, jobs: dict[str, Job]) -> None:
-        now = time.time()
+        now = self.store.now()
         for job_id, node in self.nodes.items():
             if len(self._in_flight) >= WINDOW:
                 return

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -27,6 +28,9 @@ class LocalExecutor(Executor):
         self._running: dict[Future[Report], tuple[str, int]] = {}
         self._ready: deque[tuple[Work, Report | None]] = deque()
         self._waiting: list[tuple[Work, str]] = []
+
+    def hosts(self) -> list[str]:
+        return [socket.gethostname()]
 
     def submit(self, work: Work, after: str | None) -> None:
         if after is None:

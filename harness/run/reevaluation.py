@@ -2,19 +2,17 @@
 
 import math
 import socket
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 import db
-from db import Store
+from db import Store, TrainedTrial
 from harness import data, environment
 from harness.data import verified
 from harness.place import Place
 from harness.report import samples
-from harness.report.lookup import TrainedTrial
 from harness.run import evaluation
 from harness.train.evaluate import BOUND_IMAGES
 from harness.train.protocol import Name, Protocol, named
@@ -54,7 +52,7 @@ def reevaluate(
     if stored is not None and _is_whole(stored, draws):
         return Reevaluated(one, stored, new=False)
     device = _device(store, one)
-    stopwatch, started = evaluation.Stopwatch(device), time.time()
+    stopwatch, started = evaluation.Stopwatch(device), store.now()
     prepared = samples.load_data(place, one)
     verified.once(prepared)
     flow, recipe = samples.load_trained(store, place, one)

@@ -277,9 +277,24 @@ class SqliteTemplates:
         self.copies += 1
         return Path(shutil.copy(self.folder / f"{stage}.db", folder / f"store{self.copies}.db"))
 
-    def store(self, stage: Stage, folder: Path) -> db.Store:
-        """A store of its own at that stage."""
-        return db.connect(str(self.copy(stage, folder)))
+
+class PostgresTemplates:
+    """The same on a server."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+        self.names = {"empty": server.make()}
+        db.connect(server.url(self.names["empty"]))
+        for stage, make in (("planned", plan), ("filled", fill)):
+            self.names[stage] = server.make(self.names["empty"])
+            make(db.connect(server.url(self.names[stage])))
+
+    def copy(self, stage: Stage) -> str:
+        return str(self.server.make(self.names[stage]))
+
+    def close(self) -> None:
+        for name in self.names.values():
+            self.server.drop(name)
 
 
 @pytest.fixture(scope="session")
@@ -288,16 +303,51 @@ def sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplate
     return SqliteTemplates(tmp_path_factory.mktemp("templates"))
 
 
-@pytest.fixture(params=["sqlite"])
-def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Stage], db.Store]:
+@pytest.fixture(scope="session")
+def postgres_templates(postgres: Any) -> Iterator[PostgresTemplates]:
+    """Templates of databases on a server."""
+    templates = PostgresTemplates(postgres)
+    yield templates
+    templates.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Stage], str]]:
+    """Makes a database at a stage, a new one each time, on each supported engine; its URL."""
+    if request.param == "sqlite":
+        files: SqliteTemplates = request.getfixturevalue("sqlite_templates")
+        yield lambda stage: f"sqlite:///{files.copy(stage, tmp_path)}"
+        return
+    templates: PostgresTemplates = request.getfixturevalue("postgres_templates")
+    made: list[str] = []
+
+    def make(stage: Stage) -> str:
+        made.append(templates.copy(stage))
+        return str(templates.server.url(made[-1]))
+
+    yield make
+    for name in made:
+        templates.server.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a place where nothing is yet, on each supported engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'results.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def new_store(new_url: Callable[[Stage], str]) -> Callable[[Stage], db.Store]:
     """Makes a store at a stage, a new one each time, on each supported engine."""
-    templates = request.getfixturevalue(f"{request.param}_templates")
+    return lambda stage: db.connect(new_url(stage), create=False)
 
-    def make(stage: Stage) -> db.Store:
-        store: db.Store = templates.store(stage, tmp_path)
-        return store
 
-    return make
+@pytest.fixture
+def filled_url(new_url: Callable[[Stage], str]) -> str:
+    """The URL of a database like `filled`, on each supported engine."""
+    return new_url("filled")
 
 
 @pytest.fixture

@@ -162,8 +162,7 @@ def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
         ("results.txt", "'results.txt' is not a database"),
         ("", "'' is not a database"),
         ("mysql://h/x", "mysql://h/x is not supported"),
-        ("postgresql+psycopg://me:secret@h/x", "postgresql+psycopg://h/x is not supported"),
-        ("postgresql://me:secret@h/x?password=secret", "is not supported"),
+        ("postgresql+asyncpg://me:secret@h/x", "postgresql+asyncpg://h/x is not supported"),
         ("sqlite://", "does not name a file"),
         ("sqlite:///:memory:", "does not name a file"),
         ("sqlite://me:secret@h/x.db", "does not name a file"),
@@ -275,10 +274,45 @@ def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
 
 
 def test_a_database_that_stays_locked(path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("db.engine.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("db.sqlite.BUSY_SECONDS", 0.05)
     store = db.connect(str(path))
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
         refused(lambda: store.release("me"), str(path), "stayed locked")
         assert store.sweeps() == []
     assert store.release("me") == 0
+
+
+MOUNTS = """\
+21 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+22 21 0:40 / {folder} rw,relatime shared:5 - {kind} server:/export rw,vers=4.2
+23 22 254:1 / {folder}/scratch rw,relatime - xfs /dev/vdb rw
+"""
+
+
+@pytest.mark.parametrize(
+    "kind", ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "lustre", "gpfs", "beegfs", "9p", "ceph"]
+)
+def test_a_file_on_a_network_file_system_is_refused(
+    filled_path: Path, tmp_path: Path, monkeypatch: Any, kind: str
+) -> None:
+    """What is mounted is read from a copy of the kernel's table, as nothing is mounted here."""
+    table = tmp_path / "mountinfo"
+    monkeypatch.setattr("db.sqlite_files.MOUNTS", table)
+    folder = filled_path.parent / "a b"
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True)
+    inside, local = folder / filled_path.name, scratch / filled_path.name
+    for copy in (inside, local):
+        copy.write_bytes(filled_path.read_bytes())
+    escaped = str(folder).replace(" ", "\\040")
+    table.write_text(MOUNTS.format(folder=escaped, kind=kind))
+    before = listing(tmp_path)
+    for opener in OPENERS.values():
+        for path in (inside, inside.with_name("new.db")):
+            refused(lambda: opener(str(path)), str(path), kind, "postgresql://")  # noqa: B023
+    assert listing(tmp_path) == before
+    for path in (filled_path, local):
+        assert len(db.connect(str(path)).results_frame()) == 3
+    table.write_text(MOUNTS.format(folder=escaped, kind="fuse.ntfs"))
+    assert len(db.connect(str(inside)).results_frame()) == 3

@@ -1,6 +1,7 @@
-"""From nothing to the current schema and back, and no difference to the code."""
+"""From nothing to the current schema and back, and no difference to the code, on each engine."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,45 @@ from db.schema import REVISIONS, metadata
 from sweeps.errors import UserError
 
 
-def objects(path: Path) -> list[tuple[str, str]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return sorted(
-            connection.execute(
-                "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' "
-                "AND name <> 'lcma_alembic_version'"
-            )
-        )
+def objects(url: str) -> dict[str, Any]:
+    """All tables with their columns and constraints, and all views with their SQL."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    inspector = sa.inspect(engine)
+    found: dict[str, Any] = {
+        name: inspector.get_view_definition(name) for name in inspector.get_view_names()
+    }
+    for kind in ("columns", "check_constraints", "unique_constraints", "foreign_keys", "indexes"):
+        for (_, name), listed in getattr(inspector, f"get_multi_{kind}")().items():
+            if name != "lcma_alembic_version":
+                lines = [str({k: v for k, v in one.items() if k in PARTS}) for one in listed]
+                found.setdefault(name, []).append(sorted(lines))
+    engine.dispose()
+    return found
+
+
+PARTS = {
+    *("name", "type", "nullable", "default", "sqltext", "column_names", "constrained_columns"),
+    *("referred_table", "referred_columns", "unique"),
+}
+"""What of a column or constraint must agree; two columns' types are equal where they read alike."""
+
+
+def execute(url: str, *statements: str) -> list[Any]:
+    """Run statements behind the store's back; the last one's rows, or how many it changed."""
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        for statement in statements:
+            found = connection.execute(sa.text(statement))
+        return [tuple(row) for row in found] if found.returns_rows else [found.rowcount]
+
+
+def columns(url: str, name: str) -> set[str]:
+    inspector = sa.inspect(sa.create_engine(url, poolclass=sa.NullPool))
+    return {column["name"] for column in inspector.get_columns(name)}
+
+
+@pytest.fixture
+def empty_url(new_url: Callable[[str], str]) -> str:
+    return new_url("empty")
 
 
 def test_the_code_knows_the_revisions_that_there_are() -> None:
@@ -34,80 +66,66 @@ def test_the_code_knows_the_revisions_that_there_are() -> None:
     assert tuple(s.revision for s in reversed(list(scripts.walk_revisions()))) == REVISIONS
 
 
-def test_the_migrations_make_the_schema_of_the_code(path: Path) -> None:
-    migrate.check(path)
-    inspector = sa.inspect(sa.create_engine(f"sqlite:///{path}"))
-    assert set(inspector.get_table_names()) == {*metadata.tables, "lcma_alembic_version"}
+def test_the_migrations_make_the_schema_of_the_code(empty_url: str) -> None:
+    migrate.check(db.locate(empty_url))
+    assert {*metadata.tables} == {name for name in objects(empty_url) if name in metadata.tables}
 
 
-def test_constraints_are_those_of_the_code(path: Path, tmp_path: Path) -> None:
-    plain = sa.create_engine(f"sqlite:///{tmp_path / 'plain.db'}")
-    metadata.create_all(plain)
-
-    def constraints(engine: sa.Engine) -> dict[str, Any]:
-        inspector = sa.inspect(engine)
-        return {
-            name: (
-                sorted((c["name"], c["sqltext"]) for c in inspector.get_check_constraints(name)),
-                sorted(
-                    (c["name"], c["column_names"]) for c in inspector.get_unique_constraints(name)
-                ),
-                sorted(
-                    (c["name"], c["constrained_columns"]) for c in inspector.get_foreign_keys(name)
-                ),
-                sorted((c["name"], c["column_names"]) for c in inspector.get_indexes(name)),
-                inspector.get_pk_constraint(name),
-            )
-            for name in metadata.tables
-        }
-
-    assert constraints(sa.create_engine(f"sqlite:///{path}")) == constraints(plain)
+def test_tables_and_constraints_are_those_of_the_code(
+    empty_url: str, tmp_path: Path, postgres: Any
+) -> None:
+    if empty_url.startswith("sqlite"):
+        plain = f"sqlite:///{tmp_path / 'plain.db'}"
+    else:
+        plain = postgres.url(postgres.make())
+    metadata.create_all(sa.create_engine(plain, poolclass=sa.NullPool))
+    made, of_code = objects(empty_url), objects(plain)
+    assert {name: made[name] for name in metadata.tables} == of_code
+    if not empty_url.startswith("sqlite"):
+        postgres.drop(sa.make_url(plain).database)
 
 
-def test_drift_is_found(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("ALTER TABLE recipes ADD COLUMN colour TEXT")
+def test_drift_is_found(empty_url: str) -> None:
+    execute(empty_url, "ALTER TABLE recipes ADD COLUMN colour TEXT")
     with pytest.raises(CommandError):
-        migrate.check(path)
+        migrate.check(db.locate(empty_url))
 
 
-def test_down_and_up_again(path: Path) -> None:
-    before = objects(path)
-    migrate.downgrade(path, "base")
-    assert objects(path) == []
-    db.connect(str(path))
-    assert objects(path) == before
-    migrate.check(path)
+def test_down_and_up_again(empty_url: str) -> None:
+    before = objects(empty_url)
+    migrate.downgrade(db.locate(empty_url), "base")
+    assert objects(empty_url) == {}
+    db.connect(empty_url)
+    assert objects(empty_url) == before
+    migrate.check(db.locate(empty_url))
 
 
-def test_a_downgrade_that_would_lose_rows_is_refused(filled_path: Path) -> None:
-    path = filled_path
-    before = objects(path)
+def test_a_downgrade_that_would_lose_rows_is_refused(filled_url: str) -> None:
+    before = objects(filled_url)
     with pytest.raises(UserError, match="rows that a downgrade would lose"):
-        migrate.downgrade(path, "base")
-    assert objects(path) == before
-    assert len(db.connect(str(path)).results_frame()) == 3
+        migrate.downgrade(db.locate(filled_url), "base")
+    assert objects(filled_url) == before
+    assert len(db.connect(filled_url).results_frame()) == 3
 
 
-def test_a_migration_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "results.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE results (x INTEGER)")
-    before = objects(path)
-    with pytest.raises(sa.exc.OperationalError, match="table results already exists"):
-        migrate.upgrade(path)
-    assert objects(path) == before
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA application_id").fetchone() == (0,)
+def test_a_migration_that_fails_half_way_leaves_nothing(new_place: str) -> None:
+    execute(new_place, "CREATE TABLE results (x INTEGER)")
+    before = objects(new_place)
+    with pytest.raises(sa.exc.DBAPIError, match=r"(table|relation) \"?results\"? already exists"):
+        migrate.upgrade(db.locate(new_place))
+    assert objects(new_place) == before
+    if new_place.startswith("sqlite"):
+        assert execute(new_place, "PRAGMA application_id") == [(0,)]
 
 
-def test_tables_of_another_tool_beside_ours_are_left_alone(filled_path: Path) -> None:
-    path = filled_path
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
-        connection.execute("CREATE TABLE studies (name TEXT)")
-    migrate.check(path)
-    assert len(db.connect(str(path)).results_frame()) == 3
+def test_tables_of_another_tool_beside_ours_are_left_alone(filled_url: str) -> None:
+    execute(
+        filled_url,
+        "CREATE TABLE alembic_version (version_num TEXT)",
+        "CREATE TABLE studies (name TEXT)",
+    )
+    migrate.check(db.locate(filled_url))
+    assert len(db.connect(filled_url).results_frame()) == 3
 
 
 def test_an_old_file_is_left_as_it_is_when_it_is_current(path: Path) -> None:
@@ -117,106 +135,82 @@ def test_an_old_file_is_left_as_it_is_when_it_is_current(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_file_of_the_first_schema_is_upgraded_with_its_rows(filled_path: Path) -> None:
-    """Down to 0001 and up again: what was there stays, and the form of NMS is what it was."""
-    path = filled_path
-    before = db.connect(str(path)).results_frame()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DELETE FROM index_tables")
-        connection.commit()
-    migrate.downgrade(path, "0001")
-    with closing(sqlite3.connect(path)) as connection:
-        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-        assert not names & {"bars", "index_tables", "table_overlaps", "map_statistics"}
-        columns = {row[1] for row in connection.execute("PRAGMA table_info(contribution_maps)")}
-        assert not columns & {"halves", "mask_share", "tied"}
-    store = db.connect(str(path))
-    migrate.check(path)
+NEW = {  # by the schema that they are new after
+    "0001": {
+        "bars": {"data_digest"},
+        "index_tables": {"kept"},
+        "contribution_maps": {"halves", "mask_share", "tied"},
+        "pretrainings": {"nms"},
+    },
+    "0002": {
+        "attempts": {"protocol"},
+        "trial_results": {"bound_draws", "series_bias", "evaluation_seconds"},
+    },
+    "0003": {"attempts": {"data_wait"}, "trial_results": {"data_wait"}},
+}
+
+
+@pytest.mark.parametrize("old", NEW)
+def test_an_old_schema_is_upgraded_with_its_rows(filled_url: str, old: str) -> None:
+    """Down and up again: what was there stays, and what is new is as if nobody had known it."""
+    store = db.connect(filled_url)
+    before, schema = store.results_frame(), objects(filled_url)
+    execute(filled_url, "DELETE FROM index_tables")
+    migrate.downgrade(db.locate(filled_url), old)
+    there = objects(filled_url)
+    for name, added in NEW[old].items():
+        assert name not in there or not columns(filled_url, name) & added
+    assert len(execute(filled_url, "SELECT seconds FROM trial_results")) == 3
+    store = db.connect(filled_url)
+    migrate.check(db.locate(filled_url))
+    assert objects(filled_url) == schema
     assert store.results_frame().equals(before)
     assert [m.split for m in store.maps("p", "d" * 64, 100)] == [1, 2]
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT nms FROM pretrainings").fetchall() == [("squeezed",)]
-
-
-def test_a_file_of_the_second_schema_is_upgraded_with_its_rows(filled_path: Path) -> None:
-    path = filled_path
-    before = db.connect(str(path)).results_frame()
-    migrate.downgrade(path, "0002")
-    with closing(sqlite3.connect(path)) as connection:
-        columns = {row[1] for row in connection.execute("PRAGMA table_info(trial_results)")}
-        assert not columns & {"bound_draws", "series_bias", "evaluation_seconds"}
-        assert len(connection.execute("SELECT seconds FROM trial_results").fetchall()) == 3
-    store = db.connect(str(path))
-    migrate.check(path)
-    assert store.results_frame().equals(before)
-    assert store.attempts_frame().protocol.isna().all()
+    assert execute(filled_url, "SELECT nms FROM pretrainings") == [("squeezed",)]
+    attempts = store.attempts_frame()
+    assert attempts.protocol.isna().all()
+    assert attempts.data_wait.isna().all()
 
 
 @pytest.mark.parametrize(
-    "row",
+    ("old", "row"),
     [
-        "UPDATE attempts SET protocol = 'published' WHERE id = 2",
-        "UPDATE results SET bound_draws = 10 WHERE trial_id = 'LLL-0-100'",
-        "UPDATE results SET bound_gain = 0.5 WHERE trial_id = 'LLL-0-100'",
-        "UPDATE results SET series_terms = 20 WHERE trial_id = 'LLL-0-100'",
-        "UPDATE results SET series_bias = 0.0 WHERE trial_id = 'LLL-0-100'",
+        ("0001", "INSERT INTO bars VALUES ('" + "d" * 64 + "', 'png', 5.0, NULL, 1, '')"),
+        ("0001", "UPDATE pretrainings SET nms = 'flat'"),
+        ("0001", "UPDATE contribution_maps SET score = 'total' WHERE split = 1"),
+        ("0001", 'UPDATE contribution_maps SET halves = "values" WHERE split = 1'),
+        ("0002", "UPDATE attempts SET protocol = 'published' WHERE id = 2"),
+        ("0002", "UPDATE results SET bound_draws = 10 WHERE trial_id = 'LLL-0-100'"),
+        ("0002", "UPDATE results SET bound_gain = 0.5 WHERE trial_id = 'LLL-0-100'"),
+        ("0002", "UPDATE results SET series_terms = 20 WHERE trial_id = 'LLL-0-100'"),
+        ("0002", "UPDATE results SET series_bias = 0.0 WHERE trial_id = 'LLL-0-100'"),
+        ("0003", "UPDATE attempts SET data_wait = 0.01 WHERE id = 2"),
     ],
 )
-def test_a_downgrade_to_the_second_schema_loses_nothing(filled_path: Path, row: str) -> None:
-    path = filled_path
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute(row).rowcount == 1
-        connection.commit()
-    before = objects(path)
+def test_a_downgrade_loses_nothing(filled_url: str, old: str, row: str) -> None:
+    assert execute(filled_url, "DELETE FROM index_tables", row) == [1]
+    before = objects(filled_url)
     with pytest.raises(UserError, match="rows that a downgrade would lose"):
-        migrate.downgrade(path, "0002")
-    assert objects(path) == before
+        migrate.downgrade(db.locate(filled_url), old)
+    assert objects(filled_url) == before
 
 
-def test_a_file_of_the_third_schema_is_upgraded_with_its_rows(filled_path: Path) -> None:
-    path = filled_path
-    before = db.connect(str(path)).results_frame()
-    migrate.downgrade(path, "0003")
-    with closing(sqlite3.connect(path)) as connection:
-        for name in ("attempts", "trial_results"):
-            columns = {row[1] for row in connection.execute(f"PRAGMA table_info({name})")}
-            assert "data_wait" not in columns
-        assert len(connection.execute("SELECT seconds FROM trial_results").fetchall()) == 3
-    store = db.connect(str(path))
-    migrate.check(path)
-    assert store.results_frame().equals(before)
-    assert store.attempts_frame().data_wait.isna().all()
+def test_a_downgrade_keeps_index_tables(filled_url: str) -> None:
+    with pytest.raises(UserError, match="index_tables has rows that a downgrade would lose"):
+        migrate.downgrade(db.locate(filled_url), "0001")
 
 
-def test_a_downgrade_to_the_third_schema_loses_nothing(filled_path: Path) -> None:
-    path = filled_path
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE attempts SET data_wait = 0.01 WHERE id = 2")
-        connection.commit()
-    before = objects(path)
-    with pytest.raises(UserError, match="rows that a downgrade would lose"):
-        migrate.downgrade(path, "0003")
-    assert objects(path) == before
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        "INSERT INTO bars VALUES ((SELECT digest FROM data_sets), 'png', 5.0, NULL, 1, '')",
-        "UPDATE pretrainings SET nms = 'flat'",
-        "INSERT INTO index_tables SELECT id, 'd', 1, 1, 1, 1, x'', '', 0, 0, 1, 1, "
-        "NULL, NULL, NULL, NULL, 1 FROM flow_trials LIMIT 1",
-        "UPDATE contribution_maps SET score = 'total' WHERE split = 1",
-        "UPDATE contribution_maps SET halves = x'00' WHERE split = 1",
-    ],
-)
-def test_a_downgrade_to_the_first_schema_loses_nothing(filled_path: Path, row: str) -> None:
-    path = filled_path
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DELETE FROM index_tables")
-        connection.execute(row)
-        connection.commit()
-    before = objects(path)
-    with pytest.raises(UserError, match="rows that a downgrade would lose"):
-        migrate.downgrade(path, "0001")
-    assert objects(path) == before
+def test_a_file_is_copied_before_its_upgrade(filled_path: Path) -> None:
+    """Each upgrade leaves a copy of its own, with all rows, that an older version can open."""
+    before = db.connect(str(filled_path)).results_frame()
+    for number in ("", "-2"):
+        migrate.downgrade(db.locate(str(filled_path)), "0003")
+        db.connect(str(filled_path))
+        copy = filled_path.with_name(f"{filled_path.stem}.schema-0003{number}.db")
+        with closing(sqlite3.connect(copy)) as connection:
+            version = "SELECT version_num FROM lcma_alembic_version"
+            assert connection.execute(version).fetchall() == [("0003",)]
+        names = {file.name for file in filled_path.parent.glob("*.schema-*")}
+        assert copy.name in names
+    assert names == {f"{filled_path.stem}.schema-0003{number}.db" for number in ("", "-2")}
+    assert db.connect(str(copy)).results_frame().equals(before)

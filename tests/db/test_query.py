@@ -31,65 +31,124 @@ def test_the_limit_tells_what_it_cut(
     assert (len(found.rows), found.truncated) == (rows, truncated)
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n LIMIT 3",
+BOTH = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n LIMIT 3",
+    "SELECT 1 -- a comment",
+    "/* a comment */ SELECT 1;",
+    "VALUES (1), (2)",
+    "SELECT '100%' AS \"50%\", ';'",
+)
+ONE = {
+    "sqlite": (
         "PRAGMA table_info(results)",
         "EXPLAIN QUERY PLAN SELECT * FROM results",
         "SELECT name, sql FROM sqlite_master",
         "SELECT spec ->> '$.name' FROM sweeps;",
-        "SELECT 1 -- a comment",
         "SELECT CAST(x'ff' AS TEXT)",
-        "VALUES (1), (2)",
-    ],
-)
-def test_what_reads_is_allowed(filled: Any, sql: str) -> None:
-    assert db.query.run(filled.store.url, sql).rows
+    ),
+    "postgresql": (
+        "TABLE results",
+        "EXPLAIN SELECT * FROM results",
+        "(SELECT 1)",
+        "SELECT spec::json ->> 'name' FROM sweeps;",
+        "SELECT relname FROM pg_class",
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("sql", "words"),
-    [
-        ("INSERT INTO sweeps VALUES ('a', 'b', 'c', 1)", "only SELECT"),
-        ("UPDATE results SET bits_per_dim = 0", "only SELECT"),
-        ("UPDATE results SET bits_per_dim = 0 RETURNING id", "only SELECT"),
-        ("DELETE FROM results", "only SELECT"),
-        ("DROP TABLE results", "only SELECT"),
-        ("CREATE TABLE x (y)", "only SELECT"),
-        ("CREATE TEMP TABLE x (y)", "only SELECT"),
-        ("ATTACH '{folder}/new.db' AS new", "only SELECT"),
-        ("DETACH main", "only SELECT"),
-        ("VACUUM INTO '{folder}/new.db'", "only SELECT"),
-        ("PRAGMA writable_schema = ON", "only SELECT"),
-        ("PRAGMA query_only = OFF", "only SELECT"),
-        ("PRAGMA journal_mode = DELETE", "only SELECT"),
-        ("PRAGMA user_version = 5", "only SELECT"),
-        ("SELECT * FROM pragma_wal_checkpoint", "failed"),
-        ("BEGIN IMMEDIATE", "only SELECT"),
-        ("SAVEPOINT x", "only SELECT"),
-        ("SELECT load_extension('x')", "only SELECT"),
-        ("SELECT 1; SELECT 2", "one statement"),
-        ("SELECT 1; DELETE FROM results", "one statement"),
-        ("SELEC 1", "syntax error"),
-        ("SELECT colour FROM results", "no such column"),
-        ("SELECT ?", "failed"),
-        ("SELECT zeroblob(2000000000)", "too big"),
-        ("SELECT '\udc80'", "failed"),
-        ("", "no SQL statement"),
-        ("  ;", "no SQL statement"),
-        ("-- nothing", "no SQL statement"),
-        ("SELECT 1\0; DELETE FROM results", "no SQL statement"),
-    ],
-)
-def test_all_else_is_refused_in_one_line(
-    filled_path: Path, tmp_path: Path, sql: str, words: str
-) -> None:
-    before = filled_path.read_bytes()
+def engine_of(world: Any) -> str:
+    return str(world.store.url.split(":")[0].split("+")[0])
+
+
+def test_what_reads_is_allowed(filled: Any) -> None:
+    for sql in (*BOTH, *ONE[engine_of(filled)]):
+        assert db.query.run(filled.store.url, sql).rows, sql
+
+
+def test_both_engines_give_the_same_values(filled: Any) -> None:
+    sql = (
+        "SELECT count(*), sum(seed), avg(bits_per_dim), max(seed) = 0, NULL, sum(images) / 2.0, "
+        "min(factorization), max(bits_per_dim) > 100, sum(peak_memory) FROM trial_results"
+    )
+    (row,) = db.query.run(filled.store.url, sql).rows
+    assert row == (3, 0, 3.5, 1, None, 150.0, "HHH", 0, 3 * 2**30)
+    assert [type(value) for value in row] == [
+        *(int, int, float, int, type(None), float, str, int, int)
+    ]
+    ordered = "SELECT factorization FROM trial_results ORDER BY factorization"
+    assert db.query.run(filled.store.url, ordered).rows == (("HHH",), ("LLL",), ("channel",))
+    (blob,) = db.query.run(
+        filled.store.url, 'SELECT "values" FROM contribution_maps WHERE split = 1'
+    ).rows
+    assert blob == (filled.contribution_map(1).values.tobytes(),)
+
+
+REFUSED = [
+    ("INSERT INTO sweeps VALUES ('a', 'b', 'c', 1)", "only SELECT"),
+    ("UPDATE results SET bits_per_dim = 0", "only SELECT"),
+    ("UPDATE results SET bits_per_dim = 0 RETURNING id", "only SELECT"),
+    ("DELETE FROM results", "only SELECT"),
+    ("DROP TABLE results", "only SELECT"),
+    ("CREATE TABLE x (y INTEGER)", "only SELECT"),
+    ("CREATE TEMP TABLE x (y INTEGER)", "only SELECT"),
+    ("SAVEPOINT x", "only SELECT"),
+    ("SELECT 1; SELECT 2", "one statement"),
+    ("SELECT 1; DELETE FROM results", "one statement"),
+    ("SELEC 1", "syntax error|only SELECT"),
+    ("SELECT colour FROM results", "colour"),
+    ("SELECT ?", "failed"),
+    ("SELECT '\udc80'", "failed"),
+    ("", "no SQL statement"),
+    ("  ;", "no SQL statement"),
+    ("-- nothing", "no SQL statement"),
+    ("SELECT 1\0; DELETE FROM results", "no SQL statement"),
+]
+
+REFUSED_BY_SQLITE = [
+    ("ATTACH '{folder}/new.db' AS new", "only SELECT"),
+    ("DETACH main", "only SELECT"),
+    ("VACUUM INTO '{folder}/new.db'", "only SELECT"),
+    ("PRAGMA writable_schema = ON", "only SELECT"),
+    ("PRAGMA query_only = OFF", "only SELECT"),
+    ("PRAGMA journal_mode = DELETE", "only SELECT"),
+    ("PRAGMA user_version = 5", "only SELECT"),
+    ("SELECT * FROM pragma_wal_checkpoint", "failed"),
+    ("BEGIN IMMEDIATE", "only SELECT"),
+    ("SELECT load_extension('x')", "only SELECT"),
+    ("SELECT zeroblob(2000000000)", "too big"),
+]
+
+REFUSED_BY_POSTGRES = [
+    ("WITH x AS (DELETE FROM results RETURNING id) SELECT * FROM x", "only SELECT"),
+    ("SELECT * INTO x FROM results", "INTO is not allowed"),
+    ("SELECT * FROM results FOR UPDATE", "only SELECT"),
+    ("SELECT nextval('attempts_id_seq')", "only SELECT"),
+    ("COPY results TO '{folder}/new.db'", "only SELECT"),
+    ("COPY (SELECT 1) TO PROGRAM 'cat > {folder}/new.db'", "only SELECT"),
+    ("EXPLAIN ANALYZE DELETE FROM results", "only SELECT"),
+    ("EXPLAIN SELECT 1; COMMIT; DELETE FROM results", "one statement"),
+    ("SELECT 1; COMMIT; DELETE FROM results", "one statement"),
+    ("DO $$ BEGIN DELETE FROM results; END $$", "only SELECT"),
+    ("SET default_transaction_read_only = off", "only SELECT"),
+    ("SELECT set_config('transaction_read_only', 'off', false)", "failed|only SELECT"),
+    ("COMMIT", "only SELECT"),
+    ("VACUUM", "only SELECT"),
+    ("SELECT $1", "failed"),
+]
+
+
+def refused(url: str, sql: str, words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
-        db.query.run(str(filled_path), sql.replace("{folder}", str(tmp_path)))
+        db.query.run(url, sql)
     assert "\n" not in str(caught.value)
-    assert filled_path.read_bytes() == before
+
+
+def test_all_else_is_refused_in_one_line(filled: Any, tmp_path: Path) -> None:
+    before = filled.dump()
+    own = REFUSED_BY_SQLITE if engine_of(filled) == "sqlite" else REFUSED_BY_POSTGRES
+    for sql, words in REFUSED + own:
+        refused(filled.store.url, sql.replace("{folder}", str(tmp_path)), words)
+    assert filled.dump() == before
     assert not (tmp_path / "new.db").exists()
 
 
@@ -102,6 +161,7 @@ def test_a_query_without_end_is_stopped(filled: Any) -> None:
     assert time.monotonic() - start < 5
     found = db.query.run(filled.store.url, endless + "SELECT i FROM n", limit=5)
     assert (len(found.rows), found.truncated) == (5, True)
+    assert db.query.run(filled.store.url, "SELECT 1", timeout=float("inf")).rows == ((1,),)
 
 
 def test_a_limit_below_zero_is_refused(filled: Any) -> None:

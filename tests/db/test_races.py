@@ -1,13 +1,15 @@
-"""Many processes at one file, for real."""
+"""Many processes at one database, for real."""
 
 import os
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
+import db
+from db import migrate
 from db.schema import REVISIONS
 
 FORKED = """
@@ -46,29 +48,65 @@ def run(code: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_twelve_processes_make_one_database(tmp_path: Path) -> None:
-    path = tmp_path / "results.db"
+def test_32_processes_make_one_database(new_place: str) -> None:
     run(
         """
 def work(index):
     store = db.connect(sys.argv[1])
     store.register(db.Registration(sweeps=(db.Sweep(id=str(index), name="x", spec="{}"),)))
 
-race(12, work)
+race(32, work)
 """,
-        str(path),
+        new_place,
     )
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT count(*) FROM sweeps").fetchone() == (12,)
-        assert connection.execute("SELECT * FROM lcma_alembic_version").fetchall() == [
-            (REVISIONS[-1],)
-        ]
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    with sa.create_engine(new_place, poolclass=sa.NullPool).connect() as connection:
+        count = sa.text("SELECT count(*) FROM sweeps")
+        assert connection.execute(count).scalar_one() == 32
+        version = sa.text("SELECT version_num FROM lcma_alembic_version")
+        assert connection.execute(version).scalars().all() == [REVISIONS[-1]]
+        if new_place.startswith("sqlite"):
+            check = sa.text("PRAGMA integrity_check")
+            assert connection.execute(check).scalars().all() == ["ok"]
+    migrate.check(db.locate(new_place))
+
+
+def test_plans_that_share_rows_are_registered_at_once(store: Any) -> None:
+    """Each has them in an order of its own, and none waits for one that waits for it."""
+    run(
+        """
+store = db.connect(sys.argv[1])
+
+def work(index):
+    order = [(index * 97 + number) % 600 for number in range(600)]
+    sweeps = tuple(db.Sweep(id=str(number), name="x", spec="{}") for number in order)
+    store.register(db.Registration(sweeps=sweeps))
+
+race(6, work)
+""",
+        store.url,
+    )
+    assert len(store.sweeps()) == 600
+
+
+def test_8_processes_upgrade_one_database(filled_url: str) -> None:
+    before = db.connect(filled_url).results_frame()
+    migrate.downgrade(db.locate(filled_url), "0002")
+    run(
+        """
+def work(index):
+    assert len(db.connect(sys.argv[1]).trained(["LLL-0-100"])) == 1
+
+race(8, work)
+""",
+        filled_url,
+    )
+    assert db.connect(filled_url).results_frame().equals(before)
+    if filled_url.startswith("sqlite"):
+        folder = Path(filled_url.removeprefix("sqlite:///")).parent
+        assert len(list(folder.glob("*.schema-0002*"))) == 1
 
 
 def test_eight_workers_do_forty_jobs_once_each(world: Any) -> None:
-    import db
-
     trials = tuple(
         db.Trial(
             id=f"t{index}",
@@ -143,3 +181,63 @@ os.waitpid(child, 0)
     )
     assert world.claim(world.trials[0], now=1059.0).owner == "killed"
     assert world.win(world.trials[0], now=1060.0).token == 2
+
+
+def test_trials_that_finish_at_once_all_find_each_other(world: Any) -> None:
+    """Each pair of tables is held against each other by whoever comes second, however close."""
+    seeds = 12
+    trials = tuple(
+        db.Trial(
+            id=f"t{seed}",
+            recipe_id="with",
+            flow="realnvp",
+            profile="tiny",
+            dataset="photos16",
+            variant="u8",
+            factorization="random",
+            seed=seed,
+        )
+        for seed in range(seeds)
+    )
+    jobs = tuple(db.PlannedJob.of_trial(trial.id, "d" * 64, steps=1) for trial in trials)
+    world.store.register(db.Registration(trials=trials, jobs=jobs))
+    (environment_id,) = (row.id for row in world.dump()["environments"])
+    run(
+        """
+import numpy as np
+url, environment_id, *jobs = sys.argv[1:]
+store = db.connect(url)
+
+def work(index):
+    claim = store.claim(
+        jobs[index], owner=str(index), host="h", pid=os.getpid(), environment_id=environment_id,
+        device="cpu", threads=1, lease_seconds=60,
+    )
+    trial_id = store.job(jobs[index]).trial_id
+    result = db.Result(
+        trial_id=trial_id, data_digest="d" * 64, protocol="plain", protocol_body="{}",
+        precision="float32", step=1, bits_per_dim=1.0, standard_error=0.1, images=1,
+        holdout_bits_per_dim=1.0, holdout_standard_error=0.1, log_det=0.0, log_prior=0.0,
+    )
+    statistics = db.TableStatistics(
+        iou_even=0.5, iou_odd=0.5, purity=1.0, channel_purity=1.0, mask_share=None,
+        mask_share_by_chance=None, tied=None, agreement=None,
+    )
+    table = db.IndexTable(
+        trial_id=trial_id, data_digest="d" * 64, split=1, kept=np.ones((1, 2, 2), dtype=bool),
+        digest="x", statistics=statistics,
+    )
+    cost = db.Cost(seconds=1, cpu_seconds=1)
+    time.sleep(max(0.0, start + 1.0 - time.time()))
+    assert store.finish(claim, "done", last_step=1, cost=cost, result=result, tables=[table])
+
+start = time.time()
+race(12, work)
+""",
+        world.store.url,
+        environment_id,
+        *(job.id for job in jobs),
+    )
+    with sa.create_engine(world.store.url, poolclass=sa.NullPool).connect() as connection:
+        pairs = sa.text("SELECT count(*) FROM table_overlaps WHERE differs = 'seed'")
+        assert connection.execute(pairs).scalar_one() == seeds * (seeds - 1)

@@ -3,6 +3,8 @@
 Comments on tables and columns are left out: they document, and are not part of a revision.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -13,15 +15,18 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-NEW_COLUMNS = (
-    ("halves", sa.LargeBinary),
-    ("mask_share", sa.Double),
-    ("mask_share_by_chance", sa.Double),
-    ("standard_error", sa.Double),
-    ("rank_gap", sa.Double),
-    ("error_to_gap", sa.Double),
-    ("unresolved", sa.Double),
-    ("tied", sa.Double),
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Sorted byte by byte on every engine."""
+
+NEW_COLUMNS: tuple[tuple[str, sa.types.TypeEngine[Any]], ...] = (
+    ("halves", sa.LargeBinary()),
+    ("mask_share", sa.Double()),
+    ("mask_share_by_chance", sa.Double()),
+    ("standard_error", sa.Double()),
+    ("rank_gap", sa.Double()),
+    ("error_to_gap", sa.Double()),
+    ("unresolved", sa.Double()),
+    ("tied", sa.Double()),
 )
 
 TABLES = ("table_overlaps", "index_tables", "bars")
@@ -64,19 +69,17 @@ JOIN flow_trials ON flow_trials.id = index_tables.trial_id
 
 def upgrade() -> None:
     """Make the new tables, columns and views."""
-    op.add_column(
-        "pretrainings", sa.Column("nms", sa.Text(), nullable=False, server_default="squeezed")
-    )
+    op.add_column("pretrainings", sa.Column("nms", TEXT, nullable=False, server_default="squeezed"))
     for name, kind in NEW_COLUMNS:
-        op.add_column("contribution_maps", sa.Column(name, kind(), nullable=True))
+        op.add_column("contribution_maps", sa.Column(name, kind, nullable=True))
     op.create_table(
         "bars",
-        sa.Column("data_digest", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("data_digest", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("bits_per_dim", sa.Double(), nullable=True),
         sa.Column("standard_error", sa.Double(), nullable=True),
         sa.Column("images", sa.Integer(), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("detail", TEXT, nullable=False),
         sa.ForeignKeyConstraint(
             ["data_digest"], ["data_sets.digest"], name=op.f("fk_bars_data_digest_data_sets")
         ),
@@ -84,14 +87,14 @@ def upgrade() -> None:
     )
     op.create_table(
         "index_tables",
-        sa.Column("trial_id", sa.Text(), nullable=False),
-        sa.Column("data_digest", sa.Text(), nullable=False),
+        sa.Column("trial_id", TEXT, nullable=False),
+        sa.Column("data_digest", TEXT, nullable=False),
         sa.Column("split", sa.Integer(), nullable=False),
         sa.Column("channels", sa.Integer(), nullable=False),
         sa.Column("height", sa.Integer(), nullable=False),
         sa.Column("width", sa.Integer(), nullable=False),
         sa.Column("kept", sa.LargeBinary(), nullable=False),
-        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("digest", TEXT, nullable=False),
         sa.Column("iou_even", sa.Double(), nullable=False),
         sa.Column("iou_odd", sa.Double(), nullable=False),
         sa.Column("purity", sa.Double(), nullable=False),
@@ -117,11 +120,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "table_overlaps",
-        sa.Column("trial_id", sa.Text(), nullable=False),
-        sa.Column("other_trial_id", sa.Text(), nullable=False),
-        sa.Column("data_digest", sa.Text(), nullable=False),
+        sa.Column("trial_id", TEXT, nullable=False),
+        sa.Column("other_trial_id", TEXT, nullable=False),
+        sa.Column("data_digest", TEXT, nullable=False),
         sa.Column("split", sa.Integer(), nullable=False),
-        sa.Column("differs", sa.Text(), nullable=False),
+        sa.Column("differs", TEXT, nullable=False),
         sa.Column("iou", sa.Double(), nullable=False),
         sa.CheckConstraint("differs IN ('seed', 'budget')", name=op.f("ck_table_overlaps_differs")),
         sa.ForeignKeyConstraint(

@@ -3,6 +3,8 @@
 Comments on tables and columns are left out: they document, and are not part of a revision.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -13,15 +15,18 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-NEW_COLUMNS = (
-    ("results", "bound_draws", sa.Integer),
-    ("results", "bound_images", sa.Integer),
-    ("results", "bound_bits_per_dim", sa.Double),
-    ("results", "bound_gain", sa.Double),
-    ("results", "series_terms", sa.Integer),
-    ("results", "series_bias", sa.Double),
-    ("results", "series_bias_standard_error", sa.Double),
-    ("attempts", "protocol", sa.Text),
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Sorted byte by byte on every engine."""
+
+NEW_COLUMNS: tuple[tuple[str, str, sa.types.TypeEngine[Any]], ...] = (
+    ("results", "bound_draws", sa.Integer()),
+    ("results", "bound_images", sa.Integer()),
+    ("results", "bound_bits_per_dim", sa.Double()),
+    ("results", "bound_gain", sa.Double()),
+    ("results", "series_terms", sa.Integer()),
+    ("results", "series_bias", sa.Double()),
+    ("results", "series_bias_standard_error", sa.Double()),
+    ("attempts", "protocol", TEXT),
 )
 
 OLD_VIEW = """
@@ -139,7 +144,7 @@ def upgrade() -> None:
     """Add the columns, and remake the view with them."""
     op.execute("DROP VIEW trial_results")
     for table, name, kind in NEW_COLUMNS:
-        op.add_column(table, sa.Column(name, kind(), nullable=True))
+        op.add_column(table, sa.Column(name, kind, nullable=True))
     op.execute(NEW_VIEW)
 
 

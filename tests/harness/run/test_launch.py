@@ -3,9 +3,12 @@
 import dataclasses
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -146,6 +149,33 @@ def test_a_request_that_no_node_can_meet_is_named_with_numbers() -> None:
             executor.check(threads=1)
     finally:
         executor.close(kill=True)
+
+
+@pytest.mark.xdist_group("ray")
+def test_a_cluster_of_several_hosts_refuses_a_file(tmp_path: Path, photos_root: Path) -> None:
+    """Two nodes at two addresses; nothing is made before it is refused."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1, node_ip_address="127.0.0.2")
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", "from harness.cli.main import main; main()"),
+                *("launch", "demo", "--dataset", "photos8", "--ray", cluster.address),
+                *("--db", "lcma.db", "--data", str(photos_root)),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        cluster.shutdown()
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "the cluster has 2 hosts" in line
+    assert "give --db postgresql://USER@HOST/DATABASE" in line
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 import db
 from harness import data
 from harness.place import Place
-from harness.report import lookup, samples
+from harness.report import samples
 from harness.run import bodies, evaluation
 from harness.run import plan as plans
 from harness.run.reevaluation import reevaluate, require_weights
@@ -70,7 +70,7 @@ def trained(trained_once, tmp_path: Path, photos_root: Path):
         place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
         store = db.connect(place.db)
         trial_id = store.results_frame().trial_id[0]
-        (one,) = lookup.trained(store, [trial_id])
+        (one,) = store.trained([trial_id])
 
         def again(name: str, **more: Any):
             return reevaluate(store, place, one, name, owner="evaluator", **more)

@@ -1,0 +1,229 @@
+"""Results on a PostgreSQL server: its connections and settings, and its errors in one line."""
+
+import importlib.util
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import IsolationLevel
+from sqlalchemy.pool import NullPool
+
+from db.engine import Connections, Database, Found, QueryResult, translating
+from db.schema.base import VERSION_TABLE
+from sweeps.errors import UserError
+
+DRIVERS = ("postgresql", "postgresql+psycopg", "postgres")
+"""How a URL may begin; there is one driver."""
+
+MIGRATING = 0x6C636D61
+"""The advisory lock of those who migrate ("lcma")."""
+
+WAIT_SECONDS = 60
+"""How long a statement waits for another transaction's lock."""
+
+DEFAULTS: Mapping[str, Any] = {
+    "connect_timeout": 10,
+    "application_name": "lcma",
+    # A server that went away without a word is noticed within about two minutes.
+    "keepalives_idle": 30,
+    "keepalives_interval": 15,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 90_000,
+}
+"""libpq's settings where the URL has none of its own."""
+
+RELATIONS = """
+SELECT c.relname FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = current_schema())
+AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (
+    SELECT 1 FROM pg_catalog.pg_depend AS d
+    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+)
+"""
+"""Tables and views of the current schema, but for those that an extension brought."""
+
+CONNECTIONS = """
+SELECT current_setting('max_connections')::int
+    - current_setting('superuser_reserved_connections')::int,
+    (SELECT count(*) FROM pg_catalog.pg_stat_activity
+     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())
+"""
+
+CONNECTING: Sequence[tuple[str, str]] = (
+    (
+        "password authentication failed|no password supplied|peer authentication failed",
+        "check user and password, in the URL, PGPASSWORD or ~/.pgpass",
+    ),
+    ("role .* does not exist", "check the user in the URL"),
+    ("database .* does not exist", "make it first, as with `createdb`"),
+    (
+        "translate host name|resolve host|Name or service not known|nodename|name resolution",
+        "check the host's name in the URL",
+    ),
+    ("SSL|TLS|certificate", "check sslmode and sslrootcert in the URL against the server's"),
+    ("pg_hba", "let the server's pg_hba.conf admit this host"),
+    (
+        "invalid connection option|invalid .* value|invalid integer|invalid port",
+        "check what follows the ? in the URL",
+    ),
+    (
+        "too many clients|remaining connection slots|too many connections",
+        "raise its max_connections, or start fewer workers",
+    ),
+    ("starting up|shutting down|recovery", "wait for it"),
+    ("", "check that it runs there and that host and port are right"),
+)
+"""What a failed connection says, and what to do about it."""
+
+STATES: Mapping[str, str] = {
+    "53100": "its disk is full; nothing was changed: make room there",
+    "53200": "it is out of memory; nothing was changed: try again",
+    "53300": "it has no connection left: raise its max_connections, or start fewer workers",
+    "57P01": "it is shutting down; nothing was changed: try again",
+    "57P02": "it crashed; nothing was changed: try again",
+    "57P03": "it is not ready: wait for it",
+    "25006": "it cannot be written: connect to the primary server",
+    "42501": "this user may not do that: let its owner grant it",
+    "55P03": "it stayed locked: another process holds it, try again",
+    "40P01": "two processes waited for each other; nothing was changed: try again",
+    "40001": "another process was first; nothing was changed: try again",
+    "58030": "it failed to read or write; nothing was changed: look after its disk",
+    "58P01": "a file of it is missing: go back to a copy of it",
+    "XX001": "it is damaged: go back to a copy of it",
+    "XX002": "an index of it is damaged: REINDEX it, or go back to a copy of it",
+    "3F000": "the schema of its search_path is not there: make it first",
+}
+"""The server's error codes that its state or its owner causes, and what to do."""
+
+
+class PostgresDatabase(Database):
+    """A schema of a database on a server, for any number of machines."""
+
+    engine = "PostgreSQL"
+    one_host = False
+
+    def __init__(self, url: sa.URL) -> None:
+        parsed = url.set(drivername="postgresql+psycopg")
+        hosts = parsed.query.get("host", parsed.host or "")
+        host = hosts if isinstance(hosts, str) else ",".join(hosts)
+        port = "" if parsed.port is None else f":{parsed.port}"
+        user = f"{parsed.username}@" if parsed.username else ""
+        name = f"postgresql://{user}{host}{port}/{parsed.database or ''}"
+        if not parsed.database and not {"dbname", "service"} & set(parsed.query):
+            raise UserError(
+                f"the database {name} has no name: give it as postgresql://USER@HOST/DATABASE"
+            )
+        super().__init__(parsed.render_as_string(hide_password=False), name)
+        self._url = parsed
+        secrets = {str(parsed.password or ""), *_texts(parsed.query.get("password"))}
+        self._secrets = tuple(sorted(secrets - {""}, key=len, reverse=True))
+
+    def identify(self) -> Found:
+        with self.reader().connect() as connection:
+            schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
+            if schema is None:
+                raise UserError(f"the database {self.name}: {STATES['3F000']}")
+            names = set(connection.exec_driver_sql(RELATIONS).scalars())
+            if VERSION_TABLE in names:
+                version = sa.table(VERSION_TABLE, sa.column("version_num"))
+                revision = connection.execute(sa.select(version.c.version_num)).scalar()
+                return Found(exists=revision is not None, revision=revision)
+        if names:
+            raise UserError(
+                f"the schema {schema} of {self.name} holds tables of another program: give "
+                "another database, or a schema of its own with ?options=-csearch_path=SCHEMA"
+            )
+        return Found(exists=False, revision=None)
+
+    def reader(self) -> sa.Engine:
+        return self._engine("REPEATABLE READ", readonly=True)
+
+    def writer(self) -> sa.Engine:
+        # What a statement waited for, it must see: so each has a view of its own.
+        return self._engine("READ COMMITTED")
+
+    @contextmanager
+    def migrating(self) -> Iterator[sa.Connection]:
+        with self.writer().begin() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
+            yield connection
+
+    def keep_copy(self, revision: str) -> None:
+        """Nothing: a server has its own ways, and its owner's."""
+
+    def clock(self, connection: sa.Connection) -> float:
+        now = sa.text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)")
+        return float(connection.execute(now).scalar_one())
+
+    def version(self) -> str:
+        with self.reader().connect() as connection:
+            shown = connection.exec_driver_sql("SHOW server_version").scalar_one()
+        return f"{self.engine} {shown.split()[0]}"
+
+    def connections(self) -> Connections:
+        with self.reader().connect() as connection:
+            most, used = connection.exec_driver_sql(CONNECTIONS).one()
+        return Connections(most, used)
+
+    def explain(self, error: BaseException | None, *, connecting: bool = False) -> str | None:
+        import psycopg
+
+        if not isinstance(error, psycopg.Error):
+            return None
+        why = self.hide(_one_line(error))
+        if connecting:
+            remedy = next(r for pattern, r in CONNECTING if re.search(pattern, why))
+            return f"cannot open the database {self.name}: {why}; {remedy}"
+        if error.sqlstate in (None, "08000", "08003", "08006"):
+            if not isinstance(error, psycopg.OperationalError):
+                return None
+            return f"lost the database {self.name}: {why}; it may be back soon, try again"
+        remedy_of_state = STATES.get(error.sqlstate)
+        if remedy_of_state is None:
+            return None
+        return f"the database {self.name} failed: {why}; {remedy_of_state}"
+
+    def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
+        from db import query_postgres
+
+        return query_postgres.run(self, sql, limit, timeout)
+
+    def hide(self, text: str) -> str:
+        """The text without the URL's password."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def _engine(self, isolation: IsolationLevel, *, readonly: bool = False) -> sa.Engine:
+        if importlib.util.find_spec("psycopg") is None:
+            raise UserError(
+                f"the database {self.name} needs psycopg: install it with "
+                "pip install 'lcma[postgres]'"
+            )
+        own = self._url.query.get("options", "")
+        settings = {name: value for name, value in DEFAULTS.items() if name not in self._url.query}
+        settings["options"] = " ".join((*_texts(own), f"-c lock_timeout={WAIT_SECONDS}s"))
+        # No pool: workers hold no connection while they train. No statement is prepared, so that
+        # a pooler between here and the server does no harm.
+        engine = sa.create_engine(
+            self._url.difference_update_query(["options"]),
+            poolclass=NullPool,
+            isolation_level=isolation,
+            connect_args={**settings, "prepare_threshold": None},
+            execution_options={"postgresql_readonly": True} if readonly else {},
+            use_native_hstore=False,
+        )
+        return translating(engine, self)
+
+
+def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(filter(None, (value,) if isinstance(value, str) else value or ()))
+
+
+def _one_line(error: BaseException) -> str:
+    """The heart of a message, which libpq may spread over lines and addresses."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text.removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")

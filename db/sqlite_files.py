@@ -1,0 +1,143 @@
+"""What a file is, found out before anything opens it for writing, and copies of it."""
+
+import os
+import sqlite3
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+
+from db.engine import Found
+from db.schema.base import VERSION_TABLE
+from db.sqlite import APPLICATION_ID, explain, open_readonly
+from sweeps.errors import UserError
+
+MAGIC = b"SQLite format 3\0"
+
+
+NETWORK = frozenset(
+    {
+        *("9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fhgfs", "glusterfs", "gpfs"),
+        *("lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2"),
+        *("smb", "smb2", "smb3", "smbfs"),
+    }
+)
+"""File systems over a network, by the kernel's names; with FUSE, by what follows `fuse.`."""
+
+NETWORK_FUSE = frozenset(
+    {
+        *("davfs2", "gcsfuse", "goofys", "juicefs", "mount_s3", "mountpoint-s3", "rclone"),
+        *("s3fs", "sshfs"),
+    }
+)
+"""Those that are there with FUSE alone."""
+
+MOUNTS = Path("/proc/self/mountinfo")
+"""What is mounted where, on Linux; elsewhere nothing is known."""
+
+
+def identify(path: Path) -> Found:
+    """Look at a path without changing it.
+
+    Raises UserError for a folder, another program's file, a damaged one, a place on a network file
+    system, or no place for one.
+    """
+    kind = network_file_system(path.parent)
+    if kind is not None:
+        raise UserError(
+            f"{path} is on a network file system ({kind}), where SQLite's write-ahead log gets "
+            "corrupted: give a path on a local disk, or postgresql://USER@HOST/DATABASE"
+        )
+    try:
+        if not path.exists():
+            if not path.parent.is_dir():
+                raise UserError(
+                    f"cannot make the database {path}: there is no folder {path.parent}, "
+                    "make it first"
+                )
+            return Found(exists=False, revision=None)
+        if not path.is_file():
+            raise UserError(f"the database {path} is not a file: give the path of a file")
+        if path.stat().st_size == 0:
+            return Found(exists=False, revision=None)
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise UserError(f"{path} is not a SQLite database: give another path")
+    except OSError as error:
+        raise UserError(
+            f"cannot read the database {path}: {error.strerror}; check the path and its permissions"
+        ) from None
+    try:
+        with closing(open_readonly(path)) as connection:
+            return _examine(connection, path)
+    except sqlite3.Error as error:
+        problem = explain(path, error)
+        if problem is None:
+            raise
+        raise UserError(problem) from error
+
+
+def _examine(connection: sqlite3.Connection, path: Path) -> Found:
+    connection.execute("BEGIN")
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    names = {
+        name
+        for (name,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+        )
+    }
+    if application not in (0, APPLICATION_ID) or (names and VERSION_TABLE not in names):
+        raise UserError(f"{path} is a database of another program: give another path")
+    if VERSION_TABLE not in names:
+        return Found(exists=False, revision=None)
+    row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608 - a constant
+    return Found(exists=row is not None, revision=None if row is None else row[0])
+
+
+def network_file_system(folder: Path) -> str | None:
+    """The kind of network file system that a folder is on; None for a local disk."""
+    try:
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        real = folder.resolve()
+    except (OSError, RuntimeError):
+        return None
+    deepest, kind = -1, ""
+    for line in lines:
+        # ID parent major:minor root MOUNT-POINT options [tags] - KIND source options
+        words = line.split(" ")
+        if "-" not in words[5:-1]:
+            continue
+        point = Path(words[4].encode("latin-1", "replace").decode("unicode_escape"))
+        # Of two at one place, the later one covers the other.
+        if (real == point or point in real.parents) and len(point.parts) >= deepest:
+            deepest, kind = len(point.parts), words[words.index("-", 5) + 1]
+    base = kind.removeprefix("fuse.")
+    return kind if base in NETWORK or (base != kind and base in NETWORK_FUSE) else None
+
+
+def keep_copy(path: Path, revision: str) -> Path:
+    """Copy a database beside itself as it was last committed; the copy's path.
+
+    `results.db` of schema 0003 gives `results.schema-0003.db`; a copy that is there already is
+    left alone. Raises UserError, with nothing left behind, where there is no room.
+    """
+    numbers = ("" if n == 1 else f"-{n}" for n in count(1))
+    copy = next(
+        name
+        for name in (f"{path.stem}.schema-{revision}{n}{path.suffix}" for n in numbers)
+        if not path.with_name(name).exists()
+    )
+    target = path.with_name(copy)
+    aside = path.with_name(f".{copy}.tmp")
+    try:
+        with closing(open_readonly(path)) as source, closing(sqlite3.connect(aside)) as to:
+            source.backup(to)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        aside.rename(target)
+    except (sqlite3.Error, OSError) as error:
+        aside.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot copy {path} to {target} before its upgrade: {error}; make room on its disk, "
+            "or copy it elsewhere"
+        ) from None
+    return target

@@ -1,0 +1,271 @@
+"""What only a server can do wrong: one line that says what to do, no password, nothing changed."""
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import db
+import db.query
+from sweeps.errors import UserError
+
+SECRET = "s3cret/&word"
+
+
+def refused(action: Callable[[], object], *words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        action()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 500
+    assert "s3cret" not in message
+    for word in words:
+        assert word in message
+
+
+def all_refuse(url: str, *words: str) -> None:
+    refused(lambda: db.connect(url), *words)
+    refused(lambda: db.exists(url), *words)
+    refused(lambda: db.query.run(url, "SELECT 1"), *words)
+
+
+def execute(url: str, *statements: str) -> None:
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def relations(url: str) -> list[str]:
+    return sorted(sa.inspect(sa.create_engine(url, poolclass=sa.NullPool)).get_table_names())
+
+
+@pytest.fixture
+def filled_name(postgres_templates: Any) -> Iterator[str]:
+    name = postgres_templates.copy("filled")
+    yield name
+    postgres_templates.server.drop(name)
+
+
+@pytest.mark.parametrize("prefix", ["postgresql", "postgresql+psycopg", "postgres"])
+def test_every_form_of_the_url_leads_there(postgres_url: str, prefix: str) -> None:
+    url = postgres_url.replace("postgresql+psycopg", prefix)
+    assert not db.exists(url)
+    store = db.connect(url)
+    assert db.exists(url)
+    assert db.connect(store.url, create=False).sweeps() == []
+
+
+def test_a_password_is_never_shown() -> None:
+    parsed = sa.make_url("postgresql://me@127.0.0.1:1/x").set(password=SECRET)
+    hidden = parsed.render_as_string(hide_password=False)
+    all_refuse(hidden, "postgresql://me@127.0.0.1:1/x", "refused", "check that it runs there")
+    in_query = f"postgresql://me@127.0.0.1:1/x?password={SECRET.replace('&', '%26')}"
+    all_refuse(in_query, "postgresql://me@127.0.0.1:1/x")
+    for url in (hidden, in_query):
+        database = db.locate(url)
+        assert "s3cret" not in repr(database) + database.name + repr(db.Store(database))
+        assert "s3cret" in database.url
+
+
+def test_a_wrong_password(postgres: Any, postgres_url: str) -> None:
+    with postgres.role("lcma_locked", SECRET) as user:
+        name = sa.make_url(postgres_url).database
+        right = postgres.url(name, username=user, password=SECRET)
+        assert not db.exists(right)
+        wrong = postgres.url(name, username=user, password="s3cret")
+        all_refuse(wrong, "password authentication failed", "~/.pgpass")
+        refused(lambda: db.connect(right), "permission denied", "let its owner grant it")
+        assert relations(postgres_url) == []
+        postgres.run(f"ALTER ROLE {user} CONNECTION LIMIT 0")
+        all_refuse(right, "too many connections", "max_connections")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://me@no-such-host.invalid/x", "check the host's name"),
+        ("postgresql://me@127.0.0.1:1/x", "check that it runs there"),
+        ("postgresql://127.0.0.1:1/x?mode=ro", "check what follows the ?"),
+        ("postgresql://127.0.0.1:1/x?sslmode=sometimes", "check"),
+        ("postgresql://me@127.0.0.1/", "has no name"),
+        ("postgresql://", "has no name"),
+    ],
+)
+def test_servers_that_are_not_there(url: str, words: str) -> None:
+    all_refuse(url, words)
+
+
+def test_a_missing_database_and_an_unknown_user(postgres: Any) -> None:
+    all_refuse(postgres.url("lcma_no_such"), 'database "lcma_no_such" does not exist', "createdb")
+    with pytest.raises(UserError, match=r"lcma_nobody|authentication failed"):
+        db.connect(postgres.url("postgres", username="lcma_nobody"))
+
+
+def test_a_server_without_tls() -> None:
+    """It says N to the request for TLS, as a server of PostgreSQL without a certificate does."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(8)
+                    connection.sendall(b"N")
+
+        threading.Thread(target=answer, daemon=True).start()
+        port = listening.getsockname()[1]
+        all_refuse(f"postgresql://me@127.0.0.1:{port}/x?sslmode=require", "SSL", "check sslmode")
+
+
+def test_another_program_s_schema_is_left_alone_and_one_of_ours_beside_it(
+    postgres_url: str,
+) -> None:
+    execute(postgres_url, "CREATE TABLE trials (id INTEGER)", "CREATE SCHEMA ours")
+    all_refuse(postgres_url, "another program", "search_path")
+    assert relations(postgres_url) == ["trials"]
+    beside = f"{postgres_url}{'&' if '?' in postgres_url else '?'}options=-csearch_path%3Dours"
+    store = db.connect(beside)
+    assert db.connect(store.url, create=False).sweeps() == []
+    assert relations(postgres_url) == ["trials"]
+    missing = beside.replace("ours", "nowhere")
+    all_refuse(missing, "the schema of its search_path is not there")
+
+
+def test_a_newer_schema_is_refused(postgres: Any, filled_name: str) -> None:
+    url = postgres.url(filled_name)
+    execute(url, "UPDATE lcma_alembic_version SET version_num = '0999'")
+    refused(lambda: db.connect(url), "schema 0999", "upgrade lcma")
+
+
+def test_an_empty_database_has_no_results(postgres_url: str) -> None:
+    refused(lambda: db.connect(postgres_url, create=False), "lcma launch demo")
+    refused(lambda: db.query.run(postgres_url, "SELECT 1"), "lcma launch demo")
+    assert relations(postgres_url) == []
+
+
+def test_a_server_that_cannot_be_written_can_be_read(postgres: Any, filled_name: str) -> None:
+    postgres.run(f"ALTER DATABASE {filled_name} SET default_transaction_read_only = on")
+    store = db.connect(postgres.url(filled_name), create=False)
+    assert len(store.results_frame()) == 3
+    refused(lambda: store.release("me"), "read-only transaction", "primary server")
+
+
+def test_a_lost_connection_is_no_crash(postgres: Any, filled_name: str) -> None:
+    store = db.connect(postgres.url(filled_name))
+    others = f"FROM pg_stat_activity WHERE datname = '{filled_name}' AND query LIKE 'FETCH%'"
+
+    def cut() -> None:
+        for _ in range(200):
+            if postgres.value(f"SELECT count(pg_terminate_backend(pid)) {others}") != "0":
+                return
+            time.sleep(0.02)
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    refused(lambda: db.query.run(store.url, "SELECT pg_sleep(20)"), "lost the database")
+    cutter.join()
+    assert len(store.results_frame()) == 3
+
+
+def test_a_lock_that_is_kept_is_not_waited_for_for_ever(
+    postgres: Any, filled_name: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("db.postgres.WAIT_SECONDS", 0.1)
+    store = db.connect(postgres.url(filled_name))
+    with sa.create_engine(store.url, poolclass=sa.NullPool).begin() as other:
+        other.exec_driver_sql("LOCK TABLE jobs")
+        refused(lambda: store.release("me"), "stayed locked")
+    assert store.release("me") == 1
+
+
+def test_a_damaged_page_is_found(postgres: Any, filled_name: str) -> None:
+    if not postgres.own:
+        pytest.skip("damages files of the server, and this one is not ours")
+    copy = postgres.make(filled_name, strategy="FILE_COPY")
+    oid = postgres.value(f"SELECT oid FROM pg_database WHERE datname = '{copy}'")
+    with sa.create_engine(postgres.url(filled_name), poolclass=sa.NullPool).connect() as there:
+        query = sa.text("SELECT pg_relation_filepath('results')")
+        file = Path(postgres.value("SHOW data_directory"), there.execute(query).scalar_one())
+    damaged = file.parent.with_name(oid) / file.name
+    damaged.write_bytes(b"\xff" * damaged.stat().st_size)
+    store = db.connect(postgres.url(copy))
+    refused(lambda: store.results_frame(), "damaged")
+    refused(lambda: db.query.run(store.url, "SELECT * FROM results"), "damaged")
+    assert len(store.sweeps()) == 1
+    postgres.drop(copy)
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_write(postgres: Any, tmp_path: Path) -> None:
+    if not postgres.own or os.geteuid() != 0:
+        pytest.skip("mounts a small disk for a server of our own")
+    disk = Path(postgres.value("SHOW data_directory")).with_name(f"{tmp_path.name}-disk")
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount: no small disk to test on")
+    try:
+        owner = Path(postgres.value("SHOW data_directory")).stat()
+        os.chown(disk, owner.st_uid, owner.st_gid)
+        postgres.run(f"CREATE TABLESPACE small LOCATION '{disk}'")
+        name = postgres.make()
+        postgres.run(f"ALTER DATABASE {name} SET TABLESPACE small")
+        store = db.connect(postgres.url(name))
+        many = tuple(
+            db.Sweep(id=str(i), name="x" * 4000, spec=os.urandom(4000).hex()) for i in range(1500)
+        )
+        refused(lambda: store.register(db.Registration(sweeps=many)), "its disk is full")
+        assert store.sweeps() == []
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        store.register(db.Registration(sweeps=many[:10]))
+        assert len(store.sweeps()) == 10
+        postgres.drop(name)
+        postgres.run("DROP TABLESPACE small")
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], capture_output=True)
+        shutil.rmtree(disk, ignore_errors=True)
+
+
+def test_leases_are_kept_by_the_server_s_clock(
+    postgres: Any, filled_name: str, monkeypatch: Any
+) -> None:
+    """A host whose clock is a day ahead takes nobody's job, and one a day behind keeps its own."""
+    store = db.connect(postgres.url(filled_name))
+    true = time.time()
+    store.release("me")
+    assert abs(store.now() - true) < 600
+    (environment,) = store.attempts_frame().environment_id.unique()
+    job_id = store.trained(["channel-1-None"])[0].job_id
+    store.retry([job_id])
+
+    def claim(owner: str, clock: float) -> db.Claim | db.Job:
+        monkeypatch.setattr("time.time", lambda: clock)
+        return store.claim(
+            job_id,
+            owner=owner,
+            host=owner,
+            pid=1,
+            environment_id=environment,
+            device="cpu",
+            threads=1,
+            lease_seconds=600.0,
+        )
+
+    first = claim("behind", true - 86400)
+    assert isinstance(first, db.Claim)
+    second = claim("ahead", true + 86400)
+    assert isinstance(second, db.Job)
+    assert second.owner == "behind"
+    assert second.lease_until is not None
+    assert 0 < second.lease_until - true < 1200
+    assert store.heartbeat(first, step=1, lease_seconds=600.0)

@@ -1,0 +1,97 @@
+"""A sweep on PostgreSQL from end to end: the same numbers as on SQLite, and the same verbs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from harness.cli import main as cli
+from harness.run import bodies
+
+FOUND = """
+SELECT trial_id, data_digest, protocol, result_id, bits_per_dim, standard_error,
+       holdout_bits_per_dim, train_bits_per_dim, log_det, log_prior, bound_bits_per_dim
+FROM trial_results ORDER BY trial_id, protocol
+"""
+MAPS = "SELECT digest, mean_log_det, error_to_gap FROM map_statistics ORDER BY digest, score, split"
+TABLES = "SELECT digest, purity, agreement FROM table_statistics ORDER BY trial_id, split"
+
+
+@pytest.fixture
+def lcma(capsys: Any) -> Any:
+    """Runs a command in this process, and gives its output."""
+
+    def run(*arguments: object) -> str:
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+        else:
+            code = 0
+        printed = capsys.readouterr()
+        assert not code, printed.err
+        return str(printed.out)
+
+    return run
+
+
+def test_a_sweep_is_the_same_on_postgres(
+    lcma: Any,
+    registered: Any,
+    small_sweep: dict[str, Any],
+    place: Any,
+    in_tmp: Path,
+    postgres: Any,
+) -> None:
+    _, nodes = registered()
+    for node in nodes:
+        assert bodies.run(node.work).ending == "done"
+
+    name, password = postgres.make(), "s3cret"
+    (in_tmp / "small.yaml").write_text(yaml.safe_dump(small_sweep))
+    url = sa.make_url(postgres.url(name)).set(password=password)
+    hidden = url.render_as_string(hide_password=False)
+    where = ["--db", hidden, "--runs", in_tmp / "runs", "--data", place.data]
+    program = [sys.executable, "-c", "from harness.cli.main import main; main()"]
+    done = subprocess.run(
+        [*program, "launch", "small.yaml", "--local", "--data", str(place.data)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LCMA_DB": hidden, "LCMA_RUNS": str(in_tmp / "runs")},
+    )
+    assert done.returncode == 0, done.stderr
+    printed = [done.stdout, done.stderr]
+
+    def both(query: str) -> list[Any]:
+        answers = [lcma("sql", query, "--db", at, "--json") for at in (place.db, hidden)]
+        return [json.loads(answer)["rows"] for answer in answers]
+
+    for query in (FOUND, MAPS, TABLES):
+        on_sqlite, on_postgres = both(query)
+        assert on_sqlite == on_postgres
+        assert len(on_postgres) >= 2
+
+    needs = {"runs": where[:4], "data": where}
+    answers = {
+        verb: lcma(verb, *needs.get(need, where[:2]), "--json")
+        for verb, need in (
+            *(("status", ""), ("board", ""), ("maps", ""), ("export", ""), ("samples", "runs")),
+            *(("evaluate", "data"), ("doctor", "data")),
+        )
+    }
+    printed += [*answers.values(), lcma("doctor", *where)]
+    assert json.loads(answers["status"])["jobs"]["trial"]["done"] == 2
+    assert len(json.loads(answers["evaluate"])) == 2
+    said = {finding["what"]: finding["said"] for finding in json.loads(answers["doctor"])}
+    assert "PostgreSQL" in said["database"]
+    assert "at most" in said["connections"]
+    plan = json.loads(lcma("plan", "small.yaml", *where[:2], *where[4:], "--json"))
+    assert plan["left"] == {"pretrainings": 0, "trainings": 0}
+    assert all(password not in text for text in printed)
+    postgres.drop(name)
