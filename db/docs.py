@@ -5,19 +5,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from db.describing import Column, describe
 from db.schema import metadata, views
 from sweeps.errors import UserError
 
 BEGIN = "<!-- The rest is rendered by `python -m db.docs docs/database.md`. -->"
 """The line of the document below which everything is rendered."""
-
-TYPES: dict[type, str] = {
-    sa.Text: "text",
-    sa.Integer: "integer",
-    sa.BigInteger: "integer",
-    sa.Double: "float",
-    sa.LargeBinary: "bytes",
-}
 
 
 def render() -> str:
@@ -37,9 +30,10 @@ def update(path: Path) -> None:
 
 
 def _table(table: sa.Table) -> str:
-    lines = [f"### {table.name}", "", str(table.comment), ""]
+    relation = describe(table)
+    lines = [f"### {relation.name}", "", relation.meaning, ""]
     lines += ["| column | type | meaning |", "| --- | --- | --- |"]
-    lines += [_column(column) for column in table.columns]
+    lines += [_column(column) for column in relation.columns]
     uniques = sorted(
         ", ".join(column.name for column in constraint.columns)
         for constraint in table.constraints
@@ -53,15 +47,9 @@ def _table(table: sa.Table) -> str:
     return "\n".join(lines)
 
 
-def _column(column: sa.Column[object]) -> str:
-    kind = TYPES[type(column.type)]
-    if column.primary_key:
-        kind += ", key"
-    elif column.nullable:
-        kind += " or null"
-    kind += "".join(f", in {key.target_fullname}" for key in column.foreign_keys)
-    meaning = str(column.comment).replace("|", "\\|")
-    return f"| `{column.name}` | {kind} | {meaning} |"
+def _column(column: Column) -> str:
+    meaning = column.meaning.replace("|", "\\|")
+    return f"| `{column.name}` | {column.type} | {meaning} |"
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,73 @@
+"""What every view, table and column is, told from the schema's own comments."""
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+
+from db.schema import metadata, views
+from sweeps.errors import UserError
+
+TYPES: dict[type, str] = {
+    sa.Text: "text",
+    sa.Integer: "integer",
+    sa.BigInteger: "integer",
+    sa.Double: "float",
+    sa.LargeBinary: "bytes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: `type` says too whether it is a key, may be null, or refers to another column.
+
+    `meaning` has the unit, where there is one.
+    """
+
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A view or a table."""
+
+    name: str
+    kind: Literal["view", "table"]
+    meaning: str
+    columns: tuple[Column, ...]
+
+
+def relations(name: str | None = None) -> tuple[Relation, ...]:
+    """All views, then all tables; or the one of this name. Raises UserError for an unknown one."""
+    known = {table.name: table for table in (*views.tables.values(), *metadata.sorted_tables)}
+    if name is None:
+        return tuple(map(describe, known.values()))
+    if name not in known:
+        near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+        listed = ", ".join(near or known)
+        raise UserError(
+            f"there is no view or table '{' '.join(name.split())}' in the schema: "
+            + (f"did you mean {listed}?" if near else f"there are {listed}")
+        )
+    return (describe(known[name]),)
+
+
+def describe(table: sa.Table) -> Relation:
+    """A view or table of the schema."""
+    kind: Literal["view", "table"] = "view" if table.metadata is views else "table"
+    columns = tuple(
+        Column(column.name, _type(column), str(column.comment)) for column in table.columns
+    )
+    return Relation(table.name, kind, str(table.comment), columns)
+
+
+def _type(column: sa.Column[object]) -> str:
+    text = TYPES[type(column.type)]
+    if column.primary_key:
+        text += ", key"
+    elif column.nullable:
+        text += " or null"
+    return text + "".join(f", in {key.target_fullname}" for key in column.foreign_keys)
