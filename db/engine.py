@@ -1,7 +1,7 @@
 """What both kinds of database have in common, and which of them a URL means."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +85,24 @@ class Database(ABC):
         """A transaction that nobody else who migrates is in."""
 
     @abstractmethod
-    def keep_copy(self, revision: str) -> None:
-        """Copy the database as it is before a migration, where it is a file."""
+    def keep_copy(self, revision: str) -> Path | None:
+        """Copy the database as it is before a migration, where it is a file; the copy's path."""
+
+    @abstractmethod
+    def backup(self, out: Path | None) -> Path:
+        """Copy the database as it was last committed, while others write; the copy's path.
+
+        `out` is a path where nothing is yet; None stands for one beside the database. Raises
+        UserError where a copy cannot be made so, with the command that makes one.
+        """
+
+    @abstractmethod
+    def faults(self) -> Iterator[str]:
+        """What the engine's own checks find, which only read."""
+
+    @abstractmethod
+    def is_damage(self, error: BaseException | None) -> bool:
+        """Whether this failure says that what is stored cannot be read."""
 
     @abstractmethod
     def clock(self, connection: sa.Connection) -> float:

@@ -3,12 +3,15 @@
 import importlib.resources
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from db.engine import Database
+from db.engine import Database, Found
 from db.schema.base import REVISIONS, VERSION_TABLE
 from sweeps.errors import UserError
 
@@ -17,6 +20,15 @@ if TYPE_CHECKING:
 
 _one_at_a_time = threading.Lock()
 """Alembic keeps its running environment in module globals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """From which schema a database came, None for a new one; and the copy made before, if any."""
+
+    before: str | None
+    after: str
+    copy: Path | None
 
 
 def ensure(database: Database, *, create: bool) -> None:
@@ -28,26 +40,43 @@ def ensure(database: Database, *, create: bool) -> None:
     found = database.identify()
     if found.revision == REVISIONS[-1]:
         return
-    if not found.exists and not create:
+    if not create:
+        require(database, found)
+    refuse_newer(database, found)
+    upgrade(database)
+
+
+def require(database: Database, found: Found) -> None:
+    """Raise UserError where nothing was found."""
+    if not found.exists:
         raise UserError(
             f"there are no results at {database.name}: make some with `lcma launch demo`"
         )
+
+
+def refuse_newer(database: Database, found: Found) -> None:
+    """Raise UserError for a schema that this code does not know."""
     if found.revision is not None and found.revision not in REVISIONS:
         raise UserError(
             f"{database.name} has schema {found.revision}, newer than {REVISIONS[-1]} which this "
             "version knows: upgrade lcma"
         )
-    upgrade(database)
 
 
-def upgrade(database: Database, revision: str = "head") -> None:
+def upgrade(database: Database, revision: str = "head") -> Upgrade:
     """Upgrade the database, made when it is missing, to a revision. Safe with processes racing.
 
     A file of an older schema is copied before; see `Database.keep_copy`.
     """
     from alembic import command
 
-    _run(database, lambda config: command.upgrade(config, revision), copy=True)
+    with _migrating(database) as (connection, config):
+        # Another process may have upgraded it while this one waited for the lock.
+        before, copy = _revision(connection), None
+        if before is not None and before != REVISIONS[-1]:
+            copy = database.keep_copy(before)
+        command.upgrade(config, revision)
+        return Upgrade(before, str(_revision(connection)), copy)
 
 
 def downgrade(database: Database, revision: str) -> None:
@@ -57,17 +86,20 @@ def downgrade(database: Database, revision: str) -> None:
     """
     from alembic import command
 
-    _run(database, lambda config: command.downgrade(config, revision))
+    with _migrating(database) as (_, config):
+        command.downgrade(config, revision)
 
 
 def check(database: Database) -> None:
     """Raise alembic's CommandError where the database's tables differ from those of the code."""
     from alembic import command
 
-    _run(database, command.check)
+    with _migrating(database) as (_, config):
+        command.check(config)
 
 
-def _run(database: Database, action: "Callable[[Config], None]", *, copy: bool = False) -> None:
+@contextmanager
+def _migrating(database: Database) -> "Iterator[tuple[sa.Connection, Config]]":
     from alembic.config import Config
 
     config = Config(stdout=io.StringIO())
@@ -75,13 +107,8 @@ def _run(database: Database, action: "Callable[[Config], None]", *, copy: bool =
         "script_location", str(importlib.resources.files("db") / "migrations").replace("%", "%%")
     )
     with _one_at_a_time, database.migrating() as connection:
-        if copy:
-            # Another process may have upgraded it while this one waited for the lock.
-            revision = _revision(connection)
-            if revision is not None and revision != REVISIONS[-1]:
-                database.keep_copy(revision)
         config.attributes["connection"] = connection
-        action(config)
+        yield connection, config
 
 
 def _revision(connection: sa.Connection) -> str | None:

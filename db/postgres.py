@@ -2,8 +2,10 @@
 
 import importlib.util
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,6 +52,19 @@ SELECT current_setting('max_connections')::int
     (SELECT count(*) FROM pg_catalog.pg_stat_activity
      WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())
 """
+
+NOT_VALID = """
+SELECT 'the constraint ' || n.conname || ' of ' || c.relname || ' is not validated'
+FROM pg_catalog.pg_constraint AS n JOIN pg_catalog.pg_class AS c ON c.oid = n.conrelid
+WHERE NOT n.convalidated AND c.relnamespace = current_schema()::regnamespace
+UNION ALL
+SELECT 'the index ' || i.relname || ' of ' || c.relname || ' is not valid'
+FROM pg_catalog.pg_index AS x JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid
+JOIN pg_catalog.pg_class AS c ON c.oid = x.indrelid
+WHERE NOT x.indisvalid AND c.relnamespace = current_schema()::regnamespace
+ORDER BY 1
+"""
+"""Constraints and indices of the current schema that do not hold for all rows."""
 
 CONNECTING: Sequence[tuple[str, str]] = (
     (
@@ -152,6 +167,31 @@ class PostgresDatabase(Database):
 
     def keep_copy(self, revision: str) -> None:
         """Nothing: a server has its own ways, and its owner's."""
+
+    def backup(self, out: Path | None) -> Path:
+        secret = ("password", "sslpassword")
+        # `set` would keep a password, where None is given to it.
+        shown = sa.URL.create(
+            "postgresql",
+            username=self._url.username,
+            host=self._url.host,
+            port=self._url.port,
+            database=self._url.database,
+            query=self._url.difference_update_query(secret).query,
+        ).render_as_string()
+        file = out or Path(f"{self._url.database or 'lcma'}.dump")
+        command = ("pg_dump", "--format=custom", f"--file={file}", shown)
+        raise UserError(
+            f"the database {self.name} is on a server, which is copied by its own tool: "
+            f"{shlex.join(command)}"
+        )
+
+    def faults(self) -> Iterator[str]:
+        with self.reader().connect() as connection:
+            yield from connection.exec_driver_sql(NOT_VALID).scalars().all()
+
+    def is_damage(self, error: BaseException | None) -> bool:
+        return getattr(error, "sqlstate", None) in ("XX001", "XX002", "58P01")
 
     def clock(self, connection: sa.Connection) -> float:
         now = sa.text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)")

@@ -76,20 +76,32 @@ def read_maps(
     return [_decode(dict(row._mapping)) for row in rows]
 
 
-def _decode(row: Mapping[str, Any]) -> ContributionMap:
+def map_damage(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with the bytes of a row of `contribution_maps`; None where nothing is."""
     shape = (row["channels"], row["height"], row["width"])
-    damage = None
     if row["dtype"] != DTYPE:
-        damage = f"its dtype is {row['dtype']}, not {DTYPE}"
-    elif not _fill(row, 4 * math.prod(shape)):
-        damage = f"its bytes do not fill the shape {shape}"
-    elif hashlib.sha256(row["values"]).hexdigest() != row["digest"]:
-        damage = "its values do not match their digest"
+        return f"its dtype is {row['dtype']}, not {DTYPE}"
+    if not _fill(row, 4 * math.prod(shape)):
+        return f"its bytes do not fill the shape {shape}"
+    if hashlib.sha256(row["values"]).hexdigest() != row["digest"]:
+        return "its values do not match their digest"
+    return None
+
+
+def _decode(row: Mapping[str, Any]) -> ContributionMap:
+    damage = map_damage(row)
     if damage is not None:
         raise UserError(
             f"row {row['id']} of contribution_maps is damaged: {damage}; "
             "go back to a copy of the database"
         )
+
+    return decode_map(row)
+
+
+def decode_map(row: Mapping[str, Any]) -> ContributionMap:
+    """A row of `contribution_maps` whose bytes are sound. Raises ValueError as a map does."""
+    shape = (row["channels"], row["height"], row["width"])
 
     def array(name: str, *copies: int) -> NDArray[np.float32]:
         return np.frombuffer(row[name], dtype=DTYPE).reshape(*copies, *shape).astype(np.float32)

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -179,10 +179,31 @@ class SqliteDatabase(Database):
                     "go back to a copy of it"
                 )
 
-    def keep_copy(self, revision: str) -> None:
+    def keep_copy(self, revision: str) -> Path:
         from db import sqlite_files
 
-        sqlite_files.keep_copy(self.path, revision)
+        return sqlite_files.keep_copy(self.path, revision)
+
+    def backup(self, out: Path | None) -> Path:
+        from db import sqlite_files
+
+        return sqlite_files.backup(self.path, out)
+
+    def faults(self) -> Iterator[str]:
+        try:
+            with closing(open_reader(self.path)) as connection:
+                for (found,) in connection.execute("PRAGMA integrity_check"):
+                    if found != "ok":
+                        yield " ".join(found.split())
+        except sqlite3.Error as error:
+            if self.is_damage(error):
+                yield str(explain(self.path, error))
+                return
+            raise UserError(explain(self.path, error) or str(error)) from error
+
+    def is_damage(self, error: BaseException | None) -> bool:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
     def clock(self, connection: sa.Connection) -> float:
         return time.time()  # all who write are on this machine

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -126,18 +127,61 @@ def keep_copy(path: Path, revision: str) -> Path:
         for name in (f"{path.stem}.schema-{revision}{n}{path.suffix}" for n in numbers)
         if not path.with_name(name).exists()
     )
-    target = path.with_name(copy)
-    aside = path.with_name(f".{copy}.tmp")
+    return _copy(path, path.with_name(copy), "before its upgrade")
+
+
+def backup(path: Path, out: Path | None) -> Path:
+    """Copy a database as it was last committed, while others write; the copy's path.
+
+    Without `out`, `results.db` gives `results.backup-20260131T120000Z.db` beside itself. Raises
+    UserError, with nothing left behind, where something is at `out`, or there is no room.
+    """
+    if out is None:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        out = path.with_name(f"{path.stem}.backup-{stamp}{path.suffix}")
+    if not out.parent.is_dir():
+        raise UserError(
+            f"cannot copy {path} to {out}: there is no folder {out.parent}, make it first"
+        )
+    return _copy(path, out, "")
+
+
+def _copy(path: Path, target: Path, when: str) -> Path:
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    taken = UserError(f"{target} is there already: give another name")
     try:
+        if os.path.lexists(target):
+            raise taken
+        # In one step, so that it is of one state, and those who write need not wait.
         with closing(open_readonly(path)) as source, closing(sqlite3.connect(aside)) as to:
             source.backup(to)
         with aside.open("rb") as file:
             os.fsync(file.fileno())
-        aside.rename(target)
+        _rename_to_new(aside, target)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except FileExistsError:
+        raise taken from None
     except (sqlite3.Error, OSError) as error:
-        aside.unlink(missing_ok=True)
         raise UserError(
-            f"cannot copy {path} to {target} before its upgrade: {error}; make room on its disk, "
+            f"cannot copy {path} to {target}{when and ' ' + when}: {error}; make room on its disk, "
             "or copy it elsewhere"
         ) from None
+    finally:
+        aside.unlink(missing_ok=True)
     return target
+
+
+def _rename_to_new(aside: Path, target: Path) -> None:
+    """Rename, but never over what is there: FileExistsError."""
+    try:
+        os.link(aside, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise FileExistsError(target) from None
+        aside.rename(target)

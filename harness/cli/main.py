@@ -22,7 +22,7 @@ app = typer.Typer(
 
 VERBS = (
     *("plan", "launch", "status", "board", "maps", "samples", "interpolate", "evaluate"),
-    *("sql", "export", "doctor"),
+    *("sql", "schema", "export", "doctor"),
 )
 
 
@@ -31,9 +31,10 @@ def register() -> None:
     for verb in VERBS:
         module = importlib.import_module(f"harness.cli.{verb}")
         app.command(name=verb)(getattr(module, verb))
-    from harness.cli import data
+    from harness.cli import data, db
 
     app.add_typer(data.app, name="data")
+    app.add_typer(db.app, name="db")
 
 
 register()

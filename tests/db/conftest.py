@@ -137,6 +137,10 @@ def contribution_map(split: int, budget: int = 100, shift: float = 0.0) -> db.Co
     )
 
 
+HALF = np.arange(3 * 16 * 16).reshape(3, 16, 16) % 2 == 0
+"""What stays after the first split of the trials."""
+
+
 def index_table(trial_id: str, split: int, kept: NDArray[np.bool_], **other: Any) -> db.IndexTable:
     fields: dict[str, Any] = {
         "trial_id": trial_id,
@@ -201,7 +205,7 @@ class World:
             last_step=500,
             cost=COST,
             result=result(TRIALS[index].id, bits_per_dim),
-            tables=[index_table(TRIALS[index].id, 1, np.ones((3, 16, 16), dtype=bool))],
+            tables=[index_table(TRIALS[index].id, 1, HALF)],
             metrics=[db.Metric("train_bits_per_dim", 100, 4.0)],
             artifacts=[db.Artifact(kind="weights", path="a/b", bytes=12, digest="e" * 64)],
             now=now,

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 import db
+from db.checking import check
 
 COST = db.Cost(seconds=1.0, cpu_seconds=1.0)
 BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled", "lease_lost"}
@@ -157,6 +158,7 @@ def test_no_order_of_events_breaks_the_state_machine(new_world: Callable[[], Any
                 assert [row.outcome for row in rows] == model.outcomes
             assert len(dump["results"]) == self.models[self.ids[0]].results <= 1
             assert len(dump["contribution_maps"]) == self.models[self.ids[1]].results <= 1
+            assert check(self.world.store.database).findings == ()
 
     run_state_machine_as_test(
         Jobs,

@@ -77,6 +77,11 @@ def test_a_sweep_is_the_same_on_postgres(
         assert on_sqlite == on_postgres
         assert len(on_postgres) >= 2
 
+    for at in (place.db, hidden):
+        checked = json.loads(lcma("db", "check", "--db", at, "--json"))
+        assert checked["findings"] == []
+        assert all(checked["read"].values())
+
     needs = {"runs": where[:4], "data": where}
     answers = {
         verb: lcma(verb, *needs.get(need, where[:2]), "--json")

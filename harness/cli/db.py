@@ -1,0 +1,12 @@
+"""lcma db"""
+
+import typer
+
+from harness.cli import db_backup, db_check, db_init, db_upgrade
+
+app = typer.Typer(help="Make, upgrade, check and copy the results database.", no_args_is_help=True)
+
+app.command()(db_init.init)
+app.command()(db_upgrade.upgrade)
+app.command()(db_check.check)
+app.command()(db_backup.backup)

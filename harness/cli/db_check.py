@@ -1,0 +1,44 @@
+"""`lcma db check`: whether the database is sound."""
+
+import typer
+
+from harness.cli.options import Db, Json
+
+
+def check(db: Db = None, json: Json = False) -> None:
+    """Look for damage and for states that cannot be; nothing is changed.
+
+    A line for each fault names table and row; exit code 1 if there are any.
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from db import locate
+    from db.checking import check as look
+    from harness import place
+    from harness.report.text import plain, to_json
+
+    database = locate(place.find(db, None, None).db)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("")
+
+        def progress(what: str, done: int, total: int | None) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        report = look(database, progress)
+    if json:
+        findings = [asdict(finding) for finding in report.findings]
+        content = {"database": database.name, "read": report.read, "findings": findings}
+        print(to_json(content))
+    else:
+        for finding in report.findings:
+            print(plain(finding))
+        rows = ", ".join(f"{count} of {table}" for table, count in report.read.items())
+        number = len(report.findings)
+        verdict = f"{number} fault{'s' * (number != 1)}" if number else "no fault"
+        print(f"{verdict} found in {database.name}; rows read: {rows}")
+    if report.findings:
+        raise typer.Exit(1)

@@ -1,0 +1,23 @@
+"""`lcma db upgrade`: the current schema."""
+
+from harness.cli.options import Db
+
+
+def upgrade(db: Db = None) -> None:
+    """Bring the database to the current schema. A SQLite file is copied beside itself before."""
+    from db import locate, migrate
+    from harness import place
+
+    database = locate(place.find(db, None, None).db)
+    found = database.identify()
+    migrate.require(database, found)
+    migrate.refuse_newer(database, found)
+    done = migrate.upgrade(database)
+    if done.before == done.after:
+        print(f"{database.name} has the current schema, {done.after}")
+        return
+    print(f"upgraded {database.name} from schema {done.before} to {done.after}")
+    if done.copy is not None:
+        print(f"as it was before: {done.copy}")
+    else:
+        print("no copy was made: that is up to the server's owner")

@@ -1,0 +1,215 @@
+"""The check of a database finds what is wrong and names it, and finds nothing where nothing is."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+import db
+from db import migrate
+from db.checking import Finding, check
+from db.schema import index_tables
+from sweeps.errors import UserError
+from tests.db.conftest import HALF
+
+FIRST = HALF.ravel()
+SECOND = FIRST & (np.arange(FIRST.size) % 4 == 0)
+ALIEN = SECOND ^ (np.arange(FIRST.size) < 2)
+
+
+def findings(url: str) -> list[Finding]:
+    return list(check(db.locate(url)).findings)
+
+
+def plant(url: str, statement: str, **values: object) -> None:
+    """Change one row behind everybody's back, references or not."""
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        assert connection.execute(sa.text(statement), values).rowcount == 1
+
+
+def next_split(where: str) -> str:
+    """Give a trial a second split, with other dimensions kept."""
+    names = [column.name for column in index_tables.columns]
+    copied = ({"split": "2", "kept": ":kept"}.get(name, name) for name in names)
+    return (
+        f"INSERT INTO index_tables ({', '.join(names)}) "
+        f"SELECT {', '.join(copied)} FROM index_tables WHERE {where}"
+    )
+
+
+MAP, TABLE = "UPDATE contribution_maps SET", "UPDATE index_tables SET"
+RESULT, JOB, ATTEMPT = "UPDATE results SET", "UPDATE jobs SET", "UPDATE attempts SET"
+ONE = "WHERE trial_id = 'channel-0-None'"
+LOW = "WHERE trial_id = 'LLL-0-100'"
+
+FAULTS: dict[str, tuple[str, str, str]] = {
+    "a short map": (f'{MAP} "values" = substr("values", 1, 100) WHERE split = 1', "maps", "fill"),
+    "short halves": (f'{MAP} halves = "values" WHERE split = 1', "maps", "do not fill"),
+    "other values": (f'{MAP} "values" = standard_errors WHERE split = 2', "maps", "digest"),
+    "another dtype": (f"{MAP} dtype = '<f8' WHERE split = 2", "maps", "dtype"),
+    "another sum": (f"{MAP} mean_log_det = mean_log_det + 1 WHERE split = 1", "maps", "sum"),
+    "another sum error": (f"{MAP} sum_error = 0.125 WHERE split = 1", "maps", "says 0.125"),
+    "another shape": (f"{MAP} height = 8, width = 32 WHERE split = 1", "maps", "its images are"),
+    "a map of another job": (f"{MAP} attempt_id = 2 WHERE split = 1", "maps", "of another pretr"),
+    "a short table": (f"{TABLE} kept = substr(kept, 1, 95) {ONE}", "index_tables", "do not fill"),
+    "all kept": (f"{TABLE} kept = :full {ONE}", "index_tables", "768 of 768"),
+    "what had left": (next_split("trial_id = 'LLL-0-100'"), "index_tables", "had left before"),
+    "a split left out": (f"{TABLE} split = 2 {ONE}", "index_tables", "none of split 1"),
+    "a table's shape": (f"{TABLE} height = 8, width = 32 {ONE}", "index_tables", "its images are"),
+    "a table of another": (f"{TABLE} attempt_id = 3 {ONE}", "index_tables", "of another trial_id"),
+    "a changed result": (f"{RESULT} bits_per_dim = 1.5 {ONE}", "results", "hash"),
+    "an infinite result": (f"{RESULT} bits_per_dim = :infinite {ONE}", "results", "finite"),
+    "an unknown attempt": (f"{RESULT} attempt_id = 99 {ONE}", "results", "99 is not in attempts"),
+    "a result of another": (f"{RESULT} attempt_id = 3 {ONE}", "results", "of another trial_id"),
+    "a job undone": (f"{JOB} state = 'failed' {ONE}", "results", "no job of trial channel-0-None"),
+    "no result": (f"DELETE FROM results {LOW}", "jobs", "done without a result"),
+    "no maps": (
+        f"{JOB} state = 'done', owner = NULL, host = NULL, pid = NULL, lease_until = NULL "
+        "WHERE state = 'running'",
+        "jobs",
+        "done without maps",
+    ),
+    "no owner": (f"{JOB} owner = NULL WHERE state = 'running'", "jobs", "running without an owner"),
+    "an owner": (f"{JOB} owner = 'me' WHERE state = 'failed'", "jobs", "not running, but has an"),
+    "no attempt": (
+        f"{JOB} attempt_id = NULL WHERE state = 'running'",
+        "jobs",
+        "without an attempt",
+    ),
+    "a lost attempt": (f"{JOB} attempt_id = 99 WHERE state = 'failed'", "jobs", "99 is not in"),
+    "another's attempt": (f"{JOB} attempt_id = 2 WHERE state = 'failed'", "jobs", "at another job"),
+    "another token": (f"{JOB} token = 7 WHERE state = 'running'", "jobs", "7, but it has had 1"),
+    "an ended attempt": (
+        f"{ATTEMPT} ended = 1.0, outcome = 'oom' WHERE ended IS NULL",
+        "jobs",
+        "its attempt 6 has ended",
+    ),
+    "an endless attempt": (
+        f"{ATTEMPT} ended = NULL, outcome = NULL WHERE id = 2",
+        "attempts",
+        "has not ended",
+    ),
+    "a stray curve": (
+        "INSERT INTO metrics (job_id, name, step, value) VALUES ('gone', 'loss', 1, 1.0)",
+        "metrics",
+        "gone is not in jobs",
+    ),
+    "an overlap one way": (
+        "INSERT INTO table_overlaps (trial_id, other_trial_id, data_digest, split, differs, iou) "
+        "SELECT trial_id, 'HHH-0-100', data_digest, 1, 'seed', 0.5 FROM index_tables " + LOW,
+        "table_overlaps",
+        "other way round",
+    ),
+}
+
+
+def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
+    assert filled.evaluate(2)
+    kept = np.packbits(SECOND).tobytes()
+    plant(filled.store.url, next_split("trial_id = 'LLL-0-100'"), kept=kept)
+    before = filled.dump()
+    report = check(db.locate(filled.store.url))
+    assert report.findings == ()
+    assert report.read == {"contribution_maps": 2, "index_tables": 4, "results": 4}
+    assert filled.dump() == before
+
+
+def test_every_fault_is_found_and_named(new_url: Callable[[str], str]) -> None:
+    values = {
+        "full": b"\xff" * 96,
+        "kept": np.packbits(ALIEN).tobytes(),
+        "infinite": float("inf"),
+    }
+    for fault, (statement, table, word) in FAULTS.items():
+        url = new_url("filled")
+        used = {name: value for name, value in values.items() if f":{name}" in statement}
+        plant(url, statement, **used)
+        found = findings(url)
+        matching = [f for f in found if f.table and f.table.endswith(table) and word in f.problem]
+        assert len(matching) == 1, (fault, found)
+        assert matching[0].row, fault
+        assert "\n" not in str(matching[0]), fault
+
+
+def test_more_rows_than_are_read_at_once_are_all_looked_at(filled: Any) -> None:
+    with sa.create_engine(filled.store.url).begin() as connection:
+        names = [column.name for column in index_tables.columns]
+        for split in range(2, 200):
+            copied = ", ".join(str(split) if name == "split" else name for name in names)
+            connection.execute(
+                sa.text(
+                    f"INSERT INTO index_tables ({', '.join(names)}) SELECT {copied} "
+                    "FROM index_tables WHERE split = 1 AND trial_id = 'LLL-0-100'"
+                )
+            )
+    seen: list[tuple[int, int | None]] = []
+    report = check(
+        db.locate(filled.store.url),
+        lambda what, done, total: seen.append((done, total)) if what == "index_tables" else None,
+    )
+    assert report.read["index_tables"] == 201
+    assert len(report.findings) == 198
+    assert all("is not half" in finding.problem for finding in report.findings)
+    assert seen[0] == (0, 201)
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+
+
+def test_an_older_and_a_newer_schema_are_not_checked(new_url: Callable[[str], str]) -> None:
+    old, new = new_url("empty"), new_url("empty")
+    migrate.downgrade(db.locate(old), "0003")
+    with pytest.raises(UserError, match=r"schema 0003.*lcma db upgrade"):
+        findings(old)
+    plant(new, "UPDATE lcma_alembic_version SET version_num = '9999'")
+    with pytest.raises(UserError, match="newer than"):
+        findings(new)
+
+
+def test_a_place_with_nothing_is_not_checked(new_place: str) -> None:
+    with pytest.raises(UserError, match="no results"):
+        findings(new_place)
+
+
+def test_a_broken_constraint_is_found_by_sqlite(filled_path: Path) -> None:
+    with closing(sqlite3.connect(filled_path)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints=ON")
+        connection.execute("UPDATE jobs SET lease_until = NULL WHERE state = 'running'")
+        connection.commit()
+    before = filled_path.read_bytes()
+    whole, lease = findings(str(filled_path))
+    assert (whole.table, whole.problem) == (None, "CHECK constraint failed in jobs")
+    assert "running without an owner, host, process or lease" in lease.problem
+    assert filled_path.read_bytes() == before
+
+
+def test_a_damaged_page_of_a_file_is_found(filled_path: Path) -> None:
+    with closing(sqlite3.connect(filled_path)) as connection:
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'results'"
+        ).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with filled_path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    found = findings(str(filled_path))
+    assert found[0].table is None
+    assert {"results"} <= {finding.table for finding in found}
+    assert all("\n" not in str(finding) for finding in found)
+
+
+def test_a_constraint_that_is_not_validated_is_found(postgres: Any) -> None:
+    name = postgres.make()
+    url = postgres.url(name)
+    db.connect(url)
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        added = "ALTER TABLE metrics ADD CONSTRAINT late CHECK (step >= 0) NOT VALID"
+        connection.execute(sa.text(added))
+    (found,) = findings(url)
+    assert str(found) == "the constraint late of metrics is not validated"
+    postgres.drop(name)

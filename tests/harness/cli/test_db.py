@@ -1,0 +1,137 @@
+"""`lcma db` and `lcma schema`, as they are typed."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import db
+from db import migrate
+from db.schema import REVISIONS, metadata, views
+from harness.cli import main as cli
+from tests.db.conftest import fill
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def lcma(capsys: Any, in_tmp: Path) -> Run:
+    """Runs a command in this process, in an empty folder; exit code, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = 0
+        try:
+            cli.main(arguments)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place where nothing is yet, on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'results.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+def test_a_database_from_nothing_to_an_upgrade(lcma: Run, url: str) -> None:
+    name, latest = db.locate(url).name, REVISIONS[-1]
+    for verb in ("upgrade", "check", "backup"):
+        code, out, err = lcma("db", verb, "--db", url)
+        assert (code, out) == (2, "")
+        assert f"no results at {name}" in err
+        assert not db.exists(url)
+    assert lcma("db", "init", "--db", url) == (0, f"made {name}, schema {latest}\n", "")
+    there = f"{name} is there, schema {latest}"
+    assert lcma("db", "init", "--db", url) == (0, f"{there}\n", "")
+    current = f"{name} has the current schema, {latest}\n"
+    assert lcma("db", "upgrade", "--db", url) == (0, current, "")
+    migrate.downgrade(db.locate(url), "0003")
+    code, out, _ = lcma("db", "init", "--db", url)
+    assert (code, out) == (0, f"{name} is there, schema 0003; newer: lcma db upgrade\n")
+    code, out, _ = lcma("db", "upgrade", "--db", url)
+    done, copy = out.splitlines()
+    assert (code, done) == (0, f"upgraded {name} from schema 0003 to {latest}")
+    if url.startswith("sqlite"):
+        assert db.locate(copy.removeprefix("as it was before: ")).identify().revision == "0003"
+    else:
+        assert "no copy was made" in copy
+    assert lcma("db", "upgrade", "--db", url) == (0, current, "")
+
+
+def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(lcma: Run, in_tmp: Path) -> None:
+    fill(db.connect("lcma.db"))
+    code, out, err = lcma("db", "check")
+    rows = "2 of contribution_maps, 3 of index_tables, 3 of results"
+    name = in_tmp / "lcma.db"
+    assert (code, out, err) == (0, f"no fault found in {name}; rows read: {rows}\n", "")
+    assert json.loads(lcma("db", "check", "--json")[1])["findings"] == []
+    with closing(sqlite3.connect("lcma.db")) as connection:
+        connection.execute("UPDATE contribution_maps SET digest = ? WHERE id = 2", ("0" * 64,))
+        connection.execute("UPDATE attempts SET host = 'a', job_id = 'x\x1b[2J' WHERE id = 5")
+        connection.commit()
+    code, out, err = lcma("db", "check")
+    lines = out.splitlines()
+    assert (code, err) == (1, "")
+    assert "contribution_maps 2: its values do not match their digest" in lines
+    assert r"attempts 5: its job_id x\x1b[2J is not in jobs" in lines
+    assert lines[-1].startswith(f"{len(lines) - 1} faults found in {name}; ")
+    code, out, err = lcma("db", "check", "--json")
+    report = json.loads(out)
+    assert (code, err, report["database"]) == (1, "", str(name))
+    assert len(report["findings"]) == len(lines) - 1
+    damaged = {"table": "contribution_maps", "row": "2"}
+    assert damaged | {"problem": "its values do not match their digest"} in report["findings"]
+
+
+def test_a_backup_is_told_and_never_written_over(lcma: Run, in_tmp: Path) -> None:
+    fill(db.connect("lcma.db"))
+    out = in_tmp / "copy.db"
+    assert lcma("db", "backup", "--out", "copy.db") == (
+        0,
+        f"copied {in_tmp / 'lcma.db'} to {out}\n",
+        "",
+    )
+    before = out.read_bytes()
+    code, printed, err = lcma("db", "backup", "--out", "copy.db")
+    assert (code, printed, err) == (2, "", f"lcma: {out} is there already: give another name\n")
+    assert out.read_bytes() == before
+    code, printed, _ = lcma("db", "backup")
+    assert code == 0
+    assert Path(printed.split(" to ")[1].strip()).is_file()
+
+
+def test_the_schema_is_told_views_first_without_a_database(lcma: Run, in_tmp: Path) -> None:
+    code, out, _ = lcma("schema", "--json")
+    found = json.loads(out)
+    assert code == 0
+    names = [(relation["kind"], relation["name"]) for relation in found]
+    assert names == [
+        *(("view", name) for name in views.tables),
+        *(("table", table.name) for table in metadata.sorted_tables),
+    ]
+    maps = next(relation for relation in found if relation["name"] == "contribution_maps")
+    (mean,) = (column for column in maps["columns"] if column["name"] == "mean_log_det")
+    assert (mean["type"], "nats per image" in mean["meaning"]) == ("float", True)
+    shown = lcma("schema")[1]
+    assert all(f"{kind} {name}\n" in shown for kind, name in names)
+    assert [r["name"] for r in json.loads(lcma("schema", "results", "--json")[1])] == ["results"]
+    assert list(in_tmp.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"), [("result", "did you mean results"), ("xyzzy", "there are trial_results")]
+)
+def test_an_unknown_table_ends_in_one_line(lcma: Run, typed: str, said: str) -> None:
+    code, out, err = lcma("schema", typed)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
