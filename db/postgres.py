@@ -2,19 +2,24 @@
 
 import importlib.util
 import re
+import select
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.pool import NullPool
 
 from db.engine import Connections, Database, Found, QueryResult, translating
+from db.pooling import BriefPool, while_alive
 from db.schema.base import VERSION_TABLE
 from sweeps.errors import UserError
+
+if TYPE_CHECKING:
+    import psycopg
 
 DRIVERS = ("postgresql", "postgresql+psycopg", "postgres")
 """How a URL may begin; there is one driver."""
@@ -152,12 +157,12 @@ class PostgresDatabase(Database):
             )
         return Found(exists=False, revision=None)
 
-    def reader(self) -> sa.Engine:
-        return self._engine("REPEATABLE READ", readonly=True)
+    def reader(self, *, keep: bool = False) -> sa.Engine:
+        return self._engine("REPEATABLE READ", readonly=True, keep=keep)
 
-    def writer(self) -> sa.Engine:
+    def writer(self, *, keep: bool = False) -> sa.Engine:
         # What a statement waited for, it must see: so each has a view of its own.
-        return self._engine("READ COMMITTED")
+        return self._engine("READ COMMITTED", keep=keep)
 
     @contextmanager
     def migrating(self) -> Iterator[sa.Connection]:
@@ -236,7 +241,9 @@ class PostgresDatabase(Database):
             text = text.replace(secret, "***")
         return text
 
-    def _engine(self, isolation: IsolationLevel, *, readonly: bool = False) -> sa.Engine:
+    def _engine(
+        self, isolation: IsolationLevel, *, readonly: bool = False, keep: bool = False
+    ) -> sa.Engine:
         if importlib.util.find_spec("psycopg") is None:
             raise UserError(
                 f"the database {self.name} needs psycopg: install it with "
@@ -245,17 +252,25 @@ class PostgresDatabase(Database):
         own = self._url.query.get("options", "")
         settings = {name: value for name, value in DEFAULTS.items() if name not in self._url.query}
         settings["options"] = " ".join((*_texts(own), f"-c lock_timeout={WAIT_SECONDS}s"))
-        # No pool: workers hold no connection while they train. No statement is prepared, so that
-        # a pooler between here and the server does no harm.
+        # No statement is prepared, so that a pooler between here and the server does no harm.
         engine = sa.create_engine(
             self._url.difference_update_query(["options"]),
-            poolclass=NullPool,
+            poolclass=BriefPool if keep else NullPool,
             isolation_level=isolation,
             connect_args={**settings, "prepare_threshold": None},
             execution_options={"postgresql_readonly": True} if readonly else {},
             use_native_hstore=False,
         )
-        return translating(engine, self)
+        return while_alive(translating(engine, self), _is_silent)
+
+
+def _is_silent(connection: "psycopg.Connection", _: object) -> bool:
+    """Whether nothing came from the server since the last transaction: its farewell would."""
+    if connection.closed:
+        return False
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return not waiting.poll(0)
 
 
 def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from db.engine import Database, Found, QueryResult, beginning, translating
+from db.pooling import BriefPool, while_alive
 from sweeps.errors import UserError
 
 APPLICATION_ID = 0x6C636D61
@@ -155,12 +156,12 @@ class SqliteDatabase(Database):
 
         return sqlite_files.identify(self.path)
 
-    def reader(self) -> sa.Engine:
-        return self._engine("BEGIN", lambda: open_reader(self.path))
+    def reader(self, *, keep: bool = False) -> sa.Engine:
+        return self._engine("BEGIN", lambda: open_reader(self.path), keep=keep)
 
-    def writer(self) -> sa.Engine:
+    def writer(self, *, keep: bool = False) -> sa.Engine:
         # A deferred transaction that reads and then writes fails when another wrote in between.
-        return self._engine("BEGIN IMMEDIATE", lambda: open_writer(self.path))
+        return self._engine("BEGIN IMMEDIATE", lambda: open_writer(self.path), keep=keep)
 
     @contextmanager
     def migrating(self) -> Iterator[sa.Connection]:
@@ -219,7 +220,19 @@ class SqliteDatabase(Database):
 
         return query_sqlite.run(self.path, sql, limit, timeout)
 
-    def _engine(self, begin: str, opener: Callable[[], sqlite3.Connection]) -> sa.Engine:
-        # No pool: a connection must not be shared with a forked process.
-        engine = sa.create_engine("sqlite://", creator=opener, poolclass=NullPool)
-        return translating(beginning(engine, begin), self)
+    def _engine(
+        self, begin: str, opener: Callable[[], sqlite3.Connection], *, keep: bool = False
+    ) -> sa.Engine:
+        engine = sa.create_engine(
+            "sqlite://", creator=opener, poolclass=BriefPool if keep else NullPool
+        )
+        return while_alive(translating(beginning(engine, begin), self), self._is_still_there)
+
+    def _is_still_there(self, _: object, record: ConnectionPoolEntry) -> bool:
+        """Whether the path leads to the file that was opened, and not to another in its place."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return "file" not in record.info
+        file = (status.st_dev, status.st_ino)
+        return bool(record.info.setdefault("file", file) == file)

@@ -68,10 +68,15 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.url, self.name = database.url, database.name
-        self._reader, self._writer = database.reader(), database.writer()
+        self._reader, self._writer = database.reader(keep=True), database.writer(keep=True)
 
     def __repr__(self) -> str:
         return f"Store({self.name!r})"
+
+    def close(self) -> None:
+        """Close the connections that are kept for a second after each use; the store stays good."""
+        self._reader.dispose()
+        self._writer.dispose()
 
     def now(self) -> float:
         """The time by the database's clock, Unix seconds."""
