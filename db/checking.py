@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from db import migrate
 from db.engine import Database
+from db.evaluations import to_result
 from db.reading import decode_map, map_damage
-from db.records import Result
 from db.rules import Rule, rules
-from db.schema import REVISIONS, contribution_maps, data_sets, index_tables, results
+from db.schema import REVISIONS, cells, contribution_maps, data_sets, index_tables, results
+from db.summaries import SHARED, cell_row, numbers_of
 from sweeps.errors import UserError
 
 Progress = Callable[[str, int, int | None], None]
@@ -88,6 +89,7 @@ def check(database: Database, progress: Progress = lambda what, done, total: Non
             (contribution_maps, _look_at_maps),
             (index_tables, _look_at_tables),
             (results, _look_at_results),
+            (cells, _look_at_cells),
         ):
             rows = _Rows(connection, table, progress)
             collect(table.name, look(rows))
@@ -208,14 +210,29 @@ def _half_problem(kept: NDArray[np.bool_], parent: NDArray[np.bool_]) -> str | N
 
 
 def _look_at_results(rows: _Rows) -> Iterator[Finding]:
-    circumstance = ("id", "attempt_id", "created")
     for name, row in rows:
         try:
-            result = Result(**{k: v for k, v in row.items() if k not in circumstance})
-            if result.id != row["id"]:
+            if to_result(row).id != row["id"]:
                 yield rows.finding(name, "its numbers do not match its id, the hash of them")
         except (ValueError, TypeError) as error:
             yield rows.finding(name, f"it is no result: {error}")
+
+
+def _look_at_cells(rows: _Rows) -> Iterator[Finding]:
+    test, holdout = results.c.bits_per_dim, results.c.holdout_bits_per_dim
+    for name, row in rows:
+        query = sa.select(test, holdout).where(results.c.cell_id == row["id"])
+        found = _all(rows.connection, query)
+        if not found:
+            yield rows.finding(name, "it has no result")
+            continue
+        numbers = numbers_of(*(list(values) for values in zip(*found, strict=True)))
+        wrong = [what for what, value in numbers.items() if row[what] != value]
+        if wrong:
+            yield rows.finding(name, f"its {', '.join(wrong)} do not follow from its results")
+        own = {what: row[what] for what in SHARED}
+        if cell_row(row, own)["id"] != row["id"]:
+            yield rows.finding(name, "its columns do not match its id, the hash of them")
 
 
 def _shape_problem(row: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> str | None:

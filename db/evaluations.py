@@ -1,13 +1,14 @@
 """Results of kept weights, evaluated when the job that left them was done."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 import sqlalchemy as sa
 
-from db.inserting import insert_missing
+from db.happenings import note
 from db.jobs import read_job
-from db.recording import RESULT_KEY, require_same
+from db.recording import RESULT_KEY, insert_result, require_same
 from db.records import Cost, Evaluator, Result
 from db.schema import attempts, jobs, results
 
@@ -23,10 +24,12 @@ def read_result(
             results.c.protocol == protocol,
         )
     ).first()
-    if row is None:
-        return None
-    circumstance = ("id", "attempt_id", "created")
-    return Result(**{k: v for k, v in row._mapping.items() if k not in circumstance})
+    return None if row is None else to_result(row._asdict())
+
+
+def to_result(row: Mapping[str, Any]) -> Result:
+    """A row of `results` as a record. Raises ValueError as a result does."""
+    return Result(**{field.name: row[field.name] for field in fields(Result)})
 
 
 def add(
@@ -72,9 +75,17 @@ def add(
         )
         .returning(attempts.c.id)
     ).scalar_one()
+    note(
+        connection,
+        "evaluate",
+        now,
+        job_id=job_id,
+        attempt_id=attempt_id,
+        owner=by.owner,
+        detail=result.protocol,
+    )
     if stored is None:
-        row = {"id": result.id, **asdict(result), "attempt_id": attempt_id, "created": now}
-        insert_missing(connection, results, [row])
+        insert_result(connection, result, attempt_id, now)
         return True
     same_key = sa.and_(*(results.c[name] == getattr(result, name) for name in RESULT_KEY))
     connection.execute(sa.update(results).where(same_key).values(more))

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 
+from db.happenings import note
 from db.records import Claim, Job, Outcome, State
 from db.schema import attempts, jobs
 
@@ -26,7 +27,6 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     ("running", "preempted"): "pending",
     ("running", "node_lost"): "pending",
     ("running", "cancelled"): "pending",
-    ("running", "lease_lost"): "pending",
     ("failed", "retry"): "pending",
     ("diverged", "retry"): "pending",
 }
@@ -71,7 +71,18 @@ def move(
         .values(changed)
         .returning(*jobs.c)
     ).first()
-    return None if row is None else to_job(row)
+    if row is None:
+        return None
+    moved = to_job(row)
+    note(
+        connection,
+        event,
+        now,
+        job_id=job.id,
+        attempt_id=moved.attempt_id,
+        owner=moved.owner or job.owner,
+    )
+    return moved
 
 
 def claim(
@@ -83,6 +94,7 @@ def claim(
     pid: int,
     environment_id: str,
     device: str,
+    devices: str | None,
     threads: int,
     lease_seconds: float,
     now: float,
@@ -92,7 +104,7 @@ def claim(
     if job is None:
         raise LookupError(f"no job {job_id}")
     if job.state == "running" and job.lease_until is not None and job.lease_until <= now:
-        job = move(connection, job, "lease_lost", now) or job
+        job = move(connection, job, "node_lost", now) or job
     if job.state != "pending":
         return job
     token = job.token + 1
@@ -105,7 +117,9 @@ def claim(
             host=host,
             environment_id=environment_id,
             device=device,
+            devices=devices,
             threads=threads,
+            lease_seconds=lease_seconds,
             started=now,
             message="",
             first_step=job.step,

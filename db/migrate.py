@@ -70,13 +70,19 @@ def upgrade(database: Database, revision: str = "head") -> Upgrade:
     """
     from alembic import command
 
+    from db import telling
+
     with _migrating(database) as (connection, config):
         # Another process may have upgraded it while this one waited for the lock.
         before, copy = _revision(connection), None
         if before is not None and before != REVISIONS[-1]:
             copy = database.keep_copy(before)
         command.upgrade(config, revision)
-        return Upgrade(before, str(_revision(connection)), copy)
+        after = str(_revision(connection))
+        if after == REVISIONS[-1]:
+            telling.write_dictionary(connection)
+            telling.write_references(connection)
+        return Upgrade(before, after, copy)
 
 
 def downgrade(database: Database, revision: str) -> None:

@@ -32,6 +32,7 @@ from db.schema import (
     attempts,
     bars,
     contribution_maps,
+    curves,
     jobs,
     metrics,
     pretrainings,
@@ -135,7 +136,8 @@ def read_metrics(connection: sa.Connection, job_id: str, name: str) -> list[Metr
     """One curve of a job by step."""
     rows = connection.execute(
         sa.select(metrics.c.step, metrics.c.value)
-        .where(metrics.c.job_id == job_id, metrics.c.name == name)
+        .join(curves, curves.c.id == metrics.c.curve_id)
+        .where(curves.c.job_id == job_id, curves.c.name == name)
         .order_by(metrics.c.step)
     )
     return [Metric(name, step, math.nan if value is None else value) for step, value in rows]
@@ -143,7 +145,7 @@ def read_metrics(connection: sa.Connection, job_id: str, name: str) -> list[Metr
 
 def read_artifacts(connection: sa.Connection, job_id: str) -> list[Artifact]:
     """Files of a job by kind."""
-    columns = (artifacts.c[name] for name in ("kind", "path", "bytes", "digest"))
+    columns = (artifacts.c[name] for name in ("kind", "path", "bytes", "digest", "place"))
     rows = connection.execute(
         sa.select(*columns).where(artifacts.c.job_id == job_id).order_by(artifacts.c.kind)
     )

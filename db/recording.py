@@ -23,6 +23,7 @@ from db.records import (
     Result,
     raw_bytes,
 )
+from db.summaries import join_cell, sum_up
 from db.tables import insert_overlaps, table_row
 
 MAP_KEY = ("pretraining_id", "data_digest", "budget", "split", "score")
@@ -42,6 +43,7 @@ def finish(
     outcome: Outcome,
     *,
     message: str,
+    log: str | None,
     last_step: int,
     cost: Cost,
     result: Result | None,
@@ -57,8 +59,7 @@ def finish(
         return ended_as(connection, claim, outcome)
     _check_subject(job, outcome, result, maps, tables)
     if result is not None:
-        row = {"id": result.id, **asdict(result), "attempt_id": claim.attempt_id, "created": now}
-        _insert_once(connection, schema.results, RESULT_KEY, row)
+        insert_result(connection, result, claim.attempt_id, now)
     for item in maps:
         _insert_once(connection, schema.contribution_maps, MAP_KEY, _map_row(item, claim))
     for table in tables:
@@ -74,9 +75,22 @@ def finish(
     connection.execute(
         sa.update(schema.attempts)
         .where(schema.attempts.c.id == claim.attempt_id)
-        .values(message=_storable(message), last_step=last_step, **asdict(cost))
+        .values(
+            message=_storable(message),
+            log=None if log is None else _storable(log),
+            last_step=last_step,
+            **asdict(cost),
+        )
     )
     return move(connection, job, outcome, now, step=last_step) is not None
+
+
+def insert_result(connection: sa.Connection, result: Result, attempt_id: int, now: float) -> None:
+    """Store a result, and sum its cell up; Conflict where it is there with another value."""
+    cell = join_cell(connection, result)
+    row = {"id": result.id, **asdict(result), **cell, "attempt_id": attempt_id, "created": now}
+    _insert_once(connection, schema.results, RESULT_KEY, row)
+    sum_up(connection, cell["cell_id"])
 
 
 def _storable(text: str) -> str:
@@ -86,10 +100,18 @@ def _storable(text: str) -> str:
 
 def insert_metrics(connection: sa.Connection, job_id: str, metrics: Sequence[Metric]) -> None:
     """Store points of a job's curves; a point that is there already is replaced."""
+    names = sorted({metric.name for metric in metrics})
+    curves = schema.curves
+    insert_missing(connection, curves, [{"job_id": job_id, "name": name} for name in names])
+    found = connection.execute(
+        sa.select(curves.c.name, curves.c.id).where(
+            curves.c.job_id == job_id, curves.c.name.in_(names)
+        )
+    )
+    ids = {row.name: row.id for row in found}
     rows = [
         {
-            "job_id": job_id,
-            "name": metric.name,
+            "curve_id": ids[metric.name],
             "step": metric.step,
             "value": None if math.isnan(metric.value) else metric.value,
         }

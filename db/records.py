@@ -27,12 +27,13 @@ Outcome = Literal[
     "timeout",
     "code_error",
     "cancelled",
-    "lease_lost",
 ]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STATES: tuple[State, ...] = get_args(State)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+EVENTS: tuple[str, ...] = (*OUTCOMES, "claim", "retry", "register", "evaluate", "merge")
+"""What an event may be: an outcome, another transition of a job, or what changes no job's state."""
 
 
 def content_hash(what: str, content: Any) -> str:
@@ -73,7 +74,11 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Where code ran. `dirty` is a digest of uncommitted changes, None for a clean tree."""
+    """Where code ran. `dirty` is a digest of uncommitted changes, None for a clean tree.
+
+    `driver` is the version of the GPU's driver, None on a CPU; `flags` are settings that may change
+    the last bits or the speed, as JSON.
+    """
 
     code_version: str
     dirty: str | None
@@ -83,6 +88,8 @@ class Environment:
     device: str
     cpu_capability: str
     packages: str
+    driver: str | None = None
+    flags: str | None = None
 
     @property
     def id(self) -> str:
@@ -213,6 +220,7 @@ class Cost:
     """What an attempt took: wall and CPU seconds, training images/s, peak memory in bytes.
 
     data_wait: share of the time of its training steps that went on waiting for images.
+    gpu_seconds: wall seconds times the share of a GPU that it held, None on a CPU.
     """
 
     seconds: float
@@ -220,6 +228,7 @@ class Cost:
     images_per_second: float | None = None
     peak_memory: int | None = None
     data_wait: float | None = None
+    gpu_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,12 +242,16 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A file that a job left, kept outside the database; `bytes` is its length."""
+    """A file that a job left, kept outside the database; `bytes` is its length.
+
+    `path` is relative to `place`, the launch's storage folder as HOST:FOLDER.
+    """
 
     kind: str
     path: str
     bytes: int
     digest: str
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

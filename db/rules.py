@@ -8,13 +8,17 @@ import sqlalchemy as sa
 
 from db.schema import (
     attempts,
+    cells,
     contribution_maps,
+    events,
     index_tables,
     jobs,
     metadata,
     results,
     table_overlaps,
+    trials,
 )
+from db.summaries import SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,10 @@ def _references() -> Iterator[Rule]:
         for column in table.columns
         for key in column.foreign_keys
     ]
-    # Attempts refer to jobs, so that a constraint the other way would be a circle.
-    for column, target in (*columns, (jobs.c.attempt_id, attempts.c.id)):
+    # Attempts refer to jobs, so that a constraint the other way would be a circle; and an event is
+    # to be added without a look at the attempt.
+    more = ((table.c.attempt_id, attempts.c.id) for table in (jobs, events))
+    for column, target in (*columns, *more):
         other = target.table.alias("other")
         missing = ~sa.exists().where(other.c[target.name] == column)
         query = sa.select(*_keys(column.table), column.label("referred"))
@@ -141,6 +147,17 @@ def _origins() -> Iterator[Rule]:
             query.where(sa.or_(*differs)).order_by(*_keys(table)),
             f"its attempt {{}} was at job {{}}, of another {' or '.join(names)}",
         )
+    shared = [cells.c[name].is_distinct_from(trials.c[name]) for name in SHARED if name in trials.c]
+    own = [cells.c[name] != results.c[name] for name in SHARED if name in results.c]
+    yield Rule(
+        results,
+        sa.select(results.c.id, results.c.trial_id)
+        .join(trials, trials.c.id == results.c.trial_id)
+        .join(cells, cells.c.id == results.c.cell_id)
+        .where(sa.or_(results.c.seed != trials.c.seed, *shared, *own))
+        .order_by(results.c.id),
+        "its seed or cell is not that of trial {}",
+    )
     job = sa.exists().where(
         jobs.c.trial_id == results.c.trial_id,
         jobs.c.data_digest == results.c.data_digest,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from db import evaluations, jobs, listings, migrate, reading, recording, schema
+from db import evaluations, happenings, jobs, listings, migrate, reading, recording, schema, telling
 from db.engine import Database, QueryResult, locate
 from db.inserting import insert_missing, lock
 from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
@@ -95,6 +95,8 @@ class Store:
                 rows = [asdict(item) for item in items]  # type: ignore[call-overload]
                 return [row if row.get("created") is not None else row | stamp for row in rows]
 
+            there = {sweep.id for sweep in reading.read_sweeps(connection)}
+            new = [sweep for sweep in plan.sweeps if sweep.id not in there]
             insert_missing(connection, schema.recipes, [asdict(r) for r in plan.recipes])
             insert_missing(connection, schema.data_sets, stamped(plan.data_sets))
             insert_missing(connection, schema.bars, [asdict(b) for b in plan.bars])
@@ -103,6 +105,10 @@ class Store:
             insert_missing(connection, schema.trials, [asdict(t) for t in plan.trials])
             insert_missing(connection, schema.sweep_trials, [asdict(m) for m in plan.members])
             insert_missing(connection, schema.jobs, [_job_row(job, now) for job in plan.jobs])
+            telling.write_references(connection)
+            for sweep in new:
+                detail = f"sweep {sweep.name} {sweep.id}, {len(plan.jobs)} jobs"
+                happenings.note(connection, "register", now, detail=detail)
 
     def environment(self, environment: Environment, *, now: float | None = None) -> str:
         """Add an environment unless it is there; its id."""
@@ -132,13 +138,14 @@ class Store:
         device: str,
         threads: int,
         lease_seconds: float,
+        devices: str | None = None,
         now: float | None = None,
     ) -> Claim | Job:
         """Start an attempt at a job that is pending, or running under a lease that is over.
 
         Returns the claim; or, where somebody else has it or it has ended, the job as it is.
-        An attempt whose lease was over ends as 'lease_lost'. Raises LookupError for an id that is
-        not registered.
+        An attempt whose lease was over ends as 'node_lost'. `devices` are those granted, None on a
+        CPU. Raises LookupError for an id that is not registered.
         """
         with self._writer.begin() as connection:
             return jobs.claim(
@@ -149,6 +156,7 @@ class Store:
                 pid=pid,
                 environment_id=environment_id,
                 device=device,
+                devices=devices,
                 threads=threads,
                 lease_seconds=lease_seconds,
                 now=self._clock(connection, now),
@@ -194,6 +202,7 @@ class Store:
         last_step: int,
         cost: Cost,
         message: str = "",
+        log: str | None = None,
         result: Result | None = None,
         maps: Sequence[ContributionMap] = (),
         tables: Sequence[IndexTable] = (),
@@ -214,6 +223,7 @@ class Store:
                 claim,
                 outcome,
                 message=message,
+                log=log,
                 last_step=last_step,
                 cost=cost,
                 result=result,

@@ -3,7 +3,9 @@
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -13,13 +15,18 @@ import torch
 import db
 
 _NAMED = ("torch", "torchvision", "numpy", "ray", "sqlalchemy", "scikit-image", "pillow")
+_VARIABLES = (
+    *("ATEN_CPU_CAPABILITY", "CUBLAS_WORKSPACE_CONFIG", "MKL_CBWR", "MKL_NUM_THREADS"),
+    *("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE"),
+)
+_DRIVER = Path("/proc/driver/nvidia/version")
 _ROOT = Path(__file__).parent.parent
 _OURS = ("harness", "models", "sweeps", "db")
 
 
 @cache
 def current(device: str) -> db.Environment:
-    """The environment of this process computing on a device, 'cpu' or 'cuda'."""
+    """The environment of this process computing on a device, 'cpu' or 'cuda', as it is settled."""
     commit, dirty = _version()
     version = importlib.metadata.version("lcma")
     packages = {name: importlib.metadata.version(name) for name in _NAMED}
@@ -32,7 +39,31 @@ def current(device: str) -> db.Environment:
         device=torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         packages=json.dumps(packages, sort_keys=True),
+        driver=_driver() if device == "cuda" else None,
+        flags=json.dumps(_flags(), sort_keys=True),
     )
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's driver, None where it does not say."""
+    try:
+        found = re.search(r"Kernel Module .*?(\d+\.[\d.]+)", _DRIVER.read_text())
+    except OSError:
+        return None
+    return found[1] if found else None
+
+
+def _flags() -> dict[str, bool | str]:
+    """Settings of this process that may change the last bits or the speed."""
+    variables = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    return {
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_tf32": torch.backends.cudnn.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "mkldnn": bool(torch.backends.mkldnn.enabled),
+        **variables,
+    }
 
 
 def _version() -> tuple[str | None, str | None]:

@@ -2,21 +2,9 @@
 
 from typing import Any
 
-import sqlalchemy as sa
 from alembic import context
 
 from db.schema import VERSION_TABLE, metadata
-
-
-def without_comments(original: sa.MetaData) -> sa.MetaData:
-    """Comments document the code's tables, and are not part of a revision."""
-    copy = sa.MetaData(naming_convention=original.naming_convention)
-    for table in original.tables.values():
-        made = table.to_metadata(copy)
-        made.comment = None
-        for column in made.columns:
-            column.comment = None
-    return copy
 
 
 def ours(name: str | None, kind: str, _parents: Any) -> bool:
@@ -26,7 +14,7 @@ def ours(name: str | None, kind: str, _parents: Any) -> bool:
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=without_comments(metadata),
+    target_metadata=metadata,
     version_table=VERSION_TABLE,
     render_as_batch=True,
     compare_type=True,

@@ -5,6 +5,8 @@ from db.schema.evidence import (
     artifacts,
     attempts,
     contribution_maps,
+    curves,
+    events,
     index_tables,
     metrics,
     results,
@@ -21,6 +23,7 @@ from db.schema.plan import (
     sweeps,
     trials,
 )
+from db.schema.summary import cells, dictionary, reference_results
 from db.schema.views import map_statistics, table_statistics, trial_results, views
 
 __all__ = [
@@ -29,9 +32,13 @@ __all__ = [
     "artifacts",
     "attempts",
     "bars",
+    "cells",
     "contribution_maps",
+    "curves",
     "data_sets",
+    "dictionary",
     "environments",
+    "events",
     "index_tables",
     "jobs",
     "map_statistics",
@@ -39,6 +46,7 @@ __all__ = [
     "metrics",
     "pretrainings",
     "recipes",
+    "reference_results",
     "results",
     "sweep_trials",
     "sweeps",

@@ -17,7 +17,7 @@ metadata = sa.MetaData(
 VERSION_TABLE = "lcma_alembic_version"
 """Where Alembic notes the revision: a name of our own, as other tools keep `alembic_version`."""
 
-REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004")
+REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005")
 """All schema revisions that this code knows, oldest first; the last one is current."""
 
 
@@ -44,10 +44,12 @@ def optional(
 
 
 def key(
-    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any
+    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any, **options: Any
 ) -> sa.Column[Any]:
     """A column of the primary key."""
-    return sa.Column(name, _type(kind), *more, primary_key=True, nullable=False, comment=comment)
+    return sa.Column(
+        name, _type(kind), *more, primary_key=True, nullable=False, comment=comment, **options
+    )
 
 
 def beside() -> tuple[sa.Column[Any], ...]:

@@ -1,10 +1,11 @@
-"""The tables of what came out: attempts, maps, index tables, results, metrics and artifacts."""
+"""The tables of what came out: attempts, maps, index tables, results, curves, artifacts, events."""
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Double,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     Table,
@@ -12,7 +13,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import UniqueConstraint as Unique
 
-from db.records import OUTCOMES
+from db.records import EVENTS, OUTCOMES
 from db.schema.base import beside, key, metadata, one_of, optional, required
 
 _OLD = "null if it was made before schema 0002"
@@ -52,6 +53,28 @@ attempts = Table(
         Double,
         "share of the time of its training steps that went on waiting for images, 0 to 1; null "
         "when it made no step or was made before schema 0004",
+    ),
+    optional(
+        "devices",
+        Text,
+        "devices granted to it, as the driver names them, with commas between; null on a CPU",
+    ),
+    optional(
+        "gpu_seconds",
+        Double,
+        "wall-clock seconds times the share of a GPU that it held; null on a CPU, and when it "
+        "ended without a report",
+    ),
+    optional(
+        "lease_seconds",
+        Double,
+        "how long its lease was, seconds; null if it was made before schema 0005, and without a "
+        "claim",
+    ),
+    optional(
+        "log",
+        Text,
+        "what it had to say while it ran, the last of it; null when it ended without a report",
     ),
     one_of("outcome", OUTCOMES),
     CheckConstraint("(ended IS NULL) = (outcome IS NULL)", name="end"),
@@ -237,18 +260,31 @@ results = Table(
     required("attempt_id", Integer, "attempt that made it", ForeignKey("attempts.id")),
     required("created", Double, "when the row was added, Unix seconds UTC"),
     *beside(),
+    required("seed", Integer, "seed of the trial"),
+    required("cell_id", Text, "what it is a seed of", ForeignKey("cells.id")),
     Unique("trial_id", "data_digest", "protocol"),
+    Index(None, "cell_id", "seed", "bits_per_dim"),
     comment="Evaluated trials: one row for each trial, exact data set and protocol.",
+)
+
+curves = Table(
+    "curves",
+    metadata,
+    key("id", Integer, "running number"),
+    required("job_id", Text, "the job", ForeignKey("jobs.id")),
+    required("name", Text, "what is measured, such as 'train_bits_per_dim'"),
+    Unique("job_id", "name"),
+    comment="What was measured while a job trained; the points are in metrics.",
 )
 
 metrics = Table(
     "metrics",
     metadata,
-    key("job_id", Text, "the job", ForeignKey("jobs.id")),
-    key("name", Text, "name of the curve, such as 'train_bits_per_dim'"),
-    key("step", Integer, "training step"),
+    key("curve_id", Integer, "the curve", ForeignKey("curves.id"), autoincrement=False),
+    key("step", Integer, "training step", autoincrement=False),
     optional("value", Double, "the value, null for one that is not a number"),
-    comment="Curves over training, a row for each point.",
+    sqlite_with_rowid=False,
+    comment="Points of curves over training.",
 )
 
 artifacts = Table(
@@ -258,9 +294,35 @@ artifacts = Table(
     required("job_id", Text, "the job", ForeignKey("jobs.id")),
     required("kind", Text, "what it is: 'checkpoint', 'weights', 'samples' and the like"),
     required("path", Text, "where it is, under the launch's storage folder"),
+    optional(
+        "place",
+        Text,
+        "host and storage folder of the launch, as HOST:FOLDER; null if it was made before schema "
+        "0005",
+    ),
     required("bytes", BigInteger, "length in bytes"),
     required("digest", Text, "sha256 of the file"),
     required("created", Double, "when the row was added, Unix seconds UTC"),
     Unique("job_id", "kind"),
     comment="Files that jobs left, kept outside the database.",
+)
+
+events = Table(
+    "events",
+    metadata,
+    key("id", Integer, "running number"),
+    required("time", Double, "when, Unix seconds UTC"),
+    required(
+        "event",
+        Text,
+        f"a transition of a job ({', '.join(EVENTS[:-3])}); or that a plan was registered "
+        "('register'), kept weights evaluated ('evaluate'), another database merged ('merge')",
+    ),
+    optional("job_id", Text, "the job, null where it is about none", ForeignKey("jobs.id")),
+    optional("attempt_id", Integer, "the attempt, null where it is about none"),
+    optional("owner", Text, "launch or person, null where it is not known"),
+    required("detail", Text, "what more there is to say, may be empty"),
+    one_of("event", EVENTS),
+    Index(None, "job_id"),
+    comment="What happened when: every transition of a job, and what was added at once.",
 )

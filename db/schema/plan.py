@@ -48,6 +48,12 @@ environments = Table(
     required("device", Text, "model of the processor or GPU"),
     required("cpu_capability", Text, "instruction set that PyTorch uses, such as 'AVX512'"),
     required("packages", Text, "versions of the other packages as JSON"),
+    optional("driver", Text, "version of the GPU's driver, null on a CPU and before schema 0005"),
+    optional(
+        "flags",
+        Text,
+        "settings that may change the last bits or the speed as JSON; null before schema 0005",
+    ),
     required("created", Double, "when the row was added, Unix seconds UTC"),
     comment="Where code ran: versions and hardware.",
 )

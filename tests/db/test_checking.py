@@ -46,6 +46,7 @@ def next_split(where: str) -> str:
 
 MAP, TABLE = "UPDATE contribution_maps SET", "UPDATE index_tables SET"
 RESULT, JOB, ATTEMPT = "UPDATE results SET", "UPDATE jobs SET", "UPDATE attempts SET"
+CELL, CHANNEL = "UPDATE cells SET", "WHERE factorization = 'channel'"
 ONE = "WHERE trial_id = 'channel-0-None'"
 LOW = "WHERE trial_id = 'LLL-0-100'"
 
@@ -97,10 +98,29 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "has not ended",
     ),
     "a stray curve": (
-        "INSERT INTO metrics (job_id, name, step, value) VALUES ('gone', 'loss', 1, 1.0)",
+        "INSERT INTO metrics (curve_id, step, value) VALUES (99, 1, 1.0)",
         "metrics",
+        "99 is not in curves",
+    ),
+    "a curve of nobody": (
+        "INSERT INTO curves (job_id, name) VALUES ('gone', 'loss')",
+        "curves",
         "gone is not in jobs",
     ),
+    "a stray event": (
+        "INSERT INTO events (time, event, attempt_id, detail) VALUES (1.0, 'done', 99, '')",
+        "events",
+        "99 is not in attempts",
+    ),
+    "another mean": (f"{CELL} mean = 3.0 {CHANNEL}", "cells", "mean do not follow"),
+    "a cell's data": (f"{CELL} variant = 'float' {CHANNEL}", "cells", "do not match its id"),
+    "a result's cell": (
+        f"{RESULT} cell_id = (SELECT id FROM cells WHERE factorization = 'LLL') {ONE}",
+        "results",
+        "its seed or cell is not that of trial channel-0-None",
+    ),
+    "an empty cell": (f"DELETE FROM results {LOW}", "cells", "it has no result"),
+    "a result's seed": (f"{RESULT} seed = 9 {ONE}", "results", "its seed or cell"),
     "an overlap one way": (
         "INSERT INTO table_overlaps (trial_id, other_trial_id, data_digest, split, differs, iou) "
         "SELECT trial_id, 'HHH-0-100', data_digest, 1, 'seed', 0.5 FROM index_tables " + LOW,
@@ -117,7 +137,12 @@ def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
     before = filled.dump()
     report = check(db.locate(filled.store.url))
     assert report.findings == ()
-    assert report.read == {"contribution_maps": 2, "index_tables": 4, "results": 4}
+    assert report.read == {
+        "contribution_maps": 2,
+        "index_tables": 4,
+        "results": 4,
+        "cells": 4,
+    }
     assert filled.dump() == before
 
 

@@ -38,7 +38,8 @@ def test_an_evaluation_adds_a_row_and_an_attempt(world: Any) -> None:
     assert world.evaluate(2, **SERIES)
     after = world.dump()
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"jobs", "attempts", "results"}
+    assert changed == {"jobs", "attempts", "results", "cells", "events"}
+    assert after["events"][-1].event == "evaluate"
     assert after["attempts"][:-1] == before["attempts"]
     assert after["results"] != before["results"]
     assert len(after["results"]) == len(before["results"]) + 1

@@ -37,7 +37,7 @@ def test_a_held_job_is_not_given_away_until_its_lease_is_over(world: Any) -> Non
     second = world.claim(world.trials[0], owner="other", now=1110.0)
     assert second == db.Claim(world.trials[0], 2, 2, 40)
     (lost, running) = world.store.attempts_frame().to_dict("records")
-    assert (lost["outcome"], lost["ended"], lost["last_step"]) == ("lease_lost", 1110.0, 40)
+    assert (lost["outcome"], lost["ended"], lost["last_step"]) == ("node_lost", 1110.0, 40)
     assert (pd.isna(running["outcome"]), running["first_step"]) == (True, 40)
 
 
@@ -61,7 +61,7 @@ def test_a_worker_whose_lease_was_taken_changes_nothing(world: Any) -> None:
     assert len(world.store.results_frame()) == 0
     assert world.store.metrics(world.trials[0], "loss") == []
     assert world.store.artifacts(world.trials[0]) == []
-    assert outcomes(world, world.trials[0]) == ["lease_lost", None]
+    assert outcomes(world, world.trials[0]) == ["node_lost", None]
 
 
 def test_an_expired_lease_that_nobody_took_can_be_renewed(world: Any) -> None:
@@ -92,7 +92,6 @@ def test_a_heartbeat_corrects_where_the_attempt_went_on(world: Any) -> None:
         ("preempted", "pending"),
         ("node_lost", "pending"),
         ("cancelled", "pending"),
-        ("lease_lost", "pending"),
     ],
 )
 def test_every_outcome_has_its_state(world: Any, outcome: db.Outcome, state: db.State) -> None:

@@ -49,6 +49,12 @@ def execute(url: str, *statements: str) -> list[Any]:
         return [tuple(row) for row in found] if found.returns_rows else [found.rowcount]
 
 
+def forget(url: str) -> None:
+    """Take away what a downgrade to schema 0004 would lose."""
+    execute(url, "DELETE FROM events")
+    execute(url, "UPDATE attempts SET lease_seconds = NULL")
+
+
 def columns(url: str, name: str) -> set[str]:
     inspector = sa.inspect(sa.create_engine(url, poolclass=sa.NullPool))
     return {column["name"] for column in inspector.get_columns(name)}
@@ -147,6 +153,17 @@ NEW = {  # by the schema that they are new after
         "trial_results": {"bound_draws", "series_bias", "evaluation_seconds"},
     },
     "0003": {"attempts": {"data_wait"}, "trial_results": {"data_wait"}},
+    "0004": {
+        "attempts": {"devices", "gpu_seconds", "lease_seconds", "log"},
+        "environments": {"driver", "flags"},
+        "artifacts": {"place"},
+        "results": {"seed", "cell_id"},
+        "metrics": {"curve_id"},
+        "cells": {"mean"},
+        "events": {"event"},
+        "reference_results": {"part"},
+        "dictionary": {"meaning"},
+    },
 }
 
 
@@ -156,6 +173,7 @@ def test_an_old_schema_is_upgraded_with_its_rows(filled_url: str, old: str) -> N
     store = db.connect(filled_url)
     before, schema = store.results_frame(), objects(filled_url)
     execute(filled_url, "DELETE FROM index_tables")
+    forget(filled_url)
     migrate.downgrade(db.locate(filled_url), old)
     there = objects(filled_url)
     for name, added in NEW[old].items():
@@ -170,6 +188,10 @@ def test_an_old_schema_is_upgraded_with_its_rows(filled_url: str, old: str) -> N
     attempts = store.attempts_frame()
     assert attempts.protocol.isna().all()
     assert attempts.data_wait.isna().all()
+    assert execute(filled_url, "SELECT count(*) FROM cells") == [(3,)]
+    curve = [db.Metric("train_bits_per_dim", 100, 4.0)]
+    (job_id,) = execute(filled_url, "SELECT job_id FROM curves ORDER BY job_id LIMIT 1")[0]
+    assert store.metrics(job_id, "train_bits_per_dim") == curve
 
 
 @pytest.mark.parametrize(
@@ -185,9 +207,14 @@ def test_an_old_schema_is_upgraded_with_its_rows(filled_url: str, old: str) -> N
         ("0002", "UPDATE results SET series_terms = 20 WHERE trial_id = 'LLL-0-100'"),
         ("0002", "UPDATE results SET series_bias = 0.0 WHERE trial_id = 'LLL-0-100'"),
         ("0003", "UPDATE attempts SET data_wait = 0.01 WHERE id = 2"),
+        ("0004", "UPDATE attempts SET lease_seconds = 30 WHERE id = 2"),
+        ("0004", "UPDATE attempts SET log = 'so' WHERE id = 2"),
+        ("0004", "UPDATE environments SET driver = '550'"),
+        ("0004", "INSERT INTO events (time, event, detail) VALUES (1.0, 'merge', '')"),
     ],
 )
 def test_a_downgrade_loses_nothing(filled_url: str, old: str, row: str) -> None:
+    forget(filled_url)
     assert execute(filled_url, "DELETE FROM index_tables", row) == [1]
     before = objects(filled_url)
     with pytest.raises(UserError, match="rows that a downgrade would lose"):
@@ -196,6 +223,7 @@ def test_a_downgrade_loses_nothing(filled_url: str, old: str, row: str) -> None:
 
 
 def test_a_downgrade_keeps_index_tables(filled_url: str) -> None:
+    forget(filled_url)
     with pytest.raises(UserError, match="index_tables has rows that a downgrade would lose"):
         migrate.downgrade(db.locate(filled_url), "0001")
 
@@ -203,6 +231,7 @@ def test_a_downgrade_keeps_index_tables(filled_url: str) -> None:
 def test_a_file_is_copied_before_its_upgrade(filled_path: Path) -> None:
     """Each upgrade leaves a copy of its own, with all rows, that an older version can open."""
     before = db.connect(str(filled_path)).results_frame()
+    forget(str(db.connect(str(filled_path)).url))
     for number in ("", "-2"):
         migrate.downgrade(db.locate(str(filled_path)), "0003")
         db.connect(str(filled_path))

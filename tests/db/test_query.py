@@ -170,7 +170,7 @@ def test_a_limit_below_zero_is_refused(filled: Any) -> None:
 
 
 def test_a_query_sees_what_others_have_just_written(filled: Any) -> None:
-    count = "SELECT count(*) FROM metrics WHERE name = 'loss'"
+    count = "SELECT count(*) FROM metrics JOIN curves ON id = curve_id WHERE name = 'loss'"
     assert db.query.run(filled.store.url, count).rows == ((0,),)
     filled.store.release("me")
     claim = filled.win(filled.segments[1])

@@ -20,7 +20,7 @@ import db
 from db.checking import check
 
 COST = db.Cost(seconds=1.0, cpu_seconds=1.0)
-BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled", "lease_lost"}
+BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled"}
 LEASE = 10.0
 
 
@@ -71,7 +71,7 @@ def test_no_order_of_events_breaks_the_state_machine(new_world: Callable[[], Any
                 assert (got.state, got.owner) == (model.state, model.owner)
                 return multiple()
             if expired:
-                model.stop("pending", "lease_lost")
+                model.stop("pending", "node_lost")
             model.state, model.owner, model.lease_until = "running", owner, self.now + LEASE
             model.token += 1
             model.outcomes.append(None)

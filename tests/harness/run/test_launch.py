@@ -92,7 +92,7 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     killer.join()
     assert len(ended.of("done")) == 1
     outcomes = store.attempts_frame().sort_values("token").outcome.tolist()
-    assert outcomes == ["lease_lost", "done"]
+    assert outcomes == ["node_lost", "done"]
     assert len(store.results_frame()) == 1
 
 

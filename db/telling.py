@@ -1,0 +1,77 @@
+"""What a database says of itself: the meaning of its columns, and the numbers that papers print.
+
+Both come from the package, and are written into the database when its schema is made or upgraded,
+and the printed numbers again when a sweep is registered.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.describing import Relation, relations
+from db.inserting import insert_missing
+from db.records import content_hash
+from db.schema import dictionary, reference_results
+from sweeps import published
+
+
+def write_dictionary(connection: sa.Connection) -> None:
+    """Say what every view, table and column means, in `dictionary`, and on PostgreSQL in comments
+    too."""
+    found = relations()
+    connection.execute(sa.delete(dictionary))
+    connection.execute(sa.insert(dictionary), [row for one in found for row in _rows(one)])
+    if connection.dialect.name == "postgresql":
+        for one in found:
+            _comment(connection, one)
+
+
+def write_references(connection: sa.Connection) -> None:
+    """Add the printed numbers that are missing, take away those that the package has no more."""
+    rows = list(_references())
+    ids = [row["id"] for row in rows]
+    connection.execute(sa.delete(reference_results).where(reference_results.c.id.not_in(ids)))
+    insert_missing(connection, reference_results, rows)
+
+
+def _references() -> Iterator[dict[str, Any]]:
+    for number in published.numbers():
+        row = {
+            "source": number.source,
+            "source_table": number.table,
+            "flow": number.flow,
+            "dataset": number.dataset,
+            "factorization": number.factorization,
+            "bits_per_dim": number.bits_per_dim,
+            "part": number.split,
+        }
+        yield {"id": content_hash("reference", row), **row, "note": number.note}
+
+
+def _rows(one: Relation) -> Iterator[dict[str, Any]]:
+    head = {"relation": one.name, "position": 0, "column": ""}
+    yield {**head, "type": one.kind, "meaning": one.meaning}
+    for position, column in enumerate(one.columns, start=1):
+        place = {"relation": one.name, "position": position, "column": column.name}
+        yield {**place, "type": column.type, "meaning": column.meaning}
+
+
+def _comment(connection: sa.Connection, one: Relation) -> None:
+    quote = connection.dialect.identifier_preparer.quote
+
+    def literal(text: str) -> str:
+        return str(
+            sa.literal(text).compile(
+                dialect=connection.dialect, compile_kwargs={"literal_binds": True}
+            )
+        )
+
+    relation = quote(one.name)
+    connection.exec_driver_sql(
+        f"COMMENT ON {one.kind.upper()} {relation} IS {literal(one.meaning)}"
+    )
+    for column in one.columns:
+        connection.exec_driver_sql(
+            f"COMMENT ON COLUMN {relation}.{quote(column.name)} IS {literal(column.meaning)}"
+        )
