@@ -1,11 +1,11 @@
 """What both kinds of database have in common, and which of them a URL means."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -172,17 +172,28 @@ def translating(engine: sa.Engine, database: Database) -> sa.Engine:
         if problem is not None:
             raise UserError(problem) from context.original_exception
 
+    engine.update_execution_options(database=database)
     return engine
 
 
-def beginning(engine: sa.Engine, statement: str | Callable[[sa.Connection], None]) -> sa.Engine:
+def raise_explained(connection: sa.Connection, error: Exception) -> NoReturn:
+    """Raise what a `translating` engine makes of a failure of its driver."""
+    database: Database = connection.get_execution_options()["database"]
+    problem = database.explain(error)
+    if problem is None:
+        raise error
+    raise UserError(problem) from error
+
+
+def beginning(engine: sa.Engine, statement: str) -> sa.Engine:
     """The engine, whose transactions start with this."""
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        if isinstance(statement, str):
-            connection.exec_driver_sql(statement)
-        else:
-            statement(connection)
+        # On the driver's own connection: SQLAlchemy would take longer than the database.
+        try:
+            connection.connection.cursor().execute(statement)
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise_explained(connection, error)
 
     return engine

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from db import evaluations, happenings, jobs, listings, migrate, reading, recording, schema, telling
+from db import (
+    curves,
+    evaluations,
+    happenings,
+    jobs,
+    listings,
+    migrate,
+    reading,
+    recording,
+    schema,
+    telling,
+)
 from db.engine import Database, QueryResult, locate
 from db.inserting import insert_missing, lock
 from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
@@ -191,7 +202,7 @@ class Store:
         with self._writer.begin() as connection:
             if jobs.held(connection, claim) is None:
                 return False
-            recording.insert_metrics(connection, claim.job_id, rows)
+            curves.insert_metrics(connection, claim.job_id, rows)
             return True
 
     def finish(
