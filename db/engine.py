@@ -73,18 +73,16 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def reader(self, *, keep: bool = False) -> sa.Engine:
-        """An engine whose transactions see one state of the database and write nothing.
-
-        With `keep`, a connection stays open for a second after its use.
-        """
+    def reader(self) -> sa.Engine:
+        """An engine whose transactions see one state of the database and write nothing."""
 
     @abstractmethod
-    def writer(self, *, keep: bool = False) -> sa.Engine:
-        """An engine whose transactions write, and never overwrite what they have not seen.
+    def writer(self) -> sa.Engine:
+        """An engine whose transactions write, and never overwrite what they have not seen."""
 
-        With `keep`, a connection stays open for a second after its use.
-        """
+    @abstractmethod
+    def kept(self) -> tuple[sa.Engine, sa.Engine]:
+        """A reader and a writer that keep a connection open for a second after its use."""
 
     @abstractmethod
     def migrating(self) -> AbstractContextManager[sa.Connection]:

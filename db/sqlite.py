@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
 from db.engine import Database, Found, QueryResult, beginning, translating
 from db.pooling import BriefPool, while_alive
@@ -156,19 +156,23 @@ class SqliteDatabase(Database):
 
         return sqlite_files.identify(self.path)
 
-    def reader(self, *, keep: bool = False) -> sa.Engine:
-        return self._engine("BEGIN", lambda: open_reader(self.path), keep=keep)
+    def reader(self) -> sa.Engine:
+        return self._reader(NullPool)
 
-    def writer(self, *, keep: bool = False) -> sa.Engine:
-        # A deferred transaction that reads and then writes fails when another wrote in between.
-        return self._engine("BEGIN IMMEDIATE", lambda: open_writer(self.path), keep=keep)
+    def writer(self) -> sa.Engine:
+        return self._writer(NullPool)
+
+    def kept(self) -> tuple[sa.Engine, sa.Engine]:
+        return self._reader(BriefPool), self._writer(BriefPool)
 
     @contextmanager
     def migrating(self) -> Iterator[sa.Connection]:
         # Foreign keys are off, because to rebuild a table SQLite drops it, and that would delete
         # what refers to it.
         engine = self._engine(
-            "BEGIN IMMEDIATE", lambda: open_writer(self.path, create=True, foreign_keys=False)
+            "BEGIN IMMEDIATE",
+            lambda: open_writer(self.path, create=True, foreign_keys=False),
+            NullPool,
         )
         with engine.begin() as connection:
             connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
@@ -220,12 +224,17 @@ class SqliteDatabase(Database):
 
         return query_sqlite.run(self.path, sql, limit, timeout)
 
+    def _reader(self, pool: type[Pool]) -> sa.Engine:
+        return self._engine("BEGIN", lambda: open_reader(self.path), pool)
+
+    def _writer(self, pool: type[Pool]) -> sa.Engine:
+        # A deferred transaction that reads and then writes fails when another wrote in between.
+        return self._engine("BEGIN IMMEDIATE", lambda: open_writer(self.path), pool)
+
     def _engine(
-        self, begin: str, opener: Callable[[], sqlite3.Connection], *, keep: bool = False
+        self, begin: str, opener: Callable[[], sqlite3.Connection], pool: type[Pool]
     ) -> sa.Engine:
-        engine = sa.create_engine(
-            "sqlite://", creator=opener, poolclass=BriefPool if keep else NullPool
-        )
+        engine = sa.create_engine("sqlite://", creator=opener, poolclass=pool)
         return while_alive(translating(beginning(engine, begin), self), self._is_still_there)
 
     def _is_still_there(self, _: object, record: ConnectionPoolEntry) -> bool:

@@ -79,7 +79,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.url, self.name = database.url, database.name
-        self._reader, self._writer = database.reader(keep=True), database.writer(keep=True)
+        self._reader, self._writer = database.kept()
 
     def __repr__(self) -> str:
         return f"Store({self.name!r})"

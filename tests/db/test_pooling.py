@@ -43,9 +43,12 @@ def wait_until(holds: Callable[[], bool]) -> None:
 def test_a_burst_of_calls_opens_one_connection_which_is_closed_soon(
     store: db.Store, open_now: Callable[[], int]
 ) -> None:
+    wait_until(lambda: open_now() == 0)
     for number in range(5):
         store.register(sweep(str(number)))
-        assert open_now() <= 1
+        store.sweeps()
+    # SQLite reads with a connection of its own.
+    assert open_now() <= (2 if store.url.startswith("sqlite") else 1)
     wait_until(lambda: open_now() == 0)
     assert len(store.sweeps()) == 5
 

@@ -280,7 +280,7 @@ def test_many_points_at_once_are_kept_as_few_are(world: Any) -> None:
     assert world.store.add_metrics(claim, points("a", 0, 1000, 1.0) + points("b", 0, 1000, 2.0))
     assert world.store.add_metrics(claim, points("a", 1000, 2000, math.nan))
     # Some are there already, and one is given twice.
-    again = points("a", 500, 1500, 3.0) + [db.Metric("a", 999, 4.0)]
+    again = [*points("a", 500, 1500, 3.0), db.Metric("a", 999, 4.0)]
     assert world.store.add_metrics(claim, again)
     found = {metric.step: metric.value for metric in world.store.metrics(world.trials[0], "a")}
     assert sorted(found) == list(range(2000))
