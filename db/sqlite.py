@@ -21,6 +21,10 @@ APPLICATION_ID = 0x6C636D61
 BUSY_SECONDS = 60.0
 """How long a connection waits for another one's lock."""
 
+CHECKPOINT_PAGES = 8000
+"""How long the write-ahead log grows, in pages of 4 KiB, before it is moved into the file: with the
+two waits for the disk that this takes."""
+
 Mode = Literal["rwc", "rw", "ro"]
 
 
@@ -119,6 +123,7 @@ def open_writer(
     try:
         _enter_wal_mode(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
     except sqlite3.Error:
         connection.close()
