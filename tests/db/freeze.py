@@ -56,7 +56,7 @@ def load_sqlite(dump: str, path: Path) -> None:
 
 
 def dump_postgres(server: Postgres, name: str) -> str:
-    """A database's schema and rows as SQL that any server of version 12 or newer takes."""
+    """A database's schema and rows as SQL, without what only one version of a server takes."""
     plain = ("inserts", "no-owner", "no-privileges", "no-comments", "no-tablespaces")
     options = (*plain, "no-table-access-method", "no-toast-compression", "encoding=UTF8")
     url = sa.make_url(server.url(name)).set(drivername="postgresql")
