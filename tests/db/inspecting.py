@@ -16,11 +16,13 @@ Row = dict[str, Any]
 
 
 def objects(url: str) -> dict[str, Any]:
-    """All tables with their columns and constraints, and all views with their SQL."""
+    """All tables with their columns and constraints, and all views with their SQL, however laid
+    out."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     inspector = sa.inspect(engine)
     found: dict[str, Any] = {
-        name: inspector.get_view_definition(name) for name in inspector.get_view_names()
+        name: " ".join(inspector.get_view_definition(name).split())
+        for name in inspector.get_view_names()
     }
     for kind in ("columns", "check_constraints", "unique_constraints", "foreign_keys", "indexes"):
         for (_, name), listed in getattr(inspector, f"get_multi_{kind}")().items():

@@ -16,13 +16,13 @@ import db
 from db import migrate
 from db.schema import REVISIONS, metadata
 from sweeps.errors import UserError
+from tests.db.freeze import LEFT_OUT
 from tests.db.inspecting import execute, objects
 
 
 def forget(url: str) -> None:
     """Take away what a downgrade to schema 0004 would lose."""
-    execute(url, "DELETE FROM events")
-    execute(url, "UPDATE attempts SET lease_seconds = NULL")
+    execute(url, *LEFT_OUT["0004"])
 
 
 def columns(url: str, name: str) -> set[str]:

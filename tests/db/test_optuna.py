@@ -10,8 +10,9 @@ import sqlalchemy as sa
 import db
 from db import migrate
 from db.checking import check
-from db.schema import OPTUNA_TABLES, metadata, views
+from db.schema import OPTUNA_TABLES, REVISIONS, metadata, views
 from sweeps.errors import UserError
+from tests.db import freeze
 from tests.db.inspecting import contents, execute, objects
 
 
@@ -67,20 +68,20 @@ def test_a_study_that_was_there_first_is_no_foreign_database(new_place: str) -> 
     assert states(new_place) == ["COMPLETE", "FAIL", "RUNNING"]
 
 
-def test_a_study_beside_results_is_left_alone(filled_url: str) -> None:
-    tune(filled_url)
-    before = studies(filled_url)
-    execute(filled_url, "DELETE FROM index_tables")
-    results = db.connect(filled_url).results_frame()
-    migrate.downgrade(db.locate(filled_url), "0001")
-    assert studies(filled_url) == before
-    assert db.connect(filled_url).results_frame().equals(results)
-    migrate.check(db.locate(filled_url))
-    assert check(db.locate(filled_url)).findings == ()
-    assert studies(filled_url) == before
-    assert states(filled_url) == ["COMPLETE", "FAIL", "RUNNING"]
-    tune(filled_url)
-    assert len(states(filled_url)) == 6
+def test_a_study_beside_results_is_left_alone(new_place: str) -> None:
+    freeze.load(REVISIONS[0], new_place)
+    tune(new_place)
+    before = studies(new_place)
+    results = db.connect(new_place).results_frame()
+    assert studies(new_place) == before
+    migrate.check(db.locate(new_place))
+    assert check(db.locate(new_place)).findings == ()
+    migrate.downgrade(db.locate(new_place), REVISIONS[0])
+    assert studies(new_place) == before
+    assert db.connect(new_place).results_frame().equals(results)
+    assert states(new_place) == ["COMPLETE", "FAIL", "RUNNING"]
+    tune(new_place)
+    assert len(states(new_place)) == 6
 
 
 def test_a_study_outlives_all_of_our_tables(new_place: str) -> None:
@@ -93,12 +94,12 @@ def test_a_study_outlives_all_of_our_tables(new_place: str) -> None:
     assert states(new_place) == ["COMPLETE", "FAIL", "RUNNING"]
 
 
-def test_a_loose_end_of_a_study_stops_no_upgrade(filled_path: Path) -> None:
+def test_a_loose_end_of_a_study_stops_no_upgrade(tmp_path: Path) -> None:
     """Optuna has SQLite hold no references, so that it may leave some behind."""
-    url = f"sqlite:///{filled_path}"
+    url = f"sqlite:///{tmp_path / 'results.db'}"
+    freeze.load(REVISIONS[0], url)
     tune(url)
     execute(url, "DELETE FROM trials WHERE trial_id = 1")
-    migrate.downgrade(db.locate(url), "0003")
     db.connect(url)
     migrate.check(db.locate(url))
 

@@ -62,8 +62,13 @@ ENVIRONMENTS = tuple(
         device=device,
         cpu_capability="AVX512",
         packages=body(numpy="2.0.1", ray="2.50.0"),
+        driver=driver,
+        flags=body(cudnn_tf32=False, mkldnn=True),
     )
-    for device, dirty in (("Xeon® Gold 6338", None), ("NVIDIA A100-SXM4-80GB", digest("dirty")))
+    for device, dirty, driver in (
+        ("Xeon® Gold 6338", None, None),
+        ("NVIDIA A100-SXM4-80GB", digest("dirty"), "550.54.15"),
+    )
 )
 
 
@@ -138,14 +143,14 @@ def half(parent: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
     return kept.reshape(parent.shape)
 
 
-def cost(seconds: float, *, data_wait: float | None = None) -> db.Cost:
-    return db.Cost(
-        seconds=seconds,
-        cpu_seconds=seconds * 1.1,
-        images_per_second=1e5 / seconds,
-        peak_memory=2**33 + 1,
-        data_wait=data_wait,
-    )
+COST = db.Cost(
+    seconds=61.7,
+    cpu_seconds=67.87,
+    gpu_seconds=61.7 / 3,
+    images_per_second=1e5 / 61.7,
+    peak_memory=2**33 + 1,
+    data_wait=0.0625,
+)
 
 
 def result(one: db.Trial, bits_per_dim: float, protocol: str = "plain", **more: Any) -> db.Result:
@@ -181,14 +186,10 @@ def bar(of: db.DataSet, name: str, bits_per_dim: float | None, detail: str) -> d
 
 
 class Work:
-    """Fills an empty store with what a schema, this one or an older one, can hold.
+    """Fills an empty store."""
 
-    A downgrade refuses rows that the older schema has no place for, so that they are left out.
-    """
-
-    def __init__(self, store: db.Store, revision: str) -> None:
-        self.store, self.revision = store, revision
-        self.now = START
+    def __init__(self, store: db.Store) -> None:
+        self.store, self.now = store, START
 
     def do(self) -> None:
         """Do all of it."""
@@ -196,22 +197,16 @@ class Work:
         self.pretrain()
         self.train()
         self.fail()
-        if self.knows("0003"):
-            self.evaluate()
-
-    def knows(self, revision: str) -> bool:
-        return self.revision >= revision
+        self.evaluate()
 
     def time(self, seconds: float) -> float:
         self.now += seconds
         return self.now
 
     def register(self) -> None:
-        forms = ("squeezed", "flat") if self.knows("0002") else ("squeezed",)
-        runs = [pretraining(0, form) for form in forms] + [pretraining(1)]
-        segments = [segment(0, budget) for budget in (100, 200)]
-        segments += [segment(1, budget) for budget in (100, 200)]
-        segments += [segment(0, 100, form) for form in forms[1:]]
+        runs = (pretraining(0), pretraining(0, "flat"), pretraining(1))
+        segments = [segment(seed, budget) for seed in (0, 1) for budget in (100, 200)]
+        segments.append(segment(0, 100, "flat"))
         bars = (
             bar(PHOTOS, "gaussian", 6.5 + 1 / 3, "one mean and one deviation"),
             bar(FLOATS, "png", None, "left out: it's float32, no bytes"),
@@ -231,10 +226,10 @@ class Work:
             members=members,
             recipes=(REALNVP, RESFLOW, WITHOUT),
             data_sets=(PHOTOS, FLOATS),
-            pretrainings=tuple(runs),
+            pretrainings=runs,
             trials=TRIALS,
             jobs=(*segments, *map(job_of, TRIALS)),
-            bars=bars if self.knows("0002") else (),
+            bars=bars,
         )
         self.store.register(plan, now=self.time(0.0))
         for environment in ENVIRONMENTS:
@@ -248,6 +243,7 @@ class Work:
             pid=4242,
             environment_id=ENVIRONMENTS[job.kind == "trial"].id,
             device="cuda:0",
+            devices="0",
             threads=1,
             lease_seconds=lease,
             now=self.time(10.0),
@@ -256,13 +252,12 @@ class Work:
         return claim
 
     def finish(self, claim: db.Claim, outcome: db.Outcome, *, last_step: int, **made: Any) -> None:
-        wait = 0.0625 if self.knows("0004") else None
         stored = self.store.finish(
             claim,
             outcome,
             last_step=last_step,
-            cost=cost(61.7, data_wait=wait),
-            now=self.time(61.7),
+            cost=COST,
+            now=self.time(COST.seconds),
             **made,
         )
         assert stored
@@ -279,10 +274,9 @@ class Work:
                 metrics=self.curve(job.steps),
                 artifacts=self.files("checkpoint"),
             )
-        if self.knows("0002"):
-            job = segment(0, 100, "flat")
-            maps = [*self.maps(job, "total"), *self.maps(job, "normalized")]
-            self.finish(self.win(job), "done", last_step=100, maps=maps)
+        job = segment(0, 100, "flat")
+        maps = [*self.maps(job, "total"), *self.maps(job, "normalized")]
+        self.finish(self.win(job), "done", last_step=100, maps=maps)
         running = self.win(segment(1, 100))
         assert self.store.heartbeat(
             running, step=40, first_step=0, lease_seconds=60.0, now=self.time(5.0)
@@ -301,7 +295,7 @@ class Work:
             "series_bias": -1e-7,
             "series_bias_standard_error": 1e-8,
         }
-        self.complete(SERIES, 6.0, clusters=7, **(bound if self.knows("0003") else {}))
+        self.complete(SERIES, 6.0, clusters=7, **bound)
         self.store.heartbeat(
             self.win(job_of(RULED)), step=10, lease_seconds=60.0, now=self.time(5.0)
         )
@@ -317,7 +311,7 @@ class Work:
             "done",
             last_step=500,
             result=result(one, bits_per_dim, **more),
-            tables=self.tables(one) if self.knows("0002") else (),
+            tables=self.tables(one),
             metrics=self.curve(500),
             artifacts=self.files("weights"),
         )
@@ -335,7 +329,7 @@ class Work:
             claim = self.win(job_of(one))
             curve = [db.Metric("loss", 1, 12.5), db.Metric("loss", 2, float("nan"))]
             assert self.store.add_metrics(claim, curve)
-            self.finish(claim, outcome, last_step=2, message=HARD)
+            self.finish(claim, outcome, last_step=2, message=HARD, log=HARD * 2)
         self.store.retry([job_of(RANDOM[3]).id], now=self.time(1.0))
 
     def evaluate(self) -> None:
@@ -379,8 +373,6 @@ class Work:
         ]
 
     def instruments(self, seed: int) -> dict[str, Any]:
-        if not self.knows("0002"):
-            return {}
         statistics = db.MapStatistics(
             mask_share=0.97,
             mask_share_by_chance=1 / 16,
@@ -426,5 +418,11 @@ class Work:
 
     def files(self, kind: str) -> list[db.Artifact]:
         return [
-            db.Artifact(kind=kind, path=f"läufe/{kind}.pt", bytes=2**32 + 5, digest=digest(kind))
+            db.Artifact(
+                kind=kind,
+                path=f"läufe/{kind}.pt",
+                bytes=2**32 + 5,
+                digest=digest(kind),
+                place="knoten-ä:/data/runs",
+            )
         ]
