@@ -47,7 +47,8 @@ LEFT_OUT: Mapping[str, Sequence[str]] = {
 def go_down(url: str, revision: str) -> None:
     """Downgrade without what the schemas on the way cannot hold."""
     for older in reversed(REVISIONS[REVISIONS.index(revision) : -1]):
-        execute(url, *LEFT_OUT[older])
+        for statement in LEFT_OUT.get(older, ()):
+            execute(url, statement)
         migrate.downgrade(db.locate(url), older)
 
 
@@ -70,7 +71,7 @@ def dump_sqlite(path: Path) -> str:
 
 def dump_postgres(server: Postgres, name: str) -> str:
     """A database's schema and rows as SQL, without what only one version of a server takes."""
-    plain = ("inserts", "no-owner", "no-privileges", "no-comments", "no-tablespaces")
+    plain = ("inserts", "no-owner", "no-privileges", "no-tablespaces")
     options = (*plain, "no-table-access-method", "no-toast-compression", "encoding=UTF8")
     url = sa.make_url(server.url(name)).set(drivername="postgresql")
     done = subprocess.run(

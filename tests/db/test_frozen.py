@@ -42,6 +42,10 @@ RENAMED: Mapping[str, Mapping[tuple[str, str], Mapping[str, str]]] = {
 table and column, the new words for the old ones."""
 
 
+WRITTEN = ("dictionary", "reference_results")
+"""Tables that an upgrade writes anew, from the package."""
+
+
 def frozen() -> list[tuple[str, str]]:
     """Revision and engine of every fixture."""
     files = sorted(FROZEN.glob("*.sql"))
@@ -94,6 +98,7 @@ def known(rows: dict[str, list[Row]], revision: str) -> dict[str, list[Row]]:
     return {
         table: [{name: word(table, name, value) for name, value in row.items()} for row in listed]
         for table, listed in rows.items()
+        if table not in WRITTEN
     }
 
 
@@ -133,9 +138,8 @@ def test_a_frozen_schema_comes_up_and_goes_down_and_comes_up(
     migrate.downgrade(database, revision)
     assert database.identify().revision == revision
     assert objects(url) == made
-    assert contents(url) == {
-        name: ordered(listed) for name, listed in known(rows, revision).items()
-    }
+    again = {table: listed for table, listed in contents(url).items() if table not in WRITTEN}
+    assert again == {name: ordered(listed) for name, listed in known(rows, revision).items()}
 
     db.connect(url, create=False)
     assert (contents(url), objects(url)) == newest
