@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool, Pool
 
 from db.engine import Connections, Database, Found, QueryResult, translating
 from db.pooling import BriefPool, while_alive
-from db.schema.base import VERSION_TABLE
+from db.schema.base import VERSION_TABLE, only_optuna
 from sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class PostgresDatabase(Database):
                 version = sa.table(VERSION_TABLE, sa.column("version_num"))
                 revision = connection.execute(sa.select(version.c.version_num)).scalar()
                 return Found(exists=revision is not None, revision=revision)
-        if names:
+        if names and not only_optuna(names):
             raise UserError(
                 f"the schema {schema} of {self.name} holds tables of another program: give "
                 "another database, or a schema of its own with ?options=-csearch_path=SCHEMA"

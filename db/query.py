@@ -1,6 +1,7 @@
 """Read-only SQL for users: one statement, held to reading by the engine itself."""
 
-from db.engine import QueryResult, locate
+from db import migrate
+from db.engine import Database, QueryResult, locate
 from sweeps.errors import UserError
 
 
@@ -11,13 +12,21 @@ def run(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30.0) 
     anything else: a statement that writes, attaches a file or changes a setting, more than one
     statement, wrong SQL, or a query that takes too long.
     """
-    database = locate(url)
-    if not database.identify().exists:
-        raise UserError(
-            f"there are no results at {database.name}: make some with `lcma launch demo`"
-        )
-    if not sql.strip() or "\0" in sql:
+    database = find(url)
+    # A second ; would be a second statement to SQLite, a first one a mistake to PostgreSQL.
+    sql = sql.strip("; \t\r\n\f")
+    if not sql or "\0" in sql:
         raise UserError("there is no SQL statement to run: give one, such as 'SELECT 1'")
     if limit is not None and limit < 0:
         raise UserError(f"a limit of {limit} rows makes no sense: give 0 or more")
     return database.query(sql, limit, timeout)
+
+
+def find(url: str) -> Database:
+    """The database at a URL, to be read. Raises UserError where none is there, or one that this
+    version cannot read."""
+    database = locate(url)
+    found = database.identify()
+    migrate.require(database, found)
+    migrate.refuse_newer(database, found)
+    return database

@@ -75,6 +75,9 @@ def _run(
                 f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it "
                 "more time"
             ) from None
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            # Ctrl-C came while `over_time` ran, from where SQLite lets no exception through.
+            raise KeyboardInterrupt from None
         if denied:
             raise UserError(
                 f"the query does more than read {path.name} ({_one_line(error)}): "

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from db.engine import Found
-from db.schema.base import VERSION_TABLE
+from db.schema.base import VERSION_TABLE, only_optuna
 from db.sqlite import APPLICATION_ID, explain, open_readonly
 from sweeps.errors import UserError
 
@@ -83,12 +83,14 @@ def _examine(connection: sqlite3.Connection, path: Path) -> Found:
     names = {
         name
         for (name,) in connection.execute(
-            "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
+            " AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
         )
     }
-    if application not in (0, APPLICATION_ID) or (names and VERSION_TABLE not in names):
+    new = not names or only_optuna(names)
+    if application not in (0, APPLICATION_ID) or (VERSION_TABLE not in names and not new):
         raise UserError(f"{path} is a database of another program: give another path")
-    if VERSION_TABLE not in names:
+    if new:
         return Found(exists=False, revision=None)
     row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608 - a constant
     return Found(exists=row is not None, revision=None if row is None else row[0])

@@ -112,8 +112,8 @@ class Postgres:
         self._admin.close()
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+@contextmanager
+def serving() -> Iterator[Postgres]:
     """The server at TEST_DATABASE_URL, else one of our own in the temporary folder."""
     url = os.environ.get("TEST_DATABASE_URL")
     if url:
@@ -139,6 +139,13 @@ def postgres() -> Iterator[Postgres]:
             while pid is not None:
                 os.kill(pid, signal.SIGQUIT)
                 time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests."""
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture

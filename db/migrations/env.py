@@ -4,12 +4,12 @@ from typing import Any
 
 from alembic import context
 
-from db.schema import VERSION_TABLE, metadata
+from db.schema import OPTUNA_TABLES, VERSION_TABLE, metadata
 
 
 def ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """Leave tables of other tools in the same database alone."""
-    return kind != "table" or name in metadata.tables
+    """Leave Optuna's tables alone. Any other that the code does not have is drift."""
+    return kind != "table" or name not in OPTUNA_TABLES
 
 
 context.configure(

@@ -1,6 +1,6 @@
 """The schema: every table, view and column with its type and meaning."""
 
-from db.schema.base import REVISIONS, VERSION_TABLE, metadata
+from db.schema.base import OPTUNA_TABLES, REVISIONS, VERSION_TABLE, metadata
 from db.schema.evidence import (
     artifacts,
     attempts,
@@ -27,6 +27,7 @@ from db.schema.summary import cells, dictionary, reference_results
 from db.schema.views import map_statistics, table_statistics, trial_results, views
 
 __all__ = [
+    "OPTUNA_TABLES",
     "REVISIONS",
     "VERSION_TABLE",
     "artifacts",

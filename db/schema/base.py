@@ -1,5 +1,6 @@
 """What all tables share: one MetaData whose constraints have predictable names."""
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +18,25 @@ metadata = sa.MetaData(
 VERSION_TABLE = "lcma_alembic_version"
 """Where Alembic notes the revision: a name of our own, as other tools keep `alembic_version`."""
 
+OPTUNA_TABLES = frozenset(
+    {
+        *("alembic_version", "version_info", "studies", "study_directions"),
+        *("study_user_attributes", "study_system_attributes", "trials", "trial_params"),
+        *("trial_values", "trial_intermediate_values", "trial_heartbeats"),
+        *("trial_user_attributes", "trial_system_attributes"),
+    }
+)
+"""What Optuna's storage makes in the same database. They are Optuna's to make, change and drop."""
+
 REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005")
 """All schema revisions that this code knows, oldest first; the last one is current."""
+
+
+def only_optuna(tables: Collection[str]) -> bool:
+    """Whether a database's tables are those of Optuna and no others: studies came before us."""
+    names = frozenset(tables)
+    # Other programs have tables called `trials` or `alembic_version` too.
+    return {"studies", "version_info"} <= names <= OPTUNA_TABLES
 
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")

@@ -1,5 +1,8 @@
 """SQL for users: it reads, and does nothing else."""
 
+import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -7,6 +10,7 @@ from typing import Any
 import pytest
 
 import db.query
+from db import migrate
 from sweeps.errors import UserError
 
 
@@ -35,6 +39,9 @@ BOTH = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n LIMIT 3",
     "SELECT 1 -- a comment",
     "/* a comment */ SELECT 1;",
+    "SELECT 1 ; ;\n",
+    "\n;SELECT 1",
+    "EXPLAIN SELECT 1;",
     "VALUES (1), (2)",
     "SELECT '100%' AS \"50%\", ';'",
 )
@@ -162,6 +169,35 @@ def test_a_query_without_end_is_stopped(filled: Any) -> None:
     found = db.query.run(filled.store.url, endless + "SELECT i FROM n", limit=5)
     assert (len(found.rows), found.truncated) == (5, True)
     assert db.query.run(filled.store.url, "SELECT 1", timeout=float("inf")).rows == ((1,),)
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+
+
+def test_an_interrupt_stops_the_query(filled: Any) -> None:
+    """As Ctrl-C does, wherever it hits; the next query is none the worse for it."""
+    for seconds in (0.2, 0.3):
+        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            db.query.run(filled.store.url, ENDLESS, timeout=20)
+        timer.join()
+    if engine_of(filled) == "postgresql":
+        others = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND state = 'active' AND pid <> pg_backend_pid()"
+        )
+        assert ((0,),) in (db.query.run(filled.store.url, others).rows for _ in range(100))
+    assert db.query.run(filled.store.url, "SELECT 1").rows == ((1,),)
+
+
+def test_a_newer_schema_is_refused_and_an_older_one_read(filled: Any) -> None:
+    count = "SELECT count(*) FROM results"
+    migrate.downgrade(filled.store.database, "0003")
+    assert db.query.run(filled.store.url, count).rows == ((3,),)
+    assert filled.store.database.identify().revision == "0003"
+    filled.damage("UPDATE lcma_alembic_version SET version_num = '0999'")
+    refused(filled.store.url, count, "schema 0999.*upgrade lcma")
 
 
 def test_a_limit_below_zero_is_refused(filled: Any) -> None:

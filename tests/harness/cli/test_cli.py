@@ -18,7 +18,8 @@ from harness.cli import main as cli
 from harness.place import Place
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
-HEAVY = ("torch", "ray", "pandas", "matplotlib", "sqlalchemy", "skimage")
+HEAVY = ("torch", "ray", "pandas", "matplotlib", "sqlalchemy", "skimage", "prompt_toolkit")
+HEAVY_FOR_PLANS = ("torch", "ray", "matplotlib", "skimage", "prompt_toolkit")
 
 
 def run(capsys, *arguments: object) -> tuple[int, str, str]:
@@ -65,7 +66,7 @@ def test_the_docs_name_no_command_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["launch", "--help"], ["plan", "demo"]])
 def test_help_and_planning_import_nothing_heavy(arguments: list[str], in_tmp: Path) -> None:
-    heavy = HEAVY if "--help" in arguments else ("torch", "ray", "matplotlib", "skimage")
+    heavy = HEAVY if "--help" in arguments else HEAVY_FOR_PLANS
     code = (
         "import sys\nfrom harness.cli.main import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as e:\n    assert not e.code\n"
@@ -215,6 +216,11 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
         (["interpolate"], "lcma launch demo"),
         (["export"], "lcma launch demo"),
         (["sql", "select 1"], "lcma launch demo"),
+        (["sql", "select 1", "--db", "postgresql://u:secret@127.0.0.1:1/d"], "postgresql://u@127"),
+        (
+            ["sql", "select 1", "--db", "postgresql://u:secret@no-such-host.invalid/d"],
+            "host's name",
+        ),
         (["data", "prepare", "cifra10"], "did you mean cifar10"),
         (["data", "prepare", "cifar10"], "--from PATH"),
         (["data", "prepare", "cifar10", "--from", "nowhere"], "nowhere"),

@@ -127,6 +127,37 @@ def test_the_schema_is_told_views_first_without_a_database(lcma: Run, in_tmp: Pa
     assert list(in_tmp.iterdir()) == []
 
 
+def test_the_schema_is_told_to_datasette(lcma: Run, in_tmp: Path) -> None:
+    """In the form of Datasette's metadata: by database, table and column, all as text."""
+    told = json.loads(lcma("schema", "--json")[1])
+    code, out, err = lcma("schema", "--format", "datasette")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {
+        "databases": {
+            "lcma": {
+                "tables": {
+                    relation["name"]: {
+                        "description": relation["meaning"],
+                        "columns": {c["name"]: c["meaning"] for c in relation["columns"]},
+                    }
+                    for relation in told
+                }
+            }
+        }
+    }
+    for place in ("a/my results.sqlite", "sqlite:////a/my results.db"):
+        out = lcma("schema", "results", "--format", "datasette", "--db", place)[1]
+        (database,) = json.loads(out)["databases"].items()
+        assert (database[0], list(database[1]["tables"])) == ("my results", ["results"])
+    where = ("--db", "postgresql://me:secret@h/x")
+    code, out, err = lcma("schema", "--format", "datasette", *where)
+    assert (code, out) == (2, "")
+    assert "Datasette opens SQLite files alone, and postgresql://me@h/x is none" in err
+    assert (err.count("\n"), "secret" in err) == (1, False)
+    assert lcma("schema", *where) == lcma("schema", "--format", "table")
+    assert list(in_tmp.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("typed", "said"), [("result", "did you mean results"), ("xyzzy", "there are trial_results")]
 )

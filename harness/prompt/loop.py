@@ -1,0 +1,102 @@
+"""The loop of the prompt: a statement, its answer, and the next one."""
+
+import difflib
+import sys
+from collections.abc import Callable
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.lexers import PygmentsLexer
+from pygments.lexers.sql import SqlLexer
+from rich.console import Console
+from rich.text import Text
+
+from db.describing import relations
+from harness.prompt import history, statement
+from harness.prompt.completion import COMMANDS, SqlCompleter
+from harness.report import relations as shown
+from harness.report.text import plain
+from sweeps.errors import UserError
+
+HELP = """\
+A query is one SELECT, over as many lines as it needs; a ; at its end or an empty line runs it.
+Nothing can be changed. Tab completes, Up and Ctrl-R find earlier queries, Ctrl-C drops what is
+typed or stops a query that runs, Ctrl-D ends.
+
+.schema         views and tables
+.schema NAME    the columns of one: type and meaning
+.help           this
+.quit           end"""
+
+ENDINGS = (".quit", ".exit", "quit", "exit", "\\q")
+
+
+def run(answer: Callable[[str], None], heading: str) -> None:
+    """Ask for statements and print what `answer` does with each, until the person ends it.
+
+    A UserError of `answer` is one line on stderr, and a KeyboardInterrupt ends the statement alone.
+    """
+    said = Console(stderr=True)
+    said.print(Text(heading), soft_wrap=True)
+    session = _session()
+    while True:
+        try:
+            text = session.prompt().strip()
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return
+        if text.rstrip("; \n").lower() in ENDINGS:
+            return
+        try:
+            if statement.is_command(text):
+                _obey(text)
+            elif text:
+                answer(text)
+            sys.stdout.flush()
+        except UserError as error:
+            said.print(Text(plain(" ".join(str(error).split())), style="red"), soft_wrap=True)
+        except KeyboardInterrupt:
+            said.print(Text("stopped"))
+
+
+def _session() -> "PromptSession[str]":
+    keys = KeyBindings()
+
+    @keys.add("enter", filter=has_focus(DEFAULT_BUFFER))
+    def _enter(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.complete_state is not None and buffer.complete_state.current_completion:
+            buffer.complete_state = None  # what is chosen stands; the next Enter is for the query
+        elif statement.is_finished(buffer.text):
+            buffer.validate_and_handle()
+        else:
+            buffer.newline(copy_margin=False)
+
+    return PromptSession(
+        "lcma> ",
+        multiline=True,
+        prompt_continuation=lambda width, line, wrapped: "" if wrapped else "-> ".rjust(width),
+        key_bindings=keys,
+        lexer=PygmentsLexer(SqlLexer),
+        completer=SqlCompleter(relations()),
+        complete_while_typing=True,
+        history=history.find(),
+    )
+
+
+def _obey(text: str) -> None:
+    command, *names = text.rstrip("; \n").split()
+    console = Console()
+    if command.lower() == ".help" and not names:
+        console.print(Text(HELP))
+    elif command.lower() == ".schema" and not names:
+        console.print(shown.listed(relations()))
+    elif command.lower() == ".schema" and len(names) == 1:
+        console.print(shown.described(*relations(names[0].strip('"').lower())))
+    else:
+        near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+        raise UserError(f"there is no command '{text}': {hint}")

@@ -1,0 +1,56 @@
+"""What is in a database, seen past the store: schema objects and rows, on either engine."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.schema import VERSION_TABLE
+
+PARTS = {
+    *("name", "type", "nullable", "default", "sqltext", "column_names", "constrained_columns"),
+    *("referred_table", "referred_columns", "unique"),
+}
+"""What of a column or constraint must agree; two columns' types are equal where they read alike."""
+
+Row = dict[str, Any]
+
+
+def objects(url: str) -> dict[str, Any]:
+    """All tables with their columns and constraints, and all views with their SQL, however laid
+    out."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    inspector = sa.inspect(engine)
+    found: dict[str, Any] = {
+        name: " ".join(inspector.get_view_definition(name).split())
+        for name in inspector.get_view_names()
+    }
+    for kind in ("columns", "check_constraints", "unique_constraints", "foreign_keys", "indexes"):
+        for (_, name), listed in getattr(inspector, f"get_multi_{kind}")().items():
+            if name != VERSION_TABLE:
+                lines = [str({k: v for k, v in one.items() if k in PARTS}) for one in listed]
+                found.setdefault(name, []).append(sorted(lines))
+    engine.dispose()
+    return found
+
+
+def execute(url: str, *statements: str) -> list[Any]:
+    """Run statements behind the store's back; the last one's rows, or how many it changed."""
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        for statement in statements:
+            found = connection.execute(sa.text(statement))
+        return [tuple(row) for row in found] if found.returns_rows else [found.rowcount]
+
+
+def rows_of(url: str, query: str) -> list[Row]:
+    """The rows of a query in an order that depends on nothing but them."""
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        rows = [dict(row) for row in connection.execute(sa.text(query)).mappings()]
+    return sorted(rows, key=lambda row: repr(sorted(row.items())))
+
+
+def contents(url: str) -> dict[str, list[Row]]:
+    """All rows of all tables, but for our revision."""
+    names = sa.inspect(sa.create_engine(url, poolclass=sa.NullPool)).get_table_names()
+    return {
+        name: rows_of(url, f'SELECT * FROM "{name}"') for name in names if name != VERSION_TABLE
+    }

@@ -1,0 +1,116 @@
+"""Optuna's studies in the same database: neither of the two minds the other."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy as sa
+
+import db
+from db import migrate
+from db.checking import check
+from db.schema import OPTUNA_TABLES, REVISIONS, metadata, views
+from sweeps.errors import UserError
+from tests.db import freeze
+from tests.db.inspecting import contents, execute, objects
+
+
+def storage(url: str) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": sa.NullPool})
+
+
+def tune(url: str) -> None:
+    """Ask a study for three trials: one is completed, one fails, one is never told."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=storage(url),
+        study_name="rates",
+        load_if_exists=True,
+        sampler=optuna.samplers.RandomSampler(seed=0),
+    )
+    rate = optuna.distributions.FloatDistribution(1e-4, 1e-2, log=True)
+    completed, failed, _ = (study.ask({"rate": rate}) for _ in range(3))
+    completed.report(1.0, step=1)
+    completed.set_user_attr("note", "slow")
+    study.tell(completed, 0.5)
+    study.tell(failed, state=optuna.trial.TrialState.FAIL)
+
+
+def states(url: str) -> list[str]:
+    study = optuna.load_study(storage=storage(url), study_name="rates")
+    return [trial.state.name for trial in study.trials]
+
+
+def studies(url: str) -> dict[str, Any]:
+    """All that is Optuna's."""
+    made, rows = objects(url), contents(url)
+    return {name: (made[name], rows[name]) for name in OPTUNA_TABLES}
+
+
+def test_the_tables_that_optuna_makes_are_known(new_place: str) -> None:
+    tune(new_place)
+    assert objects(new_place).keys() == OPTUNA_TABLES
+    assert not OPTUNA_TABLES & {*metadata.tables, *views.tables}
+
+
+def test_a_study_that_was_there_first_is_no_foreign_database(new_place: str) -> None:
+    tune(new_place)
+    before = studies(new_place)
+    assert not db.exists(new_place)
+    with pytest.raises(UserError, match="no results at"):
+        db.connect(new_place, create=False)
+    db.connect(new_place)
+    assert db.exists(new_place)
+    migrate.check(db.locate(new_place))
+    assert check(db.locate(new_place)).findings == ()
+    assert studies(new_place) == before
+    assert states(new_place) == ["COMPLETE", "FAIL", "RUNNING"]
+
+
+def test_a_study_beside_results_is_left_alone(new_place: str) -> None:
+    freeze.load(REVISIONS[0], new_place)
+    tune(new_place)
+    before = studies(new_place)
+    results = db.connect(new_place).results_frame()
+    assert studies(new_place) == before
+    migrate.check(db.locate(new_place))
+    assert check(db.locate(new_place)).findings == ()
+    migrate.downgrade(db.locate(new_place), REVISIONS[0])
+    assert studies(new_place) == before
+    assert db.connect(new_place).results_frame().equals(results)
+    assert states(new_place) == ["COMPLETE", "FAIL", "RUNNING"]
+    tune(new_place)
+    assert len(states(new_place)) == 6
+
+
+def test_a_study_outlives_all_of_our_tables(new_place: str) -> None:
+    db.connect(new_place)
+    tune(new_place)
+    migrate.downgrade(db.locate(new_place), "base")
+    assert objects(new_place).keys() == OPTUNA_TABLES
+    assert states(new_place) == ["COMPLETE", "FAIL", "RUNNING"]
+    db.connect(new_place)
+    assert states(new_place) == ["COMPLETE", "FAIL", "RUNNING"]
+
+
+def test_a_loose_end_of_a_study_stops_no_upgrade(tmp_path: Path) -> None:
+    """Optuna has SQLite hold no references, so that it may leave some behind."""
+    url = f"sqlite:///{tmp_path / 'results.db'}"
+    freeze.load(REVISIONS[0], url)
+    tune(url)
+    execute(url, "DELETE FROM trials WHERE trial_id = 1")
+    db.connect(url)
+    migrate.check(db.locate(url))
+
+
+@pytest.mark.parametrize("alien", ["CREATE TABLE mine (x INTEGER)", "DROP TABLE version_info"])
+def test_tables_like_optunas_do_not_open_another_programs_database(
+    new_place: str, alien: str
+) -> None:
+    tune(new_place)
+    execute(new_place, alien)
+    before = objects(new_place)
+    with pytest.raises(UserError, match="another program"):
+        db.connect(new_place)
+    assert objects(new_place) == before

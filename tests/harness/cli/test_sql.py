@@ -1,0 +1,262 @@
+"""`lcma sql` as it is typed, on both engines: a query, one from stdin, and the prompt."""
+
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import db
+from db import migrate
+from harness.cli import main as cli
+from tests.db.conftest import World, fill
+
+Run = Callable[..., tuple[int, str, str]]
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+TERMINAL = (
+    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "from harness.cli.main import main; main()"
+)
+
+
+@pytest.fixture
+def lcma(capsys: Any, in_tmp: Path) -> Run:
+    """Runs a command in this process, in an empty folder; exit code, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = 0
+        try:
+            cli.main(arguments)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database with some results, on each engine."""
+    if request.param == "sqlite":
+        place = f"sqlite:///{tmp_path / 'results.db'}"
+    else:
+        place = str(request.getfixturevalue("postgres_url"))
+    fill(db.connect(place))
+    return place
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Puts bytes on stdin."""
+
+    def put(content: bytes) -> None:
+        stdin = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
+        monkeypatch.setattr("sys.stdin", stdin)
+
+    return put
+
+
+def refused(outcome: tuple[int, str, str], said: str) -> None:
+    code, out, err = outcome
+    assert (code, out) == (2, "")
+    assert re.fullmatch(rf"lcma: .*{said}.*\n", err), err
+
+
+@pytest.mark.parametrize("end", ["", ";", " ;\n", "; -- done"])
+def test_a_query_may_end_with_a_semicolon_typed_or_read(
+    lcma: Run, url: str, typed: Callable[[bytes], None], end: str
+) -> None:
+    query = f"SELECT factorization AS f\nFROM trial_results\nORDER BY 1 LIMIT 2{end}"
+    expected = (0, "f\nHHH\nLLL\n", "")
+    where = ("--db", url, "--format", "csv")
+    assert lcma("sql", query, *where) == expected
+    for arguments in ((), ("-",)):
+        for mark in (b"", b"\xef\xbb\xbf"):
+            typed(mark + query.encode())
+            assert lcma("sql", *arguments, *where) == expected
+
+
+def test_the_options_hold_for_what_is_read(
+    lcma: Run, url: str, typed: Callable[[bytes], None]
+) -> None:
+    typed(b"SELECT bits_per_dim FROM trial_results ORDER BY 1")
+    code, out, err = lcma("sql", "--db", url, "--limit", "1", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {"columns": ["bits_per_dim"], "rows": [[3.25]], "truncated": True}
+    typed(ENDLESS.encode())
+    refused(lcma("sql", "--db", url, "--timeout", "0.1"), "took longer than 0.1 s")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "there is no SQL statement to run"),
+        (b" \n;\n", "there is no SQL statement to run"),
+        (b"-- nothing\n", "there is no SQL statement to run"),
+        (b"SELECT '\xff'", "stdin is no text"),
+        ("SELECT 1".encode("utf-16"), "stdin is no text"),
+        (b"SELECT 1;\nSELECT 2;\n", "one statement"),
+        (b"SELECT 1;\nDELETE FROM results;\n", "one statement"),
+    ],
+)
+def test_what_is_no_query_on_stdin(
+    lcma: Run, url: str, typed: Callable[[bytes], None], content: bytes, said: str
+) -> None:
+    typed(content)
+    refused(lcma("sql", "--db", url), said)
+
+
+def test_a_closed_stdin_is_an_empty_one(
+    lcma: Run, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    refused(lcma("sql", "--db", url), "there is no SQL statement to run")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("INSERT INTO sweeps VALUES ('a', 'b', 'c', 1)", "only SELECT"),
+        ("DELETE FROM results RETURNING id;", "only SELECT"),
+        ("DROP VIEW trial_results;", "only SELECT"),
+        ("SELECT 1; DROP VIEW trial_results", "one statement"),
+        ("SELECT colour FROM results", "colour"),
+        ("SELECT * FROM colours", "colours"),
+        ("SELECT * FROM results WHERE", "the query failed"),
+        (ENDLESS, "took longer than 0.2 s"),
+        ("", "there is no SQL statement to run"),
+    ],
+)
+def test_a_bad_query_is_one_line_and_the_database_as_before(
+    lcma: Run, url: str, query: str, said: str
+) -> None:
+    world = World(db.connect(url))
+    before = world.dump()
+    refused(lcma("sql", query, "--db", url, "--timeout", "0.2"), said)
+    assert world.dump() == before
+
+
+class Terminal:
+    """`lcma sql` on a terminal of its own."""
+
+    def __init__(self, *arguments: str, cache: Path) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TERMINAL, "sql", *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env={
+                **os.environ,
+                "LCMA_CACHE": str(cache),
+                "PROMPT_TOOLKIT_NO_CPR": "1",
+                "TERM": "xterm",
+            },
+        )
+        os.close(slave)
+        self._read = self._unseen = ""
+
+    def press(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
+    def see(self, wanted: str, *, again: str = "") -> str:
+        """What appears until this text stands there; `again` is pressed every second."""
+        pressed = start = time.monotonic()
+        while wanted not in self._unseen:
+            assert time.monotonic() < start + 60, self._unseen
+            if again and time.monotonic() > pressed + 1:
+                self.press(again)
+                pressed = time.monotonic()
+            if select.select([self._master], [], [], 0.1)[0]:
+                try:
+                    self._read += os.read(self._master, 65536).decode(errors="replace")
+                except OSError:  # the other end is closed
+                    raise AssertionError(f"it has ended: {self._unseen}") from None
+                whole = self._read[: re.search(r"(\x1b[^a-zA-Z]*)?\Z", self._read).start()]
+                self._read = self._read[len(whole) :]
+                self._unseen += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", whole)
+        seen, _, self._unseen = self._unseen.partition(wanted)
+        return seen
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+
+@pytest.fixture
+def terminal(in_tmp: Path) -> Iterator[Callable[..., Terminal]]:
+    """Starts `lcma sql` on a terminal."""
+    started: list[Terminal] = []
+
+    def start(*arguments: str) -> Terminal:
+        started.append(Terminal(*arguments, cache=in_tmp / "cache"))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+def test_the_prompt_on_a_terminal(
+    terminal: Callable[..., Terminal], url: str, in_tmp: Path
+) -> None:
+    here = terminal("--db", url, "--limit", "2")
+    assert "read-only" in here.see("lcma>")
+    here.press("select 'found ' || count(*) as n from resu")
+    here.see("Evaluated trials: one row")
+    here.press("\t")
+    here.see("results")
+    here.press("\r")
+    here.press(";\r")
+    here.see("found 3")
+    here.see("lcma>")
+    here.press("select colour\rfrom results;\r")
+    here.see("check its SQL")
+    here.see("lcma>")
+    here.press(f"{ENDLESS};\r")
+    here.see("\n")
+    here.press("\x03")
+    here.see("stopped", again="\x03")
+    here.see("lcma>")
+    here.press("\x1b[A")
+    here.see("RECURSIVE")
+    here.press("\x03")
+    here.see("lcma>")
+    here.press("select trial_id from trial_results;\r")
+    here.see("There are more than these 2 rows")
+    here.see("lcma>")
+    here.press("\x04")
+    assert here.process.wait(60) == 0
+    assert "select colour" in (in_tmp / "cache" / "sql-history").read_text()
+
+
+def test_no_prompt_where_there_is_nothing_to_ask(
+    terminal: Callable[..., Terminal], in_tmp: Path
+) -> None:
+    here = terminal("--db", str(in_tmp / "missing.db"))
+    assert "lcma>" not in here.see("make some with `lcma launch demo`")
+    assert here.process.wait(60) == 2
+    assert list(in_tmp.iterdir()) == []
+
+
+def test_the_prompt_tells_of_an_older_schema(terminal: Callable[..., Terminal], url: str) -> None:
+    migrate.downgrade(db.locate(url), "0003")
+    here = terminal("--db", url)
+    assert "schema 0003 (newer: lcma db upgrade)" in here.see("lcma>")
