@@ -22,11 +22,10 @@ WARM_UP = 5
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one process did: lifecycles, calls that failed for a lock and were made again, commits
-    as SQLAlchemy sees them, the first and last moment, and CPU seconds."""
+    """What one process did: lifecycles, commits as SQLAlchemy sees them, when it began and ended,
+    and CPU seconds."""
 
     done: int
-    again: int
     commits: int
     began: float
     ended: float
@@ -35,15 +34,15 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a side: `lost` and `twice_or_in_part` are trials, as the database has them."""
+    """One run of a side: `lost` are trials that the database lacks, `wrong` those that it
+    has twice or in part."""
 
     lifecycles: int
     seconds: float
     cpu_seconds: float
     commits: int
-    again: int
     lost: int
-    twice_or_in_part: int
+    wrong: int
 
     @property
     def rate(self) -> float:
@@ -91,9 +90,8 @@ def _race(tracker: Tracker, processes: int, seconds: float, trials: int) -> Run:
         seconds=max(w.ended for w in works) - min(w.began for w in works),
         cpu_seconds=sum(w.cpu_seconds for w in works),
         commits=sum(w.commits for w in works),
-        again=sum(w.again for w in works),
         lost=begun - stored.whole,
-        twice_or_in_part=stored.wrong,
+        wrong=stored.wrong,
     )
 
 
@@ -117,7 +115,7 @@ def _work(
 def _measure(
     tracker: Tracker, index: int, processes: int, seconds: float, trials: int, barrier: Barrier
 ) -> Work:
-    commits = again = done = 0
+    commits = done = 0
 
     @event.listens_for(sa.Engine, "commit")
     def _count(_: sa.Connection) -> None:
@@ -135,7 +133,7 @@ def _measure(
         tracker.live(next(numbers))
         done += 1
     ended = time.monotonic()
-    return Work(done, again, commits, began, ended, _cpu_seconds() - began_cpu)
+    return Work(done, commits, began, ended, _cpu_seconds() - began_cpu)
 
 
 def _cpu_seconds() -> float:

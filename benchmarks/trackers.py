@@ -1,7 +1,7 @@
 """Three stores that do the same work: ours, MLflow's tracking store, Optuna's RDB storage.
 
-A lifecycle is: begin a trial, store ten points of a curve, end it with a result. Each side does it by
-its own shortest way, without HTTP.
+A lifecycle is: begin a trial, store ten points of a curve, end it with a result. Each side does it
+by its own shortest way, without HTTP.
 """
 
 import os
@@ -67,18 +67,22 @@ def driver_url(url: str) -> str:
 
 
 def same_settings() -> None:
-    """Give every SQLite connection of this process our settings: WAL, synchronous=NORMAL."""
+    """Give every SQLite connection of this process the settings that ours have."""
+    from db.sqlite import CHECKPOINT_PAGES
 
     @event.listens_for(sa.Engine, "connect")
     def _set(connection: Any, _: object) -> None:
         if "sqlite" in type(connection).__module__:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
 
 
 class Ours(Tracker):
     name = "lcma"
-    how = "claim; add_metrics of 10; finish with a result, its summary over 10 seeds and its events"
+    how = "claim; finish with 10 points and a result, which is summed up over 10 seeds, and events"
+    apart = False
+    """Whether the points are stored in a transaction of their own."""
 
     def make(self, trials: int) -> None:
         import db
@@ -112,14 +116,21 @@ class Ours(Tracker):
         if not isinstance(claim, db.Claim):
             raise RuntimeError(f"trial {number} was claimed twice")
         points = [db.Metric("train_bits_per_dim", step, 4.0) for step in range(POINTS)]
-        kept = self.store.add_metrics(claim, points)
-        ended = self.store.finish(claim, "done", last_step=500, cost=COST, result=result(trial))
+        kept = not self.apart or self.store.add_metrics(claim, points)
+        ended = self.store.finish(
+            claim,
+            "done",
+            last_step=500,
+            cost=COST,
+            result=result(trial),
+            metrics=() if self.apart else points,
+        )
         if not (kept and ended):
             raise RuntimeError(f"trial {number} was lost")
 
     def stored(self) -> Stored:
         whole = self.count(
-            f"SELECT count(*) FROM jobs WHERE state = 'done' AND token = 1 "
+            "SELECT count(*) FROM jobs WHERE state = 'done' AND token = 1 "
             "AND (SELECT count(*) FROM results WHERE results.trial_id = jobs.trial_id) = 1 "
             "AND (SELECT count(*) FROM attempts WHERE attempts.job_id = jobs.id) = 1 "
             "AND (SELECT count(*) FROM events WHERE events.job_id = jobs.id) = 2 "
@@ -129,6 +140,12 @@ class Ours(Tracker):
         begun = self.count("SELECT count(*) FROM attempts")
         summed = self.count("SELECT coalesce(sum(seeds), 0) FROM cells")
         return Stored(whole, max(begun - whole, abs(summed - whole)))
+
+
+class OursApart(Ours):
+    name = "lcma-apart"
+    how = "as lcma, with the points in a transaction of their own: claim; add_metrics; finish"
+    apart = True
 
 
 class MLflow(Tracker):
@@ -203,4 +220,4 @@ class Optuna(Tracker):
         return Stored(whole, begun - whole + self.count(twice))
 
 
-TRACKERS: Sequence[type[Tracker]] = (Ours, MLflow, Optuna)
+TRACKERS: Sequence[type[Tracker]] = (Ours, OursApart, MLflow, Optuna)
