@@ -15,6 +15,7 @@ from db.schema import (
     data_sets,
     jobs,
     pretrainings,
+    recipes,
     sweep_trials,
     trials,
 )
@@ -124,15 +125,13 @@ def read_data_manifests(connection: sa.Connection) -> dict[str, tuple[str, str]]
 
 
 def read_conventional(connection: sa.Connection) -> dict[str, str]:
-    """Canonical factorizations of conventional trials by recipe."""
+    """Canonical names of conventional factorizations by recipe, where they are known."""
     rows = connection.execute(
-        sa.select(trials.c.recipe_id, trials.c.factorization)
-        .distinct()
-        .join_from(sweep_trials, trials, trials.c.id == sweep_trials.c.trial_id)
-        .where(sweep_trials.c.factorization == "conventional")
-        .order_by(trials.c.recipe_id, trials.c.factorization)
+        sa.select(recipes.c.id, recipes.c.conventional)
+        .where(recipes.c.conventional.is_not(None))
+        .order_by(recipes.c.id)
     )
-    return {row.recipe_id: row.factorization for row in rows}
+    return {row.id: row.conventional for row in rows}
 
 
 def read_lost_trials(connection: sa.Connection, sweep_id: str | None) -> list[LostTrial]:

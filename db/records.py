@@ -44,7 +44,11 @@ def content_hash(what: str, content: Any) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A resolved training recipe; `body` is its canonical JSON text, `size` the image side."""
+    """A resolved training recipe; `body` is its canonical JSON text, `size` the image side.
+
+    `conventional` is the canonical name of its flow's conventional factorization, None where that
+    is not known.
+    """
 
     id: str
     flow: str
@@ -53,6 +57,7 @@ class Recipe:
     size: int
     steps: int
     body: str
+    conventional: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

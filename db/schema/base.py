@@ -17,7 +17,7 @@ metadata = sa.MetaData(
 VERSION_TABLE = "lcma_alembic_version"
 """Where Alembic notes the revision: a name of our own, as other tools keep `alembic_version`."""
 
-REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All schema revisions that this code knows, oldest first; the last one is current."""
 
 
