@@ -404,6 +404,19 @@ class ContributionMap:
         return abs(float(self.values.sum(dtype=np.float64)) - self.mean_log_det) / (scale or 1.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StoredMap(ContributionMap):
+    """A contribution map with what it is of: the flow, data set, seed and recipe of its
+    pretraining, and the form `nms` of the flow without splits."""
+
+    flow: str
+    dataset: str
+    variant: str
+    seed: int
+    nms: str
+    recipe_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableStatistics:
     """An index table in numbers; shares and overlaps are between 0 and 1.

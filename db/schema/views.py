@@ -67,7 +67,7 @@ def moments(of: str = "bits per dimension on the test part") -> list[Column[Any]
 
 
 def ordered(*names: str) -> dict[str, Sequence[str]]:
-    """By which columns a view's rows are given, before all the others."""
+    """By which columns a view's rows are given, if not by all in turn; they tell rows apart."""
     return {"order": names}
 
 
@@ -193,7 +193,7 @@ leaderboard = Table(
     "recipe. No WHERE changes a rank.",
     info=ordered(
         *("dataset", "variant", "flow", "profile", "protocol", "precision", "recipe_id"),
-        *("comparable", "rank"),
+        *("comparable", "rank", "cell_id"),
     ),
 )
 
@@ -224,6 +224,10 @@ pairs = Table(
     comment="Results that differ in the factorization alone, paired by seed: one recipe, data set, "
     "protocol and precision; budget and options of the map too, where both use maps. Each pair is "
     "there both ways round.",
+    info=ordered(
+        *("dataset", "variant", "flow", "profile", "protocol", "factorization", "budget"),
+        *("other_factorization", "other_budget", "seed", "result_id", "other_result_id"),
+    ),
 )
 
 budget_curve = Table(

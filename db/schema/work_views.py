@@ -141,6 +141,9 @@ costs = Table(
     optional("total_gpu_seconds", Double, "gpu_seconds + pretraining_gpu_seconds"),
     comment="What each trial cost on each exact data set, by itself. Sums over trials count a "
     "shared pretraining once for each; sum attempts for what was spent.",
+    info=ordered(
+        "dataset", "variant", "flow", "profile", "factorization", "budget", "seed", "job_id"
+    ),
 )
 
 snapshots = Table(
@@ -166,7 +169,7 @@ snapshots = Table(
     required("pretraining_id", Text, "the pretraining"),
     required("job_id", Text, "the segment's job"),
     comment="Pretrainings, segment by segment: how far, how long, and what is there.",
-    info=ordered("dataset", "variant", "flow", "seed", "nms", "pretraining_id", "budget"),
+    info=ordered("dataset", "variant", "flow", "seed", "nms", "pretraining_id", "budget", "job_id"),
 )
 
 map_statistics = Table(

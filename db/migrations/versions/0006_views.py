@@ -199,7 +199,8 @@ JOBS = """
 SELECT
     jobs.kind, coalesce(flow_trials.flow, pretrainings.flow) AS flow,
     coalesce(flow_trials.dataset, pretrainings.dataset) AS dataset,
-    coalesce(flow_trials.variant, pretrainings.variant) AS variant, recipes.profile,
+    coalesce(flow_trials.variant, pretrainings.variant) AS variant,
+    coalesce(flow_trials.profile, recipes.profile) AS profile,
     flow_trials.factorization, coalesce(flow_trials.budget, jobs.budget) AS budget,
     flow_trials.map_options, coalesce(flow_trials.seed, pretrainings.seed) AS seed,
     {own},
