@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,13 +13,13 @@ from db.schema import (
     attempts,
     contribution_maps,
     data_sets,
+    failures,
     jobs,
     pretrainings,
+    recipes,
     sweep_trials,
     trials,
 )
-
-LOST = ("diverged", "failed")
 
 
 @dataclass(frozen=True)
@@ -124,57 +124,34 @@ def read_data_manifests(connection: sa.Connection) -> dict[str, tuple[str, str]]
 
 
 def read_conventional(connection: sa.Connection) -> dict[str, str]:
-    """Canonical factorizations of conventional trials by recipe."""
+    """Canonical names of conventional factorizations by recipe, where they are known."""
     rows = connection.execute(
-        sa.select(trials.c.recipe_id, trials.c.factorization)
-        .distinct()
-        .join_from(sweep_trials, trials, trials.c.id == sweep_trials.c.trial_id)
-        .where(sweep_trials.c.factorization == "conventional")
-        .order_by(trials.c.recipe_id, trials.c.factorization)
+        sa.select(recipes.c.id, recipes.c.conventional)
+        .where(recipes.c.conventional.is_not(None))
+        .order_by(recipes.c.id)
     )
-    return {row.recipe_id: row.factorization for row in rows}
+    return {row.id: row.conventional for row in rows}
 
 
 def read_lost_trials(connection: sa.Connection, sweep_id: str | None) -> list[LostTrial]:
     """Lost trials by state and id."""
-    own = ("flow", "profile", "dataset", "variant", "recipe_id", "factorization", "budget")
     query = (
-        sa.select(
-            jobs.c.state,
-            jobs.c.data_digest,
-            trials.c.map_options,
-            *(trials.c[name] for name in own),
-        )
-        .join_from(jobs, trials, trials.c.id == jobs.c.trial_id)
-        .where(jobs.c.state.in_(LOST))
-        .order_by(jobs.c.state, trials.c.id, jobs.c.id)
+        sa.select(*(failures.c[field.name] for field in fields(LostTrial)))
+        .where(failures.c.kind == "trial")
+        .order_by(failures.c.state, failures.c.trial_id, failures.c.job_id)
     )
     if sweep_id is not None:
         members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
-        query = query.where(trials.c.id.in_(members))
+        query = query.where(failures.c.trial_id.in_(members))
     return [LostTrial(**_fields(row)) for row in connection.execute(query)]
 
 
 def read_failures(connection: sa.Connection) -> list[Failure]:
     """Lost jobs with their last attempts, the latest first."""
-    either = {
-        name: sa.func.coalesce(trials.c[name], pretrainings.c[name]).label(name)
-        for name in ("flow", "dataset", "seed")
-    }
     rows = connection.execute(
-        sa.select(
-            jobs.c.id.label("job_id"),
-            *(jobs.c[name] for name in ("kind", "state", "step", "steps")),
-            *either.values(),
-            trials.c.factorization,
-            sa.func.coalesce(trials.c.budget, jobs.c.budget).label("budget"),
-            *(attempts.c[name] for name in ("outcome", "message", "host")),
+        sa.select(*(failures.c[field.name] for field in fields(Failure))).order_by(
+            failures.c.updated.desc(), failures.c.job_id
         )
-        .outerjoin_from(jobs, trials, trials.c.id == jobs.c.trial_id)
-        .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
-        .outerjoin(attempts, attempts.c.id == jobs.c.attempt_id)
-        .where(jobs.c.state.in_(LOST))
-        .order_by(jobs.c.updated.desc(), jobs.c.id)
     )
     return [Failure(**_fields(row)) for row in rows]
 

@@ -1,16 +1,16 @@
-"""What the store tells: maps, curves, files, progress and tables."""
+"""What the store tells: maps, curves, files and progress."""
 
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from db.engine import QueryResult
+from db.frames import Where, conditions
 from db.jobs import chunks, to_job
 from db.recording import DTYPE
 from db.records import (
@@ -24,12 +24,12 @@ from db.records import (
     Metric,
     RunningJob,
     StateCounts,
+    StoredMap,
     Sweep,
     SweepMember,
 )
 from db.schema import (
     artifacts,
-    attempts,
     bars,
     contribution_maps,
     curves,
@@ -39,15 +39,17 @@ from db.schema import (
     recipes,
     sweep_trials,
     sweeps,
-    trial_results,
     trials,
 )
 from sweeps.errors import UserError
 
-if TYPE_CHECKING:
-    import pandas as pd
+FACTS = ("flow", "dataset", "variant", "seed", "nms", "recipe_id")
+"""What of its pretraining a map is given with."""
 
-Scalar = str | int | float | None
+MAP_ORDER = (
+    *("dataset", "variant", "flow", "seed", "nms", "pretraining_id", "data_digest", "budget"),
+    *("score", "split"),
+)
 
 
 def read_jobs(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Job]:
@@ -59,22 +61,17 @@ def read_jobs(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Job]:
     return found
 
 
-def read_maps(
-    connection: sa.Connection, pretraining_id: str, data_digest: str, budget: int, score: str
-) -> list[ContributionMap]:
-    """Maps by split; UserError naming the row where one is damaged."""
-    table = contribution_maps
-    rows = connection.execute(
-        sa.select(table)
-        .where(
-            table.c.pretraining_id == pretraining_id,
-            table.c.data_digest == data_digest,
-            table.c.budget == budget,
-            table.c.score == score,
-        )
-        .order_by(table.c.split)
+def read_maps(connection: sa.Connection, where: Where) -> list[StoredMap]:
+    """Maps that match, with what they are of; UserError naming the row where one is damaged."""
+    own = {c.name: c for c in contribution_maps.c if not isinstance(c.type, sa.LargeBinary)}
+    columns = {name: pretrainings.c[name] for name in FACTS} | own
+    query = (
+        sa.select(contribution_maps, *(pretrainings.c[name] for name in FACTS))
+        .join(pretrainings, pretrainings.c.id == contribution_maps.c.pretraining_id)
+        .where(*conditions("contribution_maps", columns, where))
+        .order_by(*(columns[name] for name in MAP_ORDER))
     )
-    return [_decode(dict(row._mapping)) for row in rows]
+    return [_stored(dict(row._mapping)) for row in connection.execute(query)]
 
 
 def map_damage(row: Mapping[str, Any]) -> str | None:
@@ -89,38 +86,35 @@ def map_damage(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _decode(row: Mapping[str, Any]) -> ContributionMap:
+def _stored(row: Mapping[str, Any]) -> StoredMap:
     damage = map_damage(row)
     if damage is not None:
         raise UserError(
             f"row {row['id']} of contribution_maps is damaged: {damage}; "
             "go back to a copy of the database"
         )
-
-    return decode_map(row)
+    return StoredMap(**_map_fields(row), **{name: row[name] for name in FACTS})
 
 
 def decode_map(row: Mapping[str, Any]) -> ContributionMap:
     """A row of `contribution_maps` whose bytes are sound. Raises ValueError as a map does."""
+    return ContributionMap(**_map_fields(row))
+
+
+def _map_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     shape = (row["channels"], row["height"], row["width"])
 
     def array(name: str, *copies: int) -> NDArray[np.float32]:
         return np.frombuffer(row[name], dtype=DTYPE).reshape(*copies, *shape).astype(np.float32)
 
-    return ContributionMap(
-        pretraining_id=row["pretraining_id"],
-        data_digest=row["data_digest"],
-        budget=row["budget"],
-        split=row["split"],
-        score=row["score"],
-        values=array("values"),
-        standard_errors=array("standard_errors"),
-        images=row["images"],
-        mean_log_det=row["mean_log_det"],
-        clusters=row["clusters"],
-        halves=None if row["halves"] is None else array("halves", 2),
-        statistics=None if row["rank_gap"] is None else _statistics(row),
-    )
+    plain = ("pretraining_id", "data_digest", "budget", "split", "score", "images", "mean_log_det")
+    return {
+        **{name: row[name] for name in (*plain, "clusters")},
+        "values": array("values"),
+        "standard_errors": array("standard_errors"),
+        "halves": None if row["halves"] is None else array("halves", 2),
+        "statistics": None if row["rank_gap"] is None else _statistics(row),
+    }
 
 
 def _fill(row: Mapping[str, Any], size: int) -> bool:
@@ -234,66 +228,3 @@ def read_counts(connection: sa.Connection, sweep_id: str | None) -> Counts:
         for kind in KINDS
     }
     return Counts(pretraining=by_kind["pretraining"], trial=by_kind["trial"])
-
-
-def results_frame(
-    connection: sa.Connection,
-    sweep_id: str | None,
-    where: Mapping[str, Scalar | Sequence[Scalar]],
-) -> "pd.DataFrame":
-    """Rows of `trial_results` that match."""
-    query = _matching(trial_results, where)
-    if sweep_id is not None:
-        members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
-        query = query.where(trial_results.c.trial_id.in_(members))
-    return _frame(connection, query.order_by(*_in_order()))
-
-
-def read_results(connection: sa.Connection) -> QueryResult:
-    """All rows of `trial_results`."""
-    found = connection.execute(sa.select(trial_results).order_by(*_in_order()))
-    return QueryResult(tuple(found.keys()), tuple(tuple(row) for row in found), truncated=False)
-
-
-def _in_order() -> list[sa.ColumnElement[Any]]:
-    """One order of `trial_results`, where engines differ about nulls."""
-    order = ("dataset", "flow", "profile", "factorization", "budget", "seed", "result_id")
-    return [trial_results.c[name].asc().nulls_first() for name in order]
-
-
-def attempts_frame(
-    connection: sa.Connection, where: Mapping[str, Scalar | Sequence[Scalar]]
-) -> "pd.DataFrame":
-    """Rows of `attempts` that match."""
-    return _frame(connection, _matching(attempts, where).order_by(attempts.c.id))
-
-
-def _matching(table: sa.Table, where: Mapping[str, Scalar | Sequence[Scalar]]) -> sa.Select[Any]:
-    query = sa.select(table)
-    for name, wanted in where.items():
-        if name not in table.c:
-            listed = ", ".join(table.c.keys())
-            raise UserError(f"{table.name} has no column '{name}': choose among {listed}")
-        column: sa.ColumnElement[Any] = table.c[name]
-        if isinstance(wanted, Sequence) and not isinstance(wanted, str):
-            query = query.where(column.in_(wanted))
-        else:
-            query = query.where(column == wanted)
-    return query
-
-
-def _frame(connection: sa.Connection, query: sa.Select[Any]) -> "pd.DataFrame":
-    import pandas as pd
-
-    rows = [tuple(row) for row in connection.execute(query)]
-    columns = list(query.selected_columns)
-    frame = pd.DataFrame(rows, columns=[column.name for column in columns])
-    # Said, since a column with nulls, or with no rows, would come out as another type.
-    types = {c.name: _dtype(c) for c in columns if not isinstance(c.type, sa.Text)}
-    return frame.astype(types)
-
-
-def _dtype(column: sa.ColumnElement[Any]) -> str:
-    if isinstance(column.type, sa.Double):
-        return "float64"
-    return "Int64" if getattr(column, "nullable", True) else "int64"

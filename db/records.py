@@ -49,7 +49,11 @@ def row_of(record: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A resolved training recipe; `body` is its canonical JSON text, `size` the image side."""
+    """A resolved training recipe; `body` is its canonical JSON text, `size` the image side.
+
+    `conventional` is the canonical name of its flow's conventional factorization, None where that
+    is not known.
+    """
 
     id: str
     flow: str
@@ -58,6 +62,7 @@ class Recipe:
     size: int
     steps: int
     body: str
+    conventional: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -402,6 +407,19 @@ class ContributionMap:
         """|sum of the map - mean_log_det| over the sum of |map|; absolute where the map is 0."""
         scale = float(np.abs(self.values).sum(dtype=np.float64))
         return abs(float(self.values.sum(dtype=np.float64)) - self.mean_log_det) / (scale or 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StoredMap(ContributionMap):
+    """A contribution map with what it is of: the flow, data set, seed and recipe of its
+    pretraining, and the form `nms` of the flow without splits."""
+
+    flow: str
+    dataset: str
+    variant: str
+    seed: int
+    nms: str
+    recipe_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from db import (
     curves,
     evaluations,
+    frames,
     happenings,
     jobs,
     listings,
@@ -19,9 +20,9 @@ from db import (
     telling,
 )
 from db.engine import Database, QueryResult, locate
+from db.frames import Scalar
 from db.inserting import insert_missing, lock
 from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
-from db.reading import Scalar
 from db.records import (
     Artifact,
     Bar,
@@ -39,6 +40,7 @@ from db.records import (
     Registration,
     Result,
     RunningJob,
+    StoredMap,
     Sweep,
     SweepMember,
 )
@@ -282,15 +284,16 @@ class Store:
         with self._writer.begin() as connection:
             return jobs.retry(connection, job_ids, self._clock(connection, now))
 
-    def maps(
-        self, pretraining_id: str, data_digest: str, budget: int, score: str = "cumulative"
-    ) -> list[ContributionMap]:
-        """The contribution maps of one budget by split; empty if there are none yet.
+    def maps(self, **where: Scalar | Collection[Scalar]) -> list[StoredMap]:
+        """The contribution maps that match, by data set, flow, seed, budget, score and split;
+        empty if there are none yet.
 
-        Raises UserError naming the row where one is damaged.
+        A keyword names a fact of the pretraining (flow, dataset, variant, seed, nms, recipe_id) or
+        a column of `contribution_maps`, and the value, or the values, it may have. Raises UserError
+        for another keyword, and naming the row where one is damaged.
         """
         with self._reader.connect() as connection:
-            return reading.read_maps(connection, pretraining_id, data_digest, budget, score)
+            return reading.read_maps(connection, where)
 
     def bars(self) -> dict[str, list[Bar]]:
         """The bars of every data set by its digest, those left out too."""
@@ -332,27 +335,44 @@ class Store:
         with self._reader.connect() as connection:
             return reading.read_members(connection, sweep_id)
 
-    def results_frame(
-        self, *, sweep_id: str | None = None, **where: Scalar | Sequence[Scalar]
-    ) -> "pd.DataFrame":
-        """Rows of the view `trial_results`, of one sweep or of all.
+    def view(self, name: str, /, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
+        """Rows of a view, always in the same order.
 
-        A keyword names a column and the value, or the values, it may have. Whole numbers that may
-        be null are Int64, the others int64; floats are float64, null is NaN. Raises UserError for
-        an unknown column.
+        A keyword names a column and the value, or the values, it may have; None is null. Whole
+        numbers that may be null are Int64, the others int64; floats are float64, null is NaN.
+        Raises UserError for an unknown view or column, or a value of another type.
         """
         with self._reader.connect() as connection:
-            return reading.results_frame(connection, sweep_id, where)
+            return frames.read_view(connection, name, where)
 
-    def attempts_frame(self, **where: Scalar | Sequence[Scalar]) -> "pd.DataFrame":
-        """Rows of `attempts`, chosen as in `results_frame`."""
+    def results(
+        self, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
+    ) -> "pd.DataFrame":
+        """The view `trial_results`, of one sweep's trials or of all; see `view`."""
         with self._reader.connect() as connection:
-            return reading.attempts_frame(connection, where)
+            return frames.read_view(connection, "trial_results", where, sweep_id)
 
-    def results(self) -> QueryResult:
-        """Every row of the view `trial_results`, always in the same order."""
+    def leaderboard(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
+        """The view of that name; see `view`."""
+        return self.view("leaderboard", **where)
+
+    def pairs(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
+        """The view of that name; see `view`."""
+        return self.view("pairs", **where)
+
+    def coverage(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
+        """The view of that name; see `view`."""
+        return self.view("coverage", **where)
+
+    def rows(self, view: str) -> QueryResult:
+        """All rows of a view as the database has them, in the order of `view`."""
         with self._reader.connect() as connection:
-            return reading.read_results(connection)
+            return frames.read_rows(connection, view)
+
+    def attempts(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
+        """Rows of the table `attempts`, chosen as in `view`."""
+        with self._reader.connect() as connection:
+            return frames.read_attempts(connection, where)
 
     def data_manifests(self) -> dict[str, tuple[str, str]]:
         """Name and manifest of every data set by its digest."""

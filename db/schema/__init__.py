@@ -24,7 +24,8 @@ from db.schema.plan import (
     trials,
 )
 from db.schema.summary import cells, dictionary, reference_results
-from db.schema.views import map_statistics, table_statistics, trial_results, views
+from db.schema.views import trial_results, views
+from db.schema.work_views import failures
 
 __all__ = [
     "OPTUNA_TABLES",
@@ -40,9 +41,9 @@ __all__ = [
     "dictionary",
     "environments",
     "events",
+    "failures",
     "index_tables",
     "jobs",
-    "map_statistics",
     "metadata",
     "metrics",
     "pretrainings",
@@ -52,7 +53,6 @@ __all__ = [
     "sweep_trials",
     "sweeps",
     "table_overlaps",
-    "table_statistics",
     "trial_results",
     "trials",
     "views",

@@ -16,6 +16,12 @@ recipes = Table(
     required("size", Integer, "height and width of the images in pixels"),
     required("steps", Integer, "length of the training in optimizer steps"),
     required("body", Text, "the whole resolved recipe as canonical JSON"),
+    optional(
+        "conventional",
+        Text,
+        "canonical name of the flow's conventional factorization on it, 'none' without splits; "
+        "null for a flow that was not known",
+    ),
     comment="Resolved training recipes: all that fixes the training of one flow on one data set.",
 )
 

@@ -37,7 +37,7 @@ cells = Table(
         "sum over seeds of squared deviations from holdout_mean",
     ),
     Index(None, "dataset", "flow", "protocol", "mean"),
-    Index(None, "comparable", "recipe_id", "mean"),
+    Index(None, "recipe_id", "comparable", "mean", "factorization"),
     comment="Results summed up over seeds, kept in the transaction that adds a result.",
 )
 

@@ -1,25 +1,83 @@
-"""The views: their columns and meanings. Their SQL stands in the migration that makes them."""
+"""The views of what came out: their columns and meanings. Their SQL stands in the migrations."""
 
-from sqlalchemy import Double, Integer, MetaData, Table, Text
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Column, Double, Integer, MetaData, Table, Text
 
 from db.schema.base import beside, optional, required
 
 views = MetaData()
 """Kept apart from the tables' MetaData, which Alembic compares with the database."""
 
+SUBJECT = {
+    "flow": "name of the flow",
+    "dataset": "name of the data set",
+    "variant": "variant of the data set",
+    "profile": "profile of the recipe",
+    "factorization": "canonical name of the factorization",
+    "protocol": "name of the evaluation protocol",
+    "precision": "number format of the evaluation",
+    "nms": "the flow without splits: 'squeezed' or 'flat'",
+    "data_digest": "content hash of the exact data set",
+    "comparable": "hash of data set, variant, content, protocol and precision: results that differ "
+    "in it are not to be ranked together",
+    "recipe_id": "the recipe",
+    "cell_id": "what the results are seeds of (cells.id)",
+}
+"""What columns that several views have mean."""
+
+
+def said(*names: str) -> list[Column[Any]]:
+    """Columns of `SUBJECT`, none of which is null."""
+    return [required(name, Text, SUBJECT[name]) for name in names]
+
+
+def budget() -> Column[Any]:
+    """The column of a trial's budget."""
+    return optional("budget", Integer, "pretraining steps behind the maps, null where none is used")
+
+
+def map_options() -> Column[Any]:
+    """The column of a trial's options."""
+    return optional(
+        "map_options",
+        Text,
+        "options of the map as JSON, null for the default or no map; of a plug-in's rule its "
+        'version too, as `{"rule": "sha256:..."}`',
+    )
+
+
+def sizes() -> list[Column[Any]]:
+    """The columns that say how large a recipe is."""
+    return [
+        required("splits", Integer, "number of splits of the flow"),
+        required("size", Integer, "height and width of the images in pixels"),
+        required("steps", Integer, "length of the training in optimizer steps"),
+    ]
+
+
+def moments(of: str = "bits per dimension on the test part") -> list[Column[Any]]:
+    """The columns of a cell's numbers over seeds."""
+    return [
+        required("n", Integer, "number of seeds"),
+        required("mean", Double, f"mean {of} over seeds"),
+        required("squared_deviations", Double, "sum over seeds of squared deviations from mean"),
+    ]
+
+
+def ordered(*names: str) -> dict[str, Sequence[str]]:
+    """By which columns a view's rows are given, if not by all in turn; they tell rows apart."""
+    return {"order": names}
+
+
 trial_results = Table(
     "trial_results",
     views,
-    required("flow", Text, "name of the flow"),
-    required("profile", Text, "profile of the recipe"),
-    required("dataset", Text, "name of the data set"),
-    required("variant", Text, "variant of the data set"),
-    required("data_digest", Text, "content hash of the exact data set"),
-    required("factorization", Text, "canonical name of the factorization"),
-    optional("budget", Integer, "pretraining steps behind the maps, null where no map is used"),
+    *said("flow", "profile", "dataset", "variant", "data_digest", "factorization"),
+    budget(),
     required("seed", Integer, "seed of the trial"),
-    required("protocol", Text, "name of the evaluation protocol"),
-    required("precision", Text, "number format of the evaluation"),
+    *said("protocol", "precision"),
     required("bits_per_dim", Double, "bits per dimension on the test part"),
     optional(
         "standard_error",
@@ -38,10 +96,9 @@ trial_results = Table(
     required("images", Integer, "number of test images"),
     optional("clusters", Integer, "clusters behind the standard errors, null for none"),
     *beside(),
-    required("splits", Integer, "number of splits of the flow"),
-    required("size", Integer, "height and width of the images in pixels"),
+    *sizes()[:2],
     required("step", Integer, "training step of the evaluated weights"),
-    required("steps", Integer, "length of the training in optimizer steps"),
+    *sizes()[2:],
     optional(
         "images_per_second",
         Double,
@@ -59,6 +116,7 @@ trial_results = Table(
         "wall-clock seconds of all attempts at the trial, without pretraining and evaluations",
     ),
     optional("cpu_seconds", Double, "CPU seconds of the same attempts"),
+    optional("gpu_seconds", Double, "GPU seconds of the same attempts, null on a CPU"),
     optional(
         "evaluation_seconds",
         Double,
@@ -68,87 +126,162 @@ trial_results = Table(
     required("threads", Integer, "number of CPU threads of that attempt"),
     required("device", Text, "model of the processor or GPU of that attempt"),
     required("cpu_capability", Text, "instruction set that PyTorch used"),
+    optional("driver", Text, "version of the GPU's driver, null on a CPU and before schema 0005"),
     required("torch", Text, "version of PyTorch"),
     required("code_version", Text, "version of the package"),
     optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
     required("created", Double, "when the result was added, Unix seconds UTC"),
-    optional(
-        "map_options",
-        Text,
-        "options of the map as JSON, null for the default or no map; of a plug-in's rule its "
-        'version too, as `{"rule": "sha256:..."}`',
-    ),
+    map_options(),
+    *said("comparable"),
     required("trial_id", Text, "the trial"),
-    required("recipe_id", Text, "its recipe"),
+    *said("recipe_id"),
     optional("pretraining_id", Text, "pretraining whose maps are used, null where no map is"),
     required("environment_id", Text, "versions and hardware of that attempt"),
+    *said("cell_id"),
     required("result_id", Text, "the result"),
     comment="One readable row for each result.",
+    info=ordered("dataset", "flow", "profile", "factorization", "budget", "seed", "result_id"),
 )
 
-map_statistics = Table(
-    "map_statistics",
+seed_statistics = Table(
+    "seed_statistics",
     views,
-    required("flow", Text, "name of the flow"),
-    required("dataset", Text, "name of the data set"),
-    required("variant", Text, "variant of the data set"),
-    required("data_digest", Text, "content hash of the exact data set"),
-    required("seed", Integer, "seed of the pretraining"),
-    required("nms", Text, "the flow without splits: 'squeezed' or 'flat'"),
-    required("budget", Integer, "training step at which the map was taken"),
-    required("score", Text, "'cumulative', 'normalized' or 'total'"),
-    required("split", Integer, "split before which the map is taken, from 1"),
-    optional("mask_share", Double, "share of variance in windows that the lattice explains"),
-    optional("mask_share_by_chance", Double, "what that is on average for a map with none"),
-    optional("standard_error", Double, "root mean square of the entries' standard errors, nats"),
-    optional("rank_gap", Double, "median gap between ranks two and three of a window, nats"),
-    optional("error_to_gap", Double, "standard_error / rank_gap"),
-    optional("unresolved", Double, "share of windows with a gap within two standard errors"),
-    optional("tied", Double, "share of windows in which ranks two and three are equal"),
-    required("mean_log_det", Double, "scalar that the map sums to, nats per image"),
-    required("sum_error", Double, "|sum of the map - mean_log_det| / sum of |map|"),
-    required("images", Integer, "number of images averaged over"),
-    optional("clusters", Integer, "clusters behind the standard errors, null for none"),
-    required("recipe_id", Text, "recipe of the pretraining"),
-    required("pretraining_id", Text, "the pretraining"),
-    required("digest", Text, "sha256 of the map's values"),
-    comment="Contribution maps in numbers, without the arrays. See contribution_maps.",
+    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "factorization"),
+    budget(),
+    map_options(),
+    *moments(),
+    required("least", Double, "bits per dimension of the best seed"),
+    required("greatest", Double, "bits per dimension of the worst seed"),
+    required("holdout_mean", Double, "mean bits per dimension on the holdout part over seeds"),
+    required(
+        "holdout_squared_deviations",
+        Double,
+        "sum over seeds of squared deviations from holdout_mean",
+    ),
+    *sizes(),
+    *said("data_digest", "recipe_id", "comparable", "cell_id"),
+    comment="Results over seeds: a row for each cell, which is all that results share but the "
+    "seed. The sample variance is squared_deviations / (n - 1).",
 )
 
-table_statistics = Table(
-    "table_statistics",
+leaderboard = Table(
+    "leaderboard",
     views,
-    required("flow", Text, "name of the flow"),
-    required("profile", Text, "profile of the recipe"),
-    required("dataset", Text, "name of the data set"),
-    required("variant", Text, "variant of the data set"),
-    required("data_digest", Text, "content hash of the exact data set"),
-    required("factorization", Text, "canonical name of the factorization"),
-    optional("budget", Integer, "pretraining steps behind the maps, null where no map is used"),
+    *said("dataset", "variant", "flow", "profile", "protocol", "precision"),
+    required(
+        "rank", Integer, "place by mean among the cells of the recipe that can be compared, from 1"
+    ),
+    *said("factorization"),
+    budget(),
+    map_options(),
+    *moments(),
+    required("from_best", Double, "mean less the least mean there, at least 0"),
     optional(
-        "map_options",
+        "conventional",
         Text,
-        "options of the map as JSON, null for the default or no map; of a plug-in's rule its "
-        'version too, as `{"rule": "sha256:..."}`',
-    ),
-    required("seed", Integer, "seed of the trial"),
-    required("split", Integer, "the split, from 1"),
-    required("iou_even", Double, "overlap of what stays with checkerboard-even; 1/3 by chance"),
-    required("iou_odd", Double, "overlap of what stays with checkerboard-odd; 1/3 by chance"),
-    required("purity", Double, "share of windows with the most common pattern"),
-    required("channel_purity", Double, "the same for each channel apart, averaged"),
-    optional("mask_share", Double, "share of the map's variance that the lattice explains"),
-    optional("mask_share_by_chance", Double, "what that is on average for a map with none"),
-    optional("tied", Double, "share of windows in which ranks two and three are equal"),
-    optional("agreement", Double, "overlap between the tables of two halves of the data"),
-    optional(
-        "iou_other_seeds", Double, "mean overlap with the tables of other seeds, null for none"
+        "canonical name of the flow's conventional factorization, null for an unknown flow",
     ),
     optional(
-        "iou_other_budgets", Double, "mean overlap with the tables of other budgets, null for none"
+        "from_conventional",
+        Double,
+        "mean less that of the conventional factorization there, negative where it is better; "
+        "null without one. Seeds are not paired: see pairs",
     ),
-    required("recipe_id", Text, "recipe of the trial"),
+    *sizes(),
+    *said("data_digest", "recipe_id", "comparable", "cell_id"),
+    comment="Cells ranked by mean bits per dimension within what can be compared and has one "
+    "recipe. No WHERE changes a rank.",
+    info=ordered(
+        *("dataset", "variant", "flow", "profile", "protocol", "precision", "recipe_id"),
+        *("comparable", "rank", "cell_id"),
+    ),
+)
+
+pairs = Table(
+    "pairs",
+    views,
+    *said("dataset", "variant", "flow", "profile", "protocol", "precision"),
+    required("seed", Integer, "seed of both trials"),
+    *said("factorization"),
+    budget(),
+    map_options(),
+    required("bits_per_dim", Double, "bits per dimension on the test part"),
+    required("other_factorization", Text, "canonical name of the other factorization"),
+    optional("other_budget", Integer, "the other trial's budget, null where it uses no map"),
+    optional("other_map_options", Text, "the other trial's options of the map"),
+    required("other_bits_per_dim", Double, "the other trial's bits per dimension"),
+    required(
+        "difference",
+        Double,
+        "bits_per_dim - other_bits_per_dim, negative where the other has more",
+    ),
+    *said("data_digest", "recipe_id", "comparable", "cell_id"),
+    required("other_cell_id", Text, "cell of the other result"),
     required("trial_id", Text, "the trial"),
-    required("digest", Text, "sha256 of the split's permutation"),
-    comment="Index tables in numbers, with how far seeds and budgets agree. See index_tables.",
+    required("other_trial_id", Text, "the other trial"),
+    required("result_id", Text, "the result"),
+    required("other_result_id", Text, "the other result"),
+    comment="Results that differ in the factorization alone, paired by seed: one recipe, data set, "
+    "protocol and precision; budget and options of the map too, where both use maps. Each pair is "
+    "there both ways round.",
+    info=ordered(
+        *("dataset", "variant", "flow", "profile", "protocol", "factorization", "budget"),
+        *("other_factorization", "other_budget", "seed", "result_id", "other_result_id"),
+    ),
+)
+
+budget_curve = Table(
+    "budget_curve",
+    views,
+    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "factorization"),
+    map_options(),
+    required("budget", Integer, "pretraining steps behind the maps"),
+    *moments(),
+    optional(
+        "pretraining_seconds",
+        Double,
+        "wall-clock seconds of the pretraining up to the budget by itself, mean over seeds; null "
+        "when not known",
+    ),
+    optional(
+        "mask_share",
+        Double,
+        "share of the variance of the maps that the lattice explains, mean over seeds and splits "
+        "(index_tables.mask_share); null when not known",
+    ),
+    optional("mask_share_by_chance", Double, "what that is on average for a map with none"),
+    optional(
+        "conventional",
+        Text,
+        "canonical name of the flow's conventional factorization, null for an unknown flow",
+    ),
+    optional("conventional_n", Integer, "its seeds on the same recipe, null without results"),
+    optional("conventional_mean", Double, "its mean bits per dimension there"),
+    optional("conventional_squared_deviations", Double, "its sum of squared deviations"),
+    optional("from_conventional", Double, "mean - conventional_mean"),
+    *said("data_digest", "recipe_id", "comparable", "cell_id"),
+    comment="How much pretraining it takes: the cells that use maps by budget, beside the "
+    "conventional factorization on the same recipe.",
+)
+
+against_paper = Table(
+    "against_paper",
+    views,
+    *said("dataset", "variant", "flow", "profile"),
+    required("paper_profile", Integer, "1 for the profile 'paper', else 0: another training"),
+    *said("protocol", "precision", "factorization"),
+    budget(),
+    map_options(),
+    *moments(),
+    required("printed_as", Text, "the factorization's name in the paper, such as 'low'"),
+    required("printed", Double, "bits per dimension as printed"),
+    required("difference", Double, "mean - printed"),
+    required("source", Text, "the paper"),
+    required("source_table", Text, "number of its table"),
+    required("part", Text, "part of the data set, as far as the paper says: else 'unspecified'"),
+    required("note", Text, "what to keep in mind, may be empty"),
+    *said("data_digest", "recipe_id", "comparable", "cell_id"),
+    required("reference_id", Text, "the printed number (reference_results.id)"),
+    comment="Cells beside the numbers that papers print of the same flow, data set and "
+    "factorization, under any of its names.",
 )

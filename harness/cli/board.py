@@ -45,7 +45,7 @@ def board(
     wanted = {name: value for name, value in filters.items() if value is not None}
     found = boards.read(store, sweep_id=sweep_id, against=against, **wanted)
     if wanted and not found.groups:
-        everything = store.results_frame(sweep_id=sweep_id)
+        everything = store.results(sweep_id=sweep_id)
         for name, value in wanted.items():
             known = sorted(set(everything[name]))
             if known and value not in known:

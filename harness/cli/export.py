@@ -58,7 +58,7 @@ def export(
         else:
             text = boards.as_markdown(board)
     else:
-        results = store.results()
+        results = store.rows("trial_results")
         if format is Format.csv:
             text = rows.as_csv(results)
         elif format is Format.json:

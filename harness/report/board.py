@@ -61,7 +61,7 @@ def read(
     ``where`` names columns of `trial_results` that trials that were lost have too: flow,
     dataset, profile. Raises UserError for another column.
     """
-    frame = store.results_frame(sweep_id=sweep_id, **where)
+    frame = store.results(sweep_id=sweep_id, **where)
     if against not in set(frame["factorization"]):  # a plug-in's rule is known by its results
         against = factorizations.normalize(against)
     lost = [

@@ -68,7 +68,14 @@ class Reader:
         """The maps by split. UserError where they are damaged or do not fit together."""
         if one.id not in self._maps:
             key = one.key
-            found = self._store.maps(key.pretraining_id, key.data_digest, key.budget, key.score)
+            found: list[ContributionMap] = [
+                *self._store.maps(
+                    pretraining_id=key.pretraining_id,
+                    data_digest=key.data_digest,
+                    budget=key.budget,
+                    score=key.score,
+                )
+            ]
             require_fit(found, one.id)
             self._maps[one.id] = found
         return self._maps[one.id]

@@ -194,7 +194,14 @@ class _Attempt:
         if trial.pretraining is None or trial.budget is None:
             return []
         pretraining, score = trial.pretraining, trial.recipe.maps.stored_score
-        maps = self.store.maps(pretraining.id, self.work.job.data_digest, trial.budget, score)
+        maps: list[db.ContributionMap] = [
+            *self.store.maps(
+                pretraining_id=pretraining.id,
+                data_digest=self.work.job.data_digest,
+                budget=trial.budget,
+                score=score,
+            )
+        ]
         if len(maps) != trial.recipe.model.splits:
             raise UserError(
                 f"pretraining {pretraining.id} has no maps by the score {score} at budget "

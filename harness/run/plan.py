@@ -12,7 +12,7 @@ from harness import data
 from harness.data import bars
 from harness.place import Place
 from harness.run.work import LEASE_SECONDS, Work
-from sweeps import plugins
+from sweeps import catalog, factorizations, plugins
 from sweeps.errors import UserError
 from sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from sweeps.identity import content_id
@@ -286,6 +286,13 @@ def _recipes(trials: Sequence[Trial]) -> Iterable[db.Recipe]:
 
 
 def _recipe_row(recipe: Recipe, profile: str) -> db.Recipe:
+    own = catalog.flows()[recipe.model.flow]
+    try:
+        conventional = factorizations.canonical(
+            "conventional", conventional=own, splits=recipe.model.splits
+        )
+    except factorizations.ImpossibleError:
+        conventional = None
     return db.Recipe(
         id=recipe.id,
         flow=recipe.model.flow,
@@ -294,6 +301,7 @@ def _recipe_row(recipe: Recipe, profile: str) -> db.Recipe:
         size=recipe.model.size,
         steps=recipe.training.steps,
         body=recipe.body,
+        conventional=conventional,
     )
 
 

@@ -146,7 +146,7 @@ def _require_finite(one: TrainedTrial, *values: float) -> None:
 
 def _device(store: Store, one: TrainedTrial) -> str:
     """That of the training where there is one like it, since other devices end in other bits."""
-    frame = store.attempts_frame(job_id=one.job_id)
+    frame = store.attempts(job_id=one.job_id)
     trained = frame[frame["protocol"].isna() & (frame["outcome"] == "done")]
     on_gpu = len(trained) > 0 and str(trained["device"].iloc[-1]).startswith("cuda")
     return "cuda" if on_gpu and torch.cuda.is_available() else "cpu"

@@ -46,7 +46,14 @@ DATA = db.DataSet(
 
 def recipe(name: str, splits: int) -> db.Recipe:
     return db.Recipe(
-        id=name, flow="realnvp", profile="tiny", splits=splits, size=16, steps=500, body="{}"
+        id=name,
+        flow="realnvp",
+        profile="tiny",
+        splits=splits,
+        size=16,
+        steps=500,
+        body="{}",
+        conventional="channel" if splits else "none",
     )
 
 

@@ -61,7 +61,7 @@ def test_a_copy_made_while_others_write_is_of_one_state(filled_path: Path) -> No
     for n, copy in enumerate(copies):
         assert check(db.locate(str(copy))).findings == ()
         store = db.connect(str(copy), create=False)
-        assert len(store.results_frame()) == 3
+        assert len(store.results()) == 3
         with sa.create_engine(store.url, poolclass=sa.NullPool).connect() as connection:
             counts = [
                 connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one()
@@ -92,7 +92,7 @@ def test_a_copy_stands_beside_the_database_by_default(filled_path: Path) -> None
     assert copy.parent == filled_path.parent
     assert copy.name.startswith(f"{filled_path.stem}.backup-")
     assert stat.S_IMODE(copy.stat().st_mode) == stat.S_IMODE(filled_path.stat().st_mode)
-    assert len(db.connect(str(copy), create=False).results_frame()) == 3
+    assert len(db.connect(str(copy), create=False).results()) == 3
 
 
 def test_the_command_that_copies_a_server_s_database_leads_there_without_a_password(

@@ -125,7 +125,7 @@ def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
         content[(page - 1) * size : page * size] = b"\xff" * size
     path.write_bytes(content)
     before = listing(path.parent)
-    refused(lambda: db.connect(str(path)).results_frame(), str(path), "damaged")
+    refused(lambda: db.connect(str(path)).results(), str(path), "damaged")
     refused(lambda: db.query.run(str(path), "SELECT * FROM results"), str(path), "damaged")
     assert listing(path.parent) == before
 
@@ -196,7 +196,7 @@ def test_a_read_only_medium_can_be_read_but_not_written(
     before = listing(path.parent)
     assert db.query.run(str(path), "SELECT count(*) FROM results").rows == ((3,),)
     store = db.connect(str(path), create=False)
-    assert len(store.results_frame()) == 3
+    assert len(store.results()) == 3
     refused(lambda: store.release("me"), str(path))
     refused(lambda: db.connect(str(path.with_name("new.db"))), "new.db")
     assert listing(path.parent) == before
@@ -314,6 +314,6 @@ def test_a_file_on_a_network_file_system_is_refused(
             refused(lambda: opener(str(path)), str(path), kind, "postgresql://")  # noqa: B023
     assert listing(tmp_path) == before
     for path in (filled_path, local):
-        assert len(db.connect(str(path)).results_frame()) == 3
+        assert len(db.connect(str(path)).results()) == 3
     table.write_text(MOUNTS.format(folder=escaped, kind="fuse.ntfs"))
-    assert len(db.connect(str(inside)).results_frame()) == 3
+    assert len(db.connect(str(inside)).results()) == 3

@@ -54,7 +54,7 @@ def test_an_evaluation_adds_a_row_and_an_attempt(world: Any) -> None:
 
 def test_the_costs_of_training_and_evaluation_stand_apart(world: Any) -> None:
     world.evaluate(2)
-    frame = world.store.results_frame(trial_id="LLL-0-100").set_index("protocol")
+    frame = world.store.results(trial_id="LLL-0-100").set_index("protocol")
     assert frame.seconds.tolist() == [60.0, 60.0]
     assert frame.cpu_seconds.tolist() == [50.0, 50.0]
     assert frame.evaluation_seconds["published"] == 7.0
@@ -81,7 +81,7 @@ def test_what_is_beside_a_result_may_come_later(world: Any) -> None:
     more = BOUND | {"bound_draws": 11, "bound_gain": 0.06}
     assert world.evaluate(2, "plain", **more)
     assert stored(world, 2, "plain") == dataclasses.replace(whole, **more)
-    frame = world.store.results_frame(trial_id="LLL-0-100")
+    frame = world.store.results(trial_id="LLL-0-100")
     assert frame.result_id.tolist() == [plain.id]
     assert frame.images_per_second.tolist() == [1000.0], "the result is still the training's"
 

@@ -11,7 +11,7 @@ COST = db.Cost(seconds=5.0, cpu_seconds=4.0, images_per_second=10.0, peak_memory
 
 
 def outcomes(world: Any, job_id: str) -> list[str | None]:
-    found = world.store.attempts_frame(job_id=job_id)["outcome"]
+    found = world.store.attempts(job_id=job_id)["outcome"]
     return [None if pd.isna(outcome) else outcome for outcome in found]
 
 
@@ -21,7 +21,7 @@ def test_a_claim_starts_an_attempt(world: Any) -> None:
     job = world.job(claim.job_id)
     assert (job.state, job.token, job.attempt_id) == ("running", 1, 1)
     assert (job.owner, job.host, job.pid, job.lease_until) == ("me", "node1", 17, 1060.0)
-    (attempt,) = world.store.attempts_frame().to_dict("records")
+    (attempt,) = world.store.attempts().to_dict("records")
     assert attempt["started"] == 1000.0
     assert pd.isna(attempt["ended"])
     assert outcomes(world, claim.job_id) == [None]
@@ -36,7 +36,7 @@ def test_a_held_job_is_not_given_away_until_its_lease_is_over(world: Any) -> Non
     assert isinstance(world.claim(world.trials[0], owner="other", now=1109.9), db.Job)
     second = world.claim(world.trials[0], owner="other", now=1110.0)
     assert second == db.Claim(world.trials[0], 2, 2, 40)
-    (lost, running) = world.store.attempts_frame().to_dict("records")
+    (lost, running) = world.store.attempts().to_dict("records")
     assert (lost["outcome"], lost["ended"], lost["last_step"]) == ("node_lost", 1110.0, 40)
     assert (pd.isna(running["outcome"]), running["first_step"]) == (True, 40)
 
@@ -58,7 +58,7 @@ def test_a_worker_whose_lease_was_taken_changes_nothing(world: Any) -> None:
         now=2001.0,
     )
     assert world.job(world.trials[0]) == before
-    assert len(world.store.results_frame()) == 0
+    assert len(world.store.results()) == 0
     assert world.store.metrics(world.trials[0], "loss") == []
     assert world.store.artifacts(world.trials[0]) == []
     assert outcomes(world, world.trials[0]) == ["node_lost", None]
@@ -75,7 +75,7 @@ def test_a_heartbeat_corrects_where_the_attempt_went_on(world: Any) -> None:
     world.store.heartbeat(first, step=90, lease_seconds=60, now=1001.0)
     second = world.win(world.trials[0], now=2000.0)
     world.store.heartbeat(second, step=50, first_step=50, lease_seconds=60, now=2001.0)
-    attempts = world.store.attempts_frame()
+    attempts = world.store.attempts()
     assert list(attempts["first_step"]) == [0, 50]
     assert list(attempts["last_step"]) == [90, 50]
 
@@ -100,7 +100,7 @@ def test_every_outcome_has_its_state(world: Any, outcome: db.Outcome, state: db.
     job = world.job(claim.job_id)
     assert (job.state, job.step, job.token, job.updated) == (state, 70, 1, 1009.0)
     assert job.owner is job.host is job.pid is job.lease_until is None
-    (attempt,) = world.store.attempts_frame().to_dict("records")
+    (attempt,) = world.store.attempts().to_dict("records")
     assert (attempt["outcome"], attempt["ended"], attempt["message"]) == (outcome, 1009.0, "why")
     assert (attempt["seconds"], attempt["cpu_seconds"], attempt["peak_memory"]) == (5.0, 4.0, 100)
     again = world.claim(claim.job_id, now=1010.0)
@@ -126,7 +126,7 @@ def test_finishing_twice_is_harmless(world: Any) -> None:
     assert not world.store.heartbeat(claim, step=1, lease_seconds=60)
     assert world.job(claim.job_id) == before
     assert outcomes(world, claim.job_id) == ["done"]
-    assert len(world.store.results_frame()) == 1
+    assert len(world.store.results()) == 1
 
 
 def send_round_again(world: Any, job_id: str) -> db.Claim:
@@ -146,7 +146,7 @@ def test_the_same_map_again_is_fine_and_another_is_a_conflict(world: Any) -> Non
         world.store.finish(claim, "done", last_step=100, cost=COST, maps=[same, new, other])
     assert world.dump() == before
     assert world.store.finish(claim, "done", last_step=100, cost=COST, maps=[same, new])
-    assert [item.split for item in world.store.maps("p", "d" * 64, 100)] == [1, 2, 3]
+    assert [item.split for item in world.store.maps(pretraining_id="p", budget=100)] == [1, 2, 3]
 
 
 def test_the_same_result_again_is_fine_and_another_is_a_conflict(world: Any) -> None:
@@ -158,7 +158,7 @@ def test_the_same_result_again_is_fine_and_another_is_a_conflict(world: Any) -> 
         world.store.finish(claim, "done", last_step=500, cost=COST, result=other)
     assert world.dump() == before
     assert world.store.finish(claim, "done", last_step=500, cost=COST, result=same)
-    assert len(world.store.results_frame()) == 1
+    assert len(world.store.results()) == 1
 
 
 def test_a_result_or_map_of_another_job_is_refused(world: Any) -> None:
@@ -168,7 +168,7 @@ def test_a_result_or_map_of_another_job_is_refused(world: Any) -> None:
     with pytest.raises(ValueError, match="not of the trial"):
         world.store.finish(trial, "done", last_step=5, cost=COST, result=world.result("LLL-0-100"))
     world.finish_segment(0)
-    maps = world.store.maps("p", "d" * 64, 100)
+    maps = world.store.maps(pretraining_id="p", budget=100)
     later = world.win(world.segments[1])
     with pytest.raises(ValueError, match="not of the pretraining"):
         world.store.finish(later, "done", last_step=200, cost=COST, maps=maps)

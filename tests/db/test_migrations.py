@@ -85,7 +85,7 @@ def test_a_downgrade_that_would_lose_rows_is_refused(filled_url: str) -> None:
     with pytest.raises(UserError, match="rows that a downgrade would lose"):
         migrate.downgrade(db.locate(filled_url), "base")
     assert objects(filled_url) == before
-    assert len(db.connect(filled_url).results_frame()) == 3
+    assert len(db.connect(filled_url).results()) == 3
 
 
 def test_a_migration_that_fails_half_way_leaves_nothing(new_place: str) -> None:
@@ -135,7 +135,7 @@ NEW = {  # by the schema that they are new after
 def test_an_old_schema_is_upgraded_with_its_rows(filled_url: str, old: str) -> None:
     """Down and up again: what was there stays, and what is new is as if nobody had known it."""
     store = db.connect(filled_url)
-    before, schema = store.results_frame(), objects(filled_url)
+    before, schema = store.results(), objects(filled_url)
     execute(filled_url, "DELETE FROM index_tables")
     forget(filled_url)
     migrate.downgrade(db.locate(filled_url), old)
@@ -146,10 +146,10 @@ def test_an_old_schema_is_upgraded_with_its_rows(filled_url: str, old: str) -> N
     store = db.connect(filled_url)
     migrate.check(db.locate(filled_url))
     assert objects(filled_url) == schema
-    assert store.results_frame().equals(before)
-    assert [m.split for m in store.maps("p", "d" * 64, 100)] == [1, 2]
+    assert store.results().equals(before)
+    assert [m.split for m in store.maps(pretraining_id="p", budget=100)] == [1, 2]
     assert execute(filled_url, "SELECT nms FROM pretrainings") == [("squeezed",)]
-    attempts = store.attempts_frame()
+    attempts = store.attempts()
     assert attempts.protocol.isna().all()
     assert attempts.data_wait.isna().all()
     assert execute(filled_url, "SELECT count(*) FROM cells") == [(3,)]
@@ -194,7 +194,7 @@ def test_a_downgrade_keeps_index_tables(filled_url: str) -> None:
 
 def test_a_file_is_copied_before_its_upgrade(filled_path: Path) -> None:
     """Each upgrade leaves a copy of its own, with all rows, that an older version can open."""
-    before = db.connect(str(filled_path)).results_frame()
+    before = db.connect(str(filled_path)).results()
     forget(str(db.connect(str(filled_path)).url))
     for number in ("", "-2"):
         migrate.downgrade(db.locate(str(filled_path)), "0003")
@@ -206,4 +206,4 @@ def test_a_file_is_copied_before_its_upgrade(filled_path: Path) -> None:
         names = {file.name for file in filled_path.parent.glob("*.schema-*")}
         assert copy.name in names
     assert names == {f"{filled_path.stem}.schema-0003{number}.db" for number in ("", "-2")}
-    assert db.connect(str(copy)).results_frame().equals(before)
+    assert db.connect(str(copy)).results().equals(before)

@@ -72,13 +72,13 @@ def test_a_study_beside_results_is_left_alone(new_place: str) -> None:
     freeze.load(REVISIONS[0], new_place)
     tune(new_place)
     before = studies(new_place)
-    results = db.connect(new_place).results_frame()
+    results = db.connect(new_place).results()
     assert studies(new_place) == before
     migrate.check(db.locate(new_place))
     assert check(db.locate(new_place)).findings == ()
     migrate.downgrade(db.locate(new_place), REVISIONS[0])
     assert studies(new_place) == before
-    assert db.connect(new_place).results_frame().equals(results)
+    assert db.connect(new_place).results().equals(results)
     assert states(new_place) == ["COMPLETE", "FAIL", "RUNNING"]
     tune(new_place)
     assert len(states(new_place)) == 6

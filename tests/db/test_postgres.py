@@ -157,7 +157,7 @@ def test_an_empty_database_has_no_results(postgres_url: str) -> None:
 def test_a_server_that_cannot_be_written_can_be_read(postgres: Any, filled_name: str) -> None:
     postgres.run(f"ALTER DATABASE {filled_name} SET default_transaction_read_only = on")
     store = db.connect(postgres.url(filled_name), create=False)
-    assert len(store.results_frame()) == 3
+    assert len(store.results()) == 3
     refused(lambda: store.release("me"), "read-only transaction", "primary server")
 
 
@@ -175,7 +175,7 @@ def test_a_lost_connection_is_no_crash(postgres: Any, filled_name: str) -> None:
     cutter.start()
     refused(lambda: db.query.run(store.url, "SELECT pg_sleep(20)"), "lost the database")
     cutter.join()
-    assert len(store.results_frame()) == 3
+    assert len(store.results()) == 3
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(
@@ -200,7 +200,7 @@ def test_a_damaged_page_is_found(postgres: Any, filled_name: str) -> None:
     damaged = file.parent.with_name(oid) / file.name
     damaged.write_bytes(b"\xff" * damaged.stat().st_size)
     store = db.connect(postgres.url(copy))
-    refused(lambda: store.results_frame(), "damaged")
+    refused(lambda: store.results(), "damaged")
     refused(lambda: db.query.run(store.url, "SELECT * FROM results"), "damaged")
     assert len(store.sweeps()) == 1
     postgres.drop(copy)
@@ -244,7 +244,7 @@ def test_leases_are_kept_by_the_server_s_clock(
     true = time.time()
     store.release("me")
     assert abs(store.now() - true) < 600
-    (environment,) = store.attempts_frame().environment_id.unique()
+    (environment,) = store.attempts().environment_id.unique()
     job_id = store.trained(["channel-1-None"])[0].job_id
     store.retry([job_id])
 

@@ -89,7 +89,7 @@ race(6, work)
 
 
 def test_8_processes_upgrade_one_database(filled_url: str) -> None:
-    before = db.connect(filled_url).results_frame()
+    before = db.connect(filled_url).results()
     with sa.create_engine(filled_url, poolclass=sa.NullPool).begin() as connection:
         connection.execute(sa.text("DELETE FROM events"))
         connection.execute(sa.text("UPDATE attempts SET lease_seconds = NULL"))
@@ -103,7 +103,7 @@ race(8, work)
 """,
         filled_url,
     )
-    assert db.connect(filled_url).results_frame().equals(before)
+    assert db.connect(filled_url).results().equals(before)
     if filled_url.startswith("sqlite"):
         folder = Path(filled_url.removeprefix("sqlite:///")).parent
         assert len(list(folder.glob("*.schema-0002*"))) == 1
@@ -157,8 +157,8 @@ race(64, work)
         *(job.id for job in jobs),
     )
     assert {job.state for job in world.store.jobs([job.id for job in jobs]).values()} == {"done"}
-    assert len(world.store.results_frame(factorization="rows")) == 128
-    attempts = world.store.attempts_frame()
+    assert len(world.store.results(factorization="rows")) == 128
+    attempts = world.store.attempts()
     assert len(attempts) == 128
     assert set(attempts["token"]) == {1}
 

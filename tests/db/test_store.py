@@ -69,7 +69,7 @@ def test_job_ids_tell_kind_budget_and_data_apart() -> None:
 
 
 def test_maps_come_back_to_the_bit_in_order_of_split(filled: Any) -> None:
-    maps = filled.store.maps("p", "d" * 64, 100)
+    maps = filled.store.maps(pretraining_id="p", budget=100)
     assert [item.split for item in maps] == [1, 2]
     for item in maps:
         values = np.random.default_rng(item.split).normal(size=(3, 16, 16)).astype(np.float32)
@@ -78,8 +78,8 @@ def test_maps_come_back_to_the_bit_in_order_of_split(filled: Any) -> None:
         np.testing.assert_array_equal(item.standard_errors, np.abs(values))
         assert item.images == 1000
         assert item.sum_error == 0.0
-    assert filled.store.maps("p", "d" * 64, 200) == []
-    assert filled.store.maps("p", "d" * 64, 100, "other") == []
+    assert filled.store.maps(pretraining_id="p", budget=200) == []
+    assert filled.store.maps(pretraining_id="p", score="other") == []
 
 
 def test_the_sum_error_is_relative_to_the_sum_of_magnitudes() -> None:
@@ -111,7 +111,7 @@ def test_the_sum_error_is_relative_to_the_sum_of_magnitudes() -> None:
 def test_a_damaged_map_is_refused_by_name(filled: Any, damage: str, word: str) -> None:
     filled.damage(f"UPDATE contribution_maps SET {damage} WHERE split = 2")
     with pytest.raises(UserError, match=rf"row 1 of contribution_maps is damaged.*{word}"):
-        filled.store.maps("p", "d" * 64, 100)
+        filled.store.maps(pretraining_id="p", budget=100)
 
 
 @pytest.mark.parametrize(
@@ -215,36 +215,38 @@ def test_sweeps_and_their_members(world: Any) -> None:
     assert [m.factorization for m in world.store.members("s")] == ["channel", "conventional", "low"]
 
 
-def test_the_results_frame_filters_by_column_and_sweep(filled: Any) -> None:
+def test_the_results_filters_by_column_and_sweep(filled: Any) -> None:
     store = filled.store
-    assert sorted(store.results_frame()["bits_per_dim"]) == [3.25, 3.5, 3.75]
-    assert list(store.results_frame(factorization="LLL")["bits_per_dim"]) == [3.25]
-    words = store.results_frame(factorization=["LLL", "HHH"], dataset="photos16")
+    assert sorted(store.results()["bits_per_dim"]) == [3.25, 3.5, 3.75]
+    assert list(store.results(factorization="LLL")["bits_per_dim"]) == [3.25]
+    words = store.results(factorization=["LLL", "HHH"], dataset="photos16")
     assert sorted(words["factorization"]) == ["HHH", "LLL"]
-    assert list(store.results_frame(budget=None)["factorization"]) == ["channel"]
-    assert sorted(store.results_frame(sweep_id="s")["factorization"]) == ["LLL", "channel"]
-    empty = store.results_frame(dataset="other")
+    assert list(store.results(budget=None)["factorization"]) == ["channel"]
+    assert sorted(store.results(sweep_id="s")["factorization"]) == ["LLL", "channel"]
+    empty = store.results(dataset="other")
     assert len(empty) == 0
     assert list(empty.columns) == list(words.columns)
-    assert list(
-        store.results_frame(seed=0).sort_values("bits_per_dim")["budget"].astype(object)
-    ) == [100, pd.NA, 100]
+    assert list(store.results(seed=0).sort_values("bits_per_dim")["budget"].astype(object)) == [
+        100,
+        pd.NA,
+        100,
+    ]
     for frame in (empty, words):
         assert [
             str(frame[c].dtype) for c in ("budget", "seed", "clusters", "train_bits_per_dim")
         ] == ["Int64", "int64", "Int64", "float64"]
     with pytest.raises(UserError, match="no column 'colour': choose among flow"):
-        store.results_frame(colour="red")
+        store.results(colour="red")
 
 
 def test_the_seconds_of_a_result_count_every_attempt(world: Any) -> None:
     lost = world.win(world.trials[0])
     world.store.finish(lost, "preempted", last_step=9, cost=db.Cost(seconds=40, cpu_seconds=4))
     world.finish_trial(0)
-    (row,) = world.store.results_frame().to_dict("records")
+    (row,) = world.store.results().to_dict("records")
     assert (row["seconds"], row["cpu_seconds"], row["images_per_second"]) == (100, 54, 1000)
     assert (row["device"], row["threads"], row["code_version"]) == ("some CPU", 1, "0.1.0")
-    assert list(world.store.attempts_frame(outcome="preempted")["last_step"]) == [9]
+    assert list(world.store.attempts(outcome="preempted")["last_step"]) == [9]
 
 
 @pytest.mark.parametrize("name", ["bits_per_dim", "holdout_standard_error", "train_bits_per_dim"])
@@ -292,7 +294,7 @@ def test_many_points_at_once_are_kept_as_few_are(world: Any) -> None:
 def test_a_store_opened_by_its_url_is_the_same(new_world: Callable[[], Any]) -> None:
     world = new_world()
     world.finish_trial(0)
-    assert len(db.connect(world.store.url, create=False).results_frame()) == 1
+    assert len(db.connect(world.store.url, create=False).results()) == 1
 
 
 def test_importing_db_is_light() -> None:

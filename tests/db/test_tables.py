@@ -208,7 +208,7 @@ def test_maps_keep_their_halves_and_statistics(world: Any) -> None:
     claim = world.win(world.segments[0])
     maps = [full, contribution_map(2)]
     assert world.store.finish(claim, "done", last_step=100, cost=COST, maps=maps)
-    first, second = world.store.maps("p", DATA.digest, 100)
+    first, second = world.store.maps(pretraining_id="p", budget=100)
     assert np.array_equal(first.halves, halves)
     assert first.statistics == statistics
     assert second.halves is second.statistics is None
@@ -217,4 +217,4 @@ def test_maps_keep_their_halves_and_statistics(world: Any) -> None:
     assert told["nms"].tolist() == ["squeezed"] * 2
     world.damage("UPDATE contribution_maps SET halves = substr(halves, 1, 8) WHERE split = 1")
     with pytest.raises(Exception, match="contribution_maps is damaged"):
-        world.store.maps("p", DATA.digest, 100)
+        world.store.maps(pretraining_id="p", budget=100)

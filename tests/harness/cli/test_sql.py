@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 import db
-from db import migrate
 from harness.cli import main as cli
 from tests.db.conftest import World, fill
+from tests.db.freeze import go_down
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -257,6 +257,6 @@ def test_no_prompt_where_there_is_nothing_to_ask(
 
 
 def test_the_prompt_tells_of_an_older_schema(terminal: Callable[..., Terminal], url: str) -> None:
-    migrate.downgrade(db.locate(url), "0003")
+    go_down(url, "0003")
     here = terminal("--db", url)
     assert "schema 0003 (newer: lcma db upgrade)" in here.see("lcma>")

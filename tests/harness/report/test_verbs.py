@@ -122,7 +122,7 @@ def test_maps_json_has_every_instrument(lcma, filler):
     first = json.loads(lcma("maps", "--json"))[0]
     split = first["splits"][1]
     assert split["split"] == 2
-    (item,) = [m for m in filler.store.maps("p0", "d" * 64, 100) if m.split == 2]
+    (item,) = filler.store.maps(pretraining_id="p0", budget=100, split=2)
     for field in dataclasses.fields(item.statistics):
         assert split[field.name] == getattr(item.statistics, field.name)
     for word in ("low", "high"):
@@ -141,7 +141,7 @@ def test_maps_in_a_terminal(lcma, filler):
     assert max(map(len, shown)) <= 80
     of_map, of_table = [k for k, line in enumerate(lines) if line.startswith("p0@100")]
     of_old, table_of_old = [k for k, line in enumerate(lines) if line.startswith("p1-flat@1000")]
-    first = filler.store.maps("p0", "d" * 64, 100)[0].statistics
+    first = filler.store.maps(pretraining_id="p0", budget=100)[0].statistics
     assert lines[of_map].split("  ") == ["p0@100", "realnvp on photos16, seed 0"]
     assert lines[of_old].endswith("seed 1; flat NMS")
     row = lines[of_map + 1].split()

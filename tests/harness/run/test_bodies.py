@@ -38,14 +38,14 @@ def test_a_graph_leaves_maps_and_results(registered) -> None:
     store, nodes = registered()
     reports = run_all(nodes)
     assert [r.ending for r in reports.values()] == ["done"] * 3
-    frame = store.results_frame()
+    frame = store.results()
     assert sorted(frame.factorization) == ["L", "checkerboard-even"]
     assert np.isfinite(frame.bits_per_dim).all()
     assert (frame.step == 20).all()
     assert frame.data_wait.between(0, 1, inclusive="neither").all()
-    assert (store.attempts_frame().data_wait > 0).all()
+    assert (store.attempts().data_wait > 0).all()
     pretraining = nodes[0].work
-    maps = store.maps(pretraining.pretraining.id, pretraining.job.data_digest, 10)
+    maps = store.maps(pretraining_id=pretraining.pretraining.id, budget=10, score="cumulative")
     assert [m.split for m in maps] == [1]
     assert maps[0].values.shape == (3, 8, 8)
     assert maps[0].sum_error < 1e-6
@@ -54,10 +54,10 @@ def test_a_graph_leaves_maps_and_results(registered) -> None:
 def test_running_again_is_free_and_changes_nothing(registered) -> None:
     store, nodes = registered()
     run_all(nodes)
-    before = (store.results_frame(), store.attempts_frame())
+    before = (store.results(), store.attempts())
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
-    assert store.results_frame().equals(before[0])
-    assert store.attempts_frame().equals(before[1])
+    assert store.results().equals(before[0])
+    assert store.attempts().equals(before[1])
 
 
 def test_what_waited_for_a_failure_is_blocked_untouched(registered) -> None:
@@ -105,12 +105,12 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
     assert bodies.run(work).ending == "done"
 
     other = db.connect(undisturbed.place.db)
-    a, b = store.results_frame(), other.results_frame()
+    a, b = store.results(), other.results()
     same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id"]
     assert a[same].equals(b[same])
     for name in ("train_bits_per_dim", "holdout_bits_per_dim"):
         assert store.metrics(work.job_id, name) == other.metrics(work.job_id, name) != []
-    first_step = store.attempts_frame().sort_values("token").first_step.tolist()
+    first_step = store.attempts().sort_values("token").first_step.tolist()
     assert first_step[1] == (stop_at // trainer.LOG_EVERY) * trainer.LOG_EVERY
 
 
@@ -121,7 +121,7 @@ def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
     chain = [n for n in nodes if n.work.pretraining is not None]
     assert [n.work.job.budget for n in chain] == [0, 10, 20]
     run_all(chain)
-    attempts = store.attempts_frame().set_index("job_id")
+    attempts = store.attempts().set_index("job_id")
     assert [attempts.first_step[n.work.job_id] for n in chain] == [0, 0, 10]
 
     alone_place = dataclasses.replace(
@@ -130,8 +130,8 @@ def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
     _copy_plan(chain[2].work.place.db, alone_place.db)
     alone = dataclasses.replace(chain[2].work, place=alone_place)
     assert bodies.run(alone).ending == "done"
-    key = (alone.pretraining.id, alone.job.data_digest, 20)
-    chained, by_itself = store.maps(*key)[0], db.connect(alone_place.db).maps(*key)[0]
+    key = {"pretraining_id": alone.pretraining.id, "budget": 20, "score": "cumulative"}
+    (chained,), (by_itself,) = store.maps(**key), db.connect(alone_place.db).maps(**key)
     assert chained.digest == by_itself.digest
     assert np.array_equal(chained.standard_errors, by_itself.standard_errors)
 
@@ -141,9 +141,9 @@ def test_a_short_budget_after_a_long_one_does_not_use_the_longer_checkpoint(regi
     short, long = (n.work for n in nodes if n.work.pretraining is not None)
     assert bodies.run(long).ending == "done"
     assert bodies.run(short).ending == "done"
-    digest = short.job.data_digest
-    maps = [store.maps(short.pretraining.id, digest, b)[0].digest for b in (10, 20)]
-    assert maps[0] != maps[1]
+    maps = store.maps(pretraining_id=short.pretraining.id, score="cumulative")
+    assert [item.budget for item in maps] == [10, 20]
+    assert maps[0].digest != maps[1].digest
 
 
 def test_divergence_is_an_outcome_with_step_and_last_value(registered) -> None:
@@ -151,10 +151,10 @@ def test_divergence_is_an_outcome_with_step_and_last_value(registered) -> None:
     store, nodes = registered(change)
     report = bodies.run(trial_nodes(nodes)[0].work)
     assert report.ending == "diverged"
-    attempt = store.attempts_frame().iloc[0]
+    attempt = store.attempts().iloc[0]
     assert attempt.outcome == "diverged"
     assert "not finite at step 2; last finite value: " in attempt.message
-    assert len(store.results_frame()) == 0
+    assert len(store.results()) == 0
 
 
 def test_a_model_that_breaks_in_its_last_step_has_diverged(registered) -> None:
@@ -167,7 +167,7 @@ def test_a_model_that_breaks_in_its_last_step_has_diverged(registered) -> None:
     }
     store, nodes = registered(change)
     assert bodies.run(trial_nodes(nodes)[0].work).ending == "diverged"
-    message = store.attempts_frame().message[0]
+    message = store.attempts().message[0]
     assert "not finite at step 1; last finite value: " in message
     assert "\n" not in message
 
@@ -179,7 +179,7 @@ def test_a_damaged_checkpoint_is_named_in_the_attempt(registered) -> None:
     (file,) = next(short.place.runs.iterdir()).glob("*.pt")
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert bodies.run(long).ending == "done"
-    attempts = store.attempts_frame().set_index("job_id")
+    attempts = store.attempts().set_index("job_id")
     assert attempts.message[long.job_id] == f"passed over checkpoints that are damaged: {file.name}"
     assert attempts.first_step[long.job_id] == 0
 
@@ -196,7 +196,7 @@ def test_a_lost_lease_stops_the_worker_and_leaves_no_result(registered, monkeypa
 
     monkeypatch.setattr(Trainer, "_one_step", taken_away)
     assert bodies.run(work).ending == "stopped"
-    assert len(store.results_frame()) == 0
+    assert len(store.results()) == 0
     assert store.job(work.job_id).state == "pending"
 
 
@@ -209,7 +209,7 @@ def test_a_missing_set_is_named_with_host_place_and_remedy(registered, tmp_path)
     store, nodes = registered()
     root = tmp_path / "nowhere"
     assert bodies.run(moved(trial_nodes(nodes)[0].work, root)).ending == "failed"
-    message = store.attempts_frame().message[0]
+    message = store.attempts().message[0]
     assert f"photos8 is missing on host {socket.gethostname()} below {root}" in message
     assert "LCMA_DATA" in message
     assert f"lcma data prepare photos8 --to {root}" in message
@@ -242,7 +242,7 @@ def test_a_damaged_set_stops_a_job_before_its_first_step(
     raw[-1] ^= 1
     path.write_bytes(raw)
     assert bodies.run(work).ending == "failed"
-    attempt = store.attempts_frame().iloc[0]
+    attempt = store.attempts().iloc[0]
     assert f"on host {socket.gethostname()}: {path} is damaged" in attempt.message
     assert attempt.last_step == 0
     assert not work.place.runs.exists()
@@ -277,7 +277,7 @@ def test_every_map_option_is_carried_out(registered) -> None:
     store, nodes = registered(change)
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
     assert len(nodes) == 3 + len(MAP_OPTIONS), "three pretrainings serve all"
-    frame = store.results_frame()
+    frame = store.results()
     told = [canonical_json(options) for options in MAP_OPTIONS if options]
     assert sorted(frame.map_options.dropna()) == sorted(told)
     stored = {
@@ -288,7 +288,7 @@ def test_every_map_option_is_carried_out(registered) -> None:
         trial = node.work.trial
         options = trial.recipe.maps
         maps = store.maps(
-            trial.pretraining.id, node.work.job.data_digest, trial.budget, options.score
+            pretraining_id=trial.pretraining.id, budget=trial.budget, score=options.score
         )
         found = models.tables(
             "LL", (3, 8, 8), 2, maps=[m.values for m in maps], order=options.order

@@ -58,12 +58,12 @@ def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
     store, nodes = registered({"matrix": {"budget": [0, 10]}, "seeds": 2})
     ended = Launch(store, nodes, executor, Silent()).run()
     assert len(ended.of("done")) == len(nodes) == 10
-    attempts = store.attempts_frame()
+    attempts = store.attempts()
     assert len(attempts) == 10
-    assert len(store.results_frame()) == 6
+    assert len(store.results()) == 6
     again = Launch(store, nodes, executor, Silent()).run()
     assert len(again.of("done")) == 10
-    assert store.attempts_frame().equals(attempts)
+    assert store.attempts().equals(attempts)
 
 
 def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
@@ -91,9 +91,9 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     ended = Launch(store, nodes, executor, Silent()).run()
     killer.join()
     assert len(ended.of("done")) == 1
-    outcomes = store.attempts_frame().sort_values("token").outcome.tolist()
+    outcomes = store.attempts().sort_values("token").outcome.tolist()
     assert outcomes == ["node_lost", "done"]
-    assert len(store.results_frame()) == 1
+    assert len(store.results()) == 1
 
 
 def test_failures_block_what_needs_them_and_nothing_else(registered, executor) -> None:
@@ -136,7 +136,7 @@ def test_what_another_launch_holds_is_waited_for(registered) -> None:
     for one in executors:
         one.close(kill=True)
     assert [len(launch.ended.of("done")) for launch in launches] == [len(nodes)] * 2
-    assert len(store.attempts_frame()) == len(nodes)
+    assert len(store.attempts()) == len(nodes)
 
 
 @pytest.mark.xdist_group("ray")

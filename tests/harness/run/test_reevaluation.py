@@ -69,7 +69,7 @@ def trained(trained_once, tmp_path: Path, photos_root: Path):
         folder = Path(shutil.copytree(trained_once(flow), tmp_path / "copy"))
         place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
         store = db.connect(place.db)
-        trial_id = store.results_frame().trial_id[0]
+        trial_id = store.results().trial_id[0]
         (one,) = store.trained([trial_id])
 
         def again(name: str, **more: Any):
@@ -107,12 +107,12 @@ def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> N
         measured, here.one.trial_id, here.one.data_digest, PLAIN, step=stored.step
     )
     assert found == stored
-    assert found.id == here.store.results_frame().result_id[0]
+    assert found.id == here.store.results().result_id[0]
 
 
 def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
     here = trained()
-    before, job = here.store.results_frame(), here.store.job(here.one.job_id)
+    before, job = here.store.results(), here.store.job(here.one.job_id)
     found = here.again("published")
     assert found.new
     assert found.result == here.stored("published")
@@ -122,13 +122,13 @@ def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
     for name in same:
         assert getattr(found.result, name) == getattr(plain, name), name
 
-    after = here.store.results_frame()
+    after = here.store.results()
     assert after[after.protocol == "plain"].reset_index(drop=True).equals(before)
     row = after[after.protocol == "published"].iloc[0]
     assert row.seconds == before.seconds[0]
     assert row.evaluation_seconds > 0
     assert np.isnan(before.evaluation_seconds[0])
-    attempts = here.store.attempts_frame()
+    attempts = here.store.attempts()
     assert attempts.protocol.isna().tolist() == [True, False]
     last = attempts.iloc[-1]
     assert (last.protocol, last.outcome, last.owner) == ("published", "done", "evaluator")
@@ -141,14 +141,14 @@ def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
 def test_what_is_there_is_served_without_weights_or_data(trained, name: str) -> None:
     here = trained()
     first = here.again(name)
-    attempts = here.store.attempts_frame()
+    attempts = here.store.attempts()
     here.weights.unlink()
     place = dataclasses.replace(here.place, data=Path("/nowhere"))
     require_weights(here.store, place, [here.one], name)
     again = reevaluate(here.store, place, here.one, name, owner="evaluator")
     assert again.result == first.result
     assert not again.new
-    assert here.store.attempts_frame().equals(attempts)
+    assert here.store.attempts().equals(attempts)
 
 
 def test_a_coupling_flow_has_a_bound_from_its_training(trained) -> None:
@@ -184,10 +184,10 @@ def test_a_result_of_an_older_schema_gets_what_it_lacks(trained) -> None:
     here = trained()
     whole = here.stored("plain")
     here.change(f"UPDATE results SET {', '.join(f'{n} = NULL' for n in db.Result.BOUND)}")
-    attempts_before = len(here.store.attempts_frame())
+    attempts_before = len(here.store.attempts())
     assert here.again("plain").new
     assert here.stored("plain") == whole
-    assert len(here.store.attempts_frame()) == attempts_before + 1
+    assert len(here.store.attempts()) == attempts_before + 1
 
 
 def test_a_bound_of_more_draws_or_images_takes_the_place_of_another(trained) -> None:
@@ -224,13 +224,13 @@ def test_progress_ends_with_all_images(trained) -> None:
 
 
 def refused(here: SimpleNamespace, said: str, name: str = "published") -> None:
-    before = here.store.results_frame(), here.store.attempts_frame()
+    before = here.store.results(), here.store.attempts()
     with pytest.raises(UserError, match=said) as error:
         here.again(name)
     assert "\n" not in str(error.value)
     assert here.one.trial_id in str(error.value)
-    assert here.store.results_frame().equals(before[0])
-    assert here.store.attempts_frame().equals(before[1])
+    assert here.store.results().equals(before[0])
+    assert here.store.attempts().equals(before[1])
 
 
 def test_missing_weights_name_the_trial_and_the_remedy(trained) -> None:

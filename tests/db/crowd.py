@@ -1,0 +1,236 @@
+"""A database with something of everything: seeds, budgets, protocols, accidents, all states."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+import db
+from tests.db.conftest import (
+    DATA,
+    ENVIRONMENT,
+    HALF,
+    STATISTICS,
+    contribution_map,
+    index_table,
+    recipe,
+    result,
+)
+
+FAR = 4e9
+"""A time that has not come, Unix seconds: a lease until then is not over."""
+
+GPU = dataclasses.replace(ENVIRONMENT, device="some GPU", driver="550.54")
+FACES = dataclasses.replace(DATA, digest="f" * 64, name="celeba64", variant="float")
+
+SHAPES: tuple[tuple[str, int | None, str | None], ...] = (
+    ("channel", None, None),
+    ("random", None, None),
+    ("LLL", 100, None),
+    ("LLL", 200, None),
+    ("LLL", 200, '{"score":"total"}'),
+    ("HHH", 200, None),
+)
+"""Factorization, budget and options of the trials on DATA, each with seeds 0, 1 and 2."""
+
+ASKED = {"channel": ("channel", "conventional"), "LLL": ("low",), "HHH": ("HHH", "high")}
+
+TRACEBACK = 'Traceback (most recent call last):\n  File "x.py", line 1\nKeyError: "a\\b"\n \n'
+
+
+def _trial(recipe_id: str, shape: tuple[Any, ...], seed: int, data: db.DataSet) -> db.Trial:
+    factorization, budget, options = shape
+    return db.Trial(
+        id=f"{data.name} {factorization} {budget} {options} {seed}",
+        recipe_id=recipe_id,
+        flow="realnvp",
+        profile="paper" if data is FACES else "tiny",
+        dataset=data.name,
+        variant=data.variant,
+        factorization=factorization,
+        seed=seed,
+        budget=budget,
+        pretraining_id=None if budget is None else f"p{seed}",
+        map_options=options,
+    )
+
+
+TRIALS = {
+    (*shape, seed): _trial("with", shape, seed, DATA) for shape in SHAPES for seed in range(3)
+}
+OF_FACES = [
+    _trial("faces", (name, None, None), seed, FACES)
+    for name, seed in (("channel", 0), ("channel", 1), ("none", 0), ("LLH", 0))
+]
+PRETRAININGS = [
+    db.Pretraining(
+        id=f"p{seed}",
+        recipe_id="without",
+        flow="realnvp",
+        dataset="photos16",
+        variant="u8",
+        seed=seed,
+    )
+    for seed in range(3)
+]
+SEGMENTS = {
+    (seed, budget): db.PlannedJob.of_pretraining(f"p{seed}", DATA.digest, budget=budget)
+    for seed in range(3)
+    for budget in (100, 200)
+}
+JOBS = {
+    **{
+        trial.id: db.PlannedJob.of_trial(trial.id, DATA.digest, steps=500)
+        for trial in TRIALS.values()
+    },
+    **{trial.id: db.PlannedJob.of_trial(trial.id, FACES.digest, steps=500) for trial in OF_FACES},
+}
+SWEEP = db.Sweep(id="s", name="crowd", spec="{}")
+PLAN = db.Registration(
+    sweeps=(SWEEP, db.Sweep(id="s2", name="faces", spec="{}")),
+    members=(
+        *(
+            db.SweepMember("s", trial.id, asked)
+            for trial in TRIALS.values()
+            for asked in ASKED.get(trial.factorization, (trial.factorization,))
+        ),
+        *(db.SweepMember("s2", trial.id, trial.factorization) for trial in OF_FACES),
+    ),
+    recipes=(
+        recipe("with", 3),
+        recipe("without", 0),
+        dataclasses.replace(recipe("faces", 3), profile="paper"),
+    ),
+    data_sets=(DATA, FACES),
+    pretrainings=tuple(PRETRAININGS),
+    trials=(*TRIALS.values(), *OF_FACES),
+    jobs=(*SEGMENTS.values(), *JOBS.values()),
+)
+
+
+class Crowd:
+    """Short ways to fill a store; every number is a new one that floats cannot hold exactly."""
+
+    def __init__(self, store: db.Store) -> None:
+        self.store = store
+        self.random = np.random.default_rng(7)
+        self.now = 1000.0
+
+    def number(self, low: float = 1.0, high: float = 9.0) -> float:
+        return float(self.random.uniform(low, high))
+
+    def cost(self, *, gpu: bool = False) -> db.Cost:
+        return db.Cost(
+            seconds=self.number(),
+            cpu_seconds=self.number(),
+            images_per_second=self.number(),
+            peak_memory=int(self.random.integers(2**40)),
+            data_wait=self.number(0.0, 1.0),
+            gpu_seconds=self.number() if gpu else None,
+        )
+
+    def claim(self, job: db.PlannedJob, *, gpu: bool = False, until: float = 60.0) -> db.Claim:
+        self.now += 1.0
+        claim = self.store.claim(
+            job.id,
+            owner=f"launch{int(self.now) % 3}",
+            host=f"node{int(self.now) % 2}",
+            pid=17,
+            environment_id=(GPU if gpu else ENVIRONMENT).id,
+            device="cuda:0" if gpu else "cpu",
+            devices="GPU-1,GPU-2" if gpu else None,
+            threads=2,
+            lease_seconds=until,
+            now=self.now,
+        )
+        assert isinstance(claim, db.Claim)
+        return claim
+
+    def end(self, job: db.PlannedJob, outcome: db.Outcome, message: str = "", **more: Any) -> None:
+        claim = self.claim(job, gpu=more.pop("gpu", False))
+        cost = self.cost(gpu=more.pop("costs_gpu", False))
+        self.now += 1.0
+        assert self.store.finish(
+            claim, outcome, message=message, cost=cost, now=self.now, **({"last_step": 9} | more)
+        )
+
+    def done(self, trial: db.Trial, **more: Any) -> None:
+        job = JOBS[trial.id]
+        found = dataclasses.replace(
+            result(trial.id, self.number(3.0, 4.0)),
+            data_digest=job.data_digest,
+            holdout_bits_per_dim=self.number(3.0, 4.0),
+        )
+        tables = []
+        if trial.budget is not None:
+            for split in (1, 2):
+                numbers = dataclasses.replace(STATISTICS, mask_share=self.number(0.0, 1.0))
+                kept = HALF ^ (self.random.random(HALF.shape) < 0.1)
+                tables.append(index_table(trial.id, split, kept, statistics=numbers))
+        self.end(job, "done", result=found, tables=tables, last_step=500, **more)
+
+    def evaluate(self, trial: db.Trial) -> None:
+        self.now += 1.0
+        found = dataclasses.replace(result(trial.id, self.number(3.0, 4.0)), protocol="published")
+        by = db.Evaluator(
+            owner="evaluator",
+            host="node2",
+            environment_id=ENVIRONMENT.id,
+            device="cpu",
+            threads=1,
+            started=self.now - 1.0,
+        )
+        job_id = JOBS[trial.id].id
+        assert self.store.add_evaluation(job_id, found, by=by, cost=self.cost(), now=self.now)
+
+
+def fill(store: db.Store) -> None:
+    """Do all that can happen to the plan."""
+    store.register(PLAN, now=900.0)
+    for environment in (ENVIRONMENT, GPU):
+        store.environment(environment, now=900.0)
+    crowd = Crowd(store)
+    for (seed, budget), job in SEGMENTS.items():
+        if (seed, budget) == (2, 200):
+            crowd.end(job, "diverged", "the loss is nan")
+            continue
+        crowd.end(job, "preempted")
+        maps = [
+            dataclasses.replace(contribution_map(split, budget), pretraining_id=f"p{seed}")
+            for split in (1, 2)
+        ]
+        kept = (
+            []
+            if budget == 200
+            else [
+                db.Artifact(
+                    kind="checkpoint", path="c", bytes=5, digest="a" * 64, place="node1:/runs"
+                )
+            ]
+        )
+        crowd.end(job, "done", maps=maps, artifacts=kept, last_step=budget, costs_gpu=seed == 0)
+    accidents = {
+        ("random", None, None, 0): ("code_error", TRACEBACK),
+        ("random", None, None, 1): ("diverged", ""),
+        ("HHH", 200, None, 1): ("oom", "no memory\n"),
+    }
+    for key, trial in TRIALS.items():
+        job = JOBS[trial.id]
+        if key in accidents:
+            crowd.end(job, *accidents[key])  # type: ignore[arg-type]
+        elif key == ("random", None, None, 2):
+            crowd.claim(job, until=FAR)
+        elif key == ("HHH", 200, None, 0):
+            crowd.claim(job)  # and its lease is over
+        elif key == ("LLL", 200, '{"score":"total"}', 0):
+            crowd.end(job, "cancelled", "stopped by hand")
+        elif key[1] != 200 or key[3] != 2:
+            if trial.factorization == "channel":
+                crowd.claim(job)  # which nobody hears of again
+                crowd.now += 100.0
+                crowd.end(job, "preempted", costs_gpu=True)
+            crowd.done(trial, gpu=key[3] == 0, costs_gpu=key[3] == 0)
+    for key in (("channel", None, None, 0), ("channel", None, None, 1), ("LLL", 100, None, 1)):
+        crowd.evaluate(TRIALS[key])
+    for trial in OF_FACES[:3]:
+        crowd.done(trial)

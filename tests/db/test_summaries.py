@@ -1,0 +1,206 @@
+"""Cells: the numbers over seeds are exact, in any order of finishing, on either engine."""
+
+import dataclasses
+import math
+import struct
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+
+import db
+from db import checking, summaries
+from tests.db.conftest import COST, DATA, ENVIRONMENT, World, recipe, result, trial
+from tests.db.test_races import run
+
+SEEDS = 4
+NAMES = ("seeds", "mean", "squared_deviations", "least", "greatest", "holdout_mean")
+NAMES += ("holdout_squared_deviations",)
+AWKWARD = [(3.1, 1 / 3), (3.3000000000000003, 1e-9), (2.9999999999999996, 1e9), (3.1, 0.1)]
+"""Bits/dim on test and holdout of each seed: floats whose sums depend on their order."""
+
+
+def cells(url: str) -> list[dict[str, Any]]:
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        found = connection.exec_driver_sql("SELECT * FROM cells ORDER BY id")
+        return [dict(row._mapping) for row in found]
+
+
+def bits(cell: dict[str, Any]) -> dict[str, bytes]:
+    return {name: struct.pack("<d", cell[name]) for name in NAMES}
+
+
+def exactly(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sum of squared deviations, each rounded once where the definition says so."""
+    mean = float(sum(map(Fraction, values), Fraction(0))) / len(values)
+    squares = sum((Fraction((value - mean) ** 2) for value in values), Fraction(0))
+    return mean, float(squares)
+
+
+class Seeds:
+    """A cell's trials in a store, to be finished and evaluated in some order."""
+
+    def __init__(self, store: db.Store) -> None:
+        self.store = store
+        self.trials = [trial("rows", seed) for seed in range(SEEDS)]
+        self.jobs = [db.PlannedJob.of_trial(t.id, DATA.digest, steps=500) for t in self.trials]
+        store.register(
+            db.Registration(
+                recipes=(recipe("with", 3),),
+                data_sets=(DATA,),
+                trials=tuple(self.trials),
+                jobs=tuple(self.jobs),
+            ),
+            now=900.0,
+        )
+        store.environment(ENVIRONMENT, now=900.0)
+
+    def result(self, seed: int, protocol: str) -> db.Result:
+        test, holdout = AWKWARD[seed]
+        return dataclasses.replace(
+            result(self.trials[seed].id, test), holdout_bits_per_dim=holdout, protocol=protocol
+        )
+
+    def finish(self, seed: int) -> None:
+        claim = World(self.store).win(self.jobs[seed].id)
+        done = self.result(seed, "plain")
+        assert self.store.finish(claim, "done", last_step=500, cost=COST, result=done, now=1010.0)
+
+    def evaluate(self, seed: int) -> None:
+        by = db.Evaluator(
+            owner="me",
+            host="h",
+            environment_id=ENVIRONMENT.id,
+            device="cpu",
+            threads=1,
+            started=1.0,
+        )
+        found = self.result(seed, "published")
+        self.store.add_evaluation(self.jobs[seed].id, found, by=by, cost=COST, now=2000.0)
+
+    def both(self, order: Sequence[int]) -> None:
+        """Finish all seeds in an order, and evaluate each at once or all at the end."""
+        for seed in order:
+            self.finish(seed)
+            if seed % 2:
+                self.evaluate(seed)
+        for seed in reversed(order):
+            self.evaluate(seed)  # some for the second time, which changes nothing
+
+
+def test_cells_are_what_any_order_of_finishing_and_evaluating_leaves(
+    new_store: Callable[[str], db.Store],
+) -> None:
+    left = []
+    for order in ((0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)):
+        store = new_store("empty")
+        Seeds(store).both(order)
+        left.append(cells(store.url))
+        assert not checking.check(db.locate(store.url)).findings
+    assert left[0] == left[1] == left[2]
+    test, holdout = zip(*AWKWARD, strict=True)
+    for cell in left[0]:
+        assert (cell["mean"], cell["squared_deviations"]) == exactly(test)
+        found = (cell["holdout_mean"], cell["holdout_squared_deviations"])
+        assert found == exactly(holdout)
+        assert (cell["seeds"], cell["least"], cell["greatest"]) == (4, min(test), max(test))
+    assert {cell["protocol"] for cell in left[0]} == {"plain", "published"}
+
+
+def test_every_step_of_the_way_is_summed_up(new_store: Callable[[str], db.Store]) -> None:
+    store = new_store("empty")
+    seeds = Seeds(store)
+    for count, seed in enumerate((2, 0, 3, 1), start=1):
+        seeds.finish(seed)
+        (cell,) = cells(store.url)
+        known = [AWKWARD[s][0] for s in (2, 0, 3, 1)[:count]]
+        assert (cell["seeds"], cell["least"], cell["greatest"]) == (count, min(known), max(known))
+        assert (cell["mean"], cell["squared_deviations"]) == exactly(known)
+
+
+def test_both_engines_keep_the_same_bits(
+    sqlite_templates: Any, postgres_templates: Any, tmp_path: Any
+) -> None:
+    name = postgres_templates.copy("empty")
+    path = sqlite_templates.copy("empty", tmp_path)
+    left = []
+    for url in (f"sqlite:///{path}", postgres_templates.server.url(name)):
+        Seeds(db.connect(url, create=False)).both((1, 3, 0, 2))
+        left.append([(cell["id"], bits(cell)) for cell in cells(url)])
+    postgres_templates.server.drop(name)
+    assert left[0] == left[1]
+
+
+finite = st.floats(min_value=-1e6, max_value=1e6)
+
+
+@given(st.lists(st.tuples(finite, finite), min_size=1, max_size=5), st.randoms())
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_numbers_do_not_depend_on_the_order(values: list[tuple[float, float]], random: Any) -> None:
+    shuffled = random.sample(values, len(values))
+    one, other = (
+        summaries.numbers_of([a for a, _ in some], [b for _, b in some])
+        for some in (values, shuffled)
+    )
+    assert bits(one) == bits(other)
+    test = [a for a, _ in values]
+    assert (one["mean"], one["squared_deviations"]) == exactly(test)
+    assert one["squared_deviations"] >= 0.0
+    assert one["least"] <= one["mean"] + 1e-9 * abs(one["mean"])
+    assert math.isfinite(one["holdout_squared_deviations"])
+
+
+def test_eight_processes_that_finish_seeds_of_one_cell_at_once_lose_none(world: Any) -> None:
+    seeds = 24
+    trials = tuple(trial("rows", seed) for seed in range(seeds))
+    jobs = tuple(db.PlannedJob.of_trial(t.id, DATA.digest, steps=1) for t in trials)
+    world.store.register(db.Registration(trials=trials, jobs=jobs))
+    run(
+        """
+url, environment_id, *jobs = sys.argv[1:]
+store = db.connect(url, create=False)
+
+def work(index):
+    for number in range(index, len(jobs), 8):
+        claim = store.claim(
+            jobs[number], owner=str(index), host="h", pid=os.getpid(),
+            environment_id=environment_id, device="cpu", threads=1, lease_seconds=60,
+        )
+        result = db.Result(
+            trial_id=store.job(jobs[number]).trial_id, data_digest="d" * 64, protocol="plain",
+            protocol_body="{}", precision="float32", step=1, bits_per_dim=3 + 0.1 * number,
+            standard_error=0.1, images=1, holdout_bits_per_dim=1 / (number + 3),
+            holdout_standard_error=0.1, log_det=0.0, log_prior=0.0,
+        )
+        cost = db.Cost(seconds=1, cpu_seconds=1)
+        assert store.finish(claim, "done", last_step=1, cost=cost, result=result)
+
+race(8, work)
+""",
+        world.store.url,
+        ENVIRONMENT.id,
+        *(job.id for job in jobs),
+    )
+    (cell,) = cells(world.store.url)
+    test = [3 + 0.1 * number for number in range(seeds)]
+    holdout = [1 / (number + 3) for number in range(seeds)]
+    assert (cell["seeds"], cell["least"], cell["greatest"]) == (seeds, min(test), max(test))
+    assert (cell["mean"], cell["squared_deviations"]) == exactly(test)
+    found = (cell["holdout_mean"], cell["holdout_squared_deviations"])
+    assert found == exactly(holdout)
+
+
+@pytest.mark.parametrize("name", summaries.SHARED)
+def test_what_is_shared_sets_cells_apart(name: str) -> None:
+    """And nothing else does: not the seed, not the profile's name."""
+    own = {**dataclasses.asdict(trial("rows", 0)), "data_digest": "d", "protocol": "plain"}
+    own |= {"precision": "float32"}
+    base = summaries.cell_row(own, own)
+    other = own | {name: "another"}
+    assert summaries.cell_row(other, other)["id"] != base["id"]
+    for same in ({"seed": 5}, {"profile": "custom"}):
+        assert summaries.cell_row(own | same, own)["id"] == base["id"]
