@@ -43,6 +43,7 @@ def finish(
     *,
     message: str,
     last_step: int,
+    first_step: int | None,
     cost: Cost,
     result: Result | None,
     maps: Sequence[ContributionMap],
@@ -71,10 +72,11 @@ def finish(
         schema.artifacts,
         [{**asdict(item), "job_id": job.id, "created": now} for item in artifacts],
     )
+    known = {} if first_step is None else {"first_step": first_step}
     connection.execute(
         sa.update(schema.attempts)
         .where(schema.attempts.c.id == claim.attempt_id)
-        .values(message=_storable(message), last_step=last_step, **asdict(cost))
+        .values(message=_storable(message), last_step=last_step, **known, **asdict(cost))
     )
     return move(connection, job, outcome, now, step=last_step) is not None
 
