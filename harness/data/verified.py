@@ -3,19 +3,15 @@
 import contextlib
 import hashlib
 import json
-import os
 import socket
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
 
+from harness import cache
 from harness.data.prepared import Prepared
-
-VARIABLE = "LCMA_CACHE"
-"""Names the folder that remembers which sets this host has verified."""
 
 
 def once(prepared: Prepared) -> bool:
@@ -55,25 +51,8 @@ def _stamp(prepared: Prepared) -> Path | None:
     # A home on a network file system serves hosts whose data folders differ under one name.
     key = f"{socket.gethostname()}\0{prepared.folder.resolve()}"
     name = f"verified-{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-    for folder in _folders():
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mine = folder.stat().st_uid == os.getuid()
-        except OSError:
-            continue
-        if mine and os.access(folder, os.W_OK):
-            return folder / name
-    return None
-
-
-def _folders() -> Iterator[Path]:
-    asked, cache = os.environ.get(VARIABLE), os.environ.get("XDG_CACHE_HOME")
-    if asked:
-        yield Path(asked)
-        return
-    with contextlib.suppress(RuntimeError):  # no home
-        yield (Path(cache) if cache else Path.home() / ".cache") / "lcma"
-    yield Path(tempfile.gettempdir()) / f"lcma-{os.getuid()}"
+    folder = cache.folder()
+    return None if folder is None else folder / name
 
 
 @contextlib.contextmanager
