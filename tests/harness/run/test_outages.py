@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import tempfile
 import threading
 import time
@@ -27,6 +26,7 @@ from harness.run.local import LocalExecutor
 from harness.run.progress import Bars
 from harness.run.work import Report, Work
 from harness.train.trainer import Trainer
+from tests.harness.run.conftest import fill
 
 SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id", "step"]
 
@@ -378,7 +378,7 @@ def test_a_launch_tells_once_that_the_database_is_away_and_once_that_it_is_back(
             bars.away(time.time(), "cannot open the database [x]: refused; check that it runs")
         bars.update(1, 2, [])
         bars.update(2, 2, [])
-    first, second = text.getvalue().splitlines()
+    first, second = text.getvalue().strip().splitlines()
     assert re.fullmatch(
         r"the database is away since \d\d:\d\d:\d\d, waiting for it: "
         r"cannot open the database \[x\]: refused; check that it runs",
@@ -443,27 +443,6 @@ def test_a_launch_goes_on_after_the_server_was_stopped_and_started(
     assert all("\n" not in why for why in display.whys)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 4 MB."""
-    disk = tmp_path / "small"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this system lets nobody mount: no small disk to test on")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], capture_output=True)
-
-
-def fill(disk: Path) -> Path:
-    """Leave no byte on a disk; the file to remove."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(b"\0" * 4096):
-            pass
-    return filler
-
-
 def test_a_database_whose_disk_is_full_at_the_end_is_waited_for(
     small_disk, one_trial, undisturbed, at_step
 ) -> None:
@@ -479,6 +458,7 @@ def test_a_database_whose_disk_is_full_at_the_end_is_waited_for(
     assert store.attempts_frame().message.tolist() == [""]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("early", [True, False], ids=["from the start", "in the middle"])
 def test_a_full_disk_below_the_spool_stops_no_training_and_is_told(
     small_disk, database, one_trial, at_step, monkeypatch, early: bool

@@ -16,6 +16,7 @@ from harness.run import leftovers, spool
 from harness.run.ending import Ending
 from harness.run.packing import pack, unpack
 from harness.run.spool import Spool
+from tests.harness.run.conftest import fill
 
 CLAIM = db.Claim("j" * 64, 7, 3, 40, "a launch")
 POINTS = [
@@ -273,6 +274,24 @@ def test_a_folder_that_cannot_be_written_is_told_and_stops_nothing(
     assert str(blocked) in first
     assert "LCMA_SPOOL" in first
     assert last == "why it ended"
+
+
+def test_what_a_full_disk_tore_hides_nothing_behind_it(
+    store: db.Store, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LCMA_SPOOL", str(small_disk))
+    with Spool(store, CLAIM) as made:
+        (file,) = small_disk.iterdir()
+        filler = fill(small_disk)
+        made.metrics(POINTS * 100)
+        assert "No space left on device" in made.problem
+        filler.unlink()
+        made.metrics(POINTS[:1])
+        made.end(ending())
+        found = spool.read(file.read_bytes())
+    assert found is not None
+    assert list(found.metrics) == POINTS[:1]
+    assert found.ending is not None
 
 
 def test_no_password_is_written(folder: Path, tmp_path: Path) -> None:
