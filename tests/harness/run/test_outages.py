@@ -351,12 +351,13 @@ def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial
     """Longer than the lease; what is beside it slept too and renews a moment later."""
     store, node = one_trial(f"sqlite:///{tmp_path / 'asleep.db'}", lease=2.0)
     work, display = node.work, Told()
+    bodies.evaluation.settle("cpu", 1)  # the first time takes seconds
     claim = claim_elsewhere(store, work.job_id, lease=2.0)
     display.pause = 2.5
     renewed: list[bool] = []
 
     def holder() -> None:
-        time.sleep(3.5)
+        time.sleep(4.2)
         renewed.append(store.heartbeat(claim, step=1, lease_seconds=60.0))
         cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
         store.finish(claim, "diverged", last_step=1, cost=cost)
