@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError
 
+from db.errors import Unavailable
 from sweeps.errors import UserError
 
 SUFFIXES = (".db", ".sqlite")
@@ -65,6 +66,11 @@ class Database(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
+    @property
+    def place(self) -> str:
+        """Tells this place from every other one, and holds no password."""
+        return self.name
+
     @abstractmethod
     def identify(self) -> Found:
         """Look at the place without changing it.
@@ -108,6 +114,10 @@ class Database(ABC):
     def clock(self, connection: sa.Connection) -> float:
         """The time by which leases are kept, Unix seconds: one clock for all writers."""
 
+    def started(self, connection: sa.Connection) -> float | None:
+        """Since when the database has been there, by its clock; None where it is not told."""
+        return None
+
     @abstractmethod
     def version(self) -> str:
         """The engine's name and version."""
@@ -120,6 +130,10 @@ class Database(ABC):
     def explain(self, error: BaseException | None, *, connecting: bool = False) -> str | None:
         """One line for a failure that the place, its disk, the network or another process causes;
         None for one that the code causes."""
+
+    @abstractmethod
+    def passes(self, error: BaseException | None, *, connecting: bool = False) -> bool:
+        """Whether a failure that `explain` explains may be over when it is tried again."""
 
     @abstractmethod
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
@@ -156,15 +170,16 @@ def locate(url: str) -> Database:
 
 
 def translating(engine: sa.Engine, database: Database) -> sa.Engine:
-    """The engine, whose failures that the code does not cause are UserErrors."""
+    """The engine, whose failures that the code does not cause are UserErrors: Unavailable where
+    they may pass."""
 
     @event.listens_for(engine, "handle_error")
     def _translate(context: sa.engine.ExceptionContext) -> None:
-        problem = database.explain(
-            context.original_exception, connecting=context.connection is None
-        )
+        error, connecting = context.original_exception, context.connection is None
+        problem = database.explain(error, connecting=connecting)
         if problem is not None:
-            raise UserError(problem) from context.original_exception
+            kind = Unavailable if database.passes(error, connecting=connecting) else UserError
+            raise kind(problem) from error
 
     return engine
 

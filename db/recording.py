@@ -45,6 +45,7 @@ def finish(
     message: str,
     log: str | None,
     last_step: int,
+    first_step: int | None,
     cost: Cost,
     result: Result | None,
     maps: Sequence[ContributionMap],
@@ -72,6 +73,7 @@ def finish(
         schema.artifacts,
         [{**asdict(item), "job_id": job.id, "created": now} for item in artifacts],
     )
+    known = {} if first_step is None else {"first_step": first_step}
     connection.execute(
         sa.update(schema.attempts)
         .where(schema.attempts.c.id == claim.attempt_id)
@@ -79,6 +81,7 @@ def finish(
             message=_storable(message),
             log=None if log is None else _storable(log),
             last_step=last_step,
+            **known,
             **asdict(cost),
         )
     )

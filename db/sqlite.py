@@ -21,6 +21,11 @@ APPLICATION_ID = 0x6C636D61
 BUSY_SECONDS = 60.0
 """How long a connection waits for another one's lock."""
 
+PASSING = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+)
+"""The codes of failures that may be over by themselves."""
+
 Mode = Literal["rwc", "rw", "ro"]
 
 
@@ -49,6 +54,12 @@ def explain(path: Path, error: BaseException | None) -> str | None:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return f"the database {path} stayed locked: {why}; another process holds it, try again"
     return None
+
+
+def passes(error: BaseException | None) -> bool:
+    """Whether a failure may be over by itself: a lock, a full disk, a disk that fails."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in PASSING
 
 
 def open_sqlite(path: Path, mode: Mode, *, immutable: bool = False) -> sqlite3.Connection:
@@ -214,6 +225,9 @@ class SqliteDatabase(Database):
 
     def explain(self, error: BaseException | None, *, connecting: bool = False) -> str | None:
         return explain(self.path, error)
+
+    def passes(self, error: BaseException | None, *, connecting: bool = False) -> bool:
+        return passes(error)
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
         from db import query_sqlite
