@@ -114,9 +114,14 @@ def _tables(recipes: int) -> Iterator[tuple[sa.Table, Iterable[Row]]]:
     """Rows by table, in the order of references."""
     places = [(FLOWS[k % 4], SETS[k // 4 % 5]) for k in range(recipes)]
     digests = {name: _hash("data", name) for name in SETS}
-    yield schema.recipes, [
-        _recipe(k, flow, part) for k, (flow, _) in enumerate(places) for part in ("with", "without")
-    ]
+    yield (
+        schema.recipes,
+        [
+            _recipe(k, flow, part)
+            for k, (flow, _) in enumerate(places)
+            for part in ("with", "without")
+        ],
+    )
     yield schema.data_sets, [_data_set(name, digest) for name, digest in digests.items()]
     sweeps = [{"id": _hash("sweep", k), "name": f"sweep {k}"} for k in range(recipes // 10 + 1)]
     yield schema.sweeps, [row | {"spec": "{}", "created": 1.0} for row in sweeps]
@@ -134,9 +139,7 @@ def _tables(recipes: int) -> Iterator[tuple[sa.Table, Iterable[Row]]]:
         for seed in range(SEEDS)
     ]
     yield schema.pretrainings, list(pretrainings)
-    trials = [
-        row for k, (flow, dataset) in enumerate(places) for row in _trials(k, flow, dataset)
-    ]
+    trials = [row for k, (flow, dataset) in enumerate(places) for row in _trials(k, flow, dataset)]
     yield schema.trials, list(trials)
     asked = [
         {
@@ -172,8 +175,9 @@ def _tables(recipes: int) -> Iterator[tuple[sa.Table, Iterable[Row]]]:
         job["cell_id"] = cell["id"]
     summed = [row | numbers_of(of_cell[key], of_cell[key]) for key, row in cells.items()]
     yield schema.cells, summed
-    yield schema.results, (
-        _result(trial, job, value) for (trial, job), value in zip(done, values, strict=True)
+    yield (
+        schema.results,
+        (_result(trial, job, value) for (trial, job), value in zip(done, values, strict=True)),
     )
 
 

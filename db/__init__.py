@@ -1,7 +1,7 @@
 """What is known: the results database."""
 
 from db.engine import Database, QueryResult, locate
-from db.errors import Conflict
+from db.errors import Conflict, Unavailable
 from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
 from db.records import (
     KINDS,
@@ -81,6 +81,7 @@ __all__ = [
     "TableStatistics",
     "TrainedTrial",
     "Trial",
+    "Unavailable",
     "connect",
     "exists",
     "locate",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from db.driving import Statement, driver
+from db.driving import Statement, driver, translated
 from db.inserting import insert
 from db.records import Metric
 from db.schema import curves, metrics
@@ -92,6 +92,7 @@ def insert_metrics(connection: sa.Connection, job_id: str, points: Sequence[Metr
 
 def _copy(connection: sa.Connection, rows: Sequence[tuple[int, int, float | None]]) -> None:
     with (
+        translated(connection),
         driver(connection).cursor() as cursor,
         cursor.copy("COPY metrics (curve_id, step, value) FROM STDIN (FORMAT BINARY)") as copy,
     ):

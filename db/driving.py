@@ -6,7 +6,8 @@ compiled once for each dialect, run with plain values in the connection's transa
 plain tuples.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +48,8 @@ class Statement:
     def run_many(self, connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute it with each row, whose values stand in the order of its parameters."""
         compiled = self._for(connection.dialect)
-        cursor = driver(connection).cursor()
-        try:
-            cursor.executemany(compiled.text, rows)
-        except connection.dialect.loaded_dbapi.Error as error:
-            raise_explained(connection, error)
+        with translated(connection):
+            driver(connection).cursor().executemany(compiled.text, rows)
 
     def first(self, connection: sa.Connection, values: Values) -> tuple[Any, ...] | None:
         """Its first row, None for none."""
@@ -84,3 +82,12 @@ class Statement:
 def driver(connection: sa.Connection) -> Any:
     """The driver's own connection, in the same transaction."""
     return connection.connection.dbapi_connection
+
+
+@contextmanager
+def translated(connection: sa.Connection) -> Iterator[None]:
+    """Raise the driver's failures as a `Statement` does."""
+    try:
+        yield
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise_explained(connection, error)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError
 
+from db.errors import Unavailable
 from sweeps.errors import UserError
 
 SUFFIXES = (".db", ".sqlite")
@@ -65,6 +66,11 @@ class Database(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
+    @property
+    def place(self) -> str:
+        """Tells this place from every other one, and holds no password."""
+        return self.name
+
     @abstractmethod
     def identify(self) -> Found:
         """Look at the place without changing it.
@@ -112,6 +118,10 @@ class Database(ABC):
     def clock(self, connection: sa.Connection) -> float:
         """The time by which leases are kept, Unix seconds: one clock for all writers."""
 
+    def started(self, connection: sa.Connection) -> float | None:
+        """Since when the database has been there, by its clock; None where it is not told."""
+        return None
+
     @abstractmethod
     def version(self) -> str:
         """The engine's name and version."""
@@ -124,6 +134,10 @@ class Database(ABC):
     def explain(self, error: BaseException | None, *, connecting: bool = False) -> str | None:
         """One line for a failure that the place, its disk, the network or another process causes;
         None for one that the code causes."""
+
+    @abstractmethod
+    def passes(self, error: BaseException | None, *, connecting: bool = False) -> bool:
+        """Whether a failure that `explain` explains may be over when it is tried again."""
 
     @abstractmethod
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
@@ -160,15 +174,14 @@ def locate(url: str) -> Database:
 
 
 def translating(engine: sa.Engine, database: Database) -> sa.Engine:
-    """The engine, whose failures that the code does not cause are UserErrors."""
+    """The engine, whose failures that the code does not cause are UserErrors: Unavailable where
+    they may pass."""
 
     @event.listens_for(engine, "handle_error")
     def _translate(context: sa.engine.ExceptionContext) -> None:
-        problem = database.explain(
-            context.original_exception, connecting=context.connection is None
+        _raise_if_explained(
+            database, context.original_exception, connecting=context.connection is None
         )
-        if problem is not None:
-            raise UserError(problem) from context.original_exception
 
     engine.update_execution_options(database=database)
     return engine
@@ -176,11 +189,17 @@ def translating(engine: sa.Engine, database: Database) -> sa.Engine:
 
 def raise_explained(connection: sa.Connection, error: Exception) -> NoReturn:
     """Raise what a `translating` engine makes of a failure of its driver."""
-    database: Database = connection.get_execution_options()["database"]
-    problem = database.explain(error)
-    if problem is None:
-        raise error
-    raise UserError(problem) from error
+    _raise_if_explained(connection.get_execution_options()["database"], error, connecting=False)
+    raise error
+
+
+def _raise_if_explained(
+    database: Database, error: BaseException | None, *, connecting: bool
+) -> None:
+    problem = database.explain(error, connecting=connecting)
+    if problem is not None:
+        kind = Unavailable if database.passes(error, connecting=connecting) else UserError
+        raise kind(problem) from error
 
 
 def beginning(engine: sa.Engine, statement: str) -> sa.Engine:

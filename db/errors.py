@@ -1,5 +1,15 @@
 """Errors of the database that a caller may want to catch."""
 
+from sweeps.errors import UserError
+
+
+class Unavailable(UserError):  # noqa: N818 - what the database is
+    """The database cannot be reached, or not written, for now: the same may work later.
+
+    Nothing was changed; but where the connection was lost in the middle of a commit, everything
+    may have been.
+    """
+
 
 class Conflict(Exception):  # noqa: N818 - the word that the state machine's callers use
     """A result or map is there already under the same key with another value; nothing was written.

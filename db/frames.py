@@ -1,5 +1,6 @@
 """Rows of views and tables, chosen by their columns: for pandas, and as they are."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ Where = Mapping[str, "Scalar | Collection[Scalar]"]
 
 MOST_VALUES = 30_000
 """Of one column; SQLite takes 32766 values in a statement."""
+
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""Characters that no text of a database can have."""
 
 KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
     sa.Text: ((str,), "text"),
@@ -78,7 +82,14 @@ def conditions(
 
 def _require_fit(what: str, column: sa.Column[Any], value: Any) -> None:
     kinds, words = KINDS[type(column.type)]
-    if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+    if value is None:
+        return
+    fits = isinstance(value, kinds) and not isinstance(value, bool)
+    if isinstance(value, str):
+        fits &= not UNSTORABLE.search(value)
+    elif isinstance(value, int):
+        fits &= abs(value) < 2**63
+    if not fits:
         raise UserError(f"the column '{column.name}' of {what} is {words}: {value!r} is none")
 
 

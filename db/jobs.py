@@ -5,7 +5,7 @@ only while the job is running under that worker's token: one that was paused, cu
 for dead changes nothing when it comes back.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Literal, cast
 
@@ -44,11 +44,11 @@ JOB = tuple(field.name for field in fields(Job))
 CHANGED = ("state", "step", "token", "attempt_id", *HOLDER, "updated")
 """The columns that a transition may change."""
 
-REPORT = (
-    *("message", "log", "last_step"),
-    *(field.name for field in fields(Cost)),
-)
-"""The columns in which an attempt says how it went."""
+REPORT = ("message", "log", "last_step", *(field.name for field in fields(Cost)))
+"""The columns in which an attempt says how it went; `began_at` is its first step, if it was known
+wrongly."""
+
+BEGAN_AT = sa.bindparam("began_at", type_=sa.Integer)
 
 _READ = Statement(
     lambda _: (
@@ -70,7 +70,11 @@ _END = Statement(
     columns=("ended", "outcome"),
 )
 _REPORT_AND_END = Statement(
-    lambda _: sa.update(attempts).where(attempts.c.id == sa.bindparam("attempt")),
+    lambda _: (
+        sa.update(attempts)
+        .where(attempts.c.id == sa.bindparam("attempt"))
+        .values(first_step=sa.func.coalesce(BEGAN_AT, attempts.c.first_step))
+    ),
     columns=("ended", "outcome", *REPORT),
 )
 _BEGIN = Statement(
@@ -146,12 +150,20 @@ def claim(
     threads: int,
     lease_seconds: float,
     now: float,
+    back: Callable[[], float | None],
 ) -> Claim | Job:
-    """Take a pending job, or a running one whose lease is over; else the job as it is."""
+    """Take a pending job, or a running one whose lease is over; else the job as it is.
+
+    `back` says since when the database has been there for writers. A holder has a lease's time
+    from then on to renew what ran out while it was away.
+    """
     job = read_job(connection, job_id)
     if job is None:
         raise LookupError(f"no job {job_id}")
     if job.state == "running" and job.lease_until is not None and job.lease_until <= now:
+        since = back()
+        if since is not None and now < since + lease_seconds:
+            return job
         job = move(connection, job, "node_lost", now) or job
     if job.state != "pending":
         return job
@@ -184,15 +196,15 @@ def claim(
         pid=pid,
         lease_until=now + lease_seconds,
     )
-    return Claim(job_id=job_id, attempt_id=attempt_id, token=token, step=job.step)
+    return Claim(job_id=job_id, attempt_id=attempt_id, token=token, step=job.step, owner=owner)
 
 
 def held(connection: sa.Connection, claim: Claim) -> Job | None:
     """The job, if it still runs under this claim."""
     job = read_job(connection, claim.job_id)
-    if job is None or job.state != "running" or job.token != claim.token:
+    if job is None or job.state != "running":
         return None
-    return job
+    return job if (job.token, job.owner) == (claim.token, claim.owner) else None
 
 
 def heartbeat(
@@ -254,6 +266,7 @@ def ended_as(connection: sa.Connection, claim: Claim, outcome: Outcome) -> bool:
             attempts.c.id == claim.attempt_id,
             attempts.c.job_id == claim.job_id,
             attempts.c.token == claim.token,
+            attempts.c.owner == claim.owner,
         )
     ).scalar()
     return cast("str | None", found) == outcome

@@ -71,31 +71,44 @@ ORDER BY 1
 """
 """Constraints and indices of the current schema that do not hold for all rows."""
 
-CONNECTING: Sequence[tuple[str, str]] = (
+CONNECTING: Sequence[tuple[str, str, bool]] = (
+    (
+        "closed the connection unexpectedly|SYSCALL|unexpected eof",
+        "it may be back soon, try again",
+        True,
+    ),
     (
         "password authentication failed|no password supplied|peer authentication failed",
         "check user and password, in the URL, PGPASSWORD or ~/.pgpass",
+        False,
     ),
-    ("role .* does not exist", "check the user in the URL"),
-    ("database .* does not exist", "make it first, as with `createdb`"),
+    ("role .* does not exist", "check the user in the URL", False),
+    ("database .* does not exist", "make it first, as with `createdb`", False),
     (
         "translate host name|resolve host|Name or service not known|nodename|name resolution",
         "check the host's name in the URL",
+        True,
     ),
-    ("SSL|TLS|certificate", "check sslmode and sslrootcert in the URL against the server's"),
-    ("pg_hba", "let the server's pg_hba.conf admit this host"),
+    (
+        "SSL|TLS|certificate",
+        "check sslmode and sslrootcert in the URL against the server's",
+        False,
+    ),
+    ("pg_hba", "let the server's pg_hba.conf admit this host", False),
     (
         "invalid connection option|invalid .* value|invalid integer|invalid port",
         "check what follows the ? in the URL",
+        False,
     ),
     (
         "too many clients|remaining connection slots|too many connections",
         "raise its max_connections, or start fewer workers",
+        True,
     ),
-    ("starting up|shutting down|recovery", "wait for it"),
-    ("", "check that it runs there and that host and port are right"),
+    ("starting up|shutting down|recovery|not currently accepting", "wait for it", True),
+    ("", "check that it runs there and that host and port are right", True),
 )
-"""What a failed connection says, and what to do about it."""
+"""What a failed connection says, what to do about it, and whether it may pass."""
 
 STATES: Mapping[str, str] = {
     "53100": "its disk is full; nothing was changed: make room there",
@@ -116,6 +129,20 @@ STATES: Mapping[str, str] = {
     "3F000": "the schema of its search_path is not there: make it first",
 }
 """The server's error codes that its state or its owner causes, and what to do."""
+
+LOST = (None, "08000", "08003", "08006")
+"""The codes of a connection that broke; a broken one often leaves none."""
+
+PASSING = frozenset(
+    {
+        *("53100", "53200", "53300", "57P01", "57P02", "57P03"),
+        *("25006", "55P03", "40P01", "40001", "58030"),
+    }
+)
+"""Those that may be over by themselves."""
+
+SECRET = ("password", "sslpassword")
+"""What of a URL's options is never shown."""
 
 
 class PostgresDatabase(Database):
@@ -139,6 +166,11 @@ class PostgresDatabase(Database):
         self._url = parsed
         secrets = {str(parsed.password or ""), *_texts(parsed.query.get("password"))}
         self._secrets = tuple(sorted(secrets - {""}, key=len, reverse=True))
+
+    @property
+    def place(self) -> str:
+        options = sorted(self._url.difference_update_query(SECRET).query.items())
+        return f"{self.name} {options}" if options else self.name
 
     def identify(self) -> Found:
         with self.reader().connect() as connection:
@@ -177,7 +209,6 @@ class PostgresDatabase(Database):
         """Nothing: a server has its own ways, and its owner's."""
 
     def backup(self, out: Path | None) -> Path:
-        secret = ("password", "sslpassword")
         # `set` would keep a password, where None is given to it.
         shown = sa.URL.create(
             "postgresql",
@@ -185,7 +216,7 @@ class PostgresDatabase(Database):
             host=self._url.host,
             port=self._url.port,
             database=self._url.database,
-            query=self._url.difference_update_query(secret).query,
+            query=self._url.difference_update_query(SECRET).query,
         ).render_as_string()
         file = out or Path(f"{self._url.database or 'lcma'}.dump")
         command = ("pg_dump", "--format=custom", f"--file={file}", shown)
@@ -205,6 +236,12 @@ class PostgresDatabase(Database):
         now = sa.text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)")
         return float(connection.execute(now).scalar_one())
 
+    def started(self, connection: sa.Connection) -> float:
+        since = sa.text(
+            "SELECT CAST(extract(epoch FROM pg_postmaster_start_time()) AS double precision)"
+        )
+        return float(connection.execute(since).scalar_one())
+
     def version(self) -> str:
         with self.reader().connect() as connection:
             shown = connection.exec_driver_sql("SHOW server_version").scalar_one()
@@ -222,9 +259,9 @@ class PostgresDatabase(Database):
             return None
         why = self.hide(_one_line(error))
         if connecting:
-            remedy = next(r for pattern, r in CONNECTING if re.search(pattern, why))
+            remedy = next(r for pattern, r, _ in CONNECTING if re.search(pattern, why))
             return f"cannot open the database {self.name}: {why}; {remedy}"
-        if error.sqlstate in (None, "08000", "08003", "08006"):
+        if error.sqlstate in LOST:
             if not isinstance(error, psycopg.OperationalError):
                 return None
             return f"lost the database {self.name}: {why}; it may be back soon, try again"
@@ -232,6 +269,16 @@ class PostgresDatabase(Database):
         if remedy_of_state is None:
             return None
         return f"the database {self.name} failed: {why}; {remedy_of_state}"
+
+    def passes(self, error: BaseException | None, *, connecting: bool = False) -> bool:
+        import psycopg
+
+        if not isinstance(error, psycopg.Error):
+            return False
+        if connecting:
+            why = self.hide(_one_line(error))
+            return next(passes for pattern, _, passes in CONNECTING if re.search(pattern, why))
+        return error.sqlstate in LOST or error.sqlstate in PASSING
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
         from db import query_postgres

@@ -47,6 +47,7 @@ def finish(
     message: str,
     log: str | None,
     last_step: int,
+    first_step: int | None,
     cost: Cost,
     result: Result | None,
     maps: Sequence[ContributionMap],
@@ -78,6 +79,7 @@ def finish(
         "message": _storable(message),
         "log": None if log is None else _storable(log),
         "last_step": last_step,
+        "began_at": first_step,
         **row_of(cost),
     }
     return move(connection, job, outcome, now, report=report, step=last_step) is not None

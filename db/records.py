@@ -217,12 +217,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on a job until its lease ends; `step` is the progress known so far."""
+    """The right to work on a job until its lease ends; `step` is the progress known so far.
+
+    `owner` is whom the job was claimed for: with it, a claim on another database that lay at the
+    same place is never good.
+    """
 
     job_id: str
     attempt_id: int
     token: int
     step: int
+    owner: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

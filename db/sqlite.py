@@ -26,6 +26,11 @@ CHECKPOINT_PAGES = 8000
 """How long the write-ahead log grows, in pages of 4 KiB, before it is moved into the file: with the
 two waits for the disk that this takes."""
 
+PASSING = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+)
+"""The codes of failures that may be over by themselves."""
+
 Mode = Literal["rwc", "rw", "ro"]
 
 
@@ -54,6 +59,12 @@ def explain(path: Path, error: BaseException | None) -> str | None:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return f"the database {path} stayed locked: {why}; another process holds it, try again"
     return None
+
+
+def passes(error: BaseException | None) -> bool:
+    """Whether a failure may be over by itself: a lock, a full disk, a disk that fails."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in PASSING
 
 
 def open_sqlite(path: Path, mode: Mode, *, immutable: bool = False) -> sqlite3.Connection:
@@ -224,6 +235,9 @@ class SqliteDatabase(Database):
 
     def explain(self, error: BaseException | None, *, connecting: bool = False) -> str | None:
         return explain(self.path, error)
+
+    def passes(self, error: BaseException | None, *, connecting: bool = False) -> bool:
+        return passes(error)
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
         from db import query_sqlite

@@ -8,8 +8,9 @@ from itertools import count
 from pathlib import Path
 
 from db.engine import Found
+from db.errors import Unavailable
 from db.schema.base import VERSION_TABLE, only_optuna
-from db.sqlite import APPLICATION_ID, explain, open_readonly
+from db.sqlite import APPLICATION_ID, explain, open_readonly, passes
 from sweeps.errors import UserError
 
 MAGIC = b"SQLite format 3\0"
@@ -74,7 +75,7 @@ def identify(path: Path) -> Found:
         problem = explain(path, error)
         if problem is None:
             raise
-        raise UserError(problem) from error
+        raise (Unavailable if passes(error) else UserError)(problem) from error
 
 
 def _examine(connection: sqlite3.Connection, path: Path) -> Found:

@@ -1,5 +1,6 @@
 """The store: one object through which everything is planned, claimed, recorded and read."""
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -71,7 +72,8 @@ class Store:
     """A results database. Safe to use from several threads, and in a forked process.
 
     Every method is one transaction. Each raises UserError, with nothing changed, where the
-    database is damaged, locked for too long, not writable, cannot be reached, or its disk is full.
+    database is damaged, locked for too long, not writable, cannot be reached, or its disk is full;
+    it is an Unavailable where the same may work later.
     Times are Unix seconds, UTC, by the database's clock; `now` stands for it in tests.
 
     `url` leads another process to the same database and may hold a password: `name` is what may be
@@ -157,10 +159,21 @@ class Store:
         """Start an attempt at a job that is pending, or running under a lease that is over.
 
         Returns the claim; or, where somebody else has it or it has ended, the job as it is.
-        An attempt whose lease was over ends as 'node_lost'. `devices` are those granted, None on a
-        CPU. Raises LookupError for an id that is not registered.
+        An attempt whose lease was over ends as 'node_lost', but not before `lease_seconds` after
+        the server's start, nor where this call waited half of them for the database: workers that
+        it kept waiting too shall renew theirs first. `devices` are those granted, None on a CPU.
+        Raises LookupError for an id that is not registered.
         """
+        called = time.monotonic()
         with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+
+            def back() -> float | None:
+                if now is not None:
+                    return None
+                waited = time.monotonic() - called
+                return clock if waited > lease_seconds / 2 else self.database.started(connection)
+
             return jobs.claim(
                 connection,
                 job_id,
@@ -172,7 +185,8 @@ class Store:
                 devices=devices,
                 threads=threads,
                 lease_seconds=lease_seconds,
-                now=self._clock(connection, now),
+                now=clock,
+                back=back,
             )
 
     def heartbeat(
@@ -182,15 +196,17 @@ class Store:
         step: int,
         lease_seconds: float,
         first_step: int | None = None,
+        metrics: Sequence[Metric] = (),
         now: float | None = None,
     ) -> bool:
-        """Report the training step and extend the lease to `lease_seconds` from now.
+        """Report the training step and extend the lease to `lease_seconds` from now, though it
+        may have been over if nobody claimed the job since.
 
-        `first_step` corrects the step from which the attempt went on. False, with nothing
-        changed: the claim is no longer good, stop working.
+        `first_step` corrects the step from which the attempt went on; `metrics` are stored as by
+        `add_metrics`. False, with nothing changed: the claim is no longer good, stop working.
         """
         with self._writer.begin() as connection:
-            return jobs.heartbeat(
+            alive = jobs.heartbeat(
                 connection,
                 claim,
                 step=step,
@@ -198,6 +214,9 @@ class Store:
                 first_step=first_step,
                 now=self._clock(connection, now),
             )
+            if alive:
+                curves.insert_metrics(connection, claim.job_id, metrics)
+            return alive
 
     def add_metrics(self, claim: Claim, rows: Sequence[Metric]) -> bool:
         """Store points of curves, replacing those there; False if the claim is no longer good."""
@@ -214,6 +233,7 @@ class Store:
         *,
         last_step: int,
         cost: Cost,
+        first_step: int | None = None,
         message: str = "",
         log: str | None = None,
         result: Result | None = None,
@@ -223,7 +243,7 @@ class Store:
         metrics: Sequence[Metric] = (),
         now: float | None = None,
     ) -> bool:
-        """End the attempt, and store what it made, all or nothing.
+        """End the attempt, and store what it made, all or nothing; `first_step` as in `heartbeat`.
 
         True if it is stored, or was before by the same call. False, with nothing changed, if the
         claim is no longer good. An artifact replaces the job's former one of the same kind.
@@ -238,6 +258,7 @@ class Store:
                 message=message,
                 log=log,
                 last_step=last_step,
+                first_step=first_step,
                 cost=cost,
                 result=result,
                 maps=maps,

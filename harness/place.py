@@ -1,18 +1,12 @@
 """Where results, checkpoints and prepared data lie."""
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeps.errors import UserError
 
 DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
-
-CACHE_VARIABLE = "LCMA_CACHE"
-"""Names the folder for what a host remembers, and may forget."""
 
 
 @dataclass(frozen=True)
@@ -46,27 +40,3 @@ def find(db: str | None, runs: Path | None, data: Path | None) -> Place:
         runs=absolute(runs or os.environ.get(RUNS_VARIABLE) or "lcma-runs"),
         data=absolute(data or os.environ.get(DATA_VARIABLE) or "lcma-data"),
     )
-
-
-def cache() -> Path | None:
-    """The folder LCMA_CACHE, else one in the person's cache, else one in the system's temporary
-    folder, made where it is missing; None where none of them is the person's own and writable."""
-    for folder in _caches():
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mine = folder.stat().st_uid == os.getuid()
-        except OSError:
-            continue
-        if mine and os.access(folder, os.W_OK):
-            return folder
-    return None
-
-
-def _caches() -> Iterator[Path]:
-    asked, general = os.environ.get(CACHE_VARIABLE), os.environ.get("XDG_CACHE_HOME")
-    if asked:
-        yield Path(asked)
-        return
-    with contextlib.suppress(RuntimeError):  # no home
-        yield (Path(general) if general else Path.home() / ".cache") / "lcma"
-    yield Path(tempfile.gettempdir()) / f"lcma-{os.getuid()}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from harness import place
+from harness import cache
 from harness.data.prepared import Prepared
 
 
@@ -51,7 +51,7 @@ def _stamp(prepared: Prepared) -> Path | None:
     # A home on a network file system serves hosts whose data folders differ under one name.
     key = f"{socket.gethostname()}\0{prepared.folder.resolve()}"
     name = f"verified-{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-    folder = place.cache()
+    folder = cache.folder()
     return None if folder is None else folder / name
 
 

@@ -5,7 +5,7 @@ import os
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
-from harness import place
+from harness import cache
 
 NAME = "sql-history"
 
@@ -21,7 +21,7 @@ class PrivateHistory(FileHistory):
 def find() -> History:
     """The history in the folder LCMA_CACHE or the person's cache, readable by its owner alone;
     where no file can be kept there, one that lasts as long as the prompt."""
-    folder = place.cache()
+    folder = cache.folder()
     if folder is None:
         return InMemoryHistory()
     file = folder / NAME

@@ -2,7 +2,8 @@
 exactly these.
 
 A body claims its job, so it may be started twice: the second one finds it taken or done. All it
-makes becomes visible in one transaction at its end.
+makes becomes visible in one transaction at its end. A database that is away stops no body: it is
+waited for at the beginning and at the end, and a training in between does without it.
 """
 
 import hashlib
@@ -11,7 +12,8 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import safetensors.torch
@@ -20,8 +22,11 @@ import torch
 import db
 import models
 from harness import data, environment, instruments
-from harness.run import evaluation, images
+from harness.run import evaluation, images, leftovers
+from harness.run.ending import Ending
 from harness.run.lease import Lease
+from harness.run.patience import patiently
+from harness.run.spool import Spool
 from harness.run.work import ENDINGS, Report, Work
 from harness.train.batches import Images
 from harness.train.checkpoint import CheckpointFolder
@@ -31,30 +36,65 @@ from harness.train.trainer import DivergedError, Hooks, StoppedError, Trainer
 from sweeps.errors import UserError
 from sweeps.expansion import Pretraining, Trial
 
+START_SECONDS = 600.0
+"""How long a body waits for the database before it has begun anything."""
+
+LAST_SECONDS = 3.0
+"""How long one that is interrupted does."""
+
 
 def run(work: Work, after: Report | None = None) -> Report:
-    """Do the work unless it is done or taken. What goes wrong in it is its outcome; only a
-    database that cannot be reached raises (UserError).
+    """Do the work unless it is done or taken. What goes wrong in it is its outcome.
+
+    A database that is away is waited for: at the beginning for `START_SECONDS`, and at the end
+    until it has all that was made. Only what no waiting helps raises (UserError), such as a
+    database that is gone or refuses the user; an ending is left in the attempt's spool then.
 
     ``after`` is the report of what this work waits for.
     """
     if after is not None and after.ending != "done":
         return Report(work.job_id, "blocked", f"needs {after.job_id[:12]}, which {after.ending}")
-    store = db.connect(work.place.db, create=False)
     evaluation.settle(work.device, work.threads)
-    claim = store.claim(
-        work.job_id,
-        owner=work.owner,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        environment_id=store.environment(environment.current(work.device)),
-        device=work.device,
-        threads=work.threads,
-        lease_seconds=work.lease_seconds,
-    )
+    notes: list[str] = []
+    try:
+        store, claim = _claim(work, notes)
+    except db.Unavailable as error:
+        why = f"{error} (tried for {START_SECONDS:.0f} s on host {socket.gethostname()})"
+        return Report(work.job_id, "away", why, tuple(notes))
     if isinstance(claim, db.Job):
-        return Report(work.job_id, ENDINGS.get(claim.state, "elsewhere"))
-    return _Attempt(work, store, claim).run()
+        return Report(work.job_id, ENDINGS.get(claim.state, "elsewhere"), notes=tuple(notes))
+    return replace(_Attempt(work, store, claim, notes).run(), notes=tuple(notes))
+
+
+def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
+    """The job under a claim of this process, or as it is, once the database is there.
+
+    What others left in spools of this host is delivered first: it may be this very job's ending.
+    """
+    waited = False
+
+    def noticed() -> None:
+        nonlocal waited
+        waited = True
+
+    def claim() -> tuple[db.Store, db.Claim | db.Job]:
+        store = db.connect(work.place.db, create=False)
+        leftovers.deliver(store, notes.append)
+        job = store.job(work.job_id) if waited else None
+        if job is not None and job.state == "running":
+            return store, job  # its holder may have waited too, and goes on
+        return store, store.claim(
+            work.job_id,
+            owner=work.owner,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            environment_id=store.environment(environment.current(work.device)),
+            device=work.device,
+            threads=work.threads,
+            lease_seconds=work.lease_seconds,
+        )
+
+    return patiently(claim, seconds=START_SECONDS, noticed=noticed)
 
 
 def run_folder(runs: Path, subject: str, digest: str) -> Path:
@@ -65,36 +105,61 @@ def run_folder(runs: Path, subject: str, digest: str) -> Path:
 class _Attempt:
     """One execution of a claimed job."""
 
-    def __init__(self, work: Work, store: db.Store, claim: db.Claim) -> None:
+    def __init__(self, work: Work, store: db.Store, claim: db.Claim, notes: list[str]) -> None:
         self.work, self.store, self.claim = work, store, claim
         self.stopwatch = evaluation.Stopwatch(work.device)
         self.trained_seconds = 0.0
         self.trainer: Trainer | None = None
-        self.note = ""
+        self.folder: CheckpointFolder | None = None
+        self.notes = list(notes)
 
     def run(self) -> Report:
-        with Lease(self.store, self.claim, self.work.lease_seconds) as lease:
+        with (
+            Spool(self.store, self.claim) as spool,
+            Lease(self.store, self.claim, self.work.lease_seconds, spool) as lease,
+        ):
             try:
-                self.work = self.work.opened()
-                if self.work.pretraining is not None:
-                    return self._pretraining(self.work.pretraining, lease)
-                assert self.work.trial is not None
-                return self._trial(self.work.trial, lease)
+                ending = self._worked(lease)
             except StoppedError:
+                spool.discard()
                 return Report(self.work.job_id, "stopped", "its lease was lost")
             except DivergedError as error:
-                return self._end("diverged", lease, str(error))
+                ending = self._ending("diverged", lease, str(error))
             except torch.OutOfMemoryError as error:
-                return self._end("oom", lease, str(error).splitlines()[0])
+                ending = self._ending("oom", lease, str(error).splitlines()[0])
             except UserError as error:
-                return self._end("code_error", lease, str(error))
+                ending = self._ending("code_error", lease, str(error))
             except Exception:  # noqa: BLE001 - whatever it is belongs in the attempt's row
-                return self._end("code_error", lease, traceback.format_exc(limit=-6))
+                ending = self._ending("code_error", lease, traceback.format_exc(limit=-6))
             except BaseException:
-                self._end("cancelled", lease, "interrupted")
+                with suppress(UserError):
+                    ending = self._ending("cancelled", lease, "interrupted")
+                    self._deliver(ending, spool, seconds=LAST_SECONDS)
                 raise
+            return self._deliver(ending, spool)
 
-    def _pretraining(self, pretraining: Pretraining, lease: Lease) -> Report:
+    def _deliver(self, ending: Ending, spool: Spool, *, seconds: float = math.inf) -> Report:
+        """Commit how the attempt ends, however long the database is away. Until then it lies in
+        the spool, where whoever starts here next finds it if this process dies."""
+        kept = spool.end(ending)
+        stored = patiently(lambda: kept.commit(self.store, self.claim), seconds=seconds)
+        spool.discard()
+        if stored is None:
+            return Report(self.work.job_id, "stopped", "its lease was lost")
+        if stored.outcome == "done" and self.work.trial is not None and self.folder is not None:
+            self.folder.clear()
+        if stored.outcome in ("done", "diverged"):
+            return Report(self.work.job_id, stored.outcome, stored.message)
+        return Report(self.work.job_id, "failed", stored.message)
+
+    def _worked(self, lease: Lease) -> Ending:
+        self.work = self.work.opened()
+        if self.work.pretraining is not None:
+            return self._pretraining(self.work.pretraining, lease)
+        assert self.work.trial is not None
+        return self._trial(self.work.trial, lease)
+
+    def _pretraining(self, pretraining: Pretraining, lease: Lease) -> Ending:
         budget = self.work.job.budget
         assert budget is not None
         part = self._data().part("train")
@@ -109,7 +174,7 @@ class _Attempt:
         self._train(trainer, pretraining.id, budget, lease)
         measured = measure_maps(trainer.flow, trainer.images, part.groups)
         self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
-        maps = [
+        maps = tuple(
             db.ContributionMap(
                 pretraining_id=pretraining.id,
                 data_digest=self.work.job.data_digest,
@@ -127,10 +192,10 @@ class _Attempt:
                 ),
             )
             for m in measured
-        ]
-        return self._end("done", lease, maps=maps)
+        )
+        return replace(self._ending("done", lease), maps=maps)
 
-    def _trial(self, trial: Trial, lease: Lease) -> Report:
+    def _trial(self, trial: Trial, lease: Lease) -> Ending:
         prepared = self._data()
         recipe, maps = trial.recipe, self._maps(trial)
         trainer = self.trainer = Trainer(
@@ -159,30 +224,27 @@ class _Attempt:
         if lease.lost:
             raise StoppedError
         weights = self._save_weights(flow, folder.folder)
-        report = self._end(
-            "done",
-            lease,
-            result=evaluation.as_result(
-                measured, trial.id, self.work.job.data_digest, PLAIN, step=step
-            ),
-            tables=self._tables(trial, maps),
-            artifacts=[weights],
+        digest, tables = self.work.job.data_digest, tuple(self._tables(trial, maps))
+        return replace(
+            self._ending("done", lease),
+            result=evaluation.as_result(measured, trial.id, digest, PLAIN, step=step),
+            tables=tables,
+            artifacts=(weights,),
         )
-        if report.ending == "done":
-            folder.clear()
-        return report
 
     def _train(self, trainer: Trainer, subject: str, until: int, lease: Lease) -> CheckpointFolder:
         place = run_folder(self.work.place.runs, subject, self.work.job.data_digest)
-        folder = CheckpointFolder(place)
-        lease.started_at(trainer.resume(folder, at_most=until))
+        folder = self.folder = CheckpointFolder(place)
+        step = trainer.resume(folder, at_most=until)
+        lease.started_at(step, trainer.undelivered)
         if folder.passed_over:
-            self.note = f"passed over checkpoints that are damaged: {', '.join(folder.passed_over)}"
+            damaged = ", ".join(folder.passed_over)
+            self.notes.append(f"passed over checkpoints that are damaged: {damaged}")
         hooks = Hooks(
             progress=lease.progress,
             metric=lease.metric,
             stop=lambda: lease.lost,
-            before_checkpoint=lease.flush,
+            undelivered=lease.undelivered,
             checkpoint_seconds=self.work.checkpoint_seconds,
         )
         began = time.monotonic()
@@ -194,14 +256,16 @@ class _Attempt:
         if trial.pretraining is None or trial.budget is None:
             return []
         pretraining, score = trial.pretraining, trial.recipe.maps.stored_score
-        maps: list[db.ContributionMap] = [
-            *self.store.maps(
-                pretraining_id=pretraining.id,
-                data_digest=self.work.job.data_digest,
-                budget=trial.budget,
-                score=score,
-            )
-        ]
+        maps: list[db.ContributionMap] = patiently(
+            lambda: [
+                *self.store.maps(
+                    pretraining_id=pretraining.id,
+                    data_digest=self.work.job.data_digest,
+                    budget=trial.budget,
+                    score=score,
+                )
+            ]
+        )
         if len(maps) != trial.recipe.model.splits:
             raise UserError(
                 f"pretraining {pretraining.id} has no maps by the score {score} at budget "
@@ -251,34 +315,15 @@ class _Attempt:
     def _placed(self, flow: models.Flow) -> models.Flow:
         return flow.to(self._device)
 
-    def _end(
-        self,
-        outcome: db.Outcome,
-        lease: Lease,
-        message: str = "",
-        *,
-        result: db.Result | None = None,
-        maps: Sequence[db.ContributionMap] = (),
-        tables: Sequence[db.IndexTable] = (),
-        artifacts: Sequence[db.Artifact] = (),
-    ) -> Report:
-        stored = self.store.finish(
-            self.claim,
-            outcome,
-            message="\n".join(filter(None, (self.note, message))),
+    def _ending(self, outcome: db.Outcome, lease: Lease, message: str = "") -> Ending:
+        return Ending(
+            outcome=outcome,
+            message="\n".join(filter(None, (*self.notes, message))),
+            first_step=lease.first_step,
             last_step=lease.step if self.trainer is None else self.trainer.step,
             cost=self._cost(),
-            result=result,
-            maps=maps,
-            tables=tables,
-            artifacts=artifacts,
-            metrics=lease.take_metrics(),
+            metrics=lease.pending(),
         )
-        if not stored:
-            return Report(self.work.job_id, "stopped", "its lease was lost")
-        if outcome in ("done", "diverged"):
-            return Report(self.work.job_id, outcome, message)
-        return Report(self.work.job_id, "failed", message)
 
     def _require_finite(self, *values: float) -> None:
         """A model whose evaluation is not finite has diverged, even if its last loss was."""

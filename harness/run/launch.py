@@ -1,24 +1,31 @@
 """The driver: submits what is free, waits for what others hold, until nothing is left.
 
 The driver holds no state that matters. It may be killed at any moment; launching again plans the
-difference and goes on.
+difference and goes on. While the database is away it waits and its tasks go on.
 """
 
+import math
 import os
 import secrets
 import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from db import Job, RunningJob, Store
+from db import Job, RunningJob, Store, Unavailable
+from harness.run import leftovers
 from harness.run.executor import Executor, Finished
 from harness.run.plan import Node
 from harness.run.work import ENDINGS, Report
 
 POLL_SECONDS = 0.5
+
+AGAIN_SECONDS = 2.0
+"""Before a task that found nothing to do is submitted again."""
+
 WINDOW = 200
 """Tasks handed to the executor at once; the rest wait in the driver."""
 
@@ -34,6 +41,22 @@ class Display(Protocol):
 
     def ended(self, title: str, report: Report) -> None:
         """A job has come to its end."""
+
+    def away(self, since: float, why: str) -> None:
+        """The database is away, since so many Unix seconds; told again and again until `update`.
+        ``why`` is one line."""
+
+    def note(self, line: str) -> None:
+        """Something else to be told."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The database as it was at one moment, which is ``now`` by its clock."""
+
+    jobs: dict[str, Job]
+    running: list[RunningJob]
+    now: float
 
 
 @dataclass
@@ -61,25 +84,56 @@ class Launch:
         self.store, self.executor, self.display = store, executor, display
         self.nodes = {node.work.job_id: node for node in nodes}
         self.ended = Ended()
-        self._in_flight: set[str] = set()
+        self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
+        self._in_flight: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
         self._crashes: Counter[str] = Counter()
+        self._looked = time.monotonic(), time.time()
+        self._away_since: float | None = None
+        self._back = -math.inf
 
     def run(self) -> Ended:
         """Until every job has ended, here or in another launch."""
-        before = self.store.jobs(list(self.nodes))
-        for job_id, job in before.items():  # what had ended earlier is no news
-            if job.state in ENDINGS:
-                self.ended.reports[job_id] = Report(job_id, ENDINGS[job.state])
+        with suppress(Unavailable):
+            leftovers.deliver(self.store, self.display.note)
+            for job_id, job in self.store.jobs(list(self.nodes)).items():
+                if job.state in ENDINGS:  # what had ended earlier is no news
+                    self.ended.reports[job_id] = Report(job_id, ENDINGS[job.state])
         while True:
-            jobs = self.store.jobs([j for j in self.nodes if j not in self.ended.reports])
-            self._settle(jobs)
-            if len(self.ended.reports) == len(self.nodes):
-                self._show()
-                return self.ended
-            self._submit(jobs)
-            self._show()
+            seen = self._look()
+            if seen is not None:
+                self._settle(seen.jobs)
+                if len(self.ended.reports) < len(self.nodes):
+                    self._submit(seen)
+                self.display.update(len(self.ended.reports), len(self.nodes), seen.running)
+                if len(self.ended.reports) == len(self.nodes):
+                    return self.ended
             for finished in self._collect():
                 self._crash_or_note(finished)
+
+    def _look(self) -> _Seen | None:
+        """What the database says; None while it is away.
+
+        Also a process that was stopped for long has not seen it for long, and so have the workers
+        beside it that were stopped too.
+        """
+        try:
+            seen = _Seen(
+                self.store.jobs([j for j in self.nodes if j not in self.ended.reports]),
+                [r for r in self.store.running() if r.job_id in self.nodes],
+                self.store.now(),
+            )
+        except Unavailable as error:
+            self._away_since = self._away_since or time.time()
+            self.display.away(self._away_since, str(error))
+            return None
+        looked = time.monotonic(), time.time()
+        # One of the clocks stands still while a machine sleeps, the other may be set.
+        unseen = max(looked[0] - self._looked[0], looked[1] - self._looked[1])
+        if self._away_since is not None or unseen > self._lease / 2:
+            self._back = looked[0]
+        self._looked, self._away_since = looked, None
+        return seen
 
     def _collect(self) -> list[Finished]:
         if not self._in_flight:
@@ -99,15 +153,20 @@ class Launch:
                 title = self.nodes[node.after].work.title if node.after else ""
                 self._end(Report(job_id, "blocked", f"it needs `{title}`"))
 
-    def _submit(self, jobs: dict[str, Job]) -> None:
-        now = self.store.now()
+    def _submit(self, seen: _Seen) -> None:
+        """Hand out what is free. A lease that ran out while the database was away is its holder's
+        for one more."""
+        now = time.monotonic()
+        sparing = now < self._back + self._lease
         for job_id, node in self.nodes.items():
             if len(self._in_flight) >= WINDOW:
                 return
             if job_id in self.ended.reports or job_id in self._in_flight:
                 continue
-            job = jobs[job_id]
-            if job.state == "running" and (job.lease_until or 0.0) > now:
+            job = seen.jobs[job_id]
+            if job.state == "running" and (sparing or (job.lease_until or 0.0) > seen.now):
+                continue
+            if now < self._not_before.get(job_id, now):
                 continue
             after = node.after
             if after is not None and after in self.ended.reports:
@@ -115,23 +174,27 @@ class Launch:
             elif after is not None and after not in self._in_flight:
                 continue
             self.executor.submit(node.work, after)
-            self._in_flight.add(job_id)
+            self._in_flight[job_id] = now
 
     def _crash_or_note(self, finished: Finished) -> None:
-        job_id = finished.job_id
-        self._in_flight.discard(job_id)
-        report = finished.report
+        job_id, report = finished.job_id, finished.report
+        began = self._in_flight.pop(job_id)
+        for note in report.notes if report else ():
+            self.display.note(note)
         if report is None:
-            self._crashes[job_id] += 1
-            if self._crashes[job_id] >= MAX_CRASHES:
-                self._end(Report(job_id, "failed", f"{finished.crash}, {MAX_CRASHES} times"))
+            self._crashed(job_id, finished.crash)
         elif report.ending in ("done", "diverged", "failed"):
             self._end(report)
+        elif report.ending == "elsewhere":
+            self._not_before[job_id] = time.monotonic() + AGAIN_SECONDS
+        elif report.ending == "away" and self._away_since is None and self._back < began:
+            self._crashed(job_id, report.message)  # away for that host alone
+
+    def _crashed(self, job_id: str, how: str) -> None:
+        self._crashes[job_id] += 1
+        if self._crashes[job_id] >= MAX_CRASHES:
+            self._end(Report(job_id, "failed", f"{how}, {MAX_CRASHES} times"))
 
     def _end(self, report: Report) -> None:
         self.ended.reports[report.job_id] = report
         self.display.ended(self.nodes[report.job_id].work.title, report)
-
-    def _show(self) -> None:
-        running = [r for r in self.store.running() if r.job_id in self.nodes]
-        self.display.update(len(self.ended.reports), len(self.nodes), running)

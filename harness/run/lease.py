@@ -1,27 +1,37 @@
-"""A worker's hold on a job: heartbeats from a thread, metrics in batches."""
+"""A worker's hold on a job: a thread that extends the lease and delivers what was measured."""
 
 import threading
-import time
 from types import TracebackType
 from typing import Self
 
 from db import Claim, Metric, Store
+from harness.run.spool import Spool
+from harness.train.trainer import Undelivered
 from sweeps.errors import UserError
 
 BEAT_SECONDS = 2.0
 
+LEAVE_SECONDS = 5.0
+"""How long the end of the block waits for a heartbeat that hangs."""
+
 
 class Lease:
-    """Keeps a claim alive while the block runs; ``lost`` tells when it is no longer ours."""
+    """Keeps a claim alive while the block runs; ``lost`` tells when it is no longer ours.
 
-    def __init__(self, store: Store, claim: Claim, seconds: float) -> None:
-        self.store, self.claim, self.seconds = store, claim, seconds
+    Only the database can say so: while it is away the thread keeps trying, and what is to be told
+    is kept in the spool and in memory. None of the methods waits for the database.
+    """
+
+    def __init__(self, store: Store, claim: Claim, seconds: float, spool: Spool) -> None:
+        self.store, self.claim, self.seconds, self.spool = store, claim, seconds, spool
         self.step = claim.step
-        self._metrics: list[Metric] = []
+        self.first_step: int | None = None
+        self._untold = False
+        self._pending: list[Metric] = []
+        self._spooled = 0
+        self._of_others: Undelivered = {}
         self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._lost = threading.Event()
-        self._renewed = time.monotonic()
+        self._wake, self._ended, self._lost = (threading.Event() for _ in range(3))
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
@@ -35,7 +45,8 @@ class Lease:
         at: TracebackType | None,
     ) -> None:
         self._ended.set()
-        self._thread.join()
+        self._wake.set()
+        self._thread.join(LEAVE_SECONDS)
 
     @property
     def lost(self) -> bool:
@@ -48,33 +59,59 @@ class Lease:
     def metric(self, name: str, step: int, value: float) -> None:
         """Keep a point of a curve for the next heartbeat."""
         with self._lock:
-            self._metrics.append(Metric(name, step, value))
+            self._pending.append(Metric(name, step, value))
 
-    def started_at(self, step: int) -> None:
-        """Say from which step the attempt went on."""
-        self.step = step
-        self.store.heartbeat(self.claim, step=step, lease_seconds=self.seconds, first_step=step)
-
-    def take_metrics(self) -> list[Metric]:
-        """What has not been stored yet."""
+    def started_at(self, step: int, undelivered: Undelivered) -> None:
+        """Say from which step the attempt went on, and what its checkpoint brought along: points
+        of this job, which are delivered now, and of others, which go into the next checkpoint."""
         with self._lock:
-            taken, self._metrics = self._metrics, []
-        return taken
+            self.step = self.first_step = step
+            own = undelivered.get(self.claim.job_id, ())
+            self._pending += (Metric(*point) for point in own)
+            self._of_others = {k: v for k, v in undelivered.items() if k != self.claim.job_id}
+            self._untold = True
+        self._wake.set()
 
-    def flush(self) -> None:
-        """Store what was measured so far: a checkpoint must not be ahead of its curve."""
-        taken = self.take_metrics()
-        if taken and not self.store.add_metrics(self.claim, taken):
-            self._lost.set()
+    def pending(self) -> tuple[Metric, ...]:
+        """The points that the database has not acknowledged."""
+        with self._lock:
+            return tuple(self._pending)
+
+    def undelivered(self) -> Undelivered:
+        """The same for a checkpoint, with those of other jobs on this run."""
+        own = [(metric.name, metric.step, metric.value) for metric in self.pending()]
+        return {**self._of_others, self.claim.job_id: own} if own else dict(self._of_others)
 
     def _beat(self) -> None:
-        while not self._ended.wait(min(BEAT_SECONDS, self.seconds / 4)):
-            try:
-                alive = self.store.heartbeat(self.claim, step=self.step, lease_seconds=self.seconds)
-            except UserError:  # the database is away for now; the lease decides for how long
-                alive = time.monotonic() - self._renewed < self.seconds
-            else:
-                self._renewed = time.monotonic()
-            if not alive:
+        while True:
+            self._wake.wait(min(BEAT_SECONDS, self.seconds / 4))
+            self._wake.clear()
+            if self._ended.is_set():
+                return
+            if not self._tell():
                 self._lost.set()
                 return
+
+    def _tell(self) -> bool:
+        with self._lock:
+            points, first_step = list(self._pending), self.first_step if self._untold else None
+            new, self._spooled = points[self._spooled :], len(points)
+        if new:
+            self.spool.metrics(new)
+        try:
+            alive = self.store.heartbeat(
+                self.claim,
+                step=self.step,
+                lease_seconds=self.seconds,
+                first_step=first_step,
+                metrics=points,
+            )
+        except UserError:  # it may be back; nobody but the database can take the job away
+            return True
+        if alive:
+            with self._lock:
+                del self._pending[: len(points)]
+                self._spooled = 0
+                self._untold = self._untold and first_step is None
+            self.spool.acknowledged()
+        return alive

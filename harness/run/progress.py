@@ -1,5 +1,6 @@
 """Progress of a launch: bars in a terminal, lines elsewhere."""
 
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -37,6 +38,7 @@ class Bars:
         )
         self._whole = self.progress.add_task("sweep", unit="jobs", total=None)
         self._bars: dict[str, TaskID] = {}
+        self._away_since: float | None = None
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -52,6 +54,11 @@ class Bars:
         self.progress.stop()
 
     def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
+        if self._away_since is not None:
+            away = time.time() - self._away_since
+            self.note(f"the database is back after {away:.0f} s")
+            self.progress.update(self._whole, description="sweep")
+            self._away_since = None
         self.progress.update(self._whole, completed=ended, total=total)
         for job in running:
             if job.job_id not in self._bars:
@@ -59,6 +66,16 @@ class Bars:
             self.progress.update(self._bars[job.job_id], completed=job.step, total=job.steps)
         for job_id in set(self._bars) - {job.job_id for job in running}:
             self.progress.remove_task(self._bars.pop(job_id))
+
+    def away(self, since: float, why: str) -> None:
+        if self._away_since is None:
+            at = time.strftime("%H:%M:%S", time.localtime(since))
+            self.note(f"the database is away since {at}, waiting for it: {why}")
+            self.progress.update(self._whole, description=f"database away since {at}")
+        self._away_since = since
+
+    def note(self, line: str) -> None:
+        self.console.print(escape(line), highlight=False, soft_wrap=True)
 
     def ended(self, title: str, report: Report) -> None:
         style = _STYLE.get(report.ending, "white")

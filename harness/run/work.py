@@ -87,18 +87,22 @@ class _Sealed:
     threads: int
 
 
-Ending = Literal["done", "diverged", "failed", "elsewhere", "blocked", "stopped"]
+How = Literal["done", "diverged", "failed", "elsewhere", "blocked", "stopped", "away"]
 
-
-ENDINGS: dict[State, Ending] = {"done": "done", "diverged": "diverged", "failed": "failed"}
+ENDINGS: dict[State, How] = {"done": "done", "diverged": "diverged", "failed": "failed"}
 """The states of a job that nobody works on any more."""
 
 
 @dataclass(frozen=True)
 class Report:
     """How a task ended. ``elsewhere``: another launch has the job; ``blocked``: what it needed
-    did not end well; ``stopped``: the lease was lost or the launch is ending."""
+    did not end well; ``stopped``: the lease was lost or the launch is ending; ``away``: the host
+    could not reach the database, and nothing was begun.
+
+    ``notes`` are lines to be told beside, of what others had left on that host.
+    """
 
     job_id: str
-    ending: Ending
+    ending: How
     message: str = ""
+    notes: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-FORMAT = 1
+FORMAT = 2
 """Of the state in a checkpoint; one of another format is passed over."""
 
 _NAME = re.compile(r"step-(\d{9})\.([0-9a-f]{16})(\.kept)?\.pt")

@@ -25,6 +25,9 @@ LOG_EVERY = 10
 """Steps between looks at the loss; checkpoints fall on these steps, so that a resumed run logs
 the same windows as an undisturbed one."""
 
+Undelivered = dict[str, list[tuple[str, int, float]]]
+"""Points of curves, (name, step, value) by the job's id, that the database does not have yet."""
+
 _SHORTEST = 5.0
 _SHARE = 0.02
 
@@ -44,12 +47,16 @@ class StoppedError(Exception):
 
 @dataclass
 class Hooks:
-    """What the loop tells its caller, and how the caller stops it."""
+    """What the loop tells its caller, and how the caller stops it.
+
+    What is ``undelivered`` goes into each checkpoint, so that none is ahead of its curve: whoever
+    goes on from it has the points that are missing.
+    """
 
     progress: Callable[[int], None] = lambda step: None
     metric: Callable[[str, int, float], None] = lambda name, step, value: None
     stop: Callable[[], bool] = lambda: False
-    before_checkpoint: Callable[[], None] = lambda: None
+    undelivered: Callable[[], Undelivered] = dict
     checkpoint_seconds: float | None = None
 
 
@@ -59,6 +66,7 @@ class Trainer:
 
     Everything that decides the next step is in ``state``: weights, buffers, optimizer, average,
     best weights and the step; order, flips and noise are functions of seed and step.
+    ``undelivered`` is what the checkpoint that it went on from held of it.
     """
 
     flow: Flow
@@ -70,6 +78,7 @@ class Trainer:
     step: int = 0
     best: dict[str, Any] | None = None
     images_seen: int = 0
+    undelivered: Undelivered = field(default_factory=dict)
     _losses: list[Tensor] = field(default_factory=list)
     last_finite: float | None = None
     compiler: str = "inductor"
@@ -132,6 +141,7 @@ class Trainer:
             self.start()
         else:
             self.restore(found[1])
+            self.undelivered = found[1]["undelivered"]
         return self.step
 
     def run(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
@@ -154,12 +164,14 @@ class Trainer:
                     pause = max(_SHORTEST, last_save / _SHARE)
                 if self.step < until and time.monotonic() - saved_at >= pause:
                     began = time.monotonic()
-                    hooks.before_checkpoint()
-                    folder.save(self.step, self.state())
+                    self._save(folder, hooks)
                     saved_at = time.monotonic()
                     last_save = saved_at - began
-        hooks.before_checkpoint()
-        folder.save(self.step, self.state(), keep=self.training is None)
+        self._save(folder, hooks, keep=self.training is None)
+
+    def _save(self, folder: CheckpointFolder, hooks: Hooks, *, keep: bool = False) -> None:
+        state = {**self.state(), "undelivered": hooks.undelivered()}
+        folder.save(self.step, state, keep=keep)
 
     def _augmented(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:
         generator = torch.Generator(self.images.device)

@@ -322,6 +322,30 @@ def postgres_templates(postgres: Any) -> Iterator[PostgresTemplates]:
     templates.close()
 
 
+@pytest.fixture(scope="session")
+def crowded(
+    sqlite_templates: SqliteTemplates,
+    postgres_templates: PostgresTemplates,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, str]]:
+    """A database with something of everything by engine, its URL; only to be read."""
+    from tests.db import crowd
+
+    name = postgres_templates.copy("empty")
+    path = sqlite_templates.copy("empty", tmp_path_factory.mktemp("crowded"))
+    urls = {"sqlite": f"sqlite:///{path}", "postgresql": postgres_templates.server.url(name)}
+    for url in urls.values():
+        crowd.fill(db.connect(url, create=False))
+    yield urls
+    postgres_templates.server.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def crowded_url(request: pytest.FixtureRequest, crowded: dict[str, str]) -> str:
+    """The URL of such a database, on each supported engine."""
+    return crowded[request.param]
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Stage], str]]:
     """Makes a database at a stage, a new one each time, on each supported engine; its URL."""

@@ -29,6 +29,7 @@ SHAPES: tuple[tuple[str, int | None, str | None], ...] = (
     ("LLL", 100, None),
     ("LLL", 200, None),
     ("LLL", 200, '{"score":"total"}'),
+    ("HHH", 100, None),
     ("HHH", 200, None),
 )
 """Factorization, budget and options of the trials on DATA, each with seeds 0, 1 and 2."""
@@ -85,7 +86,7 @@ JOBS = {
     },
     **{trial.id: db.PlannedJob.of_trial(trial.id, FACES.digest, steps=500) for trial in OF_FACES},
 }
-SWEEP = db.Sweep(id="s", name="crowd", spec="{}")
+SWEEP = db.Sweep(id="s", name="demo", spec="{}")
 PLAN = db.Registration(
     sweeps=(SWEEP, db.Sweep(id="s2", name="faces", spec="{}")),
     members=(

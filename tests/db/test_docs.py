@@ -12,7 +12,10 @@ import db.query
 from db.schema import metadata, views
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "database.md"
-EXAMPLES = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
+EXAMPLES, PYTHON = (
+    re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for language in ("sql", "python")
+)
 
 
 def test_the_reference_is_up_to_date() -> None:
@@ -51,11 +54,33 @@ def test_rendering_into_a_document_without_the_marker(tmp_path: Path, capsys: An
 
 
 @pytest.mark.parametrize("sql", EXAMPLES)
-def test_the_examples_find_something(filled: Any, sql: str) -> None:
-    filled.evaluate(2)
-    assert db.query.run(filled.store.url, sql).rows
+def test_the_examples_find_something(crowded_url: str, sql: str) -> None:
+    assert db.query.run(crowded_url, sql).rows
 
 
 def test_the_paired_difference_of_the_examples_is_right(filled: Any) -> None:
-    (sql,) = [sql for sql in EXAMPLES if "'LLL'" in sql]
+    (sql,) = [sql for sql in EXAMPLES if "'HHH'" in sql]
     assert db.query.run(filled.store.url, sql).rows == (("realnvp", "photos16", 100, 0, -0.5),)
+
+
+def test_every_view_is_in_the_list(crowded_url: str) -> None:
+    listed, _, _ = DOCUMENT.read_text(encoding="utf-8").partition("## Examples")
+    rows = re.findall(r"^\| (`.*`) \|", listed.partition("## Views")[2], flags=re.MULTILINE)
+    assert {name.strip("`") for row in rows for name in row.split(", ")} == set(views.tables)
+
+
+def test_the_python_of_the_page_runs(crowded_url: str, capsys: Any) -> None:
+    """Block after block, as it stands but for the place of the database."""
+    names: dict[str, Any] = {}
+    for block in PYTHON:
+        exec(block.replace("lcma.db", crowded_url), names)
+    board = names["board"]
+    assert list(board["rank"]) == [1, 2, 3, 4, 5]
+    assert board["mean"].is_monotonic_increasing
+    assert list(names["curve"]["budget"]) == [100, 200]
+    assert (names["deviation"] > 0).all()
+    assert set(names["missing"]["asked"]) == {"HHH", "high", "low", "random"}
+    assert set(names["statistics"]["size"]) == {1, 2, 3}
+    assert [item.seed for item in names["maps"]] == [0, 1]
+    assert names["over_seeds"].shape == (2, 3, 16, 16)
+    assert "its pretraining diverged" in capsys.readouterr().out

@@ -17,7 +17,7 @@ def outcomes(world: Any, job_id: str) -> list[str | None]:
 
 def test_a_claim_starts_an_attempt(world: Any) -> None:
     claim = world.win(world.trials[0])
-    assert claim == db.Claim(world.trials[0], 1, 1, 0)
+    assert claim == db.Claim(world.trials[0], 1, 1, 0, "me")
     job = world.job(claim.job_id)
     assert (job.state, job.token, job.attempt_id) == ("running", 1, 1)
     assert (job.owner, job.host, job.pid, job.lease_until) == ("me", "node1", 17, 1060.0)
@@ -35,7 +35,7 @@ def test_a_held_job_is_not_given_away_until_its_lease_is_over(world: Any) -> Non
     assert world.store.heartbeat(first, step=40, lease_seconds=60, now=1050.0)
     assert isinstance(world.claim(world.trials[0], owner="other", now=1109.9), db.Job)
     second = world.claim(world.trials[0], owner="other", now=1110.0)
-    assert second == db.Claim(world.trials[0], 2, 2, 40)
+    assert second == db.Claim(world.trials[0], 2, 2, 40, "other")
     (lost, running) = world.store.attempts().to_dict("records")
     assert (lost["outcome"], lost["ended"], lost["last_step"]) == ("node_lost", 1110.0, 40)
     assert (pd.isna(running["outcome"]), running["first_step"]) == (True, 40)
@@ -204,7 +204,7 @@ def test_failed_and_diverged_jobs_wait_for_a_retry(world: Any) -> None:
     assert world.store.retry(ids) == 2
     assert world.store.retry(ids) == 0
     assert world.job(world.segments[0]).state == "done"
-    assert world.win(world.trials[0]) == db.Claim(world.trials[0], 5, 2, 30)
+    assert world.win(world.trials[0]) == db.Claim(world.trials[0], 5, 2, 30, "me")
 
 
 def test_an_unknown_job_cannot_be_claimed(world: Any) -> None:

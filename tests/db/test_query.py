@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import db.query
-from db import migrate
 from sweeps.errors import UserError
+from tests.db.freeze import go_down
 
 
 def test_a_query_gives_columns_and_rows(filled: Any) -> None:
@@ -193,7 +193,7 @@ def test_an_interrupt_stops_the_query(filled: Any) -> None:
 
 def test_a_newer_schema_is_refused_and_an_older_one_read(filled: Any) -> None:
     count = "SELECT count(*) FROM results"
-    migrate.downgrade(filled.store.database, "0003")
+    go_down(filled.store.url, "0003")
     assert db.query.run(filled.store.url, count).rows == ((3,),)
     assert filled.store.database.identify().revision == "0003"
     filled.damage("UPDATE lcma_alembic_version SET version_num = '0999'")

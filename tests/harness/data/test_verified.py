@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import place
+from harness import cache
 from harness.data import Prepared, load, verified
 from sweeps.errors import UserError
 
@@ -16,7 +16,7 @@ from sweeps.errors import UserError
 @pytest.fixture
 def mine(photos8: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepared:
     """A set of one's own to damage, on a host that remembers nothing."""
-    monkeypatch.setenv(place.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
     shutil.copytree(photos8.folder, tmp_path / "data" / "photos8")
     return load("photos8", tmp_path / "data")
 
@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    monkeypatch.setenv(place.CACHE_VARIABLE, str(blocked / "cache"))
+    monkeypatch.setenv(cache.VARIABLE, str(blocked / "cache"))
     assert [verified.once(mine) for _ in range(2)] == [True, True]
     flip(mine.folder / "test.npy")
     with pytest.raises(UserError):

@@ -96,7 +96,7 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
         return step(self)
 
     monkeypatch.setattr(Trainer, "_one_step", dying)
-    monkeypatch.setattr(bodies._Attempt, "_end", lambda *a, **k: Report("", "stopped"))
+    monkeypatch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
     with pytest.raises(Killed):
         bodies.run(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
     monkeypatch.undo()

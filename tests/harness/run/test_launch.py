@@ -26,12 +26,20 @@ class Silent:
     def __init__(self) -> None:
         self.titles: list[tuple[str, str]] = []
         self.seen_running: set[str] = set()
+        self.why_away: set[str] = set()
+        self.notes: list[str] = []
 
     def update(self, ended, total, running) -> None:
         self.seen_running |= {r.job_id for r in running}
 
     def ended(self, title: str, report: Report) -> None:
         self.titles.append((title, report.ending))
+
+    def away(self, since: float, why: str) -> None:
+        self.why_away.add(why)
+
+    def note(self, line: str) -> None:
+        self.notes.append(line)
 
 
 @pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.xdist_group("ray"))])

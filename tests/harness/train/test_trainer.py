@@ -114,15 +114,20 @@ def test_without_checkpoint_seconds_a_short_run_saves_at_its_end_alone(undisturb
     assert [f.step for f in undisturbed("training").folder.list()] == [60]
 
 
-def test_the_caller_can_save_before_each_checkpoint(workshop: Any) -> None:
+def test_a_checkpoint_holds_what_the_caller_has_not_delivered(workshop: Any) -> None:
     run = workshop.training("a")
     run.trainer.start()
-    seen: list[int] = []
+    told: list[tuple[str, int, float]] = []
     hooks = Hooks(
-        before_checkpoint=lambda: seen.append(len(run.folder.list())), checkpoint_seconds=0
+        metric=lambda *point: told.append(point),
+        undelivered=lambda: {"job": list(told)},
+        checkpoint_seconds=0,
     )
     run.trainer.run(30, run.folder, hooks)
-    assert seen == [0, 1, 2]
+    for until in (30, 29):
+        resumed = workshop.training("a")
+        step = resumed.trainer.resume(resumed.folder, until)
+        assert resumed.trainer.undelivered == {"job": [p for p in told if p[1] <= step]}
 
 
 def test_training_lowers_the_loss(undisturbed: Any) -> None:
@@ -238,7 +243,7 @@ def test_the_best_weights_survive_a_resume(workshop: Any) -> None:
     assert run.go(10)
     run.trainer.best["holdout_bits_per_dim"] = -1.0  # nothing is better from now on
     run.folder.clear()
-    run.folder.save(10, run.trainer.state())
+    run.folder.save(10, {**run.trainer.state(), "undelivered": {}})
     resumed = workshop.training("a")
     assert resumed.trainer.resume(resumed.folder, 20) == 10
     assert differences(resumed.trainer.best, run.trainer.best) == []

@@ -1,0 +1,234 @@
+"""What an attempt has to tell the database, kept on the worker's own disk until it is committed.
+
+An attempt has one file. Its records say which claim on which database it belongs to, the points of
+curves that the database does not have yet, and at last how the attempt ends. They are appended;
+what was acknowledged is cut off again, and a file all of which is committed is removed. Whoever
+writes a file holds a lock on it, so that one whose writer died is told apart.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from db import Claim, Metric, Store
+from harness import cache
+from harness.run.ending import Ending
+from harness.run.packing import pack, unpack
+
+VARIABLE = "LCMA_SPOOL"
+"""Names the folder of spools, in place of one in the host's cache folder."""
+
+MAGIC = b"lcma spool 1\n"
+"""How a file begins; the number is that of the records' format."""
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """What a file holds. `place` is `Database.place`; without an ending the attempt had none."""
+
+    place: str
+    claim: Claim
+    metrics: tuple[Metric, ...]
+    ending: Ending | None
+
+
+class Spool:
+    """The file of one attempt, for the time of a block; it stays unless it was `discard`ed.
+
+    Where the disk does not take it, ``problem`` says why in one line, and what was to be kept is in
+    memory alone. Safe to use from several threads.
+    """
+
+    def __init__(self, store: Store, claim: Claim) -> None:
+        self.problem = ""
+        self._lock = threading.Lock()
+        self._file: BinaryIO | None = None
+        self._path: Path | None = None
+        self._ended = False
+        header = MAGIC + pack({"place": store.database.place, "claim": claim})
+        self._start = self._end = len(header)
+        there = folder()
+        try:
+            if there is None:
+                raise PermissionError(errno.EACCES, "no folder of one's own can be written")
+            self._path, self._file = _create(there, claim)
+            _write(self._file, header)
+        except OSError as error:
+            self._fail(error)
+            self.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    def metrics(self, points: Sequence[Metric]) -> None:
+        """Keep points of curves until they are acknowledged."""
+        with self._lock:
+            self._append(pack({"metrics": points}))
+
+    def acknowledged(self) -> None:
+        """The database has all points that were kept so far."""
+        with self._lock:
+            if self._file is not None and not self._ended:
+                with contextlib.suppress(OSError):
+                    self._cut(self._start)
+
+    def end(self, ending: Ending) -> Ending:
+        """Keep how the attempt ends, even if the power fails; with the problem in its message,
+        where there was one."""
+        told = ending.noting(self.problem)
+        with self._lock:
+            self._ended = True
+            self._append(pack({"ending": told}), synced=True)
+        return ending.noting(self.problem)
+
+    def discard(self) -> None:
+        """Remove the file: all of it is committed, or will never be."""
+        with self._lock:
+            if self._path is not None:
+                with contextlib.suppress(OSError):
+                    self._path.unlink(missing_ok=True)
+        self._close()
+
+    def _append(self, record: bytes, *, synced: bool = False) -> None:
+        if self._file is None:
+            return
+        try:
+            _write(self._file, record)
+            if synced:
+                os.fsync(self._file.fileno())
+                assert self._path is not None
+                _sync(self._path.parent)
+            self._end += len(record)
+        except OSError as error:
+            self._fail(error)
+            with contextlib.suppress(OSError):
+                self._cut(self._end)  # else nothing behind a torn record would be read
+
+    def _cut(self, length: int) -> None:
+        assert self._file is not None
+        os.ftruncate(self._file.fileno(), length)
+        self._end = length
+
+    def _fail(self, error: OSError) -> None:
+        where = self._path or folder() or "of this host"
+        self.problem = (
+            f"the spool {where} failed ({error.strerror or error}), so a crash would have lost "
+            "what the database did not have: make room there, or name another folder in "
+            f"{VARIABLE}"
+        )
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+
+def folder() -> Path | None:
+    """Where spools are: LCMA_SPOOL, which may be missing, or below the host's cache folder; None
+    where that cannot be made."""
+    asked = os.environ.get(VARIABLE)
+    return Path(asked).expanduser().absolute() if asked else cache.folder("spool")
+
+
+def left() -> Iterator[tuple[Path, Spooled]]:
+    """The files of this host whose writers are gone, each held while the caller looks at it."""
+    there = folder()
+    for path in sorted(there.glob(f"{_host()}-*.spool")) if there else ():
+        try:
+            with path.open("r+b") as file:
+                if not _hold(file, wait=False):
+                    continue
+                raw = file.read()
+                spooled = read(raw)
+                if spooled is not None:
+                    yield path, spooled
+                elif len(raw) <= len(MAGIC) or not any(unpack(raw[len(MAGIC) :])):
+                    path.unlink(missing_ok=True)  # killed before it told whose it is
+        except OSError:
+            continue
+
+
+def read(raw: bytes) -> Spooled | None:
+    """What the bytes of a file hold, but for a torn end; None where its beginning is torn, or of
+    another version."""
+    if not raw.startswith(MAGIC):
+        return None
+    records = unpack(raw[len(MAGIC) :])
+    try:
+        header = next(records, None)
+        if header is None:
+            return None
+        metrics: list[Metric] = []
+        ending: Ending | None = None
+        for record in records:
+            metrics += (Metric(**point) for point in record.get("metrics", ()))
+            if "ending" in record:
+                ending = Ending.read(record["ending"])
+        return Spooled(header["place"], Claim(**header["claim"]), tuple(metrics), ending)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _create(folder: Path, claim: Claim) -> tuple[Path, BinaryIO]:
+    """A new file, locked."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    while True:
+        name = f"{_host()}-{claim.job_id[:12]}-{claim.token}-{secrets.token_hex(4)}.spool"
+        path = folder / name
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
+        try:
+            _hold(file, wait=True)
+        except OSError:
+            file.close()
+            path.unlink(missing_ok=True)
+            raise
+        if os.fstat(file.fileno()).st_nlink:
+            return path, file
+        file.close()  # another process found it before it was locked, empty, and removed it
+
+
+def _hold(file: BinaryIO, *, wait: bool) -> bool:
+    """Lock a file until it is closed; whether it could be."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(file: BinaryIO, raw: bytes) -> None:
+    rest = memoryview(raw)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _host() -> str:
+    return re.sub(r"[^\w.-]", "_", socket.gethostname())

