@@ -19,7 +19,6 @@ import numpy as np
 import sqlalchemy as sa
 
 import db
-import db.query
 from benchmarks.places import Site
 from benchmarks.trackers import driver_url
 from benchmarks.worlds import ENVIRONMENT
@@ -41,10 +40,11 @@ Row = dict[str, Any]
 
 
 def ask(site: Site, trials: int) -> list[dict[str, Any]]:
-    """Questions to so many trials, each as `lcma sql` asks it, with a connection of its own."""
+    """Questions to so many trials, on an open connection, all rows fetched."""
     url, seconds = made(site, trials)
     print(f"  {trials} trials at {site.engine}, made in {seconds:.0f} s (0: kept)", flush=True)
-    return [_time(url, name, sql) for name, sql in questions().items()]
+    with db.locate(url).reader().connect() as connection:
+        return [_time(connection, name, sql) for name, sql in questions().items()]
 
 
 def questions() -> dict[str, str]:
@@ -75,24 +75,29 @@ def questions() -> dict[str, str]:
     }
 
 
-def _time(url: str, name: str, sql: str, repeats: int = 7) -> dict[str, Any]:
+def _time(
+    connection: sa.Connection, name: str, sql: str, repeats: int = 9
+) -> dict[str, Any]:
     times = []
+    rows = 0
     for _ in range(repeats + 1):
         began = time.perf_counter()
-        found = db.query.run(url, sql, limit=None, timeout=300.0)
+        rows = len(connection.exec_driver_sql(sql).all())
         times.append(1000 * (time.perf_counter() - began))
+        connection.rollback()
     first, *warm = times
     print(
         f"  {name}: {median(warm):.1f} ms ({min(warm):.1f} to {max(warm):.1f}; first "
-        f"{first:.1f}), {len(found.rows)} rows",
+        f"{first:.1f}), {rows} rows",
         flush=True,
     )
-    return {"question": name, "milliseconds": warm, "first": first, "rows": len(found.rows)}
+    return {"question": name, "milliseconds": warm, "first": first, "rows": rows}
 
 
 def made(site: Site, trials: int) -> tuple[str, float]:
     """The URL of the kept database of so many trials, and how long it took to make it now."""
-    url = site.make(f"lcma_{trials}_trials_schema_{REVISIONS[-1]}")
+    name = f"lcma_{trials}_trials_schema_{REVISIONS[-1]}"
+    url = site.make(name)
     if db.exists(url):
         store = db.connect(url)
         if store.counts().trial.done:
@@ -100,7 +105,7 @@ def made(site: Site, trials: int) -> tuple[str, float]:
             return url, 0.0
         store.close()
         site.drop(url)
-        url = site.make(f"lcma_{trials}_trials_schema_{REVISIONS[-1]}")
+        url = site.make(name)
     began = time.perf_counter()
     store = db.connect(url)
     store.environment(ENVIRONMENT)
