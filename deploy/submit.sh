@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A sweep as a job of a running Ray cluster. The folder that this is called in goes along: the sweep
-# file and plug-ins belong in it, and nothing large.
+# A sweep as a job of a running Ray cluster. The folder that this is called in goes along: the
+# sweep file belongs in it, and nothing large.
 #
 #     export RAY_API_SERVER_ADDRESS=http://127.0.0.1:8265
 #     deploy/submit.sh mine.yaml --seeds 6
