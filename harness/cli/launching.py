@@ -216,6 +216,8 @@ class _Workers:
         at: TracebackType | None,
     ) -> None:
         self._handle(signal.SIG_IGN)
+        if isinstance(error, SystemError) and error.__cause__ is not None:
+            error = error.__cause__  # Ray's compiled part wraps what a signal's handler raises
         released = 0
         if self.executor is not None:
             self.executor.close(kill=error is not None)

@@ -4,6 +4,8 @@ import contextlib
 import logging
 import os
 import socket
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import ray
@@ -31,18 +33,25 @@ class RayExecutor(Executor):
         self._jobs: dict[Any, str] = {}
         self._after: dict[str, str | None] = {}
         try:
-            ray.init(
-                address=address or "local",  # and not what RAY_ADDRESS may name
-                include_dashboard=None if address else False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=False,
-            )
+            with contextlib.nullcontext() if address is None else _quiet():
+                ray.init(
+                    address=address or "local",  # and not what RAY_ADDRESS may name
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=False,
+                )
         except (OSError, RayError, ValueError) as error:
+            if address is not None and (why := _no_token(error)):
+                raise UserError(
+                    f"Ray at {address} lets nobody in without its token ({why}): set "
+                    f"RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to a file with the token "
+                    f"that its nodes have"
+                ) from None
             where = f"Ray at {address}" if address else "a local Ray"
             first = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
             raise UserError(
-                f"cannot reach {where}: {first}; check address and RAY_AUTH_MODE, or use --local"
+                f"cannot reach {where}: {first}; check the address, or use --local"
             ) from None
         self._task: Any = ray.remote(max_retries=0, max_calls=0)(bodies.run)
 
@@ -138,3 +147,31 @@ def _reach(address: str) -> None:
         raise UserError(
             f"cannot reach Ray at {address}: {error}; check the address, or use --local"
         ) from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings that Ray's C++ part writes to stderr each second while it is refused:
+    the error raised in the end says the same."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+def _no_token(error: BaseException | None) -> str | None:
+    """What is wrong with the token, if that is what is wrong. Ray says so in the error, or only
+    in what the error came from."""
+    while error is not None:
+        text = f"{type(error).__name__}: {error}"
+        _, found, told = text.rpartition("AuthenticationError: ")
+        if found:
+            return told.split(". ")[0].removeprefix("RPC error: InvalidAuthToken: ")
+        error = error.__cause__ or error.__context__
+    return None

@@ -30,6 +30,7 @@ SHAPES: tuple[tuple[str, int | None, str | None], ...] = (
     ("LLL", 200, None),
     ("LLL", 200, '{"score":"total"}'),
     ("HHH", 100, None),
+    ("HHH", 100, '{"score":"total"}'),
     ("HHH", 200, None),
 )
 """Factorization, budget and options of the trials on DATA, each with seeds 0, 1 and 2."""

@@ -14,7 +14,7 @@ from alembic.util import CommandError
 
 import db
 from db import migrate
-from db.schema import REVISIONS, metadata
+from db.schema import REVISIONS, metadata, views
 from sweeps.errors import UserError
 from tests.db.freeze import LEFT_OUT
 from tests.db.inspecting import execute, objects
@@ -128,6 +128,11 @@ NEW = {  # by the schema that they are new after
         "reference_results": {"part"},
         "dictionary": {"meaning"},
     },
+    "0005": {
+        "recipes": {"conventional"},
+        "trial_results": {"comparable", "gpu_seconds", "driver", "cell_id"},
+        **{name: {"flow"} for name in views.tables if not name.endswith(("results", "statistics"))},
+    },
 }
 
 
@@ -156,6 +161,18 @@ def test_an_old_schema_is_upgraded_with_its_rows(filled_url: str, old: str) -> N
     curve = [db.Metric("train_bits_per_dim", 100, 4.0)]
     (job_id,) = execute(filled_url, "SELECT job_id FROM curves ORDER BY job_id LIMIT 1")[0]
     assert store.metrics(job_id, "train_bits_per_dim") == curve
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(True, "channel"), (False, "checkerboard-even")])
+def test_what_is_conventional_on_an_old_recipe_is_found(
+    filled_url: str, asked: bool, expected: str
+) -> None:
+    """As a sweep asked for it, else as its flow has it."""
+    if not asked:
+        execute(filled_url, "DELETE FROM sweep_trials WHERE factorization = 'conventional'")
+    migrate.downgrade(db.locate(filled_url), "0005")
+    store = db.connect(filled_url)
+    assert store.conventional() == {"with": expected, "without": "none"}
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_the_leaderboard_ranks_within_what_can_be_compared(full: Told) -> None:
         assert row["conventional"] == "channel"
         assert row["from_conventional"] == (cell["mean"] - usual[0] if usual else None)
         assert all(row[name] == cell[name] for name in row.keys() & cell.keys())
-    assert max(row["rank"] for row in rows.values()) == 5
+    assert max(row["rank"] for row in rows.values()) == 6
 
 
 def test_equal_means_share_a_rank(world: Any) -> None:
@@ -214,6 +214,8 @@ def test_pairs_differ_in_the_factorization_alone(full: Told) -> None:
         assert told == [b["factorization"], b["budget"], b["map_options"]]
         assert [row[name] for name in ("seed", "trial_id")] == [a["seed"], a["id"]]
         assert (row["cell_id"], row["other_cell_id"]) == (one["cell_id"], other["cell_id"])
+    options = {(r["map_options"], r["other_map_options"]) for r in found.values()}
+    assert options == {(None, None), ('{"score":"total"}', None), (None, '{"score":"total"}')}
     words = {("channel", "LLL"), ("LLL", "channel")}
     assert words <= {(r["factorization"], r["other_factorization"]) for r in found.values()}
 
@@ -259,6 +261,8 @@ def test_coverage_says_why(full: Told) -> None:
         ("low", 200, '{"score":"total"}'): lost,
         ("HHH", 100, None): None,
         ("high", 100, None): None,
+        ("HHH", 100, '{"score":"total"}'): None,
+        ("high", 100, '{"score":"total"}'): None,
         ("HHH", 200, None): "oom: no memory",
         ("high", 200, None): "oom: no memory",
         ("none", None, None): None,

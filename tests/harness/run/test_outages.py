@@ -89,7 +89,7 @@ def undisturbed(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[[db.S
 
     def check(other: db.Store, job_id: str) -> None:
         assert job_id == node.work.job_id
-        assert other.results()[SAME].equals(store.results_frame()[SAME])
+        assert other.results()[SAME].equals(store.results()[SAME])
         assert curves(other, job_id) == curves(store, job_id)
         assert [len(curve) for curve in curves(other, job_id)] == [2, 2]
         assert other.job(job_id).state == "done"
@@ -262,7 +262,7 @@ def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
 
     other, alone = one_trial(f"sqlite:///{tmp_path / 'alone.db'}", steps=300)
     assert bodies.run(alone.work).ending == "done"
-    assert store.results()[SAME].equals(other.results_frame()[SAME])
+    assert store.results()[SAME].equals(other.results()[SAME])
     assert curves(store, node.work.job_id) == curves(other, node.work.job_id)
 
 

@@ -51,6 +51,11 @@ def test_done_work_is_there_and_the_rest_is_new(spec, place, registered) -> None
     assert (plan.trainings_left, plan.pretrainings_left) == (1, 1)
 
 
+def test_a_planned_recipe_knows_what_is_conventional_on_it(registered) -> None:
+    store, _ = registered()
+    assert set(store.conventional().values()) == {"checkerboard-even"}
+
+
 def test_a_claimed_trial_is_running_where_it_runs(spec, place, registered) -> None:
     store, nodes = registered()
     job = next(n.work.job_id for n in nodes if n.work.trial and n.after is None)

@@ -1,0 +1,291 @@
+"""The files in deploy/ and the commands of docs/cluster.md: they parse by the programs that will
+read them, agree with each other and with the package, and hold no secret."""
+
+import re
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from ray.autoscaler._private.kuberay.autoscaling_config import (
+    _derive_autoscaling_config_from_ray_cr as as_kuberay_reads,
+)
+from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.scripts.scripts import cli as ray_cli
+
+from harness import data
+from harness.cli.main import app
+from sweeps import spec as specs
+from sweeps import strict_yaml
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+PAGE = (ROOT / "docs" / "cluster.md").read_text()
+SCRIPTS = [DEPLOY / "slurm.sbatch", DEPLOY / "submit.sh"]
+TEXTS = {p: p.read_text() for p in sorted(DEPLOY.rglob("*")) if p.is_file()}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M))
+
+RAYJOB_FIELDS = {
+    *("entrypoint", "submissionMode", "runtimeEnvYAML", "rayClusterSpec", "backoffLimit"),
+    *("shutdownAfterJobFinishes", "ttlSecondsAfterFinished"),
+}
+RAYCLUSTER_FIELDS = {
+    *("rayVersion", "authOptions", "enableInTreeAutoscaling", "autoscalerOptions"),
+    *("headGroupSpec", "workerGroupSpecs"),
+}
+
+
+def manifests() -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted((DEPLOY / "kuberay").glob("*.yaml")):
+        for text in path.read_text().split("\n---\n"):
+            yield path, strict_yaml.parse(text, path.name)
+
+
+MANIFESTS = {f"{m['kind']}/{m['metadata']['name']}": m for _, m in manifests()}
+CLUSTER = strict_yaml.read(DEPLOY / "ray-cluster.yaml")
+RAYJOB = MANIFESTS["RayJob/lcma-sweep"]["spec"]
+DATABASE = MANIFESTS["StatefulSet/lcma-postgres"]["spec"]
+
+
+def containers() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """The containers of all manifests by name, each with its pod."""
+    groups = [RAYJOB["rayClusterSpec"]["headGroupSpec"]]
+    groups += RAYJOB["rayClusterSpec"]["workerGroupSpecs"]
+    pods = [g["template"]["spec"] for g in groups]
+    pods.append(MANIFESTS["Job/lcma-data"]["spec"]["template"]["spec"])
+    pods.append(DATABASE["template"]["spec"])
+    return {c["name"]: (c, pod) for pod in pods for c in pod["containers"]}
+
+
+def joined(text: str) -> str:
+    """Shell text with its continued lines in one."""
+    return re.sub(r"\\\n\s*", "", text)
+
+
+STAND_INS = {
+    '"$@"': "table2 --seeds 6",
+    '"$host:$port"': "HOST:6379",
+    '"$SLURM_CPUS_PER_TASK"': "16",
+    "$RAY_HEAD_IP": "HEAD",
+}
+
+
+def commands(program: str) -> dict[str, list[str]]:
+    """Command lines of a program, as words: of scripts and manifests, and of the page's blocks and
+    between its backticks."""
+    shell = [joined(TEXTS[path]) for path in SCRIPTS]
+    shell += [line for key in CLUSTER if key.endswith("_commands") for line in CLUSTER[key]]
+    shell += [RAYJOB["entrypoint"], shlex.join(containers()["prepare"][0]["command"])]
+    shell += [joined(block) for block in re.findall(r"```sh\n(.*?)```", PAGE, re.S)]
+    shell += re.findall(r"(?<!`)`([^`\n]+)`(?!`)", PAGE)
+    text = re.sub(r"^\s*#.*", "", "\n".join(shell), flags=re.M)
+    for name, value in STAND_INS.items():
+        text = text.replace(name, value)
+    begins = r"(?:^\s*|; |-- |until |exec |&& )"
+    plain = re.findall(rf"{begins}({program} [a-z][^\n;&#|]*?)(?= *(?:2>|[\n;&#|]|$))", text, re.M)
+    quoted = re.findall(rf"'({program} [a-z][^\n']*)'", text)
+    return {line: shlex.split(line) for line in plain + quoted}
+
+
+LCMA, RAY = commands("lcma"), commands("ray")
+
+
+def test_command_lines_are_found() -> None:
+    assert "lcma launch table2 --seeds 6 --ray HOST:6379" in LCMA
+    assert "lcma launch table2 --ray auto --no-pictures" in LCMA
+    assert "lcma data prepare cifar10 --download" in LCMA
+    assert "ray start --address=HEAD:6379 --disable-usage-stats" in RAY
+    assert 'ray job submit --working-dir . --runtime-env-json "$variables"' in " ".join(RAY)
+    assert len(LCMA) >= 9
+    assert len(RAY) >= 15
+
+
+@pytest.mark.parametrize("line", LCMA)
+def test_lcma_knows_its_command_lines(line: str) -> None:
+    parse(typer.main.get_command(app), LCMA[line])
+
+
+@pytest.mark.parametrize("line", RAY)
+def test_ray_knows_its_command_lines(line: str) -> None:
+    parse(ray_cli, RAY[line])
+
+
+def parse(command: Any, words: list[str]) -> None:
+    """Let the program's own parser read a command line; nothing is run. One that is mentioned by
+    its verb alone has to exist."""
+    context, name, rest = None, words[0], words[1:]
+    while hasattr(command, "get_command"):
+        context = command.context_class(command, info_name=name, parent=context)
+        found = command.get_command(context, rest[0])
+        assert found is not None, f"{name} has no {rest[0]}"
+        command, name, rest = found, rest[0], rest[1:]
+    if rest:
+        command.make_context(name, list(rest), parent=context)
+
+
+def test_a_wrong_command_line_is_noticed() -> None:
+    lcma = typer.main.get_command(app)
+    for wrong in (["lcma", "lunch", "x"], ["lcma", "launch", "x", "--rays", "auto"]):
+        with pytest.raises(Exception, match=r"no lunch|No such option"):
+            parse(lcma, wrong)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+def test_scripts_are_bash(path: Path) -> None:
+    subprocess.run(["bash", "-n", path], check=True)
+
+
+def test_the_slurm_script_asks_for_what_the_page_says() -> None:
+    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=?(\S*)$", TEXTS[DEPLOY / "slurm.sbatch"], re.M))
+    assert asked["signal"].startswith("B:USR1@")
+    assert {"requeue", "no-kill", "open-mode", "cpus-per-task", "ntasks-per-node"} <= set(asked)
+    assert f"--signal={asked['signal']}" in PAGE
+    code = re.sub(r"#.*", "", TEXTS[DEPLOY / "slurm.sbatch"])
+    assert "ray stop" not in code
+
+
+def test_ray_takes_the_cluster_for_its_launcher() -> None:
+    prepared = prepare_config(CLUSTER)
+    validate_config(prepared)
+    nodes = prepared["available_node_types"]
+    head, gpu = nodes[CLUSTER["head_node_type"]], nodes["gpu"]
+    assert not any(head["resources"].values())
+    assert "InstanceMarketOptions" not in head["node_config"]
+    assert gpu["resources"]["GPU"] >= 1
+    assert gpu["min_workers"] >= 1
+    assert gpu["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+    with pytest.raises(Exception, match="max_worker"):
+        validate_config(prepared | {"max_worker": 1})
+
+
+def test_every_machine_of_the_launcher_has_token_password_and_shared_folders() -> None:
+    home = f"/home/{CLUSTER['auth']['ssh_user']}"
+    assert CLUSTER["file_mounts"][f"{home}/.ray/auth_token"] == "~/.ray/auth_token"
+    assert CLUSTER["file_mounts"][f"{home}/.pgpass"] == "~/.pgpass"
+    assert (ROOT / CLUSTER["file_mounts"][f"{home}/lcma/constraints.txt"]).is_file()
+    shells = " ".join(CLUSTER["initialization_commands"])
+    assert "RAY_AUTH_MODE=token" in shells
+    mounted = " ".join(CLUSTER["setup_commands"])
+    for folder in re.findall(r"LCMA_\w+=(/shared/\w+)", shells):
+        assert folder in mounted
+    (mount,) = [c for c in CLUSTER["setup_commands"] if "mount -t" in c]
+    assert re.search(r" \S+:/ /shared$", mount)
+
+
+def test_kuberays_autoscaler_reads_the_cluster() -> None:
+    spec = RAYJOB["rayClusterSpec"]
+    metadata = {"name": "lcma", "namespace": "default"}
+    nodes = as_kuberay_reads({"metadata": metadata, "spec": spec})["available_node_types"]
+    (worker,) = [n for n in nodes.values() if n["max_workers"] > 1]
+    (head,) = [n for n in nodes.values() if n is not worker]
+    assert worker["min_workers"] >= 1
+    assert worker["resources"] | {"CPU": 8, "GPU": 1} == worker["resources"]
+    assert head["resources"]["CPU"] == 0
+    assert "GPU" not in head["resources"]
+
+
+def test_the_sweep_is_a_rayjob_that_takes_its_cluster_down() -> None:
+    assert MANIFESTS["RayJob/lcma-sweep"]["apiVersion"] == "ray.io/v1"
+    assert set(RAYJOB) <= RAYJOB_FIELDS
+    assert RAYJOB["shutdownAfterJobFinishes"] is True
+    assert RAYJOB["submissionMode"] == "K8sJobMode"
+    cluster = RAYJOB["rayClusterSpec"]
+    assert set(cluster) <= RAYCLUSTER_FIELDS
+    assert cluster["authOptions"] == {"mode": "token"}
+    assert cluster["rayVersion"] == PINS["ray"]
+    sweep = specs.load(RAYJOB["entrypoint"].split()[2])
+    prepared = containers()["prepare"][0]["command"]
+    assert list(sweep.matrix.dataset) == [prepared[prepared.index("prepare") + 1]]
+    assert sweep.matrix.dataset[0] in {known.name for known in data.names(ROOT)}
+
+
+def test_all_pods_run_this_version_on_the_shared_volume() -> None:
+    for name in ("ray-head", "ray-worker", "prepare"):
+        container, pod = containers()[name]
+        assert container["image"] == f"lcma:{PROJECT['version']}"
+        assert container["resources"]["limits"]["memory"]
+        assert container["volumeMounts"] == [{"name": "shared", "mountPath": "/shared"}]
+        (volume,) = pod["volumes"]
+        claim = volume["persistentVolumeClaim"]["claimName"]
+        assert MANIFESTS[f"PersistentVolumeClaim/{claim}"]["spec"]["accessModes"] == [
+            "ReadWriteMany"
+        ]
+    variables = strict_yaml.parse(RAYJOB["runtimeEnvYAML"], "runtimeEnvYAML")["env_vars"]
+    assert variables["LCMA_RUNS"].startswith("/shared/")
+    assert values(containers()["prepare"][0])["LCMA_DATA"] == variables["LCMA_DATA"]
+
+
+def test_the_sweep_finds_the_database() -> None:
+    variables = strict_yaml.parse(RAYJOB["runtimeEnvYAML"], "runtimeEnvYAML")["env_vars"]
+    server, pod = containers()["postgres"]
+    told = values(server)
+    service = MANIFESTS["Service/lcma-postgres"]
+    host = service["metadata"]["name"]
+    assert (
+        variables["LCMA_DB"] == f"postgresql://{told['POSTGRES_USER']}@{host}/{told['POSTGRES_DB']}"
+    )
+    assert DATABASE["serviceName"] == host
+    labels = DATABASE["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"] == labels == DATABASE["selector"]["matchLabels"]
+    (port,), (offered,) = service["spec"]["ports"], server["ports"]
+    assert port["targetPort"] == offered["name"]
+    assert offered["containerPort"] == port["port"] == 5432
+    (claim,) = DATABASE["volumeClaimTemplates"]
+    assert [v["name"] for v in server["volumeMounts"]] == [claim["metadata"]["name"]]
+    assert "volumes" not in pod
+
+
+def values(container: dict[str, Any]) -> dict[str, str]:
+    return {e["name"]: e["value"] for e in container.get("env", []) if "value" in e}
+
+
+def test_secrets_are_references_alone() -> None:
+    (made,) = re.findall(r"kubectl create secret generic (\S+) --from-literal=(\w+)=", PAGE)
+    assert not any(kind.startswith("Secret/") for kind in MANIFESTS)
+    asked = {}
+    for name, (container, _) in containers().items():
+        for variable in container.get("env", []):
+            if re.search("PASSWORD|TOKEN|SECRET", variable["name"]):
+                reference = variable["valueFrom"]["secretKeyRef"]
+                assert (reference["name"], reference["key"]) == made
+                asked[name] = variable["name"]
+    ray = {"ray-head": "PGPASSWORD", "ray-worker": "PGPASSWORD"}
+    assert asked == ray | {"postgres": "POSTGRES_PASSWORD"}
+    for path, text in {**TEXTS, ROOT / "docs" / "cluster.md": PAGE}.items():
+        assert not re.search(r"://[\w.]+:[^/@\s]+@", text), path
+        assert not re.search(r"(?:PASSWORD|AUTH_TOKEN)=(?!\$)\S", text), path
+
+
+def test_every_variable_that_is_set_is_explained() -> None:
+    text = "\n".join(TEXTS.values())
+    names = set(re.findall(r"(?:export |ENV |ARG | )([A-Z][A-Z_]{3,})=", text))
+    names |= set(re.findall(r"\$\{([A-Z_]+):\?", text))
+    names |= {e["name"] for c, _ in containers().values() for e in c.get("env", [])}
+    names |= set(strict_yaml.parse(RAYJOB["runtimeEnvYAML"], "runtimeEnvYAML")["env_vars"])
+    assert {"RAY_AUTH_TOKEN_PATH", "LCMA_DB", "PGPASSWORD", "NVIDIA_DRIVER_CAPABILITIES"} <= names
+    assert sorted(name for name in names - {"PATH"} if name not in PAGE) == []
+
+
+def test_the_image_has_the_package_and_its_extras() -> None:
+    text = joined(TEXTS[DEPLOY / "Dockerfile"])
+    copied = [word for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for word in line.split()]
+    assert {"db", "harness", "models", "sweeps", "pyproject.toml"} <= set(copied)
+    assert all((ROOT / name).exists() for name in copied)
+    installs = [text, *CLUSTER["setup_commands"], PAGE]
+    found = [re.findall(r"\[([a-z,]+)\]'|\.whl\)\[([a-z,]+)\]", t) for t in installs]
+    extras = {e for hits in found for hit in hits for part in hit for e in part.split(",") if e}
+    assert extras == {"cluster", "postgres"}
+    assert extras <= set(PROJECT["optional-dependencies"])
+    assert re.search(r"^USER lcma$", text, re.M)
+
+
+def test_the_page_says_of_every_file_how_far_it_was_tried() -> None:
+    table = PAGE.partition("What has been tried")[2].partition("## ")[0]
+    for path in TEXTS:
+        place = path.relative_to(ROOT)
+        assert f"`{place}`" in table or f"`{place.parent}/`" in table, place
