@@ -35,6 +35,11 @@ SEEDS = 10
 CELLS = len(WORDS) * len(BUDGETS) + len(PLAIN)
 """Of a recipe."""
 
+Named = tuple[tuple[str, int | None], ...]
+MAPPED: Named = (*product(WORDS, BUDGETS), *((name, None) for name in PLAIN))
+UNMAPPED: Named = tuple((f"rule-{number}", None) for number in range(CELLS))
+"""Factorizations and budgets of a recipe's cells, with maps and without."""
+
 STEPS = 5000
 Row = dict[str, Any]
 
@@ -75,9 +80,7 @@ def questions() -> dict[str, str]:
     }
 
 
-def _time(
-    connection: sa.Connection, name: str, sql: str, repeats: int = 9
-) -> dict[str, Any]:
+def _time(connection: sa.Connection, name: str, sql: str, repeats: int = 9) -> dict[str, Any]:
     times = []
     rows = 0
     for _ in range(repeats + 1):
@@ -94,9 +97,12 @@ def _time(
     return {"question": name, "milliseconds": warm, "first": first, "rows": rows}
 
 
-def made(site: Site, trials: int) -> tuple[str, float]:
-    """The URL of the kept database of so many trials, and how long it took to make it now."""
-    name = f"lcma_{trials}_trials_schema_{REVISIONS[-1]}"
+def made(site: Site, trials: int, *, maps: bool = True) -> tuple[str, float]:
+    """The URL of the kept database of so many trials, and how long it took to make it now.
+
+    Without `maps` none of its trials needs any.
+    """
+    name = f"lcma_{trials}_trials{'' if maps else '_plain'}_schema_{REVISIONS[-1]}"
     url = site.make(name)
     if db.exists(url):
         store = db.connect(url)
@@ -111,11 +117,11 @@ def made(site: Site, trials: int) -> tuple[str, float]:
     store.environment(ENVIRONMENT)
     store.close()
     write = _into_sqlite if site.engine == "sqlite" else _into_postgres
-    write(url, _tables(max(1, trials // (CELLS * SEEDS))))
+    write(url, _tables(max(1, trials // (CELLS * SEEDS)), MAPPED if maps else UNMAPPED))
     return url, time.perf_counter() - began
 
 
-def _tables(recipes: int) -> Iterator[tuple[sa.Table, Iterable[Row]]]:
+def _tables(recipes: int, named: Named) -> Iterator[tuple[sa.Table, Iterable[Row]]]:
     """Rows by table, in the order of references."""
     places = [(FLOWS[k % 4], SETS[k // 4 % 5]) for k in range(recipes)]
     digests = {name: _hash("data", name) for name in SETS}
@@ -142,6 +148,7 @@ def _tables(recipes: int) -> Iterator[tuple[sa.Table, Iterable[Row]]]:
         }
         for k, (flow, dataset) in enumerate(places)
         for seed in range(SEEDS)
+        if named == MAPPED
     ]
     yield schema.pretrainings, list(pretrainings)
     trials = [row for k, (flow, dataset) in enumerate(places) for row in _trials(k, flow, dataset)]
@@ -212,8 +219,7 @@ def _result(trial: Row, job: Row, value: float) -> Row:
     }
 
 
-def _trials(number: int, flow: str, dataset: str) -> Iterator[Row]:
-    named: list[tuple[str, int | None]] = [*product(WORDS, BUDGETS), *((p, None) for p in PLAIN)]
+def _trials(number: int, flow: str, dataset: str, named: Named) -> Iterator[Row]:
     for (factorization, budget), seed in product(named, range(SEEDS)):
         yield {
             "id": _hash("trial", number, factorization, budget, seed),
@@ -317,7 +323,7 @@ def _into_sqlite(url: str, tables: Iterable[tuple[sa.Table, Iterable[Row]]]) -> 
         connection.execute("BEGIN IMMEDIATE")
         for table, rows in tables:
             places = ", ".join("?" for _ in table.columns)
-            statement = f"INSERT INTO {table.name} VALUES ({places})"  # noqa: S608 - constants
+            statement = f"INSERT INTO {table.name} VALUES ({places})"
             connection.executemany(_named(table, statement), _tuples(table, rows))
         connection.execute("COMMIT")
         connection.execute("ANALYZE")

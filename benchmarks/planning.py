@@ -37,7 +37,7 @@ def plan(site: Site, folder: Path, trials: int, cells: int) -> dict[str, Any]:
         began = time.perf_counter()
         found = plans.make(whole, place, store)
         times.append(time.perf_counter() - began)
-    there = store.jobs([job for job in _jobs(found, place)])
+    there = store.jobs(_jobs(found, place))
     store.close()
     print(
         f"  plan of {len(found.cells)} cells against {trials} trials: {median(times):.2f} s "
