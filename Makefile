@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN = .venv/bin
 
-.PHONY: benchmark demo test test-all test-gpu check lint types layers format clean help
+.PHONY: benchmark benchmark-database demo test test-all test-gpu check lint types layers format clean help
 
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about five minutes)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-gpu  what needs a CUDA device"
 	@echo "make check     lint, format, types and import layers"
 	@echo "make benchmark training steps against normflows'"
+	@echo "make benchmark-database the results database beside MLflow's and Optuna's, on both engines"
 	@echo "make venv      only make the environment, to install a build of torch of your choice"
 
 demo: .venv/installed
@@ -29,6 +30,9 @@ test-gpu: .venv/installed-dev
 
 benchmark: .venv/installed-benchmarks
 	$(BIN)/python -m benchmarks.step_time
+
+benchmark-database: .venv/installed-benchmarks
+	$(BIN)/python -m benchmarks.database
 
 check: lint types layers
 

@@ -1,11 +1,11 @@
 """What both kinds of database have in common, and which of them a URL means."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -85,6 +85,10 @@ class Database(ABC):
     @abstractmethod
     def writer(self) -> sa.Engine:
         """An engine whose transactions write, and never overwrite what they have not seen."""
+
+    @abstractmethod
+    def kept(self) -> tuple[sa.Engine, sa.Engine]:
+        """A reader and a writer that keep a connection open for a second after its use."""
 
     @abstractmethod
     def migrating(self) -> AbstractContextManager[sa.Connection]:
@@ -175,23 +179,38 @@ def translating(engine: sa.Engine, database: Database) -> sa.Engine:
 
     @event.listens_for(engine, "handle_error")
     def _translate(context: sa.engine.ExceptionContext) -> None:
-        error, connecting = context.original_exception, context.connection is None
-        problem = database.explain(error, connecting=connecting)
-        if problem is not None:
-            kind = Unavailable if database.passes(error, connecting=connecting) else UserError
-            raise kind(problem) from error
+        _raise_if_explained(
+            database, context.original_exception, connecting=context.connection is None
+        )
 
+    engine.update_execution_options(database=database)
     return engine
 
 
-def beginning(engine: sa.Engine, statement: str | Callable[[sa.Connection], None]) -> sa.Engine:
+def raise_explained(connection: sa.Connection, error: Exception) -> NoReturn:
+    """Raise what a `translating` engine makes of a failure of its driver."""
+    _raise_if_explained(connection.get_execution_options()["database"], error, connecting=False)
+    raise error
+
+
+def _raise_if_explained(
+    database: Database, error: BaseException | None, *, connecting: bool
+) -> None:
+    problem = database.explain(error, connecting=connecting)
+    if problem is not None:
+        kind = Unavailable if database.passes(error, connecting=connecting) else UserError
+        raise kind(problem) from error
+
+
+def beginning(engine: sa.Engine, statement: str) -> sa.Engine:
     """The engine, whose transactions start with this."""
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        if isinstance(statement, str):
-            connection.exec_driver_sql(statement)
-        else:
-            statement(connection)
+        # On the driver's own connection: SQLAlchemy would take longer than the database.
+        try:
+            connection.connection.cursor().execute(statement)
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise_explained(connection, error)
 
     return engine

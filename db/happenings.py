@@ -1,10 +1,14 @@
 """The history of a database: a row of `events` for each thing that happened."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
+from db.driving import Statement
 from db.schema import events
+
+_ADD = Statement(
+    lambda _: sa.insert(events),
+    columns=("time", "event", "job_id", "attempt_id", "owner", "detail"),
+)
 
 
 def note(
@@ -18,7 +22,7 @@ def note(
     detail: str = "",
 ) -> None:
     """Add an event, in the transaction of what it is about."""
-    row: dict[str, Any] = {
+    row = {
         "time": now,
         "event": event,
         "job_id": job_id,
@@ -26,4 +30,4 @@ def note(
         "owner": owner,
         "detail": detail,
     }
-    connection.execute(sa.insert(events), row)
+    _ADD.run(connection, row)

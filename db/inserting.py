@@ -13,14 +13,14 @@ Row = Mapping[str, Any]
 def insert_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     """Insert the rows whose keys are not there yet. Other constraints hold as ever."""
     if rows:
-        connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
+        connection.execute(insert(connection.dialect, table).on_conflict_do_nothing(), list(rows))
 
 
 def insert_or_replace(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     """Insert rows, or set the other columns of those whose unique key is there."""
     if not rows:
         return
-    statement = _insert(connection, table)
+    statement = insert(connection.dialect, table)
     unique = next(
         (c for c in table.constraints if isinstance(c, sa.UniqueConstraint)), table.primary_key
     )
@@ -31,12 +31,9 @@ def insert_or_replace(connection: sa.Connection, table: sa.Table, rows: Sequence
     )
 
 
-def _insert(connection: sa.Connection, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
-    return (
-        postgresql.insert(table)
-        if connection.dialect.name == "postgresql"
-        else sqlite.insert(table)
-    )
+def insert(dialect: sa.Dialect, table: sa.Table) -> "sqlite.Insert | postgresql.Insert":
+    """An insert that can say what becomes of a row whose key is there."""
+    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def lock(connection: sa.Connection, *what: object) -> None:

@@ -6,12 +6,14 @@ for dead changes nothing when it comes back.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 
+from db.driving import Statement
 from db.happenings import note
-from db.records import Claim, Job, Outcome, State
+from db.records import Claim, Cost, Job, Outcome, State
 from db.schema import attempts, jobs
 
 Event = Outcome | Literal["claim", "retry"]
@@ -36,10 +38,58 @@ HOLDER = ("owner", "host", "pid", "lease_until")
 """The columns that say who runs a job, null unless it runs."""
 
 
+JOB = tuple(field.name for field in fields(Job))
+"""The columns of a job."""
+
+CHANGED = ("state", "step", "token", "attempt_id", *HOLDER, "updated")
+"""The columns that a transition may change."""
+
+REPORT = ("message", "log", "last_step", *(field.name for field in fields(Cost)))
+"""The columns in which an attempt says how it went; `began_at` is its first step, if it was known
+wrongly."""
+
+BEGAN_AT = sa.bindparam("began_at", type_=sa.Integer)
+
+_READ = Statement(
+    lambda _: (
+        sa.select(*(jobs.c[name] for name in JOB))
+        .where(jobs.c.id == sa.bindparam("id"))
+        .with_for_update()
+    )
+)
+_MOVE = Statement(
+    lambda _: sa.update(jobs).where(
+        jobs.c.id == sa.bindparam("job"),
+        jobs.c.state == sa.bindparam("old_state"),
+        jobs.c.token == sa.bindparam("old_token"),
+    ),
+    columns=CHANGED,
+)
+_END = Statement(
+    lambda _: sa.update(attempts).where(attempts.c.id == sa.bindparam("attempt")),
+    columns=("ended", "outcome"),
+)
+_REPORT_AND_END = Statement(
+    lambda _: (
+        sa.update(attempts)
+        .where(attempts.c.id == sa.bindparam("attempt"))
+        .values(first_step=sa.func.coalesce(BEGAN_AT, attempts.c.first_step))
+    ),
+    columns=("ended", "outcome", *REPORT),
+)
+_BEGIN = Statement(
+    lambda _: sa.insert(attempts).returning(attempts.c.id),
+    columns=(
+        *("job_id", "token", "owner", "host", "environment_id", "device", "devices", "threads"),
+        *("lease_seconds", "started", "message", "first_step", "last_step"),
+    ),
+)
+
+
 def read_job(connection: sa.Connection, job_id: str) -> Job | None:
     """The job as it stands; in a writer's transaction, nobody changes it until the end."""
-    row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id).with_for_update()).first()
-    return None if row is None else to_job(row)
+    row = _READ.first(connection, {"id": job_id})
+    return None if row is None else Job(**dict(zip(JOB, row, strict=True)))
 
 
 def to_job(row: sa.Row[Any]) -> Job:
@@ -48,32 +98,34 @@ def to_job(row: sa.Row[Any]) -> Job:
 
 
 def move(
-    connection: sa.Connection, job: Job, event: Event, now: float, **columns: Any
+    connection: sa.Connection,
+    job: Job,
+    event: Event,
+    now: float,
+    *,
+    report: Mapping[str, Any] | None = None,
+    **columns: Any,
 ) -> Job | None:
     """Take a job, just read in this transaction, through one transition; None if there is none.
 
-    A job that stops running has no holder any more, and its attempt is ended with that outcome.
+    A job that stops running has no holder any more, and its attempt is ended with that outcome
+    and, where there is one, with its `report`.
     """
     state = TRANSITIONS.get((job.state, event))
     if state is None:
         return None
-    changed = {**columns, "state": state, "updated": now}
     if job.state == "running":
-        changed |= dict.fromkeys(HOLDER)
-        connection.execute(
-            sa.update(attempts)
-            .where(attempts.c.id == job.attempt_id)
-            .values(ended=now, outcome=event)
-        )
-    row = connection.execute(
-        sa.update(jobs)
-        .where(jobs.c.id == job.id, jobs.c.state == job.state, jobs.c.token == job.token)
-        .values(changed)
-        .returning(*jobs.c)
-    ).first()
-    if row is None:
+        columns |= dict.fromkeys(HOLDER)
+        end = {"attempt": job.attempt_id, "ended": now, "outcome": event}
+        if report is None:
+            _END.run(connection, end)
+        else:
+            _REPORT_AND_END.run(connection, {**end, **report})
+    moved = replace(job, **columns, state=state, updated=now)
+    was = {"job": job.id, "old_state": job.state, "old_token": job.token}
+    values = {name: getattr(moved, name) for name in CHANGED}
+    if _MOVE.run(connection, was | values) == 0:
         return None
-    moved = to_job(row)
     note(
         connection,
         event,
@@ -116,25 +168,22 @@ def claim(
     if job.state != "pending":
         return job
     token = job.token + 1
-    attempt_id: int = connection.execute(
-        sa.insert(attempts)
-        .values(
-            job_id=job_id,
-            token=token,
-            owner=owner,
-            host=host,
-            environment_id=environment_id,
-            device=device,
-            devices=devices,
-            threads=threads,
-            lease_seconds=lease_seconds,
-            started=now,
-            message="",
-            first_step=job.step,
-            last_step=job.step,
-        )
-        .returning(attempts.c.id)
-    ).scalar_one()
+    attempt = {
+        "job_id": job_id,
+        "token": token,
+        "owner": owner,
+        "host": host,
+        "environment_id": environment_id,
+        "device": device,
+        "devices": devices,
+        "threads": threads,
+        "lease_seconds": lease_seconds,
+        "started": now,
+        "message": "",
+        "first_step": job.step,
+        "last_step": job.step,
+    }
+    ((attempt_id,),) = _BEGIN.all(connection, attempt)
     move(
         connection,
         job,

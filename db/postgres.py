@@ -2,19 +2,24 @@
 
 import importlib.util
 import re
+import select
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine.interfaces import IsolationLevel
-from sqlalchemy.pool import NullPool
+from sqlalchemy import event
+from sqlalchemy.pool import NullPool, Pool
 
 from db.engine import Connections, Database, Found, QueryResult, translating
+from db.pooling import BriefPool, while_alive
 from db.schema.base import VERSION_TABLE, only_optuna
 from sweeps.errors import UserError
+
+if TYPE_CHECKING:
+    import psycopg
 
 DRIVERS = ("postgresql", "postgresql+psycopg", "postgres")
 """How a URL may begin; there is one driver."""
@@ -185,11 +190,14 @@ class PostgresDatabase(Database):
         return Found(exists=False, revision=None)
 
     def reader(self) -> sa.Engine:
-        return self._engine("REPEATABLE READ", readonly=True)
+        return _reading(self._engine(NullPool))
 
     def writer(self) -> sa.Engine:
-        # What a statement waited for, it must see: so each has a view of its own.
-        return self._engine("READ COMMITTED")
+        return _writing(self._engine(NullPool))
+
+    def kept(self) -> tuple[sa.Engine, sa.Engine]:
+        engine = self._engine(BriefPool)
+        return _reading(engine), _writing(engine)
 
     @contextmanager
     def migrating(self) -> Iterator[sa.Connection]:
@@ -283,7 +291,7 @@ class PostgresDatabase(Database):
             text = text.replace(secret, "***")
         return text
 
-    def _engine(self, isolation: IsolationLevel, *, readonly: bool = False) -> sa.Engine:
+    def _engine(self, pool: type[Pool]) -> sa.Engine:
         if importlib.util.find_spec("psycopg") is None:
             raise UserError(
                 f"the database {self.name} needs psycopg: install it with "
@@ -292,17 +300,51 @@ class PostgresDatabase(Database):
         own = self._url.query.get("options", "")
         settings = {name: value for name, value in DEFAULTS.items() if name not in self._url.query}
         settings["options"] = " ".join((*_texts(own), f"-c lock_timeout={WAIT_SECONDS}s"))
-        # No pool: workers hold no connection while they train. No statement is prepared, so that
-        # a pooler between here and the server does no harm.
+        # No statement is prepared, so that a pooler between here and the server does no harm.
         engine = sa.create_engine(
             self._url.difference_update_query(["options"]),
-            poolclass=NullPool,
-            isolation_level=isolation,
+            poolclass=pool,
             connect_args={**settings, "prepare_threshold": None},
-            execution_options={"postgresql_readonly": True} if readonly else {},
             use_native_hstore=False,
         )
-        return translating(engine, self)
+        return while_alive(translating(engine, self), _is_silent)
+
+
+def _reading(engine: sa.Engine) -> sa.Engine:
+    """The engine's connections, for transactions that see one state and write nothing."""
+    from psycopg import IsolationLevel
+
+    return _beginning(engine, IsolationLevel.REPEATABLE_READ, True)
+
+
+def _writing(engine: sa.Engine) -> sa.Engine:
+    """The engine's connections, for transactions that write, where the server lets them."""
+    from psycopg import IsolationLevel
+
+    # What a statement waited for, it must see: so each has a view of its own.
+    return _beginning(engine, IsolationLevel.READ_COMMITTED, None)
+
+
+def _beginning(
+    engine: sa.Engine, isolation: "psycopg.IsolationLevel", read_only: bool | None
+) -> sa.Engine:
+    own = engine.execution_options()
+
+    @event.listens_for(own, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        driver: Any = connection.connection.dbapi_connection
+        driver.isolation_level, driver.read_only = isolation, read_only
+
+    return own
+
+
+def _is_silent(connection: "psycopg.Connection", _: object) -> bool:
+    """Whether nothing came from the server since the last transaction: its farewell would."""
+    if connection.closed:
+        return False
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return not waiting.poll(0)
 
 
 def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:

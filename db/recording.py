@@ -1,6 +1,5 @@
 """What a job leaves behind when it ends: results, maps, metrics, artifacts and costs."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -8,8 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from db import schema
+from db.curves import insert_metrics
+from db.driving import Statement
 from db.errors import Conflict
-from db.inserting import insert_missing, insert_or_replace
+from db.inserting import insert, insert_missing, insert_or_replace
 from db.jobs import ended_as, held, move
 from db.records import (
     Artifact,
@@ -22,6 +23,7 @@ from db.records import (
     Outcome,
     Result,
     raw_bytes,
+    row_of,
 )
 from db.summaries import join_cell, sum_up
 from db.tables import insert_overlaps, table_row
@@ -73,54 +75,34 @@ def finish(
         schema.artifacts,
         [{**asdict(item), "job_id": job.id, "created": now} for item in artifacts],
     )
-    known = {} if first_step is None else {"first_step": first_step}
-    connection.execute(
-        sa.update(schema.attempts)
-        .where(schema.attempts.c.id == claim.attempt_id)
-        .values(
-            message=_storable(message),
-            log=None if log is None else _storable(log),
-            last_step=last_step,
-            **known,
-            **asdict(cost),
-        )
-    )
-    return move(connection, job, outcome, now, step=last_step) is not None
+    report = {
+        "message": _storable(message),
+        "log": None if log is None else _storable(log),
+        "last_step": last_step,
+        "began_at": first_step,
+        **row_of(cost),
+    }
+    return move(connection, job, outcome, now, report=report, step=last_step) is not None
+
+
+_ADD_RESULT = Statement(
+    lambda dialect: insert(dialect, schema.results).on_conflict_do_nothing(),
+    columns=tuple(schema.results.c.keys()),
+)
 
 
 def insert_result(connection: sa.Connection, result: Result, attempt_id: int, now: float) -> None:
     """Store a result, and sum its cell up; Conflict where it is there with another value."""
     cell = join_cell(connection, result)
-    row = {"id": result.id, **asdict(result), **cell, "attempt_id": attempt_id, "created": now}
-    _insert_once(connection, schema.results, RESULT_KEY, row)
+    row = {"id": result.id, **row_of(result), **cell, "attempt_id": attempt_id, "created": now}
+    if _ADD_RESULT.run(connection, row) == 0:
+        _require_stored(connection, schema.results, RESULT_KEY, row)
     sum_up(connection, cell["cell_id"])
 
 
 def _storable(text: str) -> str:
     """The text, with what PostgreSQL or UTF-8 cannot hold as escapes."""
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
-
-
-def insert_metrics(connection: sa.Connection, job_id: str, metrics: Sequence[Metric]) -> None:
-    """Store points of a job's curves; a point that is there already is replaced."""
-    names = sorted({metric.name for metric in metrics})
-    curves = schema.curves
-    insert_missing(connection, curves, [{"job_id": job_id, "name": name} for name in names])
-    found = connection.execute(
-        sa.select(curves.c.name, curves.c.id).where(
-            curves.c.job_id == job_id, curves.c.name.in_(names)
-        )
-    )
-    ids = {row.name: row.id for row in found}
-    rows = [
-        {
-            "curve_id": ids[metric.name],
-            "step": metric.step,
-            "value": None if math.isnan(metric.value) else metric.value,
-        }
-        for metric in metrics
-    ]
-    insert_or_replace(connection, schema.metrics, rows)
 
 
 def _check_subject(
@@ -178,6 +160,12 @@ def _insert_once(
     connection: sa.Connection, table: sa.Table, key: Sequence[str], row: dict[str, Any]
 ) -> None:
     insert_missing(connection, table, [row])
+    _require_stored(connection, table, key, row)
+
+
+def _require_stored(
+    connection: sa.Connection, table: sa.Table, key: Sequence[str], row: dict[str, Any]
+) -> None:
     same_key = sa.and_(*(table.c[name] == row[name] for name in key))
     stored = connection.execute(sa.select(table).where(same_key)).one()
     require_same(table, key, stored._asdict(), row)

@@ -9,7 +9,7 @@ in the time of the insert.
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -40,6 +40,11 @@ def content_hash(what: str, content: Any) -> str:
     """Sha256 in hex of `content` as canonical JSON, set apart by the word `what`."""
     text = json.dumps([what, content], sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def row_of(record: Any) -> dict[str, Any]:
+    """A record's fields by name: `dataclasses.asdict` for one that holds plain values."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,7 +327,7 @@ class Result:
     def id(self) -> str:
         """Content hash of all fields, to the last bit, but those in `BESIDE`: they may be added
         to a result that is there."""
-        content = {k: v for k, v in asdict(self).items() if k not in self.BESIDE}
+        content = {k: v for k, v in row_of(self).items() if k not in self.BESIDE}
         return content_hash("result", content)
 
 

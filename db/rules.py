@@ -10,10 +10,12 @@ from db.schema import (
     attempts,
     cells,
     contribution_maps,
+    curves,
     events,
     index_tables,
     jobs,
     metadata,
+    metrics,
     results,
     table_overlaps,
     trials,
@@ -51,9 +53,10 @@ def _references() -> Iterator[Rule]:
         for column in table.columns
         for key in column.foreign_keys
     ]
-    # Attempts refer to jobs, so that a constraint the other way would be a circle; and an event is
-    # to be added without a look at the attempt.
-    more = ((table.c.attempt_id, attempts.c.id) for table in (jobs, events))
+    # Attempts refer to jobs, so that a constraint the other way would be a circle; and events and
+    # points are to be added without a look at attempt and curve.
+    more = [(table.c.attempt_id, attempts.c.id) for table in (jobs, events)]
+    more.append((metrics.c.curve_id, curves.c.id))
     for column, target in (*columns, *more):
         other = target.table.alias("other")
         missing = ~sa.exists().where(other.c[target.name] == column)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
 from db.engine import Database, Found, QueryResult, beginning, translating
+from db.pooling import BriefPool, while_alive
 from db.schema.base import OPTUNA_TABLES
 from sweeps.errors import UserError
 
@@ -20,6 +21,10 @@ APPLICATION_ID = 0x6C636D61
 
 BUSY_SECONDS = 60.0
 """How long a connection waits for another one's lock."""
+
+CHECKPOINT_PAGES = 8000
+"""How long the write-ahead log grows, in pages of 4 KiB, before it is moved into the file: with the
+two waits for the disk that this takes."""
 
 PASSING = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
@@ -130,6 +135,7 @@ def open_writer(
     try:
         _enter_wal_mode(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
     except sqlite3.Error:
         connection.close()
@@ -168,18 +174,22 @@ class SqliteDatabase(Database):
         return sqlite_files.identify(self.path)
 
     def reader(self) -> sa.Engine:
-        return self._engine("BEGIN", lambda: open_reader(self.path))
+        return self._reader(NullPool)
 
     def writer(self) -> sa.Engine:
-        # A deferred transaction that reads and then writes fails when another wrote in between.
-        return self._engine("BEGIN IMMEDIATE", lambda: open_writer(self.path))
+        return self._writer(NullPool)
+
+    def kept(self) -> tuple[sa.Engine, sa.Engine]:
+        return self._reader(BriefPool), self._writer(BriefPool)
 
     @contextmanager
     def migrating(self) -> Iterator[sa.Connection]:
         # Foreign keys are off, because to rebuild a table SQLite drops it, and that would delete
         # what refers to it.
         engine = self._engine(
-            "BEGIN IMMEDIATE", lambda: open_writer(self.path, create=True, foreign_keys=False)
+            "BEGIN IMMEDIATE",
+            lambda: open_writer(self.path, create=True, foreign_keys=False),
+            NullPool,
         )
         with engine.begin() as connection:
             connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
@@ -234,7 +244,24 @@ class SqliteDatabase(Database):
 
         return query_sqlite.run(self.path, sql, limit, timeout)
 
-    def _engine(self, begin: str, opener: Callable[[], sqlite3.Connection]) -> sa.Engine:
-        # No pool: a connection must not be shared with a forked process.
-        engine = sa.create_engine("sqlite://", creator=opener, poolclass=NullPool)
-        return translating(beginning(engine, begin), self)
+    def _reader(self, pool: type[Pool]) -> sa.Engine:
+        return self._engine("BEGIN", lambda: open_reader(self.path), pool)
+
+    def _writer(self, pool: type[Pool]) -> sa.Engine:
+        # A deferred transaction that reads and then writes fails when another wrote in between.
+        return self._engine("BEGIN IMMEDIATE", lambda: open_writer(self.path), pool)
+
+    def _engine(
+        self, begin: str, opener: Callable[[], sqlite3.Connection], pool: type[Pool]
+    ) -> sa.Engine:
+        engine = sa.create_engine("sqlite://", creator=opener, poolclass=pool)
+        return while_alive(translating(beginning(engine, begin), self), self._is_still_there)
+
+    def _is_still_there(self, _: object, record: ConnectionPoolEntry) -> bool:
+        """Whether the path leads to the file that was opened, and not to another in its place."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return "file" not in record.info
+        file = (status.st_dev, status.st_ino)
+        return bool(record.info.setdefault("file", file) == file)

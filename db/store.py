@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from db import (
+    curves,
     evaluations,
     frames,
     happenings,
@@ -82,10 +83,15 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.url, self.name = database.url, database.name
-        self._reader, self._writer = database.reader(), database.writer()
+        self._reader, self._writer = database.kept()
 
     def __repr__(self) -> str:
         return f"Store({self.name!r})"
+
+    def close(self) -> None:
+        """Close the connections that are kept for a second after each use; the store stays good."""
+        self._reader.dispose()
+        self._writer.dispose()
 
     def now(self) -> float:
         """The time by the database's clock, Unix seconds."""
@@ -209,7 +215,7 @@ class Store:
                 now=self._clock(connection, now),
             )
             if alive:
-                recording.insert_metrics(connection, claim.job_id, metrics)
+                curves.insert_metrics(connection, claim.job_id, metrics)
             return alive
 
     def add_metrics(self, claim: Claim, rows: Sequence[Metric]) -> bool:
@@ -217,7 +223,7 @@ class Store:
         with self._writer.begin() as connection:
             if jobs.held(connection, claim) is None:
                 return False
-            recording.insert_metrics(connection, claim.job_id, rows)
+            curves.insert_metrics(connection, claim.job_id, rows)
             return True
 
     def finish(

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from sweeps import catalog, factorizations, known_sets, settings
@@ -24,7 +25,7 @@ class Pretraining:
     seed: int
     nms: Literal["squeezed", "flat"] = "squeezed"
 
-    @property
+    @cached_property
     def id(self) -> str:
         content = self.recipe.pretraining_identity()
         content |= {"dataset": self.dataset, "variant": self.variant, "seed": self.seed}
@@ -60,7 +61,7 @@ class Trial:
     pretraining: Pretraining | None = None
     rule: str | None = None
 
-    @property
+    @cached_property
     def id(self) -> str:
         content: dict[str, object] = {
             "recipe": self.recipe.id,
@@ -130,12 +131,12 @@ class Expansion:
     spec: Spec
     cells: tuple[Cell, ...]
 
-    @property
+    @cached_property
     def trials(self) -> tuple[Trial, ...]:
         """Each distinct trial once, in order."""
         return tuple(c.trial for c in self.cells if c.trial and c.same_as is None)
 
-    @property
+    @cached_property
     def pretrainings(self) -> dict[str, tuple[Pretraining, tuple[int, ...]]]:
         """Each distinct pretraining by its id, with the budgets asked of it, ascending."""
         found: dict[str, tuple[Pretraining, set[int]]] = {}
@@ -241,13 +242,13 @@ def _cells(
         asked_budgets = (None,)
         reason = reason or f"{name} needs a contribution map: give `matrix.budget`"
     facts = known_sets.known()[dataset]
+    shared = _pretraining(recipe, facts, seed) if mapped and recipe and not reason else None
     cells = []
     for budget in asked_budgets:
         if any(_excludes(e, flow, dataset, synonyms, budget, seed) for e in spec.exclude):
             continue
         cell = Cell(flow, dataset, name, budget, seed, reason=reason)
         if recipe is not None and reason is None:
-            pretraining = _pretraining(recipe, facts, seed) if mapped else None
             trial = Trial(
                 recipe,
                 spec.profile,
@@ -256,7 +257,7 @@ def _cells(
                 canonical,
                 seed,
                 budget,
-                pretraining,
+                shared,
                 factorizations.version(canonical),
             )
             cell = Cell(flow, dataset, name, budget, seed, trial=trial)

@@ -280,7 +280,7 @@ curves = Table(
 metrics = Table(
     "metrics",
     metadata,
-    key("curve_id", Integer, "the curve", ForeignKey("curves.id"), autoincrement=False),
+    key("curve_id", Integer, "the curve (curves.id)", autoincrement=False),
     key("step", Integer, "training step", autoincrement=False),
     optional("value", Double, "the value, null for one that is not a number"),
     sqlite_with_rowid=False,

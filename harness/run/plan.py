@@ -1,7 +1,7 @@
 """A sweep as the difference between what is asked for and what the database has."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -18,6 +18,9 @@ from sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from sweeps.identity import content_id
 from sweeps.recipe import Recipe
 from sweeps.spec import Spec
+
+Lost = dict[str, list[tuple[int, str]]]
+"""Of each pretraining that was lost, budgets and states of its lost segments, ascending."""
 
 Status = Literal["new", "there", "running", "diverged", "failed", "blocked", "same", "invalid"]
 
@@ -103,7 +106,10 @@ def make(spec: Spec, place: Place, store: Store | None) -> Plan:
     wanted = [job.id for job in planned if job is not None]
     jobs = store.jobs(wanted) if store else {}
     users = Counter(t.pretraining.id for t in expansion.trials if t.pretraining)
-    lost = {key: _lost(job, jobs) for key, job in segments.items()}
+    lost: Lost = defaultdict(list)
+    for (pid, budget), job in segments.items():
+        if state := _lost(job, jobs):
+            lost[pid].append((budget, state))
     cells = tuple(_judge(cell, keys, jobs, lost) for cell in expansion.cells)
     pretrainings = tuple(
         PlannedPretraining(
@@ -111,7 +117,7 @@ def make(spec: Spec, place: Place, store: Store | None) -> Plan:
             budgets,
             tuple(b for b in budgets if _is_done(segments[pid, b], jobs)),
             users[pid],
-            next((state for b in budgets if (state := lost[pid, b])), ""),
+            lost[pid][0][1] if pid in lost else "",
         )
         for pid, (pre, budgets) in shared.items()
     )
@@ -248,7 +254,7 @@ def _judge(
     cell: Cell,
     keys: dict[str, PlannedJob | None],
     jobs: dict[str, Job],
-    lost: dict[tuple[str, int], str],
+    lost: Lost,
 ) -> PlannedCell:
     if cell.trial is None:
         return PlannedCell(cell, "invalid", cell.reason or "")
@@ -270,12 +276,12 @@ def _judge(
     return PlannedCell(cell, job.state, "launch with --retry to run it again")
 
 
-def _broken_pretraining(trial: Trial, lost: dict[tuple[str, int], str]) -> str:
+def _broken_pretraining(trial: Trial, lost: Lost) -> str:
     """The state of a lost segment on the way to the trial's maps."""
     if trial.pretraining is None or trial.budget is None:
         return ""
-    on_the_way = sorted(b for pid, b in lost if pid == trial.pretraining.id and b <= trial.budget)
-    return next((s for b in on_the_way if (s := lost[trial.pretraining.id, b])), "")
+    on_the_way = lost.get(trial.pretraining.id, ())
+    return next((state for budget, state in on_the_way if budget <= trial.budget), "")
 
 
 def _recipes(trials: Sequence[Trial]) -> Iterable[db.Recipe]:

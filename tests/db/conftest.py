@@ -280,8 +280,8 @@ class SqliteTemplates:
         self.folder = folder
         self.copies = 0
         db.connect(str(folder / "empty.db"))
-        plan(db.connect(str(folder / "planned.db")))
-        fill(db.connect(str(folder / "filled.db")))
+        plan(db.connect(str(folder / "planned.db"))).store.close()
+        fill(db.connect(str(folder / "filled.db"))).store.close()
         assert not list(folder.glob("*-wal"))
 
     def copy(self, stage: Stage, folder: Path) -> Path:
@@ -298,7 +298,7 @@ class PostgresTemplates:
         db.connect(server.url(self.names["empty"]))
         for stage, make in (("planned", plan), ("filled", fill)):
             self.names[stage] = server.make(self.names["empty"])
-            make(db.connect(server.url(self.names[stage])))
+            make(db.connect(server.url(self.names[stage]))).store.close()
 
     def copy(self, stage: Stage) -> str:
         return str(self.server.make(self.names[stage]))

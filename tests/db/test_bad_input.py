@@ -184,7 +184,8 @@ def test_odd_names_are_just_names(tmp_path: Path, monkeypatch: Any, name: str) -
     store = db.connect(name)
     monkeypatch.chdir("/")
     store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
-    assert len(db.connect(store.url).sweeps()) == 1
+    assert len(store.sweeps()) == 1
+    store.close()
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 

@@ -238,3 +238,10 @@ def test_a_constraint_that_is_not_validated_is_found(postgres: Any) -> None:
     (found,) = findings(url)
     assert str(found) == "the constraint late of metrics is not validated"
     postgres.drop(name)
+
+
+def test_points_of_no_curve_are_found(filled: Any) -> None:
+    """No constraint holds them to one."""
+    filled.damage("INSERT INTO metrics (curve_id, step, value) VALUES (999, 1, 2.0)")
+    (found,) = findings(filled.store.url)
+    assert (found.table, found.problem) == ("metrics", "its curve_id 999 is not in curves")

@@ -109,7 +109,8 @@ race(8, work)
         assert len(list(folder.glob("*.schema-0002*"))) == 1
 
 
-def test_eight_workers_do_forty_jobs_once_each(world: Any) -> None:
+def test_64_workers_do_128_jobs_once_each(world: Any) -> None:
+    """16 of them want each job."""
     trials = tuple(
         db.Trial(
             id=f"t{index}",
@@ -121,7 +122,7 @@ def test_eight_workers_do_forty_jobs_once_each(world: Any) -> None:
             factorization="rows",
             seed=index,
         )
-        for index in range(40)
+        for index in range(128)
     )
     jobs = tuple(db.PlannedJob.of_trial(trial.id, "d" * 64, steps=1) for trial in trials)
     world.store.register(db.Registration(trials=trials, jobs=jobs))
@@ -132,17 +133,16 @@ url, environment_id, *jobs = sys.argv[1:]
 store = db.connect(url)
 
 def work(index):
-    for job_id in jobs:
+    for number in range(index % 4, len(jobs), 4):
         claim = store.claim(
-            job_id, owner=str(index), host="h", pid=os.getpid(), environment_id=environment_id,
-            device="cpu", threads=1, lease_seconds=60,
+            jobs[number], owner=str(index), host="h", pid=os.getpid(),
+            environment_id=environment_id, device="cpu", threads=1, lease_seconds=60,
         )
         if isinstance(claim, db.Job):
             continue
         assert store.heartbeat(claim, step=1, lease_seconds=60)
-        trial_id = store.job(job_id).trial_id
         result = db.Result(
-            trial_id=trial_id, data_digest="d" * 64, protocol="plain", protocol_body="{}",
+            trial_id=f"t{number}", data_digest="d" * 64, protocol="plain", protocol_body="{}",
             precision="float32", step=1, bits_per_dim=1.0, standard_error=0.1, images=1,
             holdout_bits_per_dim=1.0, holdout_standard_error=0.1, log_det=0.0, log_prior=0.0,
         )
@@ -150,16 +150,16 @@ def work(index):
             claim, "done", last_step=1, cost=db.Cost(seconds=1, cpu_seconds=1), result=result,
         )
 
-race(8, work)
+race(64, work)
 """,
         world.store.url,
         environment_id,
         *(job.id for job in jobs),
     )
     assert {job.state for job in world.store.jobs([job.id for job in jobs]).values()} == {"done"}
-    assert len(world.store.results(factorization="rows")) == 40
+    assert len(world.store.results(factorization="rows")) == 128
     attempts = world.store.attempts()
-    assert len(attempts) == 40
+    assert len(attempts) == 128
     assert set(attempts["token"]) == {1}
 
 

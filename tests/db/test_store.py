@@ -266,9 +266,29 @@ def test_a_result_must_be_finite(filled: Any, name: str) -> None:
         "log_det": 1.0,
         "log_prior": 1.0,
     }
+    # Another hash for the same content would make every result in every database a new one.
+    assert db.Result(**fields).id.startswith("d25aed3aac2ffa86")
     assert db.Result(**fields).id != db.Result(**(fields | {"bits_per_dim": 1.0 + 2**-52})).id
     with pytest.raises(ValueError, match=name):
         db.Result(**(fields | {name: math.nan}))
+
+
+def test_many_points_at_once_are_kept_as_few_are(world: Any) -> None:
+    claim = world.win(world.trials[0])
+
+    def points(name: str, first: int, last: int, value: float) -> list[db.Metric]:
+        return [db.Metric(name, step, value) for step in range(first, last)]
+
+    assert world.store.add_metrics(claim, points("a", 0, 1000, 1.0) + points("b", 0, 1000, 2.0))
+    assert world.store.add_metrics(claim, points("a", 1000, 2000, math.nan))
+    # Some are there already, and one is given twice.
+    again = [*points("a", 500, 1500, 3.0), db.Metric("a", 999, 4.0)]
+    assert world.store.add_metrics(claim, again)
+    found = {metric.step: metric.value for metric in world.store.metrics(world.trials[0], "a")}
+    assert sorted(found) == list(range(2000))
+    assert [found[step] for step in (499, 500, 998, 999, 1499)] == [1.0, 3.0, 3.0, 4.0, 3.0]
+    assert math.isnan(found[1500])
+    assert world.store.metrics(world.trials[0], "b") == points("b", 0, 1000, 2.0)
 
 
 def test_a_store_opened_by_its_url_is_the_same(new_world: Callable[[], Any]) -> None:

@@ -1,0 +1,359 @@
+"""A database of a million finished trials, made once and kept, and what is asked of it.
+
+Its rows are those that the store would have written, but for events and curves: 1000 recipes (4
+flows, 5 data sets), each with 100 cells of ten seeds: 8 words at 12 budgets and 4 factorizations
+without maps. Of a hundred trials one has failed and two are pending.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict
+from itertools import islice, product
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+import db
+from benchmarks.places import Site
+from benchmarks.trackers import driver_url
+from benchmarks.worlds import ENVIRONMENT
+from db import schema
+from db.schema.base import REVISIONS
+from db.summaries import OF_TRIAL, cell_row, numbers_of
+
+FLOWS = ("realnvp", "glow", "iresnet", "resflow")
+SETS = ("cifar10", "imagenet32", "imagenet64", "celeba64", "photos16")
+WORDS = tuple("".join(word) for word in product("LH", repeat=3))
+BUDGETS = tuple(range(500, 6500, 500))
+PLAIN = ("checkerboard-even", "channel", "rows", "random")
+SEEDS = 10
+CELLS = len(WORDS) * len(BUDGETS) + len(PLAIN)
+"""Of a recipe."""
+
+Named = tuple[tuple[str, int | None], ...]
+MAPPED: Named = (*product(WORDS, BUDGETS), *((name, None) for name in PLAIN))
+UNMAPPED: Named = tuple((f"rule-{number}", None) for number in range(CELLS))
+"""Factorizations and budgets of a recipe's cells, with maps and without."""
+
+STEPS = 5000
+Row = dict[str, Any]
+
+
+def ask(site: Site, trials: int) -> list[dict[str, Any]]:
+    """Questions to so many trials, on an open connection, all rows fetched."""
+    url, seconds = made(site, trials)
+    print(f"  {trials} trials at {site.engine}, made in {seconds:.0f} s (0: kept)", flush=True)
+    with db.locate(url).reader().connect() as connection:
+        return [_time(connection, name, sql) for name, sql in questions().items()]
+
+
+def questions() -> dict[str, str]:
+    recipe, comparable = _recipe_id(0, "with"), "protocol = 'plain' AND precision = 'float32'"
+    board = "dataset = 'cifar10' AND flow = 'realnvp'"
+    pair = "factorization = 'LLL' AND other_factorization = 'HHH'"
+    return {
+        "leaderboard of one recipe, 100 cells": (
+            f"SELECT * FROM leaderboard WHERE recipe_id = '{recipe}' AND {comparable} ORDER BY rank"
+        ),
+        "leaderboard of one flow and data set, its top 50": (
+            f"SELECT * FROM leaderboard WHERE {board} AND protocol = 'plain' ORDER BY mean LIMIT 50"
+        ),
+        "one cell's results, its top 50": (
+            "SELECT * FROM trial_results WHERE cell_id = (SELECT id FROM cells WHERE "
+            f"recipe_id = '{recipe}' AND {comparable} AND factorization = 'LLL' AND budget = 500) "
+            "ORDER BY bits_per_dim LIMIT 50"
+        ),
+        "coverage of a sweep of 10,000 trials": (
+            "SELECT * FROM coverage WHERE sweep = 'sweep 0' ORDER BY flow, dataset, asked, budget"
+        ),
+        "pairs of LLL and HHH, one recipe": (
+            f"SELECT * FROM pairs WHERE recipe_id = '{recipe}' AND {pair} ORDER BY budget, seed"
+        ),
+        "pairs of LLL and HHH, one flow and data set": (
+            f"SELECT * FROM pairs WHERE {board} AND {pair} ORDER BY recipe_id, budget, seed"
+        ),
+    }
+
+
+def _time(connection: sa.Connection, name: str, sql: str, repeats: int = 9) -> dict[str, Any]:
+    times = []
+    rows = 0
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        rows = len(connection.exec_driver_sql(sql).all())
+        times.append(1000 * (time.perf_counter() - began))
+        connection.rollback()
+    first, *warm = times
+    print(
+        f"  {name}: {median(warm):.1f} ms ({min(warm):.1f} to {max(warm):.1f}; first "
+        f"{first:.1f}), {rows} rows",
+        flush=True,
+    )
+    return {"question": name, "milliseconds": warm, "first": first, "rows": rows}
+
+
+def made(site: Site, trials: int, *, maps: bool = True) -> tuple[str, float]:
+    """The URL of the kept database of so many trials, and how long it took to make it now.
+
+    Without `maps` none of its trials needs any.
+    """
+    name = f"lcma_{trials}_trials{'' if maps else '_plain'}_schema_{REVISIONS[-1]}"
+    url = site.make(name)
+    if db.exists(url):
+        store = db.connect(url)
+        if store.counts().trial.done:
+            store.close()
+            return url, 0.0
+        store.close()
+        site.drop(url)
+        url = site.make(name)
+    began = time.perf_counter()
+    store = db.connect(url)
+    store.environment(ENVIRONMENT)
+    store.close()
+    write = _into_sqlite if site.engine == "sqlite" else _into_postgres
+    write(url, _tables(max(1, trials // (CELLS * SEEDS)), MAPPED if maps else UNMAPPED))
+    return url, time.perf_counter() - began
+
+
+def _tables(recipes: int, named: Named) -> Iterator[tuple[sa.Table, Iterable[Row]]]:
+    """Rows by table, in the order of references."""
+    places = [(FLOWS[k % 4], SETS[k // 4 % 5]) for k in range(recipes)]
+    digests = {name: _hash("data", name) for name in SETS}
+    yield (
+        schema.recipes,
+        [
+            _recipe(k, flow, part)
+            for k, (flow, _) in enumerate(places)
+            for part in ("with", "without")
+        ],
+    )
+    yield schema.data_sets, [_data_set(name, digest) for name, digest in digests.items()]
+    sweeps = [{"id": _hash("sweep", k), "name": f"sweep {k}"} for k in range(recipes // 10 + 1)]
+    yield schema.sweeps, [row | {"spec": "{}", "created": 1.0} for row in sweeps]
+    pretrainings = [
+        {
+            "id": _hash("pretraining", k, seed),
+            "recipe_id": _recipe_id(k, "without"),
+            "flow": flow,
+            "dataset": dataset,
+            "variant": "u8",
+            "seed": seed,
+            "nms": "squeezed",
+        }
+        for k, (flow, dataset) in enumerate(places)
+        for seed in range(SEEDS)
+        if named == MAPPED
+    ]
+    yield schema.pretrainings, list(pretrainings)
+    trials = [row for k, (flow, dataset) in enumerate(places) for row in _trials(k, flow, dataset)]
+    yield schema.trials, list(trials)
+    asked = [
+        {
+            "sweep_id": sweeps[place // (10 * CELLS * SEEDS)]["id"],
+            "trial_id": row["id"],
+            "factorization": row["factorization"],
+        }
+        for place, row in enumerate(trials)
+    ]
+    yield schema.sweep_trials, asked
+    jobs: list[Row] = []
+    for number, row in enumerate(trials):
+        state = {7: "failed", 23: "pending", 71: "pending"}.get(number % 101, "done")
+        planned = db.PlannedJob.of_trial(row["id"], digests[row["dataset"]], steps=STEPS)
+        # Attempts are numbered as jobs are.
+        jobs.append(_job(planned, state, None if state == "pending" else number + 1))
+    for row in pretrainings:
+        for budget in BUDGETS:
+            planned = db.PlannedJob.of_pretraining(
+                row["id"], digests[row["dataset"]], budget=budget
+            )
+            jobs.append(_job(planned, "done", len(jobs) + 1))
+    yield schema.jobs, list(jobs)
+    yield schema.attempts, (_attempt(job) for job in jobs if job["attempt_id"] is not None)
+    done = [pair for pair in zip(trials, jobs, strict=False) if pair[1]["state"] == "done"]
+    values = np.random.default_rng(0).normal(3.5, 0.1, size=len(done)).tolist()
+    cells: dict[str, Row] = {}
+    of_cell: dict[str, list[float]] = {}
+    for (trial, job), value in zip(done, values, strict=True):
+        cell = cell_row({name: trial[name] for name in OF_TRIAL}, _own(job))
+        cells.setdefault(cell["id"], cell)
+        of_cell.setdefault(cell["id"], []).append(value)
+        job["cell_id"] = cell["id"]
+    summed = [row | numbers_of(of_cell[key], of_cell[key]) for key, row in cells.items()]
+    yield schema.cells, summed
+    yield (
+        schema.results,
+        (_result(trial, job, value) for (trial, job), value in zip(done, values, strict=True)),
+    )
+
+
+def _own(job: Row) -> Row:
+    return {"data_digest": job["data_digest"], "protocol": "plain", "precision": "float32"}
+
+
+def _result(trial: Row, job: Row, value: float) -> Row:
+    return {
+        **dict.fromkeys(schema.results.c.keys()),
+        **_own(job),
+        "id": _hash("result", trial["id"]),
+        "trial_id": trial["id"],
+        "protocol_body": "{}",
+        "step": STEPS,
+        "bits_per_dim": value,
+        "standard_error": 0.01,
+        "images": 10000,
+        "holdout_bits_per_dim": value,
+        "holdout_standard_error": 0.01,
+        "log_det": -100.0,
+        "log_prior": -700.0,
+        "attempt_id": job["attempt_id"],
+        "created": 2.0,
+        "seed": trial["seed"],
+        "cell_id": job["cell_id"],
+    }
+
+
+def _trials(number: int, flow: str, dataset: str, named: Named) -> Iterator[Row]:
+    for (factorization, budget), seed in product(named, range(SEEDS)):
+        yield {
+            "id": _hash("trial", number, factorization, budget, seed),
+            "recipe_id": _recipe_id(number, "with"),
+            "flow": flow,
+            "profile": "tiny",
+            "dataset": dataset,
+            "variant": "u8",
+            "factorization": factorization,
+            "seed": seed,
+            "budget": budget,
+            "pretraining_id": None if budget is None else _hash("pretraining", number, seed),
+            "map_options": None,
+        }
+
+
+def _recipe_id(number: int, part: str) -> str:
+    return _hash("recipe", number, part)
+
+
+def _recipe(number: int, flow: str, part: str) -> Row:
+    return {
+        "id": _recipe_id(number, part),
+        "flow": flow,
+        "profile": "tiny",
+        "splits": 3 if part == "with" else 0,
+        "size": 32,
+        "steps": STEPS,
+        "body": "{}",
+        "conventional": PLAIN[0] if part == "with" else "none",
+    }
+
+
+def _data_set(name: str, digest: str) -> Row:
+    counts = {"train": 45000, "holdout": 5000, "test": 10000}
+    shape = {"height": 32, "width": 32, "channels": 3}
+    own = {"digest": digest, "name": name, "variant": "u8", "manifest": "{}", "created": 1.0}
+    return own | counts | shape
+
+
+def _job(planned: db.PlannedJob, state: str, attempt: int | None) -> Row:
+    return {
+        "id": planned.id,
+        **asdict(planned),
+        "state": state,
+        "step": 0 if state == "pending" else planned.steps,
+        "token": 0 if attempt is None else 1,
+        "attempt_id": attempt,
+        **dict.fromkeys(("owner", "host", "pid", "lease_until")),
+        "updated": 2.0,
+    }
+
+
+def _attempt(job: Row) -> Row:
+    done = job["state"] == "done"
+    return {
+        **dict.fromkeys(schema.attempts.c.keys()),
+        "id": job["attempt_id"],
+        "job_id": job["id"],
+        "token": 1,
+        "owner": "benchmark",
+        "host": "here",
+        "environment_id": ENVIRONMENT.id,
+        "device": "cpu",
+        "threads": 1,
+        "lease_seconds": 600.0,
+        "started": 1.0,
+        "ended": 2.0,
+        "outcome": "done" if done else "oom",
+        "message": "" if done else "no memory",
+        "first_step": 0,
+        "last_step": job["step"],
+        "seconds": 60.0,
+        "cpu_seconds": 50.0,
+        "images_per_second": 1000.0,
+        "peak_memory": 2**30,
+        "data_wait": 0.01,
+    }
+
+
+def _hash(*what: object) -> str:
+    return hashlib.blake2b(repr(what).encode(), digest_size=10).hexdigest()
+
+
+def _tuples(table: sa.Table, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
+    names = [column.name for column in table.columns]
+    keys = [column.name for column in table.primary_key.columns]
+    if isinstance(rows, list):  # sorted ids fill an index fast
+        rows.sort(key=lambda row: [row[key] for key in keys])
+    for row in rows:
+        yield tuple(row[name] for name in names)
+
+
+def _into_sqlite(url: str, tables: Iterable[tuple[sa.Table, Iterable[Row]]]) -> None:
+    from db.sqlite import open_writer
+
+    path = Path(url.removeprefix("sqlite:///"))
+    with closing(open_writer(path, foreign_keys=False)) as connection:
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA cache_size=-500000")
+        connection.execute("BEGIN IMMEDIATE")
+        for table, rows in tables:
+            places = ", ".join("?" for _ in table.columns)
+            statement = f"INSERT INTO {table.name} VALUES ({places})"
+            connection.executemany(_named(table, statement), _tuples(table, rows))
+        connection.execute("COMMIT")
+        connection.execute("ANALYZE")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _named(table: sa.Table, statement: str) -> str:
+    """With the columns' names: their order in the database may be another."""
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    return statement.replace(table.name, f"{table.name} ({names})", 1)
+
+
+def _into_postgres(url: str, tables: Iterable[tuple[sa.Table, Iterable[Row]]]) -> None:
+    import psycopg
+
+    with psycopg.connect(driver_url(url).replace("+psycopg", "", 1)) as connection:
+        # As its owner: references hold, and need not be looked up row by row.
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("SET synchronous_commit = off")
+        for table, rows in tables:
+            command = _named(table, f"COPY {table.name} FROM STDIN")
+            with connection.cursor() as cursor, cursor.copy(command) as copy:
+                ordered = _tuples(table, rows)
+                while some := list(islice(ordered, 10_000)):
+                    for row in some:
+                        copy.write_row(row)
+        connection.commit()
+        connection.execute(
+            "SELECT setval(pg_get_serial_sequence('attempts', 'id'), max(id)) FROM attempts"
+        )
+        connection.commit()
+        connection.autocommit = True
+        connection.execute("VACUUM ANALYZE")

@@ -1,0 +1,223 @@
+"""Three stores that do the same work: ours, MLflow's tracking store, Optuna's RDB storage.
+
+A lifecycle is: begin a trial, store ten points of a curve, end it with a result. Each side does it
+by its own shortest way, without HTTP.
+"""
+
+import os
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+POINTS = 10
+"""Points of a curve in a lifecycle."""
+
+BUSY_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a database holds after a run: trials that ended with their result and all points, and
+    trials that are stored more than once or in part."""
+
+    whole: int
+    wrong: int
+
+
+class Tracker(ABC):
+    """A side. `make` runs once for a new database, `open` once in each process."""
+
+    name: str
+    how: str
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @abstractmethod
+    def make(self, trials: int) -> None:
+        """Make the tables, and what has to be there before so many trials can begin."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Open the store in this process."""
+
+    @abstractmethod
+    def live(self, number: int) -> None:
+        """Take the trial of this number through its lifecycle."""
+
+    @abstractmethod
+    def stored(self) -> Stored:
+        """Count what is there, by the database's own tables."""
+
+    def count(self, query: str) -> int:
+        engine = sa.create_engine(driver_url(self.url), poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            return int(connection.execute(sa.text(query)).scalar_one())
+
+
+def driver_url(url: str) -> str:
+    """The URL for SQLAlchemy."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def same_settings() -> None:
+    """Give every SQLite connection of this process the settings that ours have."""
+    from db.sqlite import CHECKPOINT_PAGES
+
+    @event.listens_for(sa.Engine, "connect")
+    def _set(connection: Any, _: object) -> None:
+        if "sqlite" in type(connection).__module__:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+
+
+class Ours(Tracker):
+    name = "lcma"
+    how = "claim; finish with 10 points and a result, which is summed up over 10 seeds, and events"
+    apart = False
+    """Whether the points are stored in a transaction of their own."""
+
+    def make(self, trials: int) -> None:
+        import db
+        from benchmarks.worlds import ENVIRONMENT, lifecycle_plan
+
+        store = db.connect(self.url)
+        store.register(lifecycle_plan(trials))
+        store.environment(ENVIRONMENT)
+        store.close()
+
+    def open(self) -> None:
+        import db
+
+        self.store = db.connect(self.url, create=False)
+
+    def live(self, number: int) -> None:
+        import db
+        from benchmarks.worlds import COST, DIGEST, ENVIRONMENT, result, trial_id
+
+        trial = trial_id(number)
+        claim = self.store.claim(
+            db.PlannedJob.of_trial(trial, DIGEST, steps=500).id,
+            owner="benchmark",
+            host="here",
+            pid=os.getpid(),
+            environment_id=ENVIRONMENT.id,
+            device="cpu",
+            threads=1,
+            lease_seconds=600.0,
+        )
+        if not isinstance(claim, db.Claim):
+            raise RuntimeError(f"trial {number} was claimed twice")
+        points = [db.Metric("train_bits_per_dim", step, 4.0) for step in range(POINTS)]
+        kept = not self.apart or self.store.add_metrics(claim, points)
+        ended = self.store.finish(
+            claim,
+            "done",
+            last_step=500,
+            cost=COST,
+            result=result(trial),
+            metrics=() if self.apart else points,
+        )
+        if not (kept and ended):
+            raise RuntimeError(f"trial {number} was lost")
+
+    def stored(self) -> Stored:
+        whole = self.count(
+            "SELECT count(*) FROM jobs WHERE state = 'done' AND token = 1 "
+            "AND (SELECT count(*) FROM results WHERE results.trial_id = jobs.trial_id) = 1 "
+            "AND (SELECT count(*) FROM attempts WHERE attempts.job_id = jobs.id) = 1 "
+            "AND (SELECT count(*) FROM events WHERE events.job_id = jobs.id) = 2 "
+            "AND (SELECT count(*) FROM curves JOIN metrics ON metrics.curve_id = curves.id "
+            f"WHERE curves.job_id = jobs.id) = {POINTS}"
+        )
+        begun = self.count("SELECT count(*) FROM attempts")
+        summed = self.count("SELECT coalesce(sum(seeds), 0) FROM cells")
+        return Stored(whole, max(begun - whole, abs(summed - whole)))
+
+
+class OursApart(Ours):
+    name = "lcma-apart"
+    how = "as lcma, with the points in a transaction of their own: claim; add_metrics; finish"
+    apart = True
+
+
+class MLflow(Tracker):
+    name = "MLflow"
+    how = "create_run; log_batch of 10 points and the result; update_run_info"
+
+    def make(self, trials: int) -> None:
+        self.open()
+
+    def open(self) -> None:
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        self.store = SqlAlchemyStore(driver_url(self.url), tempfile.gettempdir())
+
+    def live(self, number: int) -> None:
+        from mlflow.entities import Metric, RunStatus
+
+        now = int(time.time() * 1000)
+        run = self.store.create_run("0", "me", now, [], f"trial {number}").info.run_id
+        points = [Metric("train_bits_per_dim", 4.0, now, step) for step in range(POINTS)]
+        self.store.log_batch(run, [*points, Metric("bits_per_dim", 3.5, now, 500)], [], [])
+        self.store.update_run_info(run, RunStatus.FINISHED, now, None)
+
+    def stored(self) -> Stored:
+        whole = self.count(
+            "SELECT count(*) FROM runs WHERE status = 'FINISHED' AND (SELECT count(*) FROM metrics "
+            f"WHERE metrics.run_uuid = runs.run_uuid) = {POINTS + 1}"
+        )
+        twice = "SELECT count(*) FROM (SELECT 1 FROM runs GROUP BY name HAVING count(*) > 1) AS t"
+        begun = self.count("SELECT count(*) FROM runs")
+        return Stored(whole, begun - whole + self.count(twice))
+
+
+class Optuna(Tracker):
+    name = "Optuna"
+    how = "create_new_trial; set_trial_intermediate_value 10 times; set_trial_state_values"
+
+    def make(self, trials: int) -> None:
+        from optuna.study import StudyDirection
+
+        self.open()
+        self.storage.create_new_study([StudyDirection.MINIMIZE], "benchmark")
+
+    def open(self) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        waiting = {"connect_args": {"timeout": BUSY_SECONDS}}
+        self.storage = optuna.storages.RDBStorage(
+            driver_url(self.url), engine_kwargs=waiting if self.url.startswith("sqlite") else {}
+        )
+
+    def live(self, number: int) -> None:
+        from optuna.trial import TrialState
+
+        trial = self.storage.create_new_trial(1)
+        for step in range(POINTS):
+            self.storage.set_trial_intermediate_value(trial, step, 4.0)
+        self.storage.set_trial_state_values(trial, TrialState.COMPLETE, [3.5])
+
+    def stored(self) -> Stored:
+        whole = self.count(
+            "SELECT count(*) FROM trials WHERE state = 'COMPLETE' AND (SELECT count(*) FROM "
+            "trial_values WHERE trial_values.trial_id = trials.trial_id) = 1 AND (SELECT count(*) "
+            "FROM trial_intermediate_values AS v WHERE v.trial_id = trials.trial_id) "
+            f"= {POINTS}"
+        )
+        twice = (
+            "SELECT count(*) FROM (SELECT 1 FROM trials GROUP BY number HAVING count(*) > 1) AS t"
+        )
+        begun = self.count("SELECT count(*) FROM trials")
+        return Stored(whole, begun - whole + self.count(twice))
+
+
+TRACKERS: Sequence[type[Tracker]] = (Ours, OursApart, MLflow, Optuna)

@@ -1,0 +1,106 @@
+"""Connections between the calls: one is kept for a moment, and never one that is not ours."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import db
+
+
+def sweep(name: str) -> db.Registration:
+    return db.Registration(sweeps=(db.Sweep(id=name, name=name, spec="{}"),))
+
+
+@pytest.fixture
+def open_now(store: db.Store, request: pytest.FixtureRequest) -> Callable[[], int]:
+    """How many connections the store has open."""
+    if store.url.startswith("sqlite"):
+        path = store.url.removeprefix("sqlite:///")
+
+        def files() -> int:
+            found = list(Path("/proc/self/fd").iterdir())
+            return sum(file.is_symlink() and str(file.readlink()) == path for file in found)
+
+        return files
+    postgres: Any = request.getfixturevalue("postgres")
+    name = store.url.rpartition("/")[2].partition("?")[0]
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
+    return lambda: int(postgres.value(query))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_burst_of_calls_opens_one_connection_which_is_closed_soon(
+    store: db.Store, open_now: Callable[[], int]
+) -> None:
+    wait_until(lambda: open_now() == 0)
+    for number in range(5):
+        store.register(sweep(str(number)))
+        store.sweeps()
+    # SQLite reads with a connection of its own.
+    assert open_now() <= (2 if store.url.startswith("sqlite") else 1)
+    wait_until(lambda: open_now() == 0)
+    assert len(store.sweeps()) == 5
+
+
+def test_a_store_that_is_closed_keeps_nothing_and_stays_good(
+    store: db.Store, open_now: Callable[[], int]
+) -> None:
+    store.register(sweep("a"))
+    store.sweeps()
+    store.close()
+    wait_until(lambda: open_now() == 0)  # the server may take a moment to see it
+    assert len(store.sweeps()) == 1
+
+
+def test_a_forked_process_uses_connections_of_its_own(store: db.Store) -> None:
+    store.register(sweep("before"))
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for number in range(20):
+                store.register(sweep(f"child {number}"))
+            status = 0
+        finally:
+            os._exit(status)
+    for number in range(20):
+        store.register(sweep(f"parent {number}"))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(store.sweeps()) == 41
+
+
+def test_a_connection_that_the_server_cut_is_opened_anew(
+    postgres: Any, postgres_templates: Any
+) -> None:
+    name = postgres_templates.copy("empty")
+    store = db.connect(postgres.url(name))
+    store.register(sweep("a"))
+    cut = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity"
+    assert postgres.value(f"{cut} WHERE datname = '{name}'") == "1"
+    store.register(sweep("b"))
+    assert len(store.sweeps()) == 2
+    postgres.drop(name)
+
+
+def test_a_file_that_was_put_in_the_place_of_another_is_the_one_that_is_written(
+    path: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copy(path, tmp_path / "other.db"))
+    store = db.connect(str(path))
+    store.register(sweep("gone"))
+    store.close()
+    store.sweeps()
+    other.rename(path)
+    store.register(sweep("there"))
+    assert [found.id for found in store.sweeps()] == ["there"]
