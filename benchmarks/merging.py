@@ -3,10 +3,11 @@
 import time
 from typing import Any
 
+from db.merging import merge as take_over
+
 import db
 from benchmarks.million import made
 from benchmarks.places import Site
-from db.merging import merge as take_over
 
 
 def merge(site: Site, trials: int) -> dict[str, Any]:

@@ -201,6 +201,7 @@ class _Workers:
             plans.digests_of(plan, place),
             owner=self.owner,
             device="cuda" if self.resources.gpus else "cpu",
+            gpus=self.resources.gpus or 0.0,
         )
         if self.asked.retry:
             store.retry([node.work.job_id for node in nodes])

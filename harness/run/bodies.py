@@ -7,6 +7,7 @@ waited for at the beginning and at the end, and a training in between does witho
 """
 
 import hashlib
+import logging
 import math
 import os
 import socket
@@ -25,6 +26,7 @@ from harness import data, environment, instruments
 from harness.run import evaluation, images, leftovers
 from harness.run.ending import Ending
 from harness.run.lease import Lease
+from harness.run.log import Log, own
 from harness.run.patience import patiently
 from harness.run.spool import Spool
 from harness.run.work import ENDINGS, Report, Work
@@ -90,6 +92,7 @@ def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
             pid=os.getpid(),
             environment_id=store.environment(environment.current(work.device)),
             device=work.device,
+            devices=evaluation.granted(work.device),
             threads=work.threads,
             lease_seconds=work.lease_seconds,
         )
@@ -107,17 +110,20 @@ class _Attempt:
 
     def __init__(self, work: Work, store: db.Store, claim: db.Claim, notes: list[str]) -> None:
         self.work, self.store, self.claim = work, store, claim
-        self.stopwatch = evaluation.Stopwatch(work.device)
+        self.stopwatch = evaluation.Stopwatch(work.device, work.gpus)
         self.trained_seconds = 0.0
         self.trainer: Trainer | None = None
         self.folder: CheckpointFolder | None = None
         self.notes = list(notes)
+        self.log = Log()
 
     def run(self) -> Report:
         with (
+            self.log,
             Spool(self.store, self.claim) as spool,
             Lease(self.store, self.claim, self.work.lease_seconds, spool) as lease,
         ):
+            own.info("attempt %d at %s", self.claim.token, self.work.title)
             try:
                 ending = self._worked(lease)
             except StoppedError:
@@ -153,6 +159,8 @@ class _Attempt:
         return Report(self.work.job_id, "failed", stored.message)
 
     def _worked(self, lease: Lease) -> Ending:
+        for note in self.notes:
+            own.info(note)
         self.work = self.work.opened()
         if self.work.pretraining is not None:
             return self._pretraining(self.work.pretraining, lease)
@@ -240,6 +248,8 @@ class _Attempt:
         if folder.passed_over:
             damaged = ", ".join(folder.passed_over)
             self.notes.append(f"passed over checkpoints that are damaged: {damaged}")
+            own.warning(self.notes[-1])
+        own.info("trains from step %d to %d on %s", step, until, self.work.device)
         hooks = Hooks(
             progress=lease.progress,
             metric=lease.metric,
@@ -250,6 +260,7 @@ class _Attempt:
         began = time.monotonic()
         trainer.run(until, folder, hooks)
         self.trained_seconds = time.monotonic() - began
+        own.info("stands at step %d after %.1f s", trainer.step, self.trained_seconds)
         return folder
 
     def _maps(self, trial: Trial) -> list[db.ContributionMap]:
@@ -316,9 +327,15 @@ class _Attempt:
         return flow.to(self._device)
 
     def _ending(self, outcome: db.Outcome, lease: Lease, message: str = "") -> Ending:
+        own.log(
+            logging.INFO if outcome == "done" else logging.ERROR,
+            "%s",
+            ": ".join(filter(None, (outcome, message))),
+        )
         return Ending(
             outcome=outcome,
             message="\n".join(filter(None, (*self.notes, message))),
+            log=self.log.text,
             first_step=lease.first_step,
             last_step=lease.step if self.trainer is None else self.trainer.step,
             cost=self._cost(),
@@ -350,6 +367,7 @@ class _Attempt:
             path=path.relative_to(self.work.place.runs).as_posix(),
             bytes=path.stat().st_size,
             digest=digest,
+            place=f"{socket.gethostname()}:{self.work.place.runs}",
         )
 
     def _cost(self) -> db.Cost:

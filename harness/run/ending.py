@@ -15,6 +15,7 @@ class Ending:
 
     outcome: db.Outcome
     message: str
+    log: str
     first_step: int | None
     last_step: int
     cost: db.Cost

@@ -154,9 +154,10 @@ def series_columns(series: SeriesBias | None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """What a piece of work costs from now on."""
+    """What a piece of work costs from now on, while it holds so many GPUs."""
 
     device: str
+    gpus: float = 0.0
     began: float = field(default_factory=time.monotonic)
     cpu_began: float = field(default_factory=time.process_time)
 
@@ -168,13 +169,22 @@ class Stopwatch:
             peak = torch.cuda.max_memory_allocated()
         else:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        seconds = time.monotonic() - self.began
         return db.Cost(
-            seconds=time.monotonic() - self.began,
+            seconds=seconds,
+            gpu_seconds=seconds * self.gpus if self.device == "cuda" else None,
             cpu_seconds=time.process_time() - self.cpu_began,
             images_per_second=images_per_second,
             data_wait=data_wait,
             peak_memory=peak,
         )
+
+
+def granted(device: str) -> str | None:
+    """The GPU that this process computes on, as the driver names it; None on a CPU."""
+    if device != "cuda":
+        return None
+    return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
 
 
 def settle(device: str, threads: int) -> None:

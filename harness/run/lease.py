@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from db import Claim, Metric, Store
+from harness.run.log import own
 from harness.run.spool import Spool
 from harness.train.trainer import Undelivered
 from sweeps.errors import UserError
@@ -26,7 +27,7 @@ class Lease:
         self.store, self.claim, self.seconds, self.spool = store, claim, seconds, spool
         self.step = claim.step
         self.first_step: int | None = None
-        self._untold = False
+        self._untold = self._away = False
         self._pending: list[Metric] = []
         self._spooled = 0
         self._of_others: Undelivered = {}
@@ -106,8 +107,14 @@ class Lease:
                 first_step=first_step,
                 metrics=points,
             )
-        except UserError:  # it may be back; nobody but the database can take the job away
+        except UserError as error:  # it may be back; nobody but it can take the job away
+            if not self._away:
+                own.warning("the database is away, and the work goes on: %s", error)
+            self._away = True
             return True
+        if self._away:
+            own.info("the database is back")
+            self._away = False
         if alive:
             with self._lock:
                 del self._pending[: len(points)]

@@ -161,6 +161,7 @@ def nodes(
     *,
     owner: str,
     device: Literal["cpu", "cuda"],
+    gpus: float = 0.0,
     checkpoint_seconds: float | None = None,
     lease_seconds: float = LEASE_SECONDS,
 ) -> list[Node]:
@@ -174,6 +175,7 @@ def nodes(
             place,
             owner,
             device,
+            gpus,
             trial,
             pretraining,
             checkpoint_seconds,

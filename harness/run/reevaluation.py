@@ -52,7 +52,7 @@ def reevaluate(
     if stored is not None and _is_whole(stored, draws):
         return Reevaluated(one, stored, new=False)
     device = _device(store, one)
-    stopwatch, started = evaluation.Stopwatch(device), store.now()
+    stopwatch, started = evaluation.Stopwatch(device, gpus=1.0), store.now()
     prepared = samples.load_data(place, one)
     verified.once(prepared)
     flow, recipe = samples.load_trained(store, place, one)

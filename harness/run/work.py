@@ -18,6 +18,8 @@ LEASE_SECONDS = 30.0
 class Work:
     """A job with all that its body needs: plain values, no connections and no tensors.
 
+    ``gpus`` is the share of a GPU that it holds.
+
     Exactly one of ``trial`` and ``pretraining`` is the job's subject. Where it needs ``plugins``
     it arrives ``sealed``, since it may hold objects of their classes; `opened` loads them.
     """
@@ -26,6 +28,7 @@ class Work:
     place: Place
     owner: str
     device: Literal["cpu", "cuda"]
+    gpus: float = 0.0
     trial: Trial | None = None
     pretraining: Pretraining | None = None
     checkpoint_seconds: float | None = None

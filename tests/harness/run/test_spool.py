@@ -87,6 +87,7 @@ def ending(outcome: Any = "done", **more: Any) -> Ending:
     return Ending(
         outcome=outcome,
         message="an odd \0 message \udc80\nof two lines",
+        log="first line\nlast \udc80 line",
         first_step=10,
         last_step=20,
         cost=db.Cost(seconds=1.5, cpu_seconds=1.25, peak_memory=2**40),

@@ -1,0 +1,72 @@
+"""What an attempt says while it runs is kept with it, whatever becomes of it."""
+
+import dataclasses
+import logging
+import warnings
+
+import pytest
+
+from harness.run import bodies
+from harness.run.log import LONGEST, Log, own
+from harness.train.trainer import Trainer
+
+
+def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:
+    store, nodes = registered()
+    bodies.run(nodes[0].work)
+    (log,) = store.attempts().log
+    lines = log.splitlines()
+    assert [line.split(" INFO lcma: ")[1] for line in (lines[0], lines[1], lines[-1])] == [
+        f"attempt 1 at {nodes[0].work.title}",
+        "trains from step 0 to 10 on cpu",
+        "done",
+    ]
+    assert lines[0][10] == "T"
+    assert lines[0].split()[0].endswith("Z")
+
+
+def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
+    registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, nodes = registered()
+    step = Trainer._one_step
+
+    def noisy(self):
+        if self.step == 3:
+            warnings.warn("the loss looks odd", stacklevel=1)
+            logging.getLogger("somebody").warning("a library's warning")
+            logging.getLogger("somebody").info("a library's chatter")
+        if self.step == 7:
+            raise RuntimeError("it broke here")
+        return step(self)
+
+    monkeypatch.setattr(Trainer, "_one_step", noisy)
+    assert bodies.run(nodes[0].work).ending == "failed"
+    (log,) = store.attempts().log
+    assert "the loss looks odd" in log
+    assert log.count("a library's warning") == 1
+    assert "chatter" not in log
+    assert log.endswith("RuntimeError: it broke here")
+    assert "Traceback" in log
+
+
+def test_the_next_attempt_in_a_process_has_a_log_of_its_own(registered) -> None:
+    store, nodes = registered()
+    for node in nodes[:2]:
+        bodies.run(dataclasses.replace(node.work))
+    first, second = store.attempts().log
+    assert nodes[0].work.title in first
+    assert nodes[0].work.title not in second
+
+
+def test_of_a_long_log_the_last_lines_are_kept() -> None:
+    with Log() as log:
+        for number in range(5000):
+            own.info("line %d of many that are all alike but for their number", number)
+        own.info("x" * (2 * LONGEST))
+        own.info("the end")
+    assert len(log.text) <= LONGEST + 40
+    assert log.text.startswith("... earlier lines were cut off\n")
+    assert log.text.endswith("lcma: the end")
+    own.info("after the block")
+    assert "after the block" not in log.text
