@@ -123,7 +123,9 @@ def _measure(
         commits += 1
 
     tracker.open()
-    numbers = iter(range(index, trials, processes))
+    # One after the other, so that no two processes are at seeds of one cell.
+    share = trials // processes
+    numbers = iter(range(index * share, (index + 1) * share))
     for _ in range(WARM_UP):
         tracker.live(next(numbers))
     barrier.wait()

@@ -63,7 +63,7 @@ def lifecycles(
 def _run(site: Site, side: str, processes: int, seconds: float) -> Run:
     url = site.make()
     # As many as could be begun in this time.
-    trials = int(2500 * seconds) + 10 * processes if side.startswith(OURS) else 1_000_000
+    trials = max(int(4000 * seconds), 1500 * processes) if side.startswith(OURS) else 10**9
     command = [sys.executable, "-m", "benchmarks.lifecycles", side, url]
     command += ["--processes", str(processes), "--seconds", str(seconds), "--trials", str(trials)]
     try:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool, Pool
 
+from db.driving import Statement
 from db.engine import Connections, Database, Found, QueryResult, translating
 from db.pooling import BriefPool, while_alive
 from db.schema.base import VERSION_TABLE, only_optuna
@@ -109,6 +110,10 @@ CONNECTING: Sequence[tuple[str, str, bool]] = (
     ("", "check that it runs there and that host and port are right", True),
 )
 """What a failed connection says, what to do about it, and whether it may pass."""
+
+CLOCK = Statement(
+    lambda _: sa.select(sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double))
+)
 
 STATES: Mapping[str, str] = {
     "53100": "its disk is full; nothing was changed: make room there",
@@ -233,8 +238,8 @@ class PostgresDatabase(Database):
         return getattr(error, "sqlstate", None) in ("XX001", "XX002", "58P01")
 
     def clock(self, connection: sa.Connection) -> float:
-        now = sa.text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)")
-        return float(connection.execute(now).scalar_one())
+        ((now,),) = CLOCK.all(connection, {})
+        return float(now)
 
     def started(self, connection: sa.Connection) -> float:
         since = sa.text(
@@ -333,7 +338,8 @@ def _beginning(
     @event.listens_for(own, "begin")
     def _begin(connection: sa.Connection) -> None:
         driver: Any = connection.connection.dbapi_connection
-        driver.isolation_level, driver.read_only = isolation, read_only
+        if (driver.isolation_level, driver.read_only) != (isolation, read_only):
+            driver.isolation_level, driver.read_only = isolation, read_only
 
     return own
 

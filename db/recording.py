@@ -61,8 +61,6 @@ def finish(
     if job is None:
         return ended_as(connection, claim, outcome)
     _check_subject(job, outcome, result, maps, tables)
-    if result is not None:
-        insert_result(connection, result, claim.attempt_id, now)
     for item in maps:
         _insert_once(connection, schema.contribution_maps, MAP_KEY, _map_row(item, claim))
     for table in tables:
@@ -75,6 +73,9 @@ def finish(
         schema.artifacts,
         [{**asdict(item), "job_id": job.id, "created": now} for item in artifacts],
     )
+    if result is not None:
+        # Late, since trials of the same cell wait for each other from here on.
+        insert_result(connection, result, claim.attempt_id, now)
     report = {
         "message": _storable(message),
         "log": None if log is None else _storable(log),

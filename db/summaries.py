@@ -91,9 +91,9 @@ def join_cell(connection: sa.Connection, result: Result) -> dict[str, Any]:
     trial = dict(zip(OF_TRIAL, found, strict=True))
     own = {name: getattr(result, name) for name in ("data_digest", "protocol", "precision")}
     row = cell_row(trial, own)
-    _MAKE.run(connection, row | UNKNOWN)
-    if connection.dialect.name == "postgresql":
-        _HOLD.all(connection, {"id": row["id"]})
+    if _HOLD.first(connection, row) is None:
+        _MAKE.run(connection, row | UNKNOWN)
+        _HOLD.first(connection, row)
     return {"seed": trial["seed"], "cell_id": row["id"]}
 
 
