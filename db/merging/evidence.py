@@ -185,9 +185,11 @@ def gain(there: Evidence, here: Evidence | None, refused: Refused, tally: Tally)
 
 def _obstacle(there: Evidence, here: Evidence | None, refused: Refused) -> str | None:
     """Why nothing of a job can be taken."""
-    reason = refused.reason(schema.jobs, job_row(there.job))
-    for row in there.attempts:
-        reason = reason or refused.reason(schema.attempts, row)
+    reason = None
+    if refused:
+        reason = refused.reason(schema.jobs, job_row(there.job))
+        for row in there.attempts:
+            reason = reason or refused.reason(schema.attempts, row)
     if reason is None and here is not None and here.job.state == "running":
         return "it is running here: merge again when it is done"
     return reason or _damage(there)

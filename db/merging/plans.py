@@ -44,6 +44,9 @@ class Refused:
     def __init__(self) -> None:
         self._keys: dict[str, set[Any]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
     def add(self, table: sa.Table, row: Mapping[str, Any]) -> None:
         """Take nothing that refers to this row."""
         keys = list(table.primary_key.columns)
@@ -52,8 +55,6 @@ class Refused:
 
     def reason(self, table: sa.Table, row: Mapping[str, Any]) -> str | None:
         """What of a row's references is refused; None where nothing is."""
-        if not self._keys:
-            return None
         for column in table.columns:
             for key in column.foreign_keys:
                 referred = key.column.table.name
@@ -115,7 +116,7 @@ def _missing(
     new = []
     for row in rows:
         stored = here.get(tuple(row[name] for name in key))
-        if refused.reason(table, row) is not None:
+        if refused and refused.reason(table, row) is not None:
             refused.add(table, row)
             tally.add(table.name, "left")
         elif stored is None:

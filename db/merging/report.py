@@ -7,6 +7,13 @@ from typing import Any
 
 Scalar = str | int | float | None
 
+TABLES = (
+    *("recipes", "data_sets", "bars", "environments", "sweeps", "pretrainings", "flow_trials"),
+    *("sweep_trials", "jobs", "attempts", "results", "contribution_maps", "index_tables"),
+    *("curves", "artifacts"),
+)
+"""The tables whose rows are counted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
@@ -55,8 +62,9 @@ class Left:
 class MergeReport:
     """What a merge of `source` into `target` found: names without passwords.
 
-    `tables` counts the rows of each table of the source that can be merged; sums and overlaps are
-    made anew and have no count. `studies` are those of Optuna in the source, which stay there.
+    `tables` counts the rows of each table of the source that can be merged: points go with their
+    curves, and sums and overlaps, which are made anew, have no count. `studies` are those of Optuna
+    in the source, which stay there.
     """
 
     source: str
@@ -77,14 +85,15 @@ class MergeReport:
 class Tally:
     """The report while it is made."""
 
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    counts: dict[str, dict[str, int]] = field(
+        default_factory=lambda: {table: asdict(Counts()) for table in TABLES}
+    )
     differences: list[Difference] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
 
     def add(self, table: str, what: str, number: int = 1) -> None:
         """Count rows of a table as one of the fields of `Counts`."""
-        own = self.counts.setdefault(table, asdict(Counts()))
-        own[what] += number
+        self.counts[table][what] += number
 
     def differ(self, difference: Difference) -> None:
         """Count and name a conflict."""
