@@ -340,6 +340,73 @@ def test_the_source_is_read_in_one_state_while_workers_go_on(
     assert report.tables["index_tables"] == Counts(new=2)
 
 
+WORKERS = """
+import sys, threading
+import db, db.merging.merger
+from db.merging import merge
+from tests.db.conftest import *
+
+db.merging.merger.TRIALS = 7
+source, target = sys.argv[1:]
+trials = [trial(name, seed, 100) for name in ("LLL", "HHL") for seed in range(24)]
+jobs = [db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials]
+registration = db.Registration(trials=tuple(trials), jobs=tuple(jobs))
+failures = []
+
+def run(store, owner, order):
+    world = World(store)
+    for index in order:
+        claim = world.claim(jobs[index].id, owner=owner)
+        if isinstance(claim, db.Job):
+            continue
+        own = trials[index].id
+        tables = [index_table(own, 1, HALF)]
+        assert store.finish(
+            claim, "done", last_step=500, cost=COST, result=result(own, 3.0 + index / 7),
+            tables=tables, metrics=[db.Metric("loss", 100, 4.0)], now=1010.0,
+        )
+
+def guarded(work, *arguments):
+    try:
+        work(*arguments)
+    except BaseException as error:
+        failures.append(repr(error))
+
+for url in (source, target):
+    db.connect(url).register(registration)
+run(db.connect(source), "there", range(48))
+threads = [
+    threading.Thread(target=guarded, args=(run, db.connect(target), str(k), range(k, 48, 4)))
+    for k in range(4)
+] + [
+    threading.Thread(target=guarded, args=(merge, db.locate(source), db.locate(target)))
+    for _ in range(2)
+]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert not failures, failures
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_workers_and_two_merges_do_not_get_into_each_other_s_way(
+    sites: Sites, engine: Engine
+) -> None:
+    source, target = sites.new("sqlite"), sites.new(engine)
+    command = [sys.executable, "-c", WORKERS, source.store.url, target.store.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    merged(source, target)
+    here, there = known(target), known(source)
+    for name in ("results", "tables", "overlaps", "cells", "jobs", "metrics"):
+        assert here[name] == there[name]
+    assert len(here["results"]) == 48
+    assert len(here["overlaps"]) == 2 * 24 * 23
+    assert not merged(source, target).changed
+
+
 KILLED = """
 import sys, time
 import db, db.merging.merger
@@ -419,6 +486,11 @@ def test_a_server_s_database_is_not_merged_with_itself(
             text = other.render_as_string(hide_password=False)
             refused(text, world.store.url, "are one database")
             refused(world.store.url, text, "are one database")
+        file = sites.new("sqlite", "empty")
+        merge(db.locate(others[2].render_as_string(hide_password=False)), file.store.database)
+        (event,) = (row for row in file.dump()["events"] if row.event == "merge")
+        assert "merger@" in event.detail
+        assert "s3cret" not in repr(file.dump())
         with sa.create_engine(world.store.url, poolclass=sa.NullPool).begin() as connection:
             connection.execute(sa.text("DROP OWNED BY merger"))
             connection.execute(sa.text("CREATE SCHEMA beside"))
