@@ -15,7 +15,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 import db
 from db.checking import check
@@ -158,7 +158,11 @@ PLANS = st.lists(st.tuples(OUTCOMES, OUTCOMES), min_size=6, max_size=6)
 def test_work_split_over_two_sites_is_the_same_merged_in_any_order(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
-    @settings(max_examples=6, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=6,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),  # examples are small as they are
+    )
     @given(PLANS, EVALUATED, EVALUATED)
     def hold(plan: Any, of_one: list[int], of_other: list[int]) -> None:
         one, other = (sites.new(engine) for engine in engines)
