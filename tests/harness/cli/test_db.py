@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import db
+import db.query
 from db import migrate
 from db.schema import REVISIONS, metadata, views
 from harness.cli import main as cli
@@ -230,7 +231,7 @@ def test_a_merge_makes_the_database_and_ends_well_without_conflicts(
     assert not db.exists(url)
     code, out, err = lcma("db", "merge", "other.db", "--db", url)
     assert (code, err) == (0, "")
-    assert len(db.connect(url).results_frame()) == 3
+    assert db.query.run(url, "SELECT count(*) FROM results").rows == ((3,),)
     code, out, _ = lcma("db", "merge", "other.db", "--db", url)
     assert code == 0
     assert f"nothing in {in_tmp / 'other.db'} is new to {db.locate(url).name}" in out.splitlines()
