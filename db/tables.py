@@ -146,7 +146,13 @@ def _pairs(
 
 def _relatives(item: IndexTable) -> sa.Select[Any]:
     own, other = trials.alias("own"), trials.alias("other")
-    same = [own.c[name].is_not_distinct_from(other.c[name]) for name in SAME]
+    # Equal, where there are no nulls, and the flow too, so that an index finds them.
+    same = [
+        own.c[name].is_not_distinct_from(other.c[name])
+        if own.c[name].nullable
+        else own.c[name] == other.c[name]
+        for name in ("flow", *SAME)
+    ]
     seed = own.c.seed != other.c.seed
     budget = own.c.budget.is_distinct_from(other.c.budget)
     return (
