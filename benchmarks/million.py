@@ -23,6 +23,7 @@ from benchmarks.places import Site
 from benchmarks.trackers import driver_url
 from benchmarks.worlds import ENVIRONMENT
 from db import schema
+from db.records import row_of
 from db.schema.base import REVISIONS
 from db.summaries import OF_TRIAL, cell_row, numbers_of
 
@@ -151,7 +152,9 @@ def _tables(recipes: int, named: Named) -> Iterator[tuple[sa.Table, Iterable[Row
         if named == MAPPED
     ]
     yield schema.pretrainings, list(pretrainings)
-    trials = [row for k, (flow, dataset) in enumerate(places) for row in _trials(k, flow, dataset)]
+    trials = [
+        row for k, (flow, dataset) in enumerate(places) for row in _trials(k, flow, dataset, named)
+    ]
     yield schema.trials, list(trials)
     asked = [
         {
@@ -198,20 +201,22 @@ def _own(job: Row) -> Row:
 
 
 def _result(trial: Row, job: Row, value: float) -> Row:
-    return {
-        **dict.fromkeys(schema.results.c.keys()),
+    result = db.Result(
+        trial_id=trial["id"],
         **_own(job),
-        "id": _hash("result", trial["id"]),
-        "trial_id": trial["id"],
-        "protocol_body": "{}",
-        "step": STEPS,
-        "bits_per_dim": value,
-        "standard_error": 0.01,
-        "images": 10000,
-        "holdout_bits_per_dim": value,
-        "holdout_standard_error": 0.01,
-        "log_det": -100.0,
-        "log_prior": -700.0,
+        protocol_body="{}",
+        step=STEPS,
+        bits_per_dim=value,
+        standard_error=0.01,
+        images=10000,
+        holdout_bits_per_dim=value,
+        holdout_standard_error=0.01,
+        log_det=-100.0,
+        log_prior=-700.0,
+    )
+    return {
+        "id": result.id,
+        **row_of(result),
         "attempt_id": job["attempt_id"],
         "created": 2.0,
         "seed": trial["seed"],

@@ -97,7 +97,7 @@ def maps(site: Site, repeats: int) -> dict[str, Any]:
         began = time.perf_counter()
         store.finish(claim, "done", last_step=job.steps, cost=COST, maps=made)
         written = time.perf_counter()
-        read = store.maps("p", DIGEST, job.steps)
+        read = store.maps(pretraining_id="p", data_digest=DIGEST, budget=job.steps)
         reading.append(1000 * (time.perf_counter() - written))
         writing.append(1000 * (written - began))
         if [m.digest for m in read] != [m.digest for m in made]:
