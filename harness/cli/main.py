@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 VERBS = (
-    *("plan", "launch", "status", "board", "maps", "samples", "interpolate", "evaluate"),
+    *("plan", "launch", "status", "logs", "board", "maps", "samples", "interpolate", "evaluate"),
     *("sql", "schema", "export", "doctor"),
 )
 

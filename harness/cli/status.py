@@ -70,12 +70,12 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
     from rich.table import Table
     from rich.text import Text
 
-    from harness.report.text import cell
+    from harness.report.text import cell, short
 
     if not running:
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("running", "budget", "seed", "step", "by", "lease"):
+    for heading in ("running", "id", "budget", "seed", "step", "by", "lease"):
         right = heading in ("budget", "seed", "step")
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for job in running:
@@ -83,7 +83,13 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
         left = job.lease_until - now
         lease = f"{left:.0f} s left" if left > 0 else f"over since {-left:.0f} s"
         table.add_row(
-            *(cell(what), cell(job.budget), cell(job.seed), cell(f"{job.step}/{job.steps}")),
+            *(
+                cell(what),
+                cell(short(job.job_id)),
+                cell(job.budget),
+                cell(job.seed),
+                cell(f"{job.step}/{job.steps}"),
+            ),
             *(cell(f"{job.owner} on {job.host}"), Text(lease, style="" if left > 0 else "red")),
         )
     console.print()
@@ -93,7 +99,7 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
 def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> None:
     from rich.text import Text
 
-    from harness.report.text import plain
+    from harness.report.text import plain, short
 
     if not lost:
         return
@@ -106,8 +112,8 @@ def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> No
         if len(message) > MESSAGE:
             message = message[: MESSAGE - 3] + "..."
         line = (
-            f"{failure.state} ({failure.outcome or 'no attempt'}) at step {failure.step}/"
-            f"{failure.steps}: {what}{at} seed {failure.seed}: {message}"
+            f"{short(failure.job_id)} {failure.state} ({failure.outcome or 'no attempt'}) at step "
+            f"{failure.step}/{failure.steps}: {what}{at} seed {failure.seed}: {message}"
         )
         console.print(Text(plain(line)), soft_wrap=True)
     if len(lost) > limit:
