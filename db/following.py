@@ -263,6 +263,35 @@ def read_memberships(connection: sa.Connection, trial_ids: Sequence[str]) -> lis
     return found
 
 
+def read_sweeps_with(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, set[str]]:
+    """Which of the jobs each sweep has, oldest sweep first; segments as in `of_sweep`."""
+    of_trial = jobs.c.trial_id == sweep_trials.c.trial_id
+    segments = sa.and_(
+        jobs.c.pretraining_id == trials.c.pretraining_id, jobs.c.budget <= trials.c.budget
+    )
+    columns = sweeps.c.created, sweep_trials.c.sweep_id, jobs.c.id
+    queries = (
+        sa.select(*columns).join_from(jobs, sweep_trials, of_trial),
+        sa.select(*columns)
+        .join_from(jobs, trials, segments)
+        .join(sweep_trials, sweep_trials.c.trial_id == trials.c.id),
+    )
+    found = {
+        tuple(row)
+        for query in queries
+        for some in chunks(sorted(job_ids))
+        for row in connection.execute(
+            query.join(sweeps, sweeps.c.id == sweep_trials.c.sweep_id)
+            .where(jobs.c.id.in_(some))
+            .distinct()
+        )
+    }
+    having: dict[str, set[str]] = {}
+    for _, sweep_id, job_id in sorted(found):
+        having.setdefault(sweep_id, set()).add(job_id)
+    return having
+
+
 def _read(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[JobFacts]:
     """Jobs that match, pretrainings first, by budget."""
     special: dict[str, sa.ColumnElement[Any]] = {

@@ -467,6 +467,11 @@ class Store:
         with self._reader.connect() as connection:
             return following.read_memberships(connection, trial_ids)
 
+    def sweeps_with(self, job_ids: Sequence[str]) -> dict[str, set[str]]:
+        """Which of these jobs each sweep has, by the sweep's id, oldest first."""
+        with self._reader.connect() as connection:
+            return following.read_sweeps_with(connection, job_ids)
+
     def job_ids(self, sweep_id: str) -> list[str]:
         """The jobs of a sweep, the segments that its trials need too."""
         with self._reader.connect() as connection:

@@ -4,18 +4,11 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Json
-
-Which = Annotated[
-    str,
-    typer.Argument(
-        metavar="TRIAL", help="First characters of a trial's, pretraining's or job's id"
-    ),
-]
+from harness.cli.options import Db, Json, Work
 
 
 def logs(
-    trial: Which,
+    trial: Work,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for the end of the running attempt")
     ] = False,

@@ -21,7 +21,8 @@ app = typer.Typer(
 )
 
 VERBS = (
-    *("plan", "launch", "status", "logs", "board", "maps", "samples", "interpolate", "evaluate"),
+    *("plan", "launch", "status", "logs", "why"),
+    *("board", "maps", "samples", "interpolate", "evaluate"),
     *("sql", "schema", "export", "doctor"),
 )
 

@@ -96,7 +96,7 @@ def jobs_of(store: Store, start: str) -> list[JobFacts]:
 
     Raises UserError where there is none, or where several start so.
     """
-    found = store.started_so(start) if start else []
+    found = store.started_so(start) if start and start.isprintable() else []
     ids = {i for one in found for i in (one.job_id, one.subject) if i.startswith(start)}
     if start not in ids and len(ids) > 1:
         raise UserError(
