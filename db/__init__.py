@@ -2,6 +2,7 @@
 
 from db.engine import Database, QueryResult, locate
 from db.errors import Conflict, Unavailable
+from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
 from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
 from db.records import (
     KINDS,
@@ -44,7 +45,9 @@ __all__ = [
     "OUTCOMES",
     "STATES",
     "Artifact",
+    "Attempt",
     "Bar",
+    "CellState",
     "Claim",
     "Conflict",
     "ContributionMap",
@@ -58,16 +61,19 @@ __all__ = [
     "Failure",
     "IndexTable",
     "Job",
+    "JobFacts",
     "Kind",
     "LostTrial",
     "MapKey",
     "MapStatistics",
     "MapUser",
+    "Membership",
     "Metric",
     "Outcome",
     "PlannedJob",
     "Pretraining",
     "QueryResult",
+    "Rates",
     "Recipe",
     "Registration",
     "Result",
@@ -82,6 +88,7 @@ __all__ = [
     "TrainedTrial",
     "Trial",
     "Unavailable",
+    "Waiting",
     "connect",
     "exists",
     "locate",

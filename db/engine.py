@@ -79,6 +79,10 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def identity(self) -> tuple[object, ...]:
+        """Equal for two that are one place, by whatever paths or names they were given."""
+
+    @abstractmethod
     def reader(self) -> sa.Engine:
         """An engine whose transactions see one state of the database and write nothing."""
 

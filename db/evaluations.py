@@ -54,7 +54,7 @@ def add(
     more: dict[str, Any] = {}
     if stored is not None:
         require_same(results, RESULT_KEY, _own(stored), _own(result))
-        more = _missing(stored, result)
+        more = missing(stored, result)
         if not more:
             return False
     token = job.token + 1
@@ -92,17 +92,18 @@ def add(
     return True
 
 
-def _missing(stored: Result, found: Result) -> dict[str, Any]:
+def missing(stored: Result, found: Result) -> dict[str, Any]:
     """What of a new evaluation the stored row lacks: a bound of more draws or images, a series."""
     more: dict[str, Any] = {}
-    if _extent(found) > _extent(stored):
+    if extent(found) > extent(stored):
         more |= {name: getattr(found, name) for name in Result.BOUND}
     if stored.series_terms is None and found.series_terms is not None:
         more |= {name: getattr(found, name) for name in Result.SERIES}
     return more
 
 
-def _extent(result: Result) -> tuple[int, int]:
+def extent(result: Result) -> tuple[int, int]:
+    """Draws and images of its bound, zeros for none."""
     return result.bound_draws or 0, result.bound_images or 0
 
 

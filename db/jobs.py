@@ -16,7 +16,10 @@ from db.happenings import note
 from db.records import Claim, Cost, Job, Outcome, State
 from db.schema import attempts, jobs
 
-Event = Outcome | Literal["claim", "retry"]
+Elsewhere = Literal["done_elsewhere", "failed_elsewhere", "diverged_elsewhere"]
+"""How a job ended by attempts in another database, whose evidence is merged into this one."""
+
+Event = Outcome | Literal["claim", "retry"] | Elsewhere
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
     ("pending", "claim"): "running",
@@ -31,6 +34,11 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     ("running", "cancelled"): "pending",
     ("failed", "retry"): "pending",
     ("diverged", "retry"): "pending",
+    ("pending", "done_elsewhere"): "done",
+    ("failed", "done_elsewhere"): "done",
+    ("diverged", "done_elsewhere"): "done",
+    ("pending", "failed_elsewhere"): "failed",
+    ("pending", "diverged_elsewhere"): "diverged",
 }
 """All that can happen to a job. What is not here leaves it as it is."""
 

@@ -59,6 +59,13 @@ SELECT current_setting('max_connections')::int
      WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())
 """
 
+IDENTITY = """
+SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),
+    (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()),
+    current_schema()::regnamespace::oid
+"""
+"""The server's own number, whatever it is called, and those of the database and the schema."""
+
 NOT_VALID = """
 SELECT 'the constraint ' || n.conname || ' of ' || c.relname || ' is not validated'
 FROM pg_catalog.pg_constraint AS n JOIN pg_catalog.pg_class AS c ON c.oid = n.conrelid
@@ -193,6 +200,10 @@ class PostgresDatabase(Database):
                 "another database, or a schema of its own with ?options=-csearch_path=SCHEMA"
             )
         return Found(exists=False, revision=None)
+
+    def identity(self) -> tuple[object, ...]:
+        with self.reader().connect() as connection:
+            return ("postgresql", *connection.exec_driver_sql(IDENTITY).one())
 
     def reader(self) -> sa.Engine:
         return _reading(self._engine(NullPool))

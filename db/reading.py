@@ -10,6 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from db.following import of_sweep
 from db.frames import Where, conditions
 from db.jobs import chunks, to_job
 from db.recording import DTYPE
@@ -211,17 +212,7 @@ def read_counts(connection: sa.Connection, sweep_id: str | None) -> Counts:
     """
     query = sa.select(jobs.c.kind, jobs.c.state, sa.func.count().label("jobs"))
     if sweep_id is not None:
-        members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
-        needed = (
-            sa.select(trials.c.pretraining_id, sa.func.max(trials.c.budget).label("budget"))
-            .where(trials.c.id.in_(members))
-            .group_by(trials.c.pretraining_id)
-            .subquery()
-        )
-        segment = sa.exists().where(
-            needed.c.pretraining_id == jobs.c.pretraining_id, needed.c.budget >= jobs.c.budget
-        )
-        query = query.where(sa.or_(jobs.c.trial_id.in_(members), segment))
+        query = query.where(of_sweep(sweep_id))
     rows = connection.execute(query.group_by(jobs.c.kind, jobs.c.state)).all()
     by_kind = {
         kind: StateCounts(**{row.state: row.jobs for row in rows if row.kind == kind})

@@ -173,6 +173,13 @@ class SqliteDatabase(Database):
 
         return sqlite_files.identify(self.path)
 
+    def identity(self) -> tuple[object, ...]:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return ("sqlite", str(self.path.resolve()))
+        return ("sqlite", found.st_dev, found.st_ino)
+
     def reader(self) -> sa.Engine:
         return self._reader(NullPool)
 

@@ -1,6 +1,7 @@
 """Index tables of trials, and how far those of other seeds and budgets agree with them."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,9 +9,14 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from db.appending import append
 from db.inserting import insert_missing, lock
+from db.jobs import chunks
 from db.records import IndexTable
 from db.schema import index_tables, table_overlaps, trials
+
+SAME = ("recipe_id", "dataset", "variant", "factorization", "map_options")
+"""What two trials have in common whose tables are held against each other."""
 
 
 def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -61,11 +67,91 @@ def insert_overlaps(connection: sa.Connection, items: Sequence[IndexTable]) -> N
     insert_missing(connection, table_overlaps, rows)
 
 
+def insert_overlaps_of(
+    connection: sa.Connection, trial_ids: Sequence[str], data_digest: str
+) -> None:
+    """The same for many trials, whose tables were just inserted in this transaction."""
+    lock(connection, "overlaps", data_digest)
+    new = frozenset(trial_ids)
+    groups = defaultdict[tuple[Any, ...], list[sa.Row[Any]]](list)
+    for row in _families(connection, trial_ids, data_digest):
+        shared = tuple(getattr(row, name) for name in SAME)
+        groups[*shared, row.split, len(row.kept)].append(row)
+    found = (pair for rows in groups.values() for pair in _pairs(rows, new))
+    names = ("trial_id", "other_trial_id", "data_digest", "split", "differs", "iou")
+    append(
+        connection,
+        table_overlaps,
+        names,
+        (
+            (*ids, data_digest, split, differs, iou)
+            for one, other, split, differs, iou in found
+            for ids in ((one, other), (other, one))
+        ),
+    )
+
+
+def _families(
+    connection: sa.Connection, trial_ids: Sequence[str], data_digest: str
+) -> Iterator[sa.Row[Any]]:
+    """The tables of these trials, and of all that share a recipe and a factorization with one."""
+    names = ("dataset", "flow", "factorization")
+    recipes = defaultdict[tuple[str, ...], set[str]](set)
+    for some in chunks(sorted(trial_ids)):
+        columns = (trials.c[name] for name in (*names, "recipe_id"))
+        query = sa.select(*columns).where(trials.c.id.in_(some)).distinct()
+        for row in connection.execute(query):
+            recipes[tuple(row[:-1])].add(row.recipe_id)
+    shown = (index_tables.c.trial_id, index_tables.c.split, index_tables.c.kept)
+    for family, ids in sorted(recipes.items()):
+        query = (
+            sa.select(*shown, trials.c.seed, trials.c.budget, *(trials.c[name] for name in SAME))
+            .join(trials, trials.c.id == index_tables.c.trial_id)
+            .where(
+                *(trials.c[name] == value for name, value in zip(names, family, strict=True)),
+                trials.c.recipe_id.in_(sorted(ids)),
+                index_tables.c.data_digest == data_digest,
+                index_tables.c.kept != b"",
+            )
+            .order_by(index_tables.c.trial_id, index_tables.c.split)
+        )
+        yield from connection.execute(query)
+
+
+def _pairs(
+    rows: Sequence[sa.Row[Any]], new: Collection[str]
+) -> Iterator[tuple[str, str, int, str, float]]:
+    """Each two of one group of which one is new and which differ in seed or budget alone."""
+    fresh = [place for place, row in enumerate(rows) if row.trial_id in new]
+    if not fresh or len(rows) < 2:
+        return
+    packed = np.frombuffer(b"".join(row.kept for row in rows), np.uint8).reshape(len(rows), -1)
+    # Whole numbers this small are exact in float32, and products of matrices are quick.
+    kept = np.unpackbits(packed, axis=1).astype(np.float32)
+    sizes = kept.sum(axis=1)
+    for place in fresh:
+        own = rows[place]
+        both = kept @ kept[place]
+        for other_place, other in enumerate(rows):
+            if other_place == place or (other_place < place and other.trial_id in new):
+                continue
+            seed, budget = own.seed != other.seed, own.budget != other.budget
+            if seed == budget:
+                continue
+            shared = int(both[other_place])
+            union = int(sizes[place]) + int(sizes[other_place]) - shared
+            iou = shared / union if union else 1.0
+            yield own.trial_id, other.trial_id, own.split, "seed" if seed else "budget", iou
+
+
 def _relatives(item: IndexTable) -> sa.Select[Any]:
     own, other = trials.alias("own"), trials.alias("other")
+    # Equal, where there are no nulls, and the flow too, so that an index finds them.
     same = [
         own.c[name].is_not_distinct_from(other.c[name])
-        for name in ("recipe_id", "dataset", "variant", "factorization", "map_options")
+        if own.c[name].nullable
+        else own.c[name] == other.c[name]
+        for name in ("flow", *SAME)
     ]
     seed = own.c.seed != other.c.seed
     budget = own.c.budget.is_distinct_from(other.c.budget)

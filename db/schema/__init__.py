@@ -25,7 +25,7 @@ from db.schema.plan import (
 )
 from db.schema.summary import cells, dictionary, reference_results
 from db.schema.views import trial_results, views
-from db.schema.work_views import failures
+from db.schema.work_views import coverage, failures
 
 __all__ = [
     "OPTUNA_TABLES",
@@ -36,6 +36,7 @@ __all__ = [
     "bars",
     "cells",
     "contribution_maps",
+    "coverage",
     "curves",
     "data_sets",
     "dictionary",

@@ -2,11 +2,14 @@
 
 import typer
 
-from harness.cli import db_backup, db_check, db_init, db_upgrade
+from harness.cli import db_backup, db_check, db_init, db_merge, db_upgrade
 
-app = typer.Typer(help="Make, upgrade, check and copy the results database.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make, upgrade, check, copy and merge results databases.", no_args_is_help=True
+)
 
 app.command()(db_init.init)
 app.command()(db_upgrade.upgrade)
 app.command()(db_check.check)
 app.command()(db_backup.backup)
+app.command()(db_merge.merge)

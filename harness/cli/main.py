@@ -21,7 +21,8 @@ app = typer.Typer(
 )
 
 VERBS = (
-    *("plan", "launch", "status", "board", "maps", "samples", "interpolate", "evaluate"),
+    *("plan", "launch", "status", "logs", "why", "retry"),
+    *("board", "maps", "samples", "interpolate", "evaluate"),
     *("sql", "schema", "export", "doctor"),
 )
 

@@ -22,6 +22,12 @@ Trial = Annotated[
     str | None,
     typer.Argument(help="Trial, or the first characters of its id; default: see the text above"),
 ]
+Work = Annotated[
+    str,
+    typer.Argument(
+        metavar="TRIAL", help="The first characters of the id of a trial, pretraining or job"
+    ),
+]
 Sweep = Annotated[
     str | None, typer.Option("--sweep", help="Trials of this sweep, by name or id [the newest]")
 ]

@@ -5,17 +5,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import Db, Json
+from sweeps.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from db import Counts, DataWait, Failure, RunningJob
+    from db import DataWait, Failure, RunningJob
 
 MESSAGE = 100
 """Characters of a failure's message that are shown; --json shows all."""
 
 
 def status(
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="A sweep, again and again until it has ended")
+    ] = False,
+    sweep: Annotated[
+        str | None, typer.Option("--sweep", help="Only this sweep, cell by cell [-w: the newest]")
+    ] = None,
+    interval: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between two looks, with --watch")
+    ] = 5.0,
     db: Db = None,
     limit: Annotated[int, typer.Option(min=0, help="Most failures to print")] = 20,
     json: Json = False,
@@ -27,9 +37,21 @@ def status(
 
     from db import connect
     from harness import place
+    from harness.report import lookup, overview
     from harness.report.text import to_json
 
+    if watch and json:
+        raise UserError("--watch and --json exclude each other: --sweep NAME --json tells it once")
     store = connect(place.find(db, None, None).db, create=False)
+    if watch or sweep is not None:
+        found = lookup.find_sweep(store, sweep)
+        if watch:
+            overview.watch(store, found, Console(), interval)
+        elif json:
+            print(to_json(overview.as_dict(overview.look(store, found))))
+        else:
+            overview.show(overview.render(overview.look(store, found)), Console())
+        return
     counts, running, lost = store.counts(), store.running(), store.failures()
     waits = store.data_waits()
     now = store.now()
@@ -44,25 +66,10 @@ def status(
         print(to_json(content))
         return
     console = Console()
-    _print_counts(console, counts)
+    console.print(overview.counted(counts))
     _print_running(console, running, now)
     _print_failures(console, lost, limit)
     _print_waits(console, waits)
-
-
-def _print_counts(console: "Console", counts: "Counts") -> None:
-    from dataclasses import asdict
-
-    from rich import box
-    from rich.table import Table
-
-    table = Table("jobs", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    by_kind = asdict(counts)
-    for state in (*by_kind["trial"], "total"):
-        table.add_column(state, justify="right")
-    for kind, of in by_kind.items():
-        table.add_row(kind, *map(str, of.values()), str(sum(of.values())))
-    console.print(table)
 
 
 def _print_running(console: "Console", running: "list[RunningJob]", now: float) -> None:
@@ -70,12 +77,12 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
     from rich.table import Table
     from rich.text import Text
 
-    from harness.report.text import cell
+    from harness.report.text import cell, short
 
     if not running:
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("running", "budget", "seed", "step", "by", "lease"):
+    for heading in ("running", "id", "budget", "seed", "step", "by", "lease"):
         right = heading in ("budget", "seed", "step")
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for job in running:
@@ -83,7 +90,13 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
         left = job.lease_until - now
         lease = f"{left:.0f} s left" if left > 0 else f"over since {-left:.0f} s"
         table.add_row(
-            *(cell(what), cell(job.budget), cell(job.seed), cell(f"{job.step}/{job.steps}")),
+            *(
+                cell(what),
+                cell(short(job.job_id)),
+                cell(job.budget),
+                cell(job.seed),
+                cell(f"{job.step}/{job.steps}"),
+            ),
             *(cell(f"{job.owner} on {job.host}"), Text(lease, style="" if left > 0 else "red")),
         )
     console.print()
@@ -93,7 +106,7 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
 def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> None:
     from rich.text import Text
 
-    from harness.report.text import plain
+    from harness.report.text import plain, short
 
     if not lost:
         return
@@ -106,8 +119,8 @@ def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> No
         if len(message) > MESSAGE:
             message = message[: MESSAGE - 3] + "..."
         line = (
-            f"{failure.state} ({failure.outcome or 'no attempt'}) at step {failure.step}/"
-            f"{failure.steps}: {what}{at} seed {failure.seed}: {message}"
+            f"{short(failure.job_id)} {failure.state} ({failure.outcome or 'no attempt'}) at step "
+            f"{failure.step}/{failure.steps}: {what}{at} seed {failure.seed}: {message}"
         )
         console.print(Text(plain(line)), soft_wrap=True)
     if len(lost) > limit:

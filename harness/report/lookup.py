@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from db import Store, Sweep
+from db import JobFacts, Store, Sweep
 from harness.report.text import plain
 from sweeps.errors import UserError
 
@@ -88,6 +88,37 @@ def full_trial_id(store: Store, start: str) -> str:
         f"no trial starts with {plain(start)!r}: the ids are in the table `flow_trials`, "
         "which `lcma sql` reads"
     )
+
+
+def jobs_of(store: Store, start: str) -> list[JobFacts]:
+    """The jobs of the one trial or pretraining whose id starts so, or the one job: a trial has one
+    for each content of its data set, a pretraining one for each budget.
+
+    Raises UserError where there is none, or where several start so.
+    """
+    found = store.started_so(start) if start and start.isprintable() else []
+    ids = {i for one in found for i in (one.job_id, one.subject) if i.startswith(start)}
+    if start not in ids and len(ids) > 1:
+        raise UserError(
+            f"{len(ids)} trials, pretrainings and jobs start with {plain(start)!r}: give more of "
+            "the id"
+        )
+    if not ids:
+        raise UserError(
+            f"no trial, pretraining or job starts with {plain(start)!r}: `lcma status` shows the "
+            "ids of what runs and of what failed, `lcma sql` reads those in the table `jobs`"
+        )
+    wanted = start if start in ids else ids.pop()
+    return [one for one in found if wanted in (one.job_id, one.subject)]
+
+
+def title(job: JobFacts) -> str:
+    """A name for people, as in a launch."""
+    flow = f"{job.flow} {job.dataset}"
+    if job.kind == "pretraining":
+        return plain(f"pretrain {flow} to {job.budget} seed {job.seed}")
+    budget = "" if job.budget is None else f" budget {job.budget}"
+    return plain(f"train {flow} {job.factorization}{budget} seed {job.seed}")
 
 
 def find_sweep(store: Store, asked: str | None) -> Sweep:

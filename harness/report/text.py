@@ -1,6 +1,7 @@
 """Stored text made safe to show, numbers made short, and JSON."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.text import Text
@@ -33,6 +34,21 @@ def number(value: float | None, places: int = 4, *, sign: bool = False) -> str:
 def short(digest: str) -> str:
     """The first eight characters of an id, enough for a person."""
     return plain(digest)[:8]
+
+
+def moment(seconds: float) -> str:
+    """Unix seconds as a time, UTC; as they are where no calendar has them."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):
+        return plain(seconds)
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit, such as '90 s', '12 min' or '5.0 h'."""
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def escape_markdown(text: str) -> str:

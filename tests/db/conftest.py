@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 import db
 from db.schema import metadata
+
+if TYPE_CHECKING:
+    from tests.db.sites import Sites
 
 COST = db.Cost(seconds=60.0, cpu_seconds=50.0, images_per_second=1000.0, peak_memory=2**30)
 
@@ -251,6 +254,8 @@ class World:
 
 
 Stage = Literal["empty", "planned", "filled"]
+Engine = Literal["sqlite", "postgresql"]
+ENGINES: tuple[Engine, ...] = ("sqlite", "postgresql")
 
 
 def plan(store: db.Store) -> World:
@@ -407,6 +412,25 @@ def world(new_world: Callable[[], World]) -> World:
 def filled(new_store: Callable[[Stage], db.Store]) -> World:
     """A store in which some work is done, some running, some failed."""
     return World(new_store("filled"))
+
+
+@pytest.fixture
+def sites(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[Sites]":
+    """Makes databases on either engine, as of several sites."""
+    from tests.db.sites import Sites
+
+    found = Sites(request, tmp_path, [])
+    yield found
+    found.drop()
+
+
+@pytest.fixture(
+    params=[(one, other) for one in ENGINES for other in ENGINES], ids=lambda p: "-into-".join(p)
+)
+def engines(request: pytest.FixtureRequest) -> "tuple[Engine, Engine]":
+    """The engine of the source of a merge, and that of its target."""
+    pair: tuple[Engine, Engine] = request.param
+    return pair
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 import typer
 from PIL import Image
 
+from db import locate
 from harness import data
 from harness.cli import main as cli
 from harness.place import Place
@@ -339,7 +340,7 @@ def test_kept_weights_are_evaluated_once_by_each_protocol(
     capsys, launched: Place, in_tmp: Path
 ) -> None:
     copy = in_tmp / "copy.db"
-    copy.write_bytes(Path(launched.db.removeprefix("sqlite:///")).read_bytes())
+    locate(launched.db).backup(copy)
     where = ["--db", copy, "--runs", launched.runs, "--data", launched.data]
     code, out, err = run(capsys, "evaluate", *where, "--json")
     assert (code, err) == (0, "")

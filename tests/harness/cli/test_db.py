@@ -1,6 +1,7 @@
 """`lcma db` and `lcma schema`, as they are typed."""
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 
 import db
+import db.query
 from db import migrate
 from db.schema import REVISIONS, metadata, views
 from harness.cli import main as cli
-from tests.db.conftest import fill
+from tests.db.conftest import fill, plan
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -166,3 +168,82 @@ def test_an_unknown_table_ends_in_one_line(lcma: Run, typed: str, said: str) -> 
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.fixture
+def sites(url: str, in_tmp: Path) -> tuple[str, str]:
+    """A filled SQLite file, and a database on each engine with another number for a trial and
+    another trial running."""
+    there, here = str(in_tmp / "other.db"), url
+    fill(db.connect(there))
+    world = plan(db.connect(here))
+    world.finish_trial(0, bits_per_dim=3.25)
+    world.win(world.trials[3])
+    return there, here
+
+
+def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
+    lcma: Run, sites: tuple[str, str]
+) -> None:
+    there, here = sites
+    names = [db.locate(one).name for one in sites]
+    code, out, err = lcma("db", "merge", there, "--db", here, "--dry-run")
+    assert (code, err) == (1, "")
+    lines = out.splitlines()
+    assert f"12 rows would come from {names[0]} to {names[1]}" in lines
+    again = shlex.split(lines[-1].removeprefix("Next: "))
+    assert again == ["lcma", "db", "merge", there, "--db", names[1]]
+    assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is None
+    code, out, err = lcma("db", "merge", there, "--db", here)
+    assert (code, err) == (1, "")
+    lines = out.splitlines()
+    assert f"12 rows came from {names[0]} to {names[1]}" in lines
+    (conflict,) = (line for line in lines if line.startswith("conflict: "))
+    assert conflict.startswith("conflict: results trial_id channel-0-None, ")
+    assert conflict.endswith("bits_per_dim is 3.25 here and 3.5 there")
+    left = [line for line in lines if line.startswith("left: ")]
+    assert ["running here" in line for line in left] == [True, False]
+    assert any(line.startswith("files stay where they are") for line in lines)
+    following = shlex.split(lines[-1].removeprefix("Next: "))
+    assert following == ["lcma", "board", "--db", names[1]]
+    assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is not None
+    code, out, _ = lcma("db", "merge", there, "--db", here, "--json")
+    report = json.loads(out)
+    assert (code, report["source"], report["target"]) == (1, *names)
+    assert report["tables"]["results"] == {
+        **{"new": 0, "completed": 0, "equal": 1},
+        **{"conflicting": 1, "left": 1},
+    }
+    (difference,) = report["differences"]
+    assert (difference["column"], difference["here"], difference["there"]) == (
+        *("bits_per_dim", 3.25, 3.5),
+    )
+    assert len(report["left"]) == 2
+
+
+def test_a_merge_makes_the_database_and_ends_well_without_conflicts(
+    lcma: Run, url: str, in_tmp: Path
+) -> None:
+    fill(db.connect("other.db"))
+    code, out, err = lcma("db", "merge", "other.db", "--db", url, "--dry-run")
+    assert (code, out) == (2, "")
+    assert "lcma db init" in err
+    assert not db.exists(url)
+    code, out, err = lcma("db", "merge", "other.db", "--db", url)
+    assert (code, err) == (0, "")
+    assert db.query.run(url, "SELECT count(*) FROM results").rows == ((3,),)
+    code, out, _ = lcma("db", "merge", "other.db", "--db", url)
+    assert code == 0
+    assert f"nothing in {in_tmp / 'other.db'} is new to {db.locate(url).name}" in out.splitlines()
+
+
+def test_a_database_is_not_merged_with_itself(lcma: Run, url: str) -> None:
+    fill(db.connect(url))
+    code, out, err = lcma("db", "merge", url, "--db", url)
+    assert (code, out) == (2, "")
+    assert "are one database" in err
+    assert len(err.splitlines()) == 1
+    code, out, err = lcma("db", "merge", "nowhere.db", "--db", url)
+    assert (code, out) == (2, "")
+    assert "no results at" in err
+    assert not Path("nowhere.db").exists()

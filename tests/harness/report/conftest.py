@@ -310,6 +310,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with photos16 in it."""
     found = Filler(tmp_path_factory.mktemp("empty"))
     found.data()
+    found.store.close()
     return found.folder / "lcma.db"
 
 
@@ -318,6 +319,7 @@ def filled_database(empty_database: Path, tmp_path_factory: pytest.TempPathFacto
     """A database with the results of `BITS`."""
     found = _copied(empty_database, tmp_path_factory.mktemp("filled"))
     found.results(BITS)
+    found.store.close()
     return found.folder / "lcma.db"
 
 

@@ -352,5 +352,6 @@ def rows(store, sql: str):
 
 def _copy_plan(source: str, target: str) -> None:
     """A fresh database with the same plan and no progress."""
-    Path(target.removeprefix("sqlite:///")).unlink(missing_ok=True)
-    shutil.copy(source.removeprefix("sqlite:///"), target.removeprefix("sqlite:///"))
+    path = Path(target.removeprefix("sqlite:///"))
+    path.unlink(missing_ok=True)
+    db.locate(source).backup(path)

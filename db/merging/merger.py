@@ -1,0 +1,216 @@
+"""Taking over what another site's database has: by content, never over what is here.
+
+The other database is read in one state of it and never written. What is taken comes in parts, each
+in a transaction of its own that leaves this database sound, so that workers go on meanwhile, and
+what was cut off is completed by merging again.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+import sqlalchemy as sa
+
+from db import migrate, schema
+from db.checking import ENGINE, Progress
+from db.engine import Database
+from db.happenings import note
+from db.inserting import lock
+from db.merging.evidence import Gain, gain, read_evidence
+from db.merging.plans import Refused, merge_plans
+from db.merging.report import MergeReport, Tally
+from db.merging.taking import take
+from db.rules import rules
+from sweeps.errors import UserError
+
+TRIALS, SEGMENTS = 500, 16
+"""Jobs merged in one transaction: trials, and segments of pretrainings with their maps."""
+
+DERIVED = (schema.events, schema.cells, schema.table_overlaps)
+"""Tables that are not taken over: history, and what is made anew from the rest."""
+
+
+def merge(
+    source: Database,
+    target: Database,
+    *,
+    dry_run: bool = False,
+    progress: Progress = lambda what, done, total: None,
+) -> MergeReport:
+    """Take over what `source` has and `target` has not; the target is made if it is missing.
+
+    With `dry_run` nothing is written. Raises UserError, with the target as it was, where both are
+    one database, the source is missing, damaged, unsound, or of another schema than this code's, or
+    the target is not ours, or of a newer one. Where the target fails on the way, what has come over
+    is whole, and merging again goes on.
+    """
+    _require_source(source)
+    found = target.identify()
+    migrate.refuse_newer(target, found)
+    if source.identity() == target.identity():
+        raise UserError(
+            f"{source.name} and {target.name} are one database: give another one to merge from"
+        )
+    progress(ENGINE, 0, None)
+    for fault in source.faults():
+        raise UserError(f"nothing is taken from {source.name}, which is damaged: {fault}")
+    with source.reader().connect() as connection:
+        _require_sound(source, connection, progress)
+        if not dry_run:
+            migrate.ensure(target, create=True)
+        elif found.revision != schema.REVISIONS[-1]:
+            raise UserError(
+                f"a dry run writes nothing, and {target.name} is not a database of schema "
+                f"{schema.REVISIONS[-1]}: run `lcma db init` or `lcma db upgrade` before"
+            )
+        return _Merge(source, connection, target, dry_run, progress).run()
+
+
+def _require_source(source: Database) -> None:
+    found = source.identify()
+    if not found.exists:
+        raise UserError(f"there are no results at {source.name}: give a database to merge from")
+    migrate.refuse_newer(source, found)
+    if found.revision != schema.REVISIONS[-1]:
+        raise UserError(
+            f"{source.name} has schema {found.revision}, and a merge, which changes nothing there, "
+            f"needs {schema.REVISIONS[-1]}: run `lcma db upgrade` on it, or on a copy of it"
+        )
+
+
+def _require_sound(source: Database, connection: sa.Connection, progress: Progress) -> None:
+    """Raise UserError where the source is in a state that cannot be."""
+    for rule in rules():
+        if rule.table in DERIVED:
+            continue
+        progress(f"states of {rule.table.name}", 0, None)
+        row = connection.execute(rule.query.limit(1)).first()
+        if row is not None:
+            keys = len(rule.table.primary_key.columns)
+            where = f"{rule.table.name} {', '.join(map(str, row[:keys]))}"
+            raise UserError(
+                f"nothing is taken from {source.name}, where {where} cannot be: "
+                f"{rule.problem.format(*row[keys:])}; `lcma db check` lists all such faults"
+            )
+
+
+class _Merge:
+    def __init__(
+        self,
+        source: Database,
+        connection: sa.Connection,
+        target: Database,
+        dry_run: bool,
+        progress: Progress,
+    ) -> None:
+        self.source, self.connection, self.target = source, connection, target
+        self.dry_run, self.progress = dry_run, progress
+        self.tally, self.refused = Tally(), Refused()
+        self.writer = target.reader() if dry_run else target.writer()
+        self.event_id: int | None = None
+        self.told = ""
+
+    def run(self) -> MergeReport:
+        try:
+            merge_plans(
+                self.connection,
+                self._transaction,
+                self.tally,
+                self.refused,
+                write=not self.dry_run,
+                progress=self.progress,
+            )
+            self._merge_jobs()
+        except UserError as error:
+            if not self.told:
+                raise
+            raise UserError(
+                f"{error}; before that came over, whole: {self.told}; merge again to go on"
+            ) from error
+        return self.tally.report(
+            self.source.name, self.target.name, dry_run=self.dry_run, studies=self._studies()
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        """A transaction of the target, with the merge's event in it if it brings anything."""
+        with self._begin() as connection:
+            try:
+                if not self.dry_run:
+                    # Rows of plans are added by no one else meanwhile.
+                    lock(connection, "register")
+                yield connection
+                if not self.dry_run:
+                    gains = self._tell(connection)
+            except sa.exc.DBAPIError:
+                raise
+            except Exception as error:
+                problem = self.target.explain(error)
+                if problem is None:
+                    raise
+                raise UserError(problem) from error
+        if not self.dry_run:
+            self.told = gains
+
+    def _begin(self) -> AbstractContextManager[sa.Connection]:
+        return self.writer.connect() if self.dry_run else self.writer.begin()
+
+    def _tell(self, connection: sa.Connection) -> str:
+        """Say in the target's history what came over so far."""
+        gains = self.tally.gains()
+        if gains != self.told:
+            events, detail = schema.events, f"from {self.source.name}: {gains}"
+            if self.event_id is None:
+                note(connection, "merge", self.target.clock(connection), detail=detail)
+                newest = sa.select(sa.func.max(events.c.id)).where(events.c.event == "merge")
+                self.event_id = connection.execute(newest).scalar_one()
+            else:
+                own = sa.update(events).where(events.c.id == self.event_id)
+                connection.execute(own.values(detail=detail))
+        return gains
+
+    def _merge_jobs(self) -> None:
+        ids = self._job_ids()
+        total, done = sum(map(len, ids)), 0
+        self.progress("jobs", 0, total)
+        for of_kind, size in zip(ids, (SEGMENTS, TRIALS), strict=True):
+            for start in range(0, len(of_kind), size):
+                some = of_kind[start : start + size]
+                self._merge_some(some)
+                done += len(some)
+                self.progress("jobs", done, total)
+
+    def _job_ids(self) -> tuple[list[str], list[str]]:
+        """Segments and trials, so that what is summed up or compared together comes together."""
+        jobs, pretrainings, trials = schema.jobs, schema.pretrainings, schema.trials
+        segments = (
+            sa.select(jobs.c.id)
+            .join(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
+            .order_by(pretrainings.c.recipe_id, pretrainings.c.id, jobs.c.budget, jobs.c.id)
+        )
+        family = ("recipe_id", "factorization", "map_options", "budget", "seed")
+        of_trials = (
+            sa.select(jobs.c.id)
+            .join(trials, trials.c.id == jobs.c.trial_id)
+            .order_by(*(trials.c[name] for name in family), jobs.c.id)
+        )
+        first, second = (self.connection.execute(q).scalars().all() for q in (segments, of_trials))
+        return list(first), list(second)
+
+    def _merge_some(self, ids: Sequence[str]) -> None:
+        there = read_evidence(self.connection, ids, bytes_of_maps=True)
+        with self._transaction() as connection:
+            here = read_evidence(connection, ids, hold=not self.dry_run, bytes_of_maps=False)
+            gains: list[Gain] = []
+            for job_id in ids:
+                found = gain(there[job_id], here.get(job_id), self.refused, self.tally)
+                if found is not None and found.anything:
+                    gains.append(found)
+            if gains and not self.dry_run:
+                take(self.connection, connection, gains, self.target.clock(connection))
+
+    def _studies(self) -> int:
+        """How many studies of Optuna are in the source."""
+        if not sa.inspect(self.connection).has_table("studies"):
+            return 0
+        count = sa.select(sa.func.count()).select_from(sa.table("studies"))
+        return int(self.connection.execute(count).scalar_one())

@@ -1,0 +1,141 @@
+"""Merging what was to be run, and where: rows that are known by their content."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.appending import append_mappings
+from db.checking import Progress
+from db.inserting import insert_missing
+from db.merging.report import Difference, Tally, first_difference
+from db.schema import (
+    bars,
+    data_sets,
+    environments,
+    pretrainings,
+    recipes,
+    sweep_trials,
+    sweeps,
+    trials,
+)
+
+TABLES = (recipes, data_sets, bars, environments, sweeps, pretrainings, trials, sweep_trials)
+"""Those whose rows are known by their content; what a row refers to comes before it."""
+
+CIRCUMSTANCE: Mapping[str, frozenset[str]] = {
+    "data_sets": frozenset({"name", "manifest", "created"}),
+    "environments": frozenset({"created"}),
+    "sweeps": frozenset({"created"}),
+    "bars": frozenset({"detail"}),
+}
+"""Columns in which two rows of one key may differ: what a set was called and where it was read."""
+
+ROWS = 2000
+"""Rows merged in one transaction."""
+
+Transaction = Callable[[], AbstractContextManager[sa.Connection]]
+
+
+class Refused:
+    """The rows of which nothing may be taken, because they or what they refer to differ here."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, set[Any]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def add(self, table: sa.Table, row: Mapping[str, Any]) -> None:
+        """Take nothing that refers to this row."""
+        keys = list(table.primary_key.columns)
+        if len(keys) == 1:
+            self._keys.setdefault(table.name, set()).add(row[keys[0].name])
+
+    def reason(self, table: sa.Table, row: Mapping[str, Any]) -> str | None:
+        """What of a row's references is refused; None where nothing is."""
+        for column in table.columns:
+            for key in column.foreign_keys:
+                referred = key.column.table.name
+                if row[column.name] in self._keys.get(referred, ()):
+                    return f"{referred} {row[column.name]} is another one here"
+        return None
+
+
+def merge_plans(
+    source: sa.Connection,
+    transaction: Transaction,
+    tally: Tally,
+    refused: Refused,
+    *,
+    write: bool,
+    progress: Progress,
+) -> None:
+    """Add every row that is missing, a few thousand at a time; name those that differ."""
+    for table in TABLES:
+        count = sa.select(sa.func.count()).select_from(table)
+        total, done = source.execute(count).scalar_one(), 0
+        progress(table.name, 0, total)
+        for some in _batches(source, table):
+            with transaction() as connection:
+                new = _missing(connection, table, some, tally, refused)
+                tally.add(table.name, "new", len(new))
+                if write and table is environments:
+                    insert_missing(connection, table, new)  # a worker may add one meanwhile
+                elif write:
+                    append_mappings(connection, table, new)
+            done += len(some)
+            progress(table.name, done, total)
+
+
+def _batches(source: sa.Connection, table: sa.Table) -> Iterator[list[dict[str, Any]]]:
+    query = sa.select(table).order_by(*table.primary_key.columns)
+    found = source.execute(query.execution_options(yield_per=ROWS))
+    for some in found.partitions():
+        yield [dict(row._mapping) for row in some]
+
+
+def _missing(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[dict[str, Any]],
+    tally: Tally,
+    refused: Refused,
+) -> list[dict[str, Any]]:
+    """Those of the rows that are not here and may be."""
+    key = [column.name for column in table.primary_key.columns]
+    free = CIRCUMSTANCE.get(table.name, frozenset())
+    compared = [c.name for c in table.columns if c.name not in key and c.name not in free]
+    # Of several key columns this finds some more.
+    same = (table.c[name].in_(sorted({row[name] for row in rows})) for name in key)
+    here = {
+        tuple(row._mapping[name] for name in key): dict(row._mapping)
+        for row in connection.execute(sa.select(table).where(*same))
+    }
+    new = []
+    for row in rows:
+        stored = here.get(tuple(row[name] for name in key))
+        if refused and refused.reason(table, row) is not None:
+            refused.add(table, row)
+            tally.add(table.name, "left")
+        elif stored is None:
+            new.append(row)
+        elif difference := _difference(table, key, compared, stored, row):
+            tally.differ(difference)
+            refused.add(table, row)
+        else:
+            tally.add(table.name, "equal")
+    return new
+
+
+def _difference(
+    table: sa.Table,
+    key: Sequence[str],
+    compared: Sequence[str],
+    here: Mapping[str, Any],
+    there: Mapping[str, Any],
+) -> Difference | None:
+    if table is bars and None in (here["bits_per_dim"], there["bits_per_dim"]):
+        return None  # a codec that one of the sites lacks
+    return first_difference(table.name, key, compared, here, there)

@@ -1,0 +1,180 @@
+"""Writing what jobs take over from another database, for some hundreds of them at once.
+
+Locks are taken in the order in which a worker that finishes takes them: jobs, cells, overlaps.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from db import schema
+from db.appending import append, append_mappings
+from db.inserting import insert_or_replace
+from db.jobs import chunks
+from db.merging.cells import join_cells, sum_up_all
+from db.merging.evidence import Gain, Row, job_row
+from db.merging.steps import Step, take_steps
+from db.records import Job
+from db.tables import insert_overlaps_of
+
+CURVES, POINTS = 500, 20_000
+"""Curves asked for at once, and points of them held in memory."""
+
+
+def take(source: sa.Connection, target: sa.Connection, gains: Sequence[Gain], now: float) -> None:
+    """Write it all, in the transaction of `target` that has read and held the jobs here."""
+    jobs = {one.there.job.id: _planned(one, now) for one in gains}
+    new = [jobs[one.there.job.id] for one in gains if one.here is None]
+    append_mappings(target, schema.jobs, [job_row(job) for job in new])
+    attempts = _add_attempts(target, gains)
+    _add_results(target, gains, attempts)
+    for name, table in (("maps", schema.contribution_maps), ("tables", schema.index_tables)):
+        rows = [
+            {key: value for key, value in row.items() if key != "id"}
+            | {"attempt_id": attempts[row["attempt_id"]]}
+            for one in gains
+            for row in getattr(one, name)
+        ]
+        append_mappings(target, table, rows)
+    _add_overlaps(target, gains)
+    whole = [one for one in gains if one.whole]
+    _add_curves(source, target, whole)
+    _add_artifacts(target, whole)
+    steps = [_step(one, jobs[one.there.job.id], attempts) for one in gains]
+    take_steps(target, [one for one in steps if one is not None], now)
+
+
+def _planned(one: Gain, now: float) -> Job:
+    """The job as it is here, or as a plan would register it."""
+    if one.here is not None:
+        return one.here.job
+    there = one.there.job
+    return Job(
+        id=there.id,
+        kind=there.kind,
+        pretraining_id=there.pretraining_id,
+        trial_id=there.trial_id,
+        budget=there.budget,
+        data_digest=there.data_digest,
+        state="pending",
+        steps=there.steps,
+        step=0,
+        token=0,
+        attempt_id=None,
+        owner=None,
+        host=None,
+        pid=None,
+        lease_until=None,
+        updated=now,
+    )
+
+
+def _add_attempts(target: sa.Connection, gains: Sequence[Gain]) -> dict[int, int]:
+    """Add attempts behind those that are here; the numbers here of all attempts, by theirs."""
+    table = schema.attempts
+    numbers = {theirs: ours for one in gains for theirs, ours in one.known.items()}
+    rows, places = [], {}
+    for one in gains:
+        before = 0 if one.here is None else one.here.job.token
+        for token, row in enumerate(one.attempts, start=before + 1):
+            places[row["job_id"], token] = row["id"]
+            rows.append({k: v for k, v in row.items() if k != "id"} | {"token": token})
+    append_mappings(target, table, rows)
+    for some in chunks(sorted({row["job_id"] for row in rows})):
+        columns = (table.c.id, table.c.job_id, table.c.token)
+        for number, job_id, token in target.execute(
+            sa.select(*columns).where(table.c.job_id.in_(some))
+        ):
+            if (job_id, token) in places:
+                numbers[places[job_id, token]] = number
+    return numbers
+
+
+def _add_results(target: sa.Connection, gains: Sequence[Gain], attempts: dict[int, int]) -> None:
+    found = [row for one in gains for row in one.results]
+    cells = join_cells(target, found)
+    rows = [
+        row | cell | {"attempt_id": attempts[row["attempt_id"]]}
+        for row, cell in zip(found, cells, strict=True)
+    ]
+    append_mappings(target, schema.results, rows)
+    sum_up_all(target, {cell["cell_id"] for cell in cells})
+    for one in gains:
+        for result_id, more in one.beside.items():
+            table = schema.results
+            target.execute(sa.update(table).where(table.c.id == result_id).values(more))
+
+
+def _add_overlaps(target: sa.Connection, gains: Sequence[Gain]) -> None:
+    by_data: dict[str, list[str]] = {}
+    for one in gains:
+        job = one.there.job
+        if one.tables and job.trial_id is not None:
+            by_data.setdefault(job.data_digest, []).append(job.trial_id)
+    for digest, trial_ids in sorted(by_data.items()):
+        insert_overlaps_of(target, trial_ids, digest)
+
+
+def _add_curves(source: sa.Connection, target: sa.Connection, gains: Sequence[Gain]) -> None:
+    """Curves with their points; of a curve that is here too, those that are not, and the others
+    become what they are there, as when a worker that goes on from a checkpoint reports them."""
+    table = schema.curves
+    there = {one.there.job.id: one.there.curves for one in gains}
+    here = {one.there.job.id: one.here.curves if one.here else {} for one in gains}
+    names = [(job_id, name) for job_id, own in there.items() for name in own]
+    missing = [(job_id, name) for job_id, name in names if name not in here[job_id]]
+    append(target, table, ("job_id", "name"), missing)
+    fresh, known = dict[int, int](), dict[int, int]()
+    for some in chunks(sorted(there)):
+        columns = (table.c.id, table.c.job_id, table.c.name)
+        for number, job_id, name in target.execute(
+            sa.select(*columns).where(table.c.job_id.in_(some))
+        ):
+            theirs = there[job_id].get(name)
+            if theirs is not None:
+                (known if name in here[job_id] else fresh)[theirs] = number
+    append(target, schema.metrics, ("curve_id", "step", "value"), _points(source, fresh))
+    rows = [
+        {"curve_id": curve, "step": step, "value": value}
+        for curve, step, value in _points(source, known)
+    ]
+    insert_or_replace(target, schema.metrics, rows)
+
+
+def _points(source: sa.Connection, numbers: dict[int, int]) -> Iterator[tuple[int, int, Any]]:
+    """The points of curves there, under their numbers here."""
+    table = schema.metrics
+    curves = sorted(numbers)
+    for start in range(0, len(curves), CURVES):
+        some = curves[start : start + CURVES]
+        query = sa.select(table.c.curve_id, table.c.step, table.c.value)
+        query = query.where(table.c.curve_id.in_(some)).order_by(table.c.curve_id, table.c.step)
+        for curve, step, value in source.execute(query.execution_options(yield_per=POINTS)):
+            yield numbers[curve], step, value
+
+
+def _add_artifacts(target: sa.Connection, gains: Sequence[Gain]) -> None:
+    """Files: those that a job left when it ended take the place of what it had before."""
+    fresh, known = list[Row](), list[Row]()
+    for one in gains:
+        for kind, row in one.there.artifacts.items():
+            there = {key: value for key, value in row.items() if key != "id"}
+            (known if one.here and kind in one.here.artifacts else fresh).append(there)
+    append_mappings(target, schema.artifacts, fresh)
+    insert_or_replace(target, schema.artifacts, known)
+
+
+def _step(one: Gain, job: Job, attempts: dict[int, int]) -> Step | None:
+    """What becomes of a job; None where it stays as it is."""
+    if one.event is None and not one.attempts:
+        return None
+    latest, step = job.attempt_id, job.step
+    if one.event is not None:
+        ended_by = one.there.job.attempt_id
+        latest = None if ended_by is None else attempts[ended_by]
+        step = one.there.job.step
+    elif latest is None:
+        claims = [row["id"] for row in one.attempts if row["protocol"] is None]
+        latest = attempts[claims[-1]] if claims else None
+    return Step(job, one.event, job.token + len(one.attempts), latest, step)

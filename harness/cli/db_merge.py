@@ -1,0 +1,102 @@
+"""`lcma db merge`: what another site's database has, taken over into this one."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import Db, Json
+
+if TYPE_CHECKING:
+    from db.merging import MergeReport
+
+SHOWN = 50
+"""Conflicts, and jobs left behind, that are printed one by one."""
+
+
+def merge(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="The other database: a file or a URL")
+    ],
+    db: Db = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would come over, and write nothing")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Take over what another database has and this one has not; nothing here is written over.
+
+    The other one is not changed. Merging again adds nothing. Exit code 1 if something that both
+    have differs: it stays as it is here, and is named.
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from db import locate
+    from db.merging import merge as take_over
+    from harness import place
+    from harness.report.text import to_json
+
+    theirs, ours = locate(source), locate(place.find(db, None, None).db)
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("")
+
+        def progress(what: str, done: int, total: int | None) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        report = take_over(theirs, ours, dry_run=dry_run, progress=progress)
+    if json:
+        print(to_json(asdict(report)))
+    else:
+        _tell(report, source, db)
+    if report.differences:
+        raise typer.Exit(1)
+
+
+def _tell(report: "MergeReport", source: str, db: str | None) -> None:
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.report.text import cell, plain
+
+    table = Table("table", "new", "completed", "equal", "conflicting", "left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, counts in report.tables.items():
+        if any(asdict(counts).values()):
+            table.add_row(cell(name), *(cell(number) for number in asdict(counts).values()))
+    console = Console()
+    console.print(table)
+    said = "would come" if report.dry_run else "came"
+    if report.changed:
+        rows = sum(counts.new + counts.completed for counts in report.tables.values())
+        print(plain(f"{rows} rows {said} from {report.source} to {report.target}"))
+    else:
+        print(plain(f"nothing in {report.source} is new to {report.target}"))
+    for word, found in (("conflict", report.differences), ("left", report.left)):
+        for one in found[:SHOWN]:
+            print(plain(f"{word}: {one}"))
+        if len(found) > SHOWN:
+            print(f"{word}: {len(found) - SHOWN} more, which --json names")
+    if report.studies:
+        print(f"{report.studies} of Optuna's studies stay there; trials that they made travel")
+    if report.tables["artifacts"].new:
+        print("files stay where they are: copy the other site's runs folder into yours for them")
+    print(f"Next: {_next(report, source, db)}")
+
+
+def _next(report: "MergeReport", source: str, db: str | None) -> str:
+    """The command to type, without a password."""
+    import shlex
+
+    from harness.report.text import plain
+
+    here = () if db is None else ("--db", report.target)
+    if report.dry_run and report.changed:
+        there = report.source if "://" in source else source
+        return plain(shlex.join(["lcma", "db", "merge", there, *here]))
+    return plain(shlex.join(["lcma", "board", *here]))

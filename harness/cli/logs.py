@@ -1,0 +1,51 @@
+"""`lcma logs`: what attempts at a trial or a pretraining said."""
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Db, Json, Work
+
+
+def logs(
+    trial: Work,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Wait for the end of the running attempt")
+    ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every attempt, not only the last")] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between two looks, with --follow")
+    ] = 2.0,
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Show what the last attempt at a trial or a pretraining said, on whatever node it was.
+
+    An attempt's log comes with its end. Where there is none, it is said what is known.
+    """
+    from rich.console import Console
+
+    from db import connect
+    from harness import place
+    from harness.report import attempts as reports
+    from harness.report import following, lookup
+    from harness.report.text import to_json
+
+    store = connect(place.find(db, None, None).db, create=False)
+    jobs = {job.job_id: job for job in lookup.jobs_of(store, trial)}
+    console = Console()
+    if follow:
+        following.wait(store, list(jobs), Console(stderr=True), interval)
+        jobs = store.job_facts(list(jobs))
+    found = reports.of(store.history(list(jobs)), jobs, every=all_)
+    now = store.now()
+    if json:
+        print(to_json([reports.as_dict(one, jobs[one.job_id], now) for one in found]))
+        return
+    for number, attempt in enumerate(found):
+        if number:
+            console.print()
+        console.print(reports.render(attempt, jobs[attempt.job_id], now), soft_wrap=True)
+    if not found:
+        names = ", ".join(dict.fromkeys(lookup.title(job) for job in jobs.values()))
+        console.print(f"no attempt yet at {names}: `lcma why {trial}` says why", markup=False)

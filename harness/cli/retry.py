@@ -1,0 +1,64 @@
+"""`lcma retry`: jobs that were lost are to be run again."""
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Db, Json
+
+
+def retry(
+    trials: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TRIAL]...", help="First characters of ids, of pretrainings too [all]"
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class", metavar="CLASS", help="Only oom, timeout, code_error or diverged; repeatable"
+        ),
+    ] = None,
+    sweep: Annotated[
+        str | None, typer.Option("--sweep", help="Only jobs of this sweep, by name or id")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say which, and change nothing")
+    ] = False,
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Put jobs that failed or diverged back to pending, for the next launch to run again.
+
+    A trial that waits for a pretraining that was lost means that pretraining too.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from db import connect
+    from harness import place
+    from harness.report import launching, retrying
+    from harness.report.text import plain, to_json
+
+    store = connect(place.find(db, None, None).db, create=False)
+    found = retrying.chosen(store, classes or (), sweep, trials or ())
+    ids = [one.job_id for one in found]
+    commands = launching.commands(store, ids)
+    put_back = 0 if dry_run else store.retry(ids)
+    if json:
+        print(to_json({"jobs": ids, "put_back": put_back, "next": commands}))
+        return
+    console = Console()
+    if not found:
+        console.print(Text("nothing to retry: no such job has failed or diverged"))
+        return
+    if dry_run:
+        for one in found:
+            console.print(Text(plain(retrying.named(one))), soft_wrap=True)
+        console.print(Text(f"{retrying.counted(found)} would be put back to pending"))
+        return
+    console.print(Text(f"{retrying.counted(found)} put back to pending"))
+    for number, command in enumerate(commands):
+        lead = "Next: " if number == 0 else "      "
+        console.print(Text(lead).append(command, style="bold"), soft_wrap=True)

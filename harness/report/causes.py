@@ -1,0 +1,171 @@
+"""Why a job is as it is: the chain of causes, each in a line."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from db import Attempt, JobFacts, Store
+from harness.report import launching
+from harness.report.attempts import progress
+from harness.report.lookup import title
+from harness.report.text import moment, plain, short
+
+STYLE = {"done": "green", "failed": "red", "diverged": "yellow"}
+MESSAGE = 200
+"""Characters of a message's last line that are shown."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A job with what is to be said of it. ``depth`` counts what waits for it in the chain."""
+
+    job: JobFacts
+    depth: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a job is as it is, the chain down to what it waits for, and what to type next."""
+
+    causes: tuple[Cause, ...]
+    next: tuple[str, ...]
+
+
+def explain(store: Store, job: JobFacts) -> Explanation:
+    """The causes of one job's state."""
+    now = store.now()
+    chain = [job, *_waits_for(store, job)]
+    attempts: dict[str, list[Attempt]] = {one.job_id: [] for one in chain}
+    for attempt in store.history(list(attempts)):
+        attempts[attempt.job_id].append(attempt)
+    causes = [
+        Cause(one, depth, tuple(map(plain, _lines(store, one, attempts[one.job_id], chain, now))))
+        for depth, one in enumerate(chain)
+    ]
+    return Explanation(tuple(causes), tuple(_next(store, job, chain[-1], now)))
+
+
+def render(found: Explanation) -> RenderableType:
+    """A line for each thing to be said, indented along the chain."""
+    lines: list[RenderableType] = []
+    for cause in found.causes:
+        indent = "  " * cause.depth
+        head = Text(f"{indent}{title(cause.job)} ({short(cause.job.job_id)}): ")
+        head.append(plain(cause.job.state), style=STYLE.get(cause.job.state, "bold"))
+        lines += [head, *(Text(f"{indent}  {line}") for line in cause.lines)]
+    for number, command in enumerate(found.next):
+        lines.append(Text("Next: " if number == 0 else "      ").append(command, style="bold"))
+    return Group(*lines)
+
+
+def as_dict(found: Explanation) -> dict[str, Any]:
+    """The same for programs."""
+    causes = [asdict(cause.job) | {"said": cause.lines} for cause in found.causes]
+    return {"causes": causes, "next": found.next}
+
+
+def _waits_for(store: Store, job: JobFacts) -> list[JobFacts]:
+    """The segments that a pending job waits for, the next first, down to one that does not."""
+    if job.state != "pending" or job.pretraining_id is None or job.budget is None:
+        return []
+    last = job.budget if job.kind == "trial" else job.budget - 1
+    chain: list[JobFacts] = []
+    for one in reversed(store.segments(job.pretraining_id, job.data_digest)):
+        if one.budget is None or one.budget > last:
+            continue
+        if one.state == "done":
+            break
+        chain.append(one)
+        if one.state != "pending":
+            break
+    return chain
+
+
+def _lines(
+    store: Store, job: JobFacts, attempts: Sequence[Attempt], chain: Sequence[JobFacts], now: float
+) -> Iterator[str]:
+    own = [one for one in attempts if one.protocol is None]
+    last = own[-1] if own else None
+    if job.state == "done":
+        yield from _done(store, job, last)
+    elif job.state == "running":
+        yield from _running(job, last, now)
+    elif job.state == "pending":
+        yield from _pending(job, last, chain)
+    else:
+        yield from _lost(job, own)
+
+
+def _done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator[str]:
+    if last is None:
+        yield "by an attempt that this database does not have"
+        return
+    yield f"by attempt {last.token} on {last.host}, at {_ended(last)}, launch {last.owner}"
+    if job.trial_id is None:
+        return
+    for member in store.memberships([job.trial_id]):
+        created = member.sweep.created or 0.0
+        late = last.ended is not None and created > last.ended
+        how = "served from what was there already" if late else "run for it"
+        yield f"in the sweep {member.sweep.name} as {member.asked}: {how}"
+
+
+def _running(job: JobFacts, last: Attempt | None, now: float) -> Iterator[str]:
+    yield progress(job, now)
+    since = "" if last is None else f" since {moment(last.started)}"
+    yield f"attempt {job.token}{since}, launch {job.owner}"
+    if job.lease_until is not None and job.lease_until <= now:
+        yield "nobody has heard of it since: the next launch that wants it takes it over"
+
+
+def _pending(job: JobFacts, last: Attempt | None, chain: Sequence[JobFacts]) -> Iterator[str]:
+    if last is not None:
+        yield f"attempt {last.token} on {last.host} ended as {last.outcome} at {_ended(last)}"
+        yield f"the next goes on from its last checkpoint, step {job.step} was the last heard of"
+    place = [one.job_id for one in chain].index(job.job_id)
+    if place + 1 < len(chain):
+        yield f"waits for its pretraining to {chain[place + 1].budget}:"
+    elif last is None:
+        yield "not started: nothing is in its way, a launch runs it"
+    else:
+        yield "nothing is in its way: a launch runs it again"
+
+
+def _lost(job: JobFacts, own: Sequence[Attempt]) -> Iterator[str]:
+    if not own:
+        yield "by an attempt that this database does not have"
+        return
+    last = own[-1]
+    lines = last.message.strip().splitlines() or ["no message"]
+    same = sum(one.outcome == last.outcome for one in own)
+    often = "once" if same == 1 else f"{same} times"
+    yield f"{last.outcome}: {lines[-1].strip()[:MESSAGE]}"
+    yield (
+        f"at step {last.last_step}/{job.steps} on {last.host}, {_ended(last)}; "
+        f"{often} in {len(own)} attempt{'s' * (len(own) != 1)}"
+    )
+
+
+def _next(store: Store, job: JobFacts, cause: JobFacts, now: float) -> Iterator[str]:
+    given = short(job.job_id)
+    if job.state == "done":
+        yield f"lcma logs {given}"
+        if job.trial_id is not None:
+            yield f"lcma samples {plain(job.trial_id)[:12]}"
+        return
+    if cause.state == "running" and cause.lease_until is not None and cause.lease_until > now:
+        yield f"lcma logs {short(cause.job_id)} -f"
+        return
+    if cause.state in ("failed", "diverged"):
+        yield f"lcma logs {short(cause.job_id)}"
+        yield f"lcma retry {short(cause.job_id)}"
+        return
+    yield from launching.commands(store, [job.job_id])
+
+
+def _ended(attempt: Attempt) -> str:
+    return "no known time" if attempt.ended is None else moment(attempt.ended)

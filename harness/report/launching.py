@@ -1,0 +1,43 @@
+"""What to type to go on with a sweep."""
+
+import shlex
+from collections.abc import Collection
+
+from db import Store, Sweep
+from harness.report.text import plain
+from sweeps import catalog, spec
+from sweeps.errors import UserError
+
+
+def command(sweep: Sweep) -> str:
+    """The command that launches a sweep again.
+
+    The database has what was asked for, not the file it stood in: a sweep that is none of the
+    shipped ones as they stand is launched by the command it was first launched with.
+    """
+    name = plain(sweep.name)
+    if sweep.name in catalog.shipped_specs():
+        try:
+            as_shipped = spec.load(sweep.name).body == sweep.spec
+        except UserError:
+            as_shipped = False
+        options = "" if as_shipped else "  (with the options that it had)"
+        return f"lcma launch {shlex.quote(name)}{options}"
+    return f"lcma launch {shlex.quote(name + '.yaml')}  (the file of the sweep {name})"
+
+
+def commands(store: Store, job_ids: Collection[str]) -> list[str]:
+    """The commands for the newest sweeps that have these jobs between them; what to look at where
+    a job is in no sweep."""
+    sweeps = {sweep.id: sweep for sweep in store.sweeps()}
+    left = set(job_ids)
+    found = []
+    for sweep_id, members in reversed(store.sweeps_with(sorted(left)).items()):
+        if left & members:
+            left -= members
+            found.append(command(sweeps[sweep_id]))
+    if left:
+        found.append(
+            f"lcma launch, of a sweep with job {plain(min(left))[:8]}, which is in none here"
+        )
+    return found

@@ -1,0 +1,200 @@
+"""How far a sweep is: once, or again and again until it has ended."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+import db
+from db import CellState, Counts, Rates, RunningJob, Store, Sweep, Waiting
+from harness.report.attempts import progress
+from harness.report.lookup import title
+from harness.report.text import cell, plain, short, span
+
+MOST = 5
+"""Lines about what waits, and about leases that are over, on a screen."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A sweep at one moment, Unix seconds by the database's clock."""
+
+    sweep: Sweep
+    now: float
+    counts: Counts
+    cells: tuple[CellState, ...]
+    rates: Rates
+    waiting: tuple[Waiting, ...]
+    stale: tuple[RunningJob, ...]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing runs, and nothing is left that could start without a retry."""
+        return not any(one.running or one.pending for one in self.cells)
+
+    @property
+    def lost(self) -> int:
+        """Trials and segments that failed or diverged."""
+        kinds = (self.counts.trial, self.counts.pretraining)
+        return sum(kind.failed + kind.diverged for kind in kinds)
+
+
+def look(store: Store, sweep: Sweep) -> Overview:
+    """How far the sweep is now."""
+    own, now = set(store.job_ids(sweep.id)), store.now()
+    return Overview(
+        sweep=sweep,
+        now=now,
+        counts=store.counts(sweep.id),
+        cells=tuple(store.cell_states(sweep.id)),
+        rates=store.rates(sweep.id),
+        waiting=tuple(store.waiting(sweep.id)),
+        stale=tuple(j for j in store.running() if j.job_id in own and j.lease_until <= now),
+    )
+
+
+def watch(store: Store, sweep: Sweep, console: Console, interval: float) -> None:
+    """Show the sweep every ``interval`` seconds until it has ended: in place on a terminal, one
+    below the other elsewhere. A database that is away is waited for."""
+    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    with ExitStack() as shown:
+        if live is not None:
+            shown.enter_context(live)
+        last = Group()
+        while True:
+            ended = False
+            try:
+                found = look(store, sweep)
+                last, ended = render(found, None if live is None else console.height), found.ended
+                now = last
+            except db.Unavailable as error:
+                now = Group(*last.renderables, Text(plain(error), style="yellow"))
+            if live is not None:
+                live.update(now, refresh=True)
+            else:
+                show(now, console)
+            if ended:
+                return
+            if live is None:
+                console.print()
+            time.sleep(interval)
+
+
+def show(shown: Group, console: Console) -> None:
+    """Print it, with lines that are not cut."""
+    for part in shown.renderables:
+        console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def render(found: Overview, height: int | None = None) -> Group:
+    """Counts, rates, cells, what waits for what, and leases that are over; where a ``height`` is
+    given, no more than so many lines, with the cells that are not done first."""
+    wraps = height is None
+    waiting = _some([_waits(one, found.now) for one in found.waiting], None if wraps else MOST)
+    stale = _some([_silent(one, found.now) for one in found.stale], None if wraps else MOST)
+    head = Text(f"sweep {plain(found.sweep.name)} ({short(found.sweep.id)})", style="bold")
+    parts: list[RenderableType] = [head, counted(found.counts), Text(), _rates(found.rates), Text()]
+    end = _end(found)
+    room = None if height is None else height - 13 - len(waiting) - len(stale) - len(end)
+    parts += _cells(found.cells, room)
+    if waiting or stale or end:
+        parts.append(Text())
+    for lines, style in ((waiting, ""), (stale, "red"), (end, "bold")):
+        for line in lines:
+            overflow = {} if wraps else {"no_wrap": True, "overflow": "ellipsis"}
+            parts.append(Text(line, style=style, **overflow))  # type: ignore[arg-type]
+    return Group(*parts)
+
+
+def as_dict(found: Overview) -> dict[str, Any]:
+    """The same for programs."""
+    rates = asdict(found.rates) | {"trials_per_hour": found.rates.trials_per_hour}
+    return {
+        "sweep": {"id": found.sweep.id, "name": found.sweep.name},
+        "ended": found.ended,
+        "jobs": asdict(found.counts),
+        "cells": [asdict(one) for one in found.cells],
+        "rates": rates,
+        "waiting": [asdict(one.segment) | {"trials": one.trials} for one in found.waiting],
+        "stale": [asdict(one) | {"overdue": found.now - one.lease_until} for one in found.stale],
+    }
+
+
+def counted(counts: Counts) -> Table:
+    """Jobs by kind and state."""
+    table = Table("jobs", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    by_kind = asdict(counts)
+    for state in (*by_kind["trial"], "total"):
+        table.add_column(state, justify="right")
+    for kind, of in by_kind.items():
+        table.add_row(kind, *map(str, of.values()), str(sum(of.values())))
+    return table
+
+
+def _cells(cells: Sequence[CellState], room: int | None) -> list[RenderableType]:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    kinds = {(one.flow, one.dataset) for one in cells}
+    heading = " ".join(kinds.pop()) if len(kinds) == 1 else ""
+    table.add_column(cell(heading or "cell"), no_wrap=True, overflow="ellipsis")
+    for name in ("done", "runs", "waits", "lost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("why")  # of all columns the one that may be cut
+    shown = list(cells)
+    if room is not None and len(cells) > room:
+        shown = sorted(cells, key=lambda one: one.done == one.planned)[: max(room - 1, 1)]
+    for one in shown:
+        at = "" if one.budget is None else f" {one.budget}"
+        table.add_row(
+            cell(f"{one.asked}{at}" if heading else f"{one.flow} {one.dataset} {one.asked}{at}"),
+            cell(f"{one.done}/{one.planned}", style="green" if one.done == one.planned else ""),
+            *(cell(one.running or "-"), cell(one.pending + one.blocked or "-")),
+            cell(one.diverged + one.failed or "-", style="red" * (one.diverged + one.failed > 0)),
+            Text(plain(one.why or ""), no_wrap=True, overflow="ellipsis"),
+        )
+    if len(shown) == len(cells):
+        return [table]
+    return [table, Text(f"and {len(cells) - len(shown)} more cells", style="dim")]
+
+
+def _rates(rates: Rates) -> Text:
+    done = f"{rates.trials} trial{'s' * (rates.trials != 1)} done in the last {span(rates.seconds)}"
+    per_hour = f" ({rates.trials_per_hour:.3g} per hour)" if rates.trials else ""
+    return Text(f"{done}{per_hour}; {rates.steps_per_second:.3g} steps/s by what runs now")
+
+
+def _waits(one: Waiting, now: float) -> str:
+    segment = one.segment
+    number = f"{one.trials} trial{'s wait' if one.trials != 1 else ' waits'}"
+    how = progress(segment, now) if segment.state == "running" else plain(segment.state)
+    return f"{number} for {title(segment)} ({short(segment.job_id)}): {how}"
+
+
+def _silent(job: RunningJob, now: float) -> str:
+    what = f"{job.flow} {job.dataset} {job.factorization or job.kind}"
+    late = span(now - job.lease_until)
+    return plain(
+        f"lease over since {late}: {what} seed {job.seed} ({job.job_id[:8]}) on {job.host}"
+    )
+
+
+def _end(found: Overview) -> list[str]:
+    if not found.ended:
+        return []
+    if found.lost:
+        name = plain(found.sweep.name)
+        lost = "1 job was" if found.lost == 1 else f"{found.lost} jobs were"
+        return [f"ended; {lost} lost: lcma retry --sweep {name}"]
+    return ["all done: lcma board"]
+
+
+def _some(lines: list[str], most: int | None) -> list[str]:
+    if most is None or len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], f"and {len(lines) - most + 1} more"]

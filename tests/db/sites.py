@@ -1,0 +1,91 @@
+"""Databases of two sites on any two engines, work on them, and what is known in the end."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import db
+from db.checking import check
+from db.merging import MergeReport, merge
+from tests.db.conftest import COST, HALF, TRIALS, Engine, World, index_table, result
+
+
+@dataclass
+class Sites:
+    """Makes databases on either engine."""
+
+    request: pytest.FixtureRequest
+    folder: Path
+    made: list[str]
+
+    def new(self, engine: Engine, stage: str = "planned") -> World:
+        if engine == "sqlite":
+            files = self.request.getfixturevalue("sqlite_templates")
+            return World(db.connect(str(files.copy(stage, self.folder)), create=False))
+        templates = self.request.getfixturevalue("postgres_templates")
+        self.made.append(templates.copy(stage))
+        return World(db.connect(templates.server.url(self.made[-1]), create=False))
+
+    def drop(self) -> None:
+        for name in self.made:
+            self.request.getfixturevalue("postgres").drop(name)
+        self.made.clear()
+
+
+def merged(source: World, target: World, **options: Any) -> MergeReport:
+    """Merge, and hold the target against the check."""
+    report = merge(source.store.database, target.store.database, **options)
+    assert check(target.store.database).findings == ()
+    return report
+
+
+def known(world: World) -> dict[str, Any]:
+    """All that is known, without numbers that count rows or attempts, and without history."""
+    dump = world.dump()
+    jobs = {row.id: row.state for row in dump["jobs"]}
+    curves = {row.id: (row.job_id, row.name) for row in dump["curves"]}
+
+    def rows(table: str, *without: str) -> list[dict[str, Any]]:
+        left_out = {"id", "attempt_id", "job_id", *without} if without else set()
+        found = [
+            {k: v for k, v in row._mapping.items() if k not in left_out} for row in dump[table]
+        ]
+        return sorted(found, key=repr)
+
+    return {
+        **{name: rows(name) for name in ("recipes", "flow_trials", "sweep_trials", "cells")},
+        "jobs": jobs,
+        "results": rows("results", "created"),
+        "maps": rows("contribution_maps", "created"),
+        "tables": rows("index_tables", "created"),
+        "overlaps": rows("table_overlaps"),
+        "attempts": rows("attempts", "token"),
+        "artifacts": rows("artifacts", "created"),
+        "metrics": sorted((*curves[row.curve_id], row.step, row.value) for row in dump["metrics"]),
+    }
+
+
+def work(world: World, job: str, outcome: str, owner: str, now: float = 1000.0) -> None:
+    """One attempt at a job of the plan, which ends so; nothing where the job has ended."""
+    claim = world.claim(job, owner=owner, now=now)
+    if isinstance(claim, db.Job):
+        return
+    if outcome == "running":
+        return
+    made: dict[str, Any] = {}
+    if job in world.segments:
+        budget = 100 * (1 + world.segments.index(job))
+        maps = [world.contribution_map(split, budget) for split in (1, 2)]
+        made = {"maps": maps} if outcome == "done" else {}
+    else:
+        own = TRIALS[world.trials.index(job)]
+        points = [db.Metric("loss", step, step / 7) for step in (100, 200)]
+        made = {"metrics": points, "tables": [index_table(own.id, 1, HALF)]}
+        if outcome == "done":
+            made["result"] = result(own.id, 3.0 + world.trials.index(job) / 7)
+            made["artifacts"] = [
+                db.Artifact(kind="weights", path="a/b", bytes=12, digest="e" * 64, place="x:/runs")
+            ]
+    assert world.store.finish(claim, outcome, last_step=100, cost=COST, now=now + 1, **made)  # type: ignore[arg-type]

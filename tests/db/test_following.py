@@ -1,0 +1,49 @@
+"""Work as it goes on: rates, waits and which sweep has what."""
+
+import db
+from tests.db.conftest import TRIALS, World
+
+
+def test_rates_count_the_last_hour_or_what_there_was_of_it(world: World) -> None:
+    world.finish_trial(0)  # claimed at 1000, done at 1010
+    claim = world.win(world.segments[0], now=1000.0)
+    world.store.heartbeat(claim, step=40, lease_seconds=3000.0, now=1020.0)
+    rates = world.store.rates("s", now=1900.0)
+    assert (rates.trials, rates.seconds, rates.steps_per_second) == (1, 900.0, 2.0)
+    assert rates.trials_per_hour == 4.0
+    assert world.store.rates("s", now=1030.0).trials_per_hour == 60.0
+    late = world.store.rates("s", now=9000.0)
+    assert (late.trials, late.trials_per_hour, late.steps_per_second) == (0, 0.0, 0.0)
+    assert world.store.rates("other", now=1900.0).trials == 0
+
+
+def test_segments_are_waited_for_until_they_are_done(world: World) -> None:
+    (waiting,) = world.store.waiting("s")
+    assert (waiting.segment.job_id, waiting.trials) == (world.segments[0], 1)
+    assert waiting.segment.state == "pending"
+    world.finish_segment(0)
+    assert world.store.waiting("s") == []
+
+
+def test_a_sweep_has_its_trials_and_the_segments_up_to_their_budgets(world: World) -> None:
+    later = db.Sweep(id="a", name="later", spec="{}")
+    members = (db.SweepMember("a", TRIALS[1].id, "channel"),)
+    world.store.register(db.Registration(sweeps=(later,), members=members), now=950.0)
+    own = {world.trials[0], world.trials[2], world.segments[0]}
+    assert set(world.store.job_ids("s")) == own
+    every = [*world.trials, *world.segments]
+    with_them = world.store.sweeps_with(every)
+    assert list(with_them.items()) == [("s", own), ("a", {world.trials[1]})]
+
+
+def test_jobs_are_found_by_the_beginning_of_any_id(world: World) -> None:
+    def found(start: str) -> list[str]:
+        return [one.job_id for one in world.store.started_so(start)]
+
+    assert found("channel") == sorted(world.trials[:2])
+    assert found("p") == list(world.segments)
+    assert found(world.trials[2][:10]) == [world.trials[2]]
+    (facts,) = world.store.started_so("LLL")
+    assert (facts.pretraining_id, facts.budget, facts.subject) == ("p", 100, "LLL-0-100")
+    assert world.store.job_facts([facts.job_id, "none"]) == {facts.job_id: facts}
+    assert found("xyz") == []

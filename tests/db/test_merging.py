@@ -1,0 +1,270 @@
+"""Two sites' databases become one: by content, in any order, and never over what is there."""
+
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import sqlalchemy as sa
+from hypothesis import HealthCheck, Phase, given, settings
+
+import db
+import db.query
+from db.merging import Counts, Difference, merge
+from tests.db.conftest import COST, DATA, HALF, TRIALS, Engine, index_table, result, trial
+from tests.db.sites import Sites, known, merged, work
+
+
+def test_what_one_site_has_comes_over_whole_and_once(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    source, target = sites.new(engines[0], "filled"), sites.new(engines[1], "empty")
+    assert source.evaluate(0)
+    untouched = source.dump()
+    report = merged(source, target)
+    assert report.changed
+    assert report.differences == report.left == ()
+    assert report.tables["jobs"] == Counts(new=6)
+    assert report.tables["attempts"] == Counts(new=6, left=1)
+    assert report.tables["results"] == Counts(new=4)
+    here, there = known(target), known(source)
+    assert here.pop("jobs") == {**there.pop("jobs"), source.segments[1]: "pending"}
+    there["attempts"] = [row for row in there["attempts"] if row["ended"] is not None]
+    assert here == there
+    (event,) = [row for row in target.dump()["events"] if row.event == "merge"]
+    assert event.detail.startswith(f"from {source.store.name}: 2 recipes, 1 data_sets, ")
+    found = db.query.run(target.store.url, "SELECT max(evaluation_seconds) FROM trial_results")
+    assert found.rows == ((7.0,),)
+    before = target.dump()
+    again = merged(source, target)
+    assert not again.changed
+    assert again.tables["results"] == Counts(equal=4)
+    assert target.dump() == before
+    assert not merged(target, source).changed
+    assert source.dump() == untouched
+
+
+OUTCOMES = st.sampled_from(["nothing", "done", "oom", "diverged", "pruned", "running"])
+EVALUATED = st.lists(st.integers(0, 3), max_size=3)
+PLANS = st.lists(st.tuples(OUTCOMES, OUTCOMES), min_size=6, max_size=6)
+
+
+def test_work_split_over_two_sites_is_the_same_merged_in_any_order(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    @settings(
+        max_examples=6,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),  # examples are small as they are
+    )
+    @given(PLANS, EVALUATED, EVALUATED)
+    def hold(plan: Any, of_one: list[int], of_other: list[int]) -> None:
+        one, other = (sites.new(engine) for engine in engines)
+        jobs = (*one.segments, *one.trials)
+        for world, place, evaluated in ((one, 0, of_one), (other, 1, of_other)):
+            for job, outcomes in zip(jobs, plan, strict=True):
+                if outcomes[place] != "nothing":
+                    work(world, job, outcomes[place], f"site {place}")
+            for index in evaluated:
+                if world.job(world.trials[index]).state == "done":
+                    world.evaluate(index, bound_draws=index + place, bound_images=5)
+        thirds = [sites.new(engines[1], "empty") for _ in range(2)]
+        for source, last in ((one, other), (other, one)):
+            for third, first in zip(thirds, (one, other), strict=True):
+                found = source if first is one else last
+                merge(found.store.database, third.store.database)
+        merged(one, other)
+        into, *both = (known(world) for world in (other, *thirds))
+        states = [found.pop("jobs") for found in (*both, into)][:2]
+        assert both[0] == both[1]
+        for job, outcomes in zip(jobs, plan, strict=True):
+            ended = {"done", "oom", "diverged"} & set(outcomes)
+            for found in states:
+                assert (found[job] == "done") == ("done" in ended)
+                assert (found[job] == "pending") == (not ended)
+        if "running" not in {outcomes[1] for outcomes in plan}:
+            for name in ("results", "maps", "tables", "overlaps", "cells"):
+                assert into[name] == both[0][name]
+        for world in thirds:
+            before = world.dump()
+            assert not merged(one, world).changed
+            assert world.dump() == before
+        sites.drop()
+
+    hold()
+
+
+def test_other_numbers_stay_as_they_are_and_are_named(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    source, target = (sites.new(engine) for engine in engines)
+    for world, bits in ((source, 3.5), (target, 3.25)):
+        world.finish_trial(0, bits_per_dim=bits)
+        world.finish_segment(0)
+    source.finish_trial(1, bits_per_dim=4.0)
+    source.evaluate(0)
+    evidence = ("attempts", "results", "index_tables", "artifacts", "curves", "jobs")
+    before = {name: target.dump()[name] for name in ("results", "cells")}
+    report = merged(source, target)
+    key = {"trial_id": TRIALS[0].id, "data_digest": DATA.digest, "protocol": "plain"}
+    (difference,) = report.differences
+    assert difference == Difference("results", key, "bits_per_dim", 3.25, 3.5)
+    (left,) = report.left
+    assert left.job_id == source.trials[0]
+    assert report.tables["results"] == Counts(new=1, conflicting=1, left=1)
+    assert report.tables["contribution_maps"] == Counts(equal=2)
+    after = target.dump()
+    assert before["results"] == [row for row in after["results"] if row.bits_per_dim == 3.25]
+    assert {row.bits_per_dim for row in after["results"]} == {3.25, 4.0}
+    assert target.job(target.trials[0]).token == 1
+    assert all(after[name] for name in evidence)
+    assert merged(source, target).differences == report.differences
+    assert target.dump() == after
+
+
+def test_another_map_stays_and_what_hangs_on_another_recipe_is_left(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    source, target = (sites.new(engine) for engine in engines)
+    for world, shift in ((source, 1.0), (target, 0.0)):
+        claim = world.win(world.segments[0])
+        maps = [world.contribution_map(split, shift=shift) for split in (1, 2)]
+        world.store.finish(claim, "done", last_step=100, cost=COST, maps=maps, now=1010.0)
+    source.finish_trial(0)
+    source.damage("UPDATE recipes SET body = '[]' WHERE id = 'with'")
+    before = target.dump()
+    report = merged(source, target)
+    assert [(one.table, one.column) for one in report.differences] == [
+        ("recipes", "body"),
+        ("contribution_maps", "digest"),
+        ("contribution_maps", "digest"),
+    ]
+    assert not report.changed
+    assert target.dump() == before
+    reasons = {one.job_id: one.reason for one in report.left}
+    assert reasons[source.trials[0]] == "flow_trials channel-0-None is another one here"
+    assert "stays as it is" in reasons[source.segments[0]]
+    assert report.tables["flow_trials"] == Counts(left=4)
+
+
+def test_a_running_job_waits_and_a_retry_is_not_undone(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    source, target = (sites.new(engine) for engine in engines)
+    work(source, source.trials[0], "done", "there")
+    work(source, source.trials[1], "oom", "there")
+    held = target.win(target.trials[0])
+    report = merged(source, target)
+    (left,) = report.left
+    assert (left.job_id, left.subject) == (source.trials[0], "trial channel-0-None")
+    assert "running here" in left.reason
+    assert report.tables["jobs"] == Counts(completed=1, equal=4, left=1)
+    assert target.job(held.job_id).token == held.token
+    assert [one.message for one in target.store.failures()] == [""]
+    assert target.store.retry([target.trials[1]]) == 1
+    assert not merged(source, target).changed
+    assert target.job(target.trials[1]).state == "pending"
+    assert target.store.finish(held, "preempted", last_step=7, cost=COST, now=1020.0)
+    assert merged(source, target).tables["results"] == Counts(new=1)
+    done = target.job(held.job_id)
+    assert (done.state, done.step, done.token) == ("done", 100, 2)
+    assert not target.store.finish(held, "done", last_step=500, cost=COST, result=result("x"))
+    points = target.store.metrics(held.job_id, "loss")
+    assert points == source.store.metrics(held.job_id, "loss")
+    assert [one.place for one in target.store.artifacts(held.job_id)] == ["x:/runs"]
+
+
+def test_what_is_measured_beside_a_result_is_taken_where_it_is_missing(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    source, target = (sites.new(engine) for engine in engines)
+    bound = {"bound_draws": 10, "bound_images": 50, "bound_gain": 0.01}
+    for world in (source, target):
+        work(world, world.trials[0], "done", "same")
+        work(world, world.trials[1], "done", "same")
+    for index, value in ((0, 3.0), (1, 3.25)):
+        source.evaluate(
+            index,
+            "plain",
+            bits_per_dim=3.0 + index / 7,
+            step=500,
+            **bound,
+            bound_bits_per_dim=value,
+        )
+    target.evaluate(1, "plain", bits_per_dim=3.0 + 1 / 7, **bound, bound_bits_per_dim=3.125)
+    report = merged(source, target)
+    assert [(one.column, one.here, one.there) for one in report.differences] == [
+        ("bound_bits_per_dim", 3.125, 3.25)
+    ]
+    assert report.tables["results"] == Counts(completed=1, conflicting=1)
+    found = target.store.result(TRIALS[0].id, DATA.digest, "plain")
+    assert (found.bound_draws, found.bound_bits_per_dim) == (10, 3.0)
+    assert not merged(source, target).changed
+
+
+def test_a_dry_run_tells_the_same_and_writes_nothing(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    source, target = sites.new(engines[0], "filled"), sites.new(engines[1])
+    work(target, target.trials[0], "oom", "here")
+    before = target.dump()
+    told = merge(source.store.database, target.store.database, dry_run=True)
+    assert target.dump() == before
+    done = merged(source, target)
+    assert told.dry_run
+    assert (told.tables, told.left, told.differences) == (done.tables, done.left, done.differences)
+
+
+def test_the_source_is_read_in_one_state_while_workers_go_on(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    """Both are worked on in the middle of the merge: there unseen, here respected."""
+    source, target = (sites.new(engine) for engine in engines)
+    work(source, source.trials[0], "done", "there")
+    claims = []
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        if what == "jobs" and not claims:
+            work(source, source.trials[1], "done", "there")
+            claims.append(target.win(target.trials[0]))
+
+    report = merged(source, target, progress=progress)
+    assert report.tables["results"] == Counts(left=1)
+    assert [one.job_id for one in report.left] == [source.trials[0]]
+    own = {"result": result(TRIALS[0].id, 3.0)}
+    assert target.store.finish(claims[0], "done", last_step=100, cost=COST, now=1020.0, **own)
+    report = merged(source, target)
+    assert report.tables["results"] == Counts(new=1, equal=1)
+    assert report.tables["index_tables"] == Counts(new=2)
+
+
+def test_studies_stay_behind_and_their_trials_travel(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    source, target = sites.new(engines[0], "filled"), sites.new(engines[1], "empty")
+    with sa.create_engine(source.store.url, poolclass=sa.NullPool).begin() as connection:
+        connection.execute(sa.text("CREATE TABLE studies (study_id INTEGER, study_name TEXT)"))
+        connection.execute(sa.text("INSERT INTO studies VALUES (1, 'depth'), (2, 'width')"))
+    report = merged(source, target)
+    assert report.studies == 2
+    assert report.tables["results"] == Counts(new=3)
+    with sa.create_engine(target.store.url, poolclass=sa.NullPool).connect() as connection:
+        assert not sa.inspect(connection).has_table("studies")
+
+
+def test_tables_of_two_sites_are_held_against_each_other(sites: Sites) -> None:
+    """Trials of one cell, some on each site: all pairs are there, as if one site had run all."""
+    source, target, whole = (sites.new("sqlite") for _ in range(3))
+    masks = [np.random.default_rng(k).random(HALF.shape) < 0.5 for k in range(4)]
+    trials = tuple(trial("LLL", seed, 100) for seed in range(4))
+    jobs = tuple(db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials)
+    for world, seeds in ((source, (0, 1)), (target, (2, 3)), (whole, (0, 1, 2, 3))):
+        world.store.register(db.Registration(trials=trials, jobs=jobs))
+        for seed in seeds:
+            claim, own = world.win(jobs[seed].id), trials[seed].id
+            tables = [index_table(own, 1, HALF), index_table(own, 2, HALF & masks[seed])]
+            world.store.finish(
+                claim, "done", last_step=500, cost=COST, result=result(own), tables=tables, now=1010
+            )
+    merge(source.store.database, target.store.database)
+    assert known(target)["overlaps"] == known(whole)["overlaps"]
+    assert len(known(target)["overlaps"]) == 2 * 4 * 3

@@ -1,0 +1,315 @@
+"""A merge that is cut off, raced, mistaken or out of room: the target is sound, in one line."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import db
+from db.checking import check
+from db.merging import Counts, merge
+from sweeps.errors import UserError
+from tests.db.conftest import ENGINES, Engine, World
+from tests.db.sites import Sites, known, merged
+from tests.db.test_bad_input import listing
+
+WORKERS = """
+import sys, threading
+import db, db.merging.merger
+from db.merging import merge
+from tests.db.conftest import *
+
+db.merging.merger.TRIALS = 7
+source, target = sys.argv[1:]
+trials = [trial(name, seed, 100) for name in ("LLL", "HHL") for seed in range(24)]
+jobs = [db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials]
+registration = db.Registration(trials=tuple(trials), jobs=tuple(jobs))
+failures = []
+
+def run(store, owner, order):
+    world = World(store)
+    for index in order:
+        claim = world.claim(jobs[index].id, owner=owner)
+        if isinstance(claim, db.Job):
+            continue
+        own = trials[index].id
+        tables = [index_table(own, 1, HALF)]
+        assert store.finish(
+            claim, "done", last_step=500, cost=COST, result=result(own, 3.0 + index / 7),
+            tables=tables, metrics=[db.Metric("loss", 100, 4.0)], now=1010.0,
+        )
+
+def guarded(work, *arguments):
+    try:
+        work(*arguments)
+    except BaseException as error:
+        failures.append(repr(error))
+
+for url in (source, target):
+    db.connect(url).register(registration)
+run(db.connect(source), "there", range(48))
+threads = [
+    threading.Thread(target=guarded, args=(run, db.connect(target), str(k), range(k, 48, 4)))
+    for k in range(4)
+] + [
+    threading.Thread(target=guarded, args=(merge, db.locate(source), db.locate(target)))
+    for _ in range(2)
+]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert not failures, failures
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_workers_and_two_merges_do_not_get_into_each_other_s_way(
+    sites: Sites, engine: Engine
+) -> None:
+    source, target = sites.new("sqlite"), sites.new(engine)
+    command = [sys.executable, "-c", WORKERS, source.store.url, target.store.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    merged(source, target)
+    here, there = known(target), known(source)
+    for name in ("results", "tables", "overlaps", "cells", "jobs", "metrics"):
+        assert here[name] == there[name]
+    assert len(here["results"]) == 48
+    assert len(here["overlaps"]) == 2 * 24 * 23
+    assert not merged(source, target).changed
+
+
+KILLED = """
+import sys, time
+import db, db.merging.merger
+from db.merging import merge
+
+db.merging.merger.TRIALS = db.merging.merger.SEGMENTS = 1
+
+def progress(what, done, total):
+    if what == "jobs" and done == 3:
+        print("three", flush=True)
+        time.sleep(60)
+
+merge(db.locate(sys.argv[1]), db.locate(sys.argv[2]), progress=progress)
+"""
+
+
+def test_a_merge_killed_in_the_middle_leaves_a_sound_part_and_is_completed(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    source = sites.new(engines[0], "filled")
+    target, whole = sites.new(engines[1], "empty"), sites.new(engines[1], "empty")
+    command = [sys.executable, "-c", KILLED, source.store.url, target.store.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "three\n"
+        child.send_signal(signal.SIGKILL)
+    assert check(target.store.database).findings == ()
+    assert len(target.dump()["jobs"]) == 3
+    (event,) = (row for row in target.dump()["events"] if row.event == "merge")
+    assert ", 3 jobs, " in event.detail
+    report = merged(source, target)
+    assert report.tables["jobs"] == Counts(new=3, equal=3)
+    merged(source, whole)
+    assert known(target) == known(whole)
+
+
+def refused(source: str, target: str, *words: str) -> None:
+    """A merge ends in one line that has these words."""
+    with pytest.raises(UserError) as caught:
+        merge(db.locate(source), db.locate(target))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 400
+    for word in words:
+        assert word in message
+
+
+def test_a_file_is_not_merged_with_itself(
+    filled_path: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    (tmp_path / "link.db").symlink_to(filled_path)
+    os.link(filled_path, tmp_path / "hard.db")
+    monkeypatch.chdir(tmp_path)
+    before = listing(tmp_path)
+    for name in ("link.db", "hard.db", filled_path.name, f"sqlite:///{filled_path}"):
+        refused(name, str(filled_path), str(filled_path), "are one database")
+        refused(str(filled_path), name, "are one database")
+    assert listing(tmp_path) == before
+
+
+def test_a_server_s_database_is_not_merged_with_itself(
+    sites: Sites, postgres: Any, tmp_path: Path
+) -> None:
+    world = sites.new("postgresql", "filled")
+    url = sa.make_url(world.store.url)
+    with postgres.role("merger", "s3cret"):
+        postgres.run(f"GRANT CONNECT ON DATABASE {url.database} TO merger")
+        others = [
+            url.set(drivername="postgresql"),
+            url.update_query_dict({"options": "-csearch_path=public"}),
+            url.set(username="merger", password="s3cret"),
+            url.update_query_dict({"application_name": "other"}),
+        ]
+        with sa.create_engine(world.store.url, poolclass=sa.NullPool).begin() as connection:
+            connection.execute(sa.text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO merger"))
+        for other in others:
+            text = other.render_as_string(hide_password=False)
+            refused(text, world.store.url, "are one database")
+            refused(world.store.url, text, "are one database")
+        file = sites.new("sqlite", "empty")
+        merge(db.locate(others[2].render_as_string(hide_password=False)), file.store.database)
+        (event,) = (row for row in file.dump()["events"] if row.event == "merge")
+        assert "merger@" in event.detail
+        assert "s3cret" not in repr(file.dump())
+        with sa.create_engine(world.store.url, poolclass=sa.NullPool).begin() as connection:
+            connection.execute(sa.text("DROP OWNED BY merger"))
+            connection.execute(sa.text("CREATE SCHEMA beside"))
+    beside = url.update_query_dict({"options": "-csearch_path=beside"})
+    made = World(db.connect(beside.render_as_string(hide_password=False)))
+    assert merged(world, made).tables["jobs"] == Counts(new=6)
+
+
+def text_file(path: Path) -> None:
+    path.write_text("bits per dim: 3.5\n" * 100)
+
+
+def other_program(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE trials (id INTEGER)")
+
+
+def damaged(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        query = "SELECT rootpage FROM sqlite_master WHERE tbl_name = 'attempts'"
+        pages = connection.execute(query).fetchall()
+    content = bytearray(path.read_bytes())
+    for (page,) in pages:
+        content[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(content)
+
+
+def statement(sql: str) -> Callable[[Path], None]:
+    def run(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute(sql).rowcount == 1
+            connection.commit()
+
+    return run
+
+
+SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "missing": (Path.unlink, "no results at"),
+    "text": (text_file, "not a SQLite database"),
+    "other program": (other_program, "another program"),
+    "damaged": (damaged, "damaged"),
+    "newer": (statement("UPDATE lcma_alembic_version SET version_num = '0999'"), "upgrade lcma"),
+    "older": (statement("UPDATE lcma_alembic_version SET version_num = '0004'"), "lcma db upgrade"),
+    "unsound": (
+        statement("UPDATE jobs SET token = 7 WHERE trial_id = 'channel-0-None'"),
+        "lcma db check",
+    ),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+@pytest.mark.parametrize("there", [False, True])
+def test_nothing_is_taken_from_what_is_no_sound_database(
+    sites: Sites, tmp_path: Path, spoil: str, there: bool
+) -> None:
+    source = Path(sites.new("sqlite").store.database.name)
+    change, words = SPOILT[spoil]
+    change(source)
+    target = Path(sites.new("sqlite", "filled").store.database.name) if there else tmp_path / "x.db"
+    before = listing(tmp_path)
+    refused(str(source), str(target), str(source), words)
+    assert listing(tmp_path) == before
+
+
+def test_a_damaged_row_is_left_behind_with_its_job(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    source, target = sites.new(engines[0], "filled"), sites.new(engines[1], "empty")
+    source.damage("UPDATE results SET log_det = 1.5 WHERE trial_id = 'channel-0-None'")
+    source.damage("UPDATE contribution_maps SET mean_log_det = 0, digest = 'x' WHERE split = 2")
+    source.damage("UPDATE index_tables SET kept = substr(kept, 1, 5) WHERE trial_id = 'LLL-0-100'")
+    report = merged(source, target)
+    assert {one.subject for one in report.left} == {
+        "trial channel-0-None",
+        "trial LLL-0-100",
+        "pretraining p to step 100",
+    }
+    assert all("damaged there" in one.reason for one in report.left)
+    assert report.tables["results"] == Counts(new=1, left=2)
+
+
+@pytest.mark.parametrize("spoil", ["text", "other program", "newer"])
+def test_a_target_that_is_none_of_ours_is_left_alone(
+    sites: Sites, tmp_path: Path, spoil: str
+) -> None:
+    source = sites.new("sqlite", "filled").store
+    target = Path(sites.new("sqlite").store.database.name)
+    change, words = SPOILT[spoil]
+    change(target)
+    before = listing(tmp_path)
+    refused(source.url, str(target), str(target), words)
+    assert listing(tmp_path) == before
+
+
+def test_a_source_on_a_read_only_medium_can_be_merged(
+    filled_path: Path, read_only: Callable[..., Path], sites: Sites
+) -> None:
+    medium = read_only(filled_path)
+    before = listing(medium.parent)
+    target = sites.new("postgresql", "empty")
+    report = merge(db.locate(str(medium)), target.store.database)
+    assert report.tables["results"] == Counts(new=3)
+    assert listing(medium.parent) == before
+    refused(target.store.url, str(medium), str(medium))
+
+
+FULL = """
+import resource, signal, sys
+import db, db.merging.merger
+from db.merging import merge
+from sweeps.errors import UserError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limit = int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    merge(db.locate(sys.argv[1]), db.locate(sys.argv[2]))
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_target_whose_disk_fills_up_stays_sound(sites: Sites) -> None:
+    source, target = sites.new("sqlite", "filled"), sites.new("sqlite", "empty")
+    sweeps = tuple(db.Sweep(id=str(i), name="x" * 1000, spec="{}") for i in range(5000))
+    source.store.register(db.Registration(sweeps=sweeps))
+    path = Path(target.store.database.name)
+    command = [sys.executable, "-c", FULL, source.store.url, target.store.url]
+    run = subprocess.run(
+        [*command, str(path.stat().st_size + 2_500_000)], capture_output=True, text=True
+    )
+    assert run.stderr == ""
+    assert len(run.stdout.splitlines()) == 1
+    assert str(path) in run.stdout
+    assert "make room on its disk" in run.stdout
+    assert "merge again to go on" in run.stdout
+    assert check(target.store.database).findings == ()
+    merged(source, target)
+    assert known(target)["results"] == known(source)["results"]

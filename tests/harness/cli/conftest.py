@@ -1,0 +1,39 @@
+"""A planned sweep on each engine, and its verbs as they are typed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import db
+from harness.cli import main as cli
+from tests.db.conftest import World, plan
+
+Typed = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def planned(request: pytest.FixtureRequest, in_tmp: Path) -> World:
+    """The plan of `tests.db.conftest` on each engine, with none of its work done."""
+    if request.param == "sqlite":
+        return plan(db.connect(f"sqlite:///{in_tmp / 'results.db'}"))
+    return plan(db.connect(str(request.getfixturevalue("postgres_url"))))
+
+
+@pytest.fixture
+def typed(capsys: Any, planned: World, monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """Runs a command on that database in this process; exit code, stdout and stderr."""
+    monkeypatch.setenv("LCMA_DB", planned.store.url)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = 0
+        try:
+            cli.main(arguments)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run

@@ -1,0 +1,106 @@
+"""`lcma logs`, as it is typed, on both engines."""
+
+import json
+import subprocess
+import sys
+import time
+
+from tests.db.conftest import COST, TRIALS, World
+from tests.harness.cli.conftest import Typed
+
+TRIAL = TRIALS[1].id
+
+
+def test_the_last_attempt_is_shown_with_where_when_and_how_it_ended(
+    planned: World, typed: Typed
+) -> None:
+    first = planned.win(planned.trials[1], now=1000.0)
+    said = {"message": "the node goes", "log": "early words"}
+    planned.store.finish(first, "preempted", last_step=5, cost=COST, now=1020.0, **said)
+    second = planned.win(planned.trials[1], owner="other", now=1040.0)
+    said = {"message": "out of memory", "log": "line one\n  two\x1b[2J"}
+    planned.store.finish(second, "oom", last_step=7, cost=COST, now=1050.0, **said)
+    code, out, err = typed("logs", TRIAL[:9])
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "attempt 2: train realnvp photos16 channel seed 1: oom",
+        "  on node1, cpu, by other",
+        "  1970-01-01 00:17:20 to 1970-01-01 00:17:30 UTC, 10 s; steps 5 to 7 of 500",
+        "out of memory",
+        "line one",
+        r"  two\x1b[2J",
+    ]
+    code, out, _ = typed("logs", planned.trials[1], "--all")
+    assert code == 0
+    assert out.index("early words") < out.index("line one")
+    found = json.loads(typed("logs", TRIAL, "--all", "--json")[1])
+    assert [(one["token"], one["outcome"], one["log"]) for one in found] == [
+        (1, "preempted", "early words"),
+        (2, "oom", "line one\n  two\x1b[2J"),
+    ]
+    assert {one["trial_id"] for one in found} == {TRIAL}
+
+
+def test_an_attempt_without_a_report_is_told_with_what_is_known(
+    planned: World, typed: Typed
+) -> None:
+    lost = planned.win(planned.trials[1], now=1000.0)
+    assert planned.store.heartbeat(lost, step=40, lease_seconds=60.0, now=1010.0)
+    _, out, _ = typed("logs", TRIAL)
+    assert "no report: at step 40 when last heard of" in out
+    assert "its lease ended at 1970-01-01 00:17:50 UTC" in out
+    assert "nobody has claimed the job since" in out
+    planned.win(planned.trials[1], owner="other", now=time.time())
+    _, out, _ = typed("logs", TRIAL)
+    assert "attempt 2" in out
+    assert "its log comes with its end" in out
+    _, out, _ = typed("logs", TRIAL, "--all")
+    assert "at step 40 on node1 when last heard of; its lease of 60 s was over" in out
+    planned.store.release("other", now=time.time())
+    assert "its launch gave the job back" in typed("logs", TRIAL)[1]
+
+
+def test_a_pretraining_is_told_by_its_last_segment(planned: World, typed: Typed) -> None:
+    planned.finish_segment(0)
+    planned.finish_segment(1)
+    _, out, _ = typed("logs", "p")
+    assert out.startswith("attempt 1: pretrain realnvp photos16 to 200 seed 0: done\n")
+    assert typed("logs", "p", "--all")[1].count("pretrain realnvp") == 2
+
+
+def test_what_was_never_begun_and_what_is_not_there(planned: World, typed: Typed) -> None:
+    code, out, err = typed("logs", TRIAL)
+    assert (code, err) == (0, "")
+    assert out.startswith("no attempt yet at train realnvp photos16 channel seed 1")
+    assert typed("logs", TRIAL, "--json") == (0, "[]\n", "")
+    before = planned.dump()
+    for start, said in (("xyz", "no trial, pretraining or job starts with"), ("", "''")):
+        code, out, err = typed("logs", start)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert said in err
+    code, out, err = typed("logs", "channel")
+    assert (code, out) == (2, "")
+    assert "2 trials, pretrainings and jobs start with 'channel'" in err
+    assert planned.dump() == before
+
+
+def test_following_shows_steps_and_ends_with_the_attempt(planned: World, typed: Typed) -> None:
+    """Of an attempt that ends while another process looks, and of one whose node is dead."""
+    claim = planned.win(planned.trials[1], now=time.time())
+    command = "import sys; from harness.cli.main import main; main(sys.argv[1:])"
+    with subprocess.Popen(
+        [sys.executable, "-c", command, "logs", TRIAL, "-f", "--interval", "0.1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as following:
+        assert following.stderr is not None
+        assert "step 0/500 on node1, lease" in following.stderr.readline()
+        planned.store.heartbeat(claim, step=40, lease_seconds=60.0)
+        assert "step 40/500 on node1, lease" in following.stderr.readline()
+        assert planned.store.finish(claim, "oom", last_step=41, cost=COST, log="no room")
+        out, err = following.communicate()
+    assert (following.returncode, err) == (0, "")
+    assert out.splitlines()[-1] == "no room"
+    planned.claim(planned.trials[0], now=1000.0)
+    assert "nobody has claimed the job since" in typed("logs", TRIALS[0].id, "-f")[1]

@@ -1,0 +1,117 @@
+"""`lcma status` of a sweep, once and watched, on both engines."""
+
+import fcntl
+import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import time
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.db.conftest import COST, World
+from tests.harness.cli.conftest import Typed
+
+COMMAND = "import sys; from harness.cli.main import main; main(sys.argv[1:])"
+
+
+def watching(*arguments: str, **streams: Any) -> "subprocess.Popen[str]":
+    watch = [sys.executable, "-c", COMMAND, "status", "-w", "--interval", "0.1", *arguments]
+    return subprocess.Popen(watch, text=True, **streams)
+
+
+def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
+    planned: World, typed: Typed
+) -> None:
+    planned.finish_trial(0, now=time.time())
+    claim = planned.win(planned.segments[0], now=time.time() - 20)
+    planned.store.heartbeat(claim, step=40, lease_seconds=60.0)
+    code, out, err = typed("status", "--sweep", "demo")
+    assert (code, err) == (0, "")
+    segment = planned.segments[0][:8]
+    rows = {tuple(line.split()[:6]) for line in out.splitlines()}
+    assert ("pretraining", "0", "1", "0", "0", "0") in rows  # not the one to 200
+    assert ("channel", "1/1", "-", "-", "-") in rows
+    assert ("low", "100", "0/1", "-", "1", "-") in rows
+    assert "1 trial done in the last" in out
+    said = f"1 trial waits for pretrain realnvp photos16 to 100 seed 0 ({segment}): step 40/100 on"
+    assert said in out
+    assert "lease over" not in out
+    planned.store.heartbeat(claim, step=40, lease_seconds=60.0, now=1000.0)
+    out = typed("status", "--sweep", "s")[1]
+    assert "realnvp photos16 pretraining seed 0" in out.split("lease over since")[-1]
+    found = json.loads(typed("status", "--sweep", "demo", "--json")[1])
+    assert (found["ended"], found["rates"]["trials"]) == (False, 1)
+    assert [(w["job_id"], w["trials"]) for w in found["waiting"]] == [(planned.segments[0], 1)]
+    assert [s["job_id"] for s in found["stale"]] == [planned.segments[0]]
+    assert {(c["asked"], c["done"], c["pending"]) for c in found["cells"]} == {
+        *(("channel", 1, 0), ("conventional", 1, 0), ("low", 0, 1))
+    }
+
+
+def test_a_sweep_is_watched_until_all_is_done(planned: World, typed: Typed) -> None:
+    with watching(stdout=subprocess.PIPE) as watch:
+        assert watch.stdout is not None
+        assert watch.stdout.readline() == "sweep demo (s)\n"
+        planned.finish_trial(0)
+        planned.finish_segment(0)
+        planned.finish_trial(2)
+        out = watch.communicate()[0]
+    assert watch.returncode == 0
+    assert out.splitlines()[-1] == "all done: lcma board"
+    assert out.count("sweep demo (s)") >= 1
+
+
+def test_a_watch_ends_where_only_a_retry_goes_on(planned: World, typed: Typed) -> None:
+    planned.finish_trial(0)
+    claim = planned.win(planned.segments[0])
+    planned.store.finish(claim, "oom", last_step=9, cost=COST, message="no room", now=1010.0)
+    code, out, err = typed("status", "-w")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "ended; 1 job was lost: lcma retry --sweep demo"
+    assert "its pretraining failed" in out
+
+
+def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World, typed: Typed) -> None:
+    outer, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 16, 80, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+    with watching(stdout=inner, stderr=inner, env=environment | {"TERM": "xterm"}) as watch:
+        os.close(inner)
+        seen = b""
+        while seen.count(b"sweep demo") < 3:
+            seen += os.read(outer, 4096)
+        assert b"more cells" in seen
+        for finish in (planned.finish_trial, planned.finish_segment):
+            finish(0)
+        planned.finish_trial(2)
+        with suppress(OSError):  # how Linux says that the other side is closed
+            while part := os.read(outer, 4096):
+                seen += part
+    os.close(outer)
+    assert watch.returncode == 0
+    assert b"\x1b[1A" in seen
+    assert seen.rstrip().endswith((b"lcma board", b"\x1b[?25h"))
+    first = seen.split(b"\x1b[1A")[0]
+    assert first.count(b"\n") < 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-w", "--json"], "--watch and --json exclude each other"),
+        (["-w", "--sweep", "nope"], "no sweep 'nope' in the database: it has demo"),
+        (["--sweep", "nope"], "no sweep 'nope' in the database: it has demo"),
+    ],
+)
+def test_mistakes_are_one_line(
+    planned: World, typed: Typed, arguments: list[str], said: str
+) -> None:
+    code, out, err = typed("status", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err

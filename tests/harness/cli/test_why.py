@@ -1,0 +1,112 @@
+"""`lcma why`, as it is typed, on both engines."""
+
+import json
+import time
+
+import db
+from sweeps import spec
+from tests.db.conftest import COST, TRIALS, World
+from tests.harness.cli.conftest import Typed
+
+
+def test_what_is_done_names_its_attempt_and_the_sweeps_that_it_serves(
+    planned: World, typed: Typed
+) -> None:
+    planned.finish_trial(0)
+    members = (db.SweepMember("s2", TRIALS[0].id, "channel"),)
+    later = db.Registration(
+        sweeps=(db.Sweep(id="s2", name="late\x1b", spec="{}"),), members=members
+    )
+    planned.store.register(later, now=2000.0)
+    code, out, err = typed("why", "channel-0")
+    assert (code, err) == (0, "")
+    job = planned.trials[0][:8]
+    assert out.splitlines() == [
+        f"train realnvp photos16 channel seed 0 ({job}): done",
+        "  by attempt 1 on node1, at 1970-01-01 00:16:50 UTC, launch me",
+        "  in the sweep demo as channel: run for it",
+        "  in the sweep demo as conventional: run for it",
+        r"  in the sweep late\x1b as channel: served from what was there already",
+        f"Next: lcma logs {job}",
+        "      lcma samples channel-0-No",
+    ]
+
+
+def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
+    planned: World, typed: Typed
+) -> None:
+    """Not started, then running, then silent, then failed: told through the chain."""
+
+    def told(start: str) -> str:
+        code, out, err = typed("why", start)
+        assert (code, err) == (0, "")
+        return out
+
+    segment = planned.segments[0][:8]
+    out = told("LLL")
+    assert "budget 100 seed 0" in out
+    assert "  waits for its pretraining to 100:\n  pretrain realnvp photos16 to 100" in out
+    assert "    not started: nothing is in its way" in out
+    assert out.endswith("Next: lcma launch demo  (with the options that it had)\n")
+    claim = planned.win(planned.segments[0], now=time.time())
+    planned.store.heartbeat(claim, step=40, lease_seconds=60.0)
+    out = told("LLL")
+    assert "    step 40/100 on node1, lease 60 s left" in out
+    assert out.endswith(f"Next: lcma logs {segment} -f\n")
+    planned.store.heartbeat(claim, step=40, lease_seconds=60.0, now=1010.0)
+    out = told("LLL")
+    assert "lease over since" in out
+    assert "the next launch that wants it takes it over" in out
+    assert "Next: lcma launch demo" in out
+    message = "Traceback\n  File x\nValueError: bad\n"
+    assert planned.store.finish(claim, "code_error", last_step=41, cost=COST, message=message)
+    out = told("p")
+    assert out.count("(" + segment + "): failed") == 2
+    assert "to 200 seed 0" in out
+    assert "waits for its pretraining to 100:" in out
+    assert "code_error: ValueError: bad\n" in out
+    assert "at step 41/100 on node1" in out
+    assert "once in 1 attempt\n" in out
+    assert out.endswith(f"Next: lcma logs {segment}\n      lcma retry {segment}\n")
+
+
+def test_what_failed_and_what_was_preempted_say_how_often(planned: World, typed: Typed) -> None:
+    job = planned.trials[1]
+    for number, outcome in enumerate(("preempted", "oom", "oom")):
+        claim = planned.win(job, now=1000.0 + 20 * number)
+        planned.store.finish(
+            claim, outcome, last_step=9, cost=COST, message="no room", now=1010.0 + 20 * number
+        )
+        if number == 0:
+            _, out, _ = typed("why", job)
+            assert "attempt 1 on node1 ended as preempted at 1970-01-01 00:16:50 UTC" in out
+            assert "a launch runs it again" in out
+        planned.store.retry([job] * (number == 1))
+    _, out, _ = typed("why", job)
+    assert "oom: no room\n" in out
+    assert "2 times in 3 attempts\n" in out
+    (found,) = json.loads(typed("why", job, "--json")[1])
+    (cause,) = found["causes"]
+    assert (cause["state"], cause["trial_id"]) == ("failed", TRIALS[1].id)
+    assert found["next"] == [f"lcma logs {job[:8]}", f"lcma retry {job[:8]}"]
+
+
+def test_a_shipped_sweep_is_launched_by_its_name_alone(planned: World, typed: Typed) -> None:
+    sweeps = (
+        db.Sweep(id="new", name="demo", spec=spec.load("demo").body),
+        db.Sweep(id="own", name="my own", spec="{}"),
+    )
+    for number, sweep in enumerate(sweeps):
+        members = (db.SweepMember(sweep.id, TRIALS[1].id, "channel"),)
+        plan = db.Registration(sweeps=(sweep,), members=members)
+        planned.store.register(plan, now=2000.0 + number)
+        command = ("lcma launch demo", "lcma launch 'my own.yaml'  (the file of the sweep my own)")
+        assert typed("why", TRIALS[1].id)[1].endswith(f"\nNext: {command[number]}\n")
+
+
+def test_an_unknown_id_is_one_line(planned: World, typed: Typed) -> None:
+    for start in ("xyz", "x\x1b[2J", "\udcff", "a\0"):
+        code, out, err = typed("why", start)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "no trial, pretraining or job starts with '" in err
+        assert err.strip().isprintable()
