@@ -92,6 +92,8 @@ class CellState:
     asked: str
     factorization: str
     budget: int | None
+    map_options: str | None
+    recipe_id: str
     planned: int
     done: int
     running: int

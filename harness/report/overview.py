@@ -1,7 +1,7 @@
 """How far a sweep is: once, or again and again until it has ended."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -140,6 +140,7 @@ def counted(counts: Counts) -> Table:
 
 def _cells(cells: Sequence[CellState], room: int | None) -> list[RenderableType]:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    recipes = len({one.recipe_id for one in cells})
     kinds = {(one.flow, one.dataset) for one in cells}
     heading = " ".join(kinds.pop()) if len(kinds) == 1 else ""
     table.add_column(cell(heading or "cell"), no_wrap=True, overflow="ellipsis")
@@ -150,9 +151,8 @@ def _cells(cells: Sequence[CellState], room: int | None) -> list[RenderableType]
     if room is not None and len(cells) > room:
         shown = sorted(cells, key=lambda one: one.done == one.planned)[: max(room - 1, 1)]
     for one in shown:
-        at = "" if one.budget is None else f" {one.budget}"
         table.add_row(
-            cell(f"{one.asked}{at}" if heading else f"{one.flow} {one.dataset} {one.asked}{at}"),
+            cell(" ".join(_label(one, whole=not heading, recipe=recipes > 1))),
             cell(f"{one.done}/{one.planned}", style="green" if one.done == one.planned else ""),
             *(cell(one.running or "-"), cell(one.pending + one.blocked or "-")),
             cell(one.diverged + one.failed or "-", style="red" * (one.diverged + one.failed > 0)),
@@ -163,7 +163,22 @@ def _cells(cells: Sequence[CellState], room: int | None) -> list[RenderableType]
     return [table, Text(f"and {len(cells) - len(shown)} more cells", style="dim")]
 
 
+def _label(one: CellState, *, whole: bool, recipe: bool) -> Iterator[str]:
+    """What the cell is, in words: as far as it may differ from the others."""
+    if whole:
+        yield from (one.flow, one.dataset)
+    yield one.asked
+    if one.budget is not None:
+        yield str(one.budget)
+    if one.map_options is not None:
+        yield one.map_options
+    if recipe:
+        yield f"({one.recipe_id[:6]})"
+
+
 def _rates(rates: Rates) -> Text:
+    if not rates.seconds:
+        return Text("nothing happened in the last hour")
     done = f"{rates.trials} trial{'s' * (rates.trials != 1)} done in the last {span(rates.seconds)}"
     per_hour = f" ({rates.trials_per_hour:.3g} per hour)" if rates.trials else ""
     return Text(f"{done}{per_hour}; {rates.steps_per_second:.3g} steps/s by what runs now")

@@ -1,7 +1,7 @@
 """Which of the jobs that were lost are to be run again."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from db import Failure, Store
 from db.jobs import TRANSITIONS
@@ -23,9 +23,9 @@ def chosen(
     for name in classes:
         if name not in CLASSES:
             raise UserError(f"no failure class {plain(name)!r}: there are {', '.join(CLASSES)}")
-    wanted: list[Collection[str]] = []
+    wanted: list[set[str]] = []
     if sweep is not None:
-        wanted.append(store.job_ids(lookup.find_sweep(store, sweep).id))
+        wanted.append(set(store.job_ids(lookup.find_sweep(store, sweep).id)))
     if starts:
         wanted.append({job_id for start in starts for job_id in _with_segments(store, start)})
     return [

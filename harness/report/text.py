@@ -45,10 +45,12 @@ def moment(seconds: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time in its largest unit, such as '90 s', '12 min' or '5.0 h'."""
+    """A length of time in its largest unit, such as '90 s', '12 min', '5.0 h' or '3.0 days'."""
     if seconds < 600:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
 
 
 def escape_markdown(text: str) -> str:

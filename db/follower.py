@@ -1,0 +1,67 @@
+"""What a store tells of work as it goes on."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from db import following
+from db.engine import Database
+from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
+
+
+class Follower:
+    """The part of a store that follows jobs and sweeps. Only reads."""
+
+    database: Database
+    _reader: sa.Engine
+
+    def started_so(self, start: str) -> list[JobFacts]:
+        """The jobs whose id, or that of their trial or pretraining, starts so."""
+        with self._reader.connect() as connection:
+            return following.read_started_so(connection, start)
+
+    def job_facts(self, ids: Sequence[str]) -> dict[str, JobFacts]:
+        """Those of the jobs that are registered, with what they are, by id."""
+        with self._reader.connect() as connection:
+            return following.read_facts(connection, ids)
+
+    def segments(self, pretraining_id: str, data_digest: str) -> list[JobFacts]:
+        """The segments of a pretraining on one exact data set, by budget."""
+        with self._reader.connect() as connection:
+            return following.read_segments(connection, pretraining_id, data_digest)
+
+    def history(self, job_ids: Sequence[str]) -> list[Attempt]:
+        """All attempts at these jobs with their logs, evaluations too, oldest first."""
+        with self._reader.connect() as connection:
+            return following.read_attempts(connection, job_ids)
+
+    def memberships(self, trial_ids: Sequence[str]) -> list[Membership]:
+        """The sweeps that these trials are in, oldest first."""
+        with self._reader.connect() as connection:
+            return following.read_memberships(connection, trial_ids)
+
+    def sweeps_with(self, job_ids: Sequence[str]) -> dict[str, set[str]]:
+        """Which of these jobs each sweep has, by the sweep's id, oldest first."""
+        with self._reader.connect() as connection:
+            return following.read_sweeps_with(connection, job_ids)
+
+    def job_ids(self, sweep_id: str) -> list[str]:
+        """The jobs of a sweep, the segments that its trials need too."""
+        with self._reader.connect() as connection:
+            return following.read_job_ids(connection, sweep_id)
+
+    def cell_states(self, sweep_id: str) -> list[CellState]:
+        """What each cell of a sweep has and lacks."""
+        with self._reader.connect() as connection:
+            return following.read_coverage(connection, sweep_id)
+
+    def waiting(self, sweep_id: str) -> list[Waiting]:
+        """The segments that pending trials of a sweep wait for."""
+        with self._reader.connect() as connection:
+            return following.read_waiting(connection, sweep_id)
+
+    def rates(self, sweep_id: str, *, now: float | None = None) -> Rates:
+        """How fast a sweep goes, in the last hour."""
+        with self._reader.connect() as connection:
+            clock = self.database.clock(connection) if now is None else now
+            return following.read_rates(connection, sweep_id, clock)
