@@ -1,5 +1,6 @@
 """What a file is, found out before anything opens it for writing, and copies of it."""
 
+import errno
 import os
 import sqlite3
 import time
@@ -61,9 +62,8 @@ def identify(path: Path) -> Found:
             raise UserError(f"the database {path} is not a file: give the path of a file")
         if path.stat().st_size == 0:
             return Found(exists=False, revision=None)
-        with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise UserError(f"{path} is not a SQLite database: give another path")
+        if not os.access(path, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise UserError(
             f"cannot read the database {path}: {error.strerror}; check the path and its permissions"
@@ -72,10 +72,23 @@ def identify(path: Path) -> Found:
         with closing(open_readonly(path)) as connection:
             return _examine(connection, path)
     except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None)  # the module's own errors have none
+        if code == sqlite3.SQLITE_NOTADB and not _has_magic(path):
+            raise UserError(f"{path} is not a SQLite database: give another path") from None
         problem = explain(path, error)
         if problem is None:
             raise
         raise (Unavailable if passes(error) else UserError)(problem) from error
+
+
+def _has_magic(path: Path) -> bool:
+    """Whether a file that SQLite has refused begins like one of its own.
+
+    Never asked of one that it opens: to close a file drops the locks that this process has on it,
+    also those of SQLite's connections, and others would then remove its log under them.
+    """
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def _examine(connection: sqlite3.Connection, path: Path) -> Found:

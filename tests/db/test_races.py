@@ -70,6 +70,38 @@ race(32, work)
     migrate.check(db.locate(new_place))
 
 
+STAYS = """
+import sys
+import db
+store = db.connect(sys.argv[1])
+with store.database.reader().connect() as connection:
+    connection.exec_driver_sql("SELECT 1 FROM sweeps")
+    store.register(db.Registration(sweeps=(db.Sweep(id=sys.argv[2], name="x", spec="{}"),)))
+    print("there", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_process_that_looks_at_a_database_again_keeps_its_hold_on_it(store: Any) -> None:
+    """One that leaves does not take itself for the last, and removes no log that is in use."""
+    with store.database.reader().connect() as connection:
+        connection.execute(sa.text("SELECT count(*) FROM sweeps")).scalar_one()
+        connection.rollback()
+        assert db.exists(store.url)
+        for name in ("a", "b", "c"):
+            with subprocess.Popen(
+                [sys.executable, "-c", STAYS, store.url, name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            ) as other:
+                assert other.stdout is not None
+                assert other.stdout.readline() == "there\n"
+                found = connection.execute(sa.text("SELECT id FROM sweeps")).scalars().all()
+                connection.rollback()
+                assert name in found
+
+
 def test_plans_that_share_rows_are_registered_at_once(store: Any) -> None:
     """Each has them in an order of its own, and none waits for one that waits for it."""
     run(
