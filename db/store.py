@@ -158,7 +158,8 @@ class Store:
     ) -> Claim | Job:
         """Start an attempt at a job that is pending, or running under a lease that is over.
 
-        Returns the claim; or, where somebody else has it or it has ended, the job as it is.
+        Returns the claim; or the job as it is, where somebody else has it, it has ended, or it is a
+        segment and a shorter one of the same pretraining and data runs, whose checkpoint it needs.
         An attempt whose lease was over ends as 'node_lost', but not before `lease_seconds` after
         the server's start, nor where this call waited half of them for the database: workers that
         it kept waiting too shall renew theirs first. `devices` are those granted, None on a CPU.

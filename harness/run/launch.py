@@ -12,10 +12,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from db import Job, RunningJob, Store, Unavailable
+from db import Job, PlannedJob, RunningJob, Store, Unavailable
 from harness.run import leftovers
 from harness.run.executor import Executor, Finished
 from harness.run.plan import Node
@@ -56,6 +56,9 @@ class _Seen:
 
     jobs: dict[str, Job]
     running: list[RunningJob]
+    segments: list[Job]
+    """Those that run, in this launch or another."""
+
     now: float
 
 
@@ -88,6 +91,7 @@ class Launch:
         self._in_flight: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
         self._crashes: Counter[str] = Counter()
+        self._segments: dict[str, Job] = {}
         self._looked = time.monotonic(), time.time()
         self._away_since: float | None = None
         self._back = -math.inf
@@ -118,9 +122,11 @@ class Launch:
         beside it that were stopped too.
         """
         try:
+            running = self.store.running()
             seen = _Seen(
                 self.store.jobs([j for j in self.nodes if j not in self.ended.reports]),
-                [r for r in self.store.running() if r.job_id in self.nodes],
+                [r for r in running if r.job_id in self.nodes],
+                self._running_segments(running),
                 self.store.now(),
             )
         except Unavailable as error:
@@ -134,6 +140,15 @@ class Launch:
             self._back = looked[0]
         self._looked, self._away_since = looked, None
         return seen
+
+    def _running_segments(self, running: Sequence[RunningJob]) -> list[Job]:
+        """What is running of all launches' segments, as it was when it was first seen, but for
+        the lease."""
+        leases = {r.job_id: r.lease_until for r in running if r.kind == "pretraining"}
+        new = [job_id for job_id in leases if job_id not in self._segments]
+        if new:
+            self._segments |= self.store.jobs(new)
+        return [replace(self._segments[j], lease_until=until) for j, until in leases.items()]
 
     def _collect(self) -> list[Finished]:
         if not self._in_flight:
@@ -168,6 +183,8 @@ class Launch:
                 continue
             if now < self._not_before.get(job_id, now):
                 continue
+            if self._a_shorter_runs(node.work.job, seen):
+                continue
             after = node.after
             if after is not None and after in self.ended.reports:
                 after = None
@@ -175,6 +192,17 @@ class Launch:
                 continue
             self.executor.submit(node.work, after)
             self._in_flight[job_id] = now
+
+    def _a_shorter_runs(self, job: PlannedJob, seen: _Seen) -> bool:
+        """Whether another launch runs a shorter segment of the same run, so that nobody gets it."""
+        return job.budget is not None and any(
+            s.pretraining_id == job.pretraining_id
+            and s.data_digest == job.data_digest
+            and (s.budget or 0) < job.budget
+            and (s.lease_until or 0.0) > seen.now
+            for s in seen.segments
+            if s.id not in self._in_flight
+        )
 
     def _crash_or_note(self, finished: Finished) -> None:
         job_id, report = finished.job_id, finished.report

@@ -1,5 +1,6 @@
 """The life of a job, one case at a time."""
 
+import dataclasses
 from typing import Any
 
 import pandas as pd
@@ -62,6 +63,43 @@ def test_a_worker_whose_lease_was_taken_changes_nothing(world: Any) -> None:
     assert world.store.metrics(world.trials[0], "loss") == []
     assert world.store.artifacts(world.trials[0]) == []
     assert outcomes(world, world.trials[0]) == ["node_lost", None]
+
+
+def test_a_segment_waits_for_a_shorter_one_under_a_live_lease(world: Any) -> None:
+    short, long = world.segments
+    first = world.win(short)
+    before = world.dump()
+    waiting = world.claim(long, owner="other", now=1059.9)
+    assert (waiting.id, waiting.state, waiting.owner) == (long, "pending", None)
+    assert world.dump() == before
+    assert world.store.heartbeat(first, step=40, lease_seconds=60, now=1050.0)
+    assert isinstance(world.claim(long, owner="other", now=1109.9), db.Job)
+    assert world.store.finish(first, "diverged", last_step=70, cost=COST, now=1100.0)
+    assert world.win(long, owner="other", now=1100.0).token == 1
+
+
+def test_a_segment_waits_for_no_dead_holder_and_no_longer_segment(world: Any) -> None:
+    short, long = world.segments
+    world.win(long)
+    world.win(short, owner="other")
+    assert isinstance(world.claim(long, owner="third", now=1059.9), db.Job)
+    assert outcomes(world, long) == [None]
+    assert world.win(long, owner="third", now=1060.0).token == 2
+    assert world.job(short).owner == "other"
+
+
+def test_a_segment_waits_for_none_of_other_data_or_another_pretraining(world: Any) -> None:
+    other = dataclasses.replace(world.pretraining, id="q", seed=1)
+    data = dataclasses.replace(world.data, digest="e" * 64)
+    jobs = (
+        db.PlannedJob.of_pretraining("q", "d" * 64, budget=50),
+        db.PlannedJob.of_pretraining("p", "e" * 64, budget=50),
+    )
+    world.store.register(db.Registration(pretrainings=(other,), data_sets=(data,), jobs=jobs))
+    for job in jobs:
+        world.win(job.id)
+    world.win(world.trials[0])
+    assert world.win(world.segments[0]).token == 1
 
 
 def test_an_expired_lease_that_nobody_took_can_be_renewed(world: Any) -> None:
