@@ -18,6 +18,7 @@ from typing import Protocol
 from db import Job, PlannedJob, RunningJob, Store, Unavailable
 from harness.run import leftovers
 from harness.run.executor import Executor, Finished
+from harness.run.order import Order
 from harness.run.plan import Node
 from harness.run.work import ENDINGS, Report
 
@@ -26,8 +27,9 @@ POLL_SECONDS = 0.5
 AGAIN_SECONDS = 2.0
 """Before a task that found nothing to do is submitted again."""
 
-WINDOW = 200
-"""Tasks handed to the executor at once; the rest wait in the driver."""
+WINDOW = 64
+"""Tasks in the executor that could run and do not yet, and again as many that wait for others
+there; the rest wait in the driver. What is more valuable and comes later waits behind them."""
 
 MAX_CRASHES = 3
 """Lost worker processes after which a job is given up until the next launch."""
@@ -62,6 +64,14 @@ class _Seen:
     now: float
 
 
+@dataclass(frozen=True)
+class _Submitted:
+    """A task in the executor: since when by the monotonic clock, and what it waits for there."""
+
+    since: float
+    after: str | None
+
+
 @dataclass
 class Ended:
     """What became of each job of a launch."""
@@ -88,7 +98,8 @@ class Launch:
         self.nodes = {node.work.job_id: node for node in nodes}
         self.ended = Ended()
         self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
-        self._in_flight: dict[str, float] = {}
+        self._order = Order(nodes)
+        self._in_flight: dict[str, _Submitted] = {}
         self._not_before: dict[str, float] = {}
         self._crashes: Counter[str] = Counter()
         self._segments: dict[str, Job] = {}
@@ -103,6 +114,7 @@ class Launch:
             for job_id, job in self.store.jobs(list(self.nodes)).items():
                 if job.state in ENDINGS:  # what had ended earlier is no news
                     self.ended.reports[job_id] = Report(job_id, ENDINGS[job.state])
+                    self._order.remove(job_id)
         while True:
             seen = self._look()
             if seen is not None:
@@ -173,25 +185,32 @@ class Launch:
         for one more."""
         now = time.monotonic()
         sparing = now < self._back + self._lease
-        for job_id, node in self.nodes.items():
-            if len(self._in_flight) >= WINDOW:
+        chained = sum(s.after in self._in_flight for s in self._in_flight.values())
+        running = sum(r.job_id in self._in_flight for r in seen.running)
+        free = len(self._in_flight) - chained - running
+        for node in self._order(self.ended.reports):
+            if free >= WINDOW and chained >= WINDOW:
                 return
-            if job_id in self.ended.reports or job_id in self._in_flight:
+            job_id, after = node.work.job_id, node.after
+            if job_id in self._in_flight:
                 continue
             job = seen.jobs[job_id]
             if job.state == "running" and (sparing or (job.lease_until or 0.0) > seen.now):
                 continue
             if now < self._not_before.get(job_id, now):
                 continue
+            if after in self.ended.reports:
+                after = None
+            if after is not None and after not in self._in_flight:
+                continue
+            if (free if after is None else chained) >= WINDOW:
+                continue
             if self._a_shorter_runs(node.work.job, seen):
                 continue
-            after = node.after
-            if after is not None and after in self.ended.reports:
-                after = None
-            elif after is not None and after not in self._in_flight:
-                continue
             self.executor.submit(node.work, after)
-            self._in_flight[job_id] = now
+            self._in_flight[job_id] = _Submitted(now, after)
+            free += after is None
+            chained += after is not None
 
     def _a_shorter_runs(self, job: PlannedJob, seen: _Seen) -> bool:
         """Whether another launch runs a shorter segment of the same run, so that nobody gets it."""
@@ -206,7 +225,7 @@ class Launch:
 
     def _crash_or_note(self, finished: Finished) -> None:
         job_id, report = finished.job_id, finished.report
-        began = self._in_flight.pop(job_id)
+        began = self._in_flight.pop(job_id).since
         for note in report.notes if report else ():
             self.display.note(note)
         if report is None:
@@ -225,4 +244,5 @@ class Launch:
 
     def _end(self, report: Report) -> None:
         self.ended.reports[report.job_id] = report
+        self._order.remove(report.job_id)
         self.display.ended(self.nodes[report.job_id].work.title, report)
