@@ -268,6 +268,14 @@ def release(connection: sa.Connection, owner: str, now: float) -> int:
     )
 
 
+def lose(connection: sa.Connection, job_id: str, *, owner: str, token: int, now: float) -> bool:
+    """End the attempt of a process that is known to be dead; False if it was not running."""
+    job = read_job(connection, job_id)
+    if job is None or job.state != "running" or (job.owner, job.token) != (owner, token):
+        return False
+    return move(connection, job, "node_lost", now) is not None
+
+
 def retry(connection: sa.Connection, job_ids: Sequence[str], now: float) -> int:
     """Put those of the jobs that failed or diverged back to pending."""
     ordered = chunks(sorted(job_ids))

@@ -36,6 +36,7 @@ from db.records import (
     IndexTable,
     Job,
     Metric,
+    News,
     Outcome,
     PlannedJob,
     Registration,
@@ -141,6 +142,15 @@ class Store:
         """Those of the jobs that are registered, by id; thousands at once are fine."""
         with self._reader.connect() as connection:
             return reading.read_jobs(connection, ids)
+
+    def news(self, after: int | None = None) -> News:
+        """The last event, and what the events after one are about; None for none.
+
+        Events of transactions that overlap may come to sight in another order than that of their
+        ids, on a server: whoever follows them looks back by some.
+        """
+        with self._reader.connect() as connection:
+            return reading.read_news(connection, after)
 
     def claim(
         self,
@@ -300,6 +310,14 @@ class Store:
         """Put a launch's running jobs back to pending, their attempts cancelled; how many."""
         with self._writer.begin() as connection:
             return jobs.release(connection, owner, self._clock(connection, now))
+
+    def lose(self, job_id: str, *, owner: str, token: int, now: float | None = None) -> bool:
+        """Put a job whose process is known to be dead back to pending, its attempt 'node_lost',
+        though its lease may not be over; False, with nothing changed, where it does not run under
+        that launch's token any more."""
+        with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+            return jobs.lose(connection, job_id, owner=owner, token=token, now=clock)
 
     def retry(self, job_ids: Sequence[str], *, now: float | None = None) -> int:
         """Put those of the jobs that failed or diverged back to pending; how many."""

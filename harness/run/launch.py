@@ -20,7 +20,7 @@ from harness.run import leftovers
 from harness.run.executor import Executor, Finished
 from harness.run.order import Order
 from harness.run.plan import Node
-from harness.run.work import ENDINGS, Report
+from harness.run.work import ENDINGS, How, Report
 
 POLL_SECONDS = 0.5
 
@@ -52,14 +52,28 @@ class Display(Protocol):
         """Something else to be told."""
 
 
+REFRESH_SECONDS = 60.0
+"""After these, a look at the database reads all that is left, and not only what is new."""
+
+LOOK_BACK = 500
+"""Events that are read again at every look, since some come to sight late."""
+
+
 @dataclass(frozen=True)
 class _Seen:
-    """The database as it was at one moment, which is ``now`` by its clock."""
+    """What a look at the database found; ``now`` is its clock."""
 
-    jobs: dict[str, Job]
+    ended: dict[str, How]
+    """Jobs of the launch that have ended, not all of them new."""
+
+    leases: dict[str, float]
+    """Until when jobs that run are held."""
+
     running: list[RunningJob]
+    """Those of the launch's jobs."""
+
     segments: list[Job]
-    """Those that run, in this launch or another."""
+    """Segments that run, in this launch or another."""
 
     now: float
 
@@ -99,6 +113,11 @@ class Launch:
         self.ended = Ended()
         self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
         self._order = Order(nodes)
+        self._waiting: dict[str, list[str]] = {}
+        for node in nodes:
+            if node.after is not None:
+                self._waiting.setdefault(node.after, []).append(node.work.job_id)
+        self._event, self._refreshed = 0, -math.inf
         self._in_flight: dict[str, _Submitted] = {}
         self._not_before: dict[str, float] = {}
         self._crashes: Counter[str] = Counter()
@@ -118,7 +137,7 @@ class Launch:
         while True:
             seen = self._look()
             if seen is not None:
-                self._settle(seen.jobs)
+                self._settle(seen.ended)
                 if len(self.ended.reports) < len(self.nodes):
                     self._submit(seen)
                 self.display.update(len(self.ended.reports), len(self.nodes), seen.running)
@@ -134,13 +153,7 @@ class Launch:
         beside it that were stopped too.
         """
         try:
-            running = self.store.running()
-            seen = _Seen(
-                self.store.jobs([j for j in self.nodes if j not in self.ended.reports]),
-                [r for r in running if r.job_id in self.nodes],
-                self._running_segments(running),
-                self.store.now(),
-            )
+            seen = self._read()
         except Unavailable as error:
             self._away_since = self._away_since or time.time()
             self.display.away(self._away_since, str(error))
@@ -151,6 +164,27 @@ class Launch:
         if self._away_since is not None or unseen > self._lease / 2:
             self._back = looked[0]
         self._looked, self._away_since = looked, None
+        return seen
+
+    def _read(self) -> _Seen:
+        """Only what changed since the last time, but for a look at everything now and then."""
+        began = time.monotonic()
+        everything = began - self._refreshed >= REFRESH_SECONDS
+        running = self.store.running()  # first: what ends meanwhile is in the news
+        news = self.store.news(None if everything else self._event - LOOK_BACK)
+        left = [j for j in self.nodes if j not in self.ended.reports] if everything else []
+        jobs = self.store.jobs(left) if everything else news.jobs
+        leases = {j.id: j.lease_until for j in jobs.values() if j.lease_until is not None}
+        seen = _Seen(
+            {j.id: ENDINGS[j.state] for j in jobs.values() if j.state in ENDINGS},
+            leases | {r.job_id: r.lease_until for r in running},
+            [r for r in running if r.job_id in self.nodes],
+            self._running_segments(running),
+            self.store.now(),
+        )
+        self._event = news.last
+        if everything:
+            self._refreshed = began
         return seen
 
     def _running_segments(self, running: Sequence[RunningJob]) -> list[Job]:
@@ -168,17 +202,21 @@ class Launch:
             return []
         return self.executor.wait(POLL_SECONDS)
 
-    def _settle(self, jobs: dict[str, Job]) -> None:
+    def _settle(self, ended: dict[str, How]) -> None:
         """Note what the database says has ended, and what can therefore never start."""
-        for job_id, job in jobs.items():
-            if job.state in ENDINGS and job_id not in self._in_flight:
-                self._end(Report(job_id, ENDINGS[job.state]))
-        for job_id, node in self.nodes.items():
-            upstream = self.ended.reports.get(node.after) if node.after else None
-            lost = upstream is not None and upstream.ending != "done"
-            if lost and job_id not in self.ended.reports and job_id not in self._in_flight:
-                title = self.nodes[node.after].work.title if node.after else ""
-                self._end(Report(job_id, "blocked", f"it needs `{title}`"))
+        for job_id, ending in ended.items():
+            if self._is_left(job_id) and job_id not in self._in_flight:
+                self._end(Report(job_id, ending))
+        lost = [r for r in self.ended.reports.values() if r.ending != "done"]
+        for report in lost:  # it grows while it is gone through
+            for job_id in self._waiting.get(report.job_id, ()):
+                if self._is_left(job_id) and job_id not in self._in_flight:
+                    needed = self.nodes[report.job_id].work.title
+                    lost.append(Report(job_id, "blocked", f"it needs `{needed}`"))
+                    self._end(lost[-1])
+
+    def _is_left(self, job_id: str) -> bool:
+        return job_id in self.nodes and job_id not in self.ended.reports
 
     def _submit(self, seen: _Seen) -> None:
         """Hand out what is free. A lease that ran out while the database was away is its holder's
@@ -194,8 +232,8 @@ class Launch:
             job_id, after = node.work.job_id, node.after
             if job_id in self._in_flight:
                 continue
-            job = seen.jobs[job_id]
-            if job.state == "running" and (sparing or (job.lease_until or 0.0) > seen.now):
+            lease_until = seen.leases.get(job_id)
+            if lease_until is not None and (sparing or lease_until > seen.now):
                 continue
             if now < self._not_before.get(job_id, now):
                 continue

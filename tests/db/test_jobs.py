@@ -248,3 +248,31 @@ def test_failed_and_diverged_jobs_wait_for_a_retry(world: Any) -> None:
 def test_an_unknown_job_cannot_be_claimed(world: Any) -> None:
     with pytest.raises(LookupError, match="no job x"):
         world.claim("x")
+
+
+def test_news_are_the_jobs_of_later_events_as_they_stand(world: Any) -> None:
+    start = world.store.news().last
+    assert world.store.news(start).jobs == {}
+    world.finish_segment(0)
+    claim = world.win(world.trials[0])
+    news = world.store.news(start)
+    assert {job_id: job.state for job_id, job in news.jobs.items()} == {
+        world.segments[0]: "done",
+        world.trials[0]: "running",
+    }
+    assert news.last > start
+    world.store.heartbeat(claim, step=9, lease_seconds=60, now=1001.0)
+    assert world.store.news(news.last) == db.News(news.last, {})
+    assert world.store.news(news.last - 1).jobs == {world.trials[0]: world.job(world.trials[0])}
+
+
+def test_a_job_whose_process_is_dead_is_free_at_once(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    assert not world.store.lose(claim.job_id, owner="other", token=1, now=1001.0)
+    assert not world.store.lose(claim.job_id, owner="me", token=2, now=1001.0)
+    assert world.job(claim.job_id).state == "running"
+    assert world.store.lose(claim.job_id, owner="me", token=1, now=1001.0)
+    assert not world.store.lose(claim.job_id, owner="me", token=1, now=1001.0)
+    assert outcomes(world, claim.job_id) == ["node_lost"]
+    assert not world.store.heartbeat(claim, step=9, lease_seconds=60, now=1002.0)
+    assert world.win(claim.job_id, owner="other", now=1002.0).token == 2
