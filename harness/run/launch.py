@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,8 @@ WINDOW = 64
 there; the rest wait in the driver. What is more valuable and comes later waits behind them."""
 
 MAX_CRASHES = 3
-"""Lost worker processes after which a job is given up until the next launch."""
+"""Times that a job's task may crash with no progress in between, before it is given up until the
+next launch. Those that were lost with their node do not count."""
 
 
 class Display(Protocol):
@@ -86,6 +87,14 @@ class _Submitted:
     after: str | None
 
 
+@dataclass(frozen=True)
+class _Fruitless:
+    """How often a job has crashed since it came to the furthest step at which it did."""
+
+    step: int
+    times: int
+
+
 @dataclass
 class Ended:
     """What became of each job of a launch."""
@@ -120,7 +129,8 @@ class Launch:
         self._event, self._refreshed = 0, -math.inf
         self._in_flight: dict[str, _Submitted] = {}
         self._not_before: dict[str, float] = {}
-        self._crashes: Counter[str] = Counter()
+        self._crashes: deque[Finished] = deque()
+        self._fruitless: dict[str, _Fruitless] = {}
         self._segments: dict[str, Job] = {}
         self._looked = time.monotonic(), time.time()
         self._away_since: float | None = None
@@ -153,6 +163,7 @@ class Launch:
         beside it that were stopped too.
         """
         try:
+            self._take_in_crashes()
             seen = self._read()
         except Unavailable as error:
             self._away_since = self._away_since or time.time()
@@ -267,18 +278,36 @@ class Launch:
         for note in report.notes if report else ():
             self.display.note(note)
         if report is None:
-            self._crashed(job_id, finished.crash)
+            self._crashes.append(finished)
         elif report.ending in ("done", "diverged", "failed"):
             self._end(report)
         elif report.ending == "elsewhere":
             self._not_before[job_id] = time.monotonic() + AGAIN_SECONDS
         elif report.ending == "away" and self._away_since is None and self._back < began:
-            self._crashed(job_id, report.message)  # away for that host alone
+            self._crashes.append(Finished(job_id, None, report.message))  # for that host alone
 
-    def _crashed(self, job_id: str, how: str) -> None:
-        self._crashes[job_id] += 1
-        if self._crashes[job_id] >= MAX_CRASHES:
-            self._end(Report(job_id, "failed", f"{how}, {MAX_CRASHES} times"))
+    def _take_in_crashes(self) -> None:
+        """Free the jobs of dead processes, and give up those that get nowhere. Raises Unavailable,
+        with the rest left for later."""
+        if any(crash.lost == "process" for crash in self._crashes):
+            leftovers.deliver(self.store, self.display.note)  # it may have left its ending
+        while self._crashes:
+            crash = self._crashes[0]
+            work, job = self.nodes[crash.job_id].work, self.store.job(crash.job_id)
+            if crash.lost == "process" and job is not None and job.owner == work.owner:
+                self.store.lose(job.id, owner=work.owner, token=job.token)
+            self._crashes.popleft()
+            if crash.lost != "node" and (job is None or job.state not in ENDINGS):
+                self._count(crash, 0 if job is None else job.step)
+
+    def _count(self, crash: Finished, step: int) -> None:
+        former = self._fruitless.get(crash.job_id)
+        if former is None or step > former.step:
+            former = _Fruitless(step, 0)
+        now = self._fruitless[crash.job_id] = _Fruitless(former.step, former.times + 1)
+        if now.times >= MAX_CRASHES:
+            times = f"{now.times} times without getting beyond step {now.step}"
+            self._end(Report(crash.job_id, "failed", f"{crash.crash}, {times}"))
 
     def _end(self, report: Report) -> None:
         self.ended.reports[report.job_id] = report

@@ -75,7 +75,7 @@ class LocalExecutor(Executor):
         if isinstance(error, BrokenProcessPool):
             self._pools[slot].shutdown(wait=False)
             self._pools[slot] = self._new_pool(slot)
-            return Finished(job_id, None, "its process died")
+            return Finished(job_id, None, "its process died", "process")
         return Finished(job_id, None, f"{type(error).__name__}: {error}")
 
     def _new_pool(self, slot: int) -> ProcessPoolExecutor:
