@@ -65,6 +65,14 @@ _READ = Statement(
         .with_for_update()
     )
 )
+_SHORTER = Statement(
+    lambda _: sa.select(sa.func.max(jobs.c.lease_until)).where(
+        jobs.c.pretraining_id == sa.bindparam("pretraining"),
+        jobs.c.data_digest == sa.bindparam("data"),
+        jobs.c.budget < sa.bindparam("budget"),
+        jobs.c.state == sa.bindparam("state"),
+    )
+)
 _MOVE = Statement(
     lambda _: sa.update(jobs).where(
         jobs.c.id == sa.bindparam("job"),
@@ -162,16 +170,29 @@ def claim(
 ) -> Claim | Job:
     """Take a pending job, or a running one whose lease is over; else the job as it is.
 
+    A segment is not taken while a shorter one of its pretraining on its data is held.
+
     `back` says since when the database has been there for writers. A holder has a lease's time
     from then on to renew what ran out while it was away.
     """
     job = read_job(connection, job_id)
     if job is None:
         raise LookupError(f"no job {job_id}")
-    if job.state == "running" and job.lease_until is not None and job.lease_until <= now:
+
+    def is_held(lease_until: float) -> bool:
+        if lease_until > now:
+            return True
         since = back()
-        if since is not None and now < since + lease_seconds:
-            return job
+        return since is not None and now < since + lease_seconds
+
+    if job.state not in ("pending", "running"):
+        return job
+    if job.lease_until is not None and is_held(job.lease_until):
+        return job
+    shorter = _shorter_until(connection, job)
+    if shorter is not None and is_held(shorter):
+        return job
+    if job.state == "running":
         job = move(connection, job, "node_lost", now) or job
     if job.state != "pending":
         return job
@@ -205,6 +226,15 @@ def claim(
         lease_until=now + lease_seconds,
     )
     return Claim(job_id=job_id, attempt_id=attempt_id, token=token, step=job.step, owner=owner)
+
+
+def _shorter_until(connection: sa.Connection, job: Job) -> float | None:
+    """When the last lease ends under which a shorter segment runs; None if none does."""
+    if job.pretraining_id is None:
+        return None
+    of = {"pretraining": job.pretraining_id, "data": job.data_digest, "budget": job.budget}
+    found = _SHORTER.first(connection, of | {"state": "running"})
+    return None if found is None else found[0]
 
 
 def held(connection: sa.Connection, claim: Claim) -> Job | None:
@@ -244,6 +274,14 @@ def release(connection: sa.Connection, owner: str, now: float) -> int:
     return _move_all(
         connection, sa.and_(jobs.c.state == "running", jobs.c.owner == owner), "cancelled", now
     )
+
+
+def lose(connection: sa.Connection, job_id: str, *, owner: str, token: int, now: float) -> bool:
+    """End the attempt of a process that is known to be dead; False if it was not running."""
+    job = read_job(connection, job_id)
+    if job is None or job.state != "running" or (job.owner, job.token) != (owner, token):
+        return False
+    return move(connection, job, "node_lost", now) is not None
 
 
 def retry(connection: sa.Connection, job_ids: Sequence[str], now: float) -> int:

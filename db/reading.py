@@ -23,6 +23,7 @@ from db.records import (
     Job,
     MapStatistics,
     Metric,
+    News,
     RunningJob,
     StateCounts,
     StoredMap,
@@ -34,6 +35,7 @@ from db.schema import (
     bars,
     contribution_maps,
     curves,
+    events,
     jobs,
     metrics,
     pretrainings,
@@ -60,6 +62,16 @@ def read_jobs(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Job]:
         rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(some)))
         found |= {row.id: to_job(row) for row in rows}
     return found
+
+
+def read_news(connection: sa.Connection, after: int | None) -> News:
+    """What events after that one are about; None for no more than the last event."""
+    last = connection.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
+    if after is None:
+        return News(last, {})
+    told = sa.select(events.c.job_id).where(events.c.id > after, events.c.job_id.is_not(None))
+    rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(told)))
+    return News(last, {row.id: to_job(row) for row in rows})
 
 
 def read_maps(connection: sa.Connection, where: Where) -> list[StoredMap]:

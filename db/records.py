@@ -216,6 +216,15 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class News:
+    """What happened to jobs: the `last` event there is, and the `jobs` that it and those before it
+    were about, by id and as they stand."""
+
+    last: int
+    jobs: dict[str, Job]
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """The right to work on a job until its lease ends; `step` is the progress known so far.
 

@@ -37,6 +37,7 @@ from db.records import (
     IndexTable,
     Job,
     Metric,
+    News,
     Outcome,
     PlannedJob,
     Registration,
@@ -143,6 +144,15 @@ class Store(Follower):
         with self._reader.connect() as connection:
             return reading.read_jobs(connection, ids)
 
+    def news(self, after: int | None = None) -> News:
+        """The last event, and what the events after one are about; None for none.
+
+        Events of transactions that overlap may come to sight in another order than that of their
+        ids, on a server: whoever follows them looks back by some.
+        """
+        with self._reader.connect() as connection:
+            return reading.read_news(connection, after)
+
     def claim(
         self,
         job_id: str,
@@ -159,7 +169,8 @@ class Store(Follower):
     ) -> Claim | Job:
         """Start an attempt at a job that is pending, or running under a lease that is over.
 
-        Returns the claim; or, where somebody else has it or it has ended, the job as it is.
+        Returns the claim; or the job as it is, where somebody else has it, it has ended, or it is a
+        segment and a shorter one of the same pretraining and data runs, whose checkpoint it needs.
         An attempt whose lease was over ends as 'node_lost', but not before `lease_seconds` after
         the server's start, nor where this call waited half of them for the database: workers that
         it kept waiting too shall renew theirs first. `devices` are those granted, None on a CPU.
@@ -300,6 +311,14 @@ class Store(Follower):
         """Put a launch's running jobs back to pending, their attempts cancelled; how many."""
         with self._writer.begin() as connection:
             return jobs.release(connection, owner, self._clock(connection, now))
+
+    def lose(self, job_id: str, *, owner: str, token: int, now: float | None = None) -> bool:
+        """Put a job whose process is known to be dead back to pending, its attempt 'node_lost',
+        though its lease may not be over; False, with nothing changed, where it does not run under
+        that launch's token any more."""
+        with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+            return jobs.lose(connection, job_id, owner=owner, token=token, now=clock)
 
     def retry(self, job_ids: Sequence[str], *, now: float | None = None) -> int:
         """Put those of the jobs that failed or diverged back to pending; how many."""

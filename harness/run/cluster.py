@@ -9,10 +9,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.exceptions import (
+    GetTimeoutError,
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 
 from harness.run import bodies
-from harness.run.executor import Executor, Finished
+from harness.run.executor import Executor, Finished, Lost
 from harness.run.work import Report, Work
 from sweeps.errors import UserError
 from sweeps.spec import Resources
@@ -121,7 +130,7 @@ class RayExecutor(Executor):
                 return Finished(job_id, Report(job_id, "blocked", "what it waited for was lost"))
             told = isinstance(error, RayTaskError)
             why = str(error).strip().splitlines()[-1] if told else type(error).__name__
-            return Finished(job_id, None, why)
+            return Finished(job_id, None, why, _what_was_lost(error))
         return Finished(job_id, report)
 
     def _was_lost(self, job_id: str) -> bool:
@@ -132,6 +141,14 @@ class RayExecutor(Executor):
         except RayError:
             return True
         return False
+
+
+def _what_was_lost(error: RayError) -> Lost:
+    if isinstance(error, (WorkerCrashedError, OutOfMemoryError)):
+        return "process"  # told by its node, which is there
+    if isinstance(error, (NodeDiedError, LocalRayletDiedError, ObjectLostError)):
+        return "node"
+    return "error"
 
 
 def _reach(address: str) -> None:

@@ -2,17 +2,25 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 from harness.run.work import Report, Work
+
+Lost = Literal["error", "process", "node"]
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A task that came back: with its report, or lost with its process (``crash`` says how)."""
+    """A task that came back: with its report, or without one, and ``crash`` says why.
+
+    ``lost`` says what went with it: nothing but the task, which raised an ``error``; its very
+    ``process``, which is known to be dead; or its ``node``, of which nothing is known any more.
+    """
 
     job_id: str
     report: Report | None
     crash: str = ""
+    lost: Lost = "error"
 
 
 class Executor(ABC):

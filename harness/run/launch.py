@@ -9,28 +9,31 @@ import os
 import secrets
 import socket
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from db import Job, RunningJob, Store, Unavailable
+from db import Job, PlannedJob, RunningJob, Store, Unavailable
 from harness.run import leftovers
 from harness.run.executor import Executor, Finished
+from harness.run.order import Order
 from harness.run.plan import Node
-from harness.run.work import ENDINGS, Report
+from harness.run.work import ENDINGS, How, Report
 
 POLL_SECONDS = 0.5
 
 AGAIN_SECONDS = 2.0
 """Before a task that found nothing to do is submitted again."""
 
-WINDOW = 200
-"""Tasks handed to the executor at once; the rest wait in the driver."""
+WINDOW = 64
+"""Tasks in the executor that could run and do not yet, and again as many that wait for others
+there; the rest wait in the driver. What is more valuable and comes later waits behind them."""
 
 MAX_CRASHES = 3
-"""Lost worker processes after which a job is given up until the next launch."""
+"""Times that a job's task may crash with no progress in between, before it is given up until the
+next launch. Those that were lost with their node do not count."""
 
 
 class Display(Protocol):
@@ -50,13 +53,46 @@ class Display(Protocol):
         """Something else to be told."""
 
 
+REFRESH_SECONDS = 60.0
+"""After these, a look at the database reads all that is left, and not only what is new."""
+
+LOOK_BACK = 500
+"""Events that are read again at every look, since some come to sight late."""
+
+
 @dataclass(frozen=True)
 class _Seen:
-    """The database as it was at one moment, which is ``now`` by its clock."""
+    """What a look at the database found; ``now`` is its clock."""
 
-    jobs: dict[str, Job]
+    ended: dict[str, How]
+    """Jobs of the launch that have ended, not all of them new."""
+
+    leases: dict[str, float]
+    """Until when jobs that run are held."""
+
     running: list[RunningJob]
+    """Those of the launch's jobs."""
+
+    segments: list[Job]
+    """Segments that run, in this launch or another."""
+
     now: float
+
+
+@dataclass(frozen=True)
+class _Submitted:
+    """A task in the executor: since when by the monotonic clock, and what it waits for there."""
+
+    since: float
+    after: str | None
+
+
+@dataclass(frozen=True)
+class _Fruitless:
+    """How often a job has crashed since it came to the furthest step at which it did."""
+
+    step: int
+    times: int
 
 
 @dataclass
@@ -85,9 +121,17 @@ class Launch:
         self.nodes = {node.work.job_id: node for node in nodes}
         self.ended = Ended()
         self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
-        self._in_flight: dict[str, float] = {}
+        self._order = Order(nodes)
+        self._waiting: dict[str, list[str]] = {}
+        for node in nodes:
+            if node.after is not None:
+                self._waiting.setdefault(node.after, []).append(node.work.job_id)
+        self._event, self._refreshed = 0, -math.inf
+        self._in_flight: dict[str, _Submitted] = {}
         self._not_before: dict[str, float] = {}
-        self._crashes: Counter[str] = Counter()
+        self._crashes: deque[Finished] = deque()
+        self._fruitless: dict[str, _Fruitless] = {}
+        self._segments: dict[str, Job] = {}
         self._looked = time.monotonic(), time.time()
         self._away_since: float | None = None
         self._back = -math.inf
@@ -99,10 +143,11 @@ class Launch:
             for job_id, job in self.store.jobs(list(self.nodes)).items():
                 if job.state in ENDINGS:  # what had ended earlier is no news
                     self.ended.reports[job_id] = Report(job_id, ENDINGS[job.state])
+                    self._order.remove(job_id)
         while True:
             seen = self._look()
             if seen is not None:
-                self._settle(seen.jobs)
+                self._settle(seen.ended)
                 if len(self.ended.reports) < len(self.nodes):
                     self._submit(seen)
                 self.display.update(len(self.ended.reports), len(self.nodes), seen.running)
@@ -118,11 +163,8 @@ class Launch:
         beside it that were stopped too.
         """
         try:
-            seen = _Seen(
-                self.store.jobs([j for j in self.nodes if j not in self.ended.reports]),
-                [r for r in self.store.running() if r.job_id in self.nodes],
-                self.store.now(),
-            )
+            self._take_in_crashes()
+            seen = self._read()
         except Unavailable as error:
             self._away_since = self._away_since or time.time()
             self.display.away(self._away_since, str(error))
@@ -135,66 +177,139 @@ class Launch:
         self._looked, self._away_since = looked, None
         return seen
 
+    def _read(self) -> _Seen:
+        """Only what changed since the last time, but for a look at everything now and then."""
+        began = time.monotonic()
+        everything = began - self._refreshed >= REFRESH_SECONDS
+        running = self.store.running()  # first: what ends meanwhile is in the news
+        news = self.store.news(None if everything else self._event - LOOK_BACK)
+        left = [j for j in self.nodes if j not in self.ended.reports] if everything else []
+        jobs = self.store.jobs(left) if everything else news.jobs
+        leases = {j.id: j.lease_until for j in jobs.values() if j.lease_until is not None}
+        seen = _Seen(
+            {j.id: ENDINGS[j.state] for j in jobs.values() if j.state in ENDINGS},
+            leases | {r.job_id: r.lease_until for r in running},
+            [r for r in running if r.job_id in self.nodes],
+            self._running_segments(running),
+            self.store.now(),
+        )
+        self._event = news.last
+        if everything:
+            self._refreshed = began
+        return seen
+
+    def _running_segments(self, running: Sequence[RunningJob]) -> list[Job]:
+        """What is running of all launches' segments, as it was when it was first seen, but for
+        the lease."""
+        leases = {r.job_id: r.lease_until for r in running if r.kind == "pretraining"}
+        new = [job_id for job_id in leases if job_id not in self._segments]
+        if new:
+            self._segments |= self.store.jobs(new)
+        return [replace(self._segments[j], lease_until=until) for j, until in leases.items()]
+
     def _collect(self) -> list[Finished]:
         if not self._in_flight:
             time.sleep(POLL_SECONDS)
             return []
         return self.executor.wait(POLL_SECONDS)
 
-    def _settle(self, jobs: dict[str, Job]) -> None:
+    def _settle(self, ended: dict[str, How]) -> None:
         """Note what the database says has ended, and what can therefore never start."""
-        for job_id, job in jobs.items():
-            if job.state in ENDINGS and job_id not in self._in_flight:
-                self._end(Report(job_id, ENDINGS[job.state]))
-        for job_id, node in self.nodes.items():
-            upstream = self.ended.reports.get(node.after) if node.after else None
-            lost = upstream is not None and upstream.ending != "done"
-            if lost and job_id not in self.ended.reports and job_id not in self._in_flight:
-                title = self.nodes[node.after].work.title if node.after else ""
-                self._end(Report(job_id, "blocked", f"it needs `{title}`"))
+        for job_id, ending in ended.items():
+            if self._is_left(job_id) and job_id not in self._in_flight:
+                self._end(Report(job_id, ending))
+        lost = [r for r in self.ended.reports.values() if r.ending != "done"]
+        for report in lost:  # it grows while it is gone through
+            for job_id in self._waiting.get(report.job_id, ()):
+                if self._is_left(job_id) and job_id not in self._in_flight:
+                    needed = self.nodes[report.job_id].work.title
+                    lost.append(Report(job_id, "blocked", f"it needs `{needed}`"))
+                    self._end(lost[-1])
+
+    def _is_left(self, job_id: str) -> bool:
+        return job_id in self.nodes and job_id not in self.ended.reports
 
     def _submit(self, seen: _Seen) -> None:
         """Hand out what is free. A lease that ran out while the database was away is its holder's
         for one more."""
         now = time.monotonic()
         sparing = now < self._back + self._lease
-        for job_id, node in self.nodes.items():
-            if len(self._in_flight) >= WINDOW:
+        chained = sum(s.after in self._in_flight for s in self._in_flight.values())
+        running = sum(r.job_id in self._in_flight for r in seen.running)
+        free = len(self._in_flight) - chained - running
+        for node in self._order(self.ended.reports):
+            if free >= WINDOW and chained >= WINDOW:
                 return
-            if job_id in self.ended.reports or job_id in self._in_flight:
+            job_id, after = node.work.job_id, node.after
+            if job_id in self._in_flight:
                 continue
-            job = seen.jobs[job_id]
-            if job.state == "running" and (sparing or (job.lease_until or 0.0) > seen.now):
+            lease_until = seen.leases.get(job_id)
+            if lease_until is not None and (sparing or lease_until > seen.now):
                 continue
             if now < self._not_before.get(job_id, now):
                 continue
-            after = node.after
-            if after is not None and after in self.ended.reports:
+            if after in self.ended.reports:
                 after = None
-            elif after is not None and after not in self._in_flight:
+            if after is not None and after not in self._in_flight:
+                continue
+            if (free if after is None else chained) >= WINDOW:
+                continue
+            if self._a_shorter_runs(node.work.job, seen):
                 continue
             self.executor.submit(node.work, after)
-            self._in_flight[job_id] = now
+            self._in_flight[job_id] = _Submitted(now, after)
+            free += after is None
+            chained += after is not None
+
+    def _a_shorter_runs(self, job: PlannedJob, seen: _Seen) -> bool:
+        """Whether another launch runs a shorter segment of the same run, so that nobody gets it."""
+        return job.budget is not None and any(
+            s.pretraining_id == job.pretraining_id
+            and s.data_digest == job.data_digest
+            and (s.budget or 0) < job.budget
+            and (s.lease_until or 0.0) > seen.now
+            for s in seen.segments
+            if s.id not in self._in_flight
+        )
 
     def _crash_or_note(self, finished: Finished) -> None:
         job_id, report = finished.job_id, finished.report
-        began = self._in_flight.pop(job_id)
+        began = self._in_flight.pop(job_id).since
         for note in report.notes if report else ():
             self.display.note(note)
         if report is None:
-            self._crashed(job_id, finished.crash)
+            self._crashes.append(finished)
         elif report.ending in ("done", "diverged", "failed"):
             self._end(report)
         elif report.ending == "elsewhere":
             self._not_before[job_id] = time.monotonic() + AGAIN_SECONDS
         elif report.ending == "away" and self._away_since is None and self._back < began:
-            self._crashed(job_id, report.message)  # away for that host alone
+            self._crashes.append(Finished(job_id, None, report.message))  # for that host alone
 
-    def _crashed(self, job_id: str, how: str) -> None:
-        self._crashes[job_id] += 1
-        if self._crashes[job_id] >= MAX_CRASHES:
-            self._end(Report(job_id, "failed", f"{how}, {MAX_CRASHES} times"))
+    def _take_in_crashes(self) -> None:
+        """Free the jobs of dead processes, and give up those that get nowhere. Raises Unavailable,
+        with the rest left for later."""
+        if any(crash.lost == "process" for crash in self._crashes):
+            leftovers.deliver(self.store, self.display.note)  # it may have left its ending
+        while self._crashes:
+            crash = self._crashes[0]
+            work, job = self.nodes[crash.job_id].work, self.store.job(crash.job_id)
+            if crash.lost == "process" and job is not None and job.owner == work.owner:
+                self.store.lose(job.id, owner=work.owner, token=job.token)
+            self._crashes.popleft()
+            if crash.lost != "node" and (job is None or job.state not in ENDINGS):
+                self._count(crash, 0 if job is None else job.step)
+
+    def _count(self, crash: Finished, step: int) -> None:
+        former = self._fruitless.get(crash.job_id)
+        if former is None or step > former.step:
+            former = _Fruitless(step, 0)
+        now = self._fruitless[crash.job_id] = _Fruitless(former.step, former.times + 1)
+        if now.times >= MAX_CRASHES:
+            times = f"{now.times} times without getting beyond step {now.step}"
+            self._end(Report(crash.job_id, "failed", f"{crash.crash}, {times}"))
 
     def _end(self, report: Report) -> None:
         self.ended.reports[report.job_id] = report
+        self._order.remove(report.job_id)
         self.display.ended(self.nodes[report.job_id].work.title, report)

@@ -43,7 +43,8 @@ class LocalExecutor(Executor):
         done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
         finished = [self._collect(future) for future in done]
         ended = {f.job_id: f.report or Report(f.job_id, "stopped", f.crash) for f in finished}
-        self._ready += [(w, ended[after]) for w, after in self._waiting if after in ended]
+        freed = [(w, ended[after]) for w, after in self._waiting if after in ended]
+        self._ready.extendleft(reversed(freed))  # before what was submitted with less to wait for
         self._waiting = [(w, after) for w, after in self._waiting if after not in ended]
         self._fill()
         return finished
@@ -74,7 +75,7 @@ class LocalExecutor(Executor):
         if isinstance(error, BrokenProcessPool):
             self._pools[slot].shutdown(wait=False)
             self._pools[slot] = self._new_pool(slot)
-            return Finished(job_id, None, "its process died")
+            return Finished(job_id, None, "its process died", "process")
         return Finished(job_id, None, f"{type(error).__name__}: {error}")
 
     def _new_pool(self, slot: int) -> ProcessPoolExecutor:

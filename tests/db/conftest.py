@@ -171,6 +171,7 @@ class World:
     segments: tuple[str, ...] = tuple(job.id for job in SEGMENTS)
     trials: tuple[str, ...] = tuple(job.id for job in TRIAL_JOBS)
 
+    pretraining, data = PRETRAINING, DATA
     result = staticmethod(result)
     contribution_map = staticmethod(contribution_map)
 

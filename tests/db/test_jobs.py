@@ -1,5 +1,6 @@
 """The life of a job, one case at a time."""
 
+import dataclasses
 from typing import Any
 
 import pandas as pd
@@ -62,6 +63,43 @@ def test_a_worker_whose_lease_was_taken_changes_nothing(world: Any) -> None:
     assert world.store.metrics(world.trials[0], "loss") == []
     assert world.store.artifacts(world.trials[0]) == []
     assert outcomes(world, world.trials[0]) == ["node_lost", None]
+
+
+def test_a_segment_waits_for_a_shorter_one_under_a_live_lease(world: Any) -> None:
+    short, long = world.segments
+    first = world.win(short)
+    before = world.dump()
+    waiting = world.claim(long, owner="other", now=1059.9)
+    assert (waiting.id, waiting.state, waiting.owner) == (long, "pending", None)
+    assert world.dump() == before
+    assert world.store.heartbeat(first, step=40, lease_seconds=60, now=1050.0)
+    assert isinstance(world.claim(long, owner="other", now=1109.9), db.Job)
+    assert world.store.finish(first, "diverged", last_step=70, cost=COST, now=1100.0)
+    assert world.win(long, owner="other", now=1100.0).token == 1
+
+
+def test_a_segment_waits_for_no_dead_holder_and_no_longer_segment(world: Any) -> None:
+    short, long = world.segments
+    world.win(long)
+    world.win(short, owner="other")
+    assert isinstance(world.claim(long, owner="third", now=1059.9), db.Job)
+    assert outcomes(world, long) == [None]
+    assert world.win(long, owner="third", now=1060.0).token == 2
+    assert world.job(short).owner == "other"
+
+
+def test_a_segment_waits_for_none_of_other_data_or_another_pretraining(world: Any) -> None:
+    other = dataclasses.replace(world.pretraining, id="q", seed=1)
+    data = dataclasses.replace(world.data, digest="e" * 64)
+    jobs = (
+        db.PlannedJob.of_pretraining("q", "d" * 64, budget=50),
+        db.PlannedJob.of_pretraining("p", "e" * 64, budget=50),
+    )
+    world.store.register(db.Registration(pretrainings=(other,), data_sets=(data,), jobs=jobs))
+    for job in jobs:
+        world.win(job.id)
+    world.win(world.trials[0])
+    assert world.win(world.segments[0]).token == 1
 
 
 def test_an_expired_lease_that_nobody_took_can_be_renewed(world: Any) -> None:
@@ -210,3 +248,31 @@ def test_failed_and_diverged_jobs_wait_for_a_retry(world: Any) -> None:
 def test_an_unknown_job_cannot_be_claimed(world: Any) -> None:
     with pytest.raises(LookupError, match="no job x"):
         world.claim("x")
+
+
+def test_news_are_the_jobs_of_later_events_as_they_stand(world: Any) -> None:
+    start = world.store.news().last
+    assert world.store.news(start).jobs == {}
+    world.finish_segment(0)
+    claim = world.win(world.trials[0])
+    news = world.store.news(start)
+    assert {job_id: job.state for job_id, job in news.jobs.items()} == {
+        world.segments[0]: "done",
+        world.trials[0]: "running",
+    }
+    assert news.last > start
+    world.store.heartbeat(claim, step=9, lease_seconds=60, now=1001.0)
+    assert world.store.news(news.last) == db.News(news.last, {})
+    assert world.store.news(news.last - 1).jobs == {world.trials[0]: world.job(world.trials[0])}
+
+
+def test_a_job_whose_process_is_dead_is_free_at_once(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    assert not world.store.lose(claim.job_id, owner="other", token=1, now=1001.0)
+    assert not world.store.lose(claim.job_id, owner="me", token=2, now=1001.0)
+    assert world.job(claim.job_id).state == "running"
+    assert world.store.lose(claim.job_id, owner="me", token=1, now=1001.0)
+    assert not world.store.lose(claim.job_id, owner="me", token=1, now=1001.0)
+    assert outcomes(world, claim.job_id) == ["node_lost"]
+    assert not world.store.heartbeat(claim, step=9, lease_seconds=60, now=1002.0)
+    assert world.win(claim.job_id, owner="other", now=1002.0).token == 2

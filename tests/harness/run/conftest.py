@@ -15,8 +15,11 @@ import sqlalchemy as sa
 
 import db
 from harness.place import Place
+from harness.run import bodies
 from harness.run import plan as plans
+from harness.run.executor import Executor, Finished
 from harness.run.plan import Node
+from harness.run.work import Report, Work
 from sweeps import spec as specs
 
 
@@ -63,6 +66,48 @@ class OnServer:
 
     def on(self) -> None:
         self._server.run(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS true")
+
+
+class Told:
+    """A display that only remembers."""
+
+    def __init__(self) -> None:
+        self.whys: set[str] = set()
+        self.notes: list[str] = []
+        self.pause = 0.0
+
+    def update(self, ended: int, total: int, running: Any) -> None:
+        time.sleep(self.pause)
+        self.pause = 0.0
+
+    def ended(self, title: str, report: Report) -> None:
+        pass
+
+    def away(self, since: float, why: str) -> None:
+        self.whys.add(why)
+
+    def note(self, line: str) -> None:
+        self.notes.append(line)
+
+
+class Inline(Executor):
+    """Tasks one after the other in this process: no start of a process hides a race."""
+
+    def __init__(self) -> None:
+        self.works: list[Work] = []
+
+    def hosts(self) -> list[str]:
+        return ["here"]
+
+    def submit(self, work: Work, after: str | None) -> None:
+        self.works.append(work)
+
+    def wait(self, seconds: float) -> list[Finished]:
+        works, self.works = self.works, []
+        return [Finished(work.job_id, bodies.run(work)) for work in works]
+
+    def close(self, *, kill: bool) -> None:
+        pass
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

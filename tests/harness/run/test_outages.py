@@ -20,61 +20,18 @@ from rich.console import Console
 
 import db
 from harness.run import bodies, spool
-from harness.run.executor import Executor, Finished
 from harness.run.launch import Launch
 from harness.run.local import LocalExecutor
 from harness.run.progress import Bars
 from harness.run.work import Report, Work
 from harness.train.trainer import Trainer
-from tests.harness.run.conftest import fill
+from tests.harness.run.conftest import Inline, Told, fill
 
 SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id", "step"]
 
 
 class Killed(BaseException):
     """Takes a worker away in the middle of something."""
-
-
-class Told:
-    """A display that only remembers."""
-
-    def __init__(self) -> None:
-        self.whys: set[str] = set()
-        self.notes: list[str] = []
-        self.pause = 0.0
-
-    def update(self, ended: int, total: int, running: Any) -> None:
-        time.sleep(self.pause)
-        self.pause = 0.0
-
-    def ended(self, title: str, report: Report) -> None:
-        pass
-
-    def away(self, since: float, why: str) -> None:
-        self.whys.add(why)
-
-    def note(self, line: str) -> None:
-        self.notes.append(line)
-
-
-class Inline(Executor):
-    """Tasks one after the other in this process: no start of a process hides a race."""
-
-    def __init__(self) -> None:
-        self.works: list[Work] = []
-
-    def hosts(self) -> list[str]:
-        return ["here"]
-
-    def submit(self, work: Work, after: str | None) -> None:
-        self.works.append(work)
-
-    def wait(self, seconds: float) -> list[Finished]:
-        works, self.works = self.works, []
-        return [Finished(work.job_id, bodies.run(work)) for work in works]
-
-    def close(self, *, kill: bool) -> None:
-        pass
 
 
 def curves(store: db.Store, job_id: str) -> list[list[db.Metric]]:

@@ -1,0 +1,73 @@
+"""What becomes of jobs whose tasks are lost: with their process, or with their node."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import db
+from harness.run import bodies
+from harness.run.executor import Finished, Lost
+from harness.run.launch import Ended, Launch
+from tests.harness.run.conftest import Inline, Told
+
+
+class Fragile(Inline):
+    """Tasks that get to some step and are lost, one after the other; then one that is not."""
+
+    def __init__(self, store: db.Store, lost: Lost, steps: list[int]) -> None:
+        super().__init__()
+        self.store, self.lost, self.steps = store, lost, steps
+
+    def wait(self, seconds: float) -> list[Finished]:
+        if not self.steps or not self.works:
+            return super().wait(seconds)
+        (work,), self.works = self.works, []
+        claim = self.store.claim(
+            work.job_id,
+            owner=work.owner,
+            host="elsewhere",
+            pid=1,
+            environment_id=self.store.environment(bodies.environment.current("cpu")),
+            device="cpu",
+            threads=1,
+            lease_seconds=work.lease_seconds,
+        )
+        assert isinstance(claim, db.Claim)
+        step = self.steps.pop(0)
+        self.store.heartbeat(claim, step=step, lease_seconds=work.lease_seconds)
+        return [Finished(work.job_id, None, "it died", self.lost)]
+
+
+@pytest.fixture
+def run(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[Ended, db.Store]]:
+    def run(lost: Lost, steps: list[int], lease: float) -> tuple[Ended, db.Store]:
+        store, node = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=lease)
+        ended = Launch(store, [node], Fragile(store, lost, steps), Told()).run()
+        return ended, store
+
+    return run
+
+
+def test_crashes_with_progress_in_between_do_not_count(run: Any) -> None:
+    """Each process is known to be dead, so that no lease of ten minutes is waited for."""
+    ended, store = run("process", [0, 0, 4, 2, 8, 8, 9], lease=600.0)
+    assert len(ended.of("done")) == 1
+    assert store.attempts().outcome.tolist() == ["node_lost"] * 7 + ["done"]
+
+
+def test_three_crashes_without_progress_are_the_end(run: Any) -> None:
+    ended, store = run("process", [3, 5, 4, 5, 9], lease=600.0)
+    (report,) = ended.of("failed")
+    assert report.message == "it died, 3 times without getting beyond step 5"
+    assert store.attempts().outcome.tolist() == ["node_lost"] * 4
+    (job,) = store.jobs([report.job_id]).values()
+    assert (job.state, job.owner) == ("pending", None)
+
+
+def test_to_be_lost_with_the_node_never_counts(run: Any) -> None:
+    """Nothing is known of the process there: its lease is waited for."""
+    ended, store = run("node", [0] * 4, lease=2.0)
+    assert len(ended.of("done")) == 1
+    assert store.attempts().outcome.tolist() == ["node_lost"] * 4 + ["done"]

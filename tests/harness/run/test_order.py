@@ -1,0 +1,70 @@
+"""What a launch hands out first, and how much of it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import db
+from harness.run import launch as launches
+from harness.run.launch import Launch
+from harness.run.plan import Node
+from harness.run.work import Work
+from tests.harness.run.conftest import Inline, Told
+
+Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
+
+
+class Recording(Inline):
+    """Runs everything that it is given at once, and remembers the order and the crowd."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.titles: list[str] = []
+        self.most_free = self.most_chained = 0
+        self._after: dict[str, str | None] = {}
+
+    def submit(self, work: Work, after: str | None) -> None:
+        super().submit(work, after)
+        self.titles.append(work.title.replace(" realnvp photos8", ""))
+        self._after[work.job_id] = after
+        waiting = {w.job_id for w in self.works}
+        chained = sum(self._after[job_id] in waiting for job_id in waiting)
+        self.most_chained = max(self.most_chained, chained)
+        self.most_free = max(self.most_free, len(waiting) - chained)
+
+
+def run(store: db.Store, nodes: Sequence[Node]) -> Recording:
+    executor = Recording()
+    ended = Launch(store, nodes, executor, Told()).run()
+    assert len(ended.of("done")) == len(nodes)
+    return executor
+
+
+def test_what_unblocks_most_comes_first(registered: Registered, monkeypatch: Any) -> None:
+    """Seed 0 has one trial behind it; seed 1 has two, one of them behind the second segment too."""
+    monkeypatch.setattr(launches, "WINDOW", 2)
+    few = {"factorization": ["conventional", "low", "high"], "budget": [10, 15]}
+    store, nodes = registered({"matrix": few, "seeds": 2})
+    kept = [n for n in nodes if "budget 15" not in n.work.title and "L" not in n.work.title]
+    kept += [n for n in nodes if n.work.title.endswith("L budget 15 seed 1")]
+    assert run(store, kept).titles == [
+        "pretrain to 10 seed 1",
+        "pretrain to 10 seed 0",
+        "pretrain to 15 seed 1",
+        "pretrain to 15 seed 0",
+        "train H budget 10 seed 0",
+        "train H budget 10 seed 1",
+        "train L budget 15 seed 1",
+        "train checkerboard-even seed 0",
+        "train checkerboard-even seed 1",
+    ]
+
+
+def test_chains_that_wait_keep_no_others_from_being_handed_out(
+    registered: Registered, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(launches, "WINDOW", 3)
+    few = {"factorization": ["conventional", "low"], "budget": [10, 15, 20]}
+    store, nodes = registered({"matrix": few, "seeds": 4})
+    executor = run(store, nodes)
+    assert (executor.most_free, executor.most_chained) == (3, 3)
+    assert len(executor.titles) == len(nodes) == 4 * (3 + 3 + 1)
