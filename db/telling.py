@@ -23,8 +23,9 @@ def write_dictionary(connection: sa.Connection) -> None:
     connection.execute(sa.delete(dictionary))
     connection.execute(sa.insert(dictionary), [row for one in found for row in _rows(one)])
     if connection.dialect.name == "postgresql":
-        for one in found:
-            _comment(connection, one)
+        comments = ";\n".join(line for one in found for line in _comments(connection, one))
+        # One round trip: without parameters the server takes several statements at once.
+        connection.exec_driver_sql(comments, execution_options={"no_parameters": True})
 
 
 def write_references(connection: sa.Connection) -> None:
@@ -57,7 +58,7 @@ def _rows(one: Relation) -> Iterator[dict[str, Any]]:
         yield {**place, "type": column.type, "meaning": column.meaning}
 
 
-def _comment(connection: sa.Connection, one: Relation) -> None:
+def _comments(connection: sa.Connection, one: Relation) -> Iterator[str]:
     quote = connection.dialect.identifier_preparer.quote
 
     def literal(text: str) -> str:
@@ -68,10 +69,7 @@ def _comment(connection: sa.Connection, one: Relation) -> None:
         )
 
     relation = quote(one.name)
-    connection.exec_driver_sql(
-        f"COMMENT ON {one.kind.upper()} {relation} IS {literal(one.meaning)}"
-    )
+    yield f"COMMENT ON {one.kind.upper()} {relation} IS {literal(one.meaning)}"
     for column in one.columns:
-        connection.exec_driver_sql(
-            f"COMMENT ON COLUMN {relation}.{quote(column.name)} IS {literal(column.meaning)}"
-        )
+        name = f"{relation}.{quote(column.name)}"
+        yield f"COMMENT ON COLUMN {name} IS {literal(column.meaning)}"

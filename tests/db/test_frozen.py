@@ -269,7 +269,7 @@ def test_an_upgrade_that_is_killed_leaves_one_schema_or_the_other(
     assert done.returncode == 0, done.stderr
     new, statements = (contents(url), objects(url)), int(done.stdout)
     found = Counter[str]()
-    for last in sorted({statements * part // 6 for part in range(1, 7)}):
+    for last in sorted({statements * part // 4 for part in range(1, 5)}):
         url = load(oldest, engine)
         assert upgrade(url, last).returncode == -signal.SIGKILL
         revision = db.locate(url).identify().revision
