@@ -238,7 +238,7 @@ class Launch:
         running = sum(r.job_id in self._in_flight for r in seen.running)
         free = len(self._in_flight) - chained - running
         for node in self._order(self.ended.reports):
-            if free >= WINDOW and chained >= WINDOW:
+            if free >= WINDOW and (chained >= WINDOW or not self._any_is_waited_for()):
                 return
             job_id, after = node.work.job_id, node.after
             if job_id in self._in_flight:
@@ -260,6 +260,9 @@ class Launch:
             self._in_flight[job_id] = _Submitted(now, after)
             free += after is None
             chained += after is not None
+
+    def _any_is_waited_for(self) -> bool:
+        return any(job_id in self._waiting for job_id in self._in_flight)
 
     def _a_shorter_runs(self, job: PlannedJob, seen: _Seen) -> bool:
         """Whether another launch runs a shorter segment of the same run, so that nobody gets it."""

@@ -1,0 +1,171 @@
+"""What a launch costs its driver: 10,000 planned trials that end at once through the real store."""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import socket
+import tempfile
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import db
+from benchmarks.places import Site, sites
+from harness import data, environment
+from harness.place import Place
+from harness.run import plan as plans
+from harness.run.executor import Executor, Finished
+from harness.run.launch import Launch
+from harness.run.work import Report, Work
+from sweeps.spec import check
+
+DATASET = "photos8"
+COST = db.Cost(seconds=0.0, cpu_seconds=0.0)
+
+
+@dataclass
+class Nobody(Executor):
+    """Workers that do nothing but claim a job and end it, some at each wait and none in the first
+    ones, in which the launch is idle.
+
+    They end it as diverged, which needs no result; ``seconds`` is the CPU time that went on it.
+    """
+
+    store: db.Store
+    idle: int
+    batch: int
+    seconds: float = 0.0
+    works: deque[Work] = field(default_factory=deque)
+    began: float | None = None
+
+    def hosts(self) -> list[str]:
+        return [socket.gethostname()]
+
+    def submit(self, work: Work, after: str | None) -> None:
+        self.began = self.began or time.perf_counter()
+        self.works.append(work)
+
+    def wait(self, seconds: float) -> list[Finished]:
+        if self.idle > 0:
+            self.idle -= 1
+            return []
+        began = time.process_time()
+        some = [self.works.popleft() for _ in range(min(self.batch, len(self.works)))]
+        finished = [self._finish(work) for work in some]
+        self.seconds += time.process_time() - began
+        return finished
+
+    def close(self, *, kill: bool) -> None:
+        pass
+
+    def _finish(self, work: Work) -> Finished:
+        claim = self.store.claim(
+            work.job_id,
+            owner=work.owner,
+            host="nowhere",
+            pid=1,
+            environment_id=self.environment_id,
+            device="cpu",
+            threads=1,
+            lease_seconds=work.lease_seconds,
+        )
+        assert isinstance(claim, db.Claim)
+        assert self.store.finish(claim, "diverged", last_step=1, cost=COST)
+        return Finished(work.job_id, Report(work.job_id, "diverged"))
+
+    @property
+    def environment_id(self) -> str:
+        return environment.current("cpu").id
+
+
+@dataclass
+class Clock:
+    """A display that notes the CPU time at each poll; ``apart`` is the executor's own."""
+
+    executor: Nobody
+    times: list[float] = field(default_factory=list)
+
+    def update(self, ended: int, total: int, running: Sequence[db.RunningJob]) -> None:
+        self.times.append(time.process_time() - self.executor.seconds)
+
+    def ended(self, title: str, report: Report) -> None:
+        pass
+
+    def away(self, since: float, why: str) -> None:
+        raise RuntimeError(why)
+
+    def note(self, line: str) -> None:
+        print(line)
+
+
+def measure(site: Site, folder: Path, trials: int, polls: int, batch: int) -> dict[str, object]:
+    """One launch of that many trials in an empty database."""
+    place = Place(site.make(), folder / "runs", folder / "data")
+    if not (place.data / DATASET).exists():
+        data.prepare(DATASET, place.data)
+    store = db.connect(place.db)
+    spec = check(
+        {
+            "name": "many",
+            "matrix": {
+                "flow": "realnvp",
+                "dataset": DATASET,
+                "factorization": ["conventional", "random"],
+            },
+            "seeds": trials // 2,
+        },
+        "many",
+    )
+    began = time.perf_counter()
+    plan = plans.make(spec, place, store)
+    plans.register(plan, place, store)
+    digests = plans.digests_of(plan, place)
+    nodes = plans.nodes(plan, place, digests, owner="benchmark", device="cpu")
+    planned = time.perf_counter()
+    store.environment(environment.current("cpu"))
+    executor = Nobody(store, polls, batch)
+    clock = Clock(executor)
+    started = time.perf_counter()
+    Launch(store, nodes, executor, clock).run()
+    ended = time.perf_counter()
+    store.close()
+    site.drop(place.db)
+    assert executor.began is not None
+    steps = [b - a for a, b in zip(clock.times, clock.times[1:], strict=False)]
+    idle, busy = steps[: polls - 1], steps[polls:]
+    return {
+        "engine": site.engine,
+        "trials": len(nodes),
+        "seconds_to_plan_and_register": planned - began,
+        "seconds_to_first_task": executor.began - started,
+        "cpu_ms_of_an_idle_poll": 1000 * median(idle),
+        "cpu_ms_of_a_busy_poll": 1000 * median(busy),
+        "driver_cpu_ms_for_each_trial": 1000 * (clock.times[-1] - clock.times[0]) / len(nodes),
+        "seconds_in_all": ended - started,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=10000)
+    parser.add_argument("--polls", type=int, default=50, help="polls at which nothing is new")
+    parser.add_argument("--batch", type=int, default=20, help="trials that end between two polls")
+    parser.add_argument("--engine", choices=["sqlite", "postgresql"], default="sqlite")
+    given = parser.parse_args()
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load "
+        f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
+    )
+    with tempfile.TemporaryDirectory() as folder, sites(Path(folder), (given.engine,)) as found:
+        for site in found:
+            print(json.dumps(measure(site, Path(folder), given.trials, given.polls, given.batch)))
+
+
+if __name__ == "__main__":
+    main()
