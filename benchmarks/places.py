@@ -44,7 +44,10 @@ class Files(Site):
         self._numbers = count(1)
 
     def make(self, name: str | None = None) -> str:
-        return f"sqlite:///{self.folder / (name or f'run{next(self._numbers)}')}.db"
+        url = f"sqlite:///{self.folder / (name or f'run{next(self._numbers)}')}.db"
+        if name is None:
+            self.drop(url)  # of a run that was cut off
+        return url
 
     def drop(self, url: str) -> None:
         path = Path(url.removeprefix("sqlite:///"))
