@@ -3,25 +3,24 @@
 import time
 from typing import Any
 
-from db.merging import merge as take_over
-
 import db
 from benchmarks.million import made
 from benchmarks.places import Site
+from db.merging import merge as take_over
 
 
 def merge(site: Site, trials: int) -> dict[str, Any]:
     """A database of so many trials, from this engine into an empty one of this engine."""
-    source, target = db.locate(made(site, trials, maps=False)[0]), site.make()
+    source = db.locate(made(site, trials, maps=False)[0])
     times = {}
-    for name in ("new", "again"):
-        began = time.perf_counter()
-        take_over(source, db.locate(target))
-        times[name] = time.perf_counter() - began
-    store = db.connect(target)
-    came = store.counts().trial.done
-    store.close()
-    site.drop(target)
+    with site.fresh() as target:
+        for name in ("new", "again"):
+            began = time.perf_counter()
+            take_over(source, db.locate(target))
+            times[name] = time.perf_counter() - began
+        store = db.connect(target)
+        came = store.counts().trial.done
+        store.close()
     print(
         f"  merge of {trials} trials: {times['new']:.0f} s, {trials / times['new']:.0f} trials/s; "
         f"again, with nothing new, {times['again']:.0f} s; {came} done there",

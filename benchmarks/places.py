@@ -31,6 +31,15 @@ class Site(ABC):
     def drop(self, url: str) -> None:
         """Remove a database."""
 
+    @contextmanager
+    def fresh(self) -> Iterator[str]:
+        """The URL of a new database, which is removed afterwards."""
+        url = self.make()
+        try:
+            yield url
+        finally:
+            self.drop(url)
+
     @abstractmethod
     def settings(self) -> dict[str, str]:
         """What its speed depends on."""
@@ -44,10 +53,7 @@ class Files(Site):
         self._numbers = count(1)
 
     def make(self, name: str | None = None) -> str:
-        url = f"sqlite:///{self.folder / (name or f'run{next(self._numbers)}')}.db"
-        if name is None:
-            self.drop(url)  # of a run that was cut off
-        return url
+        return f"sqlite:///{self.folder / (name or f'run-{os.getpid()}-{next(self._numbers)}')}.db"
 
     def drop(self, url: str) -> None:
         path = Path(url.removeprefix("sqlite:///"))

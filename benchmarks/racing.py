@@ -61,15 +61,13 @@ def lifecycles(
 
 
 def _run(site: Site, side: str, processes: int, seconds: float) -> Run:
-    url = site.make()
     # As many as could be begun in this time.
     trials = max(int(4000 * seconds), 1500 * processes) if side.startswith(OURS) else 10**9
-    command = [sys.executable, "-m", "benchmarks.lifecycles", side, url]
-    command += ["--processes", str(processes), "--seconds", str(seconds), "--trials", str(trials)]
-    try:
+    with site.fresh() as url:
+        command = [sys.executable, "-m", "benchmarks.lifecycles", side, url]
+        command += ["--processes", str(processes), "--seconds", str(seconds)]
+        command += ["--trials", str(trials)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    finally:
-        site.drop(url)
     if done.returncode:
         raise RuntimeError(f"{side} with {processes} processes failed:\n{done.stderr[-3000:]}")
     return Run(**json.loads(done.stdout.splitlines()[-1]))

@@ -32,8 +32,14 @@ def ingest(site: Site, points: int, rounds: int) -> list[dict[str, Any]]:
 
 
 def _ingest_once(site: Site, points: int, batch: int) -> float:
-    url = site.make()
-    store = db.connect(url)
+    with site.fresh() as url:
+        store = db.connect(url)
+        rate = _ingest_into(store, points, batch)
+        store.close()
+    return rate
+
+
+def _ingest_into(store: db.Store, points: int, batch: int) -> float:
     store.register(lifecycle_plan(10))
     store.environment(ENVIRONMENT)
     claim = store.claim(
@@ -54,8 +60,6 @@ def _ingest_once(site: Site, points: int, batch: int) -> float:
         store.add_metrics(claim, rows[start : start + batch])
     seconds = time.perf_counter() - began
     stored = sum(len(store.metrics(claim.job_id, name)) for name in names)
-    store.close()
-    site.drop(url)
     if stored != points:
         raise RuntimeError(f"{points - stored} of {points} points were lost")
     return points / seconds
@@ -63,8 +67,21 @@ def _ingest_once(site: Site, points: int, batch: int) -> float:
 
 def maps(site: Site, repeats: int) -> dict[str, Any]:
     """A pretraining's maps, three splits of 32x32x3: stored with the end of its segment, read."""
-    url = site.make()
-    store = db.connect(url)
+    with site.fresh() as url:
+        store = db.connect(url)
+        times = _store_and_read(store, repeats)
+        store.close()
+    size = 4 * CHANNELS * SIDE * SIDE
+    written, read = times["write_milliseconds"], times["read_milliseconds"]
+    print(
+        f"  maps, {SPLITS} of {size} bytes with standard errors: stored in "
+        f"{median(written):.1f} ms, read in {median(read):.1f} ms (medians of {repeats})",
+        flush=True,
+    )
+    return times
+
+
+def _store_and_read(store: db.Store, repeats: int) -> dict[str, list[float]]:
     plan = lifecycle_plan(0)
     pretraining = db.Pretraining(
         id="p",
@@ -102,14 +119,6 @@ def maps(site: Site, repeats: int) -> dict[str, Any]:
         writing.append(1000 * (written - began))
         if [m.digest for m in read] != [m.digest for m in made]:
             raise RuntimeError("a map came back changed")
-    store.close()
-    site.drop(url)
-    size = 4 * CHANNELS * SIDE * SIDE
-    print(
-        f"  maps, {SPLITS} of {size} bytes with standard errors: stored in "
-        f"{median(writing):.1f} ms, read in {median(reading):.1f} ms (medians of {repeats})",
-        flush=True,
-    )
     return {"write_milliseconds": writing, "read_milliseconds": reading}
 
 
