@@ -90,7 +90,7 @@ def test_columns_of_all_are_offered_before_a_relation_is_named() -> None:
         ("SELECT * FROM results WH|", "WHERE WHEN"),
         ("SELECT coal|", "coalesce"),
         ("SELECT val| FROM contribution_maps", '"values"'),
-        ("WITH best AS (SELECT 1) SELECT * FROM b|", "best bars by between"),
+        ("WITH best AS (SELECT 1) SELECT * FROM b|", "best budget_curve bars by"),
         ("WITH num(i) AS (SELECT 1), m AS (SELECT 2) SELECT * FROM n|", "num natural"),
     ],
 )
@@ -121,7 +121,7 @@ def test_commands_and_their_relation() -> None:
     assert offered(".|") == [".help", ".quit", ".schema"]
     assert offered(".S|") == [".schema"]
     assert offered(".schema |") == list(KNOWN)
-    assert offered(".schema res|") == ["results", "trial_results"]
+    assert offered(".schema res|") == ["results", "trial_results", "reference_results"]
     assert offered(".help |") == []
 
 

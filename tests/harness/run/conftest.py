@@ -118,7 +118,7 @@ def database(
     monkeypatch.setattr("db.sqlite.BUSY_SECONDS", 0.05)
     if request.param == "sqlite":
         # Nobody else gets the file to himself while a connection to it is kept.
-        monkeypatch.setattr("db.pooling.IDLE_SECONDS", 0.0)
+        monkeypatch.setattr("db.pooling.IDLE_SECONDS", 0.01)
         yield File(tmp_path / "outage.db")
         return
     server, url = (request.getfixturevalue(name) for name in ("postgres", "postgres_url"))
