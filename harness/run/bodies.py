@@ -123,7 +123,6 @@ class _Attempt:
             Spool(self.store, self.claim) as spool,
             Lease(self.store, self.claim, self.work.lease_seconds, spool) as lease,
         ):
-            own.info("attempt %d at %s", self.claim.token, self.work.title)
             try:
                 ending = self._worked(lease)
             except StoppedError:
@@ -159,9 +158,10 @@ class _Attempt:
         return Report(self.work.job_id, "failed", stored.message)
 
     def _worked(self, lease: Lease) -> Ending:
+        self.work = self.work.opened()
+        own.info("attempt %d at %s", self.claim.token, self.work.title)
         for note in self.notes:
             own.info(note)
-        self.work = self.work.opened()
         if self.work.pretraining is not None:
             return self._pretraining(self.work.pretraining, lease)
         assert self.work.trial is not None
