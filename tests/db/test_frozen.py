@@ -248,7 +248,7 @@ print(seen)
 """
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def test_an_upgrade_that_is_killed_leaves_one_schema_or_the_other(
     load: Callable[[str, str], str], engine: str
 ) -> None:

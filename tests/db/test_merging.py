@@ -52,7 +52,7 @@ def test_work_split_over_two_sites_is_the_same_merged_in_any_order(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
     @settings(
-        max_examples=4,
+        max_examples=3,
         suppress_health_check=list(HealthCheck),
         phases=(Phase.explicit, Phase.reuse, Phase.generate),  # examples are small as they are
     )

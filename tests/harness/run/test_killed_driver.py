@@ -33,7 +33,10 @@ MAPS = """
 select pretraining_id, budget, split, digest, mean_log_det from contribution_maps
 order by pretraining_id, budget, split
 """
-CURVES = "select * from metrics order by job_id, name, step"
+CURVES = (
+    "select job_id, name, step, value from metrics join curves on id = curve_id "
+    "order by job_id, name, step"
+)
 
 
 def launch(folder: Path, data: Path, *options: str, kill: int | None, after: float) -> int:
