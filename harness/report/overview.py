@@ -108,8 +108,10 @@ def render(found: Overview, height: int | None = None) -> Group:
         parts.append(Text())
     for lines, style in ((waiting, ""), (stale, "red"), (end, "bold")):
         for line in lines:
-            overflow = {} if wraps else {"no_wrap": True, "overflow": "ellipsis"}
-            parts.append(Text(line, style=style, **overflow))  # type: ignore[arg-type]
+            if wraps:
+                parts.append(Text(line, style=style))
+            else:
+                parts.append(Text(line, style=style, no_wrap=True, overflow="ellipsis"))
     return Group(*parts)
 
 
