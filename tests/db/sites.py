@@ -67,13 +67,16 @@ def known(world: World) -> dict[str, Any]:
     }
 
 
-def work(world: World, job: str, outcome: str, owner: str, now: float = 1000.0) -> None:
-    """One attempt at a job of the plan, which ends so; nothing where the job has ended."""
+def work(world: World, job: str, outcome: str, owner: str, now: float = 1000.0) -> bool:
+    """One attempt at a job of the plan, which ends so; false where the job cannot be claimed.
+
+    It cannot once it has ended, and a segment cannot while a shorter one runs.
+    """
     claim = world.claim(job, owner=owner, now=now)
     if isinstance(claim, db.Job):
-        return
+        return False
     if outcome == "running":
-        return
+        return True
     made: dict[str, Any] = {}
     if job in world.segments:
         budget = 100 * (1 + world.segments.index(job))
@@ -89,3 +92,4 @@ def work(world: World, job: str, outcome: str, owner: str, now: float = 1000.0) 
                 db.Artifact(kind="weights", path="a/b", bytes=12, digest="e" * 64, place="x:/runs")
             ]
     assert world.store.finish(claim, outcome, last_step=100, cost=COST, now=now + 1, **made)  # type: ignore[arg-type]
+    return True
