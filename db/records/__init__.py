@@ -1,0 +1,91 @@
+"""What goes into the database and comes out of it: frozen records, one for each kind of row.
+
+All times are float Unix seconds, UTC. All ids are content hashes made by whoever plans, save those
+computed here (`Environment.id`, `PlannedJob.id`, `Result.id`): equal content has equal ids, so to
+register a thing twice changes nothing. Fields called `created` may be left None: the store fills
+in the time of the insert.
+"""
+
+from db.records.content import (
+    content_hash,
+    row_of,
+)
+from db.records.evidence import (
+    Artifact,
+    ContributionMap,
+    Cost,
+    Evaluator,
+    IndexTable,
+    MapStatistics,
+    Metric,
+    Result,
+    StoredMap,
+    TableStatistics,
+    raw_bytes,
+)
+from db.records.plan import (
+    Bar,
+    DataSet,
+    Environment,
+    PlannedJob,
+    Pretraining,
+    Recipe,
+    Registration,
+    Sweep,
+    SweepMember,
+    Trial,
+)
+from db.records.work import (
+    EVENTS,
+    KINDS,
+    OUTCOMES,
+    STATES,
+    Claim,
+    Counts,
+    Job,
+    Kind,
+    News,
+    Outcome,
+    RunningJob,
+    State,
+    StateCounts,
+)
+
+__all__ = [
+    "EVENTS",
+    "KINDS",
+    "OUTCOMES",
+    "STATES",
+    "Artifact",
+    "Bar",
+    "Claim",
+    "ContributionMap",
+    "Cost",
+    "Counts",
+    "DataSet",
+    "Environment",
+    "Evaluator",
+    "IndexTable",
+    "Job",
+    "Kind",
+    "MapStatistics",
+    "Metric",
+    "News",
+    "Outcome",
+    "PlannedJob",
+    "Pretraining",
+    "Recipe",
+    "Registration",
+    "Result",
+    "RunningJob",
+    "State",
+    "StateCounts",
+    "StoredMap",
+    "Sweep",
+    "SweepMember",
+    "TableStatistics",
+    "Trial",
+    "content_hash",
+    "raw_bytes",
+    "row_of",
+]

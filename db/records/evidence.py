@@ -1,0 +1,250 @@
+"""What an attempt leaves: results, contribution maps, index tables, curves, files and costs."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.records.content import content_hash, row_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What an attempt took: wall and CPU seconds, training images/s, peak memory in bytes.
+
+    data_wait: share of the time of its training steps that went on waiting for images.
+    gpu_seconds: wall seconds times the share of a GPU that it held, None on a CPU.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    images_per_second: float | None = None
+    peak_memory: int | None = None
+    data_wait: float | None = None
+    gpu_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One value of a curve. A value that is not a number is kept, as NaN."""
+
+    name: str
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A file that a job left, kept outside the database; `bytes` is its length.
+
+    `path` is relative to `place`, the launch's storage folder as HOST:FOLDER.
+    """
+
+    kind: str
+    path: str
+    bytes: int
+    digest: str
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """An evaluated trial. Bits/dim with standard errors; `log_det`, `log_prior` in nats/image.
+
+    A standard error is None where a single image or cluster gives none. `BESIDE` names what was
+    measured beside the bits/dim, each None where it was not: the bound of `bound_draws`
+    dequantizations over `bound_images` images, by `bound_gain` below that of one; and for the
+    power series of residual blocks its terms with what bits/dim lose at twice as many.
+
+    Raises ValueError for a number that is not finite: such a run is `diverged`.
+    """
+
+    trial_id: str
+    data_digest: str
+    protocol: str
+    protocol_body: str
+    precision: str
+    step: int
+    bits_per_dim: float
+    standard_error: float | None
+    images: int
+    holdout_bits_per_dim: float
+    holdout_standard_error: float | None
+    log_det: float
+    log_prior: float
+    clusters: int | None = None
+    train_bits_per_dim: float | None = None
+    bound_draws: int | None = None
+    bound_images: int | None = None
+    bound_bits_per_dim: float | None = None
+    bound_gain: float | None = None
+    series_terms: int | None = None
+    series_bias: float | None = None
+    series_bias_standard_error: float | None = None
+
+    BOUND: ClassVar = ("bound_draws", "bound_images", "bound_bits_per_dim", "bound_gain")
+    SERIES: ClassVar = ("series_terms", "series_bias", "series_bias_standard_error")
+    BESIDE: ClassVar = (*BOUND, *SERIES)
+
+    def __post_init__(self) -> None:
+        for name in (
+            "bits_per_dim",
+            "standard_error",
+            "holdout_bits_per_dim",
+            "holdout_standard_error",
+            "log_det",
+            "log_prior",
+            "train_bits_per_dim",
+            *self.BESIDE,
+        ):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{name} is {value}: a result must be finite")
+
+    @property
+    def id(self) -> str:
+        """Content hash of all fields, to the last bit, but those in `BESIDE`: they may be added
+        to a result that is there."""
+        content = {k: v for k, v in row_of(self).items() if k not in self.BESIDE}
+        return content_hash("result", content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluator:
+    """Who evaluates kept weights, on what, and since when (Unix seconds UTC)."""
+
+    owner: str
+    host: str
+    environment_id: str
+    device: str
+    threads: int
+    started: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapStatistics:
+    """A contribution map in numbers, over the 2x2 windows of the flow without splits.
+
+    Shares are between 0 and 1; errors and gaps in nats. The columns of `contribution_maps` say
+    what each means.
+    """
+
+    mask_share: float | None
+    mask_share_by_chance: float
+    standard_error: float | None
+    rank_gap: float
+    error_to_gap: float | None
+    unresolved: float | None
+    tied: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ContributionMap:
+    """What each dimension adds to the log-det, in nats, by one score, before one split.
+
+    `values` and `standard_errors` are float32 of shape (C, H, W), in the coordinates of the input
+    image; `halves`, (2, C, H, W), are the values from two halves of the images. `split` counts
+    from 1. `mean_log_det` is the scalar in nats per image that the map has to sum to, computed
+    apart; `sum_error` is by how much it does not.
+    Standard errors and halves may be NaN where there is nothing to take them from. Raises
+    ValueError for other shapes or types, or values not finite.
+    """
+
+    pretraining_id: str
+    data_digest: str
+    budget: int
+    split: int
+    score: str
+    values: NDArray[np.float32]
+    standard_errors: NDArray[np.float32]
+    images: int
+    mean_log_det: float
+    clusters: int | None = None
+    halves: NDArray[np.float32] | None = None
+    statistics: MapStatistics | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("values", "standard_errors"):
+            array = getattr(self, name)
+            if array.dtype != np.float32 or array.ndim != 3:
+                found = f"{array.dtype} {array.shape}"
+                raise ValueError(f"{name} must be float32 of shape (C, H, W), not {found}")
+        if not np.isfinite(self.values).all():
+            raise ValueError("values must be finite")
+        if self.values.shape != self.standard_errors.shape:
+            raise ValueError("values and standard_errors differ in shape")
+        expected = (2, *self.values.shape)
+        halves = self.halves
+        if halves is not None and (halves.dtype != np.float32 or halves.shape != expected):
+            raise ValueError(f"halves must be float32 of shape {expected}")
+        if not math.isfinite(self.mean_log_det):
+            raise ValueError(f"mean_log_det is {self.mean_log_det}: it must be finite")
+
+    @property
+    def digest(self) -> str:
+        """Sha256 in hex of the values as little-endian float32 in C order."""
+        return hashlib.sha256(raw_bytes(self.values)).hexdigest()
+
+    @property
+    def sum_error(self) -> float:
+        """|sum of the map - mean_log_det| over the sum of |map|; absolute where the map is 0."""
+        scale = float(np.abs(self.values).sum(dtype=np.float64))
+        return abs(float(self.values.sum(dtype=np.float64)) - self.mean_log_det) / (scale or 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StoredMap(ContributionMap):
+    """A contribution map with what it is of: the flow, data set, seed and recipe of its
+    pretraining, and the form `nms` of the flow without splits."""
+
+    flow: str
+    dataset: str
+    variant: str
+    seed: int
+    nms: str
+    recipe_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableStatistics:
+    """An index table in numbers; shares and overlaps are between 0 and 1.
+
+    The columns of `index_tables` say what each means.
+    """
+
+    iou_even: float
+    iou_odd: float
+    purity: float
+    channel_purity: float
+    mask_share: float | None
+    mask_share_by_chance: float | None
+    tied: float | None
+    agreement: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class IndexTable:
+    """Which dimensions are still there after one split of a trial.
+
+    `kept` is a mask of shape (C, H, W) in the coordinates of the input image; `digest` is the
+    sha256 of the split's whole permutation. `split` counts from 1.
+    """
+
+    trial_id: str
+    data_digest: str
+    split: int
+    kept: NDArray[np.bool_]
+    digest: str
+    statistics: TableStatistics
+
+    def __post_init__(self) -> None:
+        if self.kept.dtype != np.bool_ or self.kept.ndim != 3:
+            raise ValueError(f"kept must be a mask of shape (C, H, W), not {self.kept.shape}")
+
+
+def raw_bytes(array: NDArray[np.float32]) -> bytes:
+    """The array as little-endian float32 in C order."""
+    return np.ascontiguousarray(array, dtype="<f4").tobytes()

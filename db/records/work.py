@@ -1,0 +1,112 @@
+"""Who works on what: jobs as they stand, and the right to work on one."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Kind = Literal["pretraining", "trial"]
+State = Literal["pending", "running", "done", "diverged", "failed"]
+Outcome = Literal[
+    "done",
+    "pruned",
+    "diverged",
+    "oom",
+    "preempted",
+    "node_lost",
+    "timeout",
+    "code_error",
+    "cancelled",
+]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+STATES: tuple[State, ...] = get_args(State)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+EVENTS: tuple[str, ...] = (*OUTCOMES, "claim", "retry", "register", "evaluate", "merge")
+"""What an event may be: an outcome, another transition of a job, or what changes no job's state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it stands. `token` counts its claims; `attempt_id` is its latest attempt."""
+
+    id: str
+    kind: Kind
+    pretraining_id: str | None
+    trial_id: str | None
+    budget: int | None
+    data_digest: str
+    state: State
+    steps: int
+    step: int
+    token: int
+    attempt_id: int | None
+    owner: str | None
+    host: str | None
+    pid: int | None
+    lease_until: float | None
+    updated: float
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What happened to jobs: the `last` event there is, and the `jobs` that it and those before it
+    were about, by id and as they stand."""
+
+    last: int
+    jobs: dict[str, Job]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on a job until its lease ends; `step` is the progress known so far.
+
+    `owner` is whom the job was claimed for: with it, a claim on another database that lay at the
+    same place is never good.
+    """
+
+    job_id: str
+    attempt_id: int
+    token: int
+    step: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningJob:
+    """A job that somebody holds, with what it is: enough for a progress bar."""
+
+    job_id: str
+    kind: Kind
+    flow: str
+    dataset: str
+    factorization: str | None
+    budget: int | None
+    seed: int
+    step: int
+    steps: int
+    owner: str
+    host: str
+    lease_until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateCounts:
+    """How many jobs of one kind are in each state."""
+
+    pending: int = 0
+    running: int = 0
+    done: int = 0
+    diverged: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        """Jobs in any state."""
+        return self.pending + self.running + self.done + self.diverged + self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many jobs are in each state, by kind."""
+
+    pretraining: StateCounts
+    trial: StateCounts
