@@ -7,7 +7,7 @@ from db.schema import events
 
 _ADD = Statement(
     lambda _: sa.insert(events),
-    columns=("time", "event", "job_id", "attempt_id", "owner", "detail"),
+    columns=("time", "event", "job_id", "attempt_id", "owner", "detail", "sweep_id"),
 )
 
 
@@ -20,6 +20,7 @@ def note(
     attempt_id: int | None = None,
     owner: str | None = None,
     detail: str = "",
+    sweep_id: str | None = None,
 ) -> None:
     """Add an event, in the transaction of what it is about."""
     row = {
@@ -29,5 +30,6 @@ def note(
         "attempt_id": attempt_id,
         "owner": owner,
         "detail": detail,
+        "sweep_id": sweep_id,
     }
     _ADD.run(connection, row)

@@ -13,13 +13,14 @@ import sqlalchemy as sa
 
 from db.driving import Statement
 from db.happenings import note
-from db.records import Claim, Cost, Job, Outcome, State
+from db.policies import decide
+from db.records import Claim, Cost, Job, Outcome, Policy, State
 from db.schema import attempts, jobs
 
 Elsewhere = Literal["done_elsewhere", "failed_elsewhere", "diverged_elsewhere"]
 """How a job ended by attempts in another database, whose evidence is merged into this one."""
 
-Event = Outcome | Literal["claim", "retry"] | Elsewhere
+Event = Outcome | Literal["claim", "retry", "again", "give_up"] | Elsewhere
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
     ("pending", "claim"): "running",
@@ -34,6 +35,9 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     ("running", "cancelled"): "pending",
     ("failed", "retry"): "pending",
     ("diverged", "retry"): "pending",
+    ("failed", "again"): "pending",
+    ("diverged", "again"): "pending",
+    ("pending", "give_up"): "failed",
     ("pending", "done_elsewhere"): "done",
     ("failed", "done_elsewhere"): "done",
     ("diverged", "done_elsewhere"): "done",
@@ -120,12 +124,13 @@ def move(
     now: float,
     *,
     report: Mapping[str, Any] | None = None,
+    detail: str = "",
     **columns: Any,
 ) -> Job | None:
     """Take a job, just read in this transaction, through one transition; None if there is none.
 
     A job that stops running has no holder any more, and its attempt is ended with that outcome
-    and, where there is one, with its `report`.
+    and, where there is one, with its `report`. `detail` goes into the event.
     """
     state = TRANSITIONS.get((job.state, event))
     if state is None:
@@ -149,8 +154,31 @@ def move(
         job_id=job.id,
         attempt_id=moved.attempt_id,
         owner=moved.owner or job.owner,
+        detail=detail,
     )
     return moved
+
+
+def end(
+    connection: sa.Connection,
+    job: Job,
+    outcome: Outcome,
+    now: float,
+    *,
+    policy: Policy | None,
+    report: Mapping[str, Any] | None = None,
+    **columns: Any,
+) -> Job | None:
+    """End the attempt of a running job, just read in this transaction, as `move` does; and where
+    the policy says so, put the job back to pending at once. The events say what was decided."""
+    again, said = (False, "") if policy is None else decide(connection, job, outcome, policy)
+    ended = move(
+        connection, job, outcome, now, report=report, detail="" if again else said, **columns
+    )
+    if ended is None or not again:
+        return ended
+    owner = replace(ended, owner=job.owner)  # in the event: no longer in the row
+    return move(connection, owner, "again", now, detail=said, owner=None)
 
 
 def claim(
@@ -271,17 +299,41 @@ def heartbeat(
 
 def release(connection: sa.Connection, owner: str, now: float) -> int:
     """Put all running jobs of a launch back to pending; their attempts end as cancelled."""
-    return _move_all(
-        connection, sa.and_(jobs.c.state == "running", jobs.c.owner == owner), "cancelled", now
-    )
+    return release_where(connection, jobs.c.owner == owner, now)
 
 
-def lose(connection: sa.Connection, job_id: str, *, owner: str, token: int, now: float) -> bool:
+def release_where(connection: sa.Connection, which: sa.ColumnElement[bool], now: float) -> int:
+    """The same of the running jobs that match."""
+    return _move_all(connection, sa.and_(jobs.c.state == "running", which), "cancelled", now)
+
+
+def lose(
+    connection: sa.Connection,
+    job_id: str,
+    *,
+    owner: str,
+    token: int,
+    now: float,
+    outcome: Outcome,
+    message: str,
+    policy: Policy | None,
+) -> bool:
     """End the attempt of a process that is known to be dead; False if it was not running."""
     job = read_job(connection, job_id)
     if job is None or job.state != "running" or (job.owner, job.token) != (owner, token):
         return False
-    return move(connection, job, "node_lost", now) is not None
+    if message:
+        own = sa.update(attempts).where(attempts.c.id == job.attempt_id)
+        connection.execute(own.values(message=message))
+    return end(connection, job, outcome, now, policy=policy) is not None
+
+
+def give_up(connection: sa.Connection, job_id: str, *, token: int, why: str, now: float) -> bool:
+    """Fail a job that is pending and was not claimed since; False if it was."""
+    job = read_job(connection, job_id)
+    if job is None or job.token != token:
+        return False
+    return move(connection, job, "give_up", now, detail=f"given up: {why}") is not None
 
 
 def retry(connection: sa.Connection, job_ids: Sequence[str], now: float) -> int:

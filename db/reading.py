@@ -69,9 +69,11 @@ def read_news(connection: sa.Connection, after: int | None) -> News:
     last = connection.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
     if after is None:
         return News(last, {})
-    told = sa.select(events.c.job_id).where(events.c.id > after, events.c.job_id.is_not(None))
+    new = sa.and_(events.c.id > after, events.c.job_id.is_not(None))
+    told = sa.select(events.c.job_id).where(new)
     rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(told)))
-    return News(last, {row.id: to_job(row) for row in rows})
+    put_back = connection.execute(told.where(events.c.event.in_(("again", "retry"))))
+    return News(last, {row.id: to_job(row) for row in rows}, frozenset(put_back.scalars()))
 
 
 def read_maps(connection: sa.Connection, where: Where) -> list[StoredMap]:

@@ -11,7 +11,7 @@ from db.curves import insert_metrics
 from db.driving import Statement
 from db.errors import Conflict
 from db.inserting import insert, insert_missing, insert_or_replace
-from db.jobs import ended_as, held, move
+from db.jobs import end, ended_as, held
 from db.records import (
     Artifact,
     Claim,
@@ -21,6 +21,7 @@ from db.records import (
     Job,
     Metric,
     Outcome,
+    Policy,
     Result,
     raw_bytes,
     row_of,
@@ -54,6 +55,7 @@ def finish(
     tables: Sequence[IndexTable],
     artifacts: Sequence[Artifact],
     metrics: Sequence[Metric],
+    policy: Policy | None,
     now: float,
 ) -> bool:
     """End an attempt and store all it made; see `Store.finish`."""
@@ -83,7 +85,8 @@ def finish(
         "began_at": first_step,
         **row_of(cost),
     }
-    return move(connection, job, outcome, now, report=report, step=last_step) is not None
+    ended = end(connection, job, outcome, now, policy=policy, report=report, step=last_step)
+    return ended is not None
 
 
 _ADD_RESULT = Statement(

@@ -15,6 +15,7 @@ from db import (
     reading,
     recording,
     schema,
+    steering,
     telling,
 )
 from db.engine import Database, locate
@@ -23,6 +24,7 @@ from db.inserting import insert_missing, lock
 from db.reader import Reader
 from db.records import (
     Artifact,
+    Cap,
     Claim,
     ContributionMap,
     Cost,
@@ -33,9 +35,11 @@ from db.records import (
     Metric,
     Outcome,
     PlannedJob,
+    Policy,
     Registration,
     Result,
 )
+from db.steerer import Steerer
 
 
 def connect(url: str, *, create: bool = True) -> "Store":
@@ -56,7 +60,7 @@ def exists(url: str) -> bool:
     return locate(url).identify().exists
 
 
-class Store(Reader, Follower):
+class Store(Reader, Follower, Steerer):
     """A results database. Safe to use from several threads, and in a forked process.
 
     Every method is one transaction. Each raises UserError, with nothing changed, where the
@@ -133,12 +137,14 @@ class Store(Reader, Follower):
         threads: int,
         lease_seconds: float,
         devices: str | None = None,
+        cap: Cap | None = None,
         now: float | None = None,
     ) -> Claim | Job:
         """Start an attempt at a job that is pending, or running under a lease that is over.
 
         Returns the claim; or the job as it is, where somebody else has it, it has ended, or it is a
-        segment and a shorter one of the same pretraining and data runs, whose checkpoint it needs.
+        segment and a shorter one of the same pretraining and data runs, whose checkpoint it needs,
+        or as many jobs of a sweep run as the `cap` allows.
         An attempt whose lease was over ends as 'node_lost', but not before `lease_seconds` after
         the server's start, nor where this call waited half of them for the database: workers that
         it kept waiting too shall renew theirs first. `devices` are those granted, None on a CPU.
@@ -154,6 +160,11 @@ class Store(Reader, Follower):
                 waited = time.monotonic() - called
                 return clock if waited > lease_seconds / 2 else self.database.started(connection)
 
+            if cap is not None and steering.is_full(connection, cap, clock):
+                job = jobs.read_job(connection, job_id)
+                if job is None:
+                    raise LookupError(f"no job {job_id}")
+                return job
             return jobs.claim(
                 connection,
                 job_id,
@@ -221,9 +232,11 @@ class Store(Reader, Follower):
         tables: Sequence[IndexTable] = (),
         artifacts: Sequence[Artifact] = (),
         metrics: Sequence[Metric] = (),
+        policy: Policy | None = None,
         now: float | None = None,
     ) -> bool:
         """End the attempt, and store what it made, all or nothing; `first_step` as in `heartbeat`.
+        Where the `policy` says that the job is run again by itself, it is pending at once.
 
         True if it is stored, or was before by the same call. False, with nothing changed, if the
         claim is no longer good. An artifact replaces the job's former one of the same kind.
@@ -245,6 +258,7 @@ class Store(Reader, Follower):
                 tables=tables,
                 artifacts=artifacts,
                 metrics=metrics,
+                policy=policy,
                 now=self._clock(connection, now),
             )
 
@@ -275,21 +289,36 @@ class Store(Reader, Follower):
         with self._writer.begin() as connection:
             return jobs.release(connection, owner, self._clock(connection, now))
 
-    def lose(self, job_id: str, *, owner: str, token: int, now: float | None = None) -> bool:
-        """Put a job whose process is known to be dead back to pending, its attempt 'node_lost',
-        though its lease may not be over; False, with nothing changed, where it does not run under
-        that launch's token any more."""
+    def lose(
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        token: int,
+        outcome: Outcome = "node_lost",
+        message: str = "",
+        policy: Policy | None = None,
+        now: float | None = None,
+    ) -> bool:
+        """End the attempt of a process that is known to be dead, though its lease may not be over;
+        by default as 'node_lost', after which the job is pending. `policy` as in `finish`. False,
+        with nothing changed, where the job does not run under that launch's token any more."""
         with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
-            return jobs.lose(connection, job_id, owner=owner, token=token, now=clock)
+            return jobs.lose(
+                connection,
+                job_id,
+                owner=owner,
+                token=token,
+                outcome=outcome,
+                message=message,
+                policy=policy,
+                now=self._clock(connection, now),
+            )
 
     def retry(self, job_ids: Sequence[str], *, now: float | None = None) -> int:
         """Put those of the jobs that failed or diverged back to pending; how many."""
         with self._writer.begin() as connection:
             return jobs.retry(connection, job_ids, self._clock(connection, now))
-
-    def _clock(self, connection: sa.Connection, now: float | None) -> float:
-        return self.database.clock(connection) if now is None else now
 
 
 def _job_row(job: PlannedJob, now: float) -> dict[str, object]:

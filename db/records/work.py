@@ -20,7 +20,16 @@ Outcome = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STATES: tuple[State, ...] = get_args(State)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-EVENTS: tuple[str, ...] = (*OUTCOMES, "claim", "retry", "register", "evaluate", "merge")
+FAILURES: tuple[Outcome, ...] = ("oom", "timeout", "code_error", "diverged")
+"""The outcomes after which it is a matter of policy whether the job is run again by itself."""
+
+MOVES = ("claim", "retry", "again", "give_up")
+"""The transitions of a job that no attempt's end makes."""
+
+EVENTS: tuple[str, ...] = (
+    *(*OUTCOMES, *MOVES),
+    *("register", "evaluate", "merge", "launch", "stop"),
+)
 """What an event may be: an outcome, another transition of a job, or what changes no job's state."""
 
 
@@ -49,10 +58,12 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class News:
     """What happened to jobs: the `last` event there is, and the `jobs` that it and those before it
-    were about, by id and as they stand."""
+    were about, by id and as they stand; and which of them were `put_back` to pending, by a policy
+    or a person."""
 
     last: int
     jobs: dict[str, Job]
+    put_back: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ OPTUNA_TABLES = frozenset(
 )
 """What Optuna's storage makes in the same database. They are Optuna's to make, change and drop."""
 
-REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """All schema revisions that this code knows, oldest first; the last one is current."""
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import UniqueConstraint as Unique
 
-from db.records import EVENTS, OUTCOMES
+from db.records import EVENTS, MOVES, OUTCOMES
 from db.schema.base import beside, key, metadata, one_of, optional, required
 
 _OLD = "null if it was made before schema 0002"
@@ -315,13 +315,25 @@ events = Table(
     required(
         "event",
         Text,
-        f"a transition of a job ({', '.join(EVENTS[:-3])}); or that a plan was registered "
-        "('register'), kept weights evaluated ('evaluate'), another database merged ('merge')",
+        f"a transition of a job ({', '.join((*OUTCOMES, *MOVES))}); or that a plan was registered "
+        "('register'), kept weights evaluated ('evaluate'), another database merged ('merge'), a "
+        "launch begun ('launch'), or launches asked to end ('stop')",
     ),
     optional("job_id", Text, "the job, null where it is about none", ForeignKey("jobs.id")),
     optional("attempt_id", Integer, "the attempt, null where it is about none"),
     optional("owner", Text, "launch or person, null where it is not known"),
-    required("detail", Text, "what more there is to say, may be empty"),
+    required(
+        "detail",
+        Text,
+        "what more there is to say, may be empty: after a failure what becomes of the job",
+    ),
+    optional(
+        "sweep_id",
+        Text,
+        "the sweep that is launched, or of which the launches are to end, null for all; null where "
+        "it is about none",
+        ForeignKey("sweeps.id"),
+    ),
     one_of("event", EVENTS),
     Index(None, "job_id"),
     comment="What happened when: every transition of a job, and what was added at once.",

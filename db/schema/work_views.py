@@ -86,6 +86,12 @@ failures = Table(
         optional("started", Double, "when it started, Unix seconds UTC"),
         optional("ended", Double, "when it ended, Unix seconds UTC"),
         required("updated", Double, "when the job last changed, Unix seconds UTC"),
+        optional(
+            "decision",
+            Text,
+            "why it is not run again by itself, such as 'given up: policy oom: 1 used'; null where "
+            "nobody said",
+        ),
     ),
     comment="Jobs that diverged or failed, with their last attempt.",
 )

@@ -1,0 +1,64 @@
+"""What becomes of a job after a failure, and what a person asks of launches."""
+
+from dataclasses import dataclass
+
+from db.records.work import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """After how many attempts that ended so a job is run again by itself, None for all of them;
+    counted since a person last asked for a retry.
+
+    `remedy` says in words what the next attempt after an 'oom' has that this one had not, as
+    'alone on a full GPU'; `hopeless` why there is nothing more to give, and so no such attempt.
+    """
+
+    oom: int | None = 0
+    timeout: int | None = 0
+    code_error: int | None = 0
+    diverged: int | None = 0
+    remedy: str = ""
+    hopeless: str = ""
+
+    def times(self, outcome: Outcome) -> int | None:
+        """How many attempts with this outcome are followed by another. Raises ValueError for an
+        outcome that no policy is asked about."""
+        match outcome:
+            case "oom":
+                return self.oom
+            case "timeout":
+                return self.timeout
+            case "code_error":
+                return self.code_error
+            case "diverged":
+                return self.diverged
+        raise ValueError(f"there is no policy for {outcome}")
+
+
+@dataclass(frozen=True, slots=True)
+class Starved:
+    """How many attempts at a job ran out of memory since a person last asked for a retry: as they
+    said themselves, and as their node said, which killed them."""
+
+    told: int = 0
+    killed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most so many jobs of a sweep run at once, over all its launches."""
+
+    sweep_id: str
+    parallel: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """Somebody wants the launches to end that began before: `event` is its number, `time` Unix
+    seconds; `sweep_id` is None where all sweeps are meant."""
+
+    event: int
+    time: float
+    by: str
+    sweep_id: str | None
