@@ -18,7 +18,7 @@ def begin(connection: sa.Connection, owner: str, sweep_id: str, now: float) -> i
     """Note that a launch begins; the number of the event."""
     note(connection, "launch", now, owner=owner, sweep_id=sweep_id)
     own = events.c.event == "launch", events.c.owner == owner
-    return connection.execute(sa.select(sa.func.max(events.c.id)).where(*own)).scalar_one()
+    return int(connection.execute(sa.select(sa.func.max(events.c.id)).where(*own)).scalar_one())
 
 
 def ask_to_stop(

@@ -4,8 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import sqlalchemy as sa
-
 from db import (
     curves,
     evaluations,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -31,6 +31,32 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)
 Steps = Annotated[tuple[Annotated[int, Field(strict=True)], ...], BeforeValidator(_listed)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds), Field(min_length=1)]
+MAX_TIMES = 1000
+
+
+def _times(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not 0 <= value <= MAX_TIMES:
+        raise ValueError(f"give a number of times from 0 to {MAX_TIMES}, not {value!r}")
+    return value
+
+
+def _times_or_always(value: Any) -> Any:
+    try:
+        return value if value == "always" else _times(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or `always`") from None
+
+
+def _always(value: Any) -> Any:
+    if value != "always":
+        raise ValueError(f"it is `always`, not {value!r}: it is no fault of the trial's")
+    return value
+
+
+Times = Annotated[int, BeforeValidator(_times)]
+TimesOrAlways = Annotated[int | Literal["always"], BeforeValidator(_times_or_always)]
+Always = Annotated[Literal["always"], BeforeValidator(_always)]
 
 
 class _Section(BaseModel):
@@ -67,6 +93,23 @@ class Resources(_Section):
     )
     cpus: float | None = Field(None, gt=0, description="CPU cores; default: the recipe's threads")
     memory_gb: float | None = Field(None, gt=0)
+    hours: float | None = Field(
+        None, gt=0, description="wall-clock limit of one attempt at a trial or segment"
+    )
+    parallel: Annotated[int, Field(strict=True, ge=1)] | None = Field(
+        None, description="most trials and segments at once, over all launches of the sweep"
+    )
+
+
+class Failures(_Section):
+    """How often a job is run again by itself after each way to fail. It never enters an id."""
+
+    oom: Times = 1
+    timeout: TimesOrAlways = 1
+    code_error: Times = 0
+    diverged: Times = 0
+    preempted: Always = "always"
+    node_lost: Always = "always"
 
 
 class Spec(_Section):
@@ -84,6 +127,7 @@ class Spec(_Section):
     recipe: dict[str, Any] = {}
     exclude: tuple[Exclusion, ...] = ()
     resources: Resources = Resources()
+    failures: Failures = Failures()
 
     @property
     def gpus(self) -> float:
@@ -96,6 +140,12 @@ class Spec(_Section):
     def body(self) -> str:
         """Canonical JSON of the spec; plug-ins by their content, wherever they lie."""
         body = self.model_dump(mode="json", exclude={"plugins"})
+        # What came later is left out where it is not said, so that a sweep keeps its id.
+        for name in ("hours", "parallel"):
+            if body["resources"][name] is None:
+                del body["resources"][name]
+        if self.failures == Failures():
+            del body["failures"]
         if self.plugins:
             body["plugins"] = [plugins.load_file(Path(path)).version for path in self.plugins]
         return canonical_json(body)

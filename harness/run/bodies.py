@@ -23,7 +23,7 @@ import torch
 import db
 import models
 from harness import data, environment, instruments
-from harness.run import evaluation, images, leftovers
+from harness.run import evaluation, images, leftovers, terms
 from harness.run.ending import Ending
 from harness.run.lease import Lease
 from harness.run.log import Log, own
@@ -34,7 +34,7 @@ from harness.train.batches import Images
 from harness.train.checkpoint import CheckpointFolder
 from harness.train.contribution import measure_maps
 from harness.train.protocol import PLAIN
-from harness.train.trainer import DivergedError, Hooks, StoppedError, Trainer
+from harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
 from sweeps.errors import UserError
 from sweeps.expansion import Pretraining, Trial
 
@@ -65,7 +65,10 @@ def run(work: Work, after: Report | None = None) -> Report:
         return Report(work.job_id, "away", why, tuple(notes))
     if isinstance(claim, db.Job):
         return Report(work.job_id, ENDINGS.get(claim.state, "elsewhere"), notes=tuple(notes))
-    return replace(_Attempt(work, store, claim, notes).run(), notes=tuple(notes))
+    try:
+        return replace(_Attempt(work, store, claim, notes).run(), notes=tuple(notes))
+    finally:
+        evaluation.let_go(work.device)
 
 
 def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
@@ -95,6 +98,7 @@ def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
             devices=evaluation.granted(work.device),
             threads=work.threads,
             lease_seconds=work.lease_seconds,
+            cap=work.terms.cap,
         )
 
     return patiently(claim, seconds=START_SECONDS, noticed=noticed)
@@ -130,12 +134,16 @@ class _Attempt:
                 return Report(self.work.job_id, "stopped", "its lease was lost")
             except DivergedError as error:
                 ending = self._ending("diverged", lease, str(error))
-            except torch.OutOfMemoryError as error:
-                ending = self._ending("oom", lease, str(error).splitlines()[0])
+            except OutOfTimeError:
+                ending = self._ending("timeout", lease, self._over())
             except UserError as error:
                 ending = self._ending("code_error", lease, str(error))
-            except Exception:  # noqa: BLE001 - whatever it is belongs in the attempt's row
-                ending = self._ending("code_error", lease, traceback.format_exc(limit=-6))
+            except Exception as error:  # noqa: BLE001 - whatever it is belongs in the attempt's row
+                if evaluation.ran_out(error):
+                    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+                    ending = self._ending("oom", lease, said)
+                else:
+                    ending = self._ending("code_error", lease, traceback.format_exc(limit=-6))
             except BaseException:
                 with suppress(UserError):
                     ending = self._ending("cancelled", lease, "interrupted")
@@ -254,6 +262,7 @@ class _Attempt:
             progress=lease.progress,
             metric=lease.metric,
             stop=lambda: lease.lost,
+            over=lambda: bool(self._over()),
             undelivered=lease.undelivered,
             checkpoint_seconds=self.work.checkpoint_seconds,
         )
@@ -340,7 +349,15 @@ class _Attempt:
             last_step=lease.step if self.trainer is None else self.trainer.step,
             cost=self._cost(),
             metrics=lease.pending(),
+            policy=terms.policy(self.work),
         )
+
+    def _over(self) -> str:
+        """Why the attempt may go on no longer; '' while it may."""
+        hours = self.work.terms.hours
+        if hours is None or self.stopwatch.seconds < hours * 3600:
+            return ""
+        return f"it took {hours:g} h, as long as `resources.hours` lets an attempt"
 
     def _require_finite(self, *values: float) -> None:
         """A model whose evaluation is not finite has diverged, even if its last loss was."""

@@ -66,19 +66,25 @@ class RayExecutor(Executor):
 
     def check(self, threads: int) -> None:
         """UserError where no node of the cluster could ever run one task."""
-        need = {"CPU": self._cpus(threads), "GPU": self.resources.gpus or 0.0}
-        if self.resources.memory_gb:
-            need["memory"] = self.resources.memory_gb * 1e9
+        lack = self._lack(threads, self.resources.gpus or 0.0, self.resources.memory_gb)
+        if lack is not None:
+            raise UserError(f"{lack}: lower `resources` in the spec or start a node that has it")
+
+    def lack(self, work: Work) -> str | None:
+        return self._lack(work.threads, self._gpus(work), self._memory_gb(work))
+
+    def _lack(self, threads: int, gpus: float, memory_gb: float | None) -> str | None:
+        need = {"CPU": self._cpus(threads), "GPU": gpus}
+        if memory_gb:
+            need["memory"] = memory_gb * 1e9
         alive = [n for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
         nodes = [n["Resources"] for n in alive]
-        if not any(all(n.get(k, 0.0) >= v for k, v in need.items()) for n in nodes):
-            asked = ", ".join(f"{v:g} {k}" for k, v in need.items() if v)
-            best = {k: max((n.get(k, 0.0) for n in nodes), default=0.0) for k in need}
-            have = ", ".join(f"{v:g} {k}" for k, v in best.items())
-            raise UserError(
-                f"a trial asks for {asked}, and no node has that (at most {have}): "
-                f"lower `resources` in the spec or start a node that has it"
-            )
+        if any(all(n.get(k, 0.0) >= v for k, v in need.items()) for n in nodes):
+            return None
+        best = {k: max((n.get(k, 0.0) for n in nodes), default=0.0) for k in need}
+        asked = ", ".join(_amount(k, v) for k, v in need.items() if v)
+        have = ", ".join(_amount(k, v) for k, v in best.items())
+        return f"a trial asks for {asked}, and no node has that (at most {have})"
 
     def hosts(self) -> list[str]:
         """The machines that may run a task, and this one, by name and address."""
@@ -90,11 +96,11 @@ class RayExecutor(Executor):
         return sorted(f"{name} ({address})" for name, address in nodes)
 
     def submit(self, work: Work, after: str | None) -> None:
-        resources = self.resources
+        memory_gb = self._memory_gb(work)
         task = self._task.options(
             num_cpus=self._cpus(work.threads),
-            num_gpus=resources.gpus or 0.0,
-            memory=None if resources.memory_gb is None else resources.memory_gb * 1e9,
+            num_gpus=self._gpus(work),
+            memory=None if memory_gb is None else memory_gb * 1e9,
             name=work.title,
         )
         ref = task.remote(work, None if after is None else self._refs[after])
@@ -116,6 +122,12 @@ class RayExecutor(Executor):
                 with contextlib.suppress(RayError):
                     ray.cancel(ref, force=True)
         ray.shutdown()
+
+    def _gpus(self, work: Work) -> float:
+        return max(work.gpus, self.resources.gpus or 0.0)
+
+    def _memory_gb(self, work: Work) -> float | None:
+        return max(work.terms.memory_gb or 0.0, self.resources.memory_gb or 0.0) or None
 
     def _cpus(self, threads: int) -> float:
         return self.resources.cpus if self.resources.cpus is not None else float(threads)
@@ -144,11 +156,17 @@ class RayExecutor(Executor):
 
 
 def _what_was_lost(error: RayError) -> Lost:
-    if isinstance(error, (WorkerCrashedError, OutOfMemoryError)):
+    if isinstance(error, OutOfMemoryError):
+        return "memory"
+    if isinstance(error, WorkerCrashedError):
         return "process"  # told by its node, which is there
     if isinstance(error, (NodeDiedError, LocalRayletDiedError, ObjectLostError)):
         return "node"
     return "error"
+
+
+def _amount(resource: str, value: float) -> str:
+    return f"{value / 1e9:.3g} GB of memory" if resource == "memory" else f"{value:g} {resource}"
 
 
 def _reach(address: str) -> None:

@@ -24,6 +24,7 @@ class Ending:
     tables: tuple[db.IndexTable, ...] = ()
     artifacts: tuple[db.Artifact, ...] = ()
     metrics: tuple[db.Metric, ...] = ()
+    policy: db.Policy | None = None
 
     def commit(self, store: Store, claim: Claim) -> "Ending | None":
         """Store it; what was stored, None if the claim is no longer good.
@@ -55,7 +56,9 @@ class Ending:
     @classmethod
     def read(cls, content: dict[str, Any]) -> Self:
         """One that was packed. Raises TypeError or KeyError for what is none."""
+        policy = content.get("policy")
         parts = {
+            "policy": None if policy is None else db.Policy(**policy),
             "cost": db.Cost(**content["cost"]),
             "result": None if content["result"] is None else db.Result(**content["result"]),
             "maps": tuple(_map(one) for one in content["maps"]),

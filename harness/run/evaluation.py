@@ -1,5 +1,6 @@
 """The evaluation of a trained flow as a result, with what it costs."""
 
+import gc
 import math
 import os
 import resource
@@ -28,6 +29,12 @@ from harness.train.evaluate import (
 )
 from harness.train.protocol import PLAIN, Protocol
 from harness.train.series import residual_blocks, series_terms
+
+RAN_OUT = (
+    *("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory"),
+    *("CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED"),
+)
+"""What errors say that are about memory and are of no class of their own."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +168,11 @@ class Stopwatch:
     began: float = field(default_factory=time.monotonic)
     cpu_began: float = field(default_factory=time.process_time)
 
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds so far."""
+        return time.monotonic() - self.began
+
     def cost(
         self, images_per_second: float | None = None, data_wait: float | None = None
     ) -> db.Cost:
@@ -169,7 +181,7 @@ class Stopwatch:
             peak = torch.cuda.max_memory_allocated()
         else:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        seconds = time.monotonic() - self.began
+        seconds = self.seconds
         return db.Cost(
             seconds=seconds,
             gpu_seconds=seconds * self.gpus if self.device == "cuda" else None,
@@ -185,6 +197,20 @@ def granted(device: str) -> str | None:
     if device != "cuda":
         return None
     return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
+
+
+def ran_out(error: Exception) -> bool:
+    """Whether it is about memory, of the GPU or of the host."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in RAN_OUT)
+
+
+def let_go(device: str) -> None:
+    """Leave the GPU's memory to others: the process may be kept for long with nothing to do."""
+    if device == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def settle(device: str, threads: int) -> None:

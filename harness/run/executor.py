@@ -6,7 +6,7 @@ from typing import Literal
 
 from harness.run.work import Report, Work
 
-Lost = Literal["error", "process", "node"]
+Lost = Literal["error", "process", "memory", "node"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Finished:
     """A task that came back: with its report, or without one, and ``crash`` says why.
 
     ``lost`` says what went with it: nothing but the task, which raised an ``error``; its very
-    ``process``, which is known to be dead; or its ``node``, of which nothing is known any more.
+    ``process``, which is known to be dead, or which its node killed for want of ``memory``; or its
+    ``node``, of which nothing is known any more.
     """
 
     job_id: str
@@ -39,6 +40,11 @@ class Executor(ABC):
     def wait(self, seconds: float) -> list[Finished]:
         """The tasks that ended, waiting at most this long for the first. A task whose own process
         was lost has no report; one that was lost with what it waited for is `blocked`."""
+
+    def lack(self, work: Work) -> str | None:
+        """What the work asks for that no machine has that is there now, and what they have, in a
+        line; None where one has it, busy or not."""
+        return None
 
     @abstractmethod
     def close(self, *, kill: bool) -> None:

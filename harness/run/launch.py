@@ -10,16 +10,18 @@ import secrets
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from db import Job, PlannedJob, RunningJob, Store, Unavailable
-from harness.run import leftovers
+from db import Job, PlannedJob, RunningJob, StopRequest, Store, Unavailable
+from harness.run import leftovers, terms
 from harness.run.executor import Executor, Finished
 from harness.run.order import Order
 from harness.run.plan import Node
+from harness.run.starving import Starving
+from harness.run.steering import AskedToStopError, Course, NodeWatch, room
 from harness.run.work import ENDINGS, How, Report
 
 POLL_SECONDS = 0.5
@@ -76,6 +78,9 @@ class _Seen:
     segments: list[Job]
     """Segments that run, in this launch or another."""
 
+    stop: StopRequest | None
+    """What asks the launch to end."""
+
     now: float
 
 
@@ -115,9 +120,16 @@ class Launch:
     """One run of the driver's loop over a task graph."""
 
     def __init__(
-        self, store: Store, nodes: Sequence[Node], executor: Executor, display: Display
+        self,
+        store: Store,
+        nodes: Sequence[Node],
+        executor: Executor,
+        display: Display,
+        course: Course | None = None,
     ) -> None:
+        """Without a ``course`` nobody else can end it, and any number of jobs may run."""
         self.store, self.executor, self.display = store, executor, display
+        self.course = course
         self.nodes = {node.work.job_id: node for node in nodes}
         self.ended = Ended()
         self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
@@ -131,13 +143,16 @@ class Launch:
         self._not_before: dict[str, float] = {}
         self._crashes: deque[Finished] = deque()
         self._fruitless: dict[str, _Fruitless] = {}
+        self._told: dict[str, Report] = {}
+        self._starving = Starving(store, self.nodes, executor, self._give_up)
+        self._node_watch = NodeWatch(executor, display.note)
         self._segments: dict[str, Job] = {}
         self._looked = time.monotonic(), time.time()
         self._away_since: float | None = None
         self._back = -math.inf
 
     def run(self) -> Ended:
-        """Until every job has ended, here or in another launch."""
+        """Until every job has ended, here or in another launch. Raises AskedToStopError."""
         with suppress(Unavailable):
             leftovers.deliver(self.store, self.display.note)
             for job_id, job in self.store.jobs(list(self.nodes)).items():
@@ -147,12 +162,15 @@ class Launch:
         while True:
             seen = self._look()
             if seen is not None:
+                if seen.stop is not None:
+                    raise AskedToStopError(seen.stop)
                 self._settle(seen.ended)
                 if len(self.ended.reports) < len(self.nodes):
                     self._submit(seen)
                 self.display.update(len(self.ended.reports), len(self.nodes), seen.running)
                 if len(self.ended.reports) == len(self.nodes):
                     return self.ended
+                self._node_watch.look(map(self._starving.work, self._left()))
             for finished in self._collect():
                 self._crash_or_note(finished)
 
@@ -183,7 +201,7 @@ class Launch:
         everything = began - self._refreshed >= REFRESH_SECONDS
         running = self.store.running()  # first: what ends meanwhile is in the news
         news = self.store.news(None if everything else self._event - LOOK_BACK)
-        left = [j for j in self.nodes if j not in self.ended.reports] if everything else []
+        left = self._left() if everything else []
         jobs = self.store.jobs(left) if everything else news.jobs
         leases = {j.id: j.lease_until for j in jobs.values() if j.lease_until is not None}
         seen = _Seen(
@@ -191,12 +209,29 @@ class Launch:
             leases | {r.job_id: r.lease_until for r in running},
             [r for r in running if r.job_id in self.nodes],
             self._running_segments(running),
+            self._stop_request(),
             self.store.now(),
         )
+        new = [job_id for job_id in news.put_back if self._is_left(job_id)]
+        self._starving.look(left if everything else new, self._in_flight)
+        self._tell_of_retries(news.put_back, jobs)
         self._event = news.last
         if everything:
             self._refreshed = began
         return seen
+
+    def _stop_request(self) -> StopRequest | None:
+        if self.course is None:
+            return None
+        after = max(self.course.begun, self._event - LOOK_BACK)
+        return self.store.stop_request(self.course.sweep_id, after)
+
+    def _tell_of_retries(self, put_back: Collection[str], jobs: Mapping[str, Job]) -> None:
+        for job_id in put_back & self._told.keys():
+            if jobs[job_id].state not in ENDINGS:
+                title, report = self.nodes[job_id].work.title, self._told.pop(job_id)
+                why = (report.message.strip().splitlines() or [report.ending])[-1]
+                self.display.note(f"{title} is run again: {why}")
 
     def _running_segments(self, running: Sequence[RunningJob]) -> list[Job]:
         """What is running of all launches' segments, as it was when it was first seen, but for
@@ -217,7 +252,9 @@ class Launch:
         """Note what the database says has ended, and what can therefore never start."""
         for job_id, ending in ended.items():
             if self._is_left(job_id) and job_id not in self._in_flight:
-                self._end(Report(job_id, ending))
+                told = self._told.pop(job_id, None)
+                fits = told is not None and told.ending == ending
+                self._end(told if told is not None and fits else Report(job_id, ending))
         lost = [r for r in self.ended.reports.values() if r.ending != "done"]
         for report in lost:  # it grows while it is gone through
             for job_id in self._waiting.get(report.job_id, ()):
@@ -225,6 +262,9 @@ class Launch:
                     needed = self.nodes[report.job_id].work.title
                     lost.append(Report(job_id, "blocked", f"it needs `{needed}`"))
                     self._end(lost[-1])
+
+    def _left(self) -> list[str]:
+        return [job_id for job_id in self.nodes if job_id not in self.ended.reports]
 
     def _is_left(self, job_id: str) -> bool:
         return job_id in self.nodes and job_id not in self.ended.reports
@@ -237,8 +277,12 @@ class Launch:
         chained = sum(s.after in self._in_flight for s in self._in_flight.values())
         running = sum(r.job_id in self._in_flight for r in seen.running)
         free = len(self._in_flight) - chained - running
+        held = (r.job_id for r in seen.running if sparing or r.lease_until > seen.now)
+        places = room(self.course, self._in_flight, held)
         for node in self._order(self.ended.reports):
             if free >= WINDOW and (chained >= WINDOW or not self._any_is_waited_for()):
+                return
+            if places is not None and places <= 0:
                 return
             job_id, after = node.work.job_id, node.after
             if job_id in self._in_flight:
@@ -250,13 +294,14 @@ class Launch:
                 continue
             if after in self.ended.reports:
                 after = None
-            if after is not None and after not in self._in_flight:
-                continue
+            if after is not None and (places is not None or after not in self._in_flight):
+                continue  # under a cap, what waits in the executor would start unasked
             if (free if after is None else chained) >= WINDOW:
                 continue
             if self._a_shorter_runs(node.work.job, seen):
                 continue
-            self.executor.submit(node.work, after)
+            self.executor.submit(self._starving.work(job_id), after)
+            places = None if places is None else places - 1
             self._in_flight[job_id] = _Submitted(now, after)
             free += after is None
             chained += after is not None
@@ -282,8 +327,10 @@ class Launch:
             self.display.note(note)
         if report is None:
             self._crashes.append(finished)
-        elif report.ending in ("done", "diverged", "failed"):
+        elif report.ending == "done":
             self._end(report)
+        elif report.ending in ("diverged", "failed"):
+            self._told[job_id] = report  # the database knows whether that is the end
         elif report.ending == "elsewhere":
             self._not_before[job_id] = time.monotonic() + AGAIN_SECONDS
         elif report.ending == "away" and self._away_since is None and self._back < began:
@@ -292,16 +339,36 @@ class Launch:
     def _take_in_crashes(self) -> None:
         """Free the jobs of dead processes, and give up those that get nowhere. Raises Unavailable,
         with the rest left for later."""
-        if any(crash.lost == "process" for crash in self._crashes):
+        if any(crash.lost in ("process", "memory") for crash in self._crashes):
             leftovers.deliver(self.store, self.display.note)  # it may have left its ending
         while self._crashes:
             crash = self._crashes[0]
             work, job = self.nodes[crash.job_id].work, self.store.job(crash.job_id)
-            if crash.lost == "process" and job is not None and job.owner == work.owner:
+            own, starved = job is not None and job.owner == work.owner, False
+            if job is not None and own and crash.lost == "process":
                 self.store.lose(job.id, owner=work.owner, token=job.token)
+            if job is not None and own and crash.lost == "memory":
+                starved = self._end_as_starved(crash, job)
             self._crashes.popleft()
-            if crash.lost != "node" and (job is None or job.state not in ENDINGS):
+            if crash.lost != "node" and not starved and (job is None or job.state not in ENDINGS):
                 self._count(crash, 0 if job is None else job.step)
+
+    def _end_as_starved(self, crash: Finished, job: Job) -> bool:
+        """End the attempt of a task that its node killed for want of memory; False if it is over
+        already."""
+        work = self._starving.work(crash.job_id)
+        message = "its node ran out of memory and killed it"
+        ended = self.store.lose(
+            job.id,
+            owner=work.owner,
+            token=job.token,
+            outcome="oom",
+            message=message,
+            policy=terms.policy(work, killed=True),
+        )
+        if ended:
+            self._told[job.id] = Report(job.id, "failed", message)
+        return ended
 
     def _count(self, crash: Finished, step: int) -> None:
         former = self._fruitless.get(crash.job_id)
@@ -311,6 +378,9 @@ class Launch:
         if now.times >= MAX_CRASHES:
             times = f"{now.times} times without getting beyond step {now.step}"
             self._end(Report(crash.job_id, "failed", f"{crash.crash}, {times}"))
+
+    def _give_up(self, job_id: str, why: str) -> None:
+        self._end(Report(job_id, "failed", f"given up: {why}"))
 
     def _end(self, report: Report) -> None:
         self.ended.reports[report.job_id] = report

@@ -11,6 +11,7 @@ from db import Job, PlannedJob, Registration, Store
 from harness import data
 from harness.data import bars
 from harness.place import Place
+from harness.run.terms import Terms
 from harness.run.work import LEASE_SECONDS, Work
 from sweeps import catalog, factorizations, plugins
 from sweeps.errors import UserError
@@ -164,6 +165,7 @@ def nodes(
     gpus: float = 0.0,
     checkpoint_seconds: float | None = None,
     lease_seconds: float = LEASE_SECONDS,
+    terms: Terms | None = None,
 ) -> list[Node]:
     """The task graph, what unblocks others first: segments in a chain, then trials."""
 
@@ -181,6 +183,7 @@ def nodes(
             checkpoint_seconds,
             lease_seconds,
             plugins.loaded(subject.plugins),
+            terms=terms or Terms(),
         )
 
     found: list[Node] = []

@@ -1,11 +1,12 @@
 """One unit of work as it travels to a worker, and what the worker reports."""
 
 import pickle
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from db import PlannedJob, State
 from harness.place import Place
+from harness.run.terms import Terms
 from sweeps import plugins
 from sweeps.expansion import Pretraining, Trial
 from sweeps.plugins import Plugin
@@ -35,6 +36,7 @@ class Work:
     lease_seconds: float = LEASE_SECONDS
     plugins: tuple[Plugin, ...] = ()
     sealed: "_Sealed | None" = None
+    terms: Terms = field(default_factory=Terms)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)

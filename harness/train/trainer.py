@@ -45,9 +45,14 @@ class StoppedError(Exception):
     """The caller asked the loop to stop, because its lease was lost or it is to end."""
 
 
+class OutOfTimeError(Exception):
+    """The caller let the loop run no longer; its last checkpoint is of the step that it reached."""
+
+
 @dataclass
 class Hooks:
-    """What the loop tells its caller, and how the caller stops it.
+    """What the loop tells its caller, and how the caller stops it: at once, or as soon as there can
+    be a checkpoint, where its time is ``over``.
 
     What is ``undelivered`` goes into each checkpoint, so that none is ahead of its curve: whoever
     goes on from it has the points that are missing.
@@ -56,6 +61,7 @@ class Hooks:
     progress: Callable[[int], None] = lambda step: None
     metric: Callable[[str, int, float], None] = lambda name, step, value: None
     stop: Callable[[], bool] = lambda: False
+    over: Callable[[], bool] = lambda: False
     undelivered: Callable[[], Undelivered] = dict
     checkpoint_seconds: float | None = None
 
@@ -147,7 +153,8 @@ class Trainer:
     def run(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
         """Train up to a step, leaving checkpoints on the way and one at the end.
 
-        Raises DivergedError and StoppedError; the checkpoints stay valid in both cases.
+        Raises DivergedError, StoppedError and OutOfTimeError; the checkpoints stay valid in all
+        cases.
         """
         self.flow.train()
         saved_at, last_save = time.monotonic(), 0.0
@@ -159,6 +166,9 @@ class Trainer:
                 self._look_at_losses(hooks)
                 self._watch_holdout(until, hooks)
                 hooks.progress(self.step)
+                if self.step < until and hooks.over():
+                    self._save(folder, hooks)
+                    raise OutOfTimeError
                 pause = hooks.checkpoint_seconds
                 if pause is None:
                     pause = max(_SHORTEST, last_save / _SHARE)

@@ -40,6 +40,7 @@ LEFT_OUT: Mapping[str, Sequence[str]] = {
         "UPDATE environments SET driver = NULL, flags = NULL",
         "UPDATE artifacts SET place = NULL",
     ),
+    "0007": ("DELETE FROM events WHERE event IN ('again', 'give_up', 'launch', 'stop')",),
 }
 """By schema, how to take away what the next one holds and it cannot: a downgrade refuses that."""
 

@@ -133,6 +133,7 @@ NEW = {  # by the schema that they are new after
         "trial_results": {"comparable", "gpu_seconds", "driver", "cell_id"},
         **{name: {"flow"} for name in views.tables if not name.endswith(("results", "statistics"))},
     },
+    "0007": {"events": {"sweep_id"}, "failures": {"decision"}},
 }
 
 
@@ -192,6 +193,8 @@ def test_what_is_conventional_on_an_old_recipe_is_found(
         ("0004", "UPDATE attempts SET log = 'so' WHERE id = 2"),
         ("0004", "UPDATE environments SET driver = '550'"),
         ("0004", "INSERT INTO events (time, event, detail) VALUES (1.0, 'merge', '')"),
+        ("0007", "INSERT INTO events (time, event, detail) VALUES (1.0, 'launch', '')"),
+        ("0007", "INSERT INTO events (time, event, detail) VALUES (1.0, 'stop', '')"),
     ],
 )
 def test_a_downgrade_loses_nothing(filled_url: str, old: str, row: str) -> None:

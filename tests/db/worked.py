@@ -198,6 +198,14 @@ class Work:
         self.train()
         self.fail()
         self.evaluate()
+        self.steer()
+
+    def steer(self) -> None:
+        """A launch that is asked to end, and all of them."""
+        sweep_id = digest("Größe")
+        self.store.begin_launch("knoten-ä:17:launch", sweep_id, now=self.time(1.0))
+        for asked in ([sweep_id], None):
+            self.store.ask_to_stop(asked, by="me@knoten-ä", now=self.time(1.0))
 
     def time(self, seconds: float) -> float:
         self.now += seconds
@@ -331,6 +339,10 @@ class Work:
             assert self.store.add_metrics(claim, curve)
             self.finish(claim, outcome, last_step=2, message=HARD, log=HARD * 2)
         self.store.retry([job_of(RANDOM[3]).id], now=self.time(1.0))
+        claim, policy = self.win(job_of(RANDOM[4])), db.Policy(oom=1, remedy="on »all« of it")
+        self.finish(claim, "oom", last_step=2, message=HARD, policy=policy)
+        why = "no node's got that"
+        self.store.give_up(claim.job_id, token=claim.token, why=why, now=self.time(1.0))
 
     def evaluate(self) -> None:
         """Two of the trials by another protocol."""

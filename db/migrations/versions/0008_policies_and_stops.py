@@ -97,7 +97,7 @@ def _remake(words: Sequence[str], *, with_sweep: bool) -> None:
     """Move the events into a new table: SQLite changes no constraints."""
     op.drop_index(op.f("ix_events_job_id"), "events")
     op.rename_table("events", "old_events")
-    columns = [
+    columns: list[sa.schema.SchemaItem] = [
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("time", sa.Double(), nullable=False),
         sa.Column("event", TEXT, nullable=False),
@@ -106,7 +106,9 @@ def _remake(words: Sequence[str], *, with_sweep: bool) -> None:
         sa.Column("owner", TEXT, nullable=True),
         sa.Column("detail", TEXT, nullable=False),
     ]
-    keys = [sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_events_job_id_jobs"))]
+    keys: list[sa.schema.SchemaItem] = [
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_events_job_id_jobs"))
+    ]
     if with_sweep:
         columns.append(sa.Column("sweep_id", TEXT, nullable=True))
         keys.append(sa.ForeignKeyConstraint(["sweep_id"], ["sweeps.id"], name=op.f(KEY)))
