@@ -65,3 +65,9 @@ class Follower:
         with self._reader.connect() as connection:
             clock = self.database.clock(connection) if now is None else now
             return following.read_rates(connection, sweep_id, clock)
+
+    def decisions(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """What was decided about jobs after a failure, such as 'given up: policy oom: 1 used',
+        where nothing has happened to them since."""
+        with self._reader.connect() as connection:
+            return following.read_decisions(connection, job_ids)

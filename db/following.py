@@ -81,6 +81,13 @@ class Attempt:
     lease_seconds: float | None
     protocol: str | None
     log: str | None
+    peak_memory: int | None = None
+    gpu_seconds: float | None = None
+
+    @property
+    def share(self) -> float | None:
+        """Of a GPU, that it held; None on a CPU and where it ended without a report."""
+        return self.gpu_seconds / self.seconds if self.gpu_seconds and self.seconds else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +189,21 @@ def read_attempts(connection: sa.Connection, job_ids: Sequence[str]) -> list[Att
         for row in connection.execute(sa.select(*columns).where(attempts.c.job_id.in_(some)))
     ]
     return sorted(found, key=lambda attempt: attempt.id)
+
+
+def read_decisions(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, str]:
+    """What was decided about jobs after their last failure, where that was said and nothing has
+    happened to them since."""
+    found: dict[str, str] = {}
+    for some in chunks(sorted(job_ids)):
+        last = (
+            sa.select(sa.func.max(events.c.id))
+            .where(events.c.job_id.in_(some))
+            .group_by(events.c.job_id)
+        )
+        said = sa.select(events.c.job_id, events.c.detail).where(events.c.id.in_(last))
+        found |= {job_id: detail for job_id, detail in connection.execute(said) if detail}
+    return found
 
 
 def read_coverage(connection: sa.Connection, sweep_id: str) -> list[CellState]:

@@ -1,4 +1,4 @@
-"""Whether a job is run again by itself after a failure. The database alone knows how often it was."""
+"""Whether a job is run again by itself after a failure: the database knows how often it was."""
 
 from collections.abc import Sequence
 

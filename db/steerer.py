@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from db import jobs, policies, steering
 from db.engine import Database
-from db.records import Starved, StopRequest
+from db.records import Starved, Stopping, StopRequest
 
 
 class Steerer:
@@ -38,6 +38,11 @@ class Steerer:
             if after is None:
                 after = steering.read_last_launch(connection, sweep_id)
             return steering.read_stop(connection, sweep_id, after)
+
+    def stopping(self) -> list[Stopping]:
+        """The requests to stop whose launches still hold jobs, oldest first."""
+        with self._reader.connect() as connection:
+            return steering.read_stopping(connection)
 
     def held(self, sweep_id: str | None = None) -> int:
         """How many running jobs the launches of a sweep hold, those of all without one."""

@@ -8,7 +8,7 @@ from db.following import of_sweep
 from db.happenings import note
 from db.inserting import lock
 from db.jobs import release_where
-from db.records import Cap, StopRequest
+from db.records import Cap, Stopping, StopRequest
 from db.schema import events, jobs
 
 _LAUNCH = sa.select(events.c.owner).where(events.c.event == "launch", events.c.owner.is_not(None))
@@ -42,6 +42,25 @@ def read_stop(connection: sa.Connection, sweep_id: str, after: int) -> StopReque
         .limit(1)
     ).first()
     return None if row is None else StopRequest(row[0], row[1], row[2] or "somebody", row[3])
+
+
+def read_stopping(connection: sa.Connection) -> list[Stopping]:
+    """The last request for each sweep, and for all, whose launches still hold jobs."""
+    stop, launch = events.alias("stop"), events.alias("launch")
+    asked = sa.or_(stop.c.sweep_id.is_(None), stop.c.sweep_id == launch.c.sweep_id)
+    rows = connection.execute(
+        sa.select(stop.c.id, stop.c.time, stop.c.owner, stop.c.sweep_id, sa.func.count())
+        .join_from(stop, launch, sa.and_(launch.c.id < stop.c.id, asked))
+        .join(jobs, jobs.c.owner == launch.c.owner)
+        .where(stop.c.event == "stop", launch.c.event == "launch", jobs.c.state == "running")
+        .group_by(stop.c.id, stop.c.time, stop.c.owner, stop.c.sweep_id)
+        .order_by(stop.c.id)
+    )
+    last = {
+        sweep_id: Stopping(StopRequest(event, time, by or "somebody", sweep_id), held)
+        for event, time, by, sweep_id, held in rows
+    }
+    return sorted(last.values(), key=lambda one: one.request.event)
 
 
 def read_last_launch(connection: sa.Connection, sweep_id: str) -> int:

@@ -35,7 +35,7 @@ from db.records.plan import (
     SweepMember,
     Trial,
 )
-from db.records.policy import Cap, Policy, Starved, StopRequest
+from db.records.policy import Cap, Policy, Starved, Stopping, StopRequest
 from db.records.work import (
     EVENTS,
     FAILURES,
@@ -89,6 +89,7 @@ __all__ = [
     "State",
     "StateCounts",
     "StopRequest",
+    "Stopping",
     "StoredMap",
     "Sweep",
     "SweepMember",

@@ -62,3 +62,11 @@ class StopRequest:
     time: float
     by: str
     sweep_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """A request whose launches still hold so many jobs."""
+
+    request: StopRequest
+    held: int

@@ -23,6 +23,10 @@ def launch(
     gpus: Annotated[
         float | None, typer.Option(help="GPUs for each trial (0 to 1) in place of the spec's")
     ] = None,
+    parallel: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Most jobs of the sweep at once, over all launches"),
+    ] = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Run failed and diverged jobs again")
     ] = False,
@@ -48,6 +52,7 @@ def launch(
             local=local,
             ray=ray,
             gpus=gpus,
+            parallel=parallel,
             retry=retry,
             skip_invalid=skip_invalid,
             pictures=None if no_pictures else pictures,

@@ -25,6 +25,8 @@ from harness.run.launch import Ended, Launch
 from harness.run.plan import Plan
 from harness.run.progress import Bars
 from harness.run.rehearsal import rehearse
+from harness.run.steering import AskedToStopError, Course
+from harness.run.terms import Terms
 from sweeps.errors import UserError
 from sweeps.spec import Resources, Spec
 
@@ -41,6 +43,7 @@ class Asked:
     local: bool
     ray: str | None
     gpus: float | None
+    parallel: int | None
     retry: bool
     skip_invalid: bool
     pictures: Path | None
@@ -49,6 +52,10 @@ class Asked:
     def command(self) -> str:
         """What to type to launch the same again."""
         return planning.command(self.spec, self.overrides, local=self.local)
+
+
+STOPPED = 3
+"""The exit code of a launch that `lcma stop` ended."""
 
 
 class _InterruptedError(BaseException):
@@ -83,7 +90,7 @@ def run(asked: Asked, place: Place) -> None:
             with console.status("registering the sweep, with the bars of its data"):
                 sweep_id = plans.register(plan, place, store)
             place.runs.mkdir(parents=True, exist_ok=True)
-            lost = len(workers.run(plan, place, store).of(*LOST))
+            lost = len(workers.run(plan, place, store, sweep_id).of(*LOST))
     else:
         store = db.connect(place.db)
         sweep_id = plans.register(plan, place, store)
@@ -96,7 +103,8 @@ def _resources(spec: Spec, asked: Asked) -> Resources:
     gpus = spec.gpus if asked.gpus is None else asked.gpus
     if not 0 <= gpus <= 1:
         raise UserError(f"--gpus {gpus:g}: a trial uses between 0 and 1 GPU")
-    resources = spec.resources.model_copy(update={"gpus": gpus})
+    parallel = spec.resources.parallel if asked.parallel is None else asked.parallel
+    resources = spec.resources.model_copy(update={"gpus": gpus, "parallel": parallel})
     if resources.gpus and asked.ray is None:
         import torch
 
@@ -191,10 +199,19 @@ class _Workers:
         assert self.executor is not None
         return self.executor.hosts()
 
-    def run(self, plan: Plan, place: Place, store: db.Store) -> Ended:
-        """Run the plan's jobs until all have ended."""
+    def run(self, plan: Plan, place: Place, store: db.Store, sweep_id: str) -> Ended:
+        """Run the plan's jobs until all have ended. Raises AskedToStopError."""
         assert self.executor is not None
         self.store = store
+        begun = store.begin_launch(self.owner, sweep_id)
+        resources = self.resources
+        parallel = resources.parallel
+        terms = Terms(
+            failures=plan.spec.failures,
+            hours=resources.hours,
+            memory_gb=resources.memory_gb,
+            cap=None if parallel is None else db.Cap(sweep_id, parallel),
+        )
         nodes = plans.nodes(
             plan,
             place,
@@ -202,13 +219,15 @@ class _Workers:
             owner=self.owner,
             device="cuda" if self.resources.gpus else "cpu",
             gpus=self.resources.gpus or 0.0,
+            terms=terms,
         )
         if self.asked.retry:
             store.retry([node.work.job_id for node in nodes])
         summary = planning.summary(plans.make(plan.spec, place, store))
         self.console.print(f"{escape(plan.spec.name)}: {summary}", highlight=False)
         with Bars(self.console) as bars:
-            return Launch(store, nodes, self.executor, bars).run()
+            course = Course(sweep_id, begun, parallel)
+            return Launch(store, nodes, self.executor, bars, course).run()
 
     def __exit__(
         self,
@@ -227,12 +246,18 @@ class _Workers:
                 released = self.store.release(self.owner)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        if isinstance(error, AskedToStopError):
+            self._say_stopped(f" by {error.request.by}", released)
+            sys.exit(STOPPED)
         if isinstance(error, _InterruptedError):
-            self.console.print(
-                f"Stopped; {released} running jobs keep their last checkpoint. "
-                f"Go on with [bold]{escape(self.asked.command)}[/]"
-            )
+            self._say_stopped("", released)
             sys.exit(128 + error.number)
+
+    def _say_stopped(self, by: str, released: int) -> None:
+        self.console.print(
+            f"Stopped{escape(by)}; {released} running jobs keep their last checkpoint. "
+            f"Go on with [bold]{escape(self.asked.command)}[/]"
+        )
 
     def _handle(self, handler: Any) -> None:
         for number in self._handlers:

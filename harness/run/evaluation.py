@@ -3,7 +3,6 @@
 import gc
 import math
 import os
-import resource
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 import db
 import models
 from harness import data
+from harness.run import memory
 from harness.train.batches import Images
 from harness.train.evaluate import (
     BESIDE_IMAGES,
@@ -177,10 +177,6 @@ class Stopwatch:
         self, images_per_second: float | None = None, data_wait: float | None = None
     ) -> db.Cost:
         """So far; the peak memory is that of the process or of the GPU."""
-        if self.device == "cuda":
-            peak = torch.cuda.max_memory_allocated()
-        else:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         seconds = self.seconds
         return db.Cost(
             seconds=seconds,
@@ -188,7 +184,7 @@ class Stopwatch:
             cpu_seconds=time.process_time() - self.cpu_began,
             images_per_second=images_per_second,
             data_wait=data_wait,
-            peak_memory=peak,
+            peak_memory=memory.peak(self.device),
         )
 
 
@@ -219,8 +215,7 @@ def settle(device: str, threads: int) -> None:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32, matmuls are so by default
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
+    memory.begin(device)
 
 
 def _known(standard_error: float) -> float | None:

@@ -18,14 +18,15 @@ from harness.run.work import Report, Work
 class LocalExecutor(Executor):
     """A number of slots, each a process of its own, so that one's death touches no other.
 
-    With ``per_gpu`` the slots are dealt to the GPUs of the machine, that many on each.
+    With ``per_gpu`` the slots are dealt to the GPUs of the machine, that many on each; work for a
+    whole GPU waits until all slots of one are free, and has them all.
     """
 
     def __init__(self, slots: int, per_gpu: int | None = None) -> None:
         self.per_gpu = per_gpu
         self._pools = [self._new_pool(slot) for slot in range(slots)]
-        self._free = deque(range(slots))
-        self._running: dict[Future[Report], tuple[str, int]] = {}
+        self._free = set(range(slots))
+        self._running: dict[Future[Report], tuple[str, list[int]]] = {}
         self._ready: deque[tuple[Work, Report | None]] = deque()
         self._waiting: list[tuple[Work, str]] = []
 
@@ -56,19 +57,45 @@ class LocalExecutor(Executor):
             pool.shutdown(wait=not kill, cancel_futures=True)
 
     def _fill(self) -> None:
-        while self._free and self._ready:
-            slot = self._free.popleft()
+        kept: set[int] = set()
+        waiting: deque[tuple[Work, Report | None]] = deque()
+        while self._ready and not self._free <= kept:
             work, after = self._ready.popleft()
-            try:
-                future = self._pools[slot].submit(bodies.run, work, after)
-            except BrokenProcessPool:  # it died while it was idle
-                self._pools[slot] = self._new_pool(slot)
-                future = self._pools[slot].submit(bodies.run, work, after)
-            self._running[future] = work.job_id, slot
+            slots = self._slots_for(work, kept)
+            if not slots:
+                waiting.append((work, after))
+                continue
+            self._free -= set(slots)
+            self._running[self._start(slots[0], work, after)] = work.job_id, slots
+        self._ready = waiting + self._ready
+
+    def _slots_for(self, work: Work, kept: set[int]) -> list[int]:
+        """Free slots that the work may have now. None for a whole GPU that is not free yet: the
+        slots of the GPU that has most of them free are ``kept`` for it."""
+        if self.per_gpu is None or self.per_gpu == 1 or work.gpus < 1:
+            return sorted(self._free - kept)[:1]
+        slots = range(len(self._pools))
+        gpus = [set(slots[at : at + self.per_gpu]) for at in range(0, len(slots), self.per_gpu)]
+        best = max(
+            (gpu for gpu in gpus if not gpu & kept), key=lambda g: len(g & self._free), default=None
+        )
+        if best is None:
+            return []
+        if best <= self._free:
+            return sorted(best)
+        kept |= best
+        return []
+
+    def _start(self, slot: int, work: Work, after: Report | None) -> Future[Report]:
+        try:
+            return self._pools[slot].submit(bodies.run, work, after)
+        except BrokenProcessPool:  # it died while it was idle
+            self._pools[slot] = self._new_pool(slot)
+            return self._pools[slot].submit(bodies.run, work, after)
 
     def _collect(self, future: Future[Report]) -> Finished:
-        job_id, slot = self._running.pop(future)
-        self._free.append(slot)
+        job_id, (slot, *others) = self._running.pop(future)
+        self._free |= {slot, *others}
         error = future.exception()
         if error is None:
             return Finished(job_id, future.result())
