@@ -40,7 +40,8 @@ class LostTrial:
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that failed or diverged, with the outcome and message of its last attempt."""
+    """A job that failed or diverged, with the outcome and message of its last attempt, and why it
+    is not run again by itself."""
 
     job_id: str
     kind: str
@@ -55,6 +56,7 @@ class Failure:
     outcome: str | None
     message: str | None
     host: str | None
+    decision: str | None
 
 
 @dataclass(frozen=True)

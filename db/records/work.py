@@ -20,7 +20,7 @@ Outcome = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STATES: tuple[State, ...] = get_args(State)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-FAILURES: tuple[Outcome, ...] = ("oom", "timeout", "code_error", "diverged")
+FAILURES: tuple[Outcome, ...] = ("diverged", "oom", "timeout", "code_error")
 """The outcomes after which it is a matter of policy whether the job is run again by itself."""
 
 MOVES = ("claim", "retry", "again", "give_up")

@@ -34,6 +34,7 @@ def status(
     from dataclasses import asdict
 
     from rich.console import Console
+    from rich.text import Text
 
     from db import connect
     from harness import place
@@ -53,7 +54,7 @@ def status(
             overview.show(overview.render(overview.look(store, found)), Console())
         return
     counts, running, lost = store.counts(), store.running(), store.failures()
-    waits = store.data_waits()
+    waits, stopping = store.data_waits(), store.stopping()
     now = store.now()
     if json:
         jobs = [asdict(job) | {"lease_seconds_left": job.lease_until - now} for job in running]
@@ -62,11 +63,17 @@ def status(
             "running": jobs,
             "failures": [asdict(failure) for failure in lost],
             "data_waits": [asdict(wait) for wait in waits],
+            "stopping": [asdict(one.request) | {"held": one.held} for one in stopping],
         }
         print(to_json(content))
         return
     console = Console()
     console.print(overview.counted(counts))
+    names = {known.id: known.name for known in store.sweeps()} if stopping else {}
+    for one in stopping:
+        asked_of = one.request.sweep_id
+        of = "all sweeps" if asked_of is None else f"the sweep {names[asked_of]}"
+        console.print(Text(overview.stopping(of, one, now), style="bold"), soft_wrap=True)
     _print_running(console, running, now)
     _print_failures(console, lost, limit)
     _print_waits(console, waits)
@@ -122,6 +129,8 @@ def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> No
             f"{short(failure.job_id)} {failure.state} ({failure.outcome or 'no attempt'}) at step "
             f"{failure.step}/{failure.steps}: {what}{at} seed {failure.seed}: {message}"
         )
+        if failure.decision is not None:
+            line += f" ({failure.decision})"
         console.print(Text(plain(line)), soft_wrap=True)
     if len(lost) > limit:
         console.print(Text(f"and {len(lost) - limit} more: --limit N shows them"))

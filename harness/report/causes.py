@@ -1,6 +1,6 @@
 """Why a job is as it is: the chain of causes, each in a line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,8 +42,13 @@ def explain(store: Store, job: JobFacts) -> Explanation:
     attempts: dict[str, list[Attempt]] = {one.job_id: [] for one in chain}
     for attempt in store.history(list(attempts)):
         attempts[attempt.job_id].append(attempt)
+    decided = store.decisions(list(attempts))
     causes = [
-        Cause(one, depth, tuple(map(plain, _lines(store, one, attempts[one.job_id], chain, now))))
+        Cause(
+            one,
+            depth,
+            tuple(map(plain, _lines(store, one, attempts[one.job_id], chain, decided, now))),
+        )
         for depth, one in enumerate(chain)
     ]
     return Explanation(tuple(causes), tuple(_next(store, job, chain[-1], now)))
@@ -86,7 +91,12 @@ def _waits_for(store: Store, job: JobFacts) -> list[JobFacts]:
 
 
 def _lines(
-    store: Store, job: JobFacts, attempts: Sequence[Attempt], chain: Sequence[JobFacts], now: float
+    store: Store,
+    job: JobFacts,
+    attempts: Sequence[Attempt],
+    chain: Sequence[JobFacts],
+    decided: Mapping[str, str],
+    now: float,
 ) -> Iterator[str]:
     own = [one for one in attempts if one.protocol is None]
     last = own[-1] if own else None
@@ -95,9 +105,9 @@ def _lines(
     elif job.state == "running":
         yield from _running(job, last, now)
     elif job.state == "pending":
-        yield from _pending(job, last, chain)
+        yield from _pending(job, last, chain, decided.get(job.job_id))
     else:
-        yield from _lost(job, own)
+        yield from _lost(job, own, decided.get(job.job_id))
 
 
 def _done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator[str]:
@@ -122,9 +132,14 @@ def _running(job: JobFacts, last: Attempt | None, now: float) -> Iterator[str]:
         yield "nobody has heard of it since: the next launch that wants it takes it over"
 
 
-def _pending(job: JobFacts, last: Attempt | None, chain: Sequence[JobFacts]) -> Iterator[str]:
+def _pending(
+    job: JobFacts, last: Attempt | None, chain: Sequence[JobFacts], decided: str | None
+) -> Iterator[str]:
     if last is not None:
         yield f"attempt {last.token} on {last.host} ended as {last.outcome} at {_ended(last)}"
+        yield from _memory(last)
+        if decided is not None:
+            yield decided
         yield f"the next goes on from its last checkpoint, step {job.step} was the last heard of"
     place = [one.job_id for one in chain].index(job.job_id)
     if place + 1 < len(chain):
@@ -135,7 +150,22 @@ def _pending(job: JobFacts, last: Attempt | None, chain: Sequence[JobFacts]) -> 
         yield "nothing is in its way: a launch runs it again"
 
 
-def _lost(job: JobFacts, own: Sequence[Attempt]) -> Iterator[str]:
+def _memory(last: Attempt) -> Iterator[str]:
+    """What an attempt that ran out of memory had, and took."""
+    if last.outcome != "oom":
+        return
+    if last.peak_memory is None:
+        yield "it had not told how much memory it took"
+        return
+    took = f"at most {last.peak_memory / 2**30:.2f} GiB"
+    if last.devices is None:
+        yield f"its process took {took} on the CPU"
+    else:
+        share = "a GPU" if last.share is None else f"{last.share:.2g} of a GPU"
+        yield f"its tensors took {took} of {last.devices}, where it held {share}"
+
+
+def _lost(job: JobFacts, own: Sequence[Attempt], decided: str | None) -> Iterator[str]:
     if not own:
         yield "by an attempt that this database does not have"
         return
@@ -148,6 +178,9 @@ def _lost(job: JobFacts, own: Sequence[Attempt]) -> Iterator[str]:
         f"at step {last.last_step}/{job.steps} on {last.host}, {_ended(last)}; "
         f"{often} in {len(own)} attempt{'s' * (len(own) != 1)}"
     )
+    yield from _memory(last)
+    if decided is not None:
+        yield decided
 
 
 def _next(store: Store, job: JobFacts, cause: JobFacts, now: float) -> Iterator[str]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 import db
-from db import CellState, Counts, Rates, RunningJob, Store, Sweep, Waiting
+from db import CellState, Counts, Rates, RunningJob, Stopping, Store, Sweep, Waiting
 from harness.report.attempts import progress
 from harness.report.lookup import title
 from harness.report.text import cell, plain, short, span
@@ -33,6 +33,8 @@ class Overview:
     rates: Rates
     waiting: tuple[Waiting, ...]
     stale: tuple[RunningJob, ...]
+    stop: Stopping | None
+    """A request that its launches end, which is newer than all of them, and what they hold."""
 
     @property
     def ended(self) -> bool:
@@ -48,7 +50,7 @@ class Overview:
 
 def look(store: Store, sweep: Sweep) -> Overview:
     """How far the sweep is now."""
-    own, now = set(store.job_ids(sweep.id)), store.now()
+    own, now, request = set(store.job_ids(sweep.id)), store.now(), store.stop_request(sweep.id)
     return Overview(
         sweep=sweep,
         now=now,
@@ -57,6 +59,7 @@ def look(store: Store, sweep: Sweep) -> Overview:
         rates=store.rates(sweep.id),
         waiting=tuple(store.waiting(sweep.id)),
         stale=tuple(j for j in store.running() if j.job_id in own and j.lease_until <= now),
+        stop=None if request is None else Stopping(request, store.held(sweep.id)),
     )
 
 
@@ -125,6 +128,7 @@ def as_dict(found: Overview) -> dict[str, Any]:
         "cells": [asdict(one) for one in found.cells],
         "rates": rates,
         "waiting": [asdict(one.segment) | {"trials": one.trials} for one in found.waiting],
+        "stop": None if found.stop is None else asdict(found.stop.request),
         "stale": [asdict(one) | {"overdue": found.now - one.lease_until} for one in found.stale],
     }
 
@@ -201,7 +205,16 @@ def _silent(job: RunningJob, now: float) -> str:
     )
 
 
+def stopping(of: str, one: Stopping, now: float) -> str:
+    """That the launches ``of`` something were asked to end, and how far that is."""
+    asked = f"{of} was asked to stop {span(now - one.request.time)} ago by {one.request.by}"
+    jobs = "1 job still runs" if one.held == 1 else f"{one.held} jobs still run"
+    return plain(f"{asked}: {jobs if one.held else 'nothing of it runs'}")
+
+
 def _end(found: Overview) -> list[str]:
+    if not found.ended and found.stop is not None:
+        return [stopping("it", found.stop, found.now)]
     if not found.ended:
         return []
     if found.lost:

@@ -3,15 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from db import Failure, Store
-from db.jobs import TRANSITIONS
+from db import FAILURES, Failure, Store
 from harness.report import lookup
 from harness.report.text import plain, short
 from sweeps.errors import UserError
 
-CLASSES = tuple(
-    event for (_, event), state in TRANSITIONS.items() if state in ("failed", "diverged")
-)
+CLASSES = FAILURES
 """The outcomes of an attempt after which nobody takes the job by itself."""
 
 

@@ -187,7 +187,13 @@ class World:
             return {t.name: list(connection.execute(sa.select(t))) for t in tables}
 
     def claim(
-        self, job_id: str, *, owner: str = "me", lease: float = 60.0, now: float = 1000.0
+        self,
+        job_id: str,
+        *,
+        owner: str = "me",
+        lease: float = 60.0,
+        cap: db.Cap | None = None,
+        now: float = 1000.0,
     ) -> db.Claim | db.Job:
         return self.store.claim(
             job_id,
@@ -198,6 +204,7 @@ class World:
             device="cpu",
             threads=1,
             lease_seconds=lease,
+            cap=cap,
             now=now,
         )
 

@@ -21,6 +21,12 @@ from db.checking import check
 
 COST = db.Cost(seconds=1.0, cpu_seconds=1.0)
 BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled"}
+POLICIES = (
+    None,
+    db.Policy(oom=1, timeout=1, remedy="with more"),
+    db.Policy(oom=2, timeout=None, diverged=1),
+    db.Policy(oom=1, hopeless="it has all"),
+)
 LEASE = 10.0
 
 
@@ -34,11 +40,25 @@ class Model:
     owner: str | None = None
     lease_until: float | None = None
     outcomes: list[str | None] = field(default_factory=list)
+    since: int = 0
+    """Attempts before a person last asked for a retry."""
     results: int = 0
 
     def stop(self, state: str, outcome: str) -> None:
         self.state, self.owner, self.lease_until = state, None, None
         self.outcomes[-1] = outcome
+
+    def end(self, outcome: str, policy: db.Policy | None) -> None:
+        if outcome in BACK_TO_PENDING:
+            self.stop("pending", outcome)
+            return
+        self.stop(outcome if outcome in ("done", "diverged") else "failed", outcome)
+        if policy is None or outcome == "done":
+            return
+        times, failures = policy.times(outcome), self.outcomes[self.since :].count(outcome)
+        hopeless = outcome == "oom" and policy.hopeless
+        if not hopeless and (times is None or failures <= times):
+            self.state = "pending"
 
 
 def test_no_order_of_events_breaks_the_state_machine(new_world: Callable[[], Any]) -> None:
@@ -96,7 +116,7 @@ def test_no_order_of_events_breaks_the_state_machine(new_world: Callable[[], Any
             after = self.world.store.metrics(claim.job_id, "loss")
             assert (point in after) if self.valid(claim) else (after == before)
 
-        def end(self, claim: db.Claim, outcome: str) -> None:
+        def end(self, claim: db.Claim, outcome: str, policy: db.Policy | None = None) -> None:
             model = self.models[claim.job_id]
             valid = self.valid(claim)
             trial = claim.job_id == self.ids[0]
@@ -108,6 +128,7 @@ def test_no_order_of_events_breaks_the_state_machine(new_world: Callable[[], Any
                 cost=COST,
                 result=self.world.result("channel-0-None") if trial and done else None,
                 maps=[] if trial or not done else [self.world.contribution_map(1)],
+                policy=policy,
                 now=self.now,
             )
             assert stored == (valid or model.outcomes[claim.token - 1] == outcome)
@@ -115,14 +136,43 @@ def test_no_order_of_events_breaks_the_state_machine(new_world: Callable[[], Any
                 return
             model.step = 100
             model.results += done
-            if outcome in BACK_TO_PENDING:
-                model.stop("pending", outcome)
-            else:
-                model.stop(outcome if outcome in ("done", "diverged") else "failed", outcome)
+            model.end(outcome, policy)
 
-        @rule(claim=claims, outcome=st.sampled_from([o for o in db.OUTCOMES if o != "done"]))
-        def fail(self, claim: db.Claim, outcome: str) -> None:
-            self.end(claim, outcome)
+        @rule(
+            claim=claims,
+            outcome=st.sampled_from([o for o in db.OUTCOMES if o != "done"]),
+            policy=st.sampled_from(POLICIES),
+        )
+        def fail(self, claim: db.Claim, outcome: str, policy: db.Policy | None) -> None:
+            self.end(claim, outcome, policy)
+
+        @rule(
+            claim=claims,
+            outcome=st.sampled_from(["node_lost", "oom"]),
+            policy=st.sampled_from(POLICIES),
+        )
+        def lose(self, claim: db.Claim, outcome: Any, policy: db.Policy | None) -> None:
+            valid = self.valid(claim)
+            assert valid == self.world.store.lose(
+                claim.job_id,
+                owner=claim.owner,
+                token=claim.token,
+                outcome=outcome,
+                policy=policy,
+                now=self.now,
+            )
+            if valid:
+                self.models[claim.job_id].end(outcome, policy)
+
+        @rule(which=st.integers(0, 1), behind=st.sampled_from([0, 1]))
+        def give_up(self, which: int, behind: int) -> None:
+            model = self.models[self.ids[which]]
+            given_up = model.state == "pending" and not behind
+            assert given_up == self.world.store.give_up(
+                self.ids[which], token=model.token - behind, why="no node", now=self.now
+            )
+            if given_up:
+                model.state = "failed"
 
         @rule(claim=consumes(claims))
         def succeed(self, claim: db.Claim) -> None:
@@ -141,7 +191,7 @@ def test_no_order_of_events_breaks_the_state_machine(new_world: Callable[[], Any
             waits = model.state in ("failed", "diverged")
             assert self.world.store.retry([self.ids[which]], now=self.now) == waits
             if waits:
-                model.state = "pending"
+                model.state, model.since = "pending", model.token
 
         @invariant()
         def jobs_are_as_they_should_be(self) -> None:

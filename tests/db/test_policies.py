@@ -1,0 +1,179 @@
+"""What becomes of jobs after failures, and what people ask of launches, on each engine."""
+
+import threading
+from typing import Any
+
+import pytest
+
+import db
+
+COST = db.Cost(seconds=5.0, cpu_seconds=4.0, peak_memory=2**30)
+ONCE = db.Policy(oom=1, timeout=1, remedy="alone on a full GPU")
+
+
+def fail(world: Any, outcome: db.Outcome, policy: db.Policy, *, log: str | None = "") -> db.Job:
+    """A trial's next attempt ends so; the job after it."""
+    claim = world.win(world.trials[0], now=2000.0)
+    assert world.store.finish(
+        claim, outcome, last_step=7, cost=COST, log=log, policy=policy, now=2001.0
+    )
+    return world.job(world.trials[0])
+
+
+def decision(world: Any) -> str | None:
+    return world.store.decisions([world.trials[0]]).get(world.trials[0])
+
+
+def test_an_oom_is_followed_by_one_attempt_and_no_other(world: Any) -> None:
+    assert fail(world, "oom", ONCE).state == "pending"
+    assert decision(world) == "to be run again alone on a full GPU (policy oom: 1)"
+    assert world.store.failures() == []
+    job = fail(world, "oom", ONCE)
+    assert (job.state, job.token) == ("failed", 2)
+    (failure,) = world.store.failures()
+    assert failure.decision == decision(world) == "given up: policy oom: 1 used"
+
+
+def test_each_class_is_counted_by_itself_and_those_without_fault_never(world: Any) -> None:
+    outcomes: tuple[db.Outcome, ...] = ("preempted", "oom", "node_lost", "cancelled", "timeout")
+    for outcome in outcomes:
+        assert fail(world, outcome, ONCE).state == "pending"
+    assert fail(world, "timeout", ONCE).state == "failed"
+    assert decision(world) == "given up: policy timeout: 1 used"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "policy", "state", "said"),
+    [
+        ("code_error", db.Policy(), "failed", "given up: policy code_error: 0"),
+        ("diverged", db.Policy(), "diverged", "given up: policy diverged: 0"),
+        ("diverged", db.Policy(diverged=1), "pending", "to be run again (policy diverged: 1)"),
+        ("oom", db.Policy(oom=1, hopeless="it has all"), "failed", "given up: it has all"),
+        ("timeout", db.Policy(timeout=None), "pending", "to be run again (policy timeout: always)"),
+    ],
+)
+def test_what_a_policy_says_is_done_and_told(
+    world: Any, outcome: db.Outcome, policy: db.Policy, state: str, said: str
+) -> None:
+    assert fail(world, outcome, policy).state == state
+    assert decision(world) == said
+
+
+def test_a_timeout_may_be_followed_by_another_for_ever(world: Any) -> None:
+    for _ in range(5):
+        assert fail(world, "timeout", db.Policy(timeout=None)).state == "pending"
+
+
+def test_a_person_who_asks_for_a_retry_starts_the_count_anew(world: Any) -> None:
+    for state in ("pending", "failed"):
+        assert fail(world, "oom", ONCE).state == state
+    assert world.store.starved(world.trials) == {world.trials[0]: db.Starved(told=2)}
+    assert world.store.retry([world.trials[0]], now=2002.0) == 1
+    assert world.store.starved(world.trials) == {}
+    assert decision(world) is None
+    for state in ("pending", "failed"):
+        assert fail(world, "oom", ONCE).state == state
+
+
+def test_a_process_that_its_node_killed_for_its_memory_ran_out_of_it(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    assert world.store.lose(
+        claim.job_id,
+        owner="me",
+        token=claim.token,
+        outcome="oom",
+        message="its node killed it",
+        policy=ONCE,
+        now=1001.0,
+    )
+    assert not world.store.heartbeat(claim, step=8, lease_seconds=60.0, now=1001.5)
+    assert world.job(claim.job_id).state == "pending"
+    (attempt,) = world.store.history([claim.job_id])
+    assert (attempt.outcome, attempt.message, attempt.log) == ("oom", "its node killed it", None)
+    assert world.store.starved([claim.job_id]) == {claim.job_id: db.Starved(killed=1)}
+
+
+def test_the_same_ending_delivered_twice_counts_once(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    for _ in range(2):
+        assert world.store.finish(claim, "oom", last_step=7, cost=COST, policy=ONCE, now=1001.0)
+    assert world.job(claim.job_id).state == "pending"
+    assert [one.outcome for one in world.store.history([claim.job_id])] == ["oom"]
+
+
+def test_a_job_is_given_up_unless_somebody_took_it(world: Any) -> None:
+    job = fail(world, "oom", ONCE)
+    assert not world.store.give_up(job.id, token=job.token - 1, why="no node", now=2002.0)
+    assert world.store.give_up(job.id, token=job.token, why="no node", now=2002.0)
+    (failure,) = world.store.failures()
+    assert (failure.outcome, failure.decision) == ("oom", "given up: no node")
+    assert not world.store.give_up(job.id, token=job.token, why="no node", now=2003.0)
+    assert world.store.retry([job.id], now=2004.0) == 1
+
+
+def test_no_more_jobs_of_a_sweep_run_than_its_cap_allows(world: Any) -> None:
+    """Trials 0 and 2 are in the sweep, and with the latter the first segment."""
+    cap = db.Cap("s", 1)
+    inside, outside = (world.segments[0], world.trials[0], world.trials[2]), world.trials[1]
+
+    world.win(outside)
+    assert isinstance(world.claim(inside[0], cap=cap), db.Claim)
+    for job_id in inside[1:]:
+        refused = world.claim(job_id, cap=cap, now=1059.0)
+        assert (refused.state, refused.token) == ("pending", 0)
+    claimed = world.claim(inside[1], cap=cap, now=1060.0)
+    assert isinstance(claimed, db.Claim), "a lease that is over holds no place"
+
+
+def test_two_claims_at_once_do_not_both_take_the_last_place(world: Any) -> None:
+    got: list[Any] = []
+    start = threading.Barrier(2)
+
+    def claim(job_id: str) -> None:
+        start.wait()
+        got.append(world.claim(job_id, owner=job_id, cap=db.Cap("s", 1)))
+
+    threads = [threading.Thread(target=claim, args=(world.trials[i],)) for i in (0, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(isinstance(one, db.Claim) for one in got) == [False, True]
+
+
+def test_a_request_to_stop_concerns_the_launches_before_it_and_no_others(world: Any) -> None:
+    store = world.store
+    first = store.begin_launch("first", "s", now=1000.0)
+    assert store.stop_request("s", first) is None
+    store.ask_to_stop(["s"], by="me@here", now=1001.0)
+    found = store.stop_request("s", first)
+    assert (found.time, found.by, found.sweep_id) == (1001.0, "me@here", "s")
+    assert store.stop_request("s") == found
+    assert store.stop_request("another", first) is None
+    later = store.begin_launch("later", "s", now=1002.0)
+    assert store.stop_request("s", later) is None
+    assert store.stop_request("s") is None
+    store.ask_to_stop(None, by="me@here", now=1003.0)
+    for begun in (first, later):
+        assert store.stop_request("s", begun).sweep_id is None
+
+
+def test_what_a_sweep_holds_is_what_its_launches_hold(world: Any) -> None:
+    """Another sweep may run a trial of this one; who did not say what it launches is taken for
+    one of the sweep's."""
+    store = world.store
+    store.register(db.Registration(sweeps=(db.Sweep(id="t", name="other", spec="{}"),)))
+    store.begin_launch("ours", "s", now=1000.0)
+    store.begin_launch("theirs", "t", now=1000.0)
+    ours, theirs = world.win(world.trials[1], owner="ours"), world.win(world.trials[0], owner="th")
+    world.store.release("th", now=1001.0)
+    theirs = world.win(world.trials[0], owner="theirs")
+    unknown = world.win(world.trials[2], owner="unknown")
+    assert (store.held("s"), store.held("t"), store.held()) == (2, 1, 3)
+    store.ask_to_stop(["s"], by="me@here", now=1002.0)
+    assert [(one.request.sweep_id, one.held) for one in store.stopping()] == [("s", 1)]
+    assert store.release_sweep("s", now=1003.0) == 2
+    assert store.stopping() == []
+    for claim, alive in ((ours, False), (unknown, False), (theirs, True)):
+        assert store.heartbeat(claim, step=1, lease_seconds=60.0, now=1004.0) == alive
+    assert store.release_sweep(None, now=1005.0) == 1
