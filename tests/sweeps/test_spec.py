@@ -51,6 +51,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"resources": {"gpus": 2}}, "`resources.gpus`: input should be less than or equal to 1"),
     ({"resources": {"gpu": 1}}, "unknown key `resources.gpu`: did you mean 'gpus'?"),
     ({"resources": {"memory_gb": float("inf")}}, "`resources.memory_gb`: input should be a finit"),
+    ({"resources": {"hours": 0}}, "`resources.hours`: input should be greater than 0, not 0"),
+    ({"resources": {"parallel": 0}}, "`resources.parallel`: input should be greater than or equal"),
+    ({"resources": {"parallel": 1.0}}, "`resources.parallel`: input should be a valid integer"),
+    ({"failures": {"oom": -1}}, "`failures.oom`: give a number of times from 0 to 1000, not -1"),
+    ({"failures": {"oom": "always"}}, "`failures.oom`: give a number of times from 0 to 1000, no"),
+    ({"failures": {"diverged": True}}, "`failures.diverged`: give a number of times from 0 to 10"),
+    ({"failures": {"timeout": "alway"}}, "`failures.timeout`: give a number of times from 0 to 1"),
+    ({"failures": {"node_lost": 3}}, "`failures.node_lost`: it is `always`, not 3"),
+    ({"failures": {"preempted": None}}, "`failures.preempted`: it is `always`, not None"),
+    ({"failures": {"ooom": 1}}, "unknown key `failures.ooom`: did you mean 'oom'?"),
     ({"exclude": [{"flow": "glo"}]}, "`exclude.flow`: unknown flow 'glo'"),
     ({"exclude": [{"dataset": "mnist"}]}, "`exclude.dataset`: unknown data set 'mnist'"),
     ({"exclude": [{"factorization": "LXH"}]}, "`exclude.factorization`: unknown factorization"),
@@ -69,6 +79,19 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], message: str) -> None:
 def test_a_spec_survives_its_own_body() -> None:
     plain = checked(seeds=[4, 2], exclude=[{"budget": 100}], resources={"gpus": 0.5})
     assert spec.check(json.loads(plain.body), "again") == plain
+
+
+def test_policies_and_limits_survive_too_and_are_no_part_of_a_body_that_has_none() -> None:
+    plain = checked()
+    assert "failures" not in json.loads(plain.body)
+    assert json.loads(plain.body)["resources"] == {"cpus": None, "gpus": None, "memory_gb": None}
+    assert checked(failures={"oom": 1}).body == plain.body
+    said = checked(
+        failures={"oom": 0, "timeout": "always"}, resources={"hours": 1.5, "parallel": 3}
+    )
+    assert spec.check(json.loads(said.body), "again") == said
+    assert spec.with_overrides(said) == said
+    assert said.failures == spec.Failures(oom=0, timeout="always")
 
 
 def test_overrides_of_the_command_line() -> None:

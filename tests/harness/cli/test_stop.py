@@ -1,0 +1,104 @@
+"""`lcma stop`, as it is typed, on both engines."""
+
+import json
+import re
+
+import pytest
+
+import db
+from harness.report import stopping
+from tests.db.conftest import World
+from tests.harness.cli.conftest import Typed
+
+
+@pytest.fixture(autouse=True)
+def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "ANSWER_SECONDS", 0.3)
+
+
+@pytest.fixture
+def held(planned: World) -> db.Claim:
+    """A trial of the sweep, which a launch of it holds that is dead."""
+    planned.store.begin_launch("dead", "s")
+    got = planned.claim(planned.trials[0], owner="dead", now=planned.store.now())
+    assert isinstance(got, db.Claim)
+    return got
+
+
+@pytest.mark.parametrize("arguments", [[], ["demo"], ["s"], ["--all"], ["demo", "--now"]])
+def test_what_no_launch_lets_go_is_taken(
+    planned: World, held: db.Claim, typed: Typed, arguments: list[str]
+) -> None:
+    code, out, err = typed("stop", *arguments)
+    assert (code, err) == (0, "")
+    of = "all sweeps" if arguments == ["--all"] else "the sweep demo"
+    assert out.startswith(f"stopped {of}: 1 job was taken from workers")
+    assert ("Go on with: lcma launch demo" in out) == (arguments != ["--all"])
+    assert planned.job(held.job_id).state == "pending"
+    assert not planned.store.heartbeat(held, step=1, lease_seconds=60.0)
+
+
+def test_where_nothing_runs_it_says_so(planned: World, typed: Typed) -> None:
+    code, out, _ = typed("stop", "demo", "--json")
+    found = json.loads(out)
+    assert (code, found["sweeps"], found["held"], found["taken"]) == (0, ["s"], 0, 0)
+    assert typed("stop", "demo")[1].startswith("nothing of the sweep demo runs; a launch that only")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dem"], "no sweep 'dem' in the database: did you mean 'demo'?"),
+        (["table3"], "no sweep 'table3' in the database: it has demo"),
+        ([""], "no sweep '' in the database: it has demo"),
+        (["demo", "--all"], "--all and a sweep exclude each other: leave one out"),
+    ],
+)
+def test_a_mistake_is_one_line_and_changes_nothing(
+    planned: World, held: db.Claim, typed: Typed, arguments: list[str], said: str
+) -> None:
+    before = planned.dump()
+    assert typed("stop", *arguments) == (2, "", f"lcma: {said}\n")
+    assert planned.dump() == before
+
+
+def test_status_shows_what_was_asked_to_stop(planned: World, held: db.Claim, typed: Typed) -> None:
+    asked = r"was asked to stop \d+ s ago by me@here: "
+    assert not re.search(asked, typed("status")[1])
+    planned.store.ask_to_stop(["s"], by="me@here")
+    assert re.search("the sweep demo " + asked + "1 job still runs", typed("status")[1])
+    (request,) = json.loads(typed("status", "--json")[1])["stopping"]
+    assert (request["sweep_id"], request["by"], request["held"]) == ("s", "me@here", 1)
+    assert re.search("it " + asked + "1 job still", typed("status", "--sweep", "demo")[1])
+    planned.store.release("dead")
+    assert not re.search(asked, typed("status")[1])
+    assert re.search(asked + "nothing of it runs", typed("status", "--sweep", "demo")[1])
+    planned.store.begin_launch("later", "s")
+    assert not re.search(asked, typed("status", "--sweep", "demo")[1])
+
+
+def test_what_was_decided_after_a_failure_is_told(planned: World, typed: Typed) -> None:
+    policy = db.Policy(oom=1, remedy="alone on a full GPU")
+    cost = db.Cost(seconds=10.0, cpu_seconds=4.0, gpu_seconds=3.0, peak_memory=3 * 2**29)
+    for decided in (
+        "to be run again alone on a full GPU (policy oom: 1)",
+        "given up: policy oom: 1 used",
+    ):
+        claim = planned.store.claim(
+            planned.trials[0],
+            owner="me",
+            host="node1",
+            pid=17,
+            environment_id=planned.dump()["environments"][0].id,
+            device="cuda",
+            devices="GPU-1",
+            threads=1,
+            lease_seconds=60.0,
+        )
+        planned.store.finish(
+            claim, "oom", last_step=9, cost=cost, message="no room", log="", policy=policy
+        )
+        _, out, _ = typed("why", planned.trials[0])
+        assert decided in out
+        assert "its tensors took at most 1.50 GiB of GPU-1, where it held 0.3 of a GPU" in out
+    assert "no room (given up: policy oom: 1 used)" in typed("status")[1]
