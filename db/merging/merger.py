@@ -5,7 +5,8 @@ in a transaction of its own that leaves this database sound, so that workers go 
 what was cut off is completed by merging again.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import sqlalchemy as sa
@@ -13,9 +14,10 @@ import sqlalchemy as sa
 from db import migrate, schema
 from db.checking import ENGINE, Progress
 from db.engine import Database
+from db.errors import Unavailable
 from db.happenings import note
 from db.inserting import lock
-from db.merging.evidence import Gain, gain, read_evidence
+from db.merging.evidence import Evidence, Gain, gain, read_evidence
 from db.merging.plans import Refused, merge_plans
 from db.merging.report import MergeReport, Tally
 from db.merging.taking import take
@@ -24,6 +26,10 @@ from sweeps.errors import UserError
 
 TRIALS, SEGMENTS = 500, 16
 """Jobs merged in one transaction: trials, and segments of pretrainings with their maps."""
+
+PAUSES = (0.1, 0.3, 1.0, 3.0)
+"""Seconds before each new try at a part that the target did not take for now, as where it and a
+worker waited for each other's rows."""
 
 DERIVED = (schema.events, schema.cells, schema.table_overlaps)
 """Tables that are not taken over: history, and what is made anew from the rest."""
@@ -140,33 +146,34 @@ class _Merge:
                     lock(connection, "register")
                 yield connection
                 if not self.dry_run:
-                    gains = self._tell(connection)
+                    told = self._tell(connection)
             except sa.exc.DBAPIError:
                 raise
             except Exception as error:
                 problem = self.target.explain(error)
                 if problem is None:
                     raise
-                raise UserError(problem) from error
+                kind = Unavailable if self.target.passes(error) else UserError
+                raise kind(problem) from error
         if not self.dry_run:
-            self.told = gains
+            self.told, self.event_id = told
 
     def _begin(self) -> AbstractContextManager[sa.Connection]:
         return self.writer.connect() if self.dry_run else self.writer.begin()
 
-    def _tell(self, connection: sa.Connection) -> str:
-        """Say in the target's history what came over so far."""
-        gains = self.tally.gains()
+    def _tell(self, connection: sa.Connection) -> tuple[str, int | None]:
+        """Say in the target's history what came over so far; what is said, and in which event."""
+        gains, event_id = self.tally.gains(), self.event_id
         if gains != self.told:
             events, detail = schema.events, f"from {self.source.name}: {gains}"
-            if self.event_id is None:
+            if event_id is None:
                 note(connection, "merge", self.target.clock(connection), detail=detail)
                 newest = sa.select(sa.func.max(events.c.id)).where(events.c.event == "merge")
-                self.event_id = connection.execute(newest).scalar_one()
+                event_id = connection.execute(newest).scalar_one()
             else:
-                own = sa.update(events).where(events.c.id == self.event_id)
+                own = sa.update(events).where(events.c.id == event_id)
                 connection.execute(own.values(detail=detail))
-        return gains
+        return gains, event_id
 
     def _merge_jobs(self) -> None:
         ids = self._job_ids()
@@ -198,6 +205,18 @@ class _Merge:
 
     def _merge_some(self, ids: Sequence[str]) -> None:
         there = read_evidence(self.connection, ids, bytes_of_maps=True)
+        before = self.tally.copy()
+        for pause in PAUSES:
+            try:
+                self._take_some(ids, there)
+            except Unavailable:
+                self.tally = before.copy()
+                time.sleep(pause)
+            else:
+                return
+        self._take_some(ids, there)
+
+    def _take_some(self, ids: Sequence[str], there: Mapping[str, Evidence]) -> None:
         with self._transaction() as connection:
             here = read_evidence(connection, ids, hold=not self.dry_run, bytes_of_maps=False)
             gains: list[Gain] = []

@@ -100,6 +100,11 @@ class Tally:
         self.differences.append(difference)
         self.add(difference.table, "conflicting")
 
+    def copy(self) -> "Tally":
+        """The tally as it stands, which later counts do not change."""
+        counts = {table: dict(own) for table, own in self.counts.items()}
+        return Tally(counts, list(self.differences), list(self.left))
+
     def gains(self) -> str:
         """What came over so far, in words; empty for nothing."""
         came = {table: own["new"] + own["completed"] for table, own in self.counts.items()}

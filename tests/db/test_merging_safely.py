@@ -25,6 +25,7 @@ WORKERS = """
 import sys, threading
 import db, db.merging.merger
 from db.merging import merge
+from harness.run.patience import patiently
 from tests.db.conftest import *
 
 db.merging.merger.TRIALS = 7
@@ -42,10 +43,10 @@ def run(store, owner, order):
             continue
         own = trials[index].id
         tables = [index_table(own, 1, HALF)]
-        assert store.finish(
+        assert patiently(lambda: store.finish(
             claim, "done", last_step=500, cost=COST, result=result(own, 3.0 + index / 7),
             tables=tables, metrics=[db.Metric("loss", 100, 4.0)], now=1010.0,
-        )
+        ))
 
 def guarded(work, *arguments):
     try:
@@ -86,6 +87,32 @@ def test_workers_and_two_merges_do_not_get_into_each_other_s_way(
     assert len(here["results"]) == 48
     assert len(here["overlaps"]) == 2 * 24 * 23
     assert not merged(source, target).changed
+
+
+DEADLOCK = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF nextval('tries') = 3 THEN
+    RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER fail_once BEFORE INSERT ON results FOR EACH ROW EXECUTE FUNCTION fail_once();
+"""
+
+
+def test_a_part_that_lost_against_a_worker_is_tried_again(sites: Sites) -> None:
+    source, target = sites.new("sqlite", "filled"), sites.new("postgresql", "empty")
+    with target.store.database.writer().begin() as connection:
+        connection.exec_driver_sql(DEADLOCK)
+    report = merge(source.store.database, target.store.database)
+    assert report.tables["results"] == Counts(new=3)
+    assert report.tables["attempts"] == Counts(new=5, left=1)
+    here, there = known(target), known(source)
+    assert here["results"] == there["results"]
+    (event,) = (row for row in target.dump()["events"] if row.event == "merge")
+    assert "3 results" in event.detail
 
 
 KILLED = """
