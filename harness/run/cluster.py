@@ -63,6 +63,9 @@ class RayExecutor(Executor):
                 f"cannot reach {where}: {first}; check the address, or use --local"
             ) from None
         self._task: Any = ray.remote(max_retries=0, max_calls=0)(bodies.run)
+        self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(bodies.run)
+        self._several_gpus = False
+        self._nodes()
 
     def check(self, threads: int) -> None:
         """UserError where no node of the cluster could ever run one task."""
@@ -77,18 +80,22 @@ class RayExecutor(Executor):
         need = {"CPU": self._cpus(threads), "GPU": gpus}
         if memory_gb:
             need["memory"] = memory_gb * 1e9
-        alive = [n for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
-        nodes = [n["Resources"] for n in alive]
+        nodes = [n["Resources"] for n in self._nodes()]
         if any(all(n.get(k, 0.0) >= v for k, v in need.items()) for n in nodes):
             return None
-        best = {k: max((n.get(k, 0.0) for n in nodes), default=0.0) for k in need}
         asked = ", ".join(_amount(k, v) for k, v in need.items() if v)
-        have = ", ".join(_amount(k, v) for k, v in best.items())
-        return f"a trial asks for {asked}, and no node has that (at most {have})"
+
+        def meets(node: dict[str, float]) -> list[float]:
+            shares = [min(node.get(k, 0.0) / v, 1.0) for k, v in need.items() if v]
+            return [sum(share == 1 for share in shares), *shares]
+
+        nearest: dict[str, float] = max(nodes, key=meets, default={})
+        has = ", ".join(_amount(k, nearest.get(k, 0.0)) for k in need)
+        return f"a trial asks for {asked}, and no node has that (the nearest has {has})"
 
     def hosts(self) -> list[str]:
         """The machines that may run a task, and this one, by name and address."""
-        alive = [n for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
+        alive = self._nodes()
         nodes = {(n["NodeManagerHostname"], n["NodeManagerAddress"]) for n in alive}
         here = socket.gethostname()
         if here not in {name for name, _ in nodes}:
@@ -96,10 +103,12 @@ class RayExecutor(Executor):
         return sorted(f"{name} ({address})" for name, address in nodes)
 
     def submit(self, work: Work, after: str | None) -> None:
-        memory_gb = self._memory_gb(work)
-        task = self._task.options(
+        gpus, memory_gb = self._gpus(work), self._memory_gb(work)
+        # A process keeps the first GPU that it computed on, whichever the next task is granted.
+        fresh = gpus and self._several_gpus
+        task = (self._fresh_task if fresh else self._task).options(
             num_cpus=self._cpus(work.threads),
-            num_gpus=self._gpus(work),
+            num_gpus=gpus,
             memory=None if memory_gb is None else memory_gb * 1e9,
             name=work.title,
         )
@@ -122,6 +131,13 @@ class RayExecutor(Executor):
                 with contextlib.suppress(RayError):
                     ray.cancel(ref, force=True)
         ray.shutdown()
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        """Those that are there."""
+        nodes = ray.nodes()  # type: ignore[no-untyped-call]
+        found = [n for n in nodes if n["Alive"]]
+        self._several_gpus |= any(n["Resources"].get("GPU", 0.0) > 1 for n in found)
+        return found
 
     def _gpus(self, work: Work) -> float:
         return max(work.gpus, self.resources.gpus or 0.0)
@@ -166,7 +182,7 @@ def _what_was_lost(error: RayError) -> Lost:
 
 
 def _amount(resource: str, value: float) -> str:
-    return f"{value / 1e9:.3g} GB of memory" if resource == "memory" else f"{value:g} {resource}"
+    return f"{value / 1e9:.4g} GB of memory" if resource == "memory" else f"{value:g} {resource}"
 
 
 def _reach(address: str) -> None:

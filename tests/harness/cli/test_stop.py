@@ -2,6 +2,10 @@
 
 import json
 import re
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +13,21 @@ import db
 from harness.report import stopping
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
+
+
+LONG = """
+name: long
+matrix: {flow: realnvp, dataset: photos8, factorization: conventional}
+recipe:
+  model: {architecture: {width: 4}}
+  training: {steps: 20}
+"""
+
+
+def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", "from harness.cli.main import main; main()", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +62,33 @@ def test_where_nothing_runs_it_says_so(planned: World, typed: Typed) -> None:
     found = json.loads(out)
     assert (code, found["sweeps"], found["held"], found["taken"]) == (0, ["s"], 0, 0)
     assert typed("stop", "demo")[1].startswith("nothing of the sweep demo runs; a launch that only")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_running_launch_is_stopped_from_elsewhere_and_goes_on(
+    tmp_path: Path, photos_root: Path
+) -> None:
+    """Exit code 3 and the command to go on with; the next launch is not stopped."""
+    (tmp_path / "long.yaml").write_text(LONG)
+    launch = ["launch", "long.yaml", "--local", "--no-pictures", "--data", str(photos_root)]
+    running = start(tmp_path, *launch, "--set", "training.steps=100000")
+    store = None
+    while store is None or not store.running():
+        assert running.poll() is None, running.communicate()
+        if db.exists(str(tmp_path / "lcma.db")):
+            store = store or db.connect(str(tmp_path / "lcma.db"))
+        time.sleep(0.2)
+    stop = start(tmp_path, "stop", "long")
+    assert stop.communicate()[0].startswith("stopped the sweep long: nothing of it runs any more")
+    out, err = running.communicate()
+    assert (running.returncode, err) == (3, "")
+    assert re.search(r"Stopped by \S+@\S+; \d running jobs keep their last checkpoint", out)
+    assert store.held() == 0
+    assert set(store.attempts().outcome) == {"cancelled"}
+    again = start(tmp_path, *launch)
+    out, err = again.communicate()
+    assert (again.returncode, err) == (0, "")
 
 
 @pytest.mark.parametrize(
