@@ -14,7 +14,6 @@ from harness.report import stopping
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
 
-
 LONG = """
 name: long
 matrix: {flow: realnvp, dataset: photos8, factorization: conventional}
