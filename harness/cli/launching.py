@@ -1,6 +1,7 @@
 """What `lcma launch` does, step by step."""
 
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -51,7 +52,12 @@ class Asked:
     @property
     def command(self) -> str:
         """What to type to launch the same again."""
-        return planning.command(self.spec, self.overrides, local=self.local)
+        words = ["--ray", self.ray] if self.ray is not None else []
+        words += ["--gpus", f"{self.gpus:g}"] if self.gpus is not None else []
+        words += ["--parallel", str(self.parallel)] if self.parallel is not None else []
+        words += ["--skip-invalid"] * self.skip_invalid
+        again = planning.command(self.spec, self.overrides, local=self.local)
+        return f"{again} {shlex.join(words)}" if words else again
 
 
 STOPPED = 3

@@ -202,7 +202,7 @@ class Launch:
         running = self.store.running()  # first: what ends meanwhile is in the news
         news = self.store.news(None if everything else self._event - LOOK_BACK)
         left = self._left() if everything else []
-        jobs = self.store.jobs(left) if everything else news.jobs
+        jobs = self.store.jobs(left) if everything else news.jobs | self._those_told_of(news.jobs)
         leases = {j.id: j.lease_until for j in jobs.values() if j.lease_until is not None}
         seen = _Seen(
             {j.id: ENDINGS[j.state] for j in jobs.values() if j.state in ENDINGS},
@@ -212,9 +212,9 @@ class Launch:
             self._stop_request(),
             self.store.now(),
         )
-        new = [job_id for job_id in news.put_back if self._is_left(job_id)]
+        put_back = news.put_back | self._tell_of_retries(jobs)
+        new = [job_id for job_id in put_back if self._is_left(job_id)]
         self._starving.look(left if everything else new, self._in_flight)
-        self._tell_of_retries(news.put_back, jobs)
         self._event = news.last
         if everything:
             self._refreshed = began
@@ -226,12 +226,19 @@ class Launch:
         after = max(self.course.begun, self._event - LOOK_BACK)
         return self.store.stop_request(self.course.sweep_id, after)
 
-    def _tell_of_retries(self, put_back: Collection[str], jobs: Mapping[str, Job]) -> None:
-        for job_id in put_back & self._told.keys():
-            if jobs[job_id].state not in ENDINGS:
-                title, report = self.nodes[job_id].work.title, self._told.pop(job_id)
-                why = (report.message.strip().splitlines() or [report.ending])[-1]
-                self.display.note(f"{title} is run again: {why}")
+    def _those_told_of(self, known: Collection[str]) -> dict[str, Job]:
+        """Jobs whose tasks told of a failure that is too old to be news."""
+        asked = [job_id for job_id in self._told if job_id not in known]
+        return self.store.jobs(asked) if asked else {}
+
+    def _tell_of_retries(self, jobs: Mapping[str, Job]) -> set[str]:
+        """The jobs whose tasks told of a failure, and that go on."""
+        going_on = {j for j in self._told if j in jobs and jobs[j].state not in ENDINGS}
+        for job_id in going_on:
+            title, report = self.nodes[job_id].work.title, self._told.pop(job_id)
+            why = (report.message.strip().splitlines() or [report.ending])[-1]
+            self.display.note(f"{title} is run again: {why}")
+        return going_on
 
     def _running_segments(self, running: Sequence[RunningJob]) -> list[Job]:
         """What is running of all launches' segments, as it was when it was first seen, but for
