@@ -4,6 +4,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, example, given, settings
 
@@ -48,6 +49,16 @@ EVALUATED = st.lists(st.integers(0, 3), max_size=3)
 PLANS = st.lists(st.tuples(OUTCOMES, OUTCOMES), min_size=6, max_size=6)
 
 
+@pytest.mark.parametrize(
+    "engines",
+    [  # both ways are merged, so that two pairs have each engine on each side
+        ("sqlite", "postgresql"),
+        ("postgresql", "sqlite"),
+        pytest.param(("sqlite", "sqlite"), marks=pytest.mark.slow),
+        pytest.param(("postgresql", "postgresql"), marks=pytest.mark.slow),
+    ],
+    ids="-into-".join,
+)
 def test_work_split_over_two_sites_is_the_same_merged_in_any_order(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
