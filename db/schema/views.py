@@ -124,7 +124,11 @@ trial_results = Table(
     ),
     optional("peak_memory", Integer, "peak memory in bytes of that attempt"),
     required("threads", Integer, "number of CPU threads of that attempt"),
-    required("device", Text, "model of the processor or GPU of that attempt"),
+    required(
+        "device",
+        Text,
+        "model of the GPU of that attempt, or the architecture of the processor, as 'x86_64'",
+    ),
     required("cpu_capability", Text, "instruction set that PyTorch used"),
     optional("driver", Text, "version of the GPU's driver, null on a CPU and before schema 0005"),
     required("torch", Text, "version of PyTorch"),
