@@ -89,7 +89,8 @@ def _lines(
     store: Store, job: JobFacts, attempts: Sequence[Attempt], chain: Sequence[JobFacts], now: float
 ) -> Iterator[str]:
     own = [one for one in attempts if one.protocol is None]
-    last = own[-1] if own else None
+    # Not the newest: a merge may have brought others' attempts since.
+    last = next((one for one in own if one.id == job.attempt_id), None)
     if job.state == "done":
         yield from _done(store, job, last)
     elif job.state == "running":
@@ -97,7 +98,7 @@ def _lines(
     elif job.state == "pending":
         yield from _pending(job, last, chain)
     else:
-        yield from _lost(job, own)
+        yield from _lost(job, last, own)
 
 
 def _done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator[str]:
@@ -135,11 +136,10 @@ def _pending(job: JobFacts, last: Attempt | None, chain: Sequence[JobFacts]) -> 
         yield "nothing is in its way: a launch runs it again"
 
 
-def _lost(job: JobFacts, own: Sequence[Attempt]) -> Iterator[str]:
-    if not own:
+def _lost(job: JobFacts, last: Attempt | None, own: Sequence[Attempt]) -> Iterator[str]:
+    if last is None:
         yield "by an attempt that this database does not have"
         return
-    last = own[-1]
     lines = last.message.strip().splitlines() or ["no message"]
     same = sum(one.outcome == last.outcome for one in own)
     often = "once" if same == 1 else f"{same} times"

@@ -10,7 +10,9 @@ from harness.report.text import plain, short
 from sweeps.errors import UserError
 
 CLASSES = tuple(
-    event for (_, event), state in TRANSITIONS.items() if state in ("failed", "diverged")
+    event
+    for (before, event), state in TRANSITIONS.items()
+    if before == "running" and state in ("failed", "diverged")
 )
 """The outcomes of an attempt after which nobody takes the job by itself."""
 

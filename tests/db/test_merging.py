@@ -11,7 +11,17 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 import db
 import db.query
 from db.merging import Counts, Difference, merge
-from tests.db.conftest import COST, DATA, HALF, TRIALS, Engine, index_table, result, trial
+from tests.db.conftest import (
+    COST,
+    DATA,
+    ENGINES,
+    HALF,
+    TRIALS,
+    Engine,
+    index_table,
+    result,
+    trial,
+)
 from tests.db.sites import Sites, known, merged, work
 
 
@@ -42,6 +52,19 @@ def test_what_one_site_has_comes_over_whole_and_once(
     assert target.dump() == before
     assert not merged(target, source).changed
     assert source.dump() == untouched
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_message_that_no_server_can_hold_comes_over_as_an_ending_would_store_it(
+    sites: Sites, engine: Engine
+) -> None:
+    """SQLite holds a NUL, and took one as it was before endings were made safe."""
+    source, target = sites.new("sqlite", "filled"), sites.new(engine, "empty")
+    source.damage("UPDATE attempts SET message = 'a' || char(0) || 'b' WHERE outcome = 'oom'")
+    assert merged(source, target).left == ()
+    (lost,) = target.store.failures()
+    assert lost.message == "a\\x00b"
+    assert not merged(source, target).changed
 
 
 OUTCOMES = st.sampled_from(["nothing", "done", "oom", "diverged", "pruned", "running"])
