@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size = Size(**(asdict(size) | {"rounds": given.rounds}))
     given.folder.mkdir(parents=True, exist_ok=True)
     engines = (given.engine,) if given.engine else ("sqlite", "postgresql")
-    document: dict[str, Any] = {"conditions": conditions()}
+    document: dict[str, Any] = {"conditions": conditions(given.folder)}
     print(shown(document["conditions"]), flush=True)
     with sites(given.folder, engines) as found:
         for site in found:
@@ -80,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def conditions() -> dict[str, str]:
-    """What the numbers depend on besides the code."""
+def conditions(folder: Path) -> dict[str, str]:
+    """What the numbers depend on besides the code, with the disk of the folder."""
     named = ("sqlalchemy", "psycopg", "mlflow-skinny", "optuna")
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
@@ -90,7 +90,7 @@ def conditions() -> dict[str, str]:
         "processor": _processor(),
         "cores": str(os.cpu_count()),
         "load_average": f"{os.getloadavg()[0]:.1f}",
-        "fdatasync_ms": f"{_fdatasync_milliseconds():.2f}",
+        "fsync_ms": f"{_fsync_milliseconds(folder):.2f}",
     }
 
 
@@ -151,11 +151,10 @@ def _processor() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def _fdatasync_milliseconds() -> float:
+def _fsync_milliseconds(folder: Path) -> float:
     """Median time to write a page and have the disk confirm it."""
-    path = default_folder()
-    path.mkdir(parents=True, exist_ok=True)
-    file = os.open(path / "fdatasync", os.O_CREAT | os.O_WRONLY)
+    path = folder / "fsync"
+    file = os.open(path, os.O_CREAT | os.O_WRONLY)
     times = []
     for place in range(50):
         os.pwrite(file, bytes(8192), 8192 * place)
@@ -163,7 +162,7 @@ def _fdatasync_milliseconds() -> float:
         os.fsync(file)
         times.append(time.perf_counter() - began)
     os.close(file)
-    (path / "fdatasync").unlink()
+    path.unlink()
     return 1000 * median(times)
 
 

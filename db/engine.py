@@ -156,17 +156,22 @@ def locate(url: str) -> Database:
     from db.postgres import DRIVERS, PostgresDatabase
     from db.sqlite import SqliteDatabase
 
+    # What cannot be read may hold a password, so it is not repeated.
+    unread = UserError(f"cannot read the database URL: give it as {FORMS}")
     if "://" not in url:
-        if not url.endswith(SUFFIXES):
-            raise UserError(
-                f"'{url}' is not a database: give {FORMS}, or a path ending in .db or .sqlite"
-            )
-        return SqliteDatabase(Path(url).expanduser().absolute())
+        if url.endswith(SUFFIXES):
+            return SqliteDatabase(Path(url).expanduser().absolute())
+        if "@" in url:
+            raise unread
+        raise UserError(
+            f"'{url}' is not a database: give {FORMS}, or a path ending in .db or .sqlite"
+        )
     try:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
-        # The text may hold a password, so it is not repeated.
-        raise UserError(f"cannot read the database URL: give it as {FORMS}") from None
+        raise unread from None
+    if "@" in (parsed.host or ""):
+        raise UserError(f"{unread}, and write an @ in user or password as %40")
     if parsed.drivername in DRIVERS:
         return PostgresDatabase(parsed)
     name = f"{parsed.drivername}://{parsed.host or ''}/{parsed.database or ''}"

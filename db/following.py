@@ -48,6 +48,7 @@ class JobFacts:
     step: int
     steps: int
     token: int
+    attempt_id: int | None
     owner: str | None
     host: str | None
     lease_until: float | None

@@ -67,7 +67,7 @@ def conditions(
             listed = ", ".join(columns)
             raise UserError(f"{what} has no column '{name}': choose among {listed}")
         column = columns[name]
-        one = isinstance(wanted, str) or not isinstance(wanted, Collection)
+        one = isinstance(wanted, str | bytes) or not isinstance(wanted, Collection)
         values = [_plain(value) for value in ([wanted] if one else wanted)]  # type: ignore[union-attr]
         if len(values) > MOST_VALUES:
             raise UserError(
@@ -76,7 +76,10 @@ def conditions(
             )
         for value in values:
             _require_fit(what, column, value)
-        known = column.in_([value for value in values if value is not None])
+        whole = isinstance(column.type, sa.Integer)
+        # A server refuses to compare a column of four bytes with a number that needs eight.
+        compared = sa.type_coerce(column, sa.BigInteger) if whole else column
+        known = compared.in_([value for value in values if value is not None])
         yield sa.or_(known, column.is_(None)) if None in values else known
 
 

@@ -103,8 +103,11 @@ CONNECTING: Sequence[tuple[str, str, bool]] = (
         False,
     ),
     ("pg_hba", "let the server's pg_hba.conf admit this host", False),
+    ("permission denied|not permitted to log in", "let its owner grant it", False),
+    ("invalid port", "check the port in the URL", False),
     (
-        "invalid connection option|invalid .* value|invalid integer|invalid port",
+        "invalid connection option|invalid .* value|bad value|invalid integer|"
+        "definition of service|unrecognized configuration parameter",
         "check what follows the ? in the URL",
         False,
     ),

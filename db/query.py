@@ -4,6 +4,9 @@ from db import migrate
 from db.engine import Database, QueryResult, locate
 from sweeps.errors import UserError
 
+MOST_ROWS = 2**31 - 2
+"""Drivers count rows in 32 bits, and one more is asked for."""
+
 
 def run(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30.0) -> QueryResult:
     """Run one statement that reads, for at most `timeout` seconds; at most `limit` rows.
@@ -19,7 +22,9 @@ def run(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30.0) 
         raise UserError("there is no SQL statement to run: give one, such as 'SELECT 1'")
     if limit is not None and limit < 0:
         raise UserError(f"a limit of {limit} rows makes no sense: give 0 or more")
-    return database.query(sql, limit, timeout)
+    if not timeout > 0:
+        raise UserError(f"a time limit of {timeout:g} s makes no sense: give more than 0")
+    return database.query(sql, None if limit is None else min(limit, MOST_ROWS), timeout)
 
 
 def find(url: str) -> Database:

@@ -24,8 +24,8 @@ LOOKING = frozenset(
 )
 """Pragmas that describe the schema and change nothing."""
 
-LONGEST_VALUE = 100 * 2**20
-"""Bytes of the longest text or blob that a query may make."""
+LONGEST_MIB = 100
+"""Length of the longest text or blob that a query may make."""
 
 CHECK_EVERY = 10_000
 """SQLite instructions between two looks at the clock, well under a millisecond."""
@@ -63,7 +63,7 @@ def _run(
         return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
     connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_MIB * 2**20)
     connection.set_progress_handler(over_time, CHECK_EVERY)
     connection.set_authorizer(authorize)
     try:
@@ -82,6 +82,11 @@ def _run(
             raise UserError(
                 f"the query does more than read {path.name} ({_one_line(error)}): "
                 "only SELECT is allowed here"
+            ) from None
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_TOOBIG:
+            raise UserError(
+                f"the query failed: {_one_line(error)}; it may make none of more than "
+                f"{LONGEST_MIB} MiB"
             ) from None
         problem = explain(path, error)
         raise UserError(problem or f"the query failed: {_one_line(error)}; check its SQL") from None

@@ -79,8 +79,8 @@ def finish(
         # Late, since trials of the same cell wait for each other from here on.
         insert_result(connection, result, claim.attempt_id, now)
     report = {
-        "message": _storable(message),
-        "log": None if log is None else _storable(log),
+        "message": storable(message),
+        "log": None if log is None else storable(log),
         "last_step": last_step,
         "began_at": first_step,
         **row_of(cost),
@@ -104,7 +104,7 @@ def insert_result(connection: sa.Connection, result: Result, attempt_id: int, no
     sum_up(connection, cell["cell_id"])
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """The text, with what PostgreSQL or UTF-8 cannot hold as escapes."""
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 

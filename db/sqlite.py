@@ -50,8 +50,10 @@ def explain(path: Path, error: BaseException | None) -> str | None:
             return f"{path} is not a SQLite database, or it is damaged: give another path"
         case sqlite3.SQLITE_CORRUPT:
             return f"the database {path} is damaged: {why}; go back to a copy of it"
-        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_TOOBIG:
+        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
             return f"the database {path} failed: {why}; nothing was changed: make room on its disk"
+        case sqlite3.SQLITE_TOOBIG:
+            return f"the database {path} takes no value so long: {why}; nothing was changed"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
             return f"the database {path} cannot be written: {why}; copy it to a writable folder"
         case sqlite3.SQLITE_CANTOPEN:

@@ -15,6 +15,7 @@ from db.jobs import chunks
 from db.merging.cells import join_cells, sum_up_all
 from db.merging.evidence import Gain, Row, job_row
 from db.merging.steps import Step, take_steps
+from db.recording import storable
 from db.records import Job
 from db.tables import insert_overlaps_of
 
@@ -79,7 +80,8 @@ def _add_attempts(target: sa.Connection, gains: Sequence[Gain]) -> dict[int, int
         before = 0 if one.here is None else one.here.job.token
         for token, row in enumerate(one.attempts, start=before + 1):
             places[row["job_id"], token] = row["id"]
-            rows.append({k: v for k, v in row.items() if k != "id"} | {"token": token})
+            said = {name: row[name] and storable(row[name]) for name in ("message", "log")}
+            rows.append({k: v for k, v in row.items() if k != "id"} | said | {"token": token})
     append_mappings(target, table, rows)
     for some in chunks(sorted({row["job_id"] for row in rows})):
         columns = (table.c.id, table.c.job_id, table.c.token)

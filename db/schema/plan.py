@@ -51,7 +51,7 @@ environments = Table(
     required("python", Text, "version of Python"),
     required("torch", Text, "version of PyTorch, with its build"),
     required("platform", Text, "operating system and machine"),
-    required("device", Text, "model of the processor or GPU"),
+    required("device", Text, "model of the GPU, or architecture of the processor, as 'x86_64'"),
     required("cpu_capability", Text, "instruction set that PyTorch uses, such as 'AVX512'"),
     required("packages", Text, "versions of the other packages as JSON"),
     optional("driver", Text, "version of the GPU's driver, null on a CPU and before schema 0005"),

@@ -124,7 +124,11 @@ trial_results = Table(
     ),
     optional("peak_memory", Integer, "peak memory in bytes of that attempt"),
     required("threads", Integer, "number of CPU threads of that attempt"),
-    required("device", Text, "model of the processor or GPU of that attempt"),
+    required(
+        "device",
+        Text,
+        "model of the GPU of that attempt, or the architecture of the processor, as 'x86_64'",
+    ),
     required("cpu_capability", Text, "instruction set that PyTorch used"),
     optional("driver", Text, "version of the GPU's driver, null on a CPU and before schema 0005"),
     required("torch", Text, "version of PyTorch"),
@@ -175,7 +179,7 @@ leaderboard = Table(
     budget(),
     map_options(),
     *moments(),
-    required("from_best", Double, "mean less the least mean there, at least 0"),
+    required("from_best", Double, "mean less the least mean there, bits per dimension, at least 0"),
     optional(
         "conventional",
         Text,
@@ -184,8 +188,8 @@ leaderboard = Table(
     optional(
         "from_conventional",
         Double,
-        "mean less that of the conventional factorization there, negative where it is better; "
-        "null without one. Seeds are not paired: see pairs",
+        "mean less that of the conventional factorization there, bits per dimension, negative "
+        "where it is better; null without one. Seeds are not paired: see pairs",
     ),
     *sizes(),
     *said("data_digest", "recipe_id", "comparable", "cell_id"),
@@ -213,7 +217,7 @@ pairs = Table(
     required(
         "difference",
         Double,
-        "bits_per_dim - other_bits_per_dim, negative where the other has more",
+        "bits_per_dim - other_bits_per_dim, bits per dimension, negative where the other has more",
     ),
     *said("data_digest", "recipe_id", "comparable", "cell_id"),
     required("other_cell_id", Text, "cell of the other result"),
@@ -257,8 +261,8 @@ budget_curve = Table(
     ),
     optional("conventional_n", Integer, "its seeds on the same recipe, null without results"),
     optional("conventional_mean", Double, "its mean bits per dimension there"),
-    optional("conventional_squared_deviations", Double, "its sum of squared deviations"),
-    optional("from_conventional", Double, "mean - conventional_mean"),
+    optional("conventional_squared_deviations", Double, "its sum over seeds of squared deviations"),
+    optional("from_conventional", Double, "mean - conventional_mean, bits per dimension"),
     *said("data_digest", "recipe_id", "comparable", "cell_id"),
     comment="How much pretraining it takes: the cells that use maps by budget, beside the "
     "conventional factorization on the same recipe.",
@@ -275,7 +279,7 @@ against_paper = Table(
     *moments(),
     required("printed_as", Text, "the factorization's name in the paper, such as 'low'"),
     required("printed", Double, "bits per dimension as printed"),
-    required("difference", Double, "mean - printed"),
+    required("difference", Double, "mean - printed, bits per dimension"),
     required("source", Text, "the paper"),
     required("source_table", Text, "number of its table"),
     required("part", Text, "part of the data set, as far as the paper says: else 'unspecified'"),

@@ -169,7 +169,7 @@ snapshots = Table(
     required("maps", Integer, "contribution maps taken at this budget"),
     optional("place", Text, "where its checkpoint is, as HOST:FOLDER; null if none is kept"),
     optional("path", Text, "the checkpoint's path in that folder"),
-    optional("bytes", BigInteger, "the checkpoint's length"),
+    optional("bytes", BigInteger, "the checkpoint's length in bytes"),
     optional("digest", Text, "sha256 of the checkpoint"),
     *said("data_digest", "recipe_id"),
     required("pretraining_id", Text, "the pretraining"),

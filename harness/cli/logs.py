@@ -14,7 +14,7 @@ def logs(
     ] = False,
     all_: Annotated[bool, typer.Option("--all", help="Every attempt, not only the last")] = False,
     interval: Annotated[
-        float, typer.Option(min=0.1, help="Seconds between two looks, with --follow")
+        float, typer.Option(min=0.1, max=86_400, help="Seconds between two looks, with --follow")
     ] = 2.0,
     db: Db = None,
     json: Json = False,

@@ -24,7 +24,7 @@ def status(
         str | None, typer.Option("--sweep", help="Only this sweep, cell by cell [-w: the newest]")
     ] = None,
     interval: Annotated[
-        float, typer.Option(min=0.1, help="Seconds between two looks, with --watch")
+        float, typer.Option(min=0.1, max=86_400, help="Seconds between two looks, with --watch")
     ] = 5.0,
     db: Db = None,
     limit: Annotated[int, typer.Option(min=0, help="Most failures to print")] = 20,

@@ -99,7 +99,8 @@ def _lines(
     now: float,
 ) -> Iterator[str]:
     own = [one for one in attempts if one.protocol is None]
-    last = own[-1] if own else None
+    # Not the newest: a merge may have brought others' attempts since.
+    last = next((one for one in own if one.id == job.attempt_id), None)
     if job.state == "done":
         yield from _done(store, job, last)
     elif job.state == "running":
@@ -107,7 +108,11 @@ def _lines(
     elif job.state == "pending":
         yield from _pending(job, last, chain, decided.get(job.job_id))
     else:
+<<<<<<< HEAD
         yield from _lost(job, own, decided.get(job.job_id))
+=======
+        yield from _lost(job, last, own)
+>>>>>>> main
 
 
 def _done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator[str]:
@@ -150,6 +155,7 @@ def _pending(
         yield "nothing is in its way: a launch runs it again"
 
 
+<<<<<<< HEAD
 def _memory(last: Attempt) -> Iterator[str]:
     """What an attempt that ran out of memory had, and took."""
     if last.outcome != "oom":
@@ -167,9 +173,12 @@ def _memory(last: Attempt) -> Iterator[str]:
 
 def _lost(job: JobFacts, own: Sequence[Attempt], decided: str | None) -> Iterator[str]:
     if not own:
+=======
+def _lost(job: JobFacts, last: Attempt | None, own: Sequence[Attempt]) -> Iterator[str]:
+    if last is None:
+>>>>>>> main
         yield "by an attempt that this database does not have"
         return
-    last = own[-1]
     lines = last.message.strip().splitlines() or ["no message"]
     same = sum(one.outcome == last.outcome for one in own)
     often = "once" if same == 1 else f"{same} times"

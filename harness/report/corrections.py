@@ -16,10 +16,12 @@ def _bounds(records: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     draws = "/".join(str(k) for k in sorted({int(r["bound_draws"]) for r in found}))
     gain = fmean(r["bound_gain"] for r in found)
-    return [
-        f"The bound of {draws} dequantization draws is lower than that of one by {gain:.5f} "
-        "bits/dim, on average over trials."
-    ]
+    if round(gain, 5) == 0:
+        told = "is that of one within 0.00001 bits/dim"
+    else:
+        side = "lower" if gain > 0 else "higher"
+        told = f"is {side} than that of one by {abs(gain):.5f} bits/dim"
+    return [f"The bound of {draws} dequantization draws {told}, on average over trials."]
 
 
 def _series(records: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -77,7 +77,7 @@ def map_uses(store: Store) -> list[MapUse]:
 
 def full_trial_id(store: Store, start: str) -> str:
     """The one trial whose id starts so. Raises UserError where there is none or several."""
-    ids = store.trial_ids(start)
+    ids = store.trial_ids(start) if start.isprintable() else []
     if start in ids:
         return start
     if len(ids) == 1:

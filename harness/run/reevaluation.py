@@ -46,7 +46,7 @@ def reevaluate(
 
     What is there already is served. ``draws`` asks for a bound of that many draws. Raises
     UserError where weights or images are missing, damaged or other than those of the trial,
-    and where the numbers are not finite.
+    where the numbers are not finite, and where others were stored meanwhile.
     """
     stored = store.result(one.trial_id, one.data_digest, name)
     if stored is not None and _is_whole(stored, draws):
@@ -61,19 +61,18 @@ def reevaluate(
     result = _evaluated(
         store, flow.to(device), prepared, one, protocol, stored, device, draws, progress
     )
-    new = store.add_evaluation(
-        one.job_id,
-        result,
-        by=db.Evaluator(
-            owner=owner,
-            host=socket.gethostname(),
-            environment_id=store.environment(environment.current(device)),
-            device=device,
-            threads=recipe.optimization.threads,
-            started=started,
-        ),
-        cost=stopwatch.cost(),
+    by = db.Evaluator(
+        owner=owner,
+        host=socket.gethostname(),
+        environment_id=store.environment(environment.current(device)),
+        device=device,
+        threads=recipe.optimization.threads,
+        started=started,
     )
+    try:
+        new = store.add_evaluation(one.job_id, result, by=by, cost=stopwatch.cost())
+    except db.Conflict as error:  # somebody else was first
+        raise UserError(f"{error}; what is stored stays") from error
     kept = store.result(one.trial_id, one.data_digest, name)
     assert kept is not None
     return Reevaluated(one, kept, new)

@@ -161,7 +161,7 @@ def left() -> Iterator[tuple[Path, Spooled]]:
                 spooled = read(raw)
                 if spooled is not None:
                     yield path, spooled
-                elif len(raw) <= len(MAGIC) or not any(unpack(raw[len(MAGIC) :])):
+                elif MAGIC.startswith(raw[: len(MAGIC)]) and not any(unpack(raw[len(MAGIC) :])):
                     path.unlink(missing_ok=True)  # killed before it told whose it is
         except OSError:
             continue

@@ -169,6 +169,10 @@ def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
         ("sqlite:///x.db?mode=ro", "does not name a file"),
         ("://secret", "cannot read the database URL"),
         ("mysql://me:secret@h:port/x", "cannot read the database URL"),
+        ("postgresql://me:p@secret@h/x", "write an @ in user or password as %40"),
+        ("mysql://me:p@secret@h/x", "write an @ in user or password as %40"),
+        ("postgresql:/me:secret@h/x", "cannot read the database URL"),
+        ("me:secret@h/x", "cannot read the database URL"),
     ],
 )
 def test_urls_that_are_not_supported(url: str, words: str) -> None:

@@ -65,6 +65,9 @@ def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> No
     least = everything["bits_per_dim"].min()
     assert len(found(bits_per_dim=np.float64(least))) == 1
     assert found(bits_per_dim=3) == []
+    assert found(seed=[0, 2**31, -(2**62)]) == expected(seed == 0)
+    assert crowd.maps(budget=2**31) == []
+    assert len(crowd.attempts(id=2**62)) == 0
     assert found(train_bits_per_dim=float("nan")) == list(everything["result_id"])
 
 
@@ -88,6 +91,7 @@ def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> No
         (lambda s: s.results(seed=range(40_000)), ["40000 values", "at most 30000"]),
         (lambda s: s.results(flow="a\0"), ["'flow'"]),
         (lambda s: s.results(seed=2**80), ["'seed'"]),
+        (lambda s: s.results(flow=b"glow"), ["'flow' of trial_results is text", "b'glow'"]),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(crowd: db.Store, ask: Any, words: list[str]) -> None:

@@ -4,13 +4,24 @@ from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, example, given, settings
 
 import db
 import db.query
 from db.merging import Counts, Difference, merge
-from tests.db.conftest import COST, DATA, HALF, TRIALS, Engine, index_table, result, trial
+from tests.db.conftest import (
+    COST,
+    DATA,
+    ENGINES,
+    HALF,
+    TRIALS,
+    Engine,
+    index_table,
+    result,
+    trial,
+)
 from tests.db.sites import Sites, known, merged, work
 
 
@@ -43,11 +54,34 @@ def test_what_one_site_has_comes_over_whole_and_once(
     assert source.dump() == untouched
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_message_that_no_server_can_hold_comes_over_as_an_ending_would_store_it(
+    sites: Sites, engine: Engine
+) -> None:
+    """SQLite holds a NUL, and took one as it was before endings were made safe."""
+    source, target = sites.new("sqlite", "filled"), sites.new(engine, "empty")
+    source.damage("UPDATE attempts SET message = 'a' || char(0) || 'b' WHERE outcome = 'oom'")
+    assert merged(source, target).left == ()
+    (lost,) = target.store.failures()
+    assert lost.message == "a\\x00b"
+    assert not merged(source, target).changed
+
+
 OUTCOMES = st.sampled_from(["nothing", "done", "oom", "diverged", "pruned", "running"])
 EVALUATED = st.lists(st.integers(0, 3), max_size=3)
 PLANS = st.lists(st.tuples(OUTCOMES, OUTCOMES), min_size=6, max_size=6)
 
 
+@pytest.mark.parametrize(
+    "engines",
+    [  # both ways are merged, so that two pairs have each engine on each side
+        ("sqlite", "postgresql"),
+        ("postgresql", "sqlite"),
+        pytest.param(("sqlite", "sqlite"), marks=pytest.mark.slow),
+        pytest.param(("postgresql", "postgresql"), marks=pytest.mark.slow),
+    ],
+    ids="-into-".join,
+)
 def test_work_split_over_two_sites_is_the_same_merged_in_any_order(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:

@@ -122,7 +122,7 @@ REFUSED_BY_SQLITE = [
     ("SELECT * FROM pragma_wal_checkpoint", "failed"),
     ("BEGIN IMMEDIATE", "only SELECT"),
     ("SELECT load_extension('x')", "only SELECT"),
-    ("SELECT zeroblob(2000000000)", "too big"),
+    ("SELECT zeroblob(200000000)", "query failed: string or blob too big; .* 100 MiB"),
 ]
 
 REFUSED_BY_POSTGRES = [
@@ -200,9 +200,18 @@ def test_a_newer_schema_is_refused_and_an_older_one_read(filled: Any) -> None:
     refused(filled.store.url, count, "schema 0999.*upgrade lcma")
 
 
-def test_a_limit_below_zero_is_refused(filled: Any) -> None:
+def test_limits_that_make_no_sense_are_refused(filled: Any) -> None:
     with pytest.raises(UserError, match="limit of -1"):
         db.query.run(filled.store.url, "SELECT 1", limit=-1)
+    for timeout in (0.0, -1.0, float("nan")):
+        with pytest.raises(UserError, match=r"time limit of .* makes no sense"):
+            db.query.run(filled.store.url, "SELECT 1", timeout=timeout)
+
+
+@pytest.mark.parametrize("limit", [2**31 - 2, 2**31 - 1, 2**31, 2**80])
+def test_a_limit_may_be_more_than_a_driver_can_count(filled: Any, limit: int) -> None:
+    found = db.query.run(filled.store.url, "SELECT id FROM results", limit=limit)
+    assert (len(found.rows), found.truncated) == (3, False)
 
 
 def test_a_query_sees_what_others_have_just_written(filled: Any) -> None:

@@ -22,10 +22,8 @@ def planned(request: pytest.FixtureRequest, in_tmp: Path) -> World:
 
 
 @pytest.fixture
-def typed(capsys: Any, planned: World, monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """Runs a command on that database in this process; exit code, stdout and stderr."""
-    monkeypatch.setenv("LCMA_DB", planned.store.url)
-    monkeypatch.setenv("COLUMNS", "80")
+def lcma(capsys: Any, in_tmp: Path) -> Typed:
+    """Runs a command in this process, in an empty folder; exit code, stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = 0
@@ -37,3 +35,11 @@ def typed(capsys: Any, planned: World, monkeypatch: pytest.MonkeyPatch) -> Typed
         return code, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def typed(lcma: Typed, planned: World, monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """The same on the planned database."""
+    monkeypatch.setenv("LCMA_DB", planned.store.url)
+    monkeypatch.setenv("COLUMNS", "80")
+    return lcma

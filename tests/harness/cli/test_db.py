@@ -3,10 +3,8 @@
 import json
 import shlex
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,26 +12,8 @@ import db
 import db.query
 from db import migrate
 from db.schema import REVISIONS, metadata, views
-from harness.cli import main as cli
 from tests.db.conftest import fill, plan
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def lcma(capsys: Any, in_tmp: Path) -> Run:
-    """Runs a command in this process, in an empty folder; exit code, stdout and stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        code = 0
-        try:
-            cli.main(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+from tests.harness.cli.conftest import Typed
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -44,7 +24,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
-def test_a_database_from_nothing_to_an_upgrade(lcma: Run, url: str) -> None:
+def test_a_database_from_nothing_to_an_upgrade(lcma: Typed, url: str) -> None:
     name, latest = db.locate(url).name, REVISIONS[-1]
     for verb in ("upgrade", "check", "backup"):
         code, out, err = lcma("db", verb, "--db", url)
@@ -69,7 +49,9 @@ def test_a_database_from_nothing_to_an_upgrade(lcma: Run, url: str) -> None:
     assert lcma("db", "upgrade", "--db", url) == (0, current, "")
 
 
-def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(lcma: Run, in_tmp: Path) -> None:
+def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(
+    lcma: Typed, in_tmp: Path
+) -> None:
     fill(db.connect("lcma.db"))
     code, out, err = lcma("db", "check")
     rows = "2 of contribution_maps, 3 of index_tables, 3 of results, 3 of cells"
@@ -94,7 +76,7 @@ def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(lcma: Run, in
     assert damaged | {"problem": "its values do not match their digest"} in report["findings"]
 
 
-def test_a_backup_is_told_and_never_written_over(lcma: Run, in_tmp: Path) -> None:
+def test_a_backup_is_told_and_never_written_over(lcma: Typed, in_tmp: Path) -> None:
     fill(db.connect("lcma.db"))
     out = in_tmp / "copy.db"
     assert lcma("db", "backup", "--out", "copy.db") == (
@@ -111,7 +93,7 @@ def test_a_backup_is_told_and_never_written_over(lcma: Run, in_tmp: Path) -> Non
     assert Path(printed.split(" to ")[1].strip()).is_file()
 
 
-def test_the_schema_is_told_views_first_without_a_database(lcma: Run, in_tmp: Path) -> None:
+def test_the_schema_is_told_views_first_without_a_database(lcma: Typed, in_tmp: Path) -> None:
     code, out, _ = lcma("schema", "--json")
     found = json.loads(out)
     assert code == 0
@@ -129,7 +111,7 @@ def test_the_schema_is_told_views_first_without_a_database(lcma: Run, in_tmp: Pa
     assert list(in_tmp.iterdir()) == []
 
 
-def test_the_schema_is_told_to_datasette(lcma: Run, in_tmp: Path) -> None:
+def test_the_schema_is_told_to_datasette(lcma: Typed, in_tmp: Path) -> None:
     """In the form of Datasette's metadata: by database, table and column, all as text."""
     told = json.loads(lcma("schema", "--json")[1])
     code, out, err = lcma("schema", "--format", "datasette")
@@ -163,7 +145,7 @@ def test_the_schema_is_told_to_datasette(lcma: Run, in_tmp: Path) -> None:
 @pytest.mark.parametrize(
     ("typed", "said"), [("result", "did you mean results"), ("xyzzy", "there are trial_results")]
 )
-def test_an_unknown_table_ends_in_one_line(lcma: Run, typed: str, said: str) -> None:
+def test_an_unknown_table_ends_in_one_line(lcma: Typed, typed: str, said: str) -> None:
     code, out, err = lcma("schema", typed)
     assert (code, out) == (2, "")
     assert said in err
@@ -183,7 +165,7 @@ def sites(url: str, in_tmp: Path) -> tuple[str, str]:
 
 
 def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
-    lcma: Run, sites: tuple[str, str]
+    lcma: Typed, sites: tuple[str, str]
 ) -> None:
     there, here = sites
     names = [db.locate(one).name for one in sites]
@@ -222,7 +204,7 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
 
 
 def test_a_merge_makes_the_database_and_ends_well_without_conflicts(
-    lcma: Run, url: str, in_tmp: Path
+    lcma: Typed, url: str, in_tmp: Path
 ) -> None:
     fill(db.connect("other.db"))
     code, out, err = lcma("db", "merge", "other.db", "--db", url, "--dry-run")
@@ -237,7 +219,7 @@ def test_a_merge_makes_the_database_and_ends_well_without_conflicts(
     assert f"nothing in {in_tmp / 'other.db'} is new to {db.locate(url).name}" in out.splitlines()
 
 
-def test_a_database_is_not_merged_with_itself(lcma: Run, url: str) -> None:
+def test_a_database_is_not_merged_with_itself(lcma: Typed, url: str) -> None:
     fill(db.connect(url))
     code, out, err = lcma("db", "merge", url, "--db", url)
     assert (code, out) == (2, "")

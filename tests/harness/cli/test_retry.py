@@ -77,7 +77,11 @@ def test_nothing_to_retry_is_one_line(lost: World, typed: Typed, arguments: list
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--class", "ooom"], "no failure class 'ooom': there are diverged, oom, timeout, code"),
+        (
+            ["--class", "ooom"],
+            "no failure class 'ooom': there are diverged, oom, timeout, code_error\n",
+        ),
+        (["--class", "failed_elsewhere"], "no failure class 'failed_elsewhere'"),
         (["--class", "node_lost"], "no failure class 'node_lost'"),
         (["--sweep", "nope"], "no sweep 'nope' in the database: it has demo"),
         (["channel-0", "nope"], "no trial, pretraining or job starts with 'nope'"),

@@ -14,38 +14,19 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import db
-from harness.cli import main as cli
 from tests.db.conftest import World, fill
 from tests.db.freeze import go_down
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.harness.cli.conftest import Typed
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 TERMINAL = (
     "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     "from harness.cli.main import main; main()"
 )
-
-
-@pytest.fixture
-def lcma(capsys: Any, in_tmp: Path) -> Run:
-    """Runs a command in this process, in an empty folder; exit code, stdout and stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        code = 0
-        try:
-            cli.main(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -78,7 +59,7 @@ def refused(outcome: tuple[int, str, str], said: str) -> None:
 
 @pytest.mark.parametrize("end", ["", ";", " ;\n", "; -- done"])
 def test_a_query_may_end_with_a_semicolon_typed_or_read(
-    lcma: Run, url: str, typed: Callable[[bytes], None], end: str
+    lcma: Typed, url: str, typed: Callable[[bytes], None], end: str
 ) -> None:
     query = f"SELECT factorization AS f\nFROM trial_results\nORDER BY 1 LIMIT 2{end}"
     expected = (0, "f\nHHH\nLLL\n", "")
@@ -91,7 +72,7 @@ def test_a_query_may_end_with_a_semicolon_typed_or_read(
 
 
 def test_the_options_hold_for_what_is_read(
-    lcma: Run, url: str, typed: Callable[[bytes], None]
+    lcma: Typed, url: str, typed: Callable[[bytes], None]
 ) -> None:
     typed(b"SELECT bits_per_dim FROM trial_results ORDER BY 1")
     code, out, err = lcma("sql", "--db", url, "--limit", "1", "--json")
@@ -114,14 +95,14 @@ def test_the_options_hold_for_what_is_read(
     ],
 )
 def test_what_is_no_query_on_stdin(
-    lcma: Run, url: str, typed: Callable[[bytes], None], content: bytes, said: str
+    lcma: Typed, url: str, typed: Callable[[bytes], None], content: bytes, said: str
 ) -> None:
     typed(content)
     refused(lcma("sql", "--db", url), said)
 
 
 def test_a_closed_stdin_is_an_empty_one(
-    lcma: Run, url: str, monkeypatch: pytest.MonkeyPatch
+    lcma: Typed, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", None)
     refused(lcma("sql", "--db", url), "there is no SQL statement to run")
@@ -142,7 +123,7 @@ def test_a_closed_stdin_is_an_empty_one(
     ],
 )
 def test_a_bad_query_is_one_line_and_the_database_as_before(
-    lcma: Run, url: str, query: str, said: str
+    lcma: Typed, url: str, query: str, said: str
 ) -> None:
     world = World(db.connect(url))
     before = world.dump()

@@ -115,3 +115,13 @@ def test_mistakes_are_one_line(
     code, out, err = typed("status", *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
+
+
+@pytest.mark.parametrize("verb", [("status", "-w"), ("logs", "-f", "channel-0")])
+@pytest.mark.parametrize("interval", ["inf", "1e12", "nan", "0"])
+def test_an_interval_that_nobody_can_wait_is_refused(
+    planned: World, typed: Typed, verb: tuple[str, ...], interval: str
+) -> None:
+    code, out, err = typed(*verb, "--interval", interval)
+    assert (code, out) == (2, "")
+    assert "--interval" in err

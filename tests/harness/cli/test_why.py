@@ -2,10 +2,12 @@
 
 import json
 import time
+from pathlib import Path
 
 import db
+from db.merging import merge
 from sweeps import spec
-from tests.db.conftest import COST, TRIALS, World
+from tests.db.conftest import COST, TRIALS, World, plan
 from tests.harness.cli.conftest import Typed
 
 
@@ -89,6 +91,27 @@ def test_what_failed_and_what_was_preempted_say_how_often(planned: World, typed:
     (cause,) = found["causes"]
     assert (cause["state"], cause["trial_id"]) == ("failed", TRIALS[1].id)
     assert found["next"] == [f"lcma logs {job[:8]}", f"lcma retry {job[:8]}"]
+
+
+def test_attempts_that_a_merge_brought_do_not_take_the_place_of_one_s_own(
+    planned: World, typed: Typed, in_tmp: Path
+) -> None:
+    other = plan(db.connect(f"sqlite:///{in_tmp / 'other.db'}"))
+    for world, owner, outcome in ((planned, "me", "oom"), (other, "them", "preempted")):
+        world.finish_trial(0)
+        claim = world.win(world.trials[1], owner=owner)
+        world.store.finish(claim, outcome, last_step=9, cost=COST, message=owner, now=1010.0)
+    again = other.win(other.trials[1], owner="them", now=1100.0)
+    other.store.finish(again, "preempted", last_step=9, cost=COST, now=1110.0)
+    other.damage("UPDATE attempts SET owner = 'them' WHERE outcome = 'done'")
+    merge(other.store.database, planned.store.database)
+    assert (
+        "by attempt 1 on node1, at 1970-01-01 00:16:50 UTC, launch me\n"
+        in typed("why", planned.trials[0])[1]
+    )
+    out = typed("why", planned.trials[1])[1]
+    assert "  oom: me\n" in out
+    assert "once in 3 attempts\n" in out
 
 
 def test_a_shipped_sweep_is_launched_by_its_name_alone(planned: World, typed: Typed) -> None:

@@ -29,11 +29,17 @@ def test_nothing_is_said_where_nothing_was_measured(filler, measured):
     assert "terms" not in notes(filler)
 
 
-def test_the_gain_of_the_bound_is_averaged(filler, measured):
-    measured(BOUND | {"bound_gain": 0.02}, BOUND | {"bound_gain": 0.03}, {})
-    assert "The bound of 10 dequantization draws is lower than that of one by 0.02500" in notes(
-        filler
-    )
+@pytest.mark.parametrize(
+    ("gains", "told"),
+    [
+        ((0.02, 0.03), "is lower than that of one by 0.02500 bits/dim"),
+        ((-0.02, 0.01), "is higher than that of one by 0.00500 bits/dim"),
+        ((-3e-6, 1e-6), "is that of one within 0.00001 bits/dim"),
+    ],
+)
+def test_the_gain_of_the_bound_is_averaged(filler, measured, gains, told):
+    measured(*(BOUND | {"bound_gain": gain} for gain in gains), {})
+    assert f"The bound of 10 dequantization draws {told}, on average" in notes(filler)
 
 
 def test_the_largest_bias_of_the_series_is_shown(filler, measured):

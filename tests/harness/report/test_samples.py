@@ -99,6 +99,8 @@ def test_ids_may_be_shortened(filler):
         lookup.full_trial_id(filler.store, "")
     with pytest.raises(UserError, match="no trial starts with \"'; DROP"):
         lookup.full_trial_id(filler.store, "'; DROP TABLE jobs; --")
+    with pytest.raises(UserError, match="no trial starts with"):
+        lookup.full_trial_id(filler.store, "\udcff")
 
 
 def test_manifests_that_are_none(filler):

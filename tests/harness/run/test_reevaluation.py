@@ -259,6 +259,33 @@ def test_weights_that_have_no_likelihood_are_refused(trained) -> None:
     refused(here, "no finite bits/dim")
 
 
+def test_another_value_that_came_meanwhile_is_one_line(trained) -> None:
+    here = trained()
+    plain = here.stored("plain")
+    assert plain is not None
+    by = db.Evaluator(
+        owner="other",
+        host="there",
+        environment_id=here.store.attempts()["environment_id"][0],
+        device="cpu",
+        threads=1,
+        started=0.0,
+    )
+
+    def meanwhile(done: int, total: int) -> None:
+        if here.stored("published") is None:
+            other = dataclasses.replace(plain, protocol="published", bits_per_dim=9.0)
+            cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
+            here.store.add_evaluation(here.one.job_id, other, by=by, cost=cost)
+
+    with pytest.raises(UserError, match=r"results has another .*; what is stored stays") as error:
+        here.again("published", progress=meanwhile)
+    assert "\n" not in str(error.value)
+    kept = here.stored("published")
+    assert kept is not None
+    assert kept.bits_per_dim == 9.0
+
+
 def test_other_images_than_those_of_the_training_are_refused(trained) -> None:
     here = trained()
     other = dataclasses.replace(here.one, data_digest="0" * 64)

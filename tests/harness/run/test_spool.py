@@ -240,6 +240,8 @@ def test_files_of_another_version_another_host_and_of_others_are_left_alone(
         (file,) = folder.iterdir()
         raw = file.read_bytes()
     file.write_bytes(raw.replace(b"spool 1", b"spool 2"))
+    other = file.with_name(file.name.replace(".spool", "-other.spool"))
+    other.write_bytes(b"lcma spool 2\nframed in another way")
     file.with_name("elsewhere-1-1-1.spool").write_bytes(raw)
     file.with_name("notes.txt").write_bytes(raw)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
