@@ -7,13 +7,16 @@ import sqlalchemy as sa
 from db.records import FAILURES, Job, Outcome, Policy, Starved
 from db.schema import attempts, events
 
-RETRIED = (
-    sa.select(sa.func.coalesce(sa.func.max(events.c.attempt_id), 0))
-    .where(events.c.job_id == attempts.c.job_id, events.c.event == "retry")
-    .correlate(attempts)
+_asked = events.alias("asked")
+
+SINCE_ASKED = events.c.id > (
+    sa.select(sa.func.coalesce(sa.func.max(_asked.c.id), 0))
+    .where(_asked.c.job_id == events.c.job_id, _asked.c.event == "retry")
+    .correlate(events)
     .scalar_subquery()
 )
-"""The last attempt at a job before a person asked for a retry."""
+"""Whether an event came after a person last asked for a retry of its job. Attempts that a merge
+brought have none, and do not count."""
 
 
 def decide(
@@ -29,7 +32,7 @@ def decide(
         return False, f"given up: {said}"
     former = connection.execute(
         sa.select(sa.func.count()).where(
-            attempts.c.job_id == job.id, attempts.c.outcome == outcome, attempts.c.id > RETRIED
+            events.c.job_id == job.id, events.c.event == outcome, SINCE_ASKED
         )
     ).scalar_one()
     if times is not None and former >= times:
@@ -44,12 +47,9 @@ def read_starved(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str,
     """Those of the jobs that ran out of memory since a person last asked for a retry."""
     told = sa.func.count(attempts.c.log)
     rows = connection.execute(
-        sa.select(attempts.c.job_id, told, sa.func.count() - told)
-        .where(
-            attempts.c.job_id.in_(job_ids),
-            attempts.c.outcome == "oom",
-            attempts.c.id > RETRIED,
-        )
-        .group_by(attempts.c.job_id)
+        sa.select(events.c.job_id, told, sa.func.count() - told)
+        .join_from(events, attempts, attempts.c.id == events.c.attempt_id)
+        .where(events.c.job_id.in_(job_ids), events.c.event == "oom", SINCE_ASKED)
+        .group_by(events.c.job_id)
     )
     return {job_id: Starved(said, killed) for job_id, said, killed in rows}

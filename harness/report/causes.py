@@ -108,11 +108,7 @@ def _lines(
     elif job.state == "pending":
         yield from _pending(job, last, chain, decided.get(job.job_id))
     else:
-<<<<<<< HEAD
-        yield from _lost(job, own, decided.get(job.job_id))
-=======
-        yield from _lost(job, last, own)
->>>>>>> main
+        yield from _lost(job, last, own, decided.get(job.job_id))
 
 
 def _done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator[str]:
@@ -155,7 +151,6 @@ def _pending(
         yield "nothing is in its way: a launch runs it again"
 
 
-<<<<<<< HEAD
 def _memory(last: Attempt) -> Iterator[str]:
     """What an attempt that ran out of memory had, and took."""
     if last.outcome != "oom":
@@ -171,12 +166,10 @@ def _memory(last: Attempt) -> Iterator[str]:
         yield f"its tensors took {took} of {last.devices}, where it held {share}"
 
 
-def _lost(job: JobFacts, own: Sequence[Attempt], decided: str | None) -> Iterator[str]:
-    if not own:
-=======
-def _lost(job: JobFacts, last: Attempt | None, own: Sequence[Attempt]) -> Iterator[str]:
+def _lost(
+    job: JobFacts, last: Attempt | None, own: Sequence[Attempt], decided: str | None
+) -> Iterator[str]:
     if last is None:
->>>>>>> main
         yield "by an attempt that this database does not have"
         return
     lines = last.message.strip().splitlines() or ["no message"]
