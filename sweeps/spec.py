@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -69,6 +69,16 @@ class Resources(_Section):
     memory_gb: float | None = Field(None, gt=0)
 
 
+class Keep(_Section):
+    """Which files stay. It never enters the id of a trial."""
+
+    checkpoints: Literal["none", "last"] = Field("none", description="of a trial that is done")
+    weights: bool = Field(True, description="of a trial, for samples and evaluations")
+    snapshots: Literal["none", "longest", "all"] = Field(
+        "longest", description="of a pretraining all of whose budgets are done"
+    )
+
+
 class Spec(_Section):
     """A whole sweep file. ``recipe`` is laid over every cell's recipe.
 
@@ -84,6 +94,7 @@ class Spec(_Section):
     recipe: dict[str, Any] = {}
     exclude: tuple[Exclusion, ...] = ()
     resources: Resources = Resources()
+    keep: Keep = Keep()
 
     @property
     def gpus(self) -> float:
@@ -96,6 +107,8 @@ class Spec(_Section):
     def body(self) -> str:
         """Canonical JSON of the spec; plug-ins by their content, wherever they lie."""
         body = self.model_dump(mode="json", exclude={"plugins"})
+        if self.keep == Keep():  # sweeps from before there was one keep their ids
+            del body["keep"]
         if self.plugins:
             body["plugins"] = [plugins.load_file(Path(path)).version for path in self.plugins]
         return canonical_json(body)

@@ -17,14 +17,20 @@ from ray.exceptions import (
     OutOfMemoryError,
     RayError,
     RayTaskError,
+    TaskUnschedulableError,
     WorkerCrashedError,
 )
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.run import bodies
+from harness.run import bodies, preflight
 from harness.run.executor import Executor, Finished, Lost
+from harness.run.preflight import Answer, Question
 from harness.run.work import Report, Work
 from sweeps.errors import UserError
 from sweeps.spec import Resources
+
+ASK_SECONDS = 120.0
+"""How long a node may take to start a worker and to say whether it can use a place."""
 
 
 class RayExecutor(Executor):
@@ -37,7 +43,8 @@ class RayExecutor(Executor):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if address is not None:
             _reach(address)
-        self.resources = resources
+        self.resources, self.address = resources, address
+        self.need = {"CPU": 1.0}
         self._refs: dict[str, Any] = {}
         self._jobs: dict[Any, str] = {}
         self._after: dict[str, str | None] = {}
@@ -69,8 +76,8 @@ class RayExecutor(Executor):
         need = {"CPU": self._cpus(threads), "GPU": self.resources.gpus or 0.0}
         if self.resources.memory_gb:
             need["memory"] = self.resources.memory_gb * 1e9
-        alive = [n for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
-        nodes = [n["Resources"] for n in alive]
+        nodes = [n["Resources"] for n in self._alive()]
+        self.need = need
         if not any(all(n.get(k, 0.0) >= v for k, v in need.items()) for n in nodes):
             asked = ", ".join(f"{v:g} {k}" for k, v in need.items() if v)
             best = {k: max((n.get(k, 0.0) for n in nodes), default=0.0) for k in need}
@@ -82,12 +89,26 @@ class RayExecutor(Executor):
 
     def hosts(self) -> list[str]:
         """The machines that may run a task, and this one, by name and address."""
-        alive = [n for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
-        nodes = {(n["NodeManagerHostname"], n["NodeManagerAddress"]) for n in alive}
+        nodes = {(n["NodeManagerHostname"], n["NodeManagerAddress"]) for n in self._alive()}
         here = socket.gethostname()
         if here not in {name for name, _ in nodes}:
             nodes.add((here, "this machine"))
         return sorted(f"{name} ({address})" for name, address in nodes)
+
+    def ask(self, question: Question) -> list[Answer]:
+        """What each node says that could run a task; of one that is lost meanwhile nothing."""
+        if self.address is None:
+            return super().ask(question)
+        task: Any = ray.remote(num_cpus=0, max_retries=0, max_calls=0)(preflight.answer)
+        asked: dict[Any, str] = {}
+        for node in self._alive():
+            if all(node["Resources"].get(k, 0.0) >= v for k, v in self.need.items()):
+                there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                host = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+                ref = task.options(scheduling_strategy=there, name=f"check {host}").remote(question)
+                asked[ref] = host
+        _, late = ray.wait(list(asked), num_returns=len(asked), timeout=ASK_SECONDS)
+        return [a for ref, host in asked.items() if (a := _answered(ref, host, ref in late))]
 
     def submit(self, work: Work, after: str | None) -> None:
         resources = self.resources
@@ -117,6 +138,9 @@ class RayExecutor(Executor):
                     ray.cancel(ref, force=True)
         ray.shutdown()
 
+    def _alive(self) -> list[dict[str, Any]]:
+        return [n for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
+
     def _cpus(self, threads: int) -> float:
         return self.resources.cpus if self.resources.cpus is not None else float(threads)
 
@@ -141,6 +165,27 @@ class RayExecutor(Executor):
         except RayError:
             return True
         return False
+
+
+def _answered(ref: Any, host: str, late: bool) -> Answer | None:
+    """What a node says, or what its silence does."""
+    if late:
+        return Answer(
+            host,
+            problem=f"host {host} did not say within {ASK_SECONDS:.0f} s whether it can use the "
+            "place of the checkpoints: see whether --runs (LCMA_RUNS) hangs there",
+        )
+    try:
+        answer: Answer = ray.get(ref)
+    except (NodeDiedError, TaskUnschedulableError):
+        return None
+    except RayError as error:
+        why = str(error).strip().splitlines()[-1]
+        return Answer(
+            host,
+            problem=f"host {host} cannot run lcma ({why}): install the same version on every node",
+        )
+    return answer
 
 
 def _what_was_lost(error: RayError) -> Lost:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from harness.seeds import derive
+from harness.storage import StorageError
 from harness.train.augment import augment
 from harness.train.batches import BatchOrder, Feed, Images, feed
 from harness.train.checkpoint import CheckpointFolder
@@ -29,7 +30,8 @@ Undelivered = dict[str, list[tuple[str, int, float]]]
 """Points of curves, (name, step, value) by the job's id, that the database does not have yet."""
 
 _SHORTEST = 5.0
-_SHARE = 0.02
+_SHARE, _SHARE_FAILED = 0.02, 0.1
+"""Of the time of training, what checkpoints may take, and those that cannot be written."""
 
 
 class DivergedError(Exception):
@@ -45,18 +47,27 @@ class StoppedError(Exception):
     """The caller asked the loop to stop, because its lease was lost or it is to end."""
 
 
+def _raised(error: StorageError) -> None:
+    raise error
+
+
 @dataclass
 class Hooks:
     """What the loop tells its caller, and how the caller stops it.
 
     What is ``undelivered`` goes into each checkpoint, so that none is ahead of its curve: whoever
     goes on from it has the points that are missing.
+
+    A checkpoint on the way that cannot be written is ``unsaved``, and training goes on to the next
+    one. ``last`` is given what saves the one at the end.
     """
 
     progress: Callable[[int], None] = lambda step: None
     metric: Callable[[str, int, float], None] = lambda name, step, value: None
     stop: Callable[[], bool] = lambda: False
     undelivered: Callable[[], Undelivered] = dict
+    unsaved: Callable[[StorageError], None] = _raised
+    last: Callable[[Callable[[], None]], None] = lambda save: save()
     checkpoint_seconds: float | None = None
 
 
@@ -147,10 +158,11 @@ class Trainer:
     def run(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
         """Train up to a step, leaving checkpoints on the way and one at the end.
 
-        Raises DivergedError and StoppedError; the checkpoints stay valid in both cases.
+        Raises DivergedError and StoppedError, and StorageError where a hook does; the checkpoints
+        stay valid in all cases.
         """
         self.flow.train()
-        saved_at, last_save = time.monotonic(), 0.0
+        saved_at, last_save, share = time.monotonic(), 0.0, _SHARE
         while self.step < until:
             if hooks.stop():
                 raise StoppedError
@@ -161,13 +173,17 @@ class Trainer:
                 hooks.progress(self.step)
                 pause = hooks.checkpoint_seconds
                 if pause is None:
-                    pause = max(_SHORTEST, last_save / _SHARE)
+                    pause = max(_SHORTEST, last_save / share)
                 if self.step < until and time.monotonic() - saved_at >= pause:
-                    began = time.monotonic()
-                    self._save(folder, hooks)
+                    began, share = time.monotonic(), _SHARE
+                    try:
+                        self._save(folder, hooks)
+                    except StorageError as error:
+                        share = _SHARE_FAILED
+                        hooks.unsaved(error)
                     saved_at = time.monotonic()
                     last_save = saved_at - began
-        self._save(folder, hooks, keep=self.training is None)
+        hooks.last(lambda: self._save(folder, hooks, keep=self.training is None))
 
     def _save(self, folder: CheckpointFolder, hooks: Hooks, *, keep: bool = False) -> None:
         state = {**self.state(), "undelivered": hooks.undelivered()}
