@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from db import Kind, PlannedJob, Store
+from db import Kind, Owner, PlannedJob, Store
 from harness.train.checkpoint import CheckpointFolder, Found
 from sweeps.spec import Keep
 
@@ -13,16 +13,9 @@ _RUN = re.compile(r"([0-9a-f]{20})-([0-9a-f]{12})")
 _WEIGHTS = re.compile(r"weights\.(\d+)\.([0-9a-f]{8})\.safetensors")
 
 
-def run_name(job: PlannedJob) -> str:
+def run_name(job: PlannedJob | Owner) -> str:
     """The folder, in the place of all, of the job's trial or pretraining on its exact data set."""
-    return f"{subject(job)}-{job.data_digest[:12]}"
-
-
-def subject(job: PlannedJob) -> str:
-    """The id of the trial or pretraining that the job works on."""
-    found = job.trial_id or job.pretraining_id
-    assert found is not None
-    return found
+    return f"{job.trial_id or job.pretraining_id}-{job.data_digest[:12]}"
 
 
 def is_run(name: str) -> bool:
@@ -56,16 +49,15 @@ class Writer:
 def superfluous(checkpoints: Sequence[Found], kind: Kind, keep: Keep) -> list[Found]:
     """Which checkpoints go, of all by step, once a trial or every budget of a pretraining is done.
 
-    The newest of a pretraining, from which a longer budget would go on, is no snapshot only where
-    that could not be written.
+    The last one is what a longer budget of the pretraining would go on from.
     """
-    newest = checkpoints[-1:]
+    last = list(checkpoints[-1:])
     if kind == "trial":
-        stay = list(newest) if keep.checkpoints == "last" else []
+        stay = last if keep.checkpoints == "last" else []
     elif keep.snapshots == "all":
-        stay = [one for one in checkpoints if one.kept or one in newest]
+        stay = [one for one in checkpoints if one.kept or one in last]
     else:
-        stay = list(newest) if keep.snapshots == "longest" else []
+        stay = last if keep.snapshots == "longest" else []
     return [one for one in checkpoints if one not in stay]
 
 
@@ -78,7 +70,6 @@ def tidy(store: Store, folder: CheckpointFolder, job: PlannedJob, keep: Keep) ->
         folder.clear()
         return
     found = folder.list()  # before the look at the segments: who is later sees what is left
-    if job.kind == "trial" or (
-        all(one.state == "done" for one in store.segments(subject(job), job.data_digest))
-    ):
+    segments = store.segments(job.pretraining_id, job.data_digest) if job.pretraining_id else []
+    if all(one.state == "done" for one in segments):
         folder.remove(superfluous(found, job.kind, keep))

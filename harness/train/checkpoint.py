@@ -41,6 +41,12 @@ def found(name: str) -> Found | None:
     return match and Found(name, int(match[1]), match[2], match[3] is not None)
 
 
+def sorted_found(names: Iterable[str]) -> list[Found]:
+    """The checkpoints among files, oldest first."""
+    all_found = filter(None, (found(name) for name in names))
+    return sorted(all_found, key=lambda one: (one.step, one.kept))
+
+
 class CheckpointFolder:
     """The checkpoints of one run, in a folder of a local disk or of any other place.
 
@@ -54,8 +60,7 @@ class CheckpointFolder:
 
     def list(self) -> list[Found]:
         """All checkpoints, oldest first."""
-        all_found = [found(file.name) for file in self.folder.files()]
-        return sorted(filter(None, all_found), key=lambda f: (f.step, f.kept))
+        return sorted_found(file.name for file in self.folder.files())
 
     def save(self, step: int, state: dict[str, Any], *, keep: bool = False) -> str:
         """Write the state of a step; of those up to it, all but the newest and the kept go. The
