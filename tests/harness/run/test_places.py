@@ -325,7 +325,9 @@ def test_doctor_says_whether_a_store_can_be_written(bucket, in_tmp, capsys) -> N
         return next(line for line in capsys.readouterr().out.splitlines() if " runs: " in line)
 
     assert "good  runs: bucket://runs/of/mine can be written and read" in said()
-    assert [p for p in bucket.root.rglob("*") if p.is_file()] == [], "nothing of the look at it stays"
+    assert [p for p in bucket.root.rglob("*") if p.is_file()] == [], (
+        "nothing of the look at it stays"
+    )
     bucket.off("no route")
     assert said().startswith("bad   runs: cannot write bucket://runs/of/mine")
 
