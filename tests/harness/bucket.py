@@ -59,7 +59,12 @@ class BucketFileSystem(AbstractFileSystem):
 
     def rm_file(self, path: str) -> None:
         self._reach()
-        self._object(path).unlink()
+        gone = self._object(path)
+        gone.unlink()
+        for folder in gone.parents:
+            if folder == self._bucket(gone) or any(folder.iterdir()):
+                return
+            folder.rmdir()
 
     def _ls(self, key: str) -> list[dict[str, Any]]:
         self._reach()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 import time
@@ -283,8 +284,7 @@ def test_a_place_that_cannot_be_used_is_refused_before_anything_is_changed(
         )
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    with pytest.raises(UserError, match=said):
-        raise UserError(line)
+    assert re.search(said, line), line
     assert "geheim" not in line
     assert sorted(in_tmp.rglob("*")) == before
 
