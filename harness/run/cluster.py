@@ -107,6 +107,8 @@ class RayExecutor(Executor):
                 host = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
                 ref = task.options(scheduling_strategy=there, name=f"check {host}").remote(question)
                 asked[ref] = host
+        if not asked:
+            return []
         _, late = ray.wait(list(asked), num_returns=len(asked), timeout=ASK_SECONDS)
         return [a for ref, host in asked.items() if (a := _answered(ref, host, ref in late))]
 

@@ -75,8 +75,9 @@ def require(
     ask: Callable[[Question], Sequence[Answer]], place: Place, sets: Mapping[str, str]
 ) -> None:
     """UserError where a machine cannot use the place, or has not all the sets of these hashes."""
-    with _probing(place.runs) as folder:
-        answers = ask(Question(place.runs, folder.name.rsplit("/", 1)[1], place.data, sets))
+    name = FOLDER + secrets.token_hex(8)
+    with _probing(place.runs, name) as folder:
+        answers = ask(Question(place.runs, name, place.data, sets))
         seen = {file.name for file in folder.files()}
         problems = [one.problem or _unseen(one, place, seen) for one in answers]
     said = [problem for problem in problems if problem]
@@ -93,7 +94,7 @@ def require_here(runs: Path | str) -> None:
             f"no other process sees {place.name}: give --runs a folder, or a URL such as "
             "s3://BUCKET/PREFIX"
         )
-    with _probing(runs) as folder:
+    with _probing(runs, FOLDER + secrets.token_hex(8)) as folder:
         folder.read(OURS)
 
 
@@ -107,10 +108,9 @@ def _unseen(one: Answer, place: Place, seen: set[str]) -> str:
 
 
 @contextmanager
-def _probing(runs: Path | str) -> Iterator[Folder]:
-    """A folder in the place with a file of this process, for the time of a block."""
-    place = storage.at(runs)
-    folder = place.below(FOLDER + secrets.token_hex(8))
+def _probing(runs: Path | str, name: str) -> Iterator[Folder]:
+    """The folder of that name in the place, with a file of this process, while a block runs."""
+    folder = storage.at(runs).below(name)
     missing = _missing(runs)
     try:
         folder.put(lambda out: out.write(b"here"), lambda digest: OURS)

@@ -116,7 +116,3 @@ class Folder(ABC):
         """All of a file. Raises Missing."""
         with self.opened(name) as file:
             return file.read()
-
-    @abstractmethod
-    def free(self) -> int | None:
-        """Bytes free where it is or would be; None where nobody can say."""

@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import secrets
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -116,10 +115,6 @@ class LocalFolder(Folder):
     def vanish(self) -> None:
         with suppress(OSError):
             self.path.rmdir()
-
-    def free(self) -> int | None:
-        there = next(p for p in (self.path, *self.path.parents) if p.exists())
-        return shutil.disk_usage(there).free
 
     def _entries(self) -> list[os.DirEntry[str]]:
         try:

@@ -130,9 +130,6 @@ class RemoteFolder(Folder):
         with suppress(Exception):  # an object store has no folders
             self._files.rmdir(self.path)
 
-    def free(self) -> int | None:
-        return None
-
     def _list(self, kind: str) -> list[Mapping[str, Any]]:
         """What is there now, whatever was seen of it before."""
         try:
