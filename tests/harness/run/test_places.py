@@ -15,7 +15,7 @@ from harness import storage
 from harness.cli import main as cli
 from harness.place import find
 from harness.report import samples
-from harness.run import bodies, keeping
+from harness.run import bodies, collecting, keeping
 from harness.run.work import Report
 from harness.train.trainer import Trainer
 from sweeps.errors import UserError
@@ -116,6 +116,39 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
     assert store.attempts().sort_values("token").first_step.tolist() == [0, 10]
     (ours,), (theirs,) = store.artifacts(work.job_id), db.connect(other).artifacts(work.job_id)
     assert ours.digest == theirs.digest
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_around_its_weights_a_trial_is_done_by_the_next(
+    runs, files, monkeypatch, when: str
+) -> None:
+    """And `lcma gc` removes what the first one may have left, which no row names."""
+    store, nodes = runs({"matrix": {"factorization": "conventional"}})
+    work = dataclasses.replace(nodes[0].work, lease_seconds=0.3)
+    kind = type(storage.at(files.runs))
+    put = kind.put
+
+    def dying(self, write, name):
+        if name("").startswith("weights."):
+            if when == "after":
+                put(self, write, name)
+            raise Killed
+        return put(self, write, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "put", dying)
+        patch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        with pytest.raises(Killed):
+            bodies.run(work)
+    assert store.artifacts(work.job_id) == []
+    time.sleep(0.4)
+    assert bodies.run(work).ending == "done"
+    assert store.attempts().sort_values("token").first_step.tolist() == [0, 20]
+    found = collecting.survey(store, files.runs, collecting.Asked())
+    gone = collecting.remove(store, files.runs, found)
+    assert [one.what for one in gone] == (["unnamed"] if when == "after" else [])
+    (artifact,) = store.artifacts(work.job_id)
+    assert left(files, work) == [artifact.path.split("/")[1]]
 
 
 def test_a_store_that_is_away_for_a_while_stops_no_training(

@@ -220,6 +220,62 @@ def test_an_interrupted_save_leaves_nothing_that_looks_finished(
     assert files.leftovers() == []
 
 
+AT_EACH_MOMENT = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from harness import storage
+from harness.storage import LocalFolder
+from harness.train.checkpoint import CheckpointFolder
+from tests.harness.bucket import BucketFileSystem
+
+def dying(owner, name, when):
+    real = getattr(owner, name)
+    def call(*arguments, **options):
+        if when == "after":
+            real(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(owner, name, call)
+
+if "://" in sys.argv[1]:
+    where, calls = sys.argv[1], [(BucketFileSystem, "put_file"), (BucketFileSystem, "rm_file")]
+else:
+    where, calls = Path(sys.argv[1]), [(os, "fsync"), (Path, "rename"), (LocalFolder, "remove")]
+folder = CheckpointFolder(storage.at(where).below("run"))
+for step in (10, 20):
+    folder.save(step, {"step": step})
+for owner, name in calls:
+    for when in ("before", "after"):
+        step += 10
+        if os.fork() == 0:
+            dying(owner, name, when)
+            folder.save(step, {"step": step})
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == -signal.SIGKILL
+        newest, state = folder.load(at_most=10**9, device=torch.device("cpu"))
+        assert state == {"step": newest} and folder.passed_over == []
+        print(when, name, "new" if newest == step else "old")
+"""
+
+
+def test_killed_at_any_moment_a_save_leaves_the_new_one_or_the_old(files) -> None:
+    command = [sys.executable, "-c", AT_EACH_MOMENT, str(files.runs)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    moments = {
+        "before fsync old",
+        "after fsync old",
+        "before rename old",
+        "after rename new",
+        "before remove new",
+        "after remove new",
+    }
+    if not isinstance(files.runs, Path):
+        moments = {"before put_file old", "after put_file new"}
+        moments |= {"before rm_file new", "after rm_file new"}
+    assert set(done.stdout.splitlines()) == moments
+
+
 UPLOADING = """
 import os, signal, sys
 import torch
