@@ -3,6 +3,7 @@
 from db.engine import Database, QueryResult, locate
 from db.errors import Conflict, Unavailable
 from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
+from db.keeper import Owner
 from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
 from db.records import (
     FAILURES,
@@ -80,6 +81,7 @@ __all__ = [
     "Metric",
     "News",
     "Outcome",
+    "Owner",
     "PlannedJob",
     "Policy",
     "Pretraining",

@@ -19,6 +19,7 @@ from db import (
 from db.engine import Database, locate
 from db.follower import Follower
 from db.inserting import insert_missing, lock
+from db.keeper import Keeper
 from db.reader import Reader
 from db.records import (
     Artifact,
@@ -58,7 +59,7 @@ def exists(url: str) -> bool:
     return locate(url).identify().exists
 
 
-class Store(Reader, Follower, Steerer):
+class Store(Reader, Follower, Steerer, Keeper):
     """A results database. Safe to use from several threads, and in a forked process.
 
     Every method is one transaction. Each raises UserError, with nothing changed, where the

@@ -14,7 +14,7 @@ if (($# == 0)); then
   exit 2
 fi
 : "${LCMA_DB:?name the database: postgresql://USER@HOST/DATABASE}"
-: "${LCMA_RUNS:?name a folder for checkpoints that all nodes see}"
+: "${LCMA_RUNS:?name a place for checkpoints that all nodes see}"
 : "${LCMA_DATA:?name the folder of prepared data that all nodes see}"
 if [[ $LCMA_DB =~ ://[^@/]*:[^@/]*@ ]]; then
   echo "LCMA_DB has a password, and Ray shows a job's variables to all: use ~/.pgpass there" >&2

@@ -11,8 +11,9 @@ from typing import Literal
 import torch
 
 import db
-from harness import data, environment
+from harness import data, environment, storage
 from harness.place import Place
+from harness.run import preflight
 from sweeps.errors import UserError
 
 _LITTLE_DISK = 2 * 2**30
@@ -90,6 +91,9 @@ def _connections(store: db.Store) -> list[Finding]:
 def _folders(place: Place) -> list[Finding]:
     found = []
     for what, folder in (("runs", place.runs), ("data", place.data)):
+        if isinstance(folder, str):
+            found.append(_elsewhere(folder))
+            continue
         there = next(p for p in (folder, *folder.parents) if p.exists())
         try:
             with tempfile.TemporaryFile(dir=there):
@@ -102,6 +106,15 @@ def _folders(place: Place) -> list[Finding]:
         verdict: Literal["good", "note"] = "good" if free > _LITTLE_DISK else "note"
         found.append(Finding(what, verdict, f"{folder}, {free / 2**30:.1f} GiB free"))
     return found
+
+
+def _elsewhere(runs: str) -> Finding:
+    """Whether this host can write and read checkpoints at a URL."""
+    try:
+        preflight.require_here(runs)
+    except UserError as error:
+        return Finding("runs", "bad", str(error))
+    return Finding("runs", "good", f"{storage.at(runs).name} can be written and read")
 
 
 def _data_sets(place: Place) -> list[Finding]:

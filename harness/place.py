@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.storage import urls
 from sweeps.errors import UserError
 
 DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
@@ -11,18 +12,19 @@ DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
 
 @dataclass(frozen=True)
 class Place:
-    """The database's URL or path, the folder of checkpoints and weights, and that of data sets.
+    """The database's URL or path, the folder of checkpoints and weights or its URL (a str), and the
+    folder of data sets.
 
     Workers get it as it stands, so its paths are absolute. A URL may hold a password, and is not
     shown with the rest.
     """
 
     db: str = field(repr=False)
-    runs: Path
+    runs: Path | str = field(repr=False)
     data: Path
 
 
-def find(db: str | None, runs: Path | None, data: Path | None) -> Place:
+def find(db: str | None, runs: Path | str | None, data: Path | None) -> Place:
     """What was asked for, else the environment's LCMA_DB, LCMA_RUNS and LCMA_DATA, else
     lcma.db, lcma-runs and lcma-data in the current folder."""
 
@@ -35,8 +37,13 @@ def find(db: str | None, runs: Path | None, data: Path | None) -> Place:
     url = db or os.environ.get(DB_VARIABLE) or "lcma.db"
     if "://" not in url:
         url = str(absolute(url))
+    files = str(runs or os.environ.get(RUNS_VARIABLE) or "lcma-runs")
+    if not urls.is_url(files):
+        where: Path | str = absolute(files)
+    else:
+        where = urls.local_path(files) or files
     return Place(
         db=url,
-        runs=absolute(runs or os.environ.get(RUNS_VARIABLE) or "lcma-runs"),
+        runs=where,
         data=absolute(data or os.environ.get(DATA_VARIABLE) or "lcma-data"),
     )

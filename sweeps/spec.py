@@ -112,6 +112,16 @@ class Failures(_Section):
     node_lost: Always = "always"
 
 
+class Keep(_Section):
+    """Which files stay. It never enters the id of a trial."""
+
+    checkpoints: Literal["none", "last"] = Field("none", description="of a trial that is done")
+    weights: bool = Field(True, description="of a trial, for samples and evaluations")
+    snapshots: Literal["none", "longest", "all"] = Field(
+        "longest", description="of a pretraining all of whose budgets are done"
+    )
+
+
 class Spec(_Section):
     """A whole sweep file. ``recipe`` is laid over every cell's recipe.
 
@@ -128,6 +138,7 @@ class Spec(_Section):
     exclude: tuple[Exclusion, ...] = ()
     resources: Resources = Resources()
     failures: Failures = Failures()
+    keep: Keep = Keep()
 
     @property
     def gpus(self) -> float:
@@ -146,6 +157,8 @@ class Spec(_Section):
                 del body["resources"][name]
         if self.failures == Failures():
             del body["failures"]
+        if self.keep == Keep():  # sweeps from before there was one keep their ids
+            del body["keep"]
         if self.plugins:
             body["plugins"] = [plugins.load_file(Path(path)).version for path in self.plugins]
         return canonical_json(body)

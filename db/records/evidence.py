@@ -40,7 +40,8 @@ class Metric:
 class Artifact:
     """A file that a job left, kept outside the database; `bytes` is its length.
 
-    `path` is relative to `place`, the launch's storage folder as HOST:FOLDER.
+    `path` is relative to `place`, where the launch kept files: HOST:FOLDER, or a URL without
+    passwords.
     """
 
     kind: str

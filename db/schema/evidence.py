@@ -297,8 +297,8 @@ artifacts = Table(
     optional(
         "place",
         Text,
-        "host and storage folder of the launch, as HOST:FOLDER; null if it was made before schema "
-        "0005",
+        "where the launch kept files: host and folder as HOST:FOLDER, or a URL without passwords; "
+        "null if it was made before schema 0005",
     ),
     required("bytes", BigInteger, "length in bytes"),
     required("digest", Text, "sha256 of the file"),

@@ -21,6 +21,7 @@ from harness.cli.planning import Overrides
 from harness.place import Place
 from harness.run import launch as launches
 from harness.run import plan as plans
+from harness.run import preflight
 from harness.run.executor import Executor
 from harness.run.launch import Ended, Launch
 from harness.run.plan import Plan
@@ -88,14 +89,16 @@ def run(asked: Asked, place: Place) -> None:
     if plan.trainings_left or plan.pretrainings_left or (asked.retry and plan.lost):
         with _Workers(asked, resources, _threads(plan), console) as workers:
             _check_shared(place, workers.hosts)
+            workers.require(plan, place)
             store = db.connect(place.db)
             place = replace(place, db=store.url)
             for name in missing:
                 with console.status(f"preparing {name}"):
                     harness.data.prepare(name, place.data)
+            if missing:
+                workers.require(plan, place)
             with console.status("registering the sweep, with the bars of its data"):
                 sweep_id = plans.register(plan, place, store)
-            place.runs.mkdir(parents=True, exist_ok=True)
             lost = len(workers.run(plan, place, store, sweep_id).of(*LOST))
     else:
         store = db.connect(place.db)
@@ -146,7 +149,11 @@ def _missing_data(spec: Spec, place: Place) -> list[str]:
 
 def _check_writable(place: Place, asked: Asked) -> None:
     """UserError if a folder could not be made or written; none is made yet."""
-    folders = {"runs": place.runs, "data": place.data}
+    folders = {"data": place.data}
+    if isinstance(place.runs, Path):
+        folders["runs"] = place.runs
+    else:
+        preflight.require_here(place.runs)
     if asked.pictures is not None:
         folders["pictures"] = asked.pictures.absolute()
     for option, folder in folders.items():
@@ -204,6 +211,13 @@ class _Workers:
         """The machines on which jobs will run."""
         assert self.executor is not None
         return self.executor.hosts()
+
+    def require(self, plan: Plan, place: Place) -> None:
+        """UserError where a machine cannot use the place of the checkpoints, or has not those data
+        of the plan that are prepared here."""
+        assert self.executor is not None
+        with self.console.status("asking the workers for checkpoints and data"):
+            preflight.require(self.executor.ask, place, plans.known_digests(plan.expansion, place))
 
     def run(self, plan: Plan, place: Place, store: db.Store, sweep_id: str) -> Ended:
         """Run the plan's jobs until all have ended. Raises AskedToStopError."""

@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 VERBS = (
-    *("plan", "launch", "status", "logs", "why", "retry", "stop"),
+    *("plan", "launch", "status", "logs", "why", "retry", "stop", "gc"),
     *("board", "maps", "samples", "interpolate", "evaluate"),
     *("sql", "schema", "export", "doctor"),
 )

@@ -10,8 +10,10 @@ Db = Annotated[
     typer.Option("--db", metavar="URL", help="Database: a file or a URL [LCMA_DB, lcma.db]"),
 ]
 Runs = Annotated[
-    Path | None,
-    typer.Option("--runs", metavar="DIR", help="Checkpoints and weights [LCMA_RUNS, lcma-runs]"),
+    str | None,
+    typer.Option(
+        "--runs", metavar="DIR", help="Checkpoints and weights, or a URL [LCMA_RUNS, lcma-runs]"
+    ),
 ]
 Data = Annotated[
     Path | None,

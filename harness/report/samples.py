@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,10 +12,11 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
-from db import Store, TrainedTrial
-from harness import data
+from db import Artifact, Store, TrainedTrial
+from harness import data, storage
 from harness.place import Place
 from harness.report.text import plain
+from harness.storage import Folder, Missing, StorageError
 from harness.train.evaluate import evaluating
 from models import Flow, build
 from sweeps import known_sets, plugins
@@ -46,10 +48,7 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
 def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, Recipe]:
     """The same for a trial on one exact content of its data set."""
     trial_id, again = one.trial_id, _again(one)
-    path, digest = weights_file(store, place, one)
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise UserError(f"the weights {path} are damaged (sha256 differs): {again}")
+    content, where = _read_weights(store, place, one)
     plugins.load_installed()
     try:
         recipe = Recipe.model_validate_json(store.recipe_bodies([one.recipe_id])[one.recipe_id])
@@ -65,7 +64,7 @@ def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, R
         flow.load_state_dict(load_tensors(content))
     except (SafetensorError, RuntimeError) as error:
         why = " ".join(str(error).split())[:120]
-        raise UserError(f"the weights {path} do not fit their recipe ({why}): {again}") from None
+        raise UserError(f"the weights {where} do not fit their recipe ({why}): {again}") from None
     return flow.eval(), recipe
 
 
@@ -102,24 +101,51 @@ def draw_samples(
     return np.concatenate(drawn)
 
 
-def weights_file(store: Store, place: Place, one: TrainedTrial) -> tuple[Path, str]:
-    """The file of a trial's weights, which can be read, and the sha256 that it should have.
+def require_weights(store: Store, place: Place, one: TrainedTrial) -> None:
+    """UserError where the trial left no weights, or their file is not there or cannot be read."""
+    artifact = _weights(store, one)
+    folder, name = _where(place, artifact)
+    with _explaining(one, f"{folder.name}/{name}"):
+        if name not in {file.name for file in folder.files()}:
+            raise Missing(f"cannot read {folder.name}/{name} (no such file)")
 
-    Raises UserError where the trial left none or the file cannot be read.
-    """
+
+def _read_weights(store: Store, place: Place, one: TrainedTrial) -> tuple[bytes, str]:
+    """The bytes of a trial's weights, which are whole, and where they lie, for people."""
+    artifact = _weights(store, one)
+    folder, name = _where(place, artifact)
+    where = f"{folder.name}/{name}"
+    with _explaining(one, where):
+        content = folder.read(name)
+    if hashlib.sha256(content).hexdigest() != artifact.digest:
+        raise UserError(f"the weights {where} are damaged (sha256 differs): {_again(one)}")
+    return content, where
+
+
+def _weights(store: Store, one: TrainedTrial) -> Artifact:
     if not one.weights:
         raise UserError(f"trial {one.trial_id} is {one.state} and left no weights: {_again(one)}")
     (artifact,) = [a for a in store.artifacts(one.job_id) if a.kind == "weights"]
-    path = place.runs / artifact.path
+    return artifact
+
+
+def _where(place: Place, artifact: Artifact) -> tuple[Folder, str]:
+    folder = storage.at(place.runs)
+    *parts, name = artifact.path.split("/")
+    for part in parts:
+        folder = folder.below(part)
+    return folder, name
+
+
+@contextmanager
+def _explaining(one: TrainedTrial, where: str) -> Iterator[None]:
     try:
-        with path.open("rb") as file:
-            file.read(1)
-    except OSError as error:
+        yield
+    except StorageError as error:
         raise UserError(
-            f"cannot read the weights {path} of trial {one.trial_id} ({error.strerror}): name "
-            f"their folder with --runs, or {_again(one)}"
+            f"cannot read the weights {where} of trial {one.trial_id} ({error}): name their place "
+            f"with --runs, or {_again(one)}"
         ) from None
-    return path, artifact.digest
 
 
 def _again(one: TrainedTrial) -> str:

@@ -53,6 +53,15 @@ def span(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
 
 
+def size(length: int) -> str:
+    """Bytes in their largest unit, such as '900 B', '1.5 MiB' or '20.0 GiB'."""
+    if length < 1024:
+        return f"{length} B"
+    units = ("KiB", "MiB", "GiB", "TiB", "PiB")
+    power = min(len(units), (length.bit_length() - 1) // 10)
+    return f"{length / 1024**power:.1f} {units[power - 1]}"
+
+
 def escape_markdown(text: str) -> str:
     """Text that Markdown shows as it stands."""
     for character in "\\`*_[]<>|#~":

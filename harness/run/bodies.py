@@ -2,34 +2,36 @@
 exactly these.
 
 A body claims its job, so it may be started twice: the second one finds it taken or done. All it
-makes becomes visible in one transaction at its end. A database that is away stops no body: it is
-waited for at the beginning and at the end, and a training in between does without it.
+makes becomes visible in one transaction at its end. A database, or a place of checkpoints, that is
+away stops no body: it is waited for at the beginning and at the end, and a training in between does
+without it.
 """
 
-import hashlib
 import logging
 import math
 import os
 import socket
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
+from typing import TypeVar
 
 import safetensors.torch
 import torch
 
 import db
 import models
-from harness import data, environment, instruments
-from harness.run import evaluation, images, leftovers, terms
+from harness import data, environment, instruments, storage
+from harness.run import evaluation, images, keeping, leftovers, terms
 from harness.run.ending import Ending
 from harness.run.lease import Lease
 from harness.run.log import Log, own
 from harness.run.patience import patiently
 from harness.run.spool import Spool
 from harness.run.work import ENDINGS, Report, Work
+from harness.storage import Folder, StorageError
 from harness.train.batches import Images
 from harness.train.checkpoint import CheckpointFolder
 from harness.train.contribution import measure_maps
@@ -39,10 +41,16 @@ from sweeps.errors import UserError
 from sweeps.expansion import Pretraining, Trial
 
 START_SECONDS = 600.0
-"""How long a body waits for the database before it has begun anything."""
+"""How long a body waits for the database, and for its checkpoints, before it has begun anything."""
+
+STORE_SECONDS = 600.0
+"""How long one at work waits for the place of its checkpoints to give the last one, or to take the
+weights or a snapshot."""
 
 LAST_SECONDS = 3.0
-"""How long one that is interrupted does."""
+"""How long one that is interrupted waits for the database."""
+
+T = TypeVar("T")
 
 
 def run(work: Work, after: Report | None = None) -> Report:
@@ -59,8 +67,9 @@ def run(work: Work, after: Report | None = None) -> Report:
     evaluation.settle(work.device, work.threads)
     notes: list[str] = []
     try:
+        patiently(lambda: _own_folder(work).files(), seconds=START_SECONDS)
         store, claim = _claim(work, notes)
-    except db.Unavailable as error:
+    except (db.Unavailable, StorageError) as error:
         why = f"{error} (tried for {START_SECONDS:.0f} s on host {socket.gethostname()})"
         return Report(work.job_id, "away", why, tuple(notes))
     if isinstance(claim, db.Job):
@@ -104,9 +113,9 @@ def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
     return patiently(claim, seconds=START_SECONDS, noticed=noticed)
 
 
-def run_folder(runs: Path, subject: str, digest: str) -> Path:
-    """Where a trial or a pretraining on one exact data set keeps its files."""
-    return runs / f"{subject}-{digest[:12]}"
+def _own_folder(work: Work) -> Folder:
+    """Where the trial or pretraining keeps its files. Raises StorageError."""
+    return storage.at(work.place.runs).below(keeping.run_name(work.job))
 
 
 class _Attempt:
@@ -119,6 +128,7 @@ class _Attempt:
         self.trainer: Trainer | None = None
         self.folder: CheckpointFolder | None = None
         self.notes = list(notes)
+        self.unsaved = False
         self.log = Log()
 
     def run(self) -> Report:
@@ -159,8 +169,10 @@ class _Attempt:
         spool.discard()
         if stored is None:
             return Report(self.work.job_id, "stopped", "its lease was lost")
-        if stored.outcome == "done" and self.work.trial is not None and self.folder is not None:
-            self.folder.clear()
+        if stored.outcome == "done" and self.folder is not None:
+            job = self.work.job
+            with suppress(UserError):  # what is left is for `lcma gc`
+                keeping.tidy(self.store, self.folder, job, self.work.keep)
         if stored.outcome in ("done", "diverged"):
             return Report(self.work.job_id, stored.outcome, stored.message)
         return Report(self.work.job_id, "failed", stored.message)
@@ -187,7 +199,7 @@ class _Attempt:
             seed=pretraining.seed,
             images=self._images(part),
         )
-        self._train(trainer, pretraining.id, budget, lease)
+        self._train(trainer, budget, lease)
         measured = measure_maps(trainer.flow, trainer.images, part.groups)
         self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
         maps = tuple(
@@ -230,7 +242,7 @@ class _Attempt:
             training=recipe.training,
             holdout=self._images(prepared.part("holdout")),
         )
-        folder = self._train(trainer, trial.id, recipe.training.steps, lease)
+        self._train(trainer, recipe.training.steps, lease)
         flow, step = trainer.evaluated, trainer.step
         if recipe.training.select == "best" and trainer.best is not None:
             flow.load_state_dict(trainer.best["flow"])
@@ -239,19 +251,18 @@ class _Attempt:
         self._require_finite(*measured.values)
         if lease.lost:
             raise StoppedError
-        weights = self._save_weights(flow, folder.folder)
+        artifacts = self._kept_weights(flow, lease)
         digest, tables = self.work.job.data_digest, tuple(self._tables(trial, maps))
         return replace(
             self._ending("done", lease),
             result=evaluation.as_result(measured, trial.id, digest, PLAIN, step=step),
             tables=tables,
-            artifacts=(weights,),
+            artifacts=artifacts,
         )
 
-    def _train(self, trainer: Trainer, subject: str, until: int, lease: Lease) -> CheckpointFolder:
-        place = run_folder(self.work.place.runs, subject, self.work.job.data_digest)
-        folder = self.folder = CheckpointFolder(place)
-        step = trainer.resume(folder, at_most=until)
+    def _train(self, trainer: Trainer, until: int, lease: Lease) -> None:
+        folder = self.folder = CheckpointFolder(_own_folder(self.work))
+        step = self._waiting(lambda: trainer.resume(folder, at_most=until), lease)
         lease.started_at(step, trainer.undelivered)
         if folder.passed_over:
             damaged = ", ".join(folder.passed_over)
@@ -264,13 +275,41 @@ class _Attempt:
             stop=lambda: lease.lost,
             over=lambda: bool(self._over()),
             undelivered=lease.undelivered,
+            unsaved=self._unsaved,
+            last=lambda save: self._save_last(save, lease),
             checkpoint_seconds=self.work.checkpoint_seconds,
         )
         began = time.monotonic()
         trainer.run(until, folder, hooks)
         self.trained_seconds = time.monotonic() - began
         own.info("stands at step %d after %.1f s", trainer.step, self.trained_seconds)
-        return folder
+
+    def _waiting(self, action: Callable[[], T], lease: Lease) -> T:
+        """What an action on the place of files gives, which may be away for `STORE_SECONDS`."""
+
+        def noticed() -> None:
+            if lease.lost:
+                raise StoppedError
+
+        return patiently(action, seconds=STORE_SECONDS, noticed=noticed)
+
+    def _save_last(self, save: Callable[[], None], lease: Lease) -> None:
+        """Save the last checkpoint. Longer budgets go on from that of a pretraining, so it is
+        waited for; that of a trial only spares an attempt after this one its last steps."""
+        try:
+            if self.work.pretraining is None:
+                save()
+            else:
+                self._waiting(save, lease)
+        except StorageError as error:
+            self._unsaved(error)
+
+    def _unsaved(self, error: StorageError) -> None:
+        """Say once that checkpoints are missing, and why."""
+        if not self.unsaved:
+            self.unsaved = True
+            self.notes.append(f"checkpoints were not written: {error}")
+            own.warning(self.notes[-1])
 
     def _maps(self, trial: Trial) -> list[db.ContributionMap]:
         if trial.pretraining is None or trial.budget is None:
@@ -366,26 +405,26 @@ class _Attempt:
         if not all(math.isfinite(v) for v in values):
             raise DivergedError(trainer.step, trainer.last_finite)
 
-    def _save_weights(self, flow: models.Flow, folder: Path) -> db.Artifact:
-        """The evaluated weights with the splits' permutations, whole or not at all.
-
-        The claim's token in the name keeps a worker that lost its lease from another's file.
-        """
-        path = folder / f"weights.{self.claim.token}.safetensors"
-        aside = folder / f".{path.name}.tmp"
-        content = {k: v.detach().cpu().contiguous() for k, v in flow.state_dict().items()}
-        safetensors.torch.save_file(content, aside)
-        with aside.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
-        aside.rename(path)
-        return db.Artifact(
-            kind="weights",
-            path=path.relative_to(self.work.place.runs).as_posix(),
-            bytes=path.stat().st_size,
-            digest=digest,
-            place=f"{socket.gethostname()}:{self.work.place.runs}",
+    def _kept_weights(self, flow: models.Flow, lease: Lease) -> tuple[db.Artifact, ...]:
+        """The evaluated weights with the splits' permutations, whole or not at all."""
+        if not self.work.keep.weights:
+            return ()
+        assert self.folder is not None
+        folder = self.folder.folder
+        name = keeping.Writer.of(self.claim.token, self.claim.owner).weights
+        tensors = {k: v.detach().cpu().contiguous() for k, v in flow.state_dict().items()}
+        content = safetensors.torch.save(tensors)
+        stored = self._waiting(
+            lambda: folder.put(lambda file: file.write(content), lambda digest: name), lease
         )
+        weights = db.Artifact(
+            kind="weights",
+            path=f"{keeping.run_name(self.work.job)}/{name}",
+            bytes=stored.bytes,
+            digest=stored.digest,
+            place=storage.at(self.work.place.runs).place,
+        )
+        return (weights,)
 
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0

@@ -17,14 +17,20 @@ from ray.exceptions import (
     OutOfMemoryError,
     RayError,
     RayTaskError,
+    TaskUnschedulableError,
     WorkerCrashedError,
 )
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.run import bodies
+from harness.run import bodies, preflight
 from harness.run.executor import Executor, Finished, Lost
+from harness.run.preflight import Answer, Question
 from harness.run.work import Report, Work
 from sweeps.errors import UserError
 from sweeps.spec import Resources
+
+ASK_SECONDS = 120.0
+"""How long a node may take to start a worker and to say whether it can use a place."""
 
 
 class RayExecutor(Executor):
@@ -37,7 +43,8 @@ class RayExecutor(Executor):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if address is not None:
             _reach(address)
-        self.resources = resources
+        self.resources, self.address = resources, address
+        self.need = {"CPU": 1.0}
         self._refs: dict[str, Any] = {}
         self._jobs: dict[Any, str] = {}
         self._after: dict[str, str | None] = {}
@@ -69,17 +76,22 @@ class RayExecutor(Executor):
 
     def check(self, threads: int) -> None:
         """UserError where no node of the cluster could ever run one task."""
-        lack = self._lack(threads, self.resources.gpus or 0.0, self.resources.memory_gb)
+        resources = self.resources
+        self.need = self._need(threads, resources.gpus or 0.0, resources.memory_gb)
+        lack = self._lack(self.need)
         if lack is not None:
             raise UserError(f"{lack}: lower `resources` in the spec or start a node that has it")
 
     def lack(self, work: Work) -> str | None:
-        return self._lack(work.threads, self._gpus(work), self._memory_gb(work))
+        return self._lack(self._need(work.threads, self._gpus(work), self._memory_gb(work)))
 
-    def _lack(self, threads: int, gpus: float, memory_gb: float | None) -> str | None:
+    def _need(self, threads: int, gpus: float, memory_gb: float | None) -> dict[str, float]:
         need = {"CPU": self._cpus(threads), "GPU": gpus}
         if memory_gb:
             need["memory"] = memory_gb * 1e9
+        return need
+
+    def _lack(self, need: dict[str, float]) -> str | None:
         nodes = [n["Resources"] for n in self._nodes()]
         if any(all(n.get(k, 0.0) >= v for k, v in need.items()) for n in nodes):
             return None
@@ -101,6 +113,23 @@ class RayExecutor(Executor):
         if here not in {name for name, _ in nodes}:
             nodes.add((here, "this machine"))
         return sorted(f"{name} ({address})" for name, address in nodes)
+
+    def ask(self, question: Question) -> list[Answer]:
+        """What each node says that could run a task; of one that is lost meanwhile nothing."""
+        if self.address is None:
+            return super().ask(question)
+        task: Any = ray.remote(num_cpus=0, max_retries=0, max_calls=0)(preflight.answer)
+        asked: dict[Any, str] = {}
+        for node in self._nodes():
+            if all(node["Resources"].get(k, 0.0) >= v for k, v in self.need.items()):
+                there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                host = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+                ref = task.options(scheduling_strategy=there, name=f"check {host}").remote(question)
+                asked[ref] = host
+        if not asked:
+            return []
+        _, late = ray.wait(list(asked), num_returns=len(asked), timeout=ASK_SECONDS)
+        return [a for ref, host in asked.items() if (a := _answered(ref, host, ref in late))]
 
     def submit(self, work: Work, after: str | None) -> None:
         gpus, memory_gb = self._gpus(work), self._memory_gb(work)
@@ -169,6 +198,27 @@ class RayExecutor(Executor):
         except RayError:
             return True
         return False
+
+
+def _answered(ref: Any, host: str, late: bool) -> Answer | None:
+    """What a node says, or what its silence does."""
+    if late:
+        return Answer(
+            host,
+            problem=f"host {host} did not say within {ASK_SECONDS:.0f} s whether it can use the "
+            "place of the checkpoints: see whether --runs (LCMA_RUNS) hangs there",
+        )
+    try:
+        answer: Answer = ray.get(ref)
+    except (NodeDiedError, TaskUnschedulableError):
+        return None
+    except RayError as error:
+        why = str(error).strip().splitlines()[-1]
+        return Answer(
+            host,
+            problem=f"host {host} cannot run lcma ({why}): install the same version on every node",
+        )
+    return answer
 
 
 def _what_was_lost(error: RayError) -> Lost:

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.run import preflight
+from harness.run.preflight import Answer, Question
 from harness.run.work import Report, Work
 
 Lost = Literal["error", "process", "memory", "node"]
@@ -30,6 +32,10 @@ class Executor(ABC):
     @abstractmethod
     def hosts(self) -> list[str]:
         """The machines on which tasks may run."""
+
+    def ask(self, question: Question) -> list[Answer]:
+        """What each machine on which tasks may run says. This process speaks for its own."""
+        return [preflight.answer(question)]
 
     @abstractmethod
     def submit(self, work: Work, after: str | None) -> None:

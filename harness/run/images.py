@@ -15,6 +15,16 @@ def opened(name: str, root: Path, digest: str) -> data.Prepared:
     The bytes are hashed the first time that this host uses these files. Raises UserError that
     names the host and the root where the set is missing, damaged or another one.
     """
+    prepared = found(name, root, digest)
+    try:
+        verified.once(prepared)
+    except UserError as error:
+        raise UserError(f"on host {socket.gethostname()}: {error}") from error
+    return prepared
+
+
+def found(name: str, root: Path, digest: str) -> data.Prepared:
+    """The same by its manifest alone, whatever became of its bytes."""
     host = socket.gethostname()
     if not (root / name).exists():
         raise UserError(
@@ -23,16 +33,12 @@ def opened(name: str, root: Path, digest: str) -> data.Prepared:
             f"{_command(name)} --to {root}"
         )
     prepared = data.load(name, root)
-    found = prepared.manifest.digest
-    if found != digest:
+    held = prepared.manifest.digest
+    if held != digest:
         raise UserError(
-            f"{prepared.folder} on host {host} holds other images (digest {found[:12]}) than the "
+            f"{prepared.folder} on host {host} holds other images (digest {held[:12]}) than the "
             f"sweep was planned with ({digest[:12]}): launch the sweep again"
         )
-    try:
-        verified.once(prepared)
-    except UserError as error:
-        raise UserError(f"on host {host}: {error}") from error
     return prepared
 
 

@@ -1,4 +1,4 @@
-"""Waiting for a database that is away."""
+"""Waiting for a database, or a place of files, that is away."""
 
 import math
 import secrets
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from db import Unavailable
+from harness.storage import Away
 
 SHORTEST, LONGEST = 0.1, 5.0
 """Seconds before the first and the later tries."""
@@ -22,16 +23,16 @@ def patiently(
     seconds: float = math.inf,
     noticed: Callable[[], None] = lambda: None,
 ) -> Value:
-    """What the action gives, tried again as long as it raises Unavailable.
+    """What the action gives, tried again as long as it raises Unavailable or Away.
 
-    ``noticed`` is called when it did. Raises the last Unavailable after so many seconds, at once
+    ``noticed`` is called when it did. Raises the last of them after so many seconds, at once
     where they are 0.
     """
     until, pause = time.monotonic() + seconds, SHORTEST
     while True:
         try:
             return action()
-        except Unavailable:
+        except (Unavailable, Away):
             noticed()
             if time.monotonic() + pause > until:
                 raise

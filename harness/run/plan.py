@@ -95,7 +95,7 @@ class Node:
 def make(spec: Spec, place: Place, store: Store | None) -> Plan:
     """The plan of a spec against a database; without one, all is new."""
     expansion = expand(spec, preparable=[s.name for s in data.names(place.data)])
-    digests = _known_digests(expansion, place)
+    digests = known_digests(expansion, place)
     keys = {t.id: _trial_job(t, digests) for t in expansion.trials}
     shared = expansion.pretrainings
     segments = {
@@ -184,6 +184,7 @@ def nodes(
             lease_seconds,
             plugins.loaded(subject.plugins),
             terms=terms or Terms(),
+            keep=plan.spec.keep,
         )
 
     found: list[Node] = []
@@ -223,7 +224,8 @@ def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
         )
 
 
-def _known_digests(expansion: Expansion, place: Place) -> dict[str, str]:
+def known_digests(expansion: Expansion, place: Place) -> dict[str, str]:
+    """The content hashes of those data sets of an expansion that are prepared."""
     known = {}
     for name in _set_names(expansion):
         if (place.data / name / "manifest.json").exists():

@@ -82,7 +82,7 @@ def require_weights(store: Store, place: Place, trials: Sequence[TrainedTrial], 
     """UserError, before anything is evaluated, where weights or images are missing."""
     for one in trials:
         if store.result(one.trial_id, one.data_digest, name) is None:
-            samples.weights_file(store, place, one)
+            samples.require_weights(store, place, one)
             samples.load_data(place, one)
 
 

@@ -10,6 +10,7 @@ from harness.run.terms import Terms
 from sweeps import plugins
 from sweeps.expansion import Pretraining, Trial
 from sweeps.plugins import Plugin
+from sweeps.spec import Keep
 
 LEASE_SECONDS = 30.0
 """How long a worker may be silent before others take it for dead."""
@@ -37,6 +38,7 @@ class Work:
     plugins: tuple[Plugin, ...] = ()
     sealed: "_Sealed | None" = None
     terms: Terms = field(default_factory=Terms)
+    keep: Keep = field(default_factory=Keep)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -102,7 +104,7 @@ ENDINGS: dict[State, How] = {"done": "done", "diverged": "diverged", "failed": "
 class Report:
     """How a task ended. ``elsewhere``: another launch has the job; ``blocked``: what it needed
     did not end well; ``stopped``: the lease was lost or the launch is ending; ``away``: the host
-    could not reach the database, and nothing was begun.
+    could not reach the database or the checkpoints, and nothing was begun.
 
     ``notes`` are lines to be told beside, of what others had left on that host.
     """

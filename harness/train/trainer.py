@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from harness.seeds import derive
+from harness.storage import StorageError
 from harness.train.augment import augment
 from harness.train.batches import BatchOrder, Feed, Images, feed
 from harness.train.checkpoint import CheckpointFolder
@@ -29,7 +30,8 @@ Undelivered = dict[str, list[tuple[str, int, float]]]
 """Points of curves, (name, step, value) by the job's id, that the database does not have yet."""
 
 _SHORTEST = 5.0
-_SHARE = 0.02
+_SHARE, _SHARE_FAILED = 0.02, 0.1
+"""Of the time of training, what checkpoints may take, and those that cannot be written."""
 
 
 class DivergedError(Exception):
@@ -46,7 +48,12 @@ class StoppedError(Exception):
 
 
 class OutOfTimeError(Exception):
-    """The caller let the loop run no longer; its last checkpoint is of the step that it reached."""
+    """The caller let the loop run no longer; its last checkpoint is of the step that it reached,
+    where it could be written."""
+
+
+def _raised(error: StorageError) -> None:
+    raise error
 
 
 @dataclass
@@ -56,6 +63,9 @@ class Hooks:
 
     What is ``undelivered`` goes into each checkpoint, so that none is ahead of its curve: whoever
     goes on from it has the points that are missing.
+
+    A checkpoint on the way that cannot be written is ``unsaved``, and training goes on to the next
+    one. ``last`` is given what saves the one at the end.
     """
 
     progress: Callable[[int], None] = lambda step: None
@@ -63,6 +73,8 @@ class Hooks:
     stop: Callable[[], bool] = lambda: False
     over: Callable[[], bool] = lambda: False
     undelivered: Callable[[], Undelivered] = dict
+    unsaved: Callable[[StorageError], None] = _raised
+    last: Callable[[Callable[[], None]], None] = lambda save: save()
     checkpoint_seconds: float | None = None
 
 
@@ -153,11 +165,11 @@ class Trainer:
     def run(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
         """Train up to a step, leaving checkpoints on the way and one at the end.
 
-        Raises DivergedError, StoppedError and OutOfTimeError; the checkpoints stay valid in all
-        cases.
+        Raises DivergedError, StoppedError and OutOfTimeError, and StorageError where a hook does;
+        the checkpoints stay valid in all cases.
         """
         self.flow.train()
-        saved_at, last_save = time.monotonic(), 0.0
+        saved_at, last_save, share = time.monotonic(), 0.0, _SHARE
         while self.step < until:
             if hooks.stop():
                 raise StoppedError
@@ -167,17 +179,24 @@ class Trainer:
                 self._watch_holdout(until, hooks)
                 hooks.progress(self.step)
                 if self.step < until and hooks.over():
-                    self._save(folder, hooks)
+                    try:
+                        self._save(folder, hooks)
+                    except StorageError as error:
+                        hooks.unsaved(error)
                     raise OutOfTimeError
                 pause = hooks.checkpoint_seconds
                 if pause is None:
-                    pause = max(_SHORTEST, last_save / _SHARE)
+                    pause = max(_SHORTEST, last_save / share)
                 if self.step < until and time.monotonic() - saved_at >= pause:
-                    began = time.monotonic()
-                    self._save(folder, hooks)
+                    began, share = time.monotonic(), _SHARE
+                    try:
+                        self._save(folder, hooks)
+                    except StorageError as error:
+                        share = _SHARE_FAILED
+                        hooks.unsaved(error)
                     saved_at = time.monotonic()
                     last_save = saved_at - began
-        self._save(folder, hooks, keep=self.training is None)
+        hooks.last(lambda: self._save(folder, hooks, keep=self.training is None))
 
     def _save(self, folder: CheckpointFolder, hooks: Hooks, *, keep: bool = False) -> None:
         state = {**self.state(), "undelivered": hooks.undelivered()}

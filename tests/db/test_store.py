@@ -157,6 +157,30 @@ def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
     assert world.store.artifacts(world.trials[0]) == [new, other]
 
 
+def test_files_are_known_by_path_and_forgotten_by_it(world: Any) -> None:
+    files = [
+        db.Artifact(kind=kind, path=f"run/{kind}", bytes=1, digest="a")
+        for kind in ("samples", "weights")
+    ]
+    claim, cost = world.win(world.trials[0]), db.Cost(seconds=1, cpu_seconds=1)
+    world.store.finish(claim, "preempted", last_step=1, cost=cost, artifacts=files)
+    assert world.store.artifact_paths() == {"run/samples", "run/weights"}
+    assert world.store.forget_artifacts(["run/weights", "run/other"]) == 1
+    assert world.store.forget_artifacts([]) == 0
+    assert world.store.artifacts(world.trials[0]) == [files[0]]
+    owners = {one.job_id: one for one in world.store.owners()}
+    assert owners.keys() == {*world.trials, *world.segments}
+    job = world.job(world.segments[1])
+    assert owners[job.id] == db.Owner(
+        job_id=job.id,
+        kind="pretraining",
+        trial_id=None,
+        pretraining_id=job.pretraining_id,
+        data_digest=job.data_digest,
+        state="pending",
+    )
+
+
 def test_running_says_what_runs_and_how_far(world: Any) -> None:
     trial = world.win(world.trials[2], owner="a")
     world.win(world.segments[1], owner="b")

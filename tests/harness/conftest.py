@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 import db
@@ -14,6 +15,7 @@ from harness.place import Place
 from harness.run import plan as plans
 from harness.run.plan import Node
 from sweeps import spec as specs
+from tests.harness.bucket import VARIABLE, BucketFileSystem
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -69,6 +71,67 @@ def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(tmp_path: Path, photos_root: Path) -> Place:
     """An empty database and an empty folder for runs, beside prepared data."""
     return Place(f"sqlite:///{tmp_path / 'lcma.db'}", tmp_path / "runs", photos_root)
+
+
+class LocalStore:
+    """A folder of this machine as a place for files, seen from behind."""
+
+    def __init__(self, folder: Path) -> None:
+        self.runs: Path | str = folder
+        self.behind = folder
+
+    def leftovers(self) -> list[Path]:
+        """What killed writers have left."""
+        return sorted(self.behind.rglob(".*.tmp"))
+
+
+class Bucket:
+    """An object store as such a place. It can go away."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder
+        self.runs: Path | str = "bucket://runs/of/mine"
+        self.behind = folder / "objects" / "runs" / "of" / "mine"
+        (folder / "objects" / "runs").mkdir(parents=True)
+
+    def leftovers(self) -> list[Path]:
+        """Uploads that were not ended."""
+        return sorted(self.root.glob("uploads/*"))
+
+    def off(self, told: str = "connection refused") -> None:
+        (self.root / "away").write_text(told)
+
+    def on(self) -> None:
+        (self.root / "away").unlink()
+
+
+@pytest.fixture
+def bucket(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Bucket:
+    """An object store that every process of a test sees, those too that it starts."""
+    package = tmp_path_factory.mktemp("package")
+    told = package / "bucket-1.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: bucket\nVersion: 1\n")
+    (told / "entry_points.txt").write_text(
+        "[fsspec.specs]\nbucket = tests.harness.bucket.BucketFileSystem\n"
+    )
+    paths = [str(package), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    monkeypatch.syspath_prepend(str(package))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "bucket"))
+    fsspec.register_implementation("bucket", BucketFileSystem, clobber=True)
+    BucketFileSystem.listings.clear()
+    return Bucket(tmp_path / "bucket")
+
+
+@pytest.fixture(params=["local", "bucket"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> LocalStore | Bucket:
+    """An empty place of each kind for checkpoints and weights."""
+    if request.param == "local":
+        return LocalStore(tmp_path / "runs")
+    return request.getfixturevalue("bucket")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 
 from sweeps import catalog, spec
 from sweeps.errors import UserError
+from sweeps.expansion import expand
 
 MATRIX: dict[str, Any] = {
     "flow": "realnvp",
@@ -121,3 +122,17 @@ def test_a_spec_without_gpus_takes_what_its_profile_needs(
     asked: dict[str, Any], needed: float
 ) -> None:
     assert checked(**asked).gpus == needed
+
+
+def test_what_is_kept_enters_no_id_but_that_of_the_sweep() -> None:
+    """And that only where it is said: sweeps from before there was one keep theirs."""
+    usual, said = checked(), checked(keep={"checkpoints": "none", "weights": True})
+    other = checked(keep={"checkpoints": "last", "weights": False, "snapshots": "all"})
+    assert usual == said
+    assert "keep" not in json.loads(usual.body)
+    assert json.loads(other.body)["keep"]["snapshots"] == "all"
+    assert [t.id for t in expand(usual).trials] == [t.id for t in expand(other).trials]
+    assert spec.with_overrides(other, seeds=(1,)).keep == other.keep
+    for wrong in ({"checkpoints": "best"}, {"snapshots": True}, {"weight": True}):
+        with pytest.raises(UserError, match=r"mine\.yaml: .*`keep"):
+            checked(keep=wrong)

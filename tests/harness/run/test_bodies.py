@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import db
 import models
 from harness import instruments
-from harness.run import bodies, images
+from harness.run import bodies, images, keeping
 from harness.run.work import Report, Work
 from harness.train import trainer
 from harness.train.trainer import Trainer
@@ -257,7 +257,7 @@ def test_the_weights_left_behind_are_those_that_were_evaluated(registered) -> No
     weights = safetensors.torch.load_file(path)
     split = next(k for k in weights if k.endswith(".index"))
     assert sorted(weights[split].tolist()) == list(range(3 * 8 * 8))
-    assert [p.name for p in path.parent.iterdir()] == ["weights.1.safetensors"]
+    assert [p.name for p in path.parent.iterdir()] == [keeping.Writer.of(1, work.owner).weights]
 
 
 MAP_OPTIONS = [

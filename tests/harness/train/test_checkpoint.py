@@ -2,6 +2,8 @@
 
 import hashlib
 import pickle
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from harness import storage
+from harness.storage import Away, StorageError
 from harness.train.checkpoint import CheckpointFolder
 
 CPU = torch.device("cpu")
@@ -20,8 +24,15 @@ def state(step: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> CheckpointFolder:
-    return CheckpointFolder(tmp_path / "run")
+def folder(files) -> CheckpointFolder:
+    """Of a run in a place of each kind."""
+    return CheckpointFolder(storage.at(files.runs).below("run"))
+
+
+@pytest.fixture
+def behind(files) -> Path:
+    """Where its files really lie."""
+    return files.behind / "run"
 
 
 def steps(folder: CheckpointFolder) -> list[int]:
@@ -47,8 +58,8 @@ def test_a_folder_that_is_not_there_holds_nothing(folder: CheckpointFolder) -> N
 
 def test_the_two_newest_and_the_kept_ones_stay(folder: CheckpointFolder) -> None:
     for step in (10, 20, 30, 40, 50):
-        path = folder.save(step, state(step), keep=step in (20, 30))
-        assert path.exists()
+        name = folder.save(step, state(step), keep=step in (20, 30))
+        assert name in {found.name for found in folder.list()}
     assert [(f.step, f.kept) for f in folder.list()] == [
         (20, True),
         (30, True),
@@ -75,36 +86,36 @@ def test_saving_again_changes_nothing(folder: CheckpointFolder) -> None:
     assert steps(folder) == [10]
 
 
-def test_the_name_carries_the_digest(folder: CheckpointFolder) -> None:
-    path = folder.save(70, state(70))
+def test_the_name_carries_the_digest(folder: CheckpointFolder, behind: Path) -> None:
+    path = behind / folder.save(70, state(70))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     assert path.name == f"step-000000070.{digest}.pt"
     assert folder.list()[0].digest == digest
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])
-def test_one_cut_short_is_passed_over(folder: CheckpointFolder, share: float) -> None:
+def test_one_cut_short_is_passed_over(folder: CheckpointFolder, behind: Path, share: float) -> None:
     folder.save(10, state(10))
-    path = folder.save(20, state(20))
+    path = behind / folder.save(20, state(20))
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     assert newest(folder) == 10
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.8, 0.9999])
-def test_one_flipped_bit_is_seen(folder: CheckpointFolder, share: float) -> None:
+def test_one_flipped_bit_is_seen(folder: CheckpointFolder, behind: Path, share: float) -> None:
     folder.save(10, state(10))
-    path = folder.save(20, state(20))
+    path = behind / folder.save(20, state(20))
     content = bytearray(path.read_bytes())
     content[int(share * len(content))] ^= 1
     path.write_bytes(content)
     assert newest(folder) == 10
-    folder.list()[0].path.write_bytes(b"")
+    (behind / folder.list()[0].name).write_bytes(b"")
     assert newest(folder) is None
 
 
-def test_other_files_are_none_of_its_business(folder: CheckpointFolder) -> None:
-    path = folder.save(10, state(10))
+def test_other_files_are_none_of_its_business(folder: CheckpointFolder, behind: Path) -> None:
+    path = behind / folder.save(10, state(10))
     others = [
         "weights.safetensors",
         ".77.20.tmp",
@@ -113,17 +124,17 @@ def test_other_files_are_none_of_its_business(folder: CheckpointFolder) -> None:
         "x" + path.name,
     ]
     for name in others:
-        (folder.folder / name).write_bytes(path.read_bytes())
+        (behind / name).write_bytes(path.read_bytes())
     assert steps(folder) == [10]
     folder.save(30, state(30))
     folder.save(40, state(40))
-    assert all((folder.folder / name).exists() for name in others)
+    assert all((behind / name).exists() for name in others)
 
 
 def test_a_checkpoint_below_the_newest_is_kept(folder: CheckpointFolder) -> None:
     """A short run beside, or after, a longer one of the same training."""
     for step in (800, 900, 300, 400, 500):
-        assert folder.save(step, {"step": step}).exists()
+        folder.save(step, {"step": step})
     assert [f.step for f in folder.list()] == [400, 500, 800, 900]
 
 
@@ -135,7 +146,7 @@ def test_a_checkpoint_of_another_format_is_passed_over(
     newer = folder.save(10, {"step": 10})
     monkeypatch.undo()
     assert folder.load(at_most=10, device=CPU) == (5, {"step": 5})
-    assert folder.passed_over == [newer.name]
+    assert folder.passed_over == [newer]
 
 
 class _Hostile:
@@ -148,7 +159,9 @@ class _Hostile:
 
 @pytest.mark.parametrize("form", ["torch", "pickle"])
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_a_hostile_pickle_does_not_run(folder: CheckpointFolder, tmp_path: Path, form: str) -> None:
+def test_a_hostile_pickle_does_not_run(
+    folder: CheckpointFolder, behind: Path, tmp_path: Path, form: str
+) -> None:
     """Even under a name whose digest is right; the checkpoint before it is used."""
     folder.save(5, {"step": 5})
     trap = tmp_path / "trap"
@@ -158,7 +171,7 @@ def test_a_hostile_pickle_does_not_run(folder: CheckpointFolder, tmp_path: Path,
     else:
         aside.write_bytes(pickle.dumps(_Hostile(trap)))
     digest = hashlib.sha256(aside.read_bytes()).hexdigest()[:16]
-    aside.rename(folder.folder / f"step-000000010.{digest}.pt")
+    aside.rename(behind / f"step-000000010.{digest}.pt")
     assert folder.load(at_most=10, device=CPU) == (5, {"step": 5})
     assert not trap.exists()
     pickle.loads(pickle.dumps(_Hostile(trap)))
@@ -169,9 +182,11 @@ INTERRUPTED = """
 import os, resource, signal, sys
 from pathlib import Path
 import torch
+from harness import storage
 from harness.train.checkpoint import CheckpointFolder
 
-folder = CheckpointFolder(Path(sys.argv[1]))
+where = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
+folder = CheckpointFolder(storage.at(where).below("run"))
 big = {"step": 20, "w": torch.zeros(100_000)}
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
 if os.fork() == 0:
@@ -182,19 +197,149 @@ print("killed", os.waitstatus_to_exitcode(os.wait()[1]) == -signal.SIGXFSZ)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a full disk: the write fails
 try:
     folder.save(30, big)
-except (OSError, RuntimeError) as error:
-    print("failed")
+except storage.StorageError as error:
+    print("failed", error)
 """
 
 
-def test_an_interrupted_save_leaves_nothing_that_looks_finished(folder: CheckpointFolder) -> None:
+def test_an_interrupted_save_leaves_nothing_that_looks_finished(
+    folder: CheckpointFolder, files
+) -> None:
     folder.save(10, state(10))
-    command = [sys.executable, "-c", INTERRUPTED, str(folder.folder)]
+    command = [sys.executable, "-c", INTERRUPTED, str(files.runs)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n")[:2] == ["killed True", "failed"], done.stderr
+    killed, failed = done.stdout.splitlines()
+    assert killed == "killed True", done.stderr
+    assert re.fullmatch(r"failed cannot write in .* \(File too large\): .*", failed)
     assert steps(folder) == [10]
     assert newest(folder) == 10
-    left = [path.name for path in folder.folder.iterdir() if path.suffix == ".tmp"]
-    assert len(left) == 1, "of the one that was killed; the one that failed cleaned up"
-    assert left[0].endswith(".20.tmp")
+    if isinstance(files.runs, Path):
+        assert len(files.leftovers()) == 1, "of the one that was killed; the other cleaned up"
+    folder.clear()
+    assert files.leftovers() == []
+
+
+AT_EACH_MOMENT = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from harness import storage
+from harness.storage import LocalFolder
+from harness.train.checkpoint import CheckpointFolder
+from tests.harness.bucket import BucketFileSystem
+
+def dying(owner, name, when):
+    real = getattr(owner, name)
+    def call(*arguments, **options):
+        if when == "after":
+            real(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(owner, name, call)
+
+if "://" in sys.argv[1]:
+    where, calls = sys.argv[1], [(BucketFileSystem, "put_file"), (BucketFileSystem, "rm_file")]
+else:
+    where, calls = Path(sys.argv[1]), [(os, "fsync"), (Path, "rename"), (LocalFolder, "remove")]
+folder = CheckpointFolder(storage.at(where).below("run"))
+for step in (10, 20):
+    folder.save(step, {"step": step})
+for owner, name in calls:
+    for when in ("before", "after"):
+        step += 10
+        if os.fork() == 0:
+            dying(owner, name, when)
+            folder.save(step, {"step": step})
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == -signal.SIGKILL
+        newest, state = folder.load(at_most=10**9, device=torch.device("cpu"))
+        assert state == {"step": newest} and folder.passed_over == []
+        print(when, name, "new" if newest == step else "old")
+"""
+
+
+def test_killed_at_any_moment_a_save_leaves_the_new_one_or_the_old(files) -> None:
+    command = [sys.executable, "-c", AT_EACH_MOMENT, str(files.runs)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    moments = {
+        "before fsync old",
+        "after fsync old",
+        "before rename old",
+        "after rename new",
+        "before remove new",
+        "after remove new",
+    }
+    if not isinstance(files.runs, Path):
+        moments = {"before put_file old", "after put_file new"}
+        moments |= {"before rm_file new", "after rm_file new"}
+    assert set(done.stdout.splitlines()) == moments
+
+
+UPLOADING = """
+import os, signal, sys
+import torch
+from harness import storage
+from harness.train.checkpoint import CheckpointFolder
+from tests.harness import bucket
+
+def dying(self):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+left = int(sys.argv[2])
+folder = CheckpointFolder(storage.at(sys.argv[1]).below("run"))
+bucket.BucketFileSystem._reach = dying
+folder.save(20, {"step": 20, "w": torch.arange(1000.0) + 20, "inner": {"betas": (0.9, 0.99)}})
+"""
+
+
+@pytest.mark.parametrize("part", [1, 2])
+def test_an_upload_that_is_killed_leaves_nothing_that_looks_finished(
+    bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    """Nor anything on the host's own disk."""
+    folder = CheckpointFolder(storage.at(bucket.runs).below("run"))
+    folder.save(10, state(10))
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.setenv("TMPDIR", str(own))
+    command = [sys.executable, "-c", UPLOADING, str(bucket.runs), str(part)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(bucket.leftovers()) == 1
+    assert steps(folder) == [10]
+    assert newest(folder) == 10
+    assert list(own.iterdir()) == []
+
+
+def test_a_store_that_is_away_is_no_damage(bucket) -> None:
+    """What cannot be read now is not passed over; nothing is begun anew."""
+    folder = CheckpointFolder(storage.at(bucket.runs).below("run"))
+    folder.save(10, state(10))
+    bucket.off()
+    with pytest.raises(Away, match=r"cannot read bucket://runs/of/mine/run .*refused"):
+        folder.load(at_most=10, device=CPU)
+    with pytest.raises(Away):
+        folder.save(20, state(20))
+    bucket.on()
+    assert newest(folder) == 10
+    folder.save(20, state(20))
+    assert newest(folder) == 20
+
+
+def test_what_another_process_wrote_is_seen(bucket) -> None:
+    """Though the listing before it was remembered."""
+    one, other = (CheckpointFolder(storage.at(bucket.runs).below("run")) for _ in range(2))
+    assert newest(one) is None
+    other.save(10, state(10))
+    assert newest(one) == 10
+
+
+def test_an_error_of_the_state_is_not_one_of_the_place(folder: CheckpointFolder) -> None:
+    with pytest.raises(Exception, match="pickle") as caught:
+        folder.save(10, {"step": lambda: 10})
+    assert not isinstance(caught.value, StorageError)
+    assert folder.folder.files() == []

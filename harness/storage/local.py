@@ -1,0 +1,139 @@
+"""A folder of a local disk or of a network file system that is mounted."""
+
+import errno
+import os
+import re
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from harness.storage.errors import Away, Missing, StorageError
+from harness.storage.folder import File, Folder, Stored, fill, sha256_of
+
+PASSING = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY),
+        *(errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.ENETDOWN, errno.ENETUNREACH),
+        *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ECONNRESET),
+        *(errno.ENOTCONN, errno.ECONNABORTED),
+    }
+)
+"""Errors of the system that may be over by themselves."""
+
+REMEDIES = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there, or ask for a larger quota",
+    errno.EACCES: "let this user write there",
+    errno.EROFS: "mount it for writing",
+}
+
+
+_ASIDE = re.compile(r"\..+\.tmp")
+
+
+def is_aside(name: str) -> bool:
+    """Whether a file of that name is still written, or its writer was killed."""
+    return _ASIDE.fullmatch(name) is not None
+
+
+class LocalFolder(Folder):
+    """A folder by its path. Files are written beside their name, synced to the disk and renamed."""
+
+    of_one_process = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+
+    def __repr__(self) -> str:
+        return f"LocalFolder({self.name!r})"
+
+    @property
+    def place(self) -> str:
+        return f"{socket.gethostname()}:{self.path}"
+
+    def below(self, part: str) -> "LocalFolder":
+        return LocalFolder(self.path / part)
+
+    def folders(self) -> list[str]:
+        return sorted(entry.name for entry in self._entries() if entry.is_dir())
+
+    def files(self) -> list[File]:
+        found = []
+        for entry in self._entries():
+            with suppress(FileNotFoundError):  # removed meanwhile
+                if entry.is_file():
+                    told = entry.stat()
+                    found.append(File(entry.name, told.st_size, told.st_mtime))
+        return sorted(found, key=lambda file: file.name)
+
+    def put(self, write: Callable[[BinaryIO], object], name: Callable[[str], str]) -> Stored:
+        aside = self.path / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                with aside.open("wb") as file:
+                    fill(file, write)
+                    file.flush()
+                    os.fsync(file.fileno())
+                with aside.open("rb") as file:
+                    digest = sha256_of(file)
+                path = self.path / name(digest)
+                stored = Stored(path.name, aside.stat().st_size, digest)
+                aside.rename(path)
+            finally:
+                aside.unlink(missing_ok=True)
+            _sync(self.path)
+        except OSError as error:
+            self._fail("write in", self.path, error)
+        return stored
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        path = self.path / name
+        try:
+            file = path.open("rb")
+        except FileNotFoundError as error:
+            raise Missing(f"cannot read {path} ({error.strerror})") from error
+        except OSError as error:
+            self._fail("read", path, error)
+        with file:
+            try:
+                yield file
+            except OSError as error:
+                self._fail("read", path, error)
+
+    def remove(self, name: str) -> None:
+        try:
+            (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            self._fail("remove", self.path / name, error)
+
+    def vanish(self) -> None:
+        with suppress(OSError):
+            self.path.rmdir()
+
+    def _entries(self) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.path) as entries:
+                return list(entries)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self._fail("read", self.path, error)
+
+    def _fail(self, what: str, path: Path, error: OSError) -> NoReturn:
+        kind = Away if error.errno in PASSING else StorageError
+        remedy = REMEDIES.get(error.errno or 0, "look after that disk")
+        raise kind(f"cannot {what} {path} ({error.strerror or error}): {remedy}") from error
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,216 @@
+"""A folder of any place that fsspec knows: an object store, or a server's files.
+
+A file is written here first, into one without a name, which goes with its process. It is then put
+under its final name, of which object stores make it visible whole or not at all. Elsewhere one
+that is cut short may stay: its digest, in the name or in the database, tells.
+"""
+
+import posixpath
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, NoReturn
+
+from fsspec.core import url_to_fs
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import known_implementations, registry
+
+from harness.storage import urls
+from harness.storage.errors import Away, Missing, StorageError
+from harness.storage.folder import File, Folder, Stored, fill, sha256_of
+
+MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
+"""Under which of these a file system tells when a file was written."""
+
+LASTING = (
+    "NoCredentials",
+    "Credential",
+    "Forbidden",
+    "Unauthorized",
+    "NotImplemented",
+    "ParamValid",
+)
+"""In the name of an exception: no waiting helps."""
+
+
+def opened(url: str) -> "RemoteFolder":
+    """The folder at a URL. Raises StorageError where fsspec cannot open it."""
+    name = urls.shown(url)
+    scheme = url.split(urls.CHAIN, 1)[0].split("://", 1)[0]
+    if scheme not in (*known_implementations, *registry):
+        raise StorageError(
+            f"cannot open {name}: fsspec knows no {scheme}://; give a folder, or a URL such as "
+            "s3://BUCKET/PREFIX"
+        )
+    hidden = urls.secrets_of(url)
+    try:
+        files, path = url_to_fs(url)
+    except ImportError as error:
+        raise StorageError(
+            f"cannot open {name}: a package is missing here ({_told(error, hidden)}); install it "
+            "with pip, on every host"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - each package has its own
+        kind = Away if isinstance(error, OSError) and not _lasts(error) else StorageError
+        raise kind(f"cannot open {name} ({_told(error, hidden)}): check the URL") from None
+    return RemoteFolder(files, path.rstrip("/"), name.rstrip("/"), hidden)
+
+
+class RemoteFolder(Folder):
+    """A folder by its path on a file system of fsspec. ``hidden`` is never shown."""
+
+    def __init__(self, files: Any, path: str, name: str, hidden: tuple[str, ...] = ()) -> None:
+        self.path, self.name = path, name
+        self._files, self._hidden = files, hidden
+
+    def __repr__(self) -> str:
+        return f"RemoteFolder({self.name!r})"
+
+    @property
+    def place(self) -> str:
+        return self.name
+
+    @property
+    def of_one_process(self) -> bool:
+        return isinstance(self._files, MemoryFileSystem)
+
+    def below(self, part: str) -> "RemoteFolder":
+        below = f"{self.path}/{part}", f"{self.name}/{part}"
+        return RemoteFolder(self._files, *below, self._hidden)
+
+    def folders(self) -> list[str]:
+        return sorted(posixpath.basename(e["name"].rstrip("/")) for e in self._list("directory"))
+
+    def files(self) -> list[File]:
+        found = (
+            File(posixpath.basename(entry["name"]), int(entry["size"] or 0), _modified(entry))
+            for entry in self._list("file")
+        )
+        return sorted(found, key=lambda file: file.name)
+
+    def put(self, write: Callable[[BinaryIO], object], name: Callable[[str], str]) -> Stored:
+        with self._aside("write in") as aside:
+            try:
+                fill(aside, write)
+                aside.flush()
+                length = aside.tell()
+                aside.seek(0)
+            except OSError as error:
+                self._fail_aside(error)
+            digest = sha256_of(aside)
+            aside.seek(0)
+            stored = Stored(name(digest), length, digest)
+            try:
+                self._put(aside, f"{self.path}/{stored.name}")
+            except Exception as error:  # noqa: BLE001 - each package has its own
+                self._fail("write", stored.name, error)
+        return stored
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        with self._aside("read") as aside:
+            try:
+                self._files.invalidate_cache()
+                self._files.get_file(f"{self.path}/{name}", _path_of(aside))
+            except Exception as error:  # noqa: BLE001 - each package has its own
+                self._fail("read", name, error)
+            aside.seek(0)
+            yield aside
+
+    def remove(self, name: str) -> None:
+        try:
+            self._files.rm_file(f"{self.path}/{name}")
+        except FileNotFoundError:
+            pass
+        except Exception as error:  # noqa: BLE001 - each package has its own
+            self._fail("remove", name, error)
+
+    def vanish(self) -> None:
+        with suppress(Exception):  # an object store has no folders
+            self._files.rmdir(self.path)
+
+    def _list(self, kind: str) -> list[Mapping[str, Any]]:
+        """What is there now, whatever was seen of it before."""
+        try:
+            self._files.invalidate_cache()
+            entries = self._files.ls(self.path, detail=True)
+        except FileNotFoundError:
+            return []
+        except Exception as error:  # noqa: BLE001 - each package has its own
+            self._fail("read", "", error)
+        own = self.path.strip("/")  # some list a folder in itself
+        return [e for e in entries if e["type"] == kind and e["name"].strip("/") != own]
+
+    def _put(self, aside: BinaryIO, path: str) -> None:
+        try:
+            self._files.put_file(_path_of(aside), path)
+        except FileNotFoundError:
+            # A server wants the folder to be there. A bucket is not made: it may be mistyped.
+            if not self.path.startswith("/") and not self._files.exists(self.path.split("/", 1)[0]):
+                raise
+            self._files.makedirs(self.path, exist_ok=True)
+            aside.seek(0)
+            self._files.put_file(_path_of(aside), path)
+
+    @contextmanager
+    def _aside(self, what: str) -> Iterator[BinaryIO]:
+        try:
+            file = tempfile.TemporaryFile(prefix="lcma-")  # noqa: SIM115 - closed below
+        except OSError as error:
+            self._fail_aside(error)
+        with file:
+            yield file
+
+    def _fail_aside(self, error: OSError) -> NoReturn:
+        raise Away(
+            f"cannot write in {tempfile.gettempdir()} what goes to {self.name} "
+            f"({error.strerror or error}): make room there, or name another folder in TMPDIR"
+        ) from error
+
+    def _fail(self, what: str, name: str, error: Exception) -> NoReturn:
+        """Raise what a failure of the place is. What its text says may hold what is hidden."""
+        where = f"{self.name}/{name}" if name else self.name
+        told = _told(error, self._hidden)
+        if isinstance(error, FileNotFoundError):
+            if what == "read":
+                raise Missing(f"cannot read {where} ({told})") from None
+            raise StorageError(
+                f"cannot {what} {where} ({told}): make that bucket or folder first"
+            ) from None
+        if _lasts(error):
+            raise StorageError(
+                f"cannot {what} {where} ({told}): check the keys and rights of this host"
+            ) from None
+        raise Away(f"cannot {what} {where} ({told}): look after it and the network") from None
+
+
+def _lasts(error: Exception) -> bool:
+    """Whether no waiting helps."""
+    kind = type(error).__name__
+    return isinstance(error, PermissionError) or any(word in kind for word in LASTING)
+
+
+def _path_of(aside: BinaryIO) -> str:
+    """A path to a file that has no name."""
+    return f"/dev/fd/{aside.fileno()}"
+
+
+def _told(error: Exception, hidden: tuple[str, ...]) -> str:
+    """What an exception says, in one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    for secret in hidden:
+        text = text.replace(secret, urls.HIDDEN)
+    return text[:200].rstrip(" .")
+
+
+def _modified(entry: Mapping[str, Any]) -> float | None:
+    told = next((entry[key] for key in MODIFIED if entry.get(key) is not None), None)
+    if isinstance(told, str):
+        try:
+            told = datetime.fromisoformat(told)
+        except ValueError:
+            return None
+    if isinstance(told, datetime):
+        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
+    return float(told) if isinstance(told, int | float) else None

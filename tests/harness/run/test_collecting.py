@@ -1,0 +1,333 @@
+"""What goes and what stays of checkpoints and weights, beside work that goes on."""
+
+import dataclasses
+import json
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import db
+from harness import environment, storage
+from harness.cli import main as cli
+from harness.report import samples
+from harness.run import bodies, collecting, keeping
+from harness.run import plan as plans
+from harness.run.collecting import Asked
+from harness.run.work import Report, Work
+from harness.train.checkpoint import CheckpointFolder
+from harness.train.trainer import Trainer
+from sweeps import spec as specs
+from sweeps.errors import UserError
+from tests.harness.conftest import SMALL, LocalStore, merged
+
+
+class Site:
+    """A sweep in a database of one engine, and its files in a place of one kind."""
+
+    def __init__(self, url: str, files: Any, place: Any) -> None:
+        self.files = files
+        self.store = db.connect(url)
+        self.place = dataclasses.replace(place, db=url, runs=files.runs)
+
+    def plan(self, change: dict[str, Any] | None = None) -> dict[str, Work]:
+        """Register a sweep; its work by kind, factorization and budget, as `trial L 10`."""
+        spec = specs.check(merged(SMALL, change or {}), "test")
+        plan = plans.make(spec, self.place, self.store)
+        plans.register(plan, self.place, self.store)
+        digests = plans.digests_of(plan, self.place)
+        nodes = plans.nodes(plan, self.place, digests, owner="a launch", device="cpu")
+        return {self.named(n.work): n.work for n in nodes}
+
+    @staticmethod
+    def named(work: Work) -> str:
+        if work.trial is None:
+            return f"segment {work.job.budget}"
+        return f"trial {work.trial.factorization} {work.trial.budget}"
+
+    def folder(self, work: Work) -> CheckpointFolder:
+        return CheckpointFolder(storage.at(self.files.runs).below(keeping.run_name(work.job)))
+
+    def write(self, work: Work, name: str, content: bytes = b"1234") -> None:
+        self.folder(work).folder.put(lambda file: file.write(content), lambda digest: name)
+
+    def names(self, work: Work) -> list[str]:
+        """What is in a folder, without digests."""
+        return [
+            ".".join(p for p in f.name.split(".") if len(p) != 16)
+            for f in self.folder(work).folder.files()
+        ]
+
+    def claim(self, work: Work, owner: str = "ghost") -> db.Claim:
+        found = self.store.claim(
+            work.job_id,
+            owner=owner,
+            host="elsewhere",
+            pid=1,
+            environment_id=self.store.environment(environment.current("cpu")),
+            device="cpu",
+            threads=1,
+            lease_seconds=600.0,
+        )
+        assert isinstance(found, db.Claim)
+        return found
+
+    def fail(self, work: Work) -> None:
+        cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
+        self.store.finish(self.claim(work), "code_error", last_step=10, cost=cost)
+
+    def collect(self, **asked: Any) -> list[str]:
+        """Collect; what went, with its folder's first characters."""
+        found = collecting.survey(self.store, self.files.runs, Asked(**asked))
+        return sorted(w.what for w in collecting.remove(self.store, self.files.runs, found))
+
+
+def typed(capsys: Any, *arguments: str) -> str:
+    """What a command that ends well prints."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    printed = capsys.readouterr()
+    assert end.value.code == 0, printed.err
+    return str(printed.out)
+
+
+@pytest.fixture(params=["sqlite-local", "postgresql-bucket"])
+def site(request: pytest.FixtureRequest, tmp_path: Path, place) -> Site:
+    """On each engine and in each kind of place."""
+    if request.param == "sqlite-local":
+        return Site(f"sqlite:///{tmp_path / 'lcma.db'}", LocalStore(tmp_path / "runs"), place)
+    url, bucket = (request.getfixturevalue(name) for name in ("postgres_url", "bucket"))
+    return Site(url, bucket, place)
+
+
+BUDGETS = {"matrix": {"factorization": ["conventional", "low", "high"], "budget": [10, 20]}}
+
+
+def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
+    """Of everything there is, only what nobody needs goes, and the table says what it was."""
+    works = site.plan(BUDGETS)
+    for segment in ("segment 10", "segment 20"):
+        assert bodies.run(works[segment]).ending == "done"
+    done, running, failed = (works[f"trial {n}"] for n in ("L 10", "L 20", "H 10"))
+    pending = works["trial H 20"]
+    lost = site.claim(done)
+    site.store.release("ghost")
+    assert bodies.run(done).ending == "done"
+    held = site.claim(running)
+    site.fail(failed)
+    for work in (done, running, failed, pending):
+        for step in (10, 20):
+            site.folder(work).save(step, {"step": step})
+        site.write(work, ".1-abcd.tmp")
+    site.folder(works["segment 10"]).save(10, {"step": 10}, keep=True)
+    site.write(done, keeping.Writer.of(lost.token, lost.owner).weights)
+    site.write(done, keeping.Writer.of(1, "of another database").weights)
+    site.write(running, keeping.Writer.of(held.token, held.owner).weights)
+    stranger = storage.at(site.files.runs).below(f"{'e' * 20}-{'f' * 12}")
+    stranger.put(lambda file: file.write(b"12345"), lambda digest: "step-1.pt")
+    probe = storage.at(site.files.runs).below("probe-1234567812345678")
+    probe.put(lambda file: file.write(b"12"), lambda digest: "launch")
+
+    two = ["step-000000010.pt", "step-000000020.pt"]
+    left = {w: site.names(w) for w in works.values()}
+    where = ["--db", site.store.url, "--runs", str(site.files.runs)]
+    would = json.loads(typed(capsys, "gc", *where, "--dry-run", "--json"))
+    assert {w: site.names(w) for w in works.values()} == left
+    assert {one["what"]: one["files"] for one in would["removed"]} == {
+        "checkpoints": 2,
+        "snapshots": 1,
+        "temporary": 3,
+        "unnamed": 1,
+    }
+    assert would["unknown"] == {"files": 1, "bytes": 5}
+    said = typed(capsys, "gc", *where)
+    for line in (
+        r"checkpoints of trials that are done +2 ",
+        r"checkpoints of pretrainings that are done +1 ",
+        r"files of writers that were killed +3 +12 B",
+        r"weights of attempts that were lost +1 +4 B",
+        r"total +7 ",
+        r"freed .* in .*runs",
+        r"left alone: 1 files \(5 B\) of runs that this database does not know",
+    ):
+        assert re.search(line, said), (line, said)
+    assert [n for n in site.names(done) if not n.startswith("weights.")] == []
+    assert len(site.names(done)) == 2, "the named weights, and those of another database"
+    assert [n for n in site.names(running) if n[0] == "s"] == two
+    assert ".1-abcd.tmp" in site.names(running)
+    assert site.names(failed) == site.names(pending) == two
+    assert site.names(works["segment 20"]) == ["step-000000020.kept.pt"]
+    assert len(stranger.files()) == len(probe.files()) == 1
+    assert "freed 0 B" in typed(capsys, "gc", *where)
+
+    assert site.collect(lost=True) == ["lost", "lost"]
+    assert site.names(failed) == []
+    one = site.store.trained([done.trial.id])[0]
+    samples.load_trained(site.store, site.place, one)
+    assert site.collect(weights=True) == ["named"]
+    assert site.store.artifacts(done.job_id) == []
+    assert not site.store.trained([done.trial.id])[0].weights
+    assert site.collect(lost=True, weights=True) == []
+    found = site.folder(pending).load(at_most=20, device=torch.device("cpu"))
+    assert found == (20, {"step": 20})
+
+
+def test_only_one_sweep_and_only_what_is_old(site) -> None:
+    works = site.plan({"matrix": {"factorization": "conventional"}})
+    other = site.plan({"name": "other", "matrix": {"factorization": "channel"}})
+    (one,), (two,) = works.values(), other.values()
+    for work in (one, two):
+        assert bodies.run(work).ending == "done"
+        site.folder(work).save(10, {"step": 10})
+    assert site.collect(older=1.0) == []
+    for path in site.files.behind.rglob("step-*"):
+        os.utime(path, (time.time() - 200_000,) * 2)
+    assert site.collect(older=3.0) == []
+    assert site.collect(older=2.0, sweep="other") == ["checkpoints"]
+    assert site.names(one)[0].startswith("step-")
+    assert site.collect(older=2.0) == ["checkpoints"]
+    with pytest.raises(UserError, match="no sweep 'nothing' in the database"):
+        site.collect(sweep="nothing")
+
+
+def test_a_worker_that_starts_meanwhile_keeps_what_it_writes(site) -> None:
+    """After the files were listed, and before the database is read."""
+    works = site.plan({"matrix": {"factorization": "conventional"}})
+    (work,) = works.values()
+    site.write(work, ".1-dead.tmp")
+
+    def starts() -> None:
+        site.claim(work)
+        site.write(work, ".2-live.tmp")
+        site.folder(work).save(10, {"step": 10})
+
+    found = collecting.survey(site.store, site.files.runs, Asked(), starts)
+    assert collecting.remove(site.store, site.files.runs, found) == []
+    site.store.release("ghost")
+
+    def starts_again() -> None:
+        site.write(work, ".3-live.tmp")
+        site.claim(work)
+
+    found = collecting.survey(site.store, site.files.runs, Asked(), starts_again)
+    assert found.waste == ()
+    assert len(site.names(work)) == 4
+
+
+def test_weights_that_are_named_meanwhile_stay(site) -> None:
+    works = site.plan({"matrix": {"factorization": "conventional"}})
+    (work,) = works.values()
+    site.claim(work)
+    site.store.release("ghost")
+    found = collecting.survey(
+        site.store, site.files.runs, Asked(), lambda: bodies.run(work) and None
+    )
+    assert found.waste == ()
+    assert site.collect() == []
+    samples.load_trained(site.store, site.place, site.store.trained([work.trial.id])[0])
+
+
+def test_a_longer_budget_that_is_asked_for_meanwhile_finds_its_snapshots(site) -> None:
+    works = site.plan({"keep": {"snapshots": "all"}, **BUDGETS})
+    for budget in (10, 20):
+        assert bodies.run(works[f"segment {budget}"]).ending == "done"
+    both = ["step-000000010.kept.pt", "step-000000020.kept.pt"]
+    assert site.names(works["segment 20"]) == both
+    site.plan({"name": "plain", **BUDGETS})
+    assert site.collect() == [], "another sweep wants all of them"
+    found = collecting.Survey(
+        tuple(
+            collecting.Waste(
+                "snapshots", keeping.run_name(works["segment 20"].job), file, _owner(site, works)
+            )
+            for file in site.folder(works["segment 20"]).folder.files()
+        ),
+        (),
+    )
+    longer = site.plan({"matrix": {"factorization": "low", "budget": 30}})["segment 30"]
+    assert collecting.remove(site.store, site.files.runs, found) == []
+    assert bodies.run(longer).ending == "done"
+    attempts = site.store.attempts(job_id=longer.job_id)
+    assert attempts.first_step.tolist() == [20]
+
+
+def _owner(site: Site, works: dict[str, Work]) -> db.Owner:
+    return next(o for o in site.store.owners() if o.job_id == works["segment 20"].job_id)
+
+
+class Killed(BaseException):
+    """Takes a worker away."""
+
+
+def test_collecting_all_the_while_costs_a_training_nothing(site, monkeypatch) -> None:
+    """Also where its worker dies, and another one goes on."""
+    works = site.plan({"matrix": {"factorization": "conventional"}})
+    (work,) = works.values()
+    step = Trainer._one_step
+    die_at = 15
+
+    def stepping(self: Trainer) -> Any:
+        site.collect(lost=True, weights=True)
+        if self.step == die_at:
+            raise Killed
+        return step(self)
+
+    first = dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_one_step", stepping)
+        patch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        with pytest.raises(Killed):
+            bodies.run(first)
+    site.collect(lost=True)
+    time.sleep(0.6)
+    die_at = -1
+    monkeypatch.setattr(Trainer, "_one_step", stepping)
+    assert bodies.run(first).ending == "done"
+    assert site.store.attempts().sort_values("token").first_step.tolist() == [0, 10]
+
+
+KEEPS: list[tuple[dict[str, Any], list[str], list[str], bool]] = [
+    ({}, [], ["step-000000020.kept.pt"], True),
+    (
+        {"checkpoints": "last", "weights": False, "snapshots": "all"},
+        ["step-000000020.pt"],
+        ["step-000000010.kept.pt", "step-000000020.kept.pt"],
+        False,
+    ),
+    ({"snapshots": "none"}, [], [], True),
+]
+
+
+@pytest.mark.parametrize(("keep", "of_trial", "of_pretraining", "weights"), KEEPS)
+def test_a_sweep_says_what_stays(
+    place, tmp_path, keep, of_trial, of_pretraining, weights: bool
+) -> None:
+    site = Site(place.db, LocalStore(tmp_path / "runs"), place)
+    works = site.plan({"matrix": {"factorization": "low", "budget": [10, 20]}, "keep": keep})
+    for name in ("segment 10", "segment 20", "trial L 20"):
+        assert bodies.run(works[name]).ending == "done"
+    trial = works["trial L 20"]
+    assert [n for n in site.names(trial) if n[0] == "s"] == of_trial
+    assert site.names(works["segment 20"]) == of_pretraining
+    assert len(site.store.artifacts(trial.job_id)) == weights
+    assert site.collect() == [], "nothing that it said should stay"
+    if not weights:
+        with pytest.raises(UserError, match="left no weights"):
+            samples.load_trained(site.store, place, site.store.trained([trial.trial.id])[0])
+
+
+def test_a_place_that_is_away_is_one_line(bucket, place, capsys) -> None:
+    site = Site(place.db, bucket, place)
+    site.plan()
+    bucket.off("no route to it")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["gc", "--db", place.db, "--runs", str(bucket.runs)])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot read bucket://runs/of/mine" in line
+    bucket.on()
+    assert "freed 0 B" in typed(capsys, "gc", "--db", place.db, "--runs", str(bucket.runs))

@@ -1,0 +1,120 @@
+"""Before a launch changes anything, every machine says whether it can use place and data."""
+
+import dataclasses
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import db
+from harness import storage
+from harness.run import preflight
+from harness.run.preflight import Answer, Question
+from sweeps.errors import UserError
+from tests.harness.bucket import VARIABLE
+
+HOST = socket.gethostname()
+
+
+def asked(place, runs, sets=None, change=None) -> list[Question]:
+    """Look at a place with one machine, whose view of it may be changed; what it was asked."""
+    questions = []
+
+    def ask(question: Question) -> list[Answer]:
+        questions.append(question)
+        return [preflight.answer(change(question) if change else question)]
+
+    preflight.require(ask, dataclasses.replace(place, runs=runs), sets or {})
+    return questions
+
+
+def test_a_place_that_all_see_is_left_as_it_was(files, place) -> None:
+    before = sorted(files.behind.parent.rglob("*"))
+    for _ in range(2):
+        assert len(asked(place, files.runs)) == 1
+    assert sorted(files.behind.parent.rglob("*")) == before
+    if isinstance(files.runs, Path):
+        files.runs.mkdir()
+        asked(place, files.runs)
+        assert list(files.runs.iterdir()) == []
+
+
+def test_a_folder_of_one_host_alone_is_named_with_host_and_remedy(place, tmp_path) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+
+    def elsewhere(question: Question) -> Question:
+        return dataclasses.replace(question, runs=theirs)
+
+    with pytest.raises(UserError) as caught:
+        asked(place, mine, change=elsewhere)
+    assert str(caught.value) == (
+        f"host {HOST} does not see what the launch wrote in {theirs}, which is not shared: give "
+        "--runs (LCMA_RUNS) a folder that all hosts see, or a URL such as s3://BUCKET/PREFIX"
+    )
+    assert not mine.exists()
+    assert not theirs.exists()
+
+
+def test_a_host_that_may_only_read_says_so(bucket, place, monkeypatch) -> None:
+    def refused(self: Any, write: Any, name: Any) -> None:
+        raise storage.StorageError(f"cannot write {self.name} (Access Denied): check the keys")
+
+    def ask(question: Question) -> list[Answer]:
+        with monkeypatch.context() as patch:
+            patch.setattr("harness.storage.remote.RemoteFolder.put", refused)
+            return [preflight.answer(question), Answer("other", problem="another")]
+
+    with pytest.raises(UserError, match=rf"on host {HOST}: cannot write .*or give --runs .*1 more"):
+        preflight.require(ask, dataclasses.replace(place, runs=bucket.runs), {})
+    assert not any(p.is_file() for p in bucket.root.rglob("*"))
+
+
+def test_data_that_a_host_lacks_are_named_before_they_are_needed(place, tmp_path) -> None:
+    digest = "0" * 64
+    with pytest.raises(UserError, match=rf"photos8 on host {HOST} holds other images"):
+        asked(place, tmp_path / "runs", {"photos8": digest})
+
+    def without(question: Question) -> Question:
+        return dataclasses.replace(question, data=tmp_path)
+
+    with pytest.raises(UserError, match=rf"photos8 is missing on host {HOST} .*--to {tmp_path}"):
+        asked(place, tmp_path / "runs", {"photos8": digest}, without)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_a_node_with_a_place_of_its_own_ends_a_launch_in_one_line(
+    bucket, tmp_path: Path, photos_root: Path, postgres_url: str
+) -> None:
+    """Two real nodes, whose view of the store differs; nothing is changed."""
+    from ray.cluster_utils import Cluster
+
+    other = tmp_path / "another store"
+    (other / "objects" / "runs").mkdir(parents=True)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1, env_vars={VARIABLE: str(other)})
+        here = tmp_path / "here"
+        here.mkdir()
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", "from harness.cli.main import main; main()"),
+                *("launch", "demo", "--dataset", "photos8", "--ray", cluster.address),
+                *("--db", postgres_url, "--data", str(photos_root), "--runs", str(bucket.runs)),
+            ],
+            cwd=here,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        cluster.shutdown()
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert f"host {HOST} does not see what the launch wrote in bucket://runs/of/mine" in line
+    assert "give --runs (LCMA_RUNS) a folder that all hosts see" in line
+    assert list(here.iterdir()) == []
+    assert not any(p.is_file() for p in (*bucket.root.rglob("*"), *other.rglob("*")))
+    assert not db.exists(postgres_url)
