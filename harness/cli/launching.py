@@ -25,6 +25,7 @@ from harness.run.launch import Ended, Launch
 from harness.run.plan import Plan
 from harness.run.progress import Bars
 from harness.run.rehearsal import rehearse
+from harness.run.work import LEASE_SECONDS
 from sweeps.errors import UserError
 from sweeps.spec import Resources, Spec
 
@@ -44,6 +45,9 @@ class Asked:
     retry: bool
     skip_invalid: bool
     pictures: Path | None
+    lease_seconds: float = LEASE_SECONDS
+    checkpoint_seconds: float | None = None
+    kills: Path | None = None
 
     @property
     def command(self) -> str:
@@ -202,6 +206,9 @@ class _Workers:
             owner=self.owner,
             device="cuda" if self.resources.gpus else "cpu",
             gpus=self.resources.gpus or 0.0,
+            checkpoint_seconds=self.asked.checkpoint_seconds,
+            lease_seconds=self.asked.lease_seconds,
+            kills=self.asked.kills,
         )
         if self.asked.retry:
             store.retry([node.work.job_id for node in nodes])

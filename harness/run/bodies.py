@@ -22,7 +22,7 @@ import torch
 
 import db
 import models
-from harness import data, environment, instruments
+from harness import data, environment, instruments, moments
 from harness.run import evaluation, images, leftovers
 from harness.run.ending import Ending
 from harness.run.lease import Lease
@@ -54,6 +54,10 @@ def run(work: Work, after: Report | None = None) -> Report:
 
     ``after`` is the report of what this work waits for.
     """
+    if work.kills is not None:
+        from harness.selftest import armed
+
+        armed.arm(work.kills, "worker", work.job_id)
     if after is not None and after.ending != "done":
         return Report(work.job_id, "blocked", f"needs {after.job_id[:12]}, which {after.ending}")
     evaluation.settle(work.device, work.threads)
@@ -361,7 +365,8 @@ class _Attempt:
         with aside.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
-        aside.rename(path)
+        with moments.around("weights"):
+            aside.rename(path)
         return db.Artifact(
             kind="weights",
             path=path.relative_to(self.work.place.runs).as_posix(),

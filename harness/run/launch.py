@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from db import Job, PlannedJob, RunningJob, Store, Unavailable
+from harness import moments
 from harness.run import leftovers
 from harness.run.executor import Executor, Finished
 from harness.run.order import Order
@@ -147,7 +148,8 @@ class Launch:
         while True:
             seen = self._look()
             if seen is not None:
-                self._settle(seen.ended)
+                with moments.around("settle"):
+                    self._settle(seen.ended)
                 if len(self.ended.reports) < len(self.nodes):
                     self._submit(seen)
                 self.display.update(len(self.ended.reports), len(self.nodes), seen.running)
@@ -256,7 +258,8 @@ class Launch:
                 continue
             if self._a_shorter_runs(node.work.job, seen):
                 continue
-            self.executor.submit(node.work, after)
+            with moments.around("submit"):
+                self.executor.submit(node.work, after)
             self._in_flight[job_id] = _Submitted(now, after)
             free += after is None
             chained += after is not None

@@ -4,6 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 import db
@@ -164,6 +165,7 @@ def nodes(
     gpus: float = 0.0,
     checkpoint_seconds: float | None = None,
     lease_seconds: float = LEASE_SECONDS,
+    kills: Path | None = None,
 ) -> list[Node]:
     """The task graph, what unblocks others first: segments in a chain, then trials."""
 
@@ -181,6 +183,7 @@ def nodes(
             checkpoint_seconds,
             lease_seconds,
             plugins.loaded(subject.plugins),
+            kills=kills,
         )
 
     found: list[Node] = []

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from harness import moments
+
 FORMAT = 2
 """Of the state in a checkpoint; one of another format is passed over."""
 
@@ -59,7 +61,8 @@ class CheckpointFolder:
                 os.fsync(file.fileno())
             kind = ".kept" if keep else ""
             path = self.folder / f"step-{step:09d}.{_digest(aside)}{kind}.pt"
-            aside.rename(path)
+            with moments.around("checkpoint"):
+                aside.rename(path)
         finally:
             aside.unlink(missing_ok=True)
         _sync_folder(self.folder)
