@@ -215,7 +215,8 @@ class Round:
                 kills = len(self.orders.carried_out())
                 code = self.process.poll()
                 if kills > seen or code is not None:
-                    failures = failures + 1 if code not in (None, 0) and kills == seen else 0
+                    failed = code not in (None, 0) and kills == seen and not self.terminated
+                    failures = failures + 1 if failed else 0
                     last, seen = time.monotonic(), kills
                 if failures > 2 or time.monotonic() - last > STUCK_SECONDS:
                     raise StuckError(
@@ -322,9 +323,12 @@ class Round:
             self.terminated = True
 
     def _is_busy(self) -> bool:
-        """Whether jobs run."""
+        """Whether the launch that is there now has jobs that run."""
+        assert self.process is not None
+        mine = f":{self.process.pid}:"  # see harness.run.launch.new_owner
         with suppress(UserError):
-            return bool(db.connect(self.url, create=False).running())
+            running = db.connect(self.url, create=False).running()
+            return any(mine in job.owner for job in running)
         return False
 
     def _jobs(self) -> dict[str, int] | None:
