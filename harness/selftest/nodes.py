@@ -27,12 +27,13 @@ class Nodes:
     def address(self) -> str:
         return str(self._cluster.address)
 
-    def kill_one(self, chance: Random) -> None:
-        """Kill all processes of a node, and start another node."""
+    def kill_one(self, chance: Random, *, replace: bool = True) -> None:
+        """Kill all processes of a node, and start another node in its place."""
         node = chance.choice(sorted(self._cluster.worker_nodes, key=lambda one: one.unique_id))
         with _quiet():
             self._cluster.remove_node(node, allow_graceful=False)
-            self._cluster.add_node(num_cpus=1)
+            if replace:
+                self._cluster.add_node(num_cpus=1)
 
     def close(self) -> None:
         with _quiet():
