@@ -8,7 +8,6 @@ Options after `--` go to `lcma launch table4`. The cluster is of this machine al
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -57,7 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = (asked.keep or Path(temporary)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         database, began = folder / "lcma.db", time.monotonic()
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # one machine, loopback
         nodes = Nodes()
         try:
             first = launch(folder, nodes.address, options)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-DEADLINE = 240.0
+DEADLINE = 600.0
 """Seconds within which anything that is waited for happens, on a busy machine too."""
 
 
@@ -24,7 +24,9 @@ class Machines:
         return str(self._cluster.address)
 
     def add(self, *, cpus: int = 1, gpus: int = 0) -> Any:
-        return self._cluster.add_node(num_cpus=cpus, num_gpus=gpus)
+        node = self._cluster.add_node(wait=False, num_cpus=cpus, num_gpus=gpus)
+        self._cluster._wait_for_node(node, timeout=DEADLINE)
+        return node
 
     def lose(self, node: Any) -> None:
         """Kill all processes of a node at once."""
