@@ -1,5 +1,6 @@
 """The self-test itself: a run that is left alone, and runs that are not."""
 
+import math
 import random
 import subprocess
 import time
@@ -40,6 +41,9 @@ AT_ONCE = 2
 FRESH_SECONDS = 5.0
 """After these an order that nobody took waits beside others."""
 
+HEADSTART = 0.25
+"""The share of a run's kills that may happen before any of its jobs is done."""
+
 A_ROUND = 40
 """Kills in one run of the sweep, before the next is begun in a fresh database."""
 
@@ -67,6 +71,7 @@ class Outcome:
     rounds: int = 0
     launches: int = 0
     differences: list[str] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -104,6 +109,7 @@ class Campaign:
         self.outcome.counts = wanted.counts
         while self._wanted and self.outcome.equal:
             self.outcome.rounds += 1
+            before = len(self.outcome.kills)
             name = f"round{self.outcome.rounds}"
             try:
                 found = Round(self, name).run()
@@ -118,6 +124,9 @@ class Campaign:
             )
             if self.outcome.equal and not self.settings.keep:
                 self.databases.drop(name)
+            if len(self.outcome.kills) == before:
+                break  # for what is left there is no occasion
+        self.outcome.unmet = [one.target for one in self._wanted]
         self.outcome.seconds = time.monotonic() - began
         return self.outcome
 
@@ -199,6 +208,8 @@ class Round:
         self.terminated = False
         self.away: Thread | None = None
         self.next_loose = 0.0
+        self._store: db.Store | None = None
+        self._begun, self._of = 0, len(wanted)
 
     def run(self) -> Left:
         """What the sweep has left when it was done and its kills had happened."""
@@ -254,10 +265,12 @@ class Round:
                 self.next_loose = clock
                 self.wanted.sort(key=lambda one: one.moment != DRIVER_NOW)
         fresh = sum(clock - since < FRESH_SECONDS for _, since in self.open.values())
-        while self.wanted and fresh < AT_ONCE:
+        allowed = self._allowed()
+        while self._begun < allowed and fresh < AT_ONCE:
             wanted = self._next()
             if wanted is None:
                 break
+            self._begun += 1
             if wanted.moment in (DRIVER_NOW, NODE_NOW, AWAY):
                 self._strike(wanted)
             else:
@@ -266,6 +279,12 @@ class Round:
             fresh += 1
         if any(wanted.moment == "release" for wanted, _ in self.open.values()):
             self._terminate()
+
+    def _allowed(self) -> int:
+        """How many kills may have begun, so that they are spread over the sweep."""
+        jobs = self._jobs() or {}
+        done, whole = jobs.get("done", 0), sum(jobs.values()) or 1
+        return math.ceil(self._of * (done + HEADSTART * whole) / whole)
 
     def _next(self) -> Wanted | None:
         """The next that may be ordered now: no two alike, and one against the driver at a time."""
@@ -327,15 +346,20 @@ class Round:
         assert self.process is not None
         mine = f":{self.process.pid}:"  # see harness.run.launch.new_owner
         with suppress(UserError):
-            running = db.connect(self.url, create=False).running()
-            return any(mine in job.owner for job in running)
+            return any(mine in job.owner for job in self._reader().running())
         return False
 
     def _jobs(self) -> dict[str, int] | None:
         """How many jobs are in each state, None while nobody can say."""
         with suppress(UserError):
-            return db.connect(self.url, create=False).counts().by_state
+            return self._reader().counts().by_state
         return None
+
+    def _reader(self) -> db.Store:
+        """The database. Raises UserError while it is not made, or is away."""
+        if self._store is None:
+            self._store = db.connect(self.url, create=False)
+        return self._store
 
     def _kill(self, wanted: Wanted) -> Kill:
         return Kill(

@@ -98,7 +98,7 @@ class Orders:
 
     def log(self, kill: Kill) -> None:
         """Write down what is about to be done, so that it stays whatever happens next."""
-        line = json.dumps({"time": kill.time, **asdict(kill)}) + "\n"
+        line = json.dumps(asdict(kill)) + "\n"
         handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.write(handle, line.encode())

@@ -30,6 +30,8 @@ def verdict(outcome: Outcome) -> str:
         f"{len(outcome.kills)} kills in {outcome.rounds} runs of the sweep, which took "
         f"{outcome.launches} launches and {outcome.seconds:.0f} s.",
     ]
+    if outcome.unmet:
+        lines.append(f"There was no occasion for {', '.join(sorted(set(outcome.unmet)))}.")
     if outcome.equal:
         lines.append(
             f"EQUAL: each run left what the undisturbed one did, to the bit ({what}); none is "
@@ -53,6 +55,7 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
         "compared": outcome.counts,
         "rounds": outcome.rounds,
         "launches": outcome.launches,
+        "unmet": outcome.unmet,
         "seconds": outcome.seconds,
         "boundaries": {
             moment: {when: met[f"{moment}.{when}"] for when in ("before", "after")}
@@ -64,12 +67,7 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
 
 
 def _boundaries(kills: Sequence[Kill]) -> Table:
-    table = Table("boundary", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("before", "after", "worker", "driver"):
-        table.add_column(name, justify="right")
-    table.add_column("state of the job, or of all")
-    table.add_column("steps")
-    table.add_column("tokens")
+    table = _table("boundary", "before", "after", "worker", "driver")
     for moment in BOUNDARIES:
         these = [kill for kill in kills if kill.moment == moment]
         table.add_row(
@@ -82,15 +80,21 @@ def _boundaries(kills: Sequence[Kill]) -> Table:
 
 
 def _others(kills: Sequence[Kill]) -> Table:
-    table = Table("at any moment", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("times", justify="right")
-    table.add_column("state of the job, or of all")
-    table.add_column("steps")
-    table.add_column("tokens")
+    table = _table("at any moment", "times")
     found = sorted({(kill.who, kill.how) for kill in kills if not kill.when})
     for who, how in found:
         these = [k for k in kills if not k.when and (k.who, k.how) == (who, how)]
         table.add_row(f"{who} {how}", str(len(these)), *_states(these))
+    return table
+
+
+def _table(first: str, *numbers: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("states", "steps", "tokens"):
+        table.add_column(name)
     return table
 
 

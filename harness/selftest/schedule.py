@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.moments import DRIVER, FILES
 from harness.selftest.kills import NOW, STOP
 
-COMMITS_OF_WORKERS = ("environment", "claim", "heartbeat", "add_metrics", "finish")
+COMMITS_OF_WORKERS = ("environment", "claim", "heartbeat", "finish", "deliver")
 COMMITS_OF_LAUNCHES = ("create", "register", "lose", "release")
 
 BOUNDARIES = (*COMMITS_OF_LAUNCHES, *DRIVER, *COMMITS_OF_WORKERS, *FILES)

@@ -29,7 +29,8 @@ def test_every_commit_of_a_launch_or_a_worker_is_a_boundary() -> None:
     methods = inspect.getmembers(db.Store, inspect.isfunction)
     commits = {name for name, body in methods if "_writer.begin" in inspect.getsource(body)}
     known = set(schedule.COMMITS_OF_WORKERS) | set(schedule.COMMITS_OF_LAUNCHES)
-    assert commits - OF_OTHER_VERBS == known - {"create"}
+    of_the_store = known - {"create", "deliver"} | {"add_metrics"}  # which only delivers
+    assert commits - OF_OTHER_VERBS == of_the_store
 
 
 def moments_in(path: Path) -> set[str]:

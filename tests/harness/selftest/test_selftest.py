@@ -33,6 +33,7 @@ def selftest(folder: Path, *options: str) -> dict[str, Any]:
     assert len(lines) == len(found["kills"])
     assert found["equal"]
     assert found["differences"] == []
+    assert found["unmet"] == []
     assert found["compared"]["results"] == 6
     return found
 
