@@ -35,7 +35,7 @@ LOST = ("failed", "diverged", "blocked")
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of a launch."""
+    """The options of a launch; the last three are for `lcma selftest` alone."""
 
     spec: str
     overrides: Overrides

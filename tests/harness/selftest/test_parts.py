@@ -19,7 +19,7 @@ from harness.moments import DRIVER, FILES
 from harness.selftest import comparison, schedule
 from harness.selftest.kills import Kill, Order, Orders
 from harness.selftest.schedule import BOUNDARIES, EACH
-from tests.db.conftest import World, fill
+from tests.db.conftest import fill
 
 OF_OTHER_VERBS = {"retry", "add_evaluation"}
 """Commits that no launch makes, but for one that is told to --retry."""
@@ -119,6 +119,12 @@ def test_a_process_dies_on_its_side_of_a_commit(
     assert kill.jobs == {"pending": 0, "running": 0, "done": 0, "diverged": 0, "failed": 0}
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
+    """A database with something of everything."""
+    return fill(db.connect(str(tmp_path_factory.mktemp("filled") / "filled.db"))).store
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -134,15 +140,14 @@ def test_a_process_dies_on_its_side_of_a_commit(
         ),
     ],
 )
-def test_a_difference_is_named(tmp_path: Path, damage: str, said: str) -> None:
-    one, other = (fill(db.connect(f"sqlite:///{tmp_path / name}.db")) for name in "ab")
-    assert isinstance(one, World)
-    wanted = comparison.read(one.store)
-    same = comparison.differences(wanted, comparison.read(other.store))
+def test_a_difference_is_named(filled: db.Store, tmp_path: Path, damage: str, said: str) -> None:
+    other = db.connect(str(db.locate(filled.url).backup(tmp_path / "other.db")))
+    wanted = comparison.read(filled)
+    same = comparison.differences(wanted, comparison.read(other))
     assert same == list(wanted.faults)  # its jobs are not all done
-    with sa.create_engine(other.store.url, poolclass=sa.NullPool).begin() as connection:
+    with sa.create_engine(other.url, poolclass=sa.NullPool).begin() as connection:
         assert connection.execute(sa.text(damage)).rowcount >= 1
-    lines = comparison.differences(wanted, comparison.read(other.store))
+    lines = comparison.differences(wanted, comparison.read(other))
     assert any(said in line for line in lines)
     assert lines != same
 
