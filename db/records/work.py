@@ -121,3 +121,11 @@ class Counts:
 
     pretraining: StateCounts
     trial: StateCounts
+
+    @property
+    def by_state(self) -> dict[str, int]:
+        """How many of either kind."""
+        return {
+            state: getattr(self.pretraining, state) + getattr(self.trial, state)
+            for state in StateCounts.__dataclass_fields__
+        }

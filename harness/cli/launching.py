@@ -29,6 +29,7 @@ from harness.run.progress import Bars
 from harness.run.rehearsal import rehearse
 from harness.run.steering import AskedToStopError, Course
 from harness.run.terms import Terms
+from harness.run.work import LEASE_SECONDS
 from sweeps.errors import UserError
 from sweeps.spec import Resources, Spec
 
@@ -38,7 +39,7 @@ LOST = ("failed", "diverged", "blocked")
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of a launch."""
+    """The options of a launch; the last three are for `lcma selftest` alone."""
 
     spec: str
     overrides: Overrides
@@ -49,6 +50,9 @@ class Asked:
     retry: bool
     skip_invalid: bool
     pictures: Path | None
+    lease_seconds: float = LEASE_SECONDS
+    checkpoint_seconds: float | None = None
+    kills: Path | None = None
 
     @property
     def command(self) -> str:
@@ -240,6 +244,9 @@ class _Workers:
             device="cuda" if self.resources.gpus else "cpu",
             gpus=self.resources.gpus or 0.0,
             terms=terms,
+            checkpoint_seconds=self.asked.checkpoint_seconds,
+            lease_seconds=self.asked.lease_seconds,
+            kills=self.asked.kills,
         )
         if self.asked.retry:
             store.retry([node.work.job_id for node in nodes])

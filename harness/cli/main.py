@@ -23,7 +23,7 @@ app = typer.Typer(
 VERBS = (
     *("plan", "launch", "status", "logs", "why", "retry", "stop", "gc"),
     *("board", "maps", "samples", "interpolate", "evaluate"),
-    *("sql", "schema", "export", "doctor"),
+    *("sql", "schema", "export", "doctor", "selftest"),
 )
 
 

@@ -62,6 +62,10 @@ def run(work: Work, after: Report | None = None) -> Report:
 
     ``after`` is the report of what this work waits for.
     """
+    if work.kills is not None:
+        from harness.selftest import armed
+
+        armed.arm(work.kills, "worker", work.job_id)
     if after is not None and after.ending != "done":
         return Report(work.job_id, "blocked", f"needs {after.job_id[:12]}, which {after.ending}")
     evaluation.settle(work.device, work.threads)
@@ -415,7 +419,10 @@ class _Attempt:
         tensors = {k: v.detach().cpu().contiguous() for k, v in flow.state_dict().items()}
         content = safetensors.torch.save(tensors)
         stored = self._waiting(
-            lambda: folder.put(lambda file: file.write(content), lambda digest: name), lease
+            lambda: folder.put(
+                lambda file: file.write(content), lambda digest: name, moment="weights"
+            ),
+            lease,
         )
         weights = db.Artifact(
             kind="weights",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from db import Job, PlannedJob, RunningJob, StopRequest, Store, Unavailable
+from harness import moments
 from harness.run import leftovers, terms
 from harness.run.executor import Executor, Finished
 from harness.run.order import Order
@@ -164,7 +165,8 @@ class Launch:
             if seen is not None:
                 if seen.stop is not None:
                     raise AskedToStopError(seen.stop)
-                self._settle(seen.ended)
+                with moments.around("settle"):
+                    self._settle(seen.ended)
                 if len(self.ended.reports) < len(self.nodes):
                     self._submit(seen)
                 self.display.update(len(self.ended.reports), len(self.nodes), seen.running)
@@ -307,7 +309,8 @@ class Launch:
                 continue
             if self._a_shorter_runs(node.work.job, seen):
                 continue
-            self.executor.submit(self._starving.work(job_id), after)
+            with moments.around("submit"):
+                self.executor.submit(self._starving.work(job_id), after)
             places = None if places is None else places - 1
             self._in_flight[job_id] = _Submitted(now, after)
             free += after is None

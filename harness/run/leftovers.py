@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 from db import Store, Unavailable
+from harness import moments
 from harness.run import spool
 from harness.run.spool import Spooled
 from sweeps.errors import UserError
@@ -26,7 +27,7 @@ def deliver(store: Store, say: Callable[[str], None]) -> None:
         except UserError as error:
             say(f"the spool {path} stays where it is: {error}")
             continue
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), moments.around("leftover-remove"):
             path.unlink(missing_ok=True)
 
 

@@ -4,6 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 import db
@@ -166,6 +167,7 @@ def nodes(
     checkpoint_seconds: float | None = None,
     lease_seconds: float = LEASE_SECONDS,
     terms: Terms | None = None,
+    kills: Path | None = None,
 ) -> list[Node]:
     """The task graph, what unblocks others first: segments in a chain, then trials."""
 
@@ -185,6 +187,7 @@ def nodes(
             plugins.loaded(subject.plugins),
             terms=terms or Terms(),
             keep=plan.spec.keep,
+            kills=kills,
         )
 
     found: list[Node] = []

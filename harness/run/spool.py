@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from db import Claim, Metric, Store
-from harness import cache
+from harness import cache, moments
 from harness.run.ending import Ending
 from harness.run.packing import pack, unpack
 
@@ -61,7 +61,8 @@ class Spool:
         try:
             if there is None:
                 raise PermissionError(errno.EACCES, "no folder of one's own can be written")
-            self._path, self._file = _create(there, claim)
+            with moments.around("spool-create"):
+                self._path, self._file = _create(there, claim)
             _write(self._file, header)
         except OSError as error:
             self._fail(error)
@@ -96,14 +97,15 @@ class Spool:
         told = ending.noting(self.problem)
         with self._lock:
             self._ended = True
-            self._append(pack({"ending": told}), synced=True)
+            with moments.around("spool-end"):
+                self._append(pack({"ending": told}), synced=True)
         return ending.noting(self.problem)
 
     def discard(self) -> None:
         """Remove the file: all of it is committed, or will never be."""
         with self._lock:
             if self._path is not None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError), moments.around("spool-remove"):
                     self._path.unlink(missing_ok=True)
         self._close()
 

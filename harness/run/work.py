@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from db import PlannedJob, State
@@ -20,7 +21,7 @@ LEASE_SECONDS = 30.0
 class Work:
     """A job with all that its body needs: plain values, no connections and no tensors.
 
-    ``gpus`` is the share of a GPU that it holds.
+    ``gpus`` is the share of a GPU that it holds, ``kills`` where `lcma selftest` keeps its orders.
 
     Exactly one of ``trial`` and ``pretraining`` is the job's subject. Where it needs ``plugins``
     it arrives ``sealed``, since it may hold objects of their classes; `opened` loads them.
@@ -39,6 +40,7 @@ class Work:
     sealed: "_Sealed | None" = None
     terms: Terms = field(default_factory=Terms)
     keep: Keep = field(default_factory=Keep)
+    kills: Path | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)

@@ -93,10 +93,17 @@ class Folder(ABC):
         """The files in it by name, as they are now; empty if it is not there."""
 
     @abstractmethod
-    def put(self, write: Callable[[BinaryIO], object], name: Callable[[str], str]) -> Stored:
+    def put(
+        self,
+        write: Callable[[BinaryIO], object],
+        name: Callable[[str], str],
+        *,
+        moment: str = "file",
+    ) -> Stored:
         """Write a file, which is seen when it is whole, under the name made of its sha256.
 
-        The folder is made if it is missing. A file of that name is replaced. Errors of ``write``
+        The folder is made if it is missing. A file of that name is replaced. ``moment`` is what
+        `harness.moments` calls the one at which the file gets its name. Errors of ``write``
         that are not of the place are raised as they are.
         """
 

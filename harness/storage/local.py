@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+from harness import moments
 from harness.storage.errors import Away, Missing, StorageError
 from harness.storage.folder import File, Folder, Stored, fill, sha256_of
 
@@ -70,7 +71,13 @@ class LocalFolder(Folder):
                     found.append(File(entry.name, told.st_size, told.st_mtime))
         return sorted(found, key=lambda file: file.name)
 
-    def put(self, write: Callable[[BinaryIO], object], name: Callable[[str], str]) -> Stored:
+    def put(
+        self,
+        write: Callable[[BinaryIO], object],
+        name: Callable[[str], str],
+        *,
+        moment: str = "file",
+    ) -> Stored:
         aside = self.path / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -83,7 +90,8 @@ class LocalFolder(Folder):
                     digest = sha256_of(file)
                 path = self.path / name(digest)
                 stored = Stored(path.name, aside.stat().st_size, digest)
-                aside.rename(path)
+                with moments.around(moment):
+                    aside.rename(path)
             finally:
                 aside.unlink(missing_ok=True)
             _sync(self.path)

@@ -16,6 +16,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations, registry
 
+from harness import moments
 from harness.storage import urls
 from harness.storage.errors import Away, Missing, StorageError
 from harness.storage.folder import File, Folder, Stored, fill, sha256_of
@@ -89,7 +90,13 @@ class RemoteFolder(Folder):
         )
         return sorted(found, key=lambda file: file.name)
 
-    def put(self, write: Callable[[BinaryIO], object], name: Callable[[str], str]) -> Stored:
+    def put(
+        self,
+        write: Callable[[BinaryIO], object],
+        name: Callable[[str], str],
+        *,
+        moment: str = "file",
+    ) -> Stored:
         with self._aside("write in") as aside:
             try:
                 fill(aside, write)
@@ -102,7 +109,8 @@ class RemoteFolder(Folder):
             aside.seek(0)
             stored = Stored(name(digest), length, digest)
             try:
-                self._put(aside, f"{self.path}/{stored.name}")
+                with moments.around(moment):
+                    self._put(aside, f"{self.path}/{stored.name}")
             except Exception as error:  # noqa: BLE001 - each package has its own
                 self._fail("write", stored.name, error)
         return stored

@@ -72,6 +72,7 @@ class CheckpointFolder:
         stored = self.folder.put(
             lambda file: torch.save({"format": FORMAT, **state}, file),
             lambda digest: f"step-{step:09d}.{digest[:16]}{kind}.pt",
+            moment="checkpoint",
         )
         thinned = [f for f in self.list() if not f.kept and f.step <= step]
         self.remove(thinned[: -self.newest])

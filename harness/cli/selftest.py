@@ -1,0 +1,43 @@
+"""lcma selftest"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Json
+
+
+def selftest(
+    kill: Annotated[
+        int, typer.Option("--kill", metavar="N", help="How often to kill something")
+    ] = 20,
+    seed: Annotated[int, typer.Option(help="Of what is killed when")] = 0,
+    local: Annotated[bool, typer.Option("--local", help="Processes here, without Ray")] = False,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="A running Ray cluster")
+    ] = None,
+    db: Annotated[
+        str | None, typer.Option("--db", metavar="URL", help="An empty database [SQLite files]")
+    ] = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", metavar="DIR", help="Where its folder is made [temporary]"),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the folder and the databases")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Run a small sweep, kill its processes, and compare it with one that is left alone.
+
+    Exit code 1 where they are not equal to the bit.
+    """
+    from harness.selftest import running
+
+    code = running.run(
+        running.Asked(
+            kills=kill, seed=seed, local=local, ray=ray, db=db, runs=runs, keep=keep, json=json
+        )
+    )
+    raise typer.Exit(code)

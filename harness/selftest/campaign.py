@@ -1,0 +1,376 @@
+"""The self-test itself: a run that is left alone, and runs that are not."""
+
+import math
+import random
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from signal import SIGTERM
+from threading import Thread
+
+import db
+from harness import data
+from harness.run import leftovers
+from harness.selftest import comparison, schedule, sweep
+from harness.selftest.comparison import Left
+from harness.selftest.databases import Databases
+from harness.selftest.driver import Task
+from harness.selftest.kills import STOP, Kill, Order, Orders, now
+from harness.selftest.nodes import Nodes
+from harness.selftest.schedule import AWAY, DRIVER_NOW, NODE_NOW, Wanted
+from sweeps.errors import UserError
+
+LEASE_SECONDS = 3.0
+"""Of the jobs, so that what a dead launch held is soon free."""
+
+STOP_SECONDS = 4 * LEASE_SECONDS
+"""How long a worker stands still: another launch has its job when it comes back."""
+
+AWAY_SECONDS = 1.5 * LEASE_SECONDS
+"""How long the database is away."""
+
+POLL_SECONDS = 0.1
+
+AT_ONCE = 2
+"""Orders that are open while they are fresh."""
+
+FRESH_SECONDS = 5.0
+"""After these an order that nobody took waits beside others."""
+
+HEADSTART = 0.25
+"""The share of a run's kills that may happen before any of its jobs is done."""
+
+A_ROUND = 40
+"""Kills in one run of the sweep, before the next is begun in a fresh database."""
+
+STUCK_SECONDS = 900.0
+"""Without a kill, a launch's end or a job's: something hangs."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for; ``ray`` is the cluster's address, None without Ray."""
+
+    kills: int
+    seed: int
+    ray: str | None
+    folder: Path
+    keep: bool = False
+    each_round: int = A_ROUND
+
+
+@dataclass
+class Outcome:
+    """What came of it."""
+
+    kills: list[Kill] = field(default_factory=list)
+    rounds: int = 0
+    launches: int = 0
+    differences: list[str] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def equal(self) -> bool:
+        return not self.differences
+
+
+class Campaign:
+    """One self-test. ``say`` is told how far it is, in a line."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        databases: Databases,
+        nodes: Nodes | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self.settings, self.databases, self.nodes, self.say = settings, databases, nodes, say
+        self.folder = settings.folder
+        self.orders = Orders(self.folder / "kills")
+        self.outcome = Outcome()
+        self._number = self._logged = 0
+        self._spec = sweep.write(self.folder)
+        self._wanted = schedule.make(settings.kills, settings.seed, nodes=nodes is not None)
+        self._log = self.folder / "launches.log"
+
+    def run(self) -> Outcome:
+        """Until all kills have happened and every run has come to its end. Raises UserError where
+        the run that is left alone does not."""
+        began = time.monotonic()
+        data.prepare(sweep.DATASET, self.folder / "data")
+        self.orders.make()
+        wanted = self._undisturbed()
+        self.outcome.counts = wanted.counts
+        while self._wanted and self.outcome.equal:
+            self.outcome.rounds += 1
+            before = len(self.outcome.kills)
+            name = f"round{self.outcome.rounds}"
+            try:
+                found = Round(self, name).run()
+                lines = comparison.differences(wanted, found)
+            except StuckError as error:
+                lines = [str(error)]
+            self.outcome.differences += [f"{name}: {line}" for line in lines]
+            self.outcome.kills = self.orders.carried_out()
+            self.say(
+                f"{name}: {len(self.outcome.kills)} kills so far, "
+                f"{self.outcome.launches} launches, {len(lines)} differences"
+            )
+            if self.outcome.equal and not self.settings.keep:
+                self.databases.drop(name)
+            if len(self.outcome.kills) == before:
+                break  # for what is left there is no occasion
+        self.outcome.unmet = [one.target for one in self._wanted]
+        self.outcome.seconds = time.monotonic() - began
+        return self.outcome
+
+    def take(self, many: int) -> deque[Wanted]:
+        """The next kills of the schedule."""
+        return deque(self._wanted.popleft() for _ in range(min(many, len(self._wanted))))
+
+    def give_back(self, wanted: list[Wanted]) -> None:
+        """Kills for which there was no occasion."""
+        self._wanted.extendleft(reversed(wanted))
+
+    def task(self, name: str, url: str, *, armed: bool) -> Task:
+        return Task(
+            spec=str(self._spec),
+            db=url,
+            runs=str(self.folder / "runs" / name),
+            data=str(self.folder / "data"),
+            ray=self.settings.ray,
+            local=self.settings.ray is None,
+            lease_seconds=LEASE_SECONDS,
+            checkpoint_seconds=0.0,
+            kills=str(self.orders.folder) if armed else None,
+        )
+
+    def start(self, task: Task) -> subprocess.Popen[str]:
+        """A launch in a process of its own, which ends without us too."""
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - ourselves
+                task.command(), stdin=subprocess.PIPE, stdout=log, stderr=log, text=True
+            )
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):
+            process.stdin.write(task.text())
+            process.stdin.close()
+        return process
+
+    def number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _undisturbed(self) -> Left:
+        self.say("a run that is left alone")
+        url = self.databases.make("reference")
+        process = self.start(self.task("reference", url, armed=False))
+        try:
+            code = process.wait()
+        finally:
+            process.kill()
+        if code != 0:
+            last = self._log.read_text(encoding="utf-8").strip().splitlines()[-1:]
+            raise UserError(
+                f"the run that is left alone ended with exit code {code}: "
+                f"{' '.join(last).removeprefix('lcma: ')} (all of it is in {self._log})"
+            )
+        found = comparison.read(db.connect(url, create=False))
+        if found.faults:
+            raise UserError(f"the run that is left alone is not sound: {found.faults[0]}")
+        if not self.settings.keep:
+            self.databases.drop("reference")
+        return found
+
+
+class StuckError(Exception):
+    """Nothing happens any more, or a launch failed although nobody touched it."""
+
+
+class Round:
+    """One sweep in a fresh database, launched until it is done, and killed meanwhile."""
+
+    def __init__(self, campaign: Campaign, name: str) -> None:
+        self.campaign, self.name, self.orders = campaign, name, campaign.orders
+        self.url = campaign.databases.make(name)
+        self.chance = random.Random(f"{campaign.settings.seed} {name}")  # noqa: S311
+        wanted = campaign.take(campaign.settings.each_round)
+        # What only happens while there is no database comes first.
+        self.wanted = sorted(wanted, key=lambda one: one.moment != "create")
+        self.open: dict[str, tuple[Wanted, float]] = {}
+        self.process: subprocess.Popen[str] | None = None
+        self.terminated = False
+        self.away: Thread | None = None
+        self.next_loose = 0.0
+        self._store: db.Store | None = None
+        self._begun, self._of = 0, len(wanted)
+
+    def run(self) -> Left:
+        """What the sweep has left when it was done and its kills had happened."""
+        last, seen, failures = time.monotonic(), 0, 0
+        try:
+            while True:
+                if self.process is None:
+                    task = self.campaign.task(self.name, self.url, armed=True)
+                    self.process = self.campaign.start(task)
+                    self.campaign.outcome.launches += 1
+                    self.terminated = False
+                self._give_orders()
+                time.sleep(POLL_SECONDS)
+                kills = len(self.orders.carried_out())
+                code = self.process.poll()
+                if kills > seen or code is not None:
+                    failed = code not in (None, 0) and kills == seen and not self.terminated
+                    failures = failures + 1 if failed else 0
+                    last, seen = time.monotonic(), kills
+                if failures > 2 or time.monotonic() - last > STUCK_SECONDS:
+                    raise StuckError(
+                        f"a launch ended with exit code {code} three times though nothing was "
+                        f"killed, see {self.campaign.folder / 'launches.log'}"
+                        if failures > 2
+                        else f"nothing has happened for {STUCK_SECONDS:.0f} s"
+                    )
+                if code is not None:
+                    self.process = None
+                    if code == 0:
+                        return self._ended()
+        finally:
+            if self.process is not None:
+                self.process.kill()
+                self.process.wait()
+            if self.away is not None:
+                self.away.join()
+
+    def _ended(self) -> Left:
+        """Orders that nobody took are withdrawn, and are for the next round."""
+        left = [wanted for target, (wanted, _) in self.open.items() if self.orders.take(target)]
+        self.campaign.give_back([*left, *self.wanted])
+        if self.away is not None:
+            self.away.join()
+        store = db.connect(self.url, create=False)
+        leftovers.deliver(store, lambda line: None)
+        return comparison.read(store)
+
+    def _give_orders(self) -> None:
+        clock = time.monotonic()
+        for target in [t for t in self.open if not self.orders.is_open(t)]:
+            del self.open[target]
+            if target == STOP:  # a launch that ends now leaves a job to another one
+                self.next_loose = clock
+                self.wanted.sort(key=lambda one: one.moment != DRIVER_NOW)
+        fresh = sum(clock - since < FRESH_SECONDS for _, since in self.open.values())
+        allowed = self._allowed()
+        while self._begun < allowed and fresh < AT_ONCE:
+            wanted = self._next()
+            if wanted is None:
+                break
+            self._begun += 1
+            if wanted.moment in (DRIVER_NOW, NODE_NOW, AWAY):
+                self._strike(wanted)
+            else:
+                self._order(wanted)
+                self.open[wanted.target] = wanted, clock
+            fresh += 1
+        if any(wanted.moment == "release" for wanted, _ in self.open.values()):
+            self._terminate()
+
+    def _allowed(self) -> int:
+        """How many kills may have begun, so that they are spread over the sweep."""
+        jobs = self._jobs() or {}
+        done, whole = jobs.get("done", 0), sum(jobs.values()) or 1
+        return math.ceil(self._of * (done + HEADSTART * whole) / whole)
+
+    def _next(self) -> Wanted | None:
+        """The next that may be ordered now: no two alike, and one against the driver at a time."""
+        for wanted in self.wanted:
+            if wanted.target in self.open:
+                continue
+            loose = not wanted.when
+            if loose and time.monotonic() < self.next_loose:
+                continue
+            if wanted.moment in (DRIVER_NOW, NODE_NOW, AWAY) and not self._is_busy():
+                continue
+            self.wanted.remove(wanted)
+            if loose:
+                self.next_loose = time.monotonic() + self.chance.uniform(0.5, 4.0)
+            return wanted
+        return None
+
+    def _order(self, wanted: Wanted) -> None:
+        order = Order(
+            number=self.campaign.number(),
+            moment=wanted.moment,
+            when=wanted.when,
+            seconds=STOP_SECONDS if wanted.moment == STOP else 0.0,
+            round=self.campaign.outcome.rounds,
+        )
+        self.orders.give(order)
+
+    def _strike(self, wanted: Wanted) -> None:
+        """What this process does itself: to the launch, to a node, or to the database."""
+        assert self.process is not None
+        kill = self._kill(wanted)
+        if wanted.moment == DRIVER_NOW:
+            self.orders.log(replace(kill, who="driver", pid=self.process.pid))
+            self.process.kill()
+            self.process.wait()
+        elif wanted.moment == NODE_NOW:
+            assert self.campaign.nodes is not None
+            self.orders.log(replace(kill, who="node"))
+            self.campaign.nodes.kill_one(self.chance)
+        else:
+            if self.away is not None:
+                self.away.join()
+            self.orders.log(replace(kill, who="connection", how="taken away"))
+            self.away = Thread(
+                target=self.campaign.databases.take_away,
+                args=(self.name, AWAY_SECONDS),
+                daemon=True,
+            )
+            self.away.start()
+
+    def _terminate(self) -> None:
+        """Stop the launch in good order, so that it gives its jobs back."""
+        if not self.terminated and self.process is not None and self._is_busy():
+            self.process.send_signal(SIGTERM)
+            self.terminated = True
+
+    def _is_busy(self) -> bool:
+        """Whether the launch that is there now has jobs that run."""
+        assert self.process is not None
+        mine = f":{self.process.pid}:"  # see harness.run.launch.new_owner
+        with suppress(UserError):
+            return any(mine in job.owner for job in self._reader().running())
+        return False
+
+    def _jobs(self) -> dict[str, int] | None:
+        """How many jobs are in each state, None while nobody can say."""
+        with suppress(UserError):
+            return self._reader().counts().by_state
+        return None
+
+    def _reader(self) -> db.Store:
+        """The database. Raises UserError while it is not made, or is away."""
+        if self._store is None:
+            self._store = db.connect(self.url, create=False)
+        return self._store
+
+    def _kill(self, wanted: Wanted) -> Kill:
+        return Kill(
+            number=self.campaign.number(),
+            round=self.campaign.outcome.rounds,
+            who="driver",
+            how="killed",
+            moment=wanted.moment,
+            when="",
+            host="",
+            pid=0,
+            time=now(),
+            jobs=self._jobs(),
+        )

@@ -1,0 +1,118 @@
+"""What a run has left, and where two runs differ."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+import db
+from db import schema
+from db.checking import check
+
+SHOWN = 10
+"""Differences that are named."""
+
+CIRCUMSTANCE = {"attempt_id", "created"}
+"""Columns in which equal rows may differ."""
+
+KEYS: Mapping[str, Sequence[str]] = {
+    "results": ("trial_id", "data_digest", "protocol"),
+    "contribution_maps": ("pretraining_id", "data_digest", "budget", "split", "score"),
+    "index_tables": ("trial_id", "data_digest", "split"),
+    "table_overlaps": ("trial_id", "other_trial_id", "data_digest", "split"),
+}
+"""The tables that are compared whole, by what makes a row the only one."""
+
+CURVES = sa.select(
+    schema.curves.c.job_id, schema.curves.c.name, schema.metrics.c.step, schema.metrics.c.value
+).join_from(schema.curves, schema.metrics, schema.curves.c.id == schema.metrics.c.curve_id)
+
+WEIGHTS = sa.select(schema.artifacts.c.job_id, schema.artifacts.c.kind, schema.artifacts.c.digest)
+
+Rows = dict[tuple[Any, ...], tuple[tuple[str, Any], ...]]
+
+
+@dataclass(frozen=True)
+class Left:
+    """All that must be the same, by table and key; and what must hold in each run by itself."""
+
+    tables: Mapping[str, Rows]
+    faults: tuple[str, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {name: len(rows) for name, rows in self.tables.items()}
+
+
+def read(store: db.Store) -> Left:
+    """What is in a database whose sweep has ended."""
+    tables: dict[str, Rows] = {}
+    with store.database.reader().connect() as connection:
+        for name, key in KEYS.items():
+            table = schema.metadata.tables[name]
+            tables[name] = _rows(connection, sa.select(table), key)
+        tables["curves"] = _rows(connection, CURVES, ("job_id", "name", "step"))
+        tables["artifacts"] = _rows(connection, WEIGHTS, ("job_id", "kind"))
+        jobs = connection.execute(sa.select(schema.jobs.c.id, schema.jobs.c.state)).all()
+        ends = connection.execute(
+            sa.select(schema.attempts.c.job_id, schema.attempts.c.outcome)
+        ).all()
+    tables["jobs"] = {(job_id,): (("state", state),) for job_id, state in jobs}
+    done = Counter(job_id for job_id, outcome in ends if outcome == "done")
+    faults = [f"job {job_id[:12]} is {state}" for job_id, state in jobs if state != "done"]
+    faults += [
+        f"job {job_id[:12]} was brought to its end by {done[job_id]} attempts"
+        for job_id, _ in jobs
+        if done[job_id] != 1
+    ]
+    faults += [
+        f"an attempt at job {job_id[:12]} ended as {outcome}"
+        for job_id, outcome in ends
+        if outcome not in ("done", "node_lost", "cancelled")
+    ]
+    faults += [str(finding) for finding in check(store.database).findings]
+    return Left(tables, tuple(sorted(faults)))
+
+
+def differences(wanted: Left, found: Left) -> list[str]:
+    """Where what was found is not what is wanted, a line each; empty where they are equal."""
+    lines = list(found.faults)
+    for name, rows in wanted.tables.items():
+        others = found.tables[name]
+        for key in sorted(rows.keys() | others.keys(), key=str):
+            where = f"{name} {' '.join(str(part)[:12] for part in key)}"
+            if key not in others:
+                lines.append(f"{where} is missing")
+            elif key not in rows:
+                lines.append(f"{where} should not be there")
+            elif rows[key] != others[key]:
+                lines += [
+                    f"{where}: {column} is {_short(b)} and should be {_short(a)}"
+                    for (column, a), (_, b) in zip(rows[key], others[key], strict=True)
+                    if a != b
+                ]
+    return lines
+
+
+def _rows(connection: sa.Connection, query: sa.Select[Any], key: Sequence[str]) -> Rows:
+    rows: Rows = {}
+    for row in connection.execute(query):
+        content = row._mapping
+        others = [name for name in content if name not in CIRCUMSTANCE and name not in key]
+        where = tuple(content[name] for name in key)
+        rows[where] = tuple((str(name), _exact(content[name])) for name in sorted(others))
+    return rows
+
+
+def _exact(value: Any) -> Any:
+    """Something that is equal where every bit is."""
+    if isinstance(value, float):
+        return value.hex()
+    return bytes(value) if isinstance(value, memoryview) else value
+
+
+def _short(value: Any) -> str:
+    text = value.hex() if isinstance(value, bytes) else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

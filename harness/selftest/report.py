@@ -1,0 +1,119 @@
+"""What a self-test prints."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.selftest.campaign import Outcome
+from harness.selftest.comparison import SHOWN
+from harness.selftest.kills import Kill
+from harness.selftest.schedule import BOUNDARIES
+
+
+def render(outcome: Outcome) -> RenderableType:
+    """The report for a person."""
+    return Group(_boundaries(outcome.kills), _others(outcome.kills), Text(verdict(outcome)))
+
+
+def verdict(outcome: Outcome) -> str:
+    """How it came out, in some lines."""
+    what = ", ".join(
+        f"{number} {name.replace('_', ' ')}" for name, number in outcome.counts.items()
+    )
+    lines = [
+        f"{len(outcome.kills)} kills in {outcome.rounds} runs of the sweep, which took "
+        f"{outcome.launches} launches and {outcome.seconds:.0f} s.",
+    ]
+    if outcome.unmet:
+        lines.append(f"There was no occasion for {', '.join(sorted(set(outcome.unmet)))}.")
+    if outcome.equal:
+        lines.append(
+            f"EQUAL: each run left what the undisturbed one did, to the bit ({what}); none is "
+            "missing, none there twice, each job was brought to its end by one attempt."
+        )
+    else:
+        number = len(outcome.differences)
+        lines.append(f"NOT EQUAL: {number} difference{'s' * (number != 1)}")
+        lines += [f"  {line}" for line in outcome.differences[:SHOWN]]
+        if number > SHOWN:
+            lines.append(f"  and {number - SHOWN} more")
+    return "\n".join(lines)
+
+
+def as_dict(outcome: Outcome) -> dict[str, Any]:
+    """The same for a program."""
+    met = Counter(kill.target for kill in outcome.kills)
+    return {
+        "equal": outcome.equal,
+        "differences": outcome.differences,
+        "compared": outcome.counts,
+        "rounds": outcome.rounds,
+        "launches": outcome.launches,
+        "unmet": outcome.unmet,
+        "seconds": outcome.seconds,
+        "boundaries": {
+            moment: {when: met[f"{moment}.{when}"] for when in ("before", "after")}
+            for moment in BOUNDARIES
+        },
+        "who": Counter(kill.who for kill in outcome.kills),
+        "kills": [asdict(kill) for kill in outcome.kills],
+    }
+
+
+def _boundaries(kills: Sequence[Kill]) -> Table:
+    table = _table("boundary", "before", "after", "worker", "driver")
+    for moment in BOUNDARIES:
+        these = [kill for kill in kills if kill.moment == moment]
+        table.add_row(
+            moment,
+            *(str(sum(k.when == when for k in these)) for when in ("before", "after")),
+            *(str(sum(k.who == who for k in these)) for who in ("worker", "driver")),
+            *_states(these),
+        )
+    return table
+
+
+def _others(kills: Sequence[Kill]) -> Table:
+    table = _table("at any moment", "times")
+    found = sorted({(kill.who, kill.how) for kill in kills if not kill.when})
+    for who, how in found:
+        these = [k for k in kills if not k.when and (k.who, k.how) == (who, how)]
+        table.add_row(f"{who} {how}", str(len(these)), *_states(these))
+    return table
+
+
+def _table(first: str, *numbers: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("states", "steps", "tokens"):
+        table.add_column(name)
+    return table
+
+
+def _states(kills: Sequence[Kill]) -> tuple[str, str, str]:
+    states = Counter(k.state for k in kills if k.state is not None)
+    several = [k.jobs for k in kills if k.jobs]
+    told = [f"{state} {number}" for state, number in states.most_common()]
+    if several:
+        done = [jobs["done"] for jobs in several]
+        told.append(f"{_range(done)} of {sum(several[0].values())} done")
+    return (
+        ", ".join(told),
+        _range([k.step for k in kills if k.step is not None]),
+        _range([k.token for k in kills if k.token is not None]),
+    )
+
+
+def _range(numbers: Sequence[int]) -> str:
+    if not numbers:
+        return ""
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,30 @@
+"""The sweep of a self-test: small, with all kinds of jobs."""
+
+from pathlib import Path
+
+DATASET = "digits"
+
+SPEC = """
+name: selftest
+matrix:
+  flow: realnvp
+  dataset: digits
+  factorization: [conventional, random, low, HL]
+  budget: [20, 50]
+seeds: 1
+recipe:
+  model:
+    splits: 2
+    architecture: {width: 4, checkerboard_couplings: 1, channel_couplings: 1, last_couplings: 1}
+  optimization: {batch: 8, warmup: 0}
+  training: {steps: 60, ema: 0.9, select: best, holdout_every: 20}
+resources: {gpus: 0}
+"""
+"""Two pretraining segments in a chain, and six trainings, four of which wait for one."""
+
+
+def write(folder: Path) -> Path:
+    """Put the sweep file into a folder; its path."""
+    path = folder / "selftest.yaml"
+    path.write_text(SPEC, encoding="utf-8")
+    return path

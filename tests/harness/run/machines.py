@@ -1,0 +1,66 @@
+"""A Ray cluster of several nodes on this machine, any of which may be lost."""
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DEADLINE = 600.0
+"""Seconds within which anything that is waited for happens, on a busy machine too."""
+
+
+class Machines:
+    """Nodes beside a head that runs nothing. Its processes are ended by their own ids."""
+
+    def __init__(self, port: int | None = None) -> None:
+        from ray.cluster_utils import Cluster
+
+        head: dict[str, Any] = {"num_cpus": 0} | ({} if port is None else {"gcs_server_port": port})
+        self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
+
+    @property
+    def address(self) -> str:
+        return str(self._cluster.address)
+
+    def add(self, *, cpus: int = 1, gpus: int = 0) -> Any:
+        node = self._cluster.add_node(wait=False, num_cpus=cpus, num_gpus=gpus)
+        self._cluster._wait_for_node(node, timeout=DEADLINE)
+        return node
+
+    def lose(self, node: Any) -> None:
+        """Kill all processes of a node at once."""
+        self._cluster.remove_node(node, allow_graceful=False)
+
+    def lose_head(self) -> None:
+        self.lose(self._cluster.head_node)
+
+    def of(self, pid: int) -> Any:
+        """The node on which a worker process runs."""
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        for node in self._cluster.worker_nodes:
+            if parent in (p.process.pid for p in node.all_processes["raylet"]):
+                return node
+        raise AssertionError(f"process {pid} runs on no node")
+
+    def clear(self) -> None:
+        """Lose all nodes but the head."""
+        for node in list(self._cluster.worker_nodes):
+            self.lose(node)
+
+    def close(self) -> None:
+        self._cluster.shutdown()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
+    """Wait for something that is true, which is given back."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+    return found

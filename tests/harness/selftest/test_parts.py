@@ -1,0 +1,215 @@
+"""The parts of a self-test: that no boundary is forgotten, and that a difference is found."""
+
+import ast
+import inspect
+import os
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+import db
+import harness
+from harness.cli import main as cli
+from harness.moments import DRIVER, FILES
+from harness.selftest import comparison, schedule
+from harness.selftest.kills import Kill, Order, Orders
+from harness.selftest.schedule import BOUNDARIES, EACH
+from tests.db.conftest import fill
+
+OF_OTHER_VERBS = {"add_evaluation", "ask_to_stop", "forget_artifacts", "release_sweep", "retry"}
+"""Commits that no launch makes, but for one that is told to --retry."""
+
+OF_LACK = {"give_up"}
+"""Those of a launch whose jobs ran out of memory where no node has more."""
+
+
+def test_every_commit_of_a_launch_or_a_worker_is_a_boundary() -> None:
+    methods = inspect.getmembers(db.Store, inspect.isfunction)
+    commits = {name for name, body in methods if "_writer.begin" in inspect.getsource(body)}
+    known = set(schedule.COMMITS_OF_WORKERS) | set(schedule.COMMITS_OF_LAUNCHES)
+    of_the_store = known - {"create", "deliver"} | {"add_metrics"}  # which only delivers
+    assert commits - OF_OTHER_VERBS - OF_LACK == of_the_store
+
+
+def moments_in(path: Path) -> set[str]:
+    """The moments that a module passes; fails for a rename outside any."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST, inside: bool) -> None:
+        if isinstance(node, ast.With):
+            for item in node.items:
+                call = item.context_expr
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "moments.around":
+                    inside = True
+                    if isinstance(call.args[0], ast.Constant):
+                        found.add(ast.literal_eval(call.args[0]))
+        if isinstance(node, ast.keyword) and node.arg == "moment":  # of a file in some place
+            found.add(ast.literal_eval(node.value))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert inside or node.func.attr != "rename", f"{path}:{node.lineno} is no moment"
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside)
+
+    visit(ast.parse(path.read_text()), False)
+    return found
+
+
+def test_every_rename_of_a_worker_is_a_boundary() -> None:
+    root = Path(harness.__file__).parent
+    folders = ("run", "train", "storage")
+    modules = [path for folder in folders for path in (root / folder).glob("*.py")]
+    found = set().union(*map(moments_in, modules))
+    assert found == {*FILES, *DRIVER}
+
+
+@pytest.mark.parametrize("kills", [212, 200, 180])
+def test_enough_kills_meet_each_boundary_five_times_on_each_side(kills: int) -> None:
+    wanted = schedule.make(kills, 0, nodes=True)
+    assert len(wanted) == kills
+    met = Counter(one.target for one in wanted)
+    sides = [f"{moment}.{when}" for moment in BOUNDARIES for when in ("before", "after")]
+    assert min(met[side] for side in sides) >= EACH
+
+
+def test_a_schedule_is_the_same_for_the_same_seed() -> None:
+    assert schedule.make(30, 4, nodes=False) == schedule.make(30, 4, nodes=False)
+    assert schedule.make(30, 4, nodes=False) != schedule.make(30, 5, nodes=False)
+
+
+def test_one_of_many_takes_an_order(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    orders.make()
+    orders.give(Order(7, "finish", "before"))
+    with ThreadPoolExecutor(16) as threads:
+        taken = list(threads.map(lambda _: orders.take("finish.before"), range(64)))
+    assert [order for order in taken if order] == [Order(7, "finish", "before")]
+    assert orders.take("finish.after") is None
+
+
+DIES = """
+import sys
+from pathlib import Path
+import db
+from harness.selftest import armed
+
+url, folder, when = sys.argv[1:]
+armed.arm(Path(folder), "worker")
+store = db.connect(url)
+store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
+"""
+
+
+@pytest.mark.parametrize(("when", "there"), [("before", 0), ("after", 1)])
+def test_a_process_dies_on_its_side_of_a_commit(
+    new_place: str, tmp_path: Path, when: str, there: int
+) -> None:
+    """Before it nothing of it is there for others, after it all is; the log says so."""
+    db.connect(new_place)
+    orders = Orders(tmp_path / "kills")
+    orders.make()
+    orders.give(Order(1, "register", when))
+    done = subprocess.run(
+        [sys.executable, "-c", DIES, new_place, str(orders.folder), when],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert done.returncode == -9
+    assert len(db.connect(new_place).sweeps()) == there
+    (kill,) = orders.carried_out()
+    assert isinstance(kill, Kill)
+    assert (kill.number, kill.who, kill.target) == (1, "worker", f"register.{when}")
+    assert kill.jobs == {"pending": 0, "running": 0, "done": 0, "diverged": 0, "failed": 0}
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
+    """A database with something of everything."""
+    return fill(db.connect(str(tmp_path_factory.mktemp("filled") / "filled.db"))).store
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("UPDATE results SET log_det = log_det + 1e-12 WHERE trial_id LIKE 'channel%'", "log_det"),
+        ("DELETE FROM index_tables WHERE trial_id = 'LLL-0-100'", "is missing"),
+        ("UPDATE metrics SET value = 4.5 WHERE step = 100 AND curve_id = 1", "curves"),
+        ("UPDATE contribution_maps SET images = 7 WHERE split = 1", "images is 7"),
+        ("UPDATE attempts SET outcome = 'timeout' WHERE outcome = 'oom'", "ended as timeout"),
+        (
+            "UPDATE attempts SET token = 9, job_id = (SELECT id FROM jobs WHERE trial_id = "
+            "'LLL-0-100') WHERE job_id = (SELECT id FROM jobs WHERE trial_id = 'channel-0-None')",
+            "by 2 attempts",
+        ),
+    ],
+)
+def test_a_difference_is_named(filled: db.Store, tmp_path: Path, damage: str, said: str) -> None:
+    other = db.connect(str(db.locate(filled.url).backup(tmp_path / "other.db")))
+    wanted = comparison.read(filled)
+    same = comparison.differences(wanted, comparison.read(other))
+    assert same == list(wanted.faults)  # its jobs are not all done
+    with sa.create_engine(other.url, poolclass=sa.NullPool).begin() as connection:
+        assert connection.execute(sa.text(damage)).rowcount >= 1
+    lines = comparison.differences(wanted, comparison.read(other))
+    assert any(said in line for line in lines)
+    assert lines != same
+
+
+def test_what_cannot_be_is_refused_in_one_line(
+    in_tmp: Path, postgres_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_tmp / "there.db").write_text("")
+    connection = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT").connect()
+    with connection:
+        connection.execute(sa.text("CREATE SCHEMA other"))
+        connection.execute(sa.text("CREATE TABLE other.mine (x int)"))
+    before = sorted(in_tmp.iterdir())
+    refused: list[tuple[list[str], str]] = [
+        (["--kill", "0"], "--kill 0"),
+        (["--local", "--ray", "127.0.0.1:1"], "exclude each other"),
+        (["--ray", "127.0.0.1:1"], "--runs"),
+        (["--local", "--db", "there.db"], "is there already"),
+        (["--local", "--db", "nowhere/x.db"], "is not a folder"),
+        (["--local", "--db", "x.txt"], "is not a database"),
+        (["--local", "--db", postgres_url], "is not empty, it has other.mine"),
+        (["--local", "--db", f"{postgres_url}&options=-cx=y"], "options"),
+    ]
+    for options, said in refused:
+        with pytest.raises(SystemExit) as end:
+            cli.main(["selftest", *options])
+        assert end.value.code == 2
+        printed = capsys.readouterr()
+        (line,) = printed.err.splitlines()
+        assert said in line, line
+        assert printed.out == ""
+    assert sorted(in_tmp.iterdir()) == before
+
+
+def test_a_moment_that_nobody_watches_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness import moments
+
+    passed: list[tuple[str, str]] = []
+
+    def hook(name: str, when: str) -> None:
+        passed.append((name, when))
+
+    with moments.around("weights"):
+        pass
+    moments.install(hook)
+    try:
+        with moments.around("weights"):
+            passed.append(("in", "it"))
+        with pytest.raises(OSError), moments.around("checkpoint"):
+            raise OSError
+    finally:
+        moments.install(None)
+    assert passed == [
+        ("weights", "before"),
+        ("in", "it"),
+        ("weights", "after"),
+        ("checkpoint", "before"),
+    ]

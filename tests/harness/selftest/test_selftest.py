@@ -1,0 +1,86 @@
+"""`lcma selftest`: sweeps that are killed, as a person runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.selftest import kills
+from harness.selftest.schedule import BOUNDARIES, EACH
+
+LCMA = [sys.executable, "-c", "from harness.cli.main import main; main()"]
+
+
+def selftest(folder: Path, *options: str) -> dict[str, Any]:
+    """Run it to an end that is equal; its JSON, and the log of kills that it left."""
+    done = subprocess.run(
+        [*LCMA, "selftest", "--json", "--keep", "--runs", str(folder), *options],
+        cwd=folder,
+        env={k: v for k, v in os.environ.items() if not k.startswith("LCMA_DB")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout)
+    (log,) = folder.glob("lcma-selftest-*/kills/kills.jsonl")
+    lines = [kills.read(line) for line in log.read_text().splitlines()]
+    assert len(lines) == len(found["kills"])
+    assert found["equal"]
+    assert found["differences"] == []
+    assert found["unmet"] == []
+    assert found["compared"]["results"] == 6
+    return found
+
+
+def states(found: dict[str, Any]) -> set[str]:
+    """The states of jobs whose workers were killed."""
+    return {kill["state"] for kill in found["kills"] if kill["who"] == "worker"} - {None}
+
+
+@pytest.mark.timeout(600)
+def test_a_few_kills_change_nothing(tmp_path: Path) -> None:
+    found = selftest(tmp_path, "--local", "--kill", "3", "--seed", "2")
+    assert len(found["kills"]) == 3
+    assert found["launches"] >= found["rounds"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_200_kills_over_all_boundaries_change_nothing(tmp_path: Path) -> None:
+    """At least five before and five after each, with the state of each on record."""
+    found = selftest(tmp_path, "--local", "--kill", "204")
+    assert len(found["kills"]) >= 200
+    met = Counter(f"{kill['moment']}.{kill['when']}" for kill in found["kills"])
+    few = {
+        side: met[side]
+        for moment in BOUNDARIES
+        for side in (f"{moment}.before", f"{moment}.after")
+        if met[side] < EACH
+    }
+    assert few == {}
+    assert {"pending", "running", "done"} <= states(found)
+    assert {kill["who"] for kill in found["kills"]} == {"worker", "driver", "connection"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_kills_with_a_server_change_nothing(tmp_path: Path, postgres_url: str) -> None:
+    found = selftest(tmp_path, "--local", "--kill", "40", "--db", postgres_url)
+    assert len(found["kills"]) >= 40
+    assert found["who"]["connection"] >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.xdist_group("ray")
+def test_kills_on_a_cluster_change_nothing(tmp_path: Path) -> None:
+    """Nodes too, of a cluster that it starts for itself."""
+    found = selftest(tmp_path, "--kill", "40", "--seed", "1")
+    assert len(found["kills"]) >= 40
+    assert found["who"]["node"] >= 1
