@@ -42,7 +42,7 @@ FRESH_SECONDS = 5.0
 """After these an order that nobody took waits beside others."""
 
 IDLE_ROUNDS = 3
-"""Runs in which nothing was killed, though there was something left to kill, before it is given up."""
+"""Runs in a row in which nothing was killed, before what is left to kill is given up."""
 
 HEADSTART = 0.25
 """The share of a run's kills that may happen before any of its jobs is done."""
