@@ -105,6 +105,8 @@ class _Armed:
     def _watch(self) -> None:
         while True:
             time.sleep(self._chance.uniform(0.0, LOOK_SECONDS))
+            if self._store is None:
+                continue  # it has not begun yet
             order = self.orders.take(NOW)
             if order is not None:
                 self._die(order)

@@ -41,6 +41,9 @@ AT_ONCE = 2
 FRESH_SECONDS = 5.0
 """After these an order that nobody took waits beside others."""
 
+IDLE_ROUNDS = 3
+"""Runs in a row in which nothing was killed, before what is left to kill is given up."""
+
 HEADSTART = 0.25
 """The share of a run's kills that may happen before any of its jobs is done."""
 
@@ -105,7 +108,7 @@ class Campaign:
         began = time.monotonic()
         data.prepare(sweep.DATASET, self.folder / "data")
         self.orders.make()
-        wanted = self._undisturbed()
+        wanted, idle = self._undisturbed(), 0
         self.outcome.counts = wanted.counts
         while self._wanted and self.outcome.equal:
             self.outcome.rounds += 1
@@ -124,7 +127,8 @@ class Campaign:
             )
             if self.outcome.equal and not self.settings.keep:
                 self.databases.drop(name)
-            if len(self.outcome.kills) == before:
+            idle = idle + 1 if len(self.outcome.kills) == before else 0
+            if idle == IDLE_ROUNDS:
                 break  # for what is left there is no occasion
         self.outcome.unmet = [one.target for one in self._wanted]
         self.outcome.seconds = time.monotonic() - began
@@ -200,7 +204,7 @@ class Round:
         self.campaign, self.name, self.orders = campaign, name, campaign.orders
         self.url = campaign.databases.make(name)
         self.chance = random.Random(f"{campaign.settings.seed} {name}")  # noqa: S311
-        wanted = campaign.take(campaign.settings.each_round)
+        wanted = schedule.with_occasions(campaign.take(campaign.settings.each_round))
         # What only happens while there is no database comes first.
         self.wanted = sorted(wanted, key=lambda one: one.moment != "create")
         self.open: dict[str, tuple[Wanted, float]] = {}
@@ -250,7 +254,7 @@ class Round:
     def _ended(self) -> Left:
         """Orders that nobody took are withdrawn, and are for the next round."""
         left = [wanted for target, (wanted, _) in self.open.items() if self.orders.take(target)]
-        self.campaign.give_back([*left, *self.wanted])
+        self.campaign.give_back([one for one in (*left, *self.wanted) if not one.helps])
         if self.away is not None:
             self.away.join()
         store = db.connect(self.url, create=False)

@@ -30,6 +30,8 @@ class Wanted:
 
     moment: str
     when: str = ""
+    helps: bool = False
+    """Not asked for, but an occasion for one that was."""
 
     @property
     def target(self) -> str:
@@ -49,6 +51,19 @@ def make(kills: int, seed: int, *, nodes: bool) -> deque[Wanted]:
     for wanted in _around([Wanted(moment) for moment in anyhow], loose, chance):
         found.insert(chance.randint(0, len(found)), wanted)
     return deque(found)
+
+
+AFTER_DEATHS = ("lose", "deliver", "leftover-remove")
+"""Boundaries that are only passed when a worker has died, and the last two when it left an end."""
+
+DEATH = Wanted("spool-end", "after", helps=True)
+
+
+def with_occasions(these: Sequence[Wanted]) -> list[Wanted]:
+    """Them, with as many deaths as there are kills that come after one."""
+    needed = sum(one.moment in AFTER_DEATHS for one in these)
+    there = sum((one.moment, one.when) == (DEATH.moment, DEATH.when) for one in these)
+    return [*these, *[DEATH] * max(0, needed - there)]
 
 
 def _around(these: Sequence[Wanted], number: int, chance: random.Random) -> list[Wanted]:

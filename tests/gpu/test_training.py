@@ -131,10 +131,12 @@ def test_two_trials_share_a_device_through_ray(device: torch.device, tmp_path: P
         return done.stdout
 
     lcma("launch", "halves.yaml", "--gpus", gpus, "--no-pictures")
-    told = lcma("sql", "select device, started, ended from attempts", "--json")
+    told = lcma("sql", "select device, started, ended, devices from attempts", "--json")
     rows = json.loads(told)["rows"]
     assert [row[0] for row in rows] == [device.type] * 2
     assert max(row[1] for row in rows) < min(row[2] for row in rows), "one after the other"
+    (granted,) = {row[3] for row in rows}
+    assert granted is None if device.type == "cpu" else granted.startswith("GPU-")
 
 
 def test_the_step_benchmark_runs(device: torch.device) -> None:
