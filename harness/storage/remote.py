@@ -24,14 +24,7 @@ from harness.storage.folder import File, Folder, Stored, fill, sha256_of
 MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 """Under which of these a file system tells when a file was written."""
 
-LASTING = (
-    "NoCredentials",
-    "Credential",
-    "Forbidden",
-    "Unauthorized",
-    "NotImplemented",
-    "ParamValid",
-)
+LASTING = ("Credential", "Forbidden", "Unauthorized", "NotImplemented", "ParamValid")
 """In the name of an exception: no waiting helps."""
 
 
@@ -97,7 +90,7 @@ class RemoteFolder(Folder):
         *,
         moment: str = "file",
     ) -> Stored:
-        with self._aside("write in") as aside:
+        with self._aside() as aside:
             try:
                 fill(aside, write)
                 aside.flush()
@@ -117,7 +110,7 @@ class RemoteFolder(Folder):
 
     @contextmanager
     def opened(self, name: str) -> Iterator[BinaryIO]:
-        with self._aside("read") as aside:
+        with self._aside() as aside:
             try:
                 self._files.invalidate_cache()
                 self._files.get_file(f"{self.path}/{name}", _path_of(aside))
@@ -162,7 +155,7 @@ class RemoteFolder(Folder):
             self._files.put_file(_path_of(aside), path)
 
     @contextmanager
-    def _aside(self, what: str) -> Iterator[BinaryIO]:
+    def _aside(self) -> Iterator[BinaryIO]:
         try:
             file = tempfile.TemporaryFile(prefix="lcma-")  # noqa: SIM115 - closed below
         except OSError as error:
@@ -172,8 +165,8 @@ class RemoteFolder(Folder):
 
     def _fail_aside(self, error: OSError) -> NoReturn:
         raise Away(
-            f"cannot write in {tempfile.gettempdir()} what goes to {self.name} "
-            f"({error.strerror or error}): make room there, or name another folder in TMPDIR"
+            f"cannot write in {tempfile.gettempdir()} ({error.strerror or error}), through which "
+            f"goes what is in {self.name}: make room there, or name another folder in TMPDIR"
         ) from error
 
     def _fail(self, what: str, name: str, error: Exception) -> NoReturn:

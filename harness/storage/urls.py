@@ -2,13 +2,16 @@
 
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 CHAIN = "::"
 """Between the parts of a URL of a place inside another one."""
 
+_NEXT = re.compile(r"::(?=[A-Za-z][\w+.-]*(?:://|::|$))")
+"""The same where it is that, and not part of a password."""
+
 _LOCAL = re.compile(r"(?:file|local)://(.*)", re.DOTALL)
-_USER = re.compile(r"(?<=://)([^/@]*)@")
+_USER = re.compile(r"[\w.+~-]*")
 
 HIDDEN = "***"
 
@@ -25,23 +28,32 @@ def local_path(url: str) -> Path | None:
 
 
 def shown(url: str) -> str:
-    """The URL without passwords, and without what stands behind a `?`, which may hold keys."""
-    return CHAIN.join(_shown(part) for part in url.split(CHAIN))
+    """The URL without passwords, and without what stands behind a `?`, which may hold keys.
+
+    Whatever a password is made of, all up to the last `@` behind a `:` is taken for it.
+    """
+    return CHAIN.join(_split(part)[0] for part in _NEXT.split(url))
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
     """All that `shown` leaves out, as it stands there and decoded, the longest first."""
-    found = set[str]()
-    for part in url.split(CHAIN):
-        user = _USER.search(part)
-        if user and ":" in user[1]:
-            found.add(user[1].split(":", 1)[1])
-        query = urlsplit(part).query
-        found |= {query, *(value for _, value in parse_qsl(query))}
+    found = {text for part in _NEXT.split(url) for text in _split(part)[1]}
     found |= {unquote(text) for text in found}
     return tuple(sorted(found - {""}, key=len, reverse=True))
 
 
-def _shown(part: str) -> str:
-    part = part.split("?", 1)[0]
-    return _USER.sub(lambda user: user[1].split(":", 1)[0] + "@" if user[1] else "", part)
+def _split(part: str) -> tuple[str, set[str]]:
+    """What of one part of a URL may be shown, and what may not."""
+    scheme, between, rest = part.partition("://") if "://" in part else ("", "", part)
+    hidden: set[str] = set()
+    user, at, place = rest.rpartition("@")
+    if ":" in user:
+        name, _, password = user.partition(":")
+        hidden |= {password, *password.split("@")}
+        if not _USER.fullmatch(name):
+            hidden.add(name)
+            name = ""
+        rest = name + at + place if name else place
+    path, _, query = rest.partition("?")
+    hidden |= {query, *(value for _, value in parse_qsl(query))}
+    return scheme + between + path, hidden

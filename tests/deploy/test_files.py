@@ -277,9 +277,9 @@ def test_the_image_has_the_package_and_its_extras() -> None:
     assert {"db", "harness", "models", "sweeps", "pyproject.toml"} <= set(copied)
     assert all((ROOT / name).exists() for name in copied)
     installs = [text, *CLUSTER["setup_commands"], PAGE]
-    found = [re.findall(r"\[([a-z,]+)\]'|\.whl\)\[([a-z,]+)\]", t) for t in installs]
+    found = [re.findall(r"\[([a-z0-9,]+)\]'|\.whl\)\[([a-z,]+)\]", t) for t in installs]
     extras = {e for hits in found for hit in hits for part in hit for e in part.split(",") if e}
-    assert extras == {"cluster", "postgres"}
+    assert extras == {"cluster", "postgres", "s3", "gcs"}
     assert extras <= set(PROJECT["optional-dependencies"])
     assert re.search(r"^USER lcma$", text, re.M)
 

@@ -128,12 +128,12 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
     kind = type(storage.at(files.runs))
     put = kind.put
 
-    def dying(self, write, name):
+    def dying(self, write, name, **options):
         if name("").startswith("weights."):
             if when == "after":
-                put(self, write, name)
+                put(self, write, name, **options)
             raise Killed
-        return put(self, write, name)
+        return put(self, write, name, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(kind, "put", dying)

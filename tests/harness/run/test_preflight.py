@@ -59,7 +59,7 @@ def test_a_folder_of_one_host_alone_is_named_with_host_and_remedy(place, tmp_pat
 
 
 def test_a_host_that_may_only_read_says_so(bucket, place, monkeypatch) -> None:
-    def refused(self: Any, write: Any, name: Any) -> None:
+    def refused(self: Any, write: Any, name: Any, **options: Any) -> None:
         raise storage.StorageError(f"cannot write {self.name} (Access Denied): check the keys")
 
     def ask(question: Question) -> list[Answer]:

@@ -333,9 +333,10 @@ def test_a_store_that_is_away_is_no_damage(bucket) -> None:
 def test_what_another_process_wrote_is_seen(bucket) -> None:
     """Though the listing before it was remembered."""
     one, other = (CheckpointFolder(storage.at(bucket.runs).below("run")) for _ in range(2))
-    assert newest(one) is None
-    other.save(10, state(10))
-    assert newest(one) == 10
+    one.save(10, state(10))
+    assert newest(one) == newest(other) == 10
+    other.save(20, state(20))
+    assert newest(one) == 20
 
 
 def test_an_error_of_the_state_is_not_one_of_the_place(folder: CheckpointFolder) -> None:

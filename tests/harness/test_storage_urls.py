@@ -1,0 +1,37 @@
+"""What of a place's URL is shown, and that nothing of its passwords and keys is."""
+
+import pytest
+
+from harness.storage import urls
+
+URLS = [
+    ("s3://bucket/a/b", "s3://bucket/a/b", ()),
+    ("s3://bucket/a@b", "s3://bucket/a@b", ()),
+    ("abfs://box@me.dfs.net/a", "abfs://box@me.dfs.net/a", ()),
+    ("sftp://host:22/a", "sftp://host:22/a", ()),
+    ("sftp://me@host/a", "sftp://me@host/a", ()),
+    ("sftp://me:pw12@host:22/a", "sftp://me@host:22/a", ("pw12",)),
+    ("sftp://:pw12@host/a", "sftp://host/a", ("pw12",)),
+    ("sftp://me:p@s5@host/a", "sftp://me@host/a", ("p@s5", "s5")),
+    ("sftp://me:p/q5@host/a", "sftp://me@host/a", ("p/q5",)),
+    ("sftp://me:p?q5@host/a", "sftp://me@host/a", ("p?q5",)),
+    ("sftp://me:a::b5@host/a", "sftp://me@host/a", ("a::b5",)),
+    ("sftp://me:p%40w@host/a", "sftp://me@host/a", ("p%40w", "p@w")),
+    ("sftp://me:p[w@host/a", "sftp://me@host/a", ("p[w",)),
+    ("https://host/a?sig=x%2By&se=1", "https://host/a", ("sig=x%2By&se=1", "x+y")),
+    ("s3://b/a?t=1:2@z9", "s3://z9", ("2",)),
+    ("simplecache::sftp://me:pw12@host/a", "simplecache::sftp://me@host/a", ("pw12",)),
+    ("dir::zip://me:pw12@x::s3://b/c", "dir::zip://me@x::s3://b/c", ("pw12",)),
+]
+
+
+@pytest.mark.parametrize(("url", "shown", "hidden"), URLS)
+def test_what_is_shown_of_a_url(url: str, shown: str, hidden: tuple[str, ...]) -> None:
+    assert urls.shown(url) == shown
+    assert set(hidden) <= set(urls.secrets_of(url))
+    assert not any(secret in shown.split("://", 1)[1] for secret in hidden if len(secret) > 1)
+
+
+@pytest.mark.parametrize("text", ["runs", "/shared/runs", "~/runs", "a:b", "./a@b:c"])
+def test_paths_are_no_urls(text: str) -> None:
+    assert not urls.is_url(text)
