@@ -1,5 +1,6 @@
 """What a trial costs beyond its training: many with almost none, beside Ray Tune's loop."""
 
+import math
 import os
 import socket
 import time
@@ -38,6 +39,7 @@ from sweeps.spec import Resources, Spec, check
 
 DATASET = "dots"
 IMAGES = 40
+SEEDS = 10
 WARM = 4
 """Trials before those that count: processes start, libraries are imported."""
 
@@ -106,18 +108,22 @@ def _cpu() -> float:
 
 
 def spec_of(trials: int) -> Spec:
-    """Trials of one step on two images, evaluated on a dozen."""
+    """Trials of one step on two images, evaluated on a dozen; ten seeds of each recipe, since the
+    tables of all seeds of a recipe are held against each other."""
     architecture = {"width": 2, "checkerboard_couplings": 1, "channel_couplings": 1}
-    content: dict[str, Any] = {
-        "name": "trivial",
-        "matrix": {"flow": "realnvp", "dataset": DATASET, "factorization": "conventional"},
-        "seeds": trials,
-        "recipe": {
-            "model": {"splits": 1, "architecture": architecture | {"last_couplings": 1}},
-            "optimization": {"batch": 2},
-            "training": {"steps": 1},
-        },
+    rates = [1e-3 * (1 + k / trials) for k in range(math.ceil(trials / SEEDS))]
+    matrix = {
+        "flow": "realnvp",
+        "dataset": DATASET,
+        "factorization": "conventional",
+        "recipe": [{"optimization": {"learning_rate": rate}} for rate in rates],
     }
+    recipe = {
+        "model": {"splits": 1, "architecture": architecture | {"last_couplings": 1}},
+        "optimization": {"batch": 2},
+        "training": {"steps": 1},
+    }
+    content = {"name": "trivial", "matrix": matrix, "seeds": SEEDS, "recipe": recipe}
     return check(content, "trivial")
 
 
@@ -210,7 +216,7 @@ def ours(
         try:
             _launch(store, nodes[:WARM], executor)
             watch = Stopwatch(side, trials, slots)
-            _launch(store, nodes[WARM:], executor)
+            _launch(store, nodes[WARM : WARM + trials], executor)
             run = watch.stop()
         finally:
             executor.close(kill=True)

@@ -4,6 +4,7 @@ from db.engine import Database, QueryResult, locate
 from db.errors import Conflict, Unavailable
 from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
 from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
+from db.pace import Pace
 from db.records import (
     KINDS,
     OUTCOMES,
@@ -72,6 +73,7 @@ __all__ = [
     "Metric",
     "News",
     "Outcome",
+    "Pace",
     "PlannedJob",
     "Pretraining",
     "QueryResult",

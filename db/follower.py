@@ -1,12 +1,13 @@
 """What a store tells of work as it goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from db import following
+from db import following, pace
 from db.engine import Database
 from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
+from db.pace import Pace
 
 
 class Follower:
@@ -65,3 +66,13 @@ class Follower:
         with self._reader.connect() as connection:
             clock = self.database.clock(connection) if now is None else now
             return following.read_rates(connection, sweep_id, clock)
+
+    def bodies_of_flows(self, flows: Collection[str]) -> dict[str, str]:
+        """The JSON of every recipe of these flows that is registered, by id."""
+        with self._reader.connect() as connection:
+            return pace.read_bodies_of_flows(connection, flows)
+
+    def paces(self, recipe_ids: Collection[str], data_digests: Collection[str]) -> list[Pace]:
+        """How long each job took that is done, with one of these recipes on one of these data."""
+        with self._reader.connect() as connection:
+            return pace.read_paces(connection, recipe_ids, data_digests)

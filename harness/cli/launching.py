@@ -15,7 +15,7 @@ from rich.markup import escape
 
 import db
 import harness.data
-from harness.cli import planning
+from harness.cli import planning, predicting
 from harness.cli.planning import Overrides
 from harness.place import Place
 from harness.run import launch as launches
@@ -23,6 +23,7 @@ from harness.run import plan as plans
 from harness.run.executor import Executor
 from harness.run.launch import Ended, Launch
 from harness.run.plan import Plan
+from harness.run.prediction import predict
 from harness.run.progress import Bars
 from harness.run.rehearsal import rehearse
 from sweeps.errors import UserError
@@ -205,8 +206,11 @@ class _Workers:
         )
         if self.asked.retry:
             store.retry([node.work.job_id for node in nodes])
-        summary = planning.summary(plans.make(plan.spec, place, store))
+        now = plans.make(plan.spec, place, store)
+        summary = planning.summary(now)
         self.console.print(f"{escape(plan.spec.name)}: {summary}", highlight=False)
+        for line in predicting.left(predict(now, store, self.resources.gpus or 0.0)):
+            self.console.print(escape(line), highlight=False, soft_wrap=True)
         with Bars(self.console) as bars:
             return Launch(store, nodes, self.executor, bars).run()
 
