@@ -1,5 +1,6 @@
 """What is known: the results database."""
 
+from db.curves import Curve
 from db.engine import Database, QueryResult, locate
 from db.errors import Conflict, Unavailable
 from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
@@ -55,6 +56,7 @@ __all__ = [
     "ContributionMap",
     "Cost",
     "Counts",
+    "Curve",
     "DataSet",
     "DataWait",
     "Database",

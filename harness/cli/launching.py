@@ -23,6 +23,8 @@ from harness.run import plan as plans
 from harness.run.executor import Executor
 from harness.run.launch import Ended, Launch
 from harness.run.plan import Plan
+from harness.run.plotting import plotting
+from harness.run.plotting import write as write_curves
 from harness.run.prediction import predict
 from harness.run.progress import Bars
 from harness.run.rehearsal import rehearse
@@ -45,6 +47,7 @@ class Asked:
     retry: bool
     skip_invalid: bool
     pictures: Path | None
+    tensorboard: Path | None
 
     @property
     def command(self) -> str:
@@ -89,6 +92,8 @@ def run(asked: Asked, place: Place) -> None:
         store = db.connect(place.db)
         sweep_id = plans.register(plan, place, store)
         lost = plan.lost
+        if asked.tensorboard is not None:
+            write_curves(asked.tensorboard, store, store.job_ids(sweep_id))
         console.print(f"{escape(spec.name)}: {planning.summary(plan)}", highlight=False)
     _report(sweep_id, store, place, asked, console, lost)
 
@@ -134,8 +139,10 @@ def _missing_data(spec: Spec, place: Place) -> list[str]:
 def _check_writable(place: Place, asked: Asked) -> None:
     """UserError if a folder could not be made or written; none is made yet."""
     folders = {"runs": place.runs, "data": place.data}
-    if asked.pictures is not None:
-        folders["pictures"] = asked.pictures.absolute()
+    for option in ("pictures", "tensorboard"):
+        folder = getattr(asked, option)
+        if folder is not None:
+            folders[option] = folder.absolute()
     for option, folder in folders.items():
         there = next(p for p in (folder, *folder.parents) if p.exists())
         try:
@@ -211,8 +218,12 @@ class _Workers:
         self.console.print(f"{escape(plan.spec.name)}: {summary}", highlight=False)
         for line in predicting.left(predict(now, store, self.resources.gpus or 0.0)):
             self.console.print(escape(line), highlight=False, soft_wrap=True)
-        with Bars(self.console) as bars:
-            return Launch(store, nodes, self.executor, bars).run()
+        ids = [node.work.job_id for node in nodes]
+        with (
+            Bars(self.console) as bars,
+            plotting(self.asked.tensorboard, bars, store, ids) as display,
+        ):
+            return Launch(store, nodes, self.executor, display).run()
 
     def __exit__(
         self,
