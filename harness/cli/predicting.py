@@ -1,5 +1,6 @@
 """Predicted device hours in words and for programs; shared by `plan` and `launch`."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -8,7 +9,7 @@ from rich.console import Group as Lines
 from rich.text import Text
 
 from harness.report.text import plain, span
-from harness.run.prediction import QUANTILES, Amount, Hours, Part, Prediction, Predictions
+from harness.run.prediction import QUANTILES, Amount, Hours, Prediction, Predictions
 
 
 def render(predicted: Predictions) -> Lines:
@@ -74,16 +75,21 @@ def _amount(amount: Amount) -> str:
 
 
 def _unknown(amount: Amount) -> str:
-    if not amount.unknown:
-        return "nothing is left"
-    return f"no history for: {', '.join(map(_named, amount.unknown))}"
+    """By flow and data set, though it may be work of several kinds."""
+    jobs = defaultdict[str, Counter[str]](Counter)
+    for part in amount.unknown:
+        jobs[f"{part.flow} on {part.dataset}"][part.what] += part.jobs
+    named = (
+        f"{where} ({', '.join(_counted(*each) for each in sorted(of.items(), reverse=True))})"
+        for where, of in jobs.items()
+    )
+    return f"no history for: {', '.join(named)}" if jobs else "nothing is left"
 
 
-def _named(part: Part) -> str:
-    ending = "" if part.jobs == 1 else "s"
-    what = "segment" if part.what == "pretraining" else "training"
-    of = " of pretrainings" if part.what == "pretraining" else ""
-    return f"{part.flow} on {part.dataset} ({part.jobs} {what}{ending}{of})"
+def _counted(what: str, jobs: int) -> str:
+    name = "segment" if what == "pretraining" else what
+    of = " of pretrainings" if what == "pretraining" else ""
+    return f"{jobs} {name}{'' if jobs == 1 else 's'}{of}"
 
 
 def _hours(hours: Hours) -> str:

@@ -129,7 +129,7 @@ def test_without_a_history_it_is_said_what_has_none(history: History) -> None:
     found = history.plan()
     assert found["devices"] == []
     assert without_history(found) == {("training", 9, 180), ("pretraining", 6, 60)}
-    said = "realnvp on photos8 (9 trainings), realnvp on photos8 (6 segments of pretrainings)"
+    said = "realnvp on photos8 (9 trainings, 6 segments of pretrainings)"
     assert f"No prediction: no history for: {said}" in history.text()
 
 
