@@ -68,7 +68,8 @@ def _queries(
     recipe_ids: Collection[str], digests: Collection[str]
 ) -> Iterator[sa.Select[tuple[object, ...]]]:
     nothing = sa.null()
-    measured = attempts.c.seconds.is_not(None), attempts.c.protocol.is_(None)
+    # Of a job the last attempt: had it its state for a condition, SQLite would go through all done.
+    measured = attempts.c.outcome == "done", attempts.c.protocol.is_(None)
     of_trial = (cells.c.recipe_id, cells.c.data_digest, cells.c.factorization)
     yield (
         sa.select(sa.literal("trial").label("kind"), *of_trial, nothing.label("nms"), *_ATTEMPT)
@@ -92,7 +93,6 @@ def _queries(
         .where(
             pretrainings.c.recipe_id.in_(recipe_ids),
             jobs.c.data_digest.in_(digests),
-            jobs.c.state == "done",
             *measured,
         )
     )
