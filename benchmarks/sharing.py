@@ -23,7 +23,7 @@ class Costs:
     ``once``: the attempts by which jobs were done, each job once. ``attempts``: all of them, those
     that failed or were lost with what they reported too. ``held``: from each claim to the end of
     the attempt. ``alone``: as ``once``, but a pretraining for each trial that reads its maps.
-    ``repeated`` are steps that were made more than once.
+    ``repeated`` are steps that were made more than once, or in vain.
     """
 
     pretrainings: int
@@ -38,31 +38,33 @@ class Costs:
 
 def costs(store: db.Store, sweep_id: str) -> Costs:
     """Of all attempts at the jobs of a sweep, whatever launch made them."""
-    ids = store.job_ids(sweep_id)
-    facts = store.job_facts(ids)
-    frame = store.attempts(job_id=ids)
+    facts = store.job_facts(store.job_ids(sweep_id)).values()
+    trials = [fact for fact in facts if fact.kind == "trial"]
+    frame = store.attempts(job_id=[fact.job_id for fact in facts])
     frame = frame[frame.protocol.isna() & frame.ended.notna()]
-    done = frame[frame.outcome == "done"].groupby("job_id").last()
-    steps = 0
-    for job_id, fact in facts.items():
-        before = [
-            f.steps
-            for f in facts.values()
-            if f.kind == "pretraining" and f.subject == fact.subject and f.steps < fact.steps
-        ]
-        if job_id in done.index:
-            steps += fact.steps - (max(before, default=0) if fact.kind == "pretraining" else 0)
-    made = int((frame.last_step - frame.first_step).sum())
-    trials = sorted({f.subject for f in facts.values() if f.kind == "trial"})
+    done = frame[frame.outcome == "done"].set_index("job_id")
+    chains: dict[tuple[str, str], list[db.JobFacts]] = {}
+    for fact in facts:  # by budget
+        if fact.kind == "pretraining" and fact.job_id in done.index:
+            chains.setdefault((fact.subject, fact.data_digest), []).append(fact)
+    steps = sum(chain[-1].steps for chain in chains.values())
+    steps += sum(trial.steps for trial in trials if trial.job_id in done.index)
+    read = [
+        segment.job_id
+        for trial in trials
+        for segment in chains.get((trial.pretraining_id or "", trial.data_digest), ())
+        if trial.job_id in done.index and segment.steps <= (trial.budget or 0)
+    ]
+    of_trials = done[done.index.isin([trial.job_id for trial in trials])]
     return Costs(
-        pretrainings=len({f.subject for f in facts.values() if f.kind == "pretraining"}),
-        trainings=len(trials),
+        pretrainings=len(chains),
+        trainings=len(of_trials),
         once=float(done.seconds.sum()),
         once_cpu=float(done.cpu_seconds.sum()),
         attempts=float(frame.seconds.sum()),
         held=float((frame.ended - frame.started).sum()),
-        alone=float(store.view("costs", trial_id=trials).total_seconds.sum()),
-        repeated=made - steps,
+        alone=float(of_trials.seconds.sum() + done.seconds.loc[read].sum()),
+        repeated=int((frame.last_step - frame.first_step).sum()) - steps,
     )
 
 
@@ -102,7 +104,7 @@ def main() -> None:
         f"{found.pretrainings} shared pretrainings and {found.trainings} trainings, each once: "
         f"{found.once:.1f} s, {found.once_cpu:.1f} s of CPU\n"
         f"all attempts: {found.attempts:.1f} s, {found.attempts / found.once:.3f} of that; "
-        f"{found.repeated} steps made twice\n"
+        f"{found.repeated} steps made again or in vain\n"
         f"from claims to ends: {found.held:.1f} s, {found.held / found.once:.3f} of it\n"
         f"the whole command, with workers and driver: {cpu:.1f} s of CPU, "
         f"{cpu / found.once_cpu:.3f} of that of each once; {seconds:.1f} s of wall time\n"
