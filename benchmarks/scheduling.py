@@ -1,4 +1,5 @@
-"""What a launch costs its driver: 10,000 planned trials that end at once through the real store."""
+"""What a launch costs its driver: 10,000 planned trials that end at once through the real store;
+and what a trial costs beyond its training, beside Ray Tune's loop."""
 
 import argparse
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import db
+from benchmarks import trivial
 from benchmarks.places import Site, sites
 from harness import data, environment
 from harness.place import Place
@@ -153,18 +155,36 @@ def measure(site: Site, folder: Path, trials: int, polls: int, batch: int) -> di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=10000)
+    parser.add_argument("rows", nargs="*", help="launch, trials (default: both)")
+    parser.add_argument("--planned", type=int, default=10000, help="trials of `launch`")
     parser.add_argument("--polls", type=int, default=50, help="polls at which nothing is new")
     parser.add_argument("--batch", type=int, default=20, help="trials that end between two polls")
     parser.add_argument("--engine", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--trials", type=int, default=1000, help="of each of ours in `trials`")
+    parser.add_argument("--tune-trials", type=int, default=1000, help="of each of Ray Tune's")
+    parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="trials at a time")
     given = parser.parse_args()
+    if unknown := set(given.rows) - {"launch", "trials"}:
+        parser.error(f"no row {unknown.pop()}: launch, trials")
+    rows = given.rows or ["launch", "trials"]
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load "
         f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
     )
     with tempfile.TemporaryDirectory() as folder, sites(Path(folder), (given.engine,)) as found:
         for site in found:
-            print(json.dumps(measure(site, Path(folder), given.trials, given.polls, given.batch)))
+            if "launch" in rows:
+                launched = measure(site, Path(folder), given.planned, given.polls, given.batch)
+                print(json.dumps(launched))
+            if "trials" in rows:
+                found = trivial.measure(
+                    site,
+                    Path(folder),
+                    trials=given.trials,
+                    tune_trials=given.tune_trials,
+                    slots=given.slots,
+                )
+                print(json.dumps(found))
 
 
 if __name__ == "__main__":

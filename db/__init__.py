@@ -1,10 +1,12 @@
 """What is known: the results database."""
 
+from db.curves import Curve
 from db.engine import Database, QueryResult, locate
 from db.errors import Conflict, Unavailable
 from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
 from db.keeper import Owner
 from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
+from db.pace import Pace
 from db.records import (
     FAILURES,
     KINDS,
@@ -63,6 +65,7 @@ __all__ = [
     "ContributionMap",
     "Cost",
     "Counts",
+    "Curve",
     "DataSet",
     "DataWait",
     "Database",
@@ -82,6 +85,7 @@ __all__ = [
     "News",
     "Outcome",
     "Owner",
+    "Pace",
     "PlannedJob",
     "Policy",
     "Pretraining",

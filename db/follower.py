@@ -1,12 +1,14 @@
 """What a store tells of work as it goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from db import following
+from db import curves, following, pace
+from db.curves import Curve
 from db.engine import Database
 from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
+from db.pace import Pace
 
 
 class Follower:
@@ -71,3 +73,31 @@ class Follower:
         where nothing has happened to them since."""
         with self._reader.connect() as connection:
             return following.read_decisions(connection, job_ids)
+
+    def bodies_of_flows(self, flows: Collection[str]) -> dict[str, str]:
+        """The JSON of every recipe of these flows that is registered, by id."""
+        with self._reader.connect() as connection:
+            return pace.read_bodies_of_flows(connection, flows)
+
+    def paces(self, recipe_ids: Collection[str], data_digests: Collection[str]) -> list[Pace]:
+        """How long each job took that is done, with one of these recipes on one of these data."""
+        with self._reader.connect() as connection:
+            return pace.read_paces(connection, recipe_ids, data_digests)
+
+    def curves(self, job_ids: Sequence[str]) -> list[Curve]:
+        """The curves of these jobs that have any point, by job and name."""
+        with self._reader.connect() as connection:
+            return curves.read_curves(connection, job_ids)
+
+    def points(
+        self, curve_id: int, *, after: int, until: int, most: int = 10_000
+    ) -> list[tuple[int, float]]:
+        """The first points of a curve after one step and up to another: step and value, NaN where
+        it is no number."""
+        with self._reader.connect() as connection:
+            return curves.read_points(connection, curve_id, after, until, most)
+
+    def recipe_ids(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """The recipe of each of these jobs that is registered, by the job's id."""
+        with self._reader.connect() as connection:
+            return curves.read_recipe_ids(connection, job_ids)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import Db, Json
+from sweeps.errors import UserError
 
 
 class What(StrEnum):
@@ -29,9 +30,16 @@ def export(
     db: Db = None,
     format: Annotated[Format, typer.Option("--format", help="The form of the output")] = Format.csv,
     out: Annotated[str, typer.Option("--out", metavar="PATH", help="A file; '-': print it")] = "-",
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Instead the curves of a sweep, for TensorBoard"),
+    ] = None,
+    sweep: Annotated[
+        str | None, typer.Option(help="The sweep of --tensorboard, by name or id [the newest]")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Write the board, or every single result, as CSV, JSON or Markdown.
+    """Write the board, or every single result, as CSV, JSON or Markdown; or curves.
 
     The same database gives the same bytes. A file is replaced whole or not at all.
     """
@@ -47,8 +55,18 @@ def export(
     from harness.report.files import write
     from harness.report.text import to_json
 
+    if sweep is not None and tensorboard is None:
+        raise UserError("--sweep says whose curves --tensorboard DIR is to have: give that too")
     format = Format.json if json else format
     store = connect(place.find(db, None, None).db, create=False)
+    if tensorboard is not None:
+        from harness.report.lookup import find_sweep
+        from harness.run.plotting import write as write_curves
+
+        runs = write_curves(tensorboard, store, store.job_ids(find_sweep(store, sweep).id))
+        told = f"{runs} runs in {tensorboard}: tensorboard --logdir {tensorboard}"
+        Console(stderr=True).print(Text(told), soft_wrap=True)
+        return
     if what is What.board:
         board = boards.read(store)
         if format is Format.csv:

@@ -37,6 +37,10 @@ def launch(
         Path, typer.Option(metavar="DIR", help="Where to draw maps, tables and samples")
     ] = Path("lcma-pictures"),
     no_pictures: Annotated[bool, typer.Option("--no-pictures", help="Draw nothing")] = False,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to write the curves for TensorBoard, as they come"),
+    ] = None,
     db: Db = None,
     runs: Runs = None,
     data: Data = None,
@@ -56,6 +60,7 @@ def launch(
             retry=retry,
             skip_invalid=skip_invalid,
             pictures=None if no_pictures else pictures,
+            tensorboard=tensorboard,
         ),
         place.find(db, runs, data),
     )

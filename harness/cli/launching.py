@@ -16,7 +16,7 @@ from rich.markup import escape
 
 import db
 import harness.data
-from harness.cli import planning
+from harness.cli import planning, predicting
 from harness.cli.planning import Overrides
 from harness.place import Place
 from harness.run import launch as launches
@@ -25,6 +25,9 @@ from harness.run import preflight
 from harness.run.executor import Executor
 from harness.run.launch import Ended, Launch
 from harness.run.plan import Plan
+from harness.run.plotting import plotting
+from harness.run.plotting import write as write_curves
+from harness.run.prediction import predict
 from harness.run.progress import Bars
 from harness.run.rehearsal import rehearse
 from harness.run.steering import AskedToStopError, Course
@@ -50,6 +53,7 @@ class Asked:
     retry: bool
     skip_invalid: bool
     pictures: Path | None
+    tensorboard: Path | None
     lease_seconds: float = LEASE_SECONDS
     checkpoint_seconds: float | None = None
     kills: Path | None = None
@@ -108,6 +112,8 @@ def run(asked: Asked, place: Place) -> None:
         store = db.connect(place.db)
         sweep_id = plans.register(plan, place, store)
         lost = plan.lost
+        if asked.tensorboard is not None:
+            write_curves(asked.tensorboard, store, store.job_ids(sweep_id))
         console.print(f"{escape(spec.name)}: {planning.summary(plan)}", highlight=False)
     _report(sweep_id, store, place, asked, console, lost)
 
@@ -158,8 +164,10 @@ def _check_writable(place: Place, asked: Asked) -> None:
         folders["runs"] = place.runs
     else:
         preflight.require_here(place.runs)
-    if asked.pictures is not None:
-        folders["pictures"] = asked.pictures.absolute()
+    for option in ("pictures", "tensorboard"):
+        folder = getattr(asked, option)
+        if folder is not None:
+            folders[option] = folder.absolute()
     for option, folder in folders.items():
         there = next(p for p in (folder, *folder.parents) if p.exists())
         try:
@@ -250,11 +258,18 @@ class _Workers:
         )
         if self.asked.retry:
             store.retry([node.work.job_id for node in nodes])
-        summary = planning.summary(plans.make(plan.spec, place, store))
+        now = plans.make(plan.spec, place, store)
+        summary = planning.summary(now)
         self.console.print(f"{escape(plan.spec.name)}: {summary}", highlight=False)
-        with Bars(self.console) as bars:
-            course = Course(sweep_id, begun, parallel)
-            return Launch(store, nodes, self.executor, bars, course).run()
+        for line in predicting.left(predict(now, store, self.resources.gpus or 0.0)):
+            self.console.print(escape(line), highlight=False, soft_wrap=True)
+        ids = [node.work.job_id for node in nodes]
+        course = Course(sweep_id, begun, parallel)
+        with (
+            Bars(self.console) as bars,
+            plotting(self.asked.tensorboard, bars, store, ids) as display,
+        ):
+            return Launch(store, nodes, self.executor, display, course).run()
 
     def __exit__(
         self,

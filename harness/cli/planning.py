@@ -16,9 +16,12 @@ from rich.text import Text
 
 import db
 from harness import data
+from harness.cli import predicting
 from harness.place import Place
 from harness.run import plan as plans
+from harness.run import prediction
 from harness.run.plan import Plan, PlannedCell
+from harness.run.prediction import Predictions
 from sweeps import catalog, plugins, published, settings
 from sweeps import spec as specs
 from sweeps.errors import UserError
@@ -100,8 +103,9 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
 
 def show(plan: Plan, again: str, where: Place, *, as_json: bool) -> None:
     """Print a plan for a person or a program; ``again`` is the launch that carries it out."""
+    predicted = prediction.predict(plan, existing(where), plan.spec.gpus)
     if as_json:
-        print(json.dumps(as_dict(plan), indent=2))
+        print(json.dumps(as_dict(plan, predicted), indent=2))
         return
     console = Console()
     for plugin in plugins.loaded():
@@ -128,6 +132,7 @@ def show(plan: Plan, again: str, where: Place, *, as_json: bool) -> None:
         console.print("[green]Nothing is left to do.[/] Next: [bold]lcma board[/]")
         return
     console.print(f"Left to do: {pretrain} pretrainings, {left} trainings.")
+    console.print(predicting.render(predicted), soft_wrap=True)
     for name in _to_prepare(plan, where):
         console.print(f"First: [bold]lcma data prepare {name} --from PATH[/]")
     skip = " --skip-invalid" if plan.invalid else ""
@@ -147,7 +152,7 @@ def _to_prepare(plan: Plan, where: Place) -> list[str]:
     return [known.name for known in known if not (where.data / known.name).exists()]
 
 
-def as_dict(plan: Plan) -> dict[str, Any]:
+def as_dict(plan: Plan, predicted: Predictions) -> dict[str, Any]:
     """The plan as JSON-able values."""
     alone, trainings = plan.expansion.unshared
     return {
@@ -184,6 +189,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "shared": {"pretrainings": len(plan.pretrainings), "trainings": len(plan.expansion.trials)},
         "unshared": {"pretrainings": alone, "trainings": trainings},
         "left": {"pretrainings": plan.pretrainings_left, "trainings": plan.trainings_left},
+        "predicted": predicting.as_dict(predicted),
     }
 
 

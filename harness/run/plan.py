@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -50,11 +50,17 @@ class PlannedPretraining:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a launch of a spec would do."""
+    """What a launch of a spec would do.
+
+    ``digests`` are content hashes of data by the set's name, where it is prepared; ``jobs`` are
+    those of the plan that the database has, by id.
+    """
 
     expansion: Expansion
     cells: tuple[PlannedCell, ...]
     pretrainings: tuple[PlannedPretraining, ...]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = field(default_factory=dict)
 
     @property
     def spec(self) -> Spec:
@@ -123,7 +129,7 @@ def make(spec: Spec, place: Place, store: Store | None) -> Plan:
         )
         for pid, (pre, budgets) in shared.items()
     )
-    return Plan(expansion, cells, pretrainings)
+    return Plan(expansion, cells, pretrainings, digests, jobs)
 
 
 def register(plan: Plan, place: Place, store: Store) -> str:

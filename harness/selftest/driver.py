@@ -51,6 +51,7 @@ def main() -> None:
         retry=False,
         skip_invalid=False,
         pictures=None,
+        tensorboard=None,
         lease_seconds=task.lease_seconds,
         checkpoint_seconds=task.checkpoint_seconds,
         kills=kills,

@@ -84,12 +84,14 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     )
     nodes = with_long_leases(nodes)
     job_id = nodes[0].work.job_id
+    command_lines: list[str] = []
 
     def kill() -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             job = store.job(job_id)
             if job.state == "running" and job.step > 0:
+                command_lines.append(Path(f"/proc/{job.pid}/cmdline").read_text())
                 os.kill(job.pid, signal.SIGKILL)
                 return
             time.sleep(0.05)
@@ -102,6 +104,9 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     outcomes = store.attempts().sort_values("token").outcome.tolist()
     assert outcomes == ["node_lost", "done"]
     assert len(store.results()) == 1
+    if not isinstance(executor, LocalExecutor):  # Ray's dashboard shows the same name
+        title = "train realnvp photos8 checkerboard-even seed 0"
+        assert command_lines[0].startswith(f"ray::{title}")
 
 
 def test_failures_block_what_needs_them_and_nothing_else(registered, executor) -> None:

@@ -1,0 +1,182 @@
+"""Curves as TensorBoard's own reader finds them, on both engines."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import db
+from harness.run.plotting import plotting
+from tests.db.conftest import World
+from tests.harness.cli.conftest import Typed
+
+TRIAL = "realnvp-photos16/channel-seed0-channel-"
+MAPPED = "realnvp-photos16/LLL-100-seed0-LLL-0-10"
+PRETRAINING = "realnvp-photos16/pretraining-seed0-p"
+
+
+class Silent:
+    """A display that keeps what it is told in words."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def update(self, ended: int, total: int, running: Any) -> None: ...
+
+    def ended(self, title: str, report: Any) -> None: ...
+
+    def away(self, since: float, why: str) -> None: ...
+
+    def note(self, line: str) -> None:
+        self.notes.append(line)
+
+
+def read(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """Points by run and curve."""
+    found = {}
+    for file in folder.rglob("*tfevents*"):
+        reader = EventAccumulator(str(file.parent), size_guidance={"scalars": 0})
+        reader.Reload()
+        found[file.parent.relative_to(folder).as_posix()] = {
+            tag: [(event.step, event.value) for event in reader.Scalars(tag)]
+            for tag in reader.Tags()["scalars"]
+        }
+    return found
+
+
+def points(name: str, *steps: int) -> list[db.Metric]:
+    return [db.Metric(name, step, 8 - step / 128) for step in steps]
+
+
+def as_read(*steps: int) -> list[tuple[int, float]]:
+    return [(step, 8 - step / 128) for step in steps]
+
+
+def train(world: World, job: str, *steps: int) -> db.Claim:
+    claim = world.win(job)
+    world.store.add_metrics(claim, points("train_bits_per_dim", *steps))
+    return claim
+
+
+def test_a_run_for_each_trial_and_pretraining_with_all_their_curves(
+    planned: World, typed: Typed, tmp_path: Path
+) -> None:
+    for segment, steps in zip(planned.segments, [(10, 20), (30,)], strict=True):
+        claim = train(planned, segment, *steps)
+        maps = [planned.contribution_map(1, 100 if segment == planned.segments[0] else 200)]
+        cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
+        assert planned.store.finish(claim, "done", last_step=20, cost=cost, maps=maps)
+    claim = train(planned, planned.trials[0], 10, 20)
+    planned.store.add_metrics(claim, points("holdout_bits_per_dim", 20))
+    planned.store.add_metrics(claim, [db.Metric("train_bits_per_dim", 30, math.nan)])
+    train(planned, planned.trials[1], 10)  # of no sweep
+    code, out, err = typed("export", "--tensorboard", str(tmp_path / "tb"), "--sweep", "demo")
+    assert (code, out) == (0, "")
+    assert "2 runs" in err
+    found = read(tmp_path / "tb")
+    assert math.isnan(found[TRIAL]["train_bits_per_dim"].pop()[1])
+    assert found == {
+        PRETRAINING: {"train_bits_per_dim": as_read(10, 20)},
+        TRIAL: {"train_bits_per_dim": as_read(10, 20), "holdout_bits_per_dim": as_read(20)},
+    }
+    reader = EventAccumulator(str(tmp_path / "tb" / TRIAL))
+    reader.Reload()
+    (text,) = reader.Tensors("run/text_summary")
+    assert b"| factorization | channel |" in text.tensor_proto.string_val[0]
+    assert "_hparams_/session_start_info" in reader.summary_metadata
+
+
+def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
+    planned: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.run.plotting.SECONDS", 0.0)
+    store, trial = planned.store, planned.trials[0]
+    ids = [*planned.segments, *planned.trials]
+    claim = train(planned, trial, 10, 20)
+    for step in (30, 50):  # two launches with the same folder
+        with plotting(tmp_path / "tb", Silent(), store, ids) as display:
+            inode = (tmp_path / "tb" / TRIAL / "events.out.tfevents.lcma").stat().st_ino
+            store.add_metrics(claim, points("train_bits_per_dim", step))
+            display.update(0, 6, store.running())
+            assert read(tmp_path / "tb")[TRIAL]["train_bits_per_dim"][-1] == as_read(step)[0]
+            store.add_metrics(claim, points("train_bits_per_dim", step + 10))
+    # A reader that has the file open sees what was added.
+    assert (tmp_path / "tb" / TRIAL / "events.out.tfevents.lcma").stat().st_ino == inode
+    expected = {"train_bits_per_dim": as_read(10, 20, 30, 40, 50, 60)}
+    assert read(tmp_path / "tb") == {TRIAL: expected}
+
+
+@pytest.mark.parametrize("damage", ["cut off", "older points are missing", "gone"])
+def test_a_file_that_is_not_as_the_database_says_is_made_anew(
+    planned: World, typed: Typed, tmp_path: Path, damage: str
+) -> None:
+    claim = train(planned, planned.trials[0], 10, 30)
+    arguments = ("export", "--tensorboard", str(tmp_path / "tb"))
+    assert typed(*arguments)[0] == 0
+    file = tmp_path / "tb" / TRIAL / "events.out.tfevents.lcma"
+    steps = [10, 30]
+    if damage == "cut off":  # as by a kill in the middle of a write
+        file.write_bytes(file.read_bytes()[:-3])
+    elif damage == "gone":
+        file.unlink()
+    else:
+        planned.store.add_metrics(claim, points("train_bits_per_dim", 20))
+        steps = [10, 20, 30]
+    assert typed(*arguments)[0] == 0
+    assert read(tmp_path / "tb") == {TRIAL: {"train_bits_per_dim": as_read(*steps)}}
+
+
+def test_points_that_came_late_are_in_their_place_at_the_end(
+    planned: World, tmp_path: Path
+) -> None:
+    claim = train(planned, planned.trials[0], 10, 30)
+    with plotting(tmp_path / "tb", Silent(), planned.store, planned.trials):
+        planned.store.add_metrics(claim, points("train_bits_per_dim", 20))
+    assert read(tmp_path / "tb") == {TRIAL: {"train_bits_per_dim": as_read(10, 20, 30)}}
+
+
+def test_a_long_curve_is_read_in_parts(planned: World, typed: Typed, tmp_path: Path) -> None:
+    steps = range(1, 10_011)
+    train(planned, planned.trials[2], *steps)
+    assert typed("export", "--tensorboard", str(tmp_path / "tb"))[0] == 0
+    assert read(tmp_path / "tb")[MAPPED]["train_bits_per_dim"] == as_read(*steps)
+
+
+def test_a_launch_ends_well_whatever_becomes_of_its_files(
+    planned: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.run.plotting.SECONDS", 0.0)
+    display = Silent()
+    with plotting(tmp_path / "tb", display, planned.store, planned.trials) as shown:
+        (tmp_path / "tb" / "realnvp-photos16").write_text("in the way")
+        train(planned, planned.trials[0], 10)
+        for _ in range(3):
+            shown.update(0, 1, planned.store.running())
+    (told,) = display.notes
+    assert told.startswith("the curves for TensorBoard are not complete: cannot write in")
+
+
+def test_two_do_not_write_in_one_folder(planned: World, typed: Typed, tmp_path: Path) -> None:
+    with plotting(tmp_path / "tb", Silent(), planned.store, planned.trials):
+        code, out, err = typed("export", "--tensorboard", str(tmp_path / "tb"))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "another launch writes its curves there" in err
+
+
+@pytest.mark.parametrize("verb", [("launch", "demo", "--local", "--no-pictures"), ("export",)])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
+    planned: World, typed: Typed, tmp_path: Path, verb: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("")
+    before = planned.dump()
+    code, _, err = typed(*verb, "--tensorboard", str(tmp_path / "file" / "tb"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--tensorboard DIR" in err
+    assert planned.dump() == before
+
+
+def test_a_sweep_is_named_only_for_its_curves(planned: World, typed: Typed) -> None:
+    code, _, err = typed("export", "--sweep", "demo")
+    assert (code, err.count("\n")) == (2, 1)
