@@ -4,7 +4,6 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +14,7 @@ from harness import data, environment, storage
 from harness.place import Place
 from harness.run import preflight
 from sweeps.errors import UserError
+from sweeps.spec import Resources
 
 _LITTLE_DISK = 2 * 2**30
 
@@ -28,27 +28,30 @@ class Finding:
     said: str
 
 
-def run(place: Place) -> list[Finding]:
-    """Every check, in the order in which a launch would meet them."""
-    checks: list[Callable[[Place], list[Finding]]] = [
-        _code,
-        _devices,
-        _database,
-        _folders,
-        _data_sets,
-        _ray,
-    ]
-    return [finding for check in checks for finding in check(place)]
+@dataclass(frozen=True)
+class _Workers:
+    """How many could work at once, and where that is: on this machine, or on a cluster."""
+
+    most: int
+    where: str
 
 
-def _code(place: Place) -> list[Finding]:
+def run(place: Place, ray: str | None = None) -> list[Finding]:
+    """Every check, in the order in which a launch would meet them; of the Ray cluster at an
+    address too, if there is one."""
+    cluster, workers = _ray(ray)
+    found = [*_code(), *_devices(), *_database(place, workers), *_folders(place)]
+    return [*found, *_data_sets(place), *cluster]
+
+
+def _code() -> list[Finding]:
     current = environment.current("cpu")
     changed = " with uncommitted changes" if current.dirty else ""
     said = f"lcma {current.code_version}{changed}, Python {current.python}, torch {current.torch}"
     return [Finding("code", "good", said)]
 
 
-def _devices(place: Place) -> list[Finding]:
+def _devices() -> list[Finding]:
     cores = os.cpu_count() or 1
     found = [Finding("cpu", "good", f"{cores} cores, {torch.backends.cpu.get_cpu_capability()}")]
     if not torch.cuda.is_available():
@@ -58,7 +61,7 @@ def _devices(place: Place) -> list[Finding]:
     return found
 
 
-def _database(place: Place) -> list[Finding]:
+def _database(place: Place, workers: _Workers) -> list[Finding]:
     try:
         database = db.locate(place.db)
         said = f"{database.name} ({database.version()})"
@@ -70,10 +73,10 @@ def _database(place: Place) -> list[Finding]:
         return [Finding("database", "bad", str(error))]
     trials = counts.trial
     said += f": {trials.done} of {trials.total} trials done, {trials.running} running"
-    return [Finding("database", "good", said), *_connections(store)]
+    return [Finding("database", "good", said), *_connections(store, workers)]
 
 
-def _connections(store: db.Store) -> list[Finding]:
+def _connections(store: db.Store, wanted: _Workers) -> list[Finding]:
     """How many workers a server lets in: a training and its heartbeat may each hold a connection
     for a moment, and so may the driver and what a person types."""
     limits = store.database.connections()
@@ -82,9 +85,9 @@ def _connections(store: db.Store) -> list[Finding]:
     workers = max(0, (limits.free - 2) // 2)
     said = (
         f"{limits.most} at most, {limits.used} in use: enough for {workers} workers at once "
-        f"(raise max_connections for more); this machine has {os.cpu_count() or 1} cores"
+        f"(raise max_connections for more); {wanted.where} may run {wanted.most}"
     )
-    enough = workers >= (os.cpu_count() or 1)
+    enough = workers >= wanted.most
     return [Finding("connections", "good" if enough else "note", said)]
 
 
@@ -132,5 +135,22 @@ def _data_sets(place: Place) -> list[Finding]:
     return found or [none]
 
 
-def _ray(place: Place) -> list[Finding]:
-    return [Finding("ray", "good", f"version {importlib.metadata.version('ray')}")]
+def _ray(address: str | None) -> tuple[list[Finding], _Workers]:
+    """What is said of Ray; and as many workers as there are cores, which is the most."""
+    here = _Workers(os.cpu_count() or 1, "this machine")
+    version = f"version {importlib.metadata.version('ray')}"
+    if address is None:
+        return [Finding("ray", "good", version)], here
+    from harness.run.cluster import RayExecutor
+
+    try:
+        executor = RayExecutor(Resources(), address)
+    except UserError as error:
+        return [Finding("ray", "bad", str(error))], here
+    try:
+        cpus, gpus = executor.total("CPU"), executor.total("GPU")
+        hosts = ", ".join(executor.hosts())
+    finally:
+        executor.close(kill=False)
+    said = f"{version}; the cluster at {address} has {cpus:g} CPUs and {gpus:g} GPUs on {hosts}"
+    return [Finding("ray", "good", said)], _Workers(max(1, int(cpus)), "the cluster")

@@ -1,12 +1,22 @@
 """lcma doctor"""
 
+from typing import Annotated
+
 import typer
 
 from harness.cli.options import Data, Db, Json, Runs
 
 
-def doctor(db: Db = None, runs: Runs = None, data: Data = None, json: Json = False) -> None:
-    """Check this installation, the database, the folders and the devices."""
+def doctor(
+    db: Db = None,
+    runs: Runs = None,
+    data: Data = None,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="A running Ray cluster")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check this installation, the database, the folders, the devices and a cluster."""
     import json as jsons
 
     from rich.console import Console
@@ -14,7 +24,7 @@ def doctor(db: Db = None, runs: Runs = None, data: Data = None, json: Json = Fal
 
     from harness import checkup, place
 
-    findings = checkup.run(place.find(db, runs, data))
+    findings = checkup.run(place.find(db, runs, data), ray)
     if json:
         print(jsons.dumps([vars(f) for f in findings], indent=2))
     else:

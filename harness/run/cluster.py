@@ -114,6 +114,10 @@ class RayExecutor(Executor):
             nodes.add((here, "this machine"))
         return sorted(f"{name} ({address})" for name, address in nodes)
 
+    def total(self, resource: str) -> float:
+        """How much of a resource all nodes have together, such as 'CPU'."""
+        return sum(float(node["Resources"].get(resource, 0.0)) for node in self._nodes())
+
     def ask(self, question: Question) -> list[Answer]:
         """What each node says that could run a task; of one that is lost meanwhile nothing."""
         if self.address is None:

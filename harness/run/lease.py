@@ -112,6 +112,10 @@ class Lease:
                 own.warning("the database is away, and the work goes on: %s", error)
             self._away = True
             return True
+        except Exception:  # noqa: BLE001 - whatever it is, the work is not lost by it
+            # Without a heartbeat the job would be another's; who goes on is told at the end.
+            own.exception("a heartbeat failed, and the work goes on")
+            return True
         if self._away:
             own.info("the database is back")
             self._away = False

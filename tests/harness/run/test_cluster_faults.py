@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import db
+from harness import checkup
 from harness.place import Place
 from harness.run import bodies
 from harness.run import plan as plans
@@ -368,9 +369,12 @@ def test_what_no_node_can_run_is_refused_before_anything_is_made(
     finally:
         executor.close(kill=True)
     one = sweep({"resources": {"gpus": 0, "cpus": 64}})
+    (ray,) = [f for f in checkup.run(one.place, nodes_of.address) if f.what == "ray"]
+    assert ray.verdict == "good"
+    assert "has 3 CPUs and 1 GPUs" in ray.said
     driver = one.driver(nodes_of.address)
     assert driver.wait(DEADLINE) == 2
-    assert "asks for 64 CPU, and no node has that (at most 2 CPU" in one.said()
+    assert "asks for 64 CPU, and no node has that (the nearest has 2 CPU" in one.said()
     assert one.store.sweeps() == []
 
 
