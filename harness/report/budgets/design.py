@@ -98,7 +98,7 @@ def means(of: Design) -> Means:
     """Least squares with an offset for each seed and a mean for each budget."""
     inside = of.without @ of.by_budget
     precision = inside.T @ inside
-    covariance = np.linalg.pinv(precision)
+    covariance = np.asarray(np.linalg.pinv(precision), dtype=np.float64)
     values = covariance @ inside.T @ of.y
     rank = int(np.linalg.matrix_rank(precision))
     residual = float(np.square(of.without @ of.y - inside @ values).sum())
