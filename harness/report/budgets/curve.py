@@ -6,7 +6,6 @@ and from where on is averaged over what the results leave possible, so that the 
 recommendation holds that doubt too.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,9 +13,9 @@ from typing import Literal
 import numpy as np
 from scipy.special import fdtrc, stdtrit
 
+from harness.report.budgets import shapes
 from harness.report.budgets.design import Design, Floats, Means, Measured, design, means, paired
 from harness.report.budgets.posterior import Curves, Posterior, posterior
-from harness.report.budgets.shapes import SHAPES
 from sweeps import budgets as steps
 
 Verdict = Literal["recommended", "flat", "worse", "unlike", "few"]
@@ -65,9 +64,9 @@ class Fit:
     ``gain`` is by how many bits/dim the longest budget is below the first (99 % interval),
     ``resolution`` half the width of the 95 % interval of a difference between two budgets,
     ``differ`` whether any two budgets differ. ``low`` and ``high`` are the 98 % range of
-    ``recommended``; ``early`` is how many of the first budgets most likely lie off the falling
-    curve; ``falling`` says that the recommendation is beyond all but the longest budget. ``best``
-    is the budget with the lowest mean.
+    ``recommended``, out to budgets of the grid; ``early`` is how many of the first budgets most
+    likely lie off the falling curve; ``falling`` says that the recommendation is beyond all but
+    the longest budget. ``best`` is the budget with the lowest mean.
     """
 
     verdict: Verdict
@@ -125,7 +124,7 @@ def fit(results: Sequence[Measured], share: float = 0.99) -> Fit:
         known,
         verdict="recommended",
         recommended=recommended,
-        low=min(recommended, math.floor(low)),
+        low=max(b for b in grid if b <= low),
         high=_not_below(grid, high),
         early=possible.early,
         falling=recommended > budgets[-2],
@@ -172,9 +171,9 @@ def _least(curves: Curves, budgets: Floats, share: float) -> Floats:
     """
     start, end = curves.levels[:, 0], curves.levels[:, -1]
     target = end + (1 - share) * (start - end)
-    shape = SHAPES[curves.shape]
     left = np.clip((target - curves.base) / curves.height, 1e-300, 1 - 1e-12)
-    least = np.clip(shape.inverse(left, curves.scale), budgets[curves.early], budgets[-1])
+    least = shapes.inverse(curves.family, left, curves.scale, curves.power)
+    least = np.clip(least, budgets[curves.early], budgets[-1])
     settled = curves.levels[:, curves.early] <= target
     for k in range(curves.early - 1, -1, -1):
         least = np.where(settled, budgets[k + 1], least)
@@ -194,8 +193,10 @@ def _band(possible: Posterior, of: Design) -> Band:
 
 def _values(curves: Curves, at: Floats, budgets: Floats) -> Floats:
     """Bits/dim at any budgets; between levels that are free, along a line in log(1 + n)."""
-    shape = SHAPES[curves.shape]
-    values = curves.base[:, None] + curves.height[:, None] * shape.at(at, curves.scale[:, None])
+    scale, power = curves.scale[:, None], curves.power[:, None]
+    values = curves.base[:, None] + curves.height[:, None] * shapes.at(
+        curves.family, at, scale, power
+    )
     if curves.early:
         nodes = np.log1p(budgets[: curves.early + 1])
         before = at < budgets[curves.early]

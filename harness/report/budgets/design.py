@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-FLOOR = 1e-7
+FLOOR = 3e-5
 """Bits/dim below which nothing is measured: keeps a spread of zero from ending in a division."""
+_SINGULAR = 1e-10
+"""Share of the largest eigenvalue below which one is 0: the level of all budgets is not known."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,9 @@ def means(of: Design) -> Means:
     """Least squares with an offset for each seed and a mean for each budget."""
     inside = of.without @ of.by_budget
     precision = inside.T @ inside
-    covariance = np.asarray(np.linalg.pinv(precision), dtype=np.float64)
+    covariance = np.asarray(np.linalg.pinv(precision, _SINGULAR, True), dtype=np.float64)
     values = covariance @ inside.T @ of.y
-    rank = int(np.linalg.matrix_rank(precision))
+    rank = int(np.linalg.matrix_rank(precision, _SINGULAR * len(of.y), True))
     residual = float(np.square(of.without @ of.y - inside @ values).sum())
     # The average seed: what is left of each seed after its budgets averages to nothing.
     values = values + float((of.y - values[of.at]).mean())

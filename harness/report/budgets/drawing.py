@@ -1,13 +1,14 @@
 """Budget curves as pictures: the curve, the Pareto front, and how the map changes."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from harness.report.budgets import page
 from harness.report.budgets.records import BudgetCurve, Row, Spread, Stability
@@ -50,10 +51,11 @@ def png(curve: BudgetCurve) -> bytes:
     FigureCanvasAgg(figure)
     _say(figure, 0.06, 0.972, page.title(curve.key), 12, "bold")
     _say(figure, 0.06, 0.945, page.under(curve.key), 9)
-    _say(figure, 0.06, 0.915, page.sentence(curve), 10)
-    _draw_curve(figure.add_axes((0.07, 0.5, 0.9, 0.375)), curve)
-    _draw_front(figure.add_axes((0.07, 0.075, 0.4, 0.315)), curve)
-    _draw_map(figure.add_axes((0.555, 0.075, 0.415, 0.315)), curve)
+    for k, line in enumerate(textwrap.wrap(page.sentence(curve), 125)):
+        _say(figure, 0.06, 0.917 - 0.023 * k, line, 10)
+    _draw_curve(figure.add_axes((0.07, 0.51, 0.9, 0.355)), curve)
+    _draw_front(figure.add_axes((0.07, 0.075, 0.4, 0.3)), curve)
+    _draw_map(figure.add_axes((0.555, 0.075, 0.415, 0.3)), curve)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
     return out.getvalue()
@@ -125,8 +127,9 @@ def _draw_front(axes: Any, curve: BudgetCurve) -> None:
             name, (at, row.holdout), (6, 5), textcoords="offset points", fontsize=8, color=INK
         )
     axes.margins(x=0.14)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
     if on:
         _legend(axes, loc="best")
 
@@ -157,7 +160,9 @@ def _draw_map(axes: Any, curve: BudgetCurve) -> None:
     axes.set_ylim(min(0.0, lowest - 0.05), 1.03)
     axes.set_ylabel(f"map against that of {stable[0].longest} steps")
     axes.set_xlabel("budget: steps of pretraining")
-    axes.legend(fontsize=7.5, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
+    axes.legend(
+        fontsize=7.5, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(-0.02, 0.98)
+    )
 
 
 def _spread(of: Stability, name: str) -> Spread | None:
@@ -195,6 +200,8 @@ def _tidy(axes: Any) -> None:
 
 
 def _nothing(axes: Any, said: str) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
     axes.text(0.5, 0.5, said, ha="center", va="center", transform=axes.transAxes, color=INK)
 
 

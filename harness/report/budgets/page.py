@@ -18,19 +18,8 @@ from harness.report.text import number, plain, short, span
 WIDE = 4
 """Times that a range may span before it is called too wide to buy by."""
 
-_HEADINGS = (
-    "steps",
-    "n",
-    "holdout",
-    "sd",
-    "test",
-    "- conv.",
-    "± 95 %",
-    "time",
-    "imgs",
-    "saved",
-    "front",
-)
+_HEADINGS = ("budget", "n", "holdout", "sd", "test", "- conventional", "± 95 %")
+_COSTS = ("budget", "pretraining", "with training", "images", "saved", "front", "by seed")
 _MAP_HEADINGS = ("budget", "split", "n", "rank corr.", "overlap", "by chance", "mask share", "tied")
 
 
@@ -44,6 +33,9 @@ def render(curves: Sequence[BudgetCurve]) -> RenderableType:
             _table(_HEADINGS, [_texts(row) for row in every_row(curve)]),
             Text(sentence(curve), style="bold"),
             *(Text(line) for line in more(curve)),
+            Text(),
+            Text("What a trial costs by itself, and the Pareto front"),
+            _table(_COSTS, [_costs(row) for row in every_row(curve)]),
         ]
         if curve.stability:
             longest = curve.stability[0].longest
@@ -189,25 +181,32 @@ def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
 
 
 def _texts(row: Row) -> list[str]:
-    of = row.from_conventional
-    conventional = row.budget is None
-    time = "-" if row.seconds is None else span(row.seconds)
-    images = "-" if row.images is None else _count(row.images)
-    where = "" if not row.front_of else f" {row.front_seeds}/{row.front_of}"
-    mark = "knee" if row.knee else "yes" if row.on_front else "-"
+    of = row.from_conventional if row.budget is not None else None
     return [
-        "conv." if conventional else str(row.budget),
+        _budget(row),
         str(row.n),
         number(row.holdout),
         number(row.deviation),
         number(row.test),
-        "-" if conventional or of is None else number(of.value, sign=True),
-        "-" if conventional or of is None else number((of.high - of.low) / 2),
-        time,
-        images,
-        "-" if row.saved is None else span(row.saved),
-        mark + where,
+        "-" if of is None else number(of.value, sign=True),
+        "-" if of is None else number((of.high - of.low) / 2),
     ]
+
+
+def _costs(row: Row) -> list[str]:
+    before = None if row.budget is None else row.pretraining_seconds
+    return [
+        _budget(row),
+        *("-" if seconds is None else span(seconds) for seconds in (before, row.seconds)),
+        "-" if row.images is None else _count(row.images),
+        "-" if row.saved is None else span(row.saved),
+        "knee" if row.knee else "yes" if row.on_front else "-",
+        f"{row.front_seeds}/{row.front_of}" if row.front_of else "-",
+    ]
+
+
+def _budget(row: Row) -> str:
+    return "conventional" if row.budget is None else str(row.budget)
 
 
 def _map_lines(curve: BudgetCurve) -> Iterable[list[str]]:
@@ -225,12 +224,15 @@ def _map_lines(curve: BudgetCurve) -> Iterable[list[str]]:
 
 def _legend(curve: BudgetCurve) -> Iterable[str]:
     yield (
-        "Bits/dim; holdout chooses, test is only told. time, imgs: pretraining of that budget by "
-        "itself and training, mean over seeds; saved: by sharing pretrainings, all seeds together."
+        "Bits/dim; holdout chooses, test is only told. Differences are on holdout, paired by seed."
     )
     yield (
-        f"front: no row is at most as costly in {curve.cost} and as high; k/n: so in k of n seeds "
-        "by themselves."
+        "Times are device seconds, and images training images, means over seeds, each pretraining "
+        "counted whole; saved: by sharing pretrainings, all seeds together."
+    )
+    yield (
+        f"front: no row is at most as costly in {curve.cost} and as high; by seed: in how many "
+        "seeds' own results."
     )
 
 

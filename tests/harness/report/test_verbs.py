@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import db
 from sweeps.errors import UserError
 
-VERBS = ("board", "maps", "samples", "interpolate", "evaluate", "sql", "export", "status")
+VERBS = ("board", "pareto", "maps", "samples", "interpolate", "evaluate", "sql", "export", "status")
 
 
 @pytest.fixture(scope="session")
