@@ -22,8 +22,8 @@ Maps = Mapping[int, Mapping[int, Sequence[ContributionMap]]]
 def stability(by_seed: Maps, factorization: str) -> list[Stability]:
     """Each budget against the longest one, by budget and split.
 
-    The longest is that which most seeds have, of several the greatest; seeds without it, and
-    budgets beyond it, are left out. ``factorization`` is a word, or another rule, of which no
+    The longest is the greatest that at least half of the seeds have; seeds without it, and budgets
+    beyond it, are left out. ``factorization`` is a word, or another rule, of which no
     overlaps are known.
     """
     counts: dict[int, int] = defaultdict(int)
@@ -32,7 +32,8 @@ def stability(by_seed: Maps, factorization: str) -> list[Stability]:
             counts[budget] += 1
     if not counts:
         return []
-    longest = max(counts, key=lambda budget: (counts[budget], budget))
+    most = max(counts.values())
+    longest = max(b for b, count in counts.items() if 2 * count >= min(len(by_seed), 2 * most))
     found: dict[tuple[int, int], list[_Numbers]] = defaultdict(list)
     for _, budgets in sorted(by_seed.items()):
         if longest not in budgets:
