@@ -54,6 +54,7 @@ def finish(
     maps: Sequence[ContributionMap],
     tables: Sequence[IndexTable],
     artifacts: Sequence[Artifact],
+    longest_only: bool,
     metrics: Sequence[Metric],
     policy: Policy | None,
     now: float,
@@ -86,7 +87,27 @@ def finish(
         **row_of(cost),
     }
     ended = end(connection, job, outcome, now, policy=policy, report=report, step=last_step)
+    if longest_only and outcome == "done" and job.kind == "pretraining":
+        _forget_shorter(connection, job)
     return ended is not None
+
+
+def _forget_shorter(connection: sa.Connection, job: Job) -> None:
+    """Take the checkpoints of all segments but the longest out, once every segment is done."""
+    jobs, artifacts = schema.jobs, schema.artifacts
+    found = connection.execute(
+        sa.select(jobs.c.id, jobs.c.state)
+        .where(jobs.c.pretraining_id == job.pretraining_id, jobs.c.data_digest == job.data_digest)
+        .order_by(jobs.c.budget)
+    ).all()
+    if any(segment.state != "done" for segment in found):
+        return
+    shorter = [segment.id for segment in found[:-1]]
+    connection.execute(
+        sa.delete(artifacts).where(
+            artifacts.c.job_id.in_(shorter), artifacts.c.kind == "checkpoint"
+        )
+    )
 
 
 _ADD_RESULT = Statement(

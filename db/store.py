@@ -230,6 +230,7 @@ class Store(Reader, Follower, Steerer, Keeper):
         maps: Sequence[ContributionMap] = (),
         tables: Sequence[IndexTable] = (),
         artifacts: Sequence[Artifact] = (),
+        longest_only: bool = False,
         metrics: Sequence[Metric] = (),
         policy: Policy | None = None,
         now: float | None = None,
@@ -238,7 +239,9 @@ class Store(Reader, Follower, Steerer, Keeper):
         Where the `policy` says that the job is run again by itself, it is pending at once.
 
         True if it is stored, or was before by the same call. False, with nothing changed, if the
-        claim is no longer good. An artifact replaces the job's former one of the same kind.
+        claim is no longer good. An artifact replaces the job's former one of the same kind. With
+        `longest_only`, a pretraining all of whose segments are done keeps the longest one's
+        checkpoint alone on record.
         Raises Conflict, with nothing changed, where a result, map or table is there with another
         value, and ValueError for one of another job, or a trial done without a result.
         """
@@ -256,6 +259,7 @@ class Store(Reader, Follower, Steerer, Keeper):
                 maps=maps,
                 tables=tables,
                 artifacts=artifacts,
+                longest_only=longest_only,
                 metrics=metrics,
                 policy=policy,
                 now=self._clock(connection, now),

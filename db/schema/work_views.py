@@ -167,7 +167,7 @@ snapshots = Table(
     optional("gpu_seconds", Double, "GPU seconds of the segment, null on a CPU"),
     optional("total_seconds", Double, "wall-clock seconds of all segments up to this budget"),
     required("maps", Integer, "contribution maps taken at this budget"),
-    optional("place", Text, "where its checkpoint is, as HOST:FOLDER; null if none is kept"),
+    optional("place", Text, "where its checkpoint is, as HOST:FOLDER or URL; null if none is kept"),
     optional("path", Text, "the checkpoint's path in that folder"),
     optional("bytes", BigInteger, "the checkpoint's length in bytes"),
     optional("digest", Text, "sha256 of the checkpoint"),

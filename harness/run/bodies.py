@@ -225,7 +225,14 @@ class _Attempt:
             )
             for m in measured
         )
-        return replace(self._ending("done", lease), maps=maps)
+        kept, keep = trainer.kept, self.work.keep.snapshots
+        snapshot = () if kept is None or keep == "none" else (self._file("checkpoint", kept),)
+        return replace(
+            self._ending("done", lease),
+            maps=maps,
+            artifacts=snapshot,
+            longest_only=keep == "longest",
+        )
 
     def _trial(self, trial: Trial, lease: Lease) -> Ending:
         prepared = self._data()
@@ -424,14 +431,16 @@ class _Attempt:
             ),
             lease,
         )
-        weights = db.Artifact(
-            kind="weights",
-            path=f"{keeping.run_name(self.work.job)}/{name}",
+        return (self._file("weights", stored),)
+
+    def _file(self, kind: str, stored: storage.Stored) -> db.Artifact:
+        return db.Artifact(
+            kind=kind,
+            path=f"{keeping.run_name(self.work.job)}/{stored.name}",
             bytes=stored.bytes,
             digest=stored.digest,
             place=storage.at(self.work.place.runs).place,
         )
-        return (weights,)
 
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0

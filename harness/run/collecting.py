@@ -28,6 +28,9 @@ from sweeps.spec import Keep
 
 What = Literal["checkpoints", "snapshots", "lost", "temporary", "unnamed", "named"]
 
+_ON_RECORD = ("named", "snapshots", "lost")
+"""What rows may name."""
+
 LISTING = 16
 """Folders listed at once: an object store takes its time for each."""
 
@@ -103,15 +106,15 @@ def remove(store: Store, runs: Path | str, found: Survey) -> list[Waste]:
     place, removed = storage.at(runs), list[Waste]()
     for name, group in groupby(found.waste, key=lambda one: one.folder):
         folder, inside = place.below(name), list(group)
-        named = [f"{name}/{one.file.name}" for one in inside if one.what == "named"]
-        if named:
-            store.forget_artifacts(named)  # first: what is not removed then is found by the next
         may_go_on = any(one.what in ("lost", "snapshots") for one in inside)
         still = not may_go_on or _none_goes_on(store, inside[0].owner)
-        for one in inside:
-            if still or one.what not in ("lost", "snapshots"):
-                folder.remove(one.file.name)
-                removed.append(one)
+        go = [one for one in inside if still or one.what not in ("lost", "snapshots")]
+        paths = [f"{name}/{one.file.name}" for one in go if one.what in _ON_RECORD]
+        if paths:
+            store.forget_artifacts(paths)  # first: what is not removed then is found by the next
+        for one in go:
+            folder.remove(one.file.name)
+            removed.append(one)
         if not is_run(name):
             folder.vanish()
     return removed

@@ -23,6 +23,7 @@ class Ending:
     maps: tuple[db.ContributionMap, ...] = ()
     tables: tuple[db.IndexTable, ...] = ()
     artifacts: tuple[db.Artifact, ...] = ()
+    longest_only: bool = False
     metrics: tuple[db.Metric, ...] = ()
     policy: db.Policy | None = None
 

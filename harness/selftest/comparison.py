@@ -29,7 +29,10 @@ CURVES = sa.select(
     schema.curves.c.job_id, schema.curves.c.name, schema.metrics.c.step, schema.metrics.c.value
 ).join_from(schema.curves, schema.metrics, schema.curves.c.id == schema.metrics.c.curve_id)
 
-WEIGHTS = sa.select(schema.artifacts.c.job_id, schema.artifacts.c.kind, schema.artifacts.c.digest)
+WEIGHTS = sa.select(
+    schema.artifacts.c.job_id, schema.artifacts.c.kind, schema.artifacts.c.digest
+).where(schema.artifacts.c.kind == "weights")
+"""Checkpoints hold the points of curves that the database did not have yet, so they differ."""
 
 Rows = dict[tuple[Any, ...], tuple[tuple[str, Any], ...]]
 

@@ -15,6 +15,7 @@ from harness.storage import (
     LocalFolder,
     Missing,
     StorageError,
+    Stored,
     is_aside,
     sha256_of,
 )
@@ -62,9 +63,8 @@ class CheckpointFolder:
         """All checkpoints, oldest first."""
         return sorted_found(file.name for file in self.folder.files())
 
-    def save(self, step: int, state: dict[str, Any], *, keep: bool = False) -> str:
-        """Write the state of a step; of those up to it, all but the newest and the kept go. The
-        file's name.
+    def save(self, step: int, state: dict[str, Any], *, keep: bool = False) -> Stored:
+        """Write the state of a step; of those up to it, all but the newest and the kept go.
 
         Later ones stay: they belong to a longer run of the same training.
         """
@@ -76,7 +76,7 @@ class CheckpointFolder:
         )
         thinned = [f for f in self.list() if not f.kept and f.step <= step]
         self.remove(thinned[: -self.newest])
-        return stored.name
+        return stored
 
     def remove(self, checkpoints: Iterable[Found]) -> None:
         """Remove these."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from harness.seeds import derive
-from harness.storage import StorageError
+from harness.storage import StorageError, Stored
 from harness.train.augment import augment
 from harness.train.batches import BatchOrder, Feed, Images, feed
 from harness.train.checkpoint import CheckpointFolder
@@ -84,7 +84,8 @@ class Trainer:
 
     Everything that decides the next step is in ``state``: weights, buffers, optimizer, average,
     best weights and the step; order, flips and noise are functions of seed and step.
-    ``undelivered`` is what the checkpoint that it went on from held of it.
+    ``undelivered`` is what the checkpoint that it went on from held of it. ``kept`` is the
+    snapshot that a pretraining's run has left at its end.
     """
 
     flow: Flow
@@ -97,6 +98,7 @@ class Trainer:
     best: dict[str, Any] | None = None
     images_seen: int = 0
     undelivered: Undelivered = field(default_factory=dict)
+    kept: Stored | None = None
     _losses: list[Tensor] = field(default_factory=list)
     last_finite: float | None = None
     compiler: str = "inductor"
@@ -200,7 +202,8 @@ class Trainer:
 
     def _save(self, folder: CheckpointFolder, hooks: Hooks, *, keep: bool = False) -> None:
         state = {**self.state(), "undelivered": hooks.undelivered()}
-        folder.save(self.step, state, keep=keep)
+        stored = folder.save(self.step, state, keep=keep)
+        self.kept = stored if keep else None
 
     def _augmented(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:
         generator = torch.Generator(self.images.device)

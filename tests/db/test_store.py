@@ -157,6 +157,26 @@ def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
     assert world.store.artifacts(world.trials[0]) == [new, other]
 
 
+@pytest.mark.parametrize("longest_only", [True, False])
+@pytest.mark.parametrize("last", ["longer", "shorter"])
+def test_once_a_pretraining_is_done_its_longest_snapshot_alone_is_on_record(
+    world: Any, longest_only: bool, last: str
+) -> None:
+    shorter, longer = world.segments
+    order = [shorter, longer] if last == "longer" else [longer, shorter]
+    cost = db.Cost(seconds=1, cpu_seconds=1)
+    for job_id in order:
+        claim = world.win(job_id)
+        kept = db.Artifact(kind="checkpoint", path=job_id, bytes=1, digest=job_id)
+        assert world.store.finish(
+            claim, "done", last_step=1, cost=cost, artifacts=[kept], longest_only=longest_only
+        )
+        if job_id == order[0]:
+            assert world.store.artifact_paths() == {job_id}
+    left = {longer} if longest_only else {shorter, longer}
+    assert world.store.artifact_paths() == left
+
+
 def test_files_are_known_by_path_and_forgotten_by_it(world: Any) -> None:
     files = [
         db.Artifact(kind=kind, path=f"run/{kind}", bytes=1, digest="a")

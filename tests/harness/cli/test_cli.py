@@ -262,6 +262,10 @@ def test_the_plan_of_the_demo(capsys, in_tmp: Path) -> None:
     assert json.loads(out)["left"] == {"pretrainings": 6, "trainings": 36}
 
 
+LAUNCHED = pytest.mark.xdist_group("launched")
+"""One worker has all tests of the sweep below, so that it runs once."""
+
+
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Place:
     """A small sweep launched by the command line, with pictures."""
@@ -292,6 +296,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Pla
     return Place(f"sqlite:///{folder / 'lcma.db'}", folder / "lcma-runs", photos_root)
 
 
+@LAUNCHED
 def folder_of(place: Place) -> Path:
     return place.runs.parent
 
@@ -305,6 +310,8 @@ def test_a_launch_ends_with_board_pictures_and_next_commands(launched: Place) ->
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures)
 
 
+@LAUNCHED
+@LAUNCHED
 @pytest.mark.parametrize(
     "verb",
     [
@@ -328,6 +335,7 @@ def test_read_verbs_speak_to_people_and_programs(
     json.loads(out)
 
 
+@LAUNCHED
 def test_a_second_launch_and_its_plan_have_nothing_to_do(capsys, launched: Place, in_tmp) -> None:
     spec = folder_of(launched) / "small.yaml"
     where = ["--db", launched.db, "--data", launched.data]
@@ -342,6 +350,7 @@ def test_a_second_launch_and_its_plan_have_nothing_to_do(capsys, launched: Place
     assert "Nothing is left to do." in out
 
 
+@LAUNCHED
 def test_kept_weights_are_evaluated_once_by_each_protocol(
     capsys, launched: Place, in_tmp: Path
 ) -> None:
@@ -394,6 +403,7 @@ def test_interpolations_are_drawn_from_and_to_test_images(
     refused(run(capsys, "interpolate", "--steps", 1, *where), "--steps 1")
 
 
+@LAUNCHED
 @pytest.mark.parametrize("format", ["csv", "json", "md"])
 def test_exports_are_the_same_bytes_each_time(
     capsys, launched: Place, in_tmp: Path, format: str
@@ -407,6 +417,7 @@ def test_exports_are_the_same_bytes_each_time(
     assert file.read_text() == first[1]
 
 
+@LAUNCHED
 @pytest.mark.parametrize(
     "query",
     [

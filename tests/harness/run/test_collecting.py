@@ -1,6 +1,7 @@
 """What goes and what stays of checkpoints and weights, beside work that goes on."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from harness.train.checkpoint import CheckpointFolder
 from harness.train.trainer import Trainer
 from sweeps import spec as specs
 from sweeps.errors import UserError
+from sweeps.spec import Keep
 from tests.harness.conftest import SMALL, LocalStore, merged
 
 
@@ -61,6 +63,18 @@ class Site:
             ".".join(p for p in f.name.split(".") if len(p) != 16)
             for f in self.folder(work).folder.files()
         ]
+
+    def on_record(self, *works: Work) -> list[str]:
+        """The checkpoints that rows name, without digests; each is there as its row says."""
+        found = [a for w in works for a in self.store.artifacts(w.job_id) if a.kind == "checkpoint"]
+        names = []
+        for one in found:
+            folder, name = one.path.split("/")
+            content = storage.at(self.files.runs).below(folder).read(name)
+            assert (len(content), hashlib.sha256(content).hexdigest()) == (one.bytes, one.digest)
+            assert one.place == storage.at(self.files.runs).place
+            names.append(".".join(p for p in name.split(".") if len(p) != 16))
+        return names
 
     def claim(self, work: Work, owner: str = "ghost") -> db.Claim:
         found = self.store.claim(
@@ -237,6 +251,7 @@ def test_a_longer_budget_that_is_asked_for_meanwhile_finds_its_snapshots(site) -
         assert bodies.run(works[f"segment {budget}"]).ending == "done"
     both = ["step-000000010.kept.pt", "step-000000020.kept.pt"]
     assert site.names(works["segment 20"]) == both
+    assert site.on_record(works["segment 10"], works["segment 20"]) == both
     site.plan({"name": "plain", **BUDGETS})
     assert site.collect() == [], "another sweep wants all of them"
     found = collecting.Survey(
@@ -253,6 +268,16 @@ def test_a_longer_budget_that_is_asked_for_meanwhile_finds_its_snapshots(site) -
     assert bodies.run(longer).ending == "done"
     attempts = site.store.attempts(job_id=longer.job_id)
     assert attempts.first_step.tolist() == [20]
+
+
+def test_a_snapshot_that_is_collected_is_off_the_record(site) -> None:
+    works = site.plan(BUDGETS)
+    segments = works["segment 10"], works["segment 20"]
+    all_of_them = [dataclasses.replace(w, keep=Keep(snapshots="all")) for w in segments]
+    assert {bodies.run(work).ending for work in all_of_them} == {"done"}
+    assert len(site.on_record(*segments)) == 2
+    assert site.collect() == ["snapshots"]
+    assert site.on_record(*segments) == ["step-000000020.kept.pt"]
 
 
 def _owner(site: Site, works: dict[str, Work]) -> db.Owner:
@@ -314,6 +339,7 @@ def test_a_sweep_says_what_stays(
     assert [n for n in site.names(trial) if n[0] == "s"] == of_trial
     assert site.names(works["segment 20"]) == of_pretraining
     assert len(site.store.artifacts(trial.job_id)) == weights
+    assert site.on_record(works["segment 10"], works["segment 20"]) == of_pretraining
     assert site.collect() == [], "nothing that it said should stay"
     if not weights:
         with pytest.raises(UserError, match="left no weights"):

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from rich.console import Console
 
 import db
+from harness import moments
 from harness.run import bodies, spool
 from harness.run.launch import Launch
 from harness.run.local import LocalExecutor
@@ -228,7 +229,7 @@ def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
     store, node = one_trial(database.url)
     at_step({5: database.off})
     with monkeypatch.context() as patch:
-        patch.setattr("harness.run.bodies.patiently", _claims_and_then(killed))
+        patch.setattr(moments, "_hook", _dies_once_it_has_ended)
         with pytest.raises(Killed):
             bodies.run(node.work)
     database.on()
@@ -247,14 +248,9 @@ def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
     undisturbed(store, node.work.job_id)
 
 
-def _claims_and_then(otherwise: Callable[[], None]) -> Callable[..., Any]:
-    """What stands for `patiently`: the first call does its action, later ones something else."""
-    calls = iter([True])
-
-    def instead(action: Callable[[], Any], **options: Any) -> Any:
-        return action() if next(calls, False) else otherwise()
-
-    return instead
+def _dies_once_it_has_ended(moment: str, when: str) -> None:
+    if (moment, when) == ("spool-end", "after"):
+        raise Killed
 
 
 def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(

@@ -51,7 +51,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("second", [[500], [300, 500]], ids=str)
+@pytest.mark.parametrize(
+    "second", [pytest.param([500], marks=pytest.mark.slow), [300, 500]], ids=str
+)
 def test_two_launches_at_once_train_one_chain(registered: Registered, second: list[int]) -> None:
     """The second comes while the first runs a shorter segment than it asks for."""
     few = {"factorization": "low"}

@@ -58,7 +58,7 @@ def test_a_folder_that_is_not_there_holds_nothing(folder: CheckpointFolder) -> N
 
 def test_the_two_newest_and_the_kept_ones_stay(folder: CheckpointFolder) -> None:
     for step in (10, 20, 30, 40, 50):
-        name = folder.save(step, state(step), keep=step in (20, 30))
+        name = folder.save(step, state(step), keep=step in (20, 30)).name
         assert name in {found.name for found in folder.list()}
     assert [(f.step, f.kept) for f in folder.list()] == [
         (20, True),
@@ -87,7 +87,7 @@ def test_saving_again_changes_nothing(folder: CheckpointFolder) -> None:
 
 
 def test_the_name_carries_the_digest(folder: CheckpointFolder, behind: Path) -> None:
-    path = behind / folder.save(70, state(70))
+    path = behind / folder.save(70, state(70)).name
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     assert path.name == f"step-000000070.{digest}.pt"
     assert folder.list()[0].digest == digest
@@ -96,7 +96,7 @@ def test_the_name_carries_the_digest(folder: CheckpointFolder, behind: Path) -> 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])
 def test_one_cut_short_is_passed_over(folder: CheckpointFolder, behind: Path, share: float) -> None:
     folder.save(10, state(10))
-    path = behind / folder.save(20, state(20))
+    path = behind / folder.save(20, state(20)).name
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     assert newest(folder) == 10
@@ -105,7 +105,7 @@ def test_one_cut_short_is_passed_over(folder: CheckpointFolder, behind: Path, sh
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.8, 0.9999])
 def test_one_flipped_bit_is_seen(folder: CheckpointFolder, behind: Path, share: float) -> None:
     folder.save(10, state(10))
-    path = behind / folder.save(20, state(20))
+    path = behind / folder.save(20, state(20)).name
     content = bytearray(path.read_bytes())
     content[int(share * len(content))] ^= 1
     path.write_bytes(content)
@@ -115,7 +115,7 @@ def test_one_flipped_bit_is_seen(folder: CheckpointFolder, behind: Path, share: 
 
 
 def test_other_files_are_none_of_its_business(folder: CheckpointFolder, behind: Path) -> None:
-    path = behind / folder.save(10, state(10))
+    path = behind / folder.save(10, state(10)).name
     others = [
         "weights.safetensors",
         ".77.20.tmp",
@@ -143,7 +143,7 @@ def test_a_checkpoint_of_another_format_is_passed_over(
 ) -> None:
     folder.save(5, {"step": 5})
     monkeypatch.setattr("harness.train.checkpoint.FORMAT", 0)
-    newer = folder.save(10, {"step": 10})
+    newer = folder.save(10, {"step": 10}).name
     monkeypatch.undo()
     assert folder.load(at_most=10, device=CPU) == (5, {"step": 5})
     assert folder.passed_over == [newer]
@@ -211,7 +211,7 @@ def test_an_interrupted_save_leaves_nothing_that_looks_finished(
     assert done.returncode == 0, done.stderr
     killed, failed = done.stdout.splitlines()
     assert killed == "killed True", done.stderr
-    assert re.fullmatch(r"failed cannot write in .* \(File too large\): .*", failed)
+    assert re.fullmatch(r"failed cannot write in .* \(File too large\).*: .*", failed)
     assert steps(folder) == [10]
     assert newest(folder) == 10
     if isinstance(files.runs, Path):
