@@ -164,7 +164,8 @@ def share_of_cost(curve: BudgetCurve, budget: int) -> tuple[float | None, float 
 def _too_few(curve: BudgetCurve) -> str:
     fit = curve.fit
     budgets, seeds = len(fit.budgets), fit.seeds
-    have = f"{budgets} budgets in common of {seeds} seeds" if seeds else "no seed with two budgets"
+    counted = f"{budgets} budgets of {seeds} seed{'s' * (seeds != 1)}"
+    have = counted if seeds else "no seed has two budgets"
     return (
         f"No fit: {have}, and a curve needs {LEAST_BUDGETS} budgets and {LEAST_SEEDS} seeds that "
         "share them. Next: lcma launch SPEC --budget 0,30,100,300,1000 --seeds 6"
