@@ -30,11 +30,13 @@ __all__ = [
     "as_csv",
     "as_dict",
     "as_markdown",
+    "below",
     "label",
     "make",
     "only",
     "read",
     "render",
+    "titles",
 ]
 
 HEADINGS = (
@@ -84,7 +86,7 @@ def render(board: Board) -> RenderableType:
     """For a terminal of 80 columns or more."""
     parts: list[RenderableType] = []
     for group in board.groups:
-        title, under = _titles(group)
+        title, under = titles(group)
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
         table.add_column(HEADINGS[0], overflow="fold")
         for heading in _headings(group)[1:]:
@@ -93,7 +95,7 @@ def render(board: Board) -> RenderableType:
             table.add_column(heading, justify="right", no_wrap=not printed, min_width=4 * printed)
         for style, texts in _lines(group):
             table.add_row(*(Text(text, style=style) for text in texts))
-        notes = [Text(note, style="dim") for note in _below(group)]
+        notes = [Text(note, style="dim") for note in below(group)]
         parts += [Text(title, style="bold"), Text(under, style="dim"), table, *notes, Text()]
     parts += [Text(line) for line in _ending(board)]
     return Lines(*parts)
@@ -108,14 +110,14 @@ def as_markdown(board: Board) -> str:
     """One GitHub table for each group."""
     lines: list[str] = []
     for group in board.groups:
-        title, under = _titles(group)
+        title, under = titles(group)
         lines += [f"### {escape_markdown(title)}", "", escape_markdown(under), ""]
         headings = _headings(group)
         lines.append("| " + " | ".join(headings) + " |")
         lines.append("| --- |" + " ---: |" * (len(headings) - 1))
         for _, texts in _lines(group):
             lines.append("| " + " | ".join(escape_markdown(text) for text in texts) + " |")
-        lines += ["", *(f"- {escape_markdown(note)}" for note in _below(group)), ""]
+        lines += ["", *(f"- {escape_markdown(note)}" for note in below(group)), ""]
     lines += [escape_markdown(line) for line in _ending(board)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -164,7 +166,7 @@ def _values(group: Group, names: list[str]) -> list[object]:
     return [getattr(group, name) for name in names]
 
 
-def _titles(group: Group) -> tuple[str, str]:
+def titles(group: Group) -> tuple[str, str]:
     """What a group is of, and what exactly keeps others out of it."""
     title = (
         f"{plain(group.dataset)} ({plain(group.variant)}), {plain(group.flow)}, "
@@ -236,7 +238,8 @@ def _texts(row: Row) -> list[str]:
     ]
 
 
-def _below(group: Group) -> list[str]:
+def below(group: Group) -> list[str]:
+    """What stands below a group's table."""
     if group.reference is None:
         asked = plain(group.against)
         first = f"* {asked}: no results of it here, so there are no differences."

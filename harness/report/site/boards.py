@@ -1,0 +1,285 @@
+"""The leaderboard's rows as the pages show them, and how they are cut into pages."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from scipy.special import stdtrit
+
+from db import Bar, Store
+from harness.report import board as boards
+from harness.report.ranking import CONFIDENCE, Board, Group, Row, label
+from harness.report.site import queries, ties
+from harness.report.text import plain, short
+from sweeps import known_sets, published
+from sweeps.published import Number
+
+LARGE = 20_000
+"""Results from which on means are read instead of every seed's number."""
+
+PER_PAGE = 300
+"""Rows of a page of the leaderboard at most."""
+
+TrialKey = tuple[str, str, str, str, int | None, str | None, int]
+"""Data digest, recipe, protocol, factorization, budget, map options, seed."""
+
+
+@dataclass(frozen=True)
+class Seed:
+    """The result of one seed, and the page of its trial where there is one."""
+
+    seed: int
+    bits_per_dim: float
+    page: str | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the leaderboard. ``low`` and ``high`` are the 95 % t-interval of the mean over
+    seeds, ``half`` half of that of the difference; None where they cannot be known."""
+
+    name: str
+    budget: int | None
+    options: str | None
+    n: int
+    mean: float | None
+    deviation: float | None
+    low: float | None
+    high: float | None
+    seeds: tuple[Seed, ...]
+    difference: float | None
+    half: float | None
+    pairs: int | None
+    tie: str
+    published: tuple[Number, ...]
+    reference: bool
+    cleared: bool | None
+    lost: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that can be ranked together. ``least`` and ``most`` are the ends of the interval bars'
+    scale; ``start`` counts the rows of the same group on pages before."""
+
+    key: str
+    title: str
+    under: str
+    flow: str
+    dataset: str
+    lines: tuple[Line, ...]
+    bars: tuple[Bar, ...]
+    notes: tuple[str, ...]
+    reference: float | None
+    least: float
+    most: float
+    start: int = 0
+
+    @property
+    def has_published(self) -> bool:
+        """Whether any row has a printed number beside it."""
+        return any(line.published for line in self.lines)
+
+    def at(self, value: float) -> float:
+        """Where a value lies on the scale, 0 to 100; outside it for bars far away."""
+        return round(100 * (value - self.least) / (self.most - self.least), 2)
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """All tables; ``paired`` says whether differences are paired by seed."""
+
+    tables: tuple[Table, ...]
+    paired: bool
+    diverged: int
+    failed: int
+
+
+def read(store: Store, sweep_id: str | None, pages: Mapping[TrialKey, str]) -> Leaderboard:
+    """The leaderboard of a sweep, or of all results. ``pages`` are the trials' by key."""
+    if sweep_id is None and number_of_results(store) > LARGE:
+        return _of_cells(store)
+    return of(boards.read(store, sweep_id=sweep_id), pages)
+
+
+def number_of_results(store: Store) -> int:
+    """How many results the database holds."""
+    found = queries.run(store, queries.number_of_results()).rows[0]["results"]
+    return int(str(found)) if found is not None else 0
+
+
+def of(board: Board, pages: Mapping[TrialKey, str]) -> Leaderboard:
+    """The tables of a board."""
+    tables = tuple(_table(group, pages) for group in board.groups)
+    return Leaderboard(tables, paired=True, diverged=board.diverged, failed=board.failed)
+
+
+def paginate(tables: Sequence[Table], most: int = PER_PAGE) -> list[list[Table]]:
+    """Tables in order on pages of so many rows; a longer one goes on on the next page."""
+    found: list[list[Table]] = [[]]
+    room = most
+    for table in tables:
+        lines = table.lines
+        while lines:
+            if not room or (len(lines) > room and len(lines) <= most and found[-1]):
+                found.append([])
+                room = most
+            start = len(table.lines) - len(lines)
+            found[-1].append(replace(table, lines=lines[:room], start=start))
+            room, lines = room - min(room, len(lines)), lines[room:]
+    return found
+
+
+def _table(group: Group, pages: Mapping[TrialKey, str]) -> Table:
+    title, under = boards.titles(group)
+    letters = ties.groups(group.rows)
+    lines = tuple(
+        _line(group, row, tie, pages) for row, tie in zip(group.rows, letters, strict=True)
+    )
+    reference = next((row.mean for row in group.rows if row.reference), None)
+    least, most = _scale(lines)
+    return Table(
+        key=f"{short(group.data_digest)}-{short(group.recipe_id)}-{group.protocol}",
+        title=title,
+        under=under,
+        flow=group.flow,
+        dataset=f"{group.dataset} ({group.variant})",
+        lines=lines,
+        bars=tuple(bar for bar in group.bars if bar.bits_per_dim is not None),
+        notes=tuple(boards.below(group)),
+        reference=reference,
+        least=least,
+        most=most,
+    )
+
+
+def _line(group: Group, row: Row, tie: str, pages: Mapping[TrialKey, str]) -> Line:
+    half = _half(row.n, row.deviation)
+    difference = row.difference
+    key = (group.data_digest, group.recipe_id, group.protocol)
+    own = (row.factorization, row.budget, row.map_options)
+    return Line(
+        name=row.label,
+        budget=row.budget,
+        options=row.map_options,
+        n=row.n,
+        mean=row.mean,
+        deviation=row.deviation,
+        low=None if half is None or row.mean is None else row.mean - half,
+        high=None if half is None or row.mean is None else row.mean + half,
+        seeds=tuple(
+            Seed(seed, value, pages.get((*key, *own, seed)))
+            for seed, value in zip(row.seeds, row.bits_per_dim, strict=True)
+        ),
+        difference=None if difference is None else difference.mean,
+        half=None
+        if difference is None or difference.high is None
+        else difference.high - difference.mean,
+        pairs=None if difference is None else difference.pairs,
+        tie=tie,
+        published=row.published,
+        reference=row.reference,
+        cleared=row.cleared,
+        lost=row.diverged + row.failed,
+    )
+
+
+def _half(n: int, deviation: float | None) -> float | None:
+    """Half of the t-interval of a mean."""
+    if deviation is None or n < 2:
+        return None
+    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(n)
+
+
+def _scale(lines: Sequence[Line]) -> tuple[float, float]:
+    """The ends of the bars' scale: all intervals and seeds, with some room."""
+    values = [line.mean for line in lines if line.mean is not None]
+    values += [v for line in lines for v in (line.low, line.high) if v is not None]
+    values += [seed.bits_per_dim for line in lines for seed in line.seeds]
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return 0.0, 1.0
+    least, most = min(finite), max(finite)
+    room = 0.04 * (most - least) or 0.5
+    return least - room, most + room
+
+
+def _of_cells(store: Store) -> Leaderboard:
+    rows = queries.run(store, queries.cells(None), most=1_000_000).rows
+    of_table = ("comparable", "recipe_id")
+    all_bars, tables = store.bars(), []
+    for _, some in groupby(rows, key=lambda row: [row[name] for name in of_table]):
+        tables.append(_table_of_cells(list(some), all_bars))
+    lost = store.counts().trial
+    return Leaderboard(tuple(tables), paired=False, diverged=lost.diverged, failed=lost.failed)
+
+
+def _table_of_cells(cells: Sequence[Mapping[str, object]], bars: Mapping[str, list[Bar]]) -> Table:
+    first = {name: str(value) for name, value in cells[0].items()}
+    known = [bar for bar in bars.get(first["data_digest"], ()) if bar.bits_per_dim is not None]
+    least_bar = min((bar.bits_per_dim for bar in known if bar.bits_per_dim), default=None)
+    lines = tuple(_lines_of_cells(cells, least_bar))
+    least, most = _scale(lines)
+    return Table(
+        key=f"{short(first['comparable'])}-{short(first['recipe_id'])}",
+        title=plain(
+            f"{first['dataset']} ({first['variant']}), {first['flow']}, {first['profile']}: "
+            f"{first['steps']} steps, {first['splits']} splits"
+        ),
+        under=plain(
+            f"data {short(first['data_digest'])}, recipe {short(first['recipe_id'])}, "
+            f"protocol {first['protocol']}, {first['precision']}"
+        ),
+        flow=first["flow"],
+        dataset=f"{first['dataset']} ({first['variant']})",
+        lines=lines,
+        bars=tuple(known),
+        notes=(
+            f"* {plain(first['conventional'])}. Differences are of means: with so many results "
+            "they are not paired by seed here; `lcma board --flow --dataset` pairs them.",
+        ),
+        reference=next((line.mean for line in lines if line.reference), None),
+        least=least,
+        most=most,
+    )
+
+
+def _lines_of_cells(
+    cells: Sequence[Mapping[str, object]], least_bar: float | None
+) -> Iterator[Line]:
+    quantiles: dict[int, float] = {}
+    for cell in cells:
+        n, mean = int(str(cell["n"])), float(str(cell["mean"]))
+        squared, difference = float(str(cell["squared_deviations"])), cell["from_conventional"]
+        name = str(cell["factorization"])
+        deviation = math.sqrt(squared / (n - 1)) if n > 1 else None
+        if n not in quantiles and n > 1:
+            quantiles[n] = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) / math.sqrt(n)
+        half = None if deviation is None else quantiles[n] * deviation
+        reference = name == cell["conventional"]
+        yield Line(
+            name=label(name),
+            budget=None if cell["budget"] is None else int(str(cell["budget"])),
+            options=None if cell["map_options"] is None else str(cell["map_options"]),
+            n=n,
+            mean=mean,
+            deviation=deviation,
+            low=None if half is None else mean - half,
+            high=None if half is None else mean + half,
+            seeds=(),
+            difference=None if difference is None or reference else float(str(difference)),
+            half=None,
+            pairs=None,
+            tie="",
+            published=_published(cell, name),
+            reference=reference,
+            cleared=None if least_bar is None else mean < least_bar,
+            lost=0,
+        )
+
+
+def _published(cell: Mapping[str, object], factorization: str) -> tuple[Number, ...]:
+    flow, splits = str(cell["flow"]), int(str(cell["splits"]))
+    name = known_sets.set_name(str(cell["dataset"]), str(cell["variant"]))
+    return tuple(published.find(flow, name, published.names(flow, factorization, splits)))

@@ -1,0 +1,216 @@
+"""Charts as Vega-Lite, made with Altair, with their data in script files.
+
+A page opened from a file may not fetch, so a chart's specification with its data is assigned to a
+global by a script beside the page. Colours come from the page's style sheet when it is drawn.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from harness.report.budgets.records import BudgetCurve, Row
+from harness.report.site.trials import Curve
+from sweeps.errors import UserError
+
+MISSING = "a site needs Jinja2, Altair and vl-convert: pip install 'lcma[site]'"
+
+HEIGHT = 260
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart under an id of its page. ``alt`` says in words what it shows."""
+
+    id: str
+    title: str
+    alt: str
+    spec: Spec
+
+
+def require() -> None:
+    """UserError where the extra `site` is not installed."""
+    try:
+        import altair  # noqa: F401
+        import jinja2  # noqa: F401
+        import vl_convert  # noqa: F401
+    except ImportError:
+        raise UserError(MISSING) from None
+
+
+@cache
+def bundle() -> bytes:
+    """Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle()).encode()
+
+
+def script(charts: Sequence[Chart]) -> bytes:
+    """The script file of a page's charts."""
+    specs = {chart.id: chart.spec for chart in charts}
+    return f"window.lcmaCharts = {json.dumps(specs, sort_keys=True)};\n".encode()
+
+
+def of_curve(curve: Curve, number: int) -> Chart:
+    """A curve over training steps."""
+    points = [{"step": step, "value": value} for step, value in curve.points]
+    first, last = curve.points[0], curve.points[-1]
+    lowest = min(curve.points, key=lambda point: point[1])
+    alt = (
+        f"{curve.name} over training steps: {first[1]:.3f} at step {first[0]}, "
+        f"{last[1]:.3f} at step {last[0]}, lowest {lowest[1]:.3f} at step {lowest[0]}"
+    )
+    spec = _with_data(_curve_spec(), points=points)
+    spec["layer"][0]["encoding"]["y"]["title"] = curve.name.replace("_", " ")
+    return Chart(f"curve-{number}", curve.name, alt, spec)
+
+
+def of_budgets(curve: BudgetCurve, number: int) -> tuple[Chart, Chart]:
+    """Holdout bits/dim over budgets, and over what a trial costs with the Pareto front."""
+    points = [_point(row) for row in curve.rows]
+    seeds = [
+        {"budget": row.budget, "value": one.holdout, "seed": one.seed}
+        for row in curve.rows
+        for one in row.results
+    ]
+    base = [] if curve.conventional is None else [{"value": curve.conventional.holdout}]
+    means = ", ".join(f"{p['mean']:.4f} at {p['budget']}" for p in points)
+    alt = f"Mean holdout bits/dim by budget: {means}"
+    alt += "" if not base else f"; conventional {base[0]['value']:.4f}"
+    over = _with_data(_budget_spec(), means=points, seeds=seeds, base=base)
+    rows = [*curve.rows, *([] if curve.conventional is None else [curve.conventional])]
+    costs = [point for row in rows if (point := _cost(row, curve.cost)) is not None]
+    front = [c for c in costs if c["front"] == "on the front"]
+    said = ", ".join(f"{c['name']} ({c['cost']:.4g}, {c['mean']:.4f})" for c in front)
+    unit = "device seconds" if curve.cost == "seconds" else "training images"
+    pareto = _with_data(_front_spec(), costs=costs, front=front)
+    for layer in pareto["layer"]:
+        layer["encoding"]["x"]["title"] = f"{unit} of a trial with its own pretraining"
+    return (
+        Chart(f"budget-{number}", "Bits/dim by budget", alt, over),
+        Chart(
+            f"front-{number}",
+            "Pareto front",
+            f"Mean holdout bits/dim over {unit}; on the front: {said or 'nothing'}",
+            pareto,
+        ),
+    )
+
+
+def _point(row: Row) -> dict[str, Any]:
+    half = None
+    if row.deviation is not None and row.n > 1:
+        from scipy.special import stdtrit
+
+        half = float(stdtrit(row.n - 1, 0.975)) * row.deviation / row.n**0.5
+    return {
+        "budget": row.budget,
+        "mean": row.holdout,
+        "low": row.holdout if half is None else row.holdout - half,
+        "high": row.holdout if half is None else row.holdout + half,
+        "n": row.n,
+    }
+
+
+def _cost(row: Row, of: str) -> dict[str, Any] | None:
+    cost = row.seconds if of == "seconds" else row.images
+    if cost is None:
+        return None
+    return {
+        "name": "conventional" if row.budget is None else f"budget {row.budget}",
+        "cost": cost,
+        "mean": row.holdout,
+        "front": "on the front" if row.on_front else "behind it",
+    }
+
+
+def _with_data(spec: str, **data: Sequence[Any]) -> Spec:
+    """A copy of a specification with its data sets."""
+    found: Spec = json.loads(spec)
+    return found | {"datasets": {name: list(rows) for name, rows in data.items()}}
+
+
+@cache
+def _curve_spec() -> str:
+    import altair as alt
+
+    base = alt.Chart(alt.NamedData("points")).encode(
+        x=alt.X("step:Q", title="training step"),
+        y=alt.Y("value:Q", title="value", scale=alt.Scale(zero=False)),
+        tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("value:Q", format=".4f")],
+    )
+    return _text(alt.layer(base.mark_line(), base.mark_point(size=14, filled=True)))
+
+
+@cache
+def _budget_spec() -> str:
+    import altair as alt
+
+    x = alt.X(
+        "budget:Q",
+        title="pretraining budget, steps",
+        scale=alt.Scale(type="symlog", constant=20),
+    )
+    y = alt.Scale(zero=False)
+    title = "holdout bits/dim"
+    means = alt.Chart(alt.NamedData("means"))
+    return _text(
+        alt.layer(
+            means.mark_area(opacity=0.18).encode(
+                x=x, y=alt.Y("low:Q", title=title, scale=y), y2="high:Q"
+            ),
+            alt.Chart(alt.NamedData("seeds"))
+            .mark_tick(opacity=0.6, thickness=1.5, width=9, orient="horizontal")
+            .encode(
+                x=x,
+                y=alt.Y("value:Q", title=title),
+                tooltip=["budget:Q", "seed:O", alt.Tooltip("value:Q", format=".4f")],
+            ),
+            means.mark_line().encode(x=x, y=alt.Y("mean:Q", title=title)),
+            means.mark_point(filled=True, size=60, opacity=1).encode(
+                x=x,
+                y=alt.Y("mean:Q", title=title),
+                tooltip=["budget:Q", "n:Q", alt.Tooltip("mean:Q", format=".4f")],
+            ),
+            alt.Chart(alt.NamedData("base"))
+            .mark_rule(strokeDash=[6, 4], size=2)
+            .encode(
+                y=alt.Y("value:Q", title=title),
+                tooltip=[alt.Tooltip("value:Q", title="conventional", format=".4f")],
+            ),
+        )
+    )
+
+
+@cache
+def _front_spec() -> str:
+    import altair as alt
+
+    x = alt.X("cost:Q", title="cost", scale=alt.Scale(zero=False))
+    y = alt.Y("mean:Q", title="holdout bits/dim", scale=alt.Scale(zero=False))
+    costs = alt.Chart(alt.NamedData("costs")).encode(x=x, y=y)
+    return _text(
+        alt.layer(
+            alt.Chart(alt.NamedData("front")).mark_line(interpolate="step-after").encode(x=x, y=y),
+            costs.mark_point(size=70, filled=True, opacity=1).encode(
+                shape=alt.Shape("front:N", title=None),
+                tooltip=[
+                    "name:N",
+                    alt.Tooltip("cost:Q", format=".4~g"),
+                    alt.Tooltip("mean:Q", format=".4f"),
+                    "front:N",
+                ],
+            ),
+            costs.mark_text(dy=-12, fontSize=11).encode(text="name:N"),
+        )
+    )
+
+
+def _text(chart: Any) -> str:
+    found = chart.properties(width="container", height=HEIGHT).to_dict()
+    found.pop("config", None)
+    return json.dumps(found, sort_keys=True)

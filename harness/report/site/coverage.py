@@ -1,0 +1,115 @@
+"""What sweeps have and lack, as a grid of factorizations and budgets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from db import Store, Sweep
+from harness.report.ranking import label
+from harness.report.site import queries
+from harness.report.text import plain, short
+
+MOST = 10
+"""Sweeps on the page, the newest first."""
+
+STATES = ("failed", "diverged", "blocked", "running", "pending", "done")
+"""The gravest first: the first that a cell has any of is its state."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The trials of one cell by state. ``state`` is the gravest, 'done' where nothing is
+    missing."""
+
+    planned: int
+    done: int
+    state: str
+    said: str
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of one recipe on one data set: a row for each rule, a column for each budget."""
+
+    title: str
+    budgets: tuple[int | None, ...]
+    rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Covered:
+    """A sweep: its grids, its numbers and why what is missing is missing."""
+
+    sweep: Sweep
+    grids: tuple[Grid, ...]
+    planned: int
+    done: int
+    missing: tuple[tuple[str, str], ...]
+    truncated: bool
+
+
+def read(store: Store, sweep_id: str | None) -> tuple[list[Covered], int]:
+    """The newest sweeps, or the one; and how many there are."""
+    sweeps = [s for s in reversed(store.sweeps()) if sweep_id is None or s.id == sweep_id]
+    return [_covered(store, sweep) for sweep in sweeps[:MOST]], len(sweeps)
+
+
+def _covered(store: Store, sweep: Sweep) -> Covered:
+    found = queries.run(store, queries.coverage(sweep.id))
+    parts = ("flow", "dataset", "variant", "profile", "recipe_id")
+    grids, missing = [], []
+    for key, some in groupby(found.rows, key=lambda row: tuple(str(row[p]) for p in parts)):
+        rows = list(some)
+        flow, dataset, variant, profile, recipe = key
+        title = f"{flow} on {dataset} ({variant}), {profile}, recipe {short(recipe)}"
+        grids.append(_grid(plain(title), rows))
+        for row in rows:
+            if row["why"] is not None:
+                at = "" if row["budget"] is None else f" at budget {row['budget']}"
+                name = f"{flow} on {dataset}, {row['asked']}{at}"
+                missing.append((plain(name), plain(row["why"])))
+    return Covered(
+        sweep=sweep,
+        grids=tuple(grids),
+        planned=sum(_count(row, "planned") for row in found.rows),
+        done=sum(_count(row, "done") for row in found.rows),
+        missing=tuple(missing),
+        truncated=found.truncated,
+    )
+
+
+def _grid(title: str, rows: Sequence[Mapping[str, object]]) -> Grid:
+    budgets = sorted({_budget(row) for row in rows}, key=lambda b: (b is not None, b or 0))
+    names: dict[tuple[str, str | None], dict[int | None, Cell]] = {}
+    for row in rows:
+        options = None if row["map_options"] is None else str(row["map_options"])
+        names.setdefault((str(row["asked"]), options), {})[_budget(row)] = _cell(row)
+    return Grid(
+        title=title,
+        budgets=tuple(budgets),
+        rows=tuple(
+            (
+                plain(label(name) + ("" if options is None else f" {options}")),
+                tuple(cells.get(b) for b in budgets),
+            )
+            for (name, options), cells in names.items()
+        ),
+    )
+
+
+def _cell(row: Mapping[str, object]) -> Cell:
+    counts = {state: _count(row, state) for state in STATES}
+    planned = _count(row, "planned")
+    state = next((s for s in STATES if counts[s]), "pending")
+    said = ", ".join(f"{counts[s]} {s}" for s in reversed(STATES) if counts[s])
+    why = None if row["why"] is None else plain(row["why"])
+    return Cell(planned, counts["done"], state, said or "nothing planned", why)
+
+
+def _budget(row: Mapping[str, object]) -> int | None:
+    return None if row["budget"] is None else int(str(row["budget"]))
+
+
+def _count(row: Mapping[str, object], name: str) -> int:
+    return int(str(row[name] or 0))

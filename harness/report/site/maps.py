@@ -1,0 +1,218 @@
+"""Contribution maps and index tables as small pictures, by split and budget."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image
+
+from db import ContributionMap, Store
+from harness.report import lookup, mapping, mapsets
+from harness.report.files import file_name
+from harness.report.mapping import Reader, SplitSummary
+from harness.report.mapsets import MapSet
+from harness.report.pictures import channel_names, fate_colours, fates
+
+MOST = 200
+"""Series of maps that have pages."""
+
+Rgb = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Series:
+    """The maps of one pretraining by one score: a page, with a set for each budget."""
+
+    page: str
+    title: str
+    options: str
+    sets: tuple[MapSet, ...]
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """Those there are, ascending."""
+        return tuple(one.key.budget for one in self.sets)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture beside a page, and what it shows in words. ``zoom`` is a pixel's side."""
+
+    file: str
+    alt: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split at one budget: a picture of the map for each channel, one of the table of low and
+    of high for each channel, and the numbers. ``low`` and ``high`` are the ends of the colours."""
+
+    number: int
+    channels: tuple[str, ...]
+    maps: tuple[Picture, ...]
+    tables: tuple[tuple[str, tuple[Picture, ...]], ...]
+    least: float
+    most: float
+    numbers: SplitSummary
+
+
+@dataclass(frozen=True)
+class AtBudget:
+    """All splits at one budget."""
+
+    budget: int
+    id: str
+    splits: tuple[Split, ...]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A page of maps with the content of its pictures, by file name."""
+
+    series: Series
+    budgets: tuple[AtBudget, ...]
+    fixed: tuple[tuple[str, tuple[Picture, ...]], ...]
+    colours: tuple[tuple[str, str], ...]
+    files: dict[str, bytes]
+
+
+def series(store: Store, sweep_id: str | None) -> list[Series]:
+    """What can be drawn, by data set, flow and seed; of a sweep what its trials read."""
+    sets = mapsets.known(store)
+    if sweep_id is not None:
+        members = {member.trial_id for member in store.members(sweep_id)}
+        uses = {
+            (use.pretraining_id, use.score)
+            for use in lookup.map_uses(store)
+            if use.trial_id in members
+        }
+        sets = [s for s in sets if (s.key.pretraining_id, s.key.score) in uses]
+    sets.sort(key=lambda one: (*_series_key(one), one.key.budget))
+    found = []
+    for _, some in groupby(sets, key=_series_key):
+        group = tuple(some)
+        key = group[0].key
+        name = file_name(
+            *(key.flow, key.dataset, f"s{key.seed}", key.pretraining_id[:8]),
+            *(key.data_digest[:8], key.score),
+        )
+        title = f"{group[0].of_pretraining} ({key.variant})"
+        found.append(Series(f"maps/{name}.html", title, group[0].options, group))
+    return found[:MOST]
+
+
+def draw(reader: Reader, one: Series) -> Drawn:
+    """The pictures of a series. Raises UserError where maps are damaged or do not fit."""
+    files: dict[str, bytes] = {}
+    stem = one.page.removeprefix("maps/").removesuffix(".html")
+    at = [_at_budget(reader, item, stem, files) for item in one.sets]
+    last = reader.maps(one.sets[-1])
+    shape, splits = mapping.shape_of(last), len(last)
+    fixed = []
+    for number, (name, tables) in enumerate(mapping.every_table(last, one.sets[0].key.seed)):
+        if name.split(" ")[0] in ("low", "high"):
+            continue
+        found = fates(tables, shape)
+        fixed.append((name, _table_pictures(found, splits, f"{stem}-r{number}", name, files)))
+    colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in fate_colours(splits).tolist()]
+    words = ["stays", *(f"leaves at split {k + 1}" for k in range(splits))]
+    return Drawn(
+        series=one,
+        budgets=tuple(at),
+        fixed=tuple(fixed),
+        colours=tuple(zip(words, colours, strict=True)),
+        files=files,
+    )
+
+
+def _at_budget(reader: Reader, one: MapSet, stem: str, files: dict[str, bytes]) -> AtBudget:
+    maps = reader.maps(one)
+    summaries = reader.summarize(one)
+    shape = mapping.shape_of(maps)
+    names = channel_names(shape[0])
+    words = [
+        (name, fates(mapping.word_tables(letter, maps), shape))
+        for name, letter in (("low", "L"), ("high", "H"))
+    ]
+    splits = []
+    for item, numbers in zip(maps, summaries, strict=True):
+        base = f"{stem}-b{one.key.budget}-s{item.split}"
+        least, most = float(item.values.min()), float(item.values.max())
+        splits.append(
+            Split(
+                number=item.split,
+                channels=names,
+                maps=tuple(_map_pictures(item, names, base, files)),
+                tables=tuple(
+                    (
+                        name,
+                        _table_pictures(
+                            np.where(found <= item.split, found, 0),
+                            len(maps),
+                            f"{base}-{name}",
+                            f"{name}, up to split {item.split}, budget {one.key.budget}",
+                            files,
+                        ),
+                    )
+                    for name, found in words
+                ),
+                least=least,
+                most=most,
+                numbers=numbers,
+            )
+        )
+    return AtBudget(one.key.budget, one.id, tuple(splits))
+
+
+def _map_pictures(
+    item: ContributionMap, names: Sequence[str], base: str, files: dict[str, bytes]
+) -> list[Picture]:
+    """One for each channel; all channels of a split share one scale of colours."""
+    values = np.asarray(item.values, dtype=np.float64)
+    least, most = float(values.min()), float(values.max())
+    scaled = (values - least) / ((most - least) or 1.0)
+    found = []
+    for channel, name in enumerate(names):
+        rgb = colormaps["cividis"](scaled[channel], bytes=True)[..., :3]
+        alt = (
+            f"Contribution map up to split {item.split}, budget {item.budget}, {name}: "
+            f"{float(values[channel].min()):.3g} to {float(values[channel].max()):.3g} nats, "
+            f"mean {float(values[channel].mean()):.3g}"
+        )
+        found.append(_picture(rgb, f"{base}-{channel}", alt, files))
+    return found
+
+
+def _table_pictures(
+    found: NDArray[np.int64], splits: int, base: str, what: str, files: dict[str, bytes]
+) -> tuple[Picture, ...]:
+    """One for each channel, or one where all are alike."""
+    colours = fate_colours(splits)
+    alike = bool((found == found[:1]).all())
+    names = channel_names(found.shape[0])
+    pictures = []
+    for channel in range(1 if alike else found.shape[0]):
+        name = "all channels alike" if alike else names[channel]
+        left = 100 * float((found[channel] > 0).mean())
+        alt = f"Index table of {what}, {name}: {left:.0f} % have left"
+        pictures.append(_picture(colours[found[channel]], f"{base}-{channel}", alt, files))
+    return tuple(pictures)
+
+
+def _picture(rgb: Rgb, name: str, alt: str, files: dict[str, bytes]) -> Picture:
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(rgb)).save(out, format="PNG", optimize=True)
+    file = f"images/{name}.png"
+    files[file] = out.getvalue()
+    return Picture(file, alt, rgb.shape[1], rgb.shape[0])
+
+
+def _series_key(one: MapSet) -> tuple[str, str, int, str, str, str]:
+    key = one.key
+    return (key.dataset, key.flow, key.seed, key.pretraining_id, key.data_digest, key.score)

@@ -1,0 +1,349 @@
+"""The site: which pages there are, and what each is made of.
+
+Pages are made one by one, so that a server can make one on request.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from db import Store
+from harness.place import Place
+from harness.report import lookup, mapping, mapsets
+from harness.report.budgets import page as budget_page
+from harness.report.budgets import reading as budget_reading
+from harness.report.site import (
+    boards,
+    charts,
+    coverage,
+    maps,
+    queries,
+    rendering,
+    sheets,
+    trials,
+)
+from harness.report.site.charts import Chart
+from harness.report.text import plain
+from sweeps.errors import UserError
+
+TRIAL_PAGES = 2000
+"""Trials that have a page of their own at most."""
+
+LISTED = 500
+"""Trials, or failures, on one page of the list."""
+
+Make = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What of a database is shown, and how.
+
+    ``sweep_id`` leaves only a sweep's trials, ``samples`` draws samples from kept weights,
+    ``live`` makes pages that look again by themselves while jobs run.
+    """
+
+    sweep_id: str | None = None
+    samples: bool = True
+    live: bool = False
+
+
+class Site:
+    """The pages of a database as it was when they were made; each is read once.
+
+    Raises UserError where the extra `site` is not installed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        place: Place,
+        options: Options | None = None,
+        step: sheets.Step = lambda _: None,
+    ) -> None:
+        charts.require()
+        self._store, self._place = store, place
+        self._options = options or Options()
+        self._step = step
+        self._beside: dict[str, bytes] = {}
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Every file of the site: pages, then what stands beside them."""
+        for path in self.pages:
+            yield path, self.page(path)
+            yield from self._beside.items()
+            self._beside.clear()
+        yield _INDEX, self._index()
+        yield from ((path, make()) for path, make in _ASSETS.items())
+
+    def file(self, path: str) -> bytes | None:
+        """One file, None where there is none of that name."""
+        if path in self.pages:
+            return self.page(path)
+        if path in _ASSETS:
+            return _ASSETS[path]()
+        if path == _INDEX:
+            return self._index()
+        if path not in self._beside:
+            owner = self._owners.get(path) or self._owner_of_picture(path)
+            if owner is not None:
+                self.page(owner)
+        return self._beside.get(path)
+
+    def page(self, path: str) -> bytes:
+        """The page at a path of `pages`."""
+        return self.pages[path](path)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job runs."""
+        counts = self._store.counts(self._options.sweep_id)
+        return bool(counts.trial.running or counts.pretraining.running)
+
+    @cached_property
+    def pages(self) -> Mapping[str, Make]:
+        """How each page is made, by path, in the order of the navigation."""
+        found: dict[str, Make] = {}
+        for number in range(len(self._board_pages)):
+            found[_numbered("index", number)] = self._board
+        found["paper.html"] = self._paper
+        found["coverage.html"] = self._coverage
+        for number in range(max(1, -(-len(self._trials) // LISTED))):
+            found[_numbered("trials", number)] = self._trial_list
+        found["maps.html"] = self._map_list
+        found["budgets.html"] = self._budgets
+        found["samples.html"] = self._samples
+        found["failures.html"] = self._failures
+        found["about.html"] = self._about
+        found |= dict.fromkeys((one.page for one in self._series), self._maps)
+        found |= dict.fromkeys((one.page for one in self._trials if one.page), self._trial)
+        return found
+
+    @cached_property
+    def _large(self) -> bool:
+        """Whether this is too much for a page of each trial."""
+        if self._options.sweep_id is not None:
+            return False
+        return boards.number_of_results(self._store) > boards.LARGE
+
+    @cached_property
+    def _scope(self) -> str:
+        if self._options.sweep_id is None:
+            return "all results"
+        known = {sweep.id: sweep.name for sweep in self._store.sweeps()}
+        return plain(f"sweep {known[self._options.sweep_id]}")
+
+    @cached_property
+    def _trials(self) -> list[trials.Listed]:
+        if self._large:
+            return []
+        found = queries.run(self._store, queries.trials(self._options.sweep_id), boards.LARGE)
+        return trials.listed(found.rows, TRIAL_PAGES)
+
+    @cached_property
+    def _by_page(self) -> dict[str, trials.Listed]:
+        return {one.page: one for one in self._trials if one.page is not None}
+
+    @cached_property
+    def _leaderboard(self) -> boards.Leaderboard:
+        keys = trials.keys(self._trials)
+        return boards.read(self._store, self._options.sweep_id, keys)
+
+    @cached_property
+    def _board_pages(self) -> list[list[boards.Table]]:
+        return boards.paginate(self._leaderboard.tables)
+
+    @cached_property
+    def _series(self) -> list[maps.Series]:
+        return [] if self._large else maps.series(self._store, self._options.sweep_id)
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        return {_script(path): path for path in self.pages}
+
+    @cached_property
+    def _drawn(self) -> sheets.Drawn:
+        done = [one.trial_id for one in self._trials if one.state == "done"]
+        chosen = sheets.chosen(self._store, done) if self._options.samples else []
+        return sheets.draw(self._store, self._place, chosen, self._step)
+
+    def _owner_of_picture(self, path: str) -> str | None:
+        name = path.removeprefix("images/")
+        stems = {one.page.removeprefix("maps/").removesuffix("html"): one for one in self._series}
+        for stem, one in stems.items():
+            if name.startswith(stem.removesuffix(".") + "-"):
+                return one.page
+        return None
+
+    def _render(
+        self, template: str, path: str, drawn: tuple[Chart, ...] = (), **content: Any
+    ) -> bytes:
+        if drawn:
+            self._beside[_script(path)] = charts.script(drawn)
+        return rendering.render(
+            template,
+            path,
+            scope=self._scope,
+            version=version("lcma").split("+")[0],
+            live=self._options.live,
+            busy=self._options.live and self.busy,
+            charts={chart.id: chart for chart in drawn},
+            script=_script(path) if drawn else None,
+            **content,
+        )
+
+    def _board(self, path: str) -> bytes:
+        number = _number(path)
+        found = self._leaderboard
+        return self._render(
+            "board.html",
+            path,
+            board=found,
+            tables=self._board_pages[number] if self._board_pages else [],
+            number=number,
+            count=len(self._board_pages),
+            rows=sum(len(table.lines) for table in found.tables),
+            numbered=_numbered,
+            query=queries.board(self._options.sweep_id),
+        )
+
+    def _index(self) -> bytes:
+        """For the filters: page, flow, data set and factorizations of every table's part; the
+        factorizations by their number in a list of all."""
+        lines = [line for table in self._leaderboard.tables for line in table.lines]
+        names = sorted({line.name for line in lines})
+        numbers = {name: number for number, name in enumerate(names)}
+        parts = [
+            (
+                *(_numbered("index", number), table.flow, table.dataset),
+                sorted({numbers[line.name] for line in table.lines}),
+            )
+            for number, tables in enumerate(self._board_pages)
+            for table in tables
+        ]
+        found = json.dumps({"names": names, "parts": parts}, separators=(",", ":"))
+        return f"window.lcmaBoard = {found};\n".encode()
+
+    def _paper(self, path: str) -> bytes:
+        query = queries.paper(self._options.sweep_id)
+        return self._render("paper.html", path, found=self._rows(query), query=query)
+
+    def _coverage(self, path: str) -> bytes:
+        covered, sweeps = coverage.read(self._store, self._options.sweep_id)
+        query = queries.coverage(covered[0].sweep.id) if covered else None
+        return self._render("coverage.html", path, covered=covered, sweeps=sweeps, query=query)
+
+    def _trial_list(self, path: str) -> bytes:
+        number = _number(path)
+        return self._render(
+            "trials.html",
+            path,
+            trials=self._trials[number * LISTED : (number + 1) * LISTED],
+            all=len(self._trials),
+            large=self._large,
+            number=number,
+            count=max(1, -(-len(self._trials) // LISTED)),
+            numbered=_numbered,
+            query=queries.trials(self._options.sweep_id),
+        )
+
+    def _trial(self, path: str) -> bytes:
+        one = trials.read(self._store, self._by_page[path])
+        drawn = tuple(charts.of_curve(curve, k) for k, curve in enumerate(one.curves))
+        sheet = None if self._options.live else self._drawn.of(one.listed.job_id)
+        return self._render("trial.html", path, drawn, trial=one, sheet=sheet)
+
+    def _map_list(self, path: str) -> bytes:
+        return self._render("maps.html", path, series=self._series, large=self._large)
+
+    def _maps(self, path: str) -> bytes:
+        one = next(series for series in self._series if series.page == path)
+        found = maps.draw(self._reader, one)
+        self._beside |= found.files
+        return self._render("map.html", path, found=found)
+
+    @cached_property
+    def _reader(self) -> mapping.Reader:
+        return mapping.Reader(self._store, mapsets.known(self._store))
+
+    def _budgets(self, path: str) -> bytes:
+        curves, said = [], ""
+        if self._large:
+            said = "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
+        else:
+            try:
+                curves = budget_reading.read(self._store, sweep_id=self._options.sweep_id)
+            except UserError as error:
+                said = plain(error)
+        pairs = [charts.of_budgets(curve, k) for k, curve in enumerate(curves)]
+        shown = [
+            (curve, budget_page.title(curve.key), budget_page.under(curve.key))
+            + (budget_page.sentence(curve), list(budget_page.more(curve)), pair)
+            for curve, pair in zip(curves, pairs, strict=True)
+        ]
+        drawn = tuple(chart for pair in pairs for chart in pair)
+        rows = budget_page.every_row
+        return self._render("budgets.html", path, drawn, curves=shown, said=said, rows=rows)
+
+    def _samples(self, path: str) -> bytes:
+        found = self._drawn if not self._options.live else None
+        if found is not None:
+            self._beside |= found.files
+        pages = {one.job_id: one.page for one in self._trials}
+        return self._render(
+            "samples.html", path, found=found, asked=self._options.samples, pages=pages
+        )
+
+    def _failures(self, path: str) -> bytes:
+        query = queries.failures(self._options.sweep_id)
+        pages = {one.job_id: one.page for one in self._trials}
+        found = self._rows(query, LISTED)
+        return self._render("failures.html", path, found=found, query=query, pages=pages)
+
+    def _about(self, path: str) -> bytes:
+        sweep_id = self._options.sweep_id
+        tables = [queries.environments(), queries.protocols(), queries.data_sets()]
+        others = [queries.board(sweep_id), queries.cells(sweep_id), queries.paper(sweep_id)]
+        others += [queries.trials(sweep_id), queries.failures(sweep_id)]
+        sweeps = self._store.sweeps()
+        if sweeps:
+            others.append(queries.coverage(sweep_id or sweeps[-1].id))
+        return self._render(
+            "about.html",
+            path,
+            environments=self._rows(tables[0]),
+            protocols=self._rows(tables[1]),
+            data_sets=self._rows(tables[2]),
+            facts=lookup.data_facts(self._store),
+            queries=[*others, *tables],
+        )
+
+    def _rows(self, query: queries.Query, most: int = queries.MOST) -> queries.Rows:
+        return queries.run(self._store, query, most)
+
+
+_INDEX = "data/board.js"
+
+_ASSETS: Mapping[str, Callable[[], bytes]] = {
+    "assets/site.css": lambda: rendering.asset("site.css"),
+    "assets/site.js": lambda: rendering.asset("site.js"),
+    "assets/charts.js": lambda: rendering.asset("charts.js"),
+    "assets/vega.js": charts.bundle,
+    ".nojekyll": lambda: b"",
+}
+
+
+def _numbered(stem: str, number: int) -> str:
+    return f"{stem}.html" if not number else f"{stem}-{number + 1}.html"
+
+
+def _number(path: str) -> int:
+    _, _, last = path.removesuffix(".html").rpartition("-")
+    return int(last) - 1 if last.isdigit() else 0
+
+
+def _script(path: str) -> str:
+    return f"data/{path.removesuffix('.html').replace('/', '-')}.js"

@@ -1,0 +1,187 @@
+"""The SQL behind each table of the site: what is run is what is shown to be copied."""
+
+from dataclasses import dataclass
+
+from db import Store, query
+
+MOST = 5000
+"""Rows of one table at most; the page says where there are more."""
+
+TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class Query:
+    """A statement that reads, and what it is for. Runs on both engines."""
+
+    name: str
+    about: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows by column name; ``truncated`` says that there were more than `MOST`."""
+
+    rows: tuple[dict[str, object], ...]
+    truncated: bool
+
+
+def run(store: Store, asked: Query, most: int = MOST) -> Rows:
+    """The rows of a query. Raises UserError as `db.query.run` does."""
+    found = query.run(store.database.url, asked.sql, limit=most, timeout=TIMEOUT)
+    rows = tuple(dict(zip(found.columns, row, strict=True)) for row in found.rows)
+    return Rows(rows, found.truncated)
+
+
+def text(value: str) -> str:
+    """A literal of SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def board(sweep_id: str | None) -> Query:
+    """The single results that the leaderboard is made of."""
+    return Query(
+        "Leaderboard",
+        "Every result that the means, intervals and paired differences are made of. "
+        "Rows can be ranked together where `comparable` and `recipe_id` agree.",
+        "SELECT comparable, recipe_id, flow, dataset, variant, profile, protocol, precision,\n"
+        "       factorization, budget, map_options, seed, bits_per_dim, trial_id\n"
+        f"FROM trial_results{_of(sweep_id)}\n"
+        "ORDER BY comparable, recipe_id, factorization, budget, map_options, seed",
+    )
+
+
+def cells(sweep_id: str | None) -> Query:
+    """Means over seeds, ranked."""
+    return Query(
+        "Ranks",
+        "Means over seeds, ranked within what can be compared. The sample variance is "
+        "squared_deviations / (n - 1).",
+        "SELECT dataset, variant, flow, profile, protocol, precision, steps, splits, recipe_id,\n"
+        "       data_digest, comparable, rank, factorization, budget, map_options, n, mean,\n"
+        "       squared_deviations, conventional, from_conventional, cell_id\n"
+        f"FROM leaderboard{_of_cell(sweep_id)}\n"
+        "ORDER BY dataset, flow, profile, comparable, recipe_id, rank, factorization, budget,\n"
+        "         map_options",
+    )
+
+
+def paper(sweep_id: str | None) -> Query:
+    """Cells beside printed numbers."""
+    return Query(
+        "Against the paper",
+        "Means beside the numbers that papers print of the same flow, data set and "
+        "factorization. `paper_profile` is 1 where the recipe is the published one.",
+        "SELECT flow, dataset, variant, profile, paper_profile, factorization, printed_as, budget,\n"
+        "       n, mean, squared_deviations, printed, difference, source, source_table, part, note\n"
+        f"FROM against_paper{_of_cell(sweep_id)}\n"
+        "ORDER BY flow, dataset, variant, profile, source_table, factorization, budget, cell_id",
+    )
+
+
+def coverage(sweep_id: str) -> Query:
+    """What each cell of a sweep has and lacks."""
+    return Query(
+        "Coverage",
+        "What each cell of a sweep has and lacks, and why the first of the missing is missing.",
+        "SELECT flow, dataset, variant, profile, recipe_id, asked, factorization, budget,\n"
+        "       map_options, planned, done, running, pending, blocked, diverged, failed, why\n"
+        f"FROM coverage WHERE sweep_id = {text(sweep_id)}\n"
+        "ORDER BY flow, dataset, variant, profile, recipe_id, asked, budget, map_options",
+    )
+
+
+def trials(sweep_id: str | None) -> Query:
+    """Every trial with its state and its result by the protocol `plain`."""
+    return Query(
+        "Trials",
+        "Every trial on each exact data set, with its state and its result by `plain`.",
+        "SELECT t.id AS trial_id, t.flow, t.dataset, t.variant, t.profile, t.factorization,\n"
+        "       t.budget, t.map_options, t.seed, t.recipe_id, j.id AS job_id, j.data_digest,\n"
+        "       j.state, j.step, j.steps, r.bits_per_dim, r.standard_error\n"
+        "FROM flow_trials AS t\n"
+        "JOIN jobs AS j ON j.trial_id = t.id\n"
+        "LEFT JOIN results AS r ON r.trial_id = t.id AND r.data_digest = j.data_digest\n"
+        f"     AND r.protocol = 'plain'{_of(sweep_id, 't.id')}\n"
+        "ORDER BY t.dataset, t.flow, t.recipe_id, t.factorization, t.budget, t.map_options,\n"
+        "         t.seed, t.id, j.data_digest",
+    )
+
+
+def failures(sweep_id: str | None) -> Query:
+    """Jobs that were lost, the latest first."""
+    members = "" if sweep_id is None else _lost(sweep_id)
+    return Query(
+        "Failures",
+        "Jobs that diverged or failed, with their last attempt, the latest first.",
+        "SELECT kind, flow, dataset, variant, profile, factorization, budget, seed, state, step,\n"
+        "       steps, outcome, message, host, device, devices, ended, decision, trial_id, job_id\n"
+        f"FROM failures{members}\nORDER BY updated DESC, job_id",
+    )
+
+
+def environments() -> Query:
+    """Where code ran, with how many attempts ran there."""
+    return Query(
+        "Environments",
+        "Where the code ran: versions and hardware, with the number of attempts.",
+        "SELECT e.id, e.code_version, e.dirty, e.python, e.torch, e.platform, e.device,\n"
+        "       e.cpu_capability, e.driver, count(a.id) AS attempts\n"
+        "FROM environments AS e JOIN attempts AS a ON a.environment_id = e.id\n"
+        "GROUP BY e.id, e.code_version, e.dirty, e.python, e.torch, e.platform, e.device,\n"
+        "         e.cpu_capability, e.driver\n"
+        "ORDER BY attempts DESC, e.id",
+    )
+
+
+def protocols() -> Query:
+    """How results were evaluated."""
+    return Query(
+        "Protocols",
+        "How trained models were evaluated, with the number of results.",
+        "SELECT protocol, precision, protocol_body, count(*) AS results\n"
+        "FROM results GROUP BY protocol, precision, protocol_body\n"
+        "ORDER BY protocol, precision, protocol_body",
+    )
+
+
+def data_sets() -> Query:
+    """The exact data sets."""
+    return Query(
+        "Data sets",
+        "The exact images: a content hash, and how many of each part.",
+        "SELECT digest, name, variant, channels, height, width, train, holdout, test\n"
+        "FROM data_sets ORDER BY name, variant, digest",
+    )
+
+
+def number_of_results() -> Query:
+    """How many results there are, from the sums over seeds."""
+    return Query("Results", "How many results there are.", "SELECT sum(seeds) AS results FROM cells")
+
+
+def _of(sweep_id: str | None, column: str = "trial_id") -> str:
+    if sweep_id is None:
+        return ""
+    members = f"SELECT trial_id FROM sweep_trials WHERE sweep_id = {text(sweep_id)}"
+    return f"\nWHERE {column} IN ({members})"
+
+
+def _of_cell(sweep_id: str | None) -> str:
+    if sweep_id is None:
+        return ""
+    return (
+        "\nWHERE cell_id IN (SELECT r.cell_id FROM results AS r\n"
+        "                  JOIN sweep_trials AS s ON s.trial_id = r.trial_id\n"
+        f"                  WHERE s.sweep_id = {text(sweep_id)})"
+    )
+
+
+def _lost(sweep_id: str) -> str:
+    members = f"SELECT trial_id FROM sweep_trials WHERE sweep_id = {text(sweep_id)}"
+    return (
+        f"\nWHERE trial_id IN ({members})\n"
+        "   OR pretraining_id IN (SELECT pretraining_id FROM flow_trials\n"
+        f"                         WHERE id IN ({members}))"
+    )

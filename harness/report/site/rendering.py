@@ -1,0 +1,70 @@
+"""Templates: what they may use, and how a page is made of one."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from harness.report.text import number, plain, short
+
+if TYPE_CHECKING:
+    import jinja2
+
+POLICY = (
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file:; "
+    "img-src 'self' file: data:; base-uri 'none'; form-action 'none'"
+)
+"""Content-Security-Policy of every page: nothing from the network, no inline script, no eval.
+A page opened from a file has no origin that 'self' could be in some browsers, so `file:` is named
+too; Vega runs by its interpreter, which needs no eval."""
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A page of the navigation."""
+
+    path: str
+    name: str
+
+
+TABS = (
+    Tab("index.html", "Leaderboard"),
+    Tab("paper.html", "Against the paper"),
+    Tab("coverage.html", "Coverage"),
+    Tab("trials.html", "Trials"),
+    Tab("maps.html", "Maps"),
+    Tab("budgets.html", "Budgets"),
+    Tab("samples.html", "Samples"),
+    Tab("failures.html", "Failures"),
+    Tab("about.html", "How these numbers came about"),
+)
+
+
+@cache
+def environment() -> "jinja2.Environment":
+    """The templates of the package: everything is escaped, and what is not there is an error."""
+    import jinja2
+
+    found = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness.report.site"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"number": number, "plain": plain, "short": short}
+    found.globals |= {"tabs": TABS, "policy": POLICY}
+    return found
+
+
+def render(template: str, path: str, **content: Any) -> bytes:
+    """A page at a path of the site, of a template and what it shows."""
+    root = "../" * path.count("/")
+    page = environment().get_template(template)
+    return page.render(path=path, root=root, **content).encode()
+
+
+@cache
+def asset(name: str) -> bytes:
+    """A file of the folder `assets`."""
+    return (files("harness.report.site") / "assets" / name).read_bytes()

@@ -1,0 +1,132 @@
+"""Samples and interpolations of trained flows, side by side across factorizations."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from PIL import Image
+
+from db import Store, TrainedTrial
+from harness.place import Place
+from harness.report import gallery, interpolation, pictures, samples
+from harness.report.files import file_name
+from harness.report.ranking import label
+from harness.report.site.maps import Picture
+from harness.report.text import plain
+from sweeps.errors import UserError
+
+MOST = 64
+"""Flows that are drawn at most: one takes seconds on a CPU."""
+
+COUNT, COLUMNS, STEPS = 36, 6, 9
+_PIXELS = 32
+
+Step = Callable[[str], None]
+"""Called before each flow with what is drawn."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Samples of one trained flow, and images between two test images; ``said`` is why there are
+    none."""
+
+    job_id: str
+    name: str
+    samples: Picture | None
+    between: Picture | None
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Flows of one recipe on one data set, side by side."""
+
+    title: str
+    sheets: tuple[Sheet, ...]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """All that was drawn, with the pictures by file name; ``left_out`` counts flows over
+    `MOST`."""
+
+    sides: tuple[Side, ...]
+    files: dict[str, bytes]
+    left_out: int
+
+    def of(self, job_id: str) -> Sheet | None:
+        """The sheet of a job."""
+        return next((s for side in self.sides for s in side.sheets if s.job_id == job_id), None)
+
+
+def chosen(store: Store, trial_ids: Sequence[str]) -> list[TrainedTrial]:
+    """Of each cell the trial of the highest seed that has weights."""
+    found: dict[tuple[object, ...], TrainedTrial] = {}
+    for one in store.trained(trial_ids):
+        if one.weights:
+            key = (one.data_digest, one.recipe_id, one.factorization, one.budget)
+            if key not in found or found[key].seed < one.seed:
+                found[key] = one
+    return list(found.values())
+
+
+def draw(store: Store, place: Place, trials: Sequence[TrainedTrial], step: Step) -> Drawn:
+    """Draw the flows one by one; one whose weights cannot be read gets the reason instead."""
+    files: dict[str, bytes] = {}
+    ordered = sorted(trials[:MOST], key=_side)
+    sides = []
+    with tempfile.TemporaryDirectory() as folder:
+        for key, some in groupby(ordered, key=_side):
+            sheets = [_sheet(store, place, one, Path(folder), files, step) for one in some]
+            dataset, variant, flow, recipe = key
+            title = plain(f"{flow} on {dataset} ({variant}), recipe {recipe[:8]}")
+            sides.append(Side(title, tuple(sheets)))
+    return Drawn(tuple(sides), files, max(0, len(trials) - MOST))
+
+
+def _sheet(
+    store: Store,
+    place: Place,
+    one: TrainedTrial,
+    folder: Path,
+    files: dict[str, bytes],
+    step: Step,
+) -> Sheet:
+    step(gallery.named(one))
+    said = []
+    grid = row = None
+    at = "" if one.budget is None else f" at budget {one.budget}"
+    name = plain(f"{label(one.factorization)}{at}, seed {one.seed}")
+    stem = file_name(one.job_id[:16])
+    try:
+        flow, recipe = samples.load_trained(store, place, one)
+    except UserError as error:
+        return Sheet(one.job_id, name, None, None, (plain(error),))
+    scale = max(1, _PIXELS // recipe.model.size)
+    drawn = samples.draw_samples(flow, COUNT, seed=0)
+    path = pictures.sample_grid(drawn, folder / f"{stem}-samples.png", COLUMNS, scale)
+    grid = _picture(path, f"{COUNT} samples of {gallery.named(one)}", files)
+    try:
+        test = samples.load_data(place, one).part("test").images
+        end = len(test) // 2
+        found = interpolation.interpolate(flow, test[0], test[end], STEPS)
+        path = pictures.sample_grid(found.images, folder / f"{stem}-between.png", STEPS, scale)
+        row = _picture(path, f"From test image 0 to {end}: {gallery.named(one)}", files)
+    except UserError as error:
+        said.append(plain(error))
+    return Sheet(one.job_id, name, grid, row, tuple(said))
+
+
+def _picture(path: Path, alt: str, files: dict[str, bytes]) -> Picture:
+    file = f"images/{path.name}"
+    files[file] = path.read_bytes()
+    with Image.open(path) as image:
+        return Picture(file, plain(alt), image.width, image.height)
+
+
+def _side(one: TrainedTrial) -> tuple[str, str, str, str]:
+    return one.dataset, one.variant, one.flow, one.recipe_id
+
+

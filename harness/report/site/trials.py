@@ -1,0 +1,291 @@
+"""The list of trials, and what is known of one of them."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from db import Attempt, Store
+from harness.report import lookup
+from harness.report.files import file_name
+from harness.report.ranking import label
+from harness.report.site.boards import TrialKey
+from harness.report.text import moment, plain, short, size, span
+
+MOST_POINTS = 500
+"""Points of a curve that a page shows; more are thinned out evenly."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A trial on one exact data set, as the list shows it. ``page`` is None where it has none."""
+
+    trial_id: str
+    job_id: str
+    data_digest: str
+    recipe_id: str
+    flow: str
+    dataset: str
+    variant: str
+    profile: str
+    factorization: str
+    label: str
+    budget: int | None
+    options: str | None
+    seed: int
+    state: str
+    step: int
+    steps: int
+    bits_per_dim: float | None
+    standard_error: float | None
+    page: str | None
+
+    @property
+    def name(self) -> str:
+        """The trial in a few words."""
+        at = "" if self.budget is None else f" at budget {self.budget}"
+        return plain(f"{self.flow} on {self.dataset}, {self.label}{at}, seed {self.seed}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the likelihood: nats per image, and bits/dim that it adds."""
+
+    name: str
+    about: str
+    nats: float
+    bits: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One result: facts by name, and the parts that its bits/dim are the sum of."""
+
+    protocol: str
+    bits_per_dim: float
+    parts: tuple[Part, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve over training: steps and values, thinned out."""
+
+    name: str
+    points: tuple[tuple[int, float], ...]
+    all_points: int
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An attempt in words."""
+
+    number: str
+    outcome: str
+    when: str
+    took: str
+    where: str
+    steps: str
+    message: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """All that the page of a trial shows."""
+
+    listed: Listed
+    evaluations: tuple[Evaluation, ...]
+    curves: tuple[Curve, ...]
+    attempts: tuple[Tried, ...]
+    provenance: tuple[tuple[str, str], ...]
+    sweeps: tuple[str, ...]
+    recipe: str
+
+
+def listed(rows: Sequence[Mapping[str, object]], most: int) -> list[Listed]:
+    """The rows of `queries.trials`; the first ``most`` trials have pages."""
+    found = []
+    for number, row in enumerate(rows):
+        name = str(row["factorization"])
+        found.append(
+            Listed(
+                trial_id=str(row["trial_id"]),
+                job_id=str(row["job_id"]),
+                data_digest=str(row["data_digest"]),
+                recipe_id=str(row["recipe_id"]),
+                flow=str(row["flow"]),
+                dataset=str(row["dataset"]),
+                variant=str(row["variant"]),
+                profile=str(row["profile"]),
+                factorization=name,
+                label=label(name),
+                budget=_integer(row["budget"]),
+                options=None if row["map_options"] is None else str(row["map_options"]),
+                seed=_integer(row["seed"]) or 0,
+                state=str(row["state"]),
+                step=_integer(row["step"]) or 0,
+                steps=_integer(row["steps"]) or 0,
+                bits_per_dim=_float(row["bits_per_dim"]),
+                standard_error=_float(row["standard_error"]),
+                page=f"trials/{file_name(str(row['job_id']))}.html" if number < most else None,
+            )
+        )
+    return found
+
+
+def keys(trials: Sequence[Listed]) -> dict[TrialKey, str]:
+    """The pages of trials by what a row of the leaderboard knows of them."""
+    return {
+        (t.data_digest, t.recipe_id, "plain", t.factorization, t.budget, t.options, t.seed): t.page
+        for t in trials
+        if t.page is not None
+    }
+
+
+def read(store: Store, one: Listed) -> Trial:
+    """What is known of a trial on one exact data set."""
+    results = _records(store.results(trial_id=one.trial_id, data_digest=one.data_digest))
+    members = store.memberships([one.trial_id])
+    attempts = store.history([one.job_id])
+    return Trial(
+        listed=one,
+        evaluations=tuple(_evaluation(store, record) for record in results),
+        curves=tuple(_curves(store, one.job_id)),
+        attempts=tuple(map(_tried, attempts)),
+        provenance=tuple(_provenance(store, one, results)),
+        sweeps=tuple(f"{m.sweep.name} as {m.asked}" for m in members),
+        recipe=_pretty(store.recipe_bodies([one.recipe_id]).get(one.recipe_id, "")),
+    )
+
+
+def _evaluation(store: Store, record: Mapping[str, Any]) -> Evaluation:
+    channels = _channels(store, record)
+    dims = channels * record["size"] ** 2
+    constant = dims * math.log(256)
+    parts = tuple(
+        Part(name, about, nats, -nats / (dims * math.log(2)))
+        for name, about, nats in (
+            ("prior", "log-density of the latents under their priors", record["log_prior"]),
+            (
+                "log-det without dequantization",
+                "what all layers but the dequantization add to the log-determinant",
+                record["log_det"] + constant,
+            ),
+            ("dequantization", "-ln 256 for each dimension: 8 bits, a constant", -constant),
+        )
+    )
+    return Evaluation(
+        protocol=record["protocol"],
+        bits_per_dim=record["bits_per_dim"],
+        parts=parts,
+        facts=tuple(_facts(record)),
+    )
+
+
+def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    error = record["standard_error"]
+    of = f"{record['images']} images"
+    if record["clusters"] is not None:
+        of += f" in {record['clusters']:.0f} clusters"
+    yield "test", f"{record['bits_per_dim']:.4f} bits/dim" + _error(error) + f", {of}"
+    holdout = _error(record["holdout_standard_error"])
+    yield "holdout", f"{record['holdout_bits_per_dim']:.4f} bits/dim{holdout}"
+    if record["train_bits_per_dim"] is not None:
+        yield "train", f"{record['train_bits_per_dim']:.4f} bits/dim"
+    if record["bound_gain"] is not None:
+        yield (
+            "bound",
+            f"{record['bound_bits_per_dim']:.4f} bits/dim over {record['bound_draws']:.0f} draws, "
+            f"{record['bound_gain']:.5f} below one draw on the same images",
+        )
+    if record["series_bias"] is not None:
+        yield "series", f"bias {record['series_bias']:.5f} bits/dim at {record['series_terms']:.0f}"
+    yield "weights", f"of step {record['step']} of {record['steps']}"
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f" ± {value:.4f} (standard error)"
+
+
+def _curves(store: Store, job_id: str) -> Iterator[Curve]:
+    for curve in store.curves([job_id]):
+        points = [
+            (point.step, point.value)
+            for point in store.metrics(job_id, curve.name)
+            if math.isfinite(point.value)
+        ]
+        stride = max(1, math.ceil(len(points) / MOST_POINTS))
+        thinned = points[::stride]
+        if points and thinned[-1] != points[-1]:
+            thinned.append(points[-1])
+        if points:
+            yield Curve(curve.name, tuple(thinned), len(points))
+
+
+def _tried(one: Attempt) -> Tried:
+    device = one.device if one.devices is None else f"{one.device} ({one.devices})"
+    ended = "" if one.ended is None else f" to {moment(one.ended)}"
+    return Tried(
+        number=str(one.token) if one.protocol is None else f"evaluation ({one.protocol})",
+        outcome=one.outcome or "running",
+        when=plain(moment(one.started) + ended),
+        took="" if one.ended is None else span(one.ended - one.started),
+        where=plain(f"{one.host}, {device}"),
+        steps=f"{one.first_step} to {one.last_step}",
+        message=one.message.strip(),
+        log=(one.log or "").strip(),
+    )
+
+
+def _provenance(
+    store: Store, one: Listed, results: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    yield "trial", one.trial_id
+    yield "recipe", one.recipe_id
+    yield "data", f"{one.dataset} ({one.variant}), sha256 {one.data_digest}"
+    for record in results[:1]:
+        if record["pretraining_id"] is not None:
+            yield "pretraining", f"{record['pretraining_id']} to step {one.budget}"
+        changed = "" if record["dirty"] is None else f", uncommitted changes {record['dirty']}"
+        yield "code", f"lcma {record['code_version']}{changed}"
+        yield "torch", record["torch"]
+        driver = "" if record["driver"] is None else f", driver {record['driver']}"
+        threads = f"{record['threads']} thread{'s' * (record['threads'] != 1)}"
+        yield "device", f"{record['device']}{driver} ({record['cpu_capability']}, {threads})"
+        yield "environment", record["environment_id"]
+        yield "protocol", f"{record['protocol']}, {record['precision']}"
+        yield "added", moment(record["created"])
+        if record["seconds"] is not None:
+            yield "training time", span(record["seconds"])
+        if record["peak_memory"] is not None:
+            yield "peak memory", size(int(record["peak_memory"]))
+    for artifact in store.artifacts(one.job_id):
+        yield artifact.kind, f"{artifact.path} ({size(artifact.bytes)}, sha256 {artifact.digest})"
+    yield "on the command line", f"lcma logs {short(one.job_id)}; lcma why {short(one.job_id)}"
+
+
+def _channels(store: Store, record: Mapping[str, Any]) -> int:
+    body = lookup.content(store.recipe_bodies([record["recipe_id"]])[record["recipe_id"]])
+    model = body.get("model")
+    found = model.get("channels") if isinstance(model, dict) else None
+    return found if isinstance(found, int) else 3
+
+
+def _pretty(body: str) -> str:
+    found = lookup.content(body)
+    return json.dumps(found, indent=2, sort_keys=True) if found else body
+
+
+def _records(frame: Any) -> list[dict[str, Any]]:
+    missing = frame.isna()
+    return [dict(r) for r in frame.astype(object).where(~missing, None).to_dict("records")]
+
+
+def _integer(value: object) -> int | None:
+    return None if value is None else int(str(value))
+
+
+def _float(value: object) -> float | None:
+    return None if value is None else float(str(value))

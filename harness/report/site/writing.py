@@ -1,0 +1,92 @@
+"""The site as a folder, there whole or not at all."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from db import Store
+from harness.place import Place
+from harness.report.site.pages import Options, Site
+from harness.report.site.sheets import Step
+from harness.report.text import plain
+from sweeps.errors import UserError
+
+MARK = ".lcma-site"
+"""A file in every site: a folder with it may be replaced."""
+
+
+def write(
+    store: Store,
+    place: Place,
+    out: Path,
+    options: Options | None = None,
+    step: Step = lambda _: None,
+) -> int:
+    """Write the site of a database into a folder; the number of its files.
+
+    It is made beside the folder and takes its place at the end. Raises UserError for a folder
+    that holds anything but a former site, and where it cannot be written.
+    """
+    out = out.expanduser().absolute()
+    _require_ours(out)
+    site = Site(store, place, options, step)
+    with _beside(out) as folder:
+        written = 0
+        for path, content in site.files():
+            _put(folder, path, content)
+            written += 1
+        _put(folder, MARK, b"made by `lcma export --format html`\n")
+        _swap(folder, out)
+    return written
+
+
+def _require_ours(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UserError(f"{plain(out)} is no folder: give --out one that is new or empty")
+    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise UserError(
+            f"{plain(out)} holds files that are no site of ours: give --out a new folder"
+        )
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise _unwritable(out, error) from None
+    try:
+        yield folder
+    except OSError as error:
+        raise _unwritable(out, error) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put(folder: Path, path: str, content: bytes) -> None:
+    file = folder / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+
+
+def _swap(folder: Path, out: Path) -> None:
+    """The new folder in the place of the old one, which is gone at the end."""
+    folder.chmod(0o755)
+    old = folder.with_name(f"{folder.name}.old")
+    if out.exists():
+        out.rename(old)
+    try:
+        folder.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    why = error.strerror or type(error).__name__
+    return UserError(f"cannot write {plain(out)}: {why}; choose another place with --out")
