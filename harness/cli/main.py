@@ -23,7 +23,7 @@ app = typer.Typer(
 VERBS = (
     *("plan", "launch", "status", "logs", "why", "retry", "stop", "gc"),
     *("board", "pareto", "maps", "samples", "interpolate", "evaluate"),
-    *("sql", "schema", "export", "doctor", "selftest"),
+    *("sql", "schema", "export", "serve", "doctor", "selftest"),
 )
 
 

@@ -46,7 +46,7 @@ def bundle() -> bytes:
     """Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle()).encode()
+    return str(vl_convert.javascript_bundle(None)).encode()
 
 
 def script(charts: Sequence[Chart]) -> bytes:
@@ -65,12 +65,16 @@ def of_curve(curve: Curve, number: int) -> Chart:
         f"{last[1]:.3f} at step {last[0]}, lowest {lowest[1]:.3f} at step {lowest[0]}"
     )
     spec = _with_data(_curve_spec(), points=points)
-    spec["layer"][0]["encoding"]["y"]["title"] = curve.name.replace("_", " ")
+    for layer in spec["layer"]:
+        layer["encoding"]["y"]["title"] = curve.name.replace("_", " ")
     return Chart(f"curve-{number}", curve.name, alt, spec)
 
 
-def of_budgets(curve: BudgetCurve, number: int) -> tuple[Chart, Chart]:
-    """Holdout bits/dim over budgets, and over what a trial costs with the Pareto front."""
+def of_budgets(curve: BudgetCurve, number: int) -> tuple[Chart, ...]:
+    """Holdout bits/dim over budgets, and over what a trial costs with the Pareto front; nothing
+    for a single budget."""
+    if len(curve.rows) < 2:
+        return ()
     points = [_point(row) for row in curve.rows]
     seeds = [
         {"budget": row.budget, "value": one.holdout, "seed": one.seed}
@@ -82,6 +86,13 @@ def of_budgets(curve: BudgetCurve, number: int) -> tuple[Chart, Chart]:
     alt = f"Mean holdout bits/dim by budget: {means}"
     alt += "" if not base else f"; conventional {base[0]['value']:.4f}"
     over = _with_data(_budget_spec(), means=points, seeds=seeds, base=base)
+    for layer in over["layer"][:4]:
+        layer["encoding"]["x"]["axis"] = {
+            "values": [row.budget for row in curve.rows],
+            "labelOverlap": "greedy",
+        }
+    if not base:  # Vega warns of a scale over nothing
+        over["layer"].pop()
     rows = [*curve.rows, *([] if curve.conventional is None else [curve.conventional])]
     costs = [point for row in rows if (point := _cost(row, curve.cost)) is not None]
     front = [c for c in costs if c["front"] == "on the front"]
@@ -190,8 +201,8 @@ def _budget_spec() -> str:
 def _front_spec() -> str:
     import altair as alt
 
-    x = alt.X("cost:Q", title="cost", scale=alt.Scale(zero=False))
-    y = alt.Y("mean:Q", title="holdout bits/dim", scale=alt.Scale(zero=False))
+    x = alt.X("cost:Q", title="cost", scale=alt.Scale(zero=False, padding=40))
+    y = alt.Y("mean:Q", title="holdout bits/dim", scale=alt.Scale(zero=False, padding=20))
     costs = alt.Chart(alt.NamedData("costs")).encode(x=x, y=y)
     return _text(
         alt.layer(

@@ -279,14 +279,14 @@ class Site:
             except UserError as error:
                 said = plain(error)
         pairs = [charts.of_budgets(curve, k) for k, curve in enumerate(curves)]
-        shown = [
-            (curve, budget_page.title(curve.key), budget_page.under(curve.key))
-            + (budget_page.sentence(curve), list(budget_page.more(curve)), pair)
-            for curve, pair in zip(curves, pairs, strict=True)
-        ]
-        drawn = tuple(chart for pair in pairs for chart in pair)
-        rows = budget_page.every_row
-        return self._render("budgets.html", path, drawn, curves=shown, said=said, rows=rows)
+        return self._render(
+            "budgets.html",
+            path,
+            tuple(chart for pair in pairs for chart in pair),
+            curves=list(zip(curves, pairs, strict=True)),
+            said=said,
+            words=budget_page,
+        )
 
     def _samples(self, path: str) -> bytes:
         found = self._drawn if not self._options.live else None

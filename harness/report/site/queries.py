@@ -73,8 +73,9 @@ def paper(sweep_id: str | None) -> Query:
         "Against the paper",
         "Means beside the numbers that papers print of the same flow, data set and "
         "factorization. `paper_profile` is 1 where the recipe is the published one.",
-        "SELECT flow, dataset, variant, profile, paper_profile, factorization, printed_as, budget,\n"
-        "       n, mean, squared_deviations, printed, difference, source, source_table, part, note\n"
+        "SELECT flow, dataset, variant, profile, paper_profile, factorization, printed_as,\n"
+        "       budget, n, mean, squared_deviations, printed, difference, source, source_table,\n"
+        "       part, note\n"
         f"FROM against_paper{_of_cell(sweep_id)}\n"
         "ORDER BY flow, dataset, variant, profile, source_table, factorization, budget, cell_id",
     )
@@ -158,30 +159,29 @@ def data_sets() -> Query:
 
 def number_of_results() -> Query:
     """How many results there are, from the sums over seeds."""
-    return Query("Results", "How many results there are.", "SELECT sum(seeds) AS results FROM cells")
+    return Query(
+        "Results", "How many results there are.", "SELECT sum(seeds) AS results FROM cells"
+    )
 
 
 def _of(sweep_id: str | None, column: str = "trial_id") -> str:
     if sweep_id is None:
         return ""
-    members = f"SELECT trial_id FROM sweep_trials WHERE sweep_id = {text(sweep_id)}"
-    return f"\nWHERE {column} IN ({members})"
+    return f"\nWHERE {column} IN ({_members(sweep_id)})"
 
 
 def _of_cell(sweep_id: str | None) -> str:
     if sweep_id is None:
         return ""
-    return (
-        "\nWHERE cell_id IN (SELECT r.cell_id FROM results AS r\n"
-        "                  JOIN sweep_trials AS s ON s.trial_id = r.trial_id\n"
-        f"                  WHERE s.sweep_id = {text(sweep_id)})"
-    )
+    of_trials = f"SELECT cell_id FROM results WHERE trial_id IN ({_members(sweep_id)})"
+    return f"\nWHERE cell_id IN ({of_trials})"
 
 
 def _lost(sweep_id: str) -> str:
-    members = f"SELECT trial_id FROM sweep_trials WHERE sweep_id = {text(sweep_id)}"
-    return (
-        f"\nWHERE trial_id IN ({members})\n"
-        "   OR pretraining_id IN (SELECT pretraining_id FROM flow_trials\n"
-        f"                         WHERE id IN ({members}))"
-    )
+    members = _members(sweep_id)
+    used = f"SELECT pretraining_id FROM flow_trials WHERE id IN ({members})"
+    return f"\nWHERE trial_id IN ({members})\n   OR pretraining_id IN ({used})"
+
+
+def _members(sweep_id: str) -> str:
+    return f"SELECT trial_id FROM sweep_trials WHERE sweep_id = {text(sweep_id)}"

@@ -128,5 +128,3 @@ def _picture(path: Path, alt: str, files: dict[str, bytes]) -> Picture:
 
 def _side(one: TrainedTrial) -> tuple[str, str, str, str]:
     return one.dataset, one.variant, one.flow, one.recipe_id
-
-

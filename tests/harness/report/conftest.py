@@ -333,3 +333,12 @@ def filler(in_tmp: Path, empty_database: Path) -> Filler:
 def filled(in_tmp: Path, filled_database: Path) -> Filler:
     """A database in the current folder with the results of `BITS`."""
     return _copied(filled_database, in_tmp)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_filler(request: pytest.FixtureRequest, in_tmp: Path) -> Filler:
+    """A database on each engine, with photos16 in it."""
+    url = None if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
+    found = Filler(in_tmp, url)
+    found.data()
+    return found

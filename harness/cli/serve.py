@@ -1,0 +1,44 @@
+"""`lcma serve`: the site live from the database, on this machine alone."""
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Db, Runs
+
+
+def serve(
+    db: Db = None,
+    runs: Runs = None,
+    host: Annotated[
+        str, typer.Option(help="This machine's own address; another one is refused")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one")] = 8000,
+    sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
+) -> None:
+    """Show the pages of `lcma export --format html` live, read-only, until Ctrl-C.
+
+    A page looks again by itself while jobs run.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from db import connect
+    from harness import place
+    from harness.report import lookup
+    from harness.report.site import Options, Site, serving
+
+    serving.require_loopback(host)
+    where = place.find(db, runs, None)
+    store = connect(where.db, create=False)
+    sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
+    options = Options(sweep_id=sweep_id, samples=False, live=True)
+    Site(store, where, options)  # a missing extra ends it here
+    said = Console(stderr=True)
+
+    def tell(line: str) -> None:
+        said.print(Text(line), soft_wrap=True)
+
+    with serving.Server(lambda: Site(store, where, options), port, tell) as server:
+        Console().print(Text(f"{server.url} (read-only, this machine alone; Ctrl-C ends it)"))
+        server.serve_forever(poll_interval=0.2)

@@ -1,0 +1,125 @@
+"""`lcma serve` as a process: live, read-only, for this machine alone."""
+
+import http.client
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from harness import place
+from harness.cli import main as cli
+from harness.report.site import Options, Site, serving
+
+
+@pytest.fixture
+def server(filled) -> Iterator[serving.Server]:
+    where = place.find(filled.url, filled.runs, filled.folder / "data")
+    options = Options(samples=False, live=True)
+    with serving.Server(lambda: Site(filled.store, where, options), 0, print) as found:
+        thread = threading.Thread(target=found.serve_forever, daemon=True)
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+def ask(server: serving.Server, method: str, path: str, host: str | None = None):
+    port = server.server_address[1]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.putrequest(method, path, skip_host=True)
+    connection.putheader("Host", f"127.0.0.1:{port}" if host is None else host)
+    connection.endheaders()
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer, content
+
+
+def test_pages_come_with_a_policy_and_are_not_kept(server) -> None:
+    answer, content = ask(server, "GET", "/")
+    assert answer.status == 200
+    assert b"Leaderboard" in content
+    assert "default-src 'none'" in (answer.getheader("Content-Security-Policy") or "")
+    assert answer.getheader("Cache-Control") == "no-store"
+    answer, empty = ask(server, "HEAD", "/index.html")
+    assert (answer.status, empty) == (200, b"")
+    assert answer.getheader("Content-Length") == str(len(content))
+    for path, kind in (("/assets/vega.js", "javascript"), ("/assets/site.css", "css")):
+        answer, _ = ask(server, "GET", path)
+        assert kind in (answer.getheader("Content-Type") or "")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_nothing_but_reading_is_answered(server, method: str) -> None:
+    assert ask(server, method, "/")[0].status == 501
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "", "127.0.0.1.evil.example"])
+def test_a_name_of_others_that_leads_here_is_refused(server, host: str) -> None:
+    answer, content = ask(server, "GET", "/", host)
+    assert answer.status == 421
+    assert b"Leaderboard" not in content
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../lcma.db",
+        "/%2e%2e/lcma.db",
+        "/assets/../../lcma.db",
+        "/assets/%2e%2e%2fsite.css",
+        "//etc/passwd",
+        "/lcma.db",
+        "/trials/nobody.html",
+        "/images/x.png",
+        "/data/%00.js",
+    ],
+)
+def test_no_path_leads_out_of_the_site(server, path: str) -> None:
+    assert ask(server, "GET", path)[0].status == 404
+
+
+def test_a_path_that_is_no_text_is_refused(server) -> None:
+    assert ask(server, "GET", "/%ff")[0].status == 400
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_another_address_is_refused_with_the_reason(filled, capsys, host: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["serve", "--host", host])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "127.0.0.1 alone" in said
+    assert "ssh -L" in said
+
+
+def test_a_port_that_is_taken_is_said(server, filled, capsys) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--port", str(server.server_address[1])])
+    assert "give another --port" in capsys.readouterr().err
+
+
+def test_the_verb_serves_until_it_is_interrupted(filled) -> None:
+    code = "import sys; from harness.cli.main import main; main(['serve', '--port', '0'])"
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        port = int(line.split("127.0.0.1:")[1].split("/")[0])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("GET", "/trials.html")
+        assert connection.getresponse().status == 200
+        process.send_signal(2)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "Traceback" not in errors

@@ -1,0 +1,260 @@
+"""The site as files: whole, the same each time, safe, and never in the place of other files."""
+
+import html
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import db
+from benchmarks.million import made
+from benchmarks.places import Files
+from db import query
+from harness import place
+from harness.report import ranking
+from harness.report.site import Options, Site, ties, write
+from sweeps.errors import UserError
+from tests.harness.report import site as worlds
+from tests.harness.report.conftest import BITS, Filler
+
+PAGES = (
+    *("index", "paper", "coverage", "trials", "maps", "budgets", "samples", "failures"),
+    "about",
+)
+TEMPLATES = Path(__file__).parents[3] / "harness" / "report" / "site"
+
+
+class Links(HTMLParser):
+    """What a page points to, its ids, and the elements that it has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.elements.append((tag, found))
+        self.links += [v for k in ("href", "src") if (v := found.get(k)) is not None]
+        if "id" in found:
+            self.ids.append(found["id"] or "")
+
+
+def export(filler: Filler, out: Path, options: Options | None = None) -> dict[str, bytes]:
+    where = place.find(filler.url, filler.runs, filler.folder / "data")
+    written = write(filler.store, where, out, options or Options(samples=False))
+    files = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    assert len(files) == written + 1  # and the mark
+    return files
+
+
+def pages(files: dict[str, bytes]) -> dict[str, str]:
+    return {name: content.decode() for name, content in files.items() if name.endswith(".html")}
+
+
+def test_a_site_has_every_page_and_every_link_leads_somewhere(filler, tmp_path) -> None:
+    worlds.fill(filler)
+    files = export(filler, tmp_path / "site")
+    found = pages(files)
+    assert {f"{name}.html" for name in PAGES} <= found.keys()
+    for name, text in found.items():
+        parsed = Links(text)
+        assert len(parsed.ids) == len(set(parsed.ids)), name
+        for link in parsed.links:
+            path, _, anchor = link.partition("#")
+            target = os.path.normpath(Path(name).parent / path) if path else name
+            assert link.startswith("data:,") or target in files, (name, link)
+            assert not anchor or anchor in Links(files[target].decode()).ids, (name, link)
+        assert all(attrs.get("alt") for tag, attrs in parsed.elements if tag == "img"), name
+        assert len(text) < 2_000_000
+
+
+def test_nothing_on_a_page_leads_to_the_network(filler, tmp_path) -> None:
+    worlds.fill(filler)
+    for name, text in pages(export(filler, tmp_path / "site")).items():
+        assert "default-src 'none'" in html.unescape(text), name
+        assert not [link for link in Links(text).links if re.match(r"(?i)https?:|//", link)], name
+
+
+def test_the_same_database_gives_the_same_bytes(filler, tmp_path) -> None:
+    worlds.fill(filler)
+    assert export(filler, tmp_path / "one") == export(filler, tmp_path / "two")
+
+
+def test_the_leaderboard_shows_the_boards_numbers(filled, tmp_path) -> None:
+    text = export(filled, tmp_path / "site")["index.html"].decode()
+    even = sum(BITS["checkerboard-even"].values()) / 4
+    assert f"{even:.4f}" in text
+    # channel less checkerboard-even by seed: -0.10, +0.02, -0.20, -0.03
+    assert f"{(-0.10 + 0.02 - 0.20 - 0.03) / 4:+.4f}" in text
+
+
+def test_a_trial_page_has_its_curve_parts_attempts_and_origin(filler, tmp_path) -> None:
+    worlds.fill(filler)
+    files = export(filler, tmp_path / "site")
+    board = Links(files["index.html"].decode())
+    trial = files[next(link for link in board.links if link.startswith("trials/"))].decode()
+    for word in ("Parts of the likelihood", "dequantization", "Attempts", "some CPU", "d" * 64):
+        assert word in trial
+    running = [t for n, t in pages(files).items() if n.startswith("trials/") and "curve-0" in t]
+    assert len(running) == 1
+    assert "7.9" in running[0]
+
+
+def test_hostile_text_is_only_ever_text(filler, tmp_path) -> None:
+    worlds.fill_hostile(filler)
+    files = export(filler, tmp_path / "site")
+    shown = 0
+    for name, text in pages(files).items():
+        parsed = Links(text)
+        scripts = [attrs for tag, attrs in parsed.elements if tag == "script"]
+        assert all(attrs.get("src", "").endswith(".js") for attrs in scripts), name
+        assert not any("onerror" in attrs for _, attrs in parsed.elements), name
+        shown += html.escape("<script>window.hit=1</script>") in text
+    assert shown >= 5
+    assert all(re.fullmatch(r"[A-Za-z0-9_./-]+", name) for name in files)
+
+
+def test_a_folder_that_is_no_site_of_ours_is_refused_and_kept(filled, tmp_path) -> None:
+    out = tmp_path / "thesis"
+    out.mkdir()
+    (out / "chapter.tex").write_text("years of work")
+    with pytest.raises(UserError, match="no site of ours"):
+        export(filled, out)
+    assert [p.name for p in out.iterdir()] == ["chapter.tex"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is no folder"):
+        export(filled, tmp_path / "file")
+
+
+def test_a_former_site_is_replaced_whole(filled, tmp_path) -> None:
+    out = tmp_path / "site"
+    export(filled, out)
+    (out / "old.html").write_text("of a trial that is gone")
+    assert "old.html" not in export(filled, out)
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".site")] == []
+
+
+def test_what_fails_on_the_way_leaves_the_former_site(filler, tmp_path) -> None:
+    worlds.fill(filler)
+    out = tmp_path / "site"
+    before = export(filler, out)
+    filler.store.close()
+    (filler.folder / "lcma.db").rename(filler.folder / "gone.db")
+    with pytest.raises(UserError):
+        export(filler, out)
+    assert {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()} == before.keys()
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".site")] == []
+
+
+def test_an_empty_database_has_pages_that_say_so(filler, tmp_path) -> None:
+    found = pages(export(filler, tmp_path / "site"))
+    assert "No results yet" in found["index.html"]
+    assert "no sweep yet" in found["coverage.html"]
+    assert "No contribution maps yet" in found["maps.html"]
+    assert "No job here" in found["failures.html"]
+
+
+def test_samples_stand_side_by_side_and_a_flow_without_weights_says_why(filler, tmp_path) -> None:
+    filler.weights("channel", 0)
+    filler.weights("random", 0).write_bytes(b"torn")
+    files = export(filler, tmp_path / "site", Options())
+    text = files["samples.html"].decode()
+    drawn = [link for link in Links(text).links if link.endswith("-samples.png")]
+    assert len(drawn) == 1
+    assert files[drawn[0]].startswith(b"\x89PNG")
+    assert "the weights" in text
+
+
+def test_a_sweep_alone_leaves_the_others_out(filler, tmp_path) -> None:
+    worlds.fill(filler)
+    filler.results({"channel": {7: 3.21}})
+    whole = export(filler, tmp_path / "all")["index.html"].decode()
+    alone = export(filler, tmp_path / "one", Options(sweep_id="s1", samples=False))
+    assert "3.2100" in whole
+    assert "3.2100" not in alone["index.html"].decode()
+    assert "sweep demo" in alone["about.html"].decode()
+
+
+@pytest.mark.parametrize("sweep_id", [None, "it's"])
+def test_the_sql_on_the_pages_runs_as_it_stands(any_filler, tmp_path, sweep_id) -> None:
+    if sweep_id is None:
+        any_filler.results(BITS)
+    else:
+        any_filler.results(BITS, sweep=sweep_id)
+    options = Options(sweep_id=sweep_id, samples=False)
+    about = Site(any_filler.store, place.find(any_filler.url, None, None), options).file(
+        "about.html"
+    )
+    assert about is not None
+    statements = re.findall(r"<pre tabindex=\"0\">(SELECT.*?)</pre>", about.decode(), re.S)
+    assert len(statements) >= 8
+    for statement in map(html.unescape, statements):
+        found = query.run(any_filler.url, statement)
+        assert found.columns
+        if "FROM trial_results" in statement:
+            assert len(found.rows) == sum(map(len, BITS.values()))
+
+
+def test_a_database_of_many_cells_is_paginated(tmp_path) -> None:
+    url, _ = made(Files(tmp_path), 24_000)
+    store = db.connect(url)
+    where = place.find(url, tmp_path / "runs", tmp_path)
+    site = Site(store, where, Options())
+    found = dict(site.files())
+    boards = [name for name in found if re.fullmatch(r"index(-\d+)?\.html", name)]
+    assert len(boards) > 5
+    assert all(len(found[name]) < 2_000_000 for name in found)
+    cells = query.run(url, "SELECT count(*) FROM cells").rows[0][0]
+    assert sum(found[name].count(b"<tr data-name") for name in boards) == cells
+    store.close()
+
+
+def row(name: str, values: dict[int, float]) -> ranking.Row:
+    bits = tuple(values.values())
+    mean = sum(bits) / len(bits)
+    return ranking.Row(
+        *(name, name, None, None, False, tuple(values), bits, mean, None, None, 0, 0)
+    )
+
+
+def test_rows_tie_while_six_pairs_do_not_tell_them_apart() -> None:
+    best = row("best", {s: 4.0 + 0.01 * s for s in range(6)})
+    near = row("near", {s: 4.0 + 0.01 * s + (-1) ** s * 0.02 for s in range(6)})
+    far = row("far", {s: 4.5 + 0.01 * s + 0.001 * (s % 2) for s in range(6)})
+    beside = row("beside", {s: 4.5 + 0.01 * s + (-1) ** s * 0.02 + 0.001 for s in range(6)})
+    alone = row("alone", {s: 5.0 + 0.01 * s + 0.001 * (s % 2) for s in range(6)})
+    assert ties.groups([best, near, far, beside, alone]) == ["A", "A", "B", "B", ""]
+    few = row("few", dict.fromkeys(range(5), 9.0))
+    assert ties.groups([best, few]) == ["A", "A"]
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_marks_have_the_contrast_of_wcag_aa(scheme: str) -> None:
+    style = (TEMPLATES / "assets" / "site.css").read_text()
+    blocks = re.findall(r":root \{(.*?)\}", style, re.S)
+    of = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", blocks[scheme == "dark"]))
+
+    def contrast(one: str, other: str) -> float:
+        high, low = sorted((luminance(of[one]), luminance(of[other])), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    for text in ("ink", "muted", "link"):
+        for ground in ("bg", "raised", "row"):
+            assert contrast(text, ground) >= 4.5, (text, ground)
+    for pair in ("good", "bad", "wait", "run"):
+        assert contrast(pair, f"{pair}-bg") >= 4.5, pair
+    for mark in ("mark", "base", "ink"):
+        assert contrast(mark, "bg") >= 3, mark
+    assert contrast("mark", "band") >= 3
+    assert contrast("ink", "band") >= 3

@@ -1,0 +1,274 @@
+"""The site in a real browser, from files and served: nothing here reads the templates."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from harness import place
+from harness.report.site import Options, Site, serving, write
+from tests.harness.report import site as worlds
+from tests.harness.report.conftest import Filler
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here: apt-get install chromium"
+)
+
+VIEWS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
+
+
+@dataclass
+class Watched:
+    """A page of the browser, with what it said and asked for."""
+
+    page: Page
+    root: str
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.said.append(dialog.message))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+
+    def open(self, path: str) -> Page:
+        self.page.goto(f"{self.root}/{path}", wait_until="load")
+        return self.page
+
+    def require_quiet(self) -> None:
+        assert self.said == []
+        away = [u for u in self.asked if not u.startswith((self.root, "data:", "blob:"))]
+        assert away == []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def exported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of `worlds.fill` and hostile text, with samples, in a folder of an odd name."""
+    folder = tmp_path_factory.mktemp("a site & 100%")
+    shutil.copy(empty_database, folder / "lcma.db")
+    filler = Filler(folder)
+    worlds.fill(filler)
+    worlds.fill_hostile(filler)
+    filler.weights("random-local", 0)
+    where = place.find(filler.url, filler.runs, folder / "data")
+    write(filler.store, where, folder / "out", Options())
+    filler.store.close()
+    return folder / "out"
+
+
+@pytest.fixture
+def visit(browser: Browser, exported: Path) -> Iterator[Any]:
+    """Opens the site from its folder, cut off from any network."""
+    contexts = []
+
+    def view(scheme: Any = "light", width: int = 1280, root: str | None = None) -> Watched:
+        context = browser.new_context(
+            viewport={"width": width, "height": 800},
+            color_scheme=scheme,
+            offline=root is None,
+        )
+        contexts.append(context)
+        return Watched(context.new_page(), root or exported.as_uri())
+
+    yield view
+    for context in contexts:
+        context.close()
+
+
+def names(page: Page) -> list[str]:
+    """The rows of the first table that are shown, by factorization and budget."""
+    rows = page.locator("section.group").first.locator("tbody tr:visible")
+    return [" ".join(text.split()[:3]) for text in rows.all_inner_texts()]
+
+
+@pytest.mark.parametrize(("scheme", "width"), VIEWS)
+def test_every_page_opens_from_a_file_quietly_and_fits(visit, exported, scheme, width) -> None:
+    watched = visit(scheme, width)
+    some = [next((exported / folder).glob("*.html")) for folder in ("trials", "maps")]
+    pages = [*exported.glob("*.html"), *some]
+    for path in pages:
+        page = watched.open(path.relative_to(exported).as_posix())
+        assert page.title().endswith("· lcma")
+        assert page.locator("h1").count() == 1
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, path.name
+        assert page.evaluate("window.hit") is None
+    watched.require_quiet()
+
+
+@pytest.mark.parametrize(("scheme", "width"), VIEWS)
+def test_text_can_be_read_on_what_is_behind_it(visit, scheme, width) -> None:
+    watched = visit(scheme, width)
+    for path in ("index.html", "coverage.html", "failures.html", "about.html"):
+        low = watched.open(path).evaluate(CONTRAST)
+        assert low == []
+
+
+CONTRAST = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const linear = (v) => (v /= 255, v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const low = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !element.checkVisibility() || element.matches("option")) continue;
+    let behind = element;
+    let ground = [0, 0, 0, 0];
+    while (behind && (ground.length === 4 && ground[3] === 0)) {
+      ground = parse(getComputedStyle(behind).backgroundColor);
+      behind = behind.parentElement;
+    }
+    const [a, b] = [light(parse(getComputedStyle(element).color)), light(ground)];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) low.push([element.outerHTML.slice(0, 80), ratio]);
+  }
+  return low;
+}"""
+
+
+def test_a_heading_sorts_up_then_down_by_keyboard_too(visit) -> None:
+    watched = visit()
+    page = watched.open("index.html")
+    before = names(page)
+    heading = page.get_by_role("columnheader", name="budget").first
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    budgets = [name.split()[-1] for name in names(page)]
+    assert [b for b in budgets if b != "-"] == ["0", "100", "1000", "1000"] or "0" in budgets[0]
+    heading.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert heading.get_attribute("aria-sort") == "descending"
+    page.get_by_role("columnheader", name="bits/dim").first.get_by_role("button").click()
+    assert names(page) == before
+    watched.require_quiet()
+
+
+def test_filters_leave_what_fits_and_survive_a_reload(visit) -> None:
+    watched = visit()
+    page = watched.open("index.html")
+    whole = page.locator("tbody tr:visible").count()
+    page.get_by_label("Factorization").select_option("low (LL)")
+    assert page.locator("tbody tr:visible").count() == len(worlds.BUDGETS)
+    assert f"{len(worlds.BUDGETS)} rows" in page.locator("#shown").inner_text()
+    page.reload()
+    assert page.locator("tbody tr:visible").count() == len(worlds.BUDGETS)
+    page.get_by_label("Data set").select_option(label=f"{worlds.HOSTILE} (u8)")
+    assert page.locator("tbody tr:visible").count() == 0
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function("location.hash === ''")
+    assert page.locator("tbody tr:visible").count() == whole
+    page.get_by_label("Data set").select_option(label=f"{worlds.HOSTILE} (u8)")
+    assert page.locator("tbody tr:visible").count() == 1
+    assert page.evaluate("window.hit") is None
+    watched.require_quiet()
+
+
+def test_the_slider_shows_one_budget_at_a_time_by_keyboard(visit, exported) -> None:
+    watched = visit()
+    first = min((exported / "maps").glob("*.html"))
+    page = watched.open(f"maps/{first.name}")
+    slider = page.get_by_role("slider")
+    assert page.locator("section.budget:visible").get_attribute("data-budget") == "1000"
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("section.budget:visible").get_attribute("data-budget") == "100"
+    assert slider.get_attribute("aria-valuetext") == "100 steps"
+    page.keyboard.press("Home")
+    shown = page.locator("section.budget:visible")
+    assert shown.get_attribute("data-budget") == "0"
+    loaded = shown.locator("img").evaluate_all(
+        "images => images.map(i => i.complete && i.naturalWidth > 0)"
+    )
+    assert len(loaded) >= 6
+    assert all(loaded)
+    watched.require_quiet()
+
+
+def test_a_trial_is_reached_from_the_board_and_its_curve_is_drawn(visit) -> None:
+    watched = visit()
+    page = watched.open("index.html")
+    page.get_by_text("Trials behind this table").first.click()
+    page.get_by_role("link", name="seed 0").first.click()
+    assert "Parts of the likelihood" in page.locator("main").inner_text()
+    page = watched.open("trials.html")
+    page.locator("tr", has_text="running").get_by_role("link").click()
+    page.locator("canvas").first.wait_for()
+    assert "8 points" in page.content() or page.locator("canvas").count() == 1
+    watched.require_quiet()
+
+
+def test_the_budget_curve_and_the_front_are_drawn_with_words(visit) -> None:
+    watched = visit()
+    page = watched.open("budgets.html")
+    page.locator("canvas").nth(1).wait_for()
+    said = page.locator(".vega").first.get_attribute("aria-label")
+    assert said is not None
+    assert "at 1000" in said
+    watched.require_quiet()
+
+
+def test_sql_is_copied(visit) -> None:
+    watched = visit()
+    page = watched.open("about.html")
+    page.get_by_role("button", name="Copy the SQL of Leaderboard").click()
+    assert "SELECT" in page.evaluate("getSelection().toString()")
+    watched.require_quiet()
+
+
+def test_the_keyboard_reaches_the_content_first(visit) -> None:
+    page = visit().open("index.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_pages_are_whole_without_scripts(browser, exported) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{exported.as_uri()}/index.html")
+    assert page.locator("tbody tr:visible").count() > 5
+    first = min((exported / "maps").glob("*.html"))
+    page.goto(first.as_uri())
+    assert page.locator("section.budget:visible").count() == len(worlds.BUDGETS)
+    context.close()
+
+
+def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypatch) -> None:
+    filler.results({"random": {0: 4.25}}, sweep="s1")
+    worlds.curve(filler, filler.plan("channel", 0, sweep="s1"))
+    where = place.find(filler.url, filler.runs, filler.folder / "data")
+    make = lambda: Site(filler.store, where, Options(samples=False, live=True))  # noqa: E731
+    with serving.Server(make, 0, print) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        watched = visit(root=server.url.rstrip("/"))
+        page = watched.open("index.html")
+        assert page.locator("tbody tr:visible").count() == 1
+        filler.results({"checkerboard-even": {0: 4.125}}, sweep="s1")
+        page.get_by_text("4.1250").first.wait_for(timeout=30_000)
+        page.get_by_role("button", name="Pause").click()
+        assert page.get_by_role("button", name="Go on").count() == 1
+        page.goto(f"{server.url}trials.html")
+        page.locator("tr", has_text="running").get_by_role("link").click()
+        page.locator("canvas").first.wait_for()
+        server.shutdown()
+    watched.require_quiet()
