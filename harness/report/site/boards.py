@@ -1,9 +1,12 @@
 """The leaderboard's rows as the pages show them, and how they are cut into pages."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
 from scipy.special import stdtrit
 
@@ -25,7 +28,7 @@ TrialKey = tuple[str, str, str, str, int | None, str | None, int]
 """Data digest, recipe, protocol, factorization, budget, map options, seed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Seed:
     """The result of one seed, and the page of its trial where there is one."""
 
@@ -34,7 +37,7 @@ class Seed:
     page: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """A row of the leaderboard. ``low`` and ``high`` are the 95 % t-interval of the mean over
     seeds, ``half`` half of that of the difference; None where they cannot be known."""
@@ -189,7 +192,12 @@ def _half(n: int, deviation: float | None) -> float | None:
     """Half of the t-interval of a mean."""
     if deviation is None or n < 2:
         return None
-    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(n)
+    return _quantile(n - 1) * deviation / math.sqrt(n)
+
+
+@cache
+def _quantile(freedom: int) -> float:
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def _scale(lines: Sequence[Line]) -> tuple[float, float]:
@@ -206,37 +214,39 @@ def _scale(lines: Sequence[Line]) -> tuple[float, float]:
 
 
 def _of_cells(store: Store) -> Leaderboard:
-    rows = queries.run(store, queries.cells(None), most=1_000_000).rows
-    of_table = ("comparable", "recipe_id")
-    all_bars, tables = store.bars(), []
-    for _, some in groupby(rows, key=lambda row: [row[name] for name in of_table]):
-        tables.append(_table_of_cells(list(some), all_bars))
+    found = queries.stream(store, queries.cells(None))
+    all_bars = store.bars()
+    tables = [
+        _table_of_cells(list(some), all_bars)
+        for _, some in groupby(found, key=attrgetter("comparable", "recipe_id"))
+    ]
     lost = store.counts().trial
     return Leaderboard(tuple(tables), paired=False, diverged=lost.diverged, failed=lost.failed)
 
 
-def _table_of_cells(cells: Sequence[Mapping[str, object]], bars: Mapping[str, list[Bar]]) -> Table:
-    first = {name: str(value) for name, value in cells[0].items()}
-    known = [bar for bar in bars.get(first["data_digest"], ()) if bar.bits_per_dim is not None]
+def _table_of_cells(cells: Sequence[Any], bars: Mapping[str, list[Bar]]) -> Table:
+    first = cells[0]
+    known = [bar for bar in bars.get(first.data_digest, ()) if bar.bits_per_dim is not None]
     least_bar = min((bar.bits_per_dim for bar in known if bar.bits_per_dim), default=None)
-    lines = tuple(_lines_of_cells(cells, least_bar))
+    name = known_sets.set_name(first.dataset, first.variant)
+    lines = tuple(_line_of_cell(cell, name, least_bar) for cell in cells)
     least, most = _scale(lines)
     return Table(
-        key=f"{short(first['comparable'])}-{short(first['recipe_id'])}",
+        key=f"{short(first.comparable)}-{short(first.recipe_id)}",
         title=plain(
-            f"{first['dataset']} ({first['variant']}), {first['flow']}, {first['profile']}: "
-            f"{first['steps']} steps, {first['splits']} splits"
+            f"{first.dataset} ({first.variant}), {first.flow}, {first.profile}: "
+            f"{first.steps} steps, {first.splits} splits"
         ),
         under=plain(
-            f"data {short(first['data_digest'])}, recipe {short(first['recipe_id'])}, "
-            f"protocol {first['protocol']}, {first['precision']}"
+            f"data {short(first.data_digest)}, recipe {short(first.recipe_id)}, "
+            f"protocol {first.protocol}, {first.precision}"
         ),
-        flow=first["flow"],
-        dataset=f"{first['dataset']} ({first['variant']})",
+        flow=first.flow,
+        dataset=f"{first.dataset} ({first.variant})",
         lines=lines,
         bars=tuple(known),
         notes=(
-            f"* {plain(first['conventional'])}. Differences are of means: with so many results "
+            f"* {plain(first.conventional)}. Differences are of means: with so many results "
             "they are not paired by seed here; `lcma board --flow --dataset` pairs them.",
         ),
         reference=next((line.mean for line in lines if line.reference), None),
@@ -245,41 +255,34 @@ def _table_of_cells(cells: Sequence[Mapping[str, object]], bars: Mapping[str, li
     )
 
 
-def _lines_of_cells(
-    cells: Sequence[Mapping[str, object]], least_bar: float | None
-) -> Iterator[Line]:
-    quantiles: dict[int, float] = {}
-    for cell in cells:
-        n, mean = int(str(cell["n"])), float(str(cell["mean"]))
-        squared, difference = float(str(cell["squared_deviations"])), cell["from_conventional"]
-        name = str(cell["factorization"])
-        deviation = math.sqrt(squared / (n - 1)) if n > 1 else None
-        if n not in quantiles and n > 1:
-            quantiles[n] = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) / math.sqrt(n)
-        half = None if deviation is None else quantiles[n] * deviation
-        reference = name == cell["conventional"]
-        yield Line(
-            name=label(name),
-            budget=None if cell["budget"] is None else int(str(cell["budget"])),
-            options=None if cell["map_options"] is None else str(cell["map_options"]),
-            n=n,
-            mean=mean,
-            deviation=deviation,
-            low=None if half is None else mean - half,
-            high=None if half is None else mean + half,
-            seeds=(),
-            difference=None if difference is None or reference else float(str(difference)),
-            half=None,
-            pairs=None,
-            tie="",
-            published=_published(cell, name),
-            reference=reference,
-            cleared=None if least_bar is None else mean < least_bar,
-            lost=0,
-        )
+def _line_of_cell(cell: Any, dataset: str, least_bar: float | None) -> Line:
+    deviation = math.sqrt(cell.squared_deviations / (cell.n - 1)) if cell.n > 1 else None
+    half = _half(cell.n, deviation)
+    reference = cell.factorization == cell.conventional
+    return Line(
+        name=_label(cell.factorization),
+        budget=cell.budget,
+        options=cell.map_options,
+        n=cell.n,
+        mean=cell.mean,
+        deviation=deviation,
+        low=None if half is None else cell.mean - half,
+        high=None if half is None else cell.mean + half,
+        seeds=(),
+        difference=None if reference else cell.from_conventional,
+        half=None,
+        pairs=None,
+        tie="",
+        published=_published(cell.flow, dataset, cell.factorization, cell.splits),
+        reference=reference,
+        cleared=None if least_bar is None else cell.mean < least_bar,
+        lost=0,
+    )
 
 
-def _published(cell: Mapping[str, object], factorization: str) -> tuple[Number, ...]:
-    flow, splits = str(cell["flow"]), int(str(cell["splits"]))
-    name = known_sets.set_name(str(cell["dataset"]), str(cell["variant"]))
-    return tuple(published.find(flow, name, published.names(flow, factorization, splits)))
+_label = lru_cache(10_000)(label)
+
+
+@lru_cache(10_000)
+def _published(flow: str, dataset: str, factorization: str, splits: int) -> tuple[Number, ...]:
+    return tuple(published.find(flow, dataset, published.names(flow, factorization, splits)))

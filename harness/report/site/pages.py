@@ -1,6 +1,7 @@
 """The site: which pages there are, and what each is made of.
 
-Pages are made one by one, so that a server can make one on request.
+Pages are made one by one, so that a server can make one on request. What draws maps and samples
+brings torch along, and is imported where it is needed.
 """
 
 import json
@@ -8,26 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from db import Store
 from harness.place import Place
-from harness.report import lookup, mapping, mapsets
-from harness.report.budgets import page as budget_page
-from harness.report.budgets import reading as budget_reading
-from harness.report.site import (
-    boards,
-    charts,
-    coverage,
-    maps,
-    queries,
-    rendering,
-    sheets,
-    trials,
-)
+from harness.report import lookup
+from harness.report.site import boards, charts, coverage, lines, queries, rendering, trials
 from harness.report.site.charts import Chart
 from harness.report.text import plain
 from sweeps.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.report.mapping import Reader
+    from harness.report.site import maps, sheets
 
 TRIAL_PAGES = 2000
 """Trials that have a page of their own at most."""
@@ -62,7 +56,7 @@ class Site:
         store: Store,
         place: Place,
         options: Options | None = None,
-        step: sheets.Step = lambda _: None,
+        step: Callable[[str], None] = lambda _: None,
     ) -> None:
         charts.require()
         self._store, self._place = store, place
@@ -157,17 +151,25 @@ class Site:
         return boards.paginate(self._leaderboard.tables)
 
     @cached_property
-    def _series(self) -> list[maps.Series]:
-        return [] if self._large else maps.series(self._store, self._options.sweep_id)
+    def _series(self) -> "list[maps.Series]":
+        if self._large:
+            return []
+        from harness.report.site import maps
+
+        return maps.series(self._store, self._options.sweep_id)
 
     @cached_property
     def _owners(self) -> dict[str, str]:
         return {_script(path): path for path in self.pages}
 
     @cached_property
-    def _drawn(self) -> sheets.Drawn:
+    def _drawn(self) -> "sheets.Drawn | None":
         done = [one.trial_id for one in self._trials if one.state == "done"]
-        chosen = sheets.chosen(self._store, done) if self._options.samples else []
+        if not done or not self._options.samples or self._options.live:
+            return None
+        from harness.report.site import sheets
+
+        chosen = sheets.chosen(self._store, done)
         return sheets.draw(self._store, self._place, chosen, self._step)
 
     def _owner_of_picture(self, path: str) -> str | None:
@@ -205,7 +207,7 @@ class Site:
             tables=self._board_pages[number] if self._board_pages else [],
             number=number,
             count=len(self._board_pages),
-            rows=sum(len(table.lines) for table in found.tables),
+            rows=lines.rows,
             numbered=_numbered,
             query=queries.board(self._options.sweep_id),
         )
@@ -213,8 +215,7 @@ class Site:
     def _index(self) -> bytes:
         """For the filters: page, flow, data set and factorizations of every table's part; the
         factorizations by their number in a list of all."""
-        lines = [line for table in self._leaderboard.tables for line in table.lines]
-        names = sorted({line.name for line in lines})
+        names = sorted({one.name for table in self._leaderboard.tables for one in table.lines})
         numbers = {name: number for number, name in enumerate(names)}
         parts = [
             (
@@ -253,31 +254,38 @@ class Site:
     def _trial(self, path: str) -> bytes:
         one = trials.read(self._store, self._by_page[path])
         drawn = tuple(charts.of_curve(curve, k) for k, curve in enumerate(one.curves))
-        sheet = None if self._options.live else self._drawn.of(one.listed.job_id)
+        sheet = None if self._drawn is None else self._drawn.of(one.listed.job_id)
         return self._render("trial.html", path, drawn, trial=one, sheet=sheet)
 
     def _map_list(self, path: str) -> bytes:
         return self._render("maps.html", path, series=self._series, large=self._large)
 
     def _maps(self, path: str) -> bytes:
+        from harness.report.site import maps
+
         one = next(series for series in self._series if series.page == path)
         found = maps.draw(self._reader, one)
         self._beside |= found.files
         return self._render("map.html", path, found=found)
 
     @cached_property
-    def _reader(self) -> mapping.Reader:
+    def _reader(self) -> "Reader":
+        from harness.report import mapping, mapsets
+
         return mapping.Reader(self._store, mapsets.known(self._store))
 
     def _budgets(self, path: str) -> bytes:
-        curves, said = [], ""
         if self._large:
             said = "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
-        else:
-            try:
-                curves = budget_reading.read(self._store, sweep_id=self._options.sweep_id)
-            except UserError as error:
-                said = plain(error)
+            return self._render("budgets.html", path, curves=[], said=said)
+        from harness.report.budgets import page as words
+        from harness.report.budgets import reading
+
+        curves, said = [], ""
+        try:
+            curves = reading.read(self._store, sweep_id=self._options.sweep_id)
+        except UserError as error:
+            said = plain(error)
         pairs = [charts.of_budgets(curve, k) for k, curve in enumerate(curves)]
         return self._render(
             "budgets.html",
@@ -285,11 +293,11 @@ class Site:
             tuple(chart for pair in pairs for chart in pair),
             curves=list(zip(curves, pairs, strict=True)),
             said=said,
-            words=budget_page,
+            words=words,
         )
 
     def _samples(self, path: str) -> bytes:
-        found = self._drawn if not self._options.live else None
+        found = self._drawn
         if found is not None:
             self._beside |= found.files
         pages = {one.job_id: one.page for one in self._trials}

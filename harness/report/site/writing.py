@@ -2,14 +2,13 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from db import Store
 from harness.place import Place
 from harness.report.site.pages import Options, Site
-from harness.report.site.sheets import Step
 from harness.report.text import plain
 from sweeps.errors import UserError
 
@@ -22,7 +21,7 @@ def write(
     place: Place,
     out: Path,
     options: Options | None = None,
-    step: Step = lambda _: None,
+    step: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Write the site of a database into a folder; the number of its files.
 

@@ -3,6 +3,8 @@
 import html
 import os
 import re
+import shutil
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -52,13 +54,29 @@ def export(filler: Filler, out: Path, options: Options | None = None) -> dict[st
     return files
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A filled database with its site."""
+
+    filler: Filler
+    files: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def whole(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copy(empty_database, folder / "lcma.db")
+    filler = Filler(folder)
+    worlds.fill(filler)
+    return Whole(filler, export(filler, folder / "site"))
+
+
 def pages(files: dict[str, bytes]) -> dict[str, str]:
     return {name: content.decode() for name, content in files.items() if name.endswith(".html")}
 
 
-def test_a_site_has_every_page_and_every_link_leads_somewhere(filler, tmp_path) -> None:
-    worlds.fill(filler)
-    files = export(filler, tmp_path / "site")
+def test_a_site_has_every_page_and_every_link_leads_somewhere(whole) -> None:
+    files = whole.files
     found = pages(files)
     assert {f"{name}.html" for name in PAGES} <= found.keys()
     for name, text in found.items():
@@ -73,16 +91,14 @@ def test_a_site_has_every_page_and_every_link_leads_somewhere(filler, tmp_path) 
         assert len(text) < 2_000_000
 
 
-def test_nothing_on_a_page_leads_to_the_network(filler, tmp_path) -> None:
-    worlds.fill(filler)
-    for name, text in pages(export(filler, tmp_path / "site")).items():
+def test_nothing_on_a_page_leads_to_the_network(whole) -> None:
+    for name, text in pages(whole.files).items():
         assert "default-src 'none'" in html.unescape(text), name
         assert not [link for link in Links(text).links if re.match(r"(?i)https?:|//", link)], name
 
 
-def test_the_same_database_gives_the_same_bytes(filler, tmp_path) -> None:
-    worlds.fill(filler)
-    assert export(filler, tmp_path / "one") == export(filler, tmp_path / "two")
+def test_the_same_database_gives_the_same_bytes(whole, tmp_path) -> None:
+    assert export(whole.filler, tmp_path / "again") == whole.files
 
 
 def test_the_leaderboard_shows_the_boards_numbers(filled, tmp_path) -> None:
@@ -93,9 +109,8 @@ def test_the_leaderboard_shows_the_boards_numbers(filled, tmp_path) -> None:
     assert f"{(-0.10 + 0.02 - 0.20 - 0.03) / 4:+.4f}" in text
 
 
-def test_a_trial_page_has_its_curve_parts_attempts_and_origin(filler, tmp_path) -> None:
-    worlds.fill(filler)
-    files = export(filler, tmp_path / "site")
+def test_a_trial_page_has_its_curve_parts_attempts_and_origin(whole) -> None:
+    files = whole.files
     board = Links(files["index.html"].decode())
     trial = files[next(link for link in board.links if link.startswith("trials/"))].decode()
     for word in ("Parts of the likelihood", "dequantization", "Attempts", "some CPU", "d" * 64):
@@ -139,9 +154,8 @@ def test_a_former_site_is_replaced_whole(filled, tmp_path) -> None:
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".site")] == []
 
 
-def test_what_fails_on_the_way_leaves_the_former_site(filler, tmp_path) -> None:
-    worlds.fill(filler)
-    out = tmp_path / "site"
+def test_what_fails_on_the_way_leaves_the_former_site(filled, tmp_path) -> None:
+    filler, out = filled, tmp_path / "site"
     before = export(filler, out)
     filler.store.close()
     (filler.folder / "lcma.db").rename(filler.folder / "gone.db")
@@ -171,11 +185,11 @@ def test_samples_stand_side_by_side_and_a_flow_without_weights_says_why(filler, 
 
 
 def test_a_sweep_alone_leaves_the_others_out(filler, tmp_path) -> None:
-    worlds.fill(filler)
+    filler.results({"random": {0: 4.5}}, sweep="s1")
     filler.results({"channel": {7: 3.21}})
-    whole = export(filler, tmp_path / "all")["index.html"].decode()
+    everything = export(filler, tmp_path / "all")["index.html"].decode()
     alone = export(filler, tmp_path / "one", Options(sweep_id="s1", samples=False))
-    assert "3.2100" in whole
+    assert "3.2100" in everything
     assert "3.2100" not in alone["index.html"].decode()
     assert "sweep demo" in alone["about.html"].decode()
 

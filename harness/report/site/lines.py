@@ -1,0 +1,91 @@
+"""The rows of a leaderboard's table as HTML: without a template, since there may be 100,000."""
+
+from markupsafe import Markup, escape
+
+from harness.report.site.boards import Line, Table
+from harness.report.text import number, plain
+
+
+def rows(table: Table) -> Markup:
+    """The rows of a table with their interval bars; all stored text is escaped."""
+    published = table.has_published
+    base = ""
+    if table.reference is not None:
+        at = table.at(table.reference)
+        base = f'<line class="base" x1="{at}" x2="{at}" y1="0" y2="14"/>'
+    return Markup(  # noqa: S704 - of parts that are escaped
+        "\n".join(
+            _row(table, line, place, base, published)
+            for place, line in enumerate(table.lines, start=table.start + 1)
+        )
+    )
+
+
+def _row(table: Table, line: Line, place: int, base: str, published: bool) -> str:
+    mean = line.mean
+    return "".join(
+        (
+            f'<tr data-name="{escape(line.name)}"',
+            ' class="reference">' if line.reference else ">",
+            f'<td class="num less">{place}</td><th scope="row" class="name">',
+            _name(line),
+            "</th>",
+            _number("num", "-" if line.budget is None else str(line.budget)),
+            _number("num strong", number(mean)),
+            '<td class="bar">',
+            "" if mean is None else _bar(table, line, mean, base),
+            "</td>",
+            _number("num", number(line.difference, sign=True)),
+            _number("num", number(line.half)),
+            f"<td>{line.tie or '-'}</td>",
+            f'<td class="num">{_published(line)}</td>' if published else "",
+            _number("num", str(line.n)),
+            _number("num", number(line.deviation)),
+            "</tr>",
+        )
+    )
+
+
+def _number(kind: str, text: str) -> str:
+    return f'<td class="{kind}">{text}</td>'
+
+
+def _name(line: Line) -> str:
+    found = escape(plain(line.name))
+    if line.reference:
+        found += Markup(' <abbr title="differences are from this row">*</abbr>')
+    if line.cleared is False:
+        found += Markup(' <abbr title="does not clear the bars: not trained enough">†</abbr>')
+    if line.options is not None:
+        found += Markup(" <small>{}</small>").format(plain(line.options))
+    if line.lost:
+        found += Markup(' <small class="lost">{} lost</small>').format(line.lost)
+    return found
+
+
+def _bar(table: Table, line: Line, mean: float, base: str) -> str:
+    said, drawn = f"mean {mean:.4f}", ""
+    if line.low is not None and line.high is not None:
+        said += f", 95 % interval {line.low:.4f} to {line.high:.4f}"
+        low, high = table.at(line.low), table.at(line.high)
+        drawn = f'<rect class="range" x="{low}" width="{high - low:.2f}" y="4" height="6"/>'
+    if line.seeds:
+        said += "; seeds " + " ".join(f"{s.bits_per_dim:.4f}" for s in line.seeds)
+    for seed in line.seeds:
+        at = table.at(seed.bits_per_dim)
+        drawn += f'<line class="seed" x1="{at}" x2="{at}" y1="2" y2="12"/>'
+    at = table.at(mean)
+    return (
+        f'<svg viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label="{said}">'
+        f'{drawn}{base}<line class="mean" x1="{at}" x2="{at}" y1="0" y2="14"/></svg>'
+    )
+
+
+def _published(line: Line) -> Markup:
+    found = Markup(" ").join(
+        Markup('<abbr title="{}{}">{:.2f}</abbr>').format(
+            printed.where, f": {printed.note}" if printed.note else "", printed.bits_per_dim
+        )
+        for printed in line.published
+    )
+    return found or Markup("-")
