@@ -23,8 +23,8 @@ import torch
 
 import db
 import models
-from harness import data, environment, instruments, storage
-from harness.run import evaluation, images, keeping, leftovers, rungs, terms
+from harness import data, environment, storage
+from harness.run import evaluation, evidence, images, keeping, leftovers, rungs, terms
 from harness.run.ending import Ending
 from harness.run.lease import Lease
 from harness.run.log import Log, own
@@ -221,23 +221,7 @@ class _Attempt:
         measured = measure_maps(trainer.flow, trainer.images, part.groups)
         self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
         maps = tuple(
-            db.ContributionMap(
-                pretraining_id=pretraining.id,
-                data_digest=self.work.job.data_digest,
-                budget=budget,
-                split=m.split,
-                score=m.score,
-                values=m.values,
-                standard_errors=m.standard_errors,
-                halves=m.halves,
-                images=m.images,
-                mean_log_det=m.scalar,
-                clusters=m.clusters,
-                statistics=instruments.of_map(
-                    m.values, m.standard_errors, m.split, pretraining.nms
-                ),
-            )
-            for m in measured
+            evidence.of_map(one, pretraining, self.work.job.data_digest, budget) for one in measured
         )
         kept, keep = trainer.kept, self.work.keep.snapshots
         snapshot = () if kept is None or keep == "none" else (self._file("checkpoint", kept),)
@@ -250,7 +234,8 @@ class _Attempt:
 
     def _trial(self, trial: Trial, lease: Lease) -> Ending:
         prepared = self._data()
-        recipe, maps = trial.recipe, self._maps(trial)
+        recipe, digest = trial.recipe, self.work.job.data_digest
+        maps = evidence.maps(self.store, trial, digest)
         trainer = self.trainer = Trainer(
             flow=self._placed(
                 models.build(
@@ -277,11 +262,10 @@ class _Attempt:
         if lease.lost:
             raise StoppedError
         artifacts = self._kept_weights(flow, lease)
-        digest, tables = self.work.job.data_digest, tuple(self._tables(trial, maps))
         return replace(
             self._ending("done", lease),
             result=evaluation.as_result(measured, trial.id, digest, PLAIN, step=step),
-            tables=tables,
+            tables=evidence.tables(trial, maps, digest),
             artifacts=artifacts,
         )
 
@@ -353,56 +337,6 @@ class _Attempt:
             self.unsaved = True
             self.notes.append(f"checkpoints were not written: {error}")
             own.warning(self.notes[-1])
-
-    def _maps(self, trial: Trial) -> list[db.ContributionMap]:
-        if trial.pretraining is None or trial.budget is None:
-            return []
-        pretraining, score = trial.pretraining, trial.recipe.maps.stored_score
-        maps: list[db.ContributionMap] = patiently(
-            lambda: [
-                *self.store.maps(
-                    pretraining_id=pretraining.id,
-                    data_digest=self.work.job.data_digest,
-                    budget=trial.budget,
-                    score=score,
-                )
-            ]
-        )
-        if len(maps) != trial.recipe.model.splits:
-            raise UserError(
-                f"pretraining {pretraining.id} has no maps by the score {score} at budget "
-                f"{trial.budget}: launch into a new database with --db"
-            )
-        return maps
-
-    def _tables(self, trial: Trial, maps: list[db.ContributionMap]) -> list[db.IndexTable]:
-        """The tables of the trained flow, as they are in its splits, with their statistics."""
-        model = trial.recipe.model
-        if trial.factorization == "none":
-            return []
-        shape, order = (model.channels, model.size, model.size), trial.recipe.maps.order
-        values = [m.values for m in maps]
-        found = models.tables(
-            trial.factorization, shape, model.splits, seed=trial.seed, maps=values, order=order
-        )
-        halves = [(m.halves[0], m.halves[1]) for m in maps if m.halves is not None]
-        statistics = instruments.of_tables(
-            trial.factorization, found, shape, maps=values, halves=halves, order=order
-        )
-        kept = instruments.kept_masks(found, shape)
-        return [
-            db.IndexTable(
-                trial_id=trial.id,
-                data_digest=self.work.job.data_digest,
-                split=split,
-                kept=mask,
-                digest=instruments.digest(table),
-                statistics=numbers,
-            )
-            for split, (table, mask, numbers) in enumerate(
-                zip(found, kept, statistics, strict=True), start=1
-            )
-        ]
 
     def _data(self) -> data.Prepared:
         return images.opened(self.work.set_name, self.work.place.data, self.work.job.data_digest)
