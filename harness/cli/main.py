@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 VERBS = (
-    *("plan", "launch", "status", "logs", "why", "retry", "stop", "gc"),
+    *("plan", "launch", "tune", "status", "logs", "why", "retry", "stop", "gc"),
     *("board", "pareto", "maps", "samples", "interpolate", "evaluate"),
     *("sql", "schema", "export", "serve", "doctor", "selftest"),
 )
