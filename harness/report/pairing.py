@@ -1,0 +1,187 @@
+"""Differences paired by seed, tested: scipy and statsmodels do the tests, ours is the pairing."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVEL = 0.05
+"""Of every test, two-sided, and one less the confidence of every interval."""
+
+POWER = 0.8
+"""With which a difference of the smallest size that could be shown is shown."""
+
+MOST_EXACT = 16
+"""Pairs up to which all 2^n signs are tried; beyond, as many drawn ones."""
+
+ROUNDING = 1e-12
+"""By how much differences that are all the same may differ."""
+
+MOST_SEEDS = 10_000
+"""Seeds beyond which no number is named."""
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """What n differences say, in their unit. All but the mean is None for fewer than two.
+
+    ``low`` and ``high`` are the 95 % t-interval. ``t_p`` is the two-sided p of the paired t-test,
+    ``sign_flip_p`` that of the exact permutation test which turns the signs of the differences,
+    at least 2 / 2^n. ``detectable`` is the smallest true difference that so many pairs with this
+    deviation would have shown with a power of 80 % (paired t, 5 %, two-sided).
+    """
+
+    n: int
+    mean: float
+    deviation: float | None = None
+    standard_error: float | None = None
+    low: float | None = None
+    high: float | None = None
+    t_p: float | None = None
+    sign_flip_p: float | None = None
+    detectable: float | None = None
+
+
+def by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
+    """``one`` less ``other`` at the seeds that both have."""
+    return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}
+
+
+def tested(differences: Sequence[float], level: float = LEVEL) -> PairedTest | None:
+    """The tests of differences against zero, None where there are none.
+
+    The interval is of confidence 1 - ``level``. Raises ValueError for a number that is not finite.
+    """
+    from scipy import stats
+
+    values = np.asarray(differences, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("differences are finite numbers")
+    if not len(values):
+        return None
+    n, mean = len(values), math.fsum(values) / len(values)
+    if n < 2:
+        return PairedTest(n, mean)
+    if np.ptp(values) <= ROUNDING:  # nothing varies: t is infinite, or 0 / 0
+        p = float(mean == 0)
+        return PairedTest(n, mean, 0.0, 0.0, mean, mean, p, _sign_flip(values), 0.0)
+    found = stats.ttest_1samp(values, 0.0)
+    interval = found.confidence_interval(1 - level)
+    deviation = float(values.std(ddof=1))
+    return PairedTest(
+        n=n,
+        mean=mean,
+        deviation=deviation,
+        standard_error=deviation / math.sqrt(n),
+        low=float(interval.low),
+        high=float(interval.high),
+        t_p=float(found.pvalue),
+        sign_flip_p=_sign_flip(values),
+        detectable=deviation * _detectable_at(n),
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the same order."""
+    if len(p_values) < 2:
+        return list(p_values)
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+
+
+def seeds_needed(effect: float, deviation: float) -> int | None:
+    """With how many seeds a true ``effect`` would be shown with a power of 80 %, where differences
+    have this ``deviation``; None where that is more than anybody runs."""
+    from statsmodels.stats.power import TTestPower
+
+    if deviation == 0:
+        return 2
+    size = abs(effect) / deviation
+    power = TTestPower()
+
+    def shows(n: int) -> bool:
+        return bool(power.power(size, n, LEVEL, alternative="two-sided") >= POWER)
+
+    low, high = 1, 2  # of these the first does not show it; far beyond, the power has no value
+    while not shows(high):
+        low, high = high, 2 * high
+        if low > MOST_SEEDS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if shows(middle) else (middle, high)
+    return high
+
+
+def beaten_by(values: Sequence[Mapping[int, float]], least: int) -> list[list[int]]:
+    """For each of several sets of values by seed, which of the others are below it by test.
+
+    All pairs are held against each other by paired t at 5 %, two-sided, after Holm's correction
+    over all of them. Pairs of fewer than ``least`` common seeds show nothing and count for none.
+    """
+    seeds = sorted(set().union(*values)) if values else []
+    table = np.array([[one.get(seed, np.nan) for seed in seeds] for one in values])
+    found: list[list[int]] = [[] for _ in values]
+    ones, others, p_values = [], [], []
+    for i in range(len(values)):
+        differences = table[i] - table[i + 1 :]
+        for j, (mean, p) in _t_by_row(differences, least):
+            ones.append(i if mean > 0 else i + 1 + j)
+            others.append(i + 1 + j if mean > 0 else i)
+            p_values.append(p)
+    for worse, better, p in zip(ones, others, holm(p_values), strict=True):
+        if p <= LEVEL:
+            found[worse].append(better)
+    return found
+
+
+def _t_by_row(
+    differences: NDArray[np.float64], least: int
+) -> list[tuple[int, tuple[float, float]]]:
+    """Mean and p of each row with enough values, NaN being none; rows of one n at a time."""
+    from scipy import stats
+
+    there = np.isfinite(differences)
+    counts = there.sum(axis=1)
+    found = []
+    for n in np.unique(counts[counts >= max(least, 2)]):
+        rows = np.flatnonzero(counts == n)
+        values = differences[rows][there[rows]].reshape(len(rows), n)
+        varies = np.ptp(values, axis=1) > ROUNDING
+        means = values.mean(axis=1)
+        p_values = np.where(means == 0, 1.0, 0.0)
+        p_values[varies] = stats.ttest_1samp(values[varies], 0.0, axis=1).pvalue
+        found += [
+            (int(row), (float(mean), float(p)))
+            for row, mean, p in zip(rows, means, p_values, strict=True)
+        ]
+    return found
+
+
+def _sign_flip(values: NDArray[np.float64]) -> float:
+    """Two-sided p of the permutation test over signs."""
+    from scipy import stats
+
+    exact = len(values) <= MOST_EXACT
+    found = stats.permutation_test(
+        (values,),
+        np.mean,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=np.inf if exact else 2**MOST_EXACT,
+        rng=np.random.default_rng(0),
+    )
+    return min(1.0, float(found.pvalue))
+
+
+@cache
+def _detectable_at(n: int) -> float:
+    """The smallest effect that n pairs show, in standard deviations of a difference."""
+    from statsmodels.stats.power import TTestPower
+
+    found = TTestPower().solve_power(nobs=n, alpha=LEVEL, power=POWER, alternative="two-sided")
+    return float(np.asarray(found).item())
