@@ -22,7 +22,7 @@ app = typer.Typer(
 
 VERBS = (
     *("plan", "launch", "status", "logs", "why", "retry", "stop", "gc"),
-    *("board", "maps", "samples", "interpolate", "evaluate"),
+    *("board", "verdicts", "maps", "samples", "interpolate", "evaluate"),
     *("sql", "schema", "export", "doctor", "selftest"),
 )
 

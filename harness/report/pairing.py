@@ -1,4 +1,4 @@
-"""Differences paired by seed, tested: scipy and statsmodels do the tests, ours is the pairing."""
+"""Differences paired by seed, tested by scipy and statsmodels: ours is the pairing."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -50,10 +50,10 @@ def by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, f
     return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}
 
 
-def tested(differences: Sequence[float], level: float = LEVEL) -> PairedTest | None:
+def paired_test(differences: Sequence[float]) -> PairedTest | None:
     """The tests of differences against zero, None where there are none.
 
-    The interval is of confidence 1 - ``level``. Raises ValueError for a number that is not finite.
+    Raises ValueError for a number that is not finite.
     """
     from scipy import stats
 
@@ -69,7 +69,7 @@ def tested(differences: Sequence[float], level: float = LEVEL) -> PairedTest | N
         p = float(mean == 0)
         return PairedTest(n, mean, 0.0, 0.0, mean, mean, p, _sign_flip(values), 0.0)
     found = stats.ttest_1samp(values, 0.0)
-    interval = found.confidence_interval(1 - level)
+    interval = found.confidence_interval(1 - LEVEL)
     deviation = float(values.std(ddof=1))
     return PairedTest(
         n=n,
@@ -84,13 +84,30 @@ def tested(differences: Sequence[float], level: float = LEVEL) -> PairedTest | N
     )
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the same order."""
-    if len(p_values) < 2:
-        return list(p_values)
-    from statsmodels.stats.multitest import multipletests
+def interval(differences: Sequence[float], level: float) -> tuple[float, float] | None:
+    """The t-interval of confidence 1 - ``level`` of their mean, None for fewer than two."""
+    from scipy import stats
 
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+    values = np.asarray(differences, dtype=np.float64)
+    if len(values) < 2:
+        return None
+    mean = math.fsum(values) / len(values)
+    half = float(stats.t.isf(level / 2, len(values) - 1) * stats.sem(values))
+    return mean - half, mean + half
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the same order.
+
+    Ours, and equal to statsmodels' `multipletests`, which collects garbage at every call: a tenth
+    of a second for each table of a board.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    factors = np.arange(len(p), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return [float(one) for one in adjusted]
 
 
 def seeds_needed(effect: float, deviation: float) -> int | None:

@@ -23,7 +23,7 @@ Design of Experiments, ch. 3)."""
 
 
 def test_students_sleep_data() -> None:
-    found = pairing.tested(SLEEP)
+    found = pairing.paired_test(SLEEP)
     assert found is not None
     assert found.mean == pytest.approx(1.58)
     assert found.deviation == pytest.approx(1.230, abs=5e-4)
@@ -34,7 +34,7 @@ def test_students_sleep_data() -> None:
 
 def test_fishers_permutation_test_of_darwins_plants() -> None:
     """Fisher counts 863 of the 2^15 signs whose sum is at least as large, 1726 on both sides."""
-    found = pairing.tested(DARWIN)
+    found = pairing.paired_test(DARWIN)
     assert found is not None
     assert found.sign_flip_p == pytest.approx(1726 / 2**15)
     assert found.mean / found.standard_error == pytest.approx(2.148, abs=5e-4)
@@ -46,7 +46,7 @@ numbers = st.lists(st.integers(-1000, 1000).map(lambda k: k / 250), min_size=2, 
 
 @given(numbers)
 def test_against_scipy_and_an_enumeration(differences: list[float]) -> None:
-    found = pairing.tested(differences)
+    found = pairing.paired_test(differences)
     assert found is not None
     n, total = len(differences), abs(math.fsum(differences))
     as_extreme = [
@@ -63,21 +63,21 @@ def test_against_scipy_and_an_enumeration(differences: list[float]) -> None:
 
 
 def test_nothing_and_one_and_equal_differences() -> None:
-    assert pairing.tested([]) is None
-    assert pairing.tested([0.5]) == pairing.PairedTest(1, 0.5)
-    equal = pairing.tested([-0.25] * 6)
+    assert pairing.paired_test([]) is None
+    assert pairing.paired_test([0.5]) == pairing.PairedTest(1, 0.5)
+    equal = pairing.paired_test([-0.25] * 6)
     assert equal is not None
     assert (equal.low, equal.high, equal.t_p, equal.sign_flip_p) == (-0.25, -0.25, 0.0, 2 / 64)
-    none = pairing.tested([0.0] * 6)
+    none = pairing.paired_test([0.0] * 6)
     assert none is not None
     assert (none.t_p, none.sign_flip_p) == (1.0, 1.0)
     with pytest.raises(ValueError):
-        pairing.tested([0.1, math.nan])
+        pairing.paired_test([0.1, math.nan])
 
 
 def test_many_pairs_have_a_p_value_that_is_the_same_each_time() -> None:
     values = np.random.default_rng(1).normal(0.3, 1, size=40)
-    one, again = pairing.tested(values), pairing.tested(values)
+    one, again = pairing.paired_test(values), pairing.paired_test(values)
     assert one == again
     assert one is not None
     assert one.sign_flip_p == pytest.approx(one.t_p, rel=0.2)
@@ -94,7 +94,7 @@ def test_holm_on_the_example_of_its_paper_and_statsmodels() -> None:
 
 def test_the_smallest_difference_that_could_be_shown() -> None:
     """Cohen (1988), table 2.4.1 turned to one sample: n = 10 shows d = 1.0 with about 80 %."""
-    found = pairing.tested(SLEEP)
+    found = pairing.paired_test(SLEEP)
     assert found is not None
     shown = found.detectable / found.deviation
     assert shown == pytest.approx(0.9961, abs=1e-3)
