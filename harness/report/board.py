@@ -7,6 +7,7 @@ spreadsheets.
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.text import Text
 
 from db import Bar, Store
 from harness.report import lookup
+from harness.report.notes import ENOUGH
 from harness.report.ranking import Board, Difference, Group, Row, label, make, only
 from harness.report.text import escape_markdown, number, plain, short
 from sweeps import catalog, factorizations, known_sets
@@ -45,8 +47,8 @@ HEADINGS = (
     "sd",
     "difference",
     "± 95 %",
-    "se",
     "pairs",
+    "rank",
 )
 
 _NOT_IN_CSV = ("rows", "notes", "made_with", "bars")
@@ -135,7 +137,10 @@ def as_csv(board: Board) -> str:
         "bits_per_dim",
     )
     of_rest = ("standard_deviation", "difference", "difference_standard_error", "pairs")
-    of_last = ("low", "high", "diverged", "failed", "cleared", "published")
+    of_last = (
+        *("low", "high", "diverged", "failed", "cleared", "published"),
+        *("t_p", "sign_flip_p", "holm_p", "detectable", "mean_low", "mean_high", "rank"),
+    )
     writer.writerow([*of_group, *of_row, *of_rest, *of_last])
     for group in board.groups:
         for row in group.rows:
@@ -149,6 +154,8 @@ def as_csv(board: Board) -> str:
                 + [mean, found.standard_error, found.pairs, found.low, found.high]
                 + [row.diverged, row.failed]
                 + [None if row.cleared is None else int(row.cleared), _links(row)]
+                + [found.t_p, found.sign_flip_p, found.holm_p, found.detectable]
+                + [row.low, row.high, row.rank]
             )
         for bar in group.bars:
             values = _values(group, of_group)
@@ -231,8 +238,8 @@ def _texts(row: Row) -> list[str]:
         number(row.deviation),
         number(None if found is None else found.mean, sign=True),
         number(half),
-        number(None if found is None else found.standard_error),
         "-" if found is None else str(found.pairs),
+        "-" if row.rank is None else str(row.rank),
     ]
 
 
@@ -245,15 +252,26 @@ def _below(group: Group) -> list[str]:
             f"* {plain(group.against)}. Differences from it in bits/dim, paired by seed; below 0: "
             f"fewer bits than {plain(group.reference)}. ± 95 %: half of the t-interval."
         )
-    return [first, *group.notes, "Made with " + "; ".join(map(plain, group.made_with)) + "."]
+    ranks = (
+        "Rank: 1 + the rows with fewer bits by test (paired t, 5 %, Holm over all pairs, "
+        f"{ENOUGH} common seeds at least); rows of one rank are not told apart."
+    )
+    return [first, ranks, *group.notes, "Made with " + "; ".join(map(plain, group.made_with)) + "."]
 
 
 def _ending(board: Board) -> list[str]:
     lines = []
     if not board.groups:
         lines.append("No results yet.")
+    lines += board.apart
     if board.diverged or board.failed:
         lines.append(
-            f"{board.diverged} trials diverged, {board.failed} failed: `lcma status` says why."
+            f"{board.diverged} trials diverged, {board.failed} failed"
+            f"{by_class(board.lost)}: `lcma status` says why."
         )
     return lines
+
+
+def by_class(lost: Sequence[tuple[str, int]]) -> str:
+    """How often each outcome ended lost trials, in brackets."""
+    return f" ({', '.join(f'{plain(name)} {count}' for name, count in lost)})" if lost else ""

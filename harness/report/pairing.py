@@ -1,6 +1,7 @@
 """Differences paired by seed, tested by scipy and statsmodels: ours is the pairing."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,9 @@ POWER = 0.8
 
 MOST_EXACT = 16
 """Pairs up to which all 2^n signs are tried; beyond, as many drawn ones."""
+
+AT_ONCE = 2**22
+"""Numbers with turned signs to hold in memory."""
 
 ROUNDING = 1e-12
 """By how much differences that are all the same may differ."""
@@ -55,33 +59,49 @@ def paired_test(differences: Sequence[float]) -> PairedTest | None:
 
     Raises ValueError for a number that is not finite.
     """
+    return paired_tests([differences])[0]
+
+
+def paired_tests(several: Sequence[Sequence[float]]) -> list[PairedTest | None]:
+    """The same of several rows of differences, which is much faster than one by one."""
+    found: list[PairedTest | None] = [None] * len(several)
+    by_length: dict[int, list[int]] = {}
+    for index, row in enumerate(several):
+        by_length.setdefault(len(row), []).append(index)
+    for n, indices in by_length.items():
+        if n:
+            values = np.array([several[index] for index in indices], dtype=np.float64)
+            if not np.isfinite(values).all():
+                raise ValueError("differences are finite numbers")
+            for index, test in zip(indices, _tests(values), strict=True):
+                found[index] = test
+    return found
+
+
+def _tests(values: NDArray[np.float64]) -> list[PairedTest]:
+    """Of the rows of (rows, n); where nothing varies t is infinite, or 0 / 0."""
     from scipy import stats
 
-    values = np.asarray(differences, dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("differences are finite numbers")
-    if not len(values):
-        return None
-    n, mean = len(values), math.fsum(values) / len(values)
+    n = values.shape[1]
+    means = [math.fsum(row) / n for row in values]
     if n < 2:
-        return PairedTest(n, mean)
-    if np.ptp(values) <= ROUNDING:  # nothing varies: t is infinite, or 0 / 0
-        p = float(mean == 0)
-        return PairedTest(n, mean, 0.0, 0.0, mean, mean, p, _sign_flip(values), 0.0)
-    found = stats.ttest_1samp(values, 0.0)
-    interval = found.confidence_interval(1 - LEVEL)
-    deviation = float(values.std(ddof=1))
-    return PairedTest(
-        n=n,
-        mean=mean,
-        deviation=deviation,
-        standard_error=deviation / math.sqrt(n),
-        low=float(interval.low),
-        high=float(interval.high),
-        t_p=float(found.pvalue),
-        sign_flip_p=_sign_flip(values),
-        detectable=deviation * _detectable_at(n),
+        return [PairedTest(n, mean) for mean in means]
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of rows that do not vary
+        by_t = stats.ttest_1samp(values, 0.0, axis=1)
+        within = by_t.confidence_interval(1 - LEVEL)
+    columns = (
+        *(means, np.ptp(values, axis=1) > ROUNDING, values.std(axis=1, ddof=1)),
+        *(within.low, within.high, by_t.pvalue, _sign_flip(values)),
     )
+    found = []
+    for mean, varies, deviation, low, high, t_p, sign_flip_p in zip(*columns, strict=True):
+        numbers = (deviation, deviation / math.sqrt(n), low, high, t_p)
+        if not varies:
+            numbers = (0.0, 0.0, mean, mean, float(abs(mean) <= ROUNDING))
+        detectable = numbers[0] * _detectable_at(n)
+        found.append(PairedTest(n, mean, *map(float, (*numbers, sign_flip_p, detectable))))
+    return found
 
 
 def interval(differences: Sequence[float], level: float) -> tuple[float, float] | None:
@@ -179,20 +199,22 @@ def _t_by_row(
     return found
 
 
-def _sign_flip(values: NDArray[np.float64]) -> float:
-    """Two-sided p of the permutation test over signs."""
+def _sign_flip(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Two-sided p of the permutation test over signs, of each row of (rows, n)."""
     from scipy import stats
 
-    exact = len(values) <= MOST_EXACT
+    exact = values.shape[1] <= MOST_EXACT
     found = stats.permutation_test(
         (values,),
         np.mean,
         permutation_type="samples",
         vectorized=True,
         n_resamples=np.inf if exact else 2**MOST_EXACT,
+        batch=max(1, AT_ONCE // values.size),
+        axis=1,
         rng=np.random.default_rng(0),
     )
-    return min(1.0, float(found.pvalue))
+    return np.minimum(1.0, np.asarray(found.pvalue, dtype=np.float64))
 
 
 @cache

@@ -32,13 +32,14 @@ CLAIMS = {
 class Verdicts:
     """``verdicts`` are of models that clear the bars, ``apart`` of those that do not, or where no
     bars are known. ``unmeasured`` are keys of claims without any results. ``diverged`` and
-    ``failed`` count lost trials."""
+    ``failed`` count lost trials, ``lost`` the same by outcome."""
 
     verdicts: tuple[Verdict, ...]
     apart: tuple[Verdict, ...]
     unmeasured: tuple[str, ...]
     diverged: int = 0
     failed: int = 0
+    lost: tuple[tuple[str, int], ...] = ()
 
 
 def read(store: Store, *, sweep_id: str | None = None, **where: str) -> Verdicts:
@@ -64,6 +65,7 @@ def make(board: Board, shares: masks.Shares | None = None) -> Verdicts:
         unmeasured=tuple(key for key in CLAIMS if key not in {one.key for one in claims}),
         diverged=board.diverged,
         failed=board.failed,
+        lost=board.lost,
     )
 
 

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.board import by_class
 from harness.report.text import escape_markdown, number, plain, short
 from harness.report.verdicts.collecting import CLAIMS, Verdicts
 from harness.report.verdicts.rule import Verdict
@@ -54,6 +55,7 @@ def as_dict(found: Verdicts) -> dict[str, Any]:
         "unmeasured": list(found.unmeasured),
         "diverged": found.diverged,
         "failed": found.failed,
+        "lost": dict(found.lost),
     }
 
 
@@ -205,7 +207,10 @@ def _ending(found: Verdicts) -> Iterator[str]:
     else:
         yield "No results that bear on a claim yet."
     if found.diverged or found.failed:
-        yield f"{found.diverged} trials diverged, {found.failed} failed: `lcma status` says why."
+        yield (
+            f"{found.diverged} trials diverged, {found.failed} failed{by_class(found.lost)}: "
+            "`lcma status` says why."
+        )
     for key in found.unmeasured:
         text, launch = CLAIMS[key]
         yield f"No results yet: {text}. lcma launch {launch}"
