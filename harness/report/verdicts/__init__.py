@@ -7,7 +7,7 @@
 from harness.report.verdicts.claims import Claim, Comparison, Scale
 from harness.report.verdicts.collecting import Verdicts, make, read
 from harness.report.verdicts.rule import ENOUGH, Decision, Verdict, decide
-from harness.report.verdicts.showing import as_dict, as_markdown, render
+from harness.report.verdicts.showing import as_dict, as_markdown, as_rows, render
 
 __all__ = [
     "ENOUGH",
@@ -19,6 +19,7 @@ __all__ = [
     "Verdicts",
     "as_dict",
     "as_markdown",
+    "as_rows",
     "decide",
     "make",
     "read",

@@ -1,6 +1,7 @@
 """All verdicts of a database, and what it has no results for."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from db import Store
 from harness.report import board as boards
@@ -42,7 +43,7 @@ class Verdicts:
     lost: tuple[tuple[str, int], ...] = ()
 
 
-def read(store: Store, *, sweep_id: str | None = None, **where: str) -> Verdicts:
+def read(store: Store, *, sweep_id: str | None = None, **where: Any) -> Verdicts:
     """The verdicts on the results in a database, of one sweep or of all.
 
     ``where`` names columns as in `board.read`.

@@ -3,7 +3,7 @@
 import shlex
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from rich import box
@@ -12,8 +12,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from db import QueryResult
 from harness.report.board import by_class
+from harness.report.pairing import PairedTest
 from harness.report.text import escape_markdown, number, plain, short
+from harness.report.verdicts.claims import Scale
 from harness.report.verdicts.collecting import CLAIMS, Verdicts
 from harness.report.verdicts.rule import Verdict
 
@@ -57,6 +60,29 @@ def as_dict(found: Verdicts) -> dict[str, Any]:
         "failed": found.failed,
         "lost": dict(found.lost),
     }
+
+
+def as_rows(found: Verdicts) -> QueryResult:
+    """A row for each verdict, those apart too."""
+    facts = tuple(f.name for f in fields(Scale))
+    numbers = tuple(f.name for f in fields(PairedTest))
+    own = ("decision", "claim", "source", "text", "cleared", "on_published", "unit", "comparison")
+    rest = ("t_p_of_claim", "holm_p", "family_size", "printed", "lost", "why", "next")
+    rows = []
+    for one in (*found.verdicts, *found.apart):
+        claim = one.claim
+        cleared = None if claim.cleared is None else int(claim.cleared)
+        rows.append(
+            (
+                *(one.decision, claim.key, claim.source, claim.text, cleared),
+                *(int(_on_published(one)), claim.unit, one.comparison.name),
+                *(getattr(claim.scale, name) for name in facts),
+                *(None if one.test is None else getattr(one.test, name) for name in numbers),
+                *(one.t_p, one.holm_p, one.family_size, claim.printed, claim.lost, one.why),
+                next_command(one),
+            )
+        )
+    return QueryResult((*own, *facts, *numbers, *rest), tuple(rows), truncated=False)
 
 
 def as_markdown(found: Verdicts) -> str:
