@@ -1,5 +1,6 @@
 """Tables as LaTeX documents that compile as they are, whatever was stored."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,13 +18,14 @@ _SPECIAL = {
     '"': "\\textquotedbl{}",
     "'": "\\textquotesingle{}",
     "`": "\\textasciigrave{}",
-    "-": "{-}",  # two of them are no dash
     "±": "$\\pm$",
     "†": "\\textdagger{}",
-    "?": "{?}",  # ?` and !` are other characters
-    "!": "{!}",
-    ",": "{,}",
 }
+
+_LIGATURE = re.compile("(?<=-)(?=-)|(?<=,)(?=,)")
+"""Where two characters would become another one."""
+
+_NUMBER = re.compile(r"[+-]\d+(\.\d+)?")
 
 _HEAD = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
@@ -49,7 +51,8 @@ class Section:
 
 def escape(text: str) -> str:
     """Text that LaTeX prints as it stands; other characters than ASCII as their code points."""
-    return "".join(_SPECIAL.get(c) or _ascii(c) for c in plain(text))
+    escaped = "".join(_SPECIAL.get(c) or _ascii(c) for c in plain(text))
+    return _LIGATURE.sub("{}", escaped)
 
 
 def document(sections: Sequence[Section], ending: Sequence[str] = ()) -> str:
@@ -80,7 +83,7 @@ def _table(section: Section) -> Iterator[str]:
     yield _line([escape(heading) for heading in section.headings])
     yield "\\midrule"
     for i, row in enumerate(section.rows):
-        cells = [escape(cell) for cell in row]
+        cells = [f"${c}$" if _NUMBER.fullmatch(c) else escape(c) for c in row]
         yield _line(
             [f"\\textbf{{{c}}}" if (i, j) in section.bold else c for j, c in enumerate(cells)]
         )
@@ -92,7 +95,8 @@ def _table(section: Section) -> Iterator[str]:
 
 def _line(cells: Sequence[str]) -> str:
     # A cell that begins with [ or * would be an argument of the \\ before it.
-    return " & ".join(f"{{{cell}}}" for cell in cells) + " \\\\"
+    safe = [f"{{{cell}}}" if cell.startswith(("[", "*")) else cell for cell in cells]
+    return " & ".join(safe) + " \\\\"
 
 
 def _ascii(character: str) -> str:
