@@ -18,7 +18,10 @@ from typer.testing import CliRunner
 import db
 from sweeps.errors import UserError
 
-VERBS = ("board", "pareto", "maps", "samples", "interpolate", "evaluate", "sql", "export", "status")
+VERBS = (
+    *("board", "verdicts", "pareto", "maps", "samples", "interpolate", "evaluate", "sql"),
+    *("export", "status"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -315,7 +318,7 @@ def test_export_gives_the_same_bytes(lcma, filled):
             assert Path(f"deep/{what}.{form}").read_bytes() == printed.encode()
             assert lcma("export", what, "--format", form, "--out", "deep/again") == ""
             assert Path("deep/again").read_bytes() == printed.encode()
-    assert len(list(Path("deep").iterdir())) == 7
+    assert len(list(Path("deep").iterdir())) == 2 * 7, "each with its manifest"
     lines = list(csv.DictReader(io.StringIO(lcma("export", "results"))))
     assert len(lines) == 10
     assert {line["budget"] for line in lines} == {""}
@@ -399,3 +402,20 @@ def test_hostile_text_is_harmless(lcma, filler):
         assert all(c == "\n" or c.isprintable() for c in text), arguments
         assert "31mx" in text, arguments
     assert {path.parent.name for path in Path().rglob("*.png")} == {"lcma-pictures"}
+
+
+def test_verdicts(lcma, filled):
+    text = " ".join(lcma("verdicts").split())
+    assert "No results that bear on a claim yet" in text
+    bits = {seed: 4.0 + 0.01 * seed for seed in range(6)}
+    filled.results({"LL": {seed: b - 0.2 for seed, b in bits.items()}}, budget=100)
+    text = " ".join(lcma("verdicts", "--flow", "realnvp").split())
+    assert "undecided: low gives fewer bits/dim than conventional (checkerboard-even)" in text
+    assert "--seeds 6" in text
+    found = json.loads(lcma("verdicts", "--json", "--profile", "tiny"))
+    assert found["verdicts"] == [], "no bars are known"
+    (one,) = [v for v in found["apart"] if v["claim"]["key"] == "low-conventional"]
+    assert (one["decision"], one["n"]) == ("undecided", 4)
+    assert one["claim"]["comparisons"][0]["seeds"] == [0, 1, 2, 3]
+    with pytest.raises(UserError, match="--dataset x: there are photos16"):
+        lcma("verdicts", "--dataset", "x")
