@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Json
+from harness.cli.options import Data, Db, Json, Runs
 from sweeps.errors import UserError
 
 
@@ -26,6 +26,7 @@ class Format(StrEnum):
     md = "md"
     latex = "latex"
     parquet = "parquet"
+    html = "html"
 
 
 class Paper(StrEnum):
@@ -61,7 +62,9 @@ def export(
         Paper | None,
         typer.Option(help="Instead a table of the paper, with ours and the difference"),
     ] = None,
-    out: Annotated[str, typer.Option("--out", metavar="PATH", help="A file; '-': print it")] = "-",
+    out: Annotated[
+        str, typer.Option("--out", metavar="PATH", help="A file, '-': print it; of html a folder")
+    ] = "-",
     manifest: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="Where to write the manifest [beside --out]"),
@@ -71,11 +74,19 @@ def export(
         typer.Option(metavar="DIR", help="Instead the curves of a sweep, for TensorBoard"),
     ] = None,
     sweep: Annotated[
-        str | None, typer.Option(help="The sweep of --tensorboard, by name or id [the newest]")
+        str | None,
+        typer.Option(help="Of --tensorboard [the newest] or html [all results]: by name or id"),
     ] = None,
+    samples: Annotated[
+        bool, typer.Option("--samples/--no-samples", help="In html: draw from kept weights")
+    ] = True,
+    runs: Runs = None,
+    data: Data = None,
     json: Json = False,
 ) -> None:
     """Write the board, every single result, or the verdicts, in one of five forms; or curves.
+
+    As html: a site of all that the database holds, into the folder --out.
 
     The same database gives the same bytes. A file is replaced whole or not at all, and a manifest
     beside it says of what schema, by which query and version it was made, and its digest.
@@ -88,6 +99,13 @@ def export(
     from db import connect
     from harness import place
 
+    if format is Format.html and tensorboard is None and not json:
+        if what is not What.board or where or by or stat or paper or manifest:
+            raise UserError("--format html is a site of all there is: choose by --sweep alone")
+        from harness.cli.publishing import publish
+
+        publish(place.find(db, runs, data), out, sweep, samples=samples)
+        return
     if sweep is not None and tensorboard is None:
         raise UserError("--sweep says whose curves --tensorboard DIR is to have: give that too")
     if tensorboard is None and format is Format.parquet and out == "-" and sys.stdout.isatty():
@@ -97,8 +115,8 @@ def export(
         from harness.report.lookup import find_sweep
         from harness.run.plotting import write as write_curves
 
-        runs = write_curves(tensorboard, store, store.job_ids(find_sweep(store, sweep).id))
-        told = f"{runs} runs in {tensorboard}: tensorboard --logdir {tensorboard}"
+        written = write_curves(tensorboard, store, store.job_ids(find_sweep(store, sweep).id))
+        told = f"{written} runs in {tensorboard}: tensorboard --logdir {tensorboard}"
         Console(stderr=True).print(Text(told), soft_wrap=True)
         return
     from harness.report import exporting

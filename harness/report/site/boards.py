@@ -1,6 +1,7 @@
 """The leaderboard's rows as the pages show them, and how they are cut into pages."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -13,7 +14,7 @@ from scipy.special import stdtrit
 from db import Bar, Store
 from harness.report import board as boards
 from harness.report.ranking import CONFIDENCE, Board, Group, Row, label
-from harness.report.site import queries, ties
+from harness.report.site import queries
 from harness.report.text import plain, short
 from sweeps import known_sets, published
 from sweeps.published import Number
@@ -40,7 +41,8 @@ class Seed:
 @dataclass(frozen=True, slots=True)
 class Line:
     """A row of the leaderboard. ``low`` and ``high`` are the 95 % t-interval of the mean over
-    seeds, ``half`` half of that of the difference; None where they cannot be known."""
+    seeds, ``half`` half of that of the difference; None where they cannot be known. ``rank`` is by
+    test where seeds were read, else by mean; ``tied`` says that other rows share it."""
 
     name: str
     budget: int | None
@@ -54,7 +56,8 @@ class Line:
     difference: float | None
     half: float | None
     pairs: int | None
-    tie: str
+    rank: int | None
+    tied: bool
     published: tuple[Number, ...]
     reference: bool
     cleared: bool | None
@@ -91,12 +94,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All tables; ``paired`` says whether differences are paired by seed."""
+    """All tables. ``paired`` says whether differences are paired by seed, ``apart`` what keeps
+    tables of one flow and data set from each other."""
 
     tables: tuple[Table, ...]
     paired: bool
     diverged: int
     failed: int
+    apart: tuple[str, ...] = ()
 
 
 def read(store: Store, sweep_id: str | None, pages: Mapping[TrialKey, str]) -> Leaderboard:
@@ -115,7 +120,9 @@ def number_of_results(store: Store) -> int:
 def of(board: Board, pages: Mapping[TrialKey, str]) -> Leaderboard:
     """The tables of a board."""
     tables = tuple(_table(group, pages) for group in board.groups)
-    return Leaderboard(tables, paired=True, diverged=board.diverged, failed=board.failed)
+    return Leaderboard(
+        tables, paired=True, diverged=board.diverged, failed=board.failed, apart=board.apart
+    )
 
 
 def paginate(tables: Sequence[Table], most: int = PER_PAGE) -> list[list[Table]]:
@@ -136,10 +143,8 @@ def paginate(tables: Sequence[Table], most: int = PER_PAGE) -> list[list[Table]]
 
 def _table(group: Group, pages: Mapping[TrialKey, str]) -> Table:
     title, under = boards.titles(group)
-    letters = ties.groups(group.rows)
-    lines = tuple(
-        _line(group, row, tie, pages) for row, tie in zip(group.rows, letters, strict=True)
-    )
+    ranks = Counter(row.rank for row in group.rows)
+    lines = tuple(_line(group, row, ranks[row.rank] > 1, pages) for row in group.rows)
     reference = next((row.mean for row in group.rows if row.reference), None)
     least, most = _scale(lines)
     return Table(
@@ -157,8 +162,7 @@ def _table(group: Group, pages: Mapping[TrialKey, str]) -> Table:
     )
 
 
-def _line(group: Group, row: Row, tie: str, pages: Mapping[TrialKey, str]) -> Line:
-    half = _half(row.n, row.deviation)
+def _line(group: Group, row: Row, tied: bool, pages: Mapping[TrialKey, str]) -> Line:
     difference = row.difference
     key = (group.data_digest, group.recipe_id, group.protocol)
     own = (row.factorization, row.budget, row.map_options)
@@ -169,8 +173,8 @@ def _line(group: Group, row: Row, tie: str, pages: Mapping[TrialKey, str]) -> Li
         n=row.n,
         mean=row.mean,
         deviation=row.deviation,
-        low=None if half is None or row.mean is None else row.mean - half,
-        high=None if half is None or row.mean is None else row.mean + half,
+        low=row.low,
+        high=row.high,
         seeds=tuple(
             Seed(seed, value, pages.get((*key, *own, seed)))
             for seed, value in zip(row.seeds, row.bits_per_dim, strict=True)
@@ -180,7 +184,8 @@ def _line(group: Group, row: Row, tie: str, pages: Mapping[TrialKey, str]) -> Li
         if difference is None or difference.high is None
         else difference.high - difference.mean,
         pairs=None if difference is None else difference.pairs,
-        tie=tie,
+        rank=row.rank,
+        tied=tied,
         published=row.published,
         reference=row.reference,
         cleared=row.cleared,
@@ -247,7 +252,8 @@ def _table_of_cells(cells: Sequence[Any], bars: Mapping[str, list[Bar]]) -> Tabl
         bars=tuple(known),
         notes=(
             f"* {plain(first.conventional)}. Differences are of means: with so many results "
-            "they are not paired by seed here; `lcma board --flow --dataset` pairs them.",
+            "they are not paired by seed here, and ranks are by mean without a test; "
+            "`lcma board --flow --dataset` pairs them.",
         ),
         reference=next((line.mean for line in lines if line.reference), None),
         least=least,
@@ -272,7 +278,8 @@ def _line_of_cell(cell: Any, dataset: str, least_bar: float | None) -> Line:
         difference=None if reference else cell.from_conventional,
         half=None,
         pairs=None,
-        tie="",
+        rank=cell.rank,
+        tied=False,
         published=_published(cell.flow, dataset, cell.factorization, cell.splits),
         reference=reference,
         cleared=None if least_bar is None else cell.mean < least_bar,

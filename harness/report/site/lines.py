@@ -14,20 +14,18 @@ def rows(table: Table) -> Markup:
         at = table.at(table.reference)
         base = f'<line class="base" x1="{at}" x2="{at}" y1="0" y2="14"/>'
     return Markup(  # noqa: S704 - of parts that are escaped
-        "\n".join(
-            _row(table, line, place, base, published)
-            for place, line in enumerate(table.lines, start=table.start + 1)
-        )
+        "\n".join(_row(table, line, base, published) for line in table.lines)
     )
 
 
-def _row(table: Table, line: Line, place: int, base: str, published: bool) -> str:
+def _row(table: Table, line: Line, base: str, published: bool) -> str:
     mean = line.mean
     return "".join(
         (
             f'<tr data-name="{escape(line.name)}"',
             ' class="reference">' if line.reference else ">",
-            f'<td class="num less">{place}</td><th scope="row" class="name">',
+            _rank(line),
+            '<th scope="row" class="name">',
             _name(line),
             "</th>",
             _number("num", "-" if line.budget is None else str(line.budget)),
@@ -37,13 +35,19 @@ def _row(table: Table, line: Line, place: int, base: str, published: bool) -> st
             "</td>",
             _number("num", number(line.difference, sign=True)),
             _number("num", number(line.half)),
-            f"<td>{line.tie or '-'}</td>",
             f'<td class="num">{_published(line)}</td>' if published else "",
             _number("num", str(line.n)),
             _number("num", number(line.deviation)),
             "</tr>",
         )
     )
+
+
+def _rank(line: Line) -> str:
+    if line.rank is None:
+        return '<td class="num" data-value="">-</td>'
+    shared = "=" if line.tied else ""
+    return f'<td class="num" data-value="{line.rank}">{line.rank}{shared}</td>'
 
 
 def _number(kind: str, text: str) -> str:

@@ -103,6 +103,7 @@ class Site:
         found: dict[str, Make] = {}
         for number in range(len(self._board_pages)):
             found[_numbered("index", number)] = self._board
+        found["verdicts.html"] = self._verdicts
         found["paper.html"] = self._paper
         found["coverage.html"] = self._coverage
         for number in range(max(1, -(-len(self._trials) // LISTED))):
@@ -227,6 +228,16 @@ class Site:
         ]
         found = json.dumps({"names": names, "parts": parts}, separators=(",", ":"))
         return f"window.lcmaBoard = {found};\n".encode()
+
+    def _verdicts(self, path: str) -> bytes:
+        if self._large:
+            return self._render("verdicts.html", path, large=True)
+        from harness.report.verdicts import collecting, showing
+
+        found = collecting.read(self._store, sweep_id=self._options.sweep_id)
+        return self._render(
+            "verdicts.html", path, large=False, found=found, words=showing, claims=collecting.CLAIMS
+        )
 
     def _paper(self, path: str) -> bytes:
         query = queries.paper(self._options.sweep_id)

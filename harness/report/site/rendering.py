@@ -29,6 +29,7 @@ class Tab:
 
 TABS = (
     Tab("index.html", "Leaderboard"),
+    Tab("verdicts.html", "Verdicts"),
     Tab("paper.html", "Against the paper"),
     Tab("coverage.html", "Coverage"),
     Tab("trials.html", "Trials"),
@@ -36,7 +37,7 @@ TABS = (
     Tab("budgets.html", "Budgets"),
     Tab("samples.html", "Samples"),
     Tab("failures.html", "Failures"),
-    Tab("about.html", "How these numbers came about"),
+    Tab("about.html", "About these numbers"),
 )
 
 

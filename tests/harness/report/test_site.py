@@ -15,14 +15,13 @@ from benchmarks.million import made
 from benchmarks.places import Files
 from db import query
 from harness import place
-from harness.report import ranking
-from harness.report.site import Options, Site, ties, write
+from harness.report.site import Options, Site, write
 from sweeps.errors import UserError
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import BITS, Filler
 
 PAGES = (
-    *("index", "paper", "coverage", "trials", "maps", "budgets", "samples", "failures"),
+    *("index", "verdicts", "paper", "coverage", "trials", "maps", "budgets", "samples", "failures"),
     "about",
 )
 TEMPLATES = Path(__file__).parents[3] / "harness" / "report" / "site"
@@ -226,25 +225,6 @@ def test_a_database_of_many_cells_is_paginated(tmp_path) -> None:
     cells = query.run(url, "SELECT count(*) FROM cells").rows[0][0]
     assert sum(found[name].count(b"<tr data-name") for name in boards) == cells
     store.close()
-
-
-def row(name: str, values: dict[int, float]) -> ranking.Row:
-    bits = tuple(values.values())
-    mean = sum(bits) / len(bits)
-    return ranking.Row(
-        *(name, name, None, None, False, tuple(values), bits, mean, None, None, 0, 0)
-    )
-
-
-def test_rows_tie_while_six_pairs_do_not_tell_them_apart() -> None:
-    best = row("best", {s: 4.0 + 0.01 * s for s in range(6)})
-    near = row("near", {s: 4.0 + 0.01 * s + (-1) ** s * 0.02 for s in range(6)})
-    far = row("far", {s: 4.5 + 0.01 * s + 0.001 * (s % 2) for s in range(6)})
-    beside = row("beside", {s: 4.5 + 0.01 * s + (-1) ** s * 0.02 + 0.001 for s in range(6)})
-    alone = row("alone", {s: 5.0 + 0.01 * s + 0.001 * (s % 2) for s in range(6)})
-    assert ties.groups([best, near, far, beside, alone]) == ["A", "A", "B", "B", ""]
-    few = row("few", dict.fromkeys(range(5), 9.0))
-    assert ties.groups([best, few]) == ["A", "A"]
 
 
 def luminance(colour: str) -> float:
