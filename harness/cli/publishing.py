@@ -25,7 +25,8 @@ def publish(where: Place, out: str, sweep: str | None, *, samples: bool) -> None
     options = site.Options(sweep_id=sweep_id, samples=samples)
     said = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=said, transient=True) as progress:
+    quiet = not said.is_terminal
+    with Progress(*columns, console=said, transient=True, disable=quiet) as progress:
         task = progress.add_task("reading results", total=None)
 
         def step(what: str) -> None:

@@ -4,6 +4,8 @@ import html
 import os
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +17,7 @@ from benchmarks.million import made
 from benchmarks.places import Files
 from db import query
 from harness import place
+from harness.cli import main as cli
 from harness.report.site import Options, Site, write
 from sweeps.errors import UserError
 from tests.harness.report import site as worlds
@@ -225,6 +228,48 @@ def test_a_database_of_many_cells_is_paginated(tmp_path) -> None:
     cells = query.run(url, "SELECT count(*) FROM cells").rows[0][0]
     assert sum(found[name].count(b"<tr data-name") for name in boards) == cells
     store.close()
+
+
+def test_the_verb_writes_a_site_and_says_where(filled, tmp_path, capsys) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["export", "--format", "html", "--out", "site", "--no-samples"])
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert str(tmp_path / "site" / "index.html") in said.err
+    assert (tmp_path / "site" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        ((), "give --out DIR"),
+        (("results", "--out", "site"), "choose by --sweep alone"),
+        (("--out", "site", "--where", "flow=glow"), "choose by --sweep alone"),
+        (("--out", "site", "--sweep", "nobody's"), "no sweep"),
+    ],
+)
+def test_what_a_site_cannot_do_is_said(filler, tmp_path, capsys, more, word) -> None:
+    filler.results(BITS, sweep="s1")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["export", *more, "--format", "html"])
+    assert end.value.code == 2
+    assert word in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
+
+
+def test_without_the_extra_it_says_what_to_install(filled, tmp_path) -> None:
+    code = (
+        "import sys; sys.modules['altair'] = None\n"
+        "from harness.cli.main import main; main(sys.argv[1:])"
+    )
+    for verb in (["export", "--format", "html", "--out", "site"], ["serve", "--port", "0"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *verb], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert "pip install 'lcma[site]'" in done.stderr
+    assert not (tmp_path / "site").exists()
 
 
 def luminance(colour: str) -> float:

@@ -1,6 +1,10 @@
 "use strict";
 // Sorting, filtering, the slider and copying. Pages are whole without it.
 
+const nav = document.querySelector("header nav");
+const own = nav.querySelector("[aria-current]");
+if (own) nav.scrollLeft = own.offsetLeft - (nav.clientWidth - own.offsetWidth) / 2;
+
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   const value = (row, column, kind) => {
