@@ -62,12 +62,14 @@ def make(store: Store, query: Query, form: Format) -> bytes:
         raise UserError("--by and --paper are two tables: give one of them")
     if query.paper:
         table = paper.of(boards.read(store, **where), query.paper)
-        return _rows(paper.as_rows(table), form, table.title)
+        for_people = form in (Format.md, Format.latex)
+        found = paper.as_text(table) if for_people else paper.as_rows(table)
+        return _rows(found, form, table.title)
     if query.by:
         frame = store.results(**where)
         statistics = query.statistics or grouping.DEFAULT
-        found = grouping.group(frame, query.by, statistics)
-        return _rows(found, form, f"Results by {', '.join(query.by)}")
+        summed = grouping.group(frame, query.by, statistics)
+        return _rows(summed, form, f"Results by {', '.join(query.by)}")
     if query.what is What.results:
         return _rows(store.rows("trial_results", **where), form, "Results")
     if query.what is What.verdicts:

@@ -116,7 +116,7 @@ def interval(differences: Sequence[float], level: float) -> tuple[float, float] 
     return mean - half, mean + half
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float] | NDArray[np.float64]) -> list[float]:
     """Holm's adjusted p-values, in the same order.
 
     Ours, and equal to statsmodels' `multipletests`, which collects garbage at every call: a tenth
@@ -162,41 +162,45 @@ def beaten_by(values: Sequence[Mapping[int, float]], least: int) -> list[list[in
     """
     seeds = sorted(set().union(*values)) if values else []
     table = np.array([[one.get(seed, np.nan) for seed in seeds] for one in values])
+    ones, others = np.triu_indices(len(values), 1)
+    kept, means, p_values = [], [], []
+    step = max(1, AT_ONCE // max(1, len(seeds)))
+    for start in range(0, len(ones), step):
+        part = slice(start, start + step)
+        rows, mean, p = _t_by_row(table[ones[part]] - table[others[part]], least)
+        kept.append(rows + start)
+        means.append(mean)
+        p_values.append(p)
     found: list[list[int]] = [[] for _ in values]
-    ones, others, p_values = [], [], []
-    for i in range(len(values)):
-        differences = table[i] - table[i + 1 :]
-        for j, (mean, p) in _t_by_row(differences, least):
-            ones.append(i if mean > 0 else i + 1 + j)
-            others.append(i + 1 + j if mean > 0 else i)
-            p_values.append(p)
-    for worse, better, p in zip(ones, others, holm(p_values), strict=True):
-        if p <= LEVEL:
-            found[worse].append(better)
-    return found
+    if not kept:
+        return found
+    rows, below = np.concatenate(kept), np.concatenate(means) < 0
+    shown = np.asarray(holm(np.concatenate(p_values))) <= LEVEL
+    for i, j, first in zip(ones[rows[shown]], others[rows[shown]], below[shown], strict=True):
+        worse, better = (j, i) if first else (i, j)
+        found[worse].append(int(better))
+    return [sorted(better) for better in found]
 
 
 def _t_by_row(
     differences: NDArray[np.float64], least: int
-) -> list[tuple[int, tuple[float, float]]]:
-    """Mean and p of each row with enough values, NaN being none; rows of one n at a time."""
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """Which rows have enough values, NaN being none, with their means and p-values."""
     from scipy import stats
 
     there = np.isfinite(differences)
     counts = there.sum(axis=1)
-    found = []
-    for n in np.unique(counts[counts >= max(least, 2)]):
-        rows = np.flatnonzero(counts == n)
-        values = differences[rows][there[rows]].reshape(len(rows), n)
+    rows = np.flatnonzero(counts >= max(least, 2))
+    means, p_values = np.empty(len(rows)), np.empty(len(rows))
+    for n in np.unique(counts[rows]):
+        of = counts[rows] == n
+        values = differences[rows[of]][there[rows[of]]].reshape(-1, n)
         varies = np.ptp(values, axis=1) > ROUNDING
-        means = values.mean(axis=1)
-        p_values = np.where(means == 0, 1.0, 0.0)
-        p_values[varies] = stats.ttest_1samp(values[varies], 0.0, axis=1).pvalue
-        found += [
-            (int(row), (float(mean), float(p)))
-            for row, mean, p in zip(rows, means, p_values, strict=True)
-        ]
-    return found
+        mean = values.mean(axis=1)
+        p = np.where(np.abs(mean) <= ROUNDING, 1.0, 0.0)
+        p[varies] = stats.ttest_1samp(values[varies], 0.0, axis=1).pvalue
+        means[of], p_values[of] = mean, p
+    return rows, means, p_values
 
 
 def _sign_flip(values: NDArray[np.float64]) -> NDArray[np.float64]:

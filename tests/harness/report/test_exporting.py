@@ -203,6 +203,10 @@ def test_the_papers_tables_beside_ours():
     assert lines["low", f"difference {scale}"] == pytest.approx(-0.02)
     assert lines["low", f"budget {scale}"] == 100, "the longest, not the best"
     assert (lines["low", f"n {scale}"], lines["low", f"steps {scale}"]) == (3, 250)
+    text = {row[:2]: row[2 + at] for row in paper.as_text(table).rows}
+    assert text["low", "paper"] == "3.43"
+    assert text["low", f"ours {scale}"] == "3.4100"
+    assert text["low", f"difference {scale}"] == "-0.0200"
     for number, rows_, columns in (("1", 2, 4), ("2", 2, 4), ("3", 1, 4), ("4", 8, 1)):
         empty = paper.of(board([]), number)
         assert (len(empty.rows), len(empty.columns)) == (rows_, columns)
