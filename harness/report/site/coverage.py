@@ -10,7 +10,7 @@ from harness.report.site import queries
 from harness.report.text import plain, short
 
 MOST = 10
-"""Sweeps on the page, the newest first."""
+"""Sweeps on the page, the newest first; fewer where they have very many cells."""
 
 STATES = ("failed", "diverged", "blocked", "running", "pending", "done")
 """The gravest first: the first that a cell has any of is its state."""
@@ -52,7 +52,13 @@ class Covered:
 def read(store: Store, sweep_id: str | None) -> tuple[list[Covered], int]:
     """The newest sweeps, or the one; and how many there are."""
     sweeps = [s for s in reversed(store.sweeps()) if sweep_id is None or s.id == sweep_id]
-    return [_covered(store, sweep) for sweep in sweeps[:MOST]], len(sweeps)
+    found: list[Covered] = []
+    cells = 0
+    for sweep in sweeps[:MOST]:
+        if cells < queries.MOST:
+            found.append(_covered(store, sweep))
+            cells += sum(len(row) for grid in found[-1].grids for _, row in grid.rows)
+    return found, len(sweeps)
 
 
 def _covered(store: Store, sweep: Sweep) -> Covered:

@@ -63,6 +63,7 @@ class Site:
         self._options = options or Options()
         self._step = step
         self._beside: dict[str, bytes] = {}
+        self._charted = False
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Every file of the site: pages, then what stands beside them."""
@@ -71,7 +72,9 @@ class Site:
             yield from self._beside.items()
             self._beside.clear()
         yield _INDEX, self._index()
-        yield from ((path, make()) for path, make in _ASSETS.items())
+        for path, make in _ASSETS.items():
+            if self._charted or path not in _OF_CHARTS:
+                yield path, make()
 
     def file(self, path: str) -> bytes | None:
         """One file, None where there is none of that name."""
@@ -186,6 +189,7 @@ class Site:
     ) -> bytes:
         if drawn:
             self._beside[_script(path)] = charts.script(drawn)
+            self._charted = True
         return rendering.render(
             template,
             path,
@@ -353,6 +357,8 @@ _ASSETS: Mapping[str, Callable[[], bytes]] = {
     "assets/vega.js": charts.bundle,
     ".nojekyll": lambda: b"",
 }
+
+_OF_CHARTS = ("assets/charts.js", "assets/vega.js")
 
 
 def _numbered(stem: str, number: int) -> str:
