@@ -342,3 +342,19 @@ def any_filler(request: pytest.FixtureRequest, in_tmp: Path) -> Filler:
     found = Filler(in_tmp, url)
     found.data()
     return found
+
+
+@pytest.fixture(scope="session")
+def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A database of more results than are read seed by seed, and its site: URL and folder."""
+    from benchmarks.million import made
+    from benchmarks.places import Files
+    from harness import place
+    from harness.report.site import write
+
+    folder = tmp_path_factory.mktemp("large")
+    url, _ = made(Files(folder), 24_000)
+    store = db.connect(url)
+    write(store, place.find(url, folder / "runs", folder), folder / "site")
+    store.close()
+    return url, folder / "site"

@@ -12,9 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import db
-from benchmarks.million import made
-from benchmarks.places import Files
 from db import query
 from harness import place
 from harness.cli import main as cli
@@ -216,18 +213,13 @@ def test_the_sql_on_the_pages_runs_as_it_stands(any_filler, tmp_path, sweep_id) 
             assert len(found.rows) == sum(map(len, BITS.values()))
 
 
-def test_a_database_of_many_cells_is_paginated(tmp_path) -> None:
-    url, _ = made(Files(tmp_path), 24_000)
-    store = db.connect(url)
-    where = place.find(url, tmp_path / "runs", tmp_path)
-    site = Site(store, where, Options())
-    found = dict(site.files())
-    boards = [name for name in found if re.fullmatch(r"index(-\d+)?\.html", name)]
+def test_a_database_of_many_cells_is_paginated(large_site) -> None:
+    url, out = large_site
+    boards = [p for p in out.iterdir() if re.fullmatch(r"index(-\d+)?\.html", p.name)]
     assert len(boards) > 5
-    assert all(len(found[name]) < 2_000_000 for name in found)
+    assert all(p.stat().st_size < 2_000_000 for p in out.rglob("*"))
     cells = query.run(url, "SELECT count(*) FROM cells").rows[0][0]
-    assert sum(found[name].count(b"<tr data-name") for name in boards) == cells
-    store.close()
+    assert sum(page.read_bytes().count(b"<tr data-name") for page in boards) == cells
 
 
 def test_the_verb_writes_a_site_and_says_where(filled, tmp_path, capsys) -> None:

@@ -83,7 +83,7 @@ def visit(browser: Browser, exported: Path) -> Iterator[Any]:
         context = browser.new_context(
             viewport={"width": width, "height": 800},
             color_scheme=scheme,
-            offline=root is None,
+            offline=root is None or root.startswith("file:"),
         )
         contexts.append(context)
         return Watched(context.new_page(), root or exported.as_uri())
@@ -182,6 +182,22 @@ def test_filters_leave_what_fits_and_survive_a_reload(visit) -> None:
     page.get_by_label("Data set").select_option(label=f"{worlds.HOSTILE} (u8)")
     assert page.locator("tbody tr:visible").count() == 2
     assert page.evaluate("window.hit") is None
+    watched.require_quiet()
+
+
+def test_what_fits_on_other_pages_is_reached_with_the_filter_kept(visit, large_site) -> None:
+    watched = visit(root=large_site[1].as_uri())
+    page = watched.open("index.html")
+    page.get_by_label("Flow").select_option("resflow")
+    page.get_by_label("Factorization").select_option("low (LLL)")
+    away = page.get_by_role("link", name="more on page")
+    number = away.last.inner_text()
+    away.last.click()
+    page.wait_for_url(f"**/index-{number}.html**")
+    assert page.locator("select[name=flow]").input_value() == "resflow"
+    rows = page.locator("tbody tr:visible")
+    assert rows.count() > 0
+    assert all("low (LLL)" in text for text in rows.all_inner_texts())
     watched.require_quiet()
 
 

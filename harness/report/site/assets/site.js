@@ -1,4 +1,5 @@
 "use strict";
+const LINKS = 30;
 // Sorting, filtering, the slider and copying. Pages are whole without it.
 
 const nav = document.querySelector("header nav");
@@ -73,16 +74,20 @@ if (filters) {
       if (any && page !== here && fit && (!want.name || names.includes(want.name))) pages.add(page);
     }
     const list = document.getElementById("elsewhere");
-    list.replaceChildren(
-      ...[...pages].slice(0, 40).map((page) => {
-        const item = document.createElement("li");
-        const link = document.createElement("a");
-        link.href = `${page}#${hash}`;
-        link.textContent = `more on page ${(page.match(/-(\d+)\.html$/) ?? [0, 1])[1]}`;
-        item.append(link);
-        return item;
-      }),
-    );
+    const item = (...content) => {
+      const made = document.createElement("li");
+      made.append(...content);
+      return made;
+    };
+    const links = [...pages].slice(0, LINKS).map((page) => {
+      const link = document.createElement("a");
+      link.href = `${page}#${hash}`;
+      link.textContent = (page.match(/-(\d+)\.html$/) ?? [0, 1])[1];
+      link.setAttribute("aria-label", `more on page ${link.textContent}`);
+      return item(link);
+    });
+    const rest = pages.size - links.length;
+    list.replaceChildren(item("More on pages"), ...links, ...(rest > 0 ? [item(`and ${rest} others`)] : []));
     list.hidden = pages.size === 0;
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname.split("/").pop() || ".");
   };
