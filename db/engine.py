@@ -99,6 +99,16 @@ class Database(ABC):
         """A transaction that nobody else who migrates is in."""
 
     @abstractmethod
+    def turn(self) -> AbstractContextManager[None]:
+        """A turn that one process has at a time, among all that use the database. Nobody else
+        waits for it; a process that dies gives it back. Raises UserError as the store does."""
+
+    def has_studies(self) -> bool:
+        """Whether Optuna has made its tables in it."""
+        with self.reader().connect() as connection:
+            return sa.inspect(connection).has_table("studies")
+
+    @abstractmethod
     def keep_copy(self, revision: str) -> Path | None:
         """Copy the database as it is before a migration, where it is a file; the copy's path."""
 

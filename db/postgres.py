@@ -28,6 +28,9 @@ DRIVERS = ("postgresql", "postgresql+psycopg", "postgres")
 MIGRATING = 0x6C636D61
 """The advisory lock of those who migrate ("lcma")."""
 
+TURN = 0x7475726E
+"""The advisory lock of who has the turn ("turn")."""
+
 WAIT_SECONDS = 60
 """How long a statement waits for another transaction's lock."""
 
@@ -223,6 +226,12 @@ class PostgresDatabase(Database):
         with self.writer().begin() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
             yield connection
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        with self.writer().begin() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(TURN)))
+            yield
 
     def keep_copy(self, revision: str) -> None:
         """Nothing: a server has its own ways, and its owner's."""

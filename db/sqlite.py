@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
+from filelock import FileLock, Timeout
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
 from db.engine import Database, Found, QueryResult, beginning, translating
+from db.errors import Unavailable
 from db.pooling import BriefPool, while_alive
 from db.schema.base import OPTUNA_TABLES
 from sweeps.errors import UserError
@@ -209,6 +211,18 @@ class SqliteDatabase(Database):
                         f"{self.path} has a row of {table} that refers to a missing {missing}: "
                         "go back to a copy of it"
                     )
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        # Not a lock of the file itself, since who has the turn writes by several connections.
+        beside = self.path.with_name(f"{self.path.name}.turn")
+        try:
+            with FileLock(beside, timeout=BUSY_SECONDS):
+                yield
+        except Timeout:
+            raise Unavailable(
+                f"the database {self.path} stayed locked: another process has {beside.name}"
+            ) from None
 
     def keep_copy(self, revision: str) -> Path:
         from db import sqlite_files

@@ -14,6 +14,9 @@ FILES = ("checkpoint", "weights", "spool-create", "spool-end", "spool-remove", "
 DRIVER = ("submit", "settle")
 """What a launch does without writing anything."""
 
+TUNER = ("ask", "take", "suggest", "report", "note", "tell")
+"""What a tuner does to its study. The self-test's sweep has none; tests of tuning kill there."""
+
 When = Literal["before", "after"]
 Hook = Callable[[str, When], None]
 

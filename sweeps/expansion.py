@@ -126,10 +126,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Expansion:
-    """All cells of a spec in the matrix's order."""
+    """All cells of a spec in the matrix's order.
+
+    ``passing`` are budgets at which a pretraining leaves its maps on its way to those asked of it.
+    """
 
     spec: Spec
     cells: tuple[Cell, ...]
+    passing: tuple[int, ...] = ()
 
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
@@ -144,6 +148,7 @@ class Expansion:
             if trial.pretraining is not None and trial.budget is not None:
                 entry = found.setdefault(trial.pretraining.id, (trial.pretraining, set()))
                 entry[1].add(trial.budget)
+                entry[1].update(b for b in self.passing if b < trial.budget)
         return {key: (value, tuple(sorted(asked))) for key, (value, asked) in found.items()}
 
     @property

@@ -4,33 +4,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from sweeps import budgets as grids
 from sweeps import catalog, factorizations, known_sets, plugins, settings, strict_yaml
 from sweeps.errors import UserError
 from sweeps.identity import canonical_json
+from sweeps.sections import Section, Seeds
+from sweeps.tuning import Tune
 from sweeps.validation import nearest, validate
-
-MAX_SEEDS = 10_000
 
 
 def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
 
 
-def _seeds(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not 1 <= value <= MAX_SEEDS:
-            raise ValueError(f"a number of seeds lies between 1 and {MAX_SEEDS}")
-        return tuple(range(value))
-    return value
-
-
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
 Steps = Annotated[tuple[Annotated[int, Field(strict=True)], ...], BeforeValidator(_listed)]
-Seed = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
-Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds), Field(min_length=1)]
 MAX_TIMES = 1000
 
 
@@ -59,11 +49,7 @@ TimesOrAlways = Annotated[int | Literal["always"], BeforeValidator(_times_or_alw
 Always = Annotated[Literal["always"], BeforeValidator(_always)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Matrix(_Section):
+class Matrix(Section):
     """Every combination of these is a cell; budgets multiply the words over L and H alone."""
 
     flow: Names
@@ -75,7 +61,7 @@ class Matrix(_Section):
     )
 
 
-class Exclusion(_Section):
+class Exclusion(Section):
     """Cells that agree with every key given are left out."""
 
     flow: Names | None = None
@@ -85,7 +71,7 @@ class Exclusion(_Section):
     seed: Steps | None = None
 
 
-class Resources(_Section):
+class Resources(Section):
     """What one trial asks of a node. It never enters an id."""
 
     gpus: float | None = Field(
@@ -101,7 +87,7 @@ class Resources(_Section):
     )
 
 
-class Failures(_Section):
+class Failures(Section):
     """How often a job is run again by itself after each way to fail. It never enters an id."""
 
     oom: Times = 1
@@ -112,7 +98,7 @@ class Failures(_Section):
     node_lost: Always = "always"
 
 
-class Keep(_Section):
+class Keep(Section):
     """Which files stay. It never enters the id of a trial."""
 
     checkpoints: Literal["none", "last"] = Field("none", description="of a trial that is done")
@@ -122,7 +108,7 @@ class Keep(_Section):
     )
 
 
-class Spec(_Section):
+class Spec(Section):
     """A whole sweep file. ``recipe`` is laid over every cell's recipe.
 
     ``plugins`` are Python files with flows and rules of one's own; their code is run.
@@ -134,11 +120,12 @@ class Spec(_Section):
     matrix: Matrix
     profile: str = "tiny"
     seeds: Seeds = (0,)
-    recipe: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
     exclude: tuple[Exclusion, ...] = ()
     resources: Resources = Resources()
     failures: Failures = Failures()
     keep: Keep = Keep()
+    tune: Tune | None = None
 
     @property
     def gpus(self) -> float:
@@ -150,7 +137,7 @@ class Spec(_Section):
     @property
     def body(self) -> str:
         """Canonical JSON of the spec; plug-ins by their content, wherever they lie."""
-        body = self.model_dump(mode="json", exclude={"plugins"})
+        body = self.model_dump(mode="json", exclude={"plugins", "tune"})
         # What came later is left out where it is not said, so that a sweep keeps its id.
         for name in ("hours", "parallel"):
             if body["resources"][name] is None:
@@ -159,6 +146,8 @@ class Spec(_Section):
             del body["failures"]
         if self.keep == Keep():  # sweeps from before there was one keep their ids
             del body["keep"]
+        if self.tune is not None:
+            body["tune"] = self.tune.identity()
         if self.plugins:
             body["plugins"] = [plugins.load_file(Path(path)).version for path in self.plugins]
         return canonical_json(body)

@@ -21,8 +21,8 @@ app = typer.Typer(
 )
 
 VERBS = (
-    *("plan", "launch", "status", "logs", "why", "retry", "stop", "gc"),
-    *("board", "verdicts", "maps", "samples", "interpolate", "evaluate"),
+    *("plan", "launch", "tune", "status", "logs", "why", "retry", "stop", "gc"),
+    *("board", "verdicts", "pareto", "maps", "samples", "interpolate", "evaluate"),
     *("sql", "schema", "export", "doctor", "selftest"),
 )
 

@@ -25,6 +25,7 @@ from harness.run.prediction import Predictions
 from sweeps import catalog, plugins, published, settings
 from sweeps import spec as specs
 from sweeps.errors import UserError
+from sweeps.sections import MAX_SEEDS
 
 _STYLE = {"new": "bold", "there": "green", "running": "cyan", "same": "dim", "invalid": "red"}
 
@@ -96,8 +97,8 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
         ) from None
     if "," in text:
         return numbers
-    if not 1 <= numbers[0] <= specs.MAX_SEEDS:
-        raise UserError(f"--seeds {text}: a number of seeds lies between 1 and {specs.MAX_SEEDS}")
+    if not 1 <= numbers[0] <= MAX_SEEDS:
+        raise UserError(f"--seeds {text}: a number of seeds lies between 1 and {MAX_SEEDS}")
     return tuple(range(numbers[0]))
 
 

@@ -4,26 +4,28 @@ import shlex
 from collections.abc import Collection
 
 from db import Store, Sweep
+from harness.report.lookup import content
 from harness.report.text import plain
 from sweeps import catalog, spec
 from sweeps.errors import UserError
 
 
 def command(sweep: Sweep) -> str:
-    """The command that launches a sweep again.
+    """The command that launches a sweep, or a study, again.
 
     The database has what was asked for, not the file it stood in: a sweep that is none of the
     shipped ones as they stand is launched by the command it was first launched with.
     """
     name = plain(sweep.name)
+    verb = "tune" if content(sweep.spec).get("tune") else "launch"
     if sweep.name in catalog.shipped_specs():
         try:
             as_shipped = spec.load(sweep.name).body == sweep.spec
         except UserError:
             as_shipped = False
         options = "" if as_shipped else "  (with the options that it had)"
-        return f"lcma launch {shlex.quote(name)}{options}"
-    return f"lcma launch {shlex.quote(name + '.yaml')}  (the file of the sweep {name})"
+        return f"lcma {verb} {shlex.quote(name)}{options}"
+    return f"lcma {verb} {shlex.quote(name + '.yaml')}  (the file of the sweep {name})"
 
 
 def commands(store: Store, job_ids: Collection[str]) -> list[str]:

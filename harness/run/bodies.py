@@ -23,18 +23,20 @@ import torch
 
 import db
 import models
-from harness import data, environment, instruments, storage
-from harness.run import evaluation, images, keeping, leftovers, terms
+from harness import data, environment, storage
+from harness.run import evaluation, evidence, images, keeping, leftovers, rungs, terms
 from harness.run.ending import Ending
 from harness.run.lease import Lease
 from harness.run.log import Log, own
 from harness.run.patience import patiently
+from harness.run.rungs import AtRungError
 from harness.run.spool import Spool
 from harness.run.work import ENDINGS, Report, Work
 from harness.storage import Folder, StorageError
 from harness.train.batches import Images
 from harness.train.checkpoint import CheckpointFolder
 from harness.train.contribution import measure_maps
+from harness.train.evaluate import evaluate
 from harness.train.protocol import PLAIN
 from harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
 from sweeps.errors import UserError
@@ -72,6 +74,8 @@ def run(work: Work, after: Report | None = None) -> Report:
     notes: list[str] = []
     try:
         patiently(lambda: _own_folder(work).files(), seconds=START_SECONDS)
+        if work.rung is not None and patiently(lambda: _passed(work), seconds=START_SECONDS):
+            return Report(work.job_id, "pruned")
         store, claim = _claim(work, notes)
     except (db.Unavailable, StorageError) as error:
         why = f"{error} (tried for {START_SECONDS:.0f} s on host {socket.gethostname()})"
@@ -117,6 +121,14 @@ def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
     return patiently(claim, seconds=START_SECONDS, noticed=noticed)
 
 
+def _passed(work: Work) -> bool:
+    """Whether the training has been at its rung before."""
+    store = db.connect(work.place.db, create=False)
+    job = store.job(work.job_id)
+    open_to_all = job is not None and job.state == "pending"
+    return open_to_all and work.rung in rungs.values(store, work.job_id)
+
+
 def _own_folder(work: Work) -> Folder:
     """Where the trial or pretraining keeps its files. Raises StorageError."""
     return storage.at(work.place.runs).below(keeping.run_name(work.job))
@@ -146,6 +158,8 @@ class _Attempt:
             except StoppedError:
                 spool.discard()
                 return Report(self.work.job_id, "stopped", "its lease was lost")
+            except AtRungError:
+                ending = self._ending("pruned", lease, f"stands at rung {self.work.rung}")
             except DivergedError as error:
                 ending = self._ending("diverged", lease, str(error))
             except OutOfTimeError:
@@ -177,7 +191,7 @@ class _Attempt:
             job = self.work.job
             with suppress(UserError):  # what is left is for `lcma gc`
                 keeping.tidy(self.store, self.folder, job, self.work.keep)
-        if stored.outcome in ("done", "diverged"):
+        if stored.outcome in ("done", "pruned", "diverged"):
             return Report(self.work.job_id, stored.outcome, stored.message)
         return Report(self.work.job_id, "failed", stored.message)
 
@@ -207,23 +221,7 @@ class _Attempt:
         measured = measure_maps(trainer.flow, trainer.images, part.groups)
         self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
         maps = tuple(
-            db.ContributionMap(
-                pretraining_id=pretraining.id,
-                data_digest=self.work.job.data_digest,
-                budget=budget,
-                split=m.split,
-                score=m.score,
-                values=m.values,
-                standard_errors=m.standard_errors,
-                halves=m.halves,
-                images=m.images,
-                mean_log_det=m.scalar,
-                clusters=m.clusters,
-                statistics=instruments.of_map(
-                    m.values, m.standard_errors, m.split, pretraining.nms
-                ),
-            )
-            for m in measured
+            evidence.of_map(one, pretraining, self.work.job.data_digest, budget) for one in measured
         )
         kept, keep = trainer.kept, self.work.keep.snapshots
         snapshot = () if kept is None or keep == "none" else (self._file("checkpoint", kept),)
@@ -236,7 +234,8 @@ class _Attempt:
 
     def _trial(self, trial: Trial, lease: Lease) -> Ending:
         prepared = self._data()
-        recipe, maps = trial.recipe, self._maps(trial)
+        recipe, digest = trial.recipe, self.work.job.data_digest
+        maps = evidence.maps(self.store, trial, digest)
         trainer = self.trainer = Trainer(
             flow=self._placed(
                 models.build(
@@ -253,7 +252,7 @@ class _Attempt:
             training=recipe.training,
             holdout=self._images(prepared.part("holdout")),
         )
-        self._train(trainer, recipe.training.steps, lease)
+        self._train(trainer, recipe.training.steps, lease, self.work.rung)
         flow, step = trainer.evaluated, trainer.step
         if recipe.training.select == "best" and trainer.best is not None:
             flow.load_state_dict(trainer.best["flow"])
@@ -263,17 +262,18 @@ class _Attempt:
         if lease.lost:
             raise StoppedError
         artifacts = self._kept_weights(flow, lease)
-        digest, tables = self.work.job.data_digest, tuple(self._tables(trial, maps))
         return replace(
             self._ending("done", lease),
             result=evaluation.as_result(measured, trial.id, digest, PLAIN, step=step),
-            tables=tables,
+            tables=evidence.tables(trial, maps, digest),
             artifacts=artifacts,
         )
 
-    def _train(self, trainer: Trainer, until: int, lease: Lease) -> None:
+    def _train(self, trainer: Trainer, until: int, lease: Lease, rung: int | None = None) -> None:
+        """Train up to a step. At a rung on the way: evaluate, and raise AtRungError."""
         folder = self.folder = CheckpointFolder(_own_folder(self.work))
-        step = self._waiting(lambda: trainer.resume(folder, at_most=until), lease)
+        most = until if rung is None else min(rung, until)
+        step = self._waiting(lambda: trainer.resume(folder, at_most=most), lease)
         lease.started_at(step, trainer.undelivered)
         if folder.passed_over:
             damaged = ", ".join(folder.passed_over)
@@ -284,16 +284,32 @@ class _Attempt:
             progress=lease.progress,
             metric=lease.metric,
             stop=lambda: lease.lost,
-            over=lambda: bool(self._over()),
+            over=lambda: trainer.step == rung or bool(self._over()),
             undelivered=lease.undelivered,
             unsaved=self._unsaved,
             last=lambda save: self._save_last(save, lease),
             checkpoint_seconds=self.work.checkpoint_seconds,
         )
         began = time.monotonic()
-        trainer.run(until, folder, hooks)
-        self.trained_seconds = time.monotonic() - began
+        try:
+            if step != rung:
+                trainer.run(until, folder, hooks)
+        except OutOfTimeError:
+            if trainer.step != rung:
+                raise
+        finally:
+            self.trained_seconds = time.monotonic() - began
+        if trainer.step == rung:
+            self._evaluate_at_rung(trainer, lease)
         own.info("stands at step %d after %.1f s", trainer.step, self.trained_seconds)
+
+    def _evaluate_at_rung(self, trainer: Trainer, lease: Lease) -> None:
+        assert trainer.holdout is not None
+        bits = evaluate(trainer.evaluated, trainer.holdout, PLAIN).bits_per_dim.value
+        self._require_finite(bits)
+        lease.metric(rungs.CURVE, trainer.step, bits)
+        own.info("stands at rung %d with %.4f bits/dim on holdout", trainer.step, bits)
+        raise AtRungError
 
     def _waiting(self, action: Callable[[], T], lease: Lease) -> T:
         """What an action on the place of files gives, which may be away for `STORE_SECONDS`."""
@@ -322,56 +338,6 @@ class _Attempt:
             self.notes.append(f"checkpoints were not written: {error}")
             own.warning(self.notes[-1])
 
-    def _maps(self, trial: Trial) -> list[db.ContributionMap]:
-        if trial.pretraining is None or trial.budget is None:
-            return []
-        pretraining, score = trial.pretraining, trial.recipe.maps.stored_score
-        maps: list[db.ContributionMap] = patiently(
-            lambda: [
-                *self.store.maps(
-                    pretraining_id=pretraining.id,
-                    data_digest=self.work.job.data_digest,
-                    budget=trial.budget,
-                    score=score,
-                )
-            ]
-        )
-        if len(maps) != trial.recipe.model.splits:
-            raise UserError(
-                f"pretraining {pretraining.id} has no maps by the score {score} at budget "
-                f"{trial.budget}: launch into a new database with --db"
-            )
-        return maps
-
-    def _tables(self, trial: Trial, maps: list[db.ContributionMap]) -> list[db.IndexTable]:
-        """The tables of the trained flow, as they are in its splits, with their statistics."""
-        model = trial.recipe.model
-        if trial.factorization == "none":
-            return []
-        shape, order = (model.channels, model.size, model.size), trial.recipe.maps.order
-        values = [m.values for m in maps]
-        found = models.tables(
-            trial.factorization, shape, model.splits, seed=trial.seed, maps=values, order=order
-        )
-        halves = [(m.halves[0], m.halves[1]) for m in maps if m.halves is not None]
-        statistics = instruments.of_tables(
-            trial.factorization, found, shape, maps=values, halves=halves, order=order
-        )
-        kept = instruments.kept_masks(found, shape)
-        return [
-            db.IndexTable(
-                trial_id=trial.id,
-                data_digest=self.work.job.data_digest,
-                split=split,
-                kept=mask,
-                digest=instruments.digest(table),
-                statistics=numbers,
-            )
-            for split, (table, mask, numbers) in enumerate(
-                zip(found, kept, statistics, strict=True), start=1
-            )
-        ]
-
     def _data(self) -> data.Prepared:
         return images.opened(self.work.set_name, self.work.place.data, self.work.job.data_digest)
 
@@ -387,7 +353,7 @@ class _Attempt:
 
     def _ending(self, outcome: db.Outcome, lease: Lease, message: str = "") -> Ending:
         own.log(
-            logging.INFO if outcome == "done" else logging.ERROR,
+            logging.INFO if outcome in ("done", "pruned") else logging.ERROR,
             "%s",
             ": ".join(filter(None, (outcome, message))),
         )

@@ -337,7 +337,7 @@ class Launch:
             self.display.note(note)
         if report is None:
             self._crashes.append(finished)
-        elif report.ending == "done":
+        elif report.ending in ("done", "pruned"):
             self._end(report)
         elif report.ending in ("diverged", "failed"):
             self._told[job_id] = report  # the database knows whether that is the end

@@ -101,7 +101,16 @@ class Node:
 
 def make(spec: Spec, place: Place, store: Store | None) -> Plan:
     """The plan of a spec against a database; without one, all is new."""
-    expansion = expand(spec, preparable=[s.name for s in data.names(place.data)])
+    return against(expand(spec, preparable=preparable(place)), place, store)
+
+
+def preparable(place: Place) -> list[str]:
+    """The names of the data sets that can be had here."""
+    return [known.name for known in data.names(place.data)]
+
+
+def against(expansion: Expansion, place: Place, store: Store | None) -> Plan:
+    """The plan of an expansion against a database; without one, all is new."""
     digests = known_digests(expansion, place)
     keys = {t.id: _trial_job(t, digests) for t in expansion.trials}
     shared = expansion.pretrainings

@@ -78,6 +78,8 @@ class Bars:
         self.console.print(escape(line), highlight=False, soft_wrap=True)
 
     def ended(self, title: str, report: Report) -> None:
+        if report.ending == "pruned":  # a tuner has words of its own for it
+            return
         style = _STYLE.get(report.ending, "white")
         lines = report.message.strip().splitlines()
         why = f": {escape(lines[-1])}" if lines else ""

@@ -22,6 +22,7 @@ class Work:
     """A job with all that its body needs: plain values, no connections and no tensors.
 
     ``gpus`` is the share of a GPU that it holds, ``kills`` where `lcma selftest` keeps its orders.
+    ``rung`` is the step at which a training ends for a tuner to decide whether it goes on.
 
     Exactly one of ``trial`` and ``pretraining`` is the job's subject. Where it needs ``plugins``
     it arrives ``sealed``, since it may hold objects of their classes; `opened` loads them.
@@ -41,6 +42,7 @@ class Work:
     terms: Terms = field(default_factory=Terms)
     keep: Keep = field(default_factory=Keep)
     kills: Path | None = None
+    rung: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -96,7 +98,7 @@ class _Sealed:
     threads: int
 
 
-How = Literal["done", "diverged", "failed", "elsewhere", "blocked", "stopped", "away"]
+How = Literal["done", "pruned", "diverged", "failed", "elsewhere", "blocked", "stopped", "away"]
 
 ENDINGS: dict[State, How] = {"done": "done", "diverged": "diverged", "failed": "failed"}
 """The states of a job that nobody works on any more."""
@@ -104,9 +106,10 @@ ENDINGS: dict[State, How] = {"done": "done", "diverged": "diverged", "failed": "
 
 @dataclass(frozen=True)
 class Report:
-    """How a task ended. ``elsewhere``: another launch has the job; ``blocked``: what it needed
-    did not end well; ``stopped``: the lease was lost or the launch is ending; ``away``: the host
-    could not reach the database or the checkpoints, and nothing was begun.
+    """How a task ended. ``pruned``: it stands at its rung; ``elsewhere``: another launch has the
+    job; ``blocked``: what it needed did not end well; ``stopped``: the lease was lost or the launch
+    is ending; ``away``: the host could not reach the database or the checkpoints, and nothing was
+    begun.
 
     ``notes`` are lines to be told beside, of what others had left on that host.
     """

@@ -215,6 +215,8 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
         (["why", "x"], "lcma launch demo"),
         (["retry"], "lcma launch demo"),
         (["board"], "lcma launch demo"),
+        (["pareto"], "lcma launch demo"),
+        (["pareto", "--gain", "1.5"], "--gain 1.5"),
         (["maps"], "lcma launch demo"),
         (["samples"], "lcma launch demo"),
         (["evaluate"], "lcma launch demo"),

@@ -118,12 +118,17 @@ def test_a_shipped_sweep_is_launched_by_its_name_alone(planned: World, typed: Ty
     sweeps = (
         db.Sweep(id="new", name="demo", spec=spec.load("demo").body),
         db.Sweep(id="own", name="my own", spec="{}"),
+        db.Sweep(id="study", name="tune", spec=spec.load("tune").body),
     )
     for number, sweep in enumerate(sweeps):
         members = (db.SweepMember(sweep.id, TRIALS[1].id, "channel"),)
         plan = db.Registration(sweeps=(sweep,), members=members)
         planned.store.register(plan, now=2000.0 + number)
-        command = ("lcma launch demo", "lcma launch 'my own.yaml'  (the file of the sweep my own)")
+        command = (
+            "lcma launch demo",
+            "lcma launch 'my own.yaml'  (the file of the sweep my own)",
+            "lcma tune tune",
+        )
         assert typed("why", TRIALS[1].id)[1].endswith(f"\nNext: {command[number]}\n")
 
 

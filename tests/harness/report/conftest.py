@@ -62,7 +62,7 @@ def claim(store: db.Store, job: db.PlannedJob, *, host: str = "node1", now: floa
 
 
 class Filler:
-    """Short ways to put things into a database at ``folder``/lcma.db."""
+    """Short ways to put things into a database, by default at ``folder``/lcma.db."""
 
     model = RECIPE.model
 
@@ -70,10 +70,10 @@ class Filler:
         """See `claim`."""
         return claim(self.store, job, host=host, now=now)
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
         self.runs = folder / "runs"
-        self.url = f"sqlite:///{folder / 'lcma.db'}"
+        self.url = url or f"sqlite:///{folder / 'lcma.db'}"
         self.store = db.connect(self.url)
         self.store.environment(ENVIRONMENT, now=1.0)
         self.store.register(db.Registration(recipes=(self.recipe(),)), now=1.0)

@@ -21,6 +21,7 @@ from sweeps.errors import UserError
 VERBS = (
     "board",
     "verdicts",
+    "pareto",
     "maps",
     "samples",
     "interpolate",

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 import db
 import harness
 from harness.cli import main as cli
-from harness.moments import DRIVER, FILES
+from harness.moments import DRIVER, FILES, TUNER
 from harness.selftest import comparison, schedule
 from harness.selftest.kills import Kill, Order, Orders
 from harness.selftest.schedule import BOUNDARIES, EACH
@@ -61,10 +61,10 @@ def moments_in(path: Path) -> set[str]:
 
 def test_every_rename_of_a_worker_is_a_boundary() -> None:
     root = Path(harness.__file__).parent
-    folders = ("run", "train", "storage")
+    folders = ("run", "train", "storage", "tuning")
     modules = [path for folder in folders for path in (root / folder).glob("*.py")]
     found = set().union(*map(moments_in, modules))
-    assert found == {*FILES, *DRIVER}
+    assert found == {*FILES, *DRIVER, *TUNER}
 
 
 @pytest.mark.parametrize("kills", [212, 200, 180])

@@ -1,0 +1,68 @@
+"""`lcma pareto`: how much pretraining is worth buying."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from harness.cli.options import Db, Json, Out
+from sweeps.errors import UserError
+
+FOLDER = Path("lcma-pictures")
+
+
+def pareto(
+    db: Db = None,
+    out: Out = None,
+    sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
+    flow: Annotated[str | None, typer.Option(help="Only this flow")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only this data set")] = None,
+    factorization: Annotated[
+        str | None, typer.Option(help="Only this word, such as low or HLL")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
+    gain: Annotated[
+        float, typer.Option(metavar="SHARE", help="Recommend what has this share of the gain")
+    ] = 0.99,
+    cost: Annotated[
+        Literal["seconds", "images"], typer.Option(help="What the Pareto front is over")
+    ] = "seconds",
+    json: Json = False,
+) -> None:
+    """Show bits/dim against the budget of the pretraining, and which budget is worth its cost.
+
+    A picture of each curve goes to --out (lcma-pictures), or to that file where it ends in .png.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from db import connect
+    from harness import place
+    from harness.report import lookup
+    from harness.report.budgets import drawing, page, reading
+    from harness.report.text import to_json
+
+    if not 0 < gain < 1:
+        raise UserError(f"--gain {gain:g} is no share of the gain: give one such as 0.99")
+    store = connect(place.find(db, None, None).db, create=False)
+    sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
+    filters = {"flow": flow, "dataset": dataset, "profile": profile}
+    curves = reading.read(
+        store,
+        sweep_id=sweep_id,
+        factorization=factorization,
+        share=gain,
+        cost=cost,
+        **{name: value for name, value in filters.items() if value is not None},
+    )
+    pictures = drawing.draw_all(curves, out or FOLDER)
+    if json:
+        records = page.as_records(curves)
+        paths = [str(path) for path in pictures]
+        print(to_json([r | {"picture": p} for r, p in zip(records, paths, strict=True)]))
+        return
+    console = Console()
+    console.print(page.render(curves), highlight=False)
+    for path in pictures:
+        console.print(Text(str(path)), soft_wrap=True)
+    console.print(Text("Next: lcma board | lcma maps"))

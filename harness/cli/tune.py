@@ -1,0 +1,53 @@
+"""lcma tune"""
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Data, Db, Json, Runs
+from harness.cli.plan import Dataset, Profile, Seeds, Settings, Spec
+
+
+def tune(
+    spec: Spec,
+    dataset: Dataset = None,
+    profile: Profile = None,
+    seeds: Seeds = None,
+    set_: Settings = None,
+    local: Annotated[bool, typer.Option("--local", help="Processes here, without Ray")] = False,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="A running Ray cluster")
+    ] = None,
+    gpus: Annotated[
+        float | None, typer.Option(help="GPUs for each trial (0 to 1) in place of the spec's")
+    ] = None,
+    parallel: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Budgets at once, in place of the spec's"),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="N", help="Budgets to ask for, in place of the spec's"),
+    ] = None,
+    db: Db = None,
+    runs: Runs = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Search how much pretraining is worth buying. Killed and launched again, it goes on."""
+    from harness import place
+    from harness.cli import planning, tuning
+
+    tuning.run(
+        tuning.Asked(
+            spec=spec,
+            overrides=planning.Overrides(dataset, profile, seeds, None, tuple(set_ or ())),
+            local=local,
+            ray=ray,
+            gpus=gpus,
+            parallel=parallel,
+            trials=trials,
+            json=json,
+        ),
+        place.find(db, runs, data),
+    )

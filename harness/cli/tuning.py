@@ -1,0 +1,142 @@
+"""What `lcma tune` does, step by step."""
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass, replace
+
+from rich.console import Console
+from rich.markup import escape
+
+import db
+from harness.cli import planning
+from harness.cli.planning import Overrides
+from harness.cli.workers import (
+    STOPPED,
+    Workers,
+    check_compilable,
+    check_writable,
+    missing_data,
+    resources,
+    threads,
+)
+from harness.place import Place
+from harness.run import plan as plans
+from harness.run.launch import Display
+from harness.run.progress import Bars
+from harness.run.rehearsal import rehearse
+from harness.run.work import LEASE_SECONDS
+from harness.tuning import outcome
+from harness.tuning.study import Study
+from harness.tuning.target import Target
+from harness.tuning.target import make as target_of
+from harness.tuning.tuner import Means, Tuner, opened
+from sweeps.errors import UserError
+from sweeps.spec import Spec
+from sweeps.tuning import Tune
+from sweeps.validation import validate
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of a tuning; the last two are for tests."""
+
+    spec: str
+    overrides: Overrides
+    local: bool
+    ray: str | None
+    gpus: float | None
+    parallel: int | None
+    trials: int | None
+    json: bool
+    lease_seconds: float = LEASE_SECONDS
+    checkpoint_seconds: float | None = None
+
+    @property
+    def command(self) -> str:
+        """What to type to go on with the same study."""
+        words = ["lcma", "tune", self.spec, *self.overrides.words, *["--local"] * self.local]
+        for name in ("ray", "gpus", "parallel", "trials"):
+            value = getattr(self, name)
+            words += [] if value is None else [f"--{name}", f"{value}"]
+        return shlex.join(words)
+
+
+def run(asked: Asked, place: Place) -> None:
+    """Check, tune, report. What can be refused is refused before anything is changed."""
+    console = Console(stderr=asked.json)
+    if asked.local and asked.ray:
+        raise UserError("--local and --ray exclude each other: leave one out")
+    spec = _spec(asked, place)
+    target = target_of(spec, asked.spec, plans.preparable(place))
+    _require_the_same(target, place)
+    rehearse(plans.against(target.whole, place, None))
+    need = resources(spec, gpus=asked.gpus, parallel=None, ray=asked.ray)
+    check_compilable(target.whole, need)
+    missing = missing_data(spec, place)
+    check_writable(place)
+    with Workers(
+        need,
+        threads(target.whole),
+        console,
+        local=asked.local,
+        ray=asked.ray,
+        command=asked.command,
+    ) as workers:
+        store = workers.prepare(target.whole, place, missing)
+        workers.store, place = store, replace(place, db=store.url)
+        means = Means(workers.owner, need, asked.checkpoint_seconds, asked.lease_seconds)
+        with Bars(console) as bars, opened(target, place, store, means, bars.note) as tuner:
+            _engine(workers, asked, target, tuner, bars)
+    found = outcome.read(store, target, tuner.digest)
+    if asked.json:
+        print(json.dumps(outcome.as_dict(found), indent=2))
+    else:
+        console.print(outcome.render(found))
+    if tuner.stopped is not None:
+        console.print(f"Stopped: {escape(tuner.stopped)}. Go on with {escape(asked.command)}")
+        sys.exit(STOPPED)
+    _say_next(spec, store, console)
+    if tuner.baseline_lost or any(row.state == "FAIL" for row in found.rows):
+        console.print("Some did not end well: [bold]lcma status[/] says why")
+        sys.exit(1)
+
+
+def _spec(asked: Asked, place: Place) -> Spec:
+    """The spec as changed by the command line."""
+    spec = planning.read(asked.spec, asked.overrides, place)
+    if spec.tune is None:
+        return spec
+    own = {"trials": asked.trials, "parallel": asked.parallel}
+    content = spec.tune.model_dump() | {k: v for k, v in own.items() if v is not None}
+    if asked.overrides.seeds is not None:
+        content["seeds"] = None
+    return spec.model_copy(update={"tune": validate(Tune, content, "command line")})
+
+
+def _require_the_same(target: Target, place: Place) -> None:
+    """UserError where a study of the name is there and of another spec, before workers start."""
+    store = planning.existing(place)
+    digests = plans.known_digests(target.whole, place)
+    if store is not None and digests:
+        Study.require_same(store, target, next(iter(digests.values())))
+
+
+def _engine(workers: Workers, asked: Asked, target: Target, tuner: Tuner, display: Display) -> None:
+    assert workers.executor is not None
+    if asked.local:
+        from harness.tuning import local
+
+        local.run(tuner, workers.executor, display, target.tune.parallel)
+    else:
+        from harness.tuning import raytune
+
+        raytune.run(tuner, workers.need, target.tune.parallel)
+
+
+def _say_next(spec: Spec, store: db.Store, console: Console) -> None:
+    console.print(
+        f"Next: [bold]lcma pareto --sweep {escape(spec.name)}[/], [bold]lcma board --sweep "
+        f"{escape(spec.name)}[/],\n      [bold]optuna-dashboard {escape(outcome.shown(store))}[/]",
+        soft_wrap=True,
+    )

@@ -1,0 +1,101 @@
+"""What a budget is worth and what it costs, from results and attempts in the database."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from db import Store
+from harness.train.protocol import PLAIN
+from harness.tuning.target import Target
+from sweeps.expansion import Trial
+from sweeps.tuning import UNITS, Tune
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one budget, a mean over its seeds: ``pretraining`` by itself up to the budget, as if
+    nobody else used it, and ``training``; in device seconds and in images."""
+
+    pretraining_seconds: float
+    training_seconds: float
+    pretraining_images: int
+    training_images: int
+
+    def total(self, tune: Tune) -> float:
+        """In the study's unit: million images or device hours."""
+        if tune.cost == "images":
+            amount: float = self.pretraining_images + self.training_images
+        else:
+            amount = self.pretraining_seconds + self.training_seconds
+        return amount / UNITS[tune.cost][0]
+
+    def pretraining(self, tune: Tune) -> float:
+        """The same of the pretraining alone."""
+        images = tune.cost == "images"
+        amount = self.pretraining_images if images else self.pretraining_seconds
+        return amount / UNITS[tune.cost][0]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A budget, or a base line, whose trials are all done: bits/dim, a mean over seeds.
+
+    ``bits`` is of the holdout part and what is optimized, ``test_bits`` is only told.
+    """
+
+    bits: float
+    spread: float | None
+    test_bits: float
+    cost: Cost
+
+    def values(self, tune: Tune) -> list[float]:
+        """What Optuna is told: one value or two, all to be minimized."""
+        if tune.objective == "pareto":
+            return [self.bits, self.cost.total(tune)]
+        return [self.bits + tune.cost_weight * self.cost.total(tune)]
+
+
+def measure(store: Store, target: Target, trials: Sequence[Trial], digest: str) -> Measured:
+    """What became of trials of one budget that are done."""
+    results = [store.result(trial.id, digest, PLAIN.name) for trial in trials]
+    found = [result for result in results if result is not None]
+    assert len(found) == len(trials)
+    bits = [result.holdout_bits_per_dim for result in found]
+    return Measured(
+        bits=statistics.fmean(bits),
+        spread=statistics.stdev(bits) if len(bits) > 1 else None,
+        test_bits=statistics.fmean(result.bits_per_dim for result in found),
+        cost=cost(store, target, trials, digest),
+    )
+
+
+def cost(store: Store, target: Target, trials: Sequence[Trial], digest: str) -> Cost:
+    """What the trials of one budget cost so far."""
+    frame = store.view("costs", trial_id=[t.id for t in trials], data_digest=digest)
+    seconds, pretraining = 0.0, 0.0
+    for row in frame.to_dict("records"):
+        on_gpu = not _nothing(row["gpu_seconds"])
+        seconds += _number(row["gpu_seconds" if on_gpu else "seconds"])
+        on_gpu = not _nothing(row["pretraining_gpu_seconds"])
+        pretraining += _number(row["pretraining_gpu_seconds" if on_gpu else "pretraining_seconds"])
+    n = len(trials)
+    images = target.images(trials[0].budget)
+    return Cost(pretraining / n, seconds / n, *images)
+
+
+def at_rung(tune: Tune, bits: float, so_far: Cost) -> float:
+    """The value of a budget at a rung, from the mean of bits/dim over its seeds there.
+
+    Trials are compared at one step of the same training, so what training costs is the same for
+    all of them and left out.
+    """
+    return bits + tune.cost_weight * so_far.pretraining(tune)
+
+
+def _nothing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _number(value: object) -> float:
+    return 0.0 if _nothing(value) else float(value)  # type: ignore[arg-type]

@@ -1,0 +1,196 @@
+"""What a study has found so far: a row for each of its trials, and one for each base line."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.trial import FrozenTrial, TrialState
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from db import Store
+from harness.train.protocol import PLAIN
+from harness.tuning import objective
+from harness.tuning.study import BUDGET, REASON, SERVED, Study
+from harness.tuning.target import Target
+from sweeps.expansion import Cell, Trial
+from sweeps.tuning import UNITS
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial of the study, or a base line (``number`` None). Bits/dim and costs are means over
+    ``n`` seeds; ``saved`` is what of the stand-alone pretraining an earlier trial had run."""
+
+    number: int | None
+    name: str
+    budget: int | None
+    n: int
+    state: str
+    served: bool | None
+    values: tuple[float, ...]
+    bits_per_dim: float | None
+    test_bits_per_dim: float | None
+    cost_seconds: float | None
+    cost_images: int | None
+    saved_seconds: float | None
+    saved_images: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All rows of a study, the base lines first."""
+
+    study: str
+    unit: str
+    weight: float
+    objective: str
+    rows: tuple[Row, ...]
+
+    @property
+    def best(self) -> Row | None:
+        """The row with the lowest value where there is one value; None for several."""
+        told = [r for r in self.rows if r.number is not None and r.state == "COMPLETE"]
+        if self.objective == "pareto" or not told:
+            return None
+        return min(told, key=lambda row: row.values[0])
+
+
+def read(store: Store, target: Target, digest: str) -> Outcome:
+    """The outcome of a target's study, which must be there."""
+    tune = target.tune
+    rows = [
+        _baseline(store, target, name, trials, digest)
+        for name, trials in _by_name(target.baseline.cells).items()
+    ]
+    longest = 0
+    for trial in Study.read(store, target.spec.name):
+        if trial.state == TrialState.WAITING or BUDGET not in trial.user_attrs:
+            continue
+        row = _of_trial(store, target, trial, digest, longest)
+        longest = max(longest, row.budget or 0)
+        rows.append(row)
+    return Outcome(
+        target.spec.name, UNITS[tune.cost][1], tune.cost_weight, tune.objective, tuple(rows)
+    )
+
+
+def _by_name(cells: Sequence[Cell]) -> dict[str, list[Trial]]:
+    found: dict[str, list[Trial]] = {}
+    for cell in cells:
+        if cell.trial is not None and cell.same_as is None:
+            found.setdefault(cell.factorization, []).append(cell.trial)
+    return found
+
+
+def _baseline(store: Store, target: Target, name: str, trials: Sequence[Trial], digest: str) -> Row:
+    done = all(store.result(trial.id, digest, PLAIN.name) for trial in trials)
+    found = objective.measure(store, target, trials, digest) if done else None
+    return Row(
+        number=None,
+        name=name,
+        budget=None,
+        n=len(trials),
+        state="COMPLETE" if found else "missing",
+        served=None,
+        values=tuple(found.values(target.tune)) if found else (),
+        bits_per_dim=found.bits if found else None,
+        test_bits_per_dim=found.test_bits if found else None,
+        cost_seconds=found.cost.training_seconds if found else None,
+        cost_images=found.cost.training_images if found else None,
+        saved_seconds=0.0 if found else None,
+        saved_images=0 if found else None,
+        reason="",
+    )
+
+
+def _of_trial(store: Store, target: Target, trial: FrozenTrial, digest: str, longest: int) -> Row:
+    attrs = trial.user_attrs
+    budget = int(attrs[BUDGET])
+    saved = min(budget, longest)
+    cost = objective.cost(store, target, target.budgets[saved].trials, digest)
+    return Row(
+        number=trial.number,
+        name=target.tune.factorization,
+        budget=budget,
+        n=target.seeds,
+        state=trial.state.name,
+        served=attrs.get(SERVED),
+        values=tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else (),
+        bits_per_dim=attrs.get("bits_per_dim"),
+        test_bits_per_dim=attrs.get("test_bits_per_dim"),
+        cost_seconds=attrs.get("cost_seconds"),
+        cost_images=attrs.get("cost_images"),
+        saved_seconds=cost.pretraining_seconds if saved else 0.0,
+        saved_images=target.images(saved)[0],
+        reason=str(attrs.get(REASON, "")),
+    )
+
+
+def render(outcome: Outcome) -> RenderableType:
+    """The rows for a terminal."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column("budget", no_wrap=True)
+    for name in ("n", "bits/dim", "test", "value", "seconds", "saved", "images"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("state", overflow="fold")
+    best = outcome.best
+    for row in outcome.rows:
+        table.add_row(
+            "" if row.number is None else str(row.number),
+            row.name if row.budget is None else str(row.budget),
+            str(row.n),
+            _float(row.bits_per_dim, 4),
+            _float(row.test_bits_per_dim, 4),
+            " ".join(f"{value:.4f}" for value in row.values),
+            _float(row.cost_seconds, 1),
+            _float(row.saved_seconds, 1),
+            "-" if row.cost_images is None else str(row.cost_images),
+            escape(_state(row)),
+            style="bold" if best is not None and row.number == best.number else "",
+        )
+    return Group(Text(f"Study {outcome.study}"), table, Text(_legend(outcome)))
+
+
+def _state(row: Row) -> str:
+    if row.reason:
+        return f"{row.state}: {row.reason}"
+    return f"{row.state}, served" if row.served and row.state == "COMPLETE" else row.state
+
+
+def _legend(outcome: Outcome) -> str:
+    """What the columns are, in sentences."""
+    told = [
+        "bits/dim is of the holdout part and what is optimized; test is only told.",
+        "seconds (of a device) and images: the pretraining by itself and the training, a mean",
+        "over seeds; saved: seconds of that pretraining that an earlier trial had run.",
+        "Budget 0 reads the map of a fresh model: ties everywhere.",
+    ]
+    if outcome.objective == "pareto":
+        told.append(f"value: bits/dim, and the cost in {outcome.unit}s.")
+    elif outcome.weight:
+        told.append(f"value: bits/dim + {outcome.weight:g} for each {outcome.unit}.")
+    return "\n".join(told)
+
+
+def as_dict(outcome: Outcome) -> dict[str, Any]:
+    """The same as JSON-able values."""
+    best = outcome.best
+    return asdict(outcome) | {"best": None if best is None else asdict(best)}
+
+
+def shown(store: Store) -> str:
+    """The database's URL as `optuna-dashboard` takes it, without the password."""
+    url = sa.make_url(store.url)
+    url = url.difference_update_query(("password", "sslpassword"))
+    return url._replace(password=None).render_as_string()
+
+
+def _float(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,291 @@
+"""The Optuna study of a target, in the project's own database.
+
+All that a tuner must remember is in the study: which trials there are, which budget each asked for,
+their values at rungs, how they ended, and whose they are. A tuner that dies leaves trials that run;
+the next one takes them up where they are, with the same budget.
+"""
+
+import os
+import socket
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import optuna
+import sqlalchemy as sa
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from db import Store, Unavailable
+from db.engine import Database, translating
+from harness import moments
+from harness.run.patience import patiently
+from harness.tuning import samplers
+from harness.tuning.samplers import POINT, Seeded
+from harness.tuning.target import Target
+from sweeps.errors import UserError
+
+HOLD_SECONDS = 30.0
+"""How long a tuner may be silent before others take up its trials."""
+
+DIGEST, TUNER, BUDGET, REASON, SERVED = "lcma:digest", "tuner", "budget", "reason", "served"
+"""User attributes: of a study, which target it is of; of a trial, who holds it, its budget in
+steps, why it failed, and whether all its trainings were there when it was asked for."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial of the study that is ours: its number, and its budget in steps."""
+
+    number: int
+    budget: int
+    served: bool | None
+    """What the study says of it; None where nobody has looked yet."""
+
+
+def storage(database: Database) -> RDBStorage:
+    """Optuna's storage in the same database. Raises UserError as a store does."""
+    settings: dict[str, Any] = {"timeout": 60.0}
+    if not database.one_host:
+        settings = {"prepare_threshold": None, "application_name": "lcma", "connect_timeout": 10}
+    options = {"poolclass": sa.NullPool, "connect_args": settings}
+    with _explaining(database):
+        made = RDBStorage(database.url, engine_kwargs=options)
+    translating(made.engine, database)
+    return made
+
+
+class Study:
+    """A study that this process works on, for the time of a block. Safe to use from one thread."""
+
+    def __init__(self, store: Store, target: Target, data_digest: str, owner: str) -> None:
+        """Open the study of that name, or make it. Raises UserError where it is of another spec."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.store, self.target, self.owner = store, target, owner
+        self.name = target.spec.name
+        self.digest = target.digest(data_digest)
+        self._mine: dict[int, optuna.Trial] = {}
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._beat = threading.Thread(target=self._hold_on, name="study", daemon=True)
+        with self.store.database.turn():
+            self.storage = storage(self.store.database)
+            self.study = self._opened()
+
+    @staticmethod
+    def read(store: Store, name: str) -> list[FrozenTrial]:
+        """The trials of a study, none where it is not there."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with store.database.turn():  # Optuna makes its tables where they are not there
+            opened = storage(store.database)
+        known = {one.study_name: one for one in opened.get_all_studies()}
+        return opened.get_all_trials(known[name]._study_id) if name in known else []
+
+    @staticmethod
+    def require_same(store: Store, target: Target, data_digest: str) -> None:
+        """UserError where a study of the target's name is of another spec."""
+        if not store.database.has_studies():
+            return
+        opened = storage(store.database)
+        for one in opened.get_all_studies():
+            if one.study_name == target.spec.name:
+                trials = opened.get_all_trials(one._study_id, deepcopy=False)
+                found = one.user_attrs.get(DIGEST)
+                _require(store, target.spec.name, found, target.digest(data_digest), trials)
+
+    def __enter__(self) -> Self:
+        self._beat.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        """Let go of what is ours and has not ended, so that anybody may take it up at once."""
+        self._ended.set()
+        self._beat.join()
+        with suppress(UserError):
+            for trial in self._mine.values():
+                self._hold(trial, seconds=0.0)
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials by number, those too that wait."""
+        return patiently(lambda: self.study.get_trials(deepcopy=False))
+
+    def ask(self, *, more: bool = True) -> "Asked | Literal['wait'] | None":
+        """The next trial to work on: one that a dead tuner left, or else, if ``more`` are wanted, a
+        new one. 'wait' where only others have any; None where all have ended."""
+        return patiently(lambda: self._ask(more))
+
+    def serve(self, number: int, served: bool) -> None:
+        """Note whether all trainings of a trial were there when it was asked for."""
+        self._note(number, {SERVED: served})
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Tell the value at a rung; whether the pruner stops the trial there.
+
+        So does whoever took it up and ended it, where this process was silent for long.
+        """
+
+        def told() -> bool:
+            trial = self._mine[number]
+            try:
+                with moments.around("report"):
+                    trial.report(value, step)
+            except optuna.exceptions.UpdateFinishedTrialError:
+                return True
+            return trial.should_prune()
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is told again, after a tuner's death
+            return patiently(told)
+
+    def complete(self, number: int, values: Sequence[float], notes: dict[str, Any]) -> None:
+        """End a trial with its value, or values."""
+        self._tell(number, notes, values=list(values))
+
+    def prune(self, number: int, notes: dict[str, Any]) -> None:
+        """End a trial that was stopped at a rung."""
+        self._tell(number, notes, state=TrialState.PRUNED)
+
+    def fail(self, number: int, reason: str) -> None:
+        """End a trial that has no value, and why."""
+        self._tell(number, {REASON: reason}, state=TrialState.FAIL)
+
+    def _opened(self) -> optuna.Study:
+        tune = self.target.tune
+        names = ["bits_per_dim", "cost"] if tune.objective == "pareto" else ["objective"]
+        known = {one.study_name for one in self.storage.get_all_studies()}
+        make = optuna.load_study if self.name in known else optuna.create_study
+        more = {} if self.name in known else {"directions": ["minimize"] * len(names)}
+        study: optuna.Study = make(
+            storage=self.storage,
+            study_name=self.name,
+            sampler=Seeded(tune, self.digest),
+            pruner=samplers.pruner(tune),
+            **more,
+        )
+        found = study.user_attrs.get(DIGEST)
+        _require(self.store, self.name, found, self.digest, study.get_trials(deepcopy=False))
+        study.set_user_attr("budgets", list(self.target.tune.points))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names(names)
+        study.set_user_attr(DIGEST, self.digest)
+        return study
+
+    def _ask(self, more: bool) -> "Asked | Literal['wait'] | None":
+        with self.store.database.turn():
+            trials = self.study.get_trials(deepcopy=False)
+            running = [t for t in trials if t.state == TrialState.RUNNING]
+            orphans = [t for t in running if t.number not in self._mine and self._is_orphan(t)]
+            if orphans:
+                return self._take(optuna.Trial(self.study, orphans[0]._trial_id))
+            begun = sum(t.state != TrialState.WAITING for t in trials)
+            if more and begun < self.target.tune.most:
+                with moments.around("ask"):
+                    trial = self._asked(len(trials))
+                return self._take(trial)
+            return "wait" if running else None
+
+    def _asked(self, there: int) -> optuna.Trial:
+        """A new trial: the first two are budget 0 and the longest."""
+        points = self.target.tune.points
+        always = () if self.target.tune.sampler == "grid" else (0, len(points) - 1)
+        for point in always[there:]:
+            self.study.enqueue_trial({POINT: point})
+        return self.study.ask()
+
+    def _take(self, trial: optuna.Trial) -> Asked:
+        with moments.around("take"):
+            self._hold(trial)
+        with moments.around("suggest"):
+            point = trial.suggest_int(POINT, 0, len(self.target.tune.points) - 1)
+        budget = self.target.tune.points[point]
+        if trial.user_attrs.get(BUDGET) != budget:
+            trial.set_user_attr(BUDGET, budget)
+        with self._lock:
+            self._mine[trial.number] = trial
+        return Asked(trial.number, budget, trial.user_attrs.get(SERVED))
+
+    def _is_orphan(self, trial: FrozenTrial) -> bool:
+        """Whether whoever asked for a trial that runs is dead, as far as can be known."""
+        held = trial.user_attrs.get(TUNER)
+        if held is None or held["until"] < self.store.now():
+            return True
+        host, pid, *_ = held["owner"].rsplit(":", 2)
+        return host == socket.gethostname() and not _is_alive(int(pid))
+
+    def _hold(self, trial: optuna.Trial, seconds: float = HOLD_SECONDS) -> None:
+        held = {"owner": self.owner, "until": self.store.now() + seconds}
+        self.storage.set_trial_user_attr(trial._trial_id, TUNER, held)
+
+    def _hold_on(self) -> None:
+        while not self._ended.wait(HOLD_SECONDS / 4):
+            with self._lock:
+                mine = list(self._mine.values())
+            for trial in mine:
+                # It may have ended meanwhile, and the database may be back the next time.
+                with suppress(optuna.exceptions.UpdateFinishedTrialError, Unavailable):
+                    self._hold(trial)
+
+    def _tell(self, number: int, notes: dict[str, Any], **ending: Any) -> None:
+        trial = self._mine[number]
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):  # who took it up was faster
+            self._note(number, notes)
+
+        def told() -> None:
+            with moments.around("tell"):
+                self.study.tell(trial, skip_if_finished=True, **ending)
+
+        patiently(told)
+        with self._lock:
+            del self._mine[number]
+
+    def _note(self, number: int, notes: dict[str, Any]) -> None:
+        def noted() -> None:
+            with moments.around("note"):
+                for name, value in notes.items():
+                    self._mine[number].set_user_attr(name, value)
+
+        patiently(noted)
+
+
+def _require(
+    store: Store, name: str, found: str | None, digest: str, trials: Sequence[FrozenTrial]
+) -> None:
+    if found != digest and (found is not None or trials):
+        raise UserError(
+            f"{store.name} has a study {name!r} of another spec (its budgets, recipe, data, seeds, "
+            "objective or stop rule differ): give the spec another `name`"
+        )
+
+
+@contextmanager
+def _explaining(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except (StorageInternalError, sa.exc.DBAPIError) as error:
+        cause = error if isinstance(error, sa.exc.DBAPIError) else error.__cause__
+        original = getattr(cause, "orig", None)
+        problem = database.explain(original, connecting=True)
+        if problem is None:
+            raise
+        kind = Unavailable if database.passes(original, connecting=True) else UserError
+        raise kind(problem) from error
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,123 @@
+"""What a study tunes: for each budget the ordinary trials that it stands for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from sweeps.errors import UserError
+from sweeps.expansion import Cell, Expansion, expand
+from sweeps.identity import content_id
+from sweeps.recipe import Recipe
+from sweeps.spec import Spec
+from sweeps.tuning import Tune
+
+
+@dataclass(frozen=True)
+class Target:
+    """A spec with a section `tune`, expanded: the base lines, and the trials of every budget.
+
+    Both are of the spec's own sweep. An expansion of a budget passes all shorter ones, so that the
+    pretraining leaves its maps at each of them.
+    """
+
+    spec: Spec
+    tune: Tune
+    baseline: Expansion
+    budgets: Mapping[int, Expansion]
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """That of all trials."""
+        return self.budgets[0].trials[0].recipe
+
+    @property
+    def seeds(self) -> int:
+        """How many trials a budget has."""
+        return len(self.budgets[0].trials)
+
+    @cached_property
+    def whole(self) -> Expansion:
+        """Everything that the study could ask for."""
+        cells = [c for each in self.budgets.values() for c in each.cells]
+        return Expansion(self.spec, (*self.baseline.cells, *cells), self.tune.points)
+
+    def images(self, budget: int | None) -> tuple[int, int]:
+        """Images of the pretraining of a budget by itself, and of the training, for each seed."""
+        batch = self.recipe.optimization.batch
+        return (budget or 0) * batch, self.recipe.training.steps * batch
+
+    def digest(self, data_digest: str) -> str:
+        """What the study is about: another search, trial or content of the data has another."""
+        ids = [trial.id for trial in self.whole.trials]
+        content = {"tune": self.tune.identity(), "trials": ids, "data": data_digest}
+        return content_id("study", content)
+
+
+def make(spec: Spec, where: str, preparable: list[str]) -> Target:
+    """The target of a spec. Raises UserError where it has none, or none that can be run."""
+    tune = spec.tune
+    if tune is None:
+        raise UserError(f"{where}: it has no section `tune`: give `tune: {{budget: ...}}`")
+    matrix = spec.matrix
+    for key in ("flow", "dataset"):
+        several = getattr(matrix, key)
+        if len(several) > 1:
+            raise UserError(
+                f"{where}: `matrix.{key}`: a study tunes one, and here are {', '.join(several)}"
+            )
+    if matrix.budget:
+        raise UserError(f"{where}: `matrix.budget`: budgets to tune stand in `tune.budget`")
+    if len(matrix.recipe) > 1:
+        raise UserError(f"{where}: `matrix.recipe`: a study tunes with one recipe")
+    seeds = spec.seeds if tune.seeds is None else tune.seeds
+    names = tuple(dict.fromkeys(("conventional", *matrix.factorization)))
+    baseline = _expanded(spec, preparable, factorization=names, seeds=seeds)
+    for cell in baseline.cells:
+        if cell.budget is not None or cell.trial is None:
+            why = cell.reason or "it has a budget"
+            raise UserError(
+                f"{where}: `matrix.factorization`: {cell.factorization} cannot be a base line: "
+                f"{why}; what is tuned stands in `tune.factorization`"
+            )
+    tuned = _expanded(
+        spec, preparable, factorization=(tune.factorization,), seeds=seeds, budget=tune.points
+    )
+    for cell in tuned.cells:
+        if cell.trial is None:
+            raise UserError(f"{where}: `tune.factorization`: {cell.reason}")
+        if cell.trial.budget is None:
+            raise UserError(
+                f"{where}: `tune.factorization`: {tune.factorization} reads no contribution map, "
+                "so that there is no pretraining to tune: give a word over L and H, such as low"
+            )
+    target = Target(
+        spec,
+        tune,
+        baseline,
+        {b: Expansion(spec, _of_budget(tuned, b), tune.points) for b in tune.points},
+    )
+    steps = target.recipe.training.steps
+    if tune.rungs and tune.rungs[-1] >= steps:
+        raise UserError(
+            f"{where}: `tune.stop.rungs`: {tune.rungs[-1]} is beyond the training's schedule: a "
+            f"rung lies before its last step, {steps}"
+        )
+    return target
+
+
+def _expanded(
+    spec: Spec,
+    preparable: list[str],
+    *,
+    factorization: tuple[str, ...],
+    seeds: tuple[int, ...],
+    budget: tuple[int, ...] = (),
+) -> Expansion:
+    matrix = spec.matrix.model_copy(update={"factorization": factorization, "budget": budget})
+    changed = spec.model_copy(update={"matrix": matrix, "seeds": seeds})
+    found = expand(changed, preparable=preparable)
+    return Expansion(spec, found.cells)
+
+
+def _of_budget(expansion: Expansion, budget: int) -> tuple[Cell, ...]:
+    return tuple(cell for cell in expansion.cells if cell.budget == budget)

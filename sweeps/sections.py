@@ -1,0 +1,25 @@
+"""What the sections of a sweep file have in common."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+MAX_SEEDS = 10_000
+
+
+def _seeds(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 1 <= value <= MAX_SEEDS:
+            raise ValueError(f"a number of seeds lies between 1 and {MAX_SEEDS}")
+        return tuple(range(value))
+    return value
+
+
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds), Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A section of a sweep file: no key that is not known, no number that is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

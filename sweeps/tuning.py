@@ -1,0 +1,142 @@
+"""The section `tune` of a sweep file: which budgets to search, for what, and when to stop."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from sweeps import budgets, factorizations
+from sweeps.errors import UserError
+from sweeps.sections import Section, Seeds
+
+Objective = Literal["weighted", "pareto"]
+Sampler = Literal["tpe", "gp", "grid"]
+Pruner = Literal["median", "halving"]
+Unit = Literal["images", "seconds"]
+
+UNITS: dict[Unit, tuple[float, str]] = {
+    "images": (1e6, "million images"),
+    "seconds": (3600.0, "device hour"),
+}
+"""In what a cost is weighed: how many of the unit, and what they are called."""
+
+RUNG_EVERY = 10
+"""Rungs are multiples of so many steps: a training looks up, and can leave a checkpoint, there."""
+
+
+class Range(Section):
+    """Budgets from ``low`` to ``high`` steps, both on the fixed grid."""
+
+    low: int = Field(strict=True, ge=0)
+    high: int = Field(strict=True, ge=0)
+
+    @field_validator("low", "high")
+    @classmethod
+    def _on_the_grid(cls, steps: int) -> int:
+        last = budgets.grid()[-1]
+        if steps > last:
+            raise ValueError(f"a budget of {steps} steps is beyond the end of the grid, {last}")
+        try:
+            return budgets.check(steps)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(
+                f"the range from {self.low} to {self.high} is empty: give low below high"
+            )
+        return self
+
+
+class Stop(Section):
+    """Which trials are stopped early, and at which steps of the training that is decided.
+
+    ``startup``: trials that `median` lets pass first; ``reduction``: of how many `halving` lets
+    one go on from each rung.
+    """
+
+    rungs: tuple[Annotated[int, Field(strict=True, gt=0, multiple_of=RUNG_EVERY)], ...] = Field(
+        min_length=1
+    )
+    pruner: Pruner = "median"
+    startup: int = Field(3, strict=True, ge=1)
+    reduction: int = Field(2, strict=True, ge=2)
+
+    @field_validator("rungs")
+    @classmethod
+    def _ascending(cls, rungs: tuple[int, ...]) -> tuple[int, ...]:
+        if list(rungs) != sorted(set(rungs)):
+            raise ValueError("rungs are steps in ascending order, each once")
+        return rungs
+
+
+class Tune(Section):
+    """What `lcma tune` searches. ``trials``, ``cost_hours`` and ``parallel`` say how long and how
+    wide: they may change from one launch of a study to the next, nothing else may."""
+
+    budget: Range
+    factorization: str = "low"
+    seeds: Seeds | None = Field(None, description="for each budget; default: the spec's")
+    trials: int = Field(20, strict=True, ge=2, description="budgets to ask for")
+    cost_hours: float | None = Field(
+        None, gt=0, description="device hours of the study after which no more is asked for"
+    )
+    parallel: int = Field(1, strict=True, ge=1, description="budgets at once")
+    objective: Objective = "weighted"
+    cost_weight: float = Field(
+        0.0, ge=0, description="bits/dim for a million images, or for a device hour"
+    )
+    cost: Unit = "images"
+    sampler: Sampler = "tpe"
+    stop: Stop | None = None
+
+    @field_validator("factorization")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if factorizations.is_every_word(name):
+            raise ValueError(f"one factorization is tuned, and {name!r} stands for several")
+        try:
+            return factorizations.normalize(name)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.objective == "pareto":
+            if self.stop is not None:
+                raise ValueError(
+                    "`stop` with `objective: pareto`: Optuna has no early stopping for several "
+                    "objectives; leave it out, or give `objective: weighted`"
+                )
+            if self.cost_weight:
+                raise ValueError(
+                    "`cost_weight` with `objective: pareto`: there cost is an objective of its "
+                    "own; leave it out, or give `objective: weighted`"
+                )
+        if self.sampler == "grid" and self.trials < len(self.points):
+            raise ValueError(
+                f"`sampler: grid` asks for each of the {len(self.points)} budgets once: give "
+                f"`trials: {len(self.points)}`, or a smaller range"
+            )
+        return self
+
+    @property
+    def points(self) -> tuple[int, ...]:
+        """The budgets of the search, ascending: 0 is always one of them."""
+        inside = budgets.grid(max(1, self.budget.low), self.budget.high)
+        return (0, *inside)
+
+    @property
+    def most(self) -> int:
+        """How many budgets are asked for at most, one asked twice counted twice."""
+        return len(self.points) if self.sampler == "grid" else self.trials
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The steps of the training at which it is decided, ascending; none without `stop`."""
+        return () if self.stop is None else self.stop.rungs
+
+    def identity(self) -> dict[str, object]:
+        """What makes it this search and no other."""
+        return self.model_dump(mode="json", exclude={"trials", "cost_hours", "parallel"})

@@ -1,0 +1,176 @@
+"""`lcma pareto` on a database of each engine whose budget curve is known."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.harness.report.conftest import COST, RECIPE, STEPS, Filler
+
+BUDGETS = (0, 30, 100, 300, 1000)
+SEEDS = range(3)
+BATCH = RECIPE.optimization.batch
+
+
+def curve(budget: int, seed: int) -> float:
+    """99 % of the gain are there at 277 steps."""
+    noise = np.random.default_rng([seed, budget]).normal() * 2e-4
+    return 4.0 + 0.1 * seed + 0.05 * float(np.exp(-budget / 60)) + noise
+
+
+def filled(folder: Path, url: str | None = None) -> Filler:
+    found = Filler(folder, url)
+    found.data()
+    for seed in SEEDS:
+        for budget in BUDGETS:
+            found.maps(seed, budget)
+            found.finish(found.plan("LL", seed, budget=budget), curve(budget, seed))
+        found.finish(found.plan("HH", seed, budget=1000), 4.4)
+        found.finish(found.plan("checkerboard-even", seed), 4.02 + 0.1 * seed)
+    return found
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database that is only read."""
+    found = filled(tmp_path_factory.mktemp("known"))
+    found.store.close()
+    return found.url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of that database on each engine."""
+    if request.param == "sqlite":
+        url = str(request.getfixturevalue("known"))
+    else:
+        url = filled(in_tmp, request.getfixturevalue("postgres_url")).url
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LCMA_DB", url)
+    return url
+
+
+def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
+    code, out, err = lcma("pareto", "--factorization", "low")
+    assert (code, err) == (0, "")
+    said = " ".join(out.split())
+    assert "photos16 (u8), realnvp, tiny: low (LL)" in said
+    assert "Recommended budget:" in said
+    assert "99 % of the gain of 0.0" in said
+    assert "better than conventional" in said
+    assert "Fewer than 6 seeds decide nothing" in said
+    (picture,) = (in_tmp / "lcma-pictures").iterdir()
+    assert picture.name.startswith("pareto-realnvp-photos16")
+    assert picture.name in said
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+        assert len(image.convert("RGB").getcolors(2**24)) > 10
+    assert max(map(len, out.splitlines())) <= 80 or all(
+        ".png" in line for line in out.splitlines() if len(line) > 80
+    )
+
+
+def test_programs_get_every_number(world: str, lcma: Any) -> None:
+    code, out, _ = lcma("pareto", "--json")
+    assert code == 0
+    found = {one["key"]["factorization"]: one for one in json.loads(out)}
+    assert set(found) == {"LL", "HH"}
+    low = found["LL"]
+    assert [row["budget"] for row in low["rows"]] == list(BUDGETS)
+    assert low["fit"]["verdict"] == "recommended"
+    assert low["fit"]["low"] <= 277 <= low["fit"]["high"]
+    for k, row in enumerate(low["rows"]):
+        assert len(row["results"]) == len(SEEDS)
+        assert row["holdout"] == pytest.approx(
+            np.mean([curve(row["budget"], seed) for seed in SEEDS])
+        )
+        # Each segment took a minute; by itself a pretraining is all of them.
+        assert row["pretraining_seconds"] == pytest.approx(COST.seconds * (k + 1))
+        assert row["seconds"] == pytest.approx(COST.seconds * (k + 2))
+        assert row["images"] == BATCH * (STEPS + row["budget"])
+        readers = 2 if row["budget"] == 1000 else 1  # HH reads the longest maps too
+        saved = len(SEEDS) * COST.seconds * (readers * (k + 1) - 1)
+        assert row["saved"] == pytest.approx(saved)
+    conventional = low["conventional"]
+    assert conventional["holdout"] == pytest.approx(4.12)
+    assert conventional["images"] == BATCH * STEPS
+    assert conventional["on_front"]
+    assert [row["on_front"] for row in low["rows"]] == [False, False, True, True, True]
+    # The maps of one seed are the same at all budgets here.
+    assert {one["overlap"]["mean"] for one in low["stability"]} == {1.0}
+    assert {(one["budget"], one["split"]) for one in low["stability"]} == {
+        (budget, split) for budget in BUDGETS for split in (1, 2)
+    }
+    assert found["HH"]["fit"]["verdict"] == "few"
+    assert "--budget" in found["HH"]["recommendation"]
+
+
+def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("LCMA_DB", known)
+    less = json.loads(lcma("pareto", "--factorization", "low", "--gain", "0.9", "--json")[1])
+    assert less[0]["fit"]["low"] <= 139 <= less[0]["fit"]["high"]
+    target = in_tmp / "own" / "curve.png"
+    code, out, _ = lcma("pareto", "--factorization", "LL", "--cost", "images", "--out", str(target))
+    assert code == 0
+    assert target.is_file()
+    assert "as costly in images" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--flow", "glow"], "there are realnvp"),
+        (["--dataset", "cifar10"], "there are photos16"),
+        (["--factorization", "conventional"], "uses no pretraining"),
+        (["--factorization", "checkerboard"], "uses no pretraining"),
+        (["--factorization", "LH"], "there are high (HH), low (LL)"),
+        (["--factorization", "lwo"], "did you mean 'low'?"),
+        (["--sweep", "nothing"], "no sweep"),
+        (["--gain", "0"], "--gain 0"),
+        (["--gain", "nan"], "--gain nan"),
+        (["--out", "/proc/nowhere"], "choose another place with --out"),
+        (["--out", "one.png"], "2 curves"),
+    ],
+)
+def test_mistakes_are_one_line(
+    lcma: Any, known: str, in_tmp: Path, monkeypatch: Any, arguments: list[str], said: str
+) -> None:
+    monkeypatch.setenv("LCMA_DB", known)
+    code, out, err = lcma("pareto", *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert list(in_tmp.iterdir()) == []
+
+
+def test_without_results_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
+    found = Filler(in_tmp)
+    found.data()
+    code, _, err = lcma("pareto")
+    assert code == 2
+    assert "no results yet" in err
+    found.finish(found.plan("checkerboard-even", 0), 4.0)
+    code, _, err = lcma("pareto")
+    assert code == 2
+    assert "lcma launch" in err
+    assert not (in_tmp / "lcma-pictures").exists()
+
+
+def test_hostile_names_and_missing_maps_are_harmless(lcma: Any, in_tmp: Path) -> None:
+    found = Filler(in_tmp)
+    name = "[red]$x_1$\x1b[31m\u202e"
+    found.data(digest="e" * 64, name=name)
+    for seed in (0, 1):
+        for budget in (0, 10, 30):
+            job = found.plan("LL", seed, budget=budget, dataset=name, digest="e" * 64)
+            found.finish(job, 4.0 + seed)
+    code, out, err = lcma("pareto")
+    assert (code, err) == (0, "")
+    assert "[red]$x_1$\\x1b[31m\\u202e" in out
+    assert "\x1b" not in out
+    assert "no budget is better than another" in " ".join(out.split())
+    (picture,) = (in_tmp / "lcma-pictures").iterdir()
+    assert picture.suffix == ".png"

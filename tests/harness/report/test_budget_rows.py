@@ -1,0 +1,124 @@
+"""Rows, costs and the map's stability of a budget curve, without a database."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from harness.report.budgets import rows as making
+from harness.report.budgets.records import SeedResult
+from harness.report.budgets.stability import stability
+from tests.harness.report.maps import contribution, noise
+
+
+def result(seed, holdout, *, test=5.0, training=100.0, pretraining=0.0, images=1000):
+    return SeedResult(
+        seed=seed,
+        holdout=holdout,
+        test=test,
+        training_seconds=training,
+        pretraining_seconds=pretraining,
+        training_images=images,
+        pretraining_images=None if pretraining is None else int(pretraining * 10),
+    )
+
+
+def seeds(*holdouts, **more):
+    return [result(seed, value, **more) for seed, value in enumerate(holdouts)]
+
+
+def test_holdout_chooses_and_test_is_only_told() -> None:
+    by_budget = {
+        0: seeds(4.2, 4.4, test=3.0),
+        100: seeds(4.0, 4.2, test=9.0, pretraining=50.0),
+        300: seeds(4.1, 4.3, test=1.0, pretraining=150.0),
+    }
+    found, _, over = making.make(by_budget, [], {}, "seconds")
+    assert over == "seconds"
+    assert [row.on_front for row in found] == [True, True, False]
+    assert [row.test for row in found] == [3.0, 9.0, 1.0]
+    assert [(row.front_seeds, row.front_of) for row in found] == [(2, 2), (2, 2), (0, 2)]
+    swapped = {
+        budget: [dataclasses.replace(one, test=-one.test) for one in some]
+        for budget, some in by_budget.items()
+    }
+    again, _, _ = making.make(swapped, [], {}, "seconds")
+    assert [row.on_front for row in again] == [row.on_front for row in found]
+
+
+def test_the_conventional_is_on_the_front_too_and_differences_are_paired() -> None:
+    by_budget = {0: seeds(4.5, 5.5, 6.5), 100: seeds(3.9, 4.95, 5.9, pretraining=10.0)}
+    found, base, _ = making.make(by_budget, seeds(4.0, 5.0, 6.0), {}, "seconds")
+    assert base.budget is None
+    assert base.on_front
+    assert [row.on_front for row in found] == [False, True]
+    assert found[0].from_conventional.value == pytest.approx(0.5)
+    assert found[0].from_conventional.high == pytest.approx(0.5)
+    assert found[1].from_conventional.value == pytest.approx(-0.25 / 3)
+    assert found[1].from_conventional.low < found[1].from_conventional.high < 0
+
+
+def test_unknown_seconds_leave_images_to_compare() -> None:
+    by_budget = {0: seeds(4.5), 10: seeds(4.0, training=None, pretraining=10.0)}
+    found, _, over = making.make(by_budget, [], {10: 3.0}, "seconds")
+    assert over == "images"
+    assert found[1].seconds is None
+    assert found[1].images == 1100
+    assert found[1].saved == 3.0
+    assert [row.on_front for row in found] == [True, True]
+    said = " ".join(making.notes(found, over, "seconds", [], ["a CPU", "b\x1bGPU"], 2))
+    assert "Seconds are not all known" in said
+    assert "2 kinds of device (a CPU, b\\x1bGPU)" in said
+    assert "2 results are no finite number" in said
+
+
+def test_what_sharing_saved_is_never_below_nothing_nor_made_up() -> None:
+    assert making.difference([10.0, 10.0, 10.0], [10.0]) == 20.0
+    assert making.difference([10.0], [10.000001]) == 0.0
+    assert making.difference([10.0, None], [10.0]) is None
+
+
+SHAPE = (1, 16, 16)
+
+
+def maps(*seeds_of_noise):
+    """Maps at two splits."""
+    return [contribution(noise(seed, SHAPE), split) for split, seed in enumerate(seeds_of_noise, 1)]
+
+
+def test_maps_are_held_against_the_longest_of_their_own_seed() -> None:
+    longest = {0: maps(1, 2), 1: maps(3, 4)}
+    opposite = [contribution(-m.values, m.split) for m in longest[0]]
+    found = stability(
+        {
+            0: {0: maps(8, 9), 10: opposite, 100: longest[0], 1000: maps(5, 6)},
+            1: {0: maps(1, 2), 10: longest[1], 100: longest[1]},
+            2: {10: maps(7, 7)},
+        },
+        "LL",
+    )
+    by = {(one.budget, one.split): one for one in found}
+    # 1000 is of one seed alone, and seed 2 has nothing as long.
+    assert set(by) == {(b, s) for b in (0, 10, 100) for s in (1, 2)}
+    assert {one.longest for one in found} == {100}
+    assert {one.seeds for one in found} == {2}
+    for split in (1, 2):
+        same = by[100, split]
+        assert same.overlap.low == 1.0
+        assert same.rank_correlation.low == pytest.approx(1.0)
+        turned = by[10, split]
+        assert (turned.rank_correlation.low, turned.rank_correlation.high) == pytest.approx((-1, 1))
+    assert by[10, 1].overlap.low == 0.0
+    assert by[10, 1].overlap.mean == 0.5
+    assert abs(by[0, 1].rank_correlation.mean) < 0.2
+    assert abs(by[0, 1].overlap.mean - by[0, 1].by_chance) < 0.1
+
+
+def test_a_map_that_does_not_vary_has_no_correlation() -> None:
+    flat = [contribution(np.zeros(SHAPE), split) for split in (1, 2)]
+    found = stability({0: {0: flat, 100: maps(1, 2)}}, "LL")
+    assert found[0].rank_correlation is None
+    assert found[0].overlap is not None
+    other = stability({0: {0: maps(1, 2), 100: maps(1, 2)}}, "my-rule")
+    assert other[0].overlap is None
+    assert stability({}, "LL") == []

@@ -1,0 +1,188 @@
+"""Small studies, tuned in this process, and what they leave."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from PIL import Image
+
+import db
+from harness import data, moments
+from harness.data.source import Options
+from harness.moments import When
+from harness.place import Place
+from harness.run import plan as plans
+from harness.run.launch import new_owner
+from harness.tuning import local, outcome
+from harness.tuning import target as targets
+from harness.tuning.study import storage
+from harness.tuning.target import Target
+from harness.tuning.tuner import Means, Tuner, opened
+from sweeps import spec as specs
+from tests.harness.conftest import SMALL, merged
+from tests.harness.run.conftest import Inline, Told
+
+TUNE: dict[str, Any] = {
+    "name": "tuned",
+    "matrix": {"dataset": "few", "factorization": "conventional", "budget": []},
+    "recipe": {"training": {"steps": 20}},
+    "tune": {"budget": {"low": 10, "high": 20}, "trials": 5},
+}
+POINTS = (0, 10, 15, 20)
+STEPS = 20
+"""Of a training; the longest budget is as long."""
+
+LEASE = 3.0
+"""Seconds, and longer than it takes a launch to look twice."""
+
+History = list[tuple[int, int | None, str, list[float] | None, dict[int, float]]]
+
+
+@dataclass
+class Tuning:
+    """A study of a small spec at one place."""
+
+    place: Place
+    target: Target
+
+    @property
+    def store(self) -> db.Store:
+        return db.connect(self.place.db)
+
+    @property
+    def digest(self) -> str:
+        (digest,) = plans.known_digests(self.target.whole, self.place).values()
+        return digest
+
+    def run(self, parallel: int = 1) -> Tuner:
+        """Tune until nothing is left."""
+        with self.opened() as tuner:
+            local.run(tuner, Inline(), Told(), parallel)
+        return tuner
+
+    def opened(self) -> Any:
+        resources = self.target.spec.resources.model_copy(update={"gpus": 0.0})
+        means = Means(new_owner(), resources, lease_seconds=LEASE)
+        return opened(self.target, self.place, self.store, means, lambda line: None)
+
+    def elsewhere(self) -> "Tuning":
+        """The same study at a new place beside this one."""
+        folder = self.place.runs.parent / "elsewhere"
+        folder.mkdir()
+        return Tuning(
+            Place(f"sqlite:///{folder / 'lcma.db'}", folder, self.place.data), self.target
+        )
+
+    def changed(self, change: dict[str, Any]) -> "Tuning":
+        """The same place, the spec changed."""
+        return make(self.place, change)
+
+    @property
+    def study(self) -> optuna.Study:
+        """As anybody opens it with Optuna."""
+        return optuna.load_study(
+            study_name=self.target.spec.name, storage=storage(db.locate(self.place.db))
+        )
+
+    def history(self) -> History:
+        """What the study tells of its trials."""
+        return [
+            (t.number, t.user_attrs.get("budget"), t.state.name, t.values, t.intermediate_values)
+            for t in self.study.trials
+        ]
+
+    def outcome(self) -> outcome.Outcome:
+        return outcome.read(self.store, self.target, self.digest)
+
+    def steps(self, kind: str) -> int:
+        """Training steps that all attempts at jobs of a kind have taken."""
+        rows = self.store.database.query(
+            "select sum(last_step - first_step) from attempts join jobs on jobs.id = job_id "
+            f"where kind = '{kind}' and protocol is null",
+            limit=1,
+            timeout=10,
+        ).rows
+        return int(rows[0][0] or 0)
+
+    def bits(self) -> dict[str, float]:
+        """Of every result, by trial."""
+        frame = self.store.results()
+        return dict(zip(frame.trial_id, frame.bits_per_dim, strict=True))
+
+
+def make(place: Place, change: dict[str, Any] | None = None) -> Tuning:
+    data.know_own(place.data)
+    spec = specs.check(merged(merged(SMALL, TUNE), change or {}), "test")
+    return Tuning(place, targets.make(spec, "test", plans.preparable(place)))
+
+
+@pytest.fixture(scope="session")
+def few_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with `few` prepared: few images, so that all that is not training is short."""
+    folder, root = tmp_path_factory.mktemp("images"), tmp_path_factory.mktemp("data")
+    noise = np.random.default_rng(0)
+    for number in range(80):
+        pixels = noise.integers(0, 256, 3) + noise.normal(0, 9, (8, 8, 3)).cumsum(0).cumsum(1)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{number}.png")
+    data.prepare("few", root, source=folder, options=Options(size=8))
+    return root
+
+
+@pytest.fixture
+def place(tmp_path: Path, few_root: Path) -> Place:
+    """An empty database and an empty folder for runs, beside prepared data."""
+    return Place(f"sqlite:///{tmp_path / 'lcma.db'}", tmp_path / "runs", few_root)
+
+
+@pytest.fixture
+def tuning(place: Place) -> Callable[..., Tuning]:
+    """Makes a study, changed as said, in a SQLite file."""
+    return lambda change=None: make(place, change)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on_each(request: pytest.FixtureRequest, place: Place) -> Callable[..., Tuning]:
+    """The same on each supported engine."""
+    if request.param == "postgresql":
+        place = replace(place, db=str(request.getfixturevalue("postgres_url")))
+    return lambda change=None: make(place, change)
+
+
+@dataclass
+class Death:
+    """Dies by SIGKILL at a moment, the n-th time that it comes."""
+
+    name: str
+    when: When
+    times: int = 1
+
+    def __call__(self, name: str, when: When) -> None:
+        if (name, when) == (self.name, self.when):
+            self.times -= 1
+            if self.times == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_child(action: Callable[[], Any], hook: Death | None = None) -> int:
+    """Do it in a process of its own, which dies where the hook says; its wait status."""
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    try:
+        moments.install(hook)
+        action()
+    except BaseException:  # noqa: BLE001 - no test goes on in the child
+        os._exit(1)
+    os._exit(0)
+
+
+@pytest.fixture(autouse=True)
+def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No spool of another test is delivered here."""
+    monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "spools"))

@@ -1,0 +1,97 @@
+"""The same studies on Ray Tune: what it stops, what it leaves, and what it writes of its own."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import moments
+from harness.run.cluster import RayExecutor
+from harness.tuning import raytune
+from sweeps.spec import Resources
+from tests.harness.tuning.conftest import Tuning
+
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+
+Make = Callable[..., Tuning]
+STOP = {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 3e3}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayExecutor]:
+    executor = RayExecutor(Resources(), None)
+    executor.check(1)
+    yield executor
+    executor.close(kill=True)
+
+
+def run(tuned: Tuning, cluster: RayExecutor, parallel: int = 1) -> None:
+    with tuned.opened() as tuner:
+        raytune.run(tuner, cluster.need, parallel)
+
+
+def test_it_is_the_study_that_runs_without_ray(
+    tuning: Make, cluster: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    tuned = tuning({"tune": STOP})
+    run(tuned, cluster)
+    assert list(scratch.iterdir()) == []
+    local = tuned.elsewhere()
+    local.run()
+    assert {row[2] for row in local.history()} == {"COMPLETE", "PRUNED"}
+    assert tuned.history() == local.history()
+    assert tuned.bits() == local.bits()
+
+
+def test_several_at_once_and_two_objectives(tuning: Make, cluster: RayExecutor) -> None:
+    tuned = tuning({"tune": {"objective": "pareto", "parallel": 2}})
+    run(tuned, cluster, parallel=2)
+    history = tuned.history()
+    assert {row[2] for row in history} == {"COMPLETE"}
+    assert len(history) == 5
+    assert tuned.steps("pretraining") == 20
+    assert tuned.steps("trial") == 20 * (1 + len({row[1] for row in history}))
+    before = tuned.steps("trial")
+    run(tuned, cluster)
+    assert tuned.steps("trial") == before
+
+
+def test_a_lost_training_is_a_failed_trial(tuning: Make, cluster: RayExecutor) -> None:
+    change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
+    tuned = tuning(change | {"tune": {"trials": 2}})
+    run(tuned, cluster)
+    assert [row[2] for row in tuned.history()] == ["FAIL", "FAIL"]
+    assert "not finite" in tuned.study.trials[0].user_attrs["reason"]
+
+
+def test_no_file_of_tunes_holds_the_databases_url(
+    tuning: Make,
+    cluster: RayExecutor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its folder is searched while the study runs, at every trial's end."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    tuned = tuning({"tune": {"trials": 3}})
+    secret, seen, leaks = tuned.place.db.encode(), set[str](), list[str]()
+
+    def search(name: str, when: str) -> None:
+        for folder, _, files in os.walk(scratch):
+            for path in (Path(folder) / file for file in files):
+                seen.add(path.name)
+                if secret in path.read_bytes():
+                    leaks.append(path.name)
+
+    moments.install(search)
+    try:
+        run(tuned, cluster)
+    finally:
+        moments.install(None)
+    assert "tuner.pkl" in seen
+    assert leaks == []

@@ -1,0 +1,235 @@
+"""A study of budgets: what it asks, what it serves, what it stops, and what Optuna sees of it."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+import db
+from harness.run import plan as plans
+from harness.run.launch import Launch
+from sweeps import spec as specs
+from sweeps.errors import UserError
+from tests.harness.conftest import SMALL, merged
+from tests.harness.run.conftest import Inline, Told
+from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning
+
+Make = Callable[..., Tuning]
+STOP = {"tune": {"stop": {"rungs": [10], "startup": 2}}}
+
+
+def test_a_study_pretrains_once_and_serves_what_is_there(on_each: Make) -> None:
+    tuned = on_each({"seeds": 2})
+    tuned.run()
+    history = tuned.history()
+    assert [row[0] for row in history] == list(range(5))
+    assert {row[2] for row in history} == {"COMPLETE"}
+    assert [row[1] for row in history][:2] == [0, 20]
+    budgets = {row[1] for row in history}
+    assert budgets <= set(POINTS)
+    # Two seeds; one pretraining each, to the longest; base line and each budget trained once.
+    assert tuned.steps("pretraining") == 2 * STEPS
+    assert tuned.steps("trial") == 2 * STEPS * (1 + len(budgets))
+    snapshots = tuned.store.view("snapshots")
+    assert sorted(set(snapshots.budget)) == list(POINTS)
+    assert set(snapshots.state) == {"done"}
+    rows = [row for row in tuned.outcome().rows if row.number is not None]
+    served = Counter(row.budget for row in rows if row.served)
+    assert sum(served.values()) == 5 - len(budgets)
+
+    tuned.changed({"seeds": 2, "tune": {"trials": 7}}).run()
+    assert len(tuned.history()) == 7
+    assert tuned.history()[:5] == history
+    more = {row[1] for row in tuned.history()}
+    assert tuned.steps("trial") == 2 * STEPS * (1 + len(more))
+
+
+def test_what_a_study_has_run_is_served_to_a_sweep_and_the_other_way_round(tuning: Make) -> None:
+    spec = a_sweep({"factorization": ["conventional", "low"], "budget": [0, 20]})
+    tuned = tuning({"tune": {"sampler": "grid", "trials": 4}})
+    launched(tuned, spec)
+    trained = tuned.steps("trial")
+    tuned.run()
+    assert sorted(row[1] for row in tuned.history()) == list(POINTS)
+    assert tuned.steps("trial") == trained + STEPS * 2  # 10 and 15
+    rows = {row.budget: row.served for row in tuned.outcome().rows if row.number is not None}
+    assert rows == {0: True, 10: False, 15: False, 20: True}
+    all_steps = tuned.steps("trial"), tuned.steps("pretraining")
+    launched(tuned, spec.model_copy(update={"name": "again"}))
+    assert (tuned.steps("trial"), tuned.steps("pretraining")) == all_steps
+
+
+def a_sweep(matrix: dict[str, object], seeds: int = 1) -> specs.Spec:
+    """An ordinary sweep of the same recipe."""
+    content = merged(merged(SMALL, {"recipe": TUNE["recipe"]}), {"seeds": seeds})
+    return specs.check(merged(content, {"matrix": {"dataset": "few", **matrix}}), "test")
+
+
+def launched(tuned: Tuning, spec: specs.Spec) -> None:
+    """An ordinary sweep at the same place."""
+    store = tuned.store
+    plan = plans.make(spec, tuned.place, store)
+    plans.register(plan, tuned.place, store)
+    digests = plans.digests_of(plan, tuned.place)
+    nodes = plans.nodes(plan, tuned.place, digests, owner="sweep", device="cpu")
+    assert len(Launch(store, nodes, Inline(), Told()).run().of("done")) == len(nodes)
+
+
+def test_the_value_is_of_the_holdout_part_and_the_cost_is_stand_alone(tuning: Make) -> None:
+    tuned = tuning({"tune": {"cost_weight": 50.0}})
+    tuned.run()
+    results = tuned.store.results()
+    for trial in tuned.study.trials:
+        budget = trial.user_attrs["budget"]
+        own = results[results.budget == budget]
+        images = (budget + STEPS) * 8
+        assert trial.user_attrs["cost_images"] == images
+        assert trial.user_attrs["bits_per_dim"] == pytest.approx(own.holdout_bits_per_dim.mean())
+        assert trial.user_attrs["test_bits_per_dim"] == pytest.approx(own.bits_per_dim.mean())
+        expected = own.holdout_bits_per_dim.mean() + 50.0 * images / 1e6
+        assert trial.value == pytest.approx(expected)
+    rows = tuned.outcome().rows
+    assert (rows[0].name, rows[0].budget, rows[0].state) == ("conventional", None, "COMPLETE")
+    longest = 0
+    for row in rows[1:]:
+        assert row.saved_images == min(row.budget, longest) * 8
+        longest = max(longest, row.budget)
+
+
+def test_two_objectives(tuning: Make) -> None:
+    tuned = tuning({"tune": {"objective": "pareto", "trials": 4}})
+    tuned.run()
+    study = tuned.study
+    assert [d.name for d in study.directions] == ["MINIMIZE", "MINIMIZE"]
+    assert study.metric_names == ["bits_per_dim", "cost"]
+    for trial in study.trials:
+        bits, cost = trial.values
+        assert bits == trial.user_attrs["bits_per_dim"]
+        assert cost == pytest.approx((trial.user_attrs["budget"] + STEPS) * 8 / 1e6)
+    assert 0 in {t.user_attrs["budget"] for t in study.best_trials}  # nothing is cheaper
+
+
+def test_a_stopped_trial_is_pruned_and_a_sweep_continues_it_to_the_same_bits(
+    on_each: Make,
+) -> None:
+    # What costs much is stopped for certain: the weight enters the values at rungs too.
+    stop = {"rungs": [10], "startup": 1}
+    tuned = on_each({"seeds": 2, "tune": {"stop": stop, "cost_weight": 1e6, "trials": 2}})
+    tuned.run()
+    first, second = tuned.study.trials
+    assert (first.state.name, list(first.intermediate_values)) == ("COMPLETE", [10])
+    assert (second.state.name, list(second.intermediate_values)) == ("PRUNED", [10])
+    assert first.value is not None
+    assert tuned.steps("trial") == 2 * (20 + 20 + 10)
+    jobs = tuned.store.database.query(
+        "select state, outcome, jobs.step from jobs join attempts on attempts.id = attempt_id "
+        "join flow_trials on flow_trials.id = trial_id where flow_trials.budget = 20",
+        limit=None,
+        timeout=10,
+    )
+    assert jobs.rows == (("pending", "pruned", 10),) * 2
+
+    launched(tuned, a_sweep({"factorization": "low", "budget": [0, 20]}, seeds=2))
+    assert tuned.steps("trial") == 2 * (20 + 20 + 20)
+    plain = on_each({"seeds": 2, "tune": {"trials": 2}}).elsewhere()
+    plain.run()
+    assert plain.bits() == tuned.bits()
+
+
+def test_rungs_disturb_nothing(tuning: Make) -> None:
+    """With the best weights by holdout chosen on the way, and looks at other steps than rungs."""
+    best = {"training": {"steps": 40, "ema": 0.9, "select": "best", "holdout_every": 20}}
+    rungs = {"rungs": [10, 20, 30], "startup": 100}
+    stopping = tuning({"recipe": best, "tune": {"stop": rungs, "trials": 2}})
+    stopping.run()
+    plain = stopping.changed({"recipe": best, "tune": {"trials": 2}}).elsewhere()
+    plain.run()
+    assert stopping.bits() == plain.bits()
+    curve = (
+        "select trial_id, metrics.step, value from metrics join curves on curves.id = curve_id "
+        "join jobs on jobs.id = curves.job_id where name = 'holdout_bits_per_dim' order by 1, 2"
+    )
+    told = [t.store.database.query(curve, limit=None, timeout=10).rows for t in (stopping, plain)]
+    assert told[0] == told[1] != ()
+
+
+def test_a_diverged_trial_fails_with_its_reason(on_each: Make) -> None:
+    tuned = on_each({"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}})
+    tuner = tuned.run()
+    assert tuner.baseline_lost.startswith("diverged: the loss was not finite")
+    trials = tuned.study.trials
+    assert {t.state.name for t in trials} == {"FAIL"}
+    reasons = {t.user_attrs["budget"]: t.user_attrs["reason"] for t in trials}
+    assert "the loss was not finite at step" in reasons[0]
+    assert "the loss was not finite at step" in reasons[20]  # of its pretraining
+    assert len(trials) == 5
+
+
+def test_two_tuners_on_one_study(on_each: Make) -> None:
+    tuned = on_each({"tune": {"trials": 6}})
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            tuned.run()
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            errors.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    history = tuned.history()
+    assert [row[0] for row in history] == list(range(6))
+    assert {row[2] for row in history} == {"COMPLETE"}
+    assert {row[1] for row in history} >= {0, 20}
+    budgets = {row[1] for row in history}
+    assert tuned.steps("pretraining") == STEPS
+    assert tuned.steps("trial") == STEPS * (1 + len(budgets))
+
+
+def test_a_study_of_another_spec_is_refused_and_left(tuning: Make) -> None:
+    tuned = tuning({"tune": {"trials": 2}})
+    tuned.run()
+    before = tuned.history()
+    for change in (
+        {"seeds": 3},
+        {"tune": {"cost_weight": 1.0}},
+        {"recipe": {"training": {"steps": 30}}},
+    ):
+        with pytest.raises(UserError, match="a study 'tuned' of another spec"):
+            tuned.changed(change).run()
+    assert tuned.history() == before
+    tuned.changed({"tune": {"trials": 3, "parallel": 2, "cost_hours": 1}}).run(parallel=2)
+    assert len(tuned.history()) == 3
+
+
+def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:
+    tuned = tuning({"tune": {"cost_hours": 1e-9}})
+    tuned.run()
+    assert tuned.history() == []
+    assert len(tuned.bits()) == 1  # the base line
+    tuned.changed({"tune": {"cost_hours": 1.0}}).run()
+    assert len(tuned.history()) == 5
+
+
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow), "grid"])
+def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
+    tuned = tuning({"tune": {"sampler": sampler, "trials": 8}})
+    tuned.run()
+    history = tuned.history()
+    assert len(history) == (4 if sampler == "grid" else 8)
+    other = tuned.elsewhere()
+    other.run()
+    assert other.history() == history
+
+
+def test_the_database_stays_sound(on_each: Make) -> None:
+    from db.checking import check
+
+    tuned = on_each(STOP)
+    tuned.run()
+    assert check(db.locate(tuned.place.db)).findings == ()

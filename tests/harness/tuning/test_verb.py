@@ -1,0 +1,207 @@
+"""`lcma tune` as it is typed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.place import Place
+from tests.harness.conftest import SMALL, merged
+from tests.harness.tuning.conftest import TUNE, Tuning, make
+
+LCMA = [sys.executable, "-c", "from harness.cli.main import main; main()"]
+Typed = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def content(change: dict[str, Any] | None = None) -> dict[str, Any]:
+    return merged(merged(SMALL, TUNE), change or {})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder to type in."""
+    made = tmp_path / "here"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def typed(folder: Path, few_root: Path) -> Typed:
+    """Runs the verb on a spec, changed as said, with the data prepared."""
+
+    def run(
+        *options: str, change: dict[str, Any] | None = None, **more: Any
+    ) -> subprocess.CompletedProcess[str]:
+        (folder / "tuned.yaml").write_text(yaml.safe_dump(content(change)))
+        environment = {**os.environ, "LCMA_DATA": str(few_root), "COLUMNS": "100"}
+        return subprocess.run(
+            [*LCMA, "tune", "tuned.yaml", *options],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            **more,
+        )
+
+    return run
+
+
+def tuned_in(folder: Path, few_root: Path, change: dict[str, Any] | None = None) -> Tuning:
+    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "lcma-runs", few_root)
+    return make(place, change)
+
+
+def test_the_verb_tunes_tells_and_goes_on(typed: Typed, folder: Path, few_root: Path) -> None:
+    change = {"tune": {"trials": 2, "stop": {"rungs": [10], "startup": 1}}}
+    done = typed("--local", change=change)
+    assert done.returncode == 0, done.stderr
+    assert "trial 0, 0 steps: done" in done.stdout
+    assert "Study tuned" in done.stdout
+    assert "conventional" in done.stdout
+    assert f"optuna-dashboard sqlite:///{folder / 'lcma.db'}" in done.stdout
+    assert "lcma pareto --sweep tuned" in done.stdout
+    again = typed("--local", "--trials", "3", "--json", change=change)
+    assert again.returncode == 0, again.stderr
+    told = json.loads(again.stdout)
+    assert [row["number"] for row in told["rows"]] == [None, 0, 1, 2]
+    assert [row["budget"] for row in told["rows"]][:3] == [None, 0, 20]
+    assert told["rows"][0]["name"] == "conventional"
+    assert told["best"]["number"] in (0, 1, 2)
+    assert len(tuned_in(folder, few_root).study.trials) == 3
+    refused = typed("--local", change=merged(change, {"seeds": 2}))
+    assert refused.returncode == 2
+    assert "a study 'tuned' of another spec" in refused.stderr
+
+
+@pytest.mark.slow
+def test_where_something_is_lost_the_code_is_1(typed: Typed) -> None:
+    change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
+    done = typed("--local", change=merged(change, {"tune": {"trials": 2}}))
+    assert done.returncode == 1, done.stderr
+    assert "FAIL: diverged: the loss was not finite" in " ".join(done.stdout.split())
+
+
+WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
+    "no section": ([], {"tune": None}, "no section `tune`"),
+    "empty range": ([], {"tune": {"budget": {"low": 20}}}, "the range from 20 to 20 is empty"),
+    "reversed range": ([], {"tune": {"budget": {"low": 100}}}, "give low below high"),
+    "beyond the schedule": ([], {"tune": {"stop": {"rungs": [20]}}}, "before its last step, 20"),
+    "beyond the grid": ([], {"tune": {"budget": {"high": 10**8}}}, "beyond the end of the grid"),
+    "sampler": ([], {"tune": {"sampler": "cma"}}, "'tpe', 'gp' or 'grid'"),
+    "objective": ([], {"tune": {"objective": "cost"}}, "'weighted' or 'pareto'"),
+    "stop and pareto": (
+        [],
+        {"tune": {"stop": {"rungs": [10]}, "objective": "pareto"}},
+        "no early stopping for several objectives",
+    ),
+    "no pretraining": ([], {"tune": {"factorization": "conventional"}}, "no pretraining to tune"),
+    "wrong length": ([], {"tune": {"factorization": "LLL"}}, "3 letters"),
+    "two flows": ([], {"matrix": {"flow": ["realnvp", "glow"]}}, "a study tunes one"),
+    "two sets": ([], {"matrix": {"dataset": ["few", "photos8"]}}, "a study tunes one"),
+    "budgets": ([], {"matrix": {"budget": [10]}}, "stand in `tune.budget`"),
+    "a word as a base line": ([], {"matrix": {"factorization": "low"}}, "`tune.factorization`"),
+    "trials": (["--trials", "1"], {}, "2"),
+    "both engines": (["--local", "--ray", "x:1"], {}, "exclude each other"),
+    "no cluster": (["--ray", "127.0.0.1:1"], {}, "cannot reach Ray"),
+}
+
+
+@pytest.mark.parametrize(("options", "change", "said"), WRONG.values(), ids=WRONG)
+def test_mistakes_are_refused_and_leave_no_trace(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    few_root: Path,
+    options: list[str],
+    change: dict[str, Any],
+    said: str,
+) -> None:
+    from harness.cli import main as cli
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("LCMA_DATA", str(few_root))
+    made = content(change)
+    if made["tune"] is None:
+        del made["tune"]
+    (folder / "tuned.yaml").write_text(yaml.safe_dump(made))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "tuned.yaml", *options])
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    if options != ["--trials", "1"]:  # which the parser refuses, with a line of usage
+        assert printed.err.count("\n") == 1
+    assert [path.name for path in folder.iterdir()] == ["tuned.yaml"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize("options", [["--local"], []], ids=["local", "ray"])
+def test_a_driver_killed_at_any_time_goes_on(
+    folder: Path, tmp_path: Path, few_root: Path, options: list[str]
+) -> None:
+    """As a whole, with real workers; the study is that of one left alone."""
+    change = {
+        "recipe": {"training": {"steps": 200}},
+        "tune": {"stop": {"rungs": [50, 100], "startup": 1}, "cost_weight": 100.0, "trials": 5},
+    }
+    (folder / "tuned.yaml").write_text(yaml.safe_dump(content(change)))
+    environment = {**os.environ, "LCMA_DATA": str(few_root)}
+    chance = random.Random(0)
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, None):
+        process = subprocess.Popen(
+            [*LCMA, "tune", "tuned.yaml", *options],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        if number is not None:
+            time.sleep(chance.uniform(8, 20))
+            process.send_signal(number)
+        code = process.wait(timeout=600)
+    assert code == 0
+    killed = tuned_in(folder, few_root, change)
+    other = tmp_path / "other"
+    other.mkdir()
+    alone = tuned_in(other, few_root, change)
+    alone.run()
+    assert {row[2] for row in killed.history()} <= {"COMPLETE", "PRUNED"}
+    assert killed.history() == alone.history()
+    assert killed.bits() == alone.bits()
+
+
+@pytest.mark.slow
+def test_lcma_stop_ends_a_tuner(folder: Path, few_root: Path) -> None:
+    change = {"recipe": {"training": {"steps": 100_000}}}
+    (folder / "tuned.yaml").write_text(yaml.safe_dump(content(change)))
+    environment = {**os.environ, "LCMA_DATA": str(few_root)}
+    process = subprocess.Popen(
+        [*LCMA, "tune", "tuned.yaml", "--local"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    tuned = tuned_in(folder, few_root, change)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        if (folder / "lcma.db").exists() and tuned.store.running():
+            break
+    subprocess.run([*LCMA, "stop", "tuned"], cwd=folder, env=environment, check=True)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 3
+    assert "lcma tune tuned.yaml --local" in out
+    assert tuned.store.running() == []

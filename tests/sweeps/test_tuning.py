@@ -1,0 +1,78 @@
+"""The section `tune` of a sweep file."""
+
+from typing import Any
+
+import pytest
+
+from sweeps import spec as specs
+from sweeps.errors import UserError
+from sweeps.expansion import Expansion, expand
+from sweeps.identity import content_id
+from tests.harness.conftest import SMALL, merged
+
+TUNE: dict[str, Any] = {"budget": {"low": 10, "high": 100}}
+
+
+def checked(tune: dict[str, Any] | None) -> specs.Spec:
+    return specs.check(SMALL if tune is None else merged(SMALL, {"tune": tune}), "test")
+
+
+def test_points_are_those_of_the_fixed_grid_and_zero() -> None:
+    tune = checked(TUNE).tune
+    assert tune is not None
+    assert tune.points == (0, 10, 15, 20, 30, 50, 70, 100)
+    again = checked({"budget": {"low": 0, "high": 15}}).tune
+    assert again is not None
+    assert again.points == (0, 10, 15)
+
+
+def test_how_long_and_how_wide_is_no_part_of_a_study() -> None:
+    one = checked(TUNE)
+    other = checked(TUNE | {"trials": 7, "parallel": 3, "cost_hours": 2.5})
+    assert one.body == other.body
+    assert checked(TUNE | {"cost_weight": 1.0}).body != one.body
+
+
+def test_sweeps_without_the_section_keep_their_ids() -> None:
+    assert '"tune"' not in checked(None).body
+    assert content_id("sweep", {"spec": specs.load("demo").body}) == "0ce62d51618ef9ca9667"
+
+
+def test_an_expansion_passes_the_points_below_its_budgets() -> None:
+    found = expand(specs.check(merged(SMALL, {"matrix": {"budget": [10, 50]}}), "test"))
+    (plain,) = found.pretrainings.values()
+    (passing,) = Expansion(found.spec, found.cells, (0, 10, 20, 70)).pretrainings.values()
+    assert plain[1] == (10, 50)
+    assert passing[1] == (0, 10, 20, 50)
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "empty": ({"budget": {"low": 10, "high": 10}}, "the range from 10 to 10 is empty"),
+    "reversed": ({"budget": {"low": 100, "high": 10}}, "give low below high"),
+    "off the grid": ({"budget": {"low": 10, "high": 99}}, "use 70 or 100"),
+    "beyond": ({"budget": {"low": 10, "high": 20_000_000}}, "beyond the end of the grid"),
+    "negative": ({"budget": {"low": -10, "high": 10}}, "greater than or equal to 0"),
+    "sampler": (TUNE | {"sampler": "tpee"}, "'tpe', 'gp' or 'grid'"),
+    "objective": (TUNE | {"objective": "bits"}, "'weighted' or 'pareto'"),
+    "pruner": (TUNE | {"stop": {"rungs": [10], "pruner": "asha"}}, "'median' or 'halving'"),
+    "rungs": (TUNE | {"stop": {"rungs": [20, 10]}}, "ascending order"),
+    "rung": (TUNE | {"stop": {"rungs": [15]}}, "multiple of 10"),
+    "stop for two": (
+        TUNE | {"stop": {"rungs": [10]}, "objective": "pareto"},
+        "Optuna has no early stopping for several objectives",
+    ),
+    "weight for two": (TUNE | {"cost_weight": 1.0, "objective": "pareto"}, "of its own"),
+    "few trials": (TUNE | {"sampler": "grid", "trials": 5}, "give `trials: 8`"),
+    "several": (TUNE | {"factorization": "words"}, "stands for several"),
+    "unknown": (TUNE | {"factorization": "lo"}, "unknown factorization 'lo'"),
+    "unknown key": (TUNE | {"budgets": 3}, "did you mean 'budget'?"),
+}
+
+
+@pytest.mark.parametrize(("tune", "said"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_meant_is_refused_in_a_line(tune: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as error:
+        checked(tune)
+    assert said in str(error.value)
+    assert "tune" in str(error.value)
+    assert "\n" not in str(error.value)
