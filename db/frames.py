@@ -51,10 +51,11 @@ def read_attempts(connection: sa.Connection, where: Where) -> "pd.DataFrame":
     return _frame(connection, sa.select(attempts).where(*chosen).order_by(attempts.c.id))
 
 
-def read_rows(connection: sa.Connection, name: str) -> QueryResult:
-    """All rows of a view, in the same order."""
+def read_rows(connection: sa.Connection, name: str, where: Where) -> QueryResult:
+    """Rows of a view that match, in the same order."""
     view = _view(name)
-    found = connection.execute(sa.select(view).order_by(*_order(view)))
+    query = sa.select(view).where(*conditions(name, dict(view.c), where))
+    found = connection.execute(query.order_by(*_order(view)))
     return QueryResult(tuple(found.keys()), tuple(tuple(row) for row in found), truncated=False)
 
 

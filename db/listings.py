@@ -24,7 +24,7 @@ from db.schema import (
 
 @dataclass(frozen=True)
 class LostTrial:
-    """A trial that ended as ``state``: diverged or failed."""
+    """A trial that ended as ``state``: diverged or failed, and the outcome of its last attempt."""
 
     state: str
     flow: str
@@ -36,6 +36,7 @@ class LostTrial:
     factorization: str
     budget: int | None
     map_options: str | None
+    outcome: str | None
 
 
 @dataclass(frozen=True)

@@ -135,10 +135,10 @@ class Reader:
         """The view of that name; see `view`."""
         return self.view("coverage", **where)
 
-    def rows(self, view: str) -> QueryResult:
-        """All rows of a view as the database has them, in the order of `view`."""
+    def rows(self, name: str, /, **where: Scalar | Collection[Scalar]) -> QueryResult:
+        """Rows of a view as the database has them, chosen and in the order as by `view`."""
         with self._reader.connect() as connection:
-            return frames.read_rows(connection, view)
+            return frames.read_rows(connection, name, where)
 
     def attempts(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
         """Rows of the table `attempts`, chosen as in `view`."""

@@ -34,24 +34,24 @@ def board(
 
     from db import connect
     from harness import place
+    from harness.cli.choosing import require_results
     from harness.report import board as boards
+    from harness.report import contents, lookup
     from harness.report import effects as letter_effects
-    from harness.report import lookup
-    from harness.report.text import plain, to_json
+    from harness.report.text import to_json
 
     store = connect(place.find(db, None, None).db, create=False)
     sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     wanted = {name: value for name, value in filters.items() if value is not None}
+    if sweep_id is None and not json and not effects and not factorization:
+        tables = contents.of(store, wanted)
+        if tables is not None:
+            Console().print(contents.render(tables))
+            return
     found = boards.read(store, sweep_id=sweep_id, against=against, **wanted)
-    if wanted and not found.groups:
-        everything = store.results(sweep_id=sweep_id)
-        for name, value in wanted.items():
-            known = sorted(set(everything[name]))
-            if known and value not in known:
-                raise UserError(
-                    f"no results with --{name} {plain(value)}: there are {plain(', '.join(known))}"
-                )
+    if not found.groups:
+        require_results(store, sweep_id, wanted)
     if effects:
         if factorization:
             raise UserError("--effects needs all words: leave --factorization out")

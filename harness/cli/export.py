@@ -1,4 +1,4 @@
-"""`lcma export`: the board or the single results, for papers and spreadsheets."""
+"""`lcma export`: the board, single results or verdicts, for papers and spreadsheets."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +15,7 @@ class What(StrEnum):
 
     board = "board"
     results = "results"
+    verdicts = "verdicts"
 
 
 class Format(StrEnum):
@@ -23,13 +24,48 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     md = "md"
+    latex = "latex"
+    parquet = "parquet"
+
+
+class Paper(StrEnum):
+    """A table of the paper."""
+
+    table1 = "table1"
+    table2 = "table2"
+    table3 = "table3"
+    table4 = "table4"
 
 
 def export(
-    what: Annotated[What, typer.Argument(help="The board, or every result")] = What.board,
+    what: Annotated[
+        What, typer.Argument(help="The board, every result, or the verdicts")
+    ] = What.board,
     db: Db = None,
     format: Annotated[Format, typer.Option("--format", help="The form of the output")] = Format.csv,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Only results with this; repeatable"),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMNS", help="Sum results up by these columns of trial_results"),
+    ] = None,
+    stat: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES", help="n, mean, std, low, high, min, median, max [first five]"
+        ),
+    ] = None,
+    paper: Annotated[
+        Paper | None,
+        typer.Option(help="Instead a table of the paper, with ours and the difference"),
+    ] = None,
     out: Annotated[str, typer.Option("--out", metavar="PATH", help="A file; '-': print it")] = "-",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Where to write the manifest [beside --out]"),
+    ] = None,
     tensorboard: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Instead the curves of a sweep, for TensorBoard"),
@@ -39,9 +75,10 @@ def export(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write the board, or every single result, as CSV, JSON or Markdown; or curves.
+    """Write the board, every single result, or the verdicts, in one of five forms; or curves.
 
-    The same database gives the same bytes. A file is replaced whole or not at all.
+    The same database gives the same bytes. A file is replaced whole or not at all, and a manifest
+    beside it says of what schema, by which query and version it was made, and its digest.
     """
     import sys
 
@@ -50,14 +87,11 @@ def export(
 
     from db import connect
     from harness import place
-    from harness.report import board as boards
-    from harness.report import rows
-    from harness.report.files import write
-    from harness.report.text import to_json
 
     if sweep is not None and tensorboard is None:
         raise UserError("--sweep says whose curves --tensorboard DIR is to have: give that too")
-    format = Format.json if json else format
+    if tensorboard is None and format is Format.parquet and out == "-" and sys.stdout.isatty():
+        raise UserError("Parquet is no text for a terminal: give --out PATH")
     store = connect(place.find(db, None, None).db, create=False)
     if tensorboard is not None:
         from harness.report.lookup import find_sweep
@@ -67,24 +101,28 @@ def export(
         told = f"{runs} runs in {tensorboard}: tensorboard --logdir {tensorboard}"
         Console(stderr=True).print(Text(told), soft_wrap=True)
         return
-    if what is What.board:
-        board = boards.read(store)
-        if format is Format.csv:
-            text = boards.as_csv(board)
-        elif format is Format.json:
-            text = to_json(boards.as_dict(board)) + "\n"
-        else:
-            text = boards.as_markdown(board)
-    else:
-        results = store.rows("trial_results")
-        if format is Format.csv:
-            text = rows.as_csv(results)
-        elif format is Format.json:
-            text = rows.as_json(results) + "\n"
-        else:
-            text = rows.as_markdown(results)
+    from harness.report import exporting
+    from harness.report import manifest as manifests
+    from harness.report.files import write
+
+    form = exporting.Format.json if json else exporting.Format(str(format))
+    query = exporting.Query(
+        what=exporting.What(str(what)),
+        where=tuple(where or ()),
+        by=exporting.listed(by or ()),
+        statistics=exporting.listed(stat or ()),
+        paper=None if paper is None else paper.removeprefix("table"),
+    )
+    content = exporting.make(store, query, form)
+    about = manifests.of(content, query.as_dict(form)).encode()
     if out == "-":
-        sys.stdout.write(text)
+        if manifest is not None:
+            write(manifest.expanduser(), about)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
         return
-    path = write(Path(out).expanduser(), text.encode())
-    Console(stderr=True).print(Text(f"Wrote {path}"), soft_wrap=True)
+    path = write(Path(out).expanduser(), content)
+    beside = manifest or path.with_name(path.name + manifests.SUFFIX)
+    write(beside.expanduser(), about)
+    Console(stderr=True).print(Text(f"Wrote {path} and {beside}"), soft_wrap=True)

@@ -5,8 +5,7 @@ show it: `render` in a terminal, `as_dict` for JSON, `as_markdown` and `as_csv` 
 spreadsheets.
 """
 
-import csv
-import io
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -16,8 +15,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from db import Bar, Store
-from harness.report import lookup
+from db import Bar, QueryResult, Store
+from harness.report import latex, lookup, rows
+from harness.report.notes import ENOUGH
 from harness.report.ranking import Board, Difference, Group, Row, label, make, only
 from harness.report.text import escape_markdown, number, plain, short
 from sweeps import catalog, factorizations, known_sets
@@ -29,13 +29,18 @@ __all__ = [
     "Row",
     "as_csv",
     "as_dict",
+    "as_latex",
     "as_markdown",
+    "as_rows",
     "label",
     "make",
     "only",
     "read",
     "render",
 ]
+
+Value = str | int | float | None
+Wanted = Value | tuple[Value, ...]
 
 HEADINGS = (
     "factorization",
@@ -45,21 +50,22 @@ HEADINGS = (
     "sd",
     "difference",
     "± 95 %",
-    "se",
     "pairs",
+    "rank",
 )
 
 _NOT_IN_CSV = ("rows", "notes", "made_with", "bars")
 
 
 def read(
-    store: Store, *, sweep_id: str | None = None, against: str = "conventional", **where: str
+    store: Store, *, sweep_id: str | None = None, against: str = "conventional", **where: Wanted
 ) -> Board:
     """The board of the results in a database, of one sweep or of all.
 
     ``against`` names the factorization that differences are from.
-    ``where`` names columns of `trial_results` that trials that were lost have too: flow,
-    dataset, profile. Raises UserError for another column.
+    ``where`` names columns of `trial_results`, each with the value or values it may have. Trials
+    that were lost are chosen by those of them that they have, such as flow, dataset and profile.
+    Raises UserError for another column.
     """
     frame = store.results(sweep_id=sweep_id, **where)
     if against not in set(frame["factorization"]):  # a plug-in's rule is known by its results
@@ -67,7 +73,7 @@ def read(
     lost = [
         one
         for one in lookup.lost_trials(store, sweep_id)
-        if all(getattr(one, name) == value for name, value in where.items())
+        if all(_fits(one, name, value) for name, value in where.items())
     ]
     return make(
         frame,
@@ -78,6 +84,11 @@ def read(
         conventional=store.conventional(),
         against=against,
     )
+
+
+def _fits(one: lookup.LostTrials, name: str, wanted: Wanted) -> bool:
+    several = wanted if isinstance(wanted, tuple) else (wanted,)
+    return not hasattr(one, name) or getattr(one, name) in several
 
 
 def render(board: Board) -> RenderableType:
@@ -120,48 +131,71 @@ def as_markdown(board: Board) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def as_latex(board: Board) -> str:
+    """A document with a table for each group.
+
+    In bold: the rows of rank 1, where any row has another, so that a test says what is best.
+    """
+    sections = []
+    for group in board.groups:
+        lines = _lines(group)
+        ranks = [row.rank for row in group.rows if row.rank is not None]
+        best = {_texts(row)[0] + str(row.budget) for row in group.rows if row.rank == 1}
+        at = HEADINGS.index("bits/dim")
+        bold = frozenset(
+            (i, j)
+            for i, (_, texts) in enumerate(lines)
+            if max(ranks, default=1) > 1 and texts[0] + texts[1].replace("-", "None") in best
+            for j in (0, at)
+        )
+        title, under = _titles(group)
+        sections.append(
+            latex.Section(
+                title=f"{title} ({under})",
+                headings=_headings(group),
+                rows=[texts for _, texts in lines],
+                notes=_below(group),
+                bold=bold,
+            )
+        )
+    return latex.document(sections, _ending(board))
+
+
 def as_csv(board: Board) -> str:
     """One line for each row of each group, with all that makes it comparable."""
+    return rows.as_csv(as_rows(board))
+
+
+def as_rows(board: Board) -> QueryResult:
+    """A row for each row of each group, and for each bar, with all that makes it comparable."""
     of_group = [f.name for f in fields(Group) if f.name not in _NOT_IN_CSV]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     of_row = (
-        "factorization",
-        "label",
-        "budget",
-        "map_options",
-        "conventional",
-        "n",
-        "bits_per_dim",
+        *("factorization", "label", "budget", "map_options", "conventional", "n", "bits_per_dim"),
+        *("standard_deviation", "difference", "difference_standard_error", "pairs", "low", "high"),
+        *("diverged", "failed", "cleared", "published", "t_p", "sign_flip_p", "holm_p"),
+        *("detectable", "mean_low", "mean_high", "rank"),
     )
-    of_rest = ("standard_deviation", "difference", "difference_standard_error", "pairs")
-    of_last = ("low", "high", "diverged", "failed", "cleared", "published")
-    writer.writerow([*of_group, *of_row, *of_rest, *of_last])
+    found: list[tuple[Any, ...]] = []
     for group in board.groups:
-        for row in group.rows:
-            found = row.difference or Difference(0.0, None, 0, None, None)
-            mean = None if row.difference is None else found.mean
-            writer.writerow(
-                [plain(v) if isinstance(v, str) else v for v in _values(group, of_group)]
-                + [plain(row.factorization), plain(row.label), row.budget]
-                + [None if row.map_options is None else plain(row.map_options)]
-                + [int(row.conventional), row.n, row.mean, row.deviation]
-                + [mean, found.standard_error, found.pairs, found.low, found.high]
-                + [row.diverged, row.failed]
-                + [None if row.cleared is None else int(row.cleared), _links(row)]
-            )
+        values = tuple(getattr(group, name) for name in of_group)
+        found += [(*values, *_row_values(row)) for row in group.rows]
         for bar in group.bars:
-            values = _values(group, of_group)
-            writer.writerow(
-                [plain(v) if isinstance(v, str) else v for v in values]
-                + [None, f"bar: {plain(bar.name)}", None, None, 0, None, bar.bits_per_dim]
-                + [None] * (len(of_rest) + len(of_last))
-            )
-    return out.getvalue()
+            cells = (None, f"bar: {bar.name}", None, None, 0, None, bar.bits_per_dim)
+            found.append((*values, *cells, *(None,) * (len(of_row) - len(cells))))
+    return QueryResult((*of_group, *of_row), tuple(found), truncated=False)
 
 
-def _values(group: Group, names: list[str]) -> list[object]:
-    return [getattr(group, name) for name in names]
+def _row_values(row: Row) -> tuple[Any, ...]:
+    found = row.difference or Difference(0.0, None, 0, None, None)
+    mean = None if row.difference is None else found.mean
+    return (
+        *(row.factorization, row.label, row.budget, row.map_options, int(row.conventional)),
+        *(row.n, row.mean, row.deviation, mean, found.standard_error, found.pairs),
+        *(found.low, found.high, row.diverged, row.failed),
+        *(None if row.cleared is None else int(row.cleared), _links(row)),
+        *(found.t_p, found.sign_flip_p, found.holm_p, found.detectable),
+        *(row.low, row.high, row.rank),
+    )
 
 
 def _titles(group: Group) -> tuple[str, str]:
@@ -231,8 +265,8 @@ def _texts(row: Row) -> list[str]:
         number(row.deviation),
         number(None if found is None else found.mean, sign=True),
         number(half),
-        number(None if found is None else found.standard_error),
         "-" if found is None else str(found.pairs),
+        "-" if row.rank is None else str(row.rank),
     ]
 
 
@@ -245,15 +279,26 @@ def _below(group: Group) -> list[str]:
             f"* {plain(group.against)}. Differences from it in bits/dim, paired by seed; below 0: "
             f"fewer bits than {plain(group.reference)}. ± 95 %: half of the t-interval."
         )
-    return [first, *group.notes, "Made with " + "; ".join(map(plain, group.made_with)) + "."]
+    ranks = (
+        "Rank: 1 + the rows with fewer bits by test (paired t, 5 %, Holm over all pairs, "
+        f"{ENOUGH} common seeds at least); rows of one rank are not told apart."
+    )
+    return [first, ranks, *group.notes, "Made with " + "; ".join(map(plain, group.made_with)) + "."]
 
 
 def _ending(board: Board) -> list[str]:
     lines = []
     if not board.groups:
         lines.append("No results yet.")
+    lines += board.apart
     if board.diverged or board.failed:
         lines.append(
-            f"{board.diverged} trials diverged, {board.failed} failed: `lcma status` says why."
+            f"{board.diverged} trials diverged, {board.failed} failed"
+            f"{by_class(board.lost)}: `lcma status` says why."
         )
     return lines
+
+
+def by_class(lost: Sequence[tuple[str, int]]) -> str:
+    """How often each outcome ended lost trials, in brackets."""
+    return f" ({', '.join(f'{plain(name)} {count}' for name, count in lost)})" if lost else ""

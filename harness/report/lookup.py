@@ -21,7 +21,8 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class LostTrials:
-    """How many trials of one cell of the matrix ended as ``state``: diverged or failed."""
+    """How many trials of one cell of the matrix ended as ``state``: diverged or failed, their last
+    attempts with this outcome."""
 
     state: str
     flow: str
@@ -33,6 +34,7 @@ class LostTrials:
     factorization: str
     budget: int | None
     map_options: str | None
+    outcome: str | None = None
     trials: int = 1
 
 

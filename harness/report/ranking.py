@@ -3,6 +3,7 @@
 import itertools
 import math
 import statistics
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scipy.special import stdtrit
 
 from db import Bar
-from harness.report import corrections, differing, notes
+from harness.report import corrections, differing, notes, pairing
 from harness.report.lookup import DataFacts, LostTrials
 from harness.report.text import plain
 from sweeps import catalog, factorizations, known_sets, published
@@ -40,7 +41,10 @@ Cell = tuple[str, int | None, str | None]
 class Difference:
     """Bits/dim less those of the reference (conventional, or as asked), by common seeds.
 
-    The standard error and the 95 % t-interval (low, high) are None for fewer than two pairs.
+    The standard error and the 95 % t-interval (low, high) are None for fewer than two pairs. The
+    rest is None too where it was not asked for: the two-sided p of the paired t-test, of the exact
+    sign-flip test, and of the first after Holm's correction over the group's differences; and the
+    smallest true difference that so many pairs would have shown (see `pairing.PairedTest`).
     """
 
     mean: float
@@ -48,13 +52,20 @@ class Difference:
     pairs: int
     low: float | None
     high: float | None
+    t_p: float | None = None
+    sign_flip_p: float | None = None
+    holm_p: float | None = None
+    detectable: float | None = None
 
 
 @dataclass(frozen=True)
 class Row:
     """One factorization at one budget. ``mean`` is None where no seed has a result.
 
-    ``deviation`` is the sample standard deviation over seeds, None for fewer than two.
+    ``deviation`` is the sample standard deviation over seeds and (low, high) the 95 % t-interval of
+    the mean, None for fewer than two. ``rank`` is one more than the number of rows of the group
+    with fewer bits by test: paired t, 5 %, after Holm's correction over all pairs of rows with
+    enough common seeds. Rows that no test tells apart share it; None where there is no mean.
     ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
     mean is below every bar of the data set, None where there is no mean or no bar. Differences
     are from the row that is the ``reference``.
@@ -75,6 +86,9 @@ class Row:
     published: tuple[Number, ...] = ()
     cleared: bool | None = None
     reference: bool = False
+    low: float | None = None
+    high: float | None = None
+    rank: int | None = None
 
     @property
     def n(self) -> int:
@@ -117,11 +131,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Board:
-    """All groups; ``diverged`` and ``failed`` count trials, those in no group too."""
+    """All groups; ``diverged`` and ``failed`` count trials, those in no group too, and ``lost`` the
+    same by the outcome of their last attempts. ``apart`` says what keeps groups of one flow and
+    data set from each other."""
 
     groups: tuple[Group, ...]
     diverged: int = 0
     failed: int = 0
+    lost: tuple[tuple[str, int], ...] = ()
+    apart: tuple[str, ...] = ()
 
 
 def make(
@@ -155,7 +173,16 @@ def make(
         )
     )
     groups = differing.mark(groups, recipes or {})
-    return Board(tuple(groups), _count(lost, "diverged"), _count(lost, "failed"))
+    outcomes: Counter[str] = Counter()
+    for one in lost:
+        outcomes[one.outcome or one.state] += one.trials
+    return Board(
+        groups=tuple(groups),
+        diverged=_count(lost, "diverged"),
+        failed=_count(lost, "failed"),
+        lost=tuple(sorted(outcomes.items())),
+        apart=tuple(differing.kept_apart(groups)),
+    )
 
 
 def label(factorization: str) -> str:
@@ -236,6 +263,7 @@ def _group(
         )
         for row in (_row(cell, cells[cell], reference, held_against, here) for cell in cells)
     ]
+    rows = _tested(rows, held_against)
     rows.sort(
         key=lambda r: (
             math.inf if r.mean is None else r.mean,
@@ -294,6 +322,36 @@ def _row(
     )
 
 
+def _tested(rows: Sequence[Row], held_against: Mapping[int, float]) -> list[Row]:
+    """The rows with their ranks, the intervals of their means and what tests say."""
+    by_row = [dict(zip(row.seeds, row.bits_per_dim, strict=True)) for row in rows]
+    beaten = pairing.beaten_by(by_row, notes.ENOUGH)
+    differences = [
+        [] if row.reference else list(pairing.by_seed(bits, held_against).values())
+        for row, bits in zip(rows, by_row, strict=True)
+    ]
+    tests = pairing.paired_tests(differences)
+    corrected = iter(pairing.holm([t.t_p for t in tests if t is not None and t.t_p is not None]))
+    found = []
+    for row, test, better in zip(rows, tests, beaten, strict=True):
+        change: dict[str, Any] = {}
+        if row.mean is not None:
+            change["rank"] = 1 + len(better)
+        if row.mean is not None and row.deviation is not None:
+            half = _half_width(row.deviation / math.sqrt(row.n), row.n)
+            change |= {"low": row.mean - half, "high": row.mean + half}
+        if row.difference is not None and test is not None and test.t_p is not None:
+            change["difference"] = replace(
+                row.difference,
+                t_p=test.t_p,
+                sign_flip_p=test.sign_flip_p,
+                holm_p=next(corrected),
+                detectable=test.detectable,
+            )
+        found.append(replace(row, **change))
+    return found
+
+
 def paired(results: Mapping[int, float], against: Mapping[int, float]) -> Difference | None:
     """Mean difference of two sets of values by seed, over the common seeds; None if none."""
     common = sorted(results.keys() & against.keys())
@@ -304,8 +362,13 @@ def paired(results: Mapping[int, float], against: Mapping[int, float]) -> Differ
     if n < 2:
         return Difference(mean, None, n, None, None)
     error = statistics.stdev(differences) / math.sqrt(n)
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * error
+    half = _half_width(error, n)
     return Difference(mean, error, n, mean - half, mean + half)
+
+
+def _half_width(error: float, n: int) -> float:
+    """Of the t-interval."""
+    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * error
 
 
 def _published(record: Mapping[str, Any], factorization: str) -> tuple[Number, ...]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -13,6 +14,9 @@ from rich.text import Text
 
 from db import QueryResult
 from harness.report.text import cell, escape_markdown, plain, to_json
+
+FORMULA = ("=", "+", "-", "@")
+"""With what a formula may begin in a spreadsheet."""
 
 
 def render(found: QueryResult, console: Console) -> RenderableType:
@@ -44,14 +48,33 @@ def as_json(found: QueryResult) -> str:
 
 
 def as_csv(found: QueryResult) -> str:
-    """A heading and a line for each row; null is empty, control characters are escapes."""
+    """A heading and a line for each row; null is empty, control characters are escapes.
+
+    Text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([plain(name) for name in found.columns])
-    for row in found.rows:
-        exact = [_exact(value) for value in row]
-        writer.writerow([plain(value) if isinstance(value, str) else value for value in exact])
+    writer.writerow([for_csv(name) for name in found.columns])
+    # By columns, since texts repeat in them: a hundred thousand rows have few names.
+    columns = [_csv_column(column) for column in zip(*found.rows, strict=True)]
+    writer.writerows(zip(*columns, strict=True) if columns else ([] for _ in found.rows))
     return out.getvalue()
+
+
+def for_csv(text: str) -> str:
+    """Text of a cell of a CSV file, harmless in a terminal and in a spreadsheet."""
+    shown = plain(text)
+    return f"'{shown}" if shown.startswith(FORMULA) else shown
+
+
+def _csv_column(values: Sequence[Any]) -> list[Any]:
+    known: dict[str, str] = {}
+    return [
+        (known.get(value) or known.setdefault(value, for_csv(value)))
+        if isinstance(value, str)
+        else _exact(value)
+        for value in values
+    ]
 
 
 def as_markdown(found: QueryResult) -> str:

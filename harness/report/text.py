@@ -12,7 +12,10 @@ def plain(value: object) -> str:
 
     They stand as escapes, so that stored text can neither drive a terminal nor disguise itself.
     """
-    return "".join(c if c.isprintable() else _escape(c) for c in str(value))
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
 def _escape(character: str) -> str:

@@ -20,6 +20,7 @@ from harness.place import Place
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
 HEAVY = ("torch", "ray", "pandas", "matplotlib", "sqlalchemy", "skimage", "prompt_toolkit")
+HEAVY += ("statsmodels", "scipy", "pyarrow")
 HEAVY_FOR_PLANS = ("torch", "ray", "matplotlib", "skimage", "prompt_toolkit")
 
 

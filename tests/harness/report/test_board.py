@@ -182,7 +182,8 @@ def test_lost_trials_are_told(filled):
     assert (rows["rows", None].failed, rows["rows", None].mean) == (1, None)
     assert board.groups[0].rows[-1].factorization == "rows"
     assert (board.diverged, board.failed) == (1, 1)
-    assert "1 trials diverged, 1 failed" in shown(board)
+    assert board.lost == (("diverged", 1), ("oom", 1))
+    assert "1 trials diverged, 1 failed (diverged 1, oom 1)" in " ".join(shown(board).split())
 
 
 def test_notes_say_what_the_numbers_are_worth(filled):
@@ -480,3 +481,59 @@ def test_a_reference_that_stands_for_several_rows_is_refused():
     rows = [row("LLL", 0, 4.0, budget=budget) for budget in (100, 200)]
     with pytest.raises(UserError, match="low has several rows here"):
         boards.make(frame(rows), against="low")
+
+
+WOBBLE = (0.011, -0.004, 0.007, -0.013, 0.002, -0.003, 0.009)
+
+
+def seeded(name, mean, seeds=7, turn=1):
+    return [row(name, s, mean + 0.1 * s + WOBBLE[(turn * s) % 7]) for s in range(seeds)]
+
+
+def test_rows_that_no_test_tells_apart_share_a_rank():
+    rows = seeded("channel", 4.0) + seeded("rows", 4.001, turn=2)
+    rows += seeded("checkerboard-even", 4.5, turn=3) + seeded("random", 3.0, seeds=5)
+    found = rows_of(boards.make(frame(rows)))
+    assert {name: r.rank for (name, _), r in found.items()} == {
+        "channel": 1,
+        "rows": 1,
+        "checkerboard-even": 3,
+        "random": 1,
+    }, "five seeds show nothing"
+
+
+def test_every_cell_and_difference_has_its_tests():
+    rows = seeded("channel", 4.0) + seeded("rows", 4.3, turn=2)
+    rows += seeded("checkerboard-even", 4.1, turn=3)
+    board = boards.make(frame(rows))
+    found = rows_of(board)
+    expected = stats.ttest_rel(
+        *(found[n, None].bits_per_dim for n in ("rows", "checkerboard-even"))
+    )
+    difference = found["rows", None].difference
+    assert difference.t_p == pytest.approx(expected.pvalue, rel=1e-6)
+    assert difference.sign_flip_p == pytest.approx(2 / 2**7)
+    p = sorted(found[n, None].difference.t_p for n in ("rows", "channel"))
+    holm = sorted(found[n, None].difference.holm_p for n in ("rows", "channel"))
+    assert holm == pytest.approx([2 * p[0], max(2 * p[0], p[1])])
+    interval = stats.t.interval(
+        0.95,
+        6,
+        np.mean(found["rows", None].bits_per_dim),
+        stats.sem(found["rows", None].bits_per_dim),
+    )
+    assert (found["rows", None].low, found["rows", None].high) == pytest.approx(interval)
+    (line,) = [x for x in csv.DictReader(io.StringIO(boards.as_csv(board))) if x["label"] == "rows"]
+    assert float(line["holm_p"]) == difference.holm_p
+    assert (float(line["mean_low"]), line["rank"]) == (found["rows", None].low, "3")
+
+
+def test_what_is_kept_apart_is_told_with_the_reason():
+    rows = [row("channel", 0, 4.0), row("channel", 0, 3.9, protocol="published")]
+    rows += [row("channel", 0, 2.0, variant="float", data_digest="e" * 64)]
+    text = " ".join(shown(boards.make(frame(rows)), 200).split())
+    assert (
+        "3 tables of realnvp on photos16, by variant (float, u8); content of the data (2)" in text
+    )
+    assert "protocol (plain, published)" in text
+    assert "Kept apart" not in shown(boards.make(frame(rows[:1])))

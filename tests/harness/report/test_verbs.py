@@ -18,7 +18,18 @@ from typer.testing import CliRunner
 import db
 from sweeps.errors import UserError
 
-VERBS = ("board", "pareto", "maps", "samples", "interpolate", "evaluate", "sql", "export", "status")
+VERBS = (
+    "board",
+    "verdicts",
+    "pareto",
+    "maps",
+    "samples",
+    "interpolate",
+    "evaluate",
+    "sql",
+    "export",
+    "status",
+)
 
 
 @pytest.fixture(scope="session")
@@ -315,7 +326,7 @@ def test_export_gives_the_same_bytes(lcma, filled):
             assert Path(f"deep/{what}.{form}").read_bytes() == printed.encode()
             assert lcma("export", what, "--format", form, "--out", "deep/again") == ""
             assert Path("deep/again").read_bytes() == printed.encode()
-    assert len(list(Path("deep").iterdir())) == 7
+    assert len(list(Path("deep").iterdir())) == 2 * 7, "each with its manifest"
     lines = list(csv.DictReader(io.StringIO(lcma("export", "results"))))
     assert len(lines) == 10
     assert {line["budget"] for line in lines} == {""}
@@ -399,3 +410,34 @@ def test_hostile_text_is_harmless(lcma, filler):
         assert all(c == "\n" or c.isprintable() for c in text), arguments
         assert "31mx" in text, arguments
     assert {path.parent.name for path in Path().rglob("*.png")} == {"lcma-pictures"}
+
+
+def test_verdicts(lcma, filled):
+    text = " ".join(lcma("verdicts").split())
+    assert "No results that bear on a claim yet" in text
+    bits = {seed: 4.0 + 0.01 * seed for seed in range(6)}
+    filled.results({"LL": {seed: b - 0.2 for seed, b in bits.items()}}, budget=100)
+    text = " ".join(lcma("verdicts", "--flow", "realnvp").split())
+    assert "undecided: low gives fewer bits/dim than conventional (checkerboard-even)" in text
+    assert "--seeds 6" in text
+    found = json.loads(lcma("verdicts", "--json", "--profile", "tiny"))
+    assert found["verdicts"] == [], "no bars are known"
+    (one,) = [v for v in found["apart"] if v["claim"]["key"] == "low-conventional"]
+    assert (one["decision"], one["n"]) == ("undecided", 4)
+    assert one["claim"]["comparisons"][0]["seeds"] == [0, 1, 2, 3]
+    with pytest.raises(UserError, match="--dataset x: there are photos16"):
+        lcma("verdicts", "--dataset", "x")
+
+
+def test_a_board_of_many_tables_is_a_list_of_them(lcma, filled):
+    for number in range(20):
+        digest = f"{number:064x}"
+        filled.data(digest, f"set{number}")
+        filled.results(
+            {"channel": {0: 3.0}, "rows": {0: 3.5}}, digest=digest, dataset=f"set{number}"
+        )
+    text = " ".join(lcma("board").split())
+    assert "21 tables are too many" in text
+    assert "channel 1 3.0000" in text
+    assert text.count("rows") == 0, "the lowest mean of each"
+    assert "Rank: 1 +" in lcma("board", "--dataset", "set7")

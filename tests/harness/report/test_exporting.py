@@ -1,0 +1,316 @@
+"""Exports in every form: known numbers, the same bytes, and harmless whatever was stored."""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+import db
+from db import QueryResult
+from harness.cli import main as cli
+from harness.report import board as boards
+from harness.report import exporting, filters, grouping, latex, paper, parquet, rows
+from harness.report.exporting import Format, Query, What
+from tests.db import worked
+from tests.harness.report.synthetic import board
+from tests.harness.report.synthetic import rows as result_rows
+
+GOLDEN = Path(__file__).with_name("golden")
+
+QUERIES = {
+    "board": Query(),
+    "results": Query(What.results),
+    "verdicts": Query(What.verdicts),
+    "by": Query(by=("factorization", "budget"), statistics=grouping.STATISTICS),
+    "paper1": Query(paper="1"),
+    "low": Query(What.results, where=("factorization=LL", "budget=100", "budget=200")),
+}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request, tmp_path):
+    """A database that has been worked with, on each engine."""
+    if request.param == "sqlite":
+        found = db.connect(f"sqlite:///{tmp_path / 'results.db'}")
+    else:
+        found = db.connect(str(request.getfixturevalue("postgres_url")))
+    worked.Work(found).do()
+    yield found
+    found.close()
+
+
+def test_golden_exports_byte_for_byte(store, request):
+    """`LCMA_GOLDEN=new` writes them anew."""
+    import os
+
+    for name, query in QUERIES.items():
+        for form in Format:
+            content = exporting.make(store, query, form)
+            if form is Format.parquet:  # its bytes carry the version of pyarrow
+                assert content == exporting.make(store, query, form)
+                found = pq.read_table(io.BytesIO(content))
+                lines = list(
+                    csv.reader(io.StringIO(exporting.make(store, query, Format.csv).decode()))
+                )
+                assert found.num_rows == len(lines) - 1
+                assert [rows.for_csv(c) for c in found.column_names] == lines[0]
+                continue
+            file = GOLDEN / f"{name}.{form}"
+            if os.environ.get("LCMA_GOLDEN") == "new":
+                GOLDEN.mkdir(exist_ok=True)
+                file.write_bytes(content)
+            assert content == file.read_bytes(), file.name
+
+
+def run(capfdbinary, *arguments):
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(a) for a in arguments])
+    printed = capfdbinary.readouterr()
+    return end.value.code or 0, printed.out, printed.err.decode()
+
+
+def test_a_manifest_stands_beside_every_file(filled, capfdbinary):
+    for form in Format:
+        code, _, _ = run(
+            capfdbinary, "export", "--format", form, "--out", f"x.{form}", "--where", "flow=realnvp"
+        )
+        assert code == 0
+        content = Path(f"x.{form}").read_bytes()
+        about = json.loads(Path(f"x.{form}.manifest.json").read_text())
+        assert about["sha256"] == hashlib.sha256(content).hexdigest()
+        assert about["bytes"] == len(content)
+        assert about["schema"] == db.schema.REVISIONS[-1]
+        assert about["generator"].startswith("lcma ")
+        assert about["query"]["where"] == ["flow=realnvp"]
+        _, printed, _ = run(
+            capfdbinary,
+            "export",
+            "--format",
+            form,
+            "--manifest",
+            "m.json",
+            "--where",
+            "flow=realnvp",
+        )
+        assert printed == content
+        assert json.loads(Path("m.json").read_text()) == about
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--where", "flw=x"], "no such column; choose among flow,"),
+        (["--where", "flow"], "give KEY=VALUE"),
+        (["--where", "seed=one"], "seed is a whole number"),
+        (["--where", "bits_per_dim=x"], "bits_per_dim is a number"),
+        (["--where", "1=1 OR flow=x"], "no such column"),
+        (["--by", "nothing"], "--by 'nothing': no such column"),
+        (["--by", "seed", "--stat", "meen"], "--stat 'meen' is none: choose among n, mean"),
+        (["--stat", "mean"], "give that too"),
+        (["--by", "seed", "--paper", "table1"], "two tables"),
+    ],
+)
+def test_mistakes_are_one_line(filled, capfdbinary, arguments, said):
+    code, out, err = run(capfdbinary, "export", *arguments, "--out", "x")
+    assert (code, out) == (2, b"")
+    assert said in err
+    assert err.count("\n") == 1
+    assert not Path("x").exists()
+
+
+def test_filters_are_values_and_never_sql(filled):
+    strange = "x' OR 1=1; DROP TABLE flow_trials; --"
+    for form in Format:
+        assert exporting.make(filled.store, Query(where=(f"flow={strange}",)), form)
+    found = filled.store.rows("trial_results", **filters.parse([f"factorization={strange}"]))
+    assert found.rows == ()
+    assert len(filled.store.rows("trial_results").rows) == 10
+    query = Query(What.results, where=("seed=0", "seed=1", "factorization=random"))
+    assert len(exporting.make(filled.store, query, Format.csv).splitlines()) == 1 + 2
+    query = Query(What.results, where=("budget=null",))
+    assert len(exporting.make(filled.store, query, Format.csv).splitlines()) == 1 + 10
+    (group,) = boards.read(filled.store, **filters.parse(["seed=0", "seed=1"])).groups
+    assert {row.n for row in group.rows} == {2}
+
+
+def test_sums_agree_with_pandas_and_scipy():
+    rng = np.random.default_rng(0)
+    found = [
+        row
+        for name, n in (("channel", 5), ("rows", 8), ("random", 1))
+        for row in result_rows({name: {s: float(b) for s, b in enumerate(rng.normal(4, 1, n))}})
+    ]
+    frame = pd.DataFrame(found)
+    summed = grouping.group(frame, ["factorization"], grouping.STATISTICS)
+    by_name = {row[5]: dict(zip(summed.columns, row, strict=True)) for row in summed.rows}
+    assert list(by_name) == ["channel", "random", "rows"]
+    for name, bits in frame.groupby("factorization")["bits_per_dim"]:
+        one = by_name[name]
+        assert one["n"] == len(bits)
+        for key, value in (
+            ("mean", bits.mean()),
+            ("min", bits.min()),
+            ("max", bits.max()),
+            ("median", bits.median()),
+        ):
+            assert one[key] == pytest.approx(value, abs=1e-12)
+        if len(bits) > 1:
+            assert one["std"] == pytest.approx(bits.std(ddof=1))
+            interval = stats.t.interval(0.95, len(bits) - 1, bits.mean(), stats.sem(bits))
+            assert (one["low"], one["high"]) == pytest.approx(interval)
+        else:
+            assert (one["std"], one["low"]) == (None, None)
+
+
+@pytest.mark.parametrize("key", grouping.COMPARABLE)
+def test_what_cannot_be_compared_is_never_summed_up(key):
+    found = result_rows({"channel": {0: 1.0}}) + result_rows(
+        {"channel": {1: 9.0}}, **{key: "other"}
+    )
+    summed = grouping.group(pd.DataFrame(found), ["factorization"], ["n"])
+    assert [row[-1] for row in summed.rows] == [1, 1]
+
+
+def test_the_papers_tables_beside_ours():
+    more = {"dataset": "cifar10", "profile": "paper"}
+    bits = {
+        "checkerboard-even": {s: 3.5 + s / 100 for s in range(3)},
+        "LLL": {s: 3.4 + s / 100 for s in range(3)},
+    }
+    short = result_rows({"LLL": {0: 1.0}}, budget=50, **more)
+    made = board(result_rows(bits, **more) + short)
+    table = paper.of(made, "1")
+    assert table.columns == ("celeba64-float", "cifar10", "imagenet32-png", "imagenet64-png") or (
+        set(table.columns) == {n.dataset for n in paper.published.numbers() if n.table == "1"}
+    )
+    at = table.columns.index("cifar10")
+    lines = {(name, whose): values[at] for name, whose, values in table.rows}
+    assert lines["conventional", "paper"] == 3.49
+    assert lines["low", "paper"] == 3.43
+    scale = "(paper, plain, float32)"
+    assert lines["low", f"ours {scale}"] == pytest.approx(3.41)
+    assert lines["low", f"difference {scale}"] == pytest.approx(-0.02)
+    assert lines["low", f"budget {scale}"] == 100, "the longest, not the best"
+    assert (lines["low", f"n {scale}"], lines["low", f"steps {scale}"]) == (3, 250)
+    text = {row[:2]: row[2 + at] for row in paper.as_text(table).rows}
+    assert text["low", "paper"] == "3.43"
+    assert text["low", f"ours {scale}"] == "3.4100"
+    assert text["low", f"difference {scale}"] == "-0.0200"
+    for number, rows_, columns in (("1", 2, 4), ("2", 2, 4), ("3", 1, 4), ("4", 8, 1)):
+        empty = paper.of(board([]), number)
+        assert (len(empty.rows), len(empty.columns)) == (rows_, columns)
+        assert all(v is not None for _, _, values in empty.rows for v in values)
+
+
+def test_latex_has_the_best_by_test_in_bold():
+    wobble = (0.011, -0.004, 0.007, -0.013, 0.002, -0.003, 0.009)
+
+    def seeded(mean, turn):
+        return {s: mean + 0.1 * s + wobble[(turn * s) % 7] for s in range(7)}
+
+    bits = {"channel": seeded(4.0, 1), "rows": seeded(4.001, 2), "checkerboard-even": seeded(5, 3)}
+    lines = [
+        x
+        for x in boards.as_latex(board(result_rows(bits))).splitlines()
+        if "channel" in x or x.startswith("\\textbf{rows") or x.startswith("checker")
+    ]
+    assert lines[0].startswith("\\textbf{channel}")
+    assert "\\textbf{4." in lines[0]
+    assert lines[1].startswith("\\textbf{rows}"), "a tie, whatever the digits"
+    assert lines[2].startswith("checkerboard")
+    few = {name: {s: by[s] for s in range(5)} for name, by in bits.items()}
+    assert "textbf" not in boards.as_latex(board(result_rows(few))), "five seeds decide nothing"
+
+
+HOSTILE = (
+    "\\input{/etc/passwd} $x$ %& #_^~{}[]<>|\"'` \\\\ ",
+    '=HYPERLINK("http://x","y")',
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\x1b[31mred\x1b[0m\x07\x9b31m",
+    "\u202egnp.exe",
+    "a\nb\r\tc",
+    "| `x` <script>",
+    "Köln ∞ 漢",
+    "?`!`--- ,,",
+    "\\end{document}",
+    "[red]x[/red]",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_harmless_in_every_form(text):
+    found = QueryResult((text, "n"), ((text, 1), (text, -2)), truncated=False)
+    made = board(result_rows({text: {0: 4.0}}, profile=text, dataset=text, device=text))
+    texts = [
+        rows.as_csv(found),
+        rows.as_markdown(found),
+        rows.as_json(found),
+        latex.of_rows(found, text),
+        boards.as_csv(made),
+        boards.as_latex(made),
+        boards.as_markdown(made),
+    ]
+    for shown in texts:
+        assert all(c == "\n" or c.isprintable() for c in shown)
+    for line in csv.reader(io.StringIO(texts[0])):
+        assert not line[0].startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert texts[0].splitlines()[1].endswith(",1"), "numbers stay numbers"
+    assert texts[0].splitlines()[2].endswith(",-2")
+    for source in (texts[3], texts[5]):
+        assert source.isascii()
+        assert source.count("\\end{document}") == 1
+        assert "\\input" not in source
+    table = pq.read_table(io.BytesIO(parquet.of_rows(found)))
+    assert table.column("n").to_pylist() == [1, -2]
+    assert all(c.isprintable() for c in table.column(0).to_pylist()[0])
+
+
+@given(st.text())
+def test_latex_escapes_are_balanced_ascii(text):
+    escaped = latex.escape(text)
+    assert escaped.isascii()
+    bare = escaped.replace("\\{", "").replace("\\}", "")
+    assert bare.count("{") == bare.count("}")
+    for special in "#%&_":
+        assert escaped.count(special) == escaped.count("\\" + special)
+
+
+def test_parquet_has_types_also_where_nothing_is_known():
+    found = QueryResult(
+        ("budget", "bits_per_dim", "flow", "mixed", "big", "bytes"),
+        ((None, None, None, 1, 2**70, b"\x00"), (None, None, None, 1.5, 1, None)),
+        truncated=False,
+    )
+    schema = pq.read_table(io.BytesIO(parquet.of_rows(found))).schema
+    types = [str(field.type) for field in schema]
+    assert types == ["int64", "double", "string", "double", "string", "binary"]
+
+
+def test_latex_compiles(filled, tmp_path):
+    program = next((p for p in ("pdflatex", "tectonic") if shutil.which(p)), None)
+    if program is None:
+        pytest.skip("no TeX is installed here")
+    sources = {name: exporting.make(filled.store, q, Format.latex) for name, q in QUERIES.items()}
+    found = QueryResult(("text",), tuple((text,) for text in HOSTILE), truncated=False)
+    sources["hostile"] = latex.of_rows(found, " ".join(HOSTILE)).encode()
+    for name, source in sources.items():
+        (tmp_path / f"{name}.tex").write_bytes(source)
+        options = ["-interaction=nonstopmode", "-halt-on-error"] if program == "pdflatex" else []
+        done = subprocess.run(
+            [program, *options, f"{name}.tex"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+        assert (tmp_path / f"{name}.pdf").stat().st_size > 0

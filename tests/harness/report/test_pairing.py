@@ -1,0 +1,149 @@
+"""Paired tests against textbooks, enumeration by hand, scipy and statsmodels."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+from harness.report import pairing
+
+SLEEP = (1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4)
+"""Student's own example (Biometrika 1908; Cushny and Peebles): hours of sleep gained with the one
+drug less with the other, for ten patients."""
+
+DARWIN = (49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48)
+"""Heights of crossed less self-fertilized plants of Zea mays, eighths of an inch (Fisher: The
+Design of Experiments, ch. 3)."""
+
+
+def test_students_sleep_data() -> None:
+    found = pairing.paired_test(SLEEP)
+    assert found is not None
+    assert found.mean == pytest.approx(1.58)
+    assert found.deviation == pytest.approx(1.230, abs=5e-4)
+    assert found.mean / found.standard_error == pytest.approx(4.0621, abs=5e-5)
+    assert found.t_p == pytest.approx(0.00283, abs=5e-6)
+    assert (found.low, found.high) == pytest.approx((0.7001, 2.4599), abs=5e-5)
+
+
+def test_fishers_permutation_test_of_darwins_plants() -> None:
+    """Fisher counts 863 of the 2^15 signs whose sum is at least as large, 1726 on both sides."""
+    found = pairing.paired_test(DARWIN)
+    assert found is not None
+    assert found.sign_flip_p == pytest.approx(1726 / 2**15)
+    assert found.mean / found.standard_error == pytest.approx(2.148, abs=5e-4)
+    assert found.t_p == pytest.approx(0.0497, abs=5e-5)
+
+
+numbers = st.lists(st.integers(-1000, 1000).map(lambda k: k / 250), min_size=2, max_size=8)
+
+
+@given(numbers)
+def test_against_scipy_and_an_enumeration(differences: list[float]) -> None:
+    found = pairing.paired_test(differences)
+    assert found is not None
+    n, total = len(differences), abs(math.fsum(differences))
+    as_extreme = [
+        abs(math.fsum(s * d for s, d in zip(signs, differences, strict=True))) >= total - 1e-9
+        for signs in itertools.product((-1, 1), repeat=n)
+    ]
+    assert found.sign_flip_p == pytest.approx(sum(as_extreme) / 2**n)
+    if len(set(differences)) > 1:
+        one, other = np.cumsum(differences) + differences, np.cumsum(differences)
+        expected = stats.ttest_rel(one, other)
+        assert found.t_p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
+        interval = expected.confidence_interval(0.95)
+        assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=1e-8)
+
+
+def test_nothing_and_one_and_equal_differences() -> None:
+    assert pairing.paired_test([]) is None
+    assert pairing.paired_test([0.5]) == pairing.PairedTest(1, 0.5)
+    equal = pairing.paired_test([-0.25] * 6)
+    assert equal is not None
+    assert (equal.low, equal.high, equal.t_p, equal.sign_flip_p) == (-0.25, -0.25, 0.0, 2 / 64)
+    none = pairing.paired_test([0.0] * 6)
+    assert none is not None
+    assert (none.t_p, none.sign_flip_p) == (1.0, 1.0)
+    with pytest.raises(ValueError):
+        pairing.paired_test([0.1, math.nan])
+
+
+def test_many_pairs_have_a_p_value_that_is_the_same_each_time() -> None:
+    values = np.random.default_rng(1).normal(0.3, 1, size=40)
+    one, again = pairing.paired_test(values), pairing.paired_test(values)
+    assert one == again
+    assert one is not None
+    assert one.sign_flip_p == pytest.approx(one.t_p, rel=0.2)
+
+
+def test_holm_on_the_example_of_its_paper_and_statsmodels() -> None:
+    # Holm (1979): ordered p-values are multiplied by m, m - 1, ... and made monotone.
+    assert pairing.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    p = list(np.random.default_rng(0).uniform(size=20))
+    assert pairing.holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
+    assert pairing.holm([]) == []
+    assert pairing.holm([0.2]) == [0.2]
+
+
+def test_the_smallest_difference_that_could_be_shown() -> None:
+    """Cohen (1988), table 2.4.1 turned to one sample: n = 10 shows d = 1.0 with about 80 %."""
+    found = pairing.paired_test(SLEEP)
+    assert found is not None
+    shown = found.detectable / found.deviation
+    assert shown == pytest.approx(0.9961, abs=1e-3)
+    freedom = len(SLEEP) - 1
+    edge = stats.t.ppf(0.975, freedom)
+    shift = shown * math.sqrt(len(SLEEP))
+    power = stats.nct.sf(edge, freedom, shift) + stats.nct.cdf(-edge, freedom, shift)
+    assert power == pytest.approx(0.8, abs=1e-6)
+
+
+@pytest.mark.parametrize(("effect", "n"), [(1.0, 10), (0.5, 34), (0.2, 199)])
+def test_how_many_seeds_an_effect_needs(effect: float, n: int) -> None:
+    """The numbers of G*Power for a paired t-test at 5 % and 80 %."""
+    assert pairing.seeds_needed(-effect * 0.03, 0.03) == n
+    assert TTestPower().power(effect, n - 1, 0.05, alternative="two-sided") < 0.8
+
+
+def test_an_effect_that_nobody_could_show_names_no_number() -> None:
+    assert pairing.seeds_needed(1e-6, 1.0) is None
+    assert pairing.seeds_needed(0.01, 0.0) == 2
+
+
+def test_who_is_beaten_by_whom() -> None:
+    rng = np.random.default_rng(2)
+    seeds = range(8)
+    base = {s: rng.normal(4, 0.1) for s in seeds}
+    near = {s: base[s] + rng.normal(0, 0.01) for s in seeds}
+    far = {s: base[s] + 0.5 + rng.normal(0, 0.01) for s in seeds}
+    few = {s: base[s] + 5.0 for s in range(5)}
+    assert pairing.beaten_by([far, base, near, few], 6) == [[1, 2], [], [], []]
+    assert pairing.beaten_by([far, base, near, few], 5)[3] == [0, 1, 2]
+    assert pairing.beaten_by([], 6) == []
+    assert pairing.beaten_by([base], 6) == [[]]
+
+
+def test_pairs_with_seeds_of_their_own_are_corrected_together() -> None:
+    """Against scipy, pair by pair, over their common seeds."""
+    rng = np.random.default_rng(3)
+    values = [
+        {int(s): rng.normal(0.12 * k, 0.1) for s in rng.permutation(12)[: 8 + k]} for k in range(4)
+    ]
+    p, pairs = [], []
+    for i, j in itertools.combinations(range(4), 2):
+        common = sorted(values[i].keys() & values[j].keys())
+        a, b = ([values[k][s] for s in common] for k in (i, j))
+        p.append(stats.ttest_rel(a, b).pvalue)
+        pairs.append((i, j) if np.mean(a) > np.mean(b) else (j, i))
+    rejected = multipletests(p, method="holm", alpha=0.05)[0]
+    expected = {pair for pair, no in zip(pairs, rejected, strict=True) if no}
+    found = pairing.beaten_by(values, 2)
+    assert {(i, j) for i, row in enumerate(found) for j in row} == expected
+    assert expected

@@ -1,0 +1,317 @@
+"""Verdicts on results whose truth is known."""
+
+import io
+import json
+import shlex
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from harness.cli import main as cli
+from harness.report import verdicts
+from harness.report.text import to_json
+from sweeps import factorizations
+from tests.harness.report.synthetic import DEMO, board, noisy, rows
+
+SPREAD = (-0.011, 0.004, 0.017, -0.006, 0.002, -0.009, 0.008, -0.005)
+"""Deviations that add up to zero, but for the last two seeds."""
+
+
+def shifted(shift, seeds=6, spread=1.0, base="checkerboard-even"):
+    """`low` and the conventional one, apart by a shift with the spread above."""
+    own = {seed: 4.0 + 0.1 * seed for seed in range(seeds)}
+    low = {seed: own[seed] + shift + spread * SPREAD[seed] for seed in range(seeds)}
+    return {base: own, "LLL": low}
+
+
+def found(bits, bar=9.0, **more):
+    made = verdicts.make(board(rows(bits, **more), bar))
+    return {one.claim.key: one for one in (*made.verdicts, *made.apart)}
+
+
+@pytest.mark.parametrize(
+    ("shift", "spread", "seeds", "decision", "why"),
+    [
+        (-0.1, 1.0, 6, "supported", "wholly below zero"),
+        (-0.1, 1.0, 5, "undecided", "fewer than 6 seeds"),
+        (0.1, 1.0, 6, "refuted", "wholly above zero"),
+        (0.1, 1.0, 5, "undecided", "fewer than 6 seeds"),
+        (0.0, 0.3, 6, "refuted", "wholly within 0.01 bits/dim of zero"),
+        (-0.004, 0.1, 6, "refuted", "wholly within 0.01 bits/dim of zero"),
+        (-0.005, 1.0, 6, "undecided", "contains zero"),
+        (0.0, 10.0, 6, "undecided", "contains zero"),
+    ],
+)
+def test_the_rule(shift, spread, seeds, decision, why):
+    one = found(shifted(shift, seeds, spread))["low-conventional"]
+    assert (one.decision, one.n) == (decision, seeds)
+    assert why in one.why
+    differences = [shift + spread * SPREAD[seed] for seed in range(seeds)]
+    expected = stats.ttest_1samp(differences, 0.0)
+    interval = expected.confidence_interval(0.95)
+    assert one.test.mean == pytest.approx(np.mean(differences))
+    assert (one.test.low, one.test.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_a_t_test_alone_supports_nothing():
+    """Two seeds a little the other way: t says 0.03, the exact test of six seeds 8 / 64."""
+    shifts = (-0.1, -0.1, -0.1, -0.1, 0.005, 0.002)
+    own = dict.fromkeys(range(6), 4.0)
+    low = {seed: 4.0 + shift for seed, shift in enumerate(shifts)}
+    one = found({"checkerboard-even": own, "LLL": low})["low-conventional"]
+    assert one.test.high < 0
+    assert one.t_p < 0.05
+    assert one.test.sign_flip_p == pytest.approx(8 / 64)
+    assert one.decision == "undecided"
+    assert "sign-flip" in one.why
+    assert one.seeds > 6
+
+
+def test_claims_of_one_choice_are_corrected_together():
+    """Three claims, p 0.03 each: Holm makes it 0.09."""
+    differences = np.array([-0.02, -0.05, -0.3, -0.04, -0.1, -0.15])
+    bits = {name: dict.fromkeys(range(6), 4.0) for name in DEMO if name != "LLL"}
+    bits["LLL"] = {seed: 4.0 + d for seed, d in enumerate(differences)}
+    p = stats.ttest_1samp(differences, 0.0).pvalue
+    assert 0.02 < p < 0.05
+    claims = found(bits)
+    one = claims["low-random-local"]
+    assert (one.t_p, one.holm_p, one.family_size) == pytest.approx((p, 3 * p, 3))
+    assert one.decision == "undecided"
+    assert "Holm's correction over 3 claims" in one.why
+    del bits["random-local"]
+    assert found(bits)["low-conventional"].holm_p == pytest.approx(2 * p)
+
+
+def test_the_better_phase_has_to_be_beaten_too():
+    bits = shifted(-0.1)
+    bits["checkerboard-odd"] = {seed: bits["LLL"][seed] - 0.1 for seed in range(6)}
+    claims = found(bits)
+    assert claims["low-conventional"].decision == "supported"
+    assert claims["low-better-phase"].decision == "refuted"
+    assert "checkerboard-odd" in claims["low-better-phase"].comparison.name
+
+
+def in_order(names, gap, seeds=8):
+    return {
+        name: {seed: 4 + gap * k + 0.05 * seed + SPREAD[(seed + k) % 8] for seed in range(seeds)}
+        for k, name in enumerate(names)
+    }
+
+
+def test_orders_of_tables_three_and_four():
+    third = ("LLL", "checkerboard-even", "random", "HHH")
+    assert found(in_order(third, 0.1))["table3-order"].decision == "supported"
+    other = ("LLL", "random", "checkerboard-even", "HHH")
+    one = found(in_order(other, 0.1))["table3-order"]
+    assert one.decision == "refuted"
+    assert one.comparison.name == "checkerboard-even - random"
+    words = tuple(reversed(factorizations.words(3)))
+    assert words == ("LLL", "LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH")
+    assert found(in_order(words, 0.1))["table4-order"].decision == "supported"
+    assert found(in_order(words, 0.001))["table4-order"].decision != "supported"
+    assert found(in_order(words[::-1], 0.1))["table4-order"].decision == "refuted"
+    assert "table4-order" not in found(in_order(words[:-1], 0.1))
+
+
+def test_which_split_carries_the_gap():
+    def words(effects):
+        return {
+            word: {
+                seed: 4
+                + sum(e * (c == "H") for e, c in zip(effects, word, strict=True))
+                + SPREAD[(seed + k) % 8] / 10
+                for seed in range(8)
+            }
+            for k, word in enumerate(factorizations.words(3))
+        }
+
+    assert found(words((0.3, 0.05, 0.0)))["first-split"].decision == "supported"
+    assert found(words((0.05, 0.3, 0.0)))["first-split"].decision == "refuted"
+
+
+def test_longer_pretraining():
+    bits = shifted(-0.1)
+    long = rows({"LLL": {s: b - 0.1 + SPREAD[s] for s, b in bits["LLL"].items()}}, budget=500)
+    made = verdicts.make(board(rows(bits) + long))
+    claims = {one.claim.key: one for one in made.verdicts}
+    assert claims["budget"].decision == "supported"
+    assert claims["low-conventional"].claim.scale.budget == 500, "the longest, whatever it says"
+    assert claims["low-conventional"].test.mean == pytest.approx(-0.2, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("later", "decision"), [(-0.2, "supported"), (-0.02, "refuted"), (0.1, "refuted")]
+)
+def test_whether_a_gap_persists(later, decision):
+    short = rows(shifted(-0.2))
+    long = rows(shifted(later, spread=0.5), steps=1000, recipe_id="s" * 20)
+    made = verdicts.make(board(short + long))
+    (one,) = (one for one in made.verdicts if one.claim.key == "persistence")
+    assert one.decision == decision
+    assert one.claim.lengths == (250, 1000)
+
+
+@pytest.mark.parametrize(("moved", "decision"), [(0.1, "supported"), (0.6, "refuted")])
+def test_what_the_variant_of_the_data_moves(moved, decision):
+    bits = shifted(-0.1)
+    more = {"dataset": "celeba64", "size": 64}
+    integers = rows(bits, variant="u8", **more)
+    moved_bits = {
+        name: {s: b - moved + SPREAD[(s + 1) % 6] for s, b in by.items()}
+        for name, by in bits.items()
+    }
+    floats = rows(moved_bits, variant="float", data_digest="e" * 64, **more)
+    made = verdicts.make(board(integers + floats))
+    (one,) = (one for one in made.verdicts if one.claim.key == "variant")
+    assert one.decision == decision
+    assert "0.31" in one.claim.text
+
+
+def test_means_over_flows_and_data_sets():
+    one = rows(shifted(-0.1))
+    other = rows(shifted(-0.2), dataset="photos8", data_digest="e" * 64)
+    glow = rows(shifted(-0.3, base="channel"), flow="glow", recipe_id="g" * 20)
+    made = verdicts.make(board(one + other + glow))
+    claims = {one.claim.key: one for one in made.verdicts}
+    assert claims["table1-mean"].test.mean == pytest.approx(-0.15, abs=0.01)
+    assert claims["table2-mean"].test.mean == pytest.approx(-0.2, abs=0.01)
+    assert claims["table1-mean"].decision == "supported"
+
+
+def test_how_much_of_the_map_is_the_masks():
+    bits = shifted(-0.1)
+    shares = {("r" * 20, "d" * 64, 100): {seed: 0.9 + SPREAD[seed] for seed in range(6)}}
+    made = verdicts.make(board(rows(bits)), shares)
+    (one,) = (one for one in made.verdicts if one.claim.key == "mask-share")
+    assert one.decision == "supported"
+    low = {key: dict.fromkeys(by, 0.02) for key, by in shares.items()}
+    made = verdicts.make(board(rows(bits)), low)
+    (one,) = (one for one in made.verdicts if one.claim.key == "mask-share")
+    assert one.decision == "refuted"
+
+
+def test_models_that_do_not_clear_the_bars_stand_apart():
+    made = verdicts.make(board(rows(shifted(-0.1)), bar=4.2))
+    assert made.verdicts == ()
+    assert {one.decision for one in made.apart} == {"supported"}
+    assert "no verdicts on the published numbers" in shown(made)
+    unknown = verdicts.make(board(rows(shifted(-0.1)), bar=None))
+    assert unknown.verdicts == ()
+    cleared = verdicts.make(board(rows(shifted(-0.1))))
+    assert cleared.apart == ()
+
+
+def test_only_the_published_recipe_has_verdicts_on_published_numbers():
+    def one(**more):
+        made = verdicts.make(board(rows(shifted(-0.1), dataset="cifar10", **more)))
+        (found,) = (v for v in verdicts.as_dict(made)["verdicts"])
+        return found
+
+    tiny, paper = one(), one(profile="paper")
+    assert (tiny["on_published"], paper["on_published"]) == (False, True)
+    assert tiny["claim"]["printed"] == paper["claim"]["printed"] == pytest.approx(-0.06)
+    assert "no verdict on that number" in tiny["sentence"]
+    assert "no verdict on that number" not in paper["sentence"]
+    assert paper["claim"]["source"] == "LCMA, Tables 1 and 2"
+
+
+def test_rows_with_options_of_the_map_are_experiments_of_their_own():
+    bits = shifted(-0.1)
+    strange = {"LLL": dict.fromkeys(range(6), 9.0)}
+    with_options = rows(strange, map_options='{"score":"total"}')
+    made = verdicts.make(board(rows(bits) + with_options))
+    assert [one.decision for one in made.verdicts] == ["supported"]
+
+
+def shown(made, width=100):
+    console = Console(width=width, file=io.StringIO())
+    console.print(verdicts.render(made))
+    return " ".join(console.file.getvalue().split())
+
+
+def test_a_sentence_says_all(filler):
+    made = verdicts.make(board(rows(shifted(-0.1))))
+    text = shown(made)
+    (one,) = made.verdicts
+    for part in (
+        "supported: low gives fewer bits/dim than conventional (checkerboard-even)",
+        "photos16 (u8), realnvp, tiny, 250 steps, 3 splits, budget 100",
+        "-0.1005 [-0.1115, -0.0895] bits/dim, n = 6, sign-flip p 0.031",
+        f"so many seeds could show {one.test.detectable:.4f}",
+    ):
+        assert part in text, part
+    assert "lcma launch demo --seeds" not in text
+    assert json.loads(to_json(verdicts.as_dict(made)))["verdicts"][0]["decision"] == "supported"
+    (line,) = [x for x in verdicts.as_markdown(made).splitlines() if x.startswith("- ")]
+    assert line.startswith("- **supported**: low gives")
+
+
+def test_nothing_to_say():
+    made = verdicts.make(board([]))
+    assert "No results that bear on a claim yet" in shown(made)
+    assert "lcma launch phases" in shown(made)
+    assert verdicts.as_dict(made)["verdicts"] == []
+
+
+def test_hostile_names_are_harmless():
+    name = "[red]x[/] \x1b[31m \u202e `a`\nb"
+    made = verdicts.make(board(rows(shifted(-0.1, 4), dataset=name, profile=name)))
+    for text in (shown(made), verdicts.as_markdown(made), to_json(verdicts.as_dict(made))):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+
+
+def every_undecided():
+    """A command for each kind of claim."""
+    words = {word: {s: 4.0 + SPREAD[s] for s in range(3)} for word in factorizations.words(3)}
+    bits = {name: {s: 4.0 + SPREAD[s] for s in range(3)} for name in DEMO} | words
+    found = rows(bits) + rows({"LLL": bits["LLL"]}, budget=500)
+    found += rows(bits, steps=1000, recipe_id="s" * 20)
+    found += rows(bits, dataset="photos32", data_digest="e" * 64)
+    own = {"channel": bits["random"], "LLL": bits["LLL"]}
+    found += rows(own, flow="glow", recipe_id="g" * 20)
+    made = verdicts.make(board(found))
+    return {one.claim.key: one for one in made.verdicts}
+
+
+def test_the_sweep_that_would_decide_can_be_planned(in_tmp, capsys):
+    claims = every_undecided()
+    assert {one.decision for one in claims.values()} == {"undecided"}
+    assert {"table1-mean", "table2-mean", "persistence", "budget"} <= claims.keys()
+    made = verdicts.as_dict(verdicts.Verdicts(tuple(claims.values()), (), ()))
+    for command in [c for one in made["verdicts"] for c in one["next"].split(" && ")]:
+        program, verb, *arguments = shlex.split(command)
+        assert (program, verb) == ("lcma", "launch")
+        with pytest.raises(SystemExit) as end:
+            cli.main(["plan", *arguments, "--json"])
+        assert not end.value.code, command
+        planned = json.loads(capsys.readouterr().out)
+        assert {cell["seed"] for cell in planned["cells"]} == set(range(6)), command
+
+
+@pytest.mark.slow
+def test_error_rates_of_the_rule_at_six_seeds():
+    """Of 400 databases without any effect at most 28 support anything, and of 400 with a true
+    effect of two paired standard deviations at least 80 % support each claim on it."""
+    rng = np.random.default_rng(20)
+    deviation = 0.03
+
+    def decisions(means):
+        bits = noisy(means, 6, deviation, rng)
+        longer = noisy({"LLL": means["LLL"]}, 6, deviation, rng)
+        found = verdicts.make(board(rows(bits) + rows(longer, budget=50)))
+        return {one.claim.key: one.decision for one in found.verdicts}
+
+    null = [decisions(dict.fromkeys(DEMO, 4.0)) for _ in range(400)]
+    assert sum("supported" in found.values() for found in null) <= 28
+    choice = ("low-conventional", "low-better-phase", "low-random-local")
+    for sign, word in ((-1, "supported"), (1, "refuted")):
+        means = dict.fromkeys(DEMO, 4.0) | {"LLL": 4.0 + sign * 2 * deviation}
+        true = [decisions(means) for _ in range(400)]
+        for key in choice:
+            assert sum(found[key] == word for found in true) >= 320, (key, word)
+        other = "refuted" if word == "supported" else "supported"
+        assert not any(found[key] == other for found in true for key in choice)
