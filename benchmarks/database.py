@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.places import Site, default_folder, sites
 
-ROWS = ("lifecycle", "ingest", "maps", "million", "plan", "merge")
+ROWS = ("lifecycle", "ingest", "maps", "million", "plan", "merge", "export")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,12 @@ def _merge(site: Site, options: Options) -> Any:
     return merge(site, options.size.merged)
 
 
+def _export(site: Site, options: Options) -> Any:
+    from benchmarks.exporting import export
+
+    return export(site, options.size.merged, options.size.trials)
+
+
 _ROWS: dict[str, Callable[[Site, Options], Any]] = {
     "lifecycle": _lifecycle,
     "ingest": _ingest,
@@ -141,6 +147,7 @@ _ROWS: dict[str, Callable[[Site, Options], Any]] = {
     "million": _million,
     "plan": _plan,
     "merge": _merge,
+    "export": _export,
 }
 
 

@@ -13,7 +13,7 @@ from db import Store
 from harness.report.ranking import label
 from harness.report.text import cell, number, short
 
-MOST_TABLES = 40
+MOST_TABLES = 20
 """Beyond so many tables the board is a list of them."""
 
 _HEADINGS = ("data set", "flow", "profile", "steps", "recipe", "lowest mean", "n", "bits/dim")

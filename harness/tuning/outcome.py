@@ -137,7 +137,9 @@ def render(outcome: Outcome) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("budget", no_wrap=True)
-    for name in ("n", "bits/dim", "test", "value", "seconds", "saved", "images"):
+    valued = any(row.values != (row.bits_per_dim,) for row in outcome.rows if row.values)
+    numbers = ("n", "bits/dim", "test", *(("value",) if valued else ()), "seconds", "saved")
+    for name in (*numbers, "images"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("state", overflow="fold")
     best = outcome.best
@@ -148,7 +150,7 @@ def render(outcome: Outcome) -> RenderableType:
             str(row.n),
             _float(row.bits_per_dim, 4),
             _float(row.test_bits_per_dim, 4),
-            " ".join(f"{value:.4f}" for value in row.values),
+            *((" ".join(f"{value:.4f}" for value in row.values),) if valued else ()),
             _float(row.cost_seconds, 1),
             _float(row.saved_seconds, 1),
             "-" if row.cost_images is None else str(row.cost_images),
@@ -159,9 +161,11 @@ def render(outcome: Outcome) -> RenderableType:
 
 
 def _state(row: Row) -> str:
+    """Optuna's word for what became of it, and more where there is more to say."""
+    state = row.state.lower()
     if row.reason:
-        return f"{row.state}: {row.reason}"
-    return f"{row.state}, served" if row.served and row.state == "COMPLETE" else row.state
+        return f"{state}: {row.reason}"
+    return f"{state}, served" if row.served and row.state == "COMPLETE" else state
 
 
 def _legend(outcome: Outcome) -> str:
@@ -170,7 +174,7 @@ def _legend(outcome: Outcome) -> str:
         "bits/dim is of the holdout part and what is optimized; test is only told.",
         "seconds (of a device) and images: the pretraining by itself and the training, a mean",
         "over seeds; saved: seconds of that pretraining that an earlier trial had run.",
-        "Budget 0 reads the map of a fresh model: ties everywhere.",
+        "Budget 0 reads the map of a fresh model, which has learned nothing.",
     ]
     if outcome.objective == "pareto":
         told.append(f"value: bits/dim, and the cost in {outcome.unit}s.")

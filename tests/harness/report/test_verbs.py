@@ -19,8 +19,16 @@ import db
 from sweeps.errors import UserError
 
 VERBS = (
-    *("board", "verdicts", "pareto", "maps", "samples", "interpolate", "evaluate", "sql"),
-    *("export", "status"),
+    "board",
+    "verdicts",
+    "pareto",
+    "maps",
+    "samples",
+    "interpolate",
+    "evaluate",
+    "sql",
+    "export",
+    "status",
 )
 
 
@@ -422,14 +430,14 @@ def test_verdicts(lcma, filled):
 
 
 def test_a_board_of_many_tables_is_a_list_of_them(lcma, filled):
-    for number in range(41):
+    for number in range(20):
         digest = f"{number:064x}"
         filled.data(digest, f"set{number}")
         filled.results(
             {"channel": {0: 3.0}, "rows": {0: 3.5}}, digest=digest, dataset=f"set{number}"
         )
     text = " ".join(lcma("board").split())
-    assert "42 tables are too many" in text
+    assert "21 tables are too many" in text
     assert "channel 1 3.0000" in text
     assert text.count("rows") == 0, "the lowest mean of each"
     assert "Rank: 1 +" in lcma("board", "--dataset", "set7")

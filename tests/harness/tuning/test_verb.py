@@ -87,7 +87,7 @@ def test_where_something_is_lost_the_code_is_1(typed: Typed) -> None:
     change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
     done = typed("--local", change=merged(change, {"tune": {"trials": 2}}))
     assert done.returncode == 1, done.stderr
-    assert "FAIL: diverged: the loss was not finite" in " ".join(done.stdout.split())
+    assert "fail: diverged: the loss was not finite" in " ".join(done.stdout.split())
 
 
 WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {

@@ -1,0 +1,51 @@
+"""What a person waits for with many trials: exports and the board, as typed, from start to end."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.million import made
+from benchmarks.places import Site
+
+PROGRAM = (sys.executable, "-c", "from harness.cli.main import main; main()")
+
+EXPORTS = {
+    "results as csv": ("export", "results", "--format", "csv"),
+    "results as parquet": ("export", "results", "--format", "parquet"),
+    "by factorization and budget": ("export", "--by", "factorization,budget"),
+}
+
+
+def export(site: Site, exported: int, ranked: int) -> list[dict[str, Any]]:
+    """Exports of so many trials, and the board of so many."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "export"
+        url, _ = made(site, exported)
+        for name, arguments in EXPORTS.items():
+            found.append(_run(f"{name}, {exported} trials", *arguments, "--out", out, "--db", url))
+    url, _ = made(site, ranked)
+    found.append(_run(f"board, {ranked} trials", "board", "--db", url))
+    one = ("--flow", "realnvp", "--dataset", "cifar10")
+    found.append(_run(f"board of one flow and set, {ranked} trials", "board", *one, "--db", url))
+    return found
+
+
+def _run(name: str, *arguments: object) -> dict[str, Any]:
+    """Seconds and the most memory of a command of its own."""
+    began = time.perf_counter()
+    process = subprocess.Popen(  # noqa: S603 - our own arguments
+        [*PROGRAM, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds, mebibytes = time.perf_counter() - began, used.ru_maxrss / 1024
+    if process.returncode:
+        raise RuntimeError(f"{name}: exit code {process.returncode}")
+    cpu = used.ru_utime + used.ru_stime
+    print(f"  {name}: {seconds:.1f} s ({cpu:.1f} s of CPU), {mebibytes:.0f} MiB", flush=True)
+    return {"what": name, "seconds": seconds, "cpu_seconds": cpu, "mebibytes": mebibytes}
