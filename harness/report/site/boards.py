@@ -69,7 +69,6 @@ class Table:
     """Rows that can be ranked together. ``least`` and ``most`` are the ends of the interval bars'
     scale; ``start`` counts the rows of the same group on pages before."""
 
-    key: str
     title: str
     under: str
     flow: str
@@ -148,7 +147,6 @@ def _table(group: Group, pages: Mapping[TrialKey, str]) -> Table:
     reference = next((row.mean for row in group.rows if row.reference), None)
     least, most = _scale(lines)
     return Table(
-        key=f"{short(group.data_digest)}-{short(group.recipe_id)}-{group.protocol}",
         title=title,
         under=under,
         flow=group.flow,
@@ -237,7 +235,6 @@ def _table_of_cells(cells: Sequence[Any], bars: Mapping[str, list[Bar]]) -> Tabl
     lines = tuple(_line_of_cell(cell, name, least_bar) for cell in cells)
     least, most = _scale(lines)
     return Table(
-        key=f"{short(first.comparable)}-{short(first.recipe_id)}",
         title=plain(
             f"{first.dataset} ({first.variant}), {first.flow}, {first.profile}: "
             f"{first.steps} steps, {first.splits} splits"

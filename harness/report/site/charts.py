@@ -95,6 +95,7 @@ def of_budgets(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
         layer["encoding"]["x"]["axis"] = {
             "values": [row.budget for row in curve.rows],
             "labelOverlap": "greedy",
+            "format": "d",
         }
     if not base:  # Vega warns of a scale over nothing
         over["layer"].pop()

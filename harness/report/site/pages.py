@@ -178,9 +178,9 @@ class Site:
 
     def _owner_of_picture(self, path: str) -> str | None:
         name = path.removeprefix("images/")
-        stems = {one.page.removeprefix("maps/").removesuffix("html"): one for one in self._series}
-        for stem, one in stems.items():
-            if name.startswith(stem.removesuffix(".") + "-"):
+        for one in self._series:
+            stem = one.page.removeprefix("maps/").removesuffix(".html")
+            if name.startswith(f"{stem}-"):
                 return one.page
         return None
 

@@ -1,6 +1,7 @@
 """`lcma serve` as a process: live, read-only, for this machine alone."""
 
 import http.client
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 from harness import place
 from harness.cli import main as cli
 from harness.report.site import Options, Site, serving
+from tests.harness.report import site as worlds
 
 
 @pytest.fixture
@@ -49,6 +51,20 @@ def test_pages_come_with_a_policy_and_are_not_kept(server) -> None:
     for path, kind in (("/assets/vega.js", "javascript"), ("/assets/site.css", "css")):
         answer, _ = ask(server, "GET", path)
         assert kind in (answer.getheader("Content-Type") or "")
+
+
+def test_what_stands_beside_a_page_is_there_without_asking_for_the_page(filler) -> None:
+    worlds.fill(filler)
+    where = place.find(filler.url, filler.runs, filler.folder / "data")
+    site = Site(filler.store, where, Options(samples=False, live=True))
+    maps = site.file(next(path for path in site.pages if path.startswith("maps/")))
+    assert maps is not None
+    picture = re.findall(r'src="../(images/[^"]+)"', maps.decode())[0]
+    new = Site(filler.store, where, Options(samples=False, live=True))
+    content = new.file(picture)
+    assert content is not None
+    assert content.startswith(b"\x89PNG")
+    assert b"lcmaCharts" in (new.file("data/budgets.js") or b"")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
