@@ -312,7 +312,6 @@ def test_a_launch_ends_with_board_pictures_and_next_commands(launched: Place) ->
 
 
 @LAUNCHED
-@LAUNCHED
 @pytest.mark.parametrize(
     "verb",
     [
@@ -382,6 +381,7 @@ def test_kept_weights_are_evaluated_once_by_each_protocol(
     assert [(f["bound_draws"], f["new"]) for f in json.loads(out)] == [(11, True)]
 
 
+@LAUNCHED
 def test_interpolations_are_drawn_from_and_to_test_images(
     capsys, launched: Place, in_tmp: Path
 ) -> None:

@@ -47,6 +47,7 @@ def test_it_is_the_study_that_runs_without_ray(
     assert tuned.bits() == local.bits()
 
 
+@pytest.mark.slow
 def test_several_at_once_and_two_objectives(tuning: Make, cluster: RayExecutor) -> None:
     tuned = tuning({"tune": {"objective": "pareto", "parallel": 2}})
     run(tuned, cluster, parallel=2)
