@@ -29,6 +29,15 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """``slow_on(PART, ...)`` marks those of a test's parameters slow that have one of the parts."""
+    for item in items:
+        for mark in item.iter_markers("slow_on"):
+            if any(part in item.name for part in mark.args):
+                item.add_marker(pytest.mark.slow)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped:
         _skipped.add(report.nodeid)

@@ -146,6 +146,7 @@ def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
     assert filled.dump() == before
 
 
+@pytest.mark.slow_on("postgresql")
 def test_every_fault_is_found_and_named(new_url: Callable[[str], str]) -> None:
     values = {
         "full": b"\xff" * 96,

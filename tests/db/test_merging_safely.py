@@ -131,6 +131,7 @@ merge(db.locate(sys.argv[1]), db.locate(sys.argv[2]), progress=progress)
 """
 
 
+@pytest.mark.slow_on("postgresql-into")
 def test_a_merge_killed_in_the_middle_leaves_a_sound_part_and_is_completed(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:

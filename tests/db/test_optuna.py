@@ -68,6 +68,7 @@ def test_a_study_that_was_there_first_is_no_foreign_database(new_place: str) -> 
     assert states(new_place) == ["COMPLETE", "FAIL", "RUNNING"]
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_study_beside_results_is_left_alone(new_place: str) -> None:
     freeze.load(REVISIONS[0], new_place)
     tune(new_place)
@@ -84,6 +85,7 @@ def test_a_study_beside_results_is_left_alone(new_place: str) -> None:
     assert len(states(new_place)) == 6
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_study_outlives_all_of_our_tables(new_place: str) -> None:
     db.connect(new_place)
     tune(new_place)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 import db
@@ -82,6 +83,7 @@ with store.database.reader().connect() as connection:
 """
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_process_that_looks_at_a_database_again_keeps_its_hold_on_it(store: Any) -> None:
     """One that leaves does not take itself for the last, and removes no log that is in use."""
     with store.database.reader().connect() as connection:

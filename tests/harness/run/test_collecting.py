@@ -190,6 +190,7 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     assert found == (20, {"step": 20})
 
 
+@pytest.mark.slow_on("postgresql")
 def test_only_one_sweep_and_only_what_is_old(site) -> None:
     works = site.plan({"matrix": {"factorization": "conventional"}})
     other = site.plan({"name": "other", "matrix": {"factorization": "channel"}})

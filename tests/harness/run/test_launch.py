@@ -74,6 +74,7 @@ def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
     assert store.attempts().equals(attempts)
 
 
+@pytest.mark.slow_on("local")
 def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     """SIGKILL in the middle of a training: another goes on, long before the lease is over."""
     store, nodes = registered(

@@ -203,6 +203,7 @@ def spooled_ending(work: Work, spools: Path, database: Any, store: db.Store) -> 
     database.on()
 
 
+@pytest.mark.slow_on("postgresql")
 def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
     database, one_trial, spools, tmp_path
 ) -> None:

@@ -31,6 +31,7 @@ def fetched(url: str) -> bytes:
             time.sleep(0.2)
 
 
+@pytest.mark.slow_on("postgresql")
 def test_the_dashboard_shows_every_state(on_each: Callable[..., Tuning]) -> None:
     stop = {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 1e6, "trials": 2}
     tuned = on_each({"tune": stop})

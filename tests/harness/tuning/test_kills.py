@@ -16,7 +16,7 @@ MOMENTS: list[tuple[str, When, int]] = [
     ("checkpoint", "after", 4),
     ("spool-end", "before", 5),
 ]
-FAST = {("ask", "after"), ("tell", "before")}
+FAST = {("tell", "before")}
 
 
 def undisturbed(make: Make) -> Tuning:

@@ -110,11 +110,12 @@ def test_two_objectives(tuning: Make) -> None:
     assert 0 in {t.user_attrs["budget"] for t in study.best_trials}  # nothing is cheaper
 
 
+@pytest.mark.parametrize("pruner", ["median", pytest.param("halving", marks=pytest.mark.slow)])
 def test_a_stopped_trial_is_pruned_and_a_sweep_continues_it_to_the_same_bits(
-    on_each: Make,
+    on_each: Make, pruner: str
 ) -> None:
     # What costs much is stopped for certain: the weight enters the values at rungs too.
-    stop = {"rungs": [10], "startup": 1}
+    stop = {"rungs": [10], "startup": 1, "pruner": pruner}
     tuned = on_each({"seeds": 2, "tune": {"stop": stop, "cost_weight": 1e6, "trials": 2}})
     tuned.run()
     first, second = tuned.study.trials
@@ -154,6 +155,7 @@ def test_rungs_disturb_nothing(tuning: Make) -> None:
     assert told[0] == told[1] != ()
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_diverged_trial_fails_with_its_reason(on_each: Make) -> None:
     tuned = on_each({"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}})
     tuner = tuned.run()
@@ -166,6 +168,7 @@ def test_a_diverged_trial_fails_with_its_reason(on_each: Make) -> None:
     assert len(trials) == 5
 
 
+@pytest.mark.slow_on("postgresql")
 def test_two_tuners_on_one_study(on_each: Make) -> None:
     tuned = on_each({"tune": {"trials": 6}})
     errors: list[BaseException] = []
@@ -227,6 +230,7 @@ def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
     assert other.history() == history
 
 
+@pytest.mark.slow_on("postgresql")
 def test_the_database_stays_sound(on_each: Make) -> None:
     from db.checking import check
 
