@@ -297,11 +297,11 @@ def launched(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Pla
     return Place(f"sqlite:///{folder / 'lcma.db'}", folder / "lcma-runs", photos_root)
 
 
-@LAUNCHED
 def folder_of(place: Place) -> Path:
     return place.runs.parent
 
 
+@LAUNCHED
 def test_a_launch_ends_with_board_pictures_and_next_commands(launched: Place) -> None:
     out = (folder_of(launched) / "out.txt").read_text()
     for said in ("low (LL)", "checkerboard-even", "lcma-pictures", "Next:", "lcma sql"):

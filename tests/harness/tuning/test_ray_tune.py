@@ -61,6 +61,7 @@ def test_several_at_once_and_two_objectives(tuning: Make, cluster: RayExecutor) 
     assert tuned.steps("trial") == before
 
 
+@pytest.mark.slow
 def test_a_lost_training_is_a_failed_trial(tuning: Make, cluster: RayExecutor) -> None:
     change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
     tuned = tuning(change | {"tune": {"trials": 2}})

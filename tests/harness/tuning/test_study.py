@@ -219,7 +219,9 @@ def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:
     assert len(tuned.history()) == 5
 
 
-@pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow), "grid"])
+@pytest.mark.parametrize(
+    "sampler", ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gp", "grid"))]
+)
 def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
     tuned = tuning({"tune": {"sampler": sampler, "trials": 8}})
     tuned.run()
