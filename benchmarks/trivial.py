@@ -87,7 +87,8 @@ class Stopwatch:
     def stop(self, *, counted: bool = True) -> Run:
         """The run as it was; ``counted`` says whether none of its processes ended meanwhile."""
         seconds = time.perf_counter() - self._began
-        run = Run(*self._of, seconds, _cpu() - self._cpu if counted else None, self._load)
+        used = _cpu() - self._cpu  # below zero where processes of an earlier run have ended
+        run = Run(*self._of, seconds, used if counted and used >= 0 else None, self._load)
         cpu = "" if run.each.cpu is None else f", {1000 * run.each.cpu:.0f} ms of CPU"
         print(
             f"{run.side}: {run.trials} trials in {run.seconds:.1f} s on {run.slots} slots: each "
