@@ -47,6 +47,7 @@ from db.records import (
     TableStatistics,
     Trial,
 )
+from db.seeds import Beside, Making, SeededCell
 from db.store import Store, connect, exists
 from db.tables import overlap
 
@@ -58,6 +59,7 @@ __all__ = [
     "Artifact",
     "Attempt",
     "Bar",
+    "Beside",
     "Cap",
     "CellState",
     "Claim",
@@ -77,6 +79,7 @@ __all__ = [
     "JobFacts",
     "Kind",
     "LostTrial",
+    "Making",
     "MapKey",
     "MapStatistics",
     "MapUser",
@@ -95,6 +98,7 @@ __all__ = [
     "Registration",
     "Result",
     "RunningJob",
+    "SeededCell",
     "Starved",
     "State",
     "StateCounts",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from db import evaluations, frames, listings, reading
+from db import evaluations, frames, listings, reading, seeds
 from db.engine import QueryResult
 from db.frames import Scalar
 from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
@@ -22,6 +22,7 @@ from db.records import (
     Sweep,
     SweepMember,
 )
+from db.seeds import SeededCell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +123,20 @@ class Reader:
         """The view `trial_results`, of one sweep's trials or of all; see `view`."""
         with self._reader.connect() as connection:
             return frames.read_view(connection, "trial_results", where, sweep_id)
+
+    def cells(
+        self,
+        *,
+        sweep_id: str | None = None,
+        waits_over: float = 0.0,
+        **where: Scalar | Collection[Scalar],
+    ) -> list[SeededCell]:
+        """The cells of these results with the bits/dim of every seed; chosen as in `results`.
+
+        Of shares of time that trainings waited for images, those above ``waits_over`` are given.
+        """
+        with self._reader.connect() as connection:
+            return seeds.read_cells(connection, where, sweep_id, waits_over)
 
     def leaderboard(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
         """The view of that name; see `view`."""

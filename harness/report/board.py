@@ -7,7 +7,7 @@ spreadsheets.
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Group as Lines
@@ -16,11 +16,16 @@ from rich.table import Table
 from rich.text import Text
 
 from db import Bar, QueryResult, Store
-from harness.report import latex, lookup, rows
-from harness.report.notes import ENOUGH
-from harness.report.ranking import Board, Difference, Group, Row, label, make, only
+from harness.report import latex, lookup, ranking, rows
+from harness.report.measured import cells_of
+from harness.report.memory import uncollected
+from harness.report.notes import ENOUGH, LONG_WAIT
+from harness.report.ranking import Board, Difference, Group, Row, label, only
 from harness.report.text import escape_markdown, number, plain, short
 from sweeps import catalog, factorizations, known_sets
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "Board",
@@ -70,23 +75,32 @@ def read(
     that were lost are chosen by those of them that they have, such as flow, dataset and profile.
     Raises UserError for another column.
     """
-    frame = store.results(sweep_id=sweep_id, **where)
-    if against not in set(frame["factorization"]):  # a plug-in's rule is known by its results
-        against = factorizations.normalize(against)
-    lost = [
-        one
-        for one in lookup.lost_trials(store, sweep_id)
-        if all(_fits(one, name, value) for name, value in where.items())
-    ]
-    return make(
-        frame,
-        lookup.data_facts(store),
-        lost,
-        bars=store.bars(),
-        recipes=store.recipe_bodies(sorted(set(frame["recipe_id"]))),
-        conventional=store.conventional(),
-        against=against,
-    )
+    with uncollected():
+        cells = store.cells(sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
+        if against not in {
+            cell.factorization for cell in cells
+        }:  # a plug-in's is known by its results
+            against = factorizations.normalize(against)
+        lost = [
+            one
+            for one in lookup.lost_trials(store, sweep_id)
+            if all(_fits(one, name, value) for name, value in where.items())
+        ]
+        return ranking.make(
+            cells,
+            lookup.data_facts(store),
+            lost,
+            bars=store.bars(),
+            recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
+            conventional=store.conventional(),
+            against=against,
+        )
+
+
+def make(frame: "pd.DataFrame", *more: Any, **options: Any) -> Board:
+    """The board of rows of the view `trial_results`, whatever their order; else as
+    `ranking.make`."""
+    return ranking.make(cells_of(frame), *more, **options)
 
 
 def _fits(one: lookup.LostTrials, name: str, wanted: Wanted) -> bool:

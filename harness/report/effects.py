@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.report import notes, ranking
+from harness.report.measured import COMPARABLE
 from harness.report.text import number, plain, short
 from sweeps import factorizations, known_sets
 
@@ -159,7 +160,7 @@ def _effects(group: ranking.Group, rows: Sequence[ranking.Row]) -> Effects:
     shares = [e.share for e in interactions if e.share is not None]
     known = any(e.share is not None for e in all_effects)
     return Effects(
-        **{name: getattr(group, name) for name in ranking.COMPARABLE},
+        **{name: getattr(group, name) for name in COMPARABLE},
         profile=group.profile,
         splits=group.splits,
         steps=group.steps,

@@ -1,7 +1,7 @@
 """What to keep in mind of a group of the board: precision, bars, seeds, losses, comparability."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from harness.report.lookup import DataFacts
 from harness.report.text import number, plain
@@ -77,11 +77,9 @@ def _variant_notes(group: "Group") -> list[str]:
     return []
 
 
-def waiting(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def waiting(most: float | None) -> list[str]:
     """Whether trainings waited for images so long that their speed is not the flow's own."""
-    shares = [r["data_wait"] for r in records if r.get("data_wait") is not None]
-    most = max(shares, default=0.0)
-    if most <= LONG_WAIT:
+    if most is None or most <= LONG_WAIT:
         return []
     return [
         f"Up to {most:.1%} of a training step went on waiting for images: speeds and costs are not "

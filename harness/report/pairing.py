@@ -1,8 +1,7 @@
 """Differences paired by seed, tested by scipy and statsmodels: ours is the pairing."""
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,8 +17,8 @@ POWER = 0.8
 MOST_EXACT = 16
 """Pairs up to which all 2^n signs are tried; beyond, as many drawn ones."""
 
-AT_ONCE = 2**22
-"""Numbers with turned signs to hold in memory."""
+AT_ONCE = 2**20
+"""Numbers to hold in memory at a time."""
 
 ROUNDING = 1e-12
 """By how much differences that are all the same may differ."""
@@ -28,7 +27,11 @@ MOST_SEEDS = 10_000
 """Seeds beyond which no number is named."""
 
 
-@dataclass(frozen=True)
+Beaten = list[list[int]]
+"""For each of several things the numbers of those that are below it by test."""
+
+
+@dataclass(frozen=True, slots=True)
 class PairedTest:
     """What n differences say, in their unit. All but the mean is None for fewer than two.
 
@@ -79,29 +82,36 @@ def paired_tests(several: Sequence[Sequence[float]]) -> list[PairedTest | None]:
 
 
 def _tests(values: NDArray[np.float64]) -> list[PairedTest]:
-    """Of the rows of (rows, n); where nothing varies t is infinite, or 0 / 0."""
-    from scipy import stats
-
+    """Of the rows of (rows, n)."""
     n = values.shape[1]
-    means = [math.fsum(row) / n for row in values]
+    means = [math.fsum(row) / n for row in values.tolist()]
     if n < 2:
         return [PairedTest(n, mean) for mean in means]
-    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of rows that do not vary
-        by_t = stats.ttest_1samp(values, 0.0, axis=1)
-        within = by_t.confidence_interval(1 - LEVEL)
-    columns = (
-        *(means, np.ptp(values, axis=1) > ROUNDING, values.std(axis=1, ddof=1)),
-        *(within.low, within.high, by_t.pvalue, _sign_flip(values)),
-    )
-    found = []
-    for mean, varies, deviation, low, high, t_p, sign_flip_p in zip(*columns, strict=True):
-        numbers = (deviation, deviation / math.sqrt(n), low, high, t_p)
-        if not varies:
-            numbers = (0.0, 0.0, mean, mean, float(abs(mean) <= ROUNDING))
-        detectable = numbers[0] * _detectable_at(n)
-        found.append(PairedTest(n, mean, *map(float, (*numbers, sign_flip_p, detectable))))
-    return found
+    _, deviations, t_p = _t(np.ascontiguousarray(values.T))
+    reach, detectable = _quantile(n - 1) / math.sqrt(n), _detectable_at(n)
+    columns = (means, deviations.tolist(), t_p.tolist(), _sign_flip(values).tolist())
+    return [
+        PairedTest(
+            n=n,
+            mean=mean,
+            deviation=deviation,
+            standard_error=deviation / math.sqrt(n),
+            low=mean - reach * deviation,
+            high=mean + reach * deviation,
+            t_p=p,
+            sign_flip_p=sign_flip_p,
+            detectable=detectable * deviation,
+        )
+        for mean, deviation, p, sign_flip_p in zip(*columns, strict=True)
+    ]
+
+
+@cache
+def _quantile(freedom: int) -> float:
+    """Of Student's t, with which a two-sided interval of `LEVEL` reaches."""
+    from scipy import stats
+
+    return float(stats.t.isf(LEVEL / 2, freedom))
 
 
 def interval(differences: Sequence[float], level: float) -> tuple[float, float] | None:
@@ -154,71 +164,149 @@ def seeds_needed(effect: float, deviation: float) -> int | None:
     return high
 
 
-def beaten_by(values: Sequence[Mapping[int, float]], least: int) -> list[list[int]]:
-    """For each of several sets of values by seed, which of the others are below it by test.
+def beaten_by(tables: Sequence[Sequence[Mapping[int, float]]], least: int) -> list[Beaten]:
+    """In each table, sets of values by seed, which of the others are below each by test.
 
-    All pairs are held against each other by paired t at 5 %, two-sided, after Holm's correction
-    over all of them. Pairs of fewer than ``least`` common seeds show nothing and count for none.
+    All pairs of a table are held against each other by paired t at 5 %, two-sided, after Holm's
+    correction over all of them. Pairs of fewer than ``least`` common seeds show nothing and count
+    for none. Many tables at once are much faster than one by one.
     """
-    seeds = sorted(set().union(*values)) if values else []
-    table = np.array([[one.get(seed, np.nan) for seed in seeds] for one in values])
-    ones, others = np.triu_indices(len(values), 1)
-    kept, means, p_values = [], [], []
-    step = max(1, AT_ONCE // max(1, len(seeds)))
-    for start in range(0, len(ones), step):
-        part = slice(start, start + step)
-        rows, mean, p = _t_by_row(table[ones[part]] - table[others[part]], least)
-        kept.append(rows + start)
-        means.append(mean)
-        p_values.append(p)
-    found: list[list[int]] = [[] for _ in values]
-    if not kept:
-        return found
-    rows, below = np.concatenate(kept), np.concatenate(means) < 0
-    shown = np.asarray(holm(np.concatenate(p_values))) <= LEVEL
-    for i, j, first in zip(ones[rows[shown]], others[rows[shown]], below[shown], strict=True):
-        worse, better = (j, i) if first else (i, j)
-        found[worse].append(int(better))
-    return [sorted(better) for better in found]
+    found: list[Beaten] = []
+    batch: list[_Pairs] = []
+    for table in tables:
+        batch.append(_Pairs(table, max(least, 2)))
+        if sum(one.size for one in batch) >= AT_ONCE:
+            found += _tested(batch)
+            batch = []
+    return found + _tested(batch)
 
 
-def _t_by_row(
-    differences: NDArray[np.float64], least: int
-) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """Which rows have enough values, NaN being none, with their means and p-values."""
+@dataclass(frozen=True)
+class _Part:
+    """Differences of some pairs of a table, all of n common seeds: (n, pairs), since numbers that
+    are summed fast do not lie side by side."""
+
+    of: "_Pairs"
+    pairs: NDArray[np.intp]
+    values: NDArray[np.float64]
+
+
+class _Pairs:
+    """All pairs of a table; their p-values are NaN where too few seeds are common."""
+
+    def __init__(self, table: Sequence[Mapping[int, float]], least: int) -> None:
+        seeds = sorted(set().union(*table)) if table else []
+        rows = [[one.get(seed, math.nan) for seed in seeds] for one in table]
+        self._values = np.array(rows, dtype=np.float64).reshape(len(table), len(seeds)).T.copy()
+        self._least = least
+        self._ones, self._others = np.triu_indices(len(table), 1)
+        self.size = len(self._ones) * len(seeds)
+        self.p, self.below = np.full(len(self._ones), np.nan), np.zeros(len(self._ones), bool)
+
+    def parts(self) -> Iterator[_Part]:
+        """Their differences, a limited number at a time."""
+        step = max(1, AT_ONCE // max(1, len(self._values)))
+        for start in range(0, len(self._ones), step):
+            part = slice(start, start + step)
+            found = self._values[:, self._ones[part]] - self._values[:, self._others[part]]
+            there = np.isfinite(found)
+            counts = there.sum(axis=0)
+            for n in np.unique(counts[counts >= self._least]):
+                pairs = np.flatnonzero(counts == n)
+                own = found[:, pairs]
+                if n < len(found):
+                    own = own.T[there[:, pairs].T].reshape(-1, n).T
+                yield _Part(self, pairs + start, own)
+
+    def beaten(self) -> Beaten:
+        """Which others are below each by test."""
+        found: Beaten = [[] for _ in range(self._values.shape[1])]
+        tested = np.flatnonzero(np.isfinite(self.p))
+        for pair in tested[np.asarray(holm(self.p[tested])) <= LEVEL]:
+            i, j = int(self._ones[pair]), int(self._others[pair])
+            worse, better = (j, i) if self.below[pair] else (i, j)
+            found[worse].append(better)
+        return [sorted(better) for better in found]
+
+
+def _tested(batch: Sequence[_Pairs]) -> list[Beaten]:
+    waiting, size = [], 0
+    for part in (part for one in batch for part in one.parts()):
+        waiting.append(part)
+        size += part.values.size
+        if size >= AT_ONCE:
+            _test(waiting)
+            waiting, size = [], 0
+    _test(waiting)
+    return [one.beaten() for one in batch]
+
+
+def _test(parts: Sequence[_Part]) -> None:
+    """Set the p-values of pairs, and which of each has the lower mean."""
+    by_n: dict[int, list[_Part]] = {}
+    for part in parts:
+        by_n.setdefault(len(part.values), []).append(part)
+    for some in by_n.values():
+        values = np.concatenate([part.values for part in some], axis=1)
+        means, _, p = _t(values)
+        ends = np.cumsum([len(part.pairs) for part in some])[:-1]
+        for part, own, mean in zip(some, np.split(p, ends), np.split(means, ends), strict=True):
+            part.of.p[part.pairs], part.of.below[part.pairs] = own, mean < 0
+
+
+def _t(
+    values: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Means, deviations and p-values of the paired t-test of each column of (n, columns).
+
+    A column that does not vary but for rounding differs from zero for certain, or not at all.
+    """
     from scipy import stats
 
-    there = np.isfinite(differences)
-    counts = there.sum(axis=1)
-    rows = np.flatnonzero(counts >= max(least, 2))
-    means, p_values = np.empty(len(rows)), np.empty(len(rows))
-    for n in np.unique(counts[rows]):
-        of = counts[rows] == n
-        values = differences[rows[of]][there[rows[of]]].reshape(-1, n)
-        varies = np.ptp(values, axis=1) > ROUNDING
-        mean = values.mean(axis=1)
-        p = np.where(np.abs(mean) <= ROUNDING, 1.0, 0.0)
-        p[varies] = stats.ttest_1samp(values[varies], 0.0, axis=1).pvalue
-        means[of], p_values[of] = mean, p
-    return rows, means, p_values
+    means, deviations = values.mean(axis=0), values.std(axis=0, ddof=1)
+    varies = deviations > ROUNDING
+    p = np.where(np.abs(means) <= ROUNDING, 1.0, 0.0)
+    p[varies] = stats.ttest_1samp(values[:, varies], 0.0, axis=0).pvalue
+    return means, np.where(varies, deviations, 0.0), p
 
 
 def _sign_flip(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Two-sided p of the permutation test over signs, of each row of (rows, n)."""
     from scipy import stats
 
-    exact = values.shape[1] <= MOST_EXACT
+    if values.shape[1] <= MOST_EXACT:
+        return _all_signs(values)
     found = stats.permutation_test(
         (values,),
         np.mean,
         permutation_type="samples",
         vectorized=True,
-        n_resamples=np.inf if exact else 2**MOST_EXACT,
+        n_resamples=2**MOST_EXACT,
         batch=max(1, AT_ONCE // values.size),
         axis=1,
         rng=np.random.default_rng(0),
     )
     return np.minimum(1.0, np.asarray(found.pvalue, dtype=np.float64))
+
+
+def _all_signs(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The exact test: the share of all signs whose sum is at least as far from zero.
+
+    Ours, and equal to scipy's, as one product of matrices: scipy's takes longer than all else on a
+    board of many rows. The first sign stays, since turning all changes no distance.
+    """
+    n = values.shape[1]
+    turned = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n - 1)) & 1
+    signs = np.ones((n, len(turned)))
+    signs[1:] -= 2.0 * turned.T
+    found = np.empty(len(values))
+    step = max(1, AT_ONCE // len(turned))
+    for start in range(0, len(values), step):
+        part = values[start : start + step]
+        far = np.abs(part @ signs)
+        rounding = ROUNDING * np.abs(part).sum(axis=1, keepdims=True)
+        found[start : start + step] = (far >= far[:, :1] - rounding).mean(axis=1)
+    return found
 
 
 @cache

@@ -1,43 +1,29 @@
 """The statistics of the board: means over seeds, and differences paired by seed."""
 
-import itertools
 import math
 import statistics
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cache, lru_cache
+from itertools import islice
+from operator import attrgetter
 
 from scipy.special import stdtrit
 
-from db import Bar
+from db import Bar, SeededCell
 from harness.report import corrections, differing, notes, pairing
 from harness.report.lookup import DataFacts, LostTrials
+from harness.report.measured import COMPARABLE, Cell, Measured, gather
 from harness.report.text import plain
 from sweeps import catalog, factorizations, known_sets, published
 from sweeps.errors import UserError
 from sweeps.published import Number
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 CONFIDENCE = 0.95
 
-COMPARABLE = (
-    "dataset",
-    "variant",
-    "data_digest",
-    "flow",
-    "recipe_id",
-    "protocol",
-    "precision",
-)
-"""Rows that differ in one of these are never ranked together."""
 
-Cell = tuple[str, int | None, str | None]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Difference:
     """Bits/dim less those of the reference (conventional, or as asked), by common seeds.
 
@@ -58,7 +44,7 @@ class Difference:
     detectable: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One factorization at one budget. ``mean`` is None where no seed has a result.
 
@@ -143,7 +129,7 @@ class Board:
 
 
 def make(
-    frame: "pd.DataFrame",
+    cells: Sequence[SeededCell],
     facts: Mapping[str, DataFacts] | None = None,
     lost: Sequence[LostTrials] = (),
     *,
@@ -152,7 +138,7 @@ def make(
     conventional: Mapping[str, str] | None = None,
     against: str = "conventional",
 ) -> Board:
-    """The board of rows of the view `trial_results`, whatever their order.
+    """The board of cells, whatever their order.
 
     ``against`` names the factorization that differences are from. ``facts`` and ``bars`` by data
     digest let the notes say which data sets are subsets, and which models are trained enough;
@@ -160,11 +146,22 @@ def make(
     name, by recipe, which holds for flows that are not known here too. Raises UserError where
     two results stand for one seed of one row, or several rows for the name ``against``.
     """
-    records = [{str(k): _value(k, v) for k, v in r.items()} for r in frame.to_dict("records")]
-    records.sort(key=lambda r: str([*(r[name] for name in COMPARABLE), r["result_id"]]))
+    of_group: defaultdict[tuple[str, ...], list[LostTrials]] = defaultdict(list)
+    for one in lost:
+        of_group[_place(one)].append(one)
+    asked = conventional or {}
+    found = [_Compared(m, of_group[_place(m)], asked, against) for m in gather(cells)]
+    by_seed = [one.cells for one in found]
+    beaten = pairing.beaten_by([list(some.values()) for some in by_seed], notes.ENOUGH)
+    differences = [
+        pairing.by_seed(bits, one.held_against) if cell != one.reference else {}
+        for one in found
+        for cell, bits in one.cells.items()
+    ]
+    tests = iter(pairing.paired_tests([list(by_seed.values()) for by_seed in differences]))
     groups = [
-        _group(list(rows), facts or {}, lost, bars or {}, conventional or {}, against)
-        for _, rows in itertools.groupby(records, key=lambda r: [r[name] for name in COMPARABLE])
+        _group(one, better, list(islice(tests, len(one.cells))), facts or {}, bars or {})
+        for one, better in zip(found, beaten, strict=True)
     ]
     groups.sort(
         key=lambda g: (
@@ -185,6 +182,38 @@ def make(
     )
 
 
+_place = attrgetter("dataset", "variant", "data_digest", "flow", "recipe_id")
+"""What lost trials have of what tells groups apart."""
+
+
+class _Compared:
+    """Cells that can be compared, those without results too, and which of them is the reference."""
+
+    def __init__(
+        self,
+        measured: Measured,
+        lost: Sequence[LostTrials],
+        conventional: Mapping[str, str],
+        against: str,
+    ) -> None:
+        self.measured, self.against = measured, against
+        self.lost: defaultdict[Cell, list[LostTrials]] = defaultdict(list)
+        for one in lost:
+            self.lost[one.factorization, one.budget, one.map_options].append(one)
+        self.cells = dict(measured.cells) | {
+            cell: {} for cell in self.lost if cell not in measured.cells
+        }
+        own = conventional.get(measured.recipe_id) or catalog.flows().get(measured.flow)
+        self.reference = _reference(self.cells, own, measured.splits, against)
+        self.conventional = _canonical("conventional", own, measured.splits)
+
+    @property
+    def held_against(self) -> Mapping[int, float]:
+        """Bits/dim of the reference by seed."""
+        return {} if self.reference is None else self.cells[self.reference]
+
+
+@lru_cache(10_000)
 def label(factorization: str) -> str:
     """How a factorization is shown: 'low (LLL)' and 'high (HHH)', the others by their name."""
     if factorizations.is_word(factorization) and len(set(factorization)) == 1:
@@ -223,47 +252,20 @@ def only(board: Board, names: Sequence[str]) -> Board:
 
 
 def _group(
-    records: list[dict[str, Any]],
+    of: _Compared,
+    beaten: Sequence[Sequence[int]],
+    tests: Sequence[pairing.PairedTest | None],
     facts: Mapping[str, DataFacts],
-    lost: Sequence[LostTrials],
     all_bars: Mapping[str, Sequence[Bar]],
-    asked: Mapping[str, str],
-    against: str,
 ) -> Group:
-    first = records[0]
-    bars = tuple(all_bars.get(first["data_digest"], ()))
-    here = [
-        one
-        for one in lost
-        if all(getattr(one, name) == first[name] for name in COMPARABLE if hasattr(one, name))
-    ]
-    cells: dict[Cell, dict[int, float]] = {}
-    for record in records:
-        seeds = cells.setdefault(_cell(record), {})
-        if record["seed"] in seeds:
-            raise UserError(
-                f"two results of seed {record['seed']} for {plain(record['factorization'])} on "
-                f"{plain(record['dataset'])} (one is {plain(record['result_id'])}): "
-                "look at them with `lcma sql`"
-            )
-        seeds[record["seed"]] = record["bits_per_dim"]
-    for one in here:
-        cells.setdefault((one.factorization, one.budget, one.map_options), {})
-    own = asked.get(first["recipe_id"]) or catalog.flows().get(first["flow"])
-    reference = _reference(cells, own, first["splits"], against)
-    held_against = {} if reference is None else cells[reference]
-    conventional = _canonical("conventional", own, first["splits"])
-    known = [bar.bits_per_dim for bar in bars if bar.bits_per_dim is not None]
+    measured = of.measured
+    bars = tuple(all_bars.get(measured.data_digest, ()))
+    lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
+    corrected = iter(pairing.holm([t.t_p for t in tests if t is not None and t.t_p is not None]))
     rows = [
-        replace(
-            row,
-            published=_published(first, row.factorization),
-            cleared=row.mean < min(known) if known and row.mean is not None else None,
-            conventional=row.factorization == conventional,
-        )
-        for row in (_row(cell, cells[cell], reference, held_against, here) for cell in cells)
+        _row(of, cell, bits, lowest, len(better), test, corrected)
+        for (cell, bits), better, test in zip(of.cells.items(), beaten, tests, strict=True)
     ]
-    rows = _tested(rows, held_against)
     rows.sort(
         key=lambda r: (
             math.inf if r.mean is None else r.mean,
@@ -272,84 +274,82 @@ def _group(
             r.map_options or "",
         )
     )
-    errors = [r["standard_error"] for r in records if r["standard_error"] is not None]
+    reference = of.reference if of.held_against else None
     group = Group(
-        **{name: first[name] for name in COMPARABLE},
-        profile=", ".join(sorted({r["profile"] for r in records})),
-        splits=first["splits"],
-        size=first["size"],
-        steps=first["steps"],
-        images=first["images"],
-        clusters=first["clusters"],
-        standard_error=max(errors, default=None),
-        made_with=tuple(sorted({_made_with(r) for r in records})),
-        reference=label(reference[0]) if reference is not None and held_against else None,
-        against=against,
+        **{name: getattr(measured, name) for name in (*COMPARABLE, *_OF_MEASURED)},
+        reference=None if reference is None else label(reference[0]),
+        against=of.against,
         rows=tuple(rows),
         notes=(),
         bars=bars,
     )
-    measured = [*corrections.notes(records), *notes.waiting(records)]
-    said = notes.of(group, facts.get(group.data_digest), measured)
+    told = [*corrections.notes(measured.beside), *notes.waiting(measured.data_wait)]
+    said = notes.of(group, facts.get(group.data_digest), told)
     return replace(group, notes=tuple(said))
 
 
+_OF_MEASURED = (
+    *("profile", "splits", "size", "steps", "images", "clusters", "standard_error"),
+    "made_with",
+)
+
+
 def _row(
+    of: _Compared,
     cell: Cell,
     results: Mapping[int, float],
-    reference: Cell | None,
-    held_against: Mapping[int, float],
-    lost: Sequence[LostTrials],
+    lowest_bar: float | None,
+    better: int,
+    test: pairing.PairedTest | None,
+    corrected: Iterator[float],
 ) -> Row:
     factorization, budget, map_options = cell
-    seeds = tuple(sorted(results))
-    values = tuple(results[seed] for seed in seeds)
-    own = [x for x in lost if (x.factorization, x.budget, x.map_options) == cell]
+    measured, own = of.measured, of.lost.get(cell, ())
+    values = tuple(results.values())
+    n = len(values)
+    mean = math.fsum(values) / n if n else None
+    deviation = half = None
+    if mean is not None and n > 1:
+        deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+        half = _half_width(deviation / math.sqrt(n), n)
     return Row(
         factorization=factorization,
         label=label(factorization),
         budget=budget,
         map_options=map_options,
-        conventional=False,
-        seeds=seeds,
+        conventional=factorization == of.conventional,
+        seeds=tuple(results),
         bits_per_dim=values,
-        mean=statistics.fmean(values) if values else None,
-        deviation=statistics.stdev(values) if len(values) > 1 else None,
-        difference=None if cell == reference else paired(results, held_against),
-        reference=cell == reference,
+        mean=mean,
+        deviation=deviation,
+        difference=_difference(test, corrected),
         diverged=_count(own, "diverged"),
         failed=_count(own, "failed"),
+        published=_published(
+            measured.flow, measured.dataset, measured.variant, factorization, measured.splits
+        ),
+        cleared=None if lowest_bar is None or mean is None else mean < lowest_bar,
+        reference=cell == of.reference,
+        low=None if half is None or mean is None else mean - half,
+        high=None if half is None or mean is None else mean + half,
+        rank=None if mean is None else 1 + better,
     )
 
 
-def _tested(rows: Sequence[Row], held_against: Mapping[int, float]) -> list[Row]:
-    """The rows with their ranks, the intervals of their means and what tests say."""
-    by_row = [dict(zip(row.seeds, row.bits_per_dim, strict=True)) for row in rows]
-    beaten = pairing.beaten_by(by_row, notes.ENOUGH)
-    differences = [
-        [] if row.reference else list(pairing.by_seed(bits, held_against).values())
-        for row, bits in zip(rows, by_row, strict=True)
-    ]
-    tests = pairing.paired_tests(differences)
-    corrected = iter(pairing.holm([t.t_p for t in tests if t is not None and t.t_p is not None]))
-    found = []
-    for row, test, better in zip(rows, tests, beaten, strict=True):
-        change: dict[str, Any] = {}
-        if row.mean is not None:
-            change["rank"] = 1 + len(better)
-        if row.mean is not None and row.deviation is not None:
-            half = _half_width(row.deviation / math.sqrt(row.n), row.n)
-            change |= {"low": row.mean - half, "high": row.mean + half}
-        if row.difference is not None and test is not None and test.t_p is not None:
-            change["difference"] = replace(
-                row.difference,
-                t_p=test.t_p,
-                sign_flip_p=test.sign_flip_p,
-                holm_p=next(corrected),
-                detectable=test.detectable,
-            )
-        found.append(replace(row, **change))
-    return found
+def _difference(test: pairing.PairedTest | None, corrected: Iterator[float]) -> Difference | None:
+    if test is None:
+        return None
+    return Difference(
+        mean=test.mean,
+        standard_error=test.standard_error,
+        pairs=test.n,
+        low=test.low,
+        high=test.high,
+        t_p=test.t_p,
+        sign_flip_p=test.sign_flip_p,
+        holm_p=None if test.t_p is None else next(corrected),
+        detectable=test.detectable,
+    )
 
 
 def paired(results: Mapping[int, float], against: Mapping[int, float]) -> Difference | None:
@@ -368,13 +368,20 @@ def paired(results: Mapping[int, float], against: Mapping[int, float]) -> Differ
 
 def _half_width(error: float, n: int) -> float:
     """Of the t-interval."""
-    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * error
+    return _quantile(n - 1) * error
 
 
-def _published(record: Mapping[str, Any], factorization: str) -> tuple[Number, ...]:
-    names = published.names(record["flow"], factorization, record["splits"])
-    name = known_sets.set_name(record["dataset"], record["variant"])
-    return tuple(published.find(record["flow"], name, names))
+@cache
+def _quantile(freedom: int) -> float:
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+
+
+@lru_cache(10_000)
+def _published(
+    flow: str, dataset: str, variant: str, factorization: str, splits: int
+) -> tuple[Number, ...]:
+    names = published.names(flow, factorization, splits)
+    return tuple(published.find(flow, known_sets.set_name(dataset, variant), names))
 
 
 def _canonical(name: str, own: str | None, splits: int) -> str | None:
@@ -403,24 +410,5 @@ def _reference(cells: Collection[Cell], own: str | None, splits: int, against: s
     return found[0] if found else None
 
 
-def _cell(record: Mapping[str, Any]) -> Cell:
-    return record["factorization"], record["budget"], record["map_options"]
-
-
-def _made_with(record: Mapping[str, Any]) -> str:
-    changed = "" if record["dirty"] is None else " with uncommitted changes"
-    return (
-        f"lcma {record['code_version']}{changed}, torch {record['torch']}, "
-        f"{record['device']} ({record['cpu_capability']}, threads: {record['threads']})"
-    )
-
-
 def _count(lost: Sequence[LostTrials], state: str) -> int:
     return sum(one.trials for one in lost if one.state == state)
-
-
-def _value(column: object, value: Any) -> Any:
-    """Pandas keeps a column of integers with nulls as floats with NaN."""
-    if value != value:  # NaN
-        return None
-    return int(value) if column in ("budget", "clusters") and value is not None else value

@@ -124,10 +124,10 @@ def test_who_is_beaten_by_whom() -> None:
     near = {s: base[s] + rng.normal(0, 0.01) for s in seeds}
     far = {s: base[s] + 0.5 + rng.normal(0, 0.01) for s in seeds}
     few = {s: base[s] + 5.0 for s in range(5)}
-    assert pairing.beaten_by([far, base, near, few], 6) == [[1, 2], [], [], []]
-    assert pairing.beaten_by([far, base, near, few], 5)[3] == [0, 1, 2]
-    assert pairing.beaten_by([], 6) == []
-    assert pairing.beaten_by([base], 6) == [[]]
+    assert pairing.beaten_by([[far, base, near, few]], 6) == [[[1, 2], [], [], []]]
+    assert pairing.beaten_by([[far, base, near, few]], 5)[0][3] == [0, 1, 2]
+    assert pairing.beaten_by([[]], 6) == [[]]
+    assert pairing.beaten_by([[base]], 6) == [[[]]]
 
 
 def test_pairs_with_seeds_of_their_own_are_corrected_together() -> None:
@@ -144,6 +144,6 @@ def test_pairs_with_seeds_of_their_own_are_corrected_together() -> None:
         pairs.append((i, j) if np.mean(a) > np.mean(b) else (j, i))
     rejected = multipletests(p, method="holm", alpha=0.05)[0]
     expected = {pair for pair, no in zip(pairs, rejected, strict=True) if no}
-    found = pairing.beaten_by(values, 2)
+    (found,) = pairing.beaten_by([values], 2)
     assert {(i, j) for i, row in enumerate(found) for j in row} == expected
     assert expected

@@ -1,0 +1,240 @@
+"""Results by cell: the bits/dim of every seed, and what is known of how they were made.
+
+A board needs nothing else of a result. Its numbers stand in one index, so that a million of them
+are read in a second or two, where the view `trial_results` looks up thirty columns for each.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.frames import Where, conditions
+from db.schema import attempts, cells, environments, recipes, results, sweep_trials, views
+
+AT_ONCE = 20_000
+"""Rows that a server sends at a time."""
+
+_CELL = (
+    *("flow", "dataset", "variant", "data_digest", "recipe_id", "profile", "protocol"),
+    *("precision", "factorization", "budget", "map_options"),
+)
+_names = attrgetter(*_CELL[:-2])
+_RECIPE = ("splits", "size", "steps")
+_MADE = ("code_version", "dirty", "torch", "device", "cpu_capability")
+_BESIDE = ("bound_draws", "bound_gain", "series_terms", "series_bias", "series_bias_standard_error")
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """Versions and hardware with which results were made; names as in `trial_results`."""
+
+    code_version: str
+    dirty: str | None
+    torch: str
+    device: str
+    cpu_capability: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What was measured beside a result's bits/dim: the bound of several draws, and the bias of
+    the series; names as in `trial_results`, None where not taken."""
+
+    result_id: str
+    bound_draws: int | None
+    bound_gain: float | None
+    series_terms: int | None
+    series_bias: float | None
+    series_bias_standard_error: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeededCell:
+    """All results that differ in the seed alone: bits/dim on test by seed.
+
+    ``repeated`` is a seed with two results, where there is one. ``standard_error`` is the largest
+    of one result's in bits/dim, ``images`` and ``clusters`` the fewest behind one; None where none
+    is known. ``data_wait`` is the largest share of a step's time that a training waited for images,
+    None where it is no more than was asked about.
+    """
+
+    flow: str
+    dataset: str
+    variant: str
+    data_digest: str
+    recipe_id: str
+    profile: str
+    protocol: str
+    precision: str
+    factorization: str
+    budget: int | None
+    map_options: str | None
+    splits: int
+    size: int
+    steps: int
+    bits_per_dim: dict[int, float]
+    repeated: int | None
+    standard_error: float | None
+    images: int
+    clusters: int | None
+    makings: tuple[Making, ...]
+    beside: tuple[Beside, ...] = ()
+    data_wait: float | None = None
+
+
+def read_cells(
+    connection: sa.Connection, where: Where, sweep_id: str | None, waits_over: float
+) -> list[SeededCell]:
+    """The cells of the results that match, ordered by what tells them apart.
+
+    ``where`` is as for the view `trial_results`. Shares of waiting are given above ``waits_over``.
+    """
+    chosen = _Chosen(where, sweep_id)
+    bits, repeated = _bits(_rows(connection, chosen.of(results.c.cell_id, *_NUMBERS)))
+    made = _made(connection, chosen)
+    beside = _beside(connection, chosen)
+    waits = _waits(connection, chosen, waits_over)
+    columns = (*(cells.c[name] for name in _CELL), *(recipes.c[name] for name in _RECIPE))
+    query = sa.select(cells.c.id, *columns).join_from(
+        cells, recipes, recipes.c.id == cells.c.recipe_id
+    )
+    found = []
+    for cell_id, *facts in _rows(connection, query.where(*chosen.of_cells)):
+        if cell_id in bits:
+            of_seeds = (bits[cell_id], repeated.get(cell_id), *made[cell_id])
+            more = (tuple(beside.get(cell_id, ())), waits.get(cell_id))
+            found.append(SeededCell(*facts, *of_seeds, *more))
+    found.sort(key=lambda cell: (*_names(cell), -1 if cell.budget is None else cell.budget))
+    return found
+
+
+_NUMBERS = (results.c.seed, results.c.bits_per_dim)
+
+_VIEW = views.tables["trial_results"]
+
+_IN_VIEW: dict[str, sa.Column[Any]] = {
+    **dict(_VIEW.c),
+    **{name: column for name, column in results.c.items() if name in _VIEW.c},
+    **{name: recipes.c[name] for name in _RECIPE},
+    **{name: cells.c[name] for name in (*_CELL, "comparable")},
+    "cell_id": cells.c.id,
+    "result_id": results.c.id,
+}
+"""Columns of `trial_results`, from the tables where they stand as they are."""
+
+
+class _Chosen:
+    """Which results are asked for."""
+
+    def __init__(self, where: Where, sweep_id: str | None) -> None:
+        self._here: list[sa.ColumnElement[bool]] = []
+        self.of_cells: list[sa.ColumnElement[bool]] = []
+        """Of those, what holds for whole cells."""
+        for name, value in where.items():
+            column = _IN_VIEW.get(name)
+            (one,) = conditions("trial_results", _IN_VIEW, {name: value})
+            if column is not None and column.table is _VIEW:
+                one = results.c.id.in_(sa.select(_VIEW.c.result_id).where(one))
+            self._here.append(one)
+            if column is not None and column.table in (cells, recipes):
+                self.of_cells.append(one)
+        if sweep_id is not None:
+            members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
+            self._here.append(results.c.trial_id.in_(members))
+
+    def of(self, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        """These columns of the results asked for."""
+        query = sa.select(*columns).select_from(results)
+        if not self._here:
+            return query
+        return (
+            query.join(cells, cells.c.id == results.c.cell_id)
+            .join(recipes, recipes.c.id == cells.c.recipe_id)
+            .where(*self._here)
+        )
+
+
+def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
+    for rows in connection.execution_options(yield_per=AT_ONCE).execute(query).partitions():
+        yield from rows
+
+
+def _bits(
+    rows: Iterable[Any],
+) -> tuple[dict[str, dict[int, float]], dict[str, int]]:
+    """Bits/dim by cell and seed, and by cell a seed that came twice."""
+    found: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    repeated: dict[str, int] = {}
+    for cell_id, seed, value in rows:
+        seeds = found[cell_id]
+        if seed in seeds:
+            repeated[cell_id] = seed
+        seeds[seed] = value
+    return {cell: dict(sorted(seeds.items())) for cell, seeds in found.items()}, repeated
+
+
+_Made = tuple[float | None, int, int | None, tuple[Making, ...]]
+"""The largest standard error, the fewest images and clusters, and all makings."""
+
+
+def _made(connection: sa.Connection, chosen: _Chosen) -> dict[str, _Made]:
+    """By cell. Nearly all have one making, whose ends an index gives without sorting."""
+    known = {
+        row.id: tuple(getattr(row, name) for name in _MADE)
+        for row in connection.execute(sa.select(environments))
+    }
+    making = cache(lambda environment, threads: Making(*known[environment], threads))
+    of = (attempts.c.environment_id, attempts.c.threads)
+    query = chosen.of(
+        results.c.cell_id,
+        sa.func.max(results.c.standard_error),
+        sa.func.min(results.c.images),
+        sa.func.min(results.c.clusters),
+        *(end(column) for column in of for end in (sa.func.min, sa.func.max)),
+    ).join(attempts, attempts.c.id == results.c.attempt_id)
+    found: dict[str, _Made] = {}
+    mixed = False
+    for cell_id, error, images, clusters, first, last, least, most in _rows(
+        connection, query.group_by(results.c.cell_id)
+    ):
+        found[cell_id] = (error, images, clusters, (making(first, least),))
+        mixed = mixed or first != last or least != most
+    if mixed:
+        every = chosen.of(results.c.cell_id, *of).join(
+            attempts, attempts.c.id == results.c.attempt_id
+        )
+        several: defaultdict[str, list[Making]] = defaultdict(list)
+        for cell_id, environment, threads in _rows(connection, every.distinct()):
+            several[cell_id].append(making(environment, threads))
+        for cell_id, makings in several.items():
+            found[cell_id] = (*found[cell_id][:3], tuple(makings))
+    return found
+
+
+def _beside(connection: sa.Connection, chosen: _Chosen) -> dict[str, list[Beside]]:
+    columns = (results.c.id, *(results.c[name] for name in _BESIDE))
+    taken = sa.or_(results.c.bound_gain.is_not(None), results.c.series_bias.is_not(None))
+    found: defaultdict[str, list[Beside]] = defaultdict(list)
+    for cell_id, *values in _rows(connection, chosen.of(results.c.cell_id, *columns).where(taken)):
+        found[cell_id].append(Beside(*values))
+    return found
+
+
+def _waits(connection: sa.Connection, chosen: _Chosen, over: float) -> dict[str, float]:
+    training = attempts.alias("training")
+    long = sa.and_(training.c.data_wait > over, training.c.protocol.is_(None))
+    if connection.execute(sa.select(training.c.id).where(long).limit(1)).first() is None:
+        return {}
+    query = (
+        chosen.of(results.c.cell_id, sa.func.max(training.c.data_wait))
+        .join(attempts, attempts.c.id == results.c.attempt_id)
+        .join(training, training.c.job_id == attempts.c.job_id)
+        .where(long)
+    )
+    return {row[0]: row[1] for row in _rows(connection, query.group_by(results.c.cell_id))}
