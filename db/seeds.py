@@ -105,11 +105,14 @@ def read_cells(
         cells, recipes, recipes.c.id == cells.c.recipe_id
     )
     found = []
-    for cell_id, *facts in _rows(connection, query.where(*chosen.of_cells)):
+    same: dict[Any, Any] = {}  # a name that a thousand cells have is kept once
+    for row in _rows(connection, query.where(*chosen.of_cells)):
+        cell_id, *facts = row
         if cell_id in bits:
-            of_seeds = (bits[cell_id], repeated.get(cell_id), *made[cell_id])
-            more = (tuple(beside.get(cell_id, ())), waits.get(cell_id))
-            found.append(SeededCell(*facts, *of_seeds, *more))
+            facts = [same.setdefault(fact, fact) for fact in facts]
+            facts += [bits[cell_id], repeated.get(cell_id), *made[cell_id]]
+            facts += [tuple(beside.get(cell_id, ())), waits.get(cell_id)]
+            found.append(SeededCell(*facts))
     found.sort(key=lambda cell: (*_names(cell), -1 if cell.budget is None else cell.budget))
     return found
 
@@ -185,11 +188,12 @@ _Made = tuple[float | None, int, int | None, tuple[Making, ...]]
 
 def _made(connection: sa.Connection, chosen: _Chosen) -> dict[str, _Made]:
     """By cell. Nearly all have one making, whose ends an index gives without sorting."""
-    known = {
-        row.id: tuple(getattr(row, name) for name in _MADE)
-        for row in connection.execute(sa.select(environments))
-    }
-    making = cache(lambda environment, threads: Making(*known[environment], threads))
+    known = {row.id: row._mapping for row in connection.execute(sa.select(environments))}
+
+    @cache
+    def making(environment: str, threads: int) -> Making:
+        return Making(**{name: known[environment][name] for name in _MADE}, threads=threads)
+
     of = (attempts.c.environment_id, attempts.c.threads)
     query = chosen.of(
         results.c.cell_id,

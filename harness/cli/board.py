@@ -64,7 +64,7 @@ def board(
     if factorization:
         found = boards.only(found, factorization)
     if json:
-        print(to_json(boards.as_dict(found)))
+        print(boards.as_json(found))
         return
     console = Console()
     console.print(boards.render(found))

@@ -1,11 +1,12 @@
 """The board: which factorization gives the fewest bits/dim, among results that can be compared.
 
 `read` makes it of what a database holds, `make` of a frame; `only` selects rows, and the others
-show it: `render` in a terminal, `as_dict` for JSON, `as_markdown` and `as_csv` for papers and
+show it: `render` in a terminal, `as_json` for programs, `as_markdown` and `as_csv` for papers and
 spreadsheets.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,13 @@ __all__ = [
     "Group",
     "Row",
     "as_csv",
-    "as_dict",
+    "as_json",
     "as_latex",
     "as_markdown",
     "as_rows",
     "below",
     "by_class",
+    "json_parts",
     "label",
     "make",
     "only",
@@ -127,9 +129,42 @@ def render(board: Board) -> RenderableType:
     return Lines(*parts)
 
 
-def as_dict(board: Board) -> dict[str, Any]:
-    """All numbers in full, ready for JSON; a missing one is None."""
-    return asdict(board)
+def as_json(board: Board) -> str:
+    """All numbers in full, a line for each row; a missing one is null."""
+    return "".join(json_parts(board))
+
+
+def json_parts(board: Board) -> Iterator[str]:
+    """The same in parts, which need not all be held at once."""
+    yield '{\n  "groups": ['
+    for place, group in enumerate(board.groups):
+        yield ",\n    {" if place else "\n    {"
+        for name in _GROUP:
+            value = getattr(group, name)
+            value = [asdict(bar) for bar in value] if name == "bars" else value
+            yield f"\n      {_JSON(name)}: {_JSON(value)},"
+        lines = ",".join(f"\n        {_JSON(_row_dict(row))}" for row in group.rows)
+        yield f'\n      "rows": [{lines}\n      ]\n    }}'
+    yield "\n  ]" if board.groups else "]"
+    for name in ("diverged", "failed", "lost", "apart"):
+        yield f",\n  {_JSON(name)}: {_JSON(getattr(board, name))}"
+    yield "\n}"
+
+
+_JSON = json.JSONEncoder(allow_nan=False).encode
+_GROUP = tuple(f.name for f in fields(Group) if f.name != "rows")
+_ROW = tuple(f.name for f in fields(Row))
+_DIFFERENCE = tuple(f.name for f in fields(Difference))
+
+
+def _row_dict(row: Row) -> dict[str, Any]:
+    """As `asdict` would have it, which copies every number and takes longer than the statistics."""
+    found = {name: getattr(row, name) for name in _ROW}
+    if row.difference is not None:
+        found["difference"] = {name: getattr(row.difference, name) for name in _DIFFERENCE}
+    if row.published:
+        found["published"] = [asdict(number) for number in row.published]
+    return found
 
 
 def as_markdown(board: Board) -> str:

@@ -79,7 +79,7 @@ def make(store: Store, query: Query, form: Format) -> bytes:
 
 def _board(board: boards.Board, form: Format) -> bytes:
     if form is Format.json:
-        return _json(boards.as_dict(board))
+        return b"".join([*(part.encode() for part in boards.json_parts(board)), b"\n"])
     if form is Format.md:
         return boards.as_markdown(board).encode()
     if form is Format.latex:

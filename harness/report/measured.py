@@ -138,12 +138,16 @@ def _cell(records: Sequence[Mapping[str, Any]]) -> SeededCell:
         clusters=min(known("clusters"), default=None),
         makings=tuple({Making(**{f.name: r[f.name] for f in fields(Making)}) for r in records}),
         beside=tuple(
-            Beside(*(record.get(name) for name in names))
+            Beside(**_only(record, names))
             for record in records
             if record.get("bound_gain") is not None or record.get("series_bias") is not None
         ),
         data_wait=max(known("data_wait"), default=None),
     )
+
+
+def _only(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: record.get(name) for name in names}
 
 
 _WHOLE = ("budget", "clusters", "bound_draws", "series_terms")

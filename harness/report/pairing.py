@@ -1,4 +1,9 @@
-"""Differences paired by seed, tested by scipy and statsmodels: ours is the pairing."""
+"""Differences paired by seed, and what tests of them say.
+
+Student's t, central and not, is scipy's (`scipy.special`). The tests are written for many rows at
+once: those of `scipy.stats` and statsmodels, to which they are equal, take minutes for a board of
+a hundred thousand rows.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,6 +12,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 LEVEL = 0.05
 """Of every test, two-sided, and one less the confidence of every interval."""
@@ -87,7 +93,8 @@ def _tests(values: NDArray[np.float64]) -> list[PairedTest]:
     means = [math.fsum(row) / n for row in values.tolist()]
     if n < 2:
         return [PairedTest(n, mean) for mean in means]
-    _, deviations, t_p = _t(np.ascontiguousarray(values.T))
+    deviations, t = _t(np.ascontiguousarray(values.T))
+    t_p = _p(t, n)
     reach, detectable = _quantile(n - 1) / math.sqrt(n), _detectable_at(n)
     columns = (means, deviations.tolist(), t_p.tolist(), _sign_flip(values).tolist())
     return [
@@ -106,36 +113,48 @@ def _tests(values: NDArray[np.float64]) -> list[PairedTest]:
     ]
 
 
-@cache
-def _quantile(freedom: int) -> float:
-    """Of Student's t, with which a two-sided interval of `LEVEL` reaches."""
-    from scipy import stats
-
-    return float(stats.t.isf(LEVEL / 2, freedom))
-
-
 def interval(differences: Sequence[float], level: float) -> tuple[float, float] | None:
     """The t-interval of confidence 1 - ``level`` of their mean, None for fewer than two."""
-    from scipy import stats
-
-    values = np.asarray(differences, dtype=np.float64)
-    if len(values) < 2:
+    (test,) = paired_tests([differences])
+    if test is None or test.standard_error is None:
         return None
-    mean = math.fsum(values) / len(values)
-    half = float(stats.t.isf(level / 2, len(values) - 1) * stats.sem(values))
-    return mean - half, mean + half
+    half = _quantile(test.n - 1, level) * test.standard_error
+    return test.mean - half, test.mean + half
 
 
-def holm(p_values: Sequence[float] | NDArray[np.float64]) -> list[float]:
-    """Holm's adjusted p-values, in the same order.
+@cache
+def _quantile(freedom: int, level: float = LEVEL) -> float:
+    """Of Student's t, with which a two-sided interval of this level reaches."""
+    return float(special.stdtrit(freedom, 1 - level / 2))
 
-    Ours, and equal to statsmodels' `multipletests`, which collects garbage at every call: a tenth
-    of a second for each table of a board.
+
+def _t(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Deviations, and t of the paired t-test, of each column of (n, columns).
+
+    A column that does not vary but for rounding differs from zero for certain, or not at all.
     """
+    n = len(values)
+    means = values.sum(axis=0) / n
+    deviations = np.sqrt(np.square(values - means).sum(axis=0) / (n - 1))
+    deviations[deviations <= ROUNDING] = 0.0
+    means[np.abs(means) <= ROUNDING] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = means / (deviations / math.sqrt(n))
+    t[means == 0.0] = 0.0
+    return deviations, t
+
+
+def _p(t: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Two-sided, of the t of n differences."""
+    return np.asarray(2.0 * special.stdtr(n - 1, -np.abs(t)), dtype=np.float64)
+
+
+def holm(p_values: Sequence[float] | NDArray[np.float64], of: int | None = None) -> list[float]:
+    """Holm's adjusted p-values, in the same order; ``of`` so many, those left out being larger."""
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
-    factors = np.arange(len(p), 0, -1)
+    factors = np.arange(len(p), 0, -1) + ((len(p) if of is None else of) - len(p))
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
     return [float(one) for one in adjusted]
 
@@ -143,15 +162,12 @@ def holm(p_values: Sequence[float] | NDArray[np.float64]) -> list[float]:
 def seeds_needed(effect: float, deviation: float) -> int | None:
     """With how many seeds a true ``effect`` would be shown with a power of 80 %, where differences
     have this ``deviation``; None where that is more than anybody runs."""
-    from statsmodels.stats.power import TTestPower
-
     if deviation == 0:
         return 2
     size = abs(effect) / deviation
-    power = TTestPower()
 
     def shows(n: int) -> bool:
-        return bool(power.power(size, n, LEVEL, alternative="two-sided") >= POWER)
+        return n > 1 and _power(size, n) >= POWER
 
     low, high = 1, 2  # of these the first does not show it; far beyond, the power has no value
     while not shows(high):
@@ -192,7 +208,7 @@ class _Part:
 
 
 class _Pairs:
-    """All pairs of a table; their p-values are NaN where too few seeds are common."""
+    """All pairs of a table, with t and the seeds that are common to both: 0 where too few are."""
 
     def __init__(self, table: Sequence[Mapping[int, float]], least: int) -> None:
         seeds = sorted(set().union(*table)) if table else []
@@ -201,7 +217,7 @@ class _Pairs:
         self._least = least
         self._ones, self._others = np.triu_indices(len(table), 1)
         self.size = len(self._ones) * len(seeds)
-        self.p, self.below = np.full(len(self._ones), np.nan), np.zeros(len(self._ones), bool)
+        self.t, self.n = np.zeros(len(self._ones)), np.zeros(len(self._ones), dtype=np.intp)
 
     def parts(self) -> Iterator[_Part]:
         """Their differences, a limited number at a time."""
@@ -221,10 +237,18 @@ class _Pairs:
     def beaten(self) -> Beaten:
         """Which others are below each by test."""
         found: Beaten = [[] for _ in range(self._values.shape[1])]
-        tested = np.flatnonzero(np.isfinite(self.p))
-        for pair in tested[np.asarray(holm(self.p[tested])) <= LEVEL]:
+        for n in np.unique(self.n[self.n > 0]):
+            near = (self.n == n) & (np.abs(self.t) < _quantile(int(n) - 1))
+            self.t[near] = 0.0  # no correction makes a larger p smaller
+        tested = np.flatnonzero(self.t)
+        p = np.empty(len(tested))
+        for n in np.unique(self.n[tested]):
+            own = self.n[tested] == n
+            p[own] = _p(self.t[tested[own]], int(n))
+        adjusted = holm(p, of=int(np.count_nonzero(self.n)))
+        for pair in tested[np.array(adjusted) <= LEVEL]:
             i, j = int(self._ones[pair]), int(self._others[pair])
-            worse, better = (j, i) if self.below[pair] else (i, j)
+            worse, better = (j, i) if self.t[pair] < 0 else (i, j)
             found[worse].append(better)
         return [sorted(better) for better in found]
 
@@ -242,32 +266,15 @@ def _tested(batch: Sequence[_Pairs]) -> list[Beaten]:
 
 
 def _test(parts: Sequence[_Part]) -> None:
-    """Set the p-values of pairs, and which of each has the lower mean."""
+    """Set t of pairs."""
     by_n: dict[int, list[_Part]] = {}
     for part in parts:
         by_n.setdefault(len(part.values), []).append(part)
-    for some in by_n.values():
-        values = np.concatenate([part.values for part in some], axis=1)
-        means, _, p = _t(values)
+    for n, some in by_n.items():
+        _, t = _t(np.concatenate([part.values for part in some], axis=1))
         ends = np.cumsum([len(part.pairs) for part in some])[:-1]
-        for part, own, mean in zip(some, np.split(p, ends), np.split(means, ends), strict=True):
-            part.of.p[part.pairs], part.of.below[part.pairs] = own, mean < 0
-
-
-def _t(
-    values: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Means, deviations and p-values of the paired t-test of each column of (n, columns).
-
-    A column that does not vary but for rounding differs from zero for certain, or not at all.
-    """
-    from scipy import stats
-
-    means, deviations = values.mean(axis=0), values.std(axis=0, ddof=1)
-    varies = deviations > ROUNDING
-    p = np.where(np.abs(means) <= ROUNDING, 1.0, 0.0)
-    p[varies] = stats.ttest_1samp(values[:, varies], 0.0, axis=0).pvalue
-    return means, np.where(varies, deviations, 0.0), p
+        for part, own in zip(some, np.split(t, ends), strict=True):
+            part.of.t[part.pairs], part.of.n[part.pairs] = own, n
 
 
 def _sign_flip(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -292,27 +299,38 @@ def _sign_flip(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _all_signs(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The exact test: the share of all signs whose sum is at least as far from zero.
 
-    Ours, and equal to scipy's, as one product of matrices: scipy's takes longer than all else on a
-    board of many rows. The first sign stays, since turning all changes no distance.
+    The first sign stays, since turning all changes no distance.
     """
-    n = values.shape[1]
-    turned = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n - 1)) & 1
-    signs = np.ones((n, len(turned)))
-    signs[1:] -= 2.0 * turned.T
     found = np.empty(len(values))
-    step = max(1, AT_ONCE // len(turned))
+    n = values.shape[1]
+    step = max(1, AT_ONCE >> (n - 1))
     for start in range(0, len(values), step):
-        part = values[start : start + step]
-        far = np.abs(part @ signs)
-        rounding = ROUNDING * np.abs(part).sum(axis=1, keepdims=True)
-        found[start : start + step] = (far >= far[:, :1] - rounding).mean(axis=1)
+        first, *others = np.ascontiguousarray(values[start : start + step].T)
+        sums = first[None]
+        for other in others:
+            sums = np.concatenate([sums + other, sums - other])
+        far = np.abs(sums)
+        rounding = ROUNDING * (np.abs(first) + sum(np.abs(other) for other in others))
+        found[start : start + step] = (far >= far[0] - rounding).mean(axis=0)
     return found
+
+
+def _power(effect: float, n: int) -> float:
+    """Of the paired t-test of n differences, with the effect in their standard deviations: the mass
+    of the non-central t beyond both ends."""
+    shift, edge = effect * math.sqrt(n), _quantile(n - 1)
+    above = 1.0 - special.nctdtr(n - 1, shift, edge)
+    # Beyond 8 less than 1e-15 lies below zero, where scipy has no number any more.
+    below = special.nctdtr(n - 1, shift, -edge) if shift < 8 else 0.0
+    return float(above + below)
 
 
 @cache
 def _detectable_at(n: int) -> float:
     """The smallest effect that n pairs show, in standard deviations of a difference."""
-    from statsmodels.stats.power import TTestPower
+    from scipy.optimize import brentq
 
-    found = TTestPower().solve_power(nobs=n, alpha=LEVEL, power=POWER, alternative="two-sided")
-    return float(np.asarray(found).item())
+    most = 1.0
+    while _power(most, n) < POWER:
+        most *= 2.0
+    return float(brentq(lambda effect: _power(effect, n) - POWER, 0.0, most, xtol=1e-12))

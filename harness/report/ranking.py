@@ -23,6 +23,10 @@ from sweeps.published import Number
 CONFIDENCE = 0.95
 
 
+TESTED_AT_ONCE = 2_000
+"""Rows, in so many groups as they fill: one call of a library for all is much faster."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Bits/dim less those of the reference (conventional, or as asked), by common seeds.
@@ -150,19 +154,14 @@ def make(
     for one in lost:
         of_group[_place(one)].append(one)
     asked = conventional or {}
-    found = [_Compared(m, of_group[_place(m)], asked, against) for m in gather(cells)]
-    by_seed = [one.cells for one in found]
-    beaten = pairing.beaten_by([list(some.values()) for some in by_seed], notes.ENOUGH)
-    differences = [
-        pairing.by_seed(bits, one.held_against) if cell != one.reference else {}
-        for one in found
-        for cell, bits in one.cells.items()
-    ]
-    tests = iter(pairing.paired_tests([list(by_seed.values()) for by_seed in differences]))
-    groups = [
-        _group(one, better, list(islice(tests, len(one.cells))), facts or {}, bars or {})
-        for one, better in zip(found, beaten, strict=True)
-    ]
+    groups: list[Group] = []
+    batch: list[_Compared] = []
+    for measured in gather(cells):
+        batch.append(_Compared(measured, of_group[_place(measured)], asked, against))
+        if sum(len(one.cells) for one in batch) >= TESTED_AT_ONCE:
+            groups += _groups(batch, facts or {}, bars or {})
+            batch = []
+    groups += _groups(batch, facts or {}, bars or {})
     groups.sort(
         key=lambda g: (
             *(g.dataset, g.flow, g.profile, g.protocol != "plain"),
@@ -249,6 +248,23 @@ def only(board: Board, names: Sequence[str]) -> Board:
             f"no results of {', '.join(sorted(asked))} here: there are {', '.join(known)}"
         )
     return replace(board, groups=tuple(groups))
+
+
+def _groups(
+    compared: Sequence[_Compared],
+    facts: Mapping[str, DataFacts],
+    bars: Mapping[str, Sequence[Bar]],
+) -> Iterator[Group]:
+    tables = [list(one.cells.values()) for one in compared]
+    beaten = pairing.beaten_by(tables, notes.ENOUGH)
+    differences = [
+        [] if cell == one.reference else list(pairing.by_seed(bits, one.held_against).values())
+        for one in compared
+        for cell, bits in one.cells.items()
+    ]
+    tests = iter(pairing.paired_tests(differences))
+    for one, better in zip(compared, beaten, strict=True):
+        yield _group(one, better, list(islice(tests, len(one.cells))), facts, bars)
 
 
 def _group(
