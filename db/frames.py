@@ -56,7 +56,7 @@ def read_rows(connection: sa.Connection, name: str, where: Where) -> QueryResult
     view = _view(name)
     query = sa.select(view).where(*conditions(name, dict(view.c), where))
     found = connection.execute(query.order_by(*_order(view)))
-    return QueryResult(tuple(found.keys()), tuple(tuple(row) for row in found), truncated=False)
+    return QueryResult(tuple(found.keys()), tuple(map(tuple, found)), truncated=False)
 
 
 def conditions(

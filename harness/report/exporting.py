@@ -8,6 +8,7 @@ from typing import Any
 from db import QueryResult, Store
 from harness.report import board as boards
 from harness.report import filters, grouping, latex, paper, parquet, rows, verdicts
+from harness.report.memory import uncollected
 from harness.report.text import to_json
 from sweeps.errors import UserError
 
@@ -55,6 +56,11 @@ class Query:
 
 def make(store: Store, query: Query, form: Format) -> bytes:
     """The export. Raises UserError where parts of the query do not go together."""
+    with uncollected():
+        return _made(store, query, form)
+
+
+def _made(store: Store, query: Query, form: Format) -> bytes:
     where = filters.parse(query.where)
     if query.statistics and not query.by:
         raise UserError("--stat says what --by COLUMNS is to sum up: give that too")

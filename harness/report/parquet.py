@@ -29,12 +29,14 @@ def of_rows(found: QueryResult) -> bytes:
 def _array(name: str, values: Sequence[Any]) -> "pa.Array":
     import pyarrow as pa
 
-    kinds = {type(value) for value in values if value is not None}
+    kinds = set(map(type, values)) - {type(None)}
     if not kinds:
         return pa.array(values, type=_declared(name))
     if kinds <= {int, bool} and all(abs(v) < 2**63 for v in values if v is not None):
         return pa.array(values, type=pa.int64())
-    if float in kinds and kinds <= {int, float}:
+    if kinds == {float}:
+        return pa.array(values, type=pa.float64())
+    if kinds == {int, float}:
         return pa.array([None if v is None else float(v) for v in values], type=pa.float64())
     if kinds == {bytes}:
         return pa.array(values, type=pa.binary())

@@ -67,7 +67,10 @@ def for_csv(text: str) -> str:
     return f"'{shown}" if shown.startswith(FORMULA) else shown
 
 
-def _csv_column(values: Sequence[Any]) -> list[Any]:
+def _csv_column(values: Sequence[Any]) -> Sequence[Any]:
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds <= {int} or (kinds <= {int, float} and all(map(math.isfinite, filter(None, values)))):
+        return values
     known: dict[str, str] = {}
     return [
         (known.get(value) or known.setdefault(value, for_csv(value)))

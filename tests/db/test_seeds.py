@@ -1,0 +1,81 @@
+"""Cells with their results by seed, against the rows of the view that says it one by one."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import db
+from harness.report.measured import cells_of
+from sweeps.errors import UserError
+
+WHERE: dict[str, dict[str, Any]] = {
+    "everything": {},
+    "columns of the cell": {"flow": "realnvp", "dataset": ["photos16", "celeba64"]},
+    "a column of the recipe": {"splits": 3},
+    "a column of the result": {"seed": [0, 2]},
+    "a column that only the view has": {"device": "cuda:0 model"},
+    "null": {"budget": None, "map_options": None},
+    "of both": {"flow": "realnvp", "seed": 1, "threads": [1, 2, 4, 8]},
+    "no value": {"budget": []},
+    "what nothing has": {"flow": "none"},
+}
+
+
+@pytest.fixture
+def crowd(crowded_url: str) -> db.Store:
+    return db.connect(crowded_url, create=False)
+
+
+def alike(cells: list[db.SeededCell]) -> list[db.SeededCell]:
+    """Without what only the order of rows decides."""
+    found = [
+        replace(
+            cell,
+            makings=tuple(sorted(cell.makings, key=str)),
+            beside=tuple(sorted(cell.beside, key=str)),
+        )
+        for cell in cells
+    ]
+    return sorted(found, key=str)
+
+
+@pytest.mark.parametrize("name", WHERE)
+def test_they_are_the_rows_of_the_view_by_cell(crowd: db.Store, name: str) -> None:
+    where = dict(WHERE[name])
+    if "device" in where:
+        where["device"] = crowd.results()["device"].iloc[0]
+    found = crowd.cells(**where)
+    assert alike(found) == alike(cells_of(crowd.results(**where)))
+    assert bool(found) == (name not in ("no value", "what nothing has"))
+    assert found == crowd.cells(**where)
+
+
+def test_a_cell_made_in_several_ways_has_them_all(crowd: db.Store) -> None:
+    several = [cell.makings for cell in crowd.cells() if len(cell.makings) > 1]
+    assert several
+    assert all(len(set(makings)) == len(makings) for makings in several)
+
+
+def test_of_one_sweep(crowd: db.Store) -> None:
+    for sweep in crowd.sweeps():
+        found = crowd.cells(sweep_id=sweep.id)
+        assert alike(found) == alike(cells_of(crowd.results(sweep_id=sweep.id)))
+    assert crowd.cells(sweep_id="s2")
+    assert crowd.cells(sweep_id="none") == []
+
+
+def test_short_waits_are_not_told(crowd: db.Store) -> None:
+    waits = [cell.data_wait for cell in crowd.cells() if cell.data_wait is not None]
+    half = (min(waits) + max(waits)) / 2
+    told = [cell.data_wait for cell in crowd.cells(waits_over=half) if cell.data_wait is not None]
+    assert sorted(told) == sorted(wait for wait in waits if wait > half)
+    assert told
+
+
+def test_an_unknown_column_or_a_value_of_another_kind_is_refused(crowd: db.Store) -> None:
+    with pytest.raises(UserError, match="trial_results has no column 'colour'"):
+        crowd.cells(colour="red")
+    with pytest.raises(UserError, match="'seed' of trial_results is a whole number"):
+        crowd.cells(seed="first")
+
