@@ -49,6 +49,7 @@ from db.records import (
 )
 from db.store import Store, connect, exists
 from db.tables import overlap
+from db.trainings import Training
 
 __all__ = [
     "FAILURES",
@@ -106,6 +107,7 @@ __all__ = [
     "SweepMember",
     "TableStatistics",
     "TrainedTrial",
+    "Training",
     "Trial",
     "Unavailable",
     "Waiting",

@@ -22,6 +22,7 @@ VERBS = (
     "board",
     "verdicts",
     "pareto",
+    "curves",
     "maps",
     "samples",
     "interpolate",
