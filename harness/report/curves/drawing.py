@@ -62,6 +62,10 @@ class Range:
     high: float
     beyond: float | None
 
+    def holds(self, value: float) -> bool:
+        """Whether the axis shows it."""
+        return self.low <= value <= self.high
+
 
 def draw_all(charts: Sequence[Chart], target: Target) -> list[Path]:
     """A picture of each chart into the folder, or of the only one as the file.
@@ -76,8 +80,8 @@ def draw(chart: Chart, target: Target) -> Path:
     """The panels of one chart below each other, with their legend beside them."""
     keys = list(dict.fromkeys(line.key for panel in chart.panels for line in panel.lines))
     styles = dict(zip(keys, _styles(keys), strict=True))
-    handles, labels = _legend(chart, styles)
     ranges = [_range(panel) for panel in chart.panels]
+    handles, labels = _legend(chart, styles, ranges)
     notes = [
         line
         for note in [*_beyond(chart.panels, ranges), *chart.notes]
@@ -96,7 +100,7 @@ def draw(chart: Chart, target: Target) -> Path:
         axes = figure.add_axes(
             (_LEFT / _WIDTH, bottom / height, (_RIGHT - _LEFT) / _WIDTH, _PANEL / height)
         )
-        _draw_panel(axes, panel, ranges[k], styles, last)
+        _draw_panel(axes, panel, ranges[k], styles, last, k)
         if panel.part is not None:
             _draw_bars(axes, chart.bars, ranges[k])
     _draw_legend(figure, handles, labels, 1 - (_HEAD - 8) / height)
@@ -136,7 +140,7 @@ def _range(panel: Panel) -> Range:
 
 
 def _draw_panel(
-    axes: Any, panel: Panel, within: Range, styles: dict[LineKey, Style], last: int
+    axes: Any, panel: Panel, within: Range, styles: dict[LineKey, Style], last: int, group: int
 ) -> None:
     figures.tidy(axes)
     for line in panel.lines:
@@ -161,7 +165,7 @@ def _draw_panel(
                 mew=0.6,
                 markevery=(style.offset, 0.12),
                 zorder=3,
-                gid=f"mean-{list(styles).index(line.key)}",
+                gid=f"mean-{group}-{list(styles).index(line.key)}",
             )
         for seed in line.seeds:
             _draw_end(axes, seed, style, within)
@@ -198,7 +202,7 @@ def _draw_bars(axes: Any, bars: Sequence[Level], within: Range) -> None:
     room = (within.high - within.low) * 13 / _PANEL
     free = within.low
     for bar in sorted(bars, key=lambda bar: bar.bits_per_dim):
-        if not within.low <= bar.bits_per_dim <= within.high:
+        if not within.holds(bar.bits_per_dim):
             continue
         axes.axhline(bar.bits_per_dim, color=_GREY, lw=0.9, ls=(0, (1, 3)), zorder=1)
         at = max(bar.bits_per_dim, free)
@@ -217,7 +221,9 @@ def _draw_bars(axes: Any, bars: Sequence[Level], within: Range) -> None:
         )
 
 
-def _legend(chart: Chart, styles: dict[LineKey, Style]) -> tuple[list[Any], list[str]]:
+def _legend(
+    chart: Chart, styles: dict[LineKey, Style], ranges: Sequence[Range]
+) -> tuple[list[Any], list[str]]:
     lines = [line for panel in chart.panels for line in panel.lines]
     handles: list[Any] = []
     labels = []
@@ -251,10 +257,10 @@ def _legend(chart: Chart, styles: dict[LineKey, Style]) -> tuple[list[Any], list
         handles.append(Line2D([], [], color=_GREY, ls="", marker="o", ms=6, mfc="white"))
         labels.append("not done yet")
     if any(
-        _range(panel).low <= bar.bits_per_dim <= _range(panel).high
-        for panel in chart.panels
-        if panel.part is not None
+        within.holds(bar.bits_per_dim)
+        for panel, within in zip(chart.panels, ranges, strict=True)
         for bar in chart.bars
+        if panel.part is not None
     ):
         handles.append(Line2D([], [], color=_GREY, lw=0.9, ls=(0, (1, 3))))
         labels.append("bar: codec or simple density,\non test")

@@ -28,6 +28,9 @@ MOST_POINTS = 600
 """Points of a curve that are shown; more are thinned out evenly."""
 
 _ORDER = ("low", "high", "random-local", "random", "checkerboard-even", "checkerboard-odd")
+_LARGEST = 1e100
+"""A value that is not below it, or no number, has no place in a picture."""
+
 _NAMED = 6
 """Trainings that a note tells by name at most."""
 
@@ -174,7 +177,7 @@ def _seed(
         steps=max(job.steps for job in jobs),
         in_mean=False,
         all_points=sum(curve.points for curve in curves),
-        points=tuple((step, at[step]) for step in sorted(at) if math.isfinite(at[step])),
+        points=tuple((step, at[step]) for step in sorted(at) if abs(at[step]) < _LARGEST),
     )
 
 

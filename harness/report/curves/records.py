@@ -9,7 +9,7 @@ LOST = ("diverged", "failed")
 """States of a training that has no end."""
 
 Points = tuple[tuple[int, float], ...]
-"""Steps and values; values are finite."""
+"""Steps and values; values are numbers below 1e100."""
 
 
 @dataclass(frozen=True)
