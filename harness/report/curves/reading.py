@@ -112,7 +112,7 @@ def _part(key: ChartKey, trainings: Sequence[Training], conventional: Mapping[st
             is_conventional(one, conventional),
         )
         lines[line][one.seed, one.subject].append(one)
-    shown = sorted(lines, key=_place)[:MOST_LINES]
+    shown = _first(lines)
     notes = []
     if len(shown) < len(lines):
         notes.append(
@@ -124,6 +124,19 @@ def _part(key: ChartKey, trainings: Sequence[Training], conventional: Mapping[st
         notes.append(f"Of up to {most} seeds of a line the first {MOST_SEEDS} are shown.")
     few = {line: dict(list(lines[line].items())[:MOST_SEEDS]) for line in shown}
     return _Part(key, few, tuple(notes))
+
+
+def _first(lines: Iterable[LineKey]) -> list[LineKey]:
+    """Of many lines those that are shown, in order: each factorization at its longest budget before
+    any at a second one."""
+    ordered = sorted(lines, key=_place)
+    before: Counter[str] = Counter()
+    ranked = []
+    for line in ordered:
+        ranked.append((before[line.label], line))
+        before[line.label] += 1
+    few = sorted(ranked, key=lambda one: (not one[1].conventional, one[0], _place(one[1])))
+    return sorted((line for _, line in few[:MOST_LINES]), key=_place)
 
 
 def _place(line: LineKey) -> tuple[object, ...]:

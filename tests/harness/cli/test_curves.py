@@ -271,6 +271,12 @@ def test_of_many_it_says_what_is_left_out(lcma: Any, in_tmp: Path) -> None:
         job = found.plan("rows", 0, dataset=name, digest=digest, sweep="s1")
         found.finish(job, 4.0, metrics=few)
     many = [db.Metric(TRAIN, step, 5.0 - step / 2000) for step in range(1, 1501)]
+    for budget in (10, 20, 30, 40):
+        job = found.plan("LL", 0, budget=budget, dataset="set01", digest=f"{1:064d}", sweep="s1")
+        found.finish(job, 4.0, metrics=few)
+    for number in range(9):
+        of = {"dataset": "set01", "digest": f"{1:064d}", "sweep": "s1"}
+        found.finish(found.plan(f"mine{number:02d}", 0, **of), 4.0, metrics=few)
     for number in range(13):
         of = {"dataset": "set00", "digest": f"{0:064d}", "sweep": "s1"}
         job = found.plan(f"mine{number:02d}", 0, **of)
@@ -280,6 +286,10 @@ def test_of_many_it_says_what_is_left_out(lcma: Any, in_tmp: Path) -> None:
     assert code == 0
     said = " ".join(out.split())
     assert "20 of 22 pictures are drawn: choose with --flow, --dataset or --profile" in said
+    assert "12 of 14 lines are shown" in said
+    assert "budget 40" in said
+    assert "budget 30" in said
+    assert "budget 20" not in said, "every other rule comes before a third budget"
     assert "12 of 15 lines are shown: choose others with --factorization" in said
     assert "Of up to 13 seeds of a line the first 12 are shown" in said
     assert len(list((in_tmp / "lcma-pictures").iterdir())) == 20
