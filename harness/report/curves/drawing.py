@@ -133,7 +133,7 @@ def _range(panel: Panel) -> Range:
     values = [value for points in kept for step, value in points if step >= EARLY * last]
     shown = [value for line in panel.lines for s in line.seeds for _, value in s.points]
     low, high, most = min(values), max(values), max(shown)
-    room = max(high - low, 1e-3)
+    room = max(high - low, 1e-3, 1e-6 * abs(high))
     if most <= high + 0.35 * room:
         return Range(low - 0.04 * room, max(most, high) + 0.05 * room, None)
     return Range(low - 0.04 * room, high + 0.05 * room, most)

@@ -20,7 +20,7 @@ SEEDS = range(3)
 RATES = {"checkerboard-even": 4.0, "random": 4.4, "LL": 4.2}
 
 
-def value(end: float, seed: int, step: int) -> float:
+def value(end: float, seed: float, step: int) -> float:
     """Steep at first, then slow, to ``end`` and 0.1 more for each seed."""
     return end + 0.1 * seed + 4 * math.exp(-8 * step / STEPS)
 
@@ -326,3 +326,30 @@ def test_hostile_names_are_harmless(lcma: Any, in_tmp: Path, form: str) -> None:
         assert all("<b>&" in text for text in said)
         titles = "".join(svg.words(picture)[0] for picture in pictures)
         assert HOSTILE in titles
+
+
+@pytest.mark.filterwarnings("error")
+def test_while_nothing_is_done_the_mean_is_of_what_all_have(lcma: Any, in_tmp: Path) -> None:
+    found = Filler(in_tmp)
+    found.data()
+    for seed, until in ((0, 4), (1, 7)):
+        mine = found.claim(found.plan("rows", seed, sweep="s1"), now=3.0)
+        assert found.store.add_metrics(mine, metrics(4.0, seed, until * EVERY))
+    mad = [db.Metric(TRAIN, step, 1e308 if step > 2 else -1e99) for step in range(1, 6)]
+    found.fail(found.plan("rows", 2, sweep="s1"), "diverged", "too large", metrics=mad)
+    alone = [db.Metric(TRAIN, 1, math.inf), db.Metric(TRAIN, 2, math.nan)]
+    found.fail(found.plan("random", 0, sweep="s1"), "code_error", "it broke", metrics=alone)
+    (chart,) = json.loads(lcma("curves", "--json", "--name", TRAIN)[1])
+    (line,) = chart["panels"][0]["lines"]
+    assert [step for step, _ in line["mean"]] == [k * EVERY for k in range(1, 5)]
+    assert line["mean"][0][1] == pytest.approx(value(4.0, 0.5, EVERY))
+    assert [seed["in_mean"] for seed in line["seeds"]] == [True, True, False]
+    code, out, err = lcma("curves", "--format", "svg")
+    assert (code, err) == (0, "")
+    assert "random, seed 0 failed at step 7" in " ".join(out.split())
+    trial = next(s["subject"] for s in line["seeds"] if s["state"] == "diverged")
+    code, out, err = lcma("curves", trial[:10], "--out", "lost.svg")
+    assert (code, err) == (0, "")
+    said = " ".join(svg.texts(in_tmp / "lost.svg")).replace("\xa0", " ")
+    assert "rows, n = 0" in said
+    assert "diverged or failed here" in said
