@@ -132,7 +132,9 @@ def _range(panel: Panel) -> Range:
     last = max((points[-1][0] for points in kept if points), default=0)
     values = [value for points in kept for step, value in points if step >= EARLY * last]
     shown = [value for line in panel.lines for s in line.seeds for _, value in s.points]
-    low, high, most = min(values), max(values), max(shown)
+    alive = [seed for line in panel.lines for seed in line.seeds if not seed.lost]
+    low = min([*values, *(value for seed in alive for _, value in seed.points)])
+    high, most = max(values), max(shown)
     room = max(high - low, 1e-3, 1e-6 * abs(high))
     if most <= high + 0.35 * room:
         return Range(low - 0.04 * room, max(most, high) + 0.05 * room, None)
