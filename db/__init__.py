@@ -50,6 +50,7 @@ from db.records import (
 from db.seeds import Beside, Making, SeededCell
 from db.store import Store, connect, exists
 from db.tables import overlap
+from db.trainings import Training
 
 __all__ = [
     "FAILURES",
@@ -110,6 +111,7 @@ __all__ = [
     "SweepMember",
     "TableStatistics",
     "TrainedTrial",
+    "Training",
     "Trial",
     "Unavailable",
     "Waiting",

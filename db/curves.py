@@ -144,6 +144,30 @@ def read_points(
     return [(step, math.nan if value is None else value) for step, value in rows]
 
 
+def read_thinned(
+    connection: sa.Connection, curve_ids: Sequence[int], every: int
+) -> dict[int, list[tuple[int, float]]]:
+    """Of each curve the points at every so-many-th place from the first on, and the last."""
+    found: dict[int, list[tuple[int, float]]] = {}
+    for some in chunks(sorted(curve_ids)):
+        place = sa.func.row_number().over(partition_by=metrics.c.curve_id, order_by=metrics.c.step)
+        last = sa.func.max(metrics.c.step).over(partition_by=metrics.c.curve_id)
+        every_point = (
+            sa.select(metrics, (place - 1).label("place"), last.label("last"))
+            .where(metrics.c.curve_id.in_(some))
+            .subquery()
+        )
+        own = every_point.c
+        rows = connection.execute(
+            sa.select(own.curve_id, own.step, own.value)
+            .where(sa.or_(own.place % every == 0, own.step == own.last))
+            .order_by(own.curve_id, own.step)
+        )
+        for curve_id, step, value in rows:
+            found.setdefault(curve_id, []).append((step, math.nan if value is None else value))
+    return found
+
+
 def read_recipe_ids(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, str]:
     """The recipes of jobs, of their trials or pretrainings, by the job's id."""
     recipe_id = sa.func.coalesce(trials.c.recipe_id, pretrainings.c.recipe_id)

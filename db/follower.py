@@ -4,11 +4,12 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from db import curves, following, pace
+from db import curves, following, pace, trainings
 from db.curves import Curve
 from db.engine import Database
 from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
 from db.pace import Pace
+from db.trainings import Training
 
 
 class Follower:
@@ -96,6 +97,18 @@ class Follower:
         it is no number."""
         with self._reader.connect() as connection:
             return curves.read_points(connection, curve_id, after, until, most)
+
+    def thinned(self, curve_ids: Sequence[int], every: int) -> dict[int, list[tuple[int, float]]]:
+        """Of each curve the points at every so-many-th place from the first on, and the last: step
+        and value, NaN where it is no number."""
+        with self._reader.connect() as connection:
+            return curves.read_thinned(connection, curve_ids, every)
+
+    def trainings(self, sweep_id: str | None = None, job_ids: Sequence[str] = ()) -> list[Training]:
+        """What the jobs are that have curves, by id: of a sweep with its pretrainings, and of those
+        with these ids."""
+        with self._reader.connect() as connection:
+            return trainings.read_trainings(connection, sweep_id, job_ids)
 
     def recipe_ids(self, job_ids: Sequence[str]) -> dict[str, str]:
         """The recipe of each of these jobs that is registered, by the job's id."""

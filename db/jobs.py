@@ -7,7 +7,7 @@ for dead changes nothing when it comes back.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -16,6 +16,8 @@ from db.happenings import note
 from db.policies import decide
 from db.records import Claim, Cost, Job, Outcome, Policy, State
 from db.schema import attempts, jobs
+
+Id = TypeVar("Id", str, int)
 
 Elsewhere = Literal["done_elsewhere", "failed_elsewhere", "diverged_elsewhere"]
 """How a job ended by attempts in another database, whose evidence is merged into this one."""
@@ -342,7 +344,7 @@ def retry(connection: sa.Connection, job_ids: Sequence[str], now: float) -> int:
     return sum(_move_all(connection, jobs.c.id.in_(some), "retry", now) for some in ordered)
 
 
-def chunks(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+def chunks(ids: Sequence[Id], size: int = 500) -> Iterator[Sequence[Id]]:
     """Cut a list for IN: SQLite takes 32766 values, PostgreSQL plans long lists slowly."""
     for start in range(0, len(ids), size):
         yield ids[start : start + size]

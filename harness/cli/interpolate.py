@@ -1,13 +1,10 @@
 """`lcma interpolate`: images between two test images, by way of a trained flow's latents."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli.options import Data, Db, Json, Out, Runs, Sweep, Trial
-
-FOLDER = Path("lcma-pictures")
+from harness.cli.options import Data, Db, Json, Out, Picture, Runs, Sweep, Trial
 
 
 def interpolate(
@@ -17,6 +14,7 @@ def interpolate(
     runs: Runs = None,
     data: Data = None,
     out: Out = None,
+    format: Picture = None,
     first: Annotated[int, typer.Option("--from", metavar="I", help="First test image, from 0")] = 0,
     last: Annotated[
         int | None,
@@ -39,16 +37,17 @@ def interpolate(
 
     from db import connect
     from harness import place
-    from harness.report import gallery
+    from harness.report import formats, gallery
     from harness.report.text import plain, to_json
 
     where = place.find(db, runs, data)
+    target = formats.folder(out, format)
     store = connect(where.db, create=False)
     sheets = gallery.draw_interpolations(
         store,
         where,
         gallery.chosen(store, trial, sweep),
-        out or FOLDER,
+        target,
         first=first,
         last=last,
         steps=steps,

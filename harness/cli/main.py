@@ -22,7 +22,7 @@ app = typer.Typer(
 
 VERBS = (
     *("plan", "launch", "tune", "status", "logs", "why", "retry", "stop", "gc"),
-    *("board", "verdicts", "pareto", "maps", "samples", "interpolate", "evaluate"),
+    *("board", "verdicts", "pareto", "curves", "maps", "samples", "interpolate", "evaluate"),
     *("sql", "schema", "export", "serve", "doctor", "selftest"),
 )
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from harness.report.formats import Format
+
 Db = Annotated[
     str | None,
     typer.Option("--db", metavar="URL", help="Database: a file or a URL [LCMA_DB, lcma.db]"),
@@ -35,4 +37,8 @@ Sweep = Annotated[
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="PATH", help="Where to draw [lcma-pictures]")
+]
+Picture = Annotated[
+    Format | None,
+    typer.Option("--format", help="png or svg [what the name of --out says, else png]"),
 ]

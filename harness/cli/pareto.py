@@ -1,19 +1,17 @@
 """`lcma pareto`: how much pretraining is worth buying."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from harness.cli.options import Db, Json, Out
+from harness.cli.options import Db, Json, Out, Picture
 from sweeps.errors import UserError
-
-FOLDER = Path("lcma-pictures")
 
 
 def pareto(
     db: Db = None,
     out: Out = None,
+    format: Picture = None,
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
     flow: Annotated[str | None, typer.Option(help="Only this flow")] = None,
     dataset: Annotated[str | None, typer.Option(help="Only this data set")] = None,
@@ -31,19 +29,21 @@ def pareto(
 ) -> None:
     """Show bits/dim against the budget of the pretraining, and which budget is worth its cost.
 
-    A picture of each curve goes to --out (lcma-pictures), or to that file where it ends in .png.
+    A picture of each curve goes to --out (lcma-pictures), or to that file where it ends in .png
+    or .svg.
     """
     from rich.console import Console
     from rich.text import Text
 
     from db import connect
     from harness import place
-    from harness.report import lookup
+    from harness.report import formats, lookup
     from harness.report.budgets import drawing, page, reading
     from harness.report.text import to_json
 
     if not 0 < gain < 1:
         raise UserError(f"--gain {gain:g} is no share of the gain: give one such as 0.99")
+    target = formats.target(out, format)
     store = connect(place.find(db, None, None).db, create=False)
     sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
@@ -55,7 +55,7 @@ def pareto(
         cost=cost,
         **{name: value for name, value in filters.items() if value is not None},
     )
-    pictures = drawing.draw_all(curves, out or FOLDER)
+    pictures = drawing.draw_all(curves, target)
     if json:
         records = page.as_records(curves)
         paths = [str(path) for path in pictures]

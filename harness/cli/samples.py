@@ -1,13 +1,10 @@
 """`lcma samples`: images drawn from trained flows."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Json, Out, Runs, Sweep, Trial
-
-FOLDER = Path("lcma-pictures")
+from harness.cli.options import Db, Json, Out, Picture, Runs, Sweep, Trial
 
 
 def samples(
@@ -16,6 +13,7 @@ def samples(
     db: Db = None,
     runs: Runs = None,
     out: Out = None,
+    format: Picture = None,
     count: Annotated[int, typer.Option(help="Images in a grid")] = 64,
     temperature: Annotated[float, typer.Option(help="Scales the noise of the priors")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise")] = 0,
@@ -32,14 +30,15 @@ def samples(
 
     from db import connect
     from harness import place
-    from harness.report import gallery
+    from harness.report import formats, gallery
     from harness.report.text import plain, to_json
 
     where = place.find(db, runs, None)
+    target = formats.folder(out, format)
     store = connect(where.db, create=False)
     chosen = gallery.chosen(store, trial, sweep)
     sheets = gallery.draw_samples(
-        store, where, chosen, out or FOLDER, count=count, temperature=temperature, seed=seed
+        store, where, chosen, target, count=count, temperature=temperature, seed=seed
     )
     if json:
         asked = {"count": count, "temperature": temperature, "sample_seed": seed}

@@ -1,7 +1,7 @@
 """A figure measured in pixels, so that one cell of an array is a whole number of them."""
 
-import io
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,27 +12,42 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from harness.report import figures, formats
+from harness.report.figures import DPI, INK
+from harness.report.files import write
+from harness.report.formats import Format
 from harness.report.text import plain
-
-DPI = 100
-INK = "#222222"
 
 Rgb = NDArray[np.uint8]
 
 
 class Canvas:
-    """A white picture of ``width`` x ``height`` pixels; (0, 0) is the upper left corner."""
+    """A white picture of ``width`` x ``height`` pixels; (0, 0) is the upper left corner.
 
-    def __init__(self, width: int, height: int) -> None:
-        self.width, self.height = width, height
-        self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-        FigureCanvasAgg(self._figure)
+    It is saved in the ``form`` that it was made for.
+    """
+
+    def __init__(self, width: int, height: int, form: Format = Format.png) -> None:
+        self.width, self.height, self.form = width, height, form
+        self._figure = figures.new(width, height)
+        self._pixels: Any = None
+
+    @classmethod
+    def of(cls, path: Path, width: int, height: int) -> "Canvas":
+        """A canvas for a file, in the format that its name says: PNG where it says none."""
+        return cls(width, height, formats.of(path) or Format.png)
 
     def image(self, rgb: Rgb, left: int, top: int, scale: int) -> None:
         """Draw rgb (h, w, 3), each entry as a square of ``scale`` pixels."""
-        large = rgb.repeat(scale, axis=0).repeat(scale, axis=1)
-        bottom = self.height - top - len(large)
-        self._figure.figimage(large, left, bottom, origin="upper")
+        height, width = rgb.shape[0] * scale, rgb.shape[1] * scale
+        if self.form is Format.png:
+            large = rgb.repeat(scale, axis=0).repeat(scale, axis=1)
+            self._figure.figimage(large, left, self.height - top - height, origin="upper")
+            return
+        # Not interpolated, an image is stored entry by entry and stays sharp at any size.
+        self._whole().imshow(
+            rgb, extent=(left, left + width, top + height, top), interpolation="none", aspect="auto"
+        )
 
     def frame(self, left: int, top: int, width: int, height: int) -> None:
         """A grey line around what is drawn next on this rectangle."""
@@ -50,17 +65,8 @@ class Canvas:
         colour: str = INK,
     ) -> None:
         """A line whose middle is at height ``y``; ``size`` in pixels. Shown as it is."""
-        self._figure.text(
-            x / self.width,
-            1 - y / self.height,
-            plain(text),
-            fontsize=size * 72 / DPI,
-            ha=align,
-            va="center",
-            weight=weight,
-            color=colour,
-            parse_math=False,
-        )
+        across, up, points = x / self.width, 1 - y / self.height, size * 72 / DPI
+        figures.say(self._figure, across, up, text, points, weight=weight, ha=align, color=colour)
 
     def colour_bar(
         self, colours: ScalarMappable, left: int, top: int, height: int, unit: str
@@ -78,11 +84,20 @@ class Canvas:
         bar.ax.tick_params(labelsize=11 * 72 / DPI, colors=INK, width=0.6, length=3)
         bar.set_label(unit, fontsize=11 * 72 / DPI, color=INK)
 
-    def png(self) -> bytes:
-        """The picture as a PNG file."""
-        out = io.BytesIO()
-        self._figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
-        return out.getvalue()
+    def save(self, path: Path, title: str, about: str = "") -> Path:
+        """Write the picture as a file and return its path; see `figures.content`.
+
+        Raises UserError where it cannot be written.
+        """
+        return write(path, figures.content(self._figure, self.form, title, about))
+
+    def _whole(self) -> Any:
+        """Axes over all of the picture, in its pixels."""
+        if self._pixels is None:
+            self._pixels = self._figure.add_axes((0, 0, 1, 1))
+            self._pixels.set(xlim=(0, self.width), ylim=(self.height, 0))
+            self._pixels.set_axis_off()
+        return self._pixels
 
 
 def text_width(text: str, size: int = 13, weight: str = "normal") -> int:

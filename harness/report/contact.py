@@ -9,7 +9,6 @@ import numpy.typing as npt
 from harness.data.manifest import PartName
 from harness.data.prepared import Prepared
 from harness.report.canvas import Canvas, Rgb
-from harness.report.files import write
 from harness.report.pictures import title_width
 
 SHOWN: tuple[PartName, ...] = ("test", "train")
@@ -29,7 +28,7 @@ def draw(prepared: Prepared, path: Path) -> Path:
     title = f"{manifest.name} ({manifest.variant}), digest {manifest.digest[:12]}"
     width = max(*(grid.shape[1] for *_, grid in grids), title_width(title) - 2 * _MARGIN)
     height = _TITLE + sum(_HEADING + len(grid) + _MARGIN for *_, grid in grids)
-    canvas = Canvas(width + 2 * _MARGIN, height)
+    canvas = Canvas.of(path, width + 2 * _MARGIN, height)
     canvas.text(_MARGIN, _TITLE // 2, title, size=16, weight="bold")
     top = _TITLE
     for part, count, shown, grid in grids:
@@ -37,7 +36,7 @@ def draw(prepared: Prepared, path: Path) -> Path:
         canvas.text(_MARGIN, top + _HEADING // 2, f"{part}: {count:,} images{some}", size=13)
         canvas.image(grid, _MARGIN, top + _HEADING, 1)
         top += _HEADING + len(grid) + _MARGIN
-    return write(path, canvas.png())
+    return canvas.save(path, title)
 
 
 def _grid(images: npt.NDArray[Any]) -> tuple[int, Rgb]:

@@ -19,6 +19,7 @@ from harness.report import (
 )
 from harness.report.comparing import SplitComparison
 from harness.report.files import file_name
+from harness.report.formats import Target
 from harness.report.map_pictures import MOST, Column
 from harness.report.mapping import Reader, SplitSummary
 from harness.report.mapsets import MapSet
@@ -79,7 +80,7 @@ class InterpolationSheet:
     settled: bool
 
 
-def draw_maps(store: Store, sets: Iterable[MapSet], folder: Path) -> list[MapSheet]:
+def draw_maps(store: Store, sets: Iterable[MapSet], target: Target) -> list[MapSheet]:
     """Draw maps, the budgets of a pretraining side by side, and every factorization's tables.
 
     Raises UserError where maps are damaged or a picture cannot be written.
@@ -90,7 +91,7 @@ def draw_maps(store: Store, sets: Iterable[MapSet], folder: Path) -> list[MapShe
     for _, group in itertools.groupby(ordered, key=_series):
         series = list(group)
         shown = evenly(series, MOST)
-        overview = _draw_overview(reader, shown, series, folder)
+        overview = _draw_overview(reader, shown, series, target)
         for one in series:
             sheets.append(
                 MapSheet(
@@ -98,13 +99,13 @@ def draw_maps(store: Store, sets: Iterable[MapSet], folder: Path) -> list[MapShe
                     splits=tuple(reader.summarize(one)),
                     maps=overview,
                     in_picture=one in shown,
-                    tables=_draw_tables(reader, one, folder),
+                    tables=_draw_tables(reader, one, target),
                 )
             )
     return sheets
 
 
-def draw_comparison(store: Store, one: MapSet, other: MapSet, folder: Path) -> ComparisonSheet:
+def draw_comparison(store: Store, one: MapSet, other: MapSet, target: Target) -> ComparisonSheet:
     """Hold two sets of maps against each other, and draw them with their difference.
 
     Raises UserError where they differ in shape or number of splits, are damaged, or the picture
@@ -119,7 +120,7 @@ def draw_comparison(store: Store, one: MapSet, other: MapSet, folder: Path) -> C
         Column(other.id, others),
         numbers,
         ("A: " + _in_full(one), "B: " + _in_full(other)),
-        folder / f"compare-{file_name(one.id, other.id)}.png",
+        target.path(f"compare-{file_name(one.id, other.id)}"),
     )
     return ComparisonSheet(one, other, tuple(numbers), drawn)
 
@@ -135,7 +136,7 @@ def draw_samples(
     store: Store,
     place: Place,
     trials: Iterable[TrainedTrial],
-    folder: Path,
+    target: Target,
     *,
     count: int = SAMPLES,
     temperature: float = 1.0,
@@ -154,7 +155,8 @@ def draw_samples(
             *(() if drawn_as_usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")),
         )
         scale = max(1, _PIXELS // recipe.model.size)
-        grid = pictures.sample_grid(images, folder / f"{name}.png", COLUMNS, scale)
+        title = f"Samples of {named(one)}"
+        grid = pictures.sample_grid(images, target.path(name), COLUMNS, scale, title)
         sheets.append(SampleSheet(one, grid))
     return sheets
 
@@ -163,7 +165,7 @@ def draw_interpolations(
     store: Store,
     place: Place,
     trials: Iterable[TrainedTrial],
-    folder: Path,
+    target: Target,
     *,
     first: int = 0,
     last: int | None = None,
@@ -193,7 +195,8 @@ def draw_interpolations(
             *(("spherical",) if spherical else ()),
         )
         scale = max(1, _PIXELS // recipe.model.size)
-        row = pictures.sample_grid(found.images, folder / f"{name}.png", steps, scale)
+        title = f"From one test image to another by {named(one)}"
+        row = pictures.sample_grid(found.images, target.path(name), steps, scale, title)
         sheets.append(InterpolationSheet(one, first, end, row, found.iterations, found.settled))
     return sheets
 
@@ -250,11 +253,11 @@ def kept(store: Store, sweep_id: str) -> list[TrainedTrial]:
 
 def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[Path]:
     """Maps, tables and samples of a sweep at its first trained seed; the pictures' paths."""
-    trials = first_of_each(store, sweep_id)
+    target, trials = Target(folder), first_of_each(store, sweep_id)
     used = {(one.trial_id, one.data_digest) for one in trials}
     sets = mapsets.used_by(mapsets.known(store), store, used)
-    drawn = paths(draw_maps(store, sets, folder))
-    return drawn + [sheet.grid for sheet in draw_samples(store, place, trials, folder)]
+    drawn = paths(draw_maps(store, sets, target))
+    return drawn + [sheet.grid for sheet in draw_samples(store, place, trials, target)]
 
 
 def named(one: TrainedTrial) -> str:
@@ -281,7 +284,7 @@ def _in_full(one: MapSet) -> str:
 
 
 def _draw_overview(
-    reader: Reader, shown: Sequence[MapSet], series: Sequence[MapSet], folder: Path
+    reader: Reader, shown: Sequence[MapSet], series: Sequence[MapSet], target: Target
 ) -> Path:
     first = shown[0]
     budgets = [one.key.budget for one in series if one not in shown]
@@ -292,16 +295,16 @@ def _draw_overview(
         [Column(f"budget {one.key.budget}", reader.maps(one)) for one in shown],
         f"Contribution maps: {first.of_pretraining}; {first.options}",
         below,
-        folder / f"maps-{name}.png",
+        target.path(f"maps-{name}"),
     )
 
 
-def _draw_tables(reader: Reader, one: MapSet, folder: Path) -> Path:
+def _draw_tables(reader: Reader, one: MapSet, target: Target) -> Path:
     maps = reader.maps(one)
     return pictures.draw_tables(
         mapping.every_table(maps, one.key.seed),
         mapping.shape_of(maps),
-        folder / f"tables-{_file_name(one, with_budget=True)}.png",
+        target.path(f"tables-{_file_name(one, with_budget=True)}"),
         f"Index tables: {one.of_pretraining}, budget {one.key.budget}; {one.options}",
     )
 

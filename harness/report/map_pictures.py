@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from db import ContributionMap
 from harness.report.canvas import Canvas, Rgb, text_width
 from harness.report.comparing import SplitComparison, require_alike
-from harness.report.files import write
 from harness.report.mapping import shape_of, word_tables
 from harness.report.pictures import (
     channel_names,
@@ -134,7 +133,8 @@ def draw_maps(columns: Sequence[Column], title: str, below: str, path: Path) -> 
         for k, column in enumerate(columns)
         for split in range(1, splits + 1)
     }
-    canvas = _canvas(panels, shape, splits, (title, below), said.values() if in_full else ())
+    captions = said.values() if in_full else ()
+    canvas = _canvas(path, panels, shape, splits, (title, below), captions)
     for split in range(1, splits + 1):
         row = [panel for panel in panels if panel.split == split]
         shown = [
@@ -159,7 +159,7 @@ def draw_maps(columns: Sequence[Column], title: str, below: str, path: Path) -> 
                 above = top - _HEADING - _HEADING // 2
                 canvas.text(left, above, column.heading, size=13, weight="bold")
             canvas.text(left, top + tall + 12, said[k, split], size=11)
-    return write(path, canvas.png())
+    return canvas.save(path, title, below)
 
 
 def comparison_panels(shape: tuple[int, int, int], splits: int) -> tuple[MapPanel, ...]:
@@ -212,7 +212,7 @@ def draw_comparison(
     panels = comparison_panels(shape, splits)
     done = [_low(column) for column in pair]
     said = [_compared(of_split) for of_split in numbers]
-    canvas = _canvas(panels, shape, splits, titles, said, alike=True)
+    canvas = _canvas(path, panels, shape, splits, titles, said, alike=True)
     note = "pale: A and B agree"
     canvas.text(legend_width(splits) - _GAP, _TITLES - 14, note, size=12)
     for split in range(1, splits + 1):
@@ -242,10 +242,11 @@ def draw_comparison(
         canvas.text(_MARGIN, top - _HEADING // 2, f"split {split}", size=12, weight="bold")
         canvas.colour_bar(shared, _MARGIN, top, tall, "nats")
         canvas.text(_MARGIN + _GUTTER, top + tall + 12, said[split - 1], size=11)
-    return write(path, canvas.png())
+    return canvas.save(path, "Two contribution maps: A, B and A - B", "; ".join(titles))
 
 
 def _canvas(
+    path: Path,
     panels: Sequence[MapPanel],
     shape: tuple[int, int, int],
     splits: int,
@@ -262,7 +263,7 @@ def _canvas(
     bottom = max(p.top + shape[1] * p.scale for p in panels) + _CAPTION
     widths = [right, legend_width(splits) + 150, *map(title_width, titles)]
     widths += [_MARGIN + _GUTTER + text_width(text, 11) + _MARGIN for text in captions]
-    canvas = Canvas(max(widths), bottom)
+    canvas = Canvas.of(path, max(widths), bottom)
     canvas.text(_MARGIN, 18, titles[0], size=16, weight="bold")
     size, weight = (16, "bold") if alike else (12, "normal")
     canvas.text(_MARGIN, 42, titles[1], size=size, weight=weight)

@@ -11,8 +11,10 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.report import formats
 from harness.report.canvas import Canvas, Rgb, text_width
 from harness.report.files import write
+from harness.report.formats import Format
 from models import Table
 from models.factorization import surviving_ids
 from sweeps.errors import UserError
@@ -100,7 +102,8 @@ def draw_tables(
     size = height * panels[0].scale
     right = max(p.left for p in panels) + width * panels[0].scale + _MARGIN
     title = title or "Index tables"
-    canvas = Canvas(
+    canvas = Canvas.of(
+        path,
         max(right, legend_width(splits), title_width(title)),
         max(p.top for p in panels) + size + _MARGIN,
     )
@@ -117,7 +120,7 @@ def draw_tables(
         if panel.split == 1 and not panel.channel:
             words = f"{named[panel.row][0]}{_which_channels(panel.channel, channels)}"
             canvas.text(panel.left, panel.top - _HEADING // 2, words, size=12, weight="bold")
-    return write(path, canvas.png())
+    return canvas.save(path, title, f"Rows: {', '.join(name for name, _ in named)}")
 
 
 def fate_colours(splits: int) -> Rgb:
@@ -145,11 +148,13 @@ def title_width(title: str) -> int:
     return min(2 * _MARGIN + text_width(title, 16, "bold"), 1600)
 
 
-def sample_grid(images: NDArray[np.uint8], path: Path, columns: int = 8, scale: int = 4) -> Path:
+def sample_grid(
+    images: NDArray[np.uint8], path: Path, columns: int = 8, scale: int = 4, title: str = "Images"
+) -> Path:
     """Images (N, C, H, W) in rows of ``columns``, each pixel a square of ``scale`` pixels.
 
-    Two pixels of white lie between images. Raises UserError where it cannot be written,
-    ValueError for no images, or channels other than 1 or 3.
+    Two pixels of white lie between images. ``title`` says in an SVG what they are. Raises
+    UserError where it cannot be written, ValueError for no images, or channels other than 1 or 3.
     """
     count, channels, height, width = images.shape
     if count < 1 or channels not in (1, 3):
@@ -164,7 +169,11 @@ def sample_grid(images: NDArray[np.uint8], path: Path, columns: int = 8, scale: 
         row, column = divmod(index, columns)
         top, left = gap + row * (h + gap), gap + column * (w + gap)
         grid[top : top + h, left : left + w] = image
-    out = io.BytesIO()
+    if formats.of(path) is Format.svg:
+        canvas = Canvas(size[1], size[0], Format.svg)
+        canvas.image(grid, 0, 0, 1)
+        return canvas.save(path, title, f"{count} images in rows of {columns}")
+    out = io.BytesIO()  # of any size, which a canvas of PNG is not
     Image.fromarray(grid).save(out, format="PNG")
     return write(path, out.getvalue())
 

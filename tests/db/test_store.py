@@ -146,6 +146,50 @@ def test_curves_keep_every_value_and_replace_repeated_points(world: Any) -> None
     assert world.store.metrics(claim.job_id, "other") == []
 
 
+def test_a_curve_is_read_thinned_with_its_last_point(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    assert world.store.trainings(job_ids=world.trials) == []
+    points = [db.Metric("loss", 10 * k, k or math.nan) for k in range(8)]
+    assert world.store.add_metrics(claim, [*points, db.Metric("lr", 5, 0.5)])
+    curves = {curve.name: curve.id for curve in world.store.curves([claim.job_id])}
+    ids = list(curves.values())
+    loss, lr = curves["loss"], curves["lr"]
+    assert world.store.thinned([loss], 1)[loss][1:] == [(10 * k, float(k)) for k in range(1, 8)]
+    thinned = world.store.thinned([*ids, 999], 3)
+    assert set(thinned) == set(ids)
+    assert [step for step, _ in thinned[loss]] == [0, 30, 60, 70]
+    assert math.isnan(thinned[loss][0][1])
+    assert thinned[lr] == [(5, 0.5)]
+    assert [s for s, _ in world.store.thinned([loss], 100)[loss]] == [0, 70]
+
+
+def test_a_training_is_known_by_what_it_is(world: Any) -> None:
+    segment = world.win(world.segments[0])
+    assert world.store.add_metrics(segment, [db.Metric("loss", 1, 2.0)])
+    trial = world.win(world.trials[2])
+    assert world.store.add_metrics(trial, [db.Metric("loss", 1, 2.0)])
+    found = {one.job_id: one for one in world.store.trainings(job_ids=[*world.trials])}
+    (own,) = found.values()
+    facts = world.store.job_facts([trial.job_id])[trial.job_id]
+    for name in ("kind", "subject", "data_digest", "state", "step", "steps", "flow", "dataset"):
+        assert getattr(own, name) == getattr(facts, name)
+    for name in ("factorization", "budget", "seed"):
+        assert getattr(own, name) == getattr(facts, name)
+    assert own.recipe_id == world.store.recipe_ids([trial.job_id])[trial.job_id]
+    assert own.nms is None
+    (other,) = world.store.trainings(job_ids=[segment.job_id])
+    assert (other.kind, other.subject) == ("pretraining", world.pretraining.id)
+    assert (other.factorization, other.nms) == (None, world.pretraining.nms)
+    assert other.profile == own.profile
+    sweep = world.store.sweeps()[0].id
+    in_sweep = world.store.trainings(sweep_id=sweep)
+    known = set(world.store.job_ids(sweep))
+    assert {one.job_id for one in in_sweep} == known & {segment.job_id, trial.job_id}
+    assert {one.job_id for one in world.store.trainings(sweep, [segment.job_id])} >= {
+        segment.job_id
+    }
+
+
 def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
     old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a")
     new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b")

@@ -1,64 +1,50 @@
 """Budget curves as pictures: the curve, the Pareto front, and how the map changes."""
 
-import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from harness.report import figures
 from harness.report.budgets import page
 from harness.report.budgets.records import BudgetCurve, Row, Spread, Stability
-from harness.report.canvas import DPI, INK
+from harness.report.figures import INK
 from harness.report.files import file_name, write
+from harness.report.formats import Target
 from harness.report.text import plain
-from sweeps.errors import UserError
 
 CURVE, BASE, CHOSEN, SEEDS = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
 """Of Okabe and Ito."""
 SPLITS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
-_SIZE = (11.0, 8.2)
+_SIZE = (1100, 820)
+"""Pixels."""
 _ROOM = 0.045
 """Of the width between two labels of an axis."""
 
 
-def draw_all(curves: Sequence[BudgetCurve], out: Path) -> list[Path]:
-    """A picture of each curve into the folder ``out``, or of the only one as that .png file.
+def draw_all(curves: Sequence[BudgetCurve], target: Target) -> list[Path]:
+    """A picture of each curve into the folder, or of the only one as the file.
 
     Raises UserError where it cannot be written, or for one file and several curves.
     """
-    if out.suffix.lower() == ".png":
-        if len(curves) != 1:
-            raise UserError(
-                f"{out} is one picture, and there are {len(curves)} curves: choose one with "
-                "--flow, --dataset, --factorization or --profile, or give a folder"
-            )
-        return [draw(curves[0], out)]
-    return [draw(curve, out / f"{_name(curve)}.png") for curve in curves]
+    target.require_one(len(curves), "curves", "--flow, --dataset, --factorization or --profile")
+    return [draw(curve, target) for curve in curves]
 
 
-def draw(curve: BudgetCurve, path: Path) -> Path:
-    """The three panels of one curve as a PNG file."""
-    return write(path, png(curve))
-
-
-def png(curve: BudgetCurve) -> bytes:
-    """The three panels of one curve."""
-    figure = Figure(figsize=_SIZE, dpi=DPI, facecolor="white", layout=None)
-    FigureCanvasAgg(figure)
-    _say(figure, 0.06, 0.972, page.title(curve.key), 12, "bold")
+def draw(curve: BudgetCurve, target: Target) -> Path:
+    """The three panels of one curve as a file."""
+    figure = figures.new(*_SIZE)
+    title, sentence = page.title(curve.key), page.sentence(curve)
+    _say(figure, 0.06, 0.972, title, 12, "bold")
     _say(figure, 0.06, 0.945, page.under(curve.key), 9)
-    for k, line in enumerate(textwrap.wrap(page.sentence(curve), 125)):
+    for k, line in enumerate(textwrap.wrap(sentence, 125)):
         _say(figure, 0.06, 0.917 - 0.023 * k, line, 10)
     _draw_curve(figure.add_axes((0.07, 0.51, 0.9, 0.355)), curve)
     _draw_front(figure.add_axes((0.07, 0.075, 0.4, 0.3)), curve)
     _draw_map(figure.add_axes((0.555, 0.075, 0.415, 0.3)), curve)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
-    return out.getvalue()
+    return write(target.path(_name(curve)), figures.content(figure, target.form, title, sentence))
 
 
 def _draw_curve(axes: Any, curve: BudgetCurve) -> None:
@@ -101,7 +87,7 @@ def _draw_base(axes: Any, base: Row) -> None:
 
 def _draw_front(axes: Any, curve: BudgetCurve) -> None:
     rows = [row for row in page.every_row(curve) if getattr(row, curve.cost) is not None]
-    _tidy(axes)
+    figures.tidy(axes)
     axes.set_ylabel("bits/dim on holdout")
     unit = "device seconds" if curve.cost == "seconds" else "images"
     axes.set_xlabel(f"{unit}, pretraining by itself and training")
@@ -137,7 +123,7 @@ def _draw_front(axes: Any, curve: BudgetCurve) -> None:
 def _draw_map(axes: Any, curve: BudgetCurve) -> None:
     stable = curve.stability
     if not stable:
-        _tidy(axes)
+        figures.tidy(axes)
         _nothing(axes, "no maps in the database")
         return
     _over_budgets(axes, sorted({one.budget for one in stable}))
@@ -172,7 +158,7 @@ def _spread(of: Stability, name: str) -> Spread | None:
 
 def _over_budgets(axes: Any, budgets: Sequence[int]) -> None:
     """An axis that is linear from 0 to the first budget and logarithmic from there."""
-    _tidy(axes)
+    figures.tidy(axes)
     first = next((b for b in budgets if b > 0), 10)
     axes.set_xscale("symlog", linthresh=first, linscale=0.5)
     last = max(budgets[-1], first)
@@ -191,14 +177,6 @@ def _over_budgets(axes: Any, budgets: Sequence[int]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
 
 
-def _tidy(axes: Any) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(labelsize=9, colors=INK)
-    axes.grid(axis="y", color="#E4E4E4", lw=0.7)
-    axes.set_axisbelow(True)
-
-
 def _nothing(axes: Any, said: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
@@ -210,9 +188,8 @@ def _legend(axes: Any, **where: Any) -> None:
 
 
 def _say(figure: Any, x: float, y: float, text: str, size: float, weight: str = "normal") -> None:
-    said = plain(text)
-    size = min(size, size * 150 / max(len(said), 1) * 11 / size)
-    figure.text(x, y, said, fontsize=size, weight=weight, color=INK, va="center", parse_math=False)
+    size = min(size, size * 150 / max(len(plain(text)), 1) * 11 / size)
+    figures.say(figure, x, y, text, size, weight=weight)
 
 
 def _name(curve: BudgetCurve) -> str:

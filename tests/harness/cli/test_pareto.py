@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.harness.report import svg
 from tests.harness.report.conftest import COST, RECIPE, STEPS, Filler
 
 BUDGETS = (0, 30, 100, 300, 1000)
@@ -117,6 +118,14 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
     assert code == 0
     assert target.is_file()
     assert "as costly in images" in " ".join(out.split())
+    for name in ("a.svg", "b.svg"):
+        assert lcma("pareto", "--factorization", "LL", "--out", name)[0] == 0
+    assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
+    said = svg.texts(in_tmp / "a.svg")
+    assert {"bits/dim on holdout", "budget: steps of pretraining", "Pareto front"} <= set(said)
+    assert svg.words(in_tmp / "a.svg")[0].startswith("photos16 (u8), realnvp, tiny: low (LL)")
+    assert lcma("pareto", "--format", "svg", "--out", "vector")[0] == 0
+    assert {path.suffix for path in Path("vector").iterdir()} == {".svg"}
 
 
 @pytest.mark.parametrize(
@@ -133,6 +142,8 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
         (["--gain", "nan"], "--gain nan"),
         (["--out", "/proc/nowhere"], "choose another place with --out"),
         (["--out", "one.png"], "2 curves"),
+        (["--out", "one.svg"], "2 curves"),
+        (["--out", "one.svg", "--format", "png"], "--format says png"),
     ],
 )
 def test_mistakes_are_one_line(

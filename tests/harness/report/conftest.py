@@ -173,6 +173,7 @@ class Filler:
         protocol: str = "plain",
         artifacts: Sequence[db.Artifact] = (),
         clusters: int | None = 3,
+        metrics: Sequence[db.Metric] = (),
         **beside: Any,
     ) -> None:
         """End a job with a result, and what is measured beside it."""
@@ -196,13 +197,28 @@ class Filler:
         )
         mine = self.claim(job, now=3.0)
         assert self.store.finish(
-            mine, "done", last_step=STEPS, cost=COST, result=result, artifacts=artifacts, now=4.0
+            *(mine, "done"),
+            last_step=STEPS,
+            cost=COST,
+            result=result,
+            artifacts=artifacts,
+            metrics=metrics,
+            now=4.0,
         )
 
-    def fail(self, job: db.PlannedJob, outcome: Any, message: str) -> None:
+    def fail(
+        self,
+        job: db.PlannedJob,
+        outcome: Any,
+        message: str,
+        *,
+        step: int = 7,
+        metrics: Sequence[db.Metric] = (),
+    ) -> None:
         """End a job without a result."""
         mine = self.claim(job, now=3.0)
-        assert self.store.finish(mine, outcome, last_step=7, cost=COST, message=message, now=4.0)
+        more = {"message": message, "metrics": metrics, "now": 4.0}
+        assert self.store.finish(mine, outcome, last_step=step, cost=COST, **more)
 
     def results(self, bits: Mapping[str, Mapping[int, float]], **more: Any) -> None:
         """Trials with these bits/dim."""

@@ -13,6 +13,7 @@ import db
 from harness import instruments
 from harness.place import Place
 from harness.report import comparing, gallery, lookup, mapping, mapsets
+from harness.report.formats import Target
 from harness.report.pictures import fates
 from sweeps.errors import UserError
 
@@ -183,7 +184,7 @@ def test_budgets_stand_side_by_side_in_one_picture(filler):
         filler.maps(0, budget, scores=("cumulative", "total"))
     filler.maps(1, 100)
     sets = mapsets.choose(mapsets.known(filler.store), score="cumulative")
-    sheets = gallery.draw_maps(filler.store, sets[::-1], filler.folder / "out")
+    sheets = gallery.draw_maps(filler.store, sets[::-1], Target(filler.folder / "out"))
     assert [s.set.id for s in sheets] == ["p0@100", "p0@500", "p1@100"]
     assert sheets[0].maps == sheets[1].maps != sheets[2].maps
     assert len({s.tables for s in sheets}) == 3
@@ -197,7 +198,7 @@ def test_maps_of_two_forms_are_compared_in_windows_of_the_image(filler):
     known = mapsets.known(filler.store)
     for name, maps, form in (("p1", again, "squeezed"), ("p2-flat", flat, "flat")):
         pair = mapsets.find(known, "p0"), mapsets.find(known, name)
-        sheet = gallery.draw_comparison(filler.store, *pair, filler.folder / "out")
+        sheet = gallery.draw_comparison(filler.store, *pair, Target(filler.folder / "out"))
         expected = comparing.compare(squeezed, maps, form)
         assert list(sheet.splits) == expected
         assert expected != comparing.compare(
@@ -209,7 +210,7 @@ def test_of_many_budgets_some_are_not_drawn(filler):
     for budget in range(100, 1100, 100):
         filler.maps(0, budget)
     sets = mapsets.known(filler.store)
-    sheets = gallery.draw_maps(filler.store, sets, filler.folder / "out")
+    sheets = gallery.draw_maps(filler.store, sets, Target(filler.folder / "out"))
     drawn = [s.set.key.budget for s in sheets if s.in_picture]
     assert len(sheets) == 10
     assert len(drawn) == 8

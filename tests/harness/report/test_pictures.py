@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness.report import pictures
+from harness.report.text import plain
 from models import tables
 from sweeps.errors import UserError
+from tests.harness.report import svg
 
 
 def pixels(path):
@@ -132,3 +134,62 @@ def test_a_picture_replaces_the_former_one_whole(tmp_path):
     assert pictures.sample_grid(np.zeros((1, 3, 4, 4), dtype=np.uint8), path) == path
     assert pixels(path).shape == (4 * 4 + 4, 4 * 4 + 4, 3)
     assert [p.name for p in tmp_path.iterdir()] == ["g.png"]
+
+
+def test_an_svg_of_tables_holds_every_table_and_its_names(tmp_path):
+    shape = (3, 8, 8)
+    named = [("checkerboard-even", tables("checkerboard-even", shape, 2)), ("low", words("L", "H"))]
+    path = pictures.draw_tables(named, shape, tmp_path / "t.svg", "Tables & <more>")
+    panels = pictures.table_panels(named, shape)
+    colours = np.array([rgb(c) for c in (pictures.STAYING, *pictures.LEAVING)], dtype=np.uint8)
+    drawn = svg.images(path)[3:]  # behind the legend's three
+    assert len(drawn) == len(panels)
+    for panel, image in zip(panels, drawn, strict=True):
+        fates = pictures.fates(named[panel.row][1], shape)[panel.channel or 0]
+        assert (image == colours[np.where(fates <= panel.split, fates, 0)]).all(), panel
+    said = svg.texts(path)
+    assert said[:4] == ["Tables & <more>", "leaves at split 1", "leaves at split 2", "stays"]
+    assert {"after split 1", "after split 2", "low  (R, G, B)"} <= set(said)
+    assert svg.words(path) == ("Tables & <more>", "Rows: checkerboard-even, low")
+    again = pictures.draw_tables(named, shape, tmp_path / "u.svg", "Tables & <more>")
+    assert path.read_bytes() == again.read_bytes()
+
+
+def test_an_svg_is_as_large_as_the_png(tmp_path):
+    named = [("low", words("L", "H"))]
+    with Image.open(pictures.draw_tables(named, (3, 8, 8), tmp_path / "t.png")) as image:
+        size = image.size
+    found = svg.root(pictures.draw_tables(named, (3, 8, 8), tmp_path / "t.svg"))
+    assert (found.get("width"), found.get("height")) == tuple(map(str, size))
+    # Cells of whole pixels: an image of 8 entries is 8 panels' scales wide in the view box.
+    wide = float(found.get("viewBox", "").split()[2])
+    scale = pictures.table_panels(named, (3, 8, 8))[0].scale
+    matrix = [
+        list(map(float, one.get("transform").removeprefix("matrix(").rstrip(")").split()))
+        for one in found.iter(f"{svg.SVG}image")
+    ]
+    panel = pictures.table_panels(named, (3, 8, 8))[0]
+    pixels_of = size[0] / wide
+    assert any(
+        (m[0] * pixels_of, m[4] * pixels_of, m[5] * pixels_of)
+        == pytest.approx((scale, panel.left, panel.top), abs=1e-3)
+        for m in matrix
+    )
+
+
+def test_an_svg_of_samples_holds_them_and_says_what_they_are(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, size=(3, 3, 4, 4), dtype=np.uint8)
+    picture, raster = (
+        pictures.sample_grid(images, tmp_path / f"g.{form}", 2, 3, "Of <mine>")
+        for form in ("svg", "png")
+    )
+    (grid,) = svg.images(picture)
+    assert (grid == pixels(raster)).all()
+    assert svg.words(picture) == ("Of <mine>", "3 images in rows of 2")
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("title", ["<script>x</script>]]>", "&amp;\x00\x1b\ufffe\ud800", "日本"])
+def test_any_title_is_text_in_an_svg(tmp_path, title):
+    path = pictures.draw_tables([(title, words("L"))], (3, 8, 8), tmp_path / "t.svg", title)
+    assert svg.texts(path)[0] == svg.words(path)[0] == plain(title)

@@ -17,11 +17,13 @@ from typer.testing import CliRunner
 
 import db
 from sweeps.errors import UserError
+from tests.harness.report import svg
 
 VERBS = (
     "board",
     "verdicts",
     "pareto",
+    "curves",
     "maps",
     "samples",
     "interpolate",
@@ -124,6 +126,35 @@ def test_maps(lcma, filler):
     assert "p0@500" in text
     assert "p0@100" not in text
     assert text.count("lcma-pictures/") == 2
+
+
+@pytest.mark.parametrize("verb", ["maps", "compare", "samples"])
+def test_pictures_are_svg_where_that_is_asked_for(lcma, filler, verb):
+    filler.maps(0, 100)
+    filler.maps(1, 100)
+    filler.weights("rows", 0, sweep="s1")
+    asked = {
+        "maps": ["maps"],
+        "compare": ["maps", "--compare", "p0", "p1"],
+        "samples": ["samples", "--runs", "runs", "--count", "2"],
+    }[verb]
+    for folder in ("a", "b"):
+        assert ".svg" in lcma(*asked, "--format", "svg", "--out", folder)
+    drawn = sorted(Path("a").iterdir())
+    assert {path.suffix for path in drawn} == {".svg"}
+    for path in drawn:
+        assert path.read_bytes() == (Path("b") / path.name).read_bytes()
+        title, about = svg.words(path)
+        assert title
+        assert about
+        assert svg.images(path)
+    with pytest.raises(UserError, match=r"c.svg is the name of a file.*--out DIR --format svg"):
+        lcma(*asked, "--out", "c.svg")
+    with pytest.raises(UserError, match=r"c.png.*--format says svg"):
+        lcma(*asked, "--out", "c.png", "--format", "svg")
+    Path("d.svg").mkdir()
+    lcma(*asked, "--out", "d.svg")
+    assert {path.suffix for path in Path("d.svg").iterdir()} == {".png"}
 
 
 def test_maps_json_has_every_instrument(lcma, filler):

@@ -1,0 +1,355 @@
+"""`lcma curves` on a database of each engine whose curves are known."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import db
+from tests.harness.report import svg
+from tests.harness.report.conftest import COST, STEPS, Filler
+from tests.harness.report.site import HOSTILE
+
+EVERY = STEPS // 20
+LAST = 20 * EVERY
+TRAIN, HOLDOUT = "train_bits_per_dim", "holdout_bits_per_dim"
+SEEDS = range(3)
+RATES = {"checkerboard-even": 4.0, "random": 4.4, "LL": 4.2}
+
+
+def value(end: float, seed: float, step: int) -> float:
+    """Steep at first, then slow, to ``end`` and 0.1 more for each seed."""
+    return end + 0.1 * seed + 4 * math.exp(-8 * step / STEPS)
+
+
+def metrics(end: float, seed: int, until: int = LAST) -> list[db.Metric]:
+    """Train at twenty steps, holdout at ten of them and a little above."""
+    steps = range(EVERY, until + 1, EVERY)
+    found = [db.Metric(TRAIN, step, value(end, seed, step)) for step in steps]
+    return found + [
+        db.Metric(HOLDOUT, step, value(end + 0.05, seed, step))
+        for step in range(2 * EVERY, until + 1, 2 * EVERY)
+    ]
+
+
+def filled(folder: Path, url: str | None = None) -> Filler:
+    """Three factorizations of three seeds; `channel` has one that is done, one that diverged, one
+    that runs and one that has not begun; and there is a pretraining in two segments."""
+    found = Filler(folder, url)
+    found.data()
+    bars = [
+        db.Bar(
+            data_digest="d" * 64,
+            name=name,
+            bits_per_dim=bits,
+            standard_error=0.1,
+            images=100,
+            detail="",
+        )
+        for name, bits in (("png", 4.5), ("gaussian", 7.9))
+    ]
+    found.store.register(db.Registration(bars=tuple(bars)), now=1.0)
+    for name, end in RATES.items():
+        for seed in SEEDS:
+            budget = 100 if name == "LL" else None
+            job = found.plan(name, seed, budget=budget, sweep="s1")
+            found.finish(job, end, metrics=metrics(end, seed))
+    found.finish(found.plan("channel", 0, sweep="s1"), 4.1, metrics=metrics(4.1, 0))
+    lost = [*metrics(4.1, 1, 5 * EVERY), db.Metric(TRAIN, 6 * EVERY, math.nan)]
+    lost.append(db.Metric(TRAIN, 7 * EVERY, 1e9))
+    job = found.plan("channel", 1, sweep="s1")
+    found.fail(job, "diverged", "no number", step=7 * EVERY, metrics=lost)
+    mine = found.claim(found.plan("channel", 2, sweep="s1"), now=3.0)
+    assert found.store.add_metrics(mine, metrics(4.1, 2, 8 * EVERY))
+    found.plan("channel", 3, sweep="s1")
+    segments(found)
+    return found
+
+
+def segments(found: Filler) -> None:
+    """A pretraining to step 50, and from there to 100."""
+    name = found.pretraining(0)
+    for first, last in ((0, 50), (50, 100)):
+        job = db.PlannedJob.of_pretraining(name, "d" * 64, budget=last)
+        found.store.register(db.Registration(jobs=(job,)), now=1.0)
+        points = [db.Metric(TRAIN, step, 9.0 - step / 100) for step in range(first + 10, last + 1)]
+        mine = found.claim(job, now=3.0)
+        more = {"metrics": points, "now": 4.0}
+        assert found.store.finish(mine, "done", last_step=last, cost=COST, **more)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database that is only read."""
+    found = filled(tmp_path_factory.mktemp("curves"))
+    found.store.close()
+    return found.url
+
+
+@pytest.fixture
+def here(known: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That database as the one in use."""
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LCMA_DB", known)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of such a database on each engine, in use."""
+    if request.param == "sqlite":
+        url = str(request.getfixturevalue("known"))
+    else:
+        url = filled(in_tmp, request.getfixturevalue("postgres_url")).url
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LCMA_DB", url)
+    return url
+
+
+def test_curves_are_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
+    code, out, err = lcma("curves")
+    assert (code, err) == (0, "")
+    assert "photos16 (u8), realnvp, tiny" in out
+    told = {line.split("  ")[0]: line.split() for line in out.splitlines()}
+    end = value(4.05, 1, LAST)  # of seeds 0, 1 and 2 that in the middle
+    assert told["checkerboard-even, conventional"][2:5] == ["3", "3", "-"]
+    assert f"{end:.4f}" in told["checkerboard-even, conventional"]
+    assert told["channel"][1:4] == ["1", "3", "1"]
+    lost = f"Lost: channel, seed 1 diverged at step {7 * EVERY} of {STEPS}."
+    assert lost in " ".join(out.split())
+    assert out.splitlines()[-1].startswith("Next: lcma board")
+    (picture,) = (in_tmp / "lcma-pictures").iterdir()
+    assert picture.name.startswith("curves-realnvp-photos16")
+    assert picture.name in out
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+        assert len(image.convert("RGB").getcolors(2**24)) > 20
+
+
+def test_an_svg_has_the_lines_and_their_names(world: str, lcma: Any, in_tmp: Path) -> None:
+    for name in ("a.svg", "b.svg"):
+        assert lcma("curves", "--out", name)[0] == 0
+    assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
+    picture = in_tmp / "a.svg"
+    assert svg.lines(picture, "mean-") == 2 * 4, "two panels of four lines"
+    said = " ".join(svg.texts(picture)).replace("\xa0", " ")
+    for text in (
+        *("checkerboard-even, conventional, n = 3", "low (LL), budget 100, n = 3"),
+        *("random, n = 3", "channel, n = 1", "diverged or failed here", "not done yet"),
+        *("training step", "bits/dim, holdout", "bits/dim, train", "png 4.500", "beyond the axis"),
+        "Lost: channel, seed 1 diverged",
+    ):
+        assert text in said, text
+    assert "gaussian" not in said, "beyond the axis"
+    title, about = svg.words(picture)
+    assert title == "Curves over training: photos16 (u8), realnvp, tiny"
+    assert f"random {value(4.45, 1, LAST):.4f} at step {LAST} (n = 3)" in about
+
+
+def test_programs_get_the_numbers_that_are_drawn(world: str, lcma: Any) -> None:
+    code, out, _ = lcma("curves", "--json")
+    assert code == 0
+    (chart,) = json.loads(out)
+    assert (chart["key"]["flow"], chart["key"]["dataset"]) == ("realnvp", "photos16")
+    assert Path(chart["picture"]).is_file()
+    assert [panel["name"] for panel in chart["panels"]] == [HOLDOUT, TRAIN]
+    holdout, train = chart["panels"]
+    lines = {line["key"]["factorization"]: line for line in train["lines"]}
+    assert list(lines) == ["checkerboard-even", "LL", "random", "channel"]
+    assert [line["key"]["conventional"] for line in train["lines"]] == [True, False, False, False]
+    for name, end in RATES.items():
+        assert lines[name]["mean"] == [
+            [step, pytest.approx(value(end, 1, step))] for step in range(EVERY, LAST + 1, EVERY)
+        ]
+        assert [seed["seed"] for seed in lines[name]["seeds"]] == list(SEEDS)
+    done, diverged, running = lines["channel"]["seeds"]
+    assert lines["channel"]["mean"] == done["points"], "of those that are done"
+    assert [one["in_mean"] for one in (done, diverged, running)] == [True, False, False]
+    assert (diverged["state"], diverged["step"], diverged["all_points"]) == (
+        *("diverged", 7 * EVERY),
+        7,
+    )
+    steps = [step for step, _ in diverged["points"]]
+    assert steps == [*range(EVERY, 6 * EVERY, EVERY), 7 * EVERY], "without that which is no number"
+    assert running["points"][-1] == [8 * EVERY, pytest.approx(value(4.1, 2, 8 * EVERY))]
+    assert len(holdout["lines"][0]["mean"]) == 10
+    assert {bar["name"]: bar["bits_per_dim"] for bar in chart["bars"]} == {
+        "png": 4.5,
+        "gaussian": 7.9,
+    }
+
+
+def test_what_is_drawn_can_be_chosen(here: None, lcma: Any) -> None:
+    def names(*arguments: str) -> tuple[set[str], list[str]]:
+        code, out, err = lcma("curves", "--json", *arguments)
+        assert code == 0, err
+        (chart,) = json.loads(out)
+        found = {line["key"]["label"] for panel in chart["panels"] for line in panel["lines"]}
+        return found, [panel["name"] for panel in chart["panels"]]
+
+    every = {"checkerboard-even", "low (LL)", "random", "channel"}
+    both = [HOLDOUT, TRAIN]
+    assert names() == names("s1") == names("demo") == names("--sweep", "s1") == (every, both)
+    assert names("--name", HOLDOUT) == (every, [HOLDOUT])
+    low = {"checkerboard-even", "low (LL)"}
+    assert names("--factorization", "low")[0] == names("--factorization", "LL")[0] == low
+    assert names("--factorization", "conventional")[0] == {"checkerboard-even"}
+    assert names("--budget", "100", "--flow", "realnvp", "--dataset", "photos16")[0] == every
+    assert names("--pretraining")[0] == every | {"pretraining"}
+    assert names("--pretraining", "--factorization", "pretraining")[0] == {
+        *("checkerboard-even", "pretraining")
+    }
+    (chart,) = json.loads(lcma("curves", "p0", "--json")[1])
+    (line,) = chart["panels"][0]["lines"]
+    (seed,) = line["seeds"]
+    assert line["key"]["label"] == "pretraining"
+    assert [step for step, _ in seed["points"]] == list(range(10, 51)) + list(range(60, 101))
+    trials = json.loads(lcma("sql", "SELECT id FROM flow_trials WHERE seed = 2", "--json")[1])
+    ids = [row[0][:9] for row in trials["rows"]][:2]
+    (chart,) = json.loads(lcma("curves", *ids, "--json")[1])
+    seeds = [s for line in chart["panels"][0]["lines"] for s in line["seeds"]]
+    assert [(s["subject"][:9] in ids, s["seed"]) for s in seeds] == [(True, 2)] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--flow", "glow"], "no curves with --flow glow: there are realnvp"),
+        (["--dataset", "cifar10"], "there are photos16"),
+        (["--profile", "paper"], "there are tiny"),
+        (["--budget", "7"], "no curves with --budget 7: there are 100"),
+        (["--factorization", "rows"], "there are channel, checkerboard-even, low (LL), random"),
+        (["--factorization", "lwo"], "did you mean 'low'?"),
+        (["--name", "loss"], f"no curve is called loss: there are {HOLDOUT}, {TRAIN}"),
+        (["--sweep", "nothing"], "no sweep 'nothing' in the database: it has demo"),
+        (["nothing"], "nothing is called 'nothing': the database has demo"),
+        ([""], "nothing is called ''"),
+        (["demo", "--sweep", "s1"], "exclude each other"),
+        (["--out", "x.png", "--format", "svg"], "--format says svg"),
+        (["--out", "/proc/nowhere"], "choose another place with --out"),
+    ],
+)
+def test_mistakes_are_one_line(
+    here: None, lcma: Any, in_tmp: Path, arguments: list[str], said: str
+) -> None:
+    code, out, err = lcma("curves", *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert list(in_tmp.iterdir()) == []
+
+
+def test_without_curves_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
+    found = Filler(in_tmp)
+    found.data()
+    for arguments, said in (
+        ([], "lcma launch demo"),
+        (["abc"], "nothing is called 'abc': the database has no sweep"),
+    ):
+        code, _, err = lcma("curves", *arguments)
+        assert (code, said in err) == (2, True), err
+    job = found.plan("rows", 0, sweep="s1")
+    found.fail(job, "code_error", "it broke")
+    for arguments, said in (
+        ([], "no curve yet of the newest sweep demo: `lcma status`"),
+        (["s1"], "no curve yet of the sweep demo"),
+        ([str(job.trial_id)[:8]], f"`lcma logs {str(job.trial_id)[:8]}`"),
+    ):
+        code, _, err = lcma("curves", *arguments)
+        assert (code, said in err) == (2, True), err
+    assert not (in_tmp / "lcma-pictures").exists()
+
+
+def test_of_many_it_says_what_is_left_out(lcma: Any, in_tmp: Path) -> None:
+    found = Filler(in_tmp)
+    few = [db.Metric(TRAIN, step, 5.0 - step / STEPS) for step in range(1, 4)]
+    for number in range(22):
+        name = f"set{number:02d}"
+        digest = found.data(f"{number:064d}", name)
+        job = found.plan("rows", 0, dataset=name, digest=digest, sweep="s1")
+        found.finish(job, 4.0, metrics=few)
+    many = [db.Metric(TRAIN, step, 5.0 - step / 2000) for step in range(1, 1501)]
+    for budget in (10, 20, 30, 40):
+        job = found.plan("LL", 0, budget=budget, dataset="set01", digest=f"{1:064d}", sweep="s1")
+        found.finish(job, 4.0, metrics=few)
+    for number in range(9):
+        of = {"dataset": "set01", "digest": f"{1:064d}", "sweep": "s1"}
+        found.finish(found.plan(f"mine{number:02d}", 0, **of), 4.0, metrics=few)
+    for number in range(13):
+        of = {"dataset": "set00", "digest": f"{0:064d}", "sweep": "s1"}
+        job = found.plan(f"mine{number:02d}", 0, **of)
+        found.finish(job, 4.0, metrics=few)
+        found.finish(found.plan("channel", number, **of), 4.0, metrics=many)
+    code, out, _ = lcma("curves", "--format", "svg")
+    assert code == 0
+    said = " ".join(out.split())
+    assert "20 of 22 pictures are drawn: choose with --flow, --dataset or --profile" in said
+    assert "12 of 14 lines are shown" in said
+    assert "budget 40" in said
+    assert "budget 30" in said
+    assert "budget 20" not in said, "every other rule comes before a third budget"
+    assert "12 of 15 lines are shown: choose others with --factorization" in said
+    assert "Of up to 13 seeds of a line the first 12 are shown" in said
+    assert len(list((in_tmp / "lcma-pictures").iterdir())) == 20
+    code, out, err = lcma("curves", "--out", "one.svg")
+    assert (code, out) == (2, "")
+    assert "one.svg is one picture, and there are 20 pictures" in err
+    (chart,) = json.loads(
+        lcma("curves", "--json", "--dataset", "set00", "--factorization", "channel")[1]
+    )
+    (line,) = chart["panels"][0]["lines"]
+    thinned = [step for step, _ in line["seeds"][0]["points"]]
+    assert thinned == [*range(1, 1501, 3), 1500]
+    assert line["seeds"][0]["all_points"] == 1500
+
+
+@pytest.mark.parametrize("form", ["png", "svg"])
+@pytest.mark.filterwarnings("error")
+def test_hostile_names_are_harmless(lcma: Any, in_tmp: Path, form: str) -> None:
+    found = Filler(in_tmp)
+    names = (HOSTILE, "_$x_1$\x1b[31m\u202e", "]]>&amp;<!--")
+    for name in names:
+        digest = found.data(f"{names.index(name):064d}", name)
+        for rule in names:
+            job = found.plan(rule, 0, dataset=name, digest=digest, sweep="s1")
+            found.finish(job, 4.0, metrics=[db.Metric("<b>&_loss$", 3, 4.0)])
+    code, out, err = lcma("curves", "--format", form)
+    assert (code, err) == (0, "")
+    assert "\x1b" not in out
+    pictures = sorted((in_tmp / "lcma-pictures").iterdir())
+    assert len(pictures) == len(names)
+    if form == "svg":
+        said = ["".join(svg.texts(picture)).replace("\xa0", " ") for picture in pictures]
+        assert all("_$x_1$\\x1b[31m\\u202e, n = 1" in text for text in said)
+        assert all("<b>&" in text for text in said)
+        titles = "".join(svg.words(picture)[0] for picture in pictures)
+        assert HOSTILE in titles
+
+
+@pytest.mark.filterwarnings("error")
+def test_while_nothing_is_done_the_mean_is_of_what_all_have(lcma: Any, in_tmp: Path) -> None:
+    found = Filler(in_tmp)
+    found.data()
+    for seed, until in ((0, 4), (1, 7)):
+        mine = found.claim(found.plan("rows", seed, sweep="s1"), now=3.0)
+        assert found.store.add_metrics(mine, metrics(4.0, seed, until * EVERY))
+    mad = [db.Metric(TRAIN, step, 1e308 if step > 2 else -1e99) for step in range(1, 6)]
+    found.fail(found.plan("rows", 2, sweep="s1"), "diverged", "too large", metrics=mad)
+    alone = [db.Metric(TRAIN, 1, math.inf), db.Metric(TRAIN, 2, math.nan)]
+    found.fail(found.plan("random", 0, sweep="s1"), "code_error", "it broke", metrics=alone)
+    (chart,) = json.loads(lcma("curves", "--json", "--name", TRAIN)[1])
+    (line,) = chart["panels"][0]["lines"]
+    assert [step for step, _ in line["mean"]] == [k * EVERY for k in range(1, 5)]
+    assert line["mean"][0][1] == pytest.approx(value(4.0, 0.5, EVERY))
+    assert [seed["in_mean"] for seed in line["seeds"]] == [True, True, False]
+    code, out, err = lcma("curves", "--format", "svg")
+    assert (code, err) == (0, "")
+    assert "random, seed 0 failed at step 7" in " ".join(out.split())
+    trial = next(s["subject"] for s in line["seeds"] if s["state"] == "diverged")
+    code, out, err = lcma("curves", trial[:10], "--out", "lost.svg")
+    assert (code, err) == (0, "")
+    said = " ".join(svg.texts(in_tmp / "lost.svg")).replace("\xa0", " ")
+    assert "rows, n = 0" in said
+    assert "diverged or failed here" in said
