@@ -124,6 +124,19 @@ class Reader:
         with self._reader.connect() as connection:
             return frames.read_view(connection, "trial_results", where, sweep_id)
 
+    def has_results(
+        self, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
+    ) -> bool:
+        """Whether there are results, chosen as in `results`."""
+        with self._reader.connect() as connection:
+            return seeds.has_any(connection, where, sweep_id)
+
+    def values(self, name: str, *, sweep_id: str | None = None) -> list[Scalar]:
+        """The different values of a column of `trial_results`, in order, null first; of one sweep's
+        trials or of all. Raises UserError for another column."""
+        with self._reader.connect() as connection:
+            return seeds.read_values(connection, name, sweep_id)
+
     def cells(
         self,
         *,

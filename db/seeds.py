@@ -117,6 +117,32 @@ def read_cells(
     return found
 
 
+def has_any(connection: sa.Connection, where: Where, sweep_id: str | None) -> bool:
+    """Whether any result matches."""
+    query = _Chosen(where, sweep_id).of(results.c.id).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def read_values(connection: sa.Connection, name: str, sweep_id: str | None) -> list[Any]:
+    """The different values of a column of `trial_results`, in order, null first."""
+    list(conditions("trial_results", _IN_VIEW, {name: []}))  # is there such a column?
+    column = _IN_VIEW[name]
+    if column.table is _VIEW:
+        query = sa.select(column)
+        if sweep_id is not None:
+            query = query.where(_VIEW.c.trial_id.in_(_members(sweep_id)))
+    elif column.table in (cells, recipes) and sweep_id is None:
+        query = sa.select(column).join_from(cells, recipes, recipes.c.id == cells.c.recipe_id)
+    else:
+        query = _Chosen({}, sweep_id).of(column)
+    found = connection.execute(query.distinct()).scalars()
+    return sorted(found, key=lambda value: (value is not None, value))
+
+
+def _members(sweep_id: str) -> sa.Select[Any]:
+    return sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
+
+
 _NUMBERS = (results.c.seed, results.c.bits_per_dim)
 
 _VIEW = views.tables["trial_results"]
@@ -148,8 +174,7 @@ class _Chosen:
             if column is not None and column.table in (cells, recipes):
                 self.of_cells.append(one)
         if sweep_id is not None:
-            members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
-            self._here.append(results.c.trial_id.in_(members))
+            self._here.append(results.c.trial_id.in_(_members(sweep_id)))
 
     def of(self, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
         """These columns of the results asked for."""

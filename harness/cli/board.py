@@ -34,10 +34,10 @@ def board(
 
     from db import connect
     from harness import place
-    from harness.cli.choosing import require_results
     from harness.report import board as boards
     from harness.report import contents, lookup
     from harness.report import effects as letter_effects
+    from harness.report.choices import require_results
     from harness.report.text import to_json
 
     store = connect(place.find(db, None, None).db, create=False)

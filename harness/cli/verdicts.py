@@ -23,18 +23,17 @@ def verdicts(
 
     from db import connect
     from harness import place
-    from harness.cli.choosing import require_results
     from harness.report import lookup
     from harness.report import verdicts as reports
+    from harness.report.choices import require_results
     from harness.report.text import to_json
 
     store = connect(place.find(db, None, None).db, create=False)
     sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     wanted = {name: value for name, value in filters.items() if value is not None}
+    require_results(store, sweep_id, wanted)
     found = reports.read(store, sweep_id=sweep_id, **wanted)
-    if not found.verdicts and not found.apart:
-        require_results(store, sweep_id, wanted)
     if json:
         print(to_json(reports.as_dict(found)))
     else:

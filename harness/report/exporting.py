@@ -8,6 +8,7 @@ from typing import Any
 from db import QueryResult, Store
 from harness.report import board as boards
 from harness.report import filters, grouping, latex, paper, parquet, rows, verdicts
+from harness.report.choices import require_results
 from harness.report.memory import uncollected
 from harness.report.text import to_json
 from sweeps.errors import UserError
@@ -62,6 +63,7 @@ def make(store: Store, query: Query, form: Format) -> bytes:
 
 def _made(store: Store, query: Query, form: Format) -> bytes:
     where = filters.parse(query.where)
+    require_results(store, None, where, "--where {name}=")
     if query.statistics and not query.by:
         raise UserError("--stat says what --by COLUMNS is to sum up: give that too")
     if query.by and query.paper:

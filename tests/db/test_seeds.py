@@ -78,4 +78,3 @@ def test_an_unknown_column_or_a_value_of_another_kind_is_refused(crowd: db.Store
         crowd.cells(colour="red")
     with pytest.raises(UserError, match="'seed' of trial_results is a whole number"):
         crowd.cells(seed="first")
-

@@ -13,6 +13,7 @@ from harness.report.budgets.curve import fit
 from harness.report.budgets.design import Measured
 from harness.report.budgets.records import BudgetCurve, CostOf, CurveKey, SeedResult, Stability
 from harness.report.budgets.stability import stability
+from harness.report.choices import require_results
 from harness.report.text import plain
 from sweeps import catalog, factorizations
 from sweeps.errors import UserError
@@ -180,19 +181,13 @@ def _require_known(
 ) -> None:
     if records:
         return
-    everything = _records(store.results(sweep_id=sweep_id))
-    if not everything:
+    if not store.has_results(sweep_id=sweep_id):
         of = "the sweep" if sweep_id is not None else "the database"
         raise UserError(
             f"{of} has no results yet: `lcma status` shows what is under way, "
             "`lcma launch demo` makes some"
         )
-    for name, value in where.items():
-        known = sorted({str(record[name]) for record in everything})
-        if value not in known:
-            listed = plain(", ".join(known))
-            raise UserError(f"no results with --{name} {plain(value)}: there are {listed}")
-    raise UserError("no results meet all of these options at once: leave one out")
+    require_results(store, sweep_id, where)
 
 
 def _choose(groups: Mapping[CurveKey, object], asked: str | None) -> list[CurveKey]:

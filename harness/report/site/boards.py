@@ -4,23 +4,15 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from itertools import groupby
-from operator import attrgetter
-from typing import Any
-
-from scipy.special import stdtrit
 
 from db import Bar, Store
 from harness.report import board as boards
-from harness.report.ranking import CONFIDENCE, Board, Group, Row, label
+from harness.report.ranking import Board, Group, Row
 from harness.report.site import queries
-from harness.report.text import plain, short
-from sweeps import known_sets, published
 from sweeps.published import Number
 
 LARGE = 20_000
-"""Results from which on means are read instead of every seed's number."""
+"""Results beyond which single ones are not shown."""
 
 PER_PAGE = 300
 """Rows of a page of the leaderboard at most."""
@@ -42,7 +34,7 @@ class Seed:
 class Line:
     """A row of the leaderboard. ``low`` and ``high`` are the 95 % t-interval of the mean over
     seeds, ``half`` half of that of the difference; None where they cannot be known. ``rank`` is by
-    test where seeds were read, else by mean; ``tied`` says that other rows share it."""
+    test, ``tied`` says that other rows share it."""
 
     name: str
     budget: int | None
@@ -93,21 +85,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All tables. ``paired`` says whether differences are paired by seed, ``apart`` what keeps
-    tables of one flow and data set from each other."""
+    """All tables. ``apart`` says what keeps tables of one flow and data set from each other."""
 
     tables: tuple[Table, ...]
-    paired: bool
     diverged: int
     failed: int
     apart: tuple[str, ...] = ()
 
 
 def read(store: Store, sweep_id: str | None, pages: Mapping[TrialKey, str]) -> Leaderboard:
-    """The leaderboard of a sweep, or of all results. ``pages`` are the trials' by key."""
-    if sweep_id is None and number_of_results(store) > LARGE:
-        return _of_cells(store)
-    return of(boards.read(store, sweep_id=sweep_id), pages)
+    """The leaderboard of a sweep, or of all results. ``pages`` are the trials' by key; of very many
+    results no single ones are given."""
+    large = sweep_id is None and number_of_results(store) > LARGE
+    return of(boards.read(store, sweep_id=sweep_id), pages, singly=not large)
 
 
 def number_of_results(store: Store) -> int:
@@ -116,12 +106,10 @@ def number_of_results(store: Store) -> int:
     return int(str(found)) if found is not None else 0
 
 
-def of(board: Board, pages: Mapping[TrialKey, str]) -> Leaderboard:
+def of(board: Board, pages: Mapping[TrialKey, str], *, singly: bool = True) -> Leaderboard:
     """The tables of a board."""
-    tables = tuple(_table(group, pages) for group in board.groups)
-    return Leaderboard(
-        tables, paired=True, diverged=board.diverged, failed=board.failed, apart=board.apart
-    )
+    tables = tuple(_table(group, pages, singly) for group in board.groups)
+    return Leaderboard(tables, board.diverged, board.failed, board.apart)
 
 
 def paginate(tables: Sequence[Table], most: int = PER_PAGE) -> list[list[Table]]:
@@ -140,10 +128,10 @@ def paginate(tables: Sequence[Table], most: int = PER_PAGE) -> list[list[Table]]
     return found
 
 
-def _table(group: Group, pages: Mapping[TrialKey, str]) -> Table:
+def _table(group: Group, pages: Mapping[TrialKey, str], singly: bool) -> Table:
     title, under = boards.titles(group)
     ranks = Counter(row.rank for row in group.rows)
-    lines = tuple(_line(group, row, ranks[row.rank] > 1, pages) for row in group.rows)
+    lines = tuple(_line(group, row, ranks[row.rank] > 1, pages, singly) for row in group.rows)
     reference = next((row.mean for row in group.rows if row.reference), None)
     least, most = _scale(lines)
     return Table(
@@ -160,7 +148,7 @@ def _table(group: Group, pages: Mapping[TrialKey, str]) -> Table:
     )
 
 
-def _line(group: Group, row: Row, tied: bool, pages: Mapping[TrialKey, str]) -> Line:
+def _line(group: Group, row: Row, tied: bool, pages: Mapping[TrialKey, str], singly: bool) -> Line:
     difference = row.difference
     key = (group.data_digest, group.recipe_id, group.protocol)
     own = (row.factorization, row.budget, row.map_options)
@@ -176,6 +164,7 @@ def _line(group: Group, row: Row, tied: bool, pages: Mapping[TrialKey, str]) -> 
         seeds=tuple(
             Seed(seed, value, pages.get((*key, *own, seed)))
             for seed, value in zip(row.seeds, row.bits_per_dim, strict=True)
+            if singly
         ),
         difference=None if difference is None else difference.mean,
         half=None
@@ -191,18 +180,6 @@ def _line(group: Group, row: Row, tied: bool, pages: Mapping[TrialKey, str]) -> 
     )
 
 
-def _half(n: int, deviation: float | None) -> float | None:
-    """Half of the t-interval of a mean."""
-    if deviation is None or n < 2:
-        return None
-    return _quantile(n - 1) * deviation / math.sqrt(n)
-
-
-@cache
-def _quantile(freedom: int) -> float:
-    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
-
-
 def _scale(lines: Sequence[Line]) -> tuple[float, float]:
     """The ends of the bars' scale: all intervals and seeds, with some room."""
     values = [line.mean for line in lines if line.mean is not None]
@@ -214,79 +191,3 @@ def _scale(lines: Sequence[Line]) -> tuple[float, float]:
     least, most = min(finite), max(finite)
     room = 0.04 * (most - least) or 0.5
     return least - room, most + room
-
-
-def _of_cells(store: Store) -> Leaderboard:
-    found = queries.stream(store, queries.cells(None))
-    all_bars = store.bars()
-    tables = [
-        _table_of_cells(list(some), all_bars)
-        for _, some in groupby(found, key=attrgetter("comparable", "recipe_id"))
-    ]
-    lost = store.counts().trial
-    return Leaderboard(tuple(tables), paired=False, diverged=lost.diverged, failed=lost.failed)
-
-
-def _table_of_cells(cells: Sequence[Any], bars: Mapping[str, list[Bar]]) -> Table:
-    first = cells[0]
-    known = [bar for bar in bars.get(first.data_digest, ()) if bar.bits_per_dim is not None]
-    least_bar = min((bar.bits_per_dim for bar in known if bar.bits_per_dim), default=None)
-    name = known_sets.set_name(first.dataset, first.variant)
-    lines = tuple(_line_of_cell(cell, name, least_bar) for cell in cells)
-    least, most = _scale(lines)
-    return Table(
-        title=plain(
-            f"{first.dataset} ({first.variant}), {first.flow}, {first.profile}: "
-            f"{first.steps} steps, {first.splits} splits"
-        ),
-        under=plain(
-            f"data {short(first.data_digest)}, recipe {short(first.recipe_id)}, "
-            f"protocol {first.protocol}, {first.precision}"
-        ),
-        flow=first.flow,
-        dataset=f"{first.dataset} ({first.variant})",
-        lines=lines,
-        bars=tuple(known),
-        notes=(
-            f"* {plain(first.conventional)}. Differences are of means: with so many results "
-            "they are not paired by seed here, and ranks are by mean without a test; "
-            "`lcma board --flow --dataset` pairs them.",
-        ),
-        reference=next((line.mean for line in lines if line.reference), None),
-        least=least,
-        most=most,
-    )
-
-
-def _line_of_cell(cell: Any, dataset: str, least_bar: float | None) -> Line:
-    deviation = math.sqrt(cell.squared_deviations / (cell.n - 1)) if cell.n > 1 else None
-    half = _half(cell.n, deviation)
-    reference = cell.factorization == cell.conventional
-    return Line(
-        name=_label(cell.factorization),
-        budget=cell.budget,
-        options=cell.map_options,
-        n=cell.n,
-        mean=cell.mean,
-        deviation=deviation,
-        low=None if half is None else cell.mean - half,
-        high=None if half is None else cell.mean + half,
-        seeds=(),
-        difference=None if reference else cell.from_conventional,
-        half=None,
-        pairs=None,
-        rank=cell.rank,
-        tied=False,
-        published=_published(cell.flow, dataset, cell.factorization, cell.splits),
-        reference=reference,
-        cleared=None if least_bar is None else cell.mean < least_bar,
-        lost=0,
-    )
-
-
-_label = lru_cache(10_000)(label)
-
-
-@lru_cache(10_000)
-def _published(flow: str, dataset: str, factorization: str, splits: int) -> tuple[Number, ...]:
-    return tuple(published.find(flow, dataset, published.names(flow, factorization, splits)))
