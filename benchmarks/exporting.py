@@ -21,14 +21,19 @@ EXPORTS = {
 
 
 def export(site: Site, exported: int, ranked: int) -> list[dict[str, Any]]:
-    """Exports of so many trials, and the board of so many."""
+    """Exports of so many trials, and the board and the site of so many."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "export"
         url, _ = made(site, exported)
         for name, arguments in EXPORTS.items():
             found.append(_run(f"{name}, {exported} trials", *arguments, "--out", out, "--db", url))
-    url, _ = made(site, ranked)
+        url, _ = made(site, ranked)
+        for form in ("csv", "json"):
+            whole = ("export", "board", "--format", form, "--out", out, "--db", url)
+            found.append(_run(f"the whole board as {form}, {ranked} trials", *whole))
+        pages = ("export", "--format", "html", "--no-samples", "--out", Path(folder) / "site")
+        found.append(_run(f"the site, {ranked} trials", *pages, "--db", url))
     found.append(_run(f"board, {ranked} trials", "board", "--db", url))
     one = ("--flow", "realnvp", "--dataset", "cifar10")
     found.append(_run(f"board of one flow and set, {ranked} trials", "board", *one, "--db", url))

@@ -59,6 +59,7 @@ def _tables(found: Sequence[Cells]) -> Iterator[Claim]:
                 source=f"LCMA, Table {table}",
                 text=f"low gives fewer bits/dim than conventional on average over {len(names)} "
                 f"{over} ({plain(', '.join(names))})",
+                members=tuple(scale_of(c.group, c.budget) for c in members),
                 sweep=f"table{table}",
                 sets=(
                     "--dataset",

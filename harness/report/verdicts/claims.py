@@ -58,7 +58,8 @@ class Claim:
     bars of the data set, None where no bars are known. ``lost`` counts trials of these cells that
     diverged or failed. ``sweep`` is the shipped sweep that tests it, ``sets`` are
     options that it needs besides those of the scale, and ``lengths`` the training steps, where
-    several are held against each other.
+    several are held against each other. ``members`` are the scales of a claim over several flows or
+    data sets, of which ``scale`` is the longest trained.
     """
 
     key: str
@@ -75,6 +76,7 @@ class Claim:
     sweep: str = "words"
     sets: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
+    members: tuple[Scale, ...] = ()
 
 
 def scale_of(group: Group, budget: int | None) -> Scale:

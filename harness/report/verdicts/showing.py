@@ -141,18 +141,22 @@ def next_command(one: Verdict) -> str | None:
         options += ["--dataset", scale.set_name]
     if scale.budget is not None and "--budget" not in claim.sets:
         options += ["--budget", str(scale.budget)]
-    options += ["--set", f"model.splits={scale.splits}"]
-    for setting in scale.settings.split():
+    members = claim.members or (scale,)
+    if len({one.splits for one in members}) == 1:
+        options += ["--set", f"model.splits={scale.splits}"]
+    for setting in scale.settings.split() if len({one.settings for one in members}) == 1 else ():
         options += ["--set", setting]
+    lengths = claim.lengths or tuple({one.steps for one in members})
+    alike = bool(claim.lengths) or len(lengths) == 1
     commands = [
         shlex.join(
             [
                 *("lcma", "launch", claim.sweep, "--seeds", str(one.seeds)),
                 *map(plain, options),
-                *("--set", f"training.steps={steps}"),
+                *(("--set", f"training.steps={steps}") if alike else ()),
             ]
         )
-        for steps in claim.lengths or (scale.steps,)
+        for steps in (lengths if alike else lengths[:1])
     ]
     return " && ".join(commands)
 
@@ -192,7 +196,10 @@ def _sections(found: Verdicts) -> Iterator[tuple[str, Sequence[Verdict]]]:
 
 
 def _scale(one: Verdict) -> str:
-    scale = one.claim.scale
+    return "; ".join(map(_scale_text, one.claim.members or (one.claim.scale,)))
+
+
+def _scale_text(scale: Scale) -> str:
     said = (
         f"{plain(scale.dataset)} ({plain(scale.variant)}), {plain(scale.flow)}, "
         f"{plain(scale.profile)}, {scale.steps} steps, {scale.splits} splits"

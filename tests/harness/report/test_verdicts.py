@@ -181,6 +181,19 @@ def test_means_over_flows_and_data_sets():
     assert claims["table1-mean"].decision == "supported"
 
 
+def test_a_mean_over_flows_says_on_which_models_and_sets_nothing_that_they_differ_in():
+    few = {seed: 4.0 + SPREAD[seed] for seed in range(3)}
+    one = rows({"checkerboard-even": few, "LLL": few})
+    glow = {"channel": few, "LL": few}
+    found = one + rows(glow, flow="glow", recipe_id="g" * 20, splits=2, steps=500)
+    table = verdicts.as_dict(verdicts.make(board(found)))
+    (claim,) = (v for v in table["verdicts"] if v["claim"]["key"] == "table2-mean")
+    assert "photos16 (u8), glow, tiny, 500 steps, 2 splits, budget 100" in claim["sentence"]
+    assert "photos16 (u8), realnvp, tiny, 250 steps, 3 splits, budget 100" in claim["sentence"]
+    assert claim["next"].startswith("lcma launch table2 --seeds")
+    assert "--set" not in claim["next"]
+
+
 def test_how_much_of_the_map_is_the_masks():
     bits = shifted(-0.1)
     shares = {("r" * 20, "d" * 64, 100): {seed: 0.9 + SPREAD[seed] for seed in range(6)}}
