@@ -229,7 +229,7 @@ def as_rows(board: Board) -> QueryResult:
     )
     found: list[tuple[Any, ...]] = []
     for group in board.groups:
-        values = tuple(getattr(group, name) for name in of_group)
+        values = tuple(rows.as_stored(getattr(group, name)) for name in of_group)
         found += [(*values, *_row_values(row)) for row in group.rows]
         for bar in group.bars:
             cells = (None, f"bar: {bar.name}", None, None, 0, None, bar.bits_per_dim)
@@ -241,10 +241,11 @@ def _row_values(row: Row) -> tuple[Any, ...]:
     found = row.difference or Difference(0.0, None, 0, None, None)
     mean = None if row.difference is None else found.mean
     return (
-        *(row.factorization, row.label, row.budget, row.map_options, int(row.conventional)),
-        *(row.n, row.mean, row.deviation, mean, found.standard_error, found.pairs),
+        *(row.factorization, row.label, row.budget, row.map_options),
+        *(rows.as_stored(row.conventional), row.n, row.mean, row.deviation),
+        *(mean, found.standard_error, found.pairs),
         *(found.low, found.high, row.diverged, row.failed),
-        *(None if row.cleared is None else int(row.cleared), _links(row)),
+        *(rows.as_stored(row.cleared), _links(row)),
         *(found.t_p, found.sign_flip_p, found.holm_p, found.detectable),
         *(row.low, row.high, row.rank),
     )

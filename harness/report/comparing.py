@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from db import ContributionMap, overlap
 from harness import instruments
@@ -97,4 +96,6 @@ def _centred(values: NDArray[np.float32], split: int, form: str) -> NDArray[np.f
 def _rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:
     if not (np.ptp(one) and np.ptp(other)):
         return None
+    from scipy.stats import spearmanr
+
     return float(spearmanr(one.ravel(), other.ravel()).statistic)

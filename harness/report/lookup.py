@@ -9,6 +9,9 @@ from db import JobFacts, Store, Sweep
 from harness.report.text import plain
 from sweeps.errors import UserError
 
+WHOLE = ("official", "published counts")
+"""Verdicts on the files of a whole set: by their checksums, or by the number of images."""
+
 
 @dataclass(frozen=True)
 class DataFacts:
@@ -17,6 +20,11 @@ class DataFacts:
     digest: str
     name: str
     verdict: str | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether its files are known to be those of a whole set."""
+        return self.verdict in WHOLE
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 ENOUGH = 6
 """Seeds below which no difference is called one."""
 
-WHOLE = ("official", "published counts")
-"""Verdicts on the files of a whole set: by their checksums, or by the number of images."""
-
 LONG_WAIT = 0.02
 """Share of a step's time that may go on waiting for images before it is told."""
 
@@ -46,7 +43,7 @@ def of(group: "Group", facts: DataFacts | None, corrected: Sequence[str]) -> lis
             f"{plain(group.dataset)} is no published benchmark: these numbers stand beside no "
             "published ones."
         )
-    elif facts is not None and facts.verdict not in WHOLE:
+    elif facts is not None and not facts.whole:
         notes.append(
             f"This {plain(group.dataset)} is not the whole official set "
             f"({plain(facts.verdict or 'of unknown origin')}): its numbers are not the published "

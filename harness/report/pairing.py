@@ -279,10 +279,10 @@ def _test(parts: Sequence[_Part]) -> None:
 
 def _sign_flip(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Two-sided p of the permutation test over signs, of each row of (rows, n)."""
-    from scipy import stats
-
     if values.shape[1] <= MOST_EXACT:
         return _all_signs(values)
+    from scipy import stats
+
     found = stats.permutation_test(
         (values,),
         np.mean,

@@ -19,8 +19,11 @@ LAYOUTS = {
 }
 """Of which fact of a number the rows of a table are, and its columns."""
 
-OURS = ("ours", "difference", "sd", "n", "steps", "budget")
-"""What is said of each cell of ours; the difference is ours less the paper's."""
+OURS = ("ours", "difference", "sd", "n", "steps", "budget", "data")
+"""What is said of each cell of ours; the difference is ours less the paper's, and the data are the
+whole set or not."""
+
+Value = float | int | str | None
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class PaperTable:
 
     number: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, str, tuple[float | int | None, ...]], ...]
+    rows: tuple[tuple[str, str, tuple[Value, ...]], ...]
 
     @property
     def title(self) -> str:
@@ -50,7 +53,7 @@ def of(board: Board, table: str) -> PaperTable:
     by_place = {(getattr(n, row_fact), getattr(n, column_fact)): n for n in printed}
     found = _ours(board, table)
     scales = sorted({scale for scale, _ in found})
-    rows: list[tuple[str, str, tuple[float | int | None, ...]]] = []
+    rows: list[tuple[str, str, tuple[Value, ...]]] = []
     for name in names:
         cells = [by_place.get((name, column)) for column in columns]
         rows.append((name, "paper", tuple(None if n is None else n.bits_per_dim for n in cells)))
@@ -70,8 +73,8 @@ def as_rows(table: PaperTable) -> QueryResult:
 def as_text(table: PaperTable) -> QueryResult:
     """The table for people: two decimals as printed, four of ours, '-' for none."""
 
-    def shown(whose: str, value: float | int | None) -> str:
-        if value is None or isinstance(value, int):
+    def shown(whose: str, value: Value) -> str:
+        if not isinstance(value, float):
             return "-" if value is None else str(value)
         return number(value, 2 if whose == "paper" else 4, sign=whose.startswith("difference"))
 
@@ -107,15 +110,16 @@ def _lines(
     scale: str,
     printed: Sequence[Number | None],
     ours: Sequence[tuple[Group, Row] | None],
-) -> list[tuple[str, str, tuple[float | int | None, ...]]]:
-    lines: dict[str, list[float | int | None]] = {what: [] for what in OURS}
+) -> list[tuple[str, str, tuple[Value, ...]]]:
+    lines: dict[str, list[Value]] = {what: [] for what in OURS}
     for one, cell in zip(printed, ours, strict=True):
-        values: tuple[float | int | None, ...] = (None,) * len(OURS)
+        values: tuple[Value, ...] = (None,) * len(OURS)
         if cell is not None and one is not None:
             group, row = cell
             assert row.mean is not None
             difference = row.mean - one.bits_per_dim
-            values = (row.mean, difference, row.deviation, row.n, group.steps, row.budget)
+            data = "whole" if group.whole else "not the whole set"
+            values = (row.mean, difference, row.deviation, row.n, group.steps, row.budget, data)
         for what, value in zip(OURS, values, strict=True):
             lines[what].append(value)
     return [(name, f"{what} ({scale})", tuple(values)) for what, values in lines.items()]

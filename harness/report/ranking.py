@@ -94,6 +94,7 @@ class Group:
     none is known. ``reference`` is the label of the row that the differences are from, None
     where it has no results; ``against`` the name under which it was asked for. ``settings`` are
     those of the recipe in which other groups of the same flow, data set and profile differ.
+    ``whole`` says whether the images are known to be those of a whole set.
     """
 
     dataset: str
@@ -117,6 +118,7 @@ class Group:
     bars: tuple[Bar, ...] = ()
     settings: str = ""
     against: str = "conventional"
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,7 @@ def _group(
 ) -> Group:
     measured = of.measured
     bars = tuple(all_bars.get(measured.data_digest, ()))
+    known = facts.get(measured.data_digest)
     lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
     corrected = iter(pairing.holm([t.t_p for t in tests if t is not None and t.t_p is not None]))
     rows = [
@@ -298,9 +301,10 @@ def _group(
         rows=tuple(rows),
         notes=(),
         bars=bars,
+        whole=known is not None and known.whole,
     )
     told = [*corrections.notes(measured.beside), *notes.waiting(measured.data_wait)]
-    said = notes.of(group, facts.get(group.data_digest), told)
+    said = notes.of(group, known, told)
     return replace(group, notes=tuple(said))
 
 

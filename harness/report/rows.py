@@ -61,6 +61,11 @@ def as_csv(found: QueryResult) -> str:
     return out.getvalue()
 
 
+def as_stored(value: Any) -> Any:
+    """A flag as databases have it: 1 or 0; any other value as it is."""
+    return int(value) if isinstance(value, bool) else value
+
+
 def for_csv(text: str) -> str:
     """Text of a cell of a CSV file, harmless in a terminal and in a spreadsheet."""
     shown = plain(text)

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from db import Store
 from harness.train.protocol import PLAIN
@@ -97,5 +98,5 @@ def _nothing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _number(value: object) -> float:
-    return 0.0 if _nothing(value) else float(value)  # type: ignore[arg-type]
+def _number(value: Any) -> float:
+    return 0.0 if _nothing(value) else float(value)

@@ -136,7 +136,7 @@ def more(curve: BudgetCurve) -> Iterable[str]:
     if last.from_conventional is not None:
         of = last.from_conventional
         half = (of.high - of.low) / 2
-        side = "no different from" if of.low <= 0 <= of.high else "worse than"
+        side = "not told apart from" if of.low <= 0 <= of.high else "worse than"
         side = "better than" if of.high < 0 else side
         yield (
             f"At {last.budget} steps it is {side} conventional: {of.value:+.4f} ± {half:.4f} "

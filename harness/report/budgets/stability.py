@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from db import ContributionMap, overlap
 from harness import instruments
@@ -92,6 +91,8 @@ def _kept(maps: Sequence[ContributionMap], factorization: str) -> list[Any] | No
 def _rank_correlation(one: ContributionMap, other: ContributionMap) -> float | None:
     if not (np.ptp(one.values) and np.ptp(other.values)):
         return None
+    from scipy.stats import spearmanr
+
     return float(spearmanr(one.values.ravel(), other.values.ravel()).statistic)
 
 

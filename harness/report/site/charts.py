@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from harness.report.site.trials import Curve
@@ -36,12 +37,8 @@ class Chart:
 
 def require() -> None:
     """UserError where the extra `site` is not installed."""
-    try:
-        import altair  # noqa: F401
-        import jinja2  # noqa: F401
-        import vl_convert  # noqa: F401
-    except ImportError:
-        raise UserError(MISSING) from None
+    if not all(map(find_spec, ("altair", "jinja2", "vl_convert"))):
+        raise UserError(MISSING)
 
 
 @cache

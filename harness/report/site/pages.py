@@ -245,7 +245,8 @@ class Site:
 
     def _paper(self, path: str) -> bytes:
         query = queries.paper(self._options.sweep_id)
-        return self._render("paper.html", path, found=self._rows(query), query=query)
+        facts = lookup.data_facts(self._store)
+        return self._render("paper.html", path, found=self._rows(query), facts=facts, query=query)
 
     def _coverage(self, path: str) -> bytes:
         covered, sweeps = coverage.read(self._store, self._options.sweep_id)

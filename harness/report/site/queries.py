@@ -84,7 +84,7 @@ def paper(sweep_id: str | None) -> Query:
         "factorization. `paper_profile` is 1 where the recipe is the published one.",
         "SELECT flow, dataset, variant, profile, paper_profile, factorization, printed_as,\n"
         "       budget, n, mean, squared_deviations, printed, difference, source, source_table,\n"
-        "       part, note\n"
+        "       part, note, data_digest\n"
         f"FROM against_paper{_of_cell(sweep_id)}\n"
         "ORDER BY flow, dataset, variant, profile, source_table, factorization, budget, cell_id",
     )

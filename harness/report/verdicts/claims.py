@@ -21,7 +21,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Scale:
-    """On which models a claim is tested. ``steps`` are those of the longest training."""
+    """On which models a claim is tested.
+
+    ``steps`` are those of the longest training. ``whole`` says whether the images are known to be
+    those of a whole data set.
+    """
 
     dataset: str
     variant: str
@@ -35,6 +39,7 @@ class Scale:
     steps: int
     settings: str
     budget: int | None
+    whole: bool
 
     @property
     def set_name(self) -> str:
@@ -94,4 +99,5 @@ def scale_of(group: Group, budget: int | None) -> Scale:
         steps=group.steps,
         settings=group.settings,
         budget=budget,
+        whole=group.whole,
     )

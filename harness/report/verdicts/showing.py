@@ -15,6 +15,7 @@ from rich.text import Text
 from db import QueryResult
 from harness.report.board import by_class
 from harness.report.pairing import PairedTest
+from harness.report.rows import as_stored
 from harness.report.text import escape_markdown, number, plain, short
 from harness.report.verdicts.claims import Scale
 from harness.report.verdicts.collecting import CLAIMS, Verdicts
@@ -71,12 +72,11 @@ def as_rows(found: Verdicts) -> QueryResult:
     rows = []
     for one in (*found.verdicts, *found.apart):
         claim = one.claim
-        cleared = None if claim.cleared is None else int(claim.cleared)
         rows.append(
             (
-                *(one.decision, claim.key, claim.source, claim.text, cleared),
-                *(int(_on_published(one)), claim.unit, one.comparison.name),
-                *(getattr(claim.scale, name) for name in facts),
+                *(one.decision, claim.key, claim.source, claim.text, as_stored(claim.cleared)),
+                *(as_stored(_on_published(one)), claim.unit, one.comparison.name),
+                *(as_stored(getattr(claim.scale, name)) for name in facts),
                 *(None if one.test is None else getattr(one.test, name) for name in numbers),
                 *(one.t_p, one.holm_p, one.family_size, claim.printed, claim.lost, one.why),
                 next_command(one),
@@ -123,7 +123,8 @@ def sentence(one: Verdict) -> str:
     said += f"; {one.why}."
     if claim.printed is not None:
         said += f" The paper prints {claim.printed:+.2f}"
-        said += "." if _on_published(one) else ", of other models: no verdict on that number."
+        other = "models" if claim.scale.whole else "images"
+        said += "." if _on_published(one) else f", of other {other}: no verdict on that number."
     if claim.lost:
         said += f" {claim.lost} trials of these cells were lost."
     return said
@@ -185,7 +186,8 @@ def _as_dict(one: Verdict) -> dict[str, Any]:
 
 def _on_published(one: Verdict) -> bool:
     """Whether a verdict is one on the published numbers."""
-    return one.claim.cleared is True and one.claim.scale.published
+    scales = one.claim.members or (one.claim.scale,)
+    return one.claim.cleared is True and all(scale.published and scale.whole for scale in scales)
 
 
 def _sections(found: Verdicts) -> Iterator[tuple[str, Sequence[Verdict]]]:

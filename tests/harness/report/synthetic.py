@@ -8,6 +8,7 @@ import pandas as pd
 
 from db import Bar
 from harness.report import board as boards
+from harness.report.lookup import DataFacts
 
 DIGEST = "d" * 64
 
@@ -57,12 +58,18 @@ def rows(
     ]
 
 
-def board(found: list[dict[str, Any]], bar: float | None = 9.0, **more: Any) -> boards.Board:
-    """The board of rows, with one bar for every data set that they name."""
+def board(
+    found: list[dict[str, Any]],
+    bar: float | None = 9.0,
+    files: str = "2,000 of 60,000 images",
+    **more: Any,
+) -> boards.Board:
+    """The board of rows, with one bar and the same verdict on its files for every data set."""
     frame = pd.DataFrame([row | {"result_id": f"{i:05}"} for i, row in enumerate(found)])
     digests = {row["data_digest"] for row in found}
     bars = {} if bar is None else {d: [_bar(d, bar)] for d in digests}
-    return boards.make(frame, bars=bars, **more)
+    facts = {d: DataFacts(d, "some", files) for d in digests}
+    return boards.make(frame, facts, bars=bars, **more)
 
 
 def noisy(

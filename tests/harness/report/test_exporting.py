@@ -195,8 +195,8 @@ def test_the_papers_tables_beside_ours():
         "LLL": {s: 3.4 + s / 100 for s in range(3)},
     }
     short = result_rows({"LLL": {0: 1.0}}, budget=50, **more)
-    made = board(result_rows(bits, **more) + short)
-    table = paper.of(made, "1")
+    found = result_rows(bits, **more) + short
+    table = paper.of(board(found), "1")
     assert table.columns == ("celeba64-float", "cifar10", "imagenet32-png", "imagenet64-png") or (
         set(table.columns) == {n.dataset for n in paper.published.numbers() if n.table == "1"}
     )
@@ -209,6 +209,9 @@ def test_the_papers_tables_beside_ours():
     assert lines["low", f"difference {scale}"] == pytest.approx(-0.02)
     assert lines["low", f"budget {scale}"] == 100, "the longest, not the best"
     assert (lines["low", f"n {scale}"], lines["low", f"steps {scale}"]) == (3, 250)
+    assert lines["low", f"data {scale}"] == "not the whole set"
+    whole = paper.of(board(found, files="official"), "1")
+    assert ("low", f"data {scale}", "whole") in {(*row[:2], row[2][at]) for row in whole.rows}
     text = {row[:2]: row[2 + at] for row in paper.as_text(table).rows}
     assert text["low", "paper"] == "3.43"
     assert text["low", f"ours {scale}"] == "3.4100"

@@ -147,3 +147,19 @@ def test_pairs_with_seeds_of_their_own_are_corrected_together() -> None:
     (found,) = pairing.beaten_by([values], 2)
     assert {(i, j) for i, row in enumerate(found) for j in row} == expected
     assert expected
+
+
+rows_of_seeds = st.lists(
+    st.dictionaries(st.integers(0, 9), st.integers(-40, 40).map(lambda k: k / 8), max_size=10),
+    max_size=5,
+)
+
+
+@given(st.lists(rows_of_seeds, max_size=4), st.sampled_from([1, 7, pairing.AT_ONCE]))
+def test_many_at_once_are_as_one_by_one(tables: list[list[dict[int, float]]], batch: int) -> None:
+    several = [list(row.values()) for table in tables for row in table]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairing, "AT_ONCE", batch)
+        beaten, tests = pairing.beaten_by(tables, 2), pairing.paired_tests(several)
+    assert beaten == [pairing.beaten_by([table], 2)[0] for table in tables]
+    assert tests == [pairing.paired_test(row) for row in several]

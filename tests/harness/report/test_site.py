@@ -1,6 +1,7 @@
 """The site as files: whole, the same each time, safe, and never in the place of other files."""
 
 import html
+import json
 import os
 import re
 import shutil
@@ -106,6 +107,15 @@ def test_the_leaderboard_shows_the_boards_numbers(filled, tmp_path) -> None:
     assert f"{even:.4f}" in text
     # channel less checkerboard-even by seed: -0.10, +0.02, -0.20, -0.03
     assert f"{(-0.10 + 0.02 - 0.20 - 0.03) / 4:+.4f}" in text
+
+
+def test_beside_printed_numbers_a_piece_of_a_set_is_marked(filler, tmp_path) -> None:
+    for digest, files in (("a" * 64, "official"), ("b" * 64, "2,000 of 60,000 images")):
+        filler.data(digest, "cifar10", json.dumps({"source": {"verdict": files}}))
+        filler.results({"LL": {0: 4.0}}, digest=digest, dataset="cifar10", budget=100)
+        text = export(filler, tmp_path / files)["paper.html"].decode()
+        assert "cifar10 (u8)" in text
+        assert ("not known to be the whole set" in text) == (files != "official")
 
 
 def test_a_trial_page_has_its_curve_parts_attempts_and_origin(whole) -> None:

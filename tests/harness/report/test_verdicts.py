@@ -217,16 +217,21 @@ def test_models_that_do_not_clear_the_bars_stand_apart():
     assert cleared.apart == ()
 
 
-def test_only_the_published_recipe_has_verdicts_on_published_numbers():
-    def one(**more):
-        made = verdicts.make(board(rows(shifted(-0.1), dataset="cifar10", **more)))
+def test_only_the_published_recipe_on_the_whole_set_has_verdicts_on_published_numbers():
+    def one(files="official", **more):
+        made = verdicts.make(board(rows(shifted(-0.1), dataset="cifar10", **more), files=files))
         (found,) = (v for v in verdicts.as_dict(made)["verdicts"])
         return found
 
     tiny, paper = one(), one(profile="paper")
     assert (tiny["on_published"], paper["on_published"]) == (False, True)
+    assert one("published counts", profile="paper")["on_published"]
+    for other in ("2,000 of 60,000 images", "other files", None):
+        part = one(other, profile="paper")
+        assert not part["on_published"], other
+        assert "-0.06, of other images: no verdict on that number" in part["sentence"]
     assert tiny["claim"]["printed"] == paper["claim"]["printed"] == pytest.approx(-0.06)
-    assert "no verdict on that number" in tiny["sentence"]
+    assert "of other models: no verdict on that number" in tiny["sentence"]
     assert "no verdict on that number" not in paper["sentence"]
     assert paper["claim"]["source"] == "LCMA, Tables 1 and 2"
 
