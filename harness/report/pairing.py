@@ -8,7 +8,7 @@ a hundred thousand rows.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,11 +131,12 @@ def _quantile(freedom: int, level: float = LEVEL) -> float:
 def _t(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Deviations, and t of the paired t-test, of each column of (n, columns).
 
-    A column that does not vary but for rounding differs from zero for certain, or not at all.
+    A column that does not vary but for rounding differs from zero for certain, or not at all. Sums
+    are row by row: NumPy's own round otherwise when there is one column.
     """
     n = len(values)
-    means = values.sum(axis=0) / n
-    deviations = np.sqrt(np.square(values - means).sum(axis=0) / (n - 1))
+    means = reduce(np.add, values) / n
+    deviations = np.sqrt(reduce(np.add, np.square(values - means)) / (n - 1))
     deviations[deviations <= ROUNDING] = 0.0
     means[np.abs(means) <= ROUNDING] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
