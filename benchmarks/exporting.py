@@ -1,10 +1,9 @@
 """What a person waits for with many trials: exports and the board, as typed, from start to end."""
 
-import os
+import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +39,22 @@ def export(site: Site, exported: int, ranked: int) -> list[dict[str, Any]]:
     return found
 
 
+# In a small process between, since a command's peak counts what its parent held when it began.
+_WATCH = """
+import json, resource, subprocess, sys, time
+began = time.perf_counter()
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([code, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
+"""
+
+
 def _run(name: str, *arguments: object) -> dict[str, Any]:
     """Seconds and the most memory of a command of its own."""
-    began = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603 - our own arguments
-        [*PROGRAM, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds, mebibytes = time.perf_counter() - began, used.ru_maxrss / 1024
-    if process.returncode:
-        raise RuntimeError(f"{name}: exit code {process.returncode}")
-    cpu = used.ru_utime + used.ru_stime
+    watched = [sys.executable, "-c", _WATCH, *PROGRAM, *map(str, arguments)]
+    printed = subprocess.run(watched, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 - our own arguments
+    code, seconds, cpu, mebibytes = json.loads(printed)
+    if code:
+        raise RuntimeError(f"{name}: exit code {code}")
     print(f"  {name}: {seconds:.1f} s ({cpu:.1f} s of CPU), {mebibytes:.0f} MiB", flush=True)
     return {"what": name, "seconds": seconds, "cpu_seconds": cpu, "mebibytes": mebibytes}
