@@ -5,7 +5,7 @@ from db.engine import Database, QueryResult, locate
 from db.errors import Conflict, Unavailable
 from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
 from db.keeper import Owner
-from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
+from db.listings import DataWait, Failure, LostTrials, MapKey, MapUser, TrainedTrial
 from db.pace import Pace
 from db.records import (
     FAILURES,
@@ -79,7 +79,7 @@ __all__ = [
     "Job",
     "JobFacts",
     "Kind",
-    "LostTrial",
+    "LostTrials",
     "Making",
     "MapKey",
     "MapStatistics",

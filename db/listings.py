@@ -23,8 +23,9 @@ from db.schema import (
 
 
 @dataclass(frozen=True)
-class LostTrial:
-    """A trial that ended as ``state``: diverged or failed, and the outcome of its last attempt."""
+class LostTrials:
+    """How many trials of one cell of the matrix ended as ``state``: diverged or failed, their last
+    attempts with this outcome."""
 
     state: str
     flow: str
@@ -36,7 +37,8 @@ class LostTrial:
     factorization: str
     budget: int | None
     map_options: str | None
-    outcome: str | None
+    outcome: str | None = None
+    trials: int = 1
 
 
 @dataclass(frozen=True)
@@ -136,17 +138,18 @@ def read_conventional(connection: sa.Connection) -> dict[str, str]:
     return {row.id: row.conventional for row in rows}
 
 
-def read_lost_trials(connection: sa.Connection, sweep_id: str | None) -> list[LostTrial]:
-    """Lost trials by state and id."""
+def read_lost_trials(connection: sa.Connection, sweep_id: str | None) -> list[LostTrials]:
+    """Lost trials, counted by all that is known of them here."""
+    columns = [failures.c[field.name] for field in fields(LostTrials) if field.name != "trials"]
     query = (
-        sa.select(*(failures.c[field.name] for field in fields(LostTrial)))
+        sa.select(*columns, sa.func.count().label("trials"))
         .where(failures.c.kind == "trial")
-        .order_by(failures.c.state, failures.c.trial_id, failures.c.job_id)
+        .group_by(*columns)
     )
     if sweep_id is not None:
         members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
         query = query.where(failures.c.trial_id.in_(members))
-    return [LostTrial(**_fields(row)) for row in connection.execute(query)]
+    return [LostTrials(*row) for row in connection.execute(query)]
 
 
 def read_failures(connection: sa.Connection) -> list[Failure]:

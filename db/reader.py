@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from db import evaluations, frames, listings, reading, seeds
 from db.engine import QueryResult
 from db.frames import Scalar
-from db.listings import DataWait, Failure, LostTrial, MapKey, MapUser, TrainedTrial
+from db.listings import DataWait, Failure, LostTrials, MapKey, MapUser, TrainedTrial
 from db.records import (
     Artifact,
     Bar,
@@ -183,8 +183,8 @@ class Reader:
         with self._reader.connect() as connection:
             return listings.read_conventional(connection)
 
-    def lost_trials(self, sweep_id: str | None = None) -> list[LostTrial]:
-        """The trials that diverged or failed, of one sweep or of all."""
+    def lost_trials(self, sweep_id: str | None = None) -> list[LostTrials]:
+        """The trials that diverged or failed, of one sweep or of all, counted by cell."""
         with self._reader.connect() as connection:
             return listings.read_lost_trials(connection, sweep_id)
 

@@ -16,7 +16,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from db import Bar, QueryResult, Store
+from db import Bar, LostTrials, QueryResult, Store
 from harness.report import latex, lookup, ranking, rows
 from harness.report.measured import cells_of
 from harness.report.memory import uncollected
@@ -85,7 +85,7 @@ def read(
             against = factorizations.normalize(against)
         lost = [
             one
-            for one in lookup.lost_trials(store, sweep_id)
+            for one in store.lost_trials(sweep_id)
             if all(_fits(one, name, value) for name, value in where.items())
         ]
         return ranking.make(
@@ -105,7 +105,7 @@ def make(frame: "pd.DataFrame", *more: Any, **options: Any) -> Board:
     return ranking.make(cells_of(frame), *more, **options)
 
 
-def _fits(one: lookup.LostTrials, name: str, wanted: Wanted) -> bool:
+def _fits(one: LostTrials, name: str, wanted: Wanted) -> bool:
     several = wanted if isinstance(wanted, tuple) else (wanted,)
     return not hasattr(one, name) or getattr(one, name) in several
 

@@ -1,8 +1,7 @@
-"""What reports make of the store's records: data sets, lost trials, uses of maps, names."""
+"""What reports make of the store's records: data sets, uses of maps, names."""
 
 import json
-from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from db import JobFacts, Store, Sweep
@@ -28,25 +27,6 @@ class DataFacts:
 
 
 @dataclass(frozen=True)
-class LostTrials:
-    """How many trials of one cell of the matrix ended as ``state``: diverged or failed, their last
-    attempts with this outcome."""
-
-    state: str
-    flow: str
-    profile: str
-    dataset: str
-    variant: str
-    data_digest: str
-    recipe_id: str
-    factorization: str
-    budget: int | None
-    map_options: str | None
-    outcome: str | None = None
-    trials: int = 1
-
-
-@dataclass(frozen=True)
 class MapUse:
     """A trial that reads the maps of a pretraining, of one budget and by one score."""
 
@@ -63,12 +43,6 @@ def data_facts(store: Store) -> dict[str, DataFacts]:
         digest: DataFacts(digest, name, _verdict(manifest))
         for digest, (name, manifest) in store.data_manifests().items()
     }
-
-
-def lost_trials(store: Store, sweep_id: str | None = None) -> list[LostTrials]:
-    """The trials that diverged or failed, of one sweep or of all, counted by cell."""
-    cells = Counter(LostTrials(**asdict(lost)) for lost in store.lost_trials(sweep_id))
-    return [replace(cell, trials=trials) for cell, trials in cells.items()]
 
 
 def map_uses(store: Store) -> list[MapUse]:

@@ -26,6 +26,9 @@ MOST_EXACT = 16
 AT_ONCE = 2**20
 """Numbers to hold in memory at a time."""
 
+PAIRED_AT_ONCE = 2**18
+"""Differences of pairs to work on at a time: few enough to stay near the processor."""
+
 ROUNDING = 1e-12
 """By how much differences that are all the same may differ."""
 
@@ -136,7 +139,9 @@ def _t(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.flo
     """
     n = len(values)
     means = reduce(np.add, values) / n
-    deviations = np.sqrt(reduce(np.add, np.square(values - means)) / (n - 1))
+    squares = values - means
+    np.square(squares, out=squares)
+    deviations = np.sqrt(reduce(np.add, squares) / (n - 1))
     deviations[deviations <= ROUNDING] = 0.0
     means[np.abs(means) <= ROUNDING] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -192,7 +197,7 @@ def beaten_by(tables: Sequence[Sequence[Mapping[int, float]]], least: int) -> li
     batch: list[_Pairs] = []
     for table in tables:
         batch.append(_Pairs(table, max(least, 2)))
-        if sum(one.size for one in batch) >= AT_ONCE:
+        if sum(one.size for one in batch) >= PAIRED_AT_ONCE:
             found += _tested(batch)
             batch = []
     return found + _tested(batch)
@@ -216,19 +221,24 @@ class _Pairs:
         rows = [[one.get(seed, math.nan) for seed in seeds] for one in table]
         self._values = np.array(rows, dtype=np.float64).reshape(len(table), len(seeds)).T.copy()
         self._least = least
+        self._complete = len(seeds) >= least and not np.isnan(self._values).any()
         self._ones, self._others = np.triu_indices(len(table), 1)
         self.size = len(self._ones) * len(seeds)
         self.t, self.n = np.zeros(len(self._ones)), np.zeros(len(self._ones), dtype=np.intp)
 
     def parts(self) -> Iterator[_Part]:
         """Their differences, a limited number at a time."""
-        step = max(1, AT_ONCE // max(1, len(self._values)))
+        step = max(1, PAIRED_AT_ONCE // max(1, len(self._values)))
         for start in range(0, len(self._ones), step):
             part = slice(start, start + step)
-            found = self._values[:, self._ones[part]] - self._values[:, self._others[part]]
+            found = self._values[:, self._ones[part]]
+            found -= self._values[:, self._others[part]]
+            if self._complete:
+                yield _Part(self, np.arange(start, start + found.shape[1]), found)
+                continue
             there = np.isfinite(found)
             counts = there.sum(axis=0)
-            for n in np.unique(counts[counts >= self._least]):
+            for n in _different(counts[counts >= self._least]):
                 pairs = np.flatnonzero(counts == n)
                 own = found[:, pairs]
                 if n < len(found):
@@ -238,14 +248,14 @@ class _Pairs:
     def beaten(self) -> Beaten:
         """Which others are below each by test."""
         found: Beaten = [[] for _ in range(self._values.shape[1])]
-        for n in np.unique(self.n[self.n > 0]):
-            near = (self.n == n) & (np.abs(self.t) < _quantile(int(n) - 1))
+        for n in _different(self.n[self.n > 0]):
+            near = (self.n == n) & (np.abs(self.t) < _quantile(n - 1))
             self.t[near] = 0.0  # no correction makes a larger p smaller
         tested = np.flatnonzero(self.t)
         p = np.empty(len(tested))
-        for n in np.unique(self.n[tested]):
+        for n in _different(self.n[tested]):
             own = self.n[tested] == n
-            p[own] = _p(self.t[tested[own]], int(n))
+            p[own] = _p(self.t[tested[own]], n)
         adjusted = holm(p, of=int(np.count_nonzero(self.n)))
         for pair in tested[np.array(adjusted) <= LEVEL]:
             i, j = int(self._ones[pair]), int(self._others[pair])
@@ -254,12 +264,17 @@ class _Pairs:
         return [sorted(better) for better in found]
 
 
+def _different(counts: NDArray[np.intp]) -> list[int]:
+    """The different numbers among small ones, in order."""
+    return np.flatnonzero(np.bincount(counts)).tolist()
+
+
 def _tested(batch: Sequence[_Pairs]) -> list[Beaten]:
     waiting, size = [], 0
     for part in (part for one in batch for part in one.parts()):
         waiting.append(part)
         size += part.values.size
-        if size >= AT_ONCE:
+        if size >= PAIRED_AT_ONCE:
             _test(waiting)
             waiting, size = [], 0
     _test(waiting)

@@ -11,9 +11,9 @@ from operator import attrgetter
 
 from scipy.special import stdtrit
 
-from db import Bar, SeededCell
+from db import Bar, LostTrials, SeededCell
 from harness.report import corrections, differing, notes, pairing
-from harness.report.lookup import DataFacts, LostTrials
+from harness.report.lookup import DataFacts
 from harness.report.measured import COMPARABLE, Cell, Measured, gather
 from harness.report.text import plain
 from sweeps import catalog, factorizations, known_sets, published
@@ -330,7 +330,7 @@ def _row(
     mean = math.fsum(values) / n if n else None
     deviation = half = None
     if mean is not None and n > 1:
-        deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+        deviation = math.sqrt(math.fsum([(value - mean) ** 2 for value in values]) / (n - 1))
         half = _half_width(deviation / math.sqrt(n), n)
     return Row(
         factorization=factorization,

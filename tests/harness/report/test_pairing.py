@@ -155,11 +155,11 @@ rows_of_seeds = st.lists(
 )
 
 
-@given(st.lists(rows_of_seeds, max_size=4), st.sampled_from([1, 7, pairing.AT_ONCE]))
+@given(st.lists(rows_of_seeds, max_size=4), st.sampled_from([1, 7, pairing.PAIRED_AT_ONCE]))
 def test_many_at_once_are_as_one_by_one(tables: list[list[dict[int, float]]], batch: int) -> None:
     several = [list(row.values()) for table in tables for row in table]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairing, "AT_ONCE", batch)
+        patch.setattr(pairing, "PAIRED_AT_ONCE", batch)
         beaten, tests = pairing.beaten_by(tables, 2), pairing.paired_tests(several)
     assert beaten == [pairing.beaten_by([table], 2)[0] for table in tables]
     assert tests == [pairing.paired_test(row) for row in several]
