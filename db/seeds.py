@@ -54,7 +54,7 @@ class Beside:
     series_bias_standard_error: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a board has so many that it would show
 class SeededCell:
     """All results that differ in the seed alone: bits/dim on test by seed.
 

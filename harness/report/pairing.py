@@ -40,7 +40,7 @@ Beaten = list[list[int]]
 """For each of several things the numbers of those that are below it by test."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a board has so many that it would show
 class PairedTest:
     """What n differences say, in their unit. All but the mean is None for fewer than two.
 

@@ -27,7 +27,7 @@ TESTED_AT_ONCE = 2_000
 """Rows, in so many groups as they fill: one call of a library for all is much faster."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Difference:
     """Bits/dim less those of the reference (conventional, or as asked), by common seeds.
 
@@ -48,7 +48,7 @@ class Difference:
     detectable: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a board has so many that it would show
 class Row:
     """One factorization at one budget. ``mean`` is None where no seed has a result.
 
@@ -260,13 +260,17 @@ def _groups(
     tables = [list(one.cells.values()) for one in compared]
     beaten = pairing.beaten_by(tables, notes.ENOUGH)
     differences = [
-        [] if cell == one.reference else list(pairing.by_seed(bits, one.held_against).values())
+        [] if cell == one.reference else _less(bits, one.held_against)
         for one in compared
         for cell, bits in one.cells.items()
     ]
     tests = iter(pairing.paired_tests(differences))
     for one, better in zip(compared, beaten, strict=True):
         yield _group(one, better, list(islice(tests, len(one.cells))), facts, bars)
+
+
+def _less(bits: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
+    return [value - other[seed] for seed, value in bits.items() if seed in other]
 
 
 def _group(
@@ -343,8 +347,8 @@ def _row(
         mean=mean,
         deviation=deviation,
         difference=_difference(test, corrected),
-        diverged=_count(own, "diverged"),
-        failed=_count(own, "failed"),
+        diverged=_count(own, "diverged") if own else 0,
+        failed=_count(own, "failed") if own else 0,
         published=_published(
             measured.flow, measured.dataset, measured.variant, factorization, measured.splits
         ),

@@ -27,9 +27,7 @@ def of(groups: Sequence[Group]) -> Iterator[Claim]:
 
 def _tables(found: Sequence[Cells]) -> Iterator[Claim]:
     """Tables 1 and 2 as wholes: seeds are paired within each cell, then averaged over cells."""
-    pairs = [(c, c.low, c.conventional) for c in found]
-    complete = {c.group: (low, own) for c, low, own in pairs if low is not None and own is not None}
-    usable = _longest([c for c in found if c.group in complete])
+    usable = _longest([c for c in found if _pair(c)])
 
     def table_1(of: Cells) -> Key:
         return of.group.flow, of.group.profile, of.group.protocol, of.group.precision
@@ -45,7 +43,7 @@ def _tables(found: Sequence[Cells]) -> Iterator[Claim]:
     )
     for key, table, over in kinds:
         for members in _grouped(usable, key):
-            rows = [complete[c.group] for c in members]
+            rows = [pair for c in members if (pair := _pair(c))]
             gaps = [less(low, own).by_seed for low, own in rows]
             seeds = sorted(set.intersection(*(set(gap) for gap in gaps)))
             mean = {seed: statistics.fmean(gap[seed] for gap in gaps) for seed in seeds}
@@ -66,6 +64,11 @@ def _tables(found: Sequence[Cells]) -> Iterator[Claim]:
                     ",".join(sorted({scale_of(c.group, None).set_name for c in members})),
                 ),
             )
+
+
+def _pair(of: Cells) -> tuple[Row, Row] | None:
+    low, own = of.low, of.conventional
+    return None if low is None or own is None else (low, own)
 
 
 def _longest(found: Sequence[Cells]) -> list[Cells]:
@@ -97,7 +100,7 @@ def _persistence(found: Sequence[Cells]) -> Iterator[Claim]:
         model = (group.flow, group.profile, group.splits, group.settings)
         return *data, *model, group.protocol, group.precision
 
-    usable = [c for c in found if c.low is not None and c.conventional is not None]
+    usable = [c for c in found if _pair(c)]
     for members in _grouped(usable, key):
         ends = sorted(members, key=_length)
         if ends[0].group.steps == ends[-1].group.steps:
