@@ -4,7 +4,9 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -13,12 +15,30 @@ from sweeps.errors import UserError
 
 app = typer.Typer(
     name="lcma",
-    help="Benchmark how multi-scale flows choose the dimensions that leave early.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"lcma {version('lcma')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Benchmark how multi-scale flows choose the dimensions that leave early."""
+
 
 VERBS = (
     *("plan", "launch", "tune", "status", "logs", "why", "retry", "stop", "gc"),

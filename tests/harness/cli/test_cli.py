@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -77,6 +78,10 @@ def test_help_and_planning_import_nothing_heavy(arguments: list[str], in_tmp: Pa
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_version_is_the_installed_one(capsys) -> None:
+    assert run(capsys, "--version") == (0, f"lcma {version('lcma')}\n", "")
 
 
 WRONG_SPECS = {
