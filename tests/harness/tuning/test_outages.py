@@ -3,6 +3,7 @@ seconds later, is the study left alone."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from harness.place import Place
 from harness.tuning import outcome
 from harness.tuning.study import Study
 from tests.conftest import Postgres
+from tests.harness.conftest import merged
 from tests.harness.run.conftest import Inline, Server, stoppable
 from tests.harness.tuning.conftest import Tuning, content, make
 
@@ -30,42 +32,37 @@ pytestmark = [
 Moment = tuple[str, When]
 Typed = Callable[..., int]
 
-CHANGE = {"tune": {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 3e3, "trials": 5}}
+CHANGE = {"tune": {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 3e3, "trials": 3}}
 
 AWAY_SECONDS = 2.0
 
 CALLS: Mapping[str, tuple[Any, str]] = {
-    "open": (Study, "_opened"),
+    "open": (Study, "_study_of"),
     "register": (Store, "register"),
     "begin": (Store, "begin_launch"),
     "turn": (Study, "_take"),
     "claim": (Store, "claim"),
     "finish": (Store, "finish"),
+    "failures": (Store, "failures"),
     "outcome": (outcome, "read"),
     "read": (Study, "read"),
 }
 """What the tuner and its workers do at the database that is no moment of `harness.moments`: a turn
 ends after a trial was taken, and the outcome is read in several transactions."""
 
-OF_TUNER: Mapping[Moment, int] = {
-    ("open", "before"): 1,
-    ("open", "after"): 1,
-    ("register", "before"): 1,
-    ("begin", "before"): 1,
-    ("register", "after"): 2,
-    **{(name, "before"): 2 for name in TUNER},
-    ("turn", "after"): 2,
-    ("submit", "before"): 3,
-    ("outcome", "before"): 1,
-    ("read", "after"): 1,
+OF_TUNER: Mapping[str, Mapping[Moment, int]] = {
+    "open": {("open", "before"): 1, ("open", "after"): 1},
+    "register": {("register", "before"): 1, ("begin", "before"): 1},
+    **{name: {(name, "before"): 2} for name in TUNER},
+    "turn": {("turn", "after"): 2},
+    "enqueue": {("register", "after"): 2, ("submit", "before"): 3},
+    "outcome": {("outcome", "before"): 1, ("read", "after"): 1},
 }
-"""When it is stopped, and the how manyth time that the moment comes."""
+"""Moments at which the server is stopped in one study, each the n-th time that it comes."""
 
-OF_WORKER: Mapping[Moment, int] = {
-    ("claim", "before"): 4,
-    ("claim", "after"): 4,
-    ("spool-end", "after"): 4,
-    ("finish", "after"): 4,
+OF_WORKER: Mapping[str, Mapping[Moment, int]] = {
+    "claim": {("claim", "before"): 2, ("claim", "after"): 4},
+    "finish": {("spool-end", "after"): 2, ("finish", "after"): 4},
 }
 
 
@@ -102,12 +99,13 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def url(server: Server) -> str:
+def url(server: Server) -> Iterator[str]:
     """An empty database on the server."""
-    postgres = Postgres(server.url, own=True)
-    name = postgres.make()
-    postgres.close()
-    return postgres.url(name)
+    with closing(Postgres(server.url, own=True)) as postgres:
+        name = postgres.make()
+    yield postgres.url(name)
+    with closing(Postgres(server.url, own=True)) as postgres:
+        postgres.drop(name)
 
 
 @pytest.fixture(scope="module")
@@ -127,11 +125,11 @@ def typed(in_tmp: Path, few_root: Path, monkeypatch: pytest.MonkeyPatch) -> Type
     """Types `lcma tune` with outages, in this process; its exit code."""
     monkeypatch.setenv("LCMA_DATA", str(few_root))
     monkeypatch.setattr("harness.tuning.study.HOLD_SECONDS", 1.0)  # so that it holds on meanwhile
-    (in_tmp / "tuned.yaml").write_text(yaml.safe_dump(content(CHANGE)))
     for name, (owner, attribute) in CALLS.items():
         monkeypatch.setattr(owner, attribute, passing(name, getattr(owner, attribute)))
 
-    def run(url: str, outages: Outages) -> int:
+    def run(url: str, outages: Outages, change: Mapping[str, Any] = CHANGE) -> int:
+        (in_tmp / "tuned.yaml").write_text(yaml.safe_dump(content(dict(change))))
         moments.install(outages)
         try:
             cli.main(["tune", "tuned.yaml", "--local", "--db", url])
@@ -156,10 +154,17 @@ def passing(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def assert_alike(stopped: Tuning, wanted: Tuning) -> None:
-    """The same trials with the same values, the same results, and nothing lost or done twice."""
+    """The same trials in the same order with the same values, the same results, and nothing lost
+    or done twice."""
     assert stopped.history() == wanted.history()
+    assert order(stopped) == order(wanted)
     assert stopped.bits() == wanted.bits()
     assert attempts(stopped) == attempts(wanted)
+
+
+def order(tuned: Tuning) -> list[int]:
+    """The numbers of the trials as they ended."""
+    return [t.number for t in sorted(tuned.study.trials, key=lambda t: t.datetime_complete)]
 
 
 def attempts(tuned: Tuning) -> Any:
@@ -170,33 +175,53 @@ def attempts(tuned: Tuning) -> Any:
     ).rows
 
 
-def ids(moment: Moment) -> str:
-    return "-".join(moment)
-
-
-@pytest.mark.parametrize("moment", OF_TUNER, ids=ids)
-def test_a_study_goes_on_after_the_server_was_stopped_at_a_moment(
-    typed: Typed, server: Server, url: str, place: Place, undisturbed: Tuning, moment: Moment
+@pytest.mark.parametrize("at", OF_TUNER.values(), ids=OF_TUNER)
+def test_a_study_outlives_outages_at_moments_of_the_tuner(
+    typed: Typed,
+    server: Server,
+    url: str,
+    place: Place,
+    undisturbed: Tuning,
+    at: Mapping[Moment, int],
 ) -> None:
-    outages = Outages(server, {moment: OF_TUNER[moment]})
+    outages = Outages(server, at)
     assert typed(url, outages) == 0
     assert outages.left == {}
     assert_alike(make(replace(place, db=url), CHANGE), undisturbed)
 
 
-@pytest.mark.parametrize("moment", OF_WORKER, ids=ids)
-def test_and_after_it_was_stopped_at_a_moment_of_a_job(
+@pytest.mark.parametrize("at", OF_WORKER.values(), ids=OF_WORKER)
+def test_a_study_outlives_outages_at_moments_of_its_jobs(
     typed: Typed,
     server: Server,
     url: str,
     place: Place,
     undisturbed: Tuning,
     monkeypatch: pytest.MonkeyPatch,
-    moment: Moment,
+    at: Mapping[Moment, int],
 ) -> None:
-    """Jobs are done in this process, where it can be seen how far they are."""
+    """Jobs are done in this process, whose moments can be seen."""
     monkeypatch.setattr(workers, "_executor", lambda *_: Inline())
-    outages = Outages(server, {moment: OF_WORKER[moment]})
+    outages = Outages(server, at)
     assert typed(url, outages) == 0
     assert outages.left == {}
     assert_alike(make(replace(place, db=url), CHANGE), undisturbed)
+
+
+def test_why_a_trial_failed_is_waited_for(
+    typed: Typed, server: Server, url: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one whose training was lost in an earlier launch, so that only the database knows."""
+    monkeypatch.setattr(workers, "_executor", lambda *_: Inline())
+    change = {
+        "recipe": {"optimization": {"learning_rate": 1e30, "clip": None}},
+        "tune": {"trials": 2},
+    }
+    assert typed(url, Outages(server, {}), change) == 1
+    more = merged(change, {"tune": {"trials": 3}})
+    outages = Outages(server, {("failures", "before"): 1})
+    assert typed(url, outages, more) == 1
+    assert outages.left == {}
+    failed = make(replace(place, db=url), more).study.trials
+    assert [t.state.name for t in failed] == ["FAIL"] * 3
+    assert all("the loss was not finite" in t.user_attrs["reason"] for t in failed)
