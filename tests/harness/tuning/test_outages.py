@@ -55,7 +55,7 @@ OF_TUNER: Mapping[str, Mapping[Moment, int]] = {
     "register": {("register", "before"): 1, ("begin", "before"): 1},
     **{name: {(name, "before"): 2} for name in TUNER},
     "turn": {("turn", "after"): 2},
-    "enqueue": {("register", "after"): 2, ("submit", "before"): 3},
+    "enqueue": {("register", "before"): 2, ("submit", "before"): 3},
     "outcome": {("outcome", "before"): 1, ("read", "after"): 1},
 }
 """Moments at which the server is stopped in one study, each the n-th time that it comes."""
