@@ -23,6 +23,7 @@ from harness.cli.workers import (
 from harness.place import Place
 from harness.run import plan as plans
 from harness.run.launch import Display
+from harness.run.patience import patiently
 from harness.run.progress import Bars
 from harness.run.rehearsal import rehearse
 from harness.run.work import LEASE_SECONDS
@@ -88,7 +89,7 @@ def run(asked: Asked, place: Place) -> None:
         means = Means(workers.owner, need, asked.checkpoint_seconds, asked.lease_seconds)
         with Bars(console) as bars, opened(target, place, store, means, bars.note) as tuner:
             _engine(workers, asked, target, tuner, bars)
-    found = outcome.read(store, target, tuner.digest)
+    found = patiently(lambda: outcome.read(store, target, tuner.digest))
     if asked.json:
         print(json.dumps(outcome.as_dict(found), indent=2))
     else:

@@ -102,7 +102,7 @@ def _lost(store: db.Store, ended: list[Report]) -> Ending | None:
     first = min(lost, key=lambda r: r.ending == "blocked")
     message = first.message
     if not message:
-        told = {one.job_id: one.message for one in store.failures()}
+        told = {one.job_id: one.message for one in patiently(store.failures)}
         message = told.get(first.job_id) or ""
     why = (message.strip().splitlines() or [""])[-1]
     return Ending("failed", ": ".join(filter(None, (first.ending, why))))

@@ -72,9 +72,7 @@ class Study:
         self._mine: dict[int, optuna.Trial] = {}
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._beat = threading.Thread(target=self._hold_on, name="study", daemon=True)
-        with self.store.database.turn():
-            self.storage = storage(self.store.database)
-            self.study = self._opened()
+        self.storage, self.study = patiently(self._opened)
 
     @staticmethod
     def read(store: Store, name: str) -> list[FrozenTrial]:
@@ -121,7 +119,12 @@ class Study:
     def ask(self, *, more: bool = True) -> "Asked | Literal['wait'] | None":
         """The next trial to work on: one that a dead tuner left, or else, if ``more`` are wanted, a
         new one. 'wait' where only others have any; None where all have ended."""
-        return patiently(lambda: self._ask(more))
+        trial = patiently(lambda: self._ask(more))
+        if not isinstance(trial, optuna.Trial):
+            return trial
+        with self._lock:
+            self._mine[trial.number] = trial
+        return Asked(trial.number, trial.user_attrs[BUDGET], trial.user_attrs.get(SERVED))
 
     def serve(self, number: int, served: bool) -> None:
         """Note whether all trainings of a trial were there when it was asked for."""
@@ -158,14 +161,19 @@ class Study:
         """End a trial that has no value, and why."""
         self._tell(number, {REASON: reason}, state=TrialState.FAIL)
 
-    def _opened(self) -> optuna.Study:
+    def _opened(self) -> tuple[RDBStorage, optuna.Study]:
+        with self.store.database.turn():
+            opened = storage(self.store.database)
+            return opened, self._study_of(opened)
+
+    def _study_of(self, opened: RDBStorage) -> optuna.Study:
         tune = self.target.tune
         names = ["bits_per_dim", "cost"] if tune.objective == "pareto" else ["objective"]
-        known = {one.study_name for one in self.storage.get_all_studies()}
+        known = {one.study_name for one in opened.get_all_studies()}
         make = optuna.load_study if self.name in known else optuna.create_study
         more = {} if self.name in known else {"directions": ["minimize"] * len(names)}
         study: optuna.Study = make(
-            storage=self.storage,
+            storage=opened,
             study_name=self.name,
             sampler=Seeded(tune, self.digest),
             pruner=samplers.pruner(tune),
@@ -180,7 +188,9 @@ class Study:
         study.set_user_attr(DIGEST, self.digest)
         return study
 
-    def _ask(self, more: bool) -> "Asked | Literal['wait'] | None":
+    def _ask(self, more: bool) -> "optuna.Trial | Literal['wait'] | None":
+        """What is taken in a turn is ours only once the turn has ended: where the database goes
+        away before, the trial is asked for again."""
         with self.store.database.turn():
             trials = self.study.get_trials(deepcopy=False)
             running = [t for t in trials if t.state == TrialState.RUNNING]
@@ -202,7 +212,7 @@ class Study:
             self.study.enqueue_trial({POINT: point})
         return self.study.ask()
 
-    def _take(self, trial: optuna.Trial) -> Asked:
+    def _take(self, trial: optuna.Trial) -> optuna.Trial:
         with moments.around("take"):
             self._hold(trial)
         with moments.around("suggest"):
@@ -210,14 +220,13 @@ class Study:
         budget = self.target.tune.points[point]
         if trial.user_attrs.get(BUDGET) != budget:
             trial.set_user_attr(BUDGET, budget)
-        with self._lock:
-            self._mine[trial.number] = trial
-        return Asked(trial.number, budget, trial.user_attrs.get(SERVED))
+        return trial
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
-        """Whether whoever asked for a trial that runs is dead, as far as can be known."""
+        """Whether a trial that runs, and is not ours, is nobody else's: who asked for it is dead,
+        as far as can be known, or is this process, which lost the database before it was taken."""
         held = trial.user_attrs.get(TUNER)
-        if held is None or held["until"] < self.store.now():
+        if held is None or held["owner"] == self.owner or held["until"] < self.store.now():
             return True
         host, pid, *_ = held["owner"].rsplit(":", 2)
         return host == socket.gethostname() and not _is_alive(int(pid))

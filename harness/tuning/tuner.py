@@ -47,8 +47,9 @@ def opened(
     """
     (digest,) = plans.known_digests(target.whole, place).values()
     with Study(store, target, digest, means.owner) as study:
-        sweep_id = plans.register(plans.against(target.baseline, place, store), place, store)
-        begun = store.begin_launch(means.owner, sweep_id)
+        plan = plans.against(target.baseline, place, None)
+        sweep_id = patiently(lambda: plans.register(plan, place, store))
+        begun = patiently(lambda: store.begin_launch(means.owner, sweep_id))
         course = Course(sweep_id, begun, means.resources.parallel)
         yield Tuner(study, place, digest, course, means, tell)
 

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -201,11 +201,18 @@ class Server:
         assert self._own.get_uri(driver="psycopg") == self.url
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
+@contextmanager
+def stoppable() -> Iterator[Server]:
+    """A new server for the time of a block."""
     folder = tempfile.mkdtemp(prefix="lcma-postgres-")
     made = Server(folder)
     yield made
     with suppress(Exception):
         made.off()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with stoppable() as made:
+        yield made

@@ -116,9 +116,14 @@ class Tuning:
         return dict(zip(frame.trial_id, frame.bits_per_dim, strict=True))
 
 
+def content(change: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Of the spec's file, changed as said."""
+    return merged(merged(SMALL, TUNE), change or {})
+
+
 def make(place: Place, change: dict[str, Any] | None = None) -> Tuning:
     data.know_own(place.data)
-    spec = specs.check(merged(merged(SMALL, TUNE), change or {}), "test")
+    spec = specs.check(content(change), "test")
     return Tuning(place, targets.make(spec, "test", plans.preparable(place)))
 
 

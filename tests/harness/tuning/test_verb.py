@@ -15,15 +15,11 @@ import pytest
 import yaml
 
 from harness.place import Place
-from tests.harness.conftest import SMALL, merged
-from tests.harness.tuning.conftest import TUNE, Tuning, make
+from tests.harness.conftest import merged
+from tests.harness.tuning.conftest import Tuning, content, make
 
 LCMA = [sys.executable, "-c", "from harness.cli.main import main; main()"]
 Typed = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def content(change: dict[str, Any] | None = None) -> dict[str, Any]:
-    return merged(merged(SMALL, TUNE), change or {})
 
 
 @pytest.fixture
