@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from harness.cli.workers import resources as resources_for
 from harness.place import Place
 from harness.run import plan as plans
 from harness.run.launch import Ended, Launch
+from harness.run.patience import Value, patiently
 from harness.run.plan import Plan
 from harness.run.plotting import plotting
 from harness.run.plotting import write as write_curves
@@ -83,10 +85,10 @@ def run(asked: Asked, place: Place) -> None:
             ray=asked.ray,
             command=asked.command,
         ) as workers:
-            store = workers.prepare(plan.expansion, place, missing)
+            store = opened = workers.prepare(plan.expansion, place, missing)
             place = replace(place, db=store.url)
             with console.status("registering the sweep, with the bars of its data"):
-                sweep_id = plans.register(plan, place, store)
+                sweep_id = _patiently(console, lambda: plans.register(plan, place, opened))
             lost = len(_run(workers, asked, plan, place, store, sweep_id).of(*LOST))
     else:
         store = db.connect(place.db)
@@ -104,8 +106,8 @@ def _run(
     """Run the plan's jobs until all have ended. Raises AskedToStopError."""
     assert workers.executor is not None
     workers.store = store
-    begun = store.begin_launch(workers.owner, sweep_id)
-    resources = workers.resources
+    resources, console = workers.resources, workers.console
+    begun = _patiently(console, lambda: store.begin_launch(workers.owner, sweep_id))
     parallel = resources.parallel
     terms = Terms(
         failures=plan.spec.failures,
@@ -118,27 +120,41 @@ def _run(
         place,
         plans.digests_of(plan, place),
         owner=workers.owner,
-        device="cuda" if workers.resources.gpus else "cpu",
-        gpus=workers.resources.gpus or 0.0,
+        device="cuda" if resources.gpus else "cpu",
+        gpus=resources.gpus or 0.0,
         terms=terms,
         checkpoint_seconds=asked.checkpoint_seconds,
         lease_seconds=asked.lease_seconds,
         kills=asked.kills,
     )
-    if asked.retry:
-        store.retry([node.work.job_id for node in nodes])
-    now = plans.make(plan.spec, place, store)
-    summary = planning.summary(now)
-    workers.console.print(f"{escape(plan.spec.name)}: {summary}", highlight=False)
-    for line in predicting.left(predict(now, store, workers.resources.gpus or 0.0)):
-        workers.console.print(escape(line), highlight=False, soft_wrap=True)
     ids = [node.work.job_id for node in nodes]
+    if asked.retry:
+        _patiently(console, lambda: store.retry(ids))
+    now = _patiently(console, lambda: plans.make(plan.spec, place, store))
+    console.print(f"{escape(plan.spec.name)}: {planning.summary(now)}", highlight=False)
+    for line in predicting.left(
+        _patiently(console, lambda: predict(now, store, resources.gpus or 0.0))
+    ):
+        console.print(escape(line), highlight=False, soft_wrap=True)
     course = Course(sweep_id, begun, parallel)
     with (
-        Bars(workers.console) as bars,
+        Bars(console) as bars,
         plotting(asked.tensorboard, bars, store, ids) as display,
     ):
         return Launch(store, nodes, workers.executor, display, course).run()
+
+
+def _patiently(console: Console, action: Callable[[], Value]) -> Value:
+    """What the action gives, however long the database is away, which is told once."""
+    told = False
+
+    def tell() -> None:
+        nonlocal told
+        if not told:
+            console.print("The database is away: waiting for it.")
+            told = True
+
+    return patiently(action, noticed=tell)
 
 
 def _report(
@@ -151,7 +167,7 @@ def _report(
 ) -> None:
     from harness.report import board, gallery
 
-    table = board.read(store, sweep_id=sweep_id)
+    table = _patiently(console, lambda: board.read(store, sweep_id=sweep_id))
     console.print(board.render(table))
     if asked.pictures is not None and table.groups:
         try:

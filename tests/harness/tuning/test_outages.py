@@ -1,7 +1,6 @@
 """A study whose PostgreSQL server is stopped at any moment of the tuner's, and started again two
 seconds later, is the study left alone."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -15,12 +14,13 @@ from db import Store
 from harness import moments
 from harness.cli import main as cli
 from harness.cli import workers
-from harness.moments import TUNER, When
+from harness.moments import TUNER
 from harness.place import Place
 from harness.tuning import outcome
 from harness.tuning.study import Study
 from tests.conftest import Postgres
 from tests.harness.conftest import merged
+from tests.harness.outages import Moment, Outages, passing
 from tests.harness.run.conftest import Inline, Server, stoppable
 from tests.harness.tuning.conftest import Tuning, content, make
 
@@ -29,12 +29,9 @@ pytestmark = [
     pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning"),
 ]
 
-Moment = tuple[str, When]
 Typed = Callable[..., int]
 
 CHANGE = {"tune": {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 3e3, "trials": 3}}
-
-AWAY_SECONDS = 2.0
 
 CALLS: Mapping[str, tuple[Any, str]] = {
     "open": (Study, "_study_of"),
@@ -64,32 +61,6 @@ OF_WORKER: Mapping[str, Mapping[Moment, int]] = {
     "claim": {("claim", "before"): 2, ("claim", "after"): 4},
     "finish": {("spool-end", "after"): 2, ("finish", "after"): 4},
 }
-
-
-class Outages:
-    """Stops a server at each of the moments, and has it started a little later."""
-
-    def __init__(self, server: Server, at: Mapping[Moment, int]) -> None:
-        self.server, self.left = server, dict(at)
-        self._back = threading.Thread()
-        self._lock = threading.Lock()
-
-    def __call__(self, name: str, when: When) -> None:
-        with self._lock:
-            left = self.left.get((name, when), 0) - 1
-            if left > 0:
-                self.left[name, when] = left
-            if left == 0:
-                del self.left[name, when]
-                self.wait()
-                self.server.off()
-                self._back = threading.Timer(AWAY_SECONDS, self.server.on)
-                self._back.start()
-
-    def wait(self) -> None:
-        """Until the server is back."""
-        if self._back.ident is not None:
-            self._back.join()
 
 
 @pytest.fixture(scope="module")
@@ -141,16 +112,6 @@ def typed(in_tmp: Path, few_root: Path, monkeypatch: pytest.MonkeyPatch) -> Type
         return 0
 
     return run
-
-
-def passing(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """The same call, inside a moment."""
-
-    def passes(*arguments: Any, **named: Any) -> Any:
-        with moments.around(name):
-            return call(*arguments, **named)
-
-    return passes
 
 
 def assert_alike(stopped: Tuning, wanted: Tuning) -> None:

@@ -1,0 +1,61 @@
+"""A launch whose PostgreSQL server is stopped before, between and after its jobs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import db
+from db import Store
+from harness import moments
+from harness.report import board
+from harness.run import plan as plans
+from tests.harness.cli.conftest import Typed
+from tests.harness.outages import Moment, Outages, passing
+from tests.harness.run.conftest import stoppable
+
+pytestmark = pytest.mark.slow
+
+CALLS: Mapping[str, tuple[Any, str]] = {
+    "register": (Store, "register"),
+    "begin": (Store, "begin_launch"),
+    "retry": (Store, "retry"),
+    "plan": (plans, "make"),
+    "board": (board, "read"),
+}
+
+AT: Mapping[Moment, int] = {
+    ("register", "before"): 1,
+    ("begin", "before"): 1,
+    ("retry", "before"): 1,
+    ("plan", "before"): 2,  # the first is before anything is changed, and not waited for
+    ("board", "before"): 1,
+}
+
+
+def test_a_launch_waits_for_its_database_from_registering_to_its_board(
+    lcma: Typed, in_tmp: Path, small_sweep: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_tmp / "small.yaml").write_text(yaml.safe_dump(small_sweep))
+    launch = ("launch", "small.yaml", "--local", "--retry", "--no-pictures")
+    assert lcma(*launch, "--db", "alone.db")[0] == 0
+    for name, (owner, attribute) in CALLS.items():
+        monkeypatch.setattr(owner, attribute, passing(name, getattr(owner, attribute)))
+    with stoppable() as server:
+        outages = Outages(server, AT)
+        moments.install(outages)
+        try:
+            code, out, err = lcma(*launch, "--db", server.url)
+        finally:
+            moments.install(None)
+            outages.wait()
+        assert (code, outages.left) == (0, {}), err
+        assert out.count("The database is away: waiting for it.") >= 4
+        assert bits(server.url) == bits("sqlite:///alone.db")
+
+
+def bits(url: str) -> list[tuple[Any, ...]]:
+    query = "select trial_id, bits_per_dim, holdout_bits_per_dim from trial_results order by 1"
+    return list(db.connect(url).database.query(query, limit=None, timeout=10).rows)
