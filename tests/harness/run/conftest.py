@@ -123,7 +123,7 @@ def database(
         monkeypatch.setattr("db.pooling.IDLE_SECONDS", 0.01)
         yield File(tmp_path / "outage.db")
         return
-    server, url = (request.getfixturevalue(name) for name in ("postgres", "postgres_url"))
+    server, url = (request.getfixturevalue(name) for name in ("postgres", "current_postgres_url"))
     yield OnServer(server, url)
 
 
