@@ -277,7 +277,8 @@ def launched(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Pla
         "         factorization: [conventional, checkerboard, low, random-local]}\n"
         "seeds: 2\n"
         "recipe:\n"
-        "  model: {architecture: {width: 4}}\n"
+        "  model: {architecture: {width: 4, checkerboard_couplings: 1, channel_couplings: 1,\n"
+        "          last_couplings: 1}}\n"
         "  training: {steps: 20}\n"
     )
     done = subprocess.run(
