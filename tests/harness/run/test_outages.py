@@ -18,13 +18,14 @@ from rich.console import Console
 
 import db
 from harness import moments
+from harness.place import Place
 from harness.run import bodies, spool
 from harness.run.launch import Launch
 from harness.run.local import LocalExecutor
 from harness.run.progress import Bars
 from harness.run.work import Report, Work
 from harness.train.trainer import Trainer
-from tests.harness.run.conftest import Inline, Told, fill
+from tests.harness.run.conftest import Inline, Told, fill, register_one
 
 SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id", "step"]
 
@@ -37,11 +38,17 @@ def curves(store: db.Store, job_id: str) -> list[list[db.Metric]]:
     return [store.metrics(job_id, f"{part}_bits_per_dim") for part in ("train", "holdout")]
 
 
-@pytest.fixture
-def undisturbed(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[[db.Store, str], None]:
+@pytest.fixture(scope="module")
+def undisturbed(
+    photos_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[db.Store, str], None]:
     """Asserts that a training left what it leaves where nothing happens."""
-    store, node = one_trial(f"sqlite:///{tmp_path / 'undisturbed.db'}", lease=30.0)
-    assert bodies.run(node.work).ending == "done"
+    folder = tmp_path_factory.mktemp("undisturbed")
+    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
+    store, node = register_one(place, lease=30.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCMA_SPOOL", str(folder / "spools"))
+        assert bodies.run(node.work).ending == "done"
 
     def check(other: db.Store, job_id: str) -> None:
         assert job_id == node.work.job_id

@@ -110,6 +110,7 @@ def test_two_objectives(tuning: Make) -> None:
     assert 0 in {t.user_attrs["budget"] for t in study.best_trials}  # nothing is cheaper
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("pruner", ["median", pytest.param("halving", marks=pytest.mark.slow)])
 def test_a_stopped_trial_is_pruned_and_a_sweep_continues_it_to_the_same_bits(
     on_each: Make, pruner: str
