@@ -68,6 +68,6 @@ def test_three_crashes_without_progress_are_the_end(run: Any) -> None:
 
 def test_to_be_lost_with_the_node_never_counts(run: Any) -> None:
     """Nothing is known of the process there: its lease is waited for."""
-    ended, store = run("node", [0] * 4, lease=1.0)
+    ended, store = run("node", [0] * 4, lease=2.0)
     assert len(ended.of("done")) == 1
     assert store.attempts().outcome.tolist() == ["node_lost"] * 4 + ["done"]
