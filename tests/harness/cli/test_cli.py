@@ -1,6 +1,7 @@
 """The command line: light to start, documented to the last option, and clear about mistakes."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -280,6 +281,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Pla
         "  model: {architecture: {width: 4, checkerboard_couplings: 1, channel_couplings: 1,\n"
         "          last_couplings: 1}}\n"
         "  training: {steps: 20}\n"
+        f"resources: {{gpus: 0, cpus: {os.cpu_count()}}}\n"  # a second worker's start takes longer
     )
     done = subprocess.run(
         [

@@ -232,6 +232,7 @@ def test_no_prompt_where_there_is_nothing_to_ask(
     assert list(in_tmp.iterdir()) == []
 
 
+@pytest.mark.slow_on("sqlite")
 def test_the_prompt_tells_of_an_older_schema(terminal: Callable[..., Terminal], url: str) -> None:
     go_down(url, "0003")
     here = terminal("--db", url)
