@@ -198,6 +198,7 @@ race(64, work)
     assert set(attempts["token"]) == {1}
 
 
+@pytest.mark.slow_on("sqlite")
 def test_a_worker_that_is_killed_loses_its_job_after_the_lease(world: Any) -> None:
     (environment_id,) = (row.id for row in world.dump()["environments"])
     run(

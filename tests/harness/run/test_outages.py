@@ -102,6 +102,7 @@ def test_a_training_outlives_its_lease_without_the_database(
     assert list(spools.iterdir()) == []
 
 
+@pytest.mark.slow_on("postgresql")
 def test_the_same_token_renews_its_lease_when_the_database_is_back(
     database, one_trial, undisturbed, at_step
 ) -> None:
@@ -124,6 +125,7 @@ def test_the_same_token_renews_its_lease_when_the_database_is_back(
     undisturbed(store, node.work.job_id)
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_body_waits_for_the_database_before_it_begins(database, one_trial, undisturbed) -> None:
     store, node = one_trial(database.url)
     database.off()
@@ -143,6 +145,7 @@ def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, mon
     assert store.job(node.work.job_id).state == "pending"
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["same host", "another host"])
 def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     database, one_trial, undisturbed, at_step, spools, tmp_path, monkeypatch, elsewhere: bool
@@ -231,6 +234,7 @@ def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
     assert curves(store, node.work.job_id) == curves(other, node.work.job_id)
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
     database, one_trial, undisturbed, at_step, spools, monkeypatch
 ) -> None:
@@ -393,6 +397,7 @@ def test_a_database_whose_disk_is_full_at_the_end_is_waited_for(
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.slow_on("from the start")
 @pytest.mark.parametrize("early", [True, False], ids=["from the start", "in the middle"])
 def test_a_full_disk_below_the_spool_stops_no_training_and_is_told(
     small_disk, database, one_trial, at_step, monkeypatch, early: bool

@@ -224,10 +224,10 @@ def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:
     "sampler", ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gp", "grid"))]
 )
 def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
-    tuned = tuning({"tune": {"sampler": sampler, "trials": 8}})
+    tuned = tuning({"tune": {"sampler": sampler, "trials": 6}})
     tuned.run()
     history = tuned.history()
-    assert len(history) == (4 if sampler == "grid" else 8)
+    assert len(history) == (4 if sampler == "grid" else 6)
     other = tuned.elsewhere()
     other.run()
     assert other.history() == history
