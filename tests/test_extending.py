@@ -1,6 +1,5 @@
 """docs/extending.md does what it says: its files, its sweep and its commands, word for word."""
 
-import json
 import os
 import re
 import subprocess
@@ -8,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import db
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 ROOT = PAGE.parents[1]
@@ -49,7 +50,8 @@ def test_the_page_runs_as_it_stands(folder: Path) -> None:
     assert f"Loaded plug-in {folder}/my_rules.py: factorization columns" in outputs[0]
     assert f"Loaded plug-in {folder}/my_flow.py: flow affine" in outputs[0]
     query = "select flow, factorization, budget, bits_per_dim from trial_results"
-    rows = json.loads(lcma(folder, "sql", query, "--json").stdout)["rows"]
+    database = db.connect(str(folder / "lcma.db"), create=False).database
+    rows = database.query(query, limit=None, timeout=10).rows
     assert {tuple(row[:3]) for row in rows} == {
         ("affine", "channel", None),
         ("affine", "columns", None),

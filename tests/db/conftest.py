@@ -335,6 +335,14 @@ def postgres_templates(postgres: Any) -> Iterator[PostgresTemplates]:
     templates.close()
 
 
+@pytest.fixture
+def current_postgres_url(postgres_templates: PostgresTemplates) -> Iterator[str]:
+    """An empty database at the current schema on the server, its URL."""
+    name = postgres_templates.copy("empty")
+    yield str(postgres_templates.server.url(name))
+    postgres_templates.server.drop(name)
+
+
 @pytest.fixture(scope="session")
 def crowded(
     sqlite_templates: SqliteTemplates,

@@ -49,7 +49,7 @@ def test_a_copy_made_while_others_write_is_of_one_state(filled_path: Path) -> No
             # While one reads, what is committed stays in the log, out of the file itself.
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM sweeps").fetchone()
-            for n in range(5):
+            for n in range(3):
                 own = db.Sweep(id=f"own{n}", name="own", spec="{}")
                 store.register(db.Registration(sweeps=(own,)))
                 copies.append(store.database.backup(filled_path.with_name(f"copy{n}.db")))

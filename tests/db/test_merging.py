@@ -24,6 +24,9 @@ from tests.db.conftest import (
 )
 from tests.db.sites import Sites, known, merged, work
 
+BETWEEN_ENGINES = pytest.mark.slow_on("sqlite-into-sqlite", "postgresql-into-postgresql")
+"""In a short run a file is merged into a server, and a server's database into a file."""
+
 
 @pytest.mark.slow_on("postgresql-into")
 def test_what_one_site_has_comes_over_whole_and_once(
@@ -133,6 +136,7 @@ def test_work_split_over_two_sites_is_the_same_merged_in_any_order(
     hold()
 
 
+@BETWEEN_ENGINES
 def test_other_numbers_stay_as_they_are_and_are_named(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
@@ -161,6 +165,7 @@ def test_other_numbers_stay_as_they_are_and_are_named(
     assert target.dump() == after
 
 
+@BETWEEN_ENGINES
 def test_another_map_stays_and_what_hangs_on_another_recipe_is_left(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
@@ -186,6 +191,7 @@ def test_another_map_stays_and_what_hangs_on_another_recipe_is_left(
     assert report.tables["flow_trials"] == Counts(left=4)
 
 
+@BETWEEN_ENGINES
 def test_a_running_job_waits_and_a_retry_is_not_undone(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
@@ -213,6 +219,7 @@ def test_a_running_job_waits_and_a_retry_is_not_undone(
     assert [one.place for one in target.store.artifacts(held.job_id)] == ["x:/runs"]
 
 
+@BETWEEN_ENGINES
 def test_what_is_measured_beside_a_result_is_taken_where_it_is_missing(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
@@ -241,6 +248,7 @@ def test_what_is_measured_beside_a_result_is_taken_where_it_is_missing(
     assert not merged(source, target).changed
 
 
+@BETWEEN_ENGINES
 def test_a_dry_run_tells_the_same_and_writes_nothing(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
@@ -254,6 +262,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(
     assert (told.tables, told.left, told.differences) == (done.tables, done.left, done.differences)
 
 
+@BETWEEN_ENGINES
 def test_the_source_is_read_in_one_state_while_workers_go_on(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
@@ -277,6 +286,7 @@ def test_the_source_is_read_in_one_state_while_workers_go_on(
     assert report.tables["index_tables"] == Counts(new=2)
 
 
+@BETWEEN_ENGINES
 def test_studies_stay_behind_and_their_trials_travel(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:

@@ -137,6 +137,7 @@ NEW = {  # by the schema that they are new after
 }
 
 
+@pytest.mark.slow_on(*(f"postgresql-{old}" for old in list(NEW)[1:-1]))
 @pytest.mark.parametrize("old", NEW)
 def test_an_old_schema_is_upgraded_with_its_rows(filled_url: str, old: str) -> None:
     """Down and up again: what was there stays, and what is new is as if nobody had known it."""
@@ -176,6 +177,7 @@ def test_what_is_conventional_on_an_old_recipe_is_found(
     assert store.conventional() == {"with": expected, "without": "none"}
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("old", "row"),
     [

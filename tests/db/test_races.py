@@ -104,6 +104,7 @@ def test_a_process_that_looks_at_a_database_again_keeps_its_hold_on_it(store: An
                 assert name in found
 
 
+@pytest.mark.slow_on("sqlite")
 def test_plans_that_share_rows_are_registered_at_once(store: Any) -> None:
     """Each has them in an order of its own, and none waits for one that waits for it."""
     run(
@@ -197,6 +198,7 @@ race(64, work)
     assert set(attempts["token"]) == {1}
 
 
+@pytest.mark.slow_on("sqlite")
 def test_a_worker_that_is_killed_loses_its_job_after_the_lease(world: Any) -> None:
     (environment_id,) = (row.id for row in world.dump()["environments"])
     run(
@@ -220,6 +222,7 @@ os.waitpid(child, 0)
     assert world.win(world.trials[0], now=1060.0).token == 2
 
 
+@pytest.mark.slow_on("sqlite")
 def test_trials_that_finish_at_once_all_find_each_other(world: Any) -> None:
     """Each pair of tables is held against each other by whoever comes second, however close."""
     seeds = 12

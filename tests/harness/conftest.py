@@ -15,7 +15,23 @@ from harness.place import Place
 from harness.run import plan as plans
 from harness.run.plan import Node
 from sweeps import spec as specs
+from tests.db.conftest import (
+    SqliteTemplates,
+    current_postgres_url,
+    filled_url,
+    new_url,
+    postgres_templates,
+    sqlite_templates,
+)
 from tests.harness.bucket import VARIABLE, BucketFileSystem
+
+__all__ = [
+    "current_postgres_url",
+    "filled_url",
+    "new_url",
+    "postgres_templates",
+    "sqlite_templates",
+]
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -68,8 +84,9 @@ def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, photos_root: Path) -> Place:
+def place(tmp_path: Path, photos_root: Path, sqlite_templates: SqliteTemplates) -> Place:
     """An empty database and an empty folder for runs, beside prepared data."""
+    sqlite_templates.copy("empty", tmp_path).rename(tmp_path / "lcma.db")
     return Place(f"sqlite:///{tmp_path / 'lcma.db'}", tmp_path / "runs", photos_root)
 
 

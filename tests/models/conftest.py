@@ -181,10 +181,19 @@ def factorizations(model: Model) -> list[str]:
     return [*FIXED, *words(model.splits)]
 
 
+FEW = ("channel", "random", "L")
+"""Factorizations of one split, a fixed one, one by the seed and one by maps."""
+
+
 def cases(models: Iterable[tuple[str, Model]]) -> list[Any]:
-    """Parameters for a fixture: every model under every factorization."""
+    """Parameters for a fixture: every model under every factorization. A short run has all of one
+    model of each flow, and of the others a few."""
     return [
-        pytest.param(Case(model, factorization), id=f"{name}-{factorization}")
+        pytest.param(
+            Case(model, factorization),
+            id=f"{name}-{factorization}",
+            marks=() if factorization in FEW or model in LARGEST.values() else pytest.mark.slow,
+        )
         for name, model in models
         for factorization in factorizations(model)
     ]

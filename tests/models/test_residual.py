@@ -111,6 +111,7 @@ def exact_terms(block: ResidualBlock, x: Tensor, weights: Sequence[float]) -> Te
 # Contributions
 
 
+@pytest.mark.slow_on("first")
 def test_contributions_are_the_diagonal_of_the_logarithm(block: ResidualBlock) -> None:
     """Within four standard errors, these under 2 % of the diagonal's size."""
     x, batches, batch = images(), 10, 2500
@@ -332,6 +333,7 @@ def test_g_keeps_its_lipschitz_bound(block: ResidualBlock) -> None:
         assert float(torch.linalg.matrix_norm(raw, 2)) > 1, "the weights as they are break it"
 
 
+@pytest.mark.slow_on("first")
 def test_power_iteration_before_a_step_holds_the_bound_while_weights_move(
     block: ResidualBlock,
 ) -> None:

@@ -8,17 +8,15 @@ import pytest
 
 import db
 from harness.cli import main as cli
-from tests.db.conftest import World, plan
+from tests.db.conftest import Stage, World
 
 Typed = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def planned(request: pytest.FixtureRequest, in_tmp: Path) -> World:
+@pytest.fixture
+def planned(new_url: Callable[[Stage], str], in_tmp: Path) -> World:
     """The plan of `tests.db.conftest` on each engine, with none of its work done."""
-    if request.param == "sqlite":
-        return plan(db.connect(f"sqlite:///{in_tmp / 'results.db'}"))
-    return plan(db.connect(str(request.getfixturevalue("postgres_url"))))
+    return World(db.connect(new_url("planned"), create=False))
 
 
 @pytest.fixture

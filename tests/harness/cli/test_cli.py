@@ -1,6 +1,7 @@
 """The command line: light to start, documented to the last option, and clear about mistakes."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -282,8 +283,10 @@ def launched(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Pla
         "         factorization: [conventional, checkerboard, low, random-local]}\n"
         "seeds: 2\n"
         "recipe:\n"
-        "  model: {architecture: {width: 4}}\n"
+        "  model: {architecture: {width: 4, checkerboard_couplings: 1, channel_couplings: 1,\n"
+        "          last_couplings: 1}}\n"
         "  training: {steps: 20}\n"
+        f"resources: {{gpus: 0, cpus: {os.cpu_count()}}}\n"  # a second worker's start takes longer
     )
     done = subprocess.run(
         [

@@ -48,7 +48,7 @@ def world(request: pytest.FixtureRequest, in_tmp: Path, monkeypatch: pytest.Monk
     if request.param == "sqlite":
         url = str(request.getfixturevalue("known"))
     else:
-        url = filled(in_tmp, request.getfixturevalue("postgres_url")).url
+        url = filled(in_tmp, request.getfixturevalue("current_postgres_url")).url
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LCMA_DB", url)
     return url

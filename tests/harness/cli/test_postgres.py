@@ -14,6 +14,9 @@ import yaml
 from harness.cli import main as cli
 from harness.run import bodies
 
+ONE_WORKER = {"gpus": 0, "cpus": os.cpu_count()}
+"""A second one would take longer to start than it has work."""
+
 FOUND = """
 SELECT trial_id, data_digest, protocol, result_id, bits_per_dim, standard_error,
        holdout_bits_per_dim, train_bits_per_dim, log_det, log_prior, bound_bits_per_dim
@@ -54,7 +57,7 @@ def test_a_sweep_is_the_same_on_postgres(
         assert bodies.run(node.work).ending == "done"
 
     name, password = postgres.make(), "s3cret"
-    (in_tmp / "small.yaml").write_text(yaml.safe_dump(small_sweep))
+    (in_tmp / "small.yaml").write_text(yaml.safe_dump(small_sweep | {"resources": ONE_WORKER}))
     url = sa.make_url(postgres.url(name)).set(password=password)
     hidden = url.render_as_string(hide_password=False)
     where = ["--db", hidden, "--runs", in_tmp / "runs", "--data", place.data]

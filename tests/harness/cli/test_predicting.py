@@ -109,7 +109,7 @@ def history(
 ) -> History:
     url = place.db
     if request.param == "postgresql":
-        url = str(request.getfixturevalue("postgres_url"))
+        url = str(request.getfixturevalue("current_postgres_url"))
     monkeypatch.setenv("LCMA_DB", url)
     monkeypatch.setenv("LCMA_DATA", str(place.data))
     monkeypatch.setenv("COLUMNS", "200")

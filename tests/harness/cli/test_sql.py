@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import db
-from tests.db.conftest import World, fill
+from tests.db.conftest import World
 from tests.db.freeze import go_down
 from tests.harness.cli.conftest import Typed
 
@@ -29,15 +29,10 @@ TERMINAL = (
 )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture
+def url(filled_url: str) -> str:
     """A database with some results, on each engine."""
-    if request.param == "sqlite":
-        place = f"sqlite:///{tmp_path / 'results.db'}"
-    else:
-        place = str(request.getfixturevalue("postgres_url"))
-    fill(db.connect(place))
-    return place
+    return filled_url
 
 
 @pytest.fixture
@@ -237,6 +232,7 @@ def test_no_prompt_where_there_is_nothing_to_ask(
     assert list(in_tmp.iterdir()) == []
 
 
+@pytest.mark.slow_on("sqlite")
 def test_the_prompt_tells_of_an_older_schema(terminal: Callable[..., Terminal], url: str) -> None:
     go_down(url, "0003")
     here = terminal("--db", url)

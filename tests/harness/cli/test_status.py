@@ -54,6 +54,7 @@ def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
     }
 
 
+@pytest.mark.slow_on("sqlite")
 def test_a_sweep_is_watched_until_all_is_done(planned: World, typed: Typed) -> None:
     with watching(stdout=subprocess.PIPE) as watch:
         assert watch.stdout is not None
@@ -77,6 +78,7 @@ def test_a_watch_ends_where_only_a_retry_goes_on(planned: World, typed: Typed) -
     assert "its pretraining failed" in out
 
 
+@pytest.mark.slow_on("postgresql")
 def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World, typed: Typed) -> None:
     outer, inner = pty.openpty()
     fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 16, 80, 0, 0))

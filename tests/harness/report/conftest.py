@@ -354,7 +354,9 @@ def filled(in_tmp: Path, filled_database: Path) -> Filler:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def any_filler(request: pytest.FixtureRequest, in_tmp: Path) -> Filler:
     """A database on each engine, with photos16 in it."""
-    url = None if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
+    url = (
+        None if request.param == "sqlite" else str(request.getfixturevalue("current_postgres_url"))
+    )
     found = Filler(in_tmp, url)
     found.data()
     return found

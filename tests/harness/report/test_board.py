@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
@@ -274,6 +274,7 @@ def test_other_columns_than_results_have_are_refused(filled):
 NAMES = ("checkerboard-even", "channel", "LLL")
 
 
+@settings(max_examples=30)
 @given(st.data())
 def test_the_order_of_rows_changes_nothing(data):
     rows = [

@@ -46,6 +46,7 @@ def known_budget(curve, budgets, share=0.99):
     return int(steps[values > target][-1]) + 1
 
 
+@pytest.mark.slow_on("sparse, ")
 @pytest.mark.parametrize(
     ("curve", "budgets"),
     [

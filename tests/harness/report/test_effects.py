@@ -5,6 +5,7 @@ import json
 import math
 import shlex
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
@@ -211,6 +212,7 @@ def test_equal_words_have_no_shares():
     assert "nothing to share" in shown([found])
 
 
+@hypothesis.settings(max_examples=30)
 @given(st.data())
 def test_the_order_of_rows_changes_nothing(data):
     bits = data.draw(tables(most_splits=3))

@@ -45,7 +45,7 @@ def store(request, tmp_path):
     if request.param == "sqlite":
         found = db.connect(f"sqlite:///{tmp_path / 'results.db'}")
     else:
-        found = db.connect(str(request.getfixturevalue("postgres_url")))
+        found = db.connect(str(request.getfixturevalue("current_postgres_url")))
     worked.Work(found).do()
     yield found
     found.close()

@@ -20,7 +20,7 @@ def server(filled) -> Iterator[serving.Server]:
     where = place.find(filled.url, filled.runs, filled.folder / "data")
     options = Options(samples=False, live=True)
     with serving.Server(lambda: Site(filled.store, where, options), 0, print) as found:
-        thread = threading.Thread(target=found.serve_forever, daemon=True)
+        thread = threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield found
         found.shutdown()

@@ -21,6 +21,8 @@ from sweeps.errors import UserError
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import BITS, Filler
 
+pytestmark = pytest.mark.xdist_group("site")
+
 PAGES = (
     *("index", "verdicts", "paper", "coverage", "trials", "maps", "budgets", "samples", "failures"),
     "about",

@@ -19,11 +19,15 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium here: apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
+    pytest.mark.xdist_group("site"),
+]
 
-VIEWS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
+VIEWS = [
+    *(("light", 1280), ("dark", 360)),
+    *(pytest.param(*view, marks=pytest.mark.slow) for view in (("dark", 1280), ("light", 360))),
+]
 
 
 @dataclass

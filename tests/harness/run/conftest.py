@@ -23,6 +23,7 @@ from harness.run.executor import Executor, Finished
 from harness.run.plan import Node
 from harness.run.work import Report, Work
 from sweeps import spec as specs
+from tests.harness.conftest import SMALL, merged
 
 
 class File:
@@ -123,7 +124,7 @@ def database(
         monkeypatch.setattr("db.pooling.IDLE_SECONDS", 0.01)
         yield File(tmp_path / "outage.db")
         return
-    server, url = (request.getfixturevalue(name) for name in ("postgres", "postgres_url"))
+    server, url = (request.getfixturevalue(name) for name in ("postgres", "current_postgres_url"))
     yield OnServer(server, url)
 
 
@@ -135,32 +136,33 @@ def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def one_trial(
-    small_sweep: dict[str, Any], place: Place, spools: Path
-) -> Callable[..., tuple[db.Store, Node]]:
+def one_trial(place: Place, spools: Path) -> Callable[..., tuple[db.Store, Node]]:
     """Registers one training at a database, with a lease of half a second, two points on the
     holdout part's curve and, if it is short, a checkpoint at step 10; its store and its node."""
 
-    def make(
-        url: str, *, steps: int = 20, lease: float = 0.5, watch: int | None = None
-    ) -> tuple[db.Store, Node]:
-        small_sweep["matrix"] |= {"factorization": "conventional"}
-        every = watch or steps // 2
-        training = {"steps": steps, "ema": 0.9, "select": "best", "holdout_every": every}
-        small_sweep["recipe"] |= {"training": training}
-        spec = specs.check(small_sweep, "test")
+    def make(url: str, **changes: Any) -> tuple[db.Store, Node]:
         runs = place.runs.with_name(f"runs-{sa.make_url(url).database.replace('/', '-')}")
-        here = replace(place, db=url, runs=runs)
-        store = db.connect(url)
-        plan = plans.make(spec, here, store)
-        plans.register(plan, here, store)
-        digests = plans.digests_of(plan, here)
-        (node,) = plans.nodes(plan, here, digests, owner="a launch", device="cpu")
-        pause = 0.0 if steps == 20 else None
-        work = replace(node.work, lease_seconds=lease, checkpoint_seconds=pause)
-        return store, replace(node, work=work)
+        return register_one(replace(place, db=url, runs=runs), **changes)
 
     return make
+
+
+def register_one(
+    place: Place, *, steps: int = 20, lease: float = 0.5, watch: int | None = None
+) -> tuple[db.Store, Node]:
+    """See `one_trial`."""
+    every = watch or steps // 2
+    training = {"steps": steps, "ema": 0.9, "select": "best", "holdout_every": every}
+    change = {"matrix": {"factorization": "conventional"}, "recipe": {"training": training}}
+    spec = specs.check(merged(SMALL, change), "test")
+    store = db.connect(place.db)
+    plan = plans.make(spec, place, store)
+    plans.register(plan, place, store)
+    digests = plans.digests_of(plan, place)
+    (node,) = plans.nodes(plan, place, digests, owner="a launch", device="cpu")
+    pause = 0.0 if steps == 20 else None
+    work = replace(node.work, lease_seconds=lease, checkpoint_seconds=pause)
+    return store, replace(node, work=work)
 
 
 @pytest.fixture

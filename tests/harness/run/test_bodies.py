@@ -68,7 +68,9 @@ def test_what_waited_for_a_failure_is_blocked_untouched(registered) -> None:
     assert store.job(waiting.work.job_id).state == "pending"
 
 
-@pytest.mark.parametrize("stop_at", [1, 9, 10, 15, 19])
+@pytest.mark.parametrize(
+    "stop_at", [9, 10, 19, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 15))]
+)
 def test_killed_anywhere_and_run_again_gives_the_same_bits(
     registered, place, tmp_path, monkeypatch, stop_at: int
 ) -> None:

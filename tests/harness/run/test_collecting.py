@@ -114,7 +114,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, place) -> Site:
     """On each engine and in each kind of place."""
     if request.param == "sqlite-local":
         return Site(f"sqlite:///{tmp_path / 'lcma.db'}", LocalStore(tmp_path / "runs"), place)
-    url, bucket = (request.getfixturevalue(name) for name in ("postgres_url", "bucket"))
+    url, bucket = (request.getfixturevalue(name) for name in ("current_postgres_url", "bucket"))
     return Site(url, bucket, place)
 
 

@@ -64,7 +64,7 @@ def test_chains_that_wait_keep_no_others_from_being_handed_out(
 ) -> None:
     monkeypatch.setattr(launches, "WINDOW", 3)
     few = {"factorization": ["conventional", "low"], "budget": [10, 15, 20]}
-    store, nodes = registered({"matrix": few, "seeds": 4})
+    store, nodes = registered({"matrix": few, "seeds": 3})
     executor = run(store, nodes)
     assert (executor.most_free, executor.most_chained) == (3, 3)
-    assert len(executor.titles) == len(nodes) == 4 * (3 + 3 + 1)
+    assert len(executor.titles) == len(nodes) == 3 * (3 + 3 + 1)

@@ -18,13 +18,14 @@ from rich.console import Console
 
 import db
 from harness import moments
+from harness.place import Place
 from harness.run import bodies, spool
 from harness.run.launch import Launch
 from harness.run.local import LocalExecutor
 from harness.run.progress import Bars
 from harness.run.work import Report, Work
 from harness.train.trainer import Trainer
-from tests.harness.run.conftest import Inline, Told, fill
+from tests.harness.run.conftest import Inline, Told, fill, register_one
 
 SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id", "step"]
 
@@ -37,11 +38,17 @@ def curves(store: db.Store, job_id: str) -> list[list[db.Metric]]:
     return [store.metrics(job_id, f"{part}_bits_per_dim") for part in ("train", "holdout")]
 
 
-@pytest.fixture
-def undisturbed(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[[db.Store, str], None]:
+@pytest.fixture(scope="module")
+def undisturbed(
+    photos_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[db.Store, str], None]:
     """Asserts that a training left what it leaves where nothing happens."""
-    store, node = one_trial(f"sqlite:///{tmp_path / 'undisturbed.db'}", lease=30.0)
-    assert bodies.run(node.work).ending == "done"
+    folder = tmp_path_factory.mktemp("undisturbed")
+    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
+    store, node = register_one(place, lease=30.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCMA_SPOOL", str(folder / "spools"))
+        assert bodies.run(node.work).ending == "done"
 
     def check(other: db.Store, job_id: str) -> None:
         assert job_id == node.work.job_id
@@ -95,6 +102,7 @@ def test_a_training_outlives_its_lease_without_the_database(
     assert list(spools.iterdir()) == []
 
 
+@pytest.mark.slow_on("postgresql")
 def test_the_same_token_renews_its_lease_when_the_database_is_back(
     database, one_trial, undisturbed, at_step
 ) -> None:
@@ -117,6 +125,7 @@ def test_the_same_token_renews_its_lease_when_the_database_is_back(
     undisturbed(store, node.work.job_id)
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_body_waits_for_the_database_before_it_begins(database, one_trial, undisturbed) -> None:
     store, node = one_trial(database.url)
     database.off()
@@ -136,6 +145,7 @@ def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, mon
     assert store.job(node.work.job_id).state == "pending"
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["same host", "another host"])
 def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     database, one_trial, undisturbed, at_step, spools, tmp_path, monkeypatch, elsewhere: bool
@@ -224,6 +234,7 @@ def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
     assert curves(store, node.work.job_id) == curves(other, node.work.job_id)
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
     database, one_trial, undisturbed, at_step, spools, monkeypatch
 ) -> None:
@@ -386,6 +397,7 @@ def test_a_database_whose_disk_is_full_at_the_end_is_waited_for(
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.slow_on("from the start")
 @pytest.mark.parametrize("early", [True, False], ids=["from the start", "in the middle"])
 def test_a_full_disk_below_the_spool_stops_no_training_and_is_told(
     small_disk, database, one_trial, at_step, monkeypatch, early: bool

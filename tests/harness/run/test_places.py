@@ -118,6 +118,7 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
     assert ours.digest == theirs.digest
 
 
+@pytest.mark.slow_on("local-after", "bucket-before")
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_around_its_weights_a_trial_is_done_by_the_next(
     runs, files, monkeypatch, when: str

@@ -25,7 +25,7 @@ def place(request: pytest.FixtureRequest, place: Place) -> Place:
     """The same on each supported engine."""
     if request.param == "sqlite":
         return place
-    return replace(place, db=request.getfixturevalue("postgres_url"))
+    return replace(place, db=request.getfixturevalue("current_postgres_url"))
 
 
 def owned(nodes: Sequence[Node], owner: str) -> list[Node]:

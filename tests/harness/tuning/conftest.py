@@ -25,6 +25,7 @@ from harness.tuning.study import storage
 from harness.tuning.target import Target
 from harness.tuning.tuner import Means, Tuner, opened
 from sweeps import spec as specs
+from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Inline, Told
 
@@ -140,8 +141,9 @@ def few_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, few_root: Path) -> Place:
+def place(tmp_path: Path, few_root: Path, sqlite_templates: SqliteTemplates) -> Place:
     """An empty database and an empty folder for runs, beside prepared data."""
+    sqlite_templates.copy("empty", tmp_path).rename(tmp_path / "lcma.db")
     return Place(f"sqlite:///{tmp_path / 'lcma.db'}", tmp_path / "runs", few_root)
 
 
@@ -155,7 +157,7 @@ def tuning(place: Place) -> Callable[..., Tuning]:
 def on_each(request: pytest.FixtureRequest, place: Place) -> Callable[..., Tuning]:
     """The same on each supported engine."""
     if request.param == "postgresql":
-        place = replace(place, db=str(request.getfixturevalue("postgres_url")))
+        place = replace(place, db=str(request.getfixturevalue("current_postgres_url")))
     return lambda change=None: make(place, change)
 
 

@@ -110,6 +110,7 @@ def test_two_objectives(tuning: Make) -> None:
     assert 0 in {t.user_attrs["budget"] for t in study.best_trials}  # nothing is cheaper
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("pruner", ["median", pytest.param("halving", marks=pytest.mark.slow)])
 def test_a_stopped_trial_is_pruned_and_a_sweep_continues_it_to_the_same_bits(
     on_each: Make, pruner: str
@@ -223,10 +224,10 @@ def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:
     "sampler", ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gp", "grid"))]
 )
 def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
-    tuned = tuning({"tune": {"sampler": sampler, "trials": 8}})
+    tuned = tuning({"tune": {"sampler": sampler, "trials": 6}})
     tuned.run()
     history = tuned.history()
-    assert len(history) == (4 if sampler == "grid" else 8)
+    assert len(history) == (4 if sampler == "grid" else 6)
     other = tuned.elsewhere()
     other.run()
     assert other.history() == history

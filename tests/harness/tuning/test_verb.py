@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.cli import main as cli
 from harness.place import Place
 from tests.harness.conftest import merged
 from tests.harness.tuning.conftest import Tuning, content, make
@@ -56,7 +57,13 @@ def tuned_in(folder: Path, few_root: Path, change: dict[str, Any] | None = None)
     return make(place, change)
 
 
-def test_the_verb_tunes_tells_and_goes_on(typed: Typed, folder: Path, few_root: Path) -> None:
+def test_the_verb_tunes_tells_and_goes_on(
+    typed: Typed,
+    folder: Path,
+    few_root: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     change = {"tune": {"trials": 2, "stop": {"rungs": [10], "startup": 1}}}
     done = typed("--local", change=change)
     assert done.returncode == 0, done.stderr
@@ -73,9 +80,13 @@ def test_the_verb_tunes_tells_and_goes_on(typed: Typed, folder: Path, few_root: 
     assert told["rows"][0]["name"] == "conventional"
     assert told["best"]["number"] in (0, 1, 2)
     assert len(tuned_in(folder, few_root).study.trials) == 3
-    refused = typed("--local", change=merged(change, {"seeds": 2}))
-    assert refused.returncode == 2
-    assert "a study 'tuned' of another spec" in refused.stderr
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("LCMA_DATA", str(few_root))
+    Path("tuned.yaml").write_text(yaml.safe_dump(content(merged(change, {"seeds": 2}))))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "tuned.yaml", "--local"])
+    assert ended.value.code == 2
+    assert "a study 'tuned' of another spec" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -121,8 +132,6 @@ def test_mistakes_are_refused_and_leave_no_trace(
     change: dict[str, Any],
     said: str,
 ) -> None:
-    from harness.cli import main as cli
-
     monkeypatch.chdir(folder)
     monkeypatch.setenv("LCMA_DATA", str(few_root))
     made = content(change)

@@ -1,0 +1,73 @@
+"""What a Ray cluster cannot do is said in one line, and where there is none too."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.run.cluster import RayExecutor
+from sweeps.errors import UserError
+from sweeps.spec import Resources
+
+pytestmark = pytest.mark.xdist_group("ray")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two nodes at two addresses."""
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        made.add_node(num_cpus=1, node_ip_address="127.0.0.2")
+        yield made
+    finally:
+        made.shutdown()
+
+
+def test_a_request_that_no_node_can_meet_is_named_with_numbers(cluster: Any) -> None:
+    executor = RayExecutor(Resources(gpus=1.0), cluster.address)
+    try:
+        with pytest.raises(UserError, match=r"asks for 1 CPU, 1 GPU.*the nearest has 1 CPU, 0 GPU"):
+            executor.check(threads=1)
+    finally:
+        executor.close(kill=True)
+
+
+def test_a_cluster_of_several_hosts_refuses_a_file(
+    cluster: Any, tmp_path: Path, photos_root: Path
+) -> None:
+    """Nothing is made before it is refused."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from harness.cli.main import main; main()"),
+            *("launch", "demo", "--dataset", "photos8", "--ray", cluster.address),
+            *("--db", "lcma.db", "--data", str(photos_root)),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "the cluster has 2 hosts" in line
+    assert "give --db postgresql://USER@HOST/DATABASE" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:1", r"cannot reach Ray at 127\.0\.0\.1:1: .*refused.*--local"),
+        ("ray://127.0.0.1:1", r"cannot reach Ray at ray://127\.0\.0\.1:1"),
+        ("127.0.0.1:99999999", "cannot reach Ray"),
+        ("head", "give HOST:PORT"),
+        ("", "give HOST:PORT"),
+    ],
+)
+def test_no_ray_at_an_address_is_one_line(address: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        RayExecutor(Resources(), address)
