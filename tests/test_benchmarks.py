@@ -42,6 +42,7 @@ def _leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
         yield at, value
 
 
+@pytest.mark.slow
 def test_the_command_measures_both_sides_and_writes_json(tmp_path: Path) -> None:
     out = tmp_path / "rows.json"
     done = _run("--quick", "map-realnvp/", "--repeats", 2, "--json", out)

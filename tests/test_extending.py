@@ -37,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_page_runs_as_it_stands(folder: Path) -> None:
     (commands,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.S)

@@ -72,6 +72,7 @@ assert not failures, failures
 """
 
 
+@pytest.mark.slow_on("sqlite")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_workers_and_two_merges_do_not_get_into_each_other_s_way(
     sites: Sites, engine: Engine
@@ -266,6 +267,7 @@ def test_nothing_is_taken_from_what_is_no_sound_database(
     assert listing(tmp_path) == before
 
 
+@pytest.mark.slow_on("sqlite-into-sqlite", "postgresql-into-postgresql")
 def test_a_damaged_row_is_left_behind_with_its_job(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:

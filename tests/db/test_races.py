@@ -49,6 +49,7 @@ def run(code: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow_on("sqlite")
 def test_32_processes_make_one_database(new_place: str) -> None:
     run(
         """
@@ -144,6 +145,7 @@ race(8, work)
         assert len(list(folder.glob("*.schema-0002*"))) == 1
 
 
+@pytest.mark.slow_on("sqlite")
 def test_64_workers_do_128_jobs_once_each(world: Any) -> None:
     """16 of them want each job."""
     trials = tuple(

@@ -26,6 +26,7 @@ def states(world: World) -> list[db.State]:
     return [world.job(i).state for i in (world.trials[1], world.trials[0], world.segments[0])]
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("arguments", "moved"),
     [

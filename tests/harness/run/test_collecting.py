@@ -121,6 +121,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, place) -> Site:
 BUDGETS = {"matrix": {"factorization": ["conventional", "low", "high"], "budget": [10, 20]}}
 
 
+@pytest.mark.slow_on("postgresql")
 def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     """Of everything there is, only what nobody needs goes, and the table says what it was."""
     works = site.plan(BUDGETS)
@@ -246,6 +247,7 @@ def test_weights_that_are_named_meanwhile_stay(site) -> None:
     samples.load_trained(site.store, site.place, site.store.trained([work.trial.id])[0])
 
 
+@pytest.mark.slow_on("sqlite")
 def test_a_longer_budget_that_is_asked_for_meanwhile_finds_its_snapshots(site) -> None:
     works = site.plan({"keep": {"snapshots": "all"}, **BUDGETS})
     for budget in (10, 20):
@@ -271,6 +273,7 @@ def test_a_longer_budget_that_is_asked_for_meanwhile_finds_its_snapshots(site) -
     assert attempts.first_step.tolist() == [20]
 
 
+@pytest.mark.slow_on("sqlite")
 def test_a_snapshot_that_is_collected_is_off_the_record(site) -> None:
     works = site.plan(BUDGETS)
     segments = works["segment 10"], works["segment 20"]
@@ -289,6 +292,7 @@ class Killed(BaseException):
     """Takes a worker away."""
 
 
+@pytest.mark.slow_on("postgresql")
 def test_collecting_all_the_while_costs_a_training_nothing(site, monkeypatch) -> None:
     """Also where its worker dies, and another one goes on."""
     works = site.plan({"matrix": {"factorization": "conventional"}})

@@ -114,6 +114,7 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
         assert command_lines[0].startswith(f"ray::{title}")
 
 
+@pytest.mark.slow_on("ray")
 def test_failures_block_what_needs_them_and_nothing_else(registered, executor) -> None:
     """A pretraining that diverges; the trial without a map does not care."""
     store, nodes = registered({"matrix": {"budget": 20}})

@@ -84,6 +84,7 @@ def test_two_launches_at_once_train_one_chain(registered: Registered, second: li
     assert sum(last - first for first, last in trained) == 500
 
 
+@pytest.mark.slow_on("sqlite")
 def test_a_launch_hands_out_no_segment_that_it_would_not_get(registered: Registered) -> None:
     store, nodes = registered({"matrix": {"factorization": "low", "budget": [10, 20]}})
     jobs = budgets(nodes)

@@ -67,6 +67,7 @@ def gradients(trainer: Trainer) -> dict[str, Tensor]:
 FAST = [{"autocast": "bfloat16"}, {"autocast": "bfloat16", "compile": True}]
 
 
+@pytest.mark.slow_on("glow-{'autocast': 'bfloat16', 'compile': True}")
 @pytest.mark.parametrize("fast", FAST, ids=str)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_resumed_training_ends_with_the_same_bits(

@@ -80,7 +80,7 @@ def test_no_file_of_tunes_holds_the_databases_url(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    tuned = tuning({"tune": {"trials": 3}})
+    tuned = tuning({"tune": {"trials": 2}})
     secret, seen, leaks = tuned.place.db.encode(), set[str](), list[str]()
 
     def search(name: str, when: str) -> None:

@@ -19,6 +19,7 @@ Make = Callable[..., Tuning]
 STOP = {"tune": {"stop": {"rungs": [10], "startup": 2}}}
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_study_pretrains_once_and_serves_what_is_there(on_each: Make) -> None:
     tuned = on_each({"seeds": 2})
     tuned.run()
