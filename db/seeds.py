@@ -109,7 +109,7 @@ def read_cells(
     for row in _rows(connection, query.where(*chosen.of_cells)):
         cell_id, *facts = row
         if cell_id in bits:
-            facts = [same.setdefault(fact, fact) for fact in facts]
+            facts = [*map(same.setdefault, facts, facts)]
             facts += [bits[cell_id], repeated.get(cell_id), *made[cell_id]]
             facts += [tuple(beside.get(cell_id, ())), waits.get(cell_id)]
             found.append(SeededCell(*facts))
@@ -212,7 +212,8 @@ _Made = tuple[float | None, int, int | None, tuple[Making, ...]]
 
 
 def _made(connection: sa.Connection, chosen: _Chosen) -> dict[str, _Made]:
-    """By cell. Nearly all have one making, whose ends an index gives without sorting."""
+    """By cell. Often all have one making; else nearly every cell has one, which its ends show
+    without sorting."""
     known = {row.id: row._mapping for row in connection.execute(sa.select(environments))}
 
     @cache
@@ -220,14 +221,22 @@ def _made(connection: sa.Connection, chosen: _Chosen) -> dict[str, _Made]:
         return Making(**{name: known[environment][name] for name in _MADE}, threads=threads)
 
     of = (attempts.c.environment_id, attempts.c.threads)
-    query = chosen.of(
+    ends = (
         results.c.cell_id,
         sa.func.max(results.c.standard_error),
         sa.func.min(results.c.images),
         sa.func.min(results.c.clusters),
-        *(end(column) for column in of for end in (sa.func.min, sa.func.max)),
-    ).join(attempts, attempts.c.id == results.c.attempt_id)
+    )
     found: dict[str, _Made] = {}
+    only = _only_making(connection)
+    if only is not None:
+        alone = (making(*only),)
+        for cell_id, *numbers in _rows(connection, chosen.of(*ends).group_by(results.c.cell_id)):
+            found[cell_id] = (*numbers, alone)
+        return found
+    query = chosen.of(
+        *ends, *(end(column) for column in of for end in (sa.func.min, sa.func.max))
+    ).join(attempts, attempts.c.id == results.c.attempt_id)
     mixed = False
     for cell_id, error, images, clusters, first, last, least, most in _rows(
         connection, query.group_by(results.c.cell_id)
@@ -244,6 +253,17 @@ def _made(connection: sa.Connection, chosen: _Chosen) -> dict[str, _Made]:
         for cell_id, makings in several.items():
             found[cell_id] = (*found[cell_id][:3], tuple(makings))
     return found
+
+
+def _only_making(connection: sa.Connection) -> tuple[str, int] | None:
+    """Environment and threads of all attempts, None where they had different ones."""
+    environment, threads = attempts.c.environment_id, attempts.c.threads
+    first = connection.execute(sa.select(environment, threads).limit(1)).first()
+    if first is None:
+        return None
+    others = sa.or_(environment != first[0], threads != first[1])
+    another = connection.execute(sa.select(attempts.c.id).where(others).limit(1)).first()
+    return (first[0], first[1]) if another is None else None
 
 
 def _beside(connection: sa.Connection, chosen: _Chosen) -> dict[str, list[Beside]]:

@@ -29,6 +29,9 @@ AT_ONCE = 2**20
 PAIRED_AT_ONCE = 2**18
 """Differences of pairs to work on at a time: few enough to stay near the processor."""
 
+UNSURE, MARGIN = 1e-13, 1e-6
+"""Rounding of sums of squares for each number in them, and of t², with much to spare."""
+
 ROUNDING = 1e-12
 """By how much differences that are all the same may differ."""
 
@@ -214,15 +217,19 @@ class _Part:
 
 
 class _Pairs:
-    """All pairs of a table, with t and the seeds that are common to both: 0 where too few are."""
+    """The pairs of a table that may differ, with t and the number of seeds that are common to both.
+
+    ``counted`` is the number of all pairs with enough common seeds.
+    """
 
     def __init__(self, table: Sequence[Mapping[int, float]], least: int) -> None:
         seeds = sorted(set().union(*table)) if table else []
-        rows = [[one.get(seed, math.nan) for seed in seeds] for one in table]
+        rows = [
+            list(one.values()) if list(one) == seeds else [one.get(s, math.nan) for s in seeds]
+            for one in table
+        ]
         self._values = np.array(rows, dtype=np.float64).reshape(len(table), len(seeds)).T.copy()
-        self._least = least
-        self._complete = len(seeds) >= least and not np.isnan(self._values).any()
-        self._ones, self._others = np.triu_indices(len(table), 1)
+        self.counted, self._ones, self._others = _may_differ(self._values, least)
         self.size = len(self._ones) * len(seeds)
         self.t, self.n = np.zeros(len(self._ones)), np.zeros(len(self._ones), dtype=np.intp)
 
@@ -231,14 +238,10 @@ class _Pairs:
         step = max(1, PAIRED_AT_ONCE // max(1, len(self._values)))
         for start in range(0, len(self._ones), step):
             part = slice(start, start + step)
-            found = self._values[:, self._ones[part]]
-            found -= self._values[:, self._others[part]]
-            if self._complete:
-                yield _Part(self, np.arange(start, start + found.shape[1]), found)
-                continue
+            found = self._values[:, self._ones[part]] - self._values[:, self._others[part]]
             there = np.isfinite(found)
             counts = there.sum(axis=0)
-            for n in _different(counts[counts >= self._least]):
+            for n in _different(counts):
                 pairs = np.flatnonzero(counts == n)
                 own = found[:, pairs]
                 if n < len(found):
@@ -256,12 +259,49 @@ class _Pairs:
         for n in _different(self.n[tested]):
             own = self.n[tested] == n
             p[own] = _p(self.t[tested[own]], n)
-        adjusted = holm(p, of=int(np.count_nonzero(self.n)))
+        adjusted = holm(p, of=self.counted)
         for pair in tested[np.array(adjusted) <= LEVEL]:
             i, j = int(self._ones[pair]), int(self._others[pair])
             worse, better = (j, i) if self.t[pair] < 0 else (i, j)
             found[worse].append(better)
         return [sorted(better) for better in found]
+
+
+def _may_differ(
+    values: NDArray[np.float64], least: int
+) -> tuple[int, NDArray[np.intp], NDArray[np.intp]]:
+    """Of the columns of (n, columns), NaN where there is no number: how many pairs have ``least``
+    in common, and the ends of those of them whose t may reach its quantile, before any correction.
+
+    Means and squares of all pairs come from products of matrices. They are rounded more than those
+    of differences, so whatever is near the quantile, or varies little, is among those given.
+    """
+    n, columns = values.shape
+    there = np.isfinite(values).astype(np.float64)
+    own = np.where(there > 0, values, 0.0)
+    means = own.sum(axis=0) / np.maximum(there.sum(axis=0), 1.0)
+    own = np.where(there > 0, values - means, 0.0)
+    squares = np.square(own)
+    quantiles = np.array([_quantile(k - 1) ** 2 if k >= 2 else 0.0 for k in range(n + 1)])
+    counted, ones, others = 0, [], []
+    step = max(1, PAIRED_AT_ONCE // max(1, columns))
+    for start in range(0, columns, step):
+        a, b = slice(start, start + step), slice(start, None)
+        common = (there[:, a].T @ there[:, b]).astype(np.intp)
+        enough = np.triu(common >= least, 1)
+        counted += int(np.count_nonzero(enough))
+        sums = own[:, a].T @ there[:, b] - there[:, a].T @ own[:, b]
+        apart = squares[:, a].T @ there[:, b] + there[:, a].T @ squares[:, b]
+        number = np.maximum(common, 1)
+        deviations = apart - 2.0 * (own[:, a].T @ own[:, b]) - np.square(sums) / number
+        deviations -= UNSURE * n * apart
+        distances = np.square(sums / number + means[a, None] - means[b])
+        near = distances * number * (common - 1) < (1 - MARGIN) * quantiles[common] * deviations
+        one, other = np.nonzero(enough & ~near)
+        ones.append(one + start)
+        others.append(other + start)
+    none = np.zeros(0, dtype=np.intp)
+    return counted, np.concatenate([none, *ones]), np.concatenate([none, *others])
 
 
 def _different(counts: NDArray[np.intp]) -> list[int]:

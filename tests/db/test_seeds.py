@@ -8,6 +8,7 @@ import pytest
 import db
 from harness.report.measured import cells_of
 from sweeps.errors import UserError
+from tests.db.conftest import World
 
 WHERE: dict[str, dict[str, Any]] = {
     "everything": {},
@@ -49,6 +50,12 @@ def test_they_are_the_rows_of_the_view_by_cell(crowd: db.Store, name: str) -> No
     assert alike(found) == alike(cells_of(crowd.results(**where)))
     assert bool(found) == (name not in ("no value", "what nothing has"))
     assert found == crowd.cells(**where)
+
+
+def test_where_all_were_made_in_one_way(filled: World) -> None:
+    found = filled.store.cells()
+    assert alike(found) == alike(cells_of(filled.store.results()))
+    assert len({cell.makings for cell in found}) == 1
 
 
 def test_a_cell_made_in_several_ways_has_them_all(crowd: db.Store) -> None:

@@ -163,3 +163,44 @@ def test_many_at_once_are_as_one_by_one(tables: list[list[dict[int, float]]], ba
         beaten, tests = pairing.beaten_by(tables, 2), pairing.paired_tests(several)
     assert beaten == [pairing.beaten_by([table], 2)[0] for table in tables]
     assert tests == [pairing.paired_test(row) for row in several]
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.integers(0, 7),
+            st.one_of(
+                st.integers(-40, 40).map(lambda k: 3 + k / 8),
+                st.floats(3.999, 4.001),
+                st.sampled_from([1e-12, 4.0, 4.0 + 1e-12, 1e6]),
+            ),
+            max_size=8,
+        ),
+        max_size=7,
+    )
+)
+def test_no_pair_that_differs_by_test_is_passed_over(table: list[dict[int, float]]) -> None:
+    """Against the tests of all pairs, one by one."""
+    pairs = list(itertools.combinations(range(len(table)), 2))
+    tests = [
+        pairing.paired_test(list(pairing.by_seed(table[i], table[j]).values())) for i, j in pairs
+    ]
+    enough = [(pair, t) for pair, t in zip(pairs, tests, strict=True) if t and t.n >= 3]
+    expected: list[list[int]] = [[] for _ in table]
+    for ((i, j), test), p in zip(enough, pairing.holm([t.t_p for _, t in enough]), strict=True):
+        if p <= 0.05:
+            worse, better = (i, j) if test.mean > 0 else (j, i)
+            expected[worse].append(better)
+    assert pairing.beaten_by([table], 3) == [[sorted(better) for better in expected]]
+
+
+@pytest.mark.parametrize("n", [2, 6, 30])
+@pytest.mark.parametrize(("times", "differs"), [(1 - 1e-7, False), (1 + 1e-7, True)])
+def test_a_pair_right_at_the_quantile_is_tested(n: int, times: float, differs: bool) -> None:
+    spread = np.random.default_rng(n).normal(0, 0.01, size=n)
+    spread -= spread.mean()
+    error = np.std(spread, ddof=1) / math.sqrt(n)
+    shift = times * stats.t.ppf(0.975, n - 1) * error
+    low = dict.fromkeys(range(n), 4.0)
+    high = {seed: 4.0 + shift + value for seed, value in enumerate(spread)}
+    assert pairing.beaten_by([[low, high]], 2) == [[[], [0] if differs else []]]
