@@ -272,7 +272,8 @@ def test_a_driver_that_is_killed_is_launched_again(
     second = one.driver(nodes_of.address)
     assert second.wait(DEADLINE) == 0, one.said()
     equal(one)
-    assert len(one.store.attempts(outcome="node_lost")) in (1, 2)
+    lost = one.store.attempts(outcome="node_lost")
+    assert len(lost) <= 2, "none where the workers were done before they heard of it"
 
 
 def test_two_drivers_at_once_run_each_job_once(
