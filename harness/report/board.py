@@ -1,14 +1,13 @@
 """The board: which factorization gives the fewest bits/dim, among results that can be compared.
 
-`read` makes it of what a database holds, `make` of a frame; `only` selects rows, and the others
-show it: `render` in a terminal, `as_json` for programs, `as_markdown` and `as_csv` for papers and
-spreadsheets.
+`read` makes it of what a database holds, `only` selects rows, and the others show it: `render` in a
+terminal, `as_json` for programs, `as_markdown` and `as_csv` for papers and spreadsheets.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich import box
 from rich.console import Group as Lines
@@ -18,15 +17,11 @@ from rich.text import Text
 
 from db import Bar, LostTrials, QueryResult, Store
 from harness.report import latex, lookup, ranking, rows
-from harness.report.measured import cells_of
 from harness.report.memory import uncollected
 from harness.report.notes import ENOUGH, LONG_WAIT
 from harness.report.ranking import Board, Difference, Group, Row, label, only
 from harness.report.text import escape_markdown, number, plain, short
 from sweeps import catalog, factorizations, known_sets
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "Board",
@@ -42,7 +37,6 @@ __all__ = [
     "by_class",
     "json_parts",
     "label",
-    "make",
     "only",
     "read",
     "render",
@@ -97,12 +91,6 @@ def read(
             conventional=store.conventional(),
             against=against,
         )
-
-
-def make(frame: "pd.DataFrame", *more: Any, **options: Any) -> Board:
-    """The board of rows of the view `trial_results`, whatever their order; else as
-    `ranking.make`."""
-    return ranking.make(cells_of(frame), *more, **options)
 
 
 def _fits(one: LostTrials, name: str, wanted: Wanted) -> bool:

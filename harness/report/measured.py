@@ -1,17 +1,13 @@
 """What a board is made of: cells with their results by seed, gathered into what can be compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
 
 from db import Beside, Making, SeededCell
 from harness.report.text import plain
 from sweeps.errors import UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COMPARABLE = (
     "dataset",
@@ -63,16 +59,6 @@ def gather(cells: Sequence[SeededCell]) -> list[Measured]:
     return [_measured(list(some)) for _, some in groupby(sorted(cells, key=key), key=key)]
 
 
-def cells_of(frame: "pd.DataFrame") -> list[SeededCell]:
-    """The cells of rows of the view `trial_results`, whatever their order."""
-    of_cell = [name for name in _FROM_ROWS if name not in ("profile", "splits", "size", "steps")]
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in frame.to_dict("records"):
-        record = {str(name): _value(name, value) for name, value in row.items()}
-        found.setdefault(tuple(record[name] for name in of_cell), []).append(record)
-    return [_cell(records) for records in found.values()]
-
-
 def _measured(cells: Sequence[SeededCell]) -> Measured:
     first = cells[0]
     own: dict[Cell, Mapping[int, float]] = {}
@@ -111,50 +97,3 @@ def _made_with(making: Making) -> str:
         f"lcma {making.code_version}{changed}, torch {making.torch}, "
         f"{making.device} ({making.cpu_capability}, threads: {making.threads})"
     )
-
-
-_FROM_ROWS = tuple(f.name for f in fields(SeededCell))[: 11 + 3]
-"""What a cell has as a row of the view has it."""
-
-
-def _cell(records: Sequence[Mapping[str, Any]]) -> SeededCell:
-    first = records[0]
-    bits: dict[int, float] = {}
-    repeated = None
-    for record in records:
-        repeated = record["seed"] if record["seed"] in bits else repeated
-        bits[record["seed"]] = record["bits_per_dim"]
-
-    def known(name: str) -> list[Any]:
-        return [record[name] for record in records if record.get(name) is not None]
-
-    names = [f.name for f in fields(Beside)]
-    return SeededCell(
-        **{name: first[name] for name in _FROM_ROWS},
-        bits_per_dim=dict(sorted(bits.items())),
-        repeated=repeated,
-        standard_error=max(known("standard_error"), default=None),
-        images=min(known("images")),
-        clusters=min(known("clusters"), default=None),
-        makings=tuple({Making(**{f.name: r[f.name] for f in fields(Making)}) for r in records}),
-        beside=tuple(
-            Beside(**_only(record, names))
-            for record in records
-            if record.get("bound_gain") is not None or record.get("series_bias") is not None
-        ),
-        data_wait=max(known("data_wait"), default=None),
-    )
-
-
-def _only(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: record.get(name) for name in names}
-
-
-_WHOLE = ("budget", "clusters", "bound_draws", "series_terms")
-
-
-def _value(column: object, value: Any) -> Any:
-    """Pandas keeps a column of integers with nulls as floats with NaN."""
-    if value != value:  # NaN
-        return None
-    return int(value) if column in _WHOLE and value is not None else value

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 import db
-from harness.report.measured import cells_of
 from sweeps.errors import UserError
 from tests.db.conftest import World
+from tests.harness.report.frames import cells_of
 
 WHERE: dict[str, dict[str, Any]] = {
     "everything": {},

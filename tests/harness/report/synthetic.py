@@ -9,6 +9,7 @@ import pandas as pd
 from db import Bar
 from harness.report import board as boards
 from harness.report.lookup import DataFacts
+from tests.harness.report.frames import board_of
 
 DIGEST = "d" * 64
 
@@ -69,7 +70,7 @@ def board(
     digests = {row["data_digest"] for row in found}
     bars = {} if bar is None else {d: [_bar(d, bar)] for d in digests}
     facts = {d: DataFacts(d, "some", files) for d in digests}
-    return boards.make(frame, facts, bars=bars, **more)
+    return board_of(frame, facts, bars=bars, **more)
 
 
 def noisy(

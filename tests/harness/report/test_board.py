@@ -16,6 +16,7 @@ from scipy import stats
 from db import Bar
 from harness.report import board as boards
 from sweeps.errors import UserError
+from tests.harness.report.frames import board_of
 
 
 def rows_of(board):
@@ -93,14 +94,14 @@ def test_only_common_seeds_are_paired(filled):
 
 
 def test_one_pair_has_no_interval():
-    board = boards.make(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 4.5)]))
+    board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 4.5)]))
     found = rows_of(board)["channel", None]
     assert found.deviation is None
     assert found.difference == boards.Difference(0.5, None, 1, None, None)
 
 
 def test_no_common_seed_no_difference():
-    board = boards.make(frame([row("checkerboard-even", 0, 4.0), row("channel", 1, 4.5)]))
+    board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", 1, 4.5)]))
     assert rows_of(board)["channel", None].difference is None
     assert any("different seeds" in note for note in board.groups[0].notes)
 
@@ -119,7 +120,7 @@ def test_best_first(filled):
 
 
 def test_words_have_names_and_budgets_apart():
-    board = boards.make(
+    board = board_of(
         frame(
             [
                 row("LLL", 0, 4.0, budget=100),
@@ -155,7 +156,7 @@ def test_words_have_names_and_budgets_apart():
     ids=lambda change: next(iter(change)),
 )
 def test_rows_that_differ_are_never_ranked_together(change):
-    board = boards.make(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 3.0, **change)]))
+    board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 3.0, **change)]))
     assert [len(group.rows) for group in board.groups] == [1, 1]
     assert all(r.difference is None for group in board.groups for r in group.rows)
 
@@ -170,7 +171,7 @@ def test_another_digest_is_another_group_in_the_database(filled):
 
 def test_two_results_of_one_seed_are_refused():
     with pytest.raises(UserError, match="two results of seed 0"):
-        boards.make(frame([row("channel", 0, 4.0), row("channel", 0, 4.0)]))
+        board_of(frame([row("channel", 0, 4.0), row("channel", 0, 4.0)]))
 
 
 def test_lost_trials_are_told(filled):
@@ -195,7 +196,7 @@ def test_notes_say_what_the_numbers_are_worth(filled):
 
 
 def test_one_cluster_gives_no_standard_error():
-    (group,) = boards.make(frame([row("channel", 0, 4.0, standard_error=None)])).groups
+    (group,) = board_of(frame([row("channel", 0, 4.0, standard_error=None)])).groups
     assert group.standard_error is None
     assert "too few for a standard error" in group.notes[0]
 
@@ -203,7 +204,7 @@ def test_one_cluster_gives_no_standard_error():
 def test_six_seeds_are_enough():
     rows = [row("channel", seed, 4.0 + seed) for seed in range(6)]
     rows += [row("checkerboard-even", seed, 4.0) for seed in range(6)]
-    assert not any("Fewer" in note for note in boards.make(frame(rows)).groups[0].notes)
+    assert not any("Fewer" in note for note in board_of(frame(rows)).groups[0].notes)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_subsets_of_published_sets_are_called_so(filler, verdict, subset):
     ],
 )
 def test_a_variant_says_what_its_numbers_are_not(dataset, variant, words):
-    board = boards.make(frame([row("channel", 0, 4.0, dataset=dataset, variant=variant)]))
+    board = board_of(frame([row("channel", 0, 4.0, dataset=dataset, variant=variant)]))
     notes = " ".join(board.groups[0].notes)
     assert words in notes
     told = [s for s in ("no bound on", "variant float alone", "easier by") if s in notes]
@@ -243,7 +244,7 @@ def test_a_variant_says_what_its_numbers_are_not(dataset, variant, words):
 
 @pytest.mark.parametrize(("wait", "told"), [(None, False), (0.004, False), (0.25, True)])
 def test_a_long_wait_for_images_is_told(wait, told):
-    board = boards.make(
+    board = board_of(
         frame([row("channel", 0, 4.0, data_wait=0.001), row("rows", 0, 4.0, data_wait=wait)])
     )
     notes = " ".join(board.groups[0].notes)
@@ -261,7 +262,7 @@ def test_filters_keep_the_conventional_row(filled):
 
 
 def test_low_is_a_filter():
-    board = boards.make(frame([row("LLL", 0, 4.0, budget=10), row("channel", 0, 4.5)]))
+    board = board_of(frame([row("LLL", 0, 4.0, budget=10), row("channel", 0, 4.5)]))
     assert set(rows_of(boards.only(board, ["low"]))) == {("LLL", 10)}
     assert set(rows_of(boards.only(board, ["LLL"]))) == {("LLL", 10)}
 
@@ -285,15 +286,15 @@ def test_the_order_of_rows_changes_nothing(data):
     rows += [row("channel", 0, 3.0, protocol="published")]
     table = frame(rows)
     shuffled = table.iloc[data.draw(st.permutations(range(len(table))))].reset_index(drop=True)
-    assert boards.make(table) == boards.make(shuffled)
-    assert boards.as_csv(boards.make(table)) == boards.as_csv(boards.make(shuffled))
+    assert board_of(table) == board_of(shuffled)
+    assert boards.as_csv(board_of(table)) == boards.as_csv(board_of(shuffled))
 
 
 @given(st.dictionaries(st.integers(0, 9), st.floats(1, 9), min_size=2), st.floats(-1, 1))
 def test_a_constant_shift_is_found_exactly(bits, shift):
     rows = [row("checkerboard-even", seed, value) for seed, value in bits.items()]
     rows += [row("channel", seed, value + shift) for seed, value in bits.items()]
-    found = rows_of(boards.make(frame(rows)))["channel", None].difference
+    found = rows_of(board_of(frame(rows)))["channel", None].difference
     assert math.isclose(found.mean, shift, abs_tol=1e-9)
     assert found.standard_error < 1e-9
 
@@ -308,7 +309,7 @@ def test_it_fits_eighty_columns(filled):
 
 
 def test_empty():
-    board = boards.make(frame([]))
+    board = board_of(frame([]))
     assert board.groups == ()
     assert "No results yet" in shown(board)
     assert "No results yet" in boards.as_markdown(board)
@@ -340,7 +341,7 @@ def test_markdown_is_a_table(filled):
 
 def test_hostile_names_are_harmless():
     name = "[red]x[/] \x1b[31m | \u202e `a`\nb"
-    board = boards.make(frame([row(name, 0, 4.0, profile=name, device=name)]))
+    board = board_of(frame([row(name, 0, 4.0, profile=name, device=name)]))
     for text in (shown(board, 200), boards.as_markdown(board), boards.as_csv(board)):
         assert "\x1b" not in text
         assert "\u202e" not in text
@@ -369,7 +370,7 @@ def three():
 
 
 def test_a_row_clears_the_bars_if_it_is_below_the_lowest():
-    board = boards.make(three(), bars=BARS)
+    board = board_of(three(), bars=BARS)
     cleared = {name: r.cleared for (name, _), r in rows_of(board).items()}
     assert cleared == {"checkerboard-even": True, "channel": False, "rows": False}
     text = shown(board)
@@ -384,14 +385,14 @@ def test_a_row_clears_the_bars_if_it_is_below_the_lowest():
 
 
 def test_without_bars_nothing_is_said_to_be_cleared():
-    board = boards.make(three())
+    board = board_of(three())
     assert {r.cleared for r in rows_of(board).values()} == {None}
     assert "†" not in shown(board)
     assert "launch again to measure them" in " ".join(shown(board).split())
 
 
 def test_bars_are_in_every_form_of_the_board():
-    board = boards.make(three(), bars=BARS)
+    board = board_of(three(), bars=BARS)
     lines = list(csv.DictReader(io.StringIO(boards.as_csv(board))))
     assert [line["label"] for line in lines if line["label"].startswith("bar")] == [
         "bar: gaussian",
@@ -411,7 +412,7 @@ def test_printed_numbers_stand_beside_their_cells():
             for name, bits in (("checkerboard-even", 3.6), ("L", 3.5), ("random-local", 3.7))
         ]
     )
-    board = boards.make(published)
+    board = board_of(published)
     found = {name: [n.bits_per_dim for n in r.published] for (name, _), r in rows_of(board).items()}
     assert found == {"checkerboard-even": [3.49, 3.49], "L": [3.43, 3.43], "random-local": []}
     assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in boards.as_markdown(board)
@@ -420,7 +421,7 @@ def test_printed_numbers_stand_beside_their_cells():
     lines = shown(board, 80).splitlines()
     assert max(map(len, lines)) <= 80
     assert "3.6000" in next(line for line in lines if line.startswith("checkerboard")), "not cut"
-    assert "| published |" not in boards.as_markdown(boards.make(three()))
+    assert "| published |" not in boards.as_markdown(board_of(three()))
 
 
 def test_groups_say_in_what_their_recipes_differ():
@@ -430,22 +431,22 @@ def test_groups_say_in_what_their_recipes_differ():
         "c": '{"model":{"width":16}}',
     }
     rows = [row("channel", 0, 4.0, recipe_id=name) for name in "ab"]
-    board = boards.make(frame(rows), recipes=recipes)
+    board = board_of(frame(rows), recipes=recipes)
     assert [g.settings for g in board.groups] == [
         "model.masks=odd-first",
         "model.masks=even-first",
     ]
     assert "250 steps, 3 splits; model.masks=even-first" in " ".join(shown(board).split())
-    alone = boards.make(frame(rows[:1]), recipes=recipes)
+    alone = board_of(frame(rows[:1]), recipes=recipes)
     assert [g.settings for g in alone.groups] == [""]
     lengths = {"a": '{"training":{"steps":1}}', "b": '{"training":{"steps":2}}'}
-    longer = boards.make(frame(rows), recipes=lengths)
+    longer = board_of(frame(rows), recipes=lengths)
     assert {g.settings for g in longer.groups} == {""}, "the title says the steps anyway"
-    elsewhere = boards.make(
+    elsewhere = board_of(
         frame([rows[0], row("channel", 0, 4.0, recipe_id="c", flow="glow")]), recipes=recipes
     )
     assert {g.settings for g in elsewhere.groups} == {""}, "another flow is no variation"
-    broken = boards.make(frame(rows), recipes={"a": "[", "b": "[]"})
+    broken = board_of(frame(rows), recipes={"a": "[", "b": "[]"})
     assert {g.settings for g in broken.groups} == {""}
 
 
@@ -456,7 +457,7 @@ def test_differences_can_be_taken_from_any_row():
         for seed in (0, 1)
     ]
     rows += [row("LLL", seed, 4.1 + seed, budget=100) for seed in (0, 1)]
-    board = boards.make(frame(rows), against="checkerboard-odd")
+    board = board_of(frame(rows), against="checkerboard-odd")
     found = rows_of(board)
     assert [key for key, r in found.items() if r.reference] == [("checkerboard-odd", None)]
     assert [key for key, r in found.items() if r.conventional] == [("checkerboard-even", None)]
@@ -465,23 +466,23 @@ def test_differences_can_be_taken_from_any_row():
     assert found["checkerboard-odd", None].difference is None
     text = " ".join(shown(board).split())
     assert "* checkerboard-odd. Differences from it" in text
-    by_word = boards.make(frame(rows), against="low")
+    by_word = board_of(frame(rows), against="low")
     assert by_word.groups[0].reference == "low (LLL)"
     assert rows_of(by_word)["checkerboard-odd", None].difference.mean == pytest.approx(0.1)
 
 
 def test_a_reference_without_results_leaves_no_differences():
-    board = boards.make(three(), against="random")
+    board = board_of(three(), against="random")
     assert {r.difference for r in rows_of(board).values()} == {None}
     assert "* random: no results of it here" in shown(board)
-    impossible = boards.make(three(), against="LL")
+    impossible = board_of(three(), against="LL")
     assert impossible.groups[0].reference is None
 
 
 def test_a_reference_that_stands_for_several_rows_is_refused():
     rows = [row("LLL", 0, 4.0, budget=budget) for budget in (100, 200)]
     with pytest.raises(UserError, match="low has several rows here"):
-        boards.make(frame(rows), against="low")
+        board_of(frame(rows), against="low")
 
 
 WOBBLE = (0.011, -0.004, 0.007, -0.013, 0.002, -0.003, 0.009)
@@ -494,7 +495,7 @@ def seeded(name, mean, seeds=7, turn=1):
 def test_rows_that_no_test_tells_apart_share_a_rank():
     rows = seeded("channel", 4.0) + seeded("rows", 4.001, turn=2)
     rows += seeded("checkerboard-even", 4.5, turn=3) + seeded("random", 3.0, seeds=5)
-    found = rows_of(boards.make(frame(rows)))
+    found = rows_of(board_of(frame(rows)))
     assert {name: r.rank for (name, _), r in found.items()} == {
         "channel": 1,
         "rows": 1,
@@ -506,7 +507,7 @@ def test_rows_that_no_test_tells_apart_share_a_rank():
 def test_every_cell_and_difference_has_its_tests():
     rows = seeded("channel", 4.0) + seeded("rows", 4.3, turn=2)
     rows += seeded("checkerboard-even", 4.1, turn=3)
-    board = boards.make(frame(rows))
+    board = board_of(frame(rows))
     found = rows_of(board)
     expected = stats.ttest_rel(
         *(found[n, None].bits_per_dim for n in ("rows", "checkerboard-even"))
@@ -532,9 +533,9 @@ def test_every_cell_and_difference_has_its_tests():
 def test_what_is_kept_apart_is_told_with_the_reason():
     rows = [row("channel", 0, 4.0), row("channel", 0, 3.9, protocol="published")]
     rows += [row("channel", 0, 2.0, variant="float", data_digest="e" * 64)]
-    text = " ".join(shown(boards.make(frame(rows)), 200).split())
+    text = " ".join(shown(board_of(frame(rows)), 200).split())
     assert (
         "3 tables of realnvp on photos16, by variant (float, u8); content of the data (2)" in text
     )
     assert "protocol (plain, published)" in text
-    assert "Kept apart" not in shown(boards.make(frame(rows[:1])))
+    assert "Kept apart" not in shown(board_of(frame(rows[:1])))

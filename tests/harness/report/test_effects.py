@@ -18,6 +18,7 @@ from harness.report import board as boards
 from harness.report import effects
 from harness.report.text import to_json
 from sweeps import factorizations, settings
+from tests.harness.report.frames import board_of
 
 BITS = st.floats(1, 9)
 """Bits/dim as trainings give them."""
@@ -49,7 +50,7 @@ def board(rows, splits):
         "code_version": "0.1",
         "dirty": None,
     }
-    return boards.make(
+    return board_of(
         pd.DataFrame(
             [
                 base

@@ -1,0 +1,77 @@
+"""Boards of rows of the view `trial_results`, gathered into cells one by one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import pandas as pd
+
+from db import Beside, Making, SeededCell
+from harness.report import ranking
+from harness.report.ranking import Board
+
+ALIKE = (
+    *("flow", "dataset", "variant", "data_digest", "recipe_id", "protocol", "precision"),
+    *("factorization", "budget", "map_options"),
+)
+"""Columns that tell cells apart."""
+
+SHARED = (*ALIKE, "profile", "splits", "size", "steps")
+"""Columns of which all rows of a cell have the same."""
+
+
+def board_of(frame: pd.DataFrame, *more: Any, **options: Any) -> Board:
+    """The board of the rows, whatever their order; else as `ranking.make`."""
+    return ranking.make(cells_of(frame), *more, **options)
+
+
+def cells_of(frame: pd.DataFrame) -> list[SeededCell]:
+    """The cells of the rows, whatever their order."""
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in frame.to_dict("records"):
+        record = {str(name): _value(name, value) for name, value in row.items()}
+        found.setdefault(tuple(record[name] for name in ALIKE), []).append(record)
+    return [_cell(records) for records in found.values()]
+
+
+def _cell(records: Sequence[Mapping[str, Any]]) -> SeededCell:
+    first = records[0]
+    bits: dict[int, float] = {}
+    repeated = None
+    for record in records:
+        repeated = record["seed"] if record["seed"] in bits else repeated
+        bits[record["seed"]] = record["bits_per_dim"]
+
+    def known(name: str) -> list[Any]:
+        return [record[name] for record in records if record.get(name) is not None]
+
+    names = [f.name for f in fields(Beside)]
+    return SeededCell(
+        **{name: first[name] for name in SHARED},
+        bits_per_dim=dict(sorted(bits.items())),
+        repeated=repeated,
+        standard_error=max(known("standard_error"), default=None),
+        images=min(known("images")),
+        clusters=min(known("clusters"), default=None),
+        makings=tuple({Making(**{f.name: r[f.name] for f in fields(Making)}) for r in records}),
+        beside=tuple(
+            Beside(**_only(record, names))
+            for record in records
+            if record.get("bound_gain") is not None or record.get("series_bias") is not None
+        ),
+        data_wait=max(known("data_wait"), default=None),
+    )
+
+
+def _only(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: record.get(name) for name in names}
+
+
+_WHOLE = ("budget", "clusters", "bound_draws", "series_terms")
+
+
+def _value(column: object, value: Any) -> Any:
+    """Pandas keeps a column of integers with nulls as floats with NaN."""
+    if value != value:  # NaN
+        return None
+    return int(value) if column in _WHOLE and value is not None else value
