@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sweeps.catalog import recipe
-from sweeps.recipe import Recipe
+from lcma.sweeps.catalog import recipe
+from lcma.sweeps.recipe import Recipe
 
 Kind = Literal["lcma", "normflows", "evaluation", "contributions"]
 Which = Literal["first", "second"]

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _ours(folder: Path, size: int, celeba: bool) -> float:
     """Seconds of all that `prepare` does: hashing, decoding, writing and waiting for the disk."""
-    from harness.data import Options, prepare
+    from lcma.harness.data import Options, prepare
 
     with tempfile.TemporaryDirectory() as root:
         began = time.perf_counter()

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.million import made
 from benchmarks.places import Site
 
-PROGRAM = (sys.executable, "-c", "from harness.cli.main import main; main()")
+PROGRAM = (sys.executable, "-m", "lcma")
 
 EXPORTS = {
     "results as csv": ("export", "results", "--format", "csv"),

@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-import db
 from benchmarks.million import made
 from benchmarks.places import Site
-from db.merging import merge as take_over
+from lcma import db
+from lcma.db.merging import merge as take_over
 
 
 def merge(site: Site, trials: int) -> dict[str, Any]:

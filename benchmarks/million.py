@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-import db
 from benchmarks.places import Site
 from benchmarks.trackers import driver_url
 from benchmarks.worlds import ENVIRONMENT
-from db import schema
-from db.records import row_of
-from db.schema.base import REVISIONS
-from db.summaries import OF_TRIAL, cell_row, numbers_of
+from lcma import db
+from lcma.db import schema
+from lcma.db.records import row_of
+from lcma.db.schema.base import REVISIONS
+from lcma.db.summaries import OF_TRIAL, cell_row, numbers_of
 
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
 SETS = ("cifar10", "imagenet32", "imagenet64", "celeba64", "photos16")
@@ -319,7 +319,7 @@ def _tuples(table: sa.Table, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
 
 
 def _into_sqlite(url: str, tables: Iterable[tuple[sa.Table, Iterable[Row]]]) -> None:
-    from db.sqlite import open_writer
+    from lcma.db.sqlite import open_writer
 
     path = Path(url.removeprefix("sqlite:///"))
     with closing(open_writer(path, foreign_keys=False)) as connection:

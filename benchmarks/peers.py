@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from sweeps.architectures import (
+from lcma.sweeps.architectures import (
     GlowArchitecture,
     IResNetArchitecture,
     RealNVPArchitecture,
     ResidualFlowArchitecture,
 )
-from sweeps.recipe import Model
+from lcma.sweeps.recipe import Model
 
 LIPSCHITZ_ITERATIONS = 5
 """Power iterations before a step; normflows' own default."""

@@ -63,7 +63,7 @@ class Files(Site):
     def settings(self) -> dict[str, str]:
         import sqlite3
 
-        from db.sqlite import CHECKPOINT_PAGES
+        from lcma.db.sqlite import CHECKPOINT_PAGES
 
         return {
             "version": sqlite3.sqlite_version,

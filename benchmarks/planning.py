@@ -5,14 +5,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import db
 from benchmarks.million import made
 from benchmarks.places import Site
-from harness import data
-from harness.place import Place
-from harness.run import plan as plans
-from sweeps.expansion import expand
-from sweeps.spec import Spec, check
+from lcma import db
+from lcma.harness import data
+from lcma.harness.place import Place
+from lcma.harness.run import plan as plans
+from lcma.sweeps.expansion import expand
+from lcma.sweeps.spec import Spec, check
 
 BUDGETS = (100, 150, 200, 300, 500, 700)
 CELLS_OF_SEED = 8 * len(BUDGETS) + 2

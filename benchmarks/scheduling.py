@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-import db
 from benchmarks import trivial
 from benchmarks.places import Site, sites
-from harness import data, environment
-from harness.place import Place
-from harness.run import plan as plans
-from harness.run.executor import Executor, Finished
-from harness.run.launch import Launch
-from harness.run.work import Report, Work
-from sweeps.spec import check
+from lcma import db
+from lcma.harness import data, environment
+from lcma.harness.place import Place
+from lcma.harness.run import plan as plans
+from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.launch import Launch
+from lcma.harness.run.work import Report, Work
+from lcma.sweeps.spec import check
 
 DATASET = "photos8"
 COST = db.Cost(seconds=0.0, cpu_seconds=0.0)

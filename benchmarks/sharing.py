@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import db
+from lcma import db
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def costs(store: db.Store, sweep_id: str) -> Costs:
 def launch(folder: Path, arguments: Sequence[str]) -> tuple[float, float]:
     """Wall and CPU seconds of one `lcma launch`, all of its processes included."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, "-c", "from harness.cli.main import main; main()", "launch"]
+    command = [sys.executable, "-m", "lcma", "launch"]
     places = {f"LCMA_{name}": str(folder / at) for name, at in _PLACES.items()}
     subprocess.run(  # noqa: S603 - our own command
         [*command, *arguments, "--local", "--no-pictures"],

@@ -13,13 +13,13 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.comparisons import Side
-from harness.train.batches import BatchOrder, Images
-from harness.train.evaluate import evaluating
-from harness.train.trainer import Trainer
-from models import Flow, build
-from sweeps.catalog import flows
-from sweeps.factorizations import is_word
-from sweeps.recipe import Optimization
+from lcma.harness.train.batches import BatchOrder, Images
+from lcma.harness.train.evaluate import evaluating
+from lcma.harness.train.trainer import Trainer
+from lcma.models import Flow, build
+from lcma.sweeps.catalog import flows
+from lcma.sweeps.factorizations import is_word
+from lcma.sweeps.recipe import Optimization
 
 Step = Callable[[], None]
 

@@ -18,11 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-import db
-from harness.selftest.nodes import Nodes
-from sweeps.errors import UserError
+from lcma import db
+from lcma.harness.selftest.nodes import Nodes
+from lcma.sweeps.errors import UserError
 
-LCMA = [sys.executable, "-c", "from harness.cli.main import main; main()"]
+LCMA = [sys.executable, "-m", "lcma"]
 OFFLINE = ("--dataset", "photos16", "--profile", "tiny", "--budget", "200", "--gpus", "0")
 
 

@@ -68,7 +68,7 @@ def driver_url(url: str) -> str:
 
 def same_settings() -> None:
     """Give every SQLite connection of this process the settings that ours have."""
-    from db.sqlite import CHECKPOINT_PAGES
+    from lcma.db.sqlite import CHECKPOINT_PAGES
 
     @event.listens_for(sa.Engine, "connect")
     def _set(connection: Any, _: object) -> None:
@@ -85,8 +85,8 @@ class Ours(Tracker):
     """Whether the points are stored in a transaction of their own."""
 
     def make(self, trials: int) -> None:
-        import db
         from benchmarks.worlds import ENVIRONMENT, lifecycle_plan
+        from lcma import db
 
         store = db.connect(self.url)
         store.register(lifecycle_plan(trials))
@@ -94,13 +94,13 @@ class Ours(Tracker):
         store.close()
 
     def open(self) -> None:
-        import db
+        from lcma import db
 
         self.store = db.connect(self.url, create=False)
 
     def live(self, number: int) -> None:
-        import db
         from benchmarks.worlds import COST, DIGEST, ENVIRONMENT, result, trial_id
+        from lcma import db
 
         trial = trial_id(number)
         claim = self.store.claim(

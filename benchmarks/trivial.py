@@ -19,23 +19,22 @@ import psutil
 import torch
 from PIL import Image
 
-import db
-import models
 from benchmarks.places import Site
-from harness import data
-from harness.place import Place
-from harness.run import evaluation
-from harness.run import plan as plans
-from harness.run.executor import Executor
-from harness.run.launch import Launch
-from harness.run.plan import Node
-from harness.run.work import Report
-from harness.train.batches import Images
-from harness.train.checkpoint import CheckpointFolder
-from harness.train.protocol import PLAIN
-from harness.train.trainer import Hooks, Trainer
-from sweeps.expansion import Trial, expand
-from sweeps.spec import Resources, Spec, check
+from lcma import db, models
+from lcma.harness import data
+from lcma.harness.place import Place
+from lcma.harness.run import evaluation
+from lcma.harness.run import plan as plans
+from lcma.harness.run.executor import Executor
+from lcma.harness.run.launch import Launch
+from lcma.harness.run.plan import Node
+from lcma.harness.run.work import Report
+from lcma.harness.train.batches import Images
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.trainer import Hooks, Trainer
+from lcma.sweeps.expansion import Trial, expand
+from lcma.sweeps.spec import Resources, Spec, check
 
 DATASET = "dots"
 IMAGES = 40
@@ -272,12 +271,12 @@ def measure(
     resources = Resources(cpus=(os.cpu_count() or 1) / slots)
 
     def local() -> Executor:
-        from harness.run.local import LocalExecutor
+        from lcma.harness.run.local import LocalExecutor
 
         return LocalExecutor(slots)
 
     def on_ray() -> Executor:
-        from harness.run.cluster import RayExecutor
+        from lcma.harness.run.cluster import RayExecutor
 
         return RayExecutor(resources, None)
 

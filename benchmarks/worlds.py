@@ -2,7 +2,7 @@
 
 import hashlib
 
-import db
+from lcma import db
 
 DIGEST = hashlib.sha256(b"data").hexdigest()
 SEEDS = 10

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-import db
 from benchmarks.places import Site
 from benchmarks.worlds import COST, DATA, DIGEST, ENVIRONMENT, RECIPE, lifecycle_plan, trial_id
+from lcma import db
 
 BATCHES = (100, 1000, 10_000)
 """Points of a call."""

@@ -1,13 +1,13 @@
 """What is known: the results database."""
 
-from db.curves import Curve
-from db.engine import Database, QueryResult, locate
-from db.errors import Conflict, Unavailable
-from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
-from db.keeper import Owner
-from db.listings import DataWait, Failure, LostTrials, MapKey, MapUser, TrainedTrial
-from db.pace import Pace
-from db.records import (
+from lcma.db.curves import Curve
+from lcma.db.engine import Database, QueryResult, locate
+from lcma.db.errors import Conflict, Unavailable
+from lcma.db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
+from lcma.db.keeper import Owner
+from lcma.db.listings import DataWait, Failure, LostTrials, MapKey, MapUser, TrainedTrial
+from lcma.db.pace import Pace
+from lcma.db.records import (
     FAILURES,
     KINDS,
     OUTCOMES,
@@ -47,10 +47,10 @@ from db.records import (
     TableStatistics,
     Trial,
 )
-from db.seeds import Beside, Making, SeededCell
-from db.store import Store, connect, exists
-from db.tables import overlap
-from db.trainings import Training
+from lcma.db.seeds import Beside, Making, SeededCell
+from lcma.db.store import Store, connect, exists
+from lcma.db.tables import overlap
+from lcma.db.trainings import Training
 
 __all__ = [
     "FAILURES",

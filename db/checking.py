@@ -9,14 +9,14 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from db import migrate
-from db.engine import Database
-from db.evaluations import to_result
-from db.reading import decode_map, map_damage
-from db.rules import Rule, rules
-from db.schema import REVISIONS, cells, contribution_maps, data_sets, index_tables, results
-from db.summaries import SHARED, cell_row, numbers_of
-from sweeps.errors import UserError
+from lcma.db import migrate
+from lcma.db.engine import Database
+from lcma.db.evaluations import to_result
+from lcma.db.reading import decode_map, map_damage
+from lcma.db.rules import Rule, rules
+from lcma.db.schema import REVISIONS, cells, contribution_maps, data_sets, index_tables, results
+from lcma.db.summaries import SHARED, cell_row, numbers_of
+from lcma.sweeps.errors import UserError
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is looked at, how many rows of it are done and how many there are, if that is known."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from db.driving import Statement, driver, translated
-from db.inserting import insert
-from db.jobs import chunks
-from db.records import Metric
-from db.schema import curves, jobs, metrics, pretrainings, trials
+from lcma.db.driving import Statement, driver, translated
+from lcma.db.inserting import insert
+from lcma.db.jobs import chunks
+from lcma.db.records import Metric
+from lcma.db.schema import curves, jobs, metrics, pretrainings, trials
 
 MANY = 200
 """From how many points on PostgreSQL takes them by COPY, which costs a round trip more."""

@@ -6,8 +6,8 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from db.schema import metadata, views
-from sweeps.errors import UserError
+from lcma.db.schema import metadata, views
+from lcma.sweeps.errors import UserError
 
 TYPES: dict[type, str] = {
     sa.Text: "text",

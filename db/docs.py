@@ -1,15 +1,15 @@
-"""The reference part of docs/database.md, rendered from the schema: `python -m db.docs FILE`."""
+"""The reference part of docs/database.md, rendered from the schema (`python -m lcma.db.docs`)."""
 
 import sys
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from db.describing import Column, describe
-from db.schema import metadata, views
-from sweeps.errors import UserError
+from lcma.db.describing import Column, describe
+from lcma.db.schema import metadata, views
+from lcma.sweeps.errors import UserError
 
-BEGIN = "<!-- The rest is rendered by `python -m db.docs docs/database.md`. -->"
+BEGIN = "<!-- The rest is rendered by `python -m lcma.db.docs docs/database.md`. -->"
 """The line of the document below which everything is rendered."""
 
 

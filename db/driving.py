@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import Select
 
-from db.engine import raise_explained
+from lcma.db.engine import raise_explained
 
 Written = Select[Any] | UpdateBase
 Values = Mapping[str, Any]

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError
 
-from db.errors import Unavailable
-from sweeps.errors import UserError
+from lcma.db.errors import Unavailable
+from lcma.sweeps.errors import UserError
 
 SUFFIXES = (".db", ".sqlite")
 
@@ -155,7 +155,7 @@ class Database(ABC):
 
     @abstractmethod
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
-        """Run a statement that reads; see `db.query.run`."""
+        """Run a statement that reads; see `lcma.db.query.run`."""
 
 
 def locate(url: str) -> Database:
@@ -163,8 +163,8 @@ def locate(url: str) -> Database:
 
     Raises UserError for what is neither a file of SQLite nor a PostgreSQL server.
     """
-    from db.postgres import DRIVERS, PostgresDatabase
-    from db.sqlite import SqliteDatabase
+    from lcma.db.postgres import DRIVERS, PostgresDatabase
+    from lcma.db.sqlite import SqliteDatabase
 
     # What cannot be read may hold a password, so it is not repeated.
     unread = UserError(f"cannot read the database URL: give it as {FORMS}")

@@ -1,6 +1,6 @@
 """Errors of the database that a caller may want to catch."""
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 
 class Unavailable(UserError):  # noqa: N818 - what the database is

@@ -6,11 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.happenings import note
-from db.jobs import read_job
-from db.recording import RESULT_KEY, insert_result, require_same
-from db.records import Cost, Evaluator, Result
-from db.schema import attempts, jobs, results
+from lcma.db.happenings import note
+from lcma.db.jobs import read_job
+from lcma.db.recording import RESULT_KEY, insert_result, require_same
+from lcma.db.records import Cost, Evaluator, Result
+from lcma.db.schema import attempts, jobs, results
 
 
 def read_result(

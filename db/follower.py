@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from db import curves, following, pace, trainings
-from db.curves import Curve
-from db.engine import Database
-from db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
-from db.pace import Pace
-from db.trainings import Training
+from lcma.db import curves, following, pace, trainings
+from lcma.db.curves import Curve
+from lcma.db.engine import Database
+from lcma.db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
+from lcma.db.pace import Pace
+from lcma.db.trainings import Training
 
 
 class Follower:

@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.jobs import chunks
-from db.records import Kind, State, Sweep
-from db.schema import (
+from lcma.db.jobs import chunks
+from lcma.db.records import Kind, State, Sweep
+from lcma.db.schema import (
     attempts,
     coverage,
     events,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sqlalchemy as sa
 
-from db.engine import QueryResult
-from db.schema import attempts, sweep_trials, views
-from sweeps.errors import UserError
+from lcma.db.engine import QueryResult
+from lcma.db.schema import attempts, sweep_trials, views
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 
-from db.driving import Statement
-from db.schema import events
+from lcma.db.driving import Statement
+from lcma.db.schema import events
 
 _ADD = Statement(
     lambda _: sa.insert(events),

@@ -11,11 +11,11 @@ from typing import Any, Literal, TypeVar, cast
 
 import sqlalchemy as sa
 
-from db.driving import Statement
-from db.happenings import note
-from db.policies import decide
-from db.records import Claim, Cost, Job, Outcome, Policy, State
-from db.schema import attempts, jobs
+from lcma.db.driving import Statement
+from lcma.db.happenings import note
+from lcma.db.policies import decide
+from lcma.db.records import Claim, Cost, Job, Outcome, Policy, State
+from lcma.db.schema import attempts, jobs
 
 Id = TypeVar("Id", str, int)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 
 import sqlalchemy as sa
 
-from db.jobs import chunks
-from db.records import Kind, State
-from db.schema import artifacts, jobs
+from lcma.db.jobs import chunks
+from lcma.db.records import Kind, State
+from lcma.db.schema import artifacts, jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

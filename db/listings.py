@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.jobs import chunks
-from db.schema import (
+from lcma.db.jobs import chunks
+from lcma.db.schema import (
     artifacts,
     attempts,
     contribution_maps,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from db.engine import Database, Found
-from db.schema.base import REVISIONS, VERSION_TABLE
-from sweeps.errors import UserError
+from lcma.db.engine import Database, Found
+from lcma.db.schema.base import REVISIONS, VERSION_TABLE
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -70,7 +70,7 @@ def upgrade(database: Database, revision: str = "head") -> Upgrade:
     """
     from alembic import command
 
-    from db import telling
+    from lcma.db import telling
 
     with _migrating(database) as (connection, config):
         # Another process may have upgraded it while this one waited for the lock.
@@ -110,7 +110,7 @@ def _migrating(database: Database) -> "Iterator[tuple[sa.Connection, Config]]":
 
     config = Config(stdout=io.StringIO())
     config.set_main_option(
-        "script_location", str(importlib.resources.files("db") / "migrations").replace("%", "%%")
+        "script_location", str(importlib.resources.files("lcma.db") / "migrations").replace("%", "%%")
     )
     with _one_at_a_time, database.migrating() as connection:
         config.attributes["connection"] = connection

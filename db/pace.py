@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from db.jobs import chunks
-from db.records import Kind
-from db.schema import attempts, cells, environments, jobs, pretrainings, recipes, results
+from lcma.db.jobs import chunks
+from lcma.db.records import Kind
+from lcma.db.schema import attempts, cells, environments, jobs, pretrainings, recipes, results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from db.records import FAILURES, Job, Outcome, Policy, Starved
-from db.schema import attempts, events
+from lcma.db.records import FAILURES, Job, Outcome, Policy, Starved
+from lcma.db.schema import attempts, events
 
 _asked = events.alias("asked")
 

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool, Pool
 
-from db.driving import Statement
-from db.engine import Connections, Database, Found, QueryResult, translating
-from db.pooling import BriefPool, while_alive
-from db.schema.base import VERSION_TABLE, only_optuna
-from sweeps.errors import UserError
+from lcma.db.driving import Statement
+from lcma.db.engine import Connections, Database, Found, QueryResult, translating
+from lcma.db.pooling import BriefPool, while_alive
+from lcma.db.schema.base import VERSION_TABLE, only_optuna
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
     import psycopg
@@ -309,7 +309,7 @@ class PostgresDatabase(Database):
         return error.sqlstate in LOST or error.sqlstate in PASSING
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
-        from db import query_postgres
+        from lcma.db import query_postgres
 
         return query_postgres.run(self, sql, limit, timeout)
 

@@ -1,8 +1,8 @@
 """Read-only SQL for users: one statement, held to reading by the engine itself."""
 
-from db import migrate
-from db.engine import Database, QueryResult, locate
-from sweeps.errors import UserError
+from lcma.db import migrate
+from lcma.db.engine import Database, QueryResult, locate
+from lcma.sweeps.errors import UserError
 
 MOST_ROWS = 2**31 - 2
 """Drivers count rows in 32 bits, and one more is asked for."""

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from db.engine import QueryResult
-from sweeps.errors import UserError
+from lcma.db.engine import QueryResult
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from db.postgres import PostgresDatabase
+    from lcma.db.postgres import PostgresDatabase
 
 READING = frozenset({"select", "with", "values", "table", "explain", "("})
 """How a statement that reads may begin. What a cursor takes is decided by the server."""
@@ -29,7 +29,7 @@ SYNTAX = "42601"
 
 
 def run(database: "PostgresDatabase", sql: str, limit: int | None, timeout: float) -> QueryResult:
-    """See `db.query.run`."""
+    """See `lcma.db.query.run`."""
     found = LEADING.match(sql)
     first = (found[1] or "").lower() if found else ""
     if not first and (found is None or found.end() == len(sql)):

@@ -5,9 +5,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from db.engine import QueryResult
-from db.sqlite import explain, open_readonly
-from sweeps.errors import UserError
+from lcma.db.engine import QueryResult
+from lcma.db.sqlite import explain, open_readonly
+from lcma.sweeps.errors import UserError
 
 READING = frozenset(
     {
@@ -32,7 +32,7 @@ CHECK_EVERY = 10_000
 
 
 def run(path: Path, sql: str, limit: int | None, timeout: float) -> QueryResult:
-    """See `db.query.run`."""
+    """See `lcma.db.query.run`."""
     try:
         with closing(open_readonly(path)) as connection:
             return _run(connection, path, sql, limit, timeout)

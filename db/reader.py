@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from db import evaluations, frames, listings, reading, seeds
-from db.engine import QueryResult
-from db.frames import Scalar
-from db.listings import DataWait, Failure, LostTrials, MapKey, MapUser, TrainedTrial
-from db.records import (
+from lcma.db import evaluations, frames, listings, reading, seeds
+from lcma.db.engine import QueryResult
+from lcma.db.frames import Scalar
+from lcma.db.listings import DataWait, Failure, LostTrials, MapKey, MapUser, TrainedTrial
+from lcma.db.records import (
     Artifact,
     Bar,
     Counts,
@@ -22,7 +22,7 @@ from db.records import (
     Sweep,
     SweepMember,
 )
-from db.seeds import SeededCell
+from lcma.db.seeds import SeededCell
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,11 +10,11 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from db.following import of_sweep
-from db.frames import Where, conditions
-from db.jobs import chunks, to_job
-from db.recording import DTYPE
-from db.records import (
+from lcma.db.following import of_sweep
+from lcma.db.frames import Where, conditions
+from lcma.db.jobs import chunks, to_job
+from lcma.db.recording import DTYPE
+from lcma.db.records import (
     KINDS,
     Artifact,
     Bar,
@@ -30,7 +30,7 @@ from db.records import (
     Sweep,
     SweepMember,
 )
-from db.schema import (
+from lcma.db.schema import (
     artifacts,
     bars,
     contribution_maps,
@@ -44,7 +44,7 @@ from db.schema import (
     sweeps,
     trials,
 )
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 FACTS = ("flow", "dataset", "variant", "seed", "nms", "recipe_id")
 """What of its pretraining a map is given with."""

@@ -6,13 +6,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db import schema
-from db.curves import insert_metrics
-from db.driving import Statement
-from db.errors import Conflict
-from db.inserting import insert, insert_missing, insert_or_replace
-from db.jobs import end, ended_as, held
-from db.records import (
+from lcma.db import schema
+from lcma.db.curves import insert_metrics
+from lcma.db.driving import Statement
+from lcma.db.errors import Conflict
+from lcma.db.inserting import insert, insert_missing, insert_or_replace
+from lcma.db.jobs import end, ended_as, held
+from lcma.db.records import (
     Artifact,
     Claim,
     ContributionMap,
@@ -26,8 +26,8 @@ from db.records import (
     raw_bytes,
     row_of,
 )
-from db.summaries import join_cell, sum_up
-from db.tables import insert_overlaps, table_row
+from lcma.db.summaries import join_cell, sum_up
+from lcma.db.tables import insert_overlaps, table_row
 
 MAP_KEY = ("pretraining_id", "data_digest", "budget", "split", "score")
 RESULT_KEY = ("trial_id", "data_digest", "protocol")

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.schema import (
+from lcma.db.schema import (
     attempts,
     cells,
     contribution_maps,
@@ -20,7 +20,7 @@ from db.schema import (
     table_overlaps,
     trials,
 )
-from db.summaries import SHARED
+from lcma.db.summaries import SHARED
 
 
 @dataclass(frozen=True, slots=True)

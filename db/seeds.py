@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.frames import Where, conditions
-from db.schema import attempts, cells, environments, recipes, results, sweep_trials, views
+from lcma.db.frames import Where, conditions
+from lcma.db.schema import attempts, cells, environments, recipes, results, sweep_trials, views
 
 AT_ONCE = 20_000
 """Rows that a server sends at a time."""

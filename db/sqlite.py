@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
-from db.engine import Database, Found, QueryResult, beginning, translating
-from db.errors import Unavailable
-from db.pooling import BriefPool, while_alive
-from db.schema.base import OPTUNA_TABLES
-from sweeps.errors import UserError
+from lcma.db.engine import Database, Found, QueryResult, beginning, translating
+from lcma.db.errors import Unavailable
+from lcma.db.pooling import BriefPool, while_alive
+from lcma.db.schema.base import OPTUNA_TABLES
+from lcma.sweeps.errors import UserError
 
 APPLICATION_ID = 0x6C636D61
 """Written in the file's header ("lcma"), so that another program's file is told apart."""
@@ -173,7 +173,7 @@ class SqliteDatabase(Database):
         self.path = path
 
     def identify(self) -> Found:
-        from db import sqlite_files
+        from lcma.db import sqlite_files
 
         return sqlite_files.identify(self.path)
 
@@ -225,12 +225,12 @@ class SqliteDatabase(Database):
             ) from None
 
     def keep_copy(self, revision: str) -> Path:
-        from db import sqlite_files
+        from lcma.db import sqlite_files
 
         return sqlite_files.keep_copy(self.path, revision)
 
     def backup(self, out: Path | None) -> Path:
-        from db import sqlite_files
+        from lcma.db import sqlite_files
 
         return sqlite_files.backup(self.path, out)
 
@@ -263,7 +263,7 @@ class SqliteDatabase(Database):
         return passes(error)
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
-        from db import query_sqlite
+        from lcma.db import query_sqlite
 
         return query_sqlite.run(self.path, sql, limit, timeout)
 

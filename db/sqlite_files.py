@@ -8,11 +8,11 @@ from contextlib import closing
 from itertools import count
 from pathlib import Path
 
-from db.engine import Found
-from db.errors import Unavailable
-from db.schema.base import VERSION_TABLE, only_optuna
-from db.sqlite import APPLICATION_ID, explain, open_readonly, passes
-from sweeps.errors import UserError
+from lcma.db.engine import Found
+from lcma.db.errors import Unavailable
+from lcma.db.schema.base import VERSION_TABLE, only_optuna
+from lcma.db.sqlite import APPLICATION_ID, explain, open_readonly, passes
+from lcma.sweeps.errors import UserError
 
 MAGIC = b"SQLite format 3\0"
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from db import jobs, policies, steering
-from db.engine import Database
-from db.records import Starved, Stopping, StopRequest
+from lcma.db import jobs, policies, steering
+from lcma.db.engine import Database
+from lcma.db.records import Starved, Stopping, StopRequest
 
 
 class Steerer:

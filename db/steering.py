@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from db.following import of_sweep
-from db.happenings import note
-from db.inserting import lock
-from db.jobs import release_where
-from db.records import Cap, Stopping, StopRequest
-from db.schema import events, jobs
+from lcma.db.following import of_sweep
+from lcma.db.happenings import note
+from lcma.db.inserting import lock
+from lcma.db.jobs import release_where
+from lcma.db.records import Cap, Stopping, StopRequest
+from lcma.db.schema import events, jobs
 
 _LAUNCH = sa.select(events.c.owner).where(events.c.event == "launch", events.c.owner.is_not(None))
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from db import (
+from lcma.db import (
     curves,
     evaluations,
     happenings,
@@ -16,12 +16,12 @@ from db import (
     steering,
     telling,
 )
-from db.engine import Database, locate
-from db.follower import Follower
-from db.inserting import insert_missing, lock
-from db.keeper import Keeper
-from db.reader import Reader
-from db.records import (
+from lcma.db.engine import Database, locate
+from lcma.db.follower import Follower
+from lcma.db.inserting import insert_missing, lock
+from lcma.db.keeper import Keeper
+from lcma.db.reader import Reader
+from lcma.db.records import (
     Artifact,
     Cap,
     Claim,
@@ -38,7 +38,7 @@ from db.records import (
     Registration,
     Result,
 )
-from db.steerer import Steerer
+from lcma.db.steerer import Steerer
 
 
 def connect(url: str, *, create: bool = True) -> "Store":

@@ -11,10 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.driving import Statement
-from db.inserting import insert
-from db.records import Result, content_hash
-from db.schema import cells, results, trials
+from lcma.db.driving import Statement
+from lcma.db.inserting import insert
+from lcma.db.records import Result, content_hash
+from lcma.db.schema import cells, results, trials
 
 SHARED = (
     *("flow", "dataset", "variant", "data_digest", "recipe_id", "factorization", "budget"),

@@ -9,11 +9,11 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from db.appending import append
-from db.inserting import insert_missing, lock
-from db.jobs import chunks
-from db.records import IndexTable
-from db.schema import index_tables, table_overlaps, trials
+from lcma.db.appending import append
+from lcma.db.inserting import insert_missing, lock
+from lcma.db.jobs import chunks
+from lcma.db.records import IndexTable
+from lcma.db.schema import index_tables, table_overlaps, trials
 
 SAME = ("recipe_id", "dataset", "variant", "factorization", "map_options")
 """What two trials have in common whose tables are held against each other."""

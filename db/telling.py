@@ -9,11 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.describing import Relation, relations
-from db.inserting import insert_missing
-from db.records import content_hash
-from db.schema import dictionary, reference_results
-from sweeps import published
+from lcma.db.describing import Relation, relations
+from lcma.db.inserting import insert_missing
+from lcma.db.records import content_hash
+from lcma.db.schema import dictionary, reference_results
+from lcma.sweeps import published
 
 
 def write_dictionary(connection: sa.Connection) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.following import of_sweep
-from db.jobs import chunks
-from db.records import Kind, State
-from db.schema import curves, jobs, pretrainings, recipes, trials
+from lcma.db.following import of_sweep
+from lcma.db.jobs import chunks
+from lcma.db.records import Kind, State
+from lcma.db.schema import curves, jobs, pretrainings, recipes, trials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

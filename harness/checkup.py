@@ -9,12 +9,12 @@ from typing import Literal
 
 import torch
 
-import db
-from harness import data, environment, storage
-from harness.place import Place
-from harness.run import preflight
-from sweeps.errors import UserError
-from sweeps.spec import Resources
+from lcma import db
+from lcma.harness import data, environment, storage
+from lcma.harness.place import Place
+from lcma.harness.run import preflight
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Resources
 
 _LITTLE_DISK = 2 * 2**30
 
@@ -141,7 +141,7 @@ def _ray(address: str | None) -> tuple[list[Finding], _Workers]:
     version = f"version {importlib.metadata.version('ray')}"
     if address is None:
         return [Finding("ray", "good", version)], here
-    from harness.run.cluster import RayExecutor
+    from lcma.harness.run.cluster import RayExecutor
 
     try:
         executor = RayExecutor(Resources(), address)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-import db
+from lcma import db
 
 _NAMED = ("torch", "torchvision", "numpy", "ray", "sqlalchemy", "scikit-image", "pillow")
 _VARIABLES = (
@@ -20,8 +20,8 @@ _VARIABLES = (
     *("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE"),
 )
 _DRIVER = Path("/proc/driver/nvidia/version")
-_ROOT = Path(__file__).parent.parent
-_OURS = ("harness", "models", "sweeps", "db")
+_ROOT = Path(__file__).resolve().parent.parent  # a checkout's; src/lcma links to its folders
+_OURS = ("harness", "models", "sweeps", "db", "src")
 
 
 @cache

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from db import MapStatistics, TableStatistics, overlap
-from models import Table, tables
-from models.factorization import Map, Order, Shape, surviving_ids, tied_windows, windows
+from lcma.db import MapStatistics, TableStatistics, overlap
+from lcma.models import Table, tables
+from lcma.models.factorization import Map, Order, Shape, surviving_ids, tied_windows, windows
 
 Mask = NDArray[np.bool_]
 Values = NDArray[np.floating]

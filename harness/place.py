@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.storage import urls
-from sweeps.errors import UserError
+from lcma.harness.storage import urls
+from lcma.sweeps.errors import UserError
 
 DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
 

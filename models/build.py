@@ -5,16 +5,16 @@ from typing import Any, Literal
 
 import torch
 
-from models import glow, iresnet, realnvp, resflow
-from models.factorization import Map, Order, Table, tables
-from models.flow import Flow
-from models.layers import Layer
-from models.priors import Prior
-from models.split import Split
-from sweeps.architectures import REGISTERED
-from sweeps.errors import UserError
-from sweeps.factorizations import ImpossibleError
-from sweeps.recipe import Model
+from lcma.models import glow, iresnet, realnvp, resflow
+from lcma.models.factorization import Map, Order, Table, tables
+from lcma.models.flow import Flow
+from lcma.models.layers import Layer
+from lcma.models.priors import Prior
+from lcma.models.split import Split
+from lcma.sweeps.architectures import REGISTERED
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.factorizations import ImpossibleError
+from lcma.sweeps.recipe import Model
 
 Parts = Callable[..., tuple[list[Layer], Prior]]
 """From a model and its tables, one a split or None for no split (NMS), to the layers from data to

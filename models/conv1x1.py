@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import Layer
+from lcma.models.layers import Layer
 
 Form = Literal["plu", "dense"]
 Share = Literal["output", "sorted", "uniform"]

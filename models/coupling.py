@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import Layer
-from models.norm import Transformed
+from lcma.models.layers import Layer
+from lcma.models.norm import Transformed
 
 
 class NormalizedConv(nn.Module):

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.errors import UserError
-from sweeps.factorizations import RULES, Rule, is_word, needs_maps
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.factorizations import RULES, Rule, is_word, needs_maps
 
 Ints = NDArray[np.int64]
 Shape = tuple[int, int, int]

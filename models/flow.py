@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.layers import Layer
-from models.priors import Prior, standard_noise
-from models.split import Split
+from lcma.models.layers import Layer
+from lcma.models.priors import Prior, standard_noise
+from lcma.models.split import Split
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.conv1x1 import InvertibleConv1x1
-from models.convolution import RATE, GainedConv
-from models.factorization import Table
-from models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
-from models.norm import ChannelNorm
-from models.priors import ConditionalNormal, LearnedNormal, Prior, StandardNormal
-from models.split import Split
-from sweeps.architectures import GlowArchitecture
-from sweeps.recipe import Model
+from lcma.models.conv1x1 import InvertibleConv1x1
+from lcma.models.convolution import RATE, GainedConv
+from lcma.models.factorization import Table
+from lcma.models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from lcma.models.norm import ChannelNorm
+from lcma.models.priors import ConditionalNormal, LearnedNormal, Prior, StandardNormal
+from lcma.models.split import Split
+from lcma.sweeps.architectures import GlowArchitecture
+from lcma.sweeps.recipe import Model
 
 
 class GlowNet(nn.Module):

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from models.factorization import Table
-from models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
-from models.lipschitz import PowerIteration
-from models.norm import ChannelNorm
-from models.priors import LearnedNormal, Prior
-from models.residual import Estimator, FixedPoint, ResidualBlock, conv_net
-from models.split import Split
-from sweeps.architectures import IResNetArchitecture
-from sweeps.recipe import Model
+from lcma.models.factorization import Table
+from lcma.models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from lcma.models.lipschitz import PowerIteration
+from lcma.models.norm import ChannelNorm
+from lcma.models.priors import LearnedNormal, Prior
+from lcma.models.residual import Estimator, FixedPoint, ResidualBlock, conv_net
+from lcma.models.split import Split
+from lcma.sweeps.architectures import IResNetArchitecture
+from lcma.sweeps.recipe import Model
 
 
 def parts(model: Model, tables: Sequence[Table] | None) -> tuple[list[Layer], Prior]:

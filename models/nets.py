@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from models.coupling import CouplingNet
-from models.glow import GlowNet
+from lcma.models.coupling import CouplingNet
+from lcma.models.glow import GlowNet
 
 
 class CouplingNets(AbstractContextManager["CouplingNets"]):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import Layer
+from lcma.models.layers import Layer
 
 
 @dataclass(frozen=True)

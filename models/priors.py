@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from models.convolution import GainedConv
+from lcma.models.convolution import GainedConv
 
 
 class Prior(nn.Module):

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from models.coupling import ChannelCoupling, CheckerboardCoupling
-from models.factorization import Table
-from models.layers import (
+from lcma.models.coupling import ChannelCoupling, CheckerboardCoupling
+from lcma.models.factorization import Table
+from lcma.models.layers import (
     Center,
     Dequantize,
     Layer,
@@ -14,11 +14,11 @@ from models.layers import (
     Squeeze,
     Unsqueeze,
 )
-from models.norm import ActNorm, FlowBatchNorm, Transformed
-from models.priors import Prior, StandardNormal
-from models.split import Split
-from sweeps.architectures import RealNVPArchitecture
-from sweeps.recipe import Model
+from lcma.models.norm import ActNorm, FlowBatchNorm, Transformed
+from lcma.models.priors import Prior, StandardNormal
+from lcma.models.split import Split
+from lcma.sweeps.architectures import RealNVPArchitecture
+from lcma.sweeps.recipe import Model
 
 
 def parts(

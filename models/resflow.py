@@ -5,15 +5,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.factorization import Table
-from models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
-from models.lipschitz import NormedLinear, PowerIteration
-from models.norm import ChannelNorm
-from models.priors import Prior, StandardNormal
-from models.residual import Estimator, FixedPoint, FlatNet, ResidualBlock, ResidualNet, conv_net
-from models.split import Split
-from sweeps.architectures import ResidualFlowArchitecture
-from sweeps.recipe import Model
+from lcma.models.factorization import Table
+from lcma.models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from lcma.models.lipschitz import NormedLinear, PowerIteration
+from lcma.models.norm import ChannelNorm
+from lcma.models.priors import Prior, StandardNormal
+from lcma.models.residual import (
+    Estimator,
+    FixedPoint,
+    FlatNet,
+    ResidualBlock,
+    ResidualNet,
+    conv_net,
+)
+from lcma.models.split import Split
+from lcma.sweeps.architectures import ResidualFlowArchitecture
+from lcma.sweeps.recipe import Model
 
 
 class DimensionNorm(Layer):

@@ -8,16 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import activations
-from models.layers import Layer
-from models.lipschitz import (
+from lcma.models import activations
+from lcma.models.layers import Layer
+from lcma.models.lipschitz import (
     EVALUATION_ITERATIONS,
     EVALUATION_TOLERANCE,
     NormedConv,
     NormedMap,
     PowerIteration,
 )
-from models.series import (
+from lcma.models.series import (
     Probe,
     Vjp,
     draw_poisson,

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.factorization import Table
-from models.layers import Layer
-from models.priors import Prior
+from lcma.models.factorization import Table
+from lcma.models.layers import Layer
+from lcma.models.priors import Prior
 
 
 class _Gather(torch.autograd.Function):

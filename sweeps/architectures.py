@@ -163,7 +163,7 @@ class FlowFacts:
     can be built with no squeeze at all; ``masks``: whether its architecture has checkerboard
     masks to swap (a property ``swapped``); ``mixes``: whether it has 1x1 convolutions, whose
     shares are a choice; ``coupling_nets``: whether it has nets that can run in bfloat16 or
-    compiled, see `models.nets`. The rest is a plug-in's: the most splits that the flow can
+    compiled, see `lcma.models.nets`. The rest is a plug-in's: the most splits that the flow can
     have, what builds it, its recipes (laid out as in ``sweeps/recipes``), and the plug-in with its
     version.
     """

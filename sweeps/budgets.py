@@ -1,6 +1,6 @@
 """The fixed grid of pretraining budgets, so that budgets of different sweeps share one run."""
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 _MANTISSAS = (10, 15, 20, 30, 50, 70)
 _LONGEST = 10_000_000

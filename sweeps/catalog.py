@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from sweeps import known_sets, settings, strict_yaml
-from sweeps.architectures import REGISTERED
-from sweeps.errors import UserError
-from sweeps.factorizations import ImpossibleError, UnavailableError
-from sweeps.recipe import Recipe
-from sweeps.validation import nearest, validate
+from lcma.sweeps import known_sets, settings, strict_yaml
+from lcma.sweeps.architectures import REGISTERED
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.factorizations import ImpossibleError, UnavailableError
+from lcma.sweeps.recipe import Recipe
+from lcma.sweeps.validation import nearest, validate
 
 
 class _Profile(BaseModel):
@@ -106,7 +106,7 @@ def shipped_spec(name: str) -> Traversable:
         raise UserError(
             f"no sweep named {name!r}, and no such file: {nearest(name, shipped_specs())}"
         )
-    return files("sweeps") / "specs" / f"{name}.yaml"
+    return files("lcma.sweeps") / "specs" / f"{name}.yaml"
 
 
 def _flow(name: str) -> _FlowRecipes:
@@ -124,11 +124,11 @@ def _shipped_flows() -> frozenset[str]:
 
 @cache
 def _shipped_flow(name: str) -> _FlowRecipes:
-    path = files("sweeps") / "recipes" / f"{name}.yaml"
+    path = files("lcma.sweeps") / "recipes" / f"{name}.yaml"
     where = f"sweeps/recipes/{name}.yaml"
     return validate(_FlowRecipes, strict_yaml.parse(path.read_text(), where), where)
 
 
 def _yaml_names(folder: str) -> list[str]:
-    entries = (files("sweeps") / folder).iterdir()
+    entries = (files("lcma.sweeps") / folder).iterdir()
     return [e.name.removesuffix(".yaml") for e in entries if e.name.endswith(".yaml")]

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from sweeps import catalog, factorizations, known_sets, settings
-from sweeps.architectures import REGISTERED
-from sweeps.factorizations import ImpossibleError, UnavailableError
-from sweeps.identity import canonical_json, content_id, identity_of
-from sweeps.known_sets import DataSetFacts
-from sweeps.recipe import Recipe
-from sweeps.spec import Exclusion, Spec
+from lcma.sweeps import catalog, factorizations, known_sets, settings
+from lcma.sweeps.architectures import REGISTERED
+from lcma.sweeps.factorizations import ImpossibleError, UnavailableError
+from lcma.sweeps.identity import canonical_json, content_id, identity_of
+from lcma.sweeps.known_sets import DataSetFacts
+from lcma.sweeps.recipe import Recipe
+from lcma.sweeps.spec import Exclusion, Spec
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 FIXED = (
     "checkerboard-even",

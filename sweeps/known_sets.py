@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from sweeps import strict_yaml
-from sweeps.errors import UserError
+from lcma.sweeps import strict_yaml
+from lcma.sweeps.errors import UserError
 
 PLAIN: Final = ("u8", "npz")
 """Variants that a name leaves out."""
@@ -78,7 +78,7 @@ def set_name(dataset: str, variant: str) -> str:
 
 @cache
 def _shipped() -> Mapping[str, DataSetFacts]:
-    text = (files("sweeps") / "datasets.yaml").read_text()
+    text = (files("lcma.sweeps") / "datasets.yaml").read_text()
     entries = TypeAdapter(dict[str, dict[str, Any]]).validate_python(
         strict_yaml.parse(text, "sweeps/datasets.yaml")
     )

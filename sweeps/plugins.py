@@ -14,10 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from sweeps import architectures, catalog, factorizations
-from sweeps.architectures import Architecture, FlowFacts
-from sweeps.errors import UserError
-from sweeps.factorizations import Reads, Rule
+from lcma.sweeps import architectures, catalog, factorizations
+from lcma.sweeps.architectures import Architecture, FlowFacts
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.factorizations import Reads, Rule
 
 GROUP = "lcma.plugins"
 """The entry points of installed plug-ins: each is a module, or a callable that registers."""
@@ -51,7 +51,7 @@ def factorization(
     least_splits: int = 1,
     most_splits: int | None = None,
 ) -> Callable[[F], F]:
-    """Register the function below as the rule of this name; see `sweeps.factorizations.Rule`.
+    """Register the function below as the rule of this name; see `lcma.sweeps.factorizations.Rule`.
 
     It is called as (shape, split, seed, values) and returns a boolean mask of ``shape`` that is
     True for the half that stays, or the pair (kept, left) of integer arrays (2C, H/2, W/2) with
@@ -80,7 +80,7 @@ def flow(
     """Register the function below as what builds the flow of this name.
 
     It is called as (model, tables) and returns the list of layers and the last prior, see
-    `models.build.Parts`. ``architecture`` holds its settings, ``conventional`` is the
+    `lcma.models.build.Parts`. ``architecture`` holds its settings, ``conventional`` is the
     factorization that it has by itself, ``recipes`` are laid out as in ``sweeps/recipes``.
     """
     if not (isinstance(architecture, type) and issubclass(architecture, Architecture)):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from sweeps import catalog, factorizations
+from lcma.sweeps import catalog, factorizations
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Number:
 @cache
 def numbers() -> tuple[Number, ...]:
     """Every number, in the order of the tables."""
-    text = (files("sweeps") / "published.csv").read_text()
+    text = (files("lcma.sweeps") / "published.csv").read_text()
     return tuple(
         Number(**(row | {"bits_per_dim": float(row["bits_per_dim"])}))  # type: ignore[arg-type]
         for row in csv.DictReader(text.splitlines())

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
-from sweeps.architectures import REGISTERED, Architecture, Count, Part
-from sweeps.identity import canonical_json, content_id, identity_of
-from sweeps.validation import nearest
+from lcma.sweeps.architectures import REGISTERED, Architecture, Count, Part
+from lcma.sweeps.identity import canonical_json, content_id, identity_of
+from lcma.sweeps.validation import nearest
 
 
 class Model(Part):

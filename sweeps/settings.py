@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sweeps import strict_yaml
-from sweeps.errors import UserError
+from lcma.sweeps import strict_yaml
+from lcma.sweeps.errors import UserError
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

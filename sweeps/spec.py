@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from sweeps import budgets as grids
-from sweeps import catalog, factorizations, known_sets, plugins, settings, strict_yaml
-from sweeps.errors import UserError
-from sweeps.identity import canonical_json
-from sweeps.sections import Section, Seeds
-from sweeps.tuning import Tune
-from sweeps.validation import nearest, validate
+from lcma.sweeps import budgets as grids
+from lcma.sweeps import catalog, factorizations, known_sets, plugins, settings, strict_yaml
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.identity import canonical_json
+from lcma.sweeps.sections import Section, Seeds
+from lcma.sweeps.tuning import Tune
+from lcma.sweeps.validation import nearest, validate
 
 
 def _listed(value: Any) -> Any:

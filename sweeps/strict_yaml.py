@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 MAX_BYTES = 1_000_000
 

@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sweeps import budgets, factorizations
-from sweeps.errors import UserError
-from sweeps.sections import Section, Seeds
+from lcma.sweeps import budgets, factorizations
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.sections import Section, Seeds
 
 Objective = Literal["weighted", "pareto"]
 Sampler = Literal["tpe", "gp", "grid"]

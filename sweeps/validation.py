@@ -5,7 +5,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models import Flow
-from models.conv1x1 import InvertibleConv1x1
-from models.coupling import ChannelCoupling, CheckerboardCoupling, CouplingNet
-from models.glow import GlowNet
-from models.norm import ChannelNorm
-from models.residual import ResidualBlock
+from lcma.models import Flow
+from lcma.models.conv1x1 import InvertibleConv1x1
+from lcma.models.coupling import ChannelCoupling, CheckerboardCoupling, CouplingNet
+from lcma.models.glow import GlowNet
+from lcma.models.norm import ChannelNorm
+from lcma.models.residual import ResidualBlock
 
 nf = pytest.importorskip("normflows", reason="normflows is not installed")
 ROOT = Path(__file__).parents[1]

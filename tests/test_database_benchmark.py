@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-import db
 from benchmarks.million import made, questions
 from benchmarks.places import Files, Server, Site
-from db.checking import check
+from lcma import db
+from lcma.db.checking import check
 
 ROOT = Path(__file__).parents[1]
 

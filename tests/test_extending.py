@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import db
+from lcma import db
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 ROOT = PAGE.parents[1]
@@ -16,7 +16,7 @@ ROOT = PAGE.parents[1]
 
 def lcma(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from harness.cli.main import main; main()", *arguments],
+        [sys.executable, "-m", "lcma", *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
         capture_output=True,
@@ -78,7 +78,7 @@ def test_the_page_runs_as_it_stands(folder: Path) -> None:
 
 def test_planning_with_these_plugins_loads_no_torch(folder: Path) -> None:
     program = (
-        "import sys; from sweeps import expansion, spec;"
+        "import sys; from lcma.sweeps import expansion, spec;"
         "assert len(expansion.expand(spec.load('mine.yaml')).trials) == 5;"
         "print('torch' in sys.modules)"
     )
@@ -98,7 +98,7 @@ def test_planning_with_these_plugins_loads_no_torch(folder: Path) -> None:
     [
         ("import nothing_of_that_name\n", "mine.py: line 1: ModuleNotFoundError"),
         (
-            "from sweeps.plugins import factorization\n\n"
+            "from lcma.sweeps.plugins import factorization\n\n"
             "@factorization('own')\ndef own(shape, split, seed, values):\n    return None\n",
             "mine.py) at split 1 of (3, 8, 8): it gave a NoneType",
         ),

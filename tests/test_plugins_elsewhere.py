@@ -28,7 +28,7 @@ def lcma(folder: Path, *arguments: str, packages: Path | None = None) -> str:
     """The output of a verb that must succeed, with an installation folder on the path or none."""
     path = os.pathsep.join(str(p) for p in (ROOT, packages) if p is not None)
     done = subprocess.run(
-        [sys.executable, "-c", "from harness.cli.main import main; main()", *arguments],
+        [sys.executable, "-m", "lcma", *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,

@@ -2,50 +2,64 @@
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("harness", "models", "sweeps", "db")
+FOLDERS = ("harness", "models", "sweeps", "db")
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT],
-        check=True,
-        capture_output=True,
-    )
-    (built,) = out.glob("lcma-*.whl")
+    return build("--wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+def build(kind: str, folder: Path, out: Path) -> Path:
+    command = [sys.executable, "-m", "build", kind, "--no-isolation", "--outdir", out, folder]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = out.iterdir()
     return built
 
 
-def test_the_wheel_holds_every_tracked_file_of_the_packages(wheel: Path) -> None:
-    """Python, YAML, migrations and their template: an ignore pattern would drop them silently."""
-    inside = set(zipfile.ZipFile(wheel).namelist())
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    """Python, YAML, templates, migrations: an ignore pattern would drop them silently."""
     listed = subprocess.run(
-        ["git", "-C", ROOT, "ls-files", *PACKAGES], capture_output=True, text=True
+        ["git", "-C", ROOT, "ls-files", *FOLDERS, "src/lcma"], capture_output=True, text=True
     )
     if listed.returncode:
-        wanted = {
+        tracked = [
             str(p.relative_to(ROOT))
-            for name in PACKAGES
+            for name in (*FOLDERS, "src/lcma")
             for p in (ROOT / name).rglob("*")
-            if p.is_file() and p.suffix != ".pyc"
-        }
+            if p.suffix != ".pyc"
+        ]
     else:
-        wanted = set(listed.stdout.split())
+        tracked = listed.stdout.split()
+    wanted = {
+        f"lcma/{name.removeprefix('src/lcma/')}" for name in tracked if (ROOT / name).is_file()
+    }
     assert len([w for w in wanted if w.endswith(".yaml")]) >= 3
     assert any("migrations/versions" in w for w in wanted)
-    assert wanted <= inside, wanted - inside
+    inside = {name for name in contents(wheel) if ".dist-info/" not in name}
+    assert inside == wanted
 
 
-def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
-    tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {t for t in tops if not t.endswith(".dist-info")} == set(PACKAGES)
+def test_a_wheel_made_from_the_source_distribution_is_the_same(wheel: Path, tmp_path: Path) -> None:
+    """A source distribution holds no links, as an unpacked zip of the repository may not."""
+    packed = build("--sdist", ROOT, tmp_path / "sdist")
+    with tarfile.open(packed) as archive:
+        assert not [m.name for m in archive.getmembers() if m.issym() or m.islnk()]
+        archive.extractall(tmp_path / "source", filter="data")
+    (source,) = (tmp_path / "source").iterdir()
+    assert contents(build("--wheel", source, tmp_path / "wheel")) == contents(wheel)
 
 
 @pytest.mark.slow
@@ -79,7 +93,7 @@ def test_a_sweep_runs_from_an_environment_outside_the_source_tree(
         assert done.returncode == 0, done.stderr
         assert "low (LL)" in done.stdout
     where = subprocess.run(
-        [python, "-c", "import harness; print(harness.__file__)"],
+        [python, "-c", "import lcma; print(lcma.__file__)"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -1,6 +1,6 @@
 """Merging: what another site's database has, taken over into this one."""
 
-from db.merging.merger import merge
-from db.merging.report import Counts, Difference, Left, MergeReport
+from lcma.db.merging.merger import merge
+from lcma.db.merging.report import Counts, Difference, Left, MergeReport
 
 __all__ = ["Counts", "Difference", "Left", "MergeReport", "merge"]

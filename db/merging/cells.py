@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.inserting import insert_missing
-from db.jobs import chunks
-from db.schema import cells, results, trials
-from db.summaries import SHARED, UNKNOWN, cell_row, numbers_of
+from lcma.db.inserting import insert_missing
+from lcma.db.jobs import chunks
+from lcma.db.schema import cells, results, trials
+from lcma.db.summaries import SHARED, UNKNOWN, cell_row, numbers_of
 
 
 def join_cells(

@@ -8,13 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db import evaluations, schema
-from db.jobs import Elsewhere
-from db.merging.plans import Refused
-from db.merging.report import Difference, Left, Tally, first_difference
-from db.merging.steps import event_elsewhere
-from db.reading import map_damage
-from db.records import Job, Result
+from lcma.db import evaluations, schema
+from lcma.db.jobs import Elsewhere
+from lcma.db.merging.plans import Refused
+from lcma.db.merging.report import Difference, Left, Tally, first_difference
+from lcma.db.merging.steps import event_elsewhere
+from lcma.db.reading import map_damage
+from lcma.db.records import Job, Result
 
 Row = dict[str, Any]
 

@@ -11,18 +11,18 @@ from contextlib import AbstractContextManager, contextmanager
 
 import sqlalchemy as sa
 
-from db import migrate, schema
-from db.checking import ENGINE, Progress
-from db.engine import Database
-from db.errors import Unavailable
-from db.happenings import note
-from db.inserting import lock
-from db.merging.evidence import Evidence, Gain, gain, read_evidence
-from db.merging.plans import Refused, merge_plans
-from db.merging.report import MergeReport, Tally
-from db.merging.taking import take
-from db.rules import rules
-from sweeps.errors import UserError
+from lcma.db import migrate, schema
+from lcma.db.checking import ENGINE, Progress
+from lcma.db.engine import Database
+from lcma.db.errors import Unavailable
+from lcma.db.happenings import note
+from lcma.db.inserting import lock
+from lcma.db.merging.evidence import Evidence, Gain, gain, read_evidence
+from lcma.db.merging.plans import Refused, merge_plans
+from lcma.db.merging.report import MergeReport, Tally
+from lcma.db.merging.taking import take
+from lcma.db.rules import rules
+from lcma.sweeps.errors import UserError
 
 TRIALS, SEGMENTS = 500, 16
 """Jobs merged in one transaction: trials, and segments of pretrainings with their maps."""

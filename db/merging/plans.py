@@ -6,11 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.appending import append_mappings
-from db.checking import Progress
-from db.inserting import insert_missing
-from db.merging.report import Difference, Tally, first_difference
-from db.schema import (
+from lcma.db.appending import append_mappings
+from lcma.db.checking import Progress
+from lcma.db.inserting import insert_missing
+from lcma.db.merging.report import Difference, Tally, first_difference
+from lcma.db.schema import (
     bars,
     data_sets,
     environments,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from db.jobs import TRANSITIONS, Elsewhere
-from db.records import Job, State
-from db.schema import jobs
+from lcma.db.jobs import TRANSITIONS, Elsewhere
+from lcma.db.records import Job, State
+from lcma.db.schema import jobs
 
 ELSEWHERE: Mapping[State, Elsewhere] = {
     "done": "done_elsewhere",

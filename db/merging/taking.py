@@ -8,16 +8,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db import schema
-from db.appending import append, append_mappings
-from db.inserting import insert_or_replace
-from db.jobs import chunks
-from db.merging.cells import join_cells, sum_up_all
-from db.merging.evidence import Gain, Row, job_row
-from db.merging.steps import Step, take_steps
-from db.recording import storable
-from db.records import Job
-from db.tables import insert_overlaps_of
+from lcma.db import schema
+from lcma.db.appending import append, append_mappings
+from lcma.db.inserting import insert_or_replace
+from lcma.db.jobs import chunks
+from lcma.db.merging.cells import join_cells, sum_up_all
+from lcma.db.merging.evidence import Gain, Row, job_row
+from lcma.db.merging.steps import Step, take_steps
+from lcma.db.recording import storable
+from lcma.db.records import Job
+from lcma.db.tables import insert_overlaps_of
 
 CURVES, POINTS = 500, 20_000
 """Curves asked for at once, and points of them held in memory."""

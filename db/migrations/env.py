@@ -4,7 +4,7 @@ from typing import Any
 
 from alembic import context
 
-from db.schema import OPTUNA_TABLES, VERSION_TABLE, metadata
+from lcma.db.schema import OPTUNA_TABLES, VERSION_TABLE, metadata
 
 
 def ours(name: str | None, kind: str, _parents: Any) -> bool:

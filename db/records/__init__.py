@@ -6,11 +6,11 @@ register a thing twice changes nothing. Fields called `created` may be left None
 in the time of the insert.
 """
 
-from db.records.content import (
+from lcma.db.records.content import (
     content_hash,
     row_of,
 )
-from db.records.evidence import (
+from lcma.db.records.evidence import (
     Artifact,
     ContributionMap,
     Cost,
@@ -23,7 +23,7 @@ from db.records.evidence import (
     TableStatistics,
     raw_bytes,
 )
-from db.records.plan import (
+from lcma.db.records.plan import (
     Bar,
     DataSet,
     Environment,
@@ -35,8 +35,8 @@ from db.records.plan import (
     SweepMember,
     Trial,
 )
-from db.records.policy import Cap, Policy, Starved, Stopping, StopRequest
-from db.records.work import (
+from lcma.db.records.policy import Cap, Policy, Starved, Stopping, StopRequest
+from lcma.db.records.work import (
     EVENTS,
     FAILURES,
     KINDS,

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from db.records.content import content_hash, row_of
+from lcma.db.records.content import content_hash, row_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from db.records.content import content_hash
-from db.records.work import Kind
+from lcma.db.records.content import content_hash
+from lcma.db.records.work import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

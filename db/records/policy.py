@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from db.records.work import Outcome
+from lcma.db.records.work import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The schema: every table, view and column with its type and meaning."""
 
-from db.schema.base import OPTUNA_TABLES, REVISIONS, VERSION_TABLE, metadata
-from db.schema.evidence import (
+from lcma.db.schema.base import OPTUNA_TABLES, REVISIONS, VERSION_TABLE, metadata
+from lcma.db.schema.evidence import (
     artifacts,
     attempts,
     contribution_maps,
@@ -12,7 +12,7 @@ from db.schema.evidence import (
     results,
     table_overlaps,
 )
-from db.schema.plan import (
+from lcma.db.schema.plan import (
     bars,
     data_sets,
     environments,
@@ -23,9 +23,9 @@ from db.schema.plan import (
     sweeps,
     trials,
 )
-from db.schema.summary import cells, dictionary, reference_results
-from db.schema.views import trial_results, views
-from db.schema.work_views import coverage, failures
+from lcma.db.schema.summary import cells, dictionary, reference_results
+from lcma.db.schema.views import trial_results, views
+from lcma.db.schema.work_views import coverage, failures
 
 __all__ = [
     "OPTUNA_TABLES",

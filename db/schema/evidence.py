@@ -13,8 +13,8 @@ from sqlalchemy import (
 )
 from sqlalchemy import UniqueConstraint as Unique
 
-from db.records import EVENTS, MOVES, OUTCOMES
-from db.schema.base import beside, key, metadata, one_of, optional, required
+from lcma.db.records import EVENTS, MOVES, OUTCOMES
+from lcma.db.schema.base import beside, key, metadata, one_of, optional, required
 
 _OLD = "null if it was made before schema 0002"
 _NULL = f"null where it cannot be known, and {_OLD}"

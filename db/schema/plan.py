@@ -3,8 +3,8 @@
 from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, Integer, Table, Text
 from sqlalchemy import UniqueConstraint as Unique
 
-from db.records import KINDS, STATES
-from db.schema.base import key, metadata, one_of, optional, required
+from lcma.db.records import KINDS, STATES
+from lcma.db.schema.base import key, metadata, one_of, optional, required
 
 recipes = Table(
     "recipes",

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Double, ForeignKey, Index, Integer, Table, Text
 
-from db.schema.base import key, metadata, optional, required
+from lcma.db.schema.base import key, metadata, optional, required
 
 cells = Table(
     "cells",

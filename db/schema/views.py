@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Column, Double, Integer, MetaData, Table, Text
 
-from db.schema.base import beside, optional, required
+from lcma.db.schema.base import beside, optional, required
 
 views = MetaData()
 """Kept apart from the tables' MetaData, which Alembic compares with the database."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Double, Integer, Table, Text
 
-from db.schema.base import optional, required
-from db.schema.views import budget, map_options, ordered, said, views
+from lcma.db.schema.base import optional, required
+from lcma.db.schema.views import budget, map_options, ordered, said, views
 
 
 def _job(*own: Column[Any]) -> list[Column[Any]]:

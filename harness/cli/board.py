@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Json
-from sweeps.errors import UserError
+from lcma.harness.cli.options import Db, Json
+from lcma.sweeps.errors import UserError
 
 
 def board(
@@ -32,13 +32,13 @@ def board(
     from rich.console import Console
     from rich.text import Text
 
-    from db import connect
-    from harness import place
-    from harness.report import board as boards
-    from harness.report import contents, lookup
-    from harness.report import effects as letter_effects
-    from harness.report.choices import require_results
-    from harness.report.text import to_json
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import board as boards
+    from lcma.harness.report import contents, lookup
+    from lcma.harness.report import effects as letter_effects
+    from lcma.harness.report.choices import require_results
+    from lcma.harness.report.text import to_json
 
     store = connect(place.find(db, None, None).db, create=False)
     sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Json, Out, Picture
+from lcma.harness.cli.options import Db, Json, Out, Picture
 
 
 def curves(
@@ -47,11 +47,11 @@ def curves(
     from rich.console import Console
     from rich.text import Text
 
-    from db import connect
-    from harness import place
-    from harness.report import formats
-    from harness.report.curves import choosing, drawing, page, reading
-    from harness.report.text import to_json
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import formats
+    from lcma.harness.report.curves import choosing, drawing, page, reading
+    from lcma.harness.report.text import to_json
 
     target = formats.target(out, format)
     store = connect(place.find(db, None, None).db, create=False)

@@ -2,8 +2,8 @@
 
 import typer
 
-from harness.cli import data_list, data_show, data_verify
-from harness.cli.prepare import prepare
+from lcma.harness.cli import data_list, data_show, data_verify
+from lcma.harness.cli.prepare import prepare
 
 app = typer.Typer(help="Prepare image data sets, show and check them.", no_args_is_help=True)
 

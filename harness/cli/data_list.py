@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import Data, Json
+from lcma.harness.cli.options import Data, Json
 
 
 def list_sets(
@@ -21,13 +21,13 @@ def list_sets(
     from rich.markup import escape
     from rich.table import Table
 
-    import harness.data
-    from harness import place
-    from sweeps.errors import UserError
+    import lcma.harness.data
+    from lcma.harness import place
+    from lcma.sweeps.errors import UserError
 
     root = place.find(None, None, data).data
     rows = []
-    for known in harness.data.names(root):
+    for known in lcma.harness.data.names(root):
         row: dict[str, Any] = {
             "name": known.name,
             "description": known.description,
@@ -38,7 +38,7 @@ def list_sets(
             "prepared": False,
         }
         try:
-            manifest = harness.data.load(known.name, root).manifest
+            manifest = lcma.harness.data.load(known.name, root).manifest
         except UserError as error:
             if (root / known.name).exists():
                 row["problem"] = str(error)

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import Data, Json
+from lcma.harness.cli.options import Data, Json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.data import Manifest
-    from harness.data.inspection import Duplicates, Inspection
+    from lcma.harness.data import Manifest
+    from lcma.harness.data.inspection import Duplicates, Inspection
 
 
 def show(
@@ -30,12 +30,12 @@ def show(
     from rich.console import Console
     from rich.progress import Progress
 
-    import harness.data
-    from harness import place
-    from harness.data import bars, inspection
-    from harness.report import contact
+    import lcma.harness.data
+    from lcma.harness import place
+    from lcma.harness.data import bars, inspection
+    from lcma.harness.report import contact
 
-    prepared = harness.data.load(name, place.find(None, None, data).data)
+    prepared = lcma.harness.data.load(name, place.find(None, None, data).data)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"reading {name}")

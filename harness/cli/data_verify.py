@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Data, Json
+from lcma.harness.cli.options import Data, Json
 
 
 def verify(
@@ -27,12 +27,12 @@ def verify(
         TransferSpeedColumn,
     )
 
-    import harness.data
-    from harness import place
-    from sweeps.errors import UserError
+    import lcma.harness.data
+    from lcma.harness import place
+    from lcma.sweeps.errors import UserError
 
     root = place.find(None, None, data).data
-    known = [k.name for k in harness.data.names(root) if (root / k.name).exists()]
+    known = [k.name for k in lcma.harness.data.names(root) if (root / k.name).exists()]
     names = [name] if name else known
     if not names:
         raise UserError(f"no data set is prepared in {root}: run: lcma data list")
@@ -52,7 +52,7 @@ def verify(
                 bar.update(task, completed=done, total=total, description=f"{one}: {file}")  # type: ignore[arg-type]
 
             try:
-                prepared = harness.data.load(one, root)
+                prepared = lcma.harness.data.load(one, root)
                 prepared.verify(read)
             except UserError as error:
                 damaged.append(str(error))

@@ -2,7 +2,7 @@
 
 import typer
 
-from harness.cli import db_backup, db_check, db_init, db_merge, db_upgrade
+from lcma.harness.cli import db_backup, db_check, db_init, db_merge, db_upgrade
 
 app = typer.Typer(
     help="Make, upgrade, check, copy and merge results databases.", no_args_is_help=True

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db
+from lcma.harness.cli.options import Db
 
 
 def backup(
@@ -23,8 +23,8 @@ def backup(
 
     For a server it ends with the command that copies its database.
     """
-    from db import locate, migrate
-    from harness import place
+    from lcma.db import locate, migrate
+    from lcma.harness import place
 
     database = locate(place.find(db, None, None).db)
     migrate.require(database, database.identify())

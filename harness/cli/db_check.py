@@ -2,7 +2,7 @@
 
 import typer
 
-from harness.cli.options import Db, Json
+from lcma.harness.cli.options import Db, Json
 
 
 def check(db: Db = None, json: Json = False) -> None:
@@ -15,10 +15,10 @@ def check(db: Db = None, json: Json = False) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from db import locate
-    from db.checking import check as look
-    from harness import place
-    from harness.report.text import plain, to_json
+    from lcma.db import locate
+    from lcma.db.checking import check as look
+    from lcma.harness import place
+    from lcma.harness.report.text import plain, to_json
 
     database = locate(place.find(db, None, None).db)
     console = Console(stderr=True)

@@ -1,13 +1,13 @@
 """`lcma db init`: an empty database."""
 
-from harness.cli.options import Db
+from lcma.harness.cli.options import Db
 
 
 def init(db: Db = None) -> None:
     """Make the database, or say which schema the one that is there has, and leave it as it is."""
-    from db import locate, migrate
-    from db.schema import REVISIONS
-    from harness import place
+    from lcma.db import locate, migrate
+    from lcma.db.schema import REVISIONS
+    from lcma.harness import place
 
     database = locate(place.find(db, None, None).db)
     found = database.identify()

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Db, Json
+from lcma.harness.cli.options import Db, Json
 
 if TYPE_CHECKING:
-    from db.merging import MergeReport
+    from lcma.db.merging import MergeReport
 
 SHOWN = 50
 """Conflicts, and jobs left behind, that are printed one by one."""
@@ -33,10 +33,10 @@ def merge(
     from rich.console import Console
     from rich.progress import Progress
 
-    from db import locate
-    from db.merging import merge as take_over
-    from harness import place
-    from harness.report.text import to_json
+    from lcma.db import locate
+    from lcma.db.merging import merge as take_over
+    from lcma.harness import place
+    from lcma.harness.report.text import to_json
 
     theirs, ours = locate(source), locate(place.find(db, None, None).db)
     errors = Console(stderr=True)
@@ -61,7 +61,7 @@ def _tell(report: "MergeReport", source: str, db: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from harness.report.text import cell, plain
+    from lcma.harness.report.text import cell, plain
 
     table = Table("table", "new", "completed", "equal", "conflicting", "left")
     for column in table.columns[1:]:
@@ -93,7 +93,7 @@ def _next(report: "MergeReport", source: str, db: str | None) -> str:
     """The command to type, without a password."""
     import shlex
 
-    from harness.report.text import plain
+    from lcma.harness.report.text import plain
 
     here = () if db is None else ("--db", report.target)
     if report.dry_run and report.changed:

@@ -1,12 +1,12 @@
 """`lcma db upgrade`: the current schema."""
 
-from harness.cli.options import Db
+from lcma.harness.cli.options import Db
 
 
 def upgrade(db: Db = None) -> None:
     """Bring the database to the current schema. A SQLite file is copied beside itself before."""
-    from db import locate, migrate
-    from harness import place
+    from lcma.db import locate, migrate
+    from lcma.harness import place
 
     database = locate(place.find(db, None, None).db)
     found = database.identify()

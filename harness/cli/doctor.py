@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Data, Db, Json, Runs
+from lcma.harness.cli.options import Data, Db, Json, Runs
 
 
 def doctor(
@@ -22,7 +22,7 @@ def doctor(
     from rich.console import Console
     from rich.markup import escape
 
-    from harness import checkup, place
+    from lcma.harness import checkup, place
 
     findings = checkup.run(place.find(db, runs, data), ray)
     if json:

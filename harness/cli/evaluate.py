@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Data, Db, Json, Runs, Sweep, Trial
-from sweeps.errors import UserError
+from lcma.harness.cli.options import Data, Db, Json, Runs, Sweep, Trial
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.run.reevaluation import Reevaluated
+    from lcma.harness.run.reevaluation import Reevaluated
 
 
 class Protocol(StrEnum):
@@ -44,12 +44,12 @@ def evaluate(
     from rich.progress import Progress
     from rich.text import Text
 
-    from db import connect
-    from harness import place
-    from harness.report import gallery, lookup
-    from harness.report.text import to_json
-    from harness.run.launch import new_owner
-    from harness.run.reevaluation import Reevaluated, reevaluate, require_weights
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import gallery, lookup
+    from lcma.harness.report.text import to_json
+    from lcma.harness.run.launch import new_owner
+    from lcma.harness.run.reevaluation import Reevaluated, reevaluate, require_weights
 
     if draws is not None and protocol is not Protocol.plain:
         raise UserError("--draws is a number beside `plain`: give --protocol plain with it")
@@ -95,8 +95,8 @@ def evaluate(
 
 
 def _line(one: "Reevaluated") -> str:
-    from harness.report import gallery
-    from harness.report.text import number, plain
+    from lcma.harness.report import gallery
+    from lcma.harness.report.text import number, plain
 
     result = one.result
     said = [f"{result.protocol} {number(result.bits_per_dim)}"]

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Data, Db, Json, Runs
-from sweeps.errors import UserError
+from lcma.harness.cli.options import Data, Db, Json, Runs
+from lcma.sweeps.errors import UserError
 
 
 class What(StrEnum):
@@ -96,13 +96,13 @@ def export(
     from rich.console import Console
     from rich.text import Text
 
-    from db import connect
-    from harness import place
+    from lcma.db import connect
+    from lcma.harness import place
 
     if format is Format.html and tensorboard is None and not json:
         if what is not What.board or where or by or stat or paper or manifest:
             raise UserError("--format html is a site of all there is: choose by --sweep alone")
-        from harness.cli.publishing import publish
+        from lcma.harness.cli.publishing import publish
 
         publish(place.find(db, runs, data), out, sweep, samples=samples)
         return
@@ -112,16 +112,16 @@ def export(
         raise UserError("Parquet is no text for a terminal: give --out PATH")
     store = connect(place.find(db, None, None).db, create=False)
     if tensorboard is not None:
-        from harness.report.lookup import find_sweep
-        from harness.run.plotting import write as write_curves
+        from lcma.harness.report.lookup import find_sweep
+        from lcma.harness.run.plotting import write as write_curves
 
         written = write_curves(tensorboard, store, store.job_ids(find_sweep(store, sweep).id))
         told = f"{written} runs in {tensorboard}: tensorboard --logdir {tensorboard}"
         Console(stderr=True).print(Text(told), soft_wrap=True)
         return
-    from harness.report import exporting
-    from harness.report import manifest as manifests
-    from harness.report.files import write
+    from lcma.harness.report import exporting
+    from lcma.harness.report import manifest as manifests
+    from lcma.harness.report.files import write
 
     form = exporting.Format.json if json else exporting.Format(str(format))
     query = exporting.Query(

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Db, Json, Runs
+from lcma.harness.cli.options import Db, Json, Runs
 
 if TYPE_CHECKING:
-    from harness.run.collecting import What
+    from lcma.harness.run.collecting import What
 
 NAMES: dict["What", str] = {
     "checkpoints": "checkpoints of trials that are done",
@@ -45,10 +45,10 @@ def gc(
     from rich.table import Table
     from rich.text import Text
 
-    from db import connect
-    from harness import place, storage
-    from harness.report.text import plain, size, to_json
-    from harness.run import collecting
+    from lcma.db import connect
+    from lcma.harness import place, storage
+    from lcma.harness.report.text import plain, size, to_json
+    from lcma.harness.run import collecting
 
     where = place.find(db, runs, None)
     store = connect(where.db, create=False)

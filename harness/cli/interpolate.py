@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Data, Db, Json, Out, Picture, Runs, Sweep, Trial
+from lcma.harness.cli.options import Data, Db, Json, Out, Picture, Runs, Sweep, Trial
 
 
 def interpolate(
@@ -35,10 +35,10 @@ def interpolate(
     from rich.console import Console
     from rich.text import Text
 
-    from db import connect
-    from harness import place
-    from harness.report import formats, gallery
-    from harness.report.text import plain, to_json
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import formats, gallery
+    from lcma.harness.report.text import plain, to_json
 
     where = place.find(db, runs, data)
     target = formats.folder(out, format)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Data, Db, Runs
-from harness.cli.plan import Budget, Dataset, Profile, Seeds, Settings, Spec
+from lcma.harness.cli.options import Data, Db, Runs
+from lcma.harness.cli.plan import Budget, Dataset, Profile, Seeds, Settings, Spec
 
 
 def launch(
@@ -46,8 +46,8 @@ def launch(
     data: Data = None,
 ) -> None:
     """Run a sweep. Launched again, it runs only what is missing and goes on where it stopped."""
-    from harness import place
-    from harness.cli import launching, planning
+    from lcma.harness import place
+    from lcma.harness.cli import launching, planning
 
     launching.run(
         launching.Asked(

@@ -9,25 +9,31 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-import db
-from harness.cli import planning, predicting
-from harness.cli.planning import Overrides
-from harness.cli.workers import Workers, check_compilable, check_writable, missing_data, threads
-from harness.cli.workers import resources as resources_for
-from harness.place import Place
-from harness.run import plan as plans
-from harness.run.launch import Ended, Launch
-from harness.run.patience import Value, patiently
-from harness.run.plan import Plan
-from harness.run.plotting import plotting
-from harness.run.plotting import write as write_curves
-from harness.run.prediction import predict
-from harness.run.progress import Bars
-from harness.run.rehearsal import rehearse
-from harness.run.steering import Course
-from harness.run.terms import Terms
-from harness.run.work import LEASE_SECONDS
-from sweeps.errors import UserError
+from lcma import db
+from lcma.harness.cli import planning, predicting
+from lcma.harness.cli.planning import Overrides
+from lcma.harness.cli.workers import (
+    Workers,
+    check_compilable,
+    check_writable,
+    missing_data,
+    threads,
+)
+from lcma.harness.cli.workers import resources as resources_for
+from lcma.harness.place import Place
+from lcma.harness.run import plan as plans
+from lcma.harness.run.launch import Ended, Launch
+from lcma.harness.run.patience import Value, patiently
+from lcma.harness.run.plan import Plan
+from lcma.harness.run.plotting import plotting
+from lcma.harness.run.plotting import write as write_curves
+from lcma.harness.run.prediction import predict
+from lcma.harness.run.progress import Bars
+from lcma.harness.run.rehearsal import rehearse
+from lcma.harness.run.steering import Course
+from lcma.harness.run.terms import Terms
+from lcma.harness.run.work import LEASE_SECONDS
+from lcma.sweeps.errors import UserError
 
 LOST = ("failed", "diverged", "blocked")
 """The endings of jobs that leave no result."""
@@ -165,7 +171,7 @@ def _report(
     console: Console,
     lost: int,
 ) -> None:
-    from harness.report import board, gallery
+    from lcma.harness.report import board, gallery
 
     table = _patiently(console, lambda: board.read(store, sweep_id=sweep_id))
     console.print(board.render(table))

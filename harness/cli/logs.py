@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Json, Work
+from lcma.harness.cli.options import Db, Json, Work
 
 
 def logs(
@@ -25,11 +25,11 @@ def logs(
     """
     from rich.console import Console
 
-    from db import connect
-    from harness import place
-    from harness.report import attempts as reports
-    from harness.report import following, lookup
-    from harness.report.text import to_json
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import attempts as reports
+    from lcma.harness.report import following, lookup
+    from lcma.harness.report.text import to_json
 
     store = connect(place.find(db, None, None).db, create=False)
     jobs = {job.job_id: job for job in lookup.jobs_of(store, trial)}

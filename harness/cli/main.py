@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from sweeps import plugins
-from sweeps.errors import UserError
+from lcma.sweeps import plugins
+from lcma.sweeps.errors import UserError
 
 app = typer.Typer(
     name="lcma",
@@ -50,9 +50,9 @@ VERBS = (
 def register() -> None:
     """Add every verb to the app; the heavy imports stand inside the verbs."""
     for verb in VERBS:
-        module = importlib.import_module(f"harness.cli.{verb}")
+        module = importlib.import_module(f"lcma.harness.cli.{verb}")
         app.command(name=verb)(getattr(module, verb))
-    from harness.cli import data, db
+    from lcma.harness.cli import data, db
 
     app.add_typer(data.app, name="data")
     app.add_typer(db.app, name="db")

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Db, Json, Out, Picture
-from sweeps.errors import UserError
+from lcma.harness.cli.options import Db, Json, Out, Picture
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,10 +40,10 @@ def maps(
     from rich.console import Console
     from rich.text import Text
 
-    from db import connect
-    from harness import place
-    from harness.report import formats, gallery, map_tables, mapsets
-    from harness.report.text import to_json
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import formats, gallery, map_tables, mapsets
+    from lcma.harness.report.text import to_json
 
     filters = {"flow": flow, "dataset": dataset, "budget": budget, "seed": seed, "score": score}
     given = [n for n, value in (filters | {"recipe": recipe}).items() if value is not None]

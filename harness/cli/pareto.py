@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from harness.cli.options import Db, Json, Out, Picture
-from sweeps.errors import UserError
+from lcma.harness.cli.options import Db, Json, Out, Picture
+from lcma.sweeps.errors import UserError
 
 
 def pareto(
@@ -35,11 +35,11 @@ def pareto(
     from rich.console import Console
     from rich.text import Text
 
-    from db import connect
-    from harness import place
-    from harness.report import formats, lookup
-    from harness.report.budgets import drawing, page, reading
-    from harness.report.text import to_json
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import formats, lookup
+    from lcma.harness.report.budgets import drawing, page, reading
+    from lcma.harness.report.text import to_json
 
     if not 0 < gain < 1:
         raise UserError(f"--gain {gain:g} is no share of the gain: give one such as 0.99")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Data, Db, Json
+from lcma.harness.cli.options import Data, Db, Json
 
 Spec = Annotated[
     str, typer.Argument(help="A shipped sweep such as `demo`, or the path of a sweep file")
@@ -39,8 +39,8 @@ def plan(
     json: Json = False,
 ) -> None:
     """List what a sweep would run: new, there already, shared, invalid, the same twice."""
-    from harness import place
-    from harness.cli import planning
+    from lcma.harness import place
+    from lcma.harness.cli import planning
 
     where = place.find(db, None, data)
     asked = planning.Overrides(dataset, profile, seeds, budget, tuple(set_ or ()))

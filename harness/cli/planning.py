@@ -14,18 +14,18 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-import db
-from harness import data
-from harness.cli import predicting
-from harness.place import Place
-from harness.run import plan as plans
-from harness.run import prediction
-from harness.run.plan import Plan, PlannedCell
-from harness.run.prediction import Predictions
-from sweeps import catalog, plugins, published, settings
-from sweeps import spec as specs
-from sweeps.errors import UserError
-from sweeps.sections import MAX_SEEDS
+from lcma import db
+from lcma.harness import data
+from lcma.harness.cli import predicting
+from lcma.harness.place import Place
+from lcma.harness.run import plan as plans
+from lcma.harness.run import prediction
+from lcma.harness.run.plan import Plan, PlannedCell
+from lcma.harness.run.prediction import Predictions
+from lcma.sweeps import catalog, plugins, published, settings
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.sections import MAX_SEEDS
 
 _STYLE = {"new": "bold", "there": "green", "running": "cyan", "same": "dim", "invalid": "red"}
 

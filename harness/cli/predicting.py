@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Group as Lines
 from rich.text import Text
 
-from harness.report.text import plain, span
-from harness.run.prediction import QUANTILES, Amount, Hours, Prediction, Predictions
+from lcma.harness.report.text import plain, span
+from lcma.harness.run.prediction import QUANTILES, Amount, Hours, Prediction, Predictions
 
 
 def render(predicted: Predictions) -> Lines:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Json
+from lcma.harness.cli.options import Json
 
 if TYPE_CHECKING:
-    from harness.data import Manifest
-    from harness.data.bars import Bar
+    from lcma.harness.data import Manifest
+    from lcma.harness.data.bars import Bar
 
 
 def prepare(
@@ -44,9 +44,9 @@ def prepare(
     from rich.console import Console
     from rich.progress import Progress
 
-    import harness.data
-    from harness import place
-    from harness.data import bars, fetching
+    import lcma.harness.data
+    from lcma.harness import place
+    from lcma.harness.data import bars, fetching
 
     root = place.find(None, None, data).data
     if download:
@@ -62,11 +62,13 @@ def prepare(
                 began.append(time.perf_counter())
             bar.update(task, completed=done, total=total, description=f"{name}: {label}")
 
-        prepared = harness.data.prepare(
+        prepared = lcma.harness.data.prepare(
             name,
             root,
             source=source,
-            options=harness.data.Options(skip_bad=skip_bad, size=size, grey_to_rgb=grey_to_rgb),
+            options=lcma.harness.data.Options(
+                skip_bad=skip_bad, size=size, grey_to_rgb=grey_to_rgb
+            ),
             progress=progress,
             waiting=lambda: console.print(f"another process prepares {name}: waiting for it"),
         )

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from harness.place import Place
-from sweeps.errors import UserError
+from lcma.harness.place import Place
+from lcma.sweeps.errors import UserError
 
 
 def publish(where: Place, out: str, sweep: str | None, *, samples: bool) -> None:
@@ -15,8 +15,8 @@ def publish(where: Place, out: str, sweep: str | None, *, samples: bool) -> None
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
-    from db import connect
-    from harness.report import lookup, site
+    from lcma.db import connect
+    from lcma.harness.report import lookup, site
 
     if out == "-":
         raise UserError("a site is a folder of pages: give --out DIR")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Json
+from lcma.harness.cli.options import Db, Json
 
 
 def retry(
@@ -36,10 +36,10 @@ def retry(
     from rich.console import Console
     from rich.text import Text
 
-    from db import connect
-    from harness import place
-    from harness.report import launching, retrying
-    from harness.report.text import plain, to_json
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import launching, retrying
+    from lcma.harness.report.text import plain, to_json
 
     store = connect(place.find(db, None, None).db, create=False)
     found = retrying.chosen(store, classes or (), sweep, trials or ())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Json
+from lcma.harness.cli.options import Db, Json
 
 
 class Format(StrEnum):
@@ -32,10 +32,10 @@ def schema(
 
     from rich.console import Console
 
-    from db.describing import relations
-    from harness import place
-    from harness.report import relations as shown
-    from harness.report.text import to_json
+    from lcma.db.describing import relations
+    from lcma.harness import place
+    from lcma.harness.report import relations as shown
+    from lcma.harness.report.text import to_json
 
     found = relations(name)
     if json or format is Format.json:

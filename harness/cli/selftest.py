@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json
+from lcma.harness.cli.options import Json
 
 
 def selftest(
@@ -33,7 +33,7 @@ def selftest(
 
     Exit code 1 where they are not equal to the bit.
     """
-    from harness.selftest import running
+    from lcma.harness.selftest import running
 
     code = running.run(
         running.Asked(

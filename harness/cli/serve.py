@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Runs
+from lcma.harness.cli.options import Db, Runs
 
 
 def serve(
@@ -23,10 +23,10 @@ def serve(
     from rich.console import Console
     from rich.text import Text
 
-    from db import connect
-    from harness import place
-    from harness.report import lookup
-    from harness.report.site import Options, Site, serving
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import lookup
+    from lcma.harness.report.site import Options, Site, serving
 
     serving.require_loopback(host)
     where = place.find(db, runs, None)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Db, Json
-from sweeps.errors import UserError
+from lcma.harness.cli.options import Db, Json
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from db import QueryResult
+    from lcma.db import QueryResult
 
 
 class Format(StrEnum):
@@ -43,8 +43,8 @@ def sql(
     docs/database.md describes tables and views; trial_results has a row for each result.
     Bytes are shown by their length in a table, in hexadecimal digits elsewhere.
     """
-    from db import query as queries
-    from harness import place
+    from lcma.db import query as queries
+    from lcma.harness import place
 
     url = place.find(db, None, None).db
     form = Format.json if json else format
@@ -65,7 +65,7 @@ def _show(found: "QueryResult", form: Format, *, count: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from harness.report import rows
+    from lcma.harness.report import rows
 
     if form is Format.json:
         print(rows.as_json(found))
@@ -94,9 +94,9 @@ def _prompt(url: str, answer: Callable[[str], None]) -> None:
     from prompt_toolkit.application import create_app_session
     from prompt_toolkit.output.defaults import create_output
 
-    from db import query as queries
-    from db.schema import REVISIONS
-    from harness.prompt import loop
+    from lcma.db import query as queries
+    from lcma.db.schema import REVISIONS
+    from lcma.harness.prompt import loop
 
     database = queries.find(url)
     revision = database.identify().revision

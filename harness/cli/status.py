@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Db, Json
-from sweeps.errors import UserError
+from lcma.harness.cli.options import Db, Json
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from db import DataWait, Failure, RunningJob
+    from lcma.db import DataWait, Failure, RunningJob
 
 MESSAGE = 100
 """Characters of a failure's message that are shown; --json shows all."""
@@ -36,10 +36,10 @@ def status(
     from rich.console import Console
     from rich.text import Text
 
-    from db import connect
-    from harness import place
-    from harness.report import lookup, overview
-    from harness.report.text import to_json
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import lookup, overview
+    from lcma.harness.report.text import to_json
 
     if watch and json:
         raise UserError("--watch and --json exclude each other: --sweep NAME --json tells it once")
@@ -84,7 +84,7 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
     from rich.table import Table
     from rich.text import Text
 
-    from harness.report.text import cell, short
+    from lcma.harness.report.text import cell, short
 
     if not running:
         return
@@ -113,7 +113,7 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
 def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> None:
     from rich.text import Text
 
-    from harness.report.text import plain, short
+    from lcma.harness.report.text import plain, short
 
     if not lost:
         return
@@ -139,8 +139,8 @@ def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> No
 def _print_waits(console: "Console", waits: "list[DataWait]") -> None:
     from rich.text import Text
 
-    from harness.report.notes import LONG_WAIT
-    from harness.report.text import plain
+    from lcma.harness.report.notes import LONG_WAIT
+    from lcma.harness.report.text import plain
 
     if not waits:
         return

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Json
-from sweeps.errors import UserError
+from lcma.harness.cli.options import Db, Json
+from lcma.sweeps.errors import UserError
 
 
 def stop(
@@ -29,10 +29,10 @@ def stop(
     from rich.console import Console
     from rich.text import Text
 
-    from db import connect
-    from harness import place
-    from harness.report import launching, stopping
-    from harness.report.text import plain, to_json
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import launching, stopping
+    from lcma.harness.report.text import plain, to_json
 
     if everything and sweep is not None:
         raise UserError("--all and a sweep exclude each other: leave one out")

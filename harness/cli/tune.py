@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Data, Db, Json, Runs
-from harness.cli.plan import Dataset, Profile, Seeds, Settings, Spec
+from lcma.harness.cli.options import Data, Db, Json, Runs
+from lcma.harness.cli.plan import Dataset, Profile, Seeds, Settings, Spec
 
 
 def tune(
@@ -35,8 +35,8 @@ def tune(
     json: Json = False,
 ) -> None:
     """Search how much pretraining is worth buying. Killed and launched again, it goes on."""
-    from harness import place
-    from harness.cli import planning, tuning
+    from lcma.harness import place
+    from lcma.harness.cli import planning, tuning
 
     tuning.run(
         tuning.Asked(

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 from rich.markup import escape
 
-import db
-from harness.cli import planning
-from harness.cli.planning import Overrides
-from harness.cli.workers import (
+from lcma import db
+from lcma.harness.cli import planning
+from lcma.harness.cli.planning import Overrides
+from lcma.harness.cli.workers import (
     STOPPED,
     Workers,
     check_compilable,
@@ -20,22 +20,22 @@ from harness.cli.workers import (
     resources,
     threads,
 )
-from harness.place import Place
-from harness.run import plan as plans
-from harness.run.launch import Display
-from harness.run.patience import patiently
-from harness.run.progress import Bars
-from harness.run.rehearsal import rehearse
-from harness.run.work import LEASE_SECONDS
-from harness.tuning import outcome
-from harness.tuning.study import Study
-from harness.tuning.target import Target
-from harness.tuning.target import make as target_of
-from harness.tuning.tuner import Means, Tuner, opened
-from sweeps.errors import UserError
-from sweeps.spec import Spec
-from sweeps.tuning import Tune
-from sweeps.validation import validate
+from lcma.harness.place import Place
+from lcma.harness.run import plan as plans
+from lcma.harness.run.launch import Display
+from lcma.harness.run.patience import patiently
+from lcma.harness.run.progress import Bars
+from lcma.harness.run.rehearsal import rehearse
+from lcma.harness.run.work import LEASE_SECONDS
+from lcma.harness.tuning import outcome
+from lcma.harness.tuning.study import Study
+from lcma.harness.tuning.target import Target
+from lcma.harness.tuning.target import make as target_of
+from lcma.harness.tuning.tuner import Means, Tuner, opened
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Spec
+from lcma.sweeps.tuning import Tune
+from lcma.sweeps.validation import validate
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,11 @@ def _require_the_same(target: Target, place: Place) -> None:
 def _engine(workers: Workers, asked: Asked, target: Target, tuner: Tuner, display: Display) -> None:
     assert workers.executor is not None
     if asked.local:
-        from harness.tuning import local
+        from lcma.harness.tuning import local
 
         local.run(tuner, workers.executor, display, target.tune.parallel)
     else:
-        from harness.tuning import raytune
+        from lcma.harness.tuning import raytune
 
         raytune.run(tuner, workers.need, target.tune.parallel)
 

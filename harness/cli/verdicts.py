@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Db, Json
+from lcma.harness.cli.options import Db, Json
 
 
 def verdicts(
@@ -21,12 +21,12 @@ def verdicts(
     """
     from rich.console import Console
 
-    from db import connect
-    from harness import place
-    from harness.report import lookup
-    from harness.report import verdicts as reports
-    from harness.report.choices import require_results
-    from harness.report.text import to_json
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import lookup
+    from lcma.harness.report import verdicts as reports
+    from lcma.harness.report.choices import require_results
+    from lcma.harness.report.text import to_json
 
     store = connect(place.find(db, None, None).db, create=False)
     sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id

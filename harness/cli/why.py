@@ -1,6 +1,6 @@
 """`lcma why`: the chain of causes behind the state of a trial."""
 
-from harness.cli.options import Db, Json, Work
+from lcma.harness.cli.options import Db, Json, Work
 
 
 def why(
@@ -14,10 +14,10 @@ def why(
     """
     from rich.console import Console
 
-    from db import connect
-    from harness import place
-    from harness.report import causes, lookup
-    from harness.report.text import to_json
+    from lcma.db import connect
+    from lcma.harness import place
+    from lcma.harness.report import causes, lookup
+    from lcma.harness.report.text import to_json
 
     store = connect(place.find(db, None, None).db, create=False)
     found = [causes.explain(store, job) for job in lookup.jobs_of(store, trial)]

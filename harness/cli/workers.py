@@ -13,17 +13,17 @@ from typing import Any, Self
 from rich.console import Console
 from rich.markup import escape
 
-import db
-import harness.data
-from harness.place import Place
-from harness.run import launch as launches
-from harness.run import plan as plans
-from harness.run import preflight
-from harness.run.executor import Executor
-from harness.run.steering import AskedToStopError
-from sweeps.errors import UserError
-from sweeps.expansion import Expansion
-from sweeps.spec import Resources, Spec
+import lcma.harness.data
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run import launch as launches
+from lcma.harness.run import plan as plans
+from lcma.harness.run import preflight
+from lcma.harness.run.executor import Executor
+from lcma.harness.run.steering import AskedToStopError
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Expansion
+from lcma.sweeps.spec import Resources, Spec
 
 STOPPED = 3
 """The exit code of a launch that `lcma stop` ended."""
@@ -74,11 +74,11 @@ def check_compilable(expansion: Expansion, resources: Resources) -> None:
 def missing_data(spec: Spec, place: Place) -> list[str]:
     """The sets still to be prepared; UserError for one that needs files named by a person."""
     missing = []
-    for known in harness.data.names(place.data):
+    for known in lcma.harness.data.names(place.data):
         if known.name not in spec.matrix.dataset:
             continue
         if known.needs_path or (place.data / known.name).exists():
-            harness.data.load(known.name, place.data)
+            lcma.harness.data.load(known.name, place.data)
         else:
             missing.append(known.name)
     return missing
@@ -164,7 +164,7 @@ class Workers:
         store = db.connect(place.db)
         for name in missing:
             with self.console.status(f"preparing {name}"):
-                harness.data.prepare(name, place.data)
+                lcma.harness.data.prepare(name, place.data)
         if missing:
             self._require(expansion, place)
         return store
@@ -213,7 +213,7 @@ class Workers:
 
 def _executor(resources: Resources, threads: int, local: bool, ray: str | None) -> Executor:
     if local:
-        from harness.run.local import LocalExecutor
+        from lcma.harness.run.local import LocalExecutor
 
         share = resources.cpus if resources.cpus is not None else threads
         workers = max(1, int((os.cpu_count() or 1) // share))
@@ -224,7 +224,7 @@ def _executor(resources: Resources, threads: int, local: bool, ray: str | None) 
             slots = min(workers, per_gpu * torch.cuda.device_count())
             return LocalExecutor(slots, per_gpu)
         return LocalExecutor(workers)
-    from harness.run.cluster import RayExecutor
+    from lcma.harness.run.cluster import RayExecutor
 
     executor = RayExecutor(resources, ray)
     try:

@@ -5,8 +5,8 @@ Both hand out a `Prepared`: its `Manifest` says what the pixels are and where th
 parts hold the images.
 """
 
-from harness.data.build import prepare
-from harness.data.manifest import (
+from lcma.harness.data.build import prepare
+from lcma.harness.data.manifest import (
     PARTS,
     ByPart,
     Manifest,
@@ -15,9 +15,9 @@ from harness.data.manifest import (
     SourceFile,
     SourceRecord,
 )
-from harness.data.prepared import Part, Prepared, load
-from harness.data.registry import SetInfo, know_own, names
-from harness.data.source import Options
+from lcma.harness.data.prepared import Part, Prepared, load
+from lcma.harness.data.registry import SetInfo, know_own, names
+from lcma.harness.data.source import Options
 
 __all__ = [
     "PARTS",

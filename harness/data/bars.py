@@ -22,10 +22,10 @@ from PIL import Image, features
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy import linalg
 
-from harness import statistics
-from harness.data.manifest import PartName
-from harness.data.prepared import Prepared, command, images_file
-from sweeps.errors import UserError
+from lcma.harness import statistics
+from lcma.harness.data.manifest import PartName
+from lcma.harness.data.prepared import Prepared, command, images_file
+from lcma.sweeps.errors import UserError
 
 BarName = Literal["gaussian", "full-gaussian", "png", "webp"]
 Progress = Callable[[str, int, int], None]

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from harness.data import manifest as manifests
-from harness.data import partial
-from harness.data.manifest import PARTS, Manifest
-from harness.data.prepared import Prepared, load
-from harness.data.registry import DataSet, find, own_set
-from harness.data.source import Opened, Options, Progress, sha256
-from sweeps.errors import UserError
+from lcma.harness.data import manifest as manifests
+from lcma.harness.data import partial
+from lcma.harness.data.manifest import PARTS, Manifest
+from lcma.harness.data.prepared import Prepared, load
+from lcma.harness.data.registry import DataSet, find, own_set
+from lcma.harness.data.source import Opened, Options, Progress, sha256
+from lcma.sweeps.errors import UserError
 
 _PLAIN: Final = Options()
 

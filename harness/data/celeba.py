@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from harness.data import decoding
-from harness.data.decoding import BadImageError
-from harness.data.image_files import (
+from lcma.harness.data import decoding
+from lcma.harness.data.decoding import BadImageError
+from lcma.harness.data.image_files import (
     Files,
     FolderFiles,
     Reading,
@@ -18,10 +18,10 @@ from harness.data.image_files import (
     hash_files,
     list_folder,
 )
-from harness.data.manifest import PARTS, ByPart, SourceFile, SourceRecord
-from harness.data.safe_zip import open_zip
-from harness.data.source import Hashed, Opened, Options, Progress, read_bytes, sha256
-from sweeps.errors import UserError
+from lcma.harness.data.manifest import PARTS, ByPart, SourceFile, SourceRecord
+from lcma.harness.data.safe_zip import open_zip
+from lcma.harness.data.source import Hashed, Opened, Options, Progress, read_bytes, sha256
+from lcma.sweeps.errors import UserError
 
 _IMAGES: Final = "img_align_celeba"
 _ZIP: Final = f"{_IMAGES}.zip"

@@ -12,9 +12,9 @@ from typing import ClassVar, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from harness.data import safe_pickle, safe_tar
-from harness.data.manifest import ByPart, SourceFile, SourceRecord
-from harness.data.source import (
+from lcma.harness.data import safe_pickle, safe_tar
+from lcma.harness.data.manifest import ByPart, SourceFile, SourceRecord
+from lcma.harness.data.source import (
     Chunk,
     Done,
     Opened,
@@ -27,7 +27,7 @@ from harness.data.source import (
     split_training,
     unchanged,
 )
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 _FOLDER: Final = "cifar-10-batches-py"
 _TRAIN: Final = tuple(f"data_batch_{k}" for k in range(1, 6))

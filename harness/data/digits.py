@@ -11,9 +11,9 @@ from typing import ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.manifest import ByPart, PartName, SourceFile, SourceRecord
-from harness.data.source import Chunk, Opened, Options, Progress, Step, read_bytes, sha256
-from sweeps.errors import UserError
+from lcma.harness.data.manifest import ByPart, PartName, SourceFile, SourceRecord
+from lcma.harness.data.source import Chunk, Opened, Options, Progress, Step, read_bytes, sha256
+from lcma.sweeps.errors import UserError
 
 _FILE: Final = "digits.csv.gz"
 # As in scikit-learn 1.9.

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Final
 
-from harness.data.cifar10 import Cifar10
-from harness.data.registry import find
-from sweeps.errors import UserError
+from lcma.harness.data.cifar10 import Cifar10
+from lcma.harness.data.registry import find
+from lcma.sweeps.errors import UserError
 
 FOLDER: Final = ".downloads"
 """Below the data root."""

@@ -11,12 +11,12 @@ from typing import Any, Final, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.decoding import BadImageError
-from harness.data.manifest import PARTS, SourceFile
-from harness.data.parallel import in_order
-from harness.data.safe_zip import DAMAGE, open_zip
-from harness.data.source import Chunk, Done, Progress, Step, changed, unreadable
-from sweeps.errors import UserError
+from lcma.harness.data.decoding import BadImageError
+from lcma.harness.data.manifest import PARTS, SourceFile
+from lcma.harness.data.parallel import in_order
+from lcma.harness.data.safe_zip import DAMAGE, open_zip
+from lcma.harness.data.source import Chunk, Done, Progress, Step, changed, unreadable
+from lcma.sweeps.errors import UserError
 
 T = TypeVar("T")
 

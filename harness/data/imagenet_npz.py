@@ -8,11 +8,11 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from harness.data.imagenet_png import HOLDOUT_EVERY
-from harness.data.manifest import ByPart, SourceFile, SourceRecord
-from harness.data.npy_stream import NpyMember, member
-from harness.data.safe_zip import open_zip
-from harness.data.source import (
+from lcma.harness.data.imagenet_png import HOLDOUT_EVERY
+from lcma.harness.data.manifest import ByPart, SourceFile, SourceRecord
+from lcma.harness.data.npy_stream import NpyMember, member
+from lcma.harness.data.safe_zip import open_zip
+from lcma.harness.data.source import (
     Chunk,
     Done,
     Hashed,
@@ -24,7 +24,7 @@ from harness.data.source import (
     split_count,
     split_training,
 )
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 TRAIN, TEST = 1_281_167, 50_000
 _TRAIN: Final = tuple(f"train_data_batch_{k}.npz" for k in range(1, 11))

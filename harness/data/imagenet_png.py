@@ -6,12 +6,12 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from harness.data import decoding
-from harness.data.decoding import BadImageError
-from harness.data.image_files import FolderFiles, Reading, hash_files, list_folder
-from harness.data.manifest import ByPart, SourceRecord
-from harness.data.source import Opened, Options, Progress, every, split_count
-from sweeps.errors import UserError
+from lcma.harness.data import decoding
+from lcma.harness.data.decoding import BadImageError
+from lcma.harness.data.image_files import FolderFiles, Reading, hash_files, list_folder
+from lcma.harness.data.manifest import ByPart, SourceRecord
+from lcma.harness.data.source import Opened, Options, Progress, every, split_count
+from lcma.sweeps.errors import UserError
 
 TRAIN, TEST = 1_281_149, 49_999
 HOLDOUT_EVERY: Final = 50

@@ -7,8 +7,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.manifest import PARTS, ByPart, PartName
-from harness.data.prepared import Prepared
+from lcma.harness.data.manifest import PARTS, ByPart, PartName
+from lcma.harness.data.prepared import Prepared
 
 Progress = Callable[[str, int, int], None]
 """Called with the part at work, how many images were read so far, and how many there are."""

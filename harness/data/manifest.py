@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 PartName = Literal["train", "holdout", "test"]
 PARTS: Final[tuple[PartName, ...]] = ("train", "holdout", "test")

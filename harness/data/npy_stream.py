@@ -10,8 +10,8 @@ from typing import IO, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.safe_zip import DAMAGE
-from sweeps.errors import UserError
+from lcma.harness.data.safe_zip import DAMAGE
+from lcma.sweeps.errors import UserError
 
 _REMEDY: Final = "give the original files"
 

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from harness.data import decoding
-from harness.data.decoding import BadImageError, Header
-from harness.data.image_files import FolderFiles, Reading, bad_image, hash_files
-from harness.data.manifest import SourceRecord
-from harness.data.source import Opened, Options, Progress
-from sweeps.errors import UserError
+from lcma.harness.data import decoding
+from lcma.harness.data.decoding import BadImageError, Header
+from lcma.harness.data.image_files import FolderFiles, Reading, bad_image, hash_files
+from lcma.harness.data.manifest import SourceRecord
+from lcma.harness.data.source import Opened, Options, Progress
+from lcma.sweeps.errors import UserError
 
 LEAST, MOST = 4, 1024
 

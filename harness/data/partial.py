@@ -11,11 +11,11 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
-from harness.data.boxfilter import box_filter
-from harness.data.manifest import PARTS, ByPart, PartDigest, PartName
-from harness.data.prepared import GROUPS_DTYPE, groups_file, images_file
-from harness.data.source import Done, Opened, Step
-from harness.data.writer import NpyWriter
+from lcma.harness.data.boxfilter import box_filter
+from lcma.harness.data.manifest import PARTS, ByPart, PartDigest, PartName
+from lcma.harness.data.prepared import GROUPS_DTYPE, groups_file, images_file
+from lcma.harness.data.source import Done, Opened, Step
+from lcma.harness.data.writer import NpyWriter
 
 JOURNAL: Final = "journal.json"
 

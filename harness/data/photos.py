@@ -17,9 +17,9 @@ import numpy.typing as npt
 import PIL
 from PIL import Image, UnidentifiedImageError, features
 
-from harness.data import crops
-from harness.data.manifest import ByPart, PartName, SourceFile, SourceRecord
-from harness.data.source import (
+from lcma.harness.data import crops
+from lcma.harness.data.manifest import ByPart, PartName, SourceFile, SourceRecord
+from lcma.harness.data.source import (
     Chunk,
     Opened,
     Options,
@@ -29,7 +29,7 @@ from harness.data.source import (
     sha256,
     unchanged,
 )
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 # As in scikit-image 0.26.
 _KNOWN: Final = {

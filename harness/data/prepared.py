@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.data import manifest as manifests
-from harness.data.manifest import PARTS, Manifest, PartName
-from harness.data.registry import find
-from sweeps.errors import UserError
+from lcma.harness.data import manifest as manifests
+from lcma.harness.data.manifest import PARTS, Manifest, PartName
+from lcma.harness.data.registry import find
+from lcma.sweeps.errors import UserError
 
 GROUPS_DTYPE = "int32"
 

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from harness.data import manifest as manifests
-from harness.data.celeba import CelebA
-from harness.data.cifar10 import Cifar10
-from harness.data.digits import Digits
-from harness.data.imagenet_npz import ImageNetNpz
-from harness.data.imagenet_png import ImageNetPng
-from harness.data.own import OwnImages
-from harness.data.photos import Photos
-from harness.data.source import Source
-from sweeps import known_sets
-from sweeps.errors import UserError
-from sweeps.known_sets import DataSetFacts
+from lcma.harness.data import manifest as manifests
+from lcma.harness.data.celeba import CelebA
+from lcma.harness.data.cifar10 import Cifar10
+from lcma.harness.data.digits import Digits
+from lcma.harness.data.imagenet_npz import ImageNetNpz
+from lcma.harness.data.imagenet_png import ImageNetPng
+from lcma.harness.data.own import OwnImages
+from lcma.harness.data.photos import Photos
+from lcma.harness.data.source import Source
+from lcma.sweeps import known_sets
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.known_sets import DataSetFacts
 
 _SOURCES: dict[str, Source] = {
     "photos32": Photos(),

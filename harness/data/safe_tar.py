@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError)
 

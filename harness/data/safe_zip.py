@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 _RATIO: Final = 200
 """Bytes to one compressed byte. Images are far below; deflate can reach 1032."""

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.manifest import ByPart, PartName, SourceRecord
-from sweeps.errors import UserError
+from lcma.harness.data.manifest import ByPart, PartName, SourceRecord
+from lcma.sweeps.errors import UserError
 
 Progress = Callable[[str, int, int], None]
 """Called with what was just done, how much is done, and how much there is."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from harness import cache
-from harness.data.prepared import Prepared
+from lcma.harness import cache
+from lcma.harness.data.prepared import Prepared
 
 
 def once(prepared: Prepared) -> bool:

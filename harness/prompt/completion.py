@@ -7,8 +7,8 @@ from typing import NamedTuple
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from db.describing import Relation
-from harness.prompt import statement
+from lcma.db.describing import Relation
+from lcma.harness.prompt import statement
 
 QUALIFIED = re.compile(r"""(?P<name>[\w$]+|"[^"]+")\s*\.\s*\Z""")
 

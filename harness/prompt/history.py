@@ -5,7 +5,7 @@ import os
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
-from harness import cache
+from lcma.harness import cache
 
 NAME = "sql-history"
 

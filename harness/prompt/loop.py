@@ -13,12 +13,12 @@ from pygments.lexers.sql import SqlLexer
 from rich.console import Console
 from rich.text import Text
 
-from db.describing import relations
-from harness.prompt import history, statement
-from harness.prompt.completion import COMMANDS, SqlCompleter
-from harness.report import relations as shown
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.db.describing import relations
+from lcma.harness.prompt import history, statement
+from lcma.harness.prompt.completion import COMMANDS, SqlCompleter
+from lcma.harness.report import relations as shown
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 HELP = """\
 A query is one SELECT, over as many lines as it needs; a ; at its end or an empty line runs it.

@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from db import Attempt, JobFacts
-from harness.report.lookup import title
-from harness.report.text import moment, plain, span
+from lcma.db import Attempt, JobFacts
+from lcma.harness.report.lookup import title
+from lcma.harness.report.text import moment, plain, span
 
 STYLE = {"done": "green", "diverged": "yellow", "oom": "red", "timeout": "red", "code_error": "red"}
 

@@ -15,13 +15,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from db import Bar, LostTrials, QueryResult, Store
-from harness.report import latex, lookup, ranking, rows
-from harness.report.memory import uncollected
-from harness.report.notes import ENOUGH, LONG_WAIT
-from harness.report.ranking import Board, Difference, Group, Row, label, only
-from harness.report.text import escape_markdown, number, plain, short
-from sweeps import catalog, factorizations, known_sets
+from lcma.db import Bar, LostTrials, QueryResult, Store
+from lcma.harness.report import latex, lookup, ranking, rows
+from lcma.harness.report.memory import uncollected
+from lcma.harness.report.notes import ENOUGH, LONG_WAIT
+from lcma.harness.report.ranking import Board, Difference, Group, Row, label, only
+from lcma.harness.report.text import escape_markdown, number, plain, short
+from lcma.sweeps import catalog, factorizations, known_sets
 
 __all__ = [
     "Board",

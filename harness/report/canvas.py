@@ -12,11 +12,11 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from harness.report import figures, formats
-from harness.report.figures import DPI, INK
-from harness.report.files import write
-from harness.report.formats import Format
-from harness.report.text import plain
+from lcma.harness.report import figures, formats
+from lcma.harness.report.figures import DPI, INK
+from lcma.harness.report.files import write
+from lcma.harness.report.formats import Format
+from lcma.harness.report.text import plain
 
 Rgb = NDArray[np.uint8]
 

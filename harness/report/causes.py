@@ -7,11 +7,11 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from db import Attempt, JobFacts, Store
-from harness.report import launching
-from harness.report.attempts import progress
-from harness.report.lookup import title
-from harness.report.text import moment, plain, short
+from lcma.db import Attempt, JobFacts, Store
+from lcma.harness.report import launching
+from lcma.harness.report.attempts import progress
+from lcma.harness.report.lookup import title
+from lcma.harness.report.text import moment, plain, short
 
 STYLE = {"done": "green", "failed": "red", "diverged": "yellow"}
 MESSAGE = 200

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from db import Store
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.db import Store
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 LISTED = 20
 """Values that are named at most."""

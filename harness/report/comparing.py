@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from db import ContributionMap, overlap
-from harness import instruments
-from harness.report.mapping import shape_of, word_tables
-from models.factorization import windows
-from sweeps.errors import UserError
+from lcma.db import ContributionMap, overlap
+from lcma.harness import instruments
+from lcma.harness.report.mapping import shape_of, word_tables
+from lcma.models.factorization import windows
+from lcma.sweeps.errors import UserError
 
 
 @dataclass(frozen=True)

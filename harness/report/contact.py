@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.manifest import PartName
-from harness.data.prepared import Prepared
-from harness.report.canvas import Canvas, Rgb
-from harness.report.pictures import title_width
+from lcma.harness.data.manifest import PartName
+from lcma.harness.data.prepared import Prepared
+from lcma.harness.report.canvas import Canvas, Rgb
+from lcma.harness.report.pictures import title_width
 
 SHOWN: tuple[PartName, ...] = ("test", "train")
 

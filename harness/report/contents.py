@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from db import Store
-from harness.report.ranking import label
-from harness.report.text import cell, number, short
+from lcma.db import Store
+from lcma.harness.report.ranking import label
+from lcma.harness.report.text import cell, number, short
 
 MOST_TABLES = 20
 """Beyond so many tables the board is a list of them."""

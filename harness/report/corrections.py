@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from db import Beside
+from lcma.db import Beside
 
 
 def notes(results: Sequence[Beside]) -> list[str]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.report.text import plain
-from sweeps import settings
+from lcma.harness.report.text import plain
+from lcma.sweeps import settings
 
 if TYPE_CHECKING:
-    from harness.report.ranking import Group
+    from lcma.harness.report.ranking import Group
 
 SHOWN = ("training.steps",)
 """Settings that a group's title has in any case."""

@@ -21,10 +21,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.report import notes, ranking
-from harness.report.measured import COMPARABLE
-from harness.report.text import number, plain, short
-from sweeps import factorizations, known_sets
+from lcma.harness.report import notes, ranking
+from lcma.harness.report.measured import COMPARABLE
+from lcma.harness.report.text import number, plain, short
+from lcma.sweeps import factorizations, known_sets
 
 HANDFUL = 5
 """How many words or seeds a note names before it counts."""

@@ -20,9 +20,9 @@ from typing import Any, BinaryIO, Self
 
 from filelock import FileLock, Timeout
 
-from db import Curve, JobFacts, Store
-from harness.report.files import file_name
-from sweeps.errors import UserError
+from lcma.db import Curve, JobFacts, Store
+from lcma.harness.report.files import file_name
+from lcma.sweeps.errors import UserError
 
 NAME = "events.out.tfevents.lcma"
 """Of the file of each run; TensorBoard knows it by its middle."""

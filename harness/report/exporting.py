@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from db import QueryResult, Store
-from harness.report import board as boards
-from harness.report import filters, grouping, latex, paper, parquet, rows, verdicts
-from harness.report.choices import require_results
-from harness.report.memory import uncollected
-from harness.report.text import to_json
-from sweeps.errors import UserError
+from lcma.db import QueryResult, Store
+from lcma.harness.report import board as boards
+from lcma.harness.report import filters, grouping, latex, paper, parquet, rows, verdicts
+from lcma.harness.report.choices import require_results
+from lcma.harness.report.memory import uncollected
+from lcma.harness.report.text import to_json
+from lcma.sweeps.errors import UserError
 
 
 class What(StrEnum):

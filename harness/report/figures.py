@@ -9,8 +9,8 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from harness.report.formats import Format
-from harness.report.text import plain
+from lcma.harness.report.formats import Format
+from lcma.harness.report.text import plain
 
 DPI = 100
 INK = "#222222"

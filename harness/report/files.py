@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 
 def write(path: Path, content: bytes) -> Path:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from db.schema import views
-from harness.report.board import Value
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.db.schema import views
+from lcma.harness.report.board import Value
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 NULL = "null"
 

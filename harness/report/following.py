@@ -7,11 +7,11 @@ from contextlib import nullcontext
 from rich.console import Console
 from rich.text import Text
 
-import db
-from db import JobFacts, Store
-from harness.report import attempts
-from harness.report.lookup import title
-from harness.report.text import plain
+from lcma import db
+from lcma.db import JobFacts, Store
+from lcma.harness.report import attempts
+from lcma.harness.report.lookup import title
+from lcma.harness.report.text import plain
 
 
 def wait(store: Store, job_ids: Sequence[str], console: Console, interval: float) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 FOLDER = Path("lcma-pictures")
 """Where pictures go by default."""

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from db import Store, Sweep, TrainedTrial
-from harness.place import Place
-from harness.report import (
+from lcma.db import Store, Sweep, TrainedTrial
+from lcma.harness.place import Place
+from lcma.harness.report import (
     comparing,
     interpolation,
     lookup,
@@ -17,15 +17,15 @@ from harness.report import (
     pictures,
     samples,
 )
-from harness.report.comparing import SplitComparison
-from harness.report.files import file_name
-from harness.report.formats import Target
-from harness.report.map_pictures import MOST, Column
-from harness.report.mapping import Reader, SplitSummary
-from harness.report.mapsets import MapSet
-from harness.report.ranking import label
-from harness.report.text import plain, short
-from sweeps.errors import UserError
+from lcma.harness.report.comparing import SplitComparison
+from lcma.harness.report.files import file_name
+from lcma.harness.report.formats import Target
+from lcma.harness.report.map_pictures import MOST, Column
+from lcma.harness.report.mapping import Reader, SplitSummary
+from lcma.harness.report.mapsets import MapSet
+from lcma.harness.report.ranking import label
+from lcma.harness.report.text import plain, short
+from lcma.sweeps.errors import UserError
 
 COLUMNS = 8
 SAMPLES = 64

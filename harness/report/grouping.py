@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from db import QueryResult
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.db import QueryResult
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd

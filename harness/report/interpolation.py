@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.seeds import derive
-from harness.train.evaluate import evaluating
-from harness.train.series import residual_blocks
-from models import Flow
-from sweeps.errors import UserError
+from lcma.harness.seeds import derive
+from lcma.harness.train.evaluate import evaluating
+from lcma.harness.train.series import residual_blocks
+from lcma.models import Flow
+from lcma.sweeps.errors import UserError
 
 MOST = 64
 """More steps than this fit no picture that a person would look at."""

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from db import QueryResult
-from harness.report.text import plain
+from lcma.db import QueryResult
+from lcma.harness.report.text import plain
 
 _SPECIAL = {
     **{c: f"\\{c}" for c in "{}$&#_%"},

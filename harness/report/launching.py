@@ -3,11 +3,11 @@
 import shlex
 from collections.abc import Collection
 
-from db import Store, Sweep
-from harness.report.lookup import content
-from harness.report.text import plain
-from sweeps import catalog, spec
-from sweeps.errors import UserError
+from lcma.db import Store, Sweep
+from lcma.harness.report.lookup import content
+from lcma.harness.report.text import plain
+from lcma.sweeps import catalog, spec
+from lcma.sweeps.errors import UserError
 
 
 def command(sweep: Sweep) -> str:

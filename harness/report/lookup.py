@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from db import JobFacts, Store, Sweep
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.db import JobFacts, Store, Sweep
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 WHOLE = ("official", "published counts")
 """Verdicts on the files of a whole set: by their checksums, or by the number of images."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from db.schema import REVISIONS
-from harness.report.text import to_json
+from lcma.db.schema import REVISIONS
+from lcma.harness.report.text import to_json
 
 SUFFIX = ".manifest.json"
 

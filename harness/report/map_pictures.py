@@ -11,11 +11,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
-from db import ContributionMap
-from harness.report.canvas import Canvas, Rgb, text_width
-from harness.report.comparing import SplitComparison, require_alike
-from harness.report.mapping import shape_of, word_tables
-from harness.report.pictures import (
+from lcma.db import ContributionMap
+from lcma.harness.report.canvas import Canvas, Rgb, text_width
+from lcma.harness.report.comparing import SplitComparison, require_alike
+from lcma.harness.report.mapping import shape_of, word_tables
+from lcma.harness.report.pictures import (
     channel_names,
     channels_differ,
     draw_legend,

@@ -7,12 +7,12 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from db import MapStatistics
-from harness.report.comparing import iou_by_chance
-from harness.report.gallery import ComparisonSheet, MapSheet
-from harness.report.mapping import SplitSummary, WordTable
-from harness.report.mapsets import MapSet
-from harness.report.text import number, plain
+from lcma.db import MapStatistics
+from lcma.harness.report.comparing import iou_by_chance
+from lcma.harness.report.gallery import ComparisonSheet, MapSheet
+from lcma.harness.report.mapping import SplitSummary, WordTable
+from lcma.harness.report.mapsets import MapSet
+from lcma.harness.report.text import number, plain
 
 Numbers = tuple[str, ...]
 

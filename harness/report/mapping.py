@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from db import ContributionMap, MapStatistics, Store, TableStatistics, overlap
-from harness import instruments
-from harness.instruments import Mask
-from harness.report.mapsets import MapSet
-from harness.report.text import plain
-from models import Table, tables
-from models.factorization import Shape
-from sweeps import factorizations
-from sweeps.errors import UserError
+from lcma.db import ContributionMap, MapStatistics, Store, TableStatistics, overlap
+from lcma.harness import instruments
+from lcma.harness.instruments import Mask
+from lcma.harness.report.mapsets import MapSet
+from lcma.harness.report.text import plain
+from lcma.models import Table, tables
+from lcma.models.factorization import Shape
+from lcma.sweeps import factorizations
+from lcma.sweeps.errors import UserError
 
 Named = tuple[str, list[Table]]
 

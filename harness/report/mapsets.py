@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from db import MapKey, Store
-from harness.report import lookup
-from harness.report.text import plain
-from sweeps.errors import UserError
-from sweeps.identity import canonical_json
-from sweeps.recipe import MapOptions
+from lcma.db import MapKey, Store
+from lcma.harness.report import lookup
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.identity import canonical_json
+from lcma.sweeps.recipe import MapOptions
 
 USUAL: str = MapOptions.model_fields["score"].default
 """The score that a short id does not name."""

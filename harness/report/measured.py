@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from db import Beside, Making, SeededCell
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.db import Beside, Making, SeededCell
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 COMPARABLE = (
     "dataset",

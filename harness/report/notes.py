@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.report.lookup import DataFacts
-from harness.report.text import number, plain
+from lcma.harness.report.lookup import DataFacts
+from lcma.harness.report.text import number, plain
 
 if TYPE_CHECKING:
-    from harness.report.ranking import Group, Row
+    from lcma.harness.report.ranking import Group, Row
 
 ENOUGH = 6
 """Seeds below which no difference is called one."""

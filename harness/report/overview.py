@@ -12,11 +12,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-import db
-from db import CellState, Counts, Rates, RunningJob, Stopping, Store, Sweep, Waiting
-from harness.report.attempts import progress
-from harness.report.lookup import title
-from harness.report.text import cell, plain, short, span
+from lcma import db
+from lcma.db import CellState, Counts, Rates, RunningJob, Stopping, Store, Sweep, Waiting
+from lcma.harness.report.attempts import progress
+from lcma.harness.report.lookup import title
+from lcma.harness.report.text import cell, plain, short, span
 
 MOST = 5
 """Lines about what waits, and about leases that are over, on a screen."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from db import QueryResult
-from harness.report.ranking import Board, Group, Row
-from harness.report.text import number
-from sweeps import published
-from sweeps.published import Number
+from lcma.db import QueryResult
+from lcma.harness.report.ranking import Board, Group, Row
+from lcma.harness.report.text import number
+from lcma.sweeps import published
+from lcma.sweeps.published import Number
 
 SOURCE = "LCMA"
 

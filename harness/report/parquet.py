@@ -4,9 +4,9 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from db import QueryResult
-from db.schema import views
-from harness.report.text import plain
+from lcma.db import QueryResult
+from lcma.db.schema import views
+from lcma.harness.report.text import plain
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,13 +11,13 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.report import formats
-from harness.report.canvas import Canvas, Rgb, text_width
-from harness.report.files import write
-from harness.report.formats import Format
-from models import Table
-from models.factorization import surviving_ids
-from sweeps.errors import UserError
+from lcma.harness.report import formats
+from lcma.harness.report.canvas import Canvas, Rgb, text_width
+from lcma.harness.report.files import write
+from lcma.harness.report.formats import Format
+from lcma.models import Table
+from lcma.models.factorization import surviving_ids
+from lcma.sweeps.errors import UserError
 
 LEAVING = (
     "#E69F00",

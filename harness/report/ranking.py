@@ -11,14 +11,14 @@ from operator import attrgetter
 
 from scipy.special import stdtrit
 
-from db import Bar, LostTrials, SeededCell
-from harness.report import corrections, differing, notes, pairing
-from harness.report.lookup import DataFacts
-from harness.report.measured import COMPARABLE, Cell, Measured, gather
-from harness.report.text import plain
-from sweeps import catalog, factorizations, known_sets, published
-from sweeps.errors import UserError
-from sweeps.published import Number
+from lcma.db import Bar, LostTrials, SeededCell
+from lcma.harness.report import corrections, differing, notes, pairing
+from lcma.harness.report.lookup import DataFacts
+from lcma.harness.report.measured import COMPARABLE, Cell, Measured, gather
+from lcma.harness.report.text import plain
+from lcma.sweeps import catalog, factorizations, known_sets, published
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.published import Number
 
 CONFIDENCE = 0.95
 

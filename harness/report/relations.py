@@ -8,11 +8,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from db.describing import Relation
-from db.engine import locate
-from db.sqlite import SqliteDatabase
-from harness.report.text import cell
-from sweeps.errors import UserError
+from lcma.db.describing import Relation
+from lcma.db.engine import locate
+from lcma.db.sqlite import SqliteDatabase
+from lcma.harness.report.text import cell
+from lcma.sweeps.errors import UserError
 
 
 def listed(found: Sequence[Relation]) -> RenderableType:

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from db import FAILURES, Failure, Store
-from harness.report import lookup
-from harness.report.text import plain, short
-from sweeps.errors import UserError
+from lcma.db import FAILURES, Failure, Store
+from lcma.harness.report import lookup
+from lcma.harness.report.text import plain, short
+from lcma.sweeps.errors import UserError
 
 CLASSES = FAILURES
 """The outcomes of an attempt after which nobody takes the job by itself."""

@@ -12,8 +12,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from db import QueryResult
-from harness.report.text import cell, escape_markdown, plain, to_json
+from lcma.db import QueryResult
+from lcma.harness.report.text import cell, escape_markdown, plain, to_json
 
 FORMULA = ("=", "+", "-", "@")
 """With what a formula may begin in a spreadsheet."""

@@ -12,16 +12,16 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
-from db import Artifact, Store, TrainedTrial
-from harness import data, storage
-from harness.place import Place
-from harness.report.text import plain
-from harness.storage import Folder, Missing, StorageError
-from harness.train.evaluate import evaluating
-from models import Flow, build
-from sweeps import known_sets, plugins
-from sweeps.errors import UserError
-from sweeps.recipe import Recipe
+from lcma.db import Artifact, Store, TrainedTrial
+from lcma.harness import data, storage
+from lcma.harness.place import Place
+from lcma.harness.report.text import plain
+from lcma.harness.storage import Folder, Missing, StorageError
+from lcma.harness.train.evaluate import evaluating
+from lcma.models import Flow, build
+from lcma.sweeps import known_sets, plugins
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.recipe import Recipe
 
 CHUNK = 64
 """Images drawn at once. Noise is drawn chunk by chunk, so the seed fixes them for a given chunk."""

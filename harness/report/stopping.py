@@ -5,9 +5,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from db import Store, Sweep
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.db import Store, Sweep
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 ANSWER_SECONDS = 20.0
 """How long launches have to end in good order, before their jobs are taken from them."""

@@ -21,26 +21,25 @@ from typing import TypeVar
 import safetensors.torch
 import torch
 
-import db
-import models
-from harness import data, environment, storage
-from harness.run import evaluation, evidence, images, keeping, leftovers, rungs, terms
-from harness.run.ending import Ending
-from harness.run.lease import Lease
-from harness.run.log import Log, own
-from harness.run.patience import patiently
-from harness.run.rungs import AtRungError
-from harness.run.spool import Spool
-from harness.run.work import ENDINGS, Report, Work
-from harness.storage import Folder, StorageError
-from harness.train.batches import Images
-from harness.train.checkpoint import CheckpointFolder
-from harness.train.contribution import measure_maps
-from harness.train.evaluate import evaluate
-from harness.train.protocol import PLAIN
-from harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
-from sweeps.errors import UserError
-from sweeps.expansion import Pretraining, Trial
+from lcma import db, models
+from lcma.harness import data, environment, storage
+from lcma.harness.run import evaluation, evidence, images, keeping, leftovers, rungs, terms
+from lcma.harness.run.ending import Ending
+from lcma.harness.run.lease import Lease
+from lcma.harness.run.log import Log, own
+from lcma.harness.run.patience import patiently
+from lcma.harness.run.rungs import AtRungError
+from lcma.harness.run.spool import Spool
+from lcma.harness.run.work import ENDINGS, Report, Work
+from lcma.harness.storage import Folder, StorageError
+from lcma.harness.train.batches import Images
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.contribution import measure_maps
+from lcma.harness.train.evaluate import evaluate
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Pretraining, Trial
 
 START_SECONDS = 600.0
 """How long a body waits for the database, and for its checkpoints, before it has begun anything."""
@@ -65,7 +64,7 @@ def run(work: Work, after: Report | None = None) -> Report:
     ``after`` is the report of what this work waits for.
     """
     if work.kills is not None:
-        from harness.selftest import armed
+        from lcma.harness.selftest import armed
 
         armed.arm(work.kills, "worker", work.job_id)
     if after is not None and after.ending != "done":

@@ -22,12 +22,12 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.run import bodies, preflight
-from harness.run.executor import Executor, Finished, Lost
-from harness.run.preflight import Answer, Question
-from harness.run.work import Report, Work
-from sweeps.errors import UserError
-from sweeps.spec import Resources
+from lcma.harness.run import bodies, preflight
+from lcma.harness.run.executor import Executor, Finished, Lost
+from lcma.harness.run.preflight import Answer, Question
+from lcma.harness.run.work import Report, Work
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Resources
 
 ASK_SECONDS = 120.0
 """How long a node may take to start a worker and to say whether it can use a place."""

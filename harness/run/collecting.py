@@ -17,14 +17,14 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from db import Owner, State, Store
-from harness import storage
-from harness.report import lookup
-from harness.run import preflight
-from harness.run.keeping import Writer, is_run, run_name, superfluous
-from harness.storage import File, is_aside
-from harness.train import checkpoint
-from sweeps.spec import Keep
+from lcma.db import Owner, State, Store
+from lcma.harness import storage
+from lcma.harness.report import lookup
+from lcma.harness.run import preflight
+from lcma.harness.run.keeping import Writer, is_run, run_name, superfluous
+from lcma.harness.storage import File, is_aside
+from lcma.harness.train import checkpoint
+from lcma.sweeps.spec import Keep
 
 What = Literal["checkpoints", "snapshots", "lost", "temporary", "unnamed", "named"]
 

@@ -4,9 +4,9 @@ import traceback
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-import db
-from db import Claim, Store
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db import Claim, Store
+from lcma.sweeps.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-import db
-import models
-from harness import data
-from harness.run import memory
-from harness.train.batches import Images
-from harness.train.evaluate import (
+from lcma import db, models
+from lcma.harness import data
+from lcma.harness.run import memory
+from lcma.harness.train.batches import Images
+from lcma.harness.train.evaluate import (
     BESIDE_IMAGES,
     BOUND_DRAWS,
     BOUND_IMAGES,
@@ -27,8 +26,8 @@ from harness.train.evaluate import (
     sample_bound,
     series_bias,
 )
-from harness.train.protocol import PLAIN, Protocol
-from harness.train.series import residual_blocks, series_terms
+from lcma.harness.train.protocol import PLAIN, Protocol
+from lcma.harness.train.series import residual_blocks, series_terms
 
 RAN_OUT = (
     *("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory"),

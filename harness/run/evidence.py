@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import db
-import models
-from harness import instruments
-from harness.run.patience import patiently
-from harness.train.contribution import MeasuredMap
-from sweeps.errors import UserError
-from sweeps.expansion import Pretraining, Trial
+from lcma import db, models
+from lcma.harness import instruments
+from lcma.harness.run.patience import patiently
+from lcma.harness.train.contribution import MeasuredMap
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Pretraining, Trial
 
 
 def of_map(

@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.run import preflight
-from harness.run.preflight import Answer, Question
-from harness.run.work import Report, Work
+from lcma.harness.run import preflight
+from lcma.harness.run.preflight import Answer, Question
+from lcma.harness.run.work import Report, Work
 
 Lost = Literal["error", "process", "memory", "node"]
 

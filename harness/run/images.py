@@ -3,10 +3,10 @@
 import socket
 from pathlib import Path
 
-from harness import data
-from harness.data import verified
-from harness.data.registry import find, own_set
-from sweeps.errors import UserError
+from lcma.harness import data
+from lcma.harness.data import verified
+from lcma.harness.data.registry import find, own_set
+from lcma.sweeps.errors import UserError
 
 
 def opened(name: str, root: Path, digest: str) -> data.Prepared:

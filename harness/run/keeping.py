@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from db import Kind, Owner, PlannedJob, Store
-from harness.train.checkpoint import CheckpointFolder, Found
-from sweeps.spec import Keep
+from lcma.db import Kind, Owner, PlannedJob, Store
+from lcma.harness.train.checkpoint import CheckpointFolder, Found
+from lcma.sweeps.spec import Keep
 
 _RUN = re.compile(r"([0-9a-f]{20})-([0-9a-f]{12})")
 _WEIGHTS = re.compile(r"weights\.(\d+)\.([0-9a-f]{8})\.safetensors")

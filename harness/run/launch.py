@@ -15,15 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from db import Job, PlannedJob, RunningJob, StopRequest, Store, Unavailable
-from harness import moments
-from harness.run import leftovers, terms
-from harness.run.executor import Executor, Finished
-from harness.run.order import Order
-from harness.run.plan import Node
-from harness.run.starving import Starving
-from harness.run.steering import AskedToStopError, Course, NodeWatch, room
-from harness.run.work import ENDINGS, How, Report
+from lcma.db import Job, PlannedJob, RunningJob, StopRequest, Store, Unavailable
+from lcma.harness import moments
+from lcma.harness.run import leftovers, terms
+from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.order import Order
+from lcma.harness.run.plan import Node
+from lcma.harness.run.starving import Starving
+from lcma.harness.run.steering import AskedToStopError, Course, NodeWatch, room
+from lcma.harness.run.work import ENDINGS, How, Report
 
 POLL_SECONDS = 0.5
 

@@ -4,11 +4,11 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from db import Claim, Metric, Store
-from harness.run.log import own
-from harness.run.spool import Spool
-from harness.train.trainer import Undelivered
-from sweeps.errors import UserError
+from lcma.db import Claim, Metric, Store
+from lcma.harness.run.log import own
+from lcma.harness.run.spool import Spool
+from lcma.harness.train.trainer import Undelivered
+from lcma.sweeps.errors import UserError
 
 BEAT_SECONDS = 2.0
 

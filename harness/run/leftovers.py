@@ -3,11 +3,11 @@
 import contextlib
 from collections.abc import Callable
 
-from db import Store, Unavailable
-from harness import moments
-from harness.run import spool
-from harness.run.spool import Spooled
-from sweeps.errors import UserError
+from lcma.db import Store, Unavailable
+from lcma.harness import moments
+from lcma.harness.run import spool
+from lcma.harness.run.spool import Spooled
+from lcma.sweeps.errors import UserError
 
 
 def deliver(store: Store, say: Callable[[str], None]) -> None:

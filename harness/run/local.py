@@ -10,9 +10,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
-from harness.run import bodies
-from harness.run.executor import Executor, Finished
-from harness.run.work import Report, Work
+from lcma.harness.run import bodies
+from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.work import Report, Work
 
 
 class LocalExecutor(Executor):

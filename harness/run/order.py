@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
-from harness.run.plan import Node
+from lcma.harness.run.plan import Node
 
 
 class Order:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from db import Unavailable
-from harness.storage import Away
+from lcma.db import Unavailable
+from lcma.harness.storage import Away
 
 SHORTEST, LONGEST = 0.1, 5.0
 """Seconds before the first and the later tries."""

@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import db
-from db import Job, PlannedJob, Registration, Store
-from harness import data
-from harness.data import bars
-from harness.place import Place
-from harness.run.terms import Terms
-from harness.run.work import LEASE_SECONDS, Work
-from sweeps import catalog, factorizations, plugins
-from sweeps.errors import UserError
-from sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
-from sweeps.identity import content_id
-from sweeps.recipe import Recipe
-from sweeps.spec import Spec
+from lcma import db
+from lcma.db import Job, PlannedJob, Registration, Store
+from lcma.harness import data
+from lcma.harness.data import bars
+from lcma.harness.place import Place
+from lcma.harness.run.terms import Terms
+from lcma.harness.run.work import LEASE_SECONDS, Work
+from lcma.sweeps import catalog, factorizations, plugins
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
+from lcma.sweeps.identity import content_id
+from lcma.sweeps.recipe import Recipe
+from lcma.sweeps.spec import Spec
 
 Lost = dict[str, list[tuple[int, str]]]
 """Of each pretraining that was lost, budgets and states of its lost segments, ascending."""

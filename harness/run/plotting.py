@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from db import RunningJob, Store
-from harness.report.event_files import EventFiles
-from harness.run.launch import Display
-from harness.run.work import Report
-from sweeps.errors import UserError
+from lcma.db import RunningJob, Store
+from lcma.harness.report.event_files import EventFiles
+from lcma.harness.run.launch import Display
+from lcma.harness.run.work import Report
+from lcma.sweeps.errors import UserError
 
 SECONDS = 5.0
 """Between two looks at the curves of what runs."""

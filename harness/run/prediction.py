@@ -24,11 +24,11 @@ from typing import Literal
 
 import numpy as np
 
-from db import Pace, PlannedJob, Store
-from harness.run.plan import Plan
-from sweeps.expansion import Pretraining, Trial
-from sweeps.identity import canonical_json
-from sweeps.recipe import Recipe
+from lcma.db import Pace, PlannedJob, Store
+from lcma.harness.run.plan import Plan
+from lcma.sweeps.expansion import Pretraining, Trial
+from lcma.sweeps.identity import canonical_json
+from lcma.sweeps.recipe import Recipe
 
 QUANTILES = (10.0, 50.0, 90.0)
 """Of the attempts: the lower end of the range, the expected value, the upper end, in percent."""

@@ -11,11 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import storage
-from harness.place import Place
-from harness.run import images
-from harness.storage import Folder, Missing, StorageError
-from sweeps.errors import UserError
+from lcma.harness import storage
+from lcma.harness.place import Place
+from lcma.harness.run import images
+from lcma.harness.storage import Folder, Missing, StorageError
+from lcma.sweeps.errors import UserError
 
 FOLDER = "probe-"
 """How the folder of one look at a place begins."""

@@ -16,8 +16,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from db import RunningJob
-from harness.run.work import Report
+from lcma.db import RunningJob
+from lcma.harness.run.work import Report
 
 _STYLE = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 

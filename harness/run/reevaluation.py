@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 
 import torch
 
-import db
-from db import Store, TrainedTrial
-from harness import data, environment
-from harness.data import verified
-from harness.place import Place
-from harness.report import samples
-from harness.run import evaluation
-from harness.train.evaluate import BOUND_IMAGES
-from harness.train.protocol import Name, Protocol, named
-from models import Flow
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db import Store, TrainedTrial
+from lcma.harness import data, environment
+from lcma.harness.data import verified
+from lcma.harness.place import Place
+from lcma.harness.report import samples
+from lcma.harness.run import evaluation
+from lcma.harness.train.evaluate import BOUND_IMAGES
+from lcma.harness.train.protocol import Name, Protocol, named
+from lcma.models import Flow
+from lcma.sweeps.errors import UserError
 
 Progress = Callable[[int, int], None]
 """Told how many images have been evaluated, of how many."""

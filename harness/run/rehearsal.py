@@ -3,12 +3,12 @@
 import numpy as np
 import torch
 
-import models
-from harness.run.plan import Plan
-from sweeps.architectures import REGISTERED
-from sweeps.errors import UserError
-from sweeps.expansion import Trial
-from sweeps.factorizations import RULES, needs_maps
+from lcma import models
+from lcma.harness.run.plan import Plan
+from lcma.sweeps.architectures import REGISTERED
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Trial
+from lcma.sweeps.factorizations import RULES, needs_maps
 
 
 def rehearse(plan: Plan) -> None:

@@ -4,7 +4,7 @@ The value at a rung is bits/dim on the holdout part, as at the end. It is a curv
 that the curves that a recipe asks for are the same with and without a tuner.
 """
 
-from db import Store
+from lcma.db import Store
 
 CURVE = "rung_bits_per_dim"
 """The curve of the values at rungs."""

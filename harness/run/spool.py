@@ -20,10 +20,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from db import Claim, Metric, Store
-from harness import cache, moments
-from harness.run.ending import Ending
-from harness.run.packing import pack, unpack
+from lcma.db import Claim, Metric, Store
+from lcma.harness import cache, moments
+from lcma.harness.run.ending import Ending
+from lcma.harness.run.packing import pack, unpack
 
 VARIABLE = "LCMA_SPOOL"
 """Names the folder of spools, in place of one in the host's cache folder."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Collection, Mapping
 
-from db import Starved, Store
-from harness.run import terms
-from harness.run.executor import Executor
-from harness.run.plan import Node
-from harness.run.work import Work
+from lcma.db import Starved, Store
+from lcma.harness.run import terms
+from lcma.harness.run.executor import Executor
+from lcma.harness.run.plan import Node
+from lcma.harness.run.work import Work
 
 
 class Starving:

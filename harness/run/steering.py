@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from db import StopRequest
-from harness.run.executor import Executor
-from harness.run.work import Work
+from lcma.db import StopRequest
+from lcma.harness.run.executor import Executor
+from lcma.harness.run.work import Work
 
 NODES_SECONDS = 5.0
 """Between two looks at what the nodes have."""

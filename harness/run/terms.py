@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from db import Cap, Policy, Starved
-from sweeps.spec import Failures
+from lcma.db import Cap, Policy, Starved
+from lcma.sweeps.spec import Failures
 
 if TYPE_CHECKING:
-    from harness.run.work import Work
+    from lcma.harness.run.work import Work
 
 FULL = "alone on a full GPU"
 

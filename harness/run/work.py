@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from db import PlannedJob, State
-from harness.place import Place
-from harness.run.terms import Terms
-from sweeps import plugins
-from sweeps.expansion import Pretraining, Trial
-from sweeps.plugins import Plugin
-from sweeps.spec import Keep
+from lcma.db import PlannedJob, State
+from lcma.harness.place import Place
+from lcma.harness.run.terms import Terms
+from lcma.sweeps import plugins
+from lcma.sweeps.expansion import Pretraining, Trial
+from lcma.sweeps.plugins import Plugin
+from lcma.sweeps.spec import Keep
 
 LEASE_SECONDS = 30.0
 """How long a worker may be silent before others take it for dead."""

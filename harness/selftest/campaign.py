@@ -12,17 +12,17 @@ from pathlib import Path
 from signal import SIGTERM
 from threading import Thread
 
-import db
-from harness import data
-from harness.run import leftovers
-from harness.selftest import comparison, schedule, sweep
-from harness.selftest.comparison import Left
-from harness.selftest.databases import Databases
-from harness.selftest.driver import Task
-from harness.selftest.kills import STOP, Kill, Order, Orders, now
-from harness.selftest.nodes import Nodes
-from harness.selftest.schedule import AWAY, DRIVER_NOW, NODE_NOW, Wanted
-from sweeps.errors import UserError
+from lcma import db
+from lcma.harness import data
+from lcma.harness.run import leftovers
+from lcma.harness.selftest import comparison, schedule, sweep
+from lcma.harness.selftest.comparison import Left
+from lcma.harness.selftest.databases import Databases
+from lcma.harness.selftest.driver import Task
+from lcma.harness.selftest.kills import STOP, Kill, Order, Orders, now
+from lcma.harness.selftest.nodes import Nodes
+from lcma.harness.selftest.schedule import AWAY, DRIVER_NOW, NODE_NOW, Wanted
+from lcma.sweeps.errors import UserError
 
 LEASE_SECONDS = 3.0
 """Of the jobs, so that what a dead launch held is soon free."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-import db
-from db import schema
-from db.checking import check
+from lcma import db
+from lcma.db import schema
+from lcma.db.checking import check
 
 SHOWN = 10
 """Differences that are named."""

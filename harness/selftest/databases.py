@@ -8,9 +8,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-import db
-from db.sqlite import SqliteDatabase
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db.sqlite import SqliteDatabase
+from lcma.sweeps.errors import UserError
 
 PREFIX = "lcma_selftest_"
 """How the schemas on a server begin."""

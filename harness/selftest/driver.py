@@ -23,7 +23,7 @@ class Task:
 
     def command(self) -> list[str]:
         """How to start it; the task is read from stdin, since a URL may hold a password."""
-        return [sys.executable, "-m", "harness.selftest.driver"]
+        return [sys.executable, "-m", "lcma.harness.selftest.driver"]
 
     def text(self) -> str:
         return json.dumps(asdict(self))
@@ -31,11 +31,11 @@ class Task:
 
 def main() -> None:
     """Carry out the task on stdin as `lcma launch` would."""
-    from harness.cli import launching
-    from harness.cli.planning import Overrides
-    from harness.place import Place
-    from harness.selftest import armed
-    from sweeps.errors import UserError
+    from lcma.harness.cli import launching
+    from lcma.harness.cli.planning import Overrides
+    from lcma.harness.place import Place
+    from lcma.harness.selftest import armed
+    from lcma.sweeps.errors import UserError
 
     task = Task(**json.load(sys.stdin))
     kills = None if task.kills is None else Path(task.kills)

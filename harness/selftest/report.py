@@ -10,10 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.selftest.campaign import Outcome
-from harness.selftest.comparison import SHOWN
-from harness.selftest.kills import Kill
-from harness.selftest.schedule import BOUNDARIES
+from lcma.harness.selftest.campaign import Outcome
+from lcma.harness.selftest.comparison import SHOWN
+from lcma.harness.selftest.kills import Kill
+from lcma.harness.selftest.schedule import BOUNDARIES
 
 
 def render(outcome: Outcome) -> RenderableType:

@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from harness.report.text import to_json
-from harness.run import spool
-from harness.selftest import databases, report
-from harness.selftest.campaign import Campaign, Settings
-from harness.selftest.nodes import Nodes
-from sweeps.errors import UserError
+from lcma.harness.report.text import to_json
+from lcma.harness.run import spool
+from lcma.harness.selftest import databases, report
+from lcma.harness.selftest.campaign import Campaign, Settings
+from lcma.harness.selftest.nodes import Nodes
+from lcma.sweeps.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.moments import DRIVER, FILES
-from harness.selftest.kills import NOW, STOP
+from lcma.harness.moments import DRIVER, FILES
+from lcma.harness.selftest.kills import NOW, STOP
 
 COMMITS_OF_WORKERS = ("environment", "claim", "heartbeat", "finish", "deliver")
 COMMITS_OF_LAUNCHES = ("create", "register", "begin_launch", "lose", "release")

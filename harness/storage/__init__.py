@@ -5,9 +5,9 @@
 
 from pathlib import Path
 
-from harness.storage.errors import Away, Missing, StorageError
-from harness.storage.folder import File, Folder, Stored, sha256_of
-from harness.storage.local import LocalFolder, is_aside
+from lcma.harness.storage.errors import Away, Missing, StorageError
+from lcma.harness.storage.folder import File, Folder, Stored, sha256_of
+from lcma.harness.storage.local import LocalFolder, is_aside
 
 __all__ = [
     "Away",
@@ -30,6 +30,6 @@ def at(where: Path | str) -> Folder:
     """
     if isinstance(where, Path):
         return LocalFolder(where)
-    from harness.storage.remote import opened  # fsspec is imported where it is needed
+    from lcma.harness.storage.remote import opened  # fsspec is imported where it is needed
 
     return opened(where)

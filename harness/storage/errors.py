@@ -1,6 +1,6 @@
 """What can go wrong with a place, each in one line without passwords."""
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 
 class StorageError(UserError):

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from harness import moments
-from harness.storage.errors import Away, Missing, StorageError
-from harness.storage.folder import File, Folder, Stored, fill, sha256_of
+from lcma.harness import moments
+from lcma.harness.storage.errors import Away, Missing, StorageError
+from lcma.harness.storage.folder import File, Folder, Stored, fill, sha256_of
 
 PASSING = frozenset(
     {

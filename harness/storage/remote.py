@@ -16,10 +16,10 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations, registry
 
-from harness import moments
-from harness.storage import urls
-from harness.storage.errors import Away, Missing, StorageError
-from harness.storage.folder import File, Folder, Stored, fill, sha256_of
+from lcma.harness import moments
+from lcma.harness.storage import urls
+from lcma.harness.storage.errors import Away, Missing, StorageError
+from lcma.harness.storage.folder import File, Folder, Stored, fill, sha256_of
 
 MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 """Under which of these a file system tells when a file was written."""

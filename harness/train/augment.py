@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sweeps.recipe import Optimization
+from lcma.sweeps.recipe import Optimization
 
 
 def augment(x: Tensor, optimization: Optimization, generator: torch.Generator) -> Tensor:

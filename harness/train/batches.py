@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.seeds import derive
+from lcma.harness.seeds import derive
 
 RESIDENT_SHARE = 0.5
 """Share of the GPU's free memory that a part may take; the rest is the flow's."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from harness.storage import (
+from lcma.harness.storage import (
     Away,
     Folder,
     LocalFolder,

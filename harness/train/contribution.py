@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.seeds import derive
-from harness.train.batches import Images
-from harness.train.evaluate import CHUNK, evaluating, to_numpy
-from harness.train.scores import Accumulator, ScoredMap, halves_of
-from models import Flow
-from models.conv1x1 import InvertibleConv1x1, Share, sharing
-from models.residual import ResidualBlock
-from sweeps.recipe import MapOptions, Score
+from lcma.harness.seeds import derive
+from lcma.harness.train.batches import Images
+from lcma.harness.train.evaluate import CHUNK, evaluating, to_numpy
+from lcma.harness.train.scores import Accumulator, ScoredMap, halves_of
+from lcma.models import Flow
+from lcma.models.conv1x1 import InvertibleConv1x1, Share, sharing
+from lcma.models.residual import ResidualBlock
+from lcma.sweeps.recipe import MapOptions, Score
 
 MAX_IMAGES = 10_000
 NOISE_SEED = 0

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.seeds import derive
-from harness.statistics import Floats, Mean, mean
-from harness.train.batches import Images
-from harness.train.protocol import Protocol
-from harness.train.series import estimated_by, series_terms
-from models import Flow
+from lcma.harness.seeds import derive
+from lcma.harness.statistics import Floats, Mean, mean
+from lcma.harness.train.batches import Images
+from lcma.harness.train.protocol import Protocol
+from lcma.harness.train.series import estimated_by, series_terms
+from lcma.models import Flow
 
 CHUNK = 100
 """Images evaluated at once. Noise is drawn chunk by chunk, so that it is part of the protocol."""

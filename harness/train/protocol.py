@@ -4,9 +4,9 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sweeps.architectures import IResNetArchitecture, ResidualFlowArchitecture
-from sweeps.identity import canonical_json
-from sweeps.recipe import Model
+from lcma.sweeps.architectures import IResNetArchitecture, ResidualFlowArchitecture
+from lcma.sweeps.identity import canonical_json
+from lcma.sweeps.recipe import Model
 
 Name = Literal["plain", "published"]
 

@@ -2,11 +2,11 @@
 
 from torch import Generator, Tensor
 
-from harness.train.protocol import Protocol
-from models import Flow
-from models.layers import Layer
-from models.residual import ResidualBlock
-from models.series import draw_poisson, draw_probe, roulette_weights
+from lcma.harness.train.protocol import Protocol
+from lcma.models import Flow
+from lcma.models.layers import Layer
+from lcma.models.residual import ResidualBlock
+from lcma.models.series import draw_poisson, draw_probe, roulette_weights
 
 
 class EstimatedBlock(Layer):

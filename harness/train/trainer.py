@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from harness.seeds import derive
-from harness.storage import StorageError, Stored
-from harness.train.augment import augment
-from harness.train.batches import BatchOrder, Feed, Images, feed
-from harness.train.checkpoint import CheckpointFolder
-from harness.train.evaluate import evaluate
-from harness.train.protocol import PLAIN
-from harness.train.waiting import Waiting
-from models import CouplingNets, Flow
-from sweeps.recipe import Optimization, Training
+from lcma.harness.seeds import derive
+from lcma.harness.storage import StorageError, Stored
+from lcma.harness.train.augment import augment
+from lcma.harness.train.batches import BatchOrder, Feed, Images, feed
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.evaluate import evaluate
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.waiting import Waiting
+from lcma.models import CouplingNets, Flow
+from lcma.sweeps.recipe import Optimization, Training
 
 LOG_EVERY = 10
 """Steps between looks at the loss; checkpoints fall on these steps, so that a resumed run logs

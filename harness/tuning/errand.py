@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import db
-from harness.run import rungs
-from harness.run.executor import Executor
-from harness.run.launch import Display, Launch
-from harness.run.patience import patiently
-from harness.run.plan import Node
-from harness.run.steering import AskedToStopError, Course
-from harness.run.work import Report
+from lcma import db
+from lcma.harness.run import rungs
+from lcma.harness.run.executor import Executor
+from lcma.harness.run.launch import Display, Launch
+from lcma.harness.run.patience import patiently
+from lcma.harness.run.plan import Node
+from lcma.harness.run.steering import AskedToStopError, Course
+from lcma.harness.run.work import Report
 
 How = Literal["done", "pruned", "failed", "stopped"]
 

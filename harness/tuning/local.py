@@ -5,11 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, Queue
 
-from harness.run.executor import Executor
-from harness.run.launch import Display
-from harness.tuning.errand import Ending, Errand, Rung, carry_out
-from harness.tuning.sharing import Shared
-from harness.tuning.tuner import Tuner
+from lcma.harness.run.executor import Executor
+from lcma.harness.run.launch import Display
+from lcma.harness.tuning.errand import Ending, Errand, Rung, carry_out
+from lcma.harness.tuning.sharing import Shared
+from lcma.harness.tuning.tuner import Tuner
 
 LOOK_SECONDS = 0.5
 """Between two looks at the study where others are at work on it."""

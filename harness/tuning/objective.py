@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from db import Store
-from harness.train.protocol import PLAIN
-from harness.tuning.target import Target
-from sweeps.expansion import Trial
-from sweeps.tuning import UNITS, Tune
+from lcma.db import Store
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.tuning.target import Target
+from lcma.sweeps.expansion import Trial
+from lcma.sweeps.tuning import UNITS, Tune
 
 
 @dataclass(frozen=True)

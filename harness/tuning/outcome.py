@@ -12,13 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from db import Store
-from harness.train.protocol import PLAIN
-from harness.tuning import objective
-from harness.tuning.study import BUDGET, REASON, SERVED, Study
-from harness.tuning.target import Target
-from sweeps.expansion import Cell, Trial
-from sweeps.tuning import UNITS
+from lcma.db import Store
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.tuning import objective
+from lcma.harness.tuning.study import BUDGET, REASON, SERVED, Study
+from lcma.harness.tuning.target import Target
+from lcma.sweeps.expansion import Cell, Trial
+from lcma.sweeps.tuning import UNITS
 
 
 @dataclass(frozen=True)

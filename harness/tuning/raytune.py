@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from ray import tune
 
-from harness.tuning.scheduler import StudyScheduler
-from harness.tuning.searcher import StudySearcher
-from harness.tuning.trainable import trainable
-from harness.tuning.tuner import Tuner
+from lcma.harness.tuning.scheduler import StudyScheduler
+from lcma.harness.tuning.searcher import StudySearcher
+from lcma.harness.tuning.trainable import trainable
+from lcma.harness.tuning.tuner import Tuner
 
 RESTARTS = 3
 """How often a Tune trial whose process died is started again; it goes on from what is there."""

@@ -9,8 +9,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, GridSampler, TPESampler
 from optuna.trial import FrozenTrial
 
-from sweeps.identity import content_id
-from sweeps.tuning import Tune
+from lcma.sweeps.identity import content_id
+from lcma.sweeps.tuning import Tune
 
 if TYPE_CHECKING:
     from optuna.study import Study

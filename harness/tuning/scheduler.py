@@ -4,8 +4,8 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 
-from harness.tuning.trainable import NUMBER, as_rung
-from harness.tuning.tuner import Tuner
+from lcma.harness.tuning.trainable import NUMBER, as_rung
+from lcma.harness.tuning.tuner import Tuner
 
 
 class StudyScheduler(FIFOScheduler):

@@ -9,9 +9,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from harness.tuning.errand import Ending
-from harness.tuning.trainable import BUDGET, NUMBER, as_ending
-from harness.tuning.tuner import Tuner
+from lcma.harness.tuning.errand import Ending
+from lcma.harness.tuning.trainable import BUDGET, NUMBER, as_ending
+from lcma.harness.tuning.tuner import Tuner
 
 
 class StudySearcher(Searcher):

@@ -4,8 +4,8 @@ import threading
 import time
 from collections import deque
 
-from harness.run.executor import Executor, Finished
-from harness.run.work import Report, Work
+from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.work import Report, Work
 
 STEP_SECONDS = 0.1
 """How long one of them looks after all tasks before the others may."""

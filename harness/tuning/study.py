@@ -21,14 +21,14 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from db import Store, Unavailable
-from db.engine import Database, translating
-from harness import moments
-from harness.run.patience import patiently
-from harness.tuning import samplers
-from harness.tuning.samplers import POINT, Seeded
-from harness.tuning.target import Target
-from sweeps.errors import UserError
+from lcma.db import Store, Unavailable
+from lcma.db.engine import Database, translating
+from lcma.harness import moments
+from lcma.harness.run.patience import patiently
+from lcma.harness.tuning import samplers
+from lcma.harness.tuning.samplers import POINT, Seeded
+from lcma.harness.tuning.target import Target
+from lcma.sweeps.errors import UserError
 
 HOLD_SECONDS = 30.0
 """How long a tuner may be silent before others take up its trials."""

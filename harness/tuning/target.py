@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from sweeps.errors import UserError
-from sweeps.expansion import Cell, Expansion, expand
-from sweeps.identity import content_id
-from sweeps.recipe import Recipe
-from sweeps.spec import Spec
-from sweeps.tuning import Tune
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Cell, Expansion, expand
+from lcma.sweeps.identity import content_id
+from lcma.sweeps.recipe import Recipe
+from lcma.sweeps.spec import Spec
+from lcma.sweeps.tuning import Tune
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 from ray import tune
 
-from db import RunningJob
-from harness.run import bodies
-from harness.run.executor import Executor, Finished
-from harness.run.work import Report, Work
-from harness.tuning.errand import Ending, Errand, Rung, carry_out
+from lcma.db import RunningJob
+from lcma.harness.run import bodies
+from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.work import Report, Work
+from lcma.harness.tuning.errand import Ending, Errand, Rung, carry_out
 
 NUMBER, BUDGET = "number", "budget"
 """What the searcher suggests: a trial of the study, None for the base lines, and its budget."""

@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from db import Cap, Store
-from harness.place import Place
-from harness.run import plan as plans
-from harness.run.patience import patiently
-from harness.run.steering import Course
-from harness.run.terms import Terms
-from harness.run.work import LEASE_SECONDS
-from harness.tuning import objective
-from harness.tuning.errand import Ending, Errand, Rung
-from harness.tuning.objective import Measured
-from harness.tuning.study import Study
-from harness.tuning.target import Target
-from sweeps.expansion import Expansion, Trial
-from sweeps.spec import Resources
+from lcma.db import Cap, Store
+from lcma.harness.place import Place
+from lcma.harness.run import plan as plans
+from lcma.harness.run.patience import patiently
+from lcma.harness.run.steering import Course
+from lcma.harness.run.terms import Terms
+from lcma.harness.run.work import LEASE_SECONDS
+from lcma.harness.tuning import objective
+from lcma.harness.tuning.errand import Ending, Errand, Rung
+from lcma.harness.tuning.objective import Measured
+from lcma.harness.tuning.study import Study
+from lcma.harness.tuning.target import Target
+from lcma.sweeps.expansion import Expansion, Trial
+from lcma.sweeps.spec import Resources
 
 Tell = Callable[[str], None]
 

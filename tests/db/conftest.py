@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-import db
-from db.schema import metadata
+from lcma import db
+from lcma.db.schema import metadata
 
 if TYPE_CHECKING:
     from tests.db.sites import Sites

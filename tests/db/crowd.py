@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-import db
+from lcma import db
 from tests.db.conftest import (
     DATA,
     ENVIRONMENT,

@@ -15,9 +15,9 @@ from pathlib import Path
 import psycopg
 import sqlalchemy as sa
 
-import db
-from db import migrate
-from db.schema import REVISIONS
+from lcma import db
+from lcma.db import migrate
+from lcma.db.schema import REVISIONS
 from tests.conftest import Postgres, serving
 from tests.db.inspecting import execute
 from tests.db.worked import Work

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.schema import VERSION_TABLE
+from lcma.db.schema import VERSION_TABLE
 
 PARTS = {
     *("name", "type", "nullable", "default", "sqltext", "column_names", "constrained_columns"),

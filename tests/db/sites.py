@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-import db
-from db.checking import check
-from db.merging import MergeReport, merge
+from lcma import db
+from lcma.db.checking import check
+from lcma.db.merging import MergeReport, merge
 from tests.db.conftest import COST, HALF, TRIALS, Engine, World, index_table, result
 
 

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-import db
-from db.checking import check
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db.checking import check
+from lcma.sweeps.errors import UserError
 from tests.db.conftest import PLAN, recipe, trial
 
 

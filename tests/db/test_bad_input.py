@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-import db
-import db.query
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db import query
+from lcma.sweeps.errors import UserError
 
 OPENERS: dict[str, Callable[[str], object]] = {
     "connect": db.connect,
     "connect without creating": lambda url: db.connect(url, create=False),
-    "query": lambda url: db.query.run(url, "SELECT 1"),
+    "query": lambda url: query.run(url, "SELECT 1"),
 }
 
 
@@ -126,7 +126,7 @@ def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
     path.write_bytes(content)
     before = listing(path.parent)
     refused(lambda: db.connect(str(path)).results(), str(path), "damaged")
-    refused(lambda: db.query.run(str(path), "SELECT * FROM results"), str(path), "damaged")
+    refused(lambda: query.run(str(path), "SELECT * FROM results"), str(path), "damaged")
     assert listing(path.parent) == before
 
 
@@ -198,7 +198,7 @@ def test_a_read_only_medium_can_be_read_but_not_written(
 ) -> None:
     path = read_only(filled_path)
     before = listing(path.parent)
-    assert db.query.run(str(path), "SELECT count(*) FROM results").rows == ((3,),)
+    assert query.run(str(path), "SELECT count(*) FROM results").rows == ((3,),)
     store = db.connect(str(path), create=False)
     assert len(store.results()) == 3
     refused(lambda: store.release("me"), str(path))
@@ -221,8 +221,8 @@ def test_changes_that_a_read_only_medium_hides_are_not_passed_over(
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-import db
-from sweeps.errors import UserError
+from lcma import db
+from lcma.sweeps.errors import UserError
 
 url, limit = sys.argv[1], int(sys.argv[2])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -279,7 +279,7 @@ def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
 
 
 def test_a_database_that_stays_locked(path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("db.sqlite.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("lcma.db.sqlite.BUSY_SECONDS", 0.05)
     store = db.connect(str(path))
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -303,7 +303,7 @@ def test_a_file_on_a_network_file_system_is_refused(
 ) -> None:
     """What is mounted is read from a copy of the kernel's table, as nothing is mounted here."""
     table = tmp_path / "mountinfo"
-    monkeypatch.setattr("db.sqlite_files.MOUNTS", table)
+    monkeypatch.setattr("lcma.db.sqlite_files.MOUNTS", table)
     folder = filled_path.parent / "a b"
     scratch = folder / "scratch"
     scratch.mkdir(parents=True)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-import db
-from db import migrate
-from db.checking import Finding, check
-from db.schema import index_tables
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db import migrate
+from lcma.db.checking import Finding, check
+from lcma.db.schema import index_tables
+from lcma.sweeps.errors import UserError
 from tests.db.conftest import HALF
 
 FIRST = HALF.ravel()

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-import db.docs
-import db.query
-from db.schema import metadata, views
+from lcma.db import docs, query
+from lcma.db.schema import metadata, views
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "database.md"
 EXAMPLES, PYTHON = (
@@ -20,12 +19,14 @@ EXAMPLES, PYTHON = (
 
 def test_the_reference_is_up_to_date() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    _, _, reference = text.partition(db.docs.BEGIN)
-    assert reference.strip() == db.docs.render().strip(), f"run: python -m db.docs {DOCUMENT.name}"
+    _, _, reference = text.partition(docs.BEGIN)
+    assert reference.strip() == docs.render().strip(), (
+        f"run: python -m lcma.db.docs {DOCUMENT.name}"
+    )
 
 
 def test_the_document_has_every_table_and_column_and_no_other() -> None:
-    _, _, reference = DOCUMENT.read_text(encoding="utf-8").partition(db.docs.BEGIN)
+    _, _, reference = DOCUMENT.read_text(encoding="utf-8").partition(docs.BEGIN)
     found = {
         section.split("\n", 1)[0]: re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
         for section in reference.split("\n### ")[1:]
@@ -40,27 +41,27 @@ def test_the_document_has_every_table_and_column_and_no_other() -> None:
 def test_rendering_replaces_only_the_reference(tmp_path: Path) -> None:
     copy = Path(shutil.copy(DOCUMENT, tmp_path))
     copy.write_text(copy.read_text(encoding="utf-8") + "\nan old line\n", encoding="utf-8")
-    assert db.docs.main([str(copy)]) == 0
+    assert docs.main([str(copy)]) == 0
     assert copy.read_text(encoding="utf-8") == DOCUMENT.read_text(encoding="utf-8")
 
 
 def test_rendering_into_a_document_without_the_marker(tmp_path: Path, capsys: Any) -> None:
     other = tmp_path / "other.md"
     other.write_text("text")
-    assert db.docs.main([str(other)]) == 2
-    assert db.docs.main([str(tmp_path / "missing.md")]) == 2
+    assert docs.main([str(other)]) == 2
+    assert docs.main([str(tmp_path / "missing.md")]) == 2
     assert other.read_text() == "text"
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 @pytest.mark.parametrize("sql", EXAMPLES)
 def test_the_examples_find_something(crowded_url: str, sql: str) -> None:
-    assert db.query.run(crowded_url, sql).rows
+    assert query.run(crowded_url, sql).rows
 
 
 def test_the_paired_difference_of_the_examples_is_right(filled: Any) -> None:
     (sql,) = [sql for sql in EXAMPLES if "'HHH'" in sql]
-    assert db.query.run(filled.store.url, sql).rows == (("realnvp", "photos16", 100, 0, -0.5),)
+    assert query.run(filled.store.url, sql).rows == (("realnvp", "photos16", 100, 0, -0.5),)
 
 
 def test_every_view_is_in_the_list(crowded_url: str) -> None:

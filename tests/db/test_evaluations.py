@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-import db
+from lcma import db
 
 BOUND = {"bound_draws": 10, "bound_images": 100, "bound_bits_per_dim": 3.2, "bound_gain": 0.05}
 SERIES = {"series_terms": 20, "series_bias": 1e-4, "series_bias_standard_error": 1e-5}

@@ -1,6 +1,6 @@
 """Work as it goes on: rates, waits and which sweep has what."""
 
-import db
+from lcma import db
 from tests.db.conftest import TRIALS, World
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-import db
-from db.schema import views
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db.schema import views
+from lcma.sweeps.errors import UserError
 
 
 @pytest.fixture

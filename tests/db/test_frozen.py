@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import db
-from db import migrate
-from db.checking import check
-from db.engine import Found
-from db.schema import REVISIONS, VERSION_TABLE
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db import migrate
+from lcma.db.checking import check
+from lcma.db.engine import Found
+from lcma.db.schema import REVISIONS, VERSION_TABLE
+from lcma.sweeps.errors import UserError
 from tests.db import freeze
 from tests.db.freeze import FROZEN, dump_sqlite, file_of, work
 from tests.db.inspecting import Row, contents, execute, objects, rows_of
@@ -240,7 +240,7 @@ def test_a_frozen_schema_under_a_newer_name_is_refused(
 KILLED = """
 import os, signal, sys
 import sqlalchemy as sa
-import db
+from lcma import db
 
 url, last, seen = sys.argv[1], int(sys.argv[2]), 0
 

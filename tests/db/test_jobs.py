@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import db
+from lcma import db
 
 COST = db.Cost(seconds=5.0, cpu_seconds=4.0, images_per_second=10.0, peak_memory=100)
 

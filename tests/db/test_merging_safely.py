@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import db
-from db.checking import check
-from db.merging import Counts, merge
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db.checking import check
+from lcma.db.merging import Counts, merge
+from lcma.sweeps.errors import UserError
 from tests.db.conftest import ENGINES, Engine, World
 from tests.db.sites import Sites, known, merged
 from tests.db.test_bad_input import listing
@@ -24,8 +24,8 @@ from tests.db.test_bad_input import listing
 WORKERS = """
 import sys, threading
 import db, db.merging.merger
-from db.merging import merge
-from harness.run.patience import patiently
+from lcma.db.merging import merge
+from lcma.harness.run.patience import patiently
 from tests.db.conftest import *
 
 db.merging.merger.TRIALS = 7
@@ -119,7 +119,7 @@ def test_a_part_that_lost_against_a_worker_is_tried_again(sites: Sites) -> None:
 KILLED = """
 import sys, time
 import db, db.merging.merger
-from db.merging import merge
+from lcma.db.merging import merge
 
 db.merging.merger.TRIALS = db.merging.merger.SEGMENTS = 1
 
@@ -313,8 +313,8 @@ def test_a_source_on_a_read_only_medium_can_be_merged(
 FULL = """
 import resource, signal, sys
 import db, db.merging.merger
-from db.merging import merge
-from sweeps.errors import UserError
+from lcma.db.merging import merge
+from lcma.sweeps.errors import UserError
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 limit = int(sys.argv[3])

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-import db
-from db import migrate
-from db.schema import REVISIONS, metadata, views
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db import migrate
+from lcma.db.schema import REVISIONS, metadata, views
+from lcma.sweeps.errors import UserError
 from tests.db.freeze import LEFT_OUT
 from tests.db.inspecting import execute, objects
 

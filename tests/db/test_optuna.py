@@ -7,11 +7,11 @@ import optuna
 import pytest
 import sqlalchemy as sa
 
-import db
-from db import migrate
-from db.checking import check
-from db.schema import OPTUNA_TABLES, REVISIONS, metadata, views
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db import migrate
+from lcma.db.checking import check
+from lcma.db.schema import OPTUNA_TABLES, REVISIONS, metadata, views
+from lcma.sweeps.errors import UserError
 from tests.db import freeze
 from tests.db.inspecting import contents, execute, objects
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-import db
+from lcma import db
 
 COST = db.Cost(seconds=5.0, cpu_seconds=4.0, peak_memory=2**30)
 ONCE = db.Policy(oom=1, timeout=1, remedy="alone on a full GPU")

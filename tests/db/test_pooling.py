@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import db
+from lcma import db
 
 
 def sweep(name: str) -> db.Registration:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import db
-import db.query
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db import query
+from lcma.sweeps.errors import UserError
 
 SECRET = "s3cret/&word"
 
@@ -34,7 +34,7 @@ def refused(action: Callable[[], object], *words: str) -> None:
 def all_refuse(url: str, *words: str) -> None:
     refused(lambda: db.connect(url), *words)
     refused(lambda: db.exists(url), *words)
-    refused(lambda: db.query.run(url, "SELECT 1"), *words)
+    refused(lambda: query.run(url, "SELECT 1"), *words)
 
 
 def execute(url: str, *statements: str) -> None:
@@ -169,7 +169,7 @@ def test_a_newer_schema_is_refused(postgres: Any, filled_name: str) -> None:
 
 def test_an_empty_database_has_no_results(postgres_url: str) -> None:
     refused(lambda: db.connect(postgres_url, create=False), "lcma launch demo")
-    refused(lambda: db.query.run(postgres_url, "SELECT 1"), "lcma launch demo")
+    refused(lambda: query.run(postgres_url, "SELECT 1"), "lcma launch demo")
     assert relations(postgres_url) == []
 
 
@@ -192,7 +192,7 @@ def test_a_lost_connection_is_no_crash(postgres: Any, filled_name: str) -> None:
 
     cutter = threading.Thread(target=cut)
     cutter.start()
-    refused(lambda: db.query.run(store.url, "SELECT pg_sleep(20)"), "lost the database")
+    refused(lambda: query.run(store.url, "SELECT pg_sleep(20)"), "lost the database")
     cutter.join()
     assert len(store.results()) == 3
 
@@ -200,7 +200,7 @@ def test_a_lost_connection_is_no_crash(postgres: Any, filled_name: str) -> None:
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(
     postgres: Any, filled_name: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("db.postgres.WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("lcma.db.postgres.WAIT_SECONDS", 0.1)
     store = db.connect(postgres.url(filled_name))
     with sa.create_engine(store.url, poolclass=sa.NullPool).begin() as other:
         other.exec_driver_sql("LOCK TABLE jobs")
@@ -220,7 +220,7 @@ def test_a_damaged_page_is_found(postgres: Any, filled_name: str) -> None:
     damaged.write_bytes(b"\xff" * damaged.stat().st_size)
     store = db.connect(postgres.url(copy))
     refused(lambda: store.results(), "damaged")
-    refused(lambda: db.query.run(store.url, "SELECT * FROM results"), "damaged")
+    refused(lambda: query.run(store.url, "SELECT * FROM results"), "damaged")
     assert len(store.sweeps()) == 1
     postgres.drop(copy)
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import db
-from db import migrate
-from db.schema import REVISIONS
+from lcma import db
+from lcma.db import migrate
+from lcma.db.schema import REVISIONS
 
 FORKED = """
 import os, sys, time
-import db
+from lcma import db
 import alembic.command
 
 def race(processes, work):
@@ -74,7 +74,7 @@ race(32, work)
 
 STAYS = """
 import sys
-import db
+from lcma import db
 store = db.connect(sys.argv[1])
 with store.database.reader().connect() as connection:
     connection.exec_driver_sql("SELECT 1 FROM sweeps")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from db.schema import metadata, views
+from lcma.db.schema import metadata, views
 
 
 @pytest.mark.parametrize("table", [*metadata.sorted_tables, *views.sorted_tables], ids=str)

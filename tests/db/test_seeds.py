@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-import db
-from sweeps.errors import UserError
+from lcma import db
+from lcma.sweeps.errors import UserError
 from tests.db.conftest import World
 from tests.harness.report.frames import cells_of
 

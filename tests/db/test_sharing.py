@@ -1,7 +1,7 @@
 """What the benchmark of sharing counts as useful, and what as lost, on both engines."""
 
-import db
 from benchmarks.sharing import Costs, costs
+from lcma import db
 from tests.db.conftest import World
 
 

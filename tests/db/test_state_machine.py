@@ -16,8 +16,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import db
-from db.checking import check
+from lcma import db
+from lcma.db.checking import check
 
 COST = db.Cost(seconds=1.0, cpu_seconds=1.0)
 BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled"}

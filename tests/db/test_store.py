@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-import db
-from sweeps.errors import UserError
+from lcma import db
+from lcma.sweeps.errors import UserError
 
 
 def test_registering_a_plan_twice_changes_nothing(world: Any) -> None:

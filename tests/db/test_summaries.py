@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 
-import db
-from db import checking, summaries
+from lcma import db
+from lcma.db import checking, summaries
 from tests.db.conftest import COST, DATA, ENVIRONMENT, World, recipe, result, trial
 from tests.db.test_races import run
 

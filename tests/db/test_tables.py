@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-import db
+from lcma import db
 from tests.db.conftest import COST, DATA, STATISTICS, contribution_map, recipe, result, trial
 from tests.db.conftest import index_table as table
 

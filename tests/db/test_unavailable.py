@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import db
-from sweeps.errors import UserError
+from lcma import db
+from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST
 
 
@@ -33,7 +33,7 @@ def filled_name(postgres_templates: Any) -> Iterator[str]:
 def test_a_file_that_is_locked_may_pass_and_one_of_others_does_not(
     filled_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("db.sqlite.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("lcma.db.sqlite.BUSY_SECONDS", 0.05)
     store = db.connect(str(filled_path))
     with closing(sqlite3.connect(filled_path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import db
-from db import migrate
-from db.describing import relations
-from db.schema import metadata, views
-from sweeps import published
+from lcma import db
+from lcma.db import migrate
+from lcma.db.describing import relations
+from lcma.db.schema import metadata, views
+from lcma.sweeps import published
 from tests.db import crowd
 from tests.db.crowd import FACES, JOBS, OF_FACES, TRIALS
 

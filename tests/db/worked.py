@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import db
+from lcma import db
 
 SHAPE = (1, 8, 8)
 START = 1_767_225_600.25

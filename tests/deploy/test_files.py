@@ -17,10 +17,10 @@ from ray.autoscaler._private.kuberay.autoscaling_config import (
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import cli as ray_cli
 
-from harness import data
-from harness.cli.main import app
-from sweeps import spec as specs
-from sweeps import strict_yaml
+from lcma.harness import data
+from lcma.harness.cli.main import app
+from lcma.sweeps import spec as specs
+from lcma.sweeps import strict_yaml
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LCMA = [sys.executable, "-c", "from harness.cli.main import main; main()"]
+LCMA = [sys.executable, "-m", "lcma"]
 RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]

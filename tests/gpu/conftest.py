@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness import data
-from harness.run.evaluation import settle
+from lcma.harness import data
+from lcma.harness.run.evaluation import settle
 
 
 @pytest.fixture(scope="session")

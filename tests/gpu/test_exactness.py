@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import models
-from models import Flow
-from models.split import Split
-from sweeps.recipe import Model
+from lcma import models
+from lcma.models import Flow
+from lcma.models.split import Split
+from lcma.sweeps.recipe import Model
 
 pytestmark = pytest.mark.gpu
 

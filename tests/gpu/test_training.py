@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-import models
-from harness import data
-from harness.train.batches import Images
-from harness.train.checkpoint import CheckpointFolder
-from harness.train.evaluate import evaluate
-from harness.train.protocol import PLAIN
-from harness.train.trainer import Hooks, StoppedError, Trainer
-from sweeps import catalog
+from lcma import models
+from lcma.harness import data
+from lcma.harness.train.batches import Images
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.evaluate import evaluate
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
+from lcma.sweeps import catalog
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(900)]
 
@@ -120,7 +120,7 @@ def test_two_trials_share_a_device_through_ray(device: torch.device, tmp_path: P
 
     def lcma(*arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", "from harness.cli.main import main; main()", *arguments],
+            [sys.executable, "-m", "lcma", *arguments],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,

@@ -9,12 +9,12 @@ from typing import Any
 import fsspec
 import pytest
 
-import db
-from harness import data
-from harness.place import Place
-from harness.run import plan as plans
-from harness.run.plan import Node
-from sweeps import spec as specs
+from lcma import db
+from lcma.harness import data
+from lcma.harness.place import Place
+from lcma.harness.run import plan as plans
+from lcma.harness.run.plan import Node
+from lcma.sweeps import spec as specs
 from tests.db.conftest import (
     SqliteTemplates,
     current_postgres_url,

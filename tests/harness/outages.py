@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness import moments
-from harness.moments import When
+from lcma.harness import moments
+from lcma.harness.moments import When
 from tests.harness.run.conftest import Server
 
 Moment = tuple[str, When]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from db import overlap
-from harness import instruments
-from models.factorization import surviving_ids, tables
-from sweeps.factorizations import FIXED, is_word, words
+from lcma.db import overlap
+from lcma.harness import instruments
+from lcma.models.factorization import surviving_ids, tables
+from lcma.sweeps.factorizations import FIXED, is_word, words
 
 SHAPE = (3, 8, 8)
 Map = NDArray[np.float64]
@@ -80,7 +80,7 @@ def test_mask_share_by_chance_is_its_mean_where_positions_are_exchangeable() -> 
 def test_the_squeezed_layout_is_that_of_the_flow_without_splits(split: int) -> None:
     import torch
 
-    from models.layers import Squeeze
+    from lcma.models.layers import Squeeze
 
     moved = torch.from_numpy(noise())[None]
     for _ in range(split - 1):

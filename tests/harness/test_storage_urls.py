@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.storage import urls
+from lcma.harness.storage import urls
 
 URLS = [
     ("s3://bucket/a/b", "s3://bucket/a/b", ()),

@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models import Flow, build
-from models.conv1x1 import InvertibleConv1x1
-from models.coupling import ChannelCoupling, CheckerboardCoupling
-from models.glow import GlowCoupling
-from models.norm import ActNorm, FlowBatchNorm
-from models.residual import ResidualNet
-from sweeps.factorizations import FIXED, is_word, words
-from sweeps.recipe import Model
+from lcma.models import Flow, build
+from lcma.models.conv1x1 import InvertibleConv1x1
+from lcma.models.coupling import ChannelCoupling, CheckerboardCoupling
+from lcma.models.glow import GlowCoupling
+from lcma.models.norm import ActNorm, FlowBatchNorm
+from lcma.models.residual import ResidualNet
+from lcma.sweeps.factorizations import FIXED, is_word, words
+from lcma.sweeps.recipe import Model
 
 CONVERGED = {"inverse_tolerance": 1e-14, "inverse_max_iterations": 1000}
 """An inverse that is as good as its dtype, at any cost."""

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.activations import elu, silu
+from lcma.models.activations import elu, silu
 
 Bend = Callable[[Tensor], tuple[Tensor, Tensor]]
 

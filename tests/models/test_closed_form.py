@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import Flow, Table
-from models.factorization import tables
-from models.layers import Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
-from models.priors import StandardNormal
-from models.split import Split
+from lcma.models import Flow, Table
+from lcma.models.factorization import tables
+from lcma.models.layers import Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from lcma.models.priors import StandardNormal
+from lcma.models.split import Split
 
 SHAPE = (2, 4, 4)
 

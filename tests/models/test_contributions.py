@@ -11,12 +11,12 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from models.conv1x1 import InvertibleConv1x1
-from models.coupling import ChannelCoupling, CheckerboardCoupling
-from models.glow import GlowCoupling
-from models.layers import Center, Layer, Logit, PassAll, Squeeze, Unsqueeze
-from models.norm import ActNorm, FlowBatchNorm
-from models.split import Split
+from lcma.models.conv1x1 import InvertibleConv1x1
+from lcma.models.coupling import ChannelCoupling, CheckerboardCoupling
+from lcma.models.glow import GlowCoupling
+from lcma.models.layers import Center, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from lcma.models.norm import ActNorm, FlowBatchNorm
+from lcma.models.split import Split
 
 COUPLINGS = (CheckerboardCoupling, ChannelCoupling, GlowCoupling)
 

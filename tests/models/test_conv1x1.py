@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.conv1x1 import Form, InvertibleConv1x1, Share, sharing
+from lcma.models.conv1x1 import Form, InvertibleConv1x1, Share, sharing
 
 FORMS: tuple[Form, ...] = ("plu", "dense")
 SHARES: tuple[Share, ...] = ("output", "sorted", "uniform")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from models.factorization import Table, from_map, ranks, surviving_ids, tables, tied_windows
-from sweeps.factorizations import FIXED, words
+from lcma.models.factorization import Table, from_map, ranks, surviving_ids, tables, tied_windows
+from lcma.sweeps.factorizations import FIXED, words
 
 Shape = tuple[int, int, int]
 Nested = list[list[list[int]]]

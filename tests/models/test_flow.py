@@ -11,13 +11,13 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from models import build, nms
-from models.coupling import ChannelCoupling
-from models.split import Split
-from sweeps import catalog
-from sweeps.architectures import RealNVPArchitecture
-from sweeps.factorizations import canonical
-from sweeps.recipe import Model
+from lcma.models import build, nms
+from lcma.models.coupling import ChannelCoupling
+from lcma.models.split import Split
+from lcma.sweeps import catalog
+from lcma.sweeps.architectures import RealNVPArchitecture
+from lcma.sweeps.factorizations import canonical
+from lcma.sweeps.recipe import Model
 
 
 def test_latents_are_a_permutation_of_the_input(case: Any) -> None:

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import build, nms
-from models.conv1x1 import InvertibleConv1x1, sharing
-from models.glow import GlowCoupling
-from models.layers import Center, Dequantize, PassAll, Squeeze, Unsqueeze
-from models.norm import ChannelNorm
-from models.priors import ConditionalNormal, LearnedNormal
-from models.split import Split
-from sweeps import catalog
-from sweeps.factorizations import ImpossibleError
+from lcma.models import build, nms
+from lcma.models.conv1x1 import InvertibleConv1x1, sharing
+from lcma.models.glow import GlowCoupling
+from lcma.models.layers import Center, Dequantize, PassAll, Squeeze, Unsqueeze
+from lcma.models.norm import ChannelNorm
+from lcma.models.priors import ConditionalNormal, LearnedNormal
+from lcma.models.split import Split
+from lcma.sweeps import catalog
+from lcma.sweeps.factorizations import ImpossibleError
 from tests.models.conftest import CONFIGURATIONS, Case
 
 

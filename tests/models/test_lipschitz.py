@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.activations import lipswish_gains
-from models.lipschitz import NormedConv, NormedLinear, NormedMap
+from lcma.models.activations import lipswish_gains
+from lcma.models.lipschitz import NormedConv, NormedLinear, NormedMap
 
 SIZE = 5
 

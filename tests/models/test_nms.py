@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-import models
-from models.coupling import CheckerboardCoupling
-from models.factorization import Table, from_map, tables
-from models.layers import PassFlat
-from sweeps.recipe import Model
+from lcma import models
+from lcma.models.coupling import CheckerboardCoupling
+from lcma.models.factorization import Table, from_map, tables
+from lcma.models.layers import PassFlat
+from lcma.sweeps.recipe import Model
 from tests.models.conftest import CONFIGURATIONS, Case, perturb
 from tests.models.test_contributions import dense_jacobian, latents_of, log_det_error
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.norm import ActNorm, ChannelNorm, FlowBatchNorm, PartialNorm, Transformed
+from lcma.models.norm import ActNorm, ChannelNorm, FlowBatchNorm, PartialNorm, Transformed
 
 BOARD = (torch.arange(4)[:, None] + torch.arange(4)).remainder(2).double().view(1, 1, 4, 4)
 

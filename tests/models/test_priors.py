@@ -9,8 +9,8 @@ from scipy.signal import correlate
 from scipy.stats import norm
 from torch import Tensor, nn
 
-from models.convolution import GainedConv
-from models.priors import ConditionalNormal, LearnedNormal, StandardNormal
+from lcma.models.convolution import GainedConv
+from lcma.models.priors import ConditionalNormal, LearnedNormal, StandardNormal
 
 
 def drawn(seed: int, *shape: int) -> Tensor:

@@ -13,9 +13,9 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from models.lipschitz import NormedConv, NormedLinear, PowerIteration
-from models.residual import Estimator, FixedPoint, FlatNet, ResidualBlock, conv_net
-from models.series import roulette_weights
+from lcma.models.lipschitz import NormedConv, NormedLinear, PowerIteration
+from lcma.models.residual import Estimator, FixedPoint, FlatNet, ResidualBlock, conv_net
+from lcma.models.series import roulette_weights
 
 CHANNELS, SIZE = 2, 4
 DIMENSIONS = CHANNELS * SIZE**2

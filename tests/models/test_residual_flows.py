@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import Flow, build
-from models.lipschitz import NormedConv, NormedLinear, PowerIteration
-from models.norm import ChannelNorm
-from models.resflow import DimensionNorm
-from models.residual import Activation, Estimator, FlatNet, ResidualBlock, conv_net
-from models.split import Split
-from sweeps.recipe import Model
+from lcma.models import Flow, build
+from lcma.models.lipschitz import NormedConv, NormedLinear, PowerIteration
+from lcma.models.norm import ChannelNorm
+from lcma.models.resflow import DimensionNorm
+from lcma.models.residual import Activation, Estimator, FlatNet, ResidualBlock, conv_net
+from lcma.models.split import Split
+from lcma.sweeps.recipe import Model
 
 
 def model(flow: str, **architecture: Any) -> Model:

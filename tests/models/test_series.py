@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.series import (
+from lcma.models.series import (
     Vjp,
     draw_poisson,
     draw_probe,

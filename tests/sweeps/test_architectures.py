@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from sweeps import catalog, known_sets, spec
-from sweeps.architectures import REGISTERED, Architecture, GlowArchitecture, register
-from sweeps.errors import UserError
-from sweeps.expansion import expand
-from sweeps.factorizations import ImpossibleError
-from sweeps.recipe import Model, Recipe
-from sweeps.validation import validate
+from lcma.sweeps import catalog, known_sets, spec
+from lcma.sweeps.architectures import REGISTERED, Architecture, GlowArchitecture, register
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import expand
+from lcma.sweeps.factorizations import ImpossibleError
+from lcma.sweeps.recipe import Model, Recipe
+from lcma.sweeps.validation import validate
 
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
 PUBLISHED = {
@@ -97,7 +97,7 @@ def test_every_flow_has_a_recipe_for_the_four_data_sets_of_the_paper() -> None:
 
 
 def test_a_flow_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sweeps import architectures
+    from lcma.sweeps import architectures
 
     monkeypatch.setattr(architectures, "_REGISTER", dict(REGISTERED))
     glow = REGISTERED["glow"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps import budgets
-from sweeps.errors import UserError
+from lcma.sweeps import budgets
+from lcma.sweeps.errors import UserError
 
 LONGEST = 10_000_000
 

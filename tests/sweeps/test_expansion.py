@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps import catalog, spec
-from sweeps.errors import UserError
-from sweeps.expansion import Cell, Expansion, expand
-from sweeps.factorizations import words
-from sweeps.spec import Spec
+from lcma.sweeps import catalog, spec
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Cell, Expansion, expand
+from lcma.sweeps.factorizations import words
+from lcma.sweeps.spec import Spec
 
 EIGHT = list(words(3))
 

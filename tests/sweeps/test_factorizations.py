@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.errors import UserError
-from sweeps.factorizations import (
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.factorizations import (
     FIXED,
     NAMES,
     ImpossibleError,

@@ -9,12 +9,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps import architectures, catalog, known_sets, spec, strict_yaml
-from sweeps.architectures import FlowFacts, RealNVPArchitecture
-from sweeps.expansion import Pretraining, Trial, expand
-from sweeps.factorizations import ImpossibleError
-from sweeps.identity import canonical_json
-from sweeps.recipe import Recipe
+from lcma.sweeps import architectures, catalog, known_sets, spec, strict_yaml
+from lcma.sweeps.architectures import FlowFacts, RealNVPArchitecture
+from lcma.sweeps.expansion import Pretraining, Trial, expand
+from lcma.sweeps.factorizations import ImpossibleError
+from lcma.sweeps.identity import canonical_json
+from lcma.sweeps.recipe import Recipe
 
 PLAIN: dict[str, Any] = {
     "model": {

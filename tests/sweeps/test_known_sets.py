@@ -2,10 +2,10 @@
 
 import pytest
 
-from sweeps import catalog, known_sets, spec
-from sweeps.errors import UserError
-from sweeps.expansion import expand
-from sweeps.known_sets import DataSetFacts
+from lcma.sweeps import catalog, known_sets, spec
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import expand
+from lcma.sweeps.known_sets import DataSetFacts
 
 
 def test_the_name_follows_from_data_set_and_variant_and_back() -> None:

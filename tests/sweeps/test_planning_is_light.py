@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import sys
-from sweeps import expansion, spec
+from lcma.sweeps import expansion, spec
 
 found = expansion.expand(spec.load("demo"))
 assert found.trials and [t.id for t in found.trials] and found.pretrainings

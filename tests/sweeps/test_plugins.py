@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.run import plan as plans
-from harness.run.rehearsal import rehearse
-from models import tables
-from models.factorization import from_mask
-from sweeps import catalog, factorizations, plugins, spec
-from sweeps.architectures import REGISTERED
-from sweeps.errors import UserError
-from sweeps.expansion import Expansion, expand
+from lcma.harness.run import plan as plans
+from lcma.harness.run.rehearsal import rehearse
+from lcma.models import tables
+from lcma.models.factorization import from_mask
+from lcma.sweeps import catalog, factorizations, plugins, spec
+from lcma.sweeps.architectures import REGISTERED
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Expansion, expand
 
 RULE = """
-from sweeps.plugins import factorization
+from lcma.sweeps.plugins import factorization
 import numpy as np
 
 @factorization("columns"{options})
@@ -28,8 +28,8 @@ def columns(shape, split, seed, values):
 """
 COLUMNS = "stays = np.zeros(shape, dtype=bool); stays[:, :, 1::2] = True; return stays"
 FLOW = """
-from sweeps.architectures import Architecture, Count
-from sweeps.plugins import flow
+from lcma.sweeps.architectures import Architecture, Count
+from lcma.sweeps.plugins import flow
 
 class Own(Architecture):
     depth: Count = 1
@@ -42,9 +42,9 @@ RECIPES = {
 
 @flow("own", architecture=Own, conventional="rows", recipes=RECIPES, most_splits=2)
 def own(model, tables):
-    from models.layers import Dequantize, PassAll
-    from models.priors import LearnedNormal
-    from models.split import Split
+    from lcma.models.layers import Dequantize, PassAll
+    from lcma.models.priors import LearnedNormal
+    from lcma.models.split import Split
     ends = [PassAll()] if tables is None else [Split(tables[0], LearnedNormal((6, 4, 4)))]
     return [Dequantize(), *ends], LearnedNormal((12 if tables is None else 6, 4, 4))
 """
@@ -264,7 +264,11 @@ WRONG_FLOWS = [
     ),
     ("return [Dequantize(), *ends], ", "return ", "must return a list of layers and a prior"),
     ("[Dequantize(), *ends]", "[Dequantize(), len, *ends]", "is no Layer of models.layers"),
-    ("from models.layers", "raise KeyError('lost')\n    from models.layers", "KeyError: 'lost'"),
+    (
+        "from lcma.models.layers",
+        "raise KeyError('lost')\n    from lcma.models.layers",
+        "KeyError: 'lost'",
+    ),
 ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeps import catalog, factorizations, known_sets, published
+from lcma.sweeps import catalog, factorizations, known_sets, published
 
 
 def test_every_number_can_stand_beside_a_cell() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps import settings, spec
-from sweeps.errors import UserError
+from lcma.sweeps import settings, spec
+from lcma.sweeps.errors import UserError
 
 names = st.text("abcxyz", min_size=1, max_size=3)
 nested = st.recursive(

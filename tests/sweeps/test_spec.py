@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sweeps import catalog, spec
-from sweeps.errors import UserError
-from sweeps.expansion import expand
+from lcma.sweeps import catalog, spec
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import expand
 
 MATRIX: dict[str, Any] = {
     "flow": "realnvp",

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps import spec, strict_yaml
-from sweeps.errors import UserError
+from lcma.sweeps import spec, strict_yaml
+from lcma.sweeps.errors import UserError
 
 GOOD = """\
 name: mine

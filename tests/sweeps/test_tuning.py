@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from sweeps import spec as specs
-from sweeps.errors import UserError
-from sweeps.expansion import Expansion, expand
-from sweeps.identity import content_id
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Expansion, expand
+from lcma.sweeps.identity import content_id
 from tests.harness.conftest import SMALL, merged
 
 TUNE: dict[str, Any] = {"budget": {"low": 10, "high": 100}}

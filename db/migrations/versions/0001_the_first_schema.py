@@ -6,7 +6,7 @@ Comments on tables and columns are left out: they document, and are not part of 
 import sqlalchemy as sa
 from alembic import op
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 revision = "0001"
 down_revision = None

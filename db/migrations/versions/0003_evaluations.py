@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 revision = "0003"
 down_revision = "0002"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-from sweeps.errors import UserError
+from lcma.sweeps.errors import UserError
 
 revision = "0008"
 down_revision = "0007"

@@ -13,10 +13,18 @@ from typing import Literal
 import numpy as np
 from scipy.special import fdtrc, stdtrit
 
-from harness.report.budgets import shapes
-from harness.report.budgets.design import Design, Floats, Means, Measured, design, means, paired
-from harness.report.budgets.posterior import Curves, Posterior, posterior
-from sweeps import budgets as steps
+from lcma.harness.report.budgets import shapes
+from lcma.harness.report.budgets.design import (
+    Design,
+    Floats,
+    Means,
+    Measured,
+    design,
+    means,
+    paired,
+)
+from lcma.harness.report.budgets.posterior import Curves, Posterior, posterior
+from lcma.sweeps import budgets as steps
 
 Verdict = Literal["recommended", "flat", "worse", "unlike", "few"]
 

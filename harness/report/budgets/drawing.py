@@ -7,13 +7,13 @@ from typing import Any
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from harness.report import figures
-from harness.report.budgets import page
-from harness.report.budgets.records import BudgetCurve, Row, Spread, Stability
-from harness.report.figures import INK
-from harness.report.files import file_name, write
-from harness.report.formats import Target
-from harness.report.text import plain
+from lcma.harness.report import figures
+from lcma.harness.report.budgets import page
+from lcma.harness.report.budgets.records import BudgetCurve, Row, Spread, Stability
+from lcma.harness.report.figures import INK
+from lcma.harness.report.files import file_name, write
+from lcma.harness.report.formats import Target
+from lcma.harness.report.text import plain
 
 CURVE, BASE, CHOSEN, SEEDS = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
 """Of Okabe and Ito."""

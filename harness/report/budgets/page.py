@@ -11,9 +11,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.budgets.curve import LEAST_BUDGETS, LEAST_SEEDS, Fit
-from harness.report.budgets.records import BudgetCurve, CurveKey, Row, Spread
-from harness.report.text import number, plain, short, span
+from lcma.harness.report.budgets.curve import LEAST_BUDGETS, LEAST_SEEDS, Fit
+from lcma.harness.report.budgets.records import BudgetCurve, CurveKey, Row, Spread
+from lcma.harness.report.text import number, plain, short, span
 
 WIDE = 4
 """Times that a range may span before it is called too wide to buy by."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.report.budgets import shapes
-from harness.report.budgets.design import FLOOR, Design, Floats
-from harness.report.budgets.shapes import Family
-from harness.seeds import derive
+from lcma.harness.report.budgets import shapes
+from lcma.harness.report.budgets.design import FLOOR, Design, Floats
+from lcma.harness.report.budgets.shapes import Family
+from lcma.harness.seeds import derive
 
 DRAWS = 4000
 MOST_EARLY = 3

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from db import ContributionMap, MapKey, Store
-from harness.report import lookup, mapping, ranking
-from harness.report.budgets import rows as making
-from harness.report.budgets.curve import fit
-from harness.report.budgets.design import Measured
-from harness.report.budgets.records import BudgetCurve, CostOf, CurveKey, SeedResult, Stability
-from harness.report.budgets.stability import stability
-from harness.report.choices import require_results
-from harness.report.text import plain
-from sweeps import catalog, factorizations
-from sweeps.errors import UserError
+from lcma.db import ContributionMap, MapKey, Store
+from lcma.harness.report import lookup, mapping, ranking
+from lcma.harness.report.budgets import rows as making
+from lcma.harness.report.budgets.curve import fit
+from lcma.harness.report.budgets.design import Measured
+from lcma.harness.report.budgets.records import BudgetCurve, CostOf, CurveKey, SeedResult, Stability
+from lcma.harness.report.budgets.stability import stability
+from lcma.harness.report.choices import require_results
+from lcma.harness.report.text import plain
+from lcma.sweeps import catalog, factorizations
+from lcma.sweeps.errors import UserError
 
 Record = Mapping[str, Any]
 Job = tuple[str, str]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.report.budgets.curve import Fit, Interval
+from lcma.harness.report.budgets.curve import Fit, Interval
 
 CostOf = Literal["seconds", "images"]
 

@@ -5,11 +5,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.report import ranking
-from harness.report.budgets.curve import Interval
-from harness.report.budgets.front import front, knee
-from harness.report.budgets.records import CostOf, Row, SeedResult, Stability
-from harness.report.text import plain
+from lcma.harness.report import ranking
+from lcma.harness.report.budgets.curve import Interval
+from lcma.harness.report.budgets.front import front, knee
+from lcma.harness.report.budgets.records import CostOf, Row, SeedResult, Stability
+from lcma.harness.report.text import plain
 
 DECIDE = 6
 """Seeds below which nothing is decided."""

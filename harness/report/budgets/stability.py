@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from db import ContributionMap, overlap
-from harness import instruments
-from harness.report.budgets.records import Spread, Stability
-from harness.report.comparing import iou_by_chance
-from harness.report.mapping import shape_of
-from models import tables
-from sweeps import factorizations
+from lcma.db import ContributionMap, overlap
+from lcma.harness import instruments
+from lcma.harness.report.budgets.records import Spread, Stability
+from lcma.harness.report.comparing import iou_by_chance
+from lcma.harness.report.mapping import shape_of
+from lcma.models import tables
+from lcma.sweeps import factorizations
 
 Maps = Mapping[int, Mapping[int, Sequence[ContributionMap]]]
 """By seed and budget, the maps by split. Those of one seed fit together."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from db import Store, Training
-from harness.report import lookup
-from harness.report.ranking import label
-from harness.report.text import plain
-from sweeps import catalog, factorizations
-from sweeps.errors import UserError
+from lcma.db import Store, Training
+from lcma.harness.report import lookup
+from lcma.harness.report.ranking import label
+from lcma.harness.report.text import plain
+from lcma.sweeps import catalog, factorizations
+from lcma.sweeps.errors import UserError
 
 PRETRAINING = "pretraining"
 

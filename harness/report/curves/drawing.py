@@ -10,13 +10,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from harness.report import figures
-from harness.report.curves import page
-from harness.report.curves.records import Chart, Level, Line, LineKey, Panel, SeedCurve
-from harness.report.figures import INK
-from harness.report.files import file_name, write
-from harness.report.formats import Target
-from harness.report.text import plain
+from lcma.harness.report import figures
+from lcma.harness.report.curves import page
+from lcma.harness.report.curves.records import Chart, Level, Line, LineKey, Panel, SeedCurve
+from lcma.harness.report.figures import INK
+from lcma.harness.report.files import file_name, write
+from lcma.harness.report.formats import Target
+from lcma.harness.report.text import plain
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Of Okabe and Ito, without the yellow, which is too pale for a line. Black is the conventional."""

@@ -11,9 +11,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.curves.reading import Charts
-from harness.report.curves.records import Chart, Line, LineKey
-from harness.report.text import number, plain
+from lcma.harness.report.curves.reading import Charts
+from lcma.harness.report.curves.records import Chart, Line, LineKey
+from lcma.harness.report.text import number, plain
 
 
 def render(found: Charts) -> RenderableType:

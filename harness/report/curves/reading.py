@@ -5,9 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from db import Curve, Store, Training
-from harness.report.curves.choosing import PRETRAINING, is_conventional, label_of
-from harness.report.curves.records import (
+from lcma.db import Curve, Store, Training
+from lcma.harness.report.curves.choosing import PRETRAINING, is_conventional, label_of
+from lcma.harness.report.curves.records import (
     LOST,
     Chart,
     ChartKey,
@@ -18,8 +18,8 @@ from harness.report.curves.records import (
     Points,
     SeedCurve,
 )
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 MOST_CHARTS, MOST_LINES, MOST_SEEDS = 20, 12, 12
 """Pictures, lines of one and seeds of a line at most; what is left out is told."""

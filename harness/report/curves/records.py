@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from harness.report.text import plain, short
+from lcma.harness.report.text import plain, short
 
 LOST = ("diverged", "failed")
 """States of a training that has no end."""

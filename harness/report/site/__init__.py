@@ -1,6 +1,6 @@
 """The site: what a database holds as pages that open from a file, or are served live."""
 
-from harness.report.site.pages import Options, Site
-from harness.report.site.writing import write
+from lcma.harness.report.site.pages import Options, Site
+from lcma.harness.report.site.writing import write
 
 __all__ = ["Options", "Site", "write"]

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from db import Bar, Store
-from harness.report import board as boards
-from harness.report.ranking import Board, Group, Row
-from harness.report.site import queries
-from sweeps.published import Number
+from lcma.db import Bar, Store
+from lcma.harness.report import board as boards
+from lcma.harness.report.ranking import Board, Group, Row
+from lcma.harness.report.site import queries
+from lcma.sweeps.published import Number
 
 LARGE = 20_000
 """Results beyond which single ones are not shown."""

@@ -11,12 +11,12 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from harness.report.site.trials import Curve
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.harness.report.site.trials import Curve
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.report.budgets.records import BudgetCurve, Row
+    from lcma.harness.report.budgets.records import BudgetCurve, Row
 
 MISSING = "a site needs Jinja2, Altair and vl-convert: pip install 'lcma[site]'"
 

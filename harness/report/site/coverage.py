@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from db import Store, Sweep
-from harness.report.ranking import label
-from harness.report.site import queries
-from harness.report.text import plain, short
+from lcma.db import Store, Sweep
+from lcma.harness.report.ranking import label
+from lcma.harness.report.site import queries
+from lcma.harness.report.text import plain, short
 
 MOST = 10
 """Sweeps on the page, the newest first; fewer where they have very many cells."""

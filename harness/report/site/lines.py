@@ -2,8 +2,8 @@
 
 from markupsafe import Markup, escape
 
-from harness.report.site.boards import Line, Table
-from harness.report.text import number, plain
+from lcma.harness.report.site.boards import Line, Table
+from lcma.harness.report.text import number, plain
 
 
 def rows(table: Table) -> Markup:

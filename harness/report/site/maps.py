@@ -10,12 +10,12 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from db import ContributionMap, Store
-from harness.report import lookup, mapping, mapsets
-from harness.report.files import file_name
-from harness.report.mapping import Reader, SplitSummary
-from harness.report.mapsets import MapSet
-from harness.report.pictures import channel_names, fate_colours, fates
+from lcma.db import ContributionMap, Store
+from lcma.harness.report import lookup, mapping, mapsets
+from lcma.harness.report.files import file_name
+from lcma.harness.report.mapping import Reader, SplitSummary
+from lcma.harness.report.mapsets import MapSet
+from lcma.harness.report.pictures import channel_names, fate_colours, fates
 
 MOST = 200
 """Series of maps that have pages."""

@@ -11,17 +11,17 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from db import Store
-from harness.place import Place
-from harness.report import lookup
-from harness.report.site import boards, charts, coverage, lines, queries, rendering, trials
-from harness.report.site.charts import Chart
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.db import Store
+from lcma.harness.place import Place
+from lcma.harness.report import lookup
+from lcma.harness.report.site import boards, charts, coverage, lines, queries, rendering, trials
+from lcma.harness.report.site.charts import Chart
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.report.mapping import Reader
-    from harness.report.site import maps, sheets
+    from lcma.harness.report.mapping import Reader
+    from lcma.harness.report.site import maps, sheets
 
 TRIAL_PAGES = 2000
 """Trials that have a page of their own at most."""
@@ -158,7 +158,7 @@ class Site:
     def _series(self) -> "list[maps.Series]":
         if self._large:
             return []
-        from harness.report.site import maps
+        from lcma.harness.report.site import maps
 
         return maps.series(self._store, self._options.sweep_id)
 
@@ -171,7 +171,7 @@ class Site:
         done = [one.trial_id for one in self._trials if one.state == "done"]
         if not done or not self._options.samples or self._options.live:
             return None
-        from harness.report.site import sheets
+        from lcma.harness.report.site import sheets
 
         chosen = sheets.chosen(self._store, done)
         return sheets.draw(self._store, self._place, chosen, self._step)
@@ -236,7 +236,7 @@ class Site:
     def _verdicts(self, path: str) -> bytes:
         if self._large:
             return self._render("verdicts.html", path, large=True)
-        from harness.report.verdicts import collecting, showing
+        from lcma.harness.report.verdicts import collecting, showing
 
         found = collecting.read(self._store, sweep_id=self._options.sweep_id)
         return self._render(
@@ -277,7 +277,7 @@ class Site:
         return self._render("maps.html", path, series=self._series, large=self._large)
 
     def _maps(self, path: str) -> bytes:
-        from harness.report.site import maps
+        from lcma.harness.report.site import maps
 
         one = next(series for series in self._series if series.page == path)
         found = maps.draw(self._reader, one)
@@ -286,7 +286,7 @@ class Site:
 
     @cached_property
     def _reader(self) -> "Reader":
-        from harness.report import mapping, mapsets
+        from lcma.harness.report import mapping, mapsets
 
         return mapping.Reader(self._store, mapsets.known(self._store))
 
@@ -294,8 +294,8 @@ class Site:
         if self._large:
             said = "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
             return self._render("budgets.html", path, curves=[], said=said)
-        from harness.report.budgets import page as words
-        from harness.report.budgets import reading
+        from lcma.harness.report.budgets import page as words
+        from lcma.harness.report.budgets import reading
 
         curves, said = [], ""
         try:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from db import Store, query
+from lcma.db import Store, query
 
 MOST = 2000
 """Rows of one table at most; the page says where there are more."""
@@ -30,7 +30,7 @@ class Rows:
 
 
 def run(store: Store, asked: Query, most: int = MOST) -> Rows:
-    """The rows of a query. Raises UserError as `db.query.run` does."""
+    """The rows of a query. Raises UserError as `lcma.db.query.run` does."""
     found = query.run(store.database.url, asked.sql, limit=most, timeout=TIMEOUT)
     rows = tuple(dict(zip(found.columns, row, strict=True)) for row in found.rows)
     return Rows(rows, found.truncated)

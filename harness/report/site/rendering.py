@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from harness.report.text import number, plain, short
+from lcma.harness.report.text import number, plain, short
 
 if TYPE_CHECKING:
     import jinja2
@@ -47,7 +47,7 @@ def environment() -> "jinja2.Environment":
     import jinja2
 
     found = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.report.site"),
+        loader=jinja2.PackageLoader("lcma.harness.report.site"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -68,4 +68,4 @@ def render(template: str, path: str, **content: Any) -> bytes:
 @cache
 def asset(name: str) -> bytes:
     """A file of the folder `assets`."""
-    return (files("harness.report.site") / "assets" / name).read_bytes()
+    return (files("lcma.harness.report.site") / "assets" / name).read_bytes()

@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from db import Unavailable
-from harness.report.site.pages import Site
-from harness.report.site.rendering import POLICY
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.db import Unavailable
+from lcma.harness.report.site.pages import Site
+from lcma.harness.report.site.rendering import POLICY
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 FRESH = 3.0
 """Seconds for which what was read is shown again."""

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from db import Store, TrainedTrial
-from harness.place import Place
-from harness.report import gallery, interpolation, pictures, samples
-from harness.report.files import file_name
-from harness.report.ranking import label
-from harness.report.site.maps import Picture
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.db import Store, TrainedTrial
+from lcma.harness.place import Place
+from lcma.harness.report import gallery, interpolation, pictures, samples
+from lcma.harness.report.files import file_name
+from lcma.harness.report.ranking import label
+from lcma.harness.report.site.maps import Picture
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 MOST = 64
 """Flows that are drawn at most: one takes seconds on a CPU."""

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from db import Attempt, Store
-from harness.report import lookup
-from harness.report.files import file_name
-from harness.report.ranking import label
-from harness.report.site.boards import TrialKey
-from harness.report.text import moment, plain, short, size, span
+from lcma.db import Attempt, Store
+from lcma.harness.report import lookup
+from lcma.harness.report.files import file_name
+from lcma.harness.report.ranking import label
+from lcma.harness.report.site.boards import TrialKey
+from lcma.harness.report.text import moment, plain, short, size, span
 
 MOST_POINTS = 500
 """Points of a curve that a page shows; more are thinned out evenly."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from db import Store
-from harness.place import Place
-from harness.report.site.pages import Options, Site
-from harness.report.text import plain
-from sweeps.errors import UserError
+from lcma.db import Store
+from lcma.harness.place import Place
+from lcma.harness.report.site.pages import Options, Site
+from lcma.harness.report.text import plain
+from lcma.sweeps.errors import UserError
 
 MARK = ".lcma-site"
 """A file in every site: a folder with it may be replaced."""

@@ -4,10 +4,10 @@
 `as_dict` makes them JSON, `as_markdown` a page.
 """
 
-from harness.report.verdicts.claims import Claim, Comparison, Scale
-from harness.report.verdicts.collecting import Verdicts, make, read
-from harness.report.verdicts.rule import ENOUGH, Decision, Verdict, decide
-from harness.report.verdicts.showing import as_dict, as_markdown, as_rows, render
+from lcma.harness.report.verdicts.claims import Claim, Comparison, Scale
+from lcma.harness.report.verdicts.collecting import Verdicts, make, read
+from lcma.harness.report.verdicts.rule import ENOUGH, Decision, Verdict, decide
+from lcma.harness.report.verdicts.showing import as_dict, as_markdown, as_rows, render
 
 __all__ = [
     "ENOUGH",

@@ -5,14 +5,14 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from harness.report import pairing
-from harness.report.ranking import Group, Row
-from harness.report.text import plain
-from harness.report.verdicts import cells
-from harness.report.verdicts.cells import Cells
-from harness.report.verdicts.claims import Claim, Comparison, scale_of
-from harness.report.verdicts.within import claim, less
-from sweeps import published
+from lcma.harness.report import pairing
+from lcma.harness.report.ranking import Group, Row
+from lcma.harness.report.text import plain
+from lcma.harness.report.verdicts import cells
+from lcma.harness.report.verdicts.cells import Cells
+from lcma.harness.report.verdicts.claims import Claim, Comparison, scale_of
+from lcma.harness.report.verdicts.within import claim, less
+from lcma.sweeps import published
 
 Key = tuple[object, ...]
 

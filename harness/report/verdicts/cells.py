@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.report.ranking import Group, Row
-from sweeps import factorizations
+from lcma.harness.report.ranking import Group, Row
+from lcma.sweeps import factorizations
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from harness.report.ranking import Group
-from sweeps import catalog, known_sets
+from lcma.harness.report.ranking import Group
+from lcma.sweeps import catalog, known_sets
 
 MARGIN = 0.01
 """Bits/dim within which a difference is none that matters."""

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from db import Store
-from harness.report import board as boards
-from harness.report.ranking import Board
-from harness.report.verdicts import across, masks, within
-from harness.report.verdicts.claims import Claim
-from harness.report.verdicts.rule import Verdict, decide
-from sweeps import factorizations
+from lcma.db import Store
+from lcma.harness.report import board as boards
+from lcma.harness.report.ranking import Board
+from lcma.harness.report.verdicts import across, masks, within
+from lcma.harness.report.verdicts.claims import Claim
+from lcma.harness.report.verdicts.rule import Verdict, decide
+from lcma.sweeps import factorizations
 
 CLAIMS = {
     "low-conventional": ("low gives fewer bits/dim than conventional (Tables 1 and 2)", "table1"),

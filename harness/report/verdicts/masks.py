@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.report.ranking import Group
-from harness.report.verdicts import cells
-from harness.report.verdicts.claims import Claim, Comparison
-from harness.report.verdicts.within import claim
+from lcma.harness.report.ranking import Group
+from lcma.harness.report.verdicts import cells
+from lcma.harness.report.verdicts.claims import Claim, Comparison
+from lcma.harness.report.verdicts.within import claim
 
 Shares = Mapping[tuple[str, str, int | None], Mapping[int, float]]
 """Mask share at split 1 by seed, of the tables of `low`: by recipe, data digest and budget."""

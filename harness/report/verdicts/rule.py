@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.report import notes, pairing
-from harness.report.pairing import LEVEL, PairedTest
-from harness.report.verdicts.claims import ALONE, Claim, Comparison
+from lcma.harness.report import notes, pairing
+from lcma.harness.report.pairing import LEVEL, PairedTest
+from lcma.harness.report.verdicts.claims import ALONE, Claim, Comparison
 
 ENOUGH = notes.ENOUGH
 """Seeds below which every claim is undecided."""

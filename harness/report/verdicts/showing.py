@@ -12,14 +12,14 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from db import QueryResult
-from harness.report.board import by_class
-from harness.report.pairing import PairedTest
-from harness.report.rows import as_stored
-from harness.report.text import escape_markdown, number, plain, short
-from harness.report.verdicts.claims import Scale
-from harness.report.verdicts.collecting import CLAIMS, Verdicts
-from harness.report.verdicts.rule import Verdict
+from lcma.db import QueryResult
+from lcma.harness.report.board import by_class
+from lcma.harness.report.pairing import PairedTest
+from lcma.harness.report.rows import as_stored
+from lcma.harness.report.text import escape_markdown, number, plain, short
+from lcma.harness.report.verdicts.claims import Scale
+from lcma.harness.report.verdicts.collecting import CLAIMS, Verdicts
+from lcma.harness.report.verdicts.rule import Verdict
 
 STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
 

@@ -4,13 +4,13 @@ import itertools
 import statistics
 from collections.abc import Iterator, Sequence
 
-from harness.report import pairing
-from harness.report.ranking import Group, Row
-from harness.report.text import plain
-from harness.report.verdicts import cells
-from harness.report.verdicts.cells import Cells
-from harness.report.verdicts.claims import CHOICE, Claim, Comparison, scale_of
-from sweeps import published
+from lcma.harness.report import pairing
+from lcma.harness.report.ranking import Group, Row
+from lcma.harness.report.text import plain
+from lcma.harness.report.verdicts import cells
+from lcma.harness.report.verdicts.cells import Cells
+from lcma.harness.report.verdicts.claims import CHOICE, Claim, Comparison, scale_of
+from lcma.sweeps import published
 
 TABLE_3 = ("low", "conventional", "random", "high")
 """From the fewest bits/dim to the most, as printed."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-import db
-from harness.cli import main as cli
+from lcma import db
+from lcma.harness.cli import main as cli
 from tests.db.conftest import Stage, World
 
 Typed = Callable[..., tuple[int, str, str]]

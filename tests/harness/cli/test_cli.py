@@ -15,10 +15,10 @@ import pytest
 import typer
 from PIL import Image
 
-from db import locate
-from harness import data
-from harness.cli import main as cli
-from harness.place import Place
+from lcma.db import locate
+from lcma.harness import data
+from lcma.harness.cli import main as cli
+from lcma.harness.place import Place
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
 HEAVY = ("torch", "ray", "pandas", "matplotlib", "sqlalchemy", "skimage", "prompt_toolkit")
@@ -72,7 +72,7 @@ def test_the_docs_name_no_command_that_is_not_there() -> None:
 def test_help_and_planning_import_nothing_heavy(arguments: list[str], in_tmp: Path) -> None:
     heavy = HEAVY if "--help" in arguments else HEAVY_FOR_PLANS
     code = (
-        "import sys\nfrom harness.cli.main import main\n"
+        "import sys\nfrom lcma.harness.cli.main import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as e:\n    assert not e.code\n"
         f"found = [m for m in {heavy!r} if m in sys.modules]\n"
         "assert not found, found\n"
@@ -291,8 +291,8 @@ def launched(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Pla
     done = subprocess.run(
         [
             sys.executable,
-            "-c",
-            "from harness.cli.main import main; main()",
+            "-m",
+            "lcma",
             *("launch", "small.yaml", "--local", "--data", str(photos_root)),
         ],
         cwd=folder,

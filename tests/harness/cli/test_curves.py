@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-import db
+from lcma import db
 from tests.harness.report import svg
 from tests.harness.report.conftest import COST, STEPS, Filler
 from tests.harness.report.site import HOSTILE

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-import db
-from db import Store
-from harness import moments
-from harness.report import board
-from harness.run import plan as plans
+from lcma import db
+from lcma.db import Store
+from lcma.harness import moments
+from lcma.harness.report import board
+from lcma.harness.run import plan as plans
 from tests.harness.cli.conftest import Typed
 from tests.harness.outages import Moment, Outages, passing
 from tests.harness.run.conftest import stoppable

@@ -87,7 +87,7 @@ def test_what_was_never_begun_and_what_is_not_there(planned: World, typed: Typed
 def test_following_shows_steps_and_ends_with_the_attempt(planned: World, typed: Typed) -> None:
     """Of an attempt that ends while another process looks, and of one whose node is dead."""
     claim = planned.win(planned.trials[1], now=time.time())
-    command = "import sys; from harness.cli.main import main; main(sys.argv[1:])"
+    command = "import sys; from lcma.harness.cli.main import main; main(sys.argv[1:])"
     with subprocess.Popen(
         [sys.executable, "-c", command, "logs", TRIAL, "-f", "--interval", "0.1"],
         stdout=subprocess.PIPE,

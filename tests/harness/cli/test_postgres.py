@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from harness.cli import main as cli
-from harness.run import bodies
+from lcma.harness.cli import main as cli
+from lcma.harness.run import bodies
 
 ONE_WORKER = {"gpus": 0, "cpus": os.cpu_count()}
 """A second one would take longer to start than it has work."""
@@ -61,7 +61,7 @@ def test_a_sweep_is_the_same_on_postgres(
     url = sa.make_url(postgres.url(name)).set(password=password)
     hidden = url.render_as_string(hide_password=False)
     where = ["--db", hidden, "--runs", in_tmp / "runs", "--data", place.data]
-    program = [sys.executable, "-c", "from harness.cli.main import main; main()"]
+    program = [sys.executable, "-m", "lcma"]
     done = subprocess.run(
         [*program, "launch", "small.yaml", "--local", "--data", str(place.data)],
         capture_output=True,

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-import db
-from harness.cli import main as cli
-from harness.place import Place
-from harness.run import plan as plans
-from harness.run.plan import Node
-from sweeps import spec as specs
+from lcma import db
+from lcma.harness.cli import main as cli
+from lcma.harness.place import Place
+from lcma.harness.run import plan as plans
+from lcma.harness.run.plan import Node
+from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, contribution_map, result
 from tests.harness.conftest import SMALL, merged
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-import db
+from lcma import db
 from tests.db.conftest import COST, TRIALS, World
 from tests.harness.cli.conftest import Typed
 

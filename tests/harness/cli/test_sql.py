@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-import db
+from lcma import db
 from tests.db.conftest import World
 from tests.db.freeze import go_down
 from tests.harness.cli.conftest import Typed
@@ -25,7 +25,7 @@ from tests.harness.cli.conftest import Typed
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 TERMINAL = (
     "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "from harness.cli.main import main; main()"
+    "from lcma.harness.cli.main import main; main()"
 )
 
 

@@ -17,7 +17,7 @@ import pytest
 from tests.db.conftest import COST, World
 from tests.harness.cli.conftest import Typed
 
-COMMAND = "import sys; from harness.cli.main import main; main(sys.argv[1:])"
+COMMAND = "import sys; from lcma.harness.cli.main import main; main(sys.argv[1:])"
 
 
 def watching(*arguments: str, **streams: Any) -> "subprocess.Popen[str]":

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import db
-from harness.report import stopping
+from lcma import db
+from lcma.harness.report import stopping
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
 
@@ -24,7 +24,7 @@ recipe:
 
 
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", "from harness.cli.main import main; main()", *arguments]
+    command = [sys.executable, "-m", "lcma", *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)
 

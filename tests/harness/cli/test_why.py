@@ -5,9 +5,9 @@ import re
 import time
 from pathlib import Path
 
-import db
-from db.merging import merge
-from sweeps import spec
+from lcma import db
+from lcma.db.merging import merge
+from lcma.sweeps import spec
 from tests.db.conftest import COST, TRIALS, World, plan
 from tests.harness.cli.conftest import Typed
 

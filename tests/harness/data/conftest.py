@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data import Prepared, prepare
-from sweeps.errors import UserError
+from lcma.harness.data import Prepared, prepare
+from lcma.sweeps.errors import UserError
 
 BATCHES = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
 

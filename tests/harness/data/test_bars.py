@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import multivariate_normal, norm
 
-from harness.data import ByPart, Manifest, PartDigest, Prepared, SourceRecord, prepare
-from harness.data.bars import Bar, compute, ensure
-from harness.data.manifest import content_digest
+from lcma.harness.data import ByPart, Manifest, PartDigest, Prepared, SourceRecord, prepare
+from lcma.harness.data.bars import Bar, compute, ensure
+from lcma.harness.data.manifest import content_digest
 
 LN2 = math.log(2)
 NAMES = ["gaussian", "full-gaussian", "png", "webp"]

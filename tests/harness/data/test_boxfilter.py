@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data.boxfilter import box_filter
+from lcma.harness.data.boxfilter import box_filter
 
 
 @given(

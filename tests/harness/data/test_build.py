@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.data import load, names, prepare
+from lcma.harness.data import load, names, prepare
 
 Refused = Callable[[Path, Callable[[], object]], str]
 MakeBatches = Callable[..., Path]
@@ -169,7 +169,7 @@ def test_a_left_folder_in_any_state_ends_in_the_same_set(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from harness.data import prepare
+from lcma.harness.data import prepare
 at = int(sys.argv[3])
 prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2]),
         progress=lambda label, done, total: done == at and os.kill(os.getpid(), signal.SIGKILL))
@@ -196,7 +196,7 @@ def test_killed_runs_end_with_the_same_bits_as_one_left_alone(
 RACE = """
 import sys
 from pathlib import Path
-from harness.data import prepare
+from lcma.harness.data import prepare
 print("ready", flush=True)
 sys.stdin.readline()
 print(prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2])).manifest.digest)
@@ -234,8 +234,8 @@ def test_processes_at_once_agree(tmp_path: Path, make_batches: MakeBatches) -> N
 WAITS = """
 import sys
 from pathlib import Path
-from harness.data import prepare
-from sweeps.errors import UserError
+from lcma.harness.data import prepare
+from lcma.sweeps.errors import UserError
 try:
     prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2]),
             waiting=lambda: print("waits", flush=True))
@@ -271,8 +271,8 @@ def test_a_second_process_waits_for_the_first(
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from harness.data import prepare
-from sweeps.errors import UserError
+from lcma.harness.data import prepare
+from lcma.sweeps.errors import UserError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:

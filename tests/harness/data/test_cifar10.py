@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data import PARTS, load, prepare
-from harness.data.cifar10 import OFFICIAL_MD5
+from lcma.harness.data import PARTS, load, prepare
+from lcma.harness.data.cifar10 import OFFICIAL_MD5
 
 Refused = Callable[[Path, Callable[[], object]], str]
 Rewrite = Callable[..., None]

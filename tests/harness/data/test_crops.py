@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data import crops
+from lcma.harness.data import crops
 
 SIZES = st.integers(64, 1500)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from harness.cli import main as cli
-from harness.data import Options, load, prepare
+from lcma.harness.cli import main as cli
+from lcma.harness.data import Options, load, prepare
 
 
 @pytest.fixture

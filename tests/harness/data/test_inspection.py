@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.data import PARTS, ByPart, Manifest, PartDigest, Prepared, inspection, load
-from harness.data import manifest as manifests
-from harness.data.writer import NpyWriter
+from lcma.harness.data import PARTS, ByPart, Manifest, PartDigest, Prepared, inspection, load
+from lcma.harness.data import manifest as manifests
+from lcma.harness.data.writer import NpyWriter
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_numbers_are_those_of_the_whole_array(
     put, dtype: str, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the size of the pieces in which it is read."""
-    monkeypatch.setattr("harness.data.prepared._PIECE", piece)
+    monkeypatch.setattr("lcma.harness.data.prepared._PIECE", piece)
     state = np.random.RandomState(0)
     parts = {
         part: (state.rand(n, 3, 8, 8) * (50, 256)[part == "test"]).astype(dtype)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data import PARTS, Prepared, prepare
-from harness.data.photos import Photos
-from harness.data.source import START
+from lcma.harness.data import PARTS, Prepared, prepare
+from lcma.harness.data.photos import Photos
+from lcma.harness.data.source import START
 
 SHIPPED = Path(str(files("skimage"))) / "data"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data import PARTS, ByPart, Manifest, Prepared, load
+from lcma.harness.data import PARTS, ByPart, Manifest, Prepared, load
 
 Refused = Callable[[Path, Callable[[], object]], str]
 FILES = [f"{part}{kind}.npy" for part in PARTS for kind in ("", "_groups")]

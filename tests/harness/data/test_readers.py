@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data import Options, Prepared, load, prepare
-from harness.data.boxfilter import box_filter
-from harness.data.source import Progress
+from lcma.harness.data import Options, Prepared, load, prepare
+from lcma.harness.data.boxfilter import box_filter
+from lcma.harness.data.source import Progress
 
 Refused = Callable[[Path, Callable[[], object]], str]
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -203,7 +203,7 @@ def test_broken_npz_is_refused(
 def test_npz_steps_are_taken_up_within_a_file(
     tmp_path: Path, npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.data.imagenet_npz._STEP_BYTES", 7 * 3072)
+    monkeypatch.setattr("lcma.harness.data.imagenet_npz._STEP_BYTES", 7 * 3072)
     alone = prepare("imagenet32", tmp_path / "alone", source=npz)
 
     def stop(at: int) -> Progress:
@@ -590,7 +590,7 @@ def test_grey_images_have_one_channel_and_are_not_mixed_unasked(
 
 
 def test_an_image_is_turned_as_its_file_says(tmp_path: Path, pictures: Path) -> None:
-    from harness.data.decoding import decode
+    from lcma.harness.data.decoding import decode
 
     corner = np.zeros((32, 48, 3), np.uint8)
     corner[:8, :8] = 255

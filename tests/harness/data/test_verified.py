@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import cache
-from harness.data import Prepared, load, verified
-from sweeps.errors import UserError
+from lcma.harness import cache
+from lcma.harness.data import Prepared, load, verified
+from lcma.sweeps.errors import UserError
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(
 
 def test_of_several_processes_at_once_one_hashes(mine: Prepared) -> None:
     code = (
-        "import sys; from pathlib import Path; from harness.data import load, verified; "
+        "import sys; from pathlib import Path; from lcma.harness.data import load, verified; "
         "p = load('photos8', Path(sys.argv[1])); print('ready', flush=True); "
         "sys.stdin.read(1); print(verified.once(p))"
     )

@@ -4,9 +4,9 @@ import pytest
 from prompt_toolkit.completion import CompleteEvent, Completion
 from prompt_toolkit.document import Document
 
-from db.describing import relations
-from harness.prompt.completion import SqlCompleter
-from harness.prompt.statement import FUNCTIONS, KEYWORDS, is_finished
+from lcma.db.describing import relations
+from lcma.harness.prompt.completion import SqlCompleter
+from lcma.harness.prompt.statement import FUNCTIONS, KEYWORDS, is_finished
 
 KNOWN = {relation.name: relation for relation in relations()}
 

@@ -9,8 +9,8 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from harness.prompt import history, loop
-from sweeps.errors import UserError
+from lcma.harness.prompt import history, loop
+from lcma.sweeps.errors import UserError
 
 ENTER, CTRL_C, CTRL_D = "\r", "\x03", "\x04"
 PASTE = "\x1b[200~{}\x1b[201~"

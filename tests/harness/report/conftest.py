@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import save
 
-import db
-from harness import instruments
-from models import Flow, build
-from sweeps import catalog
-from sweeps.recipe import Recipe
+from lcma import db
+from lcma.harness import instruments
+from lcma.models import Flow, build
+from lcma.sweeps import catalog
+from lcma.sweeps.recipe import Recipe
 
 COST = db.Cost(seconds=60.0, cpu_seconds=50.0, images_per_second=1000.0, peak_memory=2**30)
 ENVIRONMENT = db.Environment(
@@ -367,8 +367,8 @@ def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A database of more results than are read seed by seed, and its site: URL and folder."""
     from benchmarks.million import made
     from benchmarks.places import Files
-    from harness import place
-    from harness.report.site import write
+    from lcma.harness import place
+    from lcma.harness.report.site import write
 
     folder = tmp_path_factory.mktemp("large")
     url, _ = made(Files(folder), 24_000)

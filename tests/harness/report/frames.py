@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from db import Beside, Making, SeededCell
-from harness.report import ranking
-from harness.report.ranking import Board
+from lcma.db import Beside, Making, SeededCell
+from lcma.harness.report import ranking
+from lcma.harness.report.ranking import Board
 
 ALIKE = (
     *("flow", "dataset", "variant", "data_digest", "recipe_id", "protocol", "precision"),

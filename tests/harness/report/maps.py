@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from db import ContributionMap
+from lcma.db import ContributionMap
 
 
 def noise(seed, shape):

@@ -1,6 +1,6 @@
 """A database for the site's tests: a sweep with a budget curve, a failure and kept weights."""
 
-import db
+from lcma import db
 from tests.harness.report.conftest import COST, STEPS, Filler
 
 HOSTILE = "<script>window.hit=1</script>\"'><img src=x onerror=window.hit=1>{{7*7}}"

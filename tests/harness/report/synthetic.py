@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from db import Bar
-from harness.report import board as boards
-from harness.report.lookup import DataFacts
+from lcma.db import Bar
+from lcma.harness.report import board as boards
+from lcma.harness.report.lookup import DataFacts
 from tests.harness.report.frames import board_of
 
 DIGEST = "d" * 64

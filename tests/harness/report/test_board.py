@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
-from db import Bar
-from harness.report import board as boards
-from sweeps.errors import UserError
+from lcma.db import Bar
+from lcma.harness.report import board as boards
+from lcma.sweeps.errors import UserError
 from tests.harness.report.frames import board_of
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report.budgets.front import front, knee
+from lcma.harness.report.budgets.front import front, knee
 
 NUMBERS = st.integers(-5, 5).map(float) | st.floats(-1e3, 1e3)
 POINTS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=12)

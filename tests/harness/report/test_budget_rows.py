@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from harness.report.budgets import rows as making
-from harness.report.budgets.records import SeedResult
-from harness.report.budgets.stability import stability
+from lcma.harness.report.budgets import rows as making
+from lcma.harness.report.budgets.records import SeedResult
+from lcma.harness.report.budgets.stability import stability
 from tests.harness.report.maps import contribution, noise
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from matplotlib import colormaps
 from PIL import Image
 
-from harness.report import comparing, map_pictures, pictures
-from harness.report.map_pictures import Column
-from harness.report.mapping import word_tables
-from sweeps.errors import UserError
+from lcma.harness.report import comparing, map_pictures, pictures
+from lcma.harness.report.map_pictures import Column
+from lcma.harness.report.mapping import word_tables
+from lcma.sweeps.errors import UserError
 from tests.harness.report.maps import contribution, noise
 
 SHAPE = (3, 8, 8)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.report import board
+from lcma.harness.report import board
 
 BOUND = {"bound_draws": 10, "bound_images": 100, "bound_bits_per_dim": 3.9}
 

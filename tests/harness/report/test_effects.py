@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
-from harness.report import board as boards
-from harness.report import effects
-from harness.report.text import to_json
-from sweeps import factorizations, settings
+from lcma.harness.report import board as boards
+from lcma.harness.report import effects
+from lcma.harness.report.text import to_json
+from lcma.sweeps import factorizations, settings
 from tests.harness.report.frames import board_of
 
 BITS = st.floats(1, 9)

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-import db
-from db import QueryResult
-from harness.cli import main as cli
-from harness.report import board as boards
-from harness.report import exporting, filters, grouping, latex, paper, parquet, rows
-from harness.report.exporting import Format, Query, What
-from sweeps.errors import UserError
+from lcma import db
+from lcma.db import QueryResult
+from lcma.harness.cli import main as cli
+from lcma.harness.report import board as boards
+from lcma.harness.report import exporting, filters, grouping, latex, paper, parquet, rows
+from lcma.harness.report.exporting import Format, Query, What
+from lcma.sweeps.errors import UserError
 from tests.db import worked
 from tests.harness.report.synthetic import board
 from tests.harness.report.synthetic import rows as result_rows

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from harness.report.interpolation import interpolate
-from models import Flow, build
-from sweeps import catalog
-from sweeps.errors import UserError
+from lcma.harness.report.interpolation import interpolate
+from lcma.models import Flow, build
+from lcma.sweeps import catalog
+from lcma.sweeps.errors import UserError
 
 SMALLEST: dict[str, dict[str, Any]] = {
     "realnvp": {"width": 4},
@@ -22,7 +22,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def photos(photos_root) -> Any:
     """Two test images of different photographs, and one of the others."""
-    from harness import data
+    from lcma.harness import data
 
     part = data.load("photos8", photos_root).part("test").images
     return np.array(part[[0, len(part) // 2, 7]])
@@ -75,7 +75,7 @@ def test_the_inverse_of_residual_blocks_is_reported(flows, photos, name: str) ->
 def test_an_inverse_that_stops_too_early_is_told(flows, photos) -> None:
     from dataclasses import replace
 
-    from harness.train.series import residual_blocks
+    from lcma.harness.train.series import residual_blocks
 
     blocks = residual_blocks(flows["iresnet"])
     before = blocks[0].fixed_point
@@ -86,8 +86,8 @@ def test_an_inverse_that_stops_too_early_is_told(flows, photos) -> None:
 
 def test_the_way_is_straight_or_an_arc_in_the_latents(flows, photos) -> None:
     """A flow that only dequantizes and centres shows its latents."""
-    from models.layers import Center, Dequantize
-    from models.priors import StandardNormal
+    from lcma.models.layers import Center, Dequantize
+    from lcma.models.priors import StandardNormal
 
     plain = Flow([Dequantize(), Center()], StandardNormal(), (3, 8, 8))
     plain.register_parameter("like", torch.nn.Parameter(torch.zeros(())))

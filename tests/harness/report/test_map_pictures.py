@@ -7,12 +7,12 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from db import MapStatistics
-from harness.report import map_pictures
-from harness.report.map_pictures import Column
-from harness.report.mapping import word_tables
-from harness.report.pictures import LEAVING, STAYING, fates
-from sweeps.errors import UserError
+from lcma.db import MapStatistics
+from lcma.harness.report import map_pictures
+from lcma.harness.report.map_pictures import Column
+from lcma.harness.report.mapping import word_tables
+from lcma.harness.report.pictures import LEAVING, STAYING, fates
+from lcma.sweeps.errors import UserError
 from tests.harness.report.maps import contribution, noise
 
 SHAPE = (3, 8, 8)

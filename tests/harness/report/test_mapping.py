@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import db
-from harness import instruments
-from harness.place import Place
-from harness.report import comparing, gallery, lookup, mapping, mapsets
-from harness.report.formats import Target
-from harness.report.pictures import fates
-from sweeps.errors import UserError
+from lcma import db
+from lcma.harness import instruments
+from lcma.harness.place import Place
+from lcma.harness.report import comparing, gallery, lookup, mapping, mapsets
+from lcma.harness.report.formats import Target
+from lcma.harness.report.pictures import fates
+from lcma.sweeps.errors import UserError
 
 SHAPE = (3, 16, 16)
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from harness.report import mapsets
-from sweeps import catalog
-from sweeps.errors import UserError
-from sweeps.settings import merge
+from lcma.harness.report import mapsets
+from lcma.sweeps import catalog
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.settings import merge
 
 OTHER_DATA = "e" * 64
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.report import pictures
-from harness.report.text import plain
-from models import tables
-from sweeps.errors import UserError
+from lcma.harness.report import pictures
+from lcma.harness.report.text import plain
+from lcma.models import tables
+from lcma.sweeps.errors import UserError
 from tests.harness.report import svg
 
 

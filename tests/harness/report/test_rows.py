@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from db import QueryResult
-from harness.report import rows
+from lcma.db import QueryResult
+from lcma.harness.report import rows
 
 VALUES = st.none() | st.integers() | st.floats() | st.text() | st.binary(max_size=8)
 RESULTS = st.integers(0, 4).flatmap(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from harness.place import Place
-from harness.report import lookup, samples
-from sweeps.errors import UserError
+from lcma.harness.place import Place
+from lcma.harness.report import lookup, samples
+from lcma.sweeps.errors import UserError
 
 
 @pytest.fixture

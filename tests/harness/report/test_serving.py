@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import place
-from harness.cli import main as cli
-from harness.report.site import Options, Site, serving
+from lcma.harness import place
+from lcma.harness.cli import main as cli
+from lcma.harness.report.site import Options, Site, serving
 from tests.harness.report import site as worlds
 
 
@@ -118,7 +118,7 @@ def test_a_port_that_is_taken_is_said(server, filled, capsys) -> None:
 
 
 def test_the_verb_serves_until_it_is_interrupted(filled) -> None:
-    code = "import sys; from harness.cli.main import main; main(['serve', '--port', '0'])"
+    code = "import sys; from lcma.harness.cli.main import main; main(['serve', '--port', '0'])"
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code],
         stdout=subprocess.PIPE,

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from db import query
-from harness import place
-from harness.cli import main as cli
-from harness.report.site import Options, Site, write
-from sweeps.errors import UserError
+from lcma.db import query
+from lcma.harness import place
+from lcma.harness.cli import main as cli
+from lcma.harness.report.site import Options, Site, write
+from lcma.sweeps.errors import UserError
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import BITS, Filler
 
@@ -264,7 +264,7 @@ def test_what_a_site_cannot_do_is_said(filler, tmp_path, capsys, more, word) -> 
 def test_without_the_extra_it_says_what_to_install(filled, tmp_path) -> None:
     code = (
         "import sys; sys.modules['altair'] = None\n"
-        "from harness.cli.main import main; main(sys.argv[1:])"
+        "from lcma.harness.cli.main import main; main(sys.argv[1:])"
     )
     for verb in (["export", "--format", "html", "--out", "site"], ["serve", "--port", "0"]):
         done = subprocess.run(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from harness import place
-from harness.report.site import Options, Site, serving, write
+from lcma.harness import place
+from lcma.harness.report.site import Options, Site, serving, write
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import Filler
 

@@ -15,8 +15,8 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-import db
-from sweeps.errors import UserError
+from lcma import db
+from lcma.sweeps.errors import UserError
 from tests.harness.report import svg
 
 VERBS = (
@@ -38,7 +38,7 @@ VERBS = (
 def app():
     found = typer.Typer()
     for verb in VERBS:
-        found.command(name=verb)(getattr(importlib.import_module(f"harness.cli.{verb}"), verb))
+        found.command(name=verb)(getattr(importlib.import_module(f"lcma.harness.cli.{verb}"), verb))
     return found
 
 

@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from harness.cli import main as cli
-from harness.report import verdicts
-from harness.report.text import to_json
-from sweeps import factorizations
+from lcma.harness.cli import main as cli
+from lcma.harness.report import verdicts
+from lcma.harness.report.text import to_json
+from lcma.sweeps import factorizations
 from tests.harness.report.synthetic import DEMO, board, noisy, rows
 
 SPREAD = (-0.011, 0.004, 0.017, -0.006, 0.002, -0.009, 0.008, -0.005)

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import db
-from harness.place import Place
-from harness.run import bodies
-from harness.run import plan as plans
-from harness.run.executor import Executor, Finished
-from harness.run.plan import Node
-from harness.run.work import Report, Work
-from sweeps import spec as specs
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run import bodies
+from lcma.harness.run import plan as plans
+from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.plan import Node
+from lcma.harness.run.work import Report, Work
+from lcma.sweeps import spec as specs
 from tests.harness.conftest import SMALL, merged
 
 
@@ -118,10 +118,10 @@ def database(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[File | OnServer]:
     """A database on each supported engine, to take away and bring back. No lock is waited for."""
-    monkeypatch.setattr("db.sqlite.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("lcma.db.sqlite.BUSY_SECONDS", 0.05)
     if request.param == "sqlite":
         # Nobody else gets the file to himself while a connection to it is kept.
-        monkeypatch.setattr("db.pooling.IDLE_SECONDS", 0.01)
+        monkeypatch.setattr("lcma.db.pooling.IDLE_SECONDS", 0.01)
         yield File(tmp_path / "outage.db")
         return
     server, url = (request.getfixturevalue(name) for name in ("postgres", "current_postgres_url"))

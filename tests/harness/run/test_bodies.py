@@ -11,15 +11,14 @@ import pytest
 import safetensors.torch
 import sqlalchemy as sa
 
-import db
-import models
-from harness import instruments
-from harness.run import bodies, images, keeping
-from harness.run.work import Report, Work
-from harness.train import trainer
-from harness.train.trainer import Trainer
-from sweeps.errors import UserError
-from sweeps.identity import canonical_json
+from lcma import db, models
+from lcma.harness import instruments
+from lcma.harness.run import bodies, images, keeping
+from lcma.harness.run.work import Report, Work
+from lcma.harness.train import trainer
+from lcma.harness.train.trainer import Trainer
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.identity import canonical_json
 
 
 def run_all(nodes) -> dict[str, Report]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.run.cluster import RayExecutor
-from sweeps.errors import UserError
-from sweeps.spec import Resources
+from lcma.harness.run.cluster import RayExecutor
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Resources
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -43,7 +43,7 @@ def test_a_cluster_of_several_hosts_refuses_a_file(
     """Nothing is made before it is refused."""
     done = subprocess.run(
         [
-            *(sys.executable, "-c", "from harness.cli.main import main; main()"),
+            *(sys.executable, "-m", "lcma"),
             *("launch", "demo", "--dataset", "photos8", "--ray", cluster.address),
             *("--db", "lcma.db", "--data", str(photos_root)),
         ],

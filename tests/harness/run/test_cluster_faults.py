@@ -14,21 +14,21 @@ from typing import Any
 import pytest
 import yaml
 
-import db
-from harness import checkup
-from harness.place import Place
-from harness.run import bodies
-from harness.run import plan as plans
-from harness.run.cluster import RayExecutor
-from harness.run.launch import Launch
-from harness.run.local import LocalExecutor
-from harness.run.plan import Node
-from harness.selftest import comparison
-from harness.selftest.comparison import Left
-from harness.selftest.driver import Task
-from sweeps import spec as specs
-from sweeps.errors import UserError
-from sweeps.spec import Resources
+from lcma import db
+from lcma.harness import checkup
+from lcma.harness.place import Place
+from lcma.harness.run import bodies
+from lcma.harness.run import plan as plans
+from lcma.harness.run.cluster import RayExecutor
+from lcma.harness.run.launch import Launch
+from lcma.harness.run.local import LocalExecutor
+from lcma.harness.run.plan import Node
+from lcma.harness.selftest import comparison
+from lcma.harness.selftest.comparison import Left
+from lcma.harness.selftest.driver import Task
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Resources
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Told
 from tests.harness.run.machines import DEADLINE, Machines, free_port, until

@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 import torch
 
-import db
-from harness import environment, storage
-from harness.cli import main as cli
-from harness.report import samples
-from harness.run import bodies, collecting, keeping
-from harness.run import plan as plans
-from harness.run.collecting import Asked
-from harness.run.work import Report, Work
-from harness.train.checkpoint import CheckpointFolder
-from harness.train.trainer import Trainer
-from sweeps import spec as specs
-from sweeps.errors import UserError
-from sweeps.spec import Keep
+from lcma import db
+from lcma.harness import environment, storage
+from lcma.harness.cli import main as cli
+from lcma.harness.report import samples
+from lcma.harness.run import bodies, collecting, keeping
+from lcma.harness.run import plan as plans
+from lcma.harness.run.collecting import Asked
+from lcma.harness.run.work import Report, Work
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.trainer import Trainer
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Keep
 from tests.harness.conftest import SMALL, LocalStore, merged
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-import db
-from harness.run import bodies
-from harness.run.executor import Finished, Lost
-from harness.run.launch import Ended, Launch
+from lcma import db
+from lcma.harness.run import bodies
+from lcma.harness.run.executor import Finished, Lost
+from lcma.harness.run.launch import Ended, Launch
 from tests.harness.run.conftest import Inline, Told
 
 

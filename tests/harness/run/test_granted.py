@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-import db
-from harness.place import Place
-from harness.run import plan as plans
-from harness.run.launch import Launch
-from harness.run.local import LocalExecutor
-from harness.run.plan import Node
-from harness.run.terms import Terms
-from sweeps import spec as specs
-from sweeps.errors import UserError
-from sweeps.spec import Resources
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run import plan as plans
+from lcma.harness.run.launch import Launch
+from lcma.harness.run.local import LocalExecutor
+from lcma.harness.run.plan import Node
+from lcma.harness.run.terms import Terms
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Resources
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Told
 
@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sweeps.plugins import factorization
+from lcma.sweeps.plugins import factorization
 
 
 @factorization("{name}", reads="seed")
@@ -142,7 +142,7 @@ def clusters() -> Iterator[Any]:
 def test_on_ray_shares_are_packed_and_each_task_sees_what_it_was_granted(
     telling: Any, clusters: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness.run.cluster import RayExecutor
+    from lcma.harness.run.cluster import RayExecutor
 
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     store, nodes, folder = telling([0.3] * 5 + [1.0, 0.0, 0.0], seconds=1.0)

@@ -23,7 +23,7 @@ recipe:
   model: {architecture: {width: 4}}
   training: {steps: 200}
 """
-LCMA = [sys.executable, "-c", "from harness.cli.main import main; main()"]
+LCMA = [sys.executable, "-m", "lcma"]
 RESULTS = """
 select trial_id, data_digest, protocol, bits_per_dim, standard_error, holdout_bits_per_dim,
        log_det, log_prior, result_id

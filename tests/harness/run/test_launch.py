@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.run.executor import Executor
-from harness.run.launch import Launch
-from harness.run.local import LocalExecutor
-from harness.run.work import Report
-from sweeps.spec import Resources
+from lcma.harness.run.executor import Executor
+from lcma.harness.run.launch import Launch
+from lcma.harness.run.local import LocalExecutor
+from lcma.harness.run.work import Report
+from lcma.sweeps.spec import Resources
 
 
 class Silent:
@@ -51,7 +51,7 @@ def executor(request) -> Iterator[Executor]:
     if request.param == "local":
         made: Executor = LocalExecutor(2)
     else:
-        from harness.run.cluster import RayExecutor
+        from lcma.harness.run.cluster import RayExecutor
 
         made = RayExecutor(Resources(), None)
     yield made

@@ -6,9 +6,9 @@ import warnings
 
 import pytest
 
-from harness.run import bodies
-from harness.run.log import LONGEST, Log, own
-from harness.train.trainer import Trainer
+from lcma.harness.run import bodies
+from lcma.harness.run.log import LONGEST, Log, own
+from lcma.harness.train.trainer import Trainer
 
 
 def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:

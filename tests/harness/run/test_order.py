@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import db
-from harness.run import launch as launches
-from harness.run.launch import Launch
-from harness.run.plan import Node
-from harness.run.work import Work
+from lcma import db
+from lcma.harness.run import launch as launches
+from lcma.harness.run.launch import Launch
+from lcma.harness.run.plan import Node
+from lcma.harness.run.work import Work
 from tests.harness.run.conftest import Inline, Told
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]

@@ -16,15 +16,15 @@ import pytest
 import sqlalchemy as sa
 from rich.console import Console
 
-import db
-from harness import moments
-from harness.place import Place
-from harness.run import bodies, spool
-from harness.run.launch import Launch
-from harness.run.local import LocalExecutor
-from harness.run.progress import Bars
-from harness.run.work import Report, Work
-from harness.train.trainer import Trainer
+from lcma import db
+from lcma.harness import moments
+from lcma.harness.place import Place
+from lcma.harness.run import bodies, spool
+from lcma.harness.run.launch import Launch
+from lcma.harness.run.local import LocalExecutor
+from lcma.harness.run.progress import Bars
+from lcma.harness.run.work import Report, Work
+from lcma.harness.train.trainer import Trainer
 from tests.harness.run.conftest import Inline, Told, fill, register_one
 
 SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id", "step"]
@@ -178,7 +178,7 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     short, long = (n.work for n in nodes if n.work.pretraining is not None)
     long = bodies.replace(long, lease_seconds=0.5, checkpoint_seconds=0.0)
     with monkeypatch.context() as patch:
-        patch.setattr("harness.run.lease.Lease._tell", lambda self: True)  # cut off
+        patch.setattr("lcma.harness.run.lease.Lease._tell", lambda self: True)  # cut off
         at_step({12: killed})
         run_killed(long, monkeypatch)
     shutil.rmtree(spools)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-import db
-from harness import storage
-from harness.cli import main as cli
-from harness.place import find
-from harness.report import samples
-from harness.run import bodies, collecting, keeping
-from harness.run.work import Report
-from harness.train.trainer import Trainer
-from sweeps.errors import UserError
+from lcma import db
+from lcma.harness import storage
+from lcma.harness.cli import main as cli
+from lcma.harness.place import find
+from lcma.harness.report import samples
+from lcma.harness.run import bodies, collecting, keeping
+from lcma.harness.run.work import Report
+from lcma.harness.train.trainer import Trainer
+from lcma.sweeps.errors import UserError
 from tests.harness.run.conftest import fill
 
 WATCHED = {"training": {"ema": 0.9, "select": "best", "holdout_every": 10}}
@@ -380,7 +380,7 @@ def test_a_sweep_in_an_object_store_is_launched_read_and_collected(
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", "from harness.cli.main import main; main()", *arguments],
+            [sys.executable, "-m", "lcma", *arguments],
             capture_output=True,
             text=True,
             env=os.environ | {"COLUMNS": "200"},

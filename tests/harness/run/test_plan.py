@@ -2,13 +2,13 @@
 
 import pytest
 
-import db
-from harness.run import bodies
-from harness.run import plan as plans
-from sweeps import known_sets
-from sweeps import spec as specs
-from sweeps.errors import UserError
-from sweeps.known_sets import DataSetFacts
+from lcma import db
+from lcma.harness.run import bodies
+from lcma.harness.run import plan as plans
+from lcma.sweeps import known_sets
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.known_sets import DataSetFacts
 
 
 def statuses(plan) -> list[str]:

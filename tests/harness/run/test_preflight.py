@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-import db
-from harness import storage
-from harness.run import preflight
-from harness.run.preflight import Answer, Question
-from sweeps.errors import UserError
+from lcma import db
+from lcma.harness import storage
+from lcma.harness.run import preflight
+from lcma.harness.run.preflight import Answer, Question
+from lcma.sweeps.errors import UserError
 from tests.harness.bucket import VARIABLE
 
 HOST = socket.gethostname()
@@ -64,7 +64,7 @@ def test_a_host_that_may_only_read_says_so(bucket, place, monkeypatch) -> None:
 
     def ask(question: Question) -> list[Answer]:
         with monkeypatch.context() as patch:
-            patch.setattr("harness.storage.remote.RemoteFolder.put", refused)
+            patch.setattr("lcma.harness.storage.remote.RemoteFolder.put", refused)
             return [preflight.answer(question), Answer("other", problem="another")]
 
     with pytest.raises(UserError, match=rf"on host {HOST}: cannot write .*or give --runs .*1 more"):
@@ -101,7 +101,7 @@ def test_a_node_with_a_place_of_its_own_ends_a_launch_in_one_line(
         here.mkdir()
         done = subprocess.run(
             [
-                *(sys.executable, "-c", "from harness.cli.main import main; main()"),
+                *(sys.executable, "-m", "lcma"),
                 *("launch", "demo", "--dataset", "photos8", "--ray", cluster.address),
                 *("--db", postgres_url, "--data", str(photos_root), "--runs", str(bucket.runs)),
             ],

@@ -13,16 +13,16 @@ import sqlalchemy as sa
 import torch
 from safetensors.torch import load, save
 
-import db
-from harness import data
-from harness.place import Place
-from harness.report import samples
-from harness.run import bodies, evaluation
-from harness.run import plan as plans
-from harness.run.reevaluation import reevaluate, require_weights
-from harness.train.protocol import PLAIN
-from sweeps import spec as specs
-from sweeps.errors import UserError
+from lcma import db
+from lcma.harness import data
+from lcma.harness.place import Place
+from lcma.harness.report import samples
+from lcma.harness.run import bodies, evaluation
+from lcma.harness.run import plan as plans
+from lcma.harness.run.reevaluation import reevaluate, require_weights
+from lcma.harness.train.protocol import PLAIN
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "realnvp": {"width": 4, "channel_couplings": 1, "last_couplings": 1},

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import db
-from harness.place import Place
-from harness.run import bodies
-from harness.run.launch import Launch
-from harness.run.local import LocalExecutor
-from harness.run.plan import Node
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run import bodies
+from lcma.harness.run.launch import Launch
+from lcma.harness.run.local import LocalExecutor
+from lcma.harness.run.plan import Node
 from tests.harness.run.conftest import Inline, Told
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import db
-from harness.run import leftovers, spool
-from harness.run.ending import Ending
-from harness.run.packing import pack, unpack
-from harness.run.spool import Spool
+from lcma import db
+from lcma.harness.run import leftovers, spool
+from lcma.harness.run.ending import Ending
+from lcma.harness.run.packing import pack, unpack
+from lcma.harness.run.spool import Spool
 from tests.harness.run.conftest import fill
 
 CLAIM = db.Claim("j" * 64, 7, 3, 40, "a launch")

@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-import db
-import harness
-from harness.cli import main as cli
-from harness.moments import DRIVER, FILES, TUNER
-from harness.selftest import comparison, schedule
-from harness.selftest.kills import Kill, Order, Orders
-from harness.selftest.schedule import BOUNDARIES, EACH
+from lcma import db, harness
+from lcma.harness.cli import main as cli
+from lcma.harness.moments import DRIVER, FILES, TUNER
+from lcma.harness.selftest import comparison, schedule
+from lcma.harness.selftest.kills import Kill, Order, Orders
+from lcma.harness.selftest.schedule import BOUNDARIES, EACH
 from tests.db.conftest import fill
 
 OF_OTHER_VERBS = {"add_evaluation", "ask_to_stop", "forget_artifacts", "release_sweep", "retry"}
@@ -94,8 +93,8 @@ def test_one_of_many_takes_an_order(tmp_path: Path) -> None:
 DIES = """
 import sys
 from pathlib import Path
-import db
-from harness.selftest import armed
+from lcma import db
+from lcma.harness.selftest import armed
 
 url, folder, when = sys.argv[1:]
 armed.arm(Path(folder), "worker")
@@ -190,7 +189,7 @@ def test_what_cannot_be_is_refused_in_one_line(
 
 
 def test_a_moment_that_nobody_watches_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness import moments
+    from lcma.harness import moments
 
     passed: list[tuple[str, str]] = []
 

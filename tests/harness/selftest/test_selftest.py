@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.selftest import kills
-from harness.selftest.schedule import BOUNDARIES, EACH
+from lcma.harness.selftest import kills
+from lcma.harness.selftest.schedule import BOUNDARIES, EACH
 
-LCMA = [sys.executable, "-c", "from harness.cli.main import main; main()"]
+LCMA = [sys.executable, "-m", "lcma"]
 
 
 def selftest(folder: Path, *options: str) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from harness.train.batches import Images
-from harness.train.checkpoint import CheckpointFolder
-from harness.train.trainer import Hooks, StoppedError, Trainer
-from models import Flow, build, nms
-from sweeps.recipe import Model, Optimization, Training
+from lcma.harness.train.batches import Images
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
+from lcma.models import Flow, build, nms
+from lcma.sweeps.recipe import Model, Optimization, Training
 
 CPU = torch.device("cpu")
 

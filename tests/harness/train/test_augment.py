@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.train.augment import augment
-from sweeps.recipe import Optimization
+from lcma.harness.train.augment import augment
+from lcma.sweeps.recipe import Optimization
 
 MODES = {"edge": "edge", "symmetric": "symmetric", "zero": "constant"}
 """NumPy's names for what a shift brings in."""

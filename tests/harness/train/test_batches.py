@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import harness.train.batches as batching
-from harness.seeds import derive
-from harness.train.batches import BatchOrder, Images, feed, fits
+import lcma.harness.train.batches as batching
+from lcma.harness.seeds import derive
+from lcma.harness.train.batches import BatchOrder, Images, feed, fits
 
 counts = st.integers(1, 40)
 batches = st.integers(1, 100)

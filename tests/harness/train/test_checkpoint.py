@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from harness import storage
-from harness.storage import Away, StorageError
-from harness.train.checkpoint import CheckpointFolder
+from lcma.harness import storage
+from lcma.harness.storage import Away, StorageError
+from lcma.harness.train.checkpoint import CheckpointFolder
 
 CPU = torch.device("cpu")
 
@@ -142,7 +142,7 @@ def test_a_checkpoint_of_another_format_is_passed_over(
     folder: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.save(5, {"step": 5})
-    monkeypatch.setattr("harness.train.checkpoint.FORMAT", 0)
+    monkeypatch.setattr("lcma.harness.train.checkpoint.FORMAT", 0)
     newer = folder.save(10, {"step": 10}).name
     monkeypatch.undo()
     assert folder.load(at_most=10, device=CPU) == (5, {"step": 5})
@@ -182,8 +182,8 @@ INTERRUPTED = """
 import os, resource, signal, sys
 from pathlib import Path
 import torch
-from harness import storage
-from harness.train.checkpoint import CheckpointFolder
+from lcma.harness import storage
+from lcma.harness.train.checkpoint import CheckpointFolder
 
 where = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
 folder = CheckpointFolder(storage.at(where).below("run"))
@@ -224,9 +224,9 @@ AT_EACH_MOMENT = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from harness import storage
-from harness.storage import LocalFolder
-from harness.train.checkpoint import CheckpointFolder
+from lcma.harness import storage
+from lcma.harness.storage import LocalFolder
+from lcma.harness.train.checkpoint import CheckpointFolder
 from tests.harness.bucket import BucketFileSystem
 
 def dying(owner, name, when):
@@ -279,8 +279,8 @@ def test_killed_at_any_moment_a_save_leaves_the_new_one_or_the_old(files) -> Non
 UPLOADING = """
 import os, signal, sys
 import torch
-from harness import storage
-from harness.train.checkpoint import CheckpointFolder
+from lcma.harness import storage
+from lcma.harness.train.checkpoint import CheckpointFolder
 from tests.harness import bucket
 
 def dying(self):

@@ -8,13 +8,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from harness.seeds import derive
-from harness.statistics import mean
-from harness.train import contribution
-from harness.train.batches import Images
-from harness.train.contribution import MeasuredMap, measure_maps
-from harness.train.evaluate import evaluate
-from harness.train.protocol import PLAIN, Protocol
+from lcma.harness.seeds import derive
+from lcma.harness.statistics import mean
+from lcma.harness.train import contribution
+from lcma.harness.train.batches import Images
+from lcma.harness.train.contribution import MeasuredMap, measure_maps
+from lcma.harness.train.evaluate import evaluate
+from lcma.harness.train.protocol import PLAIN, Protocol
 
 COUNT = 130
 """More than one chunk of 100, and no multiple of it."""

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-import models
-from harness import data
-from harness.data import bars
-from harness.train import contribution
-from harness.train.batches import Images
-from harness.train.checkpoint import CheckpointFolder
-from harness.train.contribution import measure_maps
-from harness.train.evaluate import evaluate
-from harness.train.protocol import PLAIN
-from harness.train.trainer import Hooks, StoppedError, Trainer
-from sweeps import catalog
-from sweeps.recipe import Recipe
+from lcma import models
+from lcma.harness import data
+from lcma.harness.data import bars
+from lcma.harness.train import contribution
+from lcma.harness.train.batches import Images
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.contribution import measure_maps
+from lcma.harness.train.evaluate import evaluate
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
+from lcma.sweeps import catalog
+from lcma.sweeps.recipe import Recipe
 
 CPU = torch.device("cpu")
 FLOWS = tuple(catalog.flows())

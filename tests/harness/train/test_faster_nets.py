@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import models
-from harness import data
-from harness.train.batches import Images
-from harness.train.checkpoint import CheckpointFolder
-from harness.train.evaluate import evaluate
-from harness.train.protocol import PLAIN
-from harness.train.trainer import Hooks, StoppedError, Trainer
-from models import CouplingNets
-from models.coupling import CouplingNet
-from models.glow import GlowNet
-from sweeps import architectures, catalog
+from lcma import models
+from lcma.harness import data
+from lcma.harness.train.batches import Images
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.evaluate import evaluate
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
+from lcma.models import CouplingNets
+from lcma.models.coupling import CouplingNet
+from lcma.models.glow import GlowNet
+from lcma.sweeps import architectures, catalog
 
 CPU = torch.device("cpu")
 SMALL: dict[str, dict[str, int]] = {
@@ -204,7 +204,7 @@ def test_every_coupling_net_is_compiled(flow: str, prepared: data.Prepared) -> N
 def test_a_launch_on_cpus_refuses_to_compile_and_changes_nothing(
     in_tmp: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from harness.cli.main import main
+    from lcma.harness.cli.main import main
 
     asked = ["launch", "demo", "--local", "--gpus", "0", "--set", "optimization.compile=true"]
     with pytest.raises(SystemExit) as caught:

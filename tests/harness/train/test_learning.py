@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.data import bars
-from harness.data.build import prepare
-from harness.data.prepared import Prepared
-from harness.train.batches import Images
-from harness.train.checkpoint import CheckpointFolder
-from harness.train.evaluate import evaluate
-from harness.train.protocol import PLAIN
-from harness.train.trainer import Hooks, Trainer
-from models import build
-from sweeps import catalog
+from lcma.harness.data import bars
+from lcma.harness.data.build import prepare
+from lcma.harness.data.prepared import Prepared
+from lcma.harness.train.batches import Images
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.evaluate import evaluate
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.trainer import Hooks, Trainer
+from lcma.models import build
+from lcma.sweeps import catalog
 
 CPU = torch.device("cpu")
 

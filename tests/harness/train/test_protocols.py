@@ -10,15 +10,15 @@ import torch
 from pydantic import ValidationError
 from scipy.special import logsumexp
 
-from harness.seeds import derive
-from harness.train.batches import Images
-from harness.train.evaluate import evaluate, sample_bound, series_bias
-from harness.train.protocol import NAMES, PLAIN, Protocol, named, published
-from harness.train.series import estimated_by, residual_blocks
-from models import Flow, build
-from models.residual import ResidualBlock
-from sweeps import catalog
-from sweeps.recipe import Model
+from lcma.harness.seeds import derive
+from lcma.harness.train.batches import Images
+from lcma.harness.train.evaluate import evaluate, sample_bound, series_bias
+from lcma.harness.train.protocol import NAMES, PLAIN, Protocol, named, published
+from lcma.harness.train.series import estimated_by, residual_blocks
+from lcma.models import Flow, build
+from lcma.models.residual import ResidualBlock
+from lcma.sweeps import catalog
+from lcma.sweeps.recipe import Model
 
 COUNT = 130
 """More than one chunk of 100, and no multiple of it."""

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness.train.contribution import SCORES, measure_maps
-from harness.train.scores import Accumulator, halves_of
+from lcma.harness.train.contribution import SCORES, measure_maps
+from lcma.harness.train.scores import Accumulator, halves_of
 
 Floats = NDArray[np.float64]
 D = 5

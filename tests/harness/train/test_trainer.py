@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.train.trainer import DivergedError, Hooks
-from models.split import Split
+from lcma.harness.train.trainer import DivergedError, Hooks
+from lcma.models.split import Split
 
 
 def differences(a: Any, b: Any, where: str = "state") -> list[str]:

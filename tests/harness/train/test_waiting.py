@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.train.batches import BatchOrder
-from harness.train.waiting import Waiting
+from lcma.harness.train.batches import BatchOrder
+from lcma.harness.train.waiting import Waiting
 
 
 class Slow:

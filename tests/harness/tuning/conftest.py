@@ -12,19 +12,19 @@ import optuna
 import pytest
 from PIL import Image
 
-import db
-from harness import data, moments
-from harness.data.source import Options
-from harness.moments import When
-from harness.place import Place
-from harness.run import plan as plans
-from harness.run.launch import new_owner
-from harness.tuning import local, outcome
-from harness.tuning import target as targets
-from harness.tuning.study import storage
-from harness.tuning.target import Target
-from harness.tuning.tuner import Means, Tuner, opened
-from sweeps import spec as specs
+from lcma import db
+from lcma.harness import data, moments
+from lcma.harness.data.source import Options
+from lcma.harness.moments import When
+from lcma.harness.place import Place
+from lcma.harness.run import plan as plans
+from lcma.harness.run.launch import new_owner
+from lcma.harness.tuning import local, outcome
+from lcma.harness.tuning import target as targets
+from lcma.harness.tuning.study import storage
+from lcma.harness.tuning.target import Target
+from lcma.harness.tuning.tuner import Means, Tuner, opened
+from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Inline, Told

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.tuning import outcome
-from harness.tuning.study import DIGEST
+from lcma.harness.tuning import outcome
+from lcma.harness.tuning.study import DIGEST
 from tests.harness.tuning.conftest import Tuning
 
 SERVER = "from optuna_dashboard._cli import main; main()"
@@ -71,6 +71,6 @@ def test_the_dashboard_shows_every_state(on_each: Callable[..., Tuning]) -> None
     ],
 )
 def test_no_password_is_shown(url: str, shown: str) -> None:
-    from db import Store, locate
+    from lcma.db import Store, locate
 
     assert outcome.shown(Store(locate(url))) == shown

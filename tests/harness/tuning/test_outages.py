@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from db import Store
-from harness import moments
-from harness.cli import main as cli
-from harness.cli import workers
-from harness.moments import TUNER
-from harness.place import Place
-from harness.tuning import outcome
-from harness.tuning.study import Study
+from lcma.db import Store
+from lcma.harness import moments
+from lcma.harness.cli import main as cli
+from lcma.harness.cli import workers
+from lcma.harness.moments import TUNER
+from lcma.harness.place import Place
+from lcma.harness.tuning import outcome
+from lcma.harness.tuning.study import Study
 from tests.conftest import Postgres
 from tests.harness.conftest import merged
 from tests.harness.outages import Moment, Outages, passing
@@ -44,8 +44,8 @@ CALLS: Mapping[str, tuple[Any, str]] = {
     "outcome": (outcome, "read"),
     "read": (Study, "read"),
 }
-"""What the tuner and its workers do at the database that is no moment of `harness.moments`: a turn
-ends after a trial was taken, and the outcome is read in several transactions."""
+"""What the tuner and its workers do at the database that is no moment of `lcma.harness.moments`: a
+turn ends after a trial was taken, and the outcome is read in several transactions."""
 
 OF_TUNER: Mapping[str, Mapping[Moment, int]] = {
     "open": {("open", "before"): 1, ("open", "after"): 1},
@@ -95,7 +95,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, few_root: Path) -> Tun
 def typed(in_tmp: Path, few_root: Path, monkeypatch: pytest.MonkeyPatch) -> Typed:
     """Types `lcma tune` with outages, in this process; its exit code."""
     monkeypatch.setenv("LCMA_DATA", str(few_root))
-    monkeypatch.setattr("harness.tuning.study.HOLD_SECONDS", 1.0)  # so that it holds on meanwhile
+    monkeypatch.setattr(
+        "lcma.harness.tuning.study.HOLD_SECONDS", 1.0
+    )  # so that it holds on meanwhile
     for name, (owner, attribute) in CALLS.items():
         monkeypatch.setattr(owner, attribute, passing(name, getattr(owner, attribute)))
 

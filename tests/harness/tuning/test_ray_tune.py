@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import moments
-from harness.run.cluster import RayExecutor
-from harness.tuning import raytune
-from sweeps.spec import Resources
+from lcma.harness import moments
+from lcma.harness.run.cluster import RayExecutor
+from lcma.harness.tuning import raytune
+from lcma.sweeps.spec import Resources
 from tests.harness.tuning.conftest import Tuning
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]

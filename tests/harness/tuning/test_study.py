@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-import db
-from harness.run import plan as plans
-from harness.run.launch import Launch
-from sweeps import spec as specs
-from sweeps.errors import UserError
+from lcma import db
+from lcma.harness.run import plan as plans
+from lcma.harness.run.launch import Launch
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Inline, Told
 from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning
@@ -236,7 +236,7 @@ def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
 
 @pytest.mark.slow_on("postgresql")
 def test_the_database_stays_sound(on_each: Make) -> None:
-    from db.checking import check
+    from lcma.db.checking import check
 
     tuned = on_each(STOP)
     tuned.run()

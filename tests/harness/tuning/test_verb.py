@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.cli import main as cli
-from harness.place import Place
+from lcma.harness.cli import main as cli
+from lcma.harness.place import Place
 from tests.harness.conftest import merged
 from tests.harness.tuning.conftest import Tuning, content, make
 
-LCMA = [sys.executable, "-c", "from harness.cli.main import main; main()"]
+LCMA = [sys.executable, "-m", "lcma"]
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -1,0 +1,1 @@
+"""A benchmark harness with a results database for factorizations of multi-scale flows."""
