@@ -10,7 +10,7 @@ from benchmarks.places import Site
 from lcma import db
 from lcma.harness import data
 from lcma.harness.place import Place
-from lcma.harness.run import plan as plans
+from lcma.harness.run.plan import Plan, digests_of, make_plan, register_plan
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.spec import Spec, check
 
@@ -28,14 +28,14 @@ def plan(site: Site, folder: Path, trials: int, cells: int) -> dict[str, Any]:
         data.prepare(DATASET, place.data)
     store = db.connect(place.db)
     half, whole = (_spec(seeds) for seeds in (cells // 2, cells))
-    plans.register(plans.make(half, place, store), place, store)
+    register_plan(make_plan(half, place, store), place, store)
     times, expanding = [], []
     for _ in range(5):
         began = time.perf_counter()
         expand(whole)
         expanding.append(time.perf_counter() - began)
         began = time.perf_counter()
-        found = plans.make(whole, place, store)
+        found = make_plan(whole, place, store)
         times.append(time.perf_counter() - began)
     there = store.jobs(_jobs(found, place))
     store.close()
@@ -59,8 +59,8 @@ def _spec(cells: int) -> Spec:
     return check(content, "many")
 
 
-def _jobs(plan: plans.Plan, place: Place) -> list[str]:
-    digests = plans.digests_of(plan, place)
+def _jobs(plan: Plan, place: Place) -> list[str]:
+    digests = digests_of(plan, place)
     trials = plan.expansion.trials
     steps = trials[0].recipe.training.steps
     digest = digests[trials[0].set_name]

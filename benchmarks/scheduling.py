@@ -18,11 +18,12 @@ from statistics import median
 from benchmarks import trivial
 from benchmarks.places import Site, sites
 from lcma import db
-from lcma.harness import data, environment
+from lcma.harness import data
+from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
-from lcma.harness.run import plan as plans
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.launch import Launch
+from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report, Work
 from lcma.sweeps.spec import check
 
@@ -82,7 +83,7 @@ class Nobody(Executor):
 
     @property
     def environment_id(self) -> str:
-        return environment.current("cpu").id
+        return read_environment("cpu").id
 
 
 @dataclass
@@ -124,12 +125,12 @@ def measure(site: Site, folder: Path, trials: int, polls: int, batch: int) -> di
         "many",
     )
     began = time.perf_counter()
-    plan = plans.make(spec, place, store)
-    plans.register(plan, place, store)
-    digests = plans.digests_of(plan, place)
-    nodes = plans.nodes(plan, place, digests, owner="benchmark", device="cpu")
+    plan = make_plan(spec, place, store)
+    register_plan(plan, place, store)
+    digests = digests_of(plan, place)
+    nodes = make_nodes(plan, place, digests, owner="benchmark", device="cpu")
     planned = time.perf_counter()
-    store.environment(environment.current("cpu"))
+    store.environment(read_environment("cpu"))
     executor = Nobody(store, polls, batch)
     clock = Clock(executor)
     started = time.perf_counter()

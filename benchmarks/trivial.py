@@ -23,11 +23,10 @@ from benchmarks.places import Site
 from lcma import db, models
 from lcma.harness import data
 from lcma.harness.place import Place
-from lcma.harness.run import evaluation
-from lcma.harness.run import plan as plans
+from lcma.harness.run.evaluation import measure_flow, settle_device
 from lcma.harness.run.executor import Executor
 from lcma.harness.run.launch import Launch
-from lcma.harness.run.plan import Node
+from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
@@ -147,7 +146,7 @@ class _Nowhere(CheckpointFolder):
 
 def bare(trial: Trial, root: Path) -> float:
     """Train and evaluate without a harness: no job, lease, curve, checkpoint or kept weights."""
-    evaluation.settle("cpu", 1)
+    settle_device("cpu", 1)
     prepared = data.load(trial.set_name, root)
     device, recipe = torch.device("cpu"), trial.recipe
     trainer = Trainer(
@@ -160,7 +159,7 @@ def bare(trial: Trial, root: Path) -> float:
     )
     trainer.start()
     trainer.run(recipe.training.steps, _Nowhere(root), Hooks())
-    return evaluation.measure(trainer.evaluated, prepared, PLAIN, device).test.bits_per_dim.value
+    return measure_flow(trainer.evaluated, prepared, PLAIN, device).test.bits_per_dim.value
 
 
 class Bare:
@@ -207,11 +206,11 @@ def ours(
     with site.fresh() as url:
         place = Place(url, folder / f"runs-{side}", folder / "data")
         store = db.connect(url)
-        plan = plans.make(spec_of(trials + WARM), place, store)
-        plans.register(plan, place, store)
-        digests = plans.digests_of(plan, place)
+        plan = make_plan(spec_of(trials + WARM), place, store)
+        register_plan(plan, place, store)
+        digests = digests_of(plan, place)
         owner = f"{socket.gethostname()}:{os.getpid()}:benchmark"
-        nodes = plans.nodes(plan, place, digests, owner=owner, device="cpu")
+        nodes = make_nodes(plan, place, digests, owner=owner, device="cpu")
         executor = make()
         try:
             _launch(store, nodes[:WARM], executor)

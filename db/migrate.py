@@ -110,7 +110,8 @@ def _migrating(database: Database) -> "Iterator[tuple[sa.Connection, Config]]":
 
     config = Config(stdout=io.StringIO())
     config.set_main_option(
-        "script_location", str(importlib.resources.files("lcma.db") / "migrations").replace("%", "%%")
+        "script_location",
+        str(importlib.resources.files("lcma.db") / "migrations").replace("%", "%%"),
     )
     with _one_at_a_time, database.migrating() as connection:
         config.attributes["connection"] = connection

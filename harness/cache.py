@@ -10,17 +10,17 @@ VARIABLE = "LCMA_CACHE"
 """Names the folder, in place of one in the person's cache."""
 
 
-def folder(below: str = "") -> Path | None:
+def cache_folder(below: str = "") -> Path | None:
     """The folder, or one below it, made if it is missing; None where there is none of one's own
     to write in."""
     for root in _roots():
         there = root / below
-        if writable(there):
+        if is_writable(there):
             return there
     return None
 
 
-def writable(folder: Path) -> bool:
+def is_writable(folder: Path) -> bool:
     """Whether a folder is one's own and can be written; it is made if it is missing."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -10,9 +10,10 @@ from typing import Literal
 import torch
 
 from lcma import db
-from lcma.harness import data, environment, storage
+from lcma.harness import data, storage
+from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
-from lcma.harness.run import preflight
+from lcma.harness.run.preflight import require_here
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 
@@ -36,7 +37,7 @@ class _Workers:
     where: str
 
 
-def run(place: Place, ray: str | None = None) -> list[Finding]:
+def run_checks(place: Place, ray: str | None = None) -> list[Finding]:
     """Every check, in the order in which a launch would meet them; of the Ray cluster at an
     address too, if there is one."""
     cluster, workers = _ray(ray)
@@ -45,7 +46,7 @@ def run(place: Place, ray: str | None = None) -> list[Finding]:
 
 
 def _code() -> list[Finding]:
-    current = environment.current("cpu")
+    current = read_environment("cpu")
     changed = " with uncommitted changes" if current.dirty else ""
     said = f"lcma {current.code_version}{changed}, Python {current.python}, torch {current.torch}"
     return [Finding("code", "good", said)]
@@ -114,7 +115,7 @@ def _folders(place: Place) -> list[Finding]:
 def _elsewhere(runs: str) -> Finding:
     """Whether this host can write and read checkpoints at a URL."""
     try:
-        preflight.require_here(runs)
+        require_here(runs)
     except UserError as error:
         return Finding("runs", "bad", str(error))
     return Finding("runs", "good", f"{storage.at(runs).name} can be written and read")

@@ -25,7 +25,7 @@ _OURS = ("harness", "models", "sweeps", "db", "src")
 
 
 @cache
-def current(device: str) -> db.Environment:
+def read_environment(device: str) -> db.Environment:
     """The environment of this process computing on a device, 'cpu' or 'cuda', as it is settled."""
     commit, dirty = _version()
     version = importlib.metadata.version("lcma")

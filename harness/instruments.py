@@ -48,7 +48,7 @@ def mask_share_by_chance(shape: tuple[int, ...]) -> float:
     return 4 / (h * w)
 
 
-def of_map(values: Values, errors: Values, split: int, form: str) -> MapStatistics:
+def map_statistics(values: Values, errors: Values, split: int, form: str) -> MapStatistics:
     """Statistics of a map (C, H, W) with its standard errors, in windows of the NMS layout."""
     laid, uncertain = nms_layout(values, split, form), nms_layout(errors, split, form)
     ordered = windows(np.asarray(laid, dtype=np.float64))
@@ -83,12 +83,12 @@ def kept_masks(found: Sequence[Table], shape: Shape) -> list[Mask]:
     return masks
 
 
-def digest(table: Table) -> str:
+def table_digest(table: Table) -> str:
     """Sha256 in hex of the table's permutation as little-endian int64."""
     return hashlib.sha256(table.permutation.astype("<i8").tobytes()).hexdigest()
 
 
-def of_tables(
+def table_statistics(
     name: str,
     found: Sequence[Table],
     shape: Shape,

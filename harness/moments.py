@@ -23,14 +23,14 @@ Hook = Callable[[str, When], None]
 _hook: Hook | None = None
 
 
-def install(hook: Hook | None) -> None:
+def install_hook(hook: Hook | None) -> None:
     """Have a hook told of every moment that this process passes; None takes it out."""
     global _hook
     _hook = hook
 
 
 @contextmanager
-def around(name: str) -> Iterator[None]:
+def kill_point(name: str) -> Iterator[None]:
     """Pass a moment: before the block, and after it if it ended well."""
     if _hook is None:
         yield

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lcma.harness.storage import urls
+from lcma.harness.storage.urls import is_url, local_path
 from lcma.sweeps.errors import UserError
 
 DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
@@ -24,7 +24,7 @@ class Place:
     data: Path
 
 
-def find(db: str | None, runs: Path | str | None, data: Path | None) -> Place:
+def find_place(db: str | None, runs: Path | str | None, data: Path | None) -> Place:
     """What was asked for, else the environment's LCMA_DB, LCMA_RUNS and LCMA_DATA, else
     lcma.db, lcma-runs and lcma-data in the current folder."""
 
@@ -38,10 +38,10 @@ def find(db: str | None, runs: Path | str | None, data: Path | None) -> Place:
     if "://" not in url:
         url = str(absolute(url))
     files = str(runs or os.environ.get(RUNS_VARIABLE) or "lcma-runs")
-    if not urls.is_url(files):
+    if not is_url(files):
         where: Path | str = absolute(files)
     else:
-        where = urls.local_path(files) or files
+        where = local_path(files) or files
     return Place(
         db=url,
         runs=where,

@@ -7,7 +7,7 @@ state could be lost: a run resumed at step n draws what an undisturbed one draws
 import hashlib
 
 
-def derive(seed: int, purpose: str, *counters: int) -> int:
+def derive_seed(seed: int, purpose: str, *counters: int) -> int:
     """A seed in [0, 2^63) for one purpose, such as the noise of one step."""
     text = ":".join([str(seed), purpose, *map(str, counters)])
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()

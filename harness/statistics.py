@@ -66,7 +66,7 @@ class RunningMean:
         return np.asarray(np.sqrt(g / (g - 1) * np.square(deviations).sum(0)) / n)
 
 
-def mean(values: Floats, groups: NDArray[np.integer] | None = None) -> Mean:
+def clustered_mean(values: Floats, groups: NDArray[np.integer] | None = None) -> Mean:
     """Mean of values (n,) and its standard error, clustered by ``groups`` (n,) if given."""
     centre = values.mean()  # a running square loses digits far from zero
     running = RunningMean(1, None if groups is None else int(groups.max()) + 1)

@@ -33,41 +33,43 @@ def board(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import board as boards
-    from lcma.harness.report import contents, lookup
-    from lcma.harness.report import effects as letter_effects
+    from lcma.harness.place import find_place
+    from lcma.harness.report.board import board_as_json, read_board, render_board
     from lcma.harness.report.choices import require_results
+    from lcma.harness.report.contents import read_contents, render_contents
+    from lcma.harness.report.effects import compute_effects, effects_as_dict, render_effects
+    from lcma.harness.report.lookup import find_sweep
+    from lcma.harness.report.ranking import filter_board
     from lcma.harness.report.text import to_json
 
-    store = connect(place.find(db, None, None).db, create=False)
-    sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
+    store = connect(find_place(db, None, None).db, create=False)
+    sweep_id = None if sweep is None else find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     wanted = {name: value for name, value in filters.items() if value is not None}
     if sweep_id is None and not json and not effects and not factorization:
-        tables = contents.of(store, wanted)
+        tables = read_contents(store, wanted)
         if tables is not None:
-            Console().print(contents.render(tables))
+            Console().print(render_contents(tables))
             return
-    found = boards.read(store, sweep_id=sweep_id, against=against, **wanted)
+    found = read_board(store, sweep_id=sweep_id, against=against, **wanted)
     if not found.groups:
         require_results(store, sweep_id, wanted)
     if effects:
         if factorization:
             raise UserError("--effects needs all words: leave --factorization out")
-        letters = letter_effects.of(found)
+        letters = compute_effects(found)
         if json:
-            print(to_json(letter_effects.as_dict(letters)))
+            print(to_json(effects_as_dict(letters)))
         else:
-            Console().print(letter_effects.render(letters))
+            Console().print(render_effects(letters))
         return
     if factorization:
-        found = boards.only(found, factorization)
+        found = filter_board(found, factorization)
     if json:
-        print(boards.as_json(found))
+        print(board_as_json(found))
         return
     console = Console()
-    console.print(boards.render(found))
+    console.print(render_board(found))
     trials = store.counts(sweep_id).trial
     unfinished = trials.pending + trials.running
     if unfinished:

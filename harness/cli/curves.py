@@ -48,16 +48,23 @@ def curves(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import formats
-    from lcma.harness.report.curves import choosing, drawing, page, reading
+    from lcma.harness.place import find_place
+    from lcma.harness.report.curves.choosing import (
+        choose_trainings,
+        conventional_by_recipe,
+        filter_trainings,
+    )
+    from lcma.harness.report.curves.drawing import draw_charts
+    from lcma.harness.report.curves.page import curves_as_records, render_curves
+    from lcma.harness.report.curves.reading import read_charts
+    from lcma.harness.report.formats import picture_target
     from lcma.harness.report.text import to_json
 
-    target = formats.target(out, format)
-    store = connect(place.find(db, None, None).db, create=False)
-    known = choosing.trainings(store, what or [], sweep, pretrainings=pretraining)
-    conventional = choosing.conventional_by_recipe(store, known)
-    chosen = choosing.only(
+    target = picture_target(out, format)
+    store = connect(find_place(db, None, None).db, create=False)
+    known = choose_trainings(store, what or [], sweep, pretrainings=pretraining)
+    conventional = conventional_by_recipe(store, known)
+    chosen = filter_trainings(
         known,
         budget=budget,
         named=factorization or [],
@@ -66,14 +73,14 @@ def curves(
         dataset=dataset,
         profile=profile,
     )
-    found = reading.read(store, chosen, conventional, name)
+    found = read_charts(store, chosen, conventional, name)
     with Console(stderr=True).status("drawing"):
-        pictures = drawing.draw_all(found.charts, target)
+        pictures = draw_charts(found.charts, target)
     if json:
-        print(to_json(page.as_records(found, pictures)))
+        print(to_json(curves_as_records(found, pictures)))
         return
     console = Console()
-    console.print(page.render(found), highlight=False)
+    console.print(render_curves(found), highlight=False)
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)
     console.print(Text("Next: lcma board | lcma status | lcma why TRIAL"))

@@ -22,10 +22,10 @@ def list_sets(
     from rich.table import Table
 
     import lcma.harness.data
-    from lcma.harness import place
+    from lcma.harness.place import find_place
     from lcma.sweeps.errors import UserError
 
-    root = place.find(None, None, data).data
+    root = find_place(None, None, data).data
     rows = []
     for known in lcma.harness.data.names(root):
         row: dict[str, Any] = {

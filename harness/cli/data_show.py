@@ -31,11 +31,12 @@ def show(
     from rich.progress import Progress
 
     import lcma.harness.data
-    from lcma.harness import place
-    from lcma.harness.data import bars, inspection
-    from lcma.harness.report import contact
+    from lcma.harness.data.bars import ensure_bars
+    from lcma.harness.data.inspection import inspect_set
+    from lcma.harness.place import find_place
+    from lcma.harness.report.contact import draw_contact_sheet
 
-    prepared = lcma.harness.data.load(name, place.find(None, None, data).data)
+    prepared = lcma.harness.data.load(name, find_place(None, None, data).data)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"reading {name}")
@@ -43,9 +44,9 @@ def show(
         def progress(what: str, done: int, total: int) -> None:
             bar.update(task, completed=done, total=total, description=f"{name}: {what}")
 
-        picture = contact.draw(prepared, out or Path(f"{name}.png"))
-        found = inspection.inspect(prepared, progress)
-        known = bars.ensure(prepared, progress)
+        picture = draw_contact_sheet(prepared, out or Path(f"{name}.png"))
+        found = inspect_set(prepared, progress)
+        known = ensure_bars(prepared, progress)
     manifest = prepared.manifest
     if json:
         content: dict[str, Any] = {

@@ -28,10 +28,10 @@ def verify(
     )
 
     import lcma.harness.data
-    from lcma.harness import place
+    from lcma.harness.place import find_place
     from lcma.sweeps.errors import UserError
 
-    root = place.find(None, None, data).data
+    root = find_place(None, None, data).data
     known = [k.name for k in lcma.harness.data.names(root) if (root / k.name).exists()]
     names = [name] if name else known
     if not names:

@@ -24,9 +24,9 @@ def backup(
     For a server it ends with the command that copies its database.
     """
     from lcma.db import locate, migrate
-    from lcma.harness import place
+    from lcma.harness.place import find_place
 
-    database = locate(place.find(db, None, None).db)
+    database = locate(find_place(db, None, None).db)
     migrate.require(database, database.identify())
     copy = database.backup(None if out is None else out.expanduser().absolute())
     print(f"copied {database.name} to {copy}")

@@ -17,10 +17,10 @@ def check(db: Db = None, json: Json = False) -> None:
 
     from lcma.db import locate
     from lcma.db.checking import check as look
-    from lcma.harness import place
-    from lcma.harness.report.text import plain, to_json
+    from lcma.harness.place import find_place
+    from lcma.harness.report.text import printable, to_json
 
-    database = locate(place.find(db, None, None).db)
+    database = locate(find_place(db, None, None).db)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("")
@@ -35,7 +35,7 @@ def check(db: Db = None, json: Json = False) -> None:
         print(to_json(content))
     else:
         for finding in report.findings:
-            print(plain(finding))
+            print(printable(finding))
         rows = ", ".join(f"{count} of {table}" for table, count in report.read.items())
         number = len(report.findings)
         verdict = f"{number} fault{'s' * (number != 1)}" if number else "no fault"

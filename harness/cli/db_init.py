@@ -7,9 +7,9 @@ def init(db: Db = None) -> None:
     """Make the database, or say which schema the one that is there has, and leave it as it is."""
     from lcma.db import locate, migrate
     from lcma.db.schema import REVISIONS
-    from lcma.harness import place
+    from lcma.harness.place import find_place
 
-    database = locate(place.find(db, None, None).db)
+    database = locate(find_place(db, None, None).db)
     found = database.identify()
     migrate.refuse_newer(database, found)
     if not found.exists:

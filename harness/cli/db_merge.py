@@ -35,10 +35,10 @@ def merge(
 
     from lcma.db import locate
     from lcma.db.merging import merge as take_over
-    from lcma.harness import place
+    from lcma.harness.place import find_place
     from lcma.harness.report.text import to_json
 
-    theirs, ours = locate(source), locate(place.find(db, None, None).db)
+    theirs, ours = locate(source), locate(find_place(db, None, None).db)
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("")
@@ -61,25 +61,27 @@ def _tell(report: "MergeReport", source: str, db: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from lcma.harness.report.text import cell, plain
+    from lcma.harness.report.text import printable, text_cell
 
     table = Table("table", "new", "completed", "equal", "conflicting", "left")
     for column in table.columns[1:]:
         column.justify = "right"
     for name, counts in report.tables.items():
         if any(asdict(counts).values()):
-            table.add_row(cell(name), *(cell(number) for number in asdict(counts).values()))
+            table.add_row(
+                text_cell(name), *(text_cell(number) for number in asdict(counts).values())
+            )
     console = Console()
     console.print(table)
     said = "would come" if report.dry_run else "came"
     if report.changed:
         rows = sum(counts.new + counts.completed for counts in report.tables.values())
-        print(plain(f"{rows} rows {said} from {report.source} to {report.target}"))
+        print(printable(f"{rows} rows {said} from {report.source} to {report.target}"))
     else:
-        print(plain(f"nothing in {report.source} is new to {report.target}"))
+        print(printable(f"nothing in {report.source} is new to {report.target}"))
     for word, found in (("conflict", report.differences), ("left", report.left)):
         for one in found[:SHOWN]:
-            print(plain(f"{word}: {one}"))
+            print(printable(f"{word}: {one}"))
         if len(found) > SHOWN:
             print(f"{word}: {len(found) - SHOWN} more, which --json names")
     if report.studies:
@@ -93,10 +95,10 @@ def _next(report: "MergeReport", source: str, db: str | None) -> str:
     """The command to type, without a password."""
     import shlex
 
-    from lcma.harness.report.text import plain
+    from lcma.harness.report.text import printable
 
     here = () if db is None else ("--db", report.target)
     if report.dry_run and report.changed:
         there = report.source if "://" in source else source
-        return plain(shlex.join(["lcma", "db", "merge", there, *here]))
-    return plain(shlex.join(["lcma", "board", *here]))
+        return printable(shlex.join(["lcma", "db", "merge", there, *here]))
+    return printable(shlex.join(["lcma", "board", *here]))

@@ -6,9 +6,9 @@ from lcma.harness.cli.options import Db
 def upgrade(db: Db = None) -> None:
     """Bring the database to the current schema. A SQLite file is copied beside itself before."""
     from lcma.db import locate, migrate
-    from lcma.harness import place
+    from lcma.harness.place import find_place
 
-    database = locate(place.find(db, None, None).db)
+    database = locate(find_place(db, None, None).db)
     found = database.identify()
     migrate.require(database, found)
     migrate.refuse_newer(database, found)

@@ -22,9 +22,10 @@ def doctor(
     from rich.console import Console
     from rich.markup import escape
 
-    from lcma.harness import checkup, place
+    from lcma.harness.checkup import run_checks
+    from lcma.harness.place import find_place
 
-    findings = checkup.run(place.find(db, runs, data), ray)
+    findings = run_checks(find_place(db, runs, data), ray)
     if json:
         print(jsons.dumps([vars(f) for f in findings], indent=2))
     else:

@@ -45,23 +45,29 @@ def evaluate(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import gallery, lookup
+    from lcma.harness.place import find_place
+    from lcma.harness.report.gallery import (
+        choose_trials,
+        describe_trial,
+        nothing_kept,
+        trials_with_weights,
+    )
+    from lcma.harness.report.lookup import find_sweep
     from lcma.harness.report.text import to_json
     from lcma.harness.run.launch import new_owner
     from lcma.harness.run.reevaluation import Reevaluated, reevaluate, require_weights
 
     if draws is not None and protocol is not Protocol.plain:
         raise UserError("--draws is a number beside `plain`: give --protocol plain with it")
-    where = place.find(db, runs, data)
+    where = find_place(db, runs, data)
     store = connect(where.db, create=False)
     if trial is not None:
-        chosen = gallery.chosen(store, trial, sweep)
+        chosen = choose_trials(store, trial, sweep)
     else:
-        asked = lookup.find_sweep(store, sweep)
-        chosen = gallery.kept(store, asked.id)
+        asked = find_sweep(store, sweep)
+        chosen = trials_with_weights(store, asked.id)
         if not chosen:
-            raise gallery.nothing_kept(asked, newest=sweep is None)
+            raise nothing_kept(asked, newest=sweep is None)
     require_weights(store, where, chosen, protocol.value)
     owner, found = new_owner(), list[Reevaluated]()
     errors = Console(stderr=True)
@@ -73,7 +79,7 @@ def evaluate(
             def progress(done: int, total: int) -> None:
                 bar.update(inner, completed=done, total=total)
 
-            bar.reset(inner, description=gallery.named(one), total=None)
+            bar.reset(inner, description=describe_trial(one), total=None)
             found.append(
                 reevaluate(
                     store,
@@ -95,25 +101,25 @@ def evaluate(
 
 
 def _line(one: "Reevaluated") -> str:
-    from lcma.harness.report import gallery
-    from lcma.harness.report.text import number, plain
+    from lcma.harness.report.gallery import describe_trial
+    from lcma.harness.report.text import format_number, printable
 
     result = one.result
-    said = [f"{result.protocol} {number(result.bits_per_dim)}"]
+    said = [f"{result.protocol} {format_number(result.bits_per_dim)}"]
     if result.standard_error is not None:
-        said[0] += f" \u00b1 {number(result.standard_error)}"
+        said[0] += f" \u00b1 {format_number(result.standard_error)}"
     said[0] += " bits/dim"
     if result.bound_bits_per_dim is not None and result.bound_gain is not None:
         said.append(
-            f"K={result.bound_draws} bound {number(result.bound_bits_per_dim)} on "
-            f"{result.bound_images} images ({number(-result.bound_gain, 5, sign=True)})"
+            f"K={result.bound_draws} bound {format_number(result.bound_bits_per_dim)} on "
+            f"{result.bound_images} images ({format_number(-result.bound_gain, 5, sign=True)})"
         )
     if result.series_terms is not None:
         said.append(f"{result.series_terms} terms")
     if result.series_bias is not None:
-        said[-1] += f": {number(result.series_bias, 5, sign=True)}"
+        said[-1] += f": {format_number(result.series_bias, 5, sign=True)}"
         if result.series_bias_standard_error is not None:
-            said[-1] += f" \u00b1 {number(result.series_bias_standard_error, 5)}"
+            said[-1] += f" \u00b1 {format_number(result.series_bias_standard_error, 5)}"
         said[-1] += f" over {2 * (result.series_terms or 0)}"
     there = "" if one.new else " (there already)"
-    return f"{plain(gallery.named(one.trial))}: {plain('; '.join(said))}{there}"
+    return f"{printable(describe_trial(one.trial))}: {printable('; '.join(said))}{there}"

@@ -97,50 +97,50 @@ def export(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
+    from lcma.harness.place import find_place
 
     if format is Format.html and tensorboard is None and not json:
         if what is not What.board or where or by or stat or paper or manifest:
             raise UserError("--format html is a site of all there is: choose by --sweep alone")
         from lcma.harness.cli.publishing import publish
 
-        publish(place.find(db, runs, data), out, sweep, samples=samples)
+        publish(find_place(db, runs, data), out, sweep, samples=samples)
         return
     if sweep is not None and tensorboard is None:
         raise UserError("--sweep says whose curves --tensorboard DIR is to have: give that too")
     if tensorboard is None and format is Format.parquet and out == "-" and sys.stdout.isatty():
         raise UserError("Parquet is no text for a terminal: give --out PATH")
-    store = connect(place.find(db, None, None).db, create=False)
+    store = connect(find_place(db, None, None).db, create=False)
     if tensorboard is not None:
         from lcma.harness.report.lookup import find_sweep
-        from lcma.harness.run.plotting import write as write_curves
+        from lcma.harness.run.plotting import write_curves
 
         written = write_curves(tensorboard, store, store.job_ids(find_sweep(store, sweep).id))
         told = f"{written} runs in {tensorboard}: tensorboard --logdir {tensorboard}"
         Console(stderr=True).print(Text(told), soft_wrap=True)
         return
     from lcma.harness.report import exporting
-    from lcma.harness.report import manifest as manifests
-    from lcma.harness.report.files import write
+    from lcma.harness.report.files import write_file
+    from lcma.harness.report.manifest import SUFFIX, make_manifest
 
     form = exporting.Format.json if json else exporting.Format(str(format))
     query = exporting.Query(
         what=exporting.What(str(what)),
         where=tuple(where or ()),
-        by=exporting.listed(by or ()),
-        statistics=exporting.listed(stat or ()),
+        by=exporting.split_list(by or ()),
+        statistics=exporting.split_list(stat or ()),
         paper=None if paper is None else paper.removeprefix("table"),
     )
-    content = exporting.make(store, query, form)
-    about = manifests.of(content, query.as_dict(form)).encode()
+    content = exporting.make_export(store, query, form)
+    about = make_manifest(content, query.as_dict(form)).encode()
     if out == "-":
         if manifest is not None:
-            write(manifest.expanduser(), about)
+            write_file(manifest.expanduser(), about)
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
-    path = write(Path(out).expanduser(), content)
-    beside = manifest or path.with_name(path.name + manifests.SUFFIX)
-    write(beside.expanduser(), about)
+    path = write_file(Path(out).expanduser(), content)
+    beside = manifest or path.with_name(path.name + SUFFIX)
+    write_file(beside.expanduser(), about)
     Console(stderr=True).print(Text(f"Wrote {path} and {beside}"), soft_wrap=True)

@@ -46,15 +46,16 @@ def gc(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place, storage
-    from lcma.harness.report.text import plain, size, to_json
-    from lcma.harness.run import collecting
+    from lcma.harness import storage
+    from lcma.harness.place import find_place
+    from lcma.harness.report.text import format_size, printable, to_json
+    from lcma.harness.run.collecting import Asked, find_garbage, remove_garbage
 
-    where = place.find(db, runs, None)
+    where = find_place(db, runs, None)
     store = connect(where.db, create=False)
-    asked = collecting.Asked(sweep, older, lost, weights)
-    found = collecting.survey(store, where.runs, asked)
-    gone = found.waste if dry_run else collecting.remove(store, where.runs, found)
+    asked = Asked(sweep, older, lost, weights)
+    found = find_garbage(store, where.runs, asked)
+    gone = found.waste if dry_run else remove_garbage(store, where.runs, found)
     rows = [
         (what, len(files), sum(files))
         for what in NAMES
@@ -77,14 +78,14 @@ def gc(
         for column in table.columns[1:]:
             column.justify = "right"
         for title, count, length in (*((NAMES[w], n, s) for w, n, s in rows), ("total", *total)):
-            table.add_row(title, str(count), size(length))
+            table.add_row(title, str(count), format_size(length))
         console.print(table)
-    said = f"{'would free' if dry_run else 'freed'} {size(total[1])} in {plain(name)}"
+    said = f"{'would free' if dry_run else 'freed'} {format_size(total[1])} in {printable(name)}"
     console.print(Text(said), soft_wrap=True)
     if unknown[0]:
         console.print(
             Text(
-                f"left alone: {unknown[0]} files ({size(unknown[1])}) of runs that this database "
+                f"left alone: {unknown[0]} files ({format_size(unknown[1])}) of runs that this database "
                 "does not know"
             ),
             soft_wrap=True,

@@ -36,17 +36,18 @@ def interpolate(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import formats, gallery
-    from lcma.harness.report.text import plain, to_json
+    from lcma.harness.place import find_place
+    from lcma.harness.report.formats import picture_folder
+    from lcma.harness.report.gallery import choose_trials, describe_trial, draw_interpolations
+    from lcma.harness.report.text import printable, to_json
 
-    where = place.find(db, runs, data)
-    target = formats.folder(out, format)
+    where = find_place(db, runs, data)
+    target = picture_folder(out, format)
     store = connect(where.db, create=False)
-    sheets = gallery.draw_interpolations(
+    sheets = draw_interpolations(
         store,
         where,
-        gallery.chosen(store, trial, sweep),
+        choose_trials(store, trial, sweep),
         target,
         first=first,
         last=last,
@@ -64,7 +65,7 @@ def interpolate(
         return
     console = Console()
     for sheet in sheets:
-        line = f"{plain(gallery.named(sheet.trial))}: {sheet.row}"
+        line = f"{printable(describe_trial(sheet.trial))}: {sheet.row}"
         if sheet.iterations is not None:
             how = "at most" if sheet.settled else "stopped after"
             line += f" (inverse: {how} {sheet.iterations} iterations)"

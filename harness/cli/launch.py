@@ -46,13 +46,14 @@ def launch(
     data: Data = None,
 ) -> None:
     """Run a sweep. Launched again, it runs only what is missing and goes on where it stopped."""
-    from lcma.harness import place
-    from lcma.harness.cli import launching, planning
+    from lcma.harness.cli.launching import Asked, run_launch
+    from lcma.harness.cli.planning import Overrides
+    from lcma.harness.place import find_place
 
-    launching.run(
-        launching.Asked(
+    run_launch(
+        Asked(
             spec=spec,
-            overrides=planning.Overrides(dataset, profile, seeds, budget, tuple(set_ or ())),
+            overrides=Overrides(dataset, profile, seeds, budget, tuple(set_ or ())),
             local=local,
             ray=ray,
             gpus=gpus,
@@ -62,5 +63,5 @@ def launch(
             pictures=None if no_pictures else pictures,
             tensorboard=tensorboard,
         ),
-        place.find(db, runs, data),
+        find_place(db, runs, data),
     )

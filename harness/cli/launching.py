@@ -10,26 +10,37 @@ from rich.console import Console
 from rich.markup import escape
 
 from lcma import db
-from lcma.harness.cli import planning, predicting
-from lcma.harness.cli.planning import Overrides
+from lcma.harness.cli.planning import (
+    Overrides,
+    launch_command,
+    open_existing,
+    read_spec,
+    summarize_plan,
+)
+from lcma.harness.cli.predicting import describe_rest
 from lcma.harness.cli.workers import (
     Workers,
     check_compilable,
     check_writable,
+    max_threads,
     missing_data,
-    threads,
 )
-from lcma.harness.cli.workers import resources as resources_for
+from lcma.harness.cli.workers import resolve_resources as resources_for
 from lcma.harness.place import Place
-from lcma.harness.run import plan as plans
 from lcma.harness.run.launch import Ended, Launch
-from lcma.harness.run.patience import Value, patiently
-from lcma.harness.run.plan import Plan
-from lcma.harness.run.plotting import plotting
-from lcma.harness.run.plotting import write as write_curves
-from lcma.harness.run.prediction import predict
+from lcma.harness.run.patience import Value, wait_out
+from lcma.harness.run.plan import (
+    Plan,
+    digests_of,
+    make_nodes,
+    make_plan,
+    register_plan,
+    require_valid,
+)
+from lcma.harness.run.plotting import plot_curves, write_curves
+from lcma.harness.run.prediction import predict_hours
 from lcma.harness.run.progress import Bars
-from lcma.harness.run.rehearsal import rehearse
+from lcma.harness.run.rehearsal import rehearse_plugins
 from lcma.harness.run.steering import Course
 from lcma.harness.run.terms import Terms
 from lcma.harness.run.work import LEASE_SECONDS
@@ -64,20 +75,20 @@ class Asked:
         words += ["--gpus", f"{self.gpus:g}"] if self.gpus is not None else []
         words += ["--parallel", str(self.parallel)] if self.parallel is not None else []
         words += ["--skip-invalid"] * self.skip_invalid
-        again = planning.command(self.spec, self.overrides, local=self.local)
+        again = launch_command(self.spec, self.overrides, local=self.local)
         return f"{again} {shlex.join(words)}" if words else again
 
 
-def run(asked: Asked, place: Place) -> None:
+def run_launch(asked: Asked, place: Place) -> None:
     """Plan, check, run, report. What can be refused is refused before anything is changed."""
     console = Console()
     if asked.local and asked.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
-    spec = planning.read(asked.spec, asked.overrides, place)
-    store = planning.existing(place)
-    plan = plans.make(spec, place, store)
-    plans.require_valid(plan, skip_invalid=asked.skip_invalid)
-    rehearse(plan)
+    spec = read_spec(asked.spec, asked.overrides, place)
+    store = open_existing(place)
+    plan = make_plan(spec, place, store)
+    require_valid(plan, skip_invalid=asked.skip_invalid)
+    rehearse_plugins(plan)
     resources = resources_for(spec, gpus=asked.gpus, parallel=asked.parallel, ray=asked.ray)
     check_compilable(plan.expansion, resources)
     missing = missing_data(spec, place)
@@ -85,7 +96,7 @@ def run(asked: Asked, place: Place) -> None:
     if plan.trainings_left or plan.pretrainings_left or (asked.retry and plan.lost):
         with Workers(
             resources,
-            threads(plan.expansion),
+            max_threads(plan.expansion),
             console,
             local=asked.local,
             ray=asked.ray,
@@ -94,15 +105,15 @@ def run(asked: Asked, place: Place) -> None:
             store = opened = workers.prepare(plan.expansion, place, missing)
             place = replace(place, db=store.url)
             with console.status("registering the sweep, with the bars of its data"):
-                sweep_id = _patiently(console, lambda: plans.register(plan, place, opened))
+                sweep_id = _patiently(console, lambda: register_plan(plan, place, opened))
             lost = len(_run(workers, asked, plan, place, store, sweep_id).of(*LOST))
     else:
         store = db.connect(place.db)
-        sweep_id = plans.register(plan, place, store)
+        sweep_id = register_plan(plan, place, store)
         lost = plan.lost
         if asked.tensorboard is not None:
             write_curves(asked.tensorboard, store, store.job_ids(sweep_id))
-        console.print(f"{escape(spec.name)}: {planning.summary(plan)}", highlight=False)
+        console.print(f"{escape(spec.name)}: {summarize_plan(plan)}", highlight=False)
     _report(sweep_id, store, place, asked, console, lost)
 
 
@@ -121,10 +132,10 @@ def _run(
         memory_gb=resources.memory_gb,
         cap=None if parallel is None else db.Cap(sweep_id, parallel),
     )
-    nodes = plans.nodes(
+    nodes = make_nodes(
         plan,
         place,
-        plans.digests_of(plan, place),
+        digests_of(plan, place),
         owner=workers.owner,
         device="cuda" if resources.gpus else "cpu",
         gpus=resources.gpus or 0.0,
@@ -136,16 +147,16 @@ def _run(
     ids = [node.work.job_id for node in nodes]
     if asked.retry:
         _patiently(console, lambda: store.retry(ids))
-    now = _patiently(console, lambda: plans.make(plan.spec, place, store))
-    console.print(f"{escape(plan.spec.name)}: {planning.summary(now)}", highlight=False)
-    for line in predicting.left(
-        _patiently(console, lambda: predict(now, store, resources.gpus or 0.0))
+    now = _patiently(console, lambda: make_plan(plan.spec, place, store))
+    console.print(f"{escape(plan.spec.name)}: {summarize_plan(now)}", highlight=False)
+    for line in describe_rest(
+        _patiently(console, lambda: predict_hours(now, store, resources.gpus or 0.0))
     ):
         console.print(escape(line), highlight=False, soft_wrap=True)
     course = Course(sweep_id, begun, parallel)
     with (
         Bars(console) as bars,
-        plotting(asked.tensorboard, bars, store, ids) as display,
+        plot_curves(asked.tensorboard, bars, store, ids) as display,
     ):
         return Launch(store, nodes, workers.executor, display, course).run()
 
@@ -160,7 +171,7 @@ def _patiently(console: Console, action: Callable[[], Value]) -> Value:
             console.print("The database is away: waiting for it.")
             told = True
 
-    return patiently(action, noticed=tell)
+    return wait_out(action, noticed=tell)
 
 
 def _report(
@@ -171,14 +182,15 @@ def _report(
     console: Console,
     lost: int,
 ) -> None:
-    from lcma.harness.report import board, gallery
+    from lcma.harness.report.board import read_board, render_board
+    from lcma.harness.report.gallery import draw_sweep
 
-    table = _patiently(console, lambda: board.read(store, sweep_id=sweep_id))
-    console.print(board.render(table))
+    table = _patiently(console, lambda: read_board(store, sweep_id=sweep_id))
+    console.print(render_board(table))
     if asked.pictures is not None and table.groups:
         try:
             with console.status("drawing"):
-                drawn = gallery.draw_sweep(store, place, sweep_id, asked.pictures)
+                drawn = draw_sweep(store, place, sweep_id, asked.pictures)
         except UserError as error:  # the results stand, whatever became of the pictures
             console.print(f"No pictures: {escape(str(error))}")
         else:

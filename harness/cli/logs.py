@@ -26,26 +26,27 @@ def logs(
     from rich.console import Console
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import attempts as reports
-    from lcma.harness.report import following, lookup
+    from lcma.harness.place import find_place
+    from lcma.harness.report.attempts import attempt_as_dict, render_attempt, select_attempts
+    from lcma.harness.report.following import wait_for_attempt
+    from lcma.harness.report.lookup import job_title, jobs_of
     from lcma.harness.report.text import to_json
 
-    store = connect(place.find(db, None, None).db, create=False)
-    jobs = {job.job_id: job for job in lookup.jobs_of(store, trial)}
+    store = connect(find_place(db, None, None).db, create=False)
+    jobs = {job.job_id: job for job in jobs_of(store, trial)}
     console = Console()
     if follow:
-        following.wait(store, list(jobs), Console(stderr=True), interval)
+        wait_for_attempt(store, list(jobs), Console(stderr=True), interval)
         jobs = store.job_facts(list(jobs))
-    found = reports.of(store.history(list(jobs)), jobs, every=all_)
+    found = select_attempts(store.history(list(jobs)), jobs, every=all_)
     now = store.now()
     if json:
-        print(to_json([reports.as_dict(one, jobs[one.job_id], now) for one in found]))
+        print(to_json([attempt_as_dict(one, jobs[one.job_id], now) for one in found]))
         return
     for number, attempt in enumerate(found):
         if number:
             console.print()
-        console.print(reports.render(attempt, jobs[attempt.job_id], now), soft_wrap=True)
+        console.print(render_attempt(attempt, jobs[attempt.job_id], now), soft_wrap=True)
     if not found:
-        names = ", ".join(dict.fromkeys(lookup.title(job) for job in jobs.values()))
+        names = ", ".join(dict.fromkeys(job_title(job) for job in jobs.values()))
         console.print(f"no attempt yet at {names}: `lcma why {trial}` says why", markup=False)

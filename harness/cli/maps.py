@@ -41,30 +41,38 @@ def maps(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import formats, gallery, map_tables, mapsets
+    from lcma.harness.place import find_place
+    from lcma.harness.report.formats import picture_folder
+    from lcma.harness.report.gallery import draw_comparison, draw_maps, sheet_paths
+    from lcma.harness.report.map_tables import (
+        map_as_record,
+        maps_as_records,
+        render_comparison,
+        render_maps,
+    )
+    from lcma.harness.report.mapsets import USUAL, filter_map_sets, find_map_set, list_map_sets
     from lcma.harness.report.text import to_json
 
     filters = {"flow": flow, "dataset": dataset, "budget": budget, "seed": seed, "score": score}
     given = [n for n, value in (filters | {"recipe": recipe}).items() if value is not None]
     if compare is not None and given:
         raise UserError(f"--compare names two sets of maps and does not go with --{given[0]}")
-    target = formats.folder(out, format)
-    store = connect(place.find(db, None, None).db, create=False)
-    known = mapsets.known(store)
+    target = picture_folder(out, format)
+    store = connect(find_place(db, None, None).db, create=False)
+    known = list_map_sets(store)
     shown: RenderableType
     content: object
     with Console(stderr=True).status("drawing"):
         if compare is None:
-            filters["score"] = score or mapsets.USUAL
-            chosen = mapsets.choose(known, recipe, **filters)
-            sheets = gallery.draw_maps(store, chosen, target)
-            shown, content = map_tables.render(sheets), map_tables.as_records(sheets)
-            pictures = gallery.paths(sheets)
+            filters["score"] = score or USUAL
+            chosen = filter_map_sets(known, recipe, **filters)
+            sheets = draw_maps(store, chosen, target)
+            shown, content = render_maps(sheets), maps_as_records(sheets)
+            pictures = sheet_paths(sheets)
         else:
-            one, other = (mapsets.find(known, asked) for asked in compare)
-            sheet = gallery.draw_comparison(store, one, other, target)
-            shown, content = map_tables.render_comparison(sheet), map_tables.as_record(sheet)
+            one, other = (find_map_set(known, asked) for asked in compare)
+            sheet = draw_comparison(store, one, other, target)
+            shown, content = render_comparison(sheet), map_as_record(sheet)
             pictures = [sheet.picture]
     if json:
         print(to_json(content))

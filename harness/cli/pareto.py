@@ -36,18 +36,21 @@ def pareto(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import formats, lookup
-    from lcma.harness.report.budgets import drawing, page, reading
+    from lcma.harness.place import find_place
+    from lcma.harness.report.budgets.drawing import draw_budget_curves
+    from lcma.harness.report.budgets.page import budgets_as_records, render_budgets
+    from lcma.harness.report.budgets.reading import read_budget_curves
+    from lcma.harness.report.formats import picture_target
+    from lcma.harness.report.lookup import find_sweep
     from lcma.harness.report.text import to_json
 
     if not 0 < gain < 1:
         raise UserError(f"--gain {gain:g} is no share of the gain: give one such as 0.99")
-    target = formats.target(out, format)
-    store = connect(place.find(db, None, None).db, create=False)
-    sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
+    target = picture_target(out, format)
+    store = connect(find_place(db, None, None).db, create=False)
+    sweep_id = None if sweep is None else find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
-    curves = reading.read(
+    curves = read_budget_curves(
         store,
         sweep_id=sweep_id,
         factorization=factorization,
@@ -55,14 +58,14 @@ def pareto(
         cost=cost,
         **{name: value for name, value in filters.items() if value is not None},
     )
-    pictures = drawing.draw_all(curves, target)
+    pictures = draw_budget_curves(curves, target)
     if json:
-        records = page.as_records(curves)
+        records = budgets_as_records(curves)
         paths = [str(path) for path in pictures]
         print(to_json([r | {"picture": p} for r, p in zip(records, paths, strict=True)]))
         return
     console = Console()
-    console.print(page.render(curves), highlight=False)
+    console.print(render_budgets(curves), highlight=False)
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)
     console.print(Text("Next: lcma board | lcma maps"))

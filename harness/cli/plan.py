@@ -39,10 +39,10 @@ def plan(
     json: Json = False,
 ) -> None:
     """List what a sweep would run: new, there already, shared, invalid, the same twice."""
-    from lcma.harness import place
-    from lcma.harness.cli import planning
+    from lcma.harness.cli.planning import Overrides, launch_command, plan_sweep, show_plan
+    from lcma.harness.place import find_place
 
-    where = place.find(db, None, data)
-    asked = planning.Overrides(dataset, profile, seeds, budget, tuple(set_ or ()))
-    made = planning.make(spec, where, asked)
-    planning.show(made, planning.command(spec, asked), where, as_json=json)
+    where = find_place(db, None, data)
+    asked = Overrides(dataset, profile, seeds, budget, tuple(set_ or ()))
+    made = plan_sweep(spec, where, asked)
+    show_plan(made, launch_command(spec, asked), where, as_json=json)

@@ -16,12 +16,10 @@ from rich.text import Text
 
 from lcma import db
 from lcma.harness import data
-from lcma.harness.cli import predicting
+from lcma.harness.cli.predicting import predictions_as_dict, render_predictions
 from lcma.harness.place import Place
-from lcma.harness.run import plan as plans
-from lcma.harness.run import prediction
-from lcma.harness.run.plan import Plan, PlannedCell
-from lcma.harness.run.prediction import Predictions
+from lcma.harness.run.plan import Plan, PlannedCell, make_plan, require_valid
+from lcma.harness.run.prediction import Predictions, predict_hours
 from lcma.sweeps import catalog, plugins, published, settings
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -53,7 +51,7 @@ class Overrides:
         return found
 
 
-def read(name: str, asked: Overrides, where: Place) -> specs.Spec:
+def read_spec(name: str, asked: Overrides, where: Place) -> specs.Spec:
     """The spec as changed by the command line's overrides. It may name a person's own sets, which
     are below the data root."""
     data.know_own(where.data)
@@ -67,11 +65,11 @@ def read(name: str, asked: Overrides, where: Place) -> specs.Spec:
     )
 
 
-def make(name: str, where: Place, asked: Overrides) -> Plan:
+def plan_sweep(name: str, where: Place, asked: Overrides) -> Plan:
     """The plan against the database, which is not made if it is not there."""
-    plan = plans.make(read(name, asked, where), where, existing(where))
+    plan = make_plan(read_spec(name, asked, where), where, open_existing(where))
     if not any(planned.cell.unavailable for planned in plan.cells):
-        plans.require_valid(plan, skip_invalid=True)
+        require_valid(plan, skip_invalid=True)
     return plan
 
 
@@ -102,11 +100,11 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
     return tuple(range(numbers[0]))
 
 
-def show(plan: Plan, again: str, where: Place, *, as_json: bool) -> None:
+def show_plan(plan: Plan, again: str, where: Place, *, as_json: bool) -> None:
     """Print a plan for a person or a program; ``again`` is the launch that carries it out."""
-    predicted = prediction.predict(plan, existing(where), plan.spec.gpus)
+    predicted = predict_hours(plan, open_existing(where), plan.spec.gpus)
     if as_json:
-        print(json.dumps(as_dict(plan, predicted), indent=2))
+        print(json.dumps(plan_as_dict(plan, predicted), indent=2))
         return
     console = Console()
     for plugin in plugins.loaded():
@@ -133,14 +131,14 @@ def show(plan: Plan, again: str, where: Place, *, as_json: bool) -> None:
         console.print("[green]Nothing is left to do.[/] Next: [bold]lcma board[/]")
         return
     console.print(f"Left to do: {pretrain} pretrainings, {left} trainings.")
-    console.print(predicting.render(predicted), soft_wrap=True)
+    console.print(render_predictions(predicted), soft_wrap=True)
     for name in _to_prepare(plan, where):
         console.print(f"First: [bold]lcma data prepare {name} --from PATH[/]")
     skip = " --skip-invalid" if plan.invalid else ""
     console.print(f"Next: [bold]{escape(again)}{skip}[/]", soft_wrap=True)
 
 
-def command(spec: str, asked: Overrides, *, local: bool = False) -> str:
+def launch_command(spec: str, asked: Overrides, *, local: bool = False) -> str:
     """The launch command with the overrides that were given."""
     words = ["lcma", "launch", spec, *asked.words]
     return shlex.join([*words, "--local"] if local else words)
@@ -153,7 +151,7 @@ def _to_prepare(plan: Plan, where: Place) -> list[str]:
     return [known.name for known in known if not (where.data / known.name).exists()]
 
 
-def as_dict(plan: Plan, predicted: Predictions) -> dict[str, Any]:
+def plan_as_dict(plan: Plan, predicted: Predictions) -> dict[str, Any]:
     """The plan as JSON-able values."""
     alone, trainings = plan.expansion.unshared
     return {
@@ -190,7 +188,7 @@ def as_dict(plan: Plan, predicted: Predictions) -> dict[str, Any]:
         "shared": {"pretrainings": len(plan.pretrainings), "trainings": len(plan.expansion.trials)},
         "unshared": {"pretrainings": alone, "trainings": trainings},
         "left": {"pretrainings": plan.pretrainings_left, "trainings": plan.trainings_left},
-        "predicted": predicting.as_dict(predicted),
+        "predicted": predictions_as_dict(predicted),
     }
 
 
@@ -284,13 +282,13 @@ def _pretrainings(plan: Plan) -> RenderableType:
     return Lines(Text("Shared pretrainings"), table, Text())
 
 
-def summary(plan: Plan) -> str:
+def summarize_plan(plan: Plan) -> str:
     """One line: how many cells have which status."""
     counted: Counter[Any] = plan.count()
     return ", ".join(f"{count} {status}" for status, count in sorted(counted.items()))
 
 
-def existing(where: Place) -> db.Store | None:
+def open_existing(where: Place) -> db.Store | None:
     """The database if it is there; UserError if its URL names none that could be."""
     if not db.exists(where.db):
         return None

@@ -8,26 +8,26 @@ from typing import Any
 from rich.console import Group as Lines
 from rich.text import Text
 
-from lcma.harness.report.text import plain, span
+from lcma.harness.report.text import format_duration, printable
 from lcma.harness.run.prediction import QUANTILES, Amount, Hours, Prediction, Predictions
 
 
-def render(predicted: Predictions) -> Lines:
+def render_predictions(predicted: Predictions) -> Lines:
     """A few lines for each device, or that there is no history."""
     lines = [line for device in predicted.devices for line in _device(device)]
     if not lines:
         lines = [f"No prediction: {_unknown(predicted.left)}"]
-    return Lines(*(Text(plain(line)) for line in lines))
+    return Lines(*(Text(printable(line)) for line in lines))
 
 
-def left(predicted: Predictions) -> Iterator[str]:
+def describe_rest(predicted: Predictions) -> Iterator[str]:
     """A line for each device about what is left, where anything of it is known."""
     for device in predicted.devices:
         if device.left.known:
             yield f"Predicted for what is left on {device.device}: {_amount(device.left)}"
 
 
-def as_dict(predicted: Predictions) -> dict[str, Any]:
+def predictions_as_dict(predicted: Predictions) -> dict[str, Any]:
     """The same with each part, in device hours."""
     return {
         "unit": "device hours",
@@ -93,5 +93,5 @@ def _counted(what: str, jobs: int) -> str:
 
 
 def _hours(hours: Hours) -> str:
-    low, high = span(3600 * hours.low), span(3600 * hours.high)
-    return f"{span(3600 * hours.expected)} ({low} to {high})"
+    low, high = format_duration(3600 * hours.low), format_duration(3600 * hours.high)
+    return f"{format_duration(3600 * hours.expected)} ({low} to {high})"

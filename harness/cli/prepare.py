@@ -45,12 +45,13 @@ def prepare(
     from rich.progress import Progress
 
     import lcma.harness.data
-    from lcma.harness import place
-    from lcma.harness.data import bars, fetching
+    from lcma.harness.data.bars import ensure_bars
+    from lcma.harness.data.fetching import fetch_files
+    from lcma.harness.place import find_place
 
-    root = place.find(None, None, data).data
+    root = find_place(None, None, data).data
     if download:
-        source = fetching.fetch(name, root, source)
+        source = fetch_files(name, root, source)
     console = Console(stderr=True)
     began: list[float] = []
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -73,7 +74,7 @@ def prepare(
             waiting=lambda: console.print(f"another process prepares {name}: waiting for it"),
         )
         seconds = time.perf_counter() - began[0] if began else 0.0
-        found = bars.ensure(prepared, progress)
+        found = ensure_bars(prepared, progress)
     manifest = prepared.manifest
     if json:
         print(manifest.model_dump_json(indent=2))

@@ -37,14 +37,15 @@ def retry(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import launching, retrying
-    from lcma.harness.report.text import plain, to_json
+    from lcma.harness.place import find_place
+    from lcma.harness.report.launching import relaunch_commands
+    from lcma.harness.report.retrying import choose_lost_jobs, describe_classes, describe_failure
+    from lcma.harness.report.text import printable, to_json
 
-    store = connect(place.find(db, None, None).db, create=False)
-    found = retrying.chosen(store, classes or (), sweep, trials or ())
+    store = connect(find_place(db, None, None).db, create=False)
+    found = choose_lost_jobs(store, classes or (), sweep, trials or ())
     ids = [one.job_id for one in found]
-    commands = launching.commands(store, ids)
+    commands = relaunch_commands(store, ids)
     put_back = 0 if dry_run else store.retry(ids)
     if json:
         print(to_json({"jobs": ids, "put_back": put_back, "next": commands}))
@@ -55,10 +56,10 @@ def retry(
         return
     if dry_run:
         for one in found:
-            console.print(Text(plain(retrying.named(one))), soft_wrap=True)
-        console.print(Text(f"{retrying.counted(found)} would be put back to pending"))
+            console.print(Text(printable(describe_failure(one))), soft_wrap=True)
+        console.print(Text(f"{describe_classes(found)} would be put back to pending"))
         return
-    console.print(Text(f"{retrying.counted(found)} put back to pending"))
+    console.print(Text(f"{describe_classes(found)} put back to pending"))
     for number, command in enumerate(commands):
         lead = "Next: " if number == 0 else "      "
         console.print(Text(lead).append(command, style="bold"), soft_wrap=True)

@@ -29,15 +29,16 @@ def samples(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import formats, gallery
-    from lcma.harness.report.text import plain, to_json
+    from lcma.harness.place import find_place
+    from lcma.harness.report.formats import picture_folder
+    from lcma.harness.report.gallery import choose_trials, describe_trial, draw_samples
+    from lcma.harness.report.text import printable, to_json
 
-    where = place.find(db, runs, None)
-    target = formats.folder(out, format)
+    where = find_place(db, runs, None)
+    target = picture_folder(out, format)
     store = connect(where.db, create=False)
-    chosen = gallery.chosen(store, trial, sweep)
-    sheets = gallery.draw_samples(
+    chosen = choose_trials(store, trial, sweep)
+    sheets = draw_samples(
         store, where, chosen, target, count=count, temperature=temperature, seed=seed
     )
     if json:
@@ -46,5 +47,5 @@ def samples(
         return
     console = Console()
     for sheet in sheets:
-        line = f"{plain(gallery.named(sheet.trial))}: {sheet.grid}"
+        line = f"{printable(describe_trial(sheet.trial))}: {sheet.grid}"
         console.print(Text(line), soft_wrap=True)

@@ -33,8 +33,8 @@ def schema(
     from rich.console import Console
 
     from lcma.db.describing import relations
-    from lcma.harness import place
-    from lcma.harness.report import relations as shown
+    from lcma.harness.place import find_place
+    from lcma.harness.report.relations import datasette_metadata, describe_relation
     from lcma.harness.report.text import to_json
 
     found = relations(name)
@@ -42,10 +42,10 @@ def schema(
         print(to_json([asdict(relation) for relation in found]))
         return
     if format is Format.datasette:
-        print(to_json(shown.datasette(found, place.find(db, None, None).db)))
+        print(to_json(datasette_metadata(found, find_place(db, None, None).db)))
         return
     console = Console()
     for number, relation in enumerate(found):
         if number:
             console.print()
-        console.print(shown.described(relation))
+        console.print(describe_relation(relation))

@@ -33,11 +33,9 @@ def selftest(
 
     Exit code 1 where they are not equal to the bit.
     """
-    from lcma.harness.selftest import running
+    from lcma.harness.selftest.running import Asked, run_selftest
 
-    code = running.run(
-        running.Asked(
-            kills=kill, seed=seed, local=local, ray=ray, db=db, runs=runs, keep=keep, json=json
-        )
+    code = run_selftest(
+        Asked(kills=kill, seed=seed, local=local, ray=ray, db=db, runs=runs, keep=keep, json=json)
     )
     raise typer.Exit(code)

@@ -24,14 +24,15 @@ def serve(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import lookup
-    from lcma.harness.report.site import Options, Site, serving
+    from lcma.harness.place import find_place
+    from lcma.harness.report.lookup import find_sweep
+    from lcma.harness.report.site import Options, Site
+    from lcma.harness.report.site.serving import Server, require_loopback
 
-    serving.require_loopback(host)
-    where = place.find(db, runs, None)
+    require_loopback(host)
+    where = find_place(db, runs, None)
     store = connect(where.db, create=False)
-    sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
+    sweep_id = None if sweep is None else find_sweep(store, sweep).id
     options = Options(sweep_id=sweep_id, samples=False, live=True)
     Site(store, where, options)  # a missing extra ends it here
     said = Console(stderr=True)
@@ -39,6 +40,6 @@ def serve(
     def tell(line: str) -> None:
         said.print(Text(line), soft_wrap=True)
 
-    with serving.Server(lambda: Site(store, where, options), port, tell) as server:
+    with Server(lambda: Site(store, where, options), port, tell) as server:
         Console().print(Text(f"{server.url} (read-only, this machine alone; Ctrl-C ends it)"))
         server.serve_forever(poll_interval=0.2)

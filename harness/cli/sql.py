@@ -44,9 +44,9 @@ def sql(
     Bytes are shown by their length in a table, in hexadecimal digits elsewhere.
     """
     from lcma.db import query as queries
-    from lcma.harness import place
+    from lcma.harness.place import find_place
 
-    url = place.find(db, None, None).db
+    url = find_place(db, None, None).db
     form = Format.json if json else format
 
     def answer(statement: str) -> None:
@@ -65,16 +65,16 @@ def _show(found: "QueryResult", form: Format, *, count: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from lcma.harness.report import rows
+    from lcma.harness.report.rows import render_rows, rows_as_csv, rows_as_json
 
     if form is Format.json:
-        print(rows.as_json(found))
+        print(rows_as_json(found))
         return
     if form is Format.csv:
-        print(rows.as_csv(found), end="")
+        print(rows_as_csv(found), end="")
     else:
         console = Console()
-        console.print(rows.render(found, console), soft_wrap=True)
+        console.print(render_rows(found, console), soft_wrap=True)
     if found.truncated:
         note = f"There are more than these {len(found.rows)} rows: --limit N or --all shows them."
         Console(stderr=True).print(Text(note))
@@ -96,7 +96,7 @@ def _prompt(url: str, answer: Callable[[str], None]) -> None:
 
     from lcma.db import query as queries
     from lcma.db.schema import REVISIONS
-    from lcma.harness.prompt import loop
+    from lcma.harness.prompt.loop import run_prompt
 
     database = queries.find(url)
     revision = database.identify().revision
@@ -107,4 +107,4 @@ def _prompt(url: str, answer: Callable[[str], None]) -> None:
     )
     # Where rows go to a file, the prompt still stands on the terminal.
     with create_app_session(output=create_output(always_prefer_tty=True)):
-        loop.run(answer, heading)
+        run_prompt(answer, heading)

@@ -37,21 +37,30 @@ def status(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import lookup, overview
+    from lcma.harness.place import find_place
+    from lcma.harness.report.lookup import find_sweep
+    from lcma.harness.report.overview import (
+        describe_counts,
+        describe_stopping,
+        overview_as_dict,
+        print_overview,
+        read_overview,
+        render_overview,
+        watch_sweep,
+    )
     from lcma.harness.report.text import to_json
 
     if watch and json:
         raise UserError("--watch and --json exclude each other: --sweep NAME --json tells it once")
-    store = connect(place.find(db, None, None).db, create=False)
+    store = connect(find_place(db, None, None).db, create=False)
     if watch or sweep is not None:
-        found = lookup.find_sweep(store, sweep)
+        found = find_sweep(store, sweep)
         if watch:
-            overview.watch(store, found, Console(), interval)
+            watch_sweep(store, found, Console(), interval)
         elif json:
-            print(to_json(overview.as_dict(overview.look(store, found))))
+            print(to_json(overview_as_dict(read_overview(store, found))))
         else:
-            overview.show(overview.render(overview.look(store, found)), Console())
+            print_overview(render_overview(read_overview(store, found)), Console())
         return
     counts, running, lost = store.counts(), store.running(), store.failures()
     waits, stopping = store.data_waits(), store.stopping()
@@ -68,12 +77,12 @@ def status(
         print(to_json(content))
         return
     console = Console()
-    console.print(overview.counted(counts))
+    console.print(describe_counts(counts))
     names = {known.id: known.name for known in store.sweeps()} if stopping else {}
     for one in stopping:
         asked_of = one.request.sweep_id
         of = "all sweeps" if asked_of is None else f"the sweep {names[asked_of]}"
-        console.print(Text(overview.stopping(of, one, now), style="bold"), soft_wrap=True)
+        console.print(Text(describe_stopping(of, one, now), style="bold"), soft_wrap=True)
     _print_running(console, running, now)
     _print_failures(console, lost, limit)
     _print_waits(console, waits)
@@ -84,7 +93,7 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
     from rich.table import Table
     from rich.text import Text
 
-    from lcma.harness.report.text import cell, short
+    from lcma.harness.report.text import short_id, text_cell
 
     if not running:
         return
@@ -98,13 +107,16 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
         lease = f"{left:.0f} s left" if left > 0 else f"over since {-left:.0f} s"
         table.add_row(
             *(
-                cell(what),
-                cell(short(job.job_id)),
-                cell(job.budget),
-                cell(job.seed),
-                cell(f"{job.step}/{job.steps}"),
+                text_cell(what),
+                text_cell(short_id(job.job_id)),
+                text_cell(job.budget),
+                text_cell(job.seed),
+                text_cell(f"{job.step}/{job.steps}"),
             ),
-            *(cell(f"{job.owner} on {job.host}"), Text(lease, style="" if left > 0 else "red")),
+            *(
+                text_cell(f"{job.owner} on {job.host}"),
+                Text(lease, style="" if left > 0 else "red"),
+            ),
         )
     console.print()
     console.print(table)
@@ -113,7 +125,7 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
 def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> None:
     from rich.text import Text
 
-    from lcma.harness.report.text import plain, short
+    from lcma.harness.report.text import printable, short_id
 
     if not lost:
         return
@@ -126,12 +138,12 @@ def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> No
         if len(message) > MESSAGE:
             message = message[: MESSAGE - 3] + "..."
         line = (
-            f"{short(failure.job_id)} {failure.state} ({failure.outcome or 'no attempt'}) at step "
+            f"{short_id(failure.job_id)} {failure.state} ({failure.outcome or 'no attempt'}) at step "
             f"{failure.step}/{failure.steps}: {what}{at} seed {failure.seed}: {message}"
         )
         if failure.decision is not None:
             line += f" ({failure.decision})"
-        console.print(Text(plain(line)), soft_wrap=True)
+        console.print(Text(printable(line)), soft_wrap=True)
     if len(lost) > limit:
         console.print(Text(f"and {len(lost) - limit} more: --limit N shows them"))
 
@@ -140,7 +152,7 @@ def _print_waits(console: "Console", waits: "list[DataWait]") -> None:
     from rich.text import Text
 
     from lcma.harness.report.notes import LONG_WAIT
-    from lcma.harness.report.text import plain
+    from lcma.harness.report.text import printable
 
     if not waits:
         return
@@ -151,4 +163,4 @@ def _print_waits(console: "Console", waits: "list[DataWait]") -> None:
             f"{wait.mean:.2%} of a step, at most {wait.largest:.2%} ({wait.attempts} attempts)"
         )
         style = "yellow" if wait.largest > LONG_WAIT else ""
-        console.print(Text(plain(line), style=style), soft_wrap=True)
+        console.print(Text(printable(line), style=style), soft_wrap=True)

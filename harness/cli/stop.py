@@ -30,21 +30,22 @@ def stop(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import launching, stopping
-    from lcma.harness.report.text import plain, to_json
+    from lcma.harness.place import find_place
+    from lcma.harness.report.launching import relaunch_command
+    from lcma.harness.report.stopping import ANSWER_SECONDS, find_sweeps, stop_sweeps
+    from lcma.harness.report.text import printable, to_json
 
     if everything and sweep is not None:
         raise UserError("--all and a sweep exclude each other: leave one out")
-    store = connect(place.find(db, None, None).db, create=False)
-    found = None if everything else stopping.named(store, sweep)
+    store = connect(find_place(db, None, None).db, create=False)
+    found = None if everything else find_sweeps(store, sweep)
     by = f"{getpass.getuser()}@{socket.gethostname()}"
-    seconds = 0.0 if now else stopping.ANSWER_SECONDS
+    seconds = 0.0 if now else ANSWER_SECONDS
     console = Console()
     what = "all sweeps" if found is None else f"the sweep {found[-1].name}"
-    with console.status(plain(f"waiting for the launches of {what}")):
-        done = stopping.stop(store, found, by=by, seconds=seconds)
-    commands = [] if found is None else [launching.command(one) for one in found[-1:]]
+    with console.status(printable(f"waiting for the launches of {what}")):
+        done = stop_sweeps(store, found, by=by, seconds=seconds)
+    commands = [] if found is None else [relaunch_command(one) for one in found[-1:]]
     if json:
         ids = None if found is None else [one.id for one in found]
         content = {"sweeps": ids, "held": done.held, "taken": done.taken, "next": commands}
@@ -57,7 +58,7 @@ def stop(
         line = f"stopped {what}: nothing of it runs any more"
     else:
         line = f"nothing of {what} runs; a launch that only waits ends within seconds"
-    console.print(Text(plain(line)), soft_wrap=True)
+    console.print(Text(printable(line)), soft_wrap=True)
     for command in commands:
         console.print(Text("Go on with: ").append(command, style="bold"), soft_wrap=True)
 

@@ -35,13 +35,14 @@ def tune(
     json: Json = False,
 ) -> None:
     """Search how much pretraining is worth buying. Killed and launched again, it goes on."""
-    from lcma.harness import place
-    from lcma.harness.cli import planning, tuning
+    from lcma.harness.cli.planning import Overrides
+    from lcma.harness.cli.tuning import Asked, run_study
+    from lcma.harness.place import find_place
 
-    tuning.run(
-        tuning.Asked(
+    run_study(
+        Asked(
             spec=spec,
-            overrides=planning.Overrides(dataset, profile, seeds, None, tuple(set_ or ())),
+            overrides=Overrides(dataset, profile, seeds, None, tuple(set_ or ())),
             local=local,
             ray=ray,
             gpus=gpus,
@@ -49,5 +50,5 @@ def tune(
             trials=trials,
             json=json,
         ),
-        place.find(db, runs, data),
+        find_place(db, runs, data),
     )

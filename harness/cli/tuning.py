@@ -9,29 +9,28 @@ from rich.console import Console
 from rich.markup import escape
 
 from lcma import db
-from lcma.harness.cli import planning
-from lcma.harness.cli.planning import Overrides
+from lcma.harness.cli.planning import Overrides, open_existing, read_spec
 from lcma.harness.cli.workers import (
     STOPPED,
     Workers,
     check_compilable,
     check_writable,
+    max_threads,
     missing_data,
-    resources,
-    threads,
+    resolve_resources,
 )
 from lcma.harness.place import Place
-from lcma.harness.run import plan as plans
 from lcma.harness.run.launch import Display
-from lcma.harness.run.patience import patiently
+from lcma.harness.run.patience import wait_out
+from lcma.harness.run.plan import known_digests, plan_expansion, preparable_sets
 from lcma.harness.run.progress import Bars
-from lcma.harness.run.rehearsal import rehearse
+from lcma.harness.run.rehearsal import rehearse_plugins
 from lcma.harness.run.work import LEASE_SECONDS
-from lcma.harness.tuning import outcome
+from lcma.harness.tuning.outcome import dashboard_url, outcome_as_dict, read_outcome, render_outcome
 from lcma.harness.tuning.study import Study
 from lcma.harness.tuning.target import Target
-from lcma.harness.tuning.target import make as target_of
-from lcma.harness.tuning.tuner import Means, Tuner, opened
+from lcma.harness.tuning.target import make_target as target_of
+from lcma.harness.tuning.tuner import Means, Tuner, open_tuner
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Spec
 from lcma.sweeps.tuning import Tune
@@ -63,22 +62,22 @@ class Asked:
         return shlex.join(words)
 
 
-def run(asked: Asked, place: Place) -> None:
+def run_study(asked: Asked, place: Place) -> None:
     """Check, tune, report. What can be refused is refused before anything is changed."""
     console = Console(stderr=asked.json)
     if asked.local and asked.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
     spec = _spec(asked, place)
-    target = target_of(spec, asked.spec, plans.preparable(place))
+    target = target_of(spec, asked.spec, preparable_sets(place))
     _require_the_same(target, place)
-    rehearse(plans.against(target.whole, place, None))
-    need = resources(spec, gpus=asked.gpus, parallel=None, ray=asked.ray)
+    rehearse_plugins(plan_expansion(target.whole, place, None))
+    need = resolve_resources(spec, gpus=asked.gpus, parallel=None, ray=asked.ray)
     check_compilable(target.whole, need)
     missing = missing_data(spec, place)
     check_writable(place)
     with Workers(
         need,
-        threads(target.whole),
+        max_threads(target.whole),
         console,
         local=asked.local,
         ray=asked.ray,
@@ -87,13 +86,13 @@ def run(asked: Asked, place: Place) -> None:
         store = workers.prepare(target.whole, place, missing)
         workers.store, place = store, replace(place, db=store.url)
         means = Means(workers.owner, need, asked.checkpoint_seconds, asked.lease_seconds)
-        with Bars(console) as bars, opened(target, place, store, means, bars.note) as tuner:
+        with Bars(console) as bars, open_tuner(target, place, store, means, bars.note) as tuner:
             _engine(workers, asked, target, tuner, bars)
-    found = patiently(lambda: outcome.read(store, target, tuner.digest))
+    found = wait_out(lambda: read_outcome(store, target, tuner.digest))
     if asked.json:
-        print(json.dumps(outcome.as_dict(found), indent=2))
+        print(json.dumps(outcome_as_dict(found), indent=2))
     else:
-        console.print(outcome.render(found))
+        console.print(render_outcome(found))
     if tuner.stopped is not None:
         console.print(f"Stopped: {escape(tuner.stopped)}. Go on with {escape(asked.command)}")
         sys.exit(STOPPED)
@@ -105,7 +104,7 @@ def run(asked: Asked, place: Place) -> None:
 
 def _spec(asked: Asked, place: Place) -> Spec:
     """The spec as changed by the command line."""
-    spec = planning.read(asked.spec, asked.overrides, place)
+    spec = read_spec(asked.spec, asked.overrides, place)
     if spec.tune is None:
         return spec
     own = {"trials": asked.trials, "parallel": asked.parallel}
@@ -117,8 +116,8 @@ def _spec(asked: Asked, place: Place) -> Spec:
 
 def _require_the_same(target: Target, place: Place) -> None:
     """UserError where a study of the name is there and of another spec, before workers start."""
-    store = planning.existing(place)
-    digests = plans.known_digests(target.whole, place)
+    store = open_existing(place)
+    digests = known_digests(target.whole, place)
     if store is not None and digests:
         Study.require_same(store, target, next(iter(digests.values())))
 
@@ -126,18 +125,18 @@ def _require_the_same(target: Target, place: Place) -> None:
 def _engine(workers: Workers, asked: Asked, target: Target, tuner: Tuner, display: Display) -> None:
     assert workers.executor is not None
     if asked.local:
-        from lcma.harness.tuning import local
+        from lcma.harness.tuning.local import run_local
 
-        local.run(tuner, workers.executor, display, target.tune.parallel)
+        run_local(tuner, workers.executor, display, target.tune.parallel)
     else:
-        from lcma.harness.tuning import raytune
+        from lcma.harness.tuning.raytune import run_ray_tune
 
-        raytune.run(tuner, workers.need, target.tune.parallel)
+        run_ray_tune(tuner, workers.need, target.tune.parallel)
 
 
 def _say_next(spec: Spec, store: db.Store, console: Console) -> None:
     console.print(
         f"Next: [bold]lcma pareto --sweep {escape(spec.name)}[/], [bold]lcma board --sweep "
-        f"{escape(spec.name)}[/],\n      [bold]optuna-dashboard {escape(outcome.shown(store))}[/]",
+        f"{escape(spec.name)}[/],\n      [bold]optuna-dashboard {escape(dashboard_url(store))}[/]",
         soft_wrap=True,
     )

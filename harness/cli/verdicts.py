@@ -22,19 +22,20 @@ def verdicts(
     from rich.console import Console
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import lookup
-    from lcma.harness.report import verdicts as reports
+    from lcma.harness.place import find_place
     from lcma.harness.report.choices import require_results
+    from lcma.harness.report.lookup import find_sweep
     from lcma.harness.report.text import to_json
+    from lcma.harness.report.verdicts.collecting import read_verdicts
+    from lcma.harness.report.verdicts.showing import render_verdicts, verdicts_as_dict
 
-    store = connect(place.find(db, None, None).db, create=False)
-    sweep_id = None if sweep is None else lookup.find_sweep(store, sweep).id
+    store = connect(find_place(db, None, None).db, create=False)
+    sweep_id = None if sweep is None else find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     wanted = {name: value for name, value in filters.items() if value is not None}
     require_results(store, sweep_id, wanted)
-    found = reports.read(store, sweep_id=sweep_id, **wanted)
+    found = read_verdicts(store, sweep_id=sweep_id, **wanted)
     if json:
-        print(to_json(reports.as_dict(found)))
+        print(to_json(verdicts_as_dict(found)))
     else:
-        Console().print(reports.render(found))
+        Console().print(render_verdicts(found))

@@ -15,17 +15,18 @@ def why(
     from rich.console import Console
 
     from lcma.db import connect
-    from lcma.harness import place
-    from lcma.harness.report import causes, lookup
+    from lcma.harness.place import find_place
+    from lcma.harness.report.causes import explain_job, explanation_as_dict, render_explanation
+    from lcma.harness.report.lookup import jobs_of
     from lcma.harness.report.text import to_json
 
-    store = connect(place.find(db, None, None).db, create=False)
-    found = [causes.explain(store, job) for job in lookup.jobs_of(store, trial)]
+    store = connect(find_place(db, None, None).db, create=False)
+    found = [explain_job(store, job) for job in jobs_of(store, trial)]
     if json:
-        print(to_json([causes.as_dict(one) for one in found]))
+        print(to_json([explanation_as_dict(one) for one in found]))
         return
     console = Console()
     for number, one in enumerate(found):
         if number:
             console.print()
-        console.print(causes.render(one), soft_wrap=True)
+        console.print(render_explanation(one), soft_wrap=True)

@@ -16,10 +16,10 @@ from rich.markup import escape
 import lcma.harness.data
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.run import launch as launches
-from lcma.harness.run import plan as plans
-from lcma.harness.run import preflight
 from lcma.harness.run.executor import Executor
+from lcma.harness.run.launch import new_owner
+from lcma.harness.run.plan import known_digests
+from lcma.harness.run.preflight import require_here, require_machines
 from lcma.harness.run.steering import AskedToStopError
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Expansion
@@ -36,7 +36,7 @@ class _InterruptedError(BaseException):
         self.number = number
 
 
-def resources(
+def resolve_resources(
     spec: Spec, *, gpus: float | None, parallel: int | None, ray: str | None
 ) -> Resources:
     """What one trial asks for, with what the command line says in place of the spec's. UserError
@@ -57,7 +57,7 @@ def resources(
     return found
 
 
-def threads(expansion: Expansion) -> int:
+def max_threads(expansion: Expansion) -> int:
     """The most CPU threads that any of the trials takes."""
     return max(t.recipe.optimization.threads for t in expansion.trials)
 
@@ -90,7 +90,7 @@ def check_writable(place: Place, **others: Path | None) -> None:
     if isinstance(place.runs, Path):
         folders["runs"] = place.runs
     else:
-        preflight.require_here(place.runs)
+        require_here(place.runs)
     for option, folder in others.items():
         if folder is not None:
             folders[option] = folder.absolute()
@@ -133,7 +133,7 @@ class Workers:
         """``command`` is what to type to go on with what was ended early."""
         self.resources, self.threads, self.console = resources, threads, console
         self.local, self.ray, self.command = local, ray, command
-        self.owner = launches.new_owner()
+        self.owner = new_owner()
         self.store: db.Store | None = None
         self.executor: Executor | None = None
         self._handlers: dict[int, Any] = {}
@@ -174,7 +174,7 @@ class Workers:
         of an expansion that are prepared here."""
         assert self.executor is not None
         with self.console.status("asking the workers for checkpoints and data"):
-            preflight.require(self.executor.ask, place, plans.known_digests(expansion, place))
+            require_machines(self.executor.ask, place, known_digests(expansion, place))
 
     def __exit__(
         self,

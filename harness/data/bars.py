@@ -22,9 +22,9 @@ from PIL import Image, features
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy import linalg
 
-from lcma.harness import statistics
 from lcma.harness.data.manifest import PartName
-from lcma.harness.data.prepared import Prepared, command, images_file
+from lcma.harness.data.prepared import Prepared, images_file, prepare_command
+from lcma.harness.statistics import clustered_mean
 from lcma.sweeps.errors import UserError
 
 BarName = Literal["gaussian", "full-gaussian", "png", "webp"]
@@ -66,7 +66,7 @@ class Bar:
     detail: str
 
 
-def compute(prepared: Prepared, progress: Progress | None = None) -> tuple[Bar, ...]:
+def compute_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[Bar, ...]:
     """The four bars of a set, in the order of `BarName`.
 
     Gaussians are those of x + u, u ~ U[0, 1), by maximum likelihood: the covariance of the pixels
@@ -92,13 +92,13 @@ def compute(prepared: Prepared, progress: Progress | None = None) -> tuple[Bar, 
             bars.append(Bar(name, None, None, images, f"left out: {reason}"))
             meter.add(name, images)
         else:
-            mean = statistics.mean(bits, groups)
+            mean = clustered_mean(bits, groups)
             error = mean.standard_error if math.isfinite(mean.standard_error) else None
             bars.append(Bar(name, mean.value, error, images, detail + sampled))
     return tuple(bars)
 
 
-def ensure(prepared: Prepared, progress: Progress | None = None) -> tuple[Bar, ...]:
+def ensure_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[Bar, ...]:
     """The bars as the set's folder has them, or computed and, where it can be written, put there.
 
     A file that belongs to other images or another format, or is damaged, is replaced. Raises
@@ -107,7 +107,7 @@ def ensure(prepared: Prepared, progress: Progress | None = None) -> tuple[Bar, .
     path = prepared.folder / FILE_NAME
     bars = _read(path, prepared)
     if bars is None:
-        bars = compute(prepared, progress)
+        bars = compute_bars(prepared, progress)
         file = _File(format=_FORMAT, digest=prepared.manifest.digest, bars=bars)
         # A folder that cannot be written costs only the time to compute them again.
         with contextlib.suppress(OSError):
@@ -176,7 +176,7 @@ def _rows(prepared: Prepared, part: PartName) -> Iterator[Floats]:
         if not np.isfinite(rows).all():
             raise UserError(
                 f"{prepared.folder / images_file(part)} holds values that are not finite: remove "
-                f"{prepared.folder} and run: {command(prepared.manifest.name, prepared.root)}"
+                f"{prepared.folder} and run: {prepare_command(prepared.manifest.name, prepared.root)}"
             )
         yield rows
 

@@ -10,11 +10,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from lcma.harness.data import manifest as manifests
-from lcma.harness.data import partial
-from lcma.harness.data.manifest import PARTS, Manifest
+from lcma.harness.data.manifest import (
+    FILE_NAME,
+    PARTS,
+    SCHEMA_VERSION,
+    Manifest,
+    content_digest,
+    to_json,
+)
+from lcma.harness.data.partial import Partial, clear_partial, partial_folder
 from lcma.harness.data.prepared import Prepared, load
-from lcma.harness.data.registry import DataSet, find, own_set
+from lcma.harness.data.registry import DataSet, find_set, own_set
 from lcma.harness.data.source import Opened, Options, Progress, sha256
 from lcma.sweeps.errors import UserError
 
@@ -59,7 +65,7 @@ def prepare(
     with _locked(root, name, waiting):
         if (root / name).exists():
             return _same_origin(_verified(name, root), data_set, opened)
-        folder = partial.place(root, name, _origin(data_set, opened, options))
+        folder = partial_folder(root, name, _origin(data_set, opened, options))
         return _make(folder, data_set, opened, report, root)
 
 
@@ -70,7 +76,7 @@ def _silent(label: str, done: int, total: int) -> None:
 def _find(name: str, root: Path, source: Path | None, options: Options) -> DataSet:
     own = options.size is not None or options.grey_to_rgb
     if not own:
-        return find(name, root)
+        return find_set(name, root)
     if source is None or options.size is None:
         raise UserError(
             f"images of your own need their folder and a size: lcma data prepare {name} "
@@ -121,7 +127,7 @@ def _other_content(existing: Prepared) -> UserError:
 def _origin(data_set: DataSet, opened: Opened, options: Options) -> str:
     """A digest of all that decides the bytes: an unfinished folder is gone on with for no other."""
     content = {
-        "schema": manifests.SCHEMA_VERSION,
+        "schema": SCHEMA_VERSION,
         "record": opened.record.model_dump(mode="json"),
         "shape": opened.shape,
         "dtype": opened.dtype,
@@ -182,15 +188,15 @@ def _make(
         made = _publish(folder, Prepared(manifest, root))
     except UserError:
         # The same run would fail again; what is interrupted otherwise is left to be taken up.
-        partial.clear(root, data_set.name)
+        clear_partial(root, data_set.name)
         raise
-    partial.clear(root, data_set.name)
+    clear_partial(root, data_set.name)
     return made
 
 
 def _write(folder: Path, data_set: DataSet, opened: Opened, progress: Progress) -> Manifest:
     with ExitStack() as stack:
-        parts = partial.Partial(folder, opened, data_set.box, stack)
+        parts = Partial(folder, opened, data_set.box, stack)
         begun = parts.done
         for done, step in enumerate(opened.steps(begun), start=begun.steps + 1):
             parts.add(step)
@@ -203,12 +209,12 @@ def _write(folder: Path, data_set: DataSet, opened: Opened, progress: Progress) 
             )
         parts.finish()
         manifest = _manifest(data_set, opened, parts)
-    _write_text(folder / manifests.FILE_NAME, manifests.to_json(manifest))
+    _write_text(folder / FILE_NAME, to_json(manifest))
     _sync_folder(folder)
     return manifest
 
 
-def _manifest(data_set: DataSet, opened: Opened, parts: partial.Partial) -> Manifest:
+def _manifest(data_set: DataSet, opened: Opened, parts: Partial) -> Manifest:
     return Manifest(
         name=data_set.name,
         dataset=data_set.dataset,
@@ -219,7 +225,7 @@ def _manifest(data_set: DataSet, opened: Opened, parts: partial.Partial) -> Mani
         counts=parts.counts,
         expected=opened.expected,
         digests=parts.digests,
-        digest=manifests.content_digest(parts.shape, opened.dtype, parts.counts, parts.digests),
+        digest=content_digest(parts.shape, opened.dtype, parts.counts, parts.digests),
         groups=opened.groups,
         source=opened.record,
         skipped=parts.skipped,

@@ -8,8 +8,13 @@ from typing import Any, ClassVar, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lcma.harness.data import decoding
-from lcma.harness.data.decoding import BadImageError
+from lcma.harness.data.decoding import (
+    BadImageError,
+    bilinear,
+    decode_image,
+    describe_decoder,
+    shrink,
+)
 from lcma.harness.data.image_files import (
     Files,
     FolderFiles,
@@ -57,7 +62,7 @@ class CelebA:
         if path is None:
             raise UserError(f"CelebA needs the folder of {_IMAGES}: add --from PATH")
         images, listed = _locate(path)
-        reader = decoding.reader()
+        reader = describe_decoder()
         raw = read_bytes(listed, _LIST_LIMIT)
         partition = _partition(listed, raw)
         files, whole = _files(images, listed, partition)
@@ -96,14 +101,14 @@ class CelebA:
         )
 
     def _convert(self, raw: bytes) -> npt.NDArray[Any]:
-        pixels = decoding.decode(raw)
+        pixels = decode_image(raw)
         if pixels.shape != _SHAPE:
             c, h, w = pixels.shape
             raise BadImageError(f"{w}x{h} of {c} channels where CelebA has 178x218 of 3")
         face = pixels[:, _ROWS, _COLUMNS]
         if self.variant == "float":
-            return decoding.bilinear(face, _SIZE)
-        return decoding.shrink(face, _SIZE)
+            return bilinear(face, _SIZE)
+        return shrink(face, _SIZE)
 
 
 def _locate(path: Path) -> tuple[Path, Path]:

@@ -12,8 +12,9 @@ from typing import ClassVar, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lcma.harness.data import safe_pickle, safe_tar
 from lcma.harness.data.manifest import ByPart, SourceFile, SourceRecord
+from lcma.harness.data.safe_pickle import ArrayRecord, HoldsCodeError, MalformedError, loads
+from lcma.harness.data.safe_tar import list_members, read_member
 from lcma.harness.data.source import (
     Chunk,
     Done,
@@ -21,11 +22,11 @@ from lcma.harness.data.source import (
     Options,
     Progress,
     Step,
-    every,
+    describe_split,
     read_bytes,
+    require_unchanged,
     sha256,
     split_training,
-    unchanged,
 )
 from lcma.sweeps.errors import UserError
 
@@ -86,7 +87,7 @@ class Cifar10:
             groups=None,
             expected=ByPart(train=45_000, holdout=5_000, test=10_000),
             preprocessing="pixels as stored",
-            holdout_rule=every(_HOLDOUT_EVERY),
+            holdout_rule=describe_split(_HOLDOUT_EVERY),
             n_steps=len(_TRAIN) + 1,
             steps=lambda done: _steps(place, digests, done),
         )
@@ -131,7 +132,7 @@ class _Archive:
         return self.file / name
 
     def read(self, name: str) -> bytes:
-        return safe_tar.read(self.file, self.members[name], _LIMIT)
+        return read_member(self.file, self.members[name], _LIMIT)
 
 
 def _locate(path: Path) -> _Place:
@@ -142,7 +143,7 @@ def _locate(path: Path) -> _Place:
             raise UserError(
                 f"{path} is a file: give the folder {_FOLDER} or its tar.gz file with --from PATH"
             )
-        found = safe_tar.members(path, len(OFFICIAL_MD5) * _LIMIT)
+        found = list_members(path, len(OFFICIAL_MD5) * _LIMIT)
         members = {PurePosixPath(name).name: name for name in found}
         missing = [name for name in (*_TRAIN, _TEST) if name not in members]
         if missing:
@@ -172,10 +173,10 @@ def _steps(place: _Place, digests: dict[str, str], done: Done) -> Iterator[Step]
 def _batch(place: _Place, name: str, digest: str) -> npt.NDArray[np.uint8]:
     """Images of one batch, N x 3 x 32 x 32."""
     path = place.path(name)
-    fields = _fields(path, unchanged(path, place.read(name), digest))
+    fields = _fields(path, require_unchanged(path, place.read(name), digest))
     data, labels = fields.get("data"), fields.get("labels")
     remedy = "give the original files"
-    if not isinstance(data, safe_pickle.ArrayRecord):
+    if not isinstance(data, ArrayRecord):
         raise UserError(f"{path} has no array under 'data': {remedy}")
     if data.dtype != "u1":
         raise UserError(f"{path}: 'data' has dtype {data.dtype}, not u1 (uint8): {remedy}")
@@ -198,12 +199,12 @@ def _batch(place: _Place, name: str, digest: str) -> npt.NDArray[np.uint8]:
 
 def _fields(path: Path, raw: bytes) -> dict[str, object]:
     try:
-        value = safe_pickle.loads(raw)
-    except safe_pickle.HoldsCodeError as error:
+        value = loads(raw)
+    except HoldsCodeError as error:
         raise UserError(
             f"{path} holds code ({error}) and was not run: give the original files"
         ) from error
-    except safe_pickle.MalformedError as error:
+    except MalformedError as error:
         raise UserError(
             f"{path} is cut short or no CIFAR-10 batch: fetch or unpack it again"
         ) from error

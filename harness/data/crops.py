@@ -36,7 +36,7 @@ def grid_corners(height: int, width: int) -> Corners:
     return _grid(0, height, width, SIZE)
 
 
-def cut(photograph: npt.NDArray[np.uint8], corners: Corners) -> npt.NDArray[np.uint8]:
+def cut_crops(photograph: npt.NDArray[np.uint8], corners: Corners) -> npt.NDArray[np.uint8]:
     """Cut crops out of a photograph, H x W x C. Returns N x C x 32 x 32."""
     windows = np.lib.stride_tricks.sliding_window_view(photograph, (SIZE, SIZE), axis=(0, 1))
     return np.ascontiguousarray(windows[corners[:, 0], corners[:, 1]])

@@ -46,13 +46,13 @@ class Header:
     width: int
 
 
-def inspect(raw: bytes) -> Header:
+def read_header(raw: bytes) -> Header:
     """The header alone. Raises BadImageError where the image would not be taken."""
     with _opened(raw) as (_, header, _turn):
         return header
 
 
-def decode(raw: bytes) -> Pixels:
+def decode_image(raw: bytes) -> Pixels:
     """The pixels, turned as the file says that it is to be shown. Raises BadImageError."""
     with _opened(raw) as (image, header, turn), _BUDGET.take(header.height * header.width):
         turned = turn not in (0, 1)
@@ -94,7 +94,7 @@ def bilinear(pixels: Pixels, size: int) -> npt.NDArray[np.float32]:
     return resized
 
 
-def reader() -> str:
+def describe_decoder() -> str:
     """What decodes and resizes here, with versions."""
     import torch
     import torchvision

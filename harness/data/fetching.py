@@ -4,19 +4,19 @@ from pathlib import Path
 from typing import Final
 
 from lcma.harness.data.cifar10 import Cifar10
-from lcma.harness.data.registry import find
+from lcma.harness.data.registry import find_set
 from lcma.sweeps.errors import UserError
 
 FOLDER: Final = ".downloads"
 """Below the data root."""
 
 
-def fetch(name: str, root: Path, source: Path | None) -> Path:
+def fetch_files(name: str, root: Path, source: Path | None) -> Path:
     """Fetch the official files of a set, and say where they are. Raises UserError where that is not
     offered, or does not succeed."""
     if source is not None:
         raise UserError("--from and --download exclude each other: leave one out")
-    if not isinstance(find(name).source, Cifar10):
+    if not isinstance(find_set(name).source, Cifar10):
         raise UserError(f"{name} cannot be fetched: give its files with --from PATH")
     from torchvision.datasets import CIFAR10
 

@@ -15,7 +15,7 @@ from lcma.harness.data.decoding import BadImageError
 from lcma.harness.data.manifest import PARTS, SourceFile
 from lcma.harness.data.parallel import in_order
 from lcma.harness.data.safe_zip import DAMAGE, open_zip
-from lcma.harness.data.source import Chunk, Done, Progress, Step, changed, unreadable
+from lcma.harness.data.source import Chunk, Done, Progress, Step, changed_error, unreadable_error
 from lcma.sweeps.errors import UserError
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class FolderFiles:
                 if size <= _LARGEST:
                     return file.read(size)
         except OSError as error:
-            raise unreadable(path, error) from error
+            raise unreadable_error(path, error) from error
         raise UserError(f"{path} has more than {_LARGEST} bytes: leave it out of the folder")
 
     def where(self, index: int) -> str:
@@ -101,7 +101,7 @@ class HashedFiles:
         """The bytes that were hashed. Raises UserError where they are others now."""
         raw = self.files.read(index)
         if hashlib.sha256(raw).digest() != self._digest(index):
-            raise changed(self.files.where(index))
+            raise changed_error(self.files.where(index))
         return raw
 
     def _digest(self, index: int) -> bytes:
@@ -212,7 +212,7 @@ def list_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
         with os.scandir(folder) as entries:
             return sorted(e.name for e in entries if e.name.lower().endswith(tuple(suffixes)))
     except OSError as error:
-        raise unreadable(folder, error) from error
+        raise unreadable_error(folder, error) from error
 
 
 def _blocks(start: int, stop: int) -> Iterator[range]:

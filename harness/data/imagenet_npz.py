@@ -10,7 +10,7 @@ import numpy as np
 
 from lcma.harness.data.imagenet_png import HOLDOUT_EVERY
 from lcma.harness.data.manifest import ByPart, SourceFile, SourceRecord
-from lcma.harness.data.npy_stream import NpyMember, member
+from lcma.harness.data.npy_stream import NpyMember, find_array
 from lcma.harness.data.safe_zip import open_zip
 from lcma.harness.data.source import (
     Chunk,
@@ -20,7 +20,7 @@ from lcma.harness.data.source import (
     Options,
     Progress,
     Step,
-    every,
+    describe_split,
     split_count,
     split_training,
 )
@@ -91,7 +91,7 @@ class ImageNetNpz:
             groups=None,
             expected=ByPart(train=kept, holdout=held_out, test=TEST),
             preprocessing="pixels as stored",
-            holdout_rule=every(HOLDOUT_EVERY),
+            holdout_rule=describe_split(HOLDOUT_EVERY),
             n_steps=sum(batch.steps for batch in batches),
             steps=lambda done: self._steps(batches, done),
         )
@@ -116,8 +116,8 @@ class ImageNetNpz:
     def _batch(self, path: Path) -> _Batch:
         width = 3 * self.size**2
         with open_zip(path) as archive:
-            data = member(archive, path, "data")
-            labels = member(archive, path, "labels")
+            data = find_array(archive, path, "data")
+            labels = find_array(archive, path, "labels")
             if data.dtype != np.uint8 or len(data.shape) != 2 or not 0 < data.shape[0] <= _MOST:
                 raise UserError(
                     f"{path}: 'data' is {data.dtype} of shape {data.shape}, not uint8 of shape "

@@ -6,11 +6,10 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from lcma.harness.data import decoding
-from lcma.harness.data.decoding import BadImageError
+from lcma.harness.data.decoding import BadImageError, decode_image, describe_decoder
 from lcma.harness.data.image_files import FolderFiles, Reading, hash_files, list_folder
 from lcma.harness.data.manifest import ByPart, SourceRecord
-from lcma.harness.data.source import Opened, Options, Progress, every, split_count
+from lcma.harness.data.source import Opened, Options, Progress, describe_split, split_count
 from lcma.sweeps.errors import UserError
 
 TRAIN, TEST = 1_281_149, 49_999
@@ -33,7 +32,7 @@ class ImageNetPng:
                 f"imagenet{self.size}-png needs the folder above its two: add --from PATH"
             )
         train, test = self._locate(path)
-        reader = decoding.reader()
+        reader = describe_decoder()
         of_train, of_test = (list_folder(folder, (".png",)) for folder in (train, test))
         for folder, names in ((train, of_train), (test, of_test)):
             if not names:
@@ -70,7 +69,7 @@ class ImageNetPng:
             groups=None,
             expected=ByPart(train=kept, holdout=held_out, test=TEST),
             preprocessing="pixels as stored; grey files as three equal channels",
-            holdout_rule=every(HOLDOUT_EVERY),
+            holdout_rule=describe_split(HOLDOUT_EVERY),
             n_steps=reading.n_steps,
             steps=reading.steps,
         )
@@ -99,7 +98,7 @@ class ImageNetPng:
         raise UserError(f"{path} lacks {missing}: give the folder above them with --from PATH")
 
     def _convert(self, raw: bytes) -> npt.NDArray[Any]:
-        pixels = decoding.decode(raw)
+        pixels = decode_image(raw)
         c, h, w = pixels.shape
         if (h, w) != (self.size, self.size):
             raise BadImageError(f"{w}x{h} where this release has {self.size}x{self.size}")

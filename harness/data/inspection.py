@@ -47,7 +47,7 @@ class Inspection:
     duplicates: Duplicates
 
 
-def inspect(prepared: Prepared, progress: Progress | None = None) -> Inspection:
+def inspect_set(prepared: Prepared, progress: Progress | None = None) -> Inspection:
     """Read a set once, piece by piece; eight bytes of each image are kept.
 
     Images are told apart by a 64-bit hash: two different ones among a million are taken for

@@ -141,7 +141,7 @@ def to_json(manifest: Manifest) -> str:
     return json.dumps({**fields, "seal": _sha256_of(fields)}, indent=2) + "\n"
 
 
-def read(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest file.
 
     Raises UserError where it cannot be read, is of another schema, or is not as it was written.

@@ -48,7 +48,7 @@ class NpyMember:
             raise _damaged(self.path, self.name, error) from error
 
 
-def member(archive: zipfile.ZipFile, path: Path, key: str) -> NpyMember:
+def find_array(archive: zipfile.ZipFile, path: Path, key: str) -> NpyMember:
     """The array that `np.load` would find under a key. Raises UserError where there is none, or it
     holds Python objects, lies in columns, or is not as long as it says."""
     name = f"{key}.npy"

@@ -9,8 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from lcma.harness.data import decoding
-from lcma.harness.data.decoding import BadImageError, Header
+from lcma.harness.data.decoding import (
+    BadImageError,
+    Header,
+    centre_square,
+    decode_image,
+    describe_decoder,
+    read_header,
+    shrink,
+)
 from lcma.harness.data.image_files import FolderFiles, Reading, bad_image, hash_files
 from lcma.harness.data.manifest import SourceRecord
 from lcma.harness.data.source import Opened, Options, Progress
@@ -38,12 +45,12 @@ class OwnImages:
         names, others = _walk(path)
         if not names:
             raise UserError(f"{path} has no image files: give another folder")
-        reader = decoding.reader()
+        reader = describe_decoder()
         files = FolderFiles(path, names)
 
         def look(index: int, raw: bytes) -> Header | None:
             try:
-                header = decoding.inspect(raw)
+                header = read_header(raw)
                 _check_size(header.height, header.width, size)
             except BadImageError as error:
                 if options.skip_bad:
@@ -55,9 +62,9 @@ class OwnImages:
         channels = _channels(files, headers, options)
 
         def convert(raw: bytes) -> npt.NDArray[Any]:
-            pixels = decoding.decode(raw)
+            pixels = decode_image(raw)
             _check_size(pixels.shape[1], pixels.shape[2], size)
-            small = decoding.shrink(decoding.centre_square(pixels), size)
+            small = shrink(centre_square(pixels), size)
             if len(small) > channels:
                 raise BadImageError("colour where the header says grey")
             return small if len(small) == channels else np.repeat(small, channels, axis=0)

@@ -135,18 +135,18 @@ def _read(folder: Path) -> _Journal:
         return _Journal()
 
 
-def clear(root: Path, name: str) -> None:
+def clear_partial(root: Path, name: str) -> None:
     """Remove what unfinished preparations of a set left below a root."""
-    for folder in leftovers(root, name):
+    for folder in find_partial(root, name):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def leftovers(root: Path, name: str) -> Iterator[Path]:
+def find_partial(root: Path, name: str) -> Iterator[Path]:
     """The folders of unfinished preparations of a set."""
     with contextlib.suppress(OSError):
         yield from sorted(root.glob(f".{name}.*.partial"))
 
 
-def place(root: Path, name: str, origin: str) -> Path:
+def partial_folder(root: Path, name: str, origin: str) -> Path:
     """The folder for a set from one origin (hex digest)."""
     return root / f".{name}.{origin[:16]}.partial"

@@ -17,7 +17,17 @@ import numpy.typing as npt
 import PIL
 from PIL import Image, UnidentifiedImageError, features
 
-from lcma.harness.data import crops
+from lcma.harness.data.crops import (
+    MAX_HOLDOUT,
+    MAX_TRAIN,
+    SIZE,
+    TRAIN_STRIDE,
+    Corners,
+    cut_crops,
+    grid_corners,
+    holdout_corners,
+    train_corners,
+)
 from lcma.harness.data.manifest import ByPart, PartName, SourceFile, SourceRecord
 from lcma.harness.data.source import (
     Chunk,
@@ -26,8 +36,8 @@ from lcma.harness.data.source import (
     Progress,
     Step,
     read_bytes,
+    require_unchanged,
     sha256,
-    unchanged,
 )
 from lcma.sweeps.errors import UserError
 
@@ -92,19 +102,19 @@ class Photos:
                 files=tuple(SourceFile(name=n, sha256=digest) for n, digest in found.items()),
                 verdict=_verdict(found),
             ),
-            shape=(3, crops.SIZE, crops.SIZE),
+            shape=(3, SIZE, SIZE),
             dtype="uint8",
             groups=ByPart(train=_TRAIN_SCENES, holdout=_TRAIN_SCENES, test=_TEST_SCENES),
             expected=None,
             preprocessing=(
-                f"{crops.SIZE}x{crops.SIZE} crops of the native 8-bit RGB pixels; "
-                f"train: stride {crops.TRAIN_STRIDE} above the held-out strip, at most "
-                f"{crops.MAX_TRAIN} a photograph, evenly spaced; test: stride {crops.SIZE}"
+                f"{SIZE}x{SIZE} crops of the native 8-bit RGB pixels; "
+                f"train: stride {TRAIN_STRIDE} above the held-out strip, at most "
+                f"{MAX_TRAIN} a photograph, evenly spaced; test: stride {SIZE}"
             ),
             holdout_rule=(
                 "the lowest rows of each training photograph: the number of crop rows nearest to "
-                f"a tenth of its height, at least one; stride {crops.SIZE}, at most "
-                f"{crops.MAX_HOLDOUT} a photograph, evenly spaced; no pixel is shared with train"
+                f"a tenth of its height, at least one; stride {SIZE}, at most "
+                f"{MAX_HOLDOUT} a photograph, evenly spaced; no pixel is shared with train"
             ),
             n_steps=len(found),
             steps=lambda done: _steps(folder, found, done.steps),
@@ -114,25 +124,25 @@ class Photos:
 def _steps(folder: Path, digests: dict[str, str], done: int) -> Iterator[Step]:
     for name, digest in list(digests.items())[done:]:
         path = folder / name
-        photograph = _decode(path, unchanged(path, read_bytes(path, _LIMIT), digest))
+        photograph = _decode(path, require_unchanged(path, read_bytes(path, _LIMIT), digest))
         size = photograph.shape[:2]
         if name in _TRAIN:
             group = _TRAIN_SCENES.index(_scene(name))
             chunks = (
-                _chunk("train", photograph, crops.train_corners(*size), group),
-                _chunk("holdout", photograph, crops.holdout_corners(*size), group),
+                _chunk("train", photograph, train_corners(*size), group),
+                _chunk("holdout", photograph, holdout_corners(*size), group),
             )
             yield Step(name, chunks)
         else:
             group = _TEST_SCENES.index(_scene(name))
-            corners = crops.grid_corners(*size)
+            corners = grid_corners(*size)
             yield Step(name, (_chunk("test", photograph, corners, group),))
 
 
 def _chunk(
-    part: PartName, photograph: npt.NDArray[np.uint8], corners: crops.Corners, group: int
+    part: PartName, photograph: npt.NDArray[np.uint8], corners: Corners, group: int
 ) -> Chunk:
-    images = crops.cut(photograph, corners)
+    images = cut_crops(photograph, corners)
     return Chunk(part, images, np.full(len(images), group, np.int32))
 
 
@@ -142,10 +152,10 @@ def _decode(path: Path, raw: bytes) -> npt.NDArray[np.uint8]:
             mode, pixels = image.mode, np.asarray(image)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path} is not a readable image: install scikit-image again") from error
-    if mode != "RGB" or min(pixels.shape[:2]) < 2 * crops.SIZE:
+    if mode != "RGB" or min(pixels.shape[:2]) < 2 * SIZE:
         raise UserError(
             f"{path} is {mode} of {pixels.shape[1]}x{pixels.shape[0]} where an RGB photograph of "
-            f"at least {2 * crops.SIZE}x{2 * crops.SIZE} is expected: install scikit-image again"
+            f"at least {2 * SIZE}x{2 * SIZE} is expected: install scikit-image again"
         )
     return pixels
 

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lcma.harness.data import manifest as manifests
-from lcma.harness.data.manifest import PARTS, Manifest, PartName
-from lcma.harness.data.registry import find
+from lcma.harness.data.manifest import FILE_NAME, PARTS, Manifest, PartName, read_manifest
+from lcma.harness.data.registry import find_set
 from lcma.sweeps.errors import UserError
 
 GROUPS_DTYPE = "int32"
@@ -131,7 +130,7 @@ class Prepared:
     def _damaged(self, name: str, what: str) -> str:
         return (
             f"{self.folder / name} is damaged ({what}): remove {self.folder} and run: "
-            + command(self.manifest.name, self.root)
+            + prepare_command(self.manifest.name, self.root)
         )
 
 
@@ -151,9 +150,9 @@ def groups_file(part: PartName) -> str:
     return f"{part}_groups.npy"
 
 
-def command(name: str, root: Path) -> str:
+def prepare_command(name: str, root: Path) -> str:
     """The command that prepares a set."""
-    return find(name, root).command
+    return find_set(name, root).command
 
 
 def load(name: str, root: Path) -> Prepared:
@@ -162,21 +161,23 @@ def load(name: str, root: Path) -> Prepared:
     Pixels are not hashed; `Prepared.verify` does that. Raises UserError where the set is unknown,
     not prepared below `root` or not as its manifest says.
     """
-    find(name, root)
+    find_set(name, root)
     folder = root / name
     if not folder.exists():
-        raise UserError(f"data set {name} is not prepared in {root}: run: {command(name, root)}")
-    path = folder / manifests.FILE_NAME
+        raise UserError(
+            f"data set {name} is not prepared in {root}: run: {prepare_command(name, root)}"
+        )
+    path = folder / FILE_NAME
     if not path.exists():
         raise UserError(
-            f"{folder} is not a prepared data set (no {manifests.FILE_NAME}): "
-            f"use another root or remove it, then run: {command(name, root)}"
+            f"{folder} is not a prepared data set (no {FILE_NAME}): "
+            f"use another root or remove it, then run: {prepare_command(name, root)}"
         )
-    manifest = manifests.read(path)
+    manifest = read_manifest(path)
     if manifest.name != name:
         raise UserError(
             f"{path} belongs to {manifest.name}, not {name}: rename the folder {folder} back, "
-            f"or remove it and run: {command(name, root)}"
+            f"or remove it and run: {prepare_command(name, root)}"
         )
     prepared = Prepared(manifest, root)
     for part in PARTS:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from lcma.harness.data import manifest as manifests
 from lcma.harness.data.celeba import CelebA
 from lcma.harness.data.cifar10 import Cifar10
 from lcma.harness.data.digits import Digits
 from lcma.harness.data.imagenet_npz import ImageNetNpz
 from lcma.harness.data.imagenet_png import ImageNetPng
+from lcma.harness.data.manifest import FILE_NAME, read_manifest
 from lcma.harness.data.own import OwnImages
 from lcma.harness.data.photos import Photos
 from lcma.harness.data.source import Source
@@ -76,7 +76,7 @@ def names(root: Path | None = None) -> list[SetInfo]:
     ]
 
 
-def find(name: str, root: Path | None = None) -> DataSet:
+def find_set(name: str, root: Path | None = None) -> DataSet:
     """The set of that name, a person's own below the root too. Raises UserError with the nearest
     names where there is none."""
     shipped = _shipped()
@@ -109,7 +109,7 @@ def own_names(root: Path) -> list[str]:
         for folder in folders
         if folder.name not in shipped
         and known_sets.can_be_own(folder.name)
-        and (folder / manifests.FILE_NAME).is_file()
+        and (folder / FILE_NAME).is_file()
     ]
 
 
@@ -117,7 +117,7 @@ def know_own(root: Path) -> None:
     """Let sweeps name the person's own sets that are prepared below the root, as they are."""
     for name in own_names(root):
         try:
-            manifest = manifests.read(root / name / manifests.FILE_NAME)
+            manifest = read_manifest(root / name / FILE_NAME)
         except UserError:
             continue
         channels, size, _ = manifest.shape

@@ -10,7 +10,7 @@ from lcma.sweeps.errors import UserError
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError)
 
 
-def members(path: Path, limit: int) -> list[str]:
+def list_members(path: Path, limit: int) -> list[str]:
     """The names of the plain files.
 
     Raises UserError where the file is no archive or cut short, unpacks to more than `limit` bytes,
@@ -33,7 +33,7 @@ def members(path: Path, limit: int) -> list[str]:
     return names
 
 
-def read(path: Path, name: str, limit: int) -> bytes:
+def read_member(path: Path, name: str, limit: int) -> bytes:
     """One file of the archive. Raises UserError where it is gone, empty or above `limit` bytes."""
     for archive, member in _walk(path):
         if member.name != name or not member.isfile():

@@ -110,13 +110,13 @@ def read_bytes(path: Path, limit: int) -> bytes:
             )
         raw = path.read_bytes()
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable_error(path, error) from error
     if not raw:
         raise UserError(f"{path} is empty: fetch or unpack the file again")
     return raw
 
 
-def unreadable(path: Path, error: OSError) -> UserError:
+def unreadable_error(path: Path, error: OSError) -> UserError:
     """The error for a file that the system does not let us read."""
     return UserError(
         f"{path} cannot be read ({error.strerror or error}): check the path and the file"
@@ -128,14 +128,14 @@ def sha256(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def unchanged(path: Path, raw: bytes, digest: str) -> bytes:
+def require_unchanged(path: Path, raw: bytes, digest: str) -> bytes:
     """`raw`, if it still is what was hashed before. Raises UserError otherwise."""
     if sha256(raw) != digest:
-        raise changed(path)
+        raise changed_error(path)
     return raw
 
 
-def changed(path: Path | str) -> UserError:
+def changed_error(path: Path | str) -> UserError:
     """The error for a file that is not what it was when it was hashed."""
     return UserError(f"{path} changed while it was read: run the command again")
 
@@ -161,9 +161,9 @@ class Hashed:
                     md5.update(block)
                 after = _facts(os.fstat(file.fileno()))
         except OSError as error:
-            raise unreadable(path, error) from error
+            raise unreadable_error(path, error) from error
         if before != after:
-            raise changed(path)
+            raise changed_error(path)
         return Hashed(path, sha.hexdigest(), md5.hexdigest(), after)
 
     def check(self) -> None:
@@ -171,16 +171,16 @@ class Hashed:
         try:
             facts = _facts(self.path.stat())
         except OSError as error:
-            raise unreadable(self.path, error) from error
+            raise unreadable_error(self.path, error) from error
         if facts != self.facts:
-            raise changed(self.path)
+            raise changed_error(self.path)
 
 
 def _facts(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def every(k: int) -> str:
+def describe_split(k: int) -> str:
     """The rule of `split_training` in words."""
     return (
         f"training image i, counted from 0 in the order of the source, is held out where "

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lcma.harness import cache
+from lcma.harness.cache import cache_folder
 from lcma.harness.data.prepared import Prepared
 
 
-def once(prepared: Prepared) -> bool:
+def verify_once(prepared: Prepared) -> bool:
     """`Prepared.verify`, unless this host has done it for these very files; whether it was done.
 
     What was verified is remembered by the content hash and by path, size, time of change and
@@ -51,7 +51,7 @@ def _stamp(prepared: Prepared) -> Path | None:
     # A home on a network file system serves hosts whose data folders differ under one name.
     key = f"{socket.gethostname()}\0{prepared.folder.resolve()}"
     name = f"verified-{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-    folder = cache.folder()
+    folder = cache_folder()
     return None if folder is None else folder / name
 
 

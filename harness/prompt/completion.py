@@ -8,7 +8,14 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from lcma.db.describing import Relation
-from lcma.harness.prompt import statement
+from lcma.harness.prompt.statement import (
+    FUNCTIONS,
+    KEYWORDS,
+    Names,
+    find_names,
+    is_command,
+    statement_around,
+)
 
 QUALIFIED = re.compile(r"""(?P<name>[\w$]+|"[^"]+")\s*\.\s*\Z""")
 
@@ -28,8 +35,8 @@ class Offer(NamedTuple):
 
 
 WORDS = [
-    *(Offer(word, "", is_word=True) for word in statement.KEYWORDS),
-    *(Offer(word, "function", is_word=True) for word in statement.FUNCTIONS),
+    *(Offer(word, "", is_word=True) for word in KEYWORDS),
+    *(Offer(word, "function", is_word=True) for word in FUNCTIONS),
 ]
 
 
@@ -49,18 +56,18 @@ class SqlCompleter(Completer):
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterator[Completion]:
         before = document.text_before_cursor
-        if statement.is_command(before):
+        if is_command(before):
             yield from self._commands(before)
             return
         left, word = _split(before)
-        parts, whole = statement.around(left, word + document.text_after_cursor)
+        parts, whole = statement_around(left, word + document.text_after_cursor)
         if parts and parts[-1].is_open:
             return
         qualifier = QUALIFIED.search(left)
-        expected = statement.names(parts).expected
+        expected = find_names(parts).expected
         if not (word or qualifier or expected or complete_event.completion_requested):
             return
-        names = statement.names(whole)
+        names = find_names(whole)
         relations = [*(Offer(name, "defined by WITH") for name in names.defined), *self._named()]
         if qualifier:
             groups = [self._columns_of(names, qualifier["name"].strip('"').lower())]
@@ -85,11 +92,11 @@ class SqlCompleter(Completer):
     def _named(self) -> list[Offer]:
         return [Offer(name, relation.meaning) for name, relation in self._relations.items()]
 
-    def _columns_of(self, names: statement.Names, qualifier: str) -> list[Offer]:
+    def _columns_of(self, names: Names, qualifier: str) -> list[Offer]:
         relation = self._relations.get(names.relations.get(qualifier, qualifier))
         return [] if relation is None else [Offer(c.name, c.meaning) for c in relation.columns]
 
-    def _columns(self, names: statement.Names) -> list[Offer]:
+    def _columns(self, names: Names) -> list[Offer]:
         named = [self._relations[n] for n in names.relations.values() if n in self._relations]
         return [
             Offer(column.name, column.meaning if named else f"{relation.name}: {column.meaning}")
@@ -119,5 +126,5 @@ def _matching(word: str, groups: Sequence[Sequence[Offer]]) -> Iterator[Completi
             seen.add(text)
             shown = text.upper() if is_word and upper else text
             # A column of the maps has the name `values`, which is a word of the language too.
-            quoted = shown if is_word or text not in statement.KEYWORDS else f'"{text}"'
+            quoted = shown if is_word or text not in KEYWORDS else f'"{text}"'
             yield Completion(quoted, -len(word), display=shown, display_meta=meaning)

@@ -5,7 +5,7 @@ import os
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
-from lcma.harness import cache
+from lcma.harness.cache import cache_folder
 
 NAME = "sql-history"
 
@@ -18,10 +18,10 @@ class PrivateHistory(FileHistory):
             super().store_string(string)
 
 
-def find() -> History:
+def open_history() -> History:
     """The history in the folder LCMA_CACHE or the person's cache, readable by its owner alone;
     where no file can be kept there, one that lasts as long as the prompt."""
-    folder = cache.folder()
+    folder = cache_folder()
     if folder is None:
         return InMemoryHistory()
     file = folder / NAME

@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.text import Text
 
 from lcma.db.describing import relations
-from lcma.harness.prompt import history, statement
 from lcma.harness.prompt.completion import COMMANDS, SqlCompleter
-from lcma.harness.report import relations as shown
-from lcma.harness.report.text import plain
+from lcma.harness.prompt.history import open_history
+from lcma.harness.prompt.statement import is_command, is_finished
+from lcma.harness.report.relations import describe_relation, list_relations
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 HELP = """\
@@ -33,7 +34,7 @@ typed or stops a query that runs, Ctrl-D ends.
 ENDINGS = (".quit", ".exit", "quit", "exit", "\\q")
 
 
-def run(answer: Callable[[str], None], heading: str) -> None:
+def run_prompt(answer: Callable[[str], None], heading: str) -> None:
     """Ask for statements and print what `answer` does with each, until the person ends it.
 
     A UserError of `answer` is one line on stderr, and a KeyboardInterrupt ends the statement alone.
@@ -51,13 +52,13 @@ def run(answer: Callable[[str], None], heading: str) -> None:
         if text.rstrip("; \n").lower() in ENDINGS:
             return
         try:
-            if statement.is_command(text):
+            if is_command(text):
                 _obey(text)
             elif text:
                 answer(text)
             sys.stdout.flush()
         except UserError as error:
-            said.print(Text(plain(" ".join(str(error).split())), style="red"), soft_wrap=True)
+            said.print(Text(printable(" ".join(str(error).split())), style="red"), soft_wrap=True)
         except KeyboardInterrupt:
             said.print(Text("stopped"))
 
@@ -70,7 +71,7 @@ def _session() -> "PromptSession[str]":
         buffer = event.current_buffer
         if buffer.complete_state is not None and buffer.complete_state.current_completion:
             buffer.complete_state = None  # what is chosen stands; the next Enter is for the query
-        elif statement.is_finished(buffer.text):
+        elif is_finished(buffer.text):
             buffer.validate_and_handle()
         else:
             buffer.newline(copy_margin=False)
@@ -83,7 +84,7 @@ def _session() -> "PromptSession[str]":
         lexer=PygmentsLexer(SqlLexer),
         completer=SqlCompleter(relations()),
         complete_while_typing=True,
-        history=history.find(),
+        history=open_history(),
     )
 
 
@@ -93,9 +94,9 @@ def _obey(text: str) -> None:
     if command.lower() == ".help" and not names:
         console.print(Text(HELP))
     elif command.lower() == ".schema" and not names:
-        console.print(shown.listed(relations()))
+        console.print(list_relations(relations()))
     elif command.lower() == ".schema" and len(names) == 1:
-        console.print(shown.described(*relations(names[0].strip('"').lower())))
+        console.print(describe_relation(*relations(names[0].strip('"').lower())))
     else:
         near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"

@@ -81,7 +81,7 @@ class Names:
     expected: bool
 
 
-def tokens(text: str) -> list[Token]:
+def tokenize(text: str) -> list[Token]:
     """All of the text in order, white space too."""
     found = []
     for match in TOKEN.finditer(text):
@@ -102,30 +102,30 @@ def is_finished(text: str) -> bool:
     one that an empty line follows."""
     if not text.strip() or is_command(text) or not text.rpartition("\n")[2].strip():
         return True
-    real = [token for token in tokens(text) if token.kind not in ("space", "comment")]
+    real = [token for token in tokenize(text) if token.kind not in ("space", "comment")]
     return bool(real) and real[-1].text == ";"
 
 
-def around(before: str, behind: str) -> tuple[list[Token], list[Token]]:
+def statement_around(before: str, behind: str) -> tuple[list[Token], list[Token]]:
     """The statement that the cursor is in: its tokens up to the cursor, and all of them."""
     start = 0
     position = 0
-    for token in tokens(before):
+    for token in tokenize(before):
         position += len(token.text)
         if token.text == ";":
             start = position
     first = before[start:]
     whole: list[Token] = []
     position = 0
-    for token in tokens(first + behind):
+    for token in tokenize(first + behind):
         if token.text == ";" and position >= len(first):
             break
         position += len(token.text)
         whole.append(token)
-    return tokens(first), whole
+    return tokenize(first), whole
 
 
-def names(parts: Sequence[Token]) -> Names:
+def find_names(parts: Sequence[Token]) -> Names:
     """What the tokens of one statement name."""
     real = [token for token in parts if token.kind not in ("space", "comment")]
     relations: dict[str, str] = {}

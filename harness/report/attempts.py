@@ -8,22 +8,22 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from lcma.db import Attempt, JobFacts
-from lcma.harness.report.lookup import title
-from lcma.harness.report.text import moment, plain, span
+from lcma.harness.report.lookup import job_title
+from lcma.harness.report.text import format_duration, format_time, printable
 
 STYLE = {"done": "green", "diverged": "yellow", "oom": "red", "timeout": "red", "code_error": "red"}
 
 
-def render(attempt: Attempt, job: JobFacts, now: float) -> RenderableType:
+def render_attempt(attempt: Attempt, job: JobFacts, now: float) -> RenderableType:
     """Heading, message and log of an attempt at a job; what is known where there is no log."""
     lines = [*_heading(attempt, job, now)]
     if attempt.message.strip():
-        lines += [Text(plain(line)) for line in attempt.message.strip().splitlines()]
-    lines += [Text(plain(line)) for line in _said(attempt, job, now)]
+        lines += [Text(printable(line)) for line in attempt.message.strip().splitlines()]
+    lines += [Text(printable(line)) for line in _said(attempt, job, now)]
     return Group(*lines)
 
 
-def as_dict(attempt: Attempt, job: JobFacts, now: float) -> dict[str, Any]:
+def attempt_as_dict(attempt: Attempt, job: JobFacts, now: float) -> dict[str, Any]:
     """The same for programs."""
     current = attempt.ended is None and attempt.token == job.token
     left = job.lease_until - now if current and job.lease_until is not None else None
@@ -32,15 +32,21 @@ def as_dict(attempt: Attempt, job: JobFacts, now: float) -> dict[str, Any]:
     return what | asdict(attempt) | steps
 
 
-def progress(job: JobFacts, now: float) -> str:
+def describe_progress(job: JobFacts, now: float) -> str:
     """How far a running job is, in a line."""
     assert job.lease_until is not None
     left = job.lease_until - now
-    lease = f"lease {span(left)} left" if left > 0 else f"lease over since {span(-left)}"
-    return plain(f"step {job.step}/{job.steps} on {job.host}, {lease}")
+    lease = (
+        f"lease {format_duration(left)} left"
+        if left > 0
+        else f"lease over since {format_duration(-left)}"
+    )
+    return printable(f"step {job.step}/{job.steps} on {job.host}, {lease}")
 
 
-def of(attempts: Sequence[Attempt], jobs: Mapping[str, JobFacts], *, every: bool) -> list[Attempt]:
+def select_attempts(
+    attempts: Sequence[Attempt], jobs: Mapping[str, JobFacts], *, every: bool
+) -> list[Attempt]:
     """All of them, or the last: without evaluations of kept weights, if there is another."""
     if every:
         return list(attempts)
@@ -53,16 +59,16 @@ def _heading(attempt: Attempt, job: JobFacts, now: float) -> list[Text]:
     kind = "attempt" if attempt.protocol is None else f"evaluation ({attempt.protocol}), attempt"
     device = attempt.device if attempt.devices is None else f"{attempt.device} ({attempt.devices})"
     outcome = attempt.outcome or "running"
-    took = span((attempt.ended if attempt.ended is not None else now) - attempt.started)
-    when = f"{moment(attempt.started)}, for {took}"
+    took = format_duration((attempt.ended if attempt.ended is not None else now) - attempt.started)
+    when = f"{format_time(attempt.started)}, for {took}"
     if attempt.ended is not None:
-        started = moment(attempt.started).removesuffix(" UTC")
-        when = f"{started} to {moment(attempt.ended)}, {took}"
+        started = format_time(attempt.started).removesuffix(" UTC")
+        when = f"{started} to {format_time(attempt.ended)}, {took}"
     steps = f"steps {attempt.first_step} to {attempt.last_step} of {job.steps}"
-    first = Text(plain(f"{kind} {attempt.token}: {title(job)}: "), style="bold")
-    first.append(plain(outcome), style=STYLE.get(outcome, ""))
+    first = Text(printable(f"{kind} {attempt.token}: {job_title(job)}: "), style="bold")
+    first.append(printable(outcome), style=STYLE.get(outcome, ""))
     where = f"  on {attempt.host}, {device}, by {attempt.owner}"
-    return [first, *(Text(plain(line), style="dim") for line in (where, f"  {when}; {steps}"))]
+    return [first, *(Text(printable(line), style="dim") for line in (where, f"  {when}; {steps}"))]
 
 
 def _said(attempt: Attempt, job: JobFacts, now: float) -> list[str]:
@@ -76,8 +82,8 @@ def _said(attempt: Attempt, job: JobFacts, now: float) -> list[str]:
         if left > 0:
             return [f"(it runs: {known}; its log comes with its end)"]
         return [
-            f"(no report: {known}; its lease ended at {moment(job.lease_until)}, "
-            f"{span(-left)} ago, and nobody has claimed the job since)"
+            f"(no report: {known}; its lease ended at {format_time(job.lease_until)}, "
+            f"{format_duration(-left)} ago, and nobody has claimed the job since)"
         ]
     return [f"(no report: {_last_known(attempt)})"]
 
@@ -86,7 +92,7 @@ def _last_known(attempt: Attempt) -> str:
     at = f"at step {attempt.last_step} on {attempt.host} when last heard of"
     if attempt.ended is None:
         return at
-    ended = moment(attempt.ended)
+    ended = format_time(attempt.ended)
     if attempt.outcome == "cancelled":
         return f"{at}; its launch gave the job back at {ended}"
     if attempt.outcome != "node_lost":
@@ -94,6 +100,6 @@ def _last_known(attempt: Attempt) -> str:
     lease = (
         "its lease"
         if attempt.lease_seconds is None
-        else (f"its lease of {span(attempt.lease_seconds)}")
+        else (f"its lease of {format_duration(attempt.lease_seconds)}")
     )
     return f"{at}; {lease} was over when the job was claimed anew at {ended}"

@@ -16,32 +16,20 @@ from rich.table import Table
 from rich.text import Text
 
 from lcma.db import Bar, LostTrials, QueryResult, Store
-from lcma.harness.report import latex, lookup, ranking, rows
-from lcma.harness.report.memory import uncollected
+from lcma.harness.report.latex import Section, latex_document
+from lcma.harness.report.lookup import data_facts
+from lcma.harness.report.memory import no_garbage_collection
 from lcma.harness.report.notes import ENOUGH, LONG_WAIT
-from lcma.harness.report.ranking import Board, Difference, Group, Row, label, only
-from lcma.harness.report.text import escape_markdown, number, plain, short
+from lcma.harness.report.ranking import (
+    Board,
+    Difference,
+    Group,
+    Row,
+    make_board,
+)
+from lcma.harness.report.rows import rows_as_csv, rows_as_stored
+from lcma.harness.report.text import escape_markdown, format_number, printable, short_id
 from lcma.sweeps import catalog, factorizations, known_sets
-
-__all__ = [
-    "Board",
-    "Difference",
-    "Group",
-    "Row",
-    "as_csv",
-    "as_json",
-    "as_latex",
-    "as_markdown",
-    "as_rows",
-    "below",
-    "by_class",
-    "json_parts",
-    "label",
-    "only",
-    "read",
-    "render",
-    "titles",
-]
 
 Value = str | int | float | None
 Wanted = Value | tuple[Value, ...]
@@ -61,7 +49,7 @@ HEADINGS = (
 _NOT_IN_CSV = ("rows", "notes", "made_with", "bars")
 
 
-def read(
+def read_board(
     store: Store, *, sweep_id: str | None = None, against: str = "conventional", **where: Wanted
 ) -> Board:
     """The board of the results in a database, of one sweep or of all.
@@ -71,7 +59,7 @@ def read(
     that were lost are chosen by those of them that they have, such as flow, dataset and profile.
     Raises UserError for another column.
     """
-    with uncollected():
+    with no_garbage_collection():
         cells = store.cells(sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
         if against not in {
             cell.factorization for cell in cells
@@ -82,9 +70,9 @@ def read(
             for one in store.lost_trials(sweep_id)
             if all(_fits(one, name, value) for name, value in where.items())
         ]
-        return ranking.make(
+        return make_board(
             cells,
-            lookup.data_facts(store),
+            data_facts(store),
             lost,
             bars=store.bars(),
             recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
@@ -98,11 +86,11 @@ def _fits(one: LostTrials, name: str, wanted: Wanted) -> bool:
     return not hasattr(one, name) or getattr(one, name) in several
 
 
-def render(board: Board) -> RenderableType:
+def render_board(board: Board) -> RenderableType:
     """For a terminal of 80 columns or more."""
     parts: list[RenderableType] = []
     for group in board.groups:
-        title, under = titles(group)
+        title, under = group_titles(group)
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
         table.add_column(HEADINGS[0], overflow="fold")
         for heading in _headings(group)[1:]:
@@ -111,18 +99,18 @@ def render(board: Board) -> RenderableType:
             table.add_column(heading, justify="right", no_wrap=not printed, min_width=4 * printed)
         for style, texts in _lines(group):
             table.add_row(*(Text(text, style=style) for text in texts))
-        notes = [Text(note, style="dim") for note in below(group)]
+        notes = [Text(note, style="dim") for note in lines_below(group)]
         parts += [Text(title, style="bold"), Text(under, style="dim"), table, *notes, Text()]
     parts += [Text(line) for line in _ending(board)]
     return Lines(*parts)
 
 
-def as_json(board: Board) -> str:
+def board_as_json(board: Board) -> str:
     """All numbers in full, a line for each row; a missing one is null."""
-    return "".join(json_parts(board))
+    return "".join(board_json_parts(board))
 
 
-def json_parts(board: Board) -> Iterator[str]:
+def board_json_parts(board: Board) -> Iterator[str]:
     """The same in parts, which need not all be held at once."""
     yield '{\n  "groups": ['
     for place, group in enumerate(board.groups):
@@ -155,23 +143,23 @@ def _row_dict(row: Row) -> dict[str, Any]:
     return found
 
 
-def as_markdown(board: Board) -> str:
+def board_as_markdown(board: Board) -> str:
     """One GitHub table for each group."""
     lines: list[str] = []
     for group in board.groups:
-        title, under = titles(group)
+        title, under = group_titles(group)
         lines += [f"### {escape_markdown(title)}", "", escape_markdown(under), ""]
         headings = _headings(group)
         lines.append("| " + " | ".join(headings) + " |")
         lines.append("| --- |" + " ---: |" * (len(headings) - 1))
         for _, texts in _lines(group):
             lines.append("| " + " | ".join(escape_markdown(text) for text in texts) + " |")
-        lines += ["", *(f"- {escape_markdown(note)}" for note in below(group)), ""]
+        lines += ["", *(f"- {escape_markdown(note)}" for note in lines_below(group)), ""]
     lines += [escape_markdown(line) for line in _ending(board)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def as_latex(board: Board) -> str:
+def board_as_latex(board: Board) -> str:
     """A document with a table for each group.
 
     In bold: the rows of rank 1, where any row has another, so that a test says what is best.
@@ -188,25 +176,25 @@ def as_latex(board: Board) -> str:
             if max(ranks, default=1) > 1 and texts[0] + texts[1].replace("-", "None") in best
             for j in (0, at)
         )
-        title, under = titles(group)
+        title, under = group_titles(group)
         sections.append(
-            latex.Section(
+            Section(
                 title=f"{title} ({under})",
                 headings=_headings(group),
                 rows=[texts for _, texts in lines],
-                notes=below(group),
+                notes=lines_below(group),
                 bold=bold,
             )
         )
-    return latex.document(sections, _ending(board))
+    return latex_document(sections, _ending(board))
 
 
-def as_csv(board: Board) -> str:
+def board_as_csv(board: Board) -> str:
     """One line for each row of each group, with all that makes it comparable."""
-    return rows.as_csv(as_rows(board))
+    return rows_as_csv(board_rows(board))
 
 
-def as_rows(board: Board) -> QueryResult:
+def board_rows(board: Board) -> QueryResult:
     """A row for each row of each group, and for each bar, with all that makes it comparable."""
     of_group = [f.name for f in fields(Group) if f.name not in _NOT_IN_CSV]
     of_row = (
@@ -217,7 +205,7 @@ def as_rows(board: Board) -> QueryResult:
     )
     found: list[tuple[Any, ...]] = []
     for group in board.groups:
-        values = tuple(rows.as_stored(getattr(group, name)) for name in of_group)
+        values = tuple(rows_as_stored(getattr(group, name)) for name in of_group)
         found += [(*values, *_row_values(row)) for row in group.rows]
         for bar in group.bars:
             cells = (None, f"bar: {bar.name}", None, None, 0, None, bar.bits_per_dim)
@@ -230,26 +218,26 @@ def _row_values(row: Row) -> tuple[Any, ...]:
     mean = None if row.difference is None else found.mean
     return (
         *(row.factorization, row.label, row.budget, row.map_options),
-        *(rows.as_stored(row.conventional), row.n, row.mean, row.deviation),
+        *(rows_as_stored(row.conventional), row.n, row.mean, row.deviation),
         *(mean, found.standard_error, found.pairs),
         *(found.low, found.high, row.diverged, row.failed),
-        *(rows.as_stored(row.cleared), _links(row)),
+        *(rows_as_stored(row.cleared), _links(row)),
         *(found.t_p, found.sign_flip_p, found.holm_p, found.detectable),
         *(row.low, row.high, row.rank),
     )
 
 
-def titles(group: Group) -> tuple[str, str]:
+def group_titles(group: Group) -> tuple[str, str]:
     """What a group is of, and what exactly keeps others out of it."""
     title = (
-        f"{plain(group.dataset)} ({plain(group.variant)}), {plain(group.flow)}, "
-        f"{plain(group.profile)}{_ours(group)}: {group.steps} steps, {group.splits} splits"
+        f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
+        f"{printable(group.profile)}{_ours(group)}: {group.steps} steps, {group.splits} splits"
     )
     if group.settings:
-        title += f"; {plain(group.settings)}"
+        title += f"; {printable(group.settings)}"
     under = (
-        f"data {short(group.data_digest)}, recipe {short(group.recipe_id)}, "
-        f"protocol {plain(group.protocol)}, {plain(group.precision)}"
+        f"data {short_id(group.data_digest)}, recipe {short_id(group.recipe_id)}, "
+        f"protocol {printable(group.protocol)}, {printable(group.precision)}"
     )
     return title, under
 
@@ -275,7 +263,7 @@ def _lines(group: Group) -> list[tuple[str, list[str]]]:
 
 
 def _bar_texts(bar: Bar, blank: list[str]) -> list[str]:
-    return [f"[{plain(bar.name)}]", "-", "-", number(bar.bits_per_dim), *blank]
+    return [f"[{printable(bar.name)}]", "-", "-", format_number(bar.bits_per_dim), *blank]
 
 
 def _links(row: Row) -> str:
@@ -292,40 +280,45 @@ def _ours(group: Group) -> str:
 
 
 def _texts(row: Row) -> list[str]:
-    name = plain(row.label) + (" *" if row.reference else "")
+    name = printable(row.label) + (" *" if row.reference else "")
     name += " †" if row.cleared is False else ""
     if row.map_options is not None:
-        name += f" {plain(row.map_options)}"
+        name += f" {printable(row.map_options)}"
     found = row.difference
     half = None if found is None or found.high is None else found.high - found.mean
     return [
         name,
         "-" if row.budget is None else str(row.budget),
         str(row.n),
-        number(row.mean),
-        number(row.deviation),
-        number(None if found is None else found.mean, sign=True),
-        number(half),
+        format_number(row.mean),
+        format_number(row.deviation),
+        format_number(None if found is None else found.mean, sign=True),
+        format_number(half),
         "-" if found is None else str(found.pairs),
         "-" if row.rank is None else str(row.rank),
     ]
 
 
-def below(group: Group) -> list[str]:
+def lines_below(group: Group) -> list[str]:
     """What stands below a group's table."""
     if group.reference is None:
-        asked = plain(group.against)
+        asked = printable(group.against)
         first = f"* {asked}: no results of it here, so there are no differences."
     else:
         first = (
-            f"* {plain(group.against)}. Differences from it in bits/dim, paired by seed; below 0: "
-            f"fewer bits than {plain(group.reference)}. ± 95 %: half of the t-interval."
+            f"* {printable(group.against)}. Differences from it in bits/dim, paired by seed; below 0: "
+            f"fewer bits than {printable(group.reference)}. ± 95 %: half of the t-interval."
         )
     ranks = (
         "Rank: 1 + the rows with fewer bits by test (paired t, 5 %, Holm over all pairs, "
         f"{ENOUGH} common seeds at least); rows of one rank are not told apart."
     )
-    return [first, ranks, *group.notes, "Made with " + "; ".join(map(plain, group.made_with)) + "."]
+    return [
+        first,
+        ranks,
+        *group.notes,
+        "Made with " + "; ".join(map(printable, group.made_with)) + ".",
+    ]
 
 
 def _ending(board: Board) -> list[str]:
@@ -343,4 +336,4 @@ def _ending(board: Board) -> list[str]:
 
 def by_class(lost: Sequence[tuple[str, int]]) -> str:
     """How often each outcome ended lost trials, in brackets."""
-    return f" ({', '.join(f'{plain(name)} {count}' for name, count in lost)})" if lost else ""
+    return f" ({', '.join(f'{printable(name)} {count}' for name, count in lost)})" if lost else ""

@@ -12,11 +12,10 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from lcma.harness.report import figures, formats
-from lcma.harness.report.figures import DPI, INK
-from lcma.harness.report.files import write
-from lcma.harness.report.formats import Format
-from lcma.harness.report.text import plain
+from lcma.harness.report.figures import DPI, INK, add_text, figure_bytes, new_figure
+from lcma.harness.report.files import write_file
+from lcma.harness.report.formats import Format, format_of
+from lcma.harness.report.text import printable
 
 Rgb = NDArray[np.uint8]
 
@@ -29,13 +28,13 @@ class Canvas:
 
     def __init__(self, width: int, height: int, form: Format = Format.png) -> None:
         self.width, self.height, self.form = width, height, form
-        self._figure = figures.new(width, height)
+        self._figure = new_figure(width, height)
         self._pixels: Any = None
 
     @classmethod
     def of(cls, path: Path, width: int, height: int) -> "Canvas":
         """A canvas for a file, in the format that its name says: PNG where it says none."""
-        return cls(width, height, formats.of(path) or Format.png)
+        return cls(width, height, format_of(path) or Format.png)
 
     def image(self, rgb: Rgb, left: int, top: int, scale: int) -> None:
         """Draw rgb (h, w, 3), each entry as a square of ``scale`` pixels."""
@@ -66,7 +65,7 @@ class Canvas:
     ) -> None:
         """A line whose middle is at height ``y``; ``size`` in pixels. Shown as it is."""
         across, up, points = x / self.width, 1 - y / self.height, size * 72 / DPI
-        figures.say(self._figure, across, up, text, points, weight=weight, ha=align, color=colour)
+        add_text(self._figure, across, up, text, points, weight=weight, ha=align, color=colour)
 
     def colour_bar(
         self, colours: ScalarMappable, left: int, top: int, height: int, unit: str
@@ -89,7 +88,7 @@ class Canvas:
 
         Raises UserError where it cannot be written.
         """
-        return write(path, figures.content(self._figure, self.form, title, about))
+        return write_file(path, figure_bytes(self._figure, self.form, title, about))
 
     def _whole(self) -> Any:
         """Axes over all of the picture, in its pixels."""
@@ -103,7 +102,7 @@ class Canvas:
 def text_width(text: str, size: int = 13, weight: str = "normal") -> int:
     """Pixels that `Canvas.text` takes for a line."""
     font = FontProperties(size=size * 72 / DPI, weight=weight)
-    width, _, _ = _renderer().get_text_width_height_descent(plain(text), font, False)
+    width, _, _ = _renderer().get_text_width_height_descent(printable(text), font, False)
     return int(np.ceil(width))
 
 

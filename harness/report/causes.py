@@ -8,10 +8,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from lcma.db import Attempt, JobFacts, Store
-from lcma.harness.report import launching
-from lcma.harness.report.attempts import progress
-from lcma.harness.report.lookup import title
-from lcma.harness.report.text import moment, plain, short
+from lcma.harness.report.attempts import describe_progress
+from lcma.harness.report.launching import relaunch_commands
+from lcma.harness.report.lookup import job_title
+from lcma.harness.report.text import format_time, printable, short_id
 
 STYLE = {"done": "green", "failed": "red", "diverged": "yellow"}
 MESSAGE = 200
@@ -35,7 +35,7 @@ class Explanation:
     next: tuple[str, ...]
 
 
-def explain(store: Store, job: JobFacts) -> Explanation:
+def explain_job(store: Store, job: JobFacts) -> Explanation:
     """The causes of one job's state."""
     now = store.now()
     chain = [job, *_waits_for(store, job)]
@@ -47,27 +47,27 @@ def explain(store: Store, job: JobFacts) -> Explanation:
         Cause(
             one,
             depth,
-            tuple(map(plain, _lines(store, one, attempts[one.job_id], chain, decided, now))),
+            tuple(map(printable, _lines(store, one, attempts[one.job_id], chain, decided, now))),
         )
         for depth, one in enumerate(chain)
     ]
     return Explanation(tuple(causes), tuple(_next(store, job, chain[-1], now)))
 
 
-def render(found: Explanation) -> RenderableType:
+def render_explanation(found: Explanation) -> RenderableType:
     """A line for each thing to be said, indented along the chain."""
     lines: list[RenderableType] = []
     for cause in found.causes:
         indent = "  " * cause.depth
-        head = Text(f"{indent}{title(cause.job)} ({short(cause.job.job_id)}): ")
-        head.append(plain(cause.job.state), style=STYLE.get(cause.job.state, "bold"))
+        head = Text(f"{indent}{job_title(cause.job)} ({short_id(cause.job.job_id)}): ")
+        head.append(printable(cause.job.state), style=STYLE.get(cause.job.state, "bold"))
         lines += [head, *(Text(f"{indent}  {line}") for line in cause.lines)]
     for number, command in enumerate(found.next):
         lines.append(Text("Next: " if number == 0 else "      ").append(command, style="bold"))
     return Group(*lines)
 
 
-def as_dict(found: Explanation) -> dict[str, Any]:
+def explanation_as_dict(found: Explanation) -> dict[str, Any]:
     """The same for programs."""
     causes = [asdict(cause.job) | {"said": cause.lines} for cause in found.causes]
     return {"causes": causes, "next": found.next}
@@ -126,8 +126,8 @@ def _done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator[str]:
 
 
 def _running(job: JobFacts, last: Attempt | None, now: float) -> Iterator[str]:
-    yield progress(job, now)
-    since = "" if last is None else f" since {moment(last.started)}"
+    yield describe_progress(job, now)
+    since = "" if last is None else f" since {format_time(last.started)}"
     yield f"attempt {job.token}{since}, launch {job.owner}"
     if job.lease_until is not None and job.lease_until <= now:
         yield "nobody has heard of it since: the next launch that wants it takes it over"
@@ -186,21 +186,21 @@ def _lost(
 
 
 def _next(store: Store, job: JobFacts, cause: JobFacts, now: float) -> Iterator[str]:
-    given = short(job.job_id)
+    given = short_id(job.job_id)
     if job.state == "done":
         yield f"lcma logs {given}"
         if job.trial_id is not None:
-            yield f"lcma samples {plain(job.trial_id)[:12]}"
+            yield f"lcma samples {printable(job.trial_id)[:12]}"
         return
     if cause.state == "running" and cause.lease_until is not None and cause.lease_until > now:
-        yield f"lcma logs {short(cause.job_id)} -f"
+        yield f"lcma logs {short_id(cause.job_id)} -f"
         return
     if cause.state in ("failed", "diverged"):
-        yield f"lcma logs {short(cause.job_id)}"
-        yield f"lcma retry {short(cause.job_id)}"
+        yield f"lcma logs {short_id(cause.job_id)}"
+        yield f"lcma retry {short_id(cause.job_id)}"
         return
-    yield from launching.commands(store, [job.job_id])
+    yield from relaunch_commands(store, [job.job_id])
 
 
 def _ended(attempt: Attempt) -> str:
-    return "no known time" if attempt.ended is None else moment(attempt.ended)
+    return "no known time" if attempt.ended is None else format_time(attempt.ended)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from lcma.db import Store
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 LISTED = 20
@@ -29,12 +29,12 @@ def require_results(
             return
         for value in values:
             if value not in known:
-                said = option.format(name=name) + plain("null" if value is None else value)
+                said = option.format(name=name) + printable("null" if value is None else value)
                 raise UserError(f"no results with {said}: there are {_listed(known)}")
     raise UserError("no results meet all of these options at once: leave one out")
 
 
 def _listed(values: Collection[object]) -> str:
-    named = ["null" if value is None else plain(value) for value in list(values)[:LISTED]]
+    named = ["null" if value is None else printable(value) for value in list(values)[:LISTED]]
     more = len(values) - len(named)
     return ", ".join(named) + (f" and {more} more" if more else "")

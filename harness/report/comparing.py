@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcma.db import ContributionMap, overlap
-from lcma.harness import instruments
+from lcma.harness.instruments import kept_masks, nms_layout
 from lcma.harness.report.mapping import shape_of, word_tables
 from lcma.models.factorization import windows
 from lcma.sweeps.errors import UserError
@@ -33,7 +33,7 @@ class SplitComparison:
     iou_by_chance: float
 
 
-def compare(
+def compare_maps(
     one: Sequence[ContributionMap], other: Sequence[ContributionMap], form: str
 ) -> list[SplitComparison]:
     """The maps of one set against those of another, by split.
@@ -45,7 +45,7 @@ def compare(
     require_alike(one, other)
     shape = shape_of(one)
     kept = {
-        letter: [instruments.kept_masks(word_tables(letter, maps), shape) for maps in (one, other)]
+        letter: [kept_masks(word_tables(letter, maps), shape) for maps in (one, other)]
         for letter in "LH"
     }
     found = []
@@ -89,7 +89,7 @@ def require_alike(one: Sequence[ContributionMap], other: Sequence[ContributionMa
 
 def _centred(values: NDArray[np.float32], split: int, form: str) -> NDArray[np.float64]:
     """Values less the mean of their window, in the order of the windows."""
-    inside = windows(instruments.nms_layout(values.astype(np.float64), split, form))
+    inside = windows(nms_layout(values.astype(np.float64), split, form))
     return np.asarray(inside - inside.mean(axis=-1, keepdims=True))
 
 

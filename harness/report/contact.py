@@ -17,7 +17,7 @@ _COLUMNS, _ROWS, _CELL = 16, 5, 64
 _MARGIN, _TITLE, _HEADING = 20, 44, 26
 
 
-def draw(prepared: Prepared, path: Path) -> Path:
+def draw_contact_sheet(prepared: Prepared, path: Path) -> Path:
     """Up to 80 images of the test part and as many of train, evenly spaced, as a PNG file.
 
     Float images are rounded for the picture. Raises UserError where it cannot be written.

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lcma.db import Store
-from lcma.harness.report.ranking import label
-from lcma.harness.report.text import cell, number, short
+from lcma.harness.report.ranking import factorization_label
+from lcma.harness.report.text import format_number, short_id, text_cell
 
 MOST_TABLES = 20
 """Beyond so many tables the board is a list of them."""
@@ -19,7 +19,7 @@ MOST_TABLES = 20
 _HEADINGS = ("data set", "flow", "profile", "steps", "recipe", "lowest mean", "n", "bits/dim")
 
 
-def of(store: Store, where: Mapping[str, str]) -> list[dict[str, Any]] | None:
+def read_contents(store: Store, where: Mapping[str, str]) -> list[dict[str, Any]] | None:
     """The cell of the lowest mean of each table, as the view `leaderboard` has it; None where the
     tables are few enough to be shown. ``where`` names columns of that view."""
     found = store.rows("leaderboard", rank=1, **where)
@@ -28,20 +28,20 @@ def of(store: Store, where: Mapping[str, str]) -> list[dict[str, Any]] | None:
     return list(reversed(tables.values())) if len(tables) > MOST_TABLES else None
 
 
-def render(rows: list[dict[str, Any]]) -> RenderableType:
+def render_contents(rows: list[dict[str, Any]]) -> RenderableType:
     """For a terminal."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in _HEADINGS:
         right = heading in ("steps", "n", "bits/dim")
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        best = label(row["factorization"])
+        best = factorization_label(row["factorization"])
         if row["budget"] is not None:
             best += f" @{row['budget']}"
         table.add_row(
-            *(cell(f"{row['dataset']} ({row['variant']})"), cell(row["flow"])),
-            *(cell(row["profile"]), str(row["steps"]), short(row["recipe_id"])),
-            *(cell(best), str(row["n"]), number(row["mean"])),
+            *(text_cell(f"{row['dataset']} ({row['variant']})"), text_cell(row["flow"])),
+            *(text_cell(row["profile"]), str(row["steps"]), short_id(row["recipe_id"])),
+            *(text_cell(best), str(row["n"]), format_number(row["mean"])),
         )
     said = (
         f"{len(rows)} tables are too many to show at once: this is a line for each, with the "

@@ -6,7 +6,7 @@ from statistics import fmean
 from lcma.db import Beside
 
 
-def notes(results: Sequence[Beside]) -> list[str]:
+def correction_notes(results: Sequence[Beside]) -> list[str]:
     """Sentences on the K-sample bounds and the series of results that stand in one table."""
     return [*_bounds(results), *_series(results)]
 

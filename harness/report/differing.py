@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps import settings
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ SHOWN = ("training.steps",)
 """Settings that a group's title has in any case."""
 
 
-def mark(groups: "Sequence[Group]", recipes: Mapping[str, str]) -> "list[Group]":
+def mark_settings(groups: "Sequence[Group]", recipes: Mapping[str, str]) -> "list[Group]":
     """The groups with ``settings`` set where others of their flow, data and profile differ."""
     alike = defaultdict(set)
     for group in groups:
@@ -50,7 +50,7 @@ def kept_apart(groups: "Sequence[Group]") -> Iterator[str]:
             words = [_words(key, found) for key, found in values.items() if len(found) > 1]
             yield (
                 f"Kept apart, since rows that differ in it cannot be ranked together: "
-                f"{len(members)} tables of {plain(flow)} on {plain(dataset)}, by "
+                f"{len(members)} tables of {printable(flow)} on {printable(dataset)}, by "
                 f"{'; '.join(words)}."
             )
 
@@ -59,7 +59,7 @@ def _words(key: str, values: "Sequence[str]") -> str:
     named = {"data_digest": "content of the data", "recipe_id": "recipe"}.get(key, key)
     if key in ("data_digest", "recipe_id"):
         return f"{named} ({len(values)})"
-    return f"{named} ({', '.join(map(plain, values))})"
+    return f"{named} ({', '.join(map(printable, values))})"
 
 
 def _kind(group: "Group") -> tuple[str, ...]:

@@ -21,9 +21,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.harness.report import notes, ranking
 from lcma.harness.report.measured import COMPARABLE
-from lcma.harness.report.text import number, plain, short
+from lcma.harness.report.notes import ENOUGH
+from lcma.harness.report.ranking import Board, Difference, Group, Row, paired_difference
+from lcma.harness.report.text import format_number, printable, short_id
 from lcma.sweeps import factorizations, known_sets
 
 HANDFUL = 5
@@ -94,7 +95,7 @@ class Effects:
     notes: tuple[str, ...]
 
 
-def of(board: ranking.Board) -> tuple[Effects, ...]:
+def compute_effects(board: Board) -> tuple[Effects, ...]:
     """The effects in each group of a board, by budget; those that cannot be had yet too.
 
     Empty where no group has words. A board that `ranking.only` cut lacks the words cut away.
@@ -102,7 +103,7 @@ def of(board: ranking.Board) -> tuple[Effects, ...]:
     found: list[Effects] = []
     for group in board.groups:
         words = frozenset(factorizations.words(group.splits))
-        cells: dict[tuple[int, str], list[ranking.Row]] = {}
+        cells: dict[tuple[int, str], list[Row]] = {}
         for row in group.rows:
             if row.factorization in words:
                 budget = -1 if row.budget is None else row.budget
@@ -111,7 +112,7 @@ def of(board: ranking.Board) -> tuple[Effects, ...]:
     return tuple(found)
 
 
-def render(effects: Sequence[Effects]) -> RenderableType:
+def render_effects(effects: Sequence[Effects]) -> RenderableType:
     """For a terminal of 80 columns or more."""
     if not effects:
         return Text("No words over L and H here, so no effects. Next: lcma launch words")
@@ -128,7 +129,7 @@ def render(effects: Sequence[Effects]) -> RenderableType:
     return Lines(*parts)
 
 
-def as_dict(effects: Sequence[Effects]) -> dict[str, Any]:
+def effects_as_dict(effects: Sequence[Effects]) -> dict[str, Any]:
     """All numbers in full under "effects", ready for JSON; a missing one is None."""
     return {"effects": [asdict(one) for one in effects]}
 
@@ -141,7 +142,7 @@ _CONVENTION = (
 )
 
 
-def _effects(group: ranking.Group, rows: Sequence[ranking.Row]) -> Effects:
+def _effects(group: Group, rows: Sequence[Row]) -> Effects:
     """``rows`` are words of one budget and map options, in any order."""
     rows = sorted(rows, key=lambda r: r.factorization)
     by_seed: dict[int, dict[str, float]] = {}
@@ -198,9 +199,7 @@ def _decompose(full: Mapping[int, Mapping[str, float]], splits: int) -> tuple[Ef
     )
 
 
-def _contrast(
-    full: Mapping[int, Mapping[str, float]], splits: tuple[int, ...]
-) -> ranking.Difference:
+def _contrast(full: Mapping[int, Mapping[str, float]], splits: tuple[int, ...]) -> Difference:
     even: dict[int, float] = {}
     odd: dict[int, float] = {}
     for seed, by_word in full.items():
@@ -208,14 +207,14 @@ def _contrast(
         for word, bits in by_word.items():
             halves[sum(word[k - 1] == "H" for k in splits) % 2].append(bits)
         even[seed], odd[seed] = map(statistics.fmean, halves)
-    found = ranking.paired(even, odd)
+    found = paired_difference(even, odd)
     assert found is not None
     return found
 
 
 def _notes(
-    group: ranking.Group,
-    rows: Sequence[ranking.Row],
+    group: Group,
+    rows: Sequence[Row],
     seeds: tuple[int, ...],
     incomplete: Sequence[Incomplete],
 ) -> Iterator[str]:
@@ -225,8 +224,8 @@ def _notes(
         of_each = [f"{one.seed} (missing {_listed(one.missing)})" for one in incomplete]
         some = "seed" if len(incomplete) == 1 else "seeds"
         yield f"Left out, for not all {2**group.splits} words: {some} {_listed(of_each)}."
-    if 0 < len(seeds) < notes.ENOUGH:
-        yield f"Fewer than {notes.ENOUGH} seeds decide nothing: this is a first look."
+    if 0 < len(seeds) < ENOUGH:
+        yield f"Fewer than {ENOUGH} seeds decide nothing: this is a first look."
     lost = [
         f"{row.factorization} {count} {state}"
         for row in rows
@@ -251,7 +250,7 @@ def _nothing_yet(words: Sequence[str], incomplete: Sequence[Incomplete]) -> str:
     return f"No effects: they need all words at one seed; {there}."
 
 
-def _next(group: ranking.Group, word: ranking.Row) -> str:
+def _next(group: Group, word: Row) -> str:
     options = [
         "--dataset",
         known_sets.set_name(group.dataset, group.variant),
@@ -263,7 +262,7 @@ def _next(group: ranking.Group, word: ranking.Row) -> str:
     options += ["--set", f"model.splits={group.splits}", "--set", f"training.steps={group.steps}"]
     if word.map_options is not None:
         options += ["--set", f"maps={word.map_options}"]
-    return "Next: " + shlex.join(["lcma", "launch", "words", *map(plain, options)])
+    return "Next: " + shlex.join(["lcma", "launch", "words", *map(printable, options)])
 
 
 def _listed(items: Sequence[str]) -> str:
@@ -275,15 +274,15 @@ def _titles(one: Effects) -> tuple[str, str]:
     splits = "1 split" if one.splits == 1 else f"{one.splits} splits"
     budget = "" if one.budget is None else f", budget {one.budget}"
     title = (
-        f"{plain(one.dataset)} ({plain(one.variant)}), {plain(one.flow)}, {plain(one.profile)}: "
+        f"{printable(one.dataset)} ({printable(one.variant)}), {printable(one.flow)}, {printable(one.profile)}: "
         f"{one.steps} steps, {splits}{budget}"
     )
     under = (
-        f"data {short(one.data_digest)}, recipe {short(one.recipe_id)}, "
-        f"protocol {plain(one.protocol)}, {plain(one.precision)}"
+        f"data {short_id(one.data_digest)}, recipe {short_id(one.recipe_id)}, "
+        f"protocol {printable(one.protocol)}, {printable(one.precision)}"
     )
     if one.map_options is not None:
-        under += f", maps {plain(one.map_options)}"
+        under += f", maps {printable(one.map_options)}"
     return title, under
 
 
@@ -294,9 +293,9 @@ def _table(one: Effects) -> Table:
     for effect in one.main:
         table.add_row(
             str(effect.splits[0]),
-            number(effect.mean, sign=True),
-            number(_half(effect)),
-            number(effect.standard_error),
+            format_number(effect.mean, sign=True),
+            format_number(_half(effect)),
+            format_number(effect.standard_error),
             str(len(one.seeds)),
             _percent(effect.share),
         )
@@ -309,10 +308,10 @@ def _left_to_interactions(one: Effects) -> Iterator[str]:
     elif one.interactions:
         largest = max(one.interactions, key=lambda e: abs(e.mean))
         half = _half(largest)
-        interval = "" if half is None else f" ± {number(half)}"
+        interval = "" if half is None else f" ± {format_number(half)}"
         yield (
             f"{_percent(one.interactions_share)} is left to interactions; the largest, of splits "
-            f"{' and '.join(map(str, largest.splits))}: {number(largest.mean, sign=True)}"
+            f"{' and '.join(map(str, largest.splits))}: {format_number(largest.mean, sign=True)}"
             f"{interval} (even less odd number of H there)."
         )
 

@@ -6,11 +6,29 @@ from enum import StrEnum
 from typing import Any
 
 from lcma.db import QueryResult, Store
-from lcma.harness.report import board as boards
-from lcma.harness.report import filters, grouping, latex, paper, parquet, rows, verdicts
+from lcma.harness.report.board import (
+    board_as_latex,
+    board_as_markdown,
+    board_json_parts,
+    board_rows,
+    read_board,
+)
 from lcma.harness.report.choices import require_results
-from lcma.harness.report.memory import uncollected
+from lcma.harness.report.filters import parse_filters
+from lcma.harness.report.grouping import DEFAULT, group_rows
+from lcma.harness.report.latex import latex_of_rows
+from lcma.harness.report.memory import no_garbage_collection
+from lcma.harness.report.paper import compare_with_paper, paper_as_text, paper_rows
+from lcma.harness.report.parquet import parquet_of_rows
+from lcma.harness.report.ranking import Board
+from lcma.harness.report.rows import rows_as_csv, rows_as_json, rows_as_markdown
 from lcma.harness.report.text import to_json
+from lcma.harness.report.verdicts.collecting import Verdicts, read_verdicts
+from lcma.harness.report.verdicts.showing import (
+    verdict_rows,
+    verdicts_as_dict,
+    verdicts_as_markdown,
+)
 from lcma.sweeps.errors import UserError
 
 
@@ -55,68 +73,68 @@ class Query:
         }
 
 
-def make(store: Store, query: Query, form: Format) -> bytes:
+def make_export(store: Store, query: Query, form: Format) -> bytes:
     """The export. Raises UserError where parts of the query do not go together."""
-    with uncollected():
+    with no_garbage_collection():
         return _made(store, query, form)
 
 
 def _made(store: Store, query: Query, form: Format) -> bytes:
-    where = filters.parse(query.where)
+    where = parse_filters(query.where)
     require_results(store, None, where, "--where {name}=")
     if query.statistics and not query.by:
         raise UserError("--stat says what --by COLUMNS is to sum up: give that too")
     if query.by and query.paper:
         raise UserError("--by and --paper are two tables: give one of them")
     if query.paper:
-        table = paper.of(boards.read(store, **where), query.paper)
+        table = compare_with_paper(read_board(store, **where), query.paper)
         for_people = form in (Format.md, Format.latex)
-        found = paper.as_text(table) if for_people else paper.as_rows(table)
+        found = paper_as_text(table) if for_people else paper_rows(table)
         return _rows(found, form, table.title)
     if query.by:
         frame = store.results(**where)
-        statistics = query.statistics or grouping.DEFAULT
-        summed = grouping.group(frame, query.by, statistics)
+        statistics = query.statistics or DEFAULT
+        summed = group_rows(frame, query.by, statistics)
         return _rows(summed, form, f"Results by {', '.join(query.by)}")
     if query.what is What.results:
         return _rows(store.rows("trial_results", **where), form, "Results")
     if query.what is What.verdicts:
-        return _verdicts(verdicts.read(store, **where), form)
-    return _board(boards.read(store, **where), form)
+        return _verdicts(read_verdicts(store, **where), form)
+    return _board(read_board(store, **where), form)
 
 
-def _board(board: boards.Board, form: Format) -> bytes:
+def _board(board: Board, form: Format) -> bytes:
     if form is Format.json:
-        return b"".join([*(part.encode() for part in boards.json_parts(board)), b"\n"])
+        return b"".join([*(part.encode() for part in board_json_parts(board)), b"\n"])
     if form is Format.md:
-        return boards.as_markdown(board).encode()
+        return board_as_markdown(board).encode()
     if form is Format.latex:
-        return boards.as_latex(board).encode()
-    return _rows(boards.as_rows(board), form, "Board")
+        return board_as_latex(board).encode()
+    return _rows(board_rows(board), form, "Board")
 
 
-def _verdicts(found: verdicts.Verdicts, form: Format) -> bytes:
+def _verdicts(found: Verdicts, form: Format) -> bytes:
     if form is Format.json:
-        return _json(verdicts.as_dict(found))
+        return _json(verdicts_as_dict(found))
     if form is Format.md:
-        return verdicts.as_markdown(found).encode()
-    return _rows(verdicts.as_rows(found), form, "Verdicts")
+        return verdicts_as_markdown(found).encode()
+    return _rows(verdict_rows(found), form, "Verdicts")
 
 
 def _rows(found: QueryResult, form: Format, title: str) -> bytes:
     if form is Format.parquet:
-        return parquet.of_rows(found)
+        return parquet_of_rows(found)
     if form is Format.latex:
-        return latex.of_rows(found, title).encode()
+        return latex_of_rows(found, title).encode()
     if form is Format.json:
-        return (rows.as_json(found) + "\n").encode()
-    return (rows.as_markdown(found) if form is Format.md else rows.as_csv(found)).encode()
+        return (rows_as_json(found) + "\n").encode()
+    return (rows_as_markdown(found) if form is Format.md else rows_as_csv(found)).encode()
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
     return (to_json(content) + "\n").encode()
 
 
-def listed(texts: Sequence[str]) -> tuple[str, ...]:
+def split_list(texts: Sequence[str]) -> tuple[str, ...]:
     """`["a,b", "c"]` as `("a", "b", "c")`."""
     return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())

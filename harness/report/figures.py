@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lcma.harness.report.formats import Format
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 
 DPI = 100
 INK = "#222222"
@@ -24,17 +24,17 @@ _SVG: Any = {
 _NOTHING = ("Creator", "Date", "Format", "Type")
 
 
-def new(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """An empty white figure of so many pixels."""
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white", layout=None)
     FigureCanvasAgg(figure)
     return figure
 
 
-def content(figure: Figure, form: Format, title: str, about: str = "") -> bytes:
+def figure_bytes(figure: Figure, form: Format, title: str, about: str = "") -> bytes:
     """The file. In SVG ``title`` and ``about`` are the words for whoever cannot see it."""
     if form is Format.svg:
-        return _svg(figure, plain(title), plain(about))
+        return _svg(figure, printable(title), printable(about))
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
     return out.getvalue()
@@ -59,7 +59,7 @@ def _svg(figure: Figure, title: str, about: str) -> bytes:
     return text.encode()
 
 
-def tidy(axes: Any) -> None:
+def tidy_axes(axes: Any) -> None:
     """Two sides open, small ticks, pale lines across."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -68,10 +68,10 @@ def tidy(axes: Any) -> None:
     axes.set_axisbelow(True)
 
 
-def say(
+def add_text(
     figure: Any, x: float, y: float, text: str, size: float, *, weight: str = "normal", **how: Any
 ) -> None:
     """A line of text at a share of the figure's width and height, shown as it is."""
-    said = plain(text)
+    said = printable(text)
     how = {"color": INK, "va": "center"} | how
     figure.text(x, y, said, fontsize=size, weight=weight, parse_math=False, **how)

@@ -7,7 +7,7 @@ from pathlib import Path
 from lcma.sweeps.errors import UserError
 
 
-def write(path: Path, content: bytes) -> Path:
+def write_file(path: Path, content: bytes) -> Path:
     """Write a file by way of a temporary sibling; its folders are made. Returns the path.
 
     Raises UserError where it cannot be written; what was there before stays.

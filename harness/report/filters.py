@@ -5,13 +5,13 @@ from typing import Any
 
 from lcma.db.schema import views
 from lcma.harness.report.board import Value
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 NULL = "null"
 
 
-def parse(assignments: Sequence[str], view: str = "trial_results") -> dict[str, Any]:
+def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> dict[str, Any]:
     """`["flow=glow", "seed=0", "seed=1"]` as `{"flow": ("glow",), "seed": (0, 1)}`.
 
     Values have the type of their column, `null` is null, and a column that is named several times
@@ -23,10 +23,12 @@ def parse(assignments: Sequence[str], view: str = "trial_results") -> dict[str, 
         name, equals, text = assignment.partition("=")
         name = name.strip()
         if not equals:
-            raise UserError(f"--where {plain(assignment)!r}: give KEY=VALUE such as flow=realnvp")
+            raise UserError(
+                f"--where {printable(assignment)!r}: give KEY=VALUE such as flow=realnvp"
+            )
         if name not in columns:
             raise UserError(
-                f"--where {plain(name)!r}: no such column; choose among {', '.join(columns.keys())}"
+                f"--where {printable(name)!r}: no such column; choose among {', '.join(columns.keys())}"
             )
         kind = columns[name].type.python_type
         found[name] = (*found.get(name, ()), _value(name, text, kind))
@@ -42,4 +44,4 @@ def _value(name: str, text: str, kind: type) -> Value:
         return int(text) if kind is int else float(text)
     except ValueError:
         wanted = "a whole number" if kind is int else "a number"
-        raise UserError(f"--where {name}={plain(text)}: {name} is {wanted}") from None
+        raise UserError(f"--where {name}={printable(text)}: {name} is {wanted}") from None

@@ -9,12 +9,14 @@ from rich.text import Text
 
 from lcma import db
 from lcma.db import JobFacts, Store
-from lcma.harness.report import attempts
-from lcma.harness.report.lookup import title
-from lcma.harness.report.text import plain
+from lcma.harness.report.attempts import describe_progress
+from lcma.harness.report.lookup import job_title
+from lcma.harness.report.text import printable
 
 
-def wait(store: Store, job_ids: Sequence[str], console: Console, interval: float) -> None:
+def wait_for_attempt(
+    store: Store, job_ids: Sequence[str], console: Console, interval: float
+) -> None:
     """Return when the attempt that runs at one of the jobs has ended, or its lease is over since
     as long as it was.
 
@@ -34,9 +36,9 @@ def wait(store: Store, job_ids: Sequence[str], console: Console, interval: float
                 if _over(store, held, now) if mine else _ended(jobs.values()):
                     return
                 line = _line(list(jobs.values()), held, now)
-                key = line if held is None else f"{title(held)} {held.step}"
+                key = line if held is None else f"{job_title(held)} {held.step}"
             except db.Unavailable as error:
-                line = key = plain(error)
+                line = key = printable(error)
             if status is not None:
                 status.update(Text(line))
             elif key != shown:
@@ -61,6 +63,6 @@ def _ended(jobs: Collection[JobFacts]) -> bool:
 
 def _line(jobs: Sequence[JobFacts], held: JobFacts | None, now: float) -> str:
     if held is not None:
-        return f"{title(held)}: {attempts.progress(held, now)}"
+        return f"{job_title(held)}: {describe_progress(held, now)}"
     first = next(job for job in jobs if job.state == "pending")
-    return f"{title(first)} is pending: `lcma why {plain(first.job_id)[:8]}` says why"
+    return f"{job_title(first)} is pending: `lcma why {printable(first.job_id)[:8]}` says why"

@@ -38,20 +38,20 @@ class Target:
             )
 
 
-def of(path: Path) -> Format | None:
+def format_of(path: Path) -> Format | None:
     """The format that the file's name says, None where it says none."""
     ending = path.suffix.lower().removeprefix(".")
     return Format(ending) if ending in set(Format) else None
 
 
-def target(out: Path | None, asked: Format | None) -> Target:
+def picture_target(out: Path | None, asked: Format | None) -> Target:
     """Where to draw, for a verb that takes a folder or one file by --out.
 
     A name with the ending of a format is a file, unless there is a folder of that name. Raises
     UserError where the file's name contradicts the format that is asked for.
     """
     place = out or FOLDER
-    said = None if place.is_dir() else of(place)
+    said = None if place.is_dir() else format_of(place)
     if said is not None and asked not in (None, said):
         raise UserError(
             f"--out {place} is the name of a file in {said}, and --format says {asked}: leave one "
@@ -60,9 +60,9 @@ def target(out: Path | None, asked: Format | None) -> Target:
     return Target(place, said or asked or Format.png, single=said is not None)
 
 
-def folder(out: Path | None, asked: Format | None) -> Target:
+def picture_folder(out: Path | None, asked: Format | None) -> Target:
     """The same for a verb that takes a folder alone."""
-    found = target(out, asked)
+    found = picture_target(out, asked)
     if found.single:
         raise UserError(
             f"--out {found.out} is the name of a file, and pictures of this verb go to a folder: "

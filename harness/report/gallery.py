@@ -7,24 +7,18 @@ from pathlib import Path
 
 from lcma.db import Store, Sweep, TrainedTrial
 from lcma.harness.place import Place
-from lcma.harness.report import (
-    comparing,
-    interpolation,
-    lookup,
-    map_pictures,
-    mapping,
-    mapsets,
-    pictures,
-    samples,
-)
-from lcma.harness.report.comparing import SplitComparison
+from lcma.harness.report import map_pictures, samples
+from lcma.harness.report.comparing import SplitComparison, compare_maps
 from lcma.harness.report.files import file_name
 from lcma.harness.report.formats import Target
+from lcma.harness.report.interpolation import interpolate
+from lcma.harness.report.lookup import find_sweep, full_trial_id
 from lcma.harness.report.map_pictures import MOST, Column
-from lcma.harness.report.mapping import Reader, SplitSummary
-from lcma.harness.report.mapsets import MapSet
-from lcma.harness.report.ranking import label
-from lcma.harness.report.text import plain, short
+from lcma.harness.report.mapping import Reader, SplitSummary, every_table, shape_of
+from lcma.harness.report.mapsets import MapSet, list_map_sets, used_by
+from lcma.harness.report.pictures import draw_tables, sample_grid
+from lcma.harness.report.ranking import factorization_label
+from lcma.harness.report.text import printable, short_id
 from lcma.sweeps.errors import UserError
 
 COLUMNS = 8
@@ -85,12 +79,12 @@ def draw_maps(store: Store, sets: Iterable[MapSet], target: Target) -> list[MapS
 
     Raises UserError where maps are damaged or a picture cannot be written.
     """
-    reader = Reader(store, mapsets.known(store))
+    reader = Reader(store, list_map_sets(store))
     sheets = []
     ordered = sorted(sets, key=lambda one: (*_series(one), one.key.budget))
     for _, group in itertools.groupby(ordered, key=_series):
         series = list(group)
-        shown = evenly(series, MOST)
+        shown = choose_evenly(series, MOST)
         overview = _draw_overview(reader, shown, series, target)
         for one in series:
             sheets.append(
@@ -114,7 +108,7 @@ def draw_comparison(store: Store, one: MapSet, other: MapSet, target: Target) ->
     reader = Reader(store, ())
     maps, others = reader.maps(one), reader.maps(other)
     form = "squeezed" if one.key.nms == other.key.nms == "squeezed" else "flat"
-    numbers = comparing.compare(maps, others, form)
+    numbers = compare_maps(maps, others, form)
     drawn = map_pictures.draw_comparison(
         Column(one.id, maps),
         Column(other.id, others),
@@ -125,7 +119,7 @@ def draw_comparison(store: Store, one: MapSet, other: MapSet, target: Target) ->
     return ComparisonSheet(one, other, tuple(numbers), drawn)
 
 
-def evenly(series: Sequence[MapSet], most: int) -> list[MapSet]:
+def choose_evenly(series: Sequence[MapSet], most: int) -> list[MapSet]:
     """At most that many of them, evenly spaced, the first and the last among them."""
     if len(series) <= most:
         return list(series)
@@ -155,8 +149,8 @@ def draw_samples(
             *(() if drawn_as_usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")),
         )
         scale = max(1, _PIXELS // recipe.model.size)
-        title = f"Samples of {named(one)}"
-        grid = pictures.sample_grid(images, target.path(name), COLUMNS, scale, title)
+        title = f"Samples of {describe_trial(one)}"
+        grid = sample_grid(images, target.path(name), COLUMNS, scale, title)
         sheets.append(SampleSheet(one, grid))
     return sheets
 
@@ -187,7 +181,7 @@ def draw_interpolations(
                     f"{option} {index}: {one.dataset} has {len(test)} test images, from 0 on"
                 )
         flow, recipe = samples.load_trained(store, place, one)
-        found = interpolation.interpolate(flow, test[first], test[end], steps, spherical=spherical)
+        found = interpolate(flow, test[first], test[end], steps, spherical=spherical)
         name = file_name(
             *("interpolation", one.flow, one.dataset, one.factorization),
             *(() if one.budget is None else (f"b{one.budget}",)),
@@ -195,13 +189,13 @@ def draw_interpolations(
             *(("spherical",) if spherical else ()),
         )
         scale = max(1, _PIXELS // recipe.model.size)
-        title = f"From one test image to another by {named(one)}"
-        row = pictures.sample_grid(found.images, target.path(name), steps, scale, title)
+        title = f"From one test image to another by {describe_trial(one)}"
+        row = sample_grid(found.images, target.path(name), steps, scale, title)
         sheets.append(InterpolationSheet(one, first, end, row, found.iterations, found.settled))
     return sheets
 
 
-def chosen(store: Store, trial: str | None, sweep: str | None) -> list[TrainedTrial]:
+def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[TrainedTrial]:
     """The trial that a person named by the start of its id, or the first of each of a sweep.
 
     Raises UserError for both together, and where there is nothing with weights.
@@ -209,22 +203,22 @@ def chosen(store: Store, trial: str | None, sweep: str | None) -> list[TrainedTr
     if trial is not None and sweep is not None:
         raise UserError("a trial and --sweep exclude each other: leave one out")
     if trial is None:
-        found = lookup.find_sweep(store, sweep)
+        found = find_sweep(store, sweep)
         kept = first_of_each(store, found.id)
         if not kept:
             raise nothing_kept(found, newest=sweep is None)
         return kept
-    full = lookup.full_trial_id(store, trial)
+    full = full_trial_id(store, trial)
     known = store.trained([full])
     if not known:
-        raise UserError(f"trial {plain(full)} was never planned on data: launch it first")
+        raise UserError(f"trial {printable(full)} was never planned on data: launch it first")
     return ([one for one in known if one.weights] or known)[:1]
 
 
 def nothing_kept(sweep: Sweep, *, newest: bool) -> UserError:
     """What is said of a sweep none of whose trials has weights."""
     return UserError(
-        f"no trial of the {'newest ' if newest else ''}sweep {plain(sweep.name)} has weights yet: "
+        f"no trial of the {'newest ' if newest else ''}sweep {printable(sweep.name)} has weights yet: "
         "`lcma status` shows how far it is"
     )
 
@@ -241,7 +235,7 @@ def first_of_each(store: Store, sweep_id: str) -> list[TrainedTrial]:
     return list(found.values())
 
 
-def kept(store: Store, sweep_id: str) -> list[TrainedTrial]:
+def trials_with_weights(store: Store, sweep_id: str) -> list[TrainedTrial]:
     """The trials of a sweep that have weights, each on the content that it was trained on last."""
     members = [member.trial_id for member in store.members(sweep_id)]
     found: dict[str, TrainedTrial] = {}
@@ -255,20 +249,20 @@ def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[
     """Maps, tables and samples of a sweep at its first trained seed; the pictures' paths."""
     target, trials = Target(folder), first_of_each(store, sweep_id)
     used = {(one.trial_id, one.data_digest) for one in trials}
-    sets = mapsets.used_by(mapsets.known(store), store, used)
-    drawn = paths(draw_maps(store, sets, target))
+    sets = used_by(list_map_sets(store), store, used)
+    drawn = sheet_paths(draw_maps(store, sets, target))
     return drawn + [sheet.grid for sheet in draw_samples(store, place, trials, target)]
 
 
-def named(one: TrainedTrial) -> str:
+def describe_trial(one: TrainedTrial) -> str:
     """A trial in a few words."""
     at = "" if one.budget is None else f" at budget {one.budget}"
-    trial = short(one.trial_id)
-    what = label(one.factorization)
+    trial = short_id(one.trial_id)
+    what = factorization_label(one.factorization)
     return f"{one.flow} on {one.dataset}, {what}{at}, seed {one.seed} ({trial})"
 
 
-def paths(sheets: Sequence[MapSheet]) -> list[Path]:
+def sheet_paths(sheets: Sequence[MapSheet]) -> list[Path]:
     """The pictures of the sheets in order, each once."""
     return list(dict.fromkeys(path for s in sheets for path in (s.maps, s.tables)))
 
@@ -301,9 +295,9 @@ def _draw_overview(
 
 def _draw_tables(reader: Reader, one: MapSet, target: Target) -> Path:
     maps = reader.maps(one)
-    return pictures.draw_tables(
-        mapping.every_table(maps, one.key.seed),
-        mapping.shape_of(maps),
+    return draw_tables(
+        every_table(maps, one.key.seed),
+        shape_of(maps),
         target.path(f"tables-{_file_name(one, with_budget=True)}"),
         f"Index tables: {one.of_pretraining}, budget {one.key.budget}; {one.options}",
     )

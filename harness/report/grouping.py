@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lcma.db import QueryResult
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ STATISTICS = ("n", "mean", "std", "low", "high", "min", "median", "max")
 DEFAULT = ("n", "mean", "std", "low", "high")
 
 
-def group(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[str]) -> QueryResult:
+def group_rows(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[str]) -> QueryResult:
     """A row for each combination of values of these columns, and of what results must share to be
     compared, in their order.
 
@@ -32,11 +32,11 @@ def group(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[str]) -
     for name in by:
         if name not in frame.columns or name == "bits_per_dim":
             known = ", ".join(c for c in frame.columns if c != "bits_per_dim")
-            raise UserError(f"--by {plain(name)!r}: no such column; choose among {known}")
+            raise UserError(f"--by {printable(name)!r}: no such column; choose among {known}")
     for name in statistics:
         if name not in STATISTICS:
             listed = ", ".join(STATISTICS)
-            raise UserError(f"--stat {plain(name)!r} is none: choose among {listed}")
+            raise UserError(f"--stat {printable(name)!r} is none: choose among {listed}")
     keys = list(dict.fromkeys([*COMPARABLE, *by]))
     columns = (*keys, *statistics)
     if frame.empty:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lcma.harness.seeds import derive
+from lcma.harness.seeds import derive_seed
 from lcma.harness.train.evaluate import evaluating
 from lcma.harness.train.series import residual_blocks
 from lcma.models import Flow
@@ -48,7 +48,7 @@ def interpolate(
         raise UserError(f"--steps {steps} makes no sense: give 2 to {MOST}")
     device = next(flow.parameters()).device
     ends = torch.from_numpy(np.stack([first, last])).to(device)
-    generator = torch.Generator(device).manual_seed(derive(0, "interpolate"))
+    generator = torch.Generator(device).manual_seed(derive_seed(0, "interpolate"))
     blocks = residual_blocks(flow)
     with torch.no_grad(), evaluating(flow):
         latents = flow.encode(ends, generator)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lcma.db import QueryResult
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 
 _SPECIAL = {
     **{c: f"\\{c}" for c in "{}$&#_%"},
@@ -49,20 +49,20 @@ class Section:
     left: int = 1
 
 
-def escape(text: str) -> str:
+def escape_latex(text: str) -> str:
     """Text that LaTeX prints as it stands; other characters than ASCII as their code points."""
-    escaped = "".join(_SPECIAL.get(c) or _ascii(c) for c in plain(text))
+    escaped = "".join(_SPECIAL.get(c) or _ascii(c) for c in printable(text))
     return _LIGATURE.sub("{}", escaped)
 
 
-def document(sections: Sequence[Section], ending: Sequence[str] = ()) -> str:
+def latex_document(sections: Sequence[Section], ending: Sequence[str] = ()) -> str:
     """A whole document; a table is cut out of it from `table` to `table`."""
     lines = [line for section in sections for line in _table(section)]
-    lines += [f"{escape(line)}\n" for line in ending]
+    lines += [f"{escape_latex(line)}\n" for line in ending]
     return _HEAD + "\n".join([*lines, "\\mbox{}", "\\end{document}"]) + "\n"
 
 
-def of_rows(found: QueryResult, title: str) -> str:
+def latex_of_rows(found: QueryResult, title: str) -> str:
     """A document with one table of rows, numbers in full."""
     rows = [["" if v is None else _shown(v) for v in row] for row in found.rows]
     columns = list(zip(*found.rows, strict=True)) or [()] * len(found.columns)
@@ -71,25 +71,25 @@ def of_rows(found: QueryResult, title: str) -> str:
         if all(isinstance(v, int | float | None) for v in values):
             break
         left += 1
-    return document([Section(title, found.columns, rows, left=left)])
+    return latex_document([Section(title, found.columns, rows, left=left)])
 
 
 def _table(section: Section) -> Iterator[str]:
     numbers = len(section.headings) - section.left
     yield "\\begin{table}[p]\n\\centering"
-    yield f"\\caption{{{escape(section.title)}}}"
+    yield f"\\caption{{{escape_latex(section.title)}}}"
     yield "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%"
     yield f"\\begin{{tabular}}{{{'l' * section.left}{'r' * numbers}}}\n\\toprule"
-    yield _line([escape(heading) for heading in section.headings])
+    yield _line([escape_latex(heading) for heading in section.headings])
     yield "\\midrule"
     for i, row in enumerate(section.rows):
-        cells = [f"${c}$" if _NUMBER.fullmatch(c) else escape(c) for c in row]
+        cells = [f"${c}$" if _NUMBER.fullmatch(c) else escape_latex(c) for c in row]
         yield _line(
             [f"\\textbf{{{c}}}" if (i, j) in section.bold else c for j, c in enumerate(cells)]
         )
     yield "\\bottomrule\n\\end{tabular}}"
     for note in section.notes:
-        yield f"\\par\\smallskip\\footnotesize {escape(note)}"
+        yield f"\\par\\smallskip\\footnotesize {escape_latex(note)}"
     yield "\\end{table}\n\\clearpage"
 
 

@@ -4,20 +4,20 @@ import shlex
 from collections.abc import Collection
 
 from lcma.db import Store, Sweep
-from lcma.harness.report.lookup import content
-from lcma.harness.report.text import plain
+from lcma.harness.report.lookup import parse_object
+from lcma.harness.report.text import printable
 from lcma.sweeps import catalog, spec
 from lcma.sweeps.errors import UserError
 
 
-def command(sweep: Sweep) -> str:
+def relaunch_command(sweep: Sweep) -> str:
     """The command that launches a sweep, or a study, again.
 
     The database has what was asked for, not the file it stood in: a sweep that is none of the
     shipped ones as they stand is launched by the command it was first launched with.
     """
-    name = plain(sweep.name)
-    verb = "tune" if content(sweep.spec).get("tune") else "launch"
+    name = printable(sweep.name)
+    verb = "tune" if parse_object(sweep.spec).get("tune") else "launch"
     if sweep.name in catalog.shipped_specs():
         try:
             as_shipped = spec.load(sweep.name).body == sweep.spec
@@ -28,7 +28,7 @@ def command(sweep: Sweep) -> str:
     return f"lcma {verb} {shlex.quote(name + '.yaml')}  (the file of the sweep {name})"
 
 
-def commands(store: Store, job_ids: Collection[str]) -> list[str]:
+def relaunch_commands(store: Store, job_ids: Collection[str]) -> list[str]:
     """The commands for the newest sweeps that have these jobs between them; what to look at where
     a job is in no sweep."""
     sweeps = {sweep.id: sweep for sweep in store.sweeps()}
@@ -37,9 +37,9 @@ def commands(store: Store, job_ids: Collection[str]) -> list[str]:
     for sweep_id, members in reversed(store.sweeps_with(sorted(left)).items()):
         if left & members:
             left -= members
-            found.append(command(sweeps[sweep_id]))
+            found.append(relaunch_command(sweeps[sweep_id]))
     if left:
         found.append(
-            f"lcma launch, of a sweep with job {plain(min(left))[:8]}, which is in none here"
+            f"lcma launch, of a sweep with job {printable(min(left))[:8]}, which is in none here"
         )
     return found

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcma.db import JobFacts, Store, Sweep
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 WHOLE = ("official", "published counts")
@@ -53,7 +53,7 @@ def map_uses(store: Store) -> list[MapUse]:
             recipe_id=user.recipe_id,
             pretraining_id=user.pretraining_id,
             budget=user.budget,
-            score=str(content(user.map_options or "{}").get("score", "cumulative")),
+            score=str(parse_object(user.map_options or "{}").get("score", "cumulative")),
         )
         for user in store.map_users()
     ]
@@ -67,9 +67,9 @@ def full_trial_id(store: Store, start: str) -> str:
     if len(ids) == 1:
         return ids[0]
     if ids:
-        raise UserError(f"{len(ids)} trials start with {plain(start)!r}: give more of the id")
+        raise UserError(f"{len(ids)} trials start with {printable(start)!r}: give more of the id")
     raise UserError(
-        f"no trial starts with {plain(start)!r}: the ids are in the table `flow_trials`, "
+        f"no trial starts with {printable(start)!r}: the ids are in the table `flow_trials`, "
         "which `lcma sql` reads"
     )
 
@@ -84,25 +84,25 @@ def jobs_of(store: Store, start: str) -> list[JobFacts]:
     ids = {i for one in found for i in (one.job_id, one.subject) if i.startswith(start)}
     if start not in ids and len(ids) > 1:
         raise UserError(
-            f"{len(ids)} trials, pretrainings and jobs start with {plain(start)!r}: give more of "
+            f"{len(ids)} trials, pretrainings and jobs start with {printable(start)!r}: give more of "
             "the id"
         )
     if not ids:
         raise UserError(
-            f"no trial, pretraining or job starts with {plain(start)!r}: `lcma status` shows the "
+            f"no trial, pretraining or job starts with {printable(start)!r}: `lcma status` shows the "
             "ids of what runs and of what failed, `lcma sql` reads those in the table `jobs`"
         )
     wanted = start if start in ids else ids.pop()
     return [one for one in found if wanted in (one.job_id, one.subject)]
 
 
-def title(job: JobFacts) -> str:
+def job_title(job: JobFacts) -> str:
     """A name for people, as in a launch."""
     flow = f"{job.flow} {job.dataset}"
     if job.kind == "pretraining":
-        return plain(f"pretrain {flow} to {job.budget} seed {job.seed}")
+        return printable(f"pretrain {flow} to {job.budget} seed {job.seed}")
     budget = "" if job.budget is None else f" budget {job.budget}"
-    return plain(f"train {flow} {job.factorization}{budget} seed {job.seed}")
+    return printable(f"train {flow} {job.factorization}{budget} seed {job.seed}")
 
 
 def find_sweep(store: Store, asked: str | None) -> Sweep:
@@ -118,11 +118,11 @@ def find_sweep(store: Store, asked: str | None) -> Sweep:
     named = [s for s in sweeps if s.name == asked] or [s for s in sweeps if s.id.startswith(asked)]
     if not named or not asked:
         known = ", ".join(sorted({s.name for s in sweeps}))
-        raise UserError(f"no sweep {plain(asked)!r} in the database: it has {plain(known)}")
+        raise UserError(f"no sweep {printable(asked)!r} in the database: it has {printable(known)}")
     return named[-1]
 
 
-def content(text: str) -> dict[str, Any]:
+def parse_object(text: str) -> dict[str, Any]:
     """A stored JSON object; empty where the text is none."""
     try:
         found = json.loads(text)
@@ -132,6 +132,6 @@ def content(text: str) -> dict[str, Any]:
 
 
 def _verdict(manifest: str) -> str | None:
-    source = content(manifest).get("source")
+    source = parse_object(manifest).get("source")
     verdict = source.get("verdict") if isinstance(source, dict) else None
     return verdict if isinstance(verdict, str) else None

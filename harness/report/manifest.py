@@ -11,7 +11,7 @@ from lcma.harness.report.text import to_json
 SUFFIX = ".manifest.json"
 
 
-def of(content: bytes, query: Mapping[str, Any]) -> str:
+def make_manifest(content: bytes, query: Mapping[str, Any]) -> str:
     """JSON with the schema of the database, the query, the version of lcma, and the digest.
 
     Nothing in it depends on when or where the export was made.

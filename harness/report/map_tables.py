@@ -12,7 +12,7 @@ from lcma.harness.report.comparing import iou_by_chance
 from lcma.harness.report.gallery import ComparisonSheet, MapSheet
 from lcma.harness.report.mapping import SplitSummary, WordTable
 from lcma.harness.report.mapsets import MapSet
-from lcma.harness.report.text import number, plain
+from lcma.harness.report.text import format_number, printable
 
 Numbers = tuple[str, ...]
 
@@ -58,11 +58,11 @@ class Block:
     rows: Sequence[Numbers]
 
 
-def render(sheets: Sequence[MapSheet]) -> Group:
+def render_maps(sheets: Sequence[MapSheet]) -> Group:
     """The maps in numbers, and below them the tables of low."""
     maps = [Block(_heading(s.set), [_map_row(split) for split in s.splits]) for s in sheets]
     low = [
-        Block(Text(plain(s.set.id), style="bold"), [_low_row(k.split, k.low) for k in s.splits])
+        Block(Text(printable(s.set.id), style="bold"), [_low_row(k.split, k.low) for k in s.splits])
         for s in sheets
     ]
     splits = range(1, max(len(s.splits) for s in sheets) + 1)
@@ -84,8 +84,8 @@ def render_comparison(sheet: ComparisonSheet) -> Group:
             str(s.split),
             f"{s.largest_difference:.3g}",
             f"{s.rms_difference:.3g}",
-            number(s.rank_correlation, 3),
-            number(s.rank_correlation_in_windows, 3),
+            format_number(s.rank_correlation, 3),
+            format_number(s.rank_correlation_in_windows, 3),
             *(f"{iou:.3f}" for iou in (s.iou_low, s.iou_high, s.iou_by_chance)),
         )
         for s in sheet.splits
@@ -95,7 +95,7 @@ def render_comparison(sheet: ComparisonSheet) -> Group:
     return Group(*named, Text(""), what, *_lines(_COMPARED, [Block(Text(), rows)]))
 
 
-def as_records(sheets: Sequence[MapSheet]) -> list[dict[str, Any]]:
+def maps_as_records(sheets: Sequence[MapSheet]) -> list[dict[str, Any]]:
     """For JSON: a record for each set of maps, with one for each split."""
     return [
         _set_record(sheet.set)
@@ -106,7 +106,7 @@ def as_records(sheets: Sequence[MapSheet]) -> list[dict[str, Any]]:
     ]
 
 
-def as_record(sheet: ComparisonSheet) -> dict[str, Any]:
+def map_as_record(sheet: ComparisonSheet) -> dict[str, Any]:
     """For JSON: both sets, and a record for each split."""
     return {
         "a": _set_record(sheet.one),
@@ -136,7 +136,7 @@ def _word_record(word: dict[str, Any]) -> dict[str, Any]:
 def _heading(one: MapSet) -> Text:
     usual = one.key.nms == "squeezed" and one.masks in (None, "odd-first")
     options = "" if usual else f"; {one.options.split(', ', 1)[1]}"
-    return Text.assemble((plain(one.id), "bold"), "  ", plain(one.of_pretraining + options))
+    return Text.assemble((printable(one.id), "bold"), "  ", printable(one.of_pretraining + options))
 
 
 def _map_row(split: SplitSummary) -> Numbers:
@@ -145,8 +145,8 @@ def _map_row(split: SplitSummary) -> Numbers:
         return (str(split.split), *["-"] * (len(_MAPS) - 1))
     return (
         str(split.split),
-        number(found.mask_share, 3),
-        number(found.mask_share_by_chance, 3),
+        format_number(found.mask_share, 3),
+        format_number(found.mask_share_by_chance, 3),
         _short(found.standard_error),
         _short(found.rank_gap),
         _short(found.error_to_gap),
@@ -161,7 +161,7 @@ def _low_row(split: int, low: WordTable) -> Numbers:
         *(of.iou_even, of.iou_odd, of.purity, of.channel_purity, of.agreement),
         *(low.iou_other_seeds, low.iou_other_budgets),
     )
-    return (str(split), *(number(share, 3) for share in shares), _percent(of.tied))
+    return (str(split), *(format_number(share, 3) for share in shares), _percent(of.tied))
 
 
 def _lines(headings: Sequence[tuple[str, str]], blocks: Sequence[Block]) -> Iterable[Text]:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lcma.db import ContributionMap, MapStatistics, Store, TableStatistics, overlap
-from lcma.harness import instruments
-from lcma.harness.instruments import Mask
+from lcma.harness.instruments import Mask, kept_masks, table_statistics
 from lcma.harness.report.mapsets import MapSet
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.models import Table, tables
 from lcma.models.factorization import Shape
 from lcma.sweeps import factorizations
@@ -84,7 +83,7 @@ class Reader:
         """What is still there after each split of LL.. or HH.., (C, H, W)."""
         if (one.id, letter) not in self._kept:
             maps = self.maps(one)
-            found = instruments.kept_masks(word_tables(letter, maps), shape_of(maps))
+            found = kept_masks(word_tables(letter, maps), shape_of(maps))
             self._kept[one.id, letter] = found
         return self._kept[one.id, letter]
 
@@ -129,7 +128,7 @@ class Reader:
             for m in maps
             if m.halves is not None and np.isfinite(m.halves).all()
         ]
-        statistics = instruments.of_tables(
+        statistics = table_statistics(
             letter * len(maps),
             word_tables(letter, maps),
             shape_of(maps),
@@ -203,7 +202,7 @@ def _kind(one: MapSet) -> tuple[str, ...]:
 
 def _unfit(name: str) -> UserError:
     return UserError(
-        f"the maps of {plain(name)} do not go together: go back to a copy of the database"
+        f"the maps of {printable(name)} do not go together: go back to a copy of the database"
     )
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcma.db import MapKey, Store
-from lcma.harness.report import lookup
-from lcma.harness.report.text import plain
+from lcma.harness.report.lookup import map_uses, parse_object
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import MapOptions
@@ -58,14 +58,14 @@ class MapSet:
         return ", ".join([f"{self.key.score} score", f"{self.key.nms} NMS", *masks])
 
 
-def known(store: Store) -> list[MapSet]:
+def list_map_sets(store: Store) -> list[MapSet]:
     """Every set, by data set, flow, seed, budget and score."""
     keys = store.map_keys()
     users: dict[str, set[str]] = {key.pretraining_id: {key.recipe_id} for key in keys}
-    for use in lookup.map_uses(store):
+    for use in map_uses(store):
         users.setdefault(use.pretraining_id, set()).add(use.recipe_id)
     bodies = store.recipe_bodies(sorted({key.recipe_id for key in keys}))
-    recipes = {i: lookup.content(body) for i, body in bodies.items()}
+    recipes = {i: parse_object(body) for i, body in bodies.items()}
     shown = _shortened({key.pretraining_id for key in keys})
     digests = _shortened({key.data_digest for key in keys})
     several = _on_several_data(keys)
@@ -88,7 +88,7 @@ def known(store: Store) -> list[MapSet]:
     return found
 
 
-def choose(
+def filter_map_sets(
     sets: Sequence[MapSet], recipe: str | None = None, **filters: str | int | None
 ) -> list[MapSet]:
     """The sets whose key has these values; ``recipe`` is the start of a recipe's id.
@@ -101,12 +101,14 @@ def choose(
         there = sorted({getattr(one.key, name) for one in sets})
         if value not in there:
             listed = ", ".join(map(str, there))
-            raise UserError(f"no maps with --{name} {plain(value)}: there are {plain(listed)}")
+            raise UserError(
+                f"no maps with --{name} {printable(value)}: there are {printable(listed)}"
+            )
     if recipe is not None:
         ids = {i for one in sets for i in one.recipes}
         if not recipe or not any(i.startswith(recipe) for i in ids):
             listed = ", ".join(sorted(_shortened(ids).values()))
-            raise UserError(f"no maps of a recipe that starts with {plain(recipe)!r}: {listed}")
+            raise UserError(f"no maps of a recipe that starts with {printable(recipe)!r}: {listed}")
     found = [
         one
         for one in sets
@@ -118,7 +120,7 @@ def choose(
     return found
 
 
-def find(sets: Sequence[MapSet], asked: str) -> MapSet:
+def find_map_set(sets: Sequence[MapSet], asked: str) -> MapSet:
     """The one set with that id.
 
     Pretraining and data may be shortened to any start that no other has, and a budget or data
@@ -135,10 +137,10 @@ def find(sets: Sequence[MapSet], asked: str) -> MapSet:
         return found[0]
     if found:
         raise UserError(
-            f"{len(found)} sets of maps answer to {plain(asked)!r}: give one of {_listed(found)}"
+            f"{len(found)} sets of maps answer to {printable(asked)!r}: give one of {_listed(found)}"
         )
     usual = [one for one in sets if one.key.score == USUAL]
-    raise UserError(f"no set of maps {plain(asked)!r}: there are {_listed(usual or sets)}")
+    raise UserError(f"no set of maps {printable(asked)!r}: there are {_listed(usual or sets)}")
 
 
 def used_by(
@@ -150,7 +152,7 @@ def used_by(
         digests.setdefault(trial_id, set()).add(digest)
     wanted = {
         (use.pretraining_id, use.budget, use.score, digest)
-        for use in lookup.map_uses(store)
+        for use in map_uses(store)
         for digest in digests.get(use.trial_id, ())
     }
     return [
@@ -180,7 +182,7 @@ def _meets(key: MapKey, parts: Mapping[str, str | None]) -> bool:
 
 
 def _listed(sets: Sequence[MapSet]) -> str:
-    text = ", ".join(plain(one.id) for one in sets[:LISTED])
+    text = ", ".join(printable(one.id) for one in sets[:LISTED])
     more = len(sets) - LISTED
     return text if more <= 0 else f"{text} and {more} more, which `lcma maps` lists"
 

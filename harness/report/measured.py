@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from lcma.db import Beside, Making, SeededCell
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 COMPARABLE = (
@@ -53,7 +53,7 @@ class Measured:
     data_wait: float | None
 
 
-def gather(cells: Sequence[SeededCell]) -> list[Measured]:
+def gather_measured(cells: Sequence[SeededCell]) -> list[Measured]:
     """The cells by what can be compared. Raises UserError where a seed has two results."""
     key = attrgetter(*COMPARABLE)
     return [_measured(list(some)) for _, some in groupby(sorted(cells, key=key), key=key)]
@@ -65,8 +65,8 @@ def _measured(cells: Sequence[SeededCell]) -> Measured:
     for cell in cells:
         if cell.repeated is not None:
             raise UserError(
-                f"two results of seed {cell.repeated} for {plain(cell.factorization)} on "
-                f"{plain(cell.dataset)} with recipe {plain(cell.recipe_id)}: look at them with "
+                f"two results of seed {cell.repeated} for {printable(cell.factorization)} on "
+                f"{printable(cell.dataset)} with recipe {printable(cell.recipe_id)}: look at them with "
                 "`lcma sql`"
             )
         own[cell.factorization, cell.budget, cell.map_options] = cell.bits_per_dim

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """For the time of a block nothing is searched for cycles: where hundreds of thousands of plain
     records are made, the search takes longer than the work."""
     was_on = gc.isenabled()

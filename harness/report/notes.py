@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lcma.harness.report.lookup import DataFacts
-from lcma.harness.report.text import number, plain
+from lcma.harness.report.text import format_number, printable
 
 if TYPE_CHECKING:
     from lcma.harness.report.ranking import Group, Row
@@ -19,7 +19,7 @@ PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
 """Data sets on which papers report bits/dim. Box-filtered ones are others."""
 
 
-def of(group: "Group", facts: DataFacts | None, corrected: Sequence[str]) -> list[str]:
+def group_notes(group: "Group", facts: DataFacts | None, corrected: Sequence[str]) -> list[str]:
     """What stands below a group's table, a line each."""
     notes = [
         _precision(group),
@@ -36,17 +36,17 @@ def of(group: "Group", facts: DataFacts | None, corrected: Sequence[str]) -> lis
         lost = [f"{n} {word}" for n, word in _losses(row) if n]
         if lost:
             at = "" if row.budget is None else f" at budget {row.budget}"
-            notes.append(f"{plain(row.label)}{at}: {', '.join(lost)}.")
+            notes.append(f"{printable(row.label)}{at}: {', '.join(lost)}.")
     notes += _variant_notes(group)
     if group.dataset not in PUBLISHED:
         notes.append(
-            f"{plain(group.dataset)} is no published benchmark: these numbers stand beside no "
+            f"{printable(group.dataset)} is no published benchmark: these numbers stand beside no "
             "published ones."
         )
     elif facts is not None and not facts.whole:
         notes.append(
-            f"This {plain(group.dataset)} is not the whole official set "
-            f"({plain(facts.verdict or 'of unknown origin')}): its numbers are not the published "
+            f"This {printable(group.dataset)} is not the whole official set "
+            f"({printable(facts.verdict or 'of unknown origin')}): its numbers are not the published "
             "set's, do not compare them with published numbers."
         )
     return notes
@@ -56,13 +56,13 @@ def _variant_notes(group: "Group") -> list[str]:
     """What the variant of a data set means for its numbers."""
     if group.variant == "float":
         return [
-            f"The images of this {plain(group.dataset)} are not rounded to integers: these numbers "
+            f"The images of this {printable(group.dataset)} are not rounded to integers: these numbers "
             "are no bound on the bits of discrete images, and are not to be compared with those of "
             "the variant u8."
         ]
     if group.dataset in PUBLISHED and group.variant == "npz":
         return [
-            f"This {plain(group.dataset)} is of the npz release, which is easier by roughly 0.3 "
+            f"This {printable(group.dataset)} is of the npz release, which is easier by roughly 0.3 "
             "bits/dim than the PNG release that published numbers of flows are on: those stand "
             "beside the variant png alone."
         ]
@@ -74,7 +74,7 @@ def _variant_notes(group: "Group") -> list[str]:
     return []
 
 
-def waiting(most: float | None) -> list[str]:
+def describe_waiting(most: float | None) -> list[str]:
     """Whether trainings waited for images so long that their speed is not the flow's own."""
     if most is None or most <= LONG_WAIT:
         return []
@@ -94,7 +94,7 @@ def _bar_notes(group: "Group") -> list[str]:
         notes.append("No bars are known for this data set: launch again to measure them.")
     for bar in group.bars:
         if bar.bits_per_dim is None:
-            notes.append(f"No bar {plain(bar.name)}: {plain(bar.detail)}")
+            notes.append(f"No bar {printable(bar.name)}: {printable(bar.detail)}")
     return notes
 
 
@@ -110,7 +110,9 @@ def _precision(group: "Group") -> str:
     if group.standard_error is None:
         return f"{counted}: too few for a standard error."
     kind = "standard error" if group.clusters is None else "standard error by photograph"
-    return f"{counted}; one trial's {kind} is at most {number(group.standard_error)} bits/dim."
+    return (
+        f"{counted}; one trial's {kind} is at most {format_number(group.standard_error)} bits/dim."
+    )
 
 
 def _losses(row: "Row") -> tuple[tuple[int, str], ...]:

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from lcma import db
 from lcma.db import CellState, Counts, Rates, RunningJob, Stopping, Store, Sweep, Waiting
-from lcma.harness.report.attempts import progress
-from lcma.harness.report.lookup import title
-from lcma.harness.report.text import cell, plain, short, span
+from lcma.harness.report.attempts import describe_progress
+from lcma.harness.report.lookup import job_title
+from lcma.harness.report.text import format_duration, printable, short_id, text_cell
 
 MOST = 5
 """Lines about what waits, and about leases that are over, on a screen."""
@@ -48,7 +48,7 @@ class Overview:
         return sum(kind.failed + kind.diverged for kind in kinds)
 
 
-def look(store: Store, sweep: Sweep) -> Overview:
+def read_overview(store: Store, sweep: Sweep) -> Overview:
     """How far the sweep is now."""
     own, now, request = set(store.job_ids(sweep.id)), store.now(), store.stop_request(sweep.id)
     return Overview(
@@ -63,7 +63,7 @@ def look(store: Store, sweep: Sweep) -> Overview:
     )
 
 
-def watch(store: Store, sweep: Sweep, console: Console, interval: float) -> None:
+def watch_sweep(store: Store, sweep: Sweep, console: Console, interval: float) -> None:
     """Show the sweep every ``interval`` seconds until it has ended: in place on a terminal, one
     below the other elsewhere. A database that is away is waited for."""
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
@@ -74,15 +74,18 @@ def watch(store: Store, sweep: Sweep, console: Console, interval: float) -> None
         while True:
             ended = False
             try:
-                found = look(store, sweep)
-                last, ended = render(found, None if live is None else console.height), found.ended
+                found = read_overview(store, sweep)
+                last, ended = (
+                    render_overview(found, None if live is None else console.height),
+                    found.ended,
+                )
                 now = last
             except db.Unavailable as error:
-                now = Group(*last.renderables, Text(plain(error), style="yellow"))
+                now = Group(*last.renderables, Text(printable(error), style="yellow"))
             if live is not None:
                 live.update(now, refresh=True)
             else:
-                show(now, console)
+                print_overview(now, console)
             if ended:
                 return
             if live is None:
@@ -90,20 +93,26 @@ def watch(store: Store, sweep: Sweep, console: Console, interval: float) -> None
             time.sleep(interval)
 
 
-def show(shown: Group, console: Console) -> None:
+def print_overview(shown: Group, console: Console) -> None:
     """Print it, with lines that are not cut."""
     for part in shown.renderables:
         console.print(part, soft_wrap=isinstance(part, Text))
 
 
-def render(found: Overview, height: int | None = None) -> Group:
+def render_overview(found: Overview, height: int | None = None) -> Group:
     """Counts, rates, cells, what waits for what, and leases that are over; where a ``height`` is
     given, no more than so many lines, with the cells that are not done first."""
     wraps = height is None
     waiting = _some([_waits(one, found.now) for one in found.waiting], None if wraps else MOST)
     stale = _some([_silent(one, found.now) for one in found.stale], None if wraps else MOST)
-    head = Text(f"sweep {plain(found.sweep.name)} ({short(found.sweep.id)})", style="bold")
-    parts: list[RenderableType] = [head, counted(found.counts), Text(), _rates(found.rates), Text()]
+    head = Text(f"sweep {printable(found.sweep.name)} ({short_id(found.sweep.id)})", style="bold")
+    parts: list[RenderableType] = [
+        head,
+        describe_counts(found.counts),
+        Text(),
+        _rates(found.rates),
+        Text(),
+    ]
     end = _end(found)
     room = None if height is None else height - 13 - len(waiting) - len(stale) - len(end)
     parts += _cells(found.cells, room)
@@ -118,7 +127,7 @@ def render(found: Overview, height: int | None = None) -> Group:
     return Group(*parts)
 
 
-def as_dict(found: Overview) -> dict[str, Any]:
+def overview_as_dict(found: Overview) -> dict[str, Any]:
     """The same for programs."""
     rates = asdict(found.rates) | {"trials_per_hour": found.rates.trials_per_hour}
     return {
@@ -133,7 +142,7 @@ def as_dict(found: Overview) -> dict[str, Any]:
     }
 
 
-def counted(counts: Counts) -> Table:
+def describe_counts(counts: Counts) -> Table:
     """Jobs by kind and state."""
     table = Table("jobs", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     by_kind = asdict(counts)
@@ -149,7 +158,7 @@ def _cells(cells: Sequence[CellState], room: int | None) -> list[RenderableType]
     recipes = len({one.recipe_id for one in cells})
     kinds = {(one.flow, one.dataset) for one in cells}
     heading = " ".join(kinds.pop()) if len(kinds) == 1 else ""
-    table.add_column(cell(heading or "cell"), no_wrap=True, overflow="ellipsis")
+    table.add_column(text_cell(heading or "cell"), no_wrap=True, overflow="ellipsis")
     for name in ("done", "runs", "waits", "lost"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("why")  # of all columns the one that may be cut
@@ -158,11 +167,15 @@ def _cells(cells: Sequence[CellState], room: int | None) -> list[RenderableType]
         shown = sorted(cells, key=lambda one: one.done == one.planned)[: max(room - 1, 1)]
     for one in shown:
         table.add_row(
-            cell(" ".join(_label(one, whole=not heading, recipe=recipes > 1))),
-            cell(f"{one.done}/{one.planned}", style="green" if one.done == one.planned else ""),
-            *(cell(one.running or "-"), cell(one.pending + one.blocked or "-")),
-            cell(one.diverged + one.failed or "-", style="red" * (one.diverged + one.failed > 0)),
-            Text(plain(one.why or ""), no_wrap=True, overflow="ellipsis"),
+            text_cell(" ".join(_label(one, whole=not heading, recipe=recipes > 1))),
+            text_cell(
+                f"{one.done}/{one.planned}", style="green" if one.done == one.planned else ""
+            ),
+            *(text_cell(one.running or "-"), text_cell(one.pending + one.blocked or "-")),
+            text_cell(
+                one.diverged + one.failed or "-", style="red" * (one.diverged + one.failed > 0)
+            ),
+            Text(printable(one.why or ""), no_wrap=True, overflow="ellipsis"),
         )
     if len(shown) == len(cells):
         return [table]
@@ -185,7 +198,7 @@ def _label(one: CellState, *, whole: bool, recipe: bool) -> Iterator[str]:
 def _rates(rates: Rates) -> Text:
     if not rates.seconds:
         return Text("nothing happened in the last hour")
-    done = f"{rates.trials} trial{'s' * (rates.trials != 1)} done in the last {span(rates.seconds)}"
+    done = f"{rates.trials} trial{'s' * (rates.trials != 1)} done in the last {format_duration(rates.seconds)}"
     per_hour = f" ({rates.trials_per_hour:.3g} per hour)" if rates.trials else ""
     return Text(f"{done}{per_hour}; {rates.steps_per_second:.3g} steps/s by what runs now")
 
@@ -193,32 +206,36 @@ def _rates(rates: Rates) -> Text:
 def _waits(one: Waiting, now: float) -> str:
     segment = one.segment
     number = f"{one.trials} trial{'s wait' if one.trials != 1 else ' waits'}"
-    how = progress(segment, now) if segment.state == "running" else plain(segment.state)
-    return f"{number} for {title(segment)} ({short(segment.job_id)}): {how}"
+    how = (
+        describe_progress(segment, now) if segment.state == "running" else printable(segment.state)
+    )
+    return f"{number} for {job_title(segment)} ({short_id(segment.job_id)}): {how}"
 
 
 def _silent(job: RunningJob, now: float) -> str:
     what = f"{job.flow} {job.dataset} {job.factorization or job.kind}"
-    late = span(now - job.lease_until)
-    return plain(
+    late = format_duration(now - job.lease_until)
+    return printable(
         f"lease over since {late}: {what} seed {job.seed} ({job.job_id[:8]}) on {job.host}"
     )
 
 
-def stopping(of: str, one: Stopping, now: float) -> str:
+def describe_stopping(of: str, one: Stopping, now: float) -> str:
     """That the launches ``of`` something were asked to end, and how far that is."""
-    asked = f"{of} was asked to stop {span(now - one.request.time)} ago by {one.request.by}"
+    asked = (
+        f"{of} was asked to stop {format_duration(now - one.request.time)} ago by {one.request.by}"
+    )
     jobs = "1 job still runs" if one.held == 1 else f"{one.held} jobs still run"
-    return plain(f"{asked}: {jobs if one.held else 'nothing of it runs'}")
+    return printable(f"{asked}: {jobs if one.held else 'nothing of it runs'}")
 
 
 def _end(found: Overview) -> list[str]:
     if not found.ended and found.stop is not None:
-        return [stopping("it", found.stop, found.now)]
+        return [describe_stopping("it", found.stop, found.now)]
     if not found.ended:
         return []
     if found.lost:
-        name = plain(found.sweep.name)
+        name = printable(found.sweep.name)
         lost = "1 job was" if found.lost == 1 else f"{found.lost} jobs were"
         return [f"ended; {lost} lost: lcma retry --sweep {name}"]
     return ["all done: lcma board"]

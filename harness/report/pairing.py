@@ -119,7 +119,7 @@ def _tests(values: NDArray[np.float64]) -> list[PairedTest]:
     ]
 
 
-def interval(differences: Sequence[float], level: float) -> tuple[float, float] | None:
+def t_interval(differences: Sequence[float], level: float) -> tuple[float, float] | None:
     """The t-interval of confidence 1 - ``level`` of their mean, None for fewer than two."""
     (test,) = paired_tests([differences])
     if test is None or test.standard_error is None:
@@ -158,7 +158,9 @@ def _p(t: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     return np.asarray(2.0 * special.stdtr(n - 1, -np.abs(t)), dtype=np.float64)
 
 
-def holm(p_values: Sequence[float] | NDArray[np.float64], of: int | None = None) -> list[float]:
+def adjust_holm(
+    p_values: Sequence[float] | NDArray[np.float64], of: int | None = None
+) -> list[float]:
     """Holm's adjusted p-values, in the same order; ``of`` so many, those left out being larger."""
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
@@ -259,7 +261,7 @@ class _Pairs:
         for n in _different(self.n[tested]):
             own = self.n[tested] == n
             p[own] = _p(self.t[tested[own]], n)
-        adjusted = holm(p, of=self.counted)
+        adjusted = adjust_holm(p, of=self.counted)
         for pair in tested[np.array(adjusted) <= LEVEL]:
             i, j = int(self._ones[pair]), int(self._others[pair])
             worse, better = (j, i) if self.t[pair] < 0 else (i, j)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lcma.db import QueryResult
 from lcma.harness.report.ranking import Board, Group, Row
-from lcma.harness.report.text import number
+from lcma.harness.report.text import format_number
 from lcma.sweeps import published
 from lcma.sweeps.published import Number
 
@@ -40,7 +40,7 @@ class PaperTable:
         return f"Table {self.number} of the {SOURCE} paper: bits/dim as printed, ours, difference"
 
 
-def of(board: Board, table: str) -> PaperTable:
+def compare_with_paper(board: Board, table: str) -> PaperTable:
     """The paper's table of that number, beside what the board has of the same cells.
 
     Ours are told apart by profile, protocol and precision. Of several recipes or budgets of one
@@ -64,19 +64,21 @@ def of(board: Board, table: str) -> PaperTable:
     return PaperTable(table, tuple(columns), tuple(rows))
 
 
-def as_rows(table: PaperTable) -> QueryResult:
+def paper_rows(table: PaperTable) -> QueryResult:
     """The table as it stands, for the forms of rows."""
     rows = tuple((name, whose, *values) for name, whose, values in table.rows)
     return QueryResult(("row", "bits_per_dim", *table.columns), rows, truncated=False)
 
 
-def as_text(table: PaperTable) -> QueryResult:
+def paper_as_text(table: PaperTable) -> QueryResult:
     """The table for people: two decimals as printed, four of ours, '-' for none."""
 
     def shown(whose: str, value: Value) -> str:
         if not isinstance(value, float):
             return "-" if value is None else str(value)
-        return number(value, 2 if whose == "paper" else 4, sign=whose.startswith("difference"))
+        return format_number(
+            value, 2 if whose == "paper" else 4, sign=whose.startswith("difference")
+        )
 
     rows = tuple(
         (name, whose, *(shown(whose, value) for value in values))

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from lcma.db import QueryResult
 from lcma.db.schema import views
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def of_rows(found: QueryResult) -> bytes:
+def parquet_of_rows(found: QueryResult) -> bytes:
     """The file. A column's type is that of the views' column of its name, else that of its values;
     text is as in the other forms, without control characters."""
     import pyarrow as pa
@@ -20,7 +20,7 @@ def of_rows(found: QueryResult) -> bytes:
 
     columns = list(zip(*found.rows, strict=True)) or [()] * len(found.columns)
     arrays = [_array(n, values) for n, values in zip(found.columns, columns, strict=True)]
-    table = pa.Table.from_arrays(arrays, names=[plain(name) for name in found.columns])
+    table = pa.Table.from_arrays(arrays, names=[printable(name) for name in found.columns])
     out = io.BytesIO()
     parquet.write_table(table, out, compression="zstd")
     return out.getvalue()
@@ -41,7 +41,9 @@ def _array(name: str, values: Sequence[Any]) -> "pa.Array":
     if kinds == {bytes}:
         return pa.array(values, type=pa.binary())
     known: dict[Any, str] = {}
-    texts = [None if v is None else known.get(v) or known.setdefault(v, plain(v)) for v in values]
+    texts = [
+        None if v is None else known.get(v) or known.setdefault(v, printable(v)) for v in values
+    ]
     return pa.array(texts, type=pa.string())
 
 

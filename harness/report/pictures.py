@@ -11,10 +11,9 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
-from lcma.harness.report import formats
 from lcma.harness.report.canvas import Canvas, Rgb, text_width
-from lcma.harness.report.files import write
-from lcma.harness.report.formats import Format
+from lcma.harness.report.files import write_file
+from lcma.harness.report.formats import Format, format_of
 from lcma.models import Table
 from lcma.models.factorization import surviving_ids
 from lcma.sweeps.errors import UserError
@@ -169,13 +168,13 @@ def sample_grid(
         row, column = divmod(index, columns)
         top, left = gap + row * (h + gap), gap + column * (w + gap)
         grid[top : top + h, left : left + w] = image
-    if formats.of(path) is Format.svg:
+    if format_of(path) is Format.svg:
         canvas = Canvas(size[1], size[0], Format.svg)
         canvas.image(grid, 0, 0, 1)
         return canvas.save(path, title, f"{count} images in rows of {columns}")
     out = io.BytesIO()  # of any size, which a canvas of PNG is not
     Image.fromarray(grid).save(out, format="PNG")
-    return write(path, out.getvalue())
+    return write_file(path, out.getvalue())
 
 
 def channel_names(channels: int) -> tuple[str, ...]:

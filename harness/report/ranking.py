@@ -12,10 +12,13 @@ from operator import attrgetter
 from scipy.special import stdtrit
 
 from lcma.db import Bar, LostTrials, SeededCell
-from lcma.harness.report import corrections, differing, notes, pairing
+from lcma.harness.report.corrections import correction_notes
+from lcma.harness.report.differing import kept_apart, mark_settings
 from lcma.harness.report.lookup import DataFacts
-from lcma.harness.report.measured import COMPARABLE, Cell, Measured, gather
-from lcma.harness.report.text import plain
+from lcma.harness.report.measured import COMPARABLE, Cell, Measured, gather_measured
+from lcma.harness.report.notes import ENOUGH, describe_waiting, group_notes
+from lcma.harness.report.pairing import PairedTest, adjust_holm, beaten_by, paired_tests
+from lcma.harness.report.text import printable
 from lcma.sweeps import catalog, factorizations, known_sets, published
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.published import Number
@@ -134,7 +137,7 @@ class Board:
     apart: tuple[str, ...] = ()
 
 
-def make(
+def make_board(
     cells: Sequence[SeededCell],
     facts: Mapping[str, DataFacts] | None = None,
     lost: Sequence[LostTrials] = (),
@@ -158,7 +161,7 @@ def make(
     asked = conventional or {}
     groups: list[Group] = []
     batch: list[_Compared] = []
-    for measured in gather(cells):
+    for measured in gather_measured(cells):
         batch.append(_Compared(measured, of_group[_place(measured)], asked, against))
         if sum(len(one.cells) for one in batch) >= TESTED_AT_ONCE:
             groups += _groups(batch, facts or {}, bars or {})
@@ -170,7 +173,7 @@ def make(
             *(str(getattr(g, name)) for name in COMPARABLE),
         )
     )
-    groups = differing.mark(groups, recipes or {})
+    groups = mark_settings(groups, recipes or {})
     outcomes: Counter[str] = Counter()
     for one in lost:
         outcomes[one.outcome or one.state] += one.trials
@@ -179,7 +182,7 @@ def make(
         diverged=_count(lost, "diverged"),
         failed=_count(lost, "failed"),
         lost=tuple(sorted(outcomes.items())),
-        apart=tuple(differing.kept_apart(groups)),
+        apart=tuple(kept_apart(groups)),
     )
 
 
@@ -215,14 +218,14 @@ class _Compared:
 
 
 @lru_cache(10_000)
-def label(factorization: str) -> str:
+def factorization_label(factorization: str) -> str:
     """How a factorization is shown: 'low (LLL)' and 'high (HHH)', the others by their name."""
     if factorizations.is_word(factorization) and len(set(factorization)) == 1:
         return f"{'low' if factorization[0] == 'L' else 'high'} ({factorization})"
     return factorization
 
 
-def only(board: Board, names: Sequence[str]) -> Board:
+def filter_board(board: Board, names: Sequence[str]) -> Board:
     """The rows of these factorizations, under any of their names, and the reference.
 
     Raises UserError for a name that is none, or where no other row is left.
@@ -258,13 +261,13 @@ def _groups(
     bars: Mapping[str, Sequence[Bar]],
 ) -> Iterator[Group]:
     tables = [list(one.cells.values()) for one in compared]
-    beaten = pairing.beaten_by(tables, notes.ENOUGH)
+    beaten = beaten_by(tables, ENOUGH)
     differences = [
         [] if cell == one.reference else _less(bits, one.held_against)
         for one in compared
         for cell, bits in one.cells.items()
     ]
-    tests = iter(pairing.paired_tests(differences))
+    tests = iter(paired_tests(differences))
     for one, better in zip(compared, beaten, strict=True):
         yield _group(one, better, list(islice(tests, len(one.cells))), facts, bars)
 
@@ -276,7 +279,7 @@ def _less(bits: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
 def _group(
     of: _Compared,
     beaten: Sequence[Sequence[int]],
-    tests: Sequence[pairing.PairedTest | None],
+    tests: Sequence[PairedTest | None],
     facts: Mapping[str, DataFacts],
     all_bars: Mapping[str, Sequence[Bar]],
 ) -> Group:
@@ -284,7 +287,7 @@ def _group(
     bars = tuple(all_bars.get(measured.data_digest, ()))
     known = facts.get(measured.data_digest)
     lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
-    corrected = iter(pairing.holm([t.t_p for t in tests if t is not None and t.t_p is not None]))
+    corrected = iter(adjust_holm([t.t_p for t in tests if t is not None and t.t_p is not None]))
     rows = [
         _row(of, cell, bits, lowest, len(better), test, corrected)
         for (cell, bits), better, test in zip(of.cells.items(), beaten, tests, strict=True)
@@ -300,15 +303,15 @@ def _group(
     reference = of.reference if of.held_against else None
     group = Group(
         **{name: getattr(measured, name) for name in (*COMPARABLE, *_OF_MEASURED)},
-        reference=None if reference is None else label(reference[0]),
+        reference=None if reference is None else factorization_label(reference[0]),
         against=of.against,
         rows=tuple(rows),
         notes=(),
         bars=bars,
         whole=known is not None and known.whole,
     )
-    told = [*corrections.notes(measured.beside), *notes.waiting(measured.data_wait)]
-    said = notes.of(group, known, told)
+    told = [*correction_notes(measured.beside), *describe_waiting(measured.data_wait)]
+    said = group_notes(group, known, told)
     return replace(group, notes=tuple(said))
 
 
@@ -324,7 +327,7 @@ def _row(
     results: Mapping[int, float],
     lowest_bar: float | None,
     better: int,
-    test: pairing.PairedTest | None,
+    test: PairedTest | None,
     corrected: Iterator[float],
 ) -> Row:
     factorization, budget, map_options = cell
@@ -338,7 +341,7 @@ def _row(
         half = _half_width(deviation / math.sqrt(n), n)
     return Row(
         factorization=factorization,
-        label=label(factorization),
+        label=factorization_label(factorization),
         budget=budget,
         map_options=map_options,
         conventional=factorization == of.conventional,
@@ -360,7 +363,7 @@ def _row(
     )
 
 
-def _difference(test: pairing.PairedTest | None, corrected: Iterator[float]) -> Difference | None:
+def _difference(test: PairedTest | None, corrected: Iterator[float]) -> Difference | None:
     if test is None:
         return None
     return Difference(
@@ -376,7 +379,9 @@ def _difference(test: pairing.PairedTest | None, corrected: Iterator[float]) -> 
     )
 
 
-def paired(results: Mapping[int, float], against: Mapping[int, float]) -> Difference | None:
+def paired_difference(
+    results: Mapping[int, float], against: Mapping[int, float]
+) -> Difference | None:
     """Mean difference of two sets of values by seed, over the common seeds; None if none."""
     common = sorted(results.keys() & against.keys())
     if not common:
@@ -429,7 +434,7 @@ def _reference(cells: Collection[Cell], own: str | None, splits: int, against: s
     if len(found) > 1:
         budgets = ", ".join(sorted({str(cell[1]) for cell in found}))
         raise UserError(
-            f"{plain(against)} has several rows here (budgets {budgets}): differences need one row"
+            f"{printable(against)} has several rows here (budgets {budgets}): differences need one row"
         )
     return found[0] if found else None
 

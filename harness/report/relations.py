@@ -11,28 +11,30 @@ from rich.text import Text
 from lcma.db.describing import Relation
 from lcma.db.engine import locate
 from lcma.db.sqlite import SqliteDatabase
-from lcma.harness.report.text import cell
+from lcma.harness.report.text import text_cell
 from lcma.sweeps.errors import UserError
 
 
-def listed(found: Sequence[Relation]) -> RenderableType:
+def list_relations(found: Sequence[Relation]) -> RenderableType:
     """A line for each."""
     table = _table("name", "kind", "meaning")
     for relation in found:
-        table.add_row(cell(relation.name), cell(relation.kind), cell(relation.meaning))
+        table.add_row(
+            text_cell(relation.name), text_cell(relation.kind), text_cell(relation.meaning)
+        )
     return table
 
 
-def described(relation: Relation) -> RenderableType:
+def describe_relation(relation: Relation) -> RenderableType:
     """One with its columns: type and meaning, with the unit."""
     table = _table("column", "type", "meaning")
     for column in relation.columns:
-        table.add_row(cell(column.name), cell(column.type), cell(column.meaning))
+        table.add_row(text_cell(column.name), text_cell(column.type), text_cell(column.meaning))
     heading = Text(f"{relation.kind} {relation.name}", style="bold")
     return Group(heading, Text(relation.meaning), table)
 
 
-def datasette(found: Sequence[Relation], url: str) -> dict[str, Any]:
+def datasette_metadata(found: Sequence[Relation], url: str) -> dict[str, Any]:
     """The metadata with which Datasette says beside each view, table and column what it means.
 
     Datasette knows a database by its file's name without the suffix. Raises UserError where the

@@ -15,7 +15,7 @@ from safetensors.torch import load as load_tensors
 from lcma.db import Artifact, Store, TrainedTrial
 from lcma.harness import data, storage
 from lcma.harness.place import Place
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.harness.storage import Folder, Missing, StorageError
 from lcma.harness.train.evaluate import evaluating
 from lcma.models import Flow, build
@@ -39,7 +39,7 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
     known = store.trained([trial_id])
     if not known:
         raise UserError(
-            f"no trial {plain(trial_id)} in {store.name}: `lcma sql` reads the table `flow_trials`"
+            f"no trial {printable(trial_id)} in {store.name}: `lcma sql` reads the table `flow_trials`"
         )
     kept = [one for one in known if one.weights]
     return load_trained(store, place, (kept or known)[0])

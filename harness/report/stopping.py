@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lcma.db import Store, Sweep
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 ANSWER_SECONDS = 20.0
@@ -24,7 +24,7 @@ class Stopped:
     taken: int
 
 
-def named(store: Store, asked: str | None) -> list[Sweep]:
+def find_sweeps(store: Store, asked: str | None) -> list[Sweep]:
     """The sweeps of that name, or the one of that id, which may be shortened; the newest one where
     none is named. Raises UserError where there is none."""
     sweeps = store.sweeps()
@@ -39,11 +39,13 @@ def named(store: Store, asked: str | None) -> list[Sweep]:
         names = sorted({s.name for s in sweeps})
         near = difflib.get_close_matches(asked, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
-        raise UserError(plain(f"no sweep {asked!r} in the database: {hint}"))
+        raise UserError(printable(f"no sweep {asked!r} in the database: {hint}"))
     return found
 
 
-def stop(store: Store, sweeps: Sequence[Sweep] | None, *, by: str, seconds: float) -> Stopped:
+def stop_sweeps(
+    store: Store, sweeps: Sequence[Sweep] | None, *, by: str, seconds: float
+) -> Stopped:
     """Ask the launches of these sweeps, or of all, to end, and wait until they hold nothing; after
     so many seconds take what they still hold, so that workers find their lease lost."""
     ids = None if sweeps is None else [sweep.id for sweep in sweeps]

@@ -7,7 +7,7 @@ from typing import Any
 from rich.text import Text
 
 
-def plain(value: object) -> str:
+def printable(value: object) -> str:
     """One line without control, bidirectional or other invisible characters.
 
     They stand as escapes, so that stored text can neither drive a terminal nor disguise itself.
@@ -22,32 +22,32 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def cell(value: object, style: str = "") -> Text:
+def text_cell(value: object, style: str = "") -> Text:
     """Stored text for a Rich table: no markup in it is read; '-' for None."""
-    return Text("-" if value is None else plain(value), style=style)
+    return Text("-" if value is None else printable(value), style=style)
 
 
-def number(value: float | None, places: int = 4, *, sign: bool = False) -> str:
+def format_number(value: float | None, places: int = 4, *, sign: bool = False) -> str:
     """A fixed number of places; '-' for None."""
     if value is None:
         return "-"
     return f"{value:{'+' if sign else ''}.{places}f}"
 
 
-def short(digest: str) -> str:
+def short_id(digest: str) -> str:
     """The first eight characters of an id, enough for a person."""
-    return plain(digest)[:8]
+    return printable(digest)[:8]
 
 
-def moment(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Unix seconds as a time, UTC; as they are where no calendar has them."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):
-        return plain(seconds)
+        return printable(seconds)
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length of time in its largest unit, such as '90 s', '12 min', '5.0 h' or '3.0 days'."""
     if seconds < 600:
         return f"{seconds:.0f} s"
@@ -56,7 +56,7 @@ def span(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
 
 
-def size(length: int) -> str:
+def format_size(length: int) -> str:
     """Bytes in their largest unit, such as '900 B', '1.5 MiB' or '20.0 GiB'."""
     if length < 1024:
         return f"{length} B"

@@ -22,14 +22,28 @@ import safetensors.torch
 import torch
 
 from lcma import db, models
-from lcma.harness import data, environment, storage
-from lcma.harness.run import evaluation, evidence, images, keeping, leftovers, rungs, terms
+from lcma.harness import data, storage
+from lcma.harness.environment import read_environment
 from lcma.harness.run.ending import Ending
+from lcma.harness.run.evaluation import (
+    Stopwatch,
+    free_memory,
+    granted_device,
+    make_result,
+    measure_flow,
+    ran_out_of_memory,
+    settle_device,
+)
+from lcma.harness.run.evidence import load_maps, make_index_tables, make_map
+from lcma.harness.run.images import open_images
+from lcma.harness.run.keeping import Writer, run_name, tidy_files
 from lcma.harness.run.lease import Lease
+from lcma.harness.run.leftovers import deliver_leftovers
 from lcma.harness.run.log import Log, own
-from lcma.harness.run.patience import patiently
-from lcma.harness.run.rungs import AtRungError
+from lcma.harness.run.patience import wait_out
+from lcma.harness.run.rungs import CURVE, AtRungError, rung_values
 from lcma.harness.run.spool import Spool
+from lcma.harness.run.terms import policy_of
 from lcma.harness.run.work import ENDINGS, Report, Work
 from lcma.harness.storage import Folder, StorageError
 from lcma.harness.train.batches import Images
@@ -54,7 +68,7 @@ LAST_SECONDS = 3.0
 T = TypeVar("T")
 
 
-def run(work: Work, after: Report | None = None) -> Report:
+def run_work(work: Work, after: Report | None = None) -> Report:
     """Do the work unless it is done or taken. What goes wrong in it is its outcome.
 
     A database that is away is waited for: at the beginning for `START_SECONDS`, and at the end
@@ -64,16 +78,16 @@ def run(work: Work, after: Report | None = None) -> Report:
     ``after`` is the report of what this work waits for.
     """
     if work.kills is not None:
-        from lcma.harness.selftest import armed
+        from lcma.harness.selftest.armed import arm_process
 
-        armed.arm(work.kills, "worker", work.job_id)
+        arm_process(work.kills, "worker", work.job_id)
     if after is not None and after.ending != "done":
         return Report(work.job_id, "blocked", f"needs {after.job_id[:12]}, which {after.ending}")
-    evaluation.settle(work.device, work.threads)
+    settle_device(work.device, work.threads)
     notes: list[str] = []
     try:
-        patiently(lambda: _own_folder(work).files(), seconds=START_SECONDS)
-        if work.rung is not None and patiently(lambda: _passed(work), seconds=START_SECONDS):
+        wait_out(lambda: _own_folder(work).files(), seconds=START_SECONDS)
+        if work.rung is not None and wait_out(lambda: _passed(work), seconds=START_SECONDS):
             return Report(work.job_id, "pruned")
         store, claim = _claim(work, notes)
     except (db.Unavailable, StorageError) as error:
@@ -84,7 +98,7 @@ def run(work: Work, after: Report | None = None) -> Report:
     try:
         return replace(_Attempt(work, store, claim, notes).run(), notes=tuple(notes))
     finally:
-        evaluation.let_go(work.device)
+        free_memory(work.device)
 
 
 def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
@@ -100,7 +114,7 @@ def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
 
     def claim() -> tuple[db.Store, db.Claim | db.Job]:
         store = db.connect(work.place.db, create=False)
-        leftovers.deliver(store, notes.append)
+        deliver_leftovers(store, notes.append)
         job = store.job(work.job_id) if waited else None
         if job is not None and job.state == "running":
             return store, job  # its holder may have waited too, and goes on
@@ -109,15 +123,15 @@ def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
             owner=work.owner,
             host=socket.gethostname(),
             pid=os.getpid(),
-            environment_id=store.environment(environment.current(work.device)),
+            environment_id=store.environment(read_environment(work.device)),
             device=work.device,
-            devices=evaluation.granted(work.device),
+            devices=granted_device(work.device),
             threads=work.threads,
             lease_seconds=work.lease_seconds,
             cap=work.terms.cap,
         )
 
-    return patiently(claim, seconds=START_SECONDS, noticed=noticed)
+    return wait_out(claim, seconds=START_SECONDS, noticed=noticed)
 
 
 def _passed(work: Work) -> bool:
@@ -125,12 +139,12 @@ def _passed(work: Work) -> bool:
     store = db.connect(work.place.db, create=False)
     job = store.job(work.job_id)
     open_to_all = job is not None and job.state == "pending"
-    return open_to_all and work.rung in rungs.values(store, work.job_id)
+    return open_to_all and work.rung in rung_values(store, work.job_id)
 
 
 def _own_folder(work: Work) -> Folder:
     """Where the trial or pretraining keeps its files. Raises StorageError."""
-    return storage.at(work.place.runs).below(keeping.run_name(work.job))
+    return storage.at(work.place.runs).below(run_name(work.job))
 
 
 class _Attempt:
@@ -138,7 +152,7 @@ class _Attempt:
 
     def __init__(self, work: Work, store: db.Store, claim: db.Claim, notes: list[str]) -> None:
         self.work, self.store, self.claim = work, store, claim
-        self.stopwatch = evaluation.Stopwatch(work.device, work.gpus)
+        self.stopwatch = Stopwatch(work.device, work.gpus)
         self.trained_seconds = 0.0
         self.trainer: Trainer | None = None
         self.folder: CheckpointFolder | None = None
@@ -166,7 +180,7 @@ class _Attempt:
             except UserError as error:
                 ending = self._ending("code_error", lease, str(error))
             except Exception as error:  # noqa: BLE001 - whatever it is belongs in the attempt's row
-                if evaluation.ran_out(error):
+                if ran_out_of_memory(error):
                     said = (str(error).strip() or type(error).__name__).splitlines()[0]
                     ending = self._ending("oom", lease, said)
                 else:
@@ -182,14 +196,14 @@ class _Attempt:
         """Commit how the attempt ends, however long the database is away. Until then it lies in
         the spool, where whoever starts here next finds it if this process dies."""
         kept = spool.end(ending)
-        stored = patiently(lambda: kept.commit(self.store, self.claim), seconds=seconds)
+        stored = wait_out(lambda: kept.commit(self.store, self.claim), seconds=seconds)
         spool.discard()
         if stored is None:
             return Report(self.work.job_id, "stopped", "its lease was lost")
         if stored.outcome == "done" and self.folder is not None:
             job = self.work.job
             with suppress(UserError):  # what is left is for `lcma gc`
-                keeping.tidy(self.store, self.folder, job, self.work.keep)
+                tidy_files(self.store, self.folder, job, self.work.keep)
         if stored.outcome in ("done", "pruned", "diverged"):
             return Report(self.work.job_id, stored.outcome, stored.message)
         return Report(self.work.job_id, "failed", stored.message)
@@ -220,7 +234,7 @@ class _Attempt:
         measured = measure_maps(trainer.flow, trainer.images, part.groups)
         self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
         maps = tuple(
-            evidence.of_map(one, pretraining, self.work.job.data_digest, budget) for one in measured
+            make_map(one, pretraining, self.work.job.data_digest, budget) for one in measured
         )
         kept, keep = trainer.kept, self.work.keep.snapshots
         snapshot = () if kept is None or keep == "none" else (self._file("checkpoint", kept),)
@@ -234,7 +248,7 @@ class _Attempt:
     def _trial(self, trial: Trial, lease: Lease) -> Ending:
         prepared = self._data()
         recipe, digest = trial.recipe, self.work.job.data_digest
-        maps = evidence.maps(self.store, trial, digest)
+        maps = load_maps(self.store, trial, digest)
         trainer = self.trainer = Trainer(
             flow=self._placed(
                 models.build(
@@ -256,15 +270,15 @@ class _Attempt:
         if recipe.training.select == "best" and trainer.best is not None:
             flow.load_state_dict(trainer.best["flow"])
             step = trainer.best["step"]
-        measured = evaluation.measure(flow, prepared, PLAIN, self._device)
+        measured = measure_flow(flow, prepared, PLAIN, self._device)
         self._require_finite(*measured.values)
         if lease.lost:
             raise StoppedError
         artifacts = self._kept_weights(flow, lease)
         return replace(
             self._ending("done", lease),
-            result=evaluation.as_result(measured, trial.id, digest, PLAIN, step=step),
-            tables=evidence.tables(trial, maps, digest),
+            result=make_result(measured, trial.id, digest, PLAIN, step=step),
+            tables=make_index_tables(trial, maps, digest),
             artifacts=artifacts,
         )
 
@@ -306,7 +320,7 @@ class _Attempt:
         assert trainer.holdout is not None
         bits = evaluate(trainer.evaluated, trainer.holdout, PLAIN).bits_per_dim.value
         self._require_finite(bits)
-        lease.metric(rungs.CURVE, trainer.step, bits)
+        lease.metric(CURVE, trainer.step, bits)
         own.info("stands at rung %d with %.4f bits/dim on holdout", trainer.step, bits)
         raise AtRungError
 
@@ -317,7 +331,7 @@ class _Attempt:
             if lease.lost:
                 raise StoppedError
 
-        return patiently(action, seconds=STORE_SECONDS, noticed=noticed)
+        return wait_out(action, seconds=STORE_SECONDS, noticed=noticed)
 
     def _save_last(self, save: Callable[[], None], lease: Lease) -> None:
         """Save the last checkpoint. Longer budgets go on from that of a pretraining, so it is
@@ -338,7 +352,7 @@ class _Attempt:
             own.warning(self.notes[-1])
 
     def _data(self) -> data.Prepared:
-        return images.opened(self.work.set_name, self.work.place.data, self.work.job.data_digest)
+        return open_images(self.work.set_name, self.work.place.data, self.work.job.data_digest)
 
     @property
     def _device(self) -> torch.device:
@@ -364,7 +378,7 @@ class _Attempt:
             last_step=lease.step if self.trainer is None else self.trainer.step,
             cost=self._cost(),
             metrics=lease.pending(),
-            policy=terms.policy(self.work),
+            policy=policy_of(self.work),
         )
 
     def _over(self) -> str:
@@ -387,7 +401,7 @@ class _Attempt:
             return ()
         assert self.folder is not None
         folder = self.folder.folder
-        name = keeping.Writer.of(self.claim.token, self.claim.owner).weights
+        name = Writer.of(self.claim.token, self.claim.owner).weights
         tensors = {k: v.detach().cpu().contiguous() for k, v in flow.state_dict().items()}
         content = safetensors.torch.save(tensors)
         stored = self._waiting(
@@ -401,7 +415,7 @@ class _Attempt:
     def _file(self, kind: str, stored: storage.Stored) -> db.Artifact:
         return db.Artifact(
             kind=kind,
-            path=f"{keeping.run_name(self.work.job)}/{stored.name}",
+            path=f"{run_name(self.work.job)}/{stored.name}",
             bytes=stored.bytes,
             digest=stored.digest,
             place=storage.at(self.work.place.runs).place,

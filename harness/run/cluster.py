@@ -22,9 +22,9 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lcma.harness.run import bodies, preflight
+from lcma.harness.run.bodies import run_work
 from lcma.harness.run.executor import Executor, Finished, Lost
-from lcma.harness.run.preflight import Answer, Question
+from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
@@ -69,8 +69,8 @@ class RayExecutor(Executor):
             raise UserError(
                 f"cannot reach {where}: {first}; check the address, or use --local"
             ) from None
-        self._task: Any = ray.remote(max_retries=0, max_calls=0)(bodies.run)
-        self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(bodies.run)
+        self._task: Any = ray.remote(max_retries=0, max_calls=0)(run_work)
+        self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run_work)
         self._several_gpus = False
         self._nodes()
 
@@ -122,7 +122,7 @@ class RayExecutor(Executor):
         """What each node says that could run a task; of one that is lost meanwhile nothing."""
         if self.address is None:
             return super().ask(question)
-        task: Any = ray.remote(num_cpus=0, max_retries=0, max_calls=0)(preflight.answer)
+        task: Any = ray.remote(num_cpus=0, max_retries=0, max_calls=0)(answer_question)
         asked: dict[Any, str] = {}
         for node in self._nodes():
             if all(node["Resources"].get(k, 0.0) >= v for k, v in self.need.items()):

@@ -19,11 +19,11 @@ from pydantic import ValidationError
 
 from lcma.db import Owner, State, Store
 from lcma.harness import storage
-from lcma.harness.report import lookup
-from lcma.harness.run import preflight
-from lcma.harness.run.keeping import Writer, is_run, run_name, superfluous
+from lcma.harness.report.lookup import find_sweep, parse_object
+from lcma.harness.run.keeping import Writer, is_run, run_name, superfluous_checkpoints
+from lcma.harness.run.preflight import FOLDER
 from lcma.harness.storage import File, is_aside
-from lcma.harness.train import checkpoint
+from lcma.harness.train.checkpoint import sorted_found
 from lcma.sweeps.spec import Keep
 
 What = Literal["checkpoints", "snapshots", "lost", "temporary", "unnamed", "named"]
@@ -71,7 +71,7 @@ class Survey:
     unknown: tuple[File, ...]
 
 
-def survey(
+def find_garbage(
     store: Store, runs: Path | str, asked: Asked, listed: Callable[[], None] = lambda: None
 ) -> Survey:
     """Look for what may go, and change nothing. ``listed`` is called once the files are listed,
@@ -79,7 +79,7 @@ def survey(
 
     Raises UserError for an unknown sweep, and for a place that cannot be read.
     """
-    sweep = None if asked.sweep is None else lookup.find_sweep(store, asked.sweep).id
+    sweep = None if asked.sweep is None else find_sweep(store, asked.sweep).id
     files = _list(runs)
     listed()
     known = _Known.read(store)
@@ -98,7 +98,7 @@ def survey(
     return Survey(tuple(one for one in waste if _is_older(one.file, before)), tuple(unknown))
 
 
-def remove(store: Store, runs: Path | str, found: Survey) -> list[Waste]:
+def remove_garbage(store: Store, runs: Path | str, found: Survey) -> list[Waste]:
     """Remove what was found, and say what was removed.
 
     Raises UserError, with the rest left as it is, where the place cannot be written.
@@ -154,7 +154,7 @@ class _Known:
 def _list(runs: Path | str) -> dict[str, list[File]]:
     """The files of each folder that is of a run, or of a look at the place."""
     place = storage.at(runs)
-    names = [n for n in place.folders() if is_run(n) or n.startswith(preflight.FOLDER)]
+    names = [n for n in place.folders() if is_run(n) or n.startswith(FOLDER)]
     with ThreadPoolExecutor(LISTING) as pool:
         return dict(zip(names, pool.map(lambda n: place.below(n).files(), names), strict=True))
 
@@ -172,14 +172,16 @@ def _of_run(
     found: list[tuple[What, str]] = []
     if "running" not in states:
         found += (("temporary", name) for name in by_name if is_aside(name))
-    there = checkpoint.sorted_found(by_name)
+    there = sorted_found(by_name)
     keep = known.keep(owners)
     if states == {"done"}:
         what: What = "checkpoints" if first.kind == "trial" else "snapshots"
-        found += ((what, one.name) for one in superfluous(there, first.kind, keep))
+        found += ((what, one.name) for one in superfluous_checkpoints(there, first.kind, keep))
     elif asked.lost and states <= ENDED:
         kept = [one for one in there if one.kept]
-        go = [one for one in there if not one.kept] + superfluous(kept, first.kind, keep)
+        go = [one for one in there if not one.kept] + superfluous_checkpoints(
+            kept, first.kind, keep
+        )
         found += (("lost", one.name) for one in go)
     writers = {name: w for name in by_name if (w := Writer.named_by(name)) is not None}
     named = {name for name in writers if f"{folder}/{name}" in known.named}
@@ -219,7 +221,7 @@ def _none_goes_on(store: Store, owner: Owner | None) -> bool:
 def _wanted(spec: str) -> Keep:
     """What a stored sweep says of files; the default where it is of another version."""
     try:
-        return Keep.model_validate(lookup.content(spec).get("keep", {}))
+        return Keep.model_validate(parse_object(spec).get("keep", {}))
     except ValidationError:
         return Keep()
 

@@ -12,7 +12,7 @@ import torch
 
 from lcma import db, models
 from lcma.harness import data
-from lcma.harness.run import memory
+from lcma.harness.run.memory import begin_peak, peak_memory
 from lcma.harness.train.batches import Images
 from lcma.harness.train.evaluate import (
     BESIDE_IMAGES,
@@ -53,7 +53,7 @@ class Measured:
         return tuple(part.bits_per_dim.value for part in parts) + _numbers(self.bound, self.series)
 
 
-def measure(
+def measure_flow(
     flow: models.Flow,
     prepared: data.Prepared,
     protocol: Protocol,
@@ -69,11 +69,11 @@ def measure(
     images = {part: Images(array, device) for part, array in on.items()}
     groups = {"test": test.groups, "holdout": holdout.groups, "train": None}
     found = {p: evaluate(flow, images[p], protocol, groups[p], seen) for p in images}
-    bound, series = beside(flow, test, protocol, device, draws, seen)
+    bound, series = measure_beside(flow, test, protocol, device, draws, seen)
     return Measured(found["test"], found["holdout"], found["train"], bound, series)
 
 
-def beside(
+def measure_beside(
     flow: models.Flow,
     test: data.Part,
     protocol: Protocol,
@@ -115,7 +115,7 @@ def default_draws(flow: models.Flow, protocol: Protocol) -> int | None:
     return BOUND_DRAWS if protocol == PLAIN and not residual_blocks(flow) else None
 
 
-def as_result(
+def make_result(
     measured: Measured, trial_id: str, data_digest: str, protocol: Protocol, *, step: int
 ) -> db.Result:
     """The row of the database; ``step`` is that of the evaluated weights."""
@@ -183,38 +183,38 @@ class Stopwatch:
             cpu_seconds=time.process_time() - self.cpu_began,
             images_per_second=images_per_second,
             data_wait=data_wait,
-            peak_memory=memory.peak(self.device),
+            peak_memory=peak_memory(self.device),
         )
 
 
-def granted(device: str) -> str | None:
+def granted_device(device: str) -> str | None:
     """The GPU that this process computes on, as the driver names it; None on a CPU."""
     if device != "cuda":
         return None
     return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
 
 
-def ran_out(error: Exception) -> bool:
+def ran_out_of_memory(error: Exception) -> bool:
     """Whether it is about memory, of the GPU or of the host."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in RAN_OUT)
 
 
-def let_go(device: str) -> None:
+def free_memory(device: str) -> None:
     """Leave the GPU's memory to others: the process may be kept for long with nothing to do."""
     if device == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
 
 
-def settle(device: str, threads: int) -> None:
+def settle_device(device: str, threads: int) -> None:
     """The same sums in the same order, whatever was granted."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32, matmuls are so by default
-    memory.begin(device)
+    begin_peak(device)
 
 
 def _known(standard_error: float) -> float | None:

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from lcma import db, models
-from lcma.harness import instruments
-from lcma.harness.run.patience import patiently
+from lcma.harness.instruments import kept_masks, map_statistics, table_digest, table_statistics
+from lcma.harness.run.patience import wait_out
 from lcma.harness.train.contribution import MeasuredMap
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Pretraining, Trial
 
 
-def of_map(
+def make_map(
     measured: MeasuredMap, pretraining: Pretraining, data_digest: str, budget: int
 ) -> db.ContributionMap:
     """A map as it is stored, with its statistics."""
@@ -26,13 +26,13 @@ def of_map(
         images=measured.images,
         mean_log_det=measured.scalar,
         clusters=measured.clusters,
-        statistics=instruments.of_map(
+        statistics=map_statistics(
             measured.values, measured.standard_errors, measured.split, pretraining.nms
         ),
     )
 
 
-def maps(store: db.Store, trial: Trial, data_digest: str) -> list[db.ContributionMap]:
+def load_maps(store: db.Store, trial: Trial, data_digest: str) -> list[db.ContributionMap]:
     """The maps that a trial's tables are made from, one for each split; none where it reads none.
 
     A database that is away is waited for. Raises UserError where its pretraining has none.
@@ -40,7 +40,7 @@ def maps(store: db.Store, trial: Trial, data_digest: str) -> list[db.Contributio
     if trial.pretraining is None or trial.budget is None:
         return []
     pretraining, score = trial.pretraining, trial.recipe.maps.stored_score
-    found: list[db.ContributionMap] = patiently(
+    found: list[db.ContributionMap] = wait_out(
         lambda: [
             *store.maps(
                 pretraining_id=pretraining.id,
@@ -58,7 +58,7 @@ def maps(store: db.Store, trial: Trial, data_digest: str) -> list[db.Contributio
     return found
 
 
-def tables(
+def make_index_tables(
     trial: Trial, from_maps: Sequence[db.ContributionMap], data_digest: str
 ) -> tuple[db.IndexTable, ...]:
     """The tables of the trained flow, as they are in its splits, with their statistics."""
@@ -71,17 +71,17 @@ def tables(
         trial.factorization, shape, model.splits, seed=trial.seed, maps=values, order=order
     )
     halves = [(m.halves[0], m.halves[1]) for m in from_maps if m.halves is not None]
-    statistics = instruments.of_tables(
+    statistics = table_statistics(
         trial.factorization, found, shape, maps=values, halves=halves, order=order
     )
-    kept = instruments.kept_masks(found, shape)
+    kept = kept_masks(found, shape)
     return tuple(
         db.IndexTable(
             trial_id=trial.id,
             data_digest=data_digest,
             split=split,
             kept=mask,
-            digest=instruments.digest(table),
+            digest=table_digest(table),
             statistics=numbers,
         )
         for split, (table, mask, numbers) in enumerate(

@@ -4,8 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
-from lcma.harness.run import preflight
-from lcma.harness.run.preflight import Answer, Question
+from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
 
 Lost = Literal["error", "process", "memory", "node"]
@@ -35,7 +34,7 @@ class Executor(ABC):
 
     def ask(self, question: Question) -> list[Answer]:
         """What each machine on which tasks may run says. This process speaks for its own."""
-        return [preflight.answer(question)]
+        return [answer_question(question)]
 
     @abstractmethod
     def submit(self, work: Work, after: str | None) -> None:

@@ -4,26 +4,26 @@ import socket
 from pathlib import Path
 
 from lcma.harness import data
-from lcma.harness.data import verified
-from lcma.harness.data.registry import find, own_set
+from lcma.harness.data.registry import find_set, own_set
+from lcma.harness.data.verified import verify_once
 from lcma.sweeps.errors import UserError
 
 
-def opened(name: str, root: Path, digest: str) -> data.Prepared:
+def open_images(name: str, root: Path, digest: str) -> data.Prepared:
     """The set ``name`` below ``root`` if it is the one of that content hash, byte for byte.
 
     The bytes are hashed the first time that this host uses these files. Raises UserError that
     names the host and the root where the set is missing, damaged or another one.
     """
-    prepared = found(name, root, digest)
+    prepared = find_images(name, root, digest)
     try:
-        verified.once(prepared)
+        verify_once(prepared)
     except UserError as error:
         raise UserError(f"on host {socket.gethostname()}: {error}") from error
     return prepared
 
 
-def found(name: str, root: Path, digest: str) -> data.Prepared:
+def find_images(name: str, root: Path, digest: str) -> data.Prepared:
     """The same by its manifest alone, whatever became of its bytes."""
     host = socket.gethostname()
     if not (root / name).exists():
@@ -45,6 +45,6 @@ def found(name: str, root: Path, digest: str) -> data.Prepared:
 def _command(name: str) -> str:
     """A set that is not shipped is a person's own, known only where it lies."""
     try:
-        return find(name).command
+        return find_set(name).command
     except UserError:
         return own_set(name).command

@@ -46,7 +46,7 @@ class Writer:
         return f"weights.{self.token}.{self.launch}.safetensors"
 
 
-def superfluous(checkpoints: Sequence[Found], kind: Kind, keep: Keep) -> list[Found]:
+def superfluous_checkpoints(checkpoints: Sequence[Found], kind: Kind, keep: Keep) -> list[Found]:
     """Which checkpoints go, of all by step, once a trial or every budget of a pretraining is done.
 
     The last one is what a longer budget of the pretraining would go on from.
@@ -61,7 +61,7 @@ def superfluous(checkpoints: Sequence[Found], kind: Kind, keep: Keep) -> list[Fo
     return [one for one in checkpoints if one not in stay]
 
 
-def tidy(store: Store, folder: CheckpointFolder, job: PlannedJob, keep: Keep) -> None:
+def tidy_files(store: Store, folder: CheckpointFolder, job: PlannedJob, keep: Keep) -> None:
     """Remove what a job that has just been done leaves behind and nobody needs.
 
     Raises UserError, with the rest left for `lcma gc`.
@@ -72,4 +72,4 @@ def tidy(store: Store, folder: CheckpointFolder, job: PlannedJob, keep: Keep) ->
     found = folder.list()  # before the look at the segments: who is later sees what is left
     segments = store.segments(job.pretraining_id, job.data_digest) if job.pretraining_id else []
     if all(one.state == "done" for one in segments):
-        folder.remove(superfluous(found, job.kind, keep))
+        folder.remove(superfluous_checkpoints(found, job.kind, keep))

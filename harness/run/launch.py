@@ -16,13 +16,14 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from lcma.db import Job, PlannedJob, RunningJob, StopRequest, Store, Unavailable
-from lcma.harness import moments
-from lcma.harness.run import leftovers, terms
+from lcma.harness.moments import kill_point
 from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.leftovers import deliver_leftovers
 from lcma.harness.run.order import Order
 from lcma.harness.run.plan import Node
 from lcma.harness.run.starving import Starving
-from lcma.harness.run.steering import AskedToStopError, Course, NodeWatch, room
+from lcma.harness.run.steering import AskedToStopError, Course, NodeWatch, free_places
+from lcma.harness.run.terms import policy_of
 from lcma.harness.run.work import ENDINGS, How, Report
 
 POLL_SECONDS = 0.5
@@ -155,7 +156,7 @@ class Launch:
     def run(self) -> Ended:
         """Until every job has ended, here or in another launch. Raises AskedToStopError."""
         with suppress(Unavailable):
-            leftovers.deliver(self.store, self.display.note)
+            deliver_leftovers(self.store, self.display.note)
             for job_id, job in self.store.jobs(list(self.nodes)).items():
                 if job.state in ENDINGS:  # what had ended earlier is no news
                     self.ended.reports[job_id] = Report(job_id, ENDINGS[job.state])
@@ -165,7 +166,7 @@ class Launch:
             if seen is not None:
                 if seen.stop is not None:
                     raise AskedToStopError(seen.stop)
-                with moments.around("settle"):
+                with kill_point("settle"):
                     self._settle(seen.ended)
                 if len(self.ended.reports) < len(self.nodes):
                     self._submit(seen)
@@ -287,7 +288,7 @@ class Launch:
         running = sum(r.job_id in self._in_flight for r in seen.running)
         free = len(self._in_flight) - chained - running
         held = (r.job_id for r in seen.running if sparing or r.lease_until > seen.now)
-        places = room(self.course, self._in_flight, held)
+        places = free_places(self.course, self._in_flight, held)
         for node in self._order(self.ended.reports):
             if free >= WINDOW and (chained >= WINDOW or not self._any_is_waited_for()):
                 return
@@ -309,7 +310,7 @@ class Launch:
                 continue
             if self._a_shorter_runs(node.work.job, seen):
                 continue
-            with moments.around("submit"):
+            with kill_point("submit"):
                 self.executor.submit(self._starving.work(job_id), after)
             places = None if places is None else places - 1
             self._in_flight[job_id] = _Submitted(now, after)
@@ -350,7 +351,7 @@ class Launch:
         """Free the jobs of dead processes, and give up those that get nowhere. Raises Unavailable,
         with the rest left for later."""
         if any(crash.lost in ("process", "memory") for crash in self._crashes):
-            leftovers.deliver(self.store, self.display.note)  # it may have left its ending
+            deliver_leftovers(self.store, self.display.note)  # it may have left its ending
         while self._crashes:
             crash = self._crashes[0]
             work, job = self.nodes[crash.job_id].work, self.store.job(crash.job_id)
@@ -374,7 +375,7 @@ class Launch:
             token=job.token,
             outcome="oom",
             message=message,
-            policy=terms.policy(work, killed=True),
+            policy=policy_of(work, killed=True),
         )
         if ended:
             self._told[job.id] = Report(job.id, "failed", message)

@@ -4,20 +4,19 @@ import contextlib
 from collections.abc import Callable
 
 from lcma.db import Store, Unavailable
-from lcma.harness import moments
-from lcma.harness.run import spool
-from lcma.harness.run.spool import Spooled
+from lcma.harness.moments import kill_point
+from lcma.harness.run.spool import Spooled, left_spools
 from lcma.sweeps.errors import UserError
 
 
-def deliver(store: Store, say: Callable[[str], None]) -> None:
+def deliver_leftovers(store: Store, say: Callable[[str], None]) -> None:
     """Commit what lies in spools for this database, each under the claim that it was made with.
 
     Where that claim is no longer good it is dropped; ``say`` is told, in one line, of an ending
     that was, and of a spool that the database does not take. Raises Unavailable, with the rest
     left for later.
     """
-    for path, spooled in spool.left():
+    for path, spooled in left_spools():
         if spooled.place != store.database.place:
             continue
         try:
@@ -27,7 +26,7 @@ def deliver(store: Store, say: Callable[[str], None]) -> None:
         except UserError as error:
             say(f"the spool {path} stays where it is: {error}")
             continue
-        with contextlib.suppress(OSError), moments.around("leftover-remove"):
+        with contextlib.suppress(OSError), kill_point("leftover-remove"):
             path.unlink(missing_ok=True)
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
-from lcma.harness.run import bodies
+from lcma.harness.run.bodies import run_work
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.work import Report, Work
 
@@ -88,10 +88,10 @@ class LocalExecutor(Executor):
 
     def _start(self, slot: int, work: Work, after: Report | None) -> Future[Report]:
         try:
-            return self._pools[slot].submit(bodies.run, work, after)
+            return self._pools[slot].submit(run_work, work, after)
         except BrokenProcessPool:  # it died while it was idle
             self._pools[slot] = self._new_pool(slot)
-            return self._pools[slot].submit(bodies.run, work, after)
+            return self._pools[slot].submit(run_work, work, after)
 
     def _collect(self, future: Future[Report]) -> Finished:
         job_id, (slot, *others) = self._running.pop(future)

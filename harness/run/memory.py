@@ -10,7 +10,7 @@ import torch
 _OWN = Path("/proc/self")
 
 
-def begin(device: str) -> None:
+def begin_peak(device: str) -> None:
     """From here on `peak` counts anew, where the system can."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -19,7 +19,7 @@ def begin(device: str) -> None:
         (_OWN / "clear_refs").write_text("5")  # resets the high-water mark alone
 
 
-def peak(device: str) -> int:
+def peak_memory(device: str) -> int:
     """Bytes: of tensors on the GPU, or else of the whole process."""
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())

@@ -19,7 +19,7 @@ LENGTH = struct.Struct("<I")
 """Before the JSON of a record: its length in bytes."""
 
 
-def pack(content: object) -> bytes:
+def pack_record(content: object) -> bytes:
     """A framed record of plain values, dataclasses and arrays. Floats keep every bit."""
     arrays: list[bytes] = []
 
@@ -39,7 +39,7 @@ def pack(content: object) -> bytes:
     return FRAME.pack(len(record), zlib.crc32(record)) + record
 
 
-def unpack(raw: bytes) -> Iterator[Any]:
+def unpack_records(raw: bytes) -> Iterator[Any]:
     """The records one after the other, up to the first that is torn; dataclasses as dicts."""
     at = 0
     while len(raw) >= at + FRAME.size:

@@ -17,7 +17,7 @@ _random = secrets.SystemRandom()  # no seed of anybody else's is touched
 Value = TypeVar("Value")
 
 
-def patiently(
+def wait_out(
     action: Callable[[], Value],
     *,
     seconds: float = math.inf,

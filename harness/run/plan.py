@@ -10,7 +10,7 @@ from typing import Literal
 from lcma import db
 from lcma.db import Job, PlannedJob, Registration, Store
 from lcma.harness import data
-from lcma.harness.data import bars
+from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place
 from lcma.harness.run.terms import Terms
 from lcma.harness.run.work import LEASE_SECONDS, Work
@@ -99,17 +99,17 @@ class Node:
     after: str | None
 
 
-def make(spec: Spec, place: Place, store: Store | None) -> Plan:
+def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:
     """The plan of a spec against a database; without one, all is new."""
-    return against(expand(spec, preparable=preparable(place)), place, store)
+    return plan_expansion(expand(spec, preparable=preparable_sets(place)), place, store)
 
 
-def preparable(place: Place) -> list[str]:
+def preparable_sets(place: Place) -> list[str]:
     """The names of the data sets that can be had here."""
     return [known.name for known in data.names(place.data)]
 
 
-def against(expansion: Expansion, place: Place, store: Store | None) -> Plan:
+def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> Plan:
     """The plan of an expansion against a database; without one, all is new."""
     digests = known_digests(expansion, place)
     keys = {t.id: _trial_job(t, digests) for t in expansion.trials}
@@ -141,7 +141,7 @@ def against(expansion: Expansion, place: Place, store: Store | None) -> Plan:
     return Plan(expansion, cells, pretrainings, digests, jobs)
 
 
-def register(plan: Plan, place: Place, store: Store) -> str:
+def register_plan(plan: Plan, place: Place, store: Store) -> str:
     """Write everything that a launch of the plan needs into the database; the sweep's id.
 
     Every data set of the plan must be prepared; its bars are measured unless they were.
@@ -164,14 +164,16 @@ def register(plan: Plan, place: Place, store: Store) -> str:
             data_sets=tuple(_data_set_row(p) for p in prepared.values()),
             pretrainings=tuple(_pretraining_row(p) for p, _ in shared.values()),
             trials=tuple(_trial_row(t) for t in trials),
-            jobs=tuple(n.work.job for n in nodes(plan, place, digests, owner="", device="cpu")),
+            jobs=tuple(
+                n.work.job for n in make_nodes(plan, place, digests, owner="", device="cpu")
+            ),
             bars=tuple(bar for p in prepared.values() for bar in _bar_rows(p)),
         )
     )
     return sweep.id
 
 
-def nodes(
+def make_nodes(
     plan: Plan,
     place: Place,
     digests: dict[str, str],
@@ -355,7 +357,7 @@ def _data_set_row(prepared: data.Prepared) -> db.DataSet:
 
 def _bar_rows(prepared: data.Prepared) -> Iterable[db.Bar]:
     digest = prepared.manifest.digest
-    return (db.Bar(data_digest=digest, **asdict(bar)) for bar in bars.ensure(prepared))
+    return (db.Bar(data_digest=digest, **asdict(bar)) for bar in ensure_bars(prepared))
 
 
 def _pretraining_row(pretraining: Pretraining) -> db.Pretraining:

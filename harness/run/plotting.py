@@ -59,7 +59,7 @@ class Plotting:
 
 
 @contextmanager
-def plotting(
+def plot_curves(
     folder: Path | None, display: Display, store: Store, job_ids: Sequence[str]
 ) -> Iterator[Display]:
     """A display for a launch of these jobs, whose curves are in the folder when it ends in good
@@ -74,7 +74,7 @@ def plotting(
         shown.look(job_ids)
 
 
-def write(folder: Path, store: Store, job_ids: Sequence[str]) -> int:
+def write_curves(folder: Path, store: Store, job_ids: Sequence[str]) -> int:
     """The curves of jobs as they are now; how many runs that is. Raises as `EventFiles`."""
     with EventFiles(folder.absolute()) as files:
         files.know(store, job_ids)

@@ -131,7 +131,7 @@ class _Measured:
     rest: list[float]
 
 
-def predict(plan: Plan, store: Store | None, gpus: float) -> Predictions:
+def predict_hours(plan: Plan, store: Store | None, gpus: float) -> Predictions:
     """The device hours of a plan where each task gets so many GPUs (0: on CPUs)."""
     kinds = _Kinds(plan)
     left, shared, alone = (list(of(plan, kinds)) for of in (_left, _shared, _alone))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lcma.harness import storage
 from lcma.harness.place import Place
-from lcma.harness.run import images
+from lcma.harness.run.images import find_images
 from lcma.harness.storage import Folder, Missing, StorageError
 from lcma.sweeps.errors import UserError
 
@@ -45,7 +45,7 @@ class Answer:
     problem: str = ""
 
 
-def answer(question: Question) -> Answer:
+def answer_question(question: Question) -> Answer:
     """What this machine says."""
     host = socket.gethostname()
     try:
@@ -65,13 +65,13 @@ def answer(question: Question) -> Answer:
         return Answer(host, problem=f"on host {host}: {error}; or {SHARED}")
     try:
         for name, digest in question.sets.items():
-            images.found(name, question.data, digest)
+            find_images(name, question.data, digest)
     except UserError as error:
         return Answer(host, file, str(error))
     return Answer(host, file)
 
 
-def require(
+def require_machines(
     ask: Callable[[Question], Sequence[Answer]], place: Place, sets: Mapping[str, str]
 ) -> None:
     """UserError where a machine cannot use the place, or has not all the sets of these hashes."""

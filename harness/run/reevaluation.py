@@ -9,13 +9,24 @@ import torch
 
 from lcma import db
 from lcma.db import Store, TrainedTrial
-from lcma.harness import data, environment
-from lcma.harness.data import verified
+from lcma.harness import data
+from lcma.harness.data.verified import verify_once
+from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
 from lcma.harness.report import samples
-from lcma.harness.run import evaluation
+from lcma.harness.run.evaluation import (
+    Stopwatch,
+    bound_columns,
+    images_beside,
+    images_of_parts,
+    make_result,
+    measure_beside,
+    measure_flow,
+    series_columns,
+    settle_device,
+)
 from lcma.harness.train.evaluate import BOUND_IMAGES
-from lcma.harness.train.protocol import Name, Protocol, named
+from lcma.harness.train.protocol import Name, Protocol, find_protocol
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
 
@@ -52,19 +63,19 @@ def reevaluate(
     if stored is not None and _is_whole(stored, draws):
         return Reevaluated(one, stored, new=False)
     device = _device(store, one)
-    stopwatch, started = evaluation.Stopwatch(device, gpus=1.0), store.now()
+    stopwatch, started = Stopwatch(device, gpus=1.0), store.now()
     prepared = samples.load_data(place, one)
-    verified.once(prepared)
+    verify_once(prepared)
     flow, recipe = samples.load_trained(store, place, one)
-    evaluation.settle(device, recipe.optimization.threads)
-    protocol = named(name, recipe.model)
+    settle_device(device, recipe.optimization.threads)
+    protocol = find_protocol(name, recipe.model)
     result = _evaluated(
         store, flow.to(device), prepared, one, protocol, stored, device, draws, progress
     )
     by = db.Evaluator(
         owner=owner,
         host=socket.gethostname(),
-        environment_id=store.environment(environment.current(device)),
+        environment_id=store.environment(read_environment(device)),
         device=device,
         threads=recipe.optimization.threads,
         started=started,
@@ -107,9 +118,9 @@ def _evaluated(
     draws: int | None,
     progress: Progress,
 ) -> db.Result:
-    total = evaluation.images_beside(flow, prepared, protocol, draws)
+    total = images_beside(flow, prepared, protocol, draws)
     if stored is None:
-        total += evaluation.images_of_parts(prepared, protocol)
+        total += images_of_parts(prepared, protocol)
     done = 0
 
     def seen(count: int) -> None:
@@ -119,11 +130,11 @@ def _evaluated(
 
     where = torch.device(device)
     if stored is not None:
-        bound, series = evaluation.beside(flow, prepared.part("test"), protocol, where, draws, seen)
-        columns = evaluation.bound_columns(bound) | evaluation.series_columns(series)
+        bound, series = measure_beside(flow, prepared.part("test"), protocol, where, draws, seen)
+        columns = bound_columns(bound) | series_columns(series)
         _require_finite(one, *(v for v in columns.values() if v is not None))
         return replace(stored, **columns)
-    measured = evaluation.measure(flow, prepared, protocol, where, draws, seen)
+    measured = measure_flow(flow, prepared, protocol, where, draws, seen)
     _require_finite(one, *measured.values)
     of_training = store.result(one.trial_id, one.data_digest, "plain")
     if of_training is None:
@@ -131,9 +142,7 @@ def _evaluated(
             f"trial {one.trial_id} has weights but no result of its training: its database is "
             "damaged, go back to a copy"
         )
-    return evaluation.as_result(
-        measured, one.trial_id, one.data_digest, protocol, step=of_training.step
-    )
+    return make_result(measured, one.trial_id, one.data_digest, protocol, step=of_training.step)
 
 
 def _require_finite(one: TrainedTrial, *values: float) -> None:

@@ -11,7 +11,7 @@ from lcma.sweeps.expansion import Trial
 from lcma.sweeps.factorizations import RULES, needs_maps
 
 
-def rehearse(plan: Plan) -> None:
+def rehearse_plugins(plan: Plan) -> None:
     """Fill the tables of every rule and build every flow that is a plug-in's, and start it on
     two images of noise. Raises UserError naming the plug-in where that fails.
     """

@@ -17,7 +17,7 @@ class AtRungError(Exception):
     """A training stands at its rung, with a checkpoint of that step where one could be written."""
 
 
-def values(store: Store, job_id: str) -> dict[int, float]:
+def rung_values(store: Store, job_id: str) -> dict[int, float]:
     """Bits/dim on the holdout part by step, wherever it is known."""
     curves = (store.metrics(job_id, name) for name in (HOLDOUT, CURVE))
     return {point.step: point.value for curve in curves for point in curve}

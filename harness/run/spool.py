@@ -21,9 +21,10 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from lcma.db import Claim, Metric, Store
-from lcma.harness import cache, moments
+from lcma.harness.cache import cache_folder
+from lcma.harness.moments import kill_point
 from lcma.harness.run.ending import Ending
-from lcma.harness.run.packing import pack, unpack
+from lcma.harness.run.packing import pack_record, unpack_records
 
 VARIABLE = "LCMA_SPOOL"
 """Names the folder of spools, in place of one in the host's cache folder."""
@@ -55,13 +56,13 @@ class Spool:
         self._file: BinaryIO | None = None
         self._path: Path | None = None
         self._ended = False
-        header = MAGIC + pack({"place": store.database.place, "claim": claim})
+        header = MAGIC + pack_record({"place": store.database.place, "claim": claim})
         self._start = self._end = len(header)
-        there = folder()
+        there = spool_folder()
         try:
             if there is None:
                 raise PermissionError(errno.EACCES, "no folder of one's own can be written")
-            with moments.around("spool-create"):
+            with kill_point("spool-create"):
                 self._path, self._file = _create(there, claim)
             _write(self._file, header)
         except OSError as error:
@@ -82,7 +83,7 @@ class Spool:
     def metrics(self, points: Sequence[Metric]) -> None:
         """Keep points of curves until they are acknowledged."""
         with self._lock:
-            self._append(pack({"metrics": points}))
+            self._append(pack_record({"metrics": points}))
 
     def acknowledged(self) -> None:
         """The database has all points that were kept so far."""
@@ -97,15 +98,15 @@ class Spool:
         told = ending.noting(self.problem)
         with self._lock:
             self._ended = True
-            with moments.around("spool-end"):
-                self._append(pack({"ending": told}), synced=True)
+            with kill_point("spool-end"):
+                self._append(pack_record({"ending": told}), synced=True)
         return ending.noting(self.problem)
 
     def discard(self) -> None:
         """Remove the file: all of it is committed, or will never be."""
         with self._lock:
             if self._path is not None:
-                with contextlib.suppress(OSError), moments.around("spool-remove"):
+                with contextlib.suppress(OSError), kill_point("spool-remove"):
                     self._path.unlink(missing_ok=True)
         self._close()
 
@@ -130,7 +131,7 @@ class Spool:
         self._end = length
 
     def _fail(self, error: OSError) -> None:
-        where = self._path or folder() or "of this host"
+        where = self._path or spool_folder() or "of this host"
         self.problem = (
             f"the spool {where} failed ({error.strerror or error}), so a crash would have lost "
             "what the database did not have: make room there, or name another folder in "
@@ -144,37 +145,39 @@ class Spool:
                 self._file = None
 
 
-def folder() -> Path | None:
+def spool_folder() -> Path | None:
     """Where spools are: LCMA_SPOOL, which may be missing, or below the host's cache folder; None
     where that cannot be made."""
     asked = os.environ.get(VARIABLE)
-    return Path(asked).expanduser().absolute() if asked else cache.folder("spool")
+    return Path(asked).expanduser().absolute() if asked else cache_folder("spool")
 
 
-def left() -> Iterator[tuple[Path, Spooled]]:
+def left_spools() -> Iterator[tuple[Path, Spooled]]:
     """The files of this host whose writers are gone, each held while the caller looks at it."""
-    there = folder()
+    there = spool_folder()
     for path in sorted(there.glob(f"{_host()}-*.spool")) if there else ():
         try:
             with path.open("r+b") as file:
                 if not _hold(file, wait=False):
                     continue
                 raw = file.read()
-                spooled = read(raw)
+                spooled = read_spool(raw)
                 if spooled is not None:
                     yield path, spooled
-                elif MAGIC.startswith(raw[: len(MAGIC)]) and not any(unpack(raw[len(MAGIC) :])):
+                elif MAGIC.startswith(raw[: len(MAGIC)]) and not any(
+                    unpack_records(raw[len(MAGIC) :])
+                ):
                     path.unlink(missing_ok=True)  # killed before it told whose it is
         except OSError:
             continue
 
 
-def read(raw: bytes) -> Spooled | None:
+def read_spool(raw: bytes) -> Spooled | None:
     """What the bytes of a file hold, but for a torn end; None where its beginning is torn, or of
     another version."""
     if not raw.startswith(MAGIC):
         return None
-    records = unpack(raw[len(MAGIC) :])
+    records = unpack_records(raw[len(MAGIC) :])
     try:
         header = next(records, None)
         if header is None:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Mapping
 
 from lcma.db import Starved, Store
-from lcma.harness.run import terms
 from lcma.harness.run.executor import Executor
 from lcma.harness.run.plan import Node
+from lcma.harness.run.terms import grow_work
 from lcma.harness.run.work import Work
 
 
@@ -29,7 +29,7 @@ class Starving:
     def work(self, job_id: str) -> Work:
         """The work of a job as it is to be done now."""
         work, starved = self._nodes[job_id].work, self._found.get(job_id)
-        return work if starved is None else terms.grown(work, starved)
+        return work if starved is None else grow_work(work, starved)
 
     def look(self, job_ids: Collection[str], submitted: Collection[str]) -> None:
         """See which of the jobs, of this launch and still left, are such; those that are submitted

@@ -30,7 +30,9 @@ class AskedToStopError(Exception):
         self.request = request
 
 
-def room(course: Course | None, in_flight: Collection[str], held: Iterable[str]) -> int | None:
+def free_places(
+    course: Course | None, in_flight: Collection[str], held: Iterable[str]
+) -> int | None:
     """How many more jobs of the sweep may be started, where some are in the executor and some are
     held, by any launch; None for any number."""
     if course is None or course.parallel is None:

@@ -23,13 +23,13 @@ class Terms:
     cap: Cap | None = None
 
 
-def policy(work: "Work", *, killed: bool = False) -> Policy:
+def policy_of(work: "Work", *, killed: bool = False) -> Policy:
     """What becomes of a job after an attempt at this work that failed; ``killed`` where its node
     did that, for want of memory."""
     failures = work.terms.failures
     remedy = hopeless = ""
     if killed:
-        more = grown(work, Starved(killed=1)).terms.memory_gb
+        more = grow_work(work, Starved(killed=1)).terms.memory_gb
         remedy = "as it was" if more is None else f"with {more:g} GB of memory"
     elif work.device == "cpu":
         hopeless = "it ran on a CPU, which has no more memory to give"
@@ -47,7 +47,7 @@ def policy(work: "Work", *, killed: bool = False) -> Policy:
     )
 
 
-def grown(work: "Work", starved: Starved) -> "Work":
+def grow_work(work: "Work", starved: Starved) -> "Work":
     """The same with more, where it ran out of memory: a full GPU instead of a share of one, and
     twice the host's memory for each time that its node killed it."""
     memory = work.terms.memory_gb

@@ -24,8 +24,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from lcma.db import Store
-from lcma.harness import moments
-from lcma.harness.moments import When
+from lcma.harness.moments import When, install_hook
 from lcma.harness.selftest.kills import NOW, STOP, How, Kill, Order, Orders, now
 
 OFTEN = {"settle": 0.2, "submit": 0.3, "checkpoint": 0.3, "heartbeat": 0.5}
@@ -38,7 +37,7 @@ LOOK_SECONDS = 3.0
 _armed: "_Armed | None" = None
 
 
-def arm(folder: Path, who: Literal["worker", "driver"], job_id: str | None = None) -> None:
+def arm_process(folder: Path, who: Literal["worker", "driver"], job_id: str | None = None) -> None:
     """Carry out the orders in a folder from here on; ``job_id`` is what the process works on."""
     global _armed
     if _armed is None:
@@ -53,7 +52,7 @@ class _Armed:
         self._store: Store | None = None
         self._last = threading.local()
         self._chance = random.SystemRandom()  # no seed of anybody else's is touched
-        moments.install(self._passing)
+        install_hook(self._passing)
         event.listen(sa.Engine, "commit", self._commits)
         event.listen(sa.Engine, "handle_error", self._failed)
         event.listen(Pool, "checkin", self._returned)

@@ -14,14 +14,21 @@ from threading import Thread
 
 from lcma import db
 from lcma.harness import data
-from lcma.harness.run import leftovers
-from lcma.harness.selftest import comparison, schedule, sweep
-from lcma.harness.selftest.comparison import Left
+from lcma.harness.run.leftovers import deliver_leftovers
+from lcma.harness.selftest.comparison import Left, differences, read_left
 from lcma.harness.selftest.databases import Databases
 from lcma.harness.selftest.driver import Task
 from lcma.harness.selftest.kills import STOP, Kill, Order, Orders, now
 from lcma.harness.selftest.nodes import Nodes
-from lcma.harness.selftest.schedule import AWAY, DRIVER_NOW, NODE_NOW, Wanted
+from lcma.harness.selftest.schedule import (
+    AWAY,
+    DRIVER_NOW,
+    NODE_NOW,
+    Wanted,
+    make_schedule,
+    with_occasions,
+)
+from lcma.harness.selftest.sweep import DATASET, write_sweep
 from lcma.sweeps.errors import UserError
 
 LEASE_SECONDS = 3.0
@@ -98,15 +105,15 @@ class Campaign:
         self.orders = Orders(self.folder / "kills")
         self.outcome = Outcome()
         self._number = self._logged = 0
-        self._spec = sweep.write(self.folder)
-        self._wanted = schedule.make(settings.kills, settings.seed, nodes=nodes is not None)
+        self._spec = write_sweep(self.folder)
+        self._wanted = make_schedule(settings.kills, settings.seed, nodes=nodes is not None)
         self._log = self.folder / "launches.log"
 
     def run(self) -> Outcome:
         """Until all kills have happened and every run has come to its end. Raises UserError where
         the run that is left alone does not."""
         began = time.monotonic()
-        data.prepare(sweep.DATASET, self.folder / "data")
+        data.prepare(DATASET, self.folder / "data")
         self.orders.make()
         wanted, idle = self._undisturbed(), 0
         self.outcome.counts = wanted.counts
@@ -116,7 +123,7 @@ class Campaign:
             name = f"round{self.outcome.rounds}"
             try:
                 found = Round(self, name).run()
-                lines = comparison.differences(wanted, found)
+                lines = differences(wanted, found)
             except StuckError as error:
                 lines = [str(error)]
             self.outcome.differences += [f"{name}: {line}" for line in lines]
@@ -185,7 +192,7 @@ class Campaign:
                 f"the run that is left alone ended with exit code {code}: "
                 f"{' '.join(last).removeprefix('lcma: ')} (all of it is in {self._log})"
             )
-        found = comparison.read(db.connect(url, create=False))
+        found = read_left(db.connect(url, create=False))
         if found.faults:
             raise UserError(f"the run that is left alone is not sound: {found.faults[0]}")
         if not self.settings.keep:
@@ -204,7 +211,7 @@ class Round:
         self.campaign, self.name, self.orders = campaign, name, campaign.orders
         self.url = campaign.databases.make(name)
         self.chance = random.Random(f"{campaign.settings.seed} {name}")  # noqa: S311
-        wanted = schedule.with_occasions(campaign.take(campaign.settings.each_round))
+        wanted = with_occasions(campaign.take(campaign.settings.each_round))
         # What only happens while there is no database comes first.
         self.wanted = sorted(wanted, key=lambda one: one.moment != "create")
         self.open: dict[str, tuple[Wanted, float]] = {}
@@ -258,8 +265,8 @@ class Round:
         if self.away is not None:
             self.away.join()
         store = db.connect(self.url, create=False)
-        leftovers.deliver(store, lambda line: None)
-        return comparison.read(store)
+        deliver_leftovers(store, lambda line: None)
+        return read_left(store)
 
     def _give_orders(self) -> None:
         clock = time.monotonic()

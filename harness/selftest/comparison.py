@@ -49,7 +49,7 @@ class Left:
         return {name: len(rows) for name, rows in self.tables.items()}
 
 
-def read(store: db.Store) -> Left:
+def read_left(store: db.Store) -> Left:
     """What is in a database whose sweep has ended."""
     tables: dict[str, Rows] = {}
     with store.database.reader().connect() as connection:

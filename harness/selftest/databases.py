@@ -48,7 +48,7 @@ class Databases(ABC):
         """Let nobody write there for so long."""
 
 
-def at(url: str | None, folder: Path) -> Databases:
+def make_databases(url: str | None, folder: Path) -> Databases:
     """Databases at the URL, or in a folder. UserError where anything is there already."""
     if url is None:
         return Files(folder / "selftest.db")

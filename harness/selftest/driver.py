@@ -31,17 +31,17 @@ class Task:
 
 def main() -> None:
     """Carry out the task on stdin as `lcma launch` would."""
-    from lcma.harness.cli import launching
+    from lcma.harness.cli.launching import Asked, run_launch
     from lcma.harness.cli.planning import Overrides
     from lcma.harness.place import Place
-    from lcma.harness.selftest import armed
+    from lcma.harness.selftest.armed import arm_process
     from lcma.sweeps.errors import UserError
 
     task = Task(**json.load(sys.stdin))
     kills = None if task.kills is None else Path(task.kills)
     if kills is not None:
-        armed.arm(kills, "driver")
-    asked = launching.Asked(
+        arm_process(kills, "driver")
+    asked = Asked(
         spec=task.spec,
         overrides=Overrides(),
         local=task.local,
@@ -57,7 +57,7 @@ def main() -> None:
         kills=kills,
     )
     try:
-        launching.run(asked, Place(task.db, Path(task.runs), Path(task.data)))
+        run_launch(asked, Place(task.db, Path(task.runs), Path(task.data)))
     except UserError as error:
         print(f"lcma: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

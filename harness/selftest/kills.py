@@ -110,10 +110,10 @@ class Orders:
         """All of the log."""
         if not self._log.exists():
             return []
-        return [read(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
+        return [parse_kill(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
 
 
-def read(line: str) -> Kill:
+def parse_kill(line: str) -> Kill:
     """A line of the log."""
     found: dict[str, Any] = json.loads(line)
     return Kill(**found)

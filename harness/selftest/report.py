@@ -16,12 +16,14 @@ from lcma.harness.selftest.kills import Kill
 from lcma.harness.selftest.schedule import BOUNDARIES
 
 
-def render(outcome: Outcome) -> RenderableType:
+def render_outcome(outcome: Outcome) -> RenderableType:
     """The report for a person."""
-    return Group(_boundaries(outcome.kills), _others(outcome.kills), Text(verdict(outcome)))
+    return Group(
+        _boundaries(outcome.kills), _others(outcome.kills), Text(describe_outcome(outcome))
+    )
 
 
-def verdict(outcome: Outcome) -> str:
+def describe_outcome(outcome: Outcome) -> str:
     """How it came out, in some lines."""
     what = ", ".join(
         f"{number} {name.replace('_', ' ')}" for name, number in outcome.counts.items()
@@ -46,7 +48,7 @@ def verdict(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def as_dict(outcome: Outcome) -> dict[str, Any]:
+def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
     """The same for a program."""
     met = Counter(kill.target for kill in outcome.kills)
     return {

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from lcma.harness.report.text import to_json
-from lcma.harness.run import spool
-from lcma.harness.selftest import databases, report
+from lcma.harness.run.spool import VARIABLE
 from lcma.harness.selftest.campaign import Campaign, Settings
+from lcma.harness.selftest.databases import make_databases
 from lcma.harness.selftest.nodes import Nodes
+from lcma.harness.selftest.report import outcome_as_dict, render_outcome
 from lcma.sweeps.errors import UserError
 
 
@@ -32,7 +33,7 @@ class Asked:
     json: bool
 
 
-def run(asked: Asked) -> int:
+def run_selftest(asked: Asked) -> int:
     """The exit code: 0 where all is equal, 1 where not. Raises UserError for bad input."""
     _check(asked)
     console = Console(stderr=asked.json)
@@ -41,9 +42,9 @@ def run(asked: Asked) -> int:
         folder = Path(tempfile.mkdtemp(prefix="lcma-selftest-", dir=root))
         cleaning = stack.enter_context(ExitStack())
         cleaning.callback(shutil.rmtree, folder, ignore_errors=True)
-        places = databases.at(asked.db, folder)
+        places = make_databases(asked.db, folder)
         if asked.ray is None:  # the processes are children of this one
-            os.environ[spool.VARIABLE] = str(folder / "spools")
+            os.environ[VARIABLE] = str(folder / "spools")
         nodes = None
         if not asked.local and asked.ray is None:
             with console.status("starting a Ray cluster"):
@@ -66,9 +67,9 @@ def run(asked: Asked) -> int:
             cleaning.pop_all()
             say(f"{folder} has the log of kills (kills/kills.jsonl), launches.log and the runs")
     if asked.json:
-        print(to_json(report.as_dict(outcome)))
+        print(to_json(outcome_as_dict(outcome)))
     else:
-        console.print(report.render(outcome))
+        console.print(render_outcome(outcome))
     return 0 if outcome.equal else 1
 
 

@@ -38,7 +38,7 @@ class Wanted:
         return f"{self.moment}.{self.when}" if self.when else self.moment
 
 
-def make(kills: int, seed: int, *, nodes: bool) -> deque[Wanted]:
+def make_schedule(kills: int, seed: int, *, nodes: bool) -> deque[Wanted]:
     """A sequence for so many kills: each boundary before any is met again, in an order that is
     random but for the seed."""
     chance = random.Random(seed)  # noqa: S311 - nothing secret

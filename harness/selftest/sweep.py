@@ -23,7 +23,7 @@ resources: {gpus: 0}
 """Two pretraining segments in a chain, and six trainings, four of which wait for one."""
 
 
-def write(folder: Path) -> Path:
+def write_sweep(folder: Path) -> Path:
     """Put the sweep file into a folder; its path."""
     path = folder / "selftest.yaml"
     path.write_text(SPEC, encoding="utf-8")

@@ -30,6 +30,6 @@ def at(where: Path | str) -> Folder:
     """
     if isinstance(where, Path):
         return LocalFolder(where)
-    from lcma.harness.storage.remote import opened  # fsspec is imported where it is needed
+    from lcma.harness.storage.remote import open_remote  # fsspec is imported where it is needed
 
-    return opened(where)
+    return open_remote(where)

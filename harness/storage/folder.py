@@ -32,7 +32,7 @@ def sha256_of(file: BinaryIO) -> str:
     return hashlib.file_digest(readable, "sha256").hexdigest()
 
 
-def fill(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:
+def fill_file(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:
     """Have a file written; an OSError where that is what went wrong."""
     watched: Any = _Watched(file)
     try:

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from lcma.harness import moments
+from lcma.harness.moments import kill_point
 from lcma.harness.storage.errors import Away, Missing, StorageError
-from lcma.harness.storage.folder import File, Folder, Stored, fill, sha256_of
+from lcma.harness.storage.folder import File, Folder, Stored, fill_file, sha256_of
 
 PASSING = frozenset(
     {
@@ -83,14 +83,14 @@ class LocalFolder(Folder):
             self.path.mkdir(parents=True, exist_ok=True)
             try:
                 with aside.open("wb") as file:
-                    fill(file, write)
+                    fill_file(file, write)
                     file.flush()
                     os.fsync(file.fileno())
                 with aside.open("rb") as file:
                     digest = sha256_of(file)
                 path = self.path / name(digest)
                 stored = Stored(path.name, aside.stat().st_size, digest)
-                with moments.around(moment):
+                with kill_point(moment):
                     aside.rename(path)
             finally:
                 aside.unlink(missing_ok=True)

@@ -16,10 +16,10 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations, registry
 
-from lcma.harness import moments
-from lcma.harness.storage import urls
+from lcma.harness.moments import kill_point
 from lcma.harness.storage.errors import Away, Missing, StorageError
-from lcma.harness.storage.folder import File, Folder, Stored, fill, sha256_of
+from lcma.harness.storage.folder import File, Folder, Stored, fill_file, sha256_of
+from lcma.harness.storage.urls import CHAIN, HIDDEN, hide_secrets, secrets_of
 
 MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 """Under which of these a file system tells when a file was written."""
@@ -28,16 +28,16 @@ LASTING = ("Credential", "Forbidden", "Unauthorized", "NotImplemented", "ParamVa
 """In the name of an exception: no waiting helps."""
 
 
-def opened(url: str) -> "RemoteFolder":
+def open_remote(url: str) -> "RemoteFolder":
     """The folder at a URL. Raises StorageError where fsspec cannot open it."""
-    name = urls.shown(url)
-    scheme = url.split(urls.CHAIN, 1)[0].split("://", 1)[0]
+    name = hide_secrets(url)
+    scheme = url.split(CHAIN, 1)[0].split("://", 1)[0]
     if scheme not in (*known_implementations, *registry):
         raise StorageError(
             f"cannot open {name}: fsspec knows no {scheme}://; give a folder, or a URL such as "
             "s3://BUCKET/PREFIX"
         )
-    hidden = urls.secrets_of(url)
+    hidden = secrets_of(url)
     try:
         files, path = url_to_fs(url)
     except ImportError as error:
@@ -92,7 +92,7 @@ class RemoteFolder(Folder):
     ) -> Stored:
         with self._aside() as aside:
             try:
-                fill(aside, write)
+                fill_file(aside, write)
                 aside.flush()
                 length = aside.tell()
                 aside.seek(0)
@@ -102,7 +102,7 @@ class RemoteFolder(Folder):
             aside.seek(0)
             stored = Stored(name(digest), length, digest)
             try:
-                with moments.around(moment):
+                with kill_point(moment):
                     self._put(aside, f"{self.path}/{stored.name}")
             except Exception as error:  # noqa: BLE001 - each package has its own
                 self._fail("write", stored.name, error)
@@ -201,7 +201,7 @@ def _told(error: Exception, hidden: tuple[str, ...]) -> str:
     """What an exception says, in one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     for secret in hidden:
-        text = text.replace(secret, urls.HIDDEN)
+        text = text.replace(secret, HIDDEN)
     return text[:200].rstrip(" .")
 
 

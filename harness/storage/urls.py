@@ -27,7 +27,7 @@ def local_path(url: str) -> Path | None:
     return Path(found[1] or "/").expanduser().absolute() if found and CHAIN not in url else None
 
 
-def shown(url: str) -> str:
+def hide_secrets(url: str) -> str:
     """The URL without passwords, and without what stands behind a `?`, which may hold keys.
 
     Whatever a password is made of, all up to the last `@` behind a `:` is taken for it.

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lcma.harness.seeds import derive
+from lcma.harness.seeds import derive_seed
 
 RESIDENT_SHARE = 0.5
 """Share of the GPU's free memory that a part may take; the rest is the flow's."""
@@ -29,7 +29,7 @@ class BatchOrder:
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         # RandomState and not Generator: NumPy promises that its streams never change.
-        words = derive(self.seed, "order", epoch)
+        words = derive_seed(self.seed, "order", epoch)
         state = np.random.RandomState([words & 0xFFFFFFFF, words >> 32])
         return state.permutation(self.count)
 
@@ -52,7 +52,7 @@ class Images:
         self.device = device
         self._array = array
         self._resident: Tensor | None = None
-        if device.type != "cpu" and fits(array.nbytes, _free_memory(device)):
+        if device.type != "cpu" and fits_on_device(array.nbytes, _free_memory(device)):
             self._resident = _moved(array, device)
 
     def __len__(self) -> int:
@@ -129,12 +129,12 @@ class _Ahead:
         return batch, there
 
 
-def feed(images: Images, order: BatchOrder) -> Feed:
+def make_feed(images: Images, order: BatchOrder) -> Feed:
     """The batches of an order, sent ahead where they travel. The same images either way."""
     return _Ahead(images, order) if images.travel else _Direct(images, order)
 
 
-def fits(nbytes: int, free: int) -> bool:
+def fits_on_device(nbytes: int, free: int) -> bool:
     """Whether so many bytes of images may stay on a GPU with so many free bytes."""
     return nbytes <= RESIDENT_SHARE * free
 

@@ -36,7 +36,7 @@ class Found:
     kept: bool
 
 
-def found(name: str) -> Found | None:
+def parse_name(name: str) -> Found | None:
     """The checkpoint of that file name, None for another file."""
     match = _NAME.fullmatch(name)
     return match and Found(name, int(match[1]), match[2], match[3] is not None)
@@ -44,7 +44,7 @@ def found(name: str) -> Found | None:
 
 def sorted_found(names: Iterable[str]) -> list[Found]:
     """The checkpoints among files, oldest first."""
-    all_found = filter(None, (found(name) for name in names))
+    all_found = filter(None, (parse_name(name) for name in names))
     return sorted(all_found, key=lambda one: (one.step, one.kept))
 
 
@@ -87,7 +87,7 @@ class CheckpointFolder:
         """Remove all checkpoints, and what a worker that was killed while it wrote has left: the
         run is over and nothing continues it."""
         for file in self.folder.files():
-            if found(file.name) or is_aside(file.name):
+            if parse_name(file.name) or is_aside(file.name):
                 self.folder.remove(file.name)
 
     def load(self, *, at_most: int, device: torch.device) -> tuple[int, dict[str, Any]] | None:

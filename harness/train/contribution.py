@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lcma.harness.seeds import derive
+from lcma.harness.seeds import derive_seed
 from lcma.harness.train.batches import Images
 from lcma.harness.train.evaluate import CHUNK, evaluating, to_numpy
 from lcma.harness.train.scores import Accumulator, ScoredMap, halves_of
@@ -83,7 +83,7 @@ def _measure(
         for start in range(0, count, CHUNK):
             indices = np.arange(start, min(start + CHUNK, count))
             generator = torch.Generator(images.device)
-            generator.manual_seed(derive(NOISE_SEED, "map", start))
+            generator.manual_seed(derive_seed(NOISE_SEED, "map", start))
             found = flow.contributions(images.gather(indices), generator)
             if not at_splits:
                 at_splits = [Accumulator(flow.dimensions, clusters) for _ in found.at_splits]

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lcma.harness.seeds import derive
-from lcma.harness.statistics import Floats, Mean, mean
+from lcma.harness.seeds import derive_seed
+from lcma.harness.statistics import Floats, Mean, clustered_mean
 from lcma.harness.train.batches import Images
 from lcma.harness.train.protocol import Protocol
 from lcma.harness.train.series import estimated_by, series_terms
@@ -80,7 +80,7 @@ def evaluate(
             log_det += one.log_det / protocol.draws
             log_prior += one.log_prior / protocol.draws
     bits = _bits(flow, log_det + log_prior)
-    return Evaluation(mean(bits, groups), float(log_det.mean()), float(log_prior.mean()))
+    return Evaluation(clustered_mean(bits, groups), float(log_det.mean()), float(log_prior.mean()))
 
 
 def sample_bound(
@@ -127,7 +127,7 @@ def series_bias(
             one = _one_draw(ready, images, protocol, 0, count, seen)
             bits.append(_bits(flow, one.log_prob))
     used = None if groups is None else groups[:count]
-    return SeriesBias(terms, mean(bits[0] - bits[1], used))
+    return SeriesBias(terms, clustered_mean(bits[0] - bits[1], used))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +150,7 @@ def _one_draw(
     for start in range(0, count, CHUNK):
         indices = np.arange(start, min(start + CHUNK, count))
         generator = torch.Generator(images.device)
-        generator.manual_seed(derive(protocol.seed, "evaluate", draw, start))
+        generator.manual_seed(derive_seed(protocol.seed, "evaluate", draw, start))
         likelihood = flow(images.gather(indices), generator)
         found.log_det[indices] = to_numpy(likelihood.log_det)
         found.log_prior[indices] = to_numpy(likelihood.log_prior)

@@ -48,7 +48,7 @@ _UNSAID = {"terms": None, "roulette_mean": None, "probe": "rademacher"}
 PLAIN = Protocol(name="plain")
 
 
-def published(model: Model) -> Protocol:
+def published_protocol(model: Model) -> Protocol:
     """How the flow's own paper evaluates: one dequantization draw, and
 
     - i-ResNet: as many terms of the series as in training, a Gaussian probe;
@@ -69,6 +69,6 @@ def published(model: Model) -> Protocol:
     return Protocol(name="published", **series)
 
 
-def named(name: Name, model: Model) -> Protocol:
+def find_protocol(name: Name, model: Model) -> Protocol:
     """The protocol of that name for a flow."""
-    return PLAIN if name == "plain" else published(model)
+    return PLAIN if name == "plain" else published_protocol(model)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lcma.harness.seeds import derive
+from lcma.harness.seeds import derive_seed
 from lcma.harness.storage import StorageError, Stored
 from lcma.harness.train.augment import augment
-from lcma.harness.train.batches import BatchOrder, Feed, Images, feed
+from lcma.harness.train.batches import BatchOrder, Feed, Images, make_feed
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
@@ -105,7 +105,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
-        self.feed: Feed = feed(self.images, self.order)
+        self.feed: Feed = make_feed(self.images, self.order)
         self.waiting = Waiting(self.images.device)
         self.optimizer = _optimizer(self.flow, self.optimization)
         self.nets = CouplingNets(
@@ -207,7 +207,7 @@ class Trainer:
 
     def _augmented(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:
         generator = torch.Generator(self.images.device)
-        generator.manual_seed(derive(self.seed, "step", step))
+        generator.manual_seed(derive_seed(self.seed, "step", step))
         return augment(x, self.optimization, generator), generator
 
     def _one_step(self) -> Tensor:

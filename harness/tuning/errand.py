@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lcma import db
-from lcma.harness.run import rungs
 from lcma.harness.run.executor import Executor
 from lcma.harness.run.launch import Display, Launch
-from lcma.harness.run.patience import patiently
+from lcma.harness.run.patience import wait_out
 from lcma.harness.run.plan import Node
+from lcma.harness.run.rungs import rung_values
 from lcma.harness.run.steering import AskedToStopError, Course
 from lcma.harness.run.work import Report
 
@@ -60,7 +60,7 @@ def carry_out(errand: Errand, executor: Executor, display: Display) -> Iterator[
     keep their checkpoints.
     """
     place = errand.nodes[0].work.place
-    store = patiently(lambda: db.connect(place.db, create=False))
+    store = wait_out(lambda: db.connect(place.db, create=False))
     trainings = [n.work.job_id for n in errand.nodes if n.work.trial is not None]
     try:
         for step in errand.rungs:
@@ -80,7 +80,7 @@ def carry_out(errand: Errand, executor: Executor, display: Display) -> Iterator[
 
 def _at_step(store: db.Store, job_id: str, step: int) -> float | None:
     """The value of a training at a rung, None where it has none."""
-    return patiently(lambda: rungs.values(store, job_id)).get(step)
+    return wait_out(lambda: rung_values(store, job_id)).get(step)
 
 
 def _run(
@@ -102,7 +102,7 @@ def _lost(store: db.Store, ended: list[Report]) -> Ending | None:
     first = min(lost, key=lambda r: r.ending == "blocked")
     message = first.message
     if not message:
-        told = {one.job_id: one.message for one in patiently(store.failures)}
+        told = {one.job_id: one.message for one in wait_out(store.failures)}
         message = told.get(first.job_id) or ""
     why = (message.strip().splitlines() or [""])[-1]
     return Ending("failed", ": ".join(filter(None, (first.ending, why))))

@@ -24,7 +24,7 @@ class _Said:
     reply: "Queue[bool]" = field(default_factory=Queue)
 
 
-def run(tuner: Tuner, executor: Executor, display: Display, parallel: int) -> None:
+def run_local(tuner: Tuner, executor: Executor, display: Display, parallel: int) -> None:
     """Until the tuner has nothing left, with so many errands at once."""
     shared, inbox = Shared(executor), Queue[_Said]()
     try:

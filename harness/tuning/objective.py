@@ -57,7 +57,7 @@ class Measured:
         return [self.bits + tune.cost_weight * self.cost.total(tune)]
 
 
-def measure(store: Store, target: Target, trials: Sequence[Trial], digest: str) -> Measured:
+def measure_budget(store: Store, target: Target, trials: Sequence[Trial], digest: str) -> Measured:
     """What became of trials of one budget that are done."""
     results = [store.result(trial.id, digest, PLAIN.name) for trial in trials]
     found = [result for result in results if result is not None]
@@ -67,11 +67,11 @@ def measure(store: Store, target: Target, trials: Sequence[Trial], digest: str) 
         bits=statistics.fmean(bits),
         spread=statistics.stdev(bits) if len(bits) > 1 else None,
         test_bits=statistics.fmean(result.bits_per_dim for result in found),
-        cost=cost(store, target, trials, digest),
+        cost=measure_cost(store, target, trials, digest),
     )
 
 
-def cost(store: Store, target: Target, trials: Sequence[Trial], digest: str) -> Cost:
+def measure_cost(store: Store, target: Target, trials: Sequence[Trial], digest: str) -> Cost:
     """What the trials of one budget cost so far."""
     frame = store.view("costs", trial_id=[t.id for t in trials], data_digest=digest)
     seconds, pretraining = 0.0, 0.0

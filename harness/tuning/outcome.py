@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lcma.db import Store
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.tuning import objective
+from lcma.harness.tuning.objective import measure_budget, measure_cost
 from lcma.harness.tuning.study import BUDGET, REASON, SERVED, Study
 from lcma.harness.tuning.target import Target
 from lcma.sweeps.expansion import Cell, Trial
@@ -61,7 +61,7 @@ class Outcome:
         return min(told, key=lambda row: row.values[0])
 
 
-def read(store: Store, target: Target, digest: str) -> Outcome:
+def read_outcome(store: Store, target: Target, digest: str) -> Outcome:
     """The outcome of a target's study, which must be there."""
     tune = target.tune
     rows = [
@@ -90,7 +90,7 @@ def _by_name(cells: Sequence[Cell]) -> dict[str, list[Trial]]:
 
 def _baseline(store: Store, target: Target, name: str, trials: Sequence[Trial], digest: str) -> Row:
     done = all(store.result(trial.id, digest, PLAIN.name) for trial in trials)
-    found = objective.measure(store, target, trials, digest) if done else None
+    found = measure_budget(store, target, trials, digest) if done else None
     return Row(
         number=None,
         name=name,
@@ -113,7 +113,7 @@ def _of_trial(store: Store, target: Target, trial: FrozenTrial, digest: str, lon
     attrs = trial.user_attrs
     budget = int(attrs[BUDGET])
     saved = min(budget, longest)
-    cost = objective.cost(store, target, target.budgets[saved].trials, digest)
+    cost = measure_cost(store, target, target.budgets[saved].trials, digest)
     return Row(
         number=trial.number,
         name=target.tune.factorization,
@@ -132,7 +132,7 @@ def _of_trial(store: Store, target: Target, trial: FrozenTrial, digest: str, lon
     )
 
 
-def render(outcome: Outcome) -> RenderableType:
+def render_outcome(outcome: Outcome) -> RenderableType:
     """The rows for a terminal."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", justify="right", no_wrap=True)
@@ -183,13 +183,13 @@ def _legend(outcome: Outcome) -> str:
     return "\n".join(told)
 
 
-def as_dict(outcome: Outcome) -> dict[str, Any]:
+def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
     """The same as JSON-able values."""
     best = outcome.best
     return asdict(outcome) | {"best": None if best is None else asdict(best)}
 
 
-def shown(store: Store) -> str:
+def dashboard_url(store: Store) -> str:
     """The database's URL as `optuna-dashboard` takes it, without the password."""
     url = sa.make_url(store.url)
     url = url.difference_update_query(("password", "sslpassword"))

@@ -9,7 +9,7 @@ from ray import tune
 
 from lcma.harness.tuning.scheduler import StudyScheduler
 from lcma.harness.tuning.searcher import StudySearcher
-from lcma.harness.tuning.trainable import trainable
+from lcma.harness.tuning.trainable import run_errand
 from lcma.harness.tuning.tuner import Tuner
 
 RESTARTS = 3
@@ -24,7 +24,7 @@ SETTINGS = {
 }
 
 
-def run(tuner: Tuner, need: Mapping[str, float], parallel: int) -> None:
+def run_ray_tune(tuner: Tuner, need: Mapping[str, float], parallel: int) -> None:
     """Until the tuner has nothing left, with so many errands at once, each with the resources that
     one trial needs. Ray is there already."""
     for name, value in SETTINGS.items():
@@ -35,7 +35,7 @@ def run(tuner: Tuner, need: Mapping[str, float], parallel: int) -> None:
     with tempfile.TemporaryDirectory(prefix="lcma-tune-", ignore_cleanup_errors=True) as scratch:
         tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(trainable, errands=tuner.all_errands()),
+                tune.with_parameters(run_errand, errands=tuner.all_errands()),
                 tune.PlacementGroupFactory([bundle]),
             ),
             tune_config=tune.TuneConfig(

@@ -76,7 +76,7 @@ class Seeded(BaseSampler):
                     )
 
 
-def pruner(tune: Tune) -> optuna.pruners.BasePruner:
+def make_pruner(tune: Tune) -> optuna.pruners.BasePruner:
     """What decides at rungs. Its state is in the study."""
     stop = tune.stop
     if stop is None:

@@ -23,10 +23,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lcma.db import Store, Unavailable
 from lcma.db.engine import Database, translating
-from lcma.harness import moments
-from lcma.harness.run.patience import patiently
-from lcma.harness.tuning import samplers
-from lcma.harness.tuning.samplers import POINT, Seeded
+from lcma.harness.moments import kill_point
+from lcma.harness.run.patience import wait_out
+from lcma.harness.tuning.samplers import POINT, Seeded, make_pruner
 from lcma.harness.tuning.target import Target
 from lcma.sweeps.errors import UserError
 
@@ -48,7 +47,7 @@ class Asked:
     """What the study says of it; None where nobody has looked yet."""
 
 
-def storage(database: Database) -> RDBStorage:
+def make_storage(database: Database) -> RDBStorage:
     """Optuna's storage in the same database. Raises UserError as a store does."""
     settings: dict[str, Any] = {"timeout": 60.0}
     if not database.one_host:
@@ -72,14 +71,14 @@ class Study:
         self._mine: dict[int, optuna.Trial] = {}
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._beat = threading.Thread(target=self._hold_on, name="study", daemon=True)
-        self.storage, self.study = patiently(self._opened)
+        self.storage, self.study = wait_out(self._opened)
 
     @staticmethod
     def read(store: Store, name: str) -> list[FrozenTrial]:
         """The trials of a study, none where it is not there."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with store.database.turn():  # Optuna makes its tables where they are not there
-            opened = storage(store.database)
+            opened = make_storage(store.database)
         known = {one.study_name: one for one in opened.get_all_studies()}
         return opened.get_all_trials(known[name]._study_id) if name in known else []
 
@@ -88,7 +87,7 @@ class Study:
         """UserError where a study of the target's name is of another spec."""
         if not store.database.has_studies():
             return
-        opened = storage(store.database)
+        opened = make_storage(store.database)
         for one in opened.get_all_studies():
             if one.study_name == target.spec.name:
                 trials = opened.get_all_trials(one._study_id, deepcopy=False)
@@ -114,12 +113,12 @@ class Study:
 
     def trials(self) -> list[FrozenTrial]:
         """All trials by number, those too that wait."""
-        return patiently(lambda: self.study.get_trials(deepcopy=False))
+        return wait_out(lambda: self.study.get_trials(deepcopy=False))
 
     def ask(self, *, more: bool = True) -> "Asked | Literal['wait'] | None":
         """The next trial to work on: one that a dead tuner left, or else, if ``more`` are wanted, a
         new one. 'wait' where only others have any; None where all have ended."""
-        trial = patiently(lambda: self._ask(more))
+        trial = wait_out(lambda: self._ask(more))
         if not isinstance(trial, optuna.Trial):
             return trial
         with self._lock:
@@ -139,7 +138,7 @@ class Study:
         def told() -> bool:
             trial = self._mine[number]
             try:
-                with moments.around("report"):
+                with kill_point("report"):
                     trial.report(value, step)
             except optuna.exceptions.UpdateFinishedTrialError:
                 return True
@@ -147,7 +146,7 @@ class Study:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it is told again, after a tuner's death
-            return patiently(told)
+            return wait_out(told)
 
     def complete(self, number: int, values: Sequence[float], notes: dict[str, Any]) -> None:
         """End a trial with its value, or values."""
@@ -163,7 +162,7 @@ class Study:
 
     def _opened(self) -> tuple[RDBStorage, optuna.Study]:
         with self.store.database.turn():
-            opened = storage(self.store.database)
+            opened = make_storage(self.store.database)
             return opened, self._study_of(opened)
 
     def _study_of(self, opened: RDBStorage) -> optuna.Study:
@@ -176,7 +175,7 @@ class Study:
             storage=opened,
             study_name=self.name,
             sampler=Seeded(tune, self.digest),
-            pruner=samplers.pruner(tune),
+            pruner=make_pruner(tune),
             **more,
         )
         found = study.user_attrs.get(DIGEST)
@@ -199,7 +198,7 @@ class Study:
                 return self._take(optuna.Trial(self.study, orphans[0]._trial_id))
             begun = sum(t.state != TrialState.WAITING for t in trials)
             if more and begun < self.target.tune.most:
-                with moments.around("ask"):
+                with kill_point("ask"):
                     trial = self._asked(len(trials))
                 return self._take(trial)
             return "wait" if running else None
@@ -213,9 +212,9 @@ class Study:
         return self.study.ask()
 
     def _take(self, trial: optuna.Trial) -> optuna.Trial:
-        with moments.around("take"):
+        with kill_point("take"):
             self._hold(trial)
-        with moments.around("suggest"):
+        with kill_point("suggest"):
             point = trial.suggest_int(POINT, 0, len(self.target.tune.points) - 1)
         budget = self.target.tune.points[point]
         if trial.user_attrs.get(BUDGET) != budget:
@@ -250,20 +249,20 @@ class Study:
             self._note(number, notes)
 
         def told() -> None:
-            with moments.around("tell"):
+            with kill_point("tell"):
                 self.study.tell(trial, skip_if_finished=True, **ending)
 
-        patiently(told)
+        wait_out(told)
         with self._lock:
             del self._mine[number]
 
     def _note(self, number: int, notes: dict[str, Any]) -> None:
         def noted() -> None:
-            with moments.around("note"):
+            with kill_point("note"):
                 for name, value in notes.items():
                     self._mine[number].set_user_attr(name, value)
 
-        patiently(noted)
+        wait_out(noted)
 
 
 def _require(

@@ -53,7 +53,7 @@ class Target:
         return content_id("study", content)
 
 
-def make(spec: Spec, where: str, preparable: list[str]) -> Target:
+def make_target(spec: Spec, where: str, preparable: list[str]) -> Target:
     """The target of a spec. Raises UserError where it has none, or none that can be run."""
     tune = spec.tune
     if tune is None:

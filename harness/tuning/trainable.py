@@ -8,7 +8,7 @@ from typing import Any
 from ray import tune
 
 from lcma.db import RunningJob
-from lcma.harness.run import bodies
+from lcma.harness.run.bodies import run_work
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.work import Report, Work
 from lcma.harness.tuning.errand import Ending, Errand, Rung, carry_out
@@ -35,7 +35,7 @@ class Here(Executor):
 
     def wait(self, seconds: float) -> list[Finished]:
         work, after = self._works.popleft()
-        report = bodies.run(work, None if after is None else self._reports.get(after))
+        report = run_work(work, None if after is None else self._reports.get(after))
         self._reports[work.job_id] = report
         return [Finished(work.job_id, report)]
 
@@ -59,7 +59,7 @@ class Silent:
         pass
 
 
-def trainable(config: Mapping[str, Any], errands: Mapping[int | None, Errand]) -> None:
+def run_errand(config: Mapping[str, Any], errands: Mapping[int | None, Errand]) -> None:
     """What Tune calls with what the searcher suggested; ``errands`` are those of all budgets, which
     hold the database's URL and so are in no file of Tune's.
 

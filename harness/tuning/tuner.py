@@ -10,14 +10,19 @@ from typing import Any, Literal
 
 from lcma.db import Cap, Store
 from lcma.harness.place import Place
-from lcma.harness.run import plan as plans
-from lcma.harness.run.patience import patiently
+from lcma.harness.run.patience import wait_out
+from lcma.harness.run.plan import (
+    digests_of,
+    known_digests,
+    make_nodes,
+    plan_expansion,
+    register_plan,
+)
 from lcma.harness.run.steering import Course
 from lcma.harness.run.terms import Terms
 from lcma.harness.run.work import LEASE_SECONDS
-from lcma.harness.tuning import objective
 from lcma.harness.tuning.errand import Ending, Errand, Rung
-from lcma.harness.tuning.objective import Measured
+from lcma.harness.tuning.objective import Cost, Measured, at_rung, measure_budget, measure_cost
 from lcma.harness.tuning.study import Study
 from lcma.harness.tuning.target import Target
 from lcma.sweeps.expansion import Expansion, Trial
@@ -37,7 +42,7 @@ class Means:
 
 
 @contextmanager
-def opened(
+def open_tuner(
     target: Target, place: Place, store: Store, means: Means, tell: Tell
 ) -> Iterator["Tuner"]:
     """A tuner of a target's study, for the time of a block. The data are prepared at the place.
@@ -45,11 +50,11 @@ def opened(
     The study is made where it is not there, and the base lines are registered. ``tell`` is given
     lines. Raises UserError where the study is of another spec.
     """
-    (digest,) = plans.known_digests(target.whole, place).values()
+    (digest,) = known_digests(target.whole, place).values()
     with Study(store, target, digest, means.owner) as study:
-        plan = plans.against(target.baseline, place, None)
-        sweep_id = patiently(lambda: plans.register(plan, place, store))
-        begun = patiently(lambda: store.begin_launch(means.owner, sweep_id))
+        plan = plan_expansion(target.baseline, place, None)
+        sweep_id = wait_out(lambda: register_plan(plan, place, store))
+        begun = wait_out(lambda: store.begin_launch(means.owner, sweep_id))
         course = Course(sweep_id, begun, means.resources.parallel)
         yield Tuner(study, place, digest, course, means, tell)
 
@@ -107,7 +112,7 @@ class Tuner:
         assert number is not None
         trials = self._trials(number)
         so_far = self._cost(trials)
-        value = objective.at_rung(self.target.tune, rung.bits, so_far)
+        value = at_rung(self.target.tune, rung.bits, so_far)
         stop = self.study.report(number, rung.step, value)
         self.tell(f"trial {number}, {self._budgets[number]} steps: {value:.4f} at rung {rung.step}")
         if stop:
@@ -146,10 +151,10 @@ class Tuner:
 
     def measured(self, trials: Sequence[Trial]) -> Measured:
         """What trials that are done are worth."""
-        return patiently(lambda: objective.measure(self.store, self.target, trials, self.digest))
+        return wait_out(lambda: measure_budget(self.store, self.target, trials, self.digest))
 
-    def _cost(self, trials: Sequence[Trial]) -> objective.Cost:
-        return patiently(lambda: objective.cost(self.store, self.target, trials, self.digest))
+    def _cost(self, trials: Sequence[Trial]) -> Cost:
+        return wait_out(lambda: measure_cost(self.store, self.target, trials, self.digest))
 
     def _trials(self, number: int) -> Sequence[Trial]:
         budget = self._budgets[number]
@@ -166,8 +171,8 @@ class Tuner:
 
     def _errand(self, number: int | None, part: Expansion, rungs: tuple[int, ...]) -> Errand:
         """Register a part of the sweep, and what it takes to carry it out."""
-        plan = plans.against(part, self.place, None)
-        patiently(lambda: plans.register(plan, self.place, self.store))
+        plan = plan_expansion(part, self.place, None)
+        wait_out(lambda: register_plan(plan, self.place, self.store))
         return self._planned(number, part, rungs)
 
     def _planned(self, number: int | None, part: Expansion, rungs: tuple[int, ...]) -> Errand:
@@ -178,11 +183,11 @@ class Tuner:
             memory_gb=need.memory_gb,
             cap=None if most is None else Cap(self.course.sweep_id, most),
         )
-        plan = plans.against(part, self.place, None)
-        nodes = plans.nodes(
+        plan = plan_expansion(part, self.place, None)
+        nodes = make_nodes(
             plan,
             self.place,
-            plans.digests_of(plan, self.place),
+            digests_of(plan, self.place),
             owner=self.means.owner,
             device="cuda" if need.gpus else "cpu",
             gpus=need.gpus or 0.0,
@@ -195,7 +200,7 @@ class Tuner:
     def _left(self, errand: Errand) -> bool:
         """Whether any of its trainings is not done."""
         wanted = [n.work.job_id for n in errand.nodes if n.work.trial is not None]
-        jobs = patiently(lambda: self.store.jobs(wanted))
+        jobs = wait_out(lambda: self.store.jobs(wanted))
         return any(jobs[job_id].state != "done" for job_id in wanted)
 
     def _affordable(self) -> bool:
@@ -203,10 +208,10 @@ class Tuner:
         hours = self.target.tune.cost_hours
         if hours is None:
             return True
-        return patiently(lambda: spent(self.store, self.target, self.digest)) < hours * 3600
+        return wait_out(lambda: spent_seconds(self.store, self.target, self.digest)) < hours * 3600
 
 
-def spent(store: Store, target: Target, digest: str) -> float:
+def spent_seconds(store: Store, target: Target, digest: str) -> float:
     """Device seconds of all trainings of a study, and of its pretrainings, each counted once."""
     ids = [trial.id for trial in target.whole.trials]
     longest: dict[str, float] = {}
@@ -234,7 +239,7 @@ def _notes(found: Measured) -> dict[str, Any]:
     return notes | _cost_notes(found.cost)
 
 
-def _cost_notes(cost: objective.Cost) -> dict[str, Any]:
+def _cost_notes(cost: Cost) -> dict[str, Any]:
     return {
         "cost_images": cost.pretraining_images + cost.training_images,
         "cost_seconds": cost.pretraining_seconds + cost.training_seconds,

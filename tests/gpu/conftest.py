@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lcma.harness import data
-from lcma.harness.run.evaluation import settle
+from lcma.harness.run.evaluation import settle_device
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def device() -> torch.device:
 @pytest.fixture(autouse=True)
 def _settled(device: torch.device) -> None:
     """As the workers compute: deterministic, float32 without TF32."""
-    settle(device.type, 1)
+    settle_device(device.type, 1)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,7 @@ import pytest
 from lcma import db
 from lcma.harness import data
 from lcma.harness.place import Place
-from lcma.harness.run import plan as plans
-from lcma.harness.run.plan import Node
+from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
 from tests.db.conftest import (
     SqliteTemplates,
@@ -158,10 +157,10 @@ def registered(place: Place) -> Callable[..., tuple[db.Store, list[Node]]]:
     def make(change: dict[str, Any] | None = None) -> tuple[db.Store, list[Node]]:
         spec = specs.check(merged(SMALL, change or {}), "test")
         store = db.connect(place.db)
-        plan = plans.make(spec, place, store)
-        plans.register(plan, place, store)
-        digests = plans.digests_of(plan, place)
-        nodes = plans.nodes(plan, place, digests, owner=f"test:{os.getpid()}", device="cpu")
+        plan = make_plan(spec, place, store)
+        register_plan(plan, place, store)
+        digests = digests_of(plan, place)
+        nodes = make_nodes(plan, place, digests, owner=f"test:{os.getpid()}", device="cpu")
         return store, nodes
 
     return make

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lcma.harness import moments
-from lcma.harness.moments import When
+from lcma.harness.moments import When, kill_point
 from tests.harness.run.conftest import Server
 
 Moment = tuple[str, When]
@@ -43,7 +42,7 @@ def passing(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
     """The same call, inside a moment."""
 
     def passes(*arguments: Any, **named: Any) -> Any:
-        with moments.around(name):
+        with kill_point(name):
             return call(*arguments, **named)
 
     return passes

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lcma.harness.storage import urls
+from lcma.harness.storage.urls import hide_secrets, is_url, secrets_of
 
 URLS = [
     ("s3://bucket/a/b", "s3://bucket/a/b", ()),
@@ -27,11 +27,11 @@ URLS = [
 
 @pytest.mark.parametrize(("url", "shown", "hidden"), URLS)
 def test_what_is_shown_of_a_url(url: str, shown: str, hidden: tuple[str, ...]) -> None:
-    assert urls.shown(url) == shown
-    assert set(hidden) <= set(urls.secrets_of(url))
+    assert hide_secrets(url) == shown
+    assert set(hidden) <= set(secrets_of(url))
     assert not any(secret in shown.split("://", 1)[1] for secret in hidden if len(secret) > 1)
 
 
 @pytest.mark.parametrize("text", ["runs", "/shared/runs", "~/runs", "a:b", "./a@b:c"])
 def test_paths_are_no_urls(text: str) -> None:
-    assert not urls.is_url(text)
+    assert not is_url(text)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lcma.harness.run import plan as plans
-from lcma.harness.run.rehearsal import rehearse
+from lcma.harness.run.plan import Plan
+from lcma.harness.run.rehearsal import rehearse_plugins
 from lcma.models import tables
 from lcma.models.factorization import from_mask
 from lcma.sweeps import catalog, factorizations, plugins, spec
@@ -250,7 +250,7 @@ def test_a_rule_that_gives_no_halves_is_refused_before_a_launch(
 ) -> None:
     found = expanded(written(tmp_path, rule(body)))
     with pytest.raises(UserError) as caught:
-        rehearse(plans.Plan(found, (), ()))
+        rehearse_plugins(Plan(found, (), ()))
     start = f"the factorization columns ({tmp_path}/mine.py) at split 1 of (3, 8, 8): "
     assert str(caught.value).startswith(start)
     assert message in str(caught.value)
@@ -279,7 +279,7 @@ def test_a_flow_that_cannot_be_built_is_refused_before_a_launch(
     assert old in FLOW
     found = expanded(written(tmp_path, FLOW.replace(old, new)), flow="own", factorization="rows")
     with pytest.raises(UserError, match=rf"the flow own \({tmp_path}/mine.py\): ") as caught:
-        rehearse(plans.Plan(found, (), ()))
+        rehearse_plugins(Plan(found, (), ()))
     assert message in str(caught.value)
 
 

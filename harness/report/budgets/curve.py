@@ -13,17 +13,17 @@ from typing import Literal
 import numpy as np
 from scipy.special import fdtrc, stdtrit
 
-from lcma.harness.report.budgets import shapes
 from lcma.harness.report.budgets.design import (
     Design,
     Floats,
     Means,
     Measured,
-    design,
-    means,
-    paired,
+    drop_unpaired,
+    fit_means,
+    make_design,
 )
-from lcma.harness.report.budgets.posterior import Curves, Posterior, posterior
+from lcma.harness.report.budgets.posterior import Curves, Posterior, draw_posterior
+from lcma.harness.report.budgets.shapes import remaining_share, steps_until
 from lcma.sweeps import budgets as steps
 
 Verdict = Literal["recommended", "flat", "worse", "unlike", "few"]
@@ -93,19 +93,19 @@ class Fit:
     band: Band | None = None
 
 
-def fit(results: Sequence[Measured], share: float = 0.99) -> Fit:
+def fit_curve(results: Sequence[Measured], share: float = 0.99) -> Fit:
     """The curve through the results, and the least budget with ``share`` of the gain.
 
     The gain is from the first budget there is (0, where it was tried: what no pretraining comes
     to) to the longest. One finite result for each seed and budget; ``share`` is between 0 and 1.
     """
-    used = paired(results)
+    used = drop_unpaired(results)
     budgets = tuple(sorted({one.budget for one in used}))
     known = Fit("few", share, budgets, len({one.seed for one in used}))
     if len(budgets) < LEAST_BUDGETS or known.seeds < LEAST_SEEDS:
         return known
-    of = design(used)
-    found = means(of)
+    of = make_design(used)
+    found = fit_means(of)
     if not found.freedom:
         return known
     gain = _gain(found)
@@ -121,7 +121,7 @@ def fit(results: Sequence[Measured], share: float = 0.99) -> Fit:
         return replace(known, verdict="worse")
     if gain.low <= 0 or not known.differ:
         return known
-    possible = posterior(of)
+    possible = draw_posterior(of)
     if _unlike(possible, found):
         return replace(known, verdict="unlike")
     least = np.concatenate([_least(curves, of.budgets, share) for curves in possible.curves])
@@ -180,7 +180,7 @@ def _least(curves: Curves, budgets: Floats, share: float) -> Floats:
     start, end = curves.levels[:, 0], curves.levels[:, -1]
     target = end + (1 - share) * (start - end)
     left = np.clip((target - curves.base) / curves.height, 1e-300, 1 - 1e-12)
-    least = shapes.inverse(curves.family, left, curves.scale, curves.power)
+    least = steps_until(curves.family, left, curves.scale, curves.power)
     least = np.clip(least, budgets[curves.early], budgets[-1])
     settled = curves.levels[:, curves.early] <= target
     for k in range(curves.early - 1, -1, -1):
@@ -202,7 +202,7 @@ def _band(possible: Posterior, of: Design) -> Band:
 def _values(curves: Curves, at: Floats, budgets: Floats) -> Floats:
     """Bits/dim at any budgets; between levels that are free, along a line in log(1 + n)."""
     scale, power = curves.scale[:, None], curves.power[:, None]
-    values = curves.base[:, None] + curves.height[:, None] * shapes.at(
+    values = curves.base[:, None] + curves.height[:, None] * remaining_share(
         curves.family, at, scale, power
     )
     if curves.early:

@@ -71,14 +71,14 @@ class Means:
         return float(c[one, one] + c[other, other] - 2 * c[one, other])
 
 
-def paired(results: Sequence[Measured]) -> list[Measured]:
+def drop_unpaired(results: Sequence[Measured]) -> list[Measured]:
     """Without seeds that have one budget alone: they say nothing of a difference."""
     counts = Counter(one.seed for one in results)
     kept = (one for one in results if counts[one.seed] > 1)
     return sorted(kept, key=lambda one: (one.seed, one.budget))
 
 
-def design(results: Sequence[Measured]) -> Design:
+def make_design(results: Sequence[Measured]) -> Design:
     """Of results that are paired, finite, and one for each seed and budget."""
     seeds = sorted({one.seed for one in results})
     budgets = sorted({one.budget for one in results})
@@ -96,7 +96,7 @@ def design(results: Sequence[Measured]) -> Design:
     )
 
 
-def means(of: Design) -> Means:
+def fit_means(of: Design) -> Means:
     """Least squares with an offset for each seed and a mean for each budget."""
     inside = of.without @ of.by_budget
     precision = inside.T @ inside

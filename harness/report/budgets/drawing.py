@@ -7,13 +7,17 @@ from typing import Any
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from lcma.harness.report import figures
-from lcma.harness.report.budgets import page
+from lcma.harness.report.budgets.page import (
+    curve_title,
+    describe_curve_key,
+    every_row,
+    recommendation,
+)
 from lcma.harness.report.budgets.records import BudgetCurve, Row, Spread, Stability
-from lcma.harness.report.figures import INK
-from lcma.harness.report.files import file_name, write
+from lcma.harness.report.figures import INK, add_text, figure_bytes, new_figure, tidy_axes
+from lcma.harness.report.files import file_name, write_file
 from lcma.harness.report.formats import Target
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 
 CURVE, BASE, CHOSEN, SEEDS = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
 """Of Okabe and Ito."""
@@ -24,27 +28,27 @@ _ROOM = 0.045
 """Of the width between two labels of an axis."""
 
 
-def draw_all(curves: Sequence[BudgetCurve], target: Target) -> list[Path]:
+def draw_budget_curves(curves: Sequence[BudgetCurve], target: Target) -> list[Path]:
     """A picture of each curve into the folder, or of the only one as the file.
 
     Raises UserError where it cannot be written, or for one file and several curves.
     """
     target.require_one(len(curves), "curves", "--flow, --dataset, --factorization or --profile")
-    return [draw(curve, target) for curve in curves]
+    return [draw_budget_curve(curve, target) for curve in curves]
 
 
-def draw(curve: BudgetCurve, target: Target) -> Path:
+def draw_budget_curve(curve: BudgetCurve, target: Target) -> Path:
     """The three panels of one curve as a file."""
-    figure = figures.new(*_SIZE)
-    title, sentence = page.title(curve.key), page.sentence(curve)
+    figure = new_figure(*_SIZE)
+    title, sentence = curve_title(curve.key), recommendation(curve)
     _say(figure, 0.06, 0.972, title, 12, "bold")
-    _say(figure, 0.06, 0.945, page.under(curve.key), 9)
+    _say(figure, 0.06, 0.945, describe_curve_key(curve.key), 9)
     for k, line in enumerate(textwrap.wrap(sentence, 125)):
         _say(figure, 0.06, 0.917 - 0.023 * k, line, 10)
     _draw_curve(figure.add_axes((0.07, 0.51, 0.9, 0.355)), curve)
     _draw_front(figure.add_axes((0.07, 0.075, 0.4, 0.3)), curve)
     _draw_map(figure.add_axes((0.555, 0.075, 0.415, 0.3)), curve)
-    return write(target.path(_name(curve)), figures.content(figure, target.form, title, sentence))
+    return write_file(target.path(_name(curve)), figure_bytes(figure, target.form, title, sentence))
 
 
 def _draw_curve(axes: Any, curve: BudgetCurve) -> None:
@@ -86,8 +90,8 @@ def _draw_base(axes: Any, base: Row) -> None:
 
 
 def _draw_front(axes: Any, curve: BudgetCurve) -> None:
-    rows = [row for row in page.every_row(curve) if getattr(row, curve.cost) is not None]
-    figures.tidy(axes)
+    rows = [row for row in every_row(curve) if getattr(row, curve.cost) is not None]
+    tidy_axes(axes)
     axes.set_ylabel("bits/dim on holdout")
     unit = "device seconds" if curve.cost == "seconds" else "images"
     axes.set_xlabel(f"{unit}, pretraining by itself and training")
@@ -123,7 +127,7 @@ def _draw_front(axes: Any, curve: BudgetCurve) -> None:
 def _draw_map(axes: Any, curve: BudgetCurve) -> None:
     stable = curve.stability
     if not stable:
-        figures.tidy(axes)
+        tidy_axes(axes)
         _nothing(axes, "no maps in the database")
         return
     _over_budgets(axes, sorted({one.budget for one in stable}))
@@ -158,7 +162,7 @@ def _spread(of: Stability, name: str) -> Spread | None:
 
 def _over_budgets(axes: Any, budgets: Sequence[int]) -> None:
     """An axis that is linear from 0 to the first budget and logarithmic from there."""
-    figures.tidy(axes)
+    tidy_axes(axes)
     first = next((b for b in budgets if b > 0), 10)
     axes.set_xscale("symlog", linthresh=first, linscale=0.5)
     last = max(budgets[-1], first)
@@ -188,8 +192,8 @@ def _legend(axes: Any, **where: Any) -> None:
 
 
 def _say(figure: Any, x: float, y: float, text: str, size: float, weight: str = "normal") -> None:
-    size = min(size, size * 150 / max(len(plain(text)), 1) * 11 / size)
-    figures.say(figure, x, y, text, size, weight=weight)
+    size = min(size, size * 150 / max(len(printable(text)), 1) * 11 / size)
+    add_text(figure, x, y, text, size, weight=weight)
 
 
 def _name(curve: BudgetCurve) -> str:

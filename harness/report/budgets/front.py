@@ -5,7 +5,7 @@ from collections.abc import Sequence
 Point = tuple[float, float]
 
 
-def front(points: Sequence[Point]) -> list[bool]:
+def pareto_front(points: Sequence[Point]) -> list[bool]:
     """Which points no other beats: is at most as high in both, and lower in one.
 
     Points that are equal stand or fall together.
@@ -22,13 +22,13 @@ def front(points: Sequence[Point]) -> list[bool]:
     return on
 
 
-def knee(points: Sequence[Point]) -> int | None:
+def find_knee(points: Sequence[Point]) -> int | None:
     """Which point of the front lies furthest below the line from its one end to the other.
 
     Both costs are scaled to the front's ends. Of several the cheapest in the first cost; None
     where no point of the front lies below that line.
     """
-    on = front(points)
+    on = pareto_front(points)
     ends = sorted(point for point, is_on in zip(points, on, strict=True) if is_on)
     if not ends or ends[0][0] == ends[-1][0]:
         return None

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lcma.harness.report.budgets.curve import LEAST_BUDGETS, LEAST_SEEDS, Fit
 from lcma.harness.report.budgets.records import BudgetCurve, CurveKey, Row, Spread
-from lcma.harness.report.text import number, plain, short, span
+from lcma.harness.report.text import format_duration, format_number, printable, short_id
 
 WIDE = 4
 """Times that a range may span before it is called too wide to buy by."""
@@ -23,16 +23,16 @@ _COSTS = ("budget", "pretraining", "with training", "images", "saved", "front", 
 _MAP_HEADINGS = ("budget", "split", "n", "rank corr.", "overlap", "by chance", "mask share", "tied")
 
 
-def render(curves: Sequence[BudgetCurve]) -> RenderableType:
+def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
     """For a terminal of 80 columns or more."""
     parts: list[RenderableType] = []
     for curve in curves:
         parts += [
-            Text(title(curve.key), style="bold"),
-            Text(under(curve.key), style="dim"),
+            Text(curve_title(curve.key), style="bold"),
+            Text(describe_curve_key(curve.key), style="dim"),
             _table(_HEADINGS, [_texts(row) for row in every_row(curve)]),
-            Text(sentence(curve), style="bold"),
-            *(Text(line) for line in more(curve)),
+            Text(recommendation(curve), style="bold"),
+            *(Text(line) for line in recommendation_details(curve)),
             Text(),
             Text("What a trial costs by itself, and the Pareto front"),
             _table(_COSTS, [_costs(row) for row in every_row(curve)]),
@@ -45,28 +45,29 @@ def render(curves: Sequence[BudgetCurve]) -> RenderableType:
     return Lines(*parts)
 
 
-def as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
+def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
     """For JSON: all numbers in full, with the sentences."""
     return [
-        asdict(curve) | {"recommendation": sentence(curve), "more": list(more(curve))}
+        asdict(curve)
+        | {"recommendation": recommendation(curve), "more": list(recommendation_details(curve))}
         for curve in curves
     ]
 
 
-def title(key: CurveKey) -> str:
+def curve_title(key: CurveKey) -> str:
     """What a curve is of."""
-    options = "" if key.map_options is None else f" {plain(key.map_options)}"
+    options = "" if key.map_options is None else f" {printable(key.map_options)}"
     return (
-        f"{plain(key.dataset)} ({plain(key.variant)}), {plain(key.flow)}, {plain(key.profile)}: "
-        f"{plain(key.label)}{options}, {key.steps} training steps"
+        f"{printable(key.dataset)} ({printable(key.variant)}), {printable(key.flow)}, {printable(key.profile)}: "
+        f"{printable(key.label)}{options}, {key.steps} training steps"
     )
 
 
-def under(key: CurveKey) -> str:
+def describe_curve_key(key: CurveKey) -> str:
     """What exactly keeps other results out of it."""
     return (
-        f"data {short(key.data_digest)}, recipe {short(key.recipe_id)}, "
-        f"protocol {plain(key.protocol)}, {plain(key.precision)}"
+        f"data {short_id(key.data_digest)}, recipe {short_id(key.recipe_id)}, "
+        f"protocol {printable(key.protocol)}, {printable(key.precision)}"
     )
 
 
@@ -75,7 +76,7 @@ def every_row(curve: BudgetCurve) -> list[Row]:
     return [*curve.rows, *([] if curve.conventional is None else [curve.conventional])]
 
 
-def sentence(curve: BudgetCurve) -> str:
+def recommendation(curve: BudgetCurve) -> str:
     """How much pretraining is worth buying, or that nobody can say."""
     fit = curve.fit
     if fit.verdict == "few" or fit.gain is None:
@@ -109,7 +110,7 @@ def sentence(curve: BudgetCurve) -> str:
     return f"No recommendation: no budget is better than another {within}."
 
 
-def more(curve: BudgetCurve) -> Iterable[str]:
+def recommendation_details(curve: BudgetCurve) -> Iterable[str]:
     """What belongs to the recommendation."""
     fit = curve.fit
     if fit.verdict == "recommended" and fit.recommended is not None:
@@ -186,11 +187,11 @@ def _texts(row: Row) -> list[str]:
     return [
         _budget(row),
         str(row.n),
-        number(row.holdout),
-        number(row.deviation),
-        number(row.test),
-        "-" if of is None else number(of.value, sign=True),
-        "-" if of is None else number((of.high - of.low) / 2),
+        format_number(row.holdout),
+        format_number(row.deviation),
+        format_number(row.test),
+        "-" if of is None else format_number(of.value, sign=True),
+        "-" if of is None else format_number((of.high - of.low) / 2),
     ]
 
 
@@ -198,9 +199,12 @@ def _costs(row: Row) -> list[str]:
     before = None if row.budget is None else row.pretraining_seconds
     return [
         _budget(row),
-        *("-" if seconds is None else span(seconds) for seconds in (before, row.seconds)),
+        *(
+            "-" if seconds is None else format_duration(seconds)
+            for seconds in (before, row.seconds)
+        ),
         "-" if row.images is None else _count(row.images),
-        "-" if row.saved is None else span(row.saved),
+        "-" if row.saved is None else format_duration(row.saved),
         "knee" if row.knee else "yes" if row.on_front else "-",
         f"{row.front_seeds}/{row.front_of}" if row.front_of else "-",
     ]
@@ -217,7 +221,7 @@ def _map_lines(curve: BudgetCurve) -> Iterable[list[str]]:
             str(one.split),
             str(one.seeds),
             *(_mean(of) for of in (one.rank_correlation, one.overlap)),
-            number(one.by_chance, 3),
+            format_number(one.by_chance, 3),
             _mean(one.mask_share),
             "-" if one.tied is None else f"{one.tied.mean:.1%}",
         ]
@@ -238,7 +242,7 @@ def _legend(curve: BudgetCurve) -> Iterable[str]:
 
 
 def _mean(of: Spread | None) -> str:
-    return "-" if of is None else number(of.mean, 3)
+    return "-" if of is None else format_number(of.mean, 3)
 
 
 def _share(fit: Fit) -> str:

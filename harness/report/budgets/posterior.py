@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lcma.harness.report.budgets import shapes
 from lcma.harness.report.budgets.design import FLOOR, Design, Floats
-from lcma.harness.report.budgets.shapes import Family
-from lcma.harness.seeds import derive
+from lcma.harness.report.budgets.shapes import FAMILIES, POWERS, Family, log_prior, remaining_share
+from lcma.harness.seeds import derive_seed
 
 DRAWS = 4000
 MOST_EARLY = 3
@@ -54,13 +53,13 @@ class Posterior:
     parameters: int
 
 
-def posterior(of: Design) -> Posterior:
+def draw_posterior(of: Design) -> Posterior:
     """Draw curves. The same results give the same curves."""
     most = min(MOST_EARLY, len(of.budgets) - 3)
-    grids = [_grid(of, family, early) for early in range(most + 1) for family in shapes.FAMILIES]
+    grids = [_grid(of, family, early) for early in range(most + 1) for family in FAMILIES]
     best = max(grids, key=lambda grid: grid.log_weights.max())
     weights = [np.exp(grid.log_weights - best.log_weights.max()) for grid in grids]
-    generator = np.random.default_rng(derive(0, "budget curve"))
+    generator = np.random.default_rng(derive_seed(0, "budget curve"))
     every = np.concatenate(weights)
     counts = generator.multinomial(DRAWS, every / every.sum())
     ends = np.cumsum([len(w) for w in weights])[:-1]
@@ -103,7 +102,7 @@ class _Grid:
         kept = height > 0
         which, error, height = which[kept], error[kept], height[kept]
         scale, power = self.scale[which], self.power[which]
-        f = shapes.at(self.family, of.budgets, scale[:, None], power[:, None])
+        f = remaining_share(self.family, of.budgets, scale[:, None], power[:, None])
         levels = height[:, None] * f
         if self.early:
             free = of.without @ of.by_budget[:, : self.early]
@@ -120,7 +119,7 @@ class _Grid:
 def _grid(of: Design, family: Family, early: int) -> _Grid:
     positive = of.budgets[of.budgets > 0]
     scales = np.log([max(1.0, positive[0] / 4), 3 * of.budgets[-1]])
-    powers = np.log(shapes.POWERS)
+    powers = np.log(POWERS)
     coarse = _explain(of, family, early, scales, powers, _COARSE)
     near = coarse.log_weights > coarse.log_weights.max() - _NEGLIGIBLE
     around = [
@@ -158,7 +157,7 @@ def _explain(
     y = inside @ of.y
     # Sums by budget hold all there is to know, and budgets are fewer than results.
     precision, moment = of.by_budget.T @ inside @ of.by_budget, of.by_budget.T @ y
-    f = shapes.at(family, of.budgets, scale[:, None], power[:, None])
+    f = remaining_share(family, of.budgets, scale[:, None], power[:, None])
     norms = np.maximum((f @ precision * f).sum(axis=1), 1e-12)
     heights = f @ moment / norms
     level = float(np.square(y).sum()) + len(y) * FLOOR**2
@@ -166,6 +165,6 @@ def _explain(
     # What would rise explains nothing: it is as good as a level line.
     explained = np.where(heights > 0, residuals, level)
     log_weights = -of.freedom / 2 * np.log(explained) - early / 2 * np.log(of.freedom)
-    log_weights += shapes.log_prior(power)
+    log_weights += log_prior(power)
     log_weights += np.log([max(np.ptp(axis), 1e-9) / len(axis) for axis in axes]).sum()
     return _Grid(early, family, scale, power, residuals, heights, norms, log_weights)

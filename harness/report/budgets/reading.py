@@ -7,14 +7,16 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from lcma.db import ContributionMap, MapKey, Store
-from lcma.harness.report import lookup, mapping, ranking
-from lcma.harness.report.budgets import rows as making
-from lcma.harness.report.budgets.curve import fit
+from lcma.harness.report.budgets.curve import fit_curve
 from lcma.harness.report.budgets.design import Measured
 from lcma.harness.report.budgets.records import BudgetCurve, CostOf, CurveKey, SeedResult, Stability
-from lcma.harness.report.budgets.stability import stability
+from lcma.harness.report.budgets.rows import budget_notes, difference_of_sums, make_rows
+from lcma.harness.report.budgets.stability import measure_stability
 from lcma.harness.report.choices import require_results
-from lcma.harness.report.text import plain
+from lcma.harness.report.lookup import parse_object
+from lcma.harness.report.mapping import require_fit
+from lcma.harness.report.ranking import factorization_label
+from lcma.harness.report.text import printable
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError
 
@@ -25,7 +27,7 @@ Job = tuple[str, str]
 _KEY = tuple(field.name for field in fields(CurveKey) if field.name != "label")
 
 
-def read(
+def read_budget_curves(
     store: Store,
     *,
     sweep_id: str | None = None,
@@ -105,7 +107,7 @@ class _Base:
             and math.isfinite(r["holdout_bits_per_dim"])
         ]
         own = {r["pretraining_id"] for r in records}
-        rows, beside, over = making.make(
+        rows, beside, over = make_rows(
             by_budget, conventional, self._saved(own, key.data_digest), cost
         )
         measured = [
@@ -121,10 +123,10 @@ class _Base:
             key=key,
             rows=rows,
             conventional=beside,
-            fit=fit(measured, share),
+            fit=fit_curve(measured, share),
             cost=over,
             stability=tuple(stable),
-            notes=tuple(making.notes(rows, over, cost, stable, devices, lost)),
+            notes=tuple(budget_notes(rows, over, cost, stable, devices, lost)),
         )
 
     def _result(self, record: Record) -> SeedResult:
@@ -154,11 +156,11 @@ class _Base:
             if segment["pretraining_id"] in own and segment["data_digest"] == digest:
                 spent[segment["budget"]].append(_device(segment, ""))
         return {
-            budget: making.difference(values, spent[budget]) for budget, values in alone.items()
+            budget: difference_of_sums(values, spent[budget]) for budget, values in alone.items()
         }
 
     def _stability(self, key: CurveKey, own: set[Any]) -> list[Stability]:
-        score = str(lookup.content(key.map_options or "{}").get("score", "cumulative"))
+        score = str(parse_object(key.map_options or "{}").get("score", "cumulative"))
         by_seed: dict[int, dict[int, list[ContributionMap]]] = defaultdict(dict)
         wanted = [
             k
@@ -167,12 +169,12 @@ class _Base:
         ]
         for one in wanted:
             by_seed[one.seed][one.budget] = self._maps(one)
-        return stability(by_seed, key.factorization)
+        return measure_stability(by_seed, key.factorization)
 
     def _maps(self, key: MapKey) -> list[ContributionMap]:
         chosen = {n: getattr(key, n) for n in ("pretraining_id", "data_digest", "budget", "score")}
         found: list[ContributionMap] = [*self._store.maps(**chosen)]
-        mapping.require_fit(found, f"{key.pretraining_id}@{key.budget}")
+        require_fit(found, f"{key.pretraining_id}@{key.budget}")
         return found
 
 
@@ -204,13 +206,13 @@ def _choose(groups: Mapping[CurveKey, object], asked: str | None) -> list[CurveK
     found = [key for key in keys if name in (key.factorization, key.label.split(" ")[0])]
     if keys and not found:
         known = ", ".join(sorted({key.label for key in keys}))
-        raise UserError(f"no results of {plain(name)} here: there are {plain(known)}")
+        raise UserError(f"no results of {printable(name)} here: there are {printable(known)}")
     return found
 
 
 def _key(record: Record) -> CurveKey:
     shared = {name: record[name] for name in _KEY}
-    return CurveKey(label=ranking.label(record["factorization"]), **shared)
+    return CurveKey(label=factorization_label(record["factorization"]), **shared)
 
 
 def _device(cost: Record, of: str) -> float | None:
@@ -220,7 +222,7 @@ def _device(cost: Record, of: str) -> float | None:
 
 
 def _batch(body: str) -> int | None:
-    optimization = lookup.content(body).get("optimization")
+    optimization = parse_object(body).get("optimization")
     batch = optimization.get("batch") if isinstance(optimization, dict) else None
     return batch if isinstance(batch, int) and batch > 0 else None
 

@@ -5,17 +5,17 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from lcma.harness.report import ranking
 from lcma.harness.report.budgets.curve import Interval
-from lcma.harness.report.budgets.front import front, knee
+from lcma.harness.report.budgets.front import find_knee, pareto_front
 from lcma.harness.report.budgets.records import CostOf, Row, SeedResult, Stability
-from lcma.harness.report.text import plain
+from lcma.harness.report.ranking import paired_difference
+from lcma.harness.report.text import printable
 
 DECIDE = 6
 """Seeds below which nothing is decided."""
 
 
-def make(
+def make_rows(
     by_budget: Mapping[int, Sequence[SeedResult]],
     conventional: Sequence[SeedResult],
     saved: Mapping[int, float | None],
@@ -38,13 +38,15 @@ def make(
     return tuple(every[: len(rows)]), every[len(rows)] if base else None, cost
 
 
-def difference(values: Sequence[float | None], less: Sequence[float | None]) -> float | None:
+def difference_of_sums(
+    values: Sequence[float | None], less: Sequence[float | None]
+) -> float | None:
     """Sum less sum, at least 0; None where one of them is not known."""
     plus, minus = _total(values), _total(less)
     return None if plus is None or minus is None else max(0.0, plus - minus)
 
 
-def notes(
+def budget_notes(
     rows: Sequence[Row],
     over: CostOf,
     asked: CostOf,
@@ -70,7 +72,7 @@ def notes(
         yield "Seconds are not all known: the front is over images."
     if len(devices) > 1:
         yield (
-            f"Seconds are of {len(devices)} kinds of device ({', '.join(map(plain, devices))}): "
+            f"Seconds are of {len(devices)} kinds of device ({', '.join(map(printable, devices))}): "
             "images can be compared, seconds cannot."
         )
     if lost:
@@ -85,7 +87,7 @@ def _row(
 ) -> Row:
     ordered = tuple(sorted(results, key=lambda one: one.seed))
     values = [one.holdout for one in ordered]
-    paired = ranking.paired(
+    paired = paired_difference(
         {one.seed: one.holdout for one in ordered},
         {one.seed: one.holdout for one in conventional},
     )
@@ -109,12 +111,14 @@ def _row(
 
 def _with_front(rows: Sequence[Row], cost: CostOf) -> list[Row]:
     points = [(_cost(row, cost) or 0.0, row.holdout) for row in rows]
-    on, bend = front(points), knee(points)
+    on, bend = pareto_front(points), find_knee(points)
     common = set.intersection(*({one.seed for one in row.results} for row in rows))
     counts = [0] * len(rows)
     for seed in common:
         own = [next(one for one in row.results if one.seed == seed) for row in rows]
-        for k, is_on in enumerate(front([(_cost(one, cost) or 0.0, one.holdout) for one in own])):
+        for k, is_on in enumerate(
+            pareto_front([(_cost(one, cost) or 0.0, one.holdout) for one in own])
+        ):
             counts[k] += is_on
     return [
         replace(row, on_front=on[k], knee=k == bend, front_seeds=counts[k], front_of=len(common))

@@ -17,13 +17,13 @@ POWERS = (0.4, 3.2)
 _DEVIATION = 0.4
 
 
-def at(family: Family, steps: Floats, scale: Floats, power: Floats) -> Floats:
+def remaining_share(family: Family, steps: Floats, scale: Floats, power: Floats) -> Floats:
     """What is left after ``steps``; all broadcast."""
     z = (steps / scale) ** power
     return np.asarray(np.exp(-z) if family == "exponential" else 1 / (1 + z))
 
 
-def inverse(family: Family, left: Floats, scale: Floats, power: Floats) -> Floats:
+def steps_until(family: Family, left: Floats, scale: Floats, power: Floats) -> Floats:
     """After how many steps so much is ``left``, between 0 and 1."""
     z = -np.log(left) if family == "exponential" else 1 / left - 1
     return np.asarray(scale * z ** (1 / power))

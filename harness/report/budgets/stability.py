@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lcma.db import ContributionMap, overlap
-from lcma.harness import instruments
+from lcma.harness.instruments import kept_masks
 from lcma.harness.report.budgets.records import Spread, Stability
 from lcma.harness.report.comparing import iou_by_chance
 from lcma.harness.report.mapping import shape_of
@@ -18,7 +18,7 @@ Maps = Mapping[int, Mapping[int, Sequence[ContributionMap]]]
 """By seed and budget, the maps by split. Those of one seed fit together."""
 
 
-def stability(by_seed: Maps, factorization: str) -> list[Stability]:
+def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
     """Each budget against the longest one, by budget and split.
 
     The longest is the greatest that at least half of the seeds have; seeds without it, and budgets
@@ -85,7 +85,7 @@ def _kept(maps: Sequence[ContributionMap], factorization: str) -> list[Any] | No
         return None
     shape = shape_of(maps)
     found = tables(factorization, shape, len(maps), maps=[m.values for m in maps])
-    return list(instruments.kept_masks(found, shape))
+    return list(kept_masks(found, shape))
 
 
 def _rank_correlation(one: ContributionMap, other: ContributionMap) -> float | None:

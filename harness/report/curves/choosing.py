@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from lcma.db import Store, Training
-from lcma.harness.report import lookup
-from lcma.harness.report.ranking import label
-from lcma.harness.report.text import plain
+from lcma.harness.report.lookup import find_sweep, jobs_of
+from lcma.harness.report.ranking import factorization_label
+from lcma.harness.report.text import printable
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError
 
 PRETRAINING = "pretraining"
 
 
-def trainings(
+def choose_trainings(
     store: Store, names: Sequence[str], sweep: str | None, *, pretrainings: bool
 ) -> list[Training]:
     """The trainings with curves that are named, of the newest sweep where nothing is.
@@ -31,18 +31,18 @@ def trainings(
             some = store.trainings(job_ids=jobs)
             hint = f"`lcma logs {name}` says what was done"
         else:
-            chosen = lookup.find_sweep(store, name)
+            chosen = find_sweep(store, name)
             some = store.trainings(sweep_id=chosen.id)
             some = [one for one in some if pretrainings or one.kind != PRETRAINING]
             newest = "newest " if name is None else ""
             name, hint = f"the {newest}sweep {chosen.name}", "`lcma status` shows how far it is"
         if not some:
-            raise UserError(f"no curve yet of {plain(name)}: {hint}")
+            raise UserError(f"no curve yet of {printable(name)}: {hint}")
         found |= {one.job_id: one for one in some}
     return list(found.values())
 
 
-def only(
+def filter_trainings(
     found: Sequence[Training],
     *,
     budget: int | None,
@@ -97,7 +97,7 @@ def is_conventional(one: Training, conventional: Mapping[str, str]) -> bool:
 def label_of(one: Training) -> str:
     """A factorization's name for people, or that of a pretraining."""
     if one.factorization is not None:
-        return label(one.factorization)
+        return factorization_label(one.factorization)
     return PRETRAINING if one.nms == "squeezed" else f"{PRETRAINING} ({one.nms})"
 
 
@@ -107,12 +107,12 @@ def _jobs(store: Store, name: str) -> list[str] | None:
     if any(name in (one.name, one.id) for one in sweeps):
         return None
     if name and name.isprintable() and store.started_so(name):
-        return [job.job_id for job in lookup.jobs_of(store, name)]
+        return [job.job_id for job in jobs_of(store, name)]
     if name and any(one.id.startswith(name) for one in sweeps):
         return None
     known = ", ".join(sorted({one.name for one in sweeps})) or "no sweep"
     raise UserError(
-        f"nothing is called {plain(name)!r}: the database has {plain(known)}, and `lcma status` "
+        f"nothing is called {printable(name)!r}: the database has {printable(known)}, and `lcma status` "
         "shows the ids of trials and pretrainings"
     )
 
@@ -132,4 +132,6 @@ def _names(one: Training, conventional: Mapping[str, str]) -> set[str]:
 def _require(found: Sequence[Training], option: str, value: str, there: Sequence[str]) -> None:
     if not found:
         known = ", ".join(there) or "none"
-        raise UserError(f"no curves with --{option} {plain(value)}: there are {plain(known)}")
+        raise UserError(
+            f"no curves with --{option} {printable(value)}: there are {printable(known)}"
+        )

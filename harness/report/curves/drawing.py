@@ -10,13 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from lcma.harness.report import figures
-from lcma.harness.report.curves import page
+from lcma.harness.report.curves.page import describe_chart, describe_chart_key
 from lcma.harness.report.curves.records import Chart, Level, Line, LineKey, Panel, SeedCurve
-from lcma.harness.report.figures import INK
-from lcma.harness.report.files import file_name, write
+from lcma.harness.report.figures import INK, add_text, figure_bytes, new_figure, tidy_axes
+from lcma.harness.report.files import file_name, write_file
 from lcma.harness.report.formats import Target
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Of Okabe and Ito, without the yellow, which is too pale for a line. Black is the conventional."""
@@ -67,16 +66,16 @@ class Range:
         return self.low <= value <= self.high
 
 
-def draw_all(charts: Sequence[Chart], target: Target) -> list[Path]:
+def draw_charts(charts: Sequence[Chart], target: Target) -> list[Path]:
     """A picture of each chart into the folder, or of the only one as the file.
 
     Raises UserError where it cannot be written, or for one file and several charts.
     """
     target.require_one(len(charts), "pictures", "--flow, --dataset or --profile")
-    return [draw(chart, target) for chart in charts]
+    return [draw_chart(chart, target) for chart in charts]
 
 
-def draw(chart: Chart, target: Target) -> Path:
+def draw_chart(chart: Chart, target: Target) -> Path:
     """The panels of one chart below each other, with their legend beside them."""
     keys = list(dict.fromkeys(line.key for panel in chart.panels for line in panel.lines))
     styles = dict(zip(keys, _styles(keys), strict=True))
@@ -85,15 +84,15 @@ def draw(chart: Chart, target: Target) -> Path:
     notes = [
         line
         for note in [*_beyond(chart.panels, ranges), *chart.notes]
-        for line in textwrap.wrap(plain(note), 160)
+        for line in textwrap.wrap(printable(note), 160)
     ]
     panels = len(chart.panels) * (_PANEL + _BETWEEN)
     rows = sum(label.count("\n") + 1 for label in labels)
     height = _HEAD + max(panels, rows * _ROW + 20) + len(notes) * _ROW + 14
-    figure = figures.new(_WIDTH, height)
+    figure = new_figure(_WIDTH, height)
     size = min(12.0, 12 * 95 / max(1, len(chart.key.title)))
-    figures.say(figure, 20 / _WIDTH, 1 - 22 / height, chart.key.title, size, weight="bold")
-    figures.say(figure, 20 / _WIDTH, 1 - 44 / height, page.under(chart), 9)
+    add_text(figure, 20 / _WIDTH, 1 - 22 / height, chart.key.title, size, weight="bold")
+    add_text(figure, 20 / _WIDTH, 1 - 44 / height, describe_chart_key(chart), 9)
     last = max(s.steps for p in chart.panels for line in p.lines for s in line.seeds)
     for k, panel in enumerate(chart.panels):
         bottom = height - _HEAD - k * (_PANEL + _BETWEEN) - _PANEL
@@ -106,10 +105,10 @@ def draw(chart: Chart, target: Target) -> Path:
     _draw_legend(figure, handles, labels, 1 - (_HEAD - 8) / height)
     for k, line in enumerate(notes):
         at = (len(notes) - k) * _ROW / height
-        figures.say(figure, 20 / _WIDTH, at, line, 8.5, color=_GREY)
+        add_text(figure, 20 / _WIDTH, at, line, 8.5, color=_GREY)
     title = f"Curves over training: {chart.key.title}"
-    content = figures.content(figure, target.form, title, page.in_words(chart))
-    return write(target.path(_name(chart)), content)
+    content = figure_bytes(figure, target.form, title, describe_chart(chart))
+    return write_file(target.path(_name(chart)), content)
 
 
 def _styles(keys: Sequence[LineKey]) -> Iterator[Style]:
@@ -144,7 +143,7 @@ def _range(panel: Panel) -> Range:
 def _draw_panel(
     axes: Any, panel: Panel, within: Range, styles: dict[LineKey, Style], last: int, group: int
 ) -> None:
-    figures.tidy(axes)
+    tidy_axes(axes)
     for line in panel.lines:
         style = styles[line.key]
         members = [seed for seed in line.seeds if seed.in_mean]
@@ -210,7 +209,7 @@ def _draw_bars(axes: Any, bars: Sequence[Level], within: Range) -> None:
         at = max(bar.bits_per_dim, free)
         free = at + room
         axes.annotate(
-            plain(f"{bar.name} {bar.bits_per_dim:.3f}"),
+            printable(f"{bar.name} {bar.bits_per_dim:.3f}"),
             (1.0, at),
             (5, 0),
             xycoords=("axes fraction", "data"),

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from lcma.harness.report.curves.reading import Charts
 from lcma.harness.report.curves.records import Chart, Line, LineKey
-from lcma.harness.report.text import number, plain
+from lcma.harness.report.text import format_number, printable
 
 
-def render(found: Charts) -> RenderableType:
+def render_curves(found: Charts) -> RenderableType:
     """For a terminal: the last value of each line's mean."""
     parts: list[RenderableType] = []
     for chart in found.charts:
@@ -26,7 +26,7 @@ def render(found: Charts) -> RenderableType:
             table.add_column(heading, justify="right", no_wrap=True)
         for panel in chart.panels:
             heading = panel.part or panel.label
-            table.add_column(plain(heading), justify="right", overflow="fold")
+            table.add_column(printable(heading), justify="right", overflow="fold")
             table.add_column("at step", justify="right", no_wrap=True)
         for key, lines in _by_line(chart):
             shown = [line for line in lines if line is not None]
@@ -37,15 +37,19 @@ def render(found: Charts) -> RenderableType:
                 *(str(max(line.n for line in shown)), str(len(seeds)), str(lost) if lost else "-"),
                 *(text for line in lines for text in _last(line)),
             )
-        parts += [Text(chart.key.title, style="bold"), Text(under(chart), style="dim"), table]
-        parts += [*(Text(plain(note), style="dim") for note in chart.notes), Text()]
+        parts += [
+            Text(chart.key.title, style="bold"),
+            Text(describe_chart_key(chart), style="dim"),
+            table,
+        ]
+        parts += [*(Text(printable(note), style="dim") for note in chart.notes), Text()]
     if found.left_out:
         shown_of = f"{len(found.charts)} of {len(found.charts) + found.left_out} pictures are drawn"
         parts += [Text(f"{shown_of}: choose with --flow, --dataset or --profile."), Text()]
     return Lines(*parts)
 
 
-def as_records(found: Charts, pictures: Sequence[Path]) -> list[dict[str, Any]]:
+def curves_as_records(found: Charts, pictures: Sequence[Path]) -> list[dict[str, Any]]:
     """For JSON: the points that are drawn."""
     return [
         asdict(chart) | {"picture": str(picture)}
@@ -53,12 +57,12 @@ def as_records(found: Charts, pictures: Sequence[Path]) -> list[dict[str, Any]]:
     ]
 
 
-def under(chart: Chart) -> str:
+def describe_chart_key(chart: Chart) -> str:
     """What exactly keeps other curves out."""
     return f"{chart.key.under}, {chart.steps} training steps"
 
 
-def in_words(chart: Chart) -> str:
+def describe_chart(chart: Chart) -> str:
     """The last value of every line."""
     said = []
     for panel in chart.panels:
@@ -82,4 +86,4 @@ def _last(line: Line | None) -> tuple[str, str]:
     if line is None or not line.mean:
         return "-", "-"
     step, value = line.mean[-1]
-    return number(value), str(step)
+    return format_number(value), str(step)

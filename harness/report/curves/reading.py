@@ -18,7 +18,7 @@ from lcma.harness.report.curves.records import (
     Points,
     SeedCurve,
 )
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 MOST_CHARTS, MOST_LINES, MOST_SEEDS = 20, 12, 12
@@ -59,7 +59,7 @@ class _Part:
         return [job for seeds in self.lines.values() for jobs in seeds.values() for job in jobs]
 
 
-def read(
+def read_charts(
     store: Store,
     trainings: Sequence[Training],
     conventional: Mapping[str, str],
@@ -80,7 +80,7 @@ def read(
     if not names:
         raise UserError("no curve has a point yet: `lcma status` shows how far the trainings are")
     if name is not None and name not in names:
-        raise UserError(f"no curve is called {plain(name)}: there are {_listed(names)}")
+        raise UserError(f"no curve is called {printable(name)}: there are {_listed(names)}")
     by_job: dict[str, list[Curve]] = defaultdict(list)
     for curve in known:
         if name in (None, curve.name):
@@ -211,7 +211,7 @@ def _mean(curves: Sequence[Points]) -> Points:
 
 def _lost(part: _Part) -> list[str]:
     lost = [
-        (plain(f"{line.name}, seed {seed}"), job)
+        (printable(f"{line.name}, seed {seed}"), job)
         for line, seeds in part.lines.items()
         for (seed, _), jobs in seeds.items()
         for job in jobs
@@ -226,4 +226,4 @@ def _lost(part: _Part) -> list[str]:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return plain(", ".join(sorted(names)))
+    return printable(", ".join(sorted(names)))

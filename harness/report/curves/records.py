@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lcma.harness.report.text import plain, short
+from lcma.harness.report.text import printable, short_id
 
 LOST = ("diverged", "failed")
 """States of a training that has no end."""
@@ -31,12 +31,12 @@ class ChartKey:
     @property
     def title(self) -> str:
         """Which flow, on which images."""
-        return plain(f"{self.dataset} ({self.variant}), {self.flow}, {self.profile}")
+        return printable(f"{self.dataset} ({self.variant}), {self.flow}, {self.profile}")
 
     @property
     def under(self) -> str:
         """What exactly keeps other curves out."""
-        return f"data {short(self.data_digest)}, recipe {short(self.recipe_id)}"
+        return f"data {short_id(self.data_digest)}, recipe {short_id(self.recipe_id)}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class LineKey:
         """For a legend or a table."""
         found = f"{self.label}, conventional" if self.conventional else self.label
         found += "" if self.budget is None else f", budget {self.budget}"
-        return plain(found if self.map_options is None else f"{found} {self.map_options}")
+        return printable(found if self.map_options is None else f"{found} {self.map_options}")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,11 @@ class Panel:
     @property
     def label(self) -> str:
         """With its unit."""
-        return plain(self.name).replace("_", " ") if self.part is None else f"bits/dim, {self.part}"
+        return (
+            printable(self.name).replace("_", " ")
+            if self.part is None
+            else f"bits/dim, {self.part}"
+        )
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lcma.db import Bar, Store
-from lcma.harness.report import board as boards
+from lcma.harness.report.board import group_titles, lines_below, read_board
 from lcma.harness.report.ranking import Board, Group, Row
-from lcma.harness.report.site import queries
+from lcma.harness.report.site.queries import number_of_results_query, run_query
 from lcma.sweeps.published import Number
 
 LARGE = 20_000
@@ -93,26 +93,28 @@ class Leaderboard:
     apart: tuple[str, ...] = ()
 
 
-def read(store: Store, sweep_id: str | None, pages: Mapping[TrialKey, str]) -> Leaderboard:
+def read_leaderboard(
+    store: Store, sweep_id: str | None, pages: Mapping[TrialKey, str]
+) -> Leaderboard:
     """The leaderboard of a sweep, or of all results. ``pages`` are the trials' by key; of very many
     results no single ones are given."""
     large = sweep_id is None and number_of_results(store) > LARGE
-    return of(boards.read(store, sweep_id=sweep_id), pages, singly=not large)
+    return make_tables(read_board(store, sweep_id=sweep_id), pages, singly=not large)
 
 
 def number_of_results(store: Store) -> int:
     """How many results the database holds."""
-    found = queries.run(store, queries.number_of_results()).rows[0]["results"]
+    found = run_query(store, number_of_results_query()).rows[0]["results"]
     return int(str(found)) if found is not None else 0
 
 
-def of(board: Board, pages: Mapping[TrialKey, str], *, singly: bool = True) -> Leaderboard:
+def make_tables(board: Board, pages: Mapping[TrialKey, str], *, singly: bool = True) -> Leaderboard:
     """The tables of a board."""
     tables = tuple(_table(group, pages, singly) for group in board.groups)
     return Leaderboard(tables, board.diverged, board.failed, board.apart)
 
 
-def paginate(tables: Sequence[Table], most: int = PER_PAGE) -> list[list[Table]]:
+def paginate_tables(tables: Sequence[Table], most: int = PER_PAGE) -> list[list[Table]]:
     """Tables in order on pages of so many rows; a longer one goes on on the next page."""
     found: list[list[Table]] = [[]]
     room = most
@@ -129,7 +131,7 @@ def paginate(tables: Sequence[Table], most: int = PER_PAGE) -> list[list[Table]]
 
 
 def _table(group: Group, pages: Mapping[TrialKey, str], singly: bool) -> Table:
-    title, under = boards.titles(group)
+    title, under = group_titles(group)
     ranks = Counter(row.rank for row in group.rows)
     lines = tuple(_line(group, row, ranks[row.rank] > 1, pages, singly) for row in group.rows)
     reference = next((row.mean for row in group.rows if row.reference), None)
@@ -141,7 +143,7 @@ def _table(group: Group, pages: Mapping[TrialKey, str], singly: bool) -> Table:
         dataset=f"{group.dataset} ({group.variant})",
         lines=lines,
         bars=tuple(bar for bar in group.bars if bar.bits_per_dim is not None),
-        notes=tuple(boards.below(group)),
+        notes=tuple(lines_below(group)),
         reference=reference,
         least=least,
         most=most,

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lcma.harness.report.site.trials import Curve
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ class Chart:
     spec: Spec
 
 
-def require() -> None:
+def require_site_extra() -> None:
     """UserError where the extra `site` is not installed."""
     if not all(map(find_spec, ("altair", "jinja2", "vl_convert"))):
         raise UserError(MISSING)
 
 
 @cache
-def bundle() -> bytes:
+def vega_bundle() -> bytes:
     """Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
     import vl_convert
 
@@ -50,14 +50,14 @@ def bundle() -> bytes:
     return str(vl_convert.javascript_bundle()).encode()  # type: ignore[call-arg]
 
 
-def script(charts: Sequence[Chart]) -> bytes:
+def charts_script(charts: Sequence[Chart]) -> bytes:
     """The script file of a page's charts."""
     # Vega writes its own label over the element's unless it is told the words.
-    specs = {chart.id: chart.spec | {"description": plain(chart.alt)} for chart in charts}
+    specs = {chart.id: chart.spec | {"description": printable(chart.alt)} for chart in charts}
     return f"window.lcmaCharts = {json.dumps(specs, sort_keys=True)};\n".encode()
 
 
-def of_curve(curve: Curve, number: int) -> Chart:
+def curve_chart(curve: Curve, number: int) -> Chart:
     """A curve over training steps."""
     points = [{"step": step, "value": value} for step, value in curve.points]
     first, last = curve.points[0], curve.points[-1]
@@ -72,7 +72,7 @@ def of_curve(curve: Curve, number: int) -> Chart:
     return Chart(f"curve-{number}", curve.name, alt, spec)
 
 
-def of_budgets(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
+def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
     """Holdout bits/dim over budgets, and over what a trial costs with the Pareto front; nothing
     for a single budget."""
     if len(curve.rows) < 2:

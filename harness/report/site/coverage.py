@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from lcma.db import Store, Sweep
-from lcma.harness.report.ranking import label
+from lcma.harness.report.ranking import factorization_label
 from lcma.harness.report.site import queries
-from lcma.harness.report.text import plain, short
+from lcma.harness.report.text import printable, short_id
 
 MOST = 10
 """Sweeps on the page, the newest first; fewer where they have very many cells."""
@@ -49,7 +49,7 @@ class Covered:
     truncated: bool
 
 
-def read(store: Store, sweep_id: str | None) -> tuple[list[Covered], int]:
+def read_coverage(store: Store, sweep_id: str | None) -> tuple[list[Covered], int]:
     """The newest sweeps, or the one; and how many there are."""
     sweeps = [s for s in reversed(store.sweeps()) if sweep_id is None or s.id == sweep_id]
     found: list[Covered] = []
@@ -62,19 +62,19 @@ def read(store: Store, sweep_id: str | None) -> tuple[list[Covered], int]:
 
 
 def _covered(store: Store, sweep: Sweep) -> Covered:
-    found = queries.run(store, queries.coverage(sweep.id))
+    found = queries.run_query(store, queries.coverage_query(sweep.id))
     parts = ("flow", "dataset", "variant", "profile", "recipe_id")
     grids, missing = [], []
     for key, some in groupby(found.rows, key=lambda row: tuple(str(row[p]) for p in parts)):
         rows = list(some)
         flow, dataset, variant, profile, recipe = key
-        title = f"{flow} on {dataset} ({variant}), {profile}, recipe {short(recipe)}"
-        grids.append(_grid(plain(title), rows))
+        title = f"{flow} on {dataset} ({variant}), {profile}, recipe {short_id(recipe)}"
+        grids.append(_grid(printable(title), rows))
         for row in rows:
             if row["why"] is not None:
                 at = "" if row["budget"] is None else f" at budget {row['budget']}"
                 name = f"{flow} on {dataset}, {row['asked']}{at}"
-                missing.append((plain(name), plain(row["why"])))
+                missing.append((printable(name), printable(row["why"])))
     return Covered(
         sweep=sweep,
         grids=tuple(grids),
@@ -96,7 +96,7 @@ def _grid(title: str, rows: Sequence[Mapping[str, object]]) -> Grid:
         budgets=tuple(budgets),
         rows=tuple(
             (
-                plain(label(name) + ("" if options is None else f" {options}")),
+                printable(factorization_label(name) + ("" if options is None else f" {options}")),
                 tuple(cells.get(b) for b in budgets),
             )
             for (name, options), cells in names.items()
@@ -109,7 +109,7 @@ def _cell(row: Mapping[str, object]) -> Cell:
     planned = _count(row, "planned")
     state = next((s for s in STATES if counts[s]), "pending")
     said = ", ".join(f"{counts[s]} {s}" for s in reversed(STATES) if counts[s])
-    why = None if row["why"] is None else plain(row["why"])
+    why = None if row["why"] is None else printable(row["why"])
     return Cell(planned, counts["done"], state, said or "nothing planned", why)
 
 

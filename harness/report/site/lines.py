@@ -3,10 +3,10 @@
 from markupsafe import Markup, escape
 
 from lcma.harness.report.site.boards import Line, Table
-from lcma.harness.report.text import number, plain
+from lcma.harness.report.text import format_number, printable
 
 
-def rows(table: Table) -> Markup:
+def rows_as_html(table: Table) -> Markup:
     """The rows of a table with their interval bars; all stored text is escaped."""
     published = table.has_published
     base = ""
@@ -29,15 +29,15 @@ def _row(table: Table, line: Line, base: str, published: bool) -> str:
             _name(line),
             "</th>",
             _number("num", "-" if line.budget is None else str(line.budget)),
-            _number("num strong", number(mean)),
+            _number("num strong", format_number(mean)),
             '<td class="bar">',
             "" if mean is None else _bar(table, line, mean, base),
             "</td>",
-            _number("num", number(line.difference, sign=True)),
-            _number("num", number(line.half)),
+            _number("num", format_number(line.difference, sign=True)),
+            _number("num", format_number(line.half)),
             f'<td class="num">{_published(line)}</td>' if published else "",
             _number("num", str(line.n)),
-            _number("num", number(line.deviation)),
+            _number("num", format_number(line.deviation)),
             "</tr>",
         )
     )
@@ -55,13 +55,13 @@ def _number(kind: str, text: str) -> str:
 
 
 def _name(line: Line) -> str:
-    found = escape(plain(line.name))
+    found = escape(printable(line.name))
     if line.reference:
         found += Markup(' <abbr title="differences are from this row">*</abbr>')
     if line.cleared is False:
         found += Markup(' <abbr title="does not clear the bars: not trained enough">†</abbr>')
     if line.options is not None:
-        found += Markup(" <small>{}</small>").format(plain(line.options))
+        found += Markup(" <small>{}</small>").format(printable(line.options))
     if line.lost:
         found += Markup(' <small class="lost">{} lost</small>').format(line.lost)
     return found

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lcma.db import ContributionMap, Store
-from lcma.harness.report import lookup, mapping, mapsets
 from lcma.harness.report.files import file_name
-from lcma.harness.report.mapping import Reader, SplitSummary
-from lcma.harness.report.mapsets import MapSet
+from lcma.harness.report.lookup import map_uses
+from lcma.harness.report.mapping import Reader, SplitSummary, every_table, shape_of, word_tables
+from lcma.harness.report.mapsets import MapSet, list_map_sets
 from lcma.harness.report.pictures import channel_names, fate_colours, fates
 
 MOST = 200
@@ -82,15 +82,13 @@ class Drawn:
     files: dict[str, bytes]
 
 
-def series(store: Store, sweep_id: str | None) -> list[Series]:
+def list_series(store: Store, sweep_id: str | None) -> list[Series]:
     """What can be drawn, by data set, flow and seed; of a sweep what its trials read."""
-    sets = mapsets.known(store)
+    sets = list_map_sets(store)
     if sweep_id is not None:
         members = {member.trial_id for member in store.members(sweep_id)}
         uses = {
-            (use.pretraining_id, use.score)
-            for use in lookup.map_uses(store)
-            if use.trial_id in members
+            (use.pretraining_id, use.score) for use in map_uses(store) if use.trial_id in members
         }
         sets = [s for s in sets if (s.key.pretraining_id, s.key.score) in uses]
     sets.sort(key=lambda one: (*_series_key(one), one.key.budget))
@@ -107,15 +105,15 @@ def series(store: Store, sweep_id: str | None) -> list[Series]:
     return found[:MOST]
 
 
-def draw(reader: Reader, one: Series) -> Drawn:
+def draw_series(reader: Reader, one: Series) -> Drawn:
     """The pictures of a series. Raises UserError where maps are damaged or do not fit."""
     files: dict[str, bytes] = {}
     stem = one.page.removeprefix("maps/").removesuffix(".html")
     at = [_at_budget(reader, item, stem, files) for item in one.sets]
     last = reader.maps(one.sets[-1])
-    shape, splits = mapping.shape_of(last), len(last)
+    shape, splits = shape_of(last), len(last)
     fixed = []
-    for number, (name, tables) in enumerate(mapping.every_table(last, one.sets[0].key.seed)):
+    for number, (name, tables) in enumerate(every_table(last, one.sets[0].key.seed)):
         if name.split(" ")[0] in ("low", "high"):
             continue
         found = fates(tables, shape)
@@ -134,10 +132,10 @@ def draw(reader: Reader, one: Series) -> Drawn:
 def _at_budget(reader: Reader, one: MapSet, stem: str, files: dict[str, bytes]) -> AtBudget:
     maps = reader.maps(one)
     summaries = reader.summarize(one)
-    shape = mapping.shape_of(maps)
+    shape = shape_of(maps)
     names = channel_names(shape[0])
     words = [
-        (name, fates(mapping.word_tables(letter, maps), shape))
+        (name, fates(word_tables(letter, maps), shape))
         for name, letter in (("low", "L"), ("high", "H"))
     ]
     splits = []

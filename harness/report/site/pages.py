@@ -13,10 +13,43 @@ from typing import TYPE_CHECKING, Any
 
 from lcma.db import Store
 from lcma.harness.place import Place
-from lcma.harness.report import lookup
-from lcma.harness.report.site import boards, charts, coverage, lines, queries, rendering, trials
-from lcma.harness.report.site.charts import Chart
-from lcma.harness.report.text import plain
+from lcma.harness.report.lookup import data_facts
+from lcma.harness.report.site.boards import (
+    LARGE,
+    Leaderboard,
+    Table,
+    number_of_results,
+    paginate_tables,
+    read_leaderboard,
+)
+from lcma.harness.report.site.charts import (
+    Chart,
+    budget_chart,
+    charts_script,
+    curve_chart,
+    require_site_extra,
+    vega_bundle,
+)
+from lcma.harness.report.site.coverage import read_coverage
+from lcma.harness.report.site.lines import rows_as_html
+from lcma.harness.report.site.queries import (
+    MOST,
+    Query,
+    Rows,
+    board_query,
+    cells_query,
+    coverage_query,
+    data_sets_query,
+    environments_query,
+    failures_query,
+    paper_query,
+    protocols_query,
+    run_query,
+    trials_query,
+)
+from lcma.harness.report.site.rendering import read_asset, render_page
+from lcma.harness.report.site.trials import Listed, list_trials, read_trial, trial_keys
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,7 +91,7 @@ class Site:
         options: Options | None = None,
         step: Callable[[str], None] = lambda _: None,
     ) -> None:
-        charts.require()
+        require_site_extra()
         self._store, self._place = store, place
         self._options = options or Options()
         self._step = step
@@ -125,42 +158,42 @@ class Site:
         """Whether this is too much for a page of each trial."""
         if self._options.sweep_id is not None:
             return False
-        return boards.number_of_results(self._store) > boards.LARGE
+        return number_of_results(self._store) > LARGE
 
     @cached_property
     def _scope(self) -> str:
         if self._options.sweep_id is None:
             return "all results"
         known = {sweep.id: sweep.name for sweep in self._store.sweeps()}
-        return plain(f"sweep {known[self._options.sweep_id]}")
+        return printable(f"sweep {known[self._options.sweep_id]}")
 
     @cached_property
-    def _trials(self) -> list[trials.Listed]:
+    def _trials(self) -> list[Listed]:
         if self._large:
             return []
-        found = queries.run(self._store, queries.trials(self._options.sweep_id), boards.LARGE)
-        return trials.listed(found.rows, TRIAL_PAGES)
+        found = run_query(self._store, trials_query(self._options.sweep_id), LARGE)
+        return list_trials(found.rows, TRIAL_PAGES)
 
     @cached_property
-    def _by_page(self) -> dict[str, trials.Listed]:
+    def _by_page(self) -> dict[str, Listed]:
         return {one.page: one for one in self._trials if one.page is not None}
 
     @cached_property
-    def _leaderboard(self) -> boards.Leaderboard:
-        keys = trials.keys(self._trials)
-        return boards.read(self._store, self._options.sweep_id, keys)
+    def _leaderboard(self) -> Leaderboard:
+        keys = trial_keys(self._trials)
+        return read_leaderboard(self._store, self._options.sweep_id, keys)
 
     @cached_property
-    def _board_pages(self) -> list[list[boards.Table]]:
-        return boards.paginate(self._leaderboard.tables)
+    def _board_pages(self) -> list[list[Table]]:
+        return paginate_tables(self._leaderboard.tables)
 
     @cached_property
     def _series(self) -> "list[maps.Series]":
         if self._large:
             return []
-        from lcma.harness.report.site import maps
+        from lcma.harness.report.site.maps import list_series
 
-        return maps.series(self._store, self._options.sweep_id)
+        return list_series(self._store, self._options.sweep_id)
 
     @cached_property
     def _owners(self) -> dict[str, str]:
@@ -171,10 +204,10 @@ class Site:
         done = [one.trial_id for one in self._trials if one.state == "done"]
         if not done or not self._options.samples or self._options.live:
             return None
-        from lcma.harness.report.site import sheets
+        from lcma.harness.report.site.sheets import choose_trials_of_cells, draw_sheets
 
-        chosen = sheets.chosen(self._store, done)
-        return sheets.draw(self._store, self._place, chosen, self._step)
+        chosen = choose_trials_of_cells(self._store, done)
+        return draw_sheets(self._store, self._place, chosen, self._step)
 
     def _owner_of_picture(self, path: str) -> str | None:
         name = path.removeprefix("images/")
@@ -188,9 +221,9 @@ class Site:
         self, template: str, path: str, drawn: tuple[Chart, ...] = (), **content: Any
     ) -> bytes:
         if drawn:
-            self._beside[_script(path)] = charts.script(drawn)
+            self._beside[_script(path)] = charts_script(drawn)
             self._charted = True
-        return rendering.render(
+        return render_page(
             template,
             path,
             scope=self._scope,
@@ -212,9 +245,9 @@ class Site:
             tables=self._board_pages[number] if self._board_pages else [],
             number=number,
             count=len(self._board_pages),
-            rows=lines.rows,
+            rows=rows_as_html,
             numbered=_numbered,
-            query=queries.board(self._options.sweep_id),
+            query=board_query(self._options.sweep_id),
         )
 
     def _index(self) -> bytes:
@@ -236,21 +269,22 @@ class Site:
     def _verdicts(self, path: str) -> bytes:
         if self._large:
             return self._render("verdicts.html", path, large=True)
-        from lcma.harness.report.verdicts import collecting, showing
+        from lcma.harness.report.verdicts import showing
+        from lcma.harness.report.verdicts.collecting import CLAIMS, read_verdicts
 
-        found = collecting.read(self._store, sweep_id=self._options.sweep_id)
+        found = read_verdicts(self._store, sweep_id=self._options.sweep_id)
         return self._render(
-            "verdicts.html", path, large=False, found=found, words=showing, claims=collecting.CLAIMS
+            "verdicts.html", path, large=False, found=found, words=showing, claims=CLAIMS
         )
 
     def _paper(self, path: str) -> bytes:
-        query = queries.paper(self._options.sweep_id)
-        facts = lookup.data_facts(self._store)
+        query = paper_query(self._options.sweep_id)
+        facts = data_facts(self._store)
         return self._render("paper.html", path, found=self._rows(query), facts=facts, query=query)
 
     def _coverage(self, path: str) -> bytes:
-        covered, sweeps = coverage.read(self._store, self._options.sweep_id)
-        query = queries.coverage(covered[0].sweep.id) if covered else None
+        covered, sweeps = read_coverage(self._store, self._options.sweep_id)
+        query = coverage_query(covered[0].sweep.id) if covered else None
         return self._render("coverage.html", path, covered=covered, sweeps=sweeps, query=query)
 
     def _trial_list(self, path: str) -> bytes:
@@ -264,12 +298,12 @@ class Site:
             number=number,
             count=max(1, -(-len(self._trials) // LISTED)),
             numbered=_numbered,
-            query=queries.trials(self._options.sweep_id),
+            query=trials_query(self._options.sweep_id),
         )
 
     def _trial(self, path: str) -> bytes:
-        one = trials.read(self._store, self._by_page[path])
-        drawn = tuple(charts.of_curve(curve, k) for k, curve in enumerate(one.curves))
+        one = read_trial(self._store, self._by_page[path])
+        drawn = tuple(curve_chart(curve, k) for k, curve in enumerate(one.curves))
         sheet = None if self._drawn is None else self._drawn.of(one.listed.job_id)
         return self._render("trial.html", path, drawn, trial=one, sheet=sheet)
 
@@ -277,32 +311,33 @@ class Site:
         return self._render("maps.html", path, series=self._series, large=self._large)
 
     def _maps(self, path: str) -> bytes:
-        from lcma.harness.report.site import maps
+        from lcma.harness.report.site.maps import draw_series
 
         one = next(series for series in self._series if series.page == path)
-        found = maps.draw(self._reader, one)
+        found = draw_series(self._reader, one)
         self._beside |= found.files
         return self._render("map.html", path, found=found)
 
     @cached_property
     def _reader(self) -> "Reader":
-        from lcma.harness.report import mapping, mapsets
+        from lcma.harness.report.mapping import Reader
+        from lcma.harness.report.mapsets import list_map_sets
 
-        return mapping.Reader(self._store, mapsets.known(self._store))
+        return Reader(self._store, list_map_sets(self._store))
 
     def _budgets(self, path: str) -> bytes:
         if self._large:
             said = "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
             return self._render("budgets.html", path, curves=[], said=said)
         from lcma.harness.report.budgets import page as words
-        from lcma.harness.report.budgets import reading
+        from lcma.harness.report.budgets.reading import read_budget_curves
 
         curves, said = [], ""
         try:
-            curves = reading.read(self._store, sweep_id=self._options.sweep_id)
+            curves = read_budget_curves(self._store, sweep_id=self._options.sweep_id)
         except UserError as error:
-            said = plain(error)
-        pairs = [charts.of_budgets(curve, k) for k, curve in enumerate(curves)]
+            said = printable(error)
+        pairs = [budget_chart(curve, k) for k, curve in enumerate(curves)]
         return self._render(
             "budgets.html",
             path,
@@ -322,40 +357,40 @@ class Site:
         )
 
     def _failures(self, path: str) -> bytes:
-        query = queries.failures(self._options.sweep_id)
+        query = failures_query(self._options.sweep_id)
         pages = {one.job_id: one.page for one in self._trials}
         found = self._rows(query, LISTED)
         return self._render("failures.html", path, found=found, query=query, pages=pages)
 
     def _about(self, path: str) -> bytes:
         sweep_id = self._options.sweep_id
-        tables = [queries.environments(), queries.protocols(), queries.data_sets()]
-        others = [queries.board(sweep_id), queries.cells(sweep_id), queries.paper(sweep_id)]
-        others += [queries.trials(sweep_id), queries.failures(sweep_id)]
+        tables = [environments_query(), protocols_query(), data_sets_query()]
+        others = [board_query(sweep_id), cells_query(sweep_id), paper_query(sweep_id)]
+        others += [trials_query(sweep_id), failures_query(sweep_id)]
         sweeps = self._store.sweeps()
         if sweeps:
-            others.append(queries.coverage(sweep_id or sweeps[-1].id))
+            others.append(coverage_query(sweep_id or sweeps[-1].id))
         return self._render(
             "about.html",
             path,
             environments=self._rows(tables[0]),
             protocols=self._rows(tables[1]),
             data_sets=self._rows(tables[2]),
-            facts=lookup.data_facts(self._store),
+            facts=data_facts(self._store),
             queries=[*others, *tables],
         )
 
-    def _rows(self, query: queries.Query, most: int = queries.MOST) -> queries.Rows:
-        return queries.run(self._store, query, most)
+    def _rows(self, query: Query, most: int = MOST) -> Rows:
+        return run_query(self._store, query, most)
 
 
 _INDEX = "data/board.js"
 
 _ASSETS: Mapping[str, Callable[[], bytes]] = {
-    "assets/site.css": lambda: rendering.asset("site.css"),
-    "assets/site.js": lambda: rendering.asset("site.js"),
-    "assets/charts.js": lambda: rendering.asset("charts.js"),
-    "assets/vega.js": charts.bundle,
+    "assets/site.css": lambda: read_asset("site.css"),
+    "assets/site.js": lambda: read_asset("site.js"),
+    "assets/charts.js": lambda: read_asset("charts.js"),
+    "assets/vega.js": vega_bundle,
     ".nojekyll": lambda: b"",
 }
 

@@ -29,26 +29,26 @@ class Rows:
     truncated: bool
 
 
-def run(store: Store, asked: Query, most: int = MOST) -> Rows:
+def run_query(store: Store, asked: Query, most: int = MOST) -> Rows:
     """The rows of a query. Raises UserError as `lcma.db.query.run` does."""
     found = query.run(store.database.url, asked.sql, limit=most, timeout=TIMEOUT)
     rows = tuple(dict(zip(found.columns, row, strict=True)) for row in found.rows)
     return Rows(rows, found.truncated)
 
 
-def stream(store: Store, asked: Query) -> Iterator[Any]:
+def stream_query(store: Store, asked: Query) -> Iterator[Any]:
     """All rows of a query as named tuples, one by one."""
     with store.database.reader().connect() as connection:
         found = connection.execution_options(stream_results=True).exec_driver_sql(asked.sql)
         yield from found
 
 
-def text(value: str) -> str:
+def sql_literal(value: str) -> str:
     """A literal of SQL."""
     return "'" + value.replace("'", "''") + "'"
 
 
-def board(sweep_id: str | None) -> Query:
+def board_query(sweep_id: str | None) -> Query:
     """The single results that the leaderboard is made of."""
     return Query(
         "Leaderboard",
@@ -61,7 +61,7 @@ def board(sweep_id: str | None) -> Query:
     )
 
 
-def cells(sweep_id: str | None) -> Query:
+def cells_query(sweep_id: str | None) -> Query:
     """Means over seeds, ranked."""
     return Query(
         "Ranks",
@@ -76,7 +76,7 @@ def cells(sweep_id: str | None) -> Query:
     )
 
 
-def paper(sweep_id: str | None) -> Query:
+def paper_query(sweep_id: str | None) -> Query:
     """Cells beside printed numbers."""
     return Query(
         "Against the paper",
@@ -90,19 +90,19 @@ def paper(sweep_id: str | None) -> Query:
     )
 
 
-def coverage(sweep_id: str) -> Query:
+def coverage_query(sweep_id: str) -> Query:
     """What each cell of a sweep has and lacks."""
     return Query(
         "Coverage",
         "What each cell of a sweep has and lacks, and why the first of the missing is missing.",
         "SELECT flow, dataset, variant, profile, recipe_id, asked, factorization, budget,\n"
         "       map_options, planned, done, running, pending, blocked, diverged, failed, why\n"
-        f"FROM coverage WHERE sweep_id = {text(sweep_id)}\n"
+        f"FROM coverage WHERE sweep_id = {sql_literal(sweep_id)}\n"
         "ORDER BY flow, dataset, variant, profile, recipe_id, asked, budget, map_options",
     )
 
 
-def trials(sweep_id: str | None) -> Query:
+def trials_query(sweep_id: str | None) -> Query:
     """Every trial with its state and its result by the protocol `plain`."""
     return Query(
         "Trials",
@@ -119,7 +119,7 @@ def trials(sweep_id: str | None) -> Query:
     )
 
 
-def failures(sweep_id: str | None) -> Query:
+def failures_query(sweep_id: str | None) -> Query:
     """Jobs that were lost, the latest first."""
     members = "" if sweep_id is None else _lost(sweep_id)
     return Query(
@@ -131,7 +131,7 @@ def failures(sweep_id: str | None) -> Query:
     )
 
 
-def environments() -> Query:
+def environments_query() -> Query:
     """Where code ran, with how many attempts ran there."""
     return Query(
         "Environments",
@@ -145,7 +145,7 @@ def environments() -> Query:
     )
 
 
-def protocols() -> Query:
+def protocols_query() -> Query:
     """How results were evaluated."""
     return Query(
         "Protocols",
@@ -156,7 +156,7 @@ def protocols() -> Query:
     )
 
 
-def data_sets() -> Query:
+def data_sets_query() -> Query:
     """The exact data sets."""
     return Query(
         "Data sets",
@@ -166,7 +166,7 @@ def data_sets() -> Query:
     )
 
 
-def number_of_results() -> Query:
+def number_of_results_query() -> Query:
     """How many results there are, from the sums over seeds."""
     return Query(
         "Results", "How many results there are.", "SELECT sum(seeds) AS results FROM cells"
@@ -193,4 +193,4 @@ def _lost(sweep_id: str) -> str:
 
 
 def _members(sweep_id: str) -> str:
-    return f"SELECT trial_id FROM sweep_trials WHERE sweep_id = {text(sweep_id)}"
+    return f"SELECT trial_id FROM sweep_trials WHERE sweep_id = {sql_literal(sweep_id)}"

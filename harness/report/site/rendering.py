@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from lcma.harness.report.text import number, plain, short
+from lcma.harness.report.text import format_number, printable, short_id
 
 if TYPE_CHECKING:
     import jinja2
@@ -42,7 +42,7 @@ TABS = (
 
 
 @cache
-def environment() -> "jinja2.Environment":
+def template_environment() -> "jinja2.Environment":
     """The templates of the package: everything is escaped, and what is not there is an error."""
     import jinja2
 
@@ -53,19 +53,19 @@ def environment() -> "jinja2.Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"number": number, "plain": plain, "short": short}
+    found.filters |= {"number": format_number, "plain": printable, "short": short_id}
     found.globals |= {"tabs": TABS, "policy": POLICY}
     return found
 
 
-def render(template: str, path: str, **content: Any) -> bytes:
+def render_page(template: str, path: str, **content: Any) -> bytes:
     """A page at a path of the site, of a template and what it shows."""
     root = "../" * path.count("/")
-    page = environment().get_template(template)
+    page = template_environment().get_template(template)
     return page.render(path=path, root=root, **content).encode()
 
 
 @cache
-def asset(name: str) -> bytes:
+def read_asset(name: str) -> bytes:
     """A file of the folder `assets`."""
     return (files("lcma.harness.report.site") / "assets" / name).read_bytes()

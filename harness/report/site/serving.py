@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from lcma.db import Unavailable
 from lcma.harness.report.site.pages import Site
 from lcma.harness.report.site.rendering import POLICY
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 FRESH = 3.0
@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
             # Names are looked up among the site's own, never on a disk.
             content = self.server.file(path)
         except (UserError, Unavailable) as error:
-            said = plain(error)
+            said = printable(error)
             self.server.told(said)
             self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{said}\n".encode(), body)
             return
@@ -146,7 +146,7 @@ def require_loopback(host: str) -> None:
         own = address == ipaddress.ip_address(HOST)
     if not own:
         raise UserError(
-            f"--host {plain(host)}: pages are served on {HOST} alone, since they have no password; "
+            f"--host {printable(host)}: pages are served on {HOST} alone, since they have no password; "
             "tunnel to it (ssh -L 8000:127.0.0.1:8000 HOST), or publish "
             "`lcma export --format html`"
         )

@@ -10,11 +10,14 @@ from PIL import Image
 
 from lcma.db import Store, TrainedTrial
 from lcma.harness.place import Place
-from lcma.harness.report import gallery, interpolation, pictures, samples
 from lcma.harness.report.files import file_name
-from lcma.harness.report.ranking import label
+from lcma.harness.report.gallery import describe_trial
+from lcma.harness.report.interpolation import interpolate
+from lcma.harness.report.pictures import sample_grid
+from lcma.harness.report.ranking import factorization_label
+from lcma.harness.report.samples import draw_samples, load_data, load_trained
 from lcma.harness.report.site.maps import Picture
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 MOST = 64
@@ -61,7 +64,7 @@ class Drawn:
         return next((s for side in self.sides for s in side.sheets if s.job_id == job_id), None)
 
 
-def chosen(store: Store, trial_ids: Sequence[str]) -> list[TrainedTrial]:
+def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[TrainedTrial]:
     """Of each cell the trial of the highest seed that has weights."""
     found: dict[tuple[object, ...], TrainedTrial] = {}
     for one in store.trained(trial_ids):
@@ -72,7 +75,7 @@ def chosen(store: Store, trial_ids: Sequence[str]) -> list[TrainedTrial]:
     return list(found.values())
 
 
-def draw(store: Store, place: Place, trials: Sequence[TrainedTrial], step: Step) -> Drawn:
+def draw_sheets(store: Store, place: Place, trials: Sequence[TrainedTrial], step: Step) -> Drawn:
     """Draw the flows one by one; one whose weights cannot be read gets the reason instead."""
     files: dict[str, bytes] = {}
     ordered = sorted(trials[:MOST], key=_side)
@@ -81,7 +84,7 @@ def draw(store: Store, place: Place, trials: Sequence[TrainedTrial], step: Step)
         for key, some in groupby(ordered, key=_side):
             sheets = [_sheet(store, place, one, Path(folder), files, step) for one in some]
             dataset, variant, flow, recipe = key
-            title = plain(f"{flow} on {dataset} ({variant}), recipe {recipe[:8]}")
+            title = printable(f"{flow} on {dataset} ({variant}), recipe {recipe[:8]}")
             sides.append(Side(title, tuple(sheets)))
     return Drawn(tuple(sides), files, max(0, len(trials) - MOST))
 
@@ -94,28 +97,28 @@ def _sheet(
     files: dict[str, bytes],
     step: Step,
 ) -> Sheet:
-    step(gallery.named(one))
+    step(describe_trial(one))
     said = []
     grid = row = None
     at = "" if one.budget is None else f" at budget {one.budget}"
-    name = plain(f"{label(one.factorization)}{at}, seed {one.seed}")
+    name = printable(f"{factorization_label(one.factorization)}{at}, seed {one.seed}")
     stem = file_name(one.job_id[:16])
     try:
-        flow, recipe = samples.load_trained(store, place, one)
+        flow, recipe = load_trained(store, place, one)
     except UserError as error:
-        return Sheet(one.job_id, name, None, None, (plain(error),))
+        return Sheet(one.job_id, name, None, None, (printable(error),))
     scale = max(1, _PIXELS // recipe.model.size)
-    drawn = samples.draw_samples(flow, COUNT, seed=0)
-    path = pictures.sample_grid(drawn, folder / f"{stem}-samples.png", COLUMNS, scale)
-    grid = _picture(path, f"{COUNT} samples of {gallery.named(one)}", files)
+    drawn = draw_samples(flow, COUNT, seed=0)
+    path = sample_grid(drawn, folder / f"{stem}-samples.png", COLUMNS, scale)
+    grid = _picture(path, f"{COUNT} samples of {describe_trial(one)}", files)
     try:
-        test = samples.load_data(place, one).part("test").images
+        test = load_data(place, one).part("test").images
         end = len(test) // 2
-        found = interpolation.interpolate(flow, test[0], test[end], STEPS)
-        path = pictures.sample_grid(found.images, folder / f"{stem}-between.png", STEPS, scale)
-        row = _picture(path, f"From test image 0 to {end}: {gallery.named(one)}", files)
+        found = interpolate(flow, test[0], test[end], STEPS)
+        path = sample_grid(found.images, folder / f"{stem}-between.png", STEPS, scale)
+        row = _picture(path, f"From test image 0 to {end}: {describe_trial(one)}", files)
     except UserError as error:
-        said.append(plain(error))
+        said.append(printable(error))
     return Sheet(one.job_id, name, grid, row, tuple(said))
 
 
@@ -123,7 +126,7 @@ def _picture(path: Path, alt: str, files: dict[str, bytes]) -> Picture:
     file = f"images/{path.name}"
     files[file] = path.read_bytes()
     with Image.open(path) as image:
-        return Picture(file, plain(alt), image.width, image.height)
+        return Picture(file, printable(alt), image.width, image.height)
 
 
 def _side(one: TrainedTrial) -> tuple[str, str, str, str]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcma.db import Attempt, Store
-from lcma.harness.report import lookup
 from lcma.harness.report.files import file_name
-from lcma.harness.report.ranking import label
+from lcma.harness.report.lookup import parse_object
+from lcma.harness.report.ranking import factorization_label
 from lcma.harness.report.site.boards import TrialKey
-from lcma.harness.report.text import moment, plain, short, size, span
+from lcma.harness.report.text import format_duration, format_size, format_time, printable, short_id
 
 MOST_POINTS = 500
 """Points of a curve that a page shows; more are thinned out evenly."""
@@ -45,7 +45,7 @@ class Listed:
     def name(self) -> str:
         """The trial in a few words."""
         at = "" if self.budget is None else f" at budget {self.budget}"
-        return plain(f"{self.flow} on {self.dataset}, {self.label}{at}, seed {self.seed}")
+        return printable(f"{self.flow} on {self.dataset}, {self.label}{at}, seed {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Trial:
     recipe: str
 
 
-def listed(rows: Sequence[Mapping[str, object]], most: int) -> list[Listed]:
+def list_trials(rows: Sequence[Mapping[str, object]], most: int) -> list[Listed]:
     """The rows of `queries.trials`; the first ``most`` trials have pages."""
     found = []
     for number, row in enumerate(rows):
@@ -120,7 +120,7 @@ def listed(rows: Sequence[Mapping[str, object]], most: int) -> list[Listed]:
                 variant=str(row["variant"]),
                 profile=str(row["profile"]),
                 factorization=name,
-                label=label(name),
+                label=factorization_label(name),
                 budget=_integer(row["budget"]),
                 options=None if row["map_options"] is None else str(row["map_options"]),
                 seed=_integer(row["seed"]) or 0,
@@ -135,7 +135,7 @@ def listed(rows: Sequence[Mapping[str, object]], most: int) -> list[Listed]:
     return found
 
 
-def keys(trials: Sequence[Listed]) -> dict[TrialKey, str]:
+def trial_keys(trials: Sequence[Listed]) -> dict[TrialKey, str]:
     """The pages of trials by what a row of the leaderboard knows of them."""
     return {
         (t.data_digest, t.recipe_id, "plain", t.factorization, t.budget, t.options, t.seed): t.page
@@ -144,7 +144,7 @@ def keys(trials: Sequence[Listed]) -> dict[TrialKey, str]:
     }
 
 
-def read(store: Store, one: Listed) -> Trial:
+def read_trial(store: Store, one: Listed) -> Trial:
     """What is known of a trial on one exact data set."""
     results = _records(store.results(trial_id=one.trial_id, data_digest=one.data_digest))
     members = store.memberships([one.trial_id])
@@ -226,13 +226,13 @@ def _curves(store: Store, job_id: str) -> Iterator[Curve]:
 
 def _tried(one: Attempt) -> Tried:
     device = one.device if one.devices is None else f"{one.device} ({one.devices})"
-    ended = "" if one.ended is None else f" to {moment(one.ended)}"
+    ended = "" if one.ended is None else f" to {format_time(one.ended)}"
     return Tried(
         number=str(one.token) if one.protocol is None else f"evaluation ({one.protocol})",
         outcome=one.outcome or "running",
-        when=plain(moment(one.started) + ended),
-        took="" if one.ended is None else span(one.ended - one.started),
-        where=plain(f"{one.host}, {device}"),
+        when=printable(format_time(one.started) + ended),
+        took="" if one.ended is None else format_duration(one.ended - one.started),
+        where=printable(f"{one.host}, {device}"),
         steps=f"{one.first_step} to {one.last_step}",
         message=one.message.strip(),
         log=(one.log or "").strip(),
@@ -256,25 +256,31 @@ def _provenance(
         yield "device", f"{record['device']}{driver} ({record['cpu_capability']}, {threads})"
         yield "environment", record["environment_id"]
         yield "protocol", f"{record['protocol']}, {record['precision']}"
-        yield "added", moment(record["created"])
+        yield "added", format_time(record["created"])
         if record["seconds"] is not None:
-            yield "training time", span(record["seconds"])
+            yield "training time", format_duration(record["seconds"])
         if record["peak_memory"] is not None:
-            yield "peak memory", size(int(record["peak_memory"]))
+            yield "peak memory", format_size(int(record["peak_memory"]))
     for artifact in store.artifacts(one.job_id):
-        yield artifact.kind, f"{artifact.path} ({size(artifact.bytes)}, sha256 {artifact.digest})"
-    yield "on the command line", f"lcma logs {short(one.job_id)}; lcma why {short(one.job_id)}"
+        yield (
+            artifact.kind,
+            f"{artifact.path} ({format_size(artifact.bytes)}, sha256 {artifact.digest})",
+        )
+    yield (
+        "on the command line",
+        f"lcma logs {short_id(one.job_id)}; lcma why {short_id(one.job_id)}",
+    )
 
 
 def _channels(store: Store, record: Mapping[str, Any]) -> int:
-    body = lookup.content(store.recipe_bodies([record["recipe_id"]])[record["recipe_id"]])
+    body = parse_object(store.recipe_bodies([record["recipe_id"]])[record["recipe_id"]])
     model = body.get("model")
     found = model.get("channels") if isinstance(model, dict) else None
     return found if isinstance(found, int) else 3
 
 
 def _pretty(body: str) -> str:
-    found = lookup.content(body)
+    found = parse_object(body)
     return json.dumps(found, indent=2, sort_keys=True) if found else body
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from lcma.db import Store
 from lcma.harness.place import Place
 from lcma.harness.report.site.pages import Options, Site
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.sweeps.errors import UserError
 
 MARK = ".lcma-site"
 """A file in every site: a folder with it may be replaced."""
 
 
-def write(
+def write_site(
     store: Store,
     place: Place,
     out: Path,
@@ -43,10 +43,10 @@ def write(
 
 def _require_ours(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise UserError(f"{plain(out)} is no folder: give --out one that is new or empty")
+        raise UserError(f"{printable(out)} is no folder: give --out one that is new or empty")
     if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
         raise UserError(
-            f"{plain(out)} holds files that are no site of ours: give --out a new folder"
+            f"{printable(out)} holds files that are no site of ours: give --out a new folder"
         )
 
 
@@ -88,4 +88,4 @@ def _swap(folder: Path, out: Path) -> None:
 
 def _unwritable(out: Path, error: OSError) -> UserError:
     why = error.strerror or type(error).__name__
-    return UserError(f"cannot write {plain(out)}: {why}; choose another place with --out")
+    return UserError(f"cannot write {printable(out)}: {why}; choose another place with --out")

@@ -5,21 +5,20 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from lcma.harness.report import pairing
+from lcma.harness.report.pairing import by_seed
 from lcma.harness.report.ranking import Group, Row
-from lcma.harness.report.text import plain
-from lcma.harness.report.verdicts import cells
-from lcma.harness.report.verdicts.cells import Cells
+from lcma.harness.report.text import printable
+from lcma.harness.report.verdicts.cells import Cells, budgets_of, cells_at, cells_of
 from lcma.harness.report.verdicts.claims import Claim, Comparison, scale_of
-from lcma.harness.report.verdicts.within import claim, less
+from lcma.harness.report.verdicts.within import difference_by_seed, make_claim
 from lcma.sweeps import published
 
 Key = tuple[object, ...]
 
 
-def of(groups: Sequence[Group]) -> Iterator[Claim]:
+def claims_across(groups: Sequence[Group]) -> Iterator[Claim]:
     """All claims that take more than one group."""
-    found = [cells.of(group) for group in groups]
+    found = [cells_of(group) for group in groups]
     yield from _tables(found)
     yield from _persistence(found)
     yield from _variants(found)
@@ -44,19 +43,19 @@ def _tables(found: Sequence[Cells]) -> Iterator[Claim]:
     for key, table, over in kinds:
         for members in _grouped(usable, key):
             rows = [pair for c in members if (pair := _pair(c))]
-            gaps = [less(low, own).by_seed for low, own in rows]
+            gaps = [difference_by_seed(low, own).by_seed for low, own in rows]
             seeds = sorted(set.intersection(*(set(gap) for gap in gaps)))
             mean = {seed: statistics.fmean(gap[seed] for gap in gaps) for seed in seeds}
             names = [c.group.flow if table == "2" else c.group.dataset for c in members]
             last = max(members, key=lambda c: c.group.steps)
-            yield claim(
+            yield make_claim(
                 last,
                 [row for pair in rows for row in pair],
                 [Comparison("low - conventional, mean over cells", mean)],
                 key=f"table{table}-mean",
                 source=f"LCMA, Table {table}",
                 text=f"low gives fewer bits/dim than conventional on average over {len(names)} "
-                f"{over} ({plain(', '.join(names))})",
+                f"{over} ({printable(', '.join(names))})",
                 members=tuple(scale_of(c.group, c.budget) for c in members),
                 sweep=f"table{table}",
                 sets=(
@@ -105,23 +104,23 @@ def _persistence(found: Sequence[Cells]) -> Iterator[Claim]:
         ends = sorted(members, key=_length)
         if ends[0].group.steps == ends[-1].group.steps:
             continue
-        shared = [set(cells.budgets_of(c.group)) for c in (ends[0], ends[-1])]
+        shared = [set(budgets_of(c.group)) for c in (ends[0], ends[-1])]
         common = sorted(set.intersection(*shared))
         if not common:
             continue
-        short, long = (cells.at(c.group, common[-1]) for c in (ends[0], ends[-1]))
+        short, long = (cells_at(c.group, common[-1]) for c in (ends[0], ends[-1]))
         rows = [row for c in (short, long) for row in (c.low, c.conventional) if row is not None]
-        gap_short, gap_long = (less(*rows[k : k + 2]).by_seed for k in (0, 2))
+        gap_short, gap_long = (difference_by_seed(*rows[k : k + 2]).by_seed for k in (0, 2))
         half = {seed: gap / 2 for seed, gap in gap_short.items()}
         steps = (short.group.steps, long.group.steps)
-        yield claim(
+        yield make_claim(
             long,
             rows,
             [
                 Comparison(f"low - conventional after {steps[0]} steps", gap_short),
                 Comparison(
                     f"the gap after {steps[1]} steps - half of that after {steps[0]}",
-                    pairing.by_seed(gap_long, half),
+                    by_seed(gap_long, half),
                 ),
             ],
             key="persistence",
@@ -152,8 +151,8 @@ def _variants(found: Sequence[Cells]) -> Iterator[Claim]:
             row = by_variant[name].conventional
             assert row is not None
             rows.append(replace(row, label=f"{row.label} on {name}"))
-        moved = less(*rows).by_seed
-        yield claim(
+        moved = difference_by_seed(*rows).by_seed
+        yield make_claim(
             by_variant["float"],
             rows,
             [

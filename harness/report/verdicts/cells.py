@@ -38,10 +38,10 @@ class Cells:
         return {word: self.rows[word] for word in words}
 
 
-def of(group: Group) -> Cells:
+def cells_of(group: Group) -> Cells:
     """The rows under the group's longest budget, whatever their results say."""
     budgets = budgets_of(group)
-    return at(group, budgets[-1] if budgets else None)
+    return cells_at(group, budgets[-1] if budgets else None)
 
 
 def budgets_of(group: Group) -> list[int]:
@@ -54,7 +54,7 @@ def budgets_of(group: Group) -> list[int]:
     )
 
 
-def at(group: Group, budget: int | None) -> Cells:
+def cells_at(group: Group, budget: int | None) -> Cells:
     """The rows under one budget."""
     rows = {
         row.factorization: row
@@ -64,12 +64,12 @@ def at(group: Group, budget: int | None) -> Cells:
     return Cells(group, budget, rows)
 
 
-def bits(row: Row) -> dict[int, float]:
+def bits_by_seed(row: Row) -> dict[int, float]:
     """Bits/dim by seed."""
     return dict(zip(row.seeds, row.bits_per_dim, strict=True))
 
 
-def cleared(rows: Iterable[Row]) -> bool | None:
+def all_cleared(rows: Iterable[Row]) -> bool | None:
     """Whether all clear the bars; None where that is not known."""
     found = {row.cleared for row in rows}
     if False in found:
@@ -77,7 +77,7 @@ def cleared(rows: Iterable[Row]) -> bool | None:
     return None if None in found else True
 
 
-def lost(rows: Iterable[Row]) -> int:
+def count_lost(rows: Iterable[Row]) -> int:
     """How many of their trials diverged or failed."""
     return sum(row.diverged + row.failed for row in rows)
 

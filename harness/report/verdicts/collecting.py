@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcma.db import Store
-from lcma.harness.report import board as boards
+from lcma.harness.report.board import read_board
 from lcma.harness.report.ranking import Board
-from lcma.harness.report.verdicts import across, masks, within
+from lcma.harness.report.verdicts.across import claims_across
 from lcma.harness.report.verdicts.claims import Claim
-from lcma.harness.report.verdicts.rule import Verdict, decide
+from lcma.harness.report.verdicts.masks import Shares, mask_claims
+from lcma.harness.report.verdicts.rule import Verdict, decide_claims
+from lcma.harness.report.verdicts.within import claims_within
 from lcma.sweeps import factorizations
 
 CLAIMS = {
@@ -43,23 +45,23 @@ class Verdicts:
     lost: tuple[tuple[str, int], ...] = ()
 
 
-def read(store: Store, *, sweep_id: str | None = None, **where: Any) -> Verdicts:
+def read_verdicts(store: Store, *, sweep_id: str | None = None, **where: Any) -> Verdicts:
     """The verdicts on the results in a database, of one sweep or of all.
 
     ``where`` names columns as in `board.read`.
     """
-    board = boards.read(store, sweep_id=sweep_id, **where)
-    return make(board, _shares(store))
+    board = read_board(store, sweep_id=sweep_id, **where)
+    return make_verdicts(board, _shares(store))
 
 
-def make(board: Board, shares: masks.Shares | None = None) -> Verdicts:
+def make_verdicts(board: Board, shares: Shares | None = None) -> Verdicts:
     """The verdicts on a board, and on the share of the masks in the maps behind it."""
-    claims = [one for group in board.groups for one in within.of(group)]
-    claims += across.of(board.groups)
-    claims += masks.of(board.groups, shares or {})
+    claims = [one for group in board.groups for one in claims_within(group)]
+    claims += claims_across(board.groups)
+    claims += mask_claims(board.groups, shares or {})
     order = list(CLAIMS)
     claims.sort(key=lambda one: (_place(one, order), str(one.scale)))
-    found = decide(claims)
+    found = decide_claims(claims)
     return Verdicts(
         verdicts=tuple(one for one in found if one.claim.cleared),
         apart=tuple(one for one in found if not one.claim.cleared),
@@ -75,7 +77,7 @@ def _place(claim: Claim, order: list[str]) -> int:
     return order.index(claim.key) if claim.key in order else 0
 
 
-def _shares(store: Store) -> masks.Shares:
+def _shares(store: Store) -> Shares:
     tables = store.view("table_statistics", split=1)
     found: dict[tuple[str, str, int | None], dict[int, float]] = {}
     for row in tables.to_dict("records"):

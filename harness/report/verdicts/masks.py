@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from lcma.harness.report.ranking import Group
-from lcma.harness.report.verdicts import cells
+from lcma.harness.report.verdicts.cells import cells_of
 from lcma.harness.report.verdicts.claims import Claim, Comparison
-from lcma.harness.report.verdicts.within import claim
+from lcma.harness.report.verdicts.within import make_claim
 
 Shares = Mapping[tuple[str, str, int | None], Mapping[int, float]]
 """Mask share at split 1 by seed, of the tables of `low`: by recipe, data digest and budget."""
@@ -13,16 +13,16 @@ Shares = Mapping[tuple[str, str, int | None], Mapping[int, float]]
 HALF = 0.5
 
 
-def of(groups: Sequence[Group], shares: Shares) -> Iterator[Claim]:
+def mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Claim]:
     """One claim for each group with `low` whose tables have their statistics."""
     seen = set()
     for group in groups:
-        found = cells.of(group)
+        found = cells_of(group)
         key = (group.recipe_id, group.data_digest, found.budget)
         if found.low is None or not shares.get(key) or key in seen:
             continue
         seen.add(key)
-        yield claim(
+        yield make_claim(
             found,
             [found.low],
             [

@@ -4,8 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lcma.harness.report import notes, pairing
-from lcma.harness.report.pairing import LEVEL, PairedTest
+from lcma.harness.report import notes
+from lcma.harness.report.pairing import (
+    LEVEL,
+    PairedTest,
+    adjust_holm,
+    paired_test,
+    seeds_needed,
+    t_interval,
+)
 from lcma.harness.report.verdicts.claims import ALONE, Claim, Comparison
 
 ENOUGH = notes.ENOUGH
@@ -35,7 +42,7 @@ class Verdict:
     seeds: int | None
 
 
-def decide(claims: Sequence[Claim]) -> tuple[Verdict, ...]:
+def decide_claims(claims: Sequence[Claim]) -> tuple[Verdict, ...]:
     """The verdicts, in the order of the claims."""
     tests = [_tests(one) for one in claims]
     p_values = [max(map(_in_favour, found)) for found in tests]
@@ -46,7 +53,7 @@ def decide(claims: Sequence[Claim]) -> tuple[Verdict, ...]:
         if one.family != ALONE:
             families.setdefault((one.family, one.scale), []).append(index)
     for members in families.values():
-        corrected = pairing.holm([p_values[index] for index in members])
+        corrected = adjust_holm([p_values[index] for index in members])
         for index, p in zip(members, corrected, strict=True):
             holm[index], sizes[index] = p, len(members)
     return tuple(
@@ -81,7 +88,7 @@ def _verdict(
 
 
 def _tests(claim: Claim) -> list[PairedTest | None]:
-    return [pairing.paired_test(list(one.by_seed.values())) for one in claim.comparisons]
+    return [paired_test(list(one.by_seed.values())) for one in claim.comparisons]
 
 
 def _in_favour(test: PairedTest | None) -> float:
@@ -107,7 +114,7 @@ def _refutes(claim: Claim, tests: Sequence[PairedTest | None]) -> list[str]:
     confidence = f"{100 * (1 - level):.3g} %"
     for comparison, test in zip(claim.comparisons, tests, strict=True):
         why = ""
-        wide = pairing.interval(list(comparison.by_seed.values()), level)
+        wide = t_interval(list(comparison.by_seed.values()), level)
         if test is not None and test.n >= ENOUGH and wide is not None:
             low, high = wide
             if claim.margin is not None and max(-low, high) <= claim.margin:
@@ -126,5 +133,5 @@ def _seeds(claim: Claim, test: PairedTest | None, n: int) -> int | None:
     if n < ENOUGH or test is None or test.deviation is None:
         return ENOUGH
     effect = max(abs(test.mean), claim.margin or 0.0)
-    needed = pairing.seeds_needed(effect, test.deviation) if effect else None
+    needed = seeds_needed(effect, test.deviation) if effect else None
     return None if needed is None else max(needed, n + 1)

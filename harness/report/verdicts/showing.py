@@ -15,8 +15,8 @@ from rich.text import Text
 from lcma.db import QueryResult
 from lcma.harness.report.board import by_class
 from lcma.harness.report.pairing import PairedTest
-from lcma.harness.report.rows import as_stored
-from lcma.harness.report.text import escape_markdown, number, plain, short
+from lcma.harness.report.rows import rows_as_stored
+from lcma.harness.report.text import escape_markdown, format_number, printable, short_id
 from lcma.harness.report.verdicts.claims import Scale
 from lcma.harness.report.verdicts.collecting import CLAIMS, Verdicts
 from lcma.harness.report.verdicts.rule import Verdict
@@ -36,13 +36,15 @@ RULE = (
 )
 
 
-def render(found: Verdicts) -> RenderableType:
+def render_verdicts(found: Verdicts) -> RenderableType:
     """For a terminal: a table of all, then a sentence for each."""
     parts: list[RenderableType] = []
     for heading, verdicts in _sections(found):
         parts += [Text(heading, style="bold"), _table(verdicts), Text()]
         for one in verdicts:
-            parts.append(Text(f"{one.decision}: ", style=STYLES[one.decision]) + sentence(one))
+            parts.append(
+                Text(f"{one.decision}: ", style=STYLES[one.decision]) + verdict_sentence(one)
+            )
             command = next_command(one)
             if command:
                 parts.append(Text(f"  {command}", style="dim"))
@@ -51,7 +53,7 @@ def render(found: Verdicts) -> RenderableType:
     return Lines(*parts)
 
 
-def as_dict(found: Verdicts) -> dict[str, Any]:
+def verdicts_as_dict(found: Verdicts) -> dict[str, Any]:
     """All numbers in full, ready for JSON; a missing one is None."""
     return {
         "verdicts": [_as_dict(one) for one in found.verdicts],
@@ -63,7 +65,7 @@ def as_dict(found: Verdicts) -> dict[str, Any]:
     }
 
 
-def as_rows(found: Verdicts) -> QueryResult:
+def verdict_rows(found: Verdicts) -> QueryResult:
     """A row for each verdict, those apart too."""
     facts = tuple(f.name for f in fields(Scale))
     numbers = tuple(f.name for f in fields(PairedTest))
@@ -74,9 +76,9 @@ def as_rows(found: Verdicts) -> QueryResult:
         claim = one.claim
         rows.append(
             (
-                *(one.decision, claim.key, claim.source, claim.text, as_stored(claim.cleared)),
-                *(as_stored(_on_published(one)), claim.unit, one.comparison.name),
-                *(as_stored(getattr(claim.scale, name)) for name in facts),
+                *(one.decision, claim.key, claim.source, claim.text, rows_as_stored(claim.cleared)),
+                *(rows_as_stored(_on_published(one)), claim.unit, one.comparison.name),
+                *(rows_as_stored(getattr(claim.scale, name)) for name in facts),
                 *(None if one.test is None else getattr(one.test, name) for name in numbers),
                 *(one.t_p, one.holm_p, one.family_size, claim.printed, claim.lost, one.why),
                 next_command(one),
@@ -85,13 +87,13 @@ def as_rows(found: Verdicts) -> QueryResult:
     return QueryResult((*own, *facts, *numbers, *rest), tuple(rows), truncated=False)
 
 
-def as_markdown(found: Verdicts) -> str:
+def verdicts_as_markdown(found: Verdicts) -> str:
     """A section with a list for each kind of scale."""
     lines: list[str] = []
     for heading, verdicts in _sections(found):
         lines += [f"### {escape_markdown(heading)}", ""]
         for one in verdicts:
-            lines.append(f"- **{one.decision}**: {escape_markdown(sentence(one))}")
+            lines.append(f"- **{one.decision}**: {escape_markdown(verdict_sentence(one))}")
             command = next_command(one)
             if command:
                 lines.append(f"  Next: {escape_markdown(command)}")
@@ -100,21 +102,23 @@ def as_markdown(found: Verdicts) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def sentence(one: Verdict) -> str:
+def verdict_sentence(one: Verdict) -> str:
     """The claim, on which scale, by which numbers, and why the verdict is what it is."""
     claim, test = one.claim, one.test
     said = f"{claim.text} ({claim.source}), on {_scale(one)}. {one.comparison.name}: "
     if test is None:
         said += "no seed has both sides"
     else:
-        said += f"{number(test.mean, sign=True)}"
+        said += f"{format_number(test.mean, sign=True)}"
         if test.low is not None:
-            said += f" [{number(test.low, sign=True)}, {number(test.high, sign=True)}]"
+            said += (
+                f" [{format_number(test.low, sign=True)}, {format_number(test.high, sign=True)}]"
+            )
         said += f" {claim.unit}, n = {one.n}"
         if test.t_p is not None:
             said += (
-                f", sign-flip p {number(test.sign_flip_p, 3)}, so many seeds could show "
-                f"{number(test.detectable)}"
+                f", sign-flip p {format_number(test.sign_flip_p, 3)}, so many seeds could show "
+                f"{format_number(test.detectable)}"
             )
     parts = len(claim.comparisons)
     if parts > 1:
@@ -153,7 +157,7 @@ def next_command(one: Verdict) -> str | None:
         shlex.join(
             [
                 *("lcma", "launch", claim.sweep, "--seeds", str(one.seeds)),
-                *map(plain, options),
+                *map(printable, options),
                 *(("--set", f"training.steps={steps}") if alike else ()),
             ]
         )
@@ -170,7 +174,7 @@ def _as_dict(one: Verdict) -> dict[str, Any]:
     ]
     return {
         "decision": one.decision,
-        "sentence": sentence(one),
+        "sentence": verdict_sentence(one),
         "why": one.why,
         "comparison": one.comparison.name,
         "n": one.n,
@@ -203,14 +207,14 @@ def _scale(one: Verdict) -> str:
 
 def _scale_text(scale: Scale) -> str:
     said = (
-        f"{plain(scale.dataset)} ({plain(scale.variant)}), {plain(scale.flow)}, "
-        f"{plain(scale.profile)}, {scale.steps} steps, {scale.splits} splits"
+        f"{printable(scale.dataset)} ({printable(scale.variant)}), {printable(scale.flow)}, "
+        f"{printable(scale.profile)}, {scale.steps} steps, {scale.splits} splits"
     )
     if scale.budget is not None:
         said += f", budget {scale.budget}"
     if scale.protocol != "plain":
-        said += f", protocol {plain(scale.protocol)}"
-    return f"{said} (recipe {short(scale.recipe_id)})"
+        said += f", protocol {printable(scale.protocol)}"
+    return f"{said} (recipe {short_id(scale.recipe_id)})"
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
@@ -222,16 +226,18 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
         test = one.test
         interval = "-"
         if test is not None and test.low is not None:
-            interval = f"{number(test.low, 3, sign=True)} {number(test.high, 3, sign=True)}"
+            interval = (
+                f"{format_number(test.low, 3, sign=True)} {format_number(test.high, 3, sign=True)}"
+            )
         scale = one.claim.scale
-        where = plain(f"{scale.dataset} {scale.flow} {scale.profile} {scale.steps}")
+        where = printable(f"{scale.dataset} {scale.flow} {scale.profile} {scale.steps}")
         table.add_row(
             Text(one.decision, style=STYLES[one.decision]),
             Text(f"{one.claim.key}: {where}"),
-            number(None if test is None else test.mean, 3, sign=True),
+            format_number(None if test is None else test.mean, 3, sign=True),
             interval,
             str(one.n),
-            number(one.holm_p, 3),
+            format_number(one.holm_p, 3),
         )
     return table
 

@@ -4,11 +4,18 @@ import itertools
 import statistics
 from collections.abc import Iterator, Sequence
 
-from lcma.harness.report import pairing
+from lcma.harness.report.pairing import by_seed
 from lcma.harness.report.ranking import Group, Row
-from lcma.harness.report.text import plain
-from lcma.harness.report.verdicts import cells
-from lcma.harness.report.verdicts.cells import Cells
+from lcma.harness.report.text import printable
+from lcma.harness.report.verdicts.cells import (
+    Cells,
+    all_cleared,
+    bits_by_seed,
+    budgets_of,
+    cells_at,
+    cells_of,
+    count_lost,
+)
 from lcma.harness.report.verdicts.claims import CHOICE, Claim, Comparison, scale_of
 from lcma.sweeps import published
 
@@ -18,16 +25,16 @@ TABLE_3 = ("low", "conventional", "random", "high")
 PHASES = ("checkerboard-even", "checkerboard-odd")
 
 
-def of(group: Group) -> Iterator[Claim]:
+def claims_within(group: Group) -> Iterator[Claim]:
     """All claims that the group's rows bear on."""
-    found = cells.of(group)
+    found = cells_of(group)
     yield from _choice(found)
     yield from _orders(found)
     yield from _first_split(found)
     yield from _budgets(group)
 
 
-def claim(
+def make_claim(
     of: Cells,
     rows: Sequence[Row],
     comparisons: Sequence[Comparison],
@@ -45,17 +52,17 @@ def claim(
         text=text,
         scale=scale_of(of.group, of.budget),
         comparisons=tuple(comparisons),
-        cleared=cells.cleared(rows),
-        lost=cells.lost(rows),
+        cleared=all_cleared(rows),
+        lost=count_lost(rows),
         sweep=sweep,
         **more,  # type: ignore[arg-type]
     )
 
 
-def less(one: Row, other: Row) -> Comparison:
+def difference_by_seed(one: Row, other: Row) -> Comparison:
     """One row less another, by seed."""
-    name = f"{plain(one.label)} - {plain(other.label)}"
-    return Comparison(name, pairing.by_seed(cells.bits(one), cells.bits(other)))
+    name = f"{printable(one.label)} - {printable(other.label)}"
+    return Comparison(name, by_seed(bits_by_seed(one), bits_by_seed(other)))
 
 
 def _choice(of: Cells) -> Iterator[Claim]:
@@ -66,23 +73,23 @@ def _choice(of: Cells) -> Iterator[Claim]:
     sweep = "demo" if of.group.flow == "realnvp" else "flows"
     if conventional is not None:
         source, printed = _printed(of.group)
-        yield claim(
+        yield make_claim(
             of,
             (low, conventional),
-            [less(low, conventional)],
+            [difference_by_seed(low, conventional)],
             key="low-conventional",
             source=source or "LCMA, as in Tables 1 and 2",
-            text=f"low gives fewer bits/dim than conventional ({plain(conventional.label)})",
+            text=f"low gives fewer bits/dim than conventional ({printable(conventional.label)})",
             printed=printed,
             family=CHOICE,
             sweep=sweep,
         )
     phases = [of.rows[name] for name in PHASES if name in of.rows]
     if len(phases) == len(PHASES):
-        yield claim(
+        yield make_claim(
             of,
             (low, *phases),
-            [less(low, phase) for phase in phases],
+            [difference_by_seed(low, phase) for phase in phases],
             key="low-better-phase",
             source="ours",
             text="low gives fewer bits/dim than the better phase of the checkerboard",
@@ -91,10 +98,10 @@ def _choice(of: Cells) -> Iterator[Claim]:
         )
     if "random-local" in of.rows:
         local = of.rows["random-local"]
-        yield claim(
+        yield make_claim(
             of,
             (low, local),
-            [less(low, local)],
+            [difference_by_seed(low, local)],
             key="low-random-local",
             source="ours",
             text="low gives fewer bits/dim than chance with the same locality (random-local)",
@@ -120,10 +127,10 @@ def _orders(of: Cells) -> Iterator[Claim]:
 
 
 def _order(of: Cells, rows: Sequence[Row], key: str, source: str, sweep: str, text: str) -> Claim:
-    return claim(
+    return make_claim(
         of,
         rows,
-        [less(one, next_one) for one, next_one in itertools.pairwise(rows)],
+        [difference_by_seed(one, next_one) for one, next_one in itertools.pairwise(rows)],
         key=key,
         source=source,
         text=f"bits/dim rise in this order: {text}",
@@ -136,7 +143,7 @@ def _first_split(of: Cells) -> Iterator[Claim]:
     words = of.words
     if words is None or of.group.splits < 2:
         return
-    by_word = {word: cells.bits(row) for word, row in words.items()}
+    by_word = {word: bits_by_seed(row) for word, row in words.items()}
     seeds = sorted(set.intersection(*(set(found) for found in by_word.values())))
     effects = [
         {
@@ -148,10 +155,10 @@ def _first_split(of: Cells) -> Iterator[Claim]:
     ]
     comparisons = [Comparison("effect of L at split 1", effects[0])]
     comparisons += [
-        Comparison(f"effect at split 1 - at split {k}", pairing.by_seed(effects[0], effect))
+        Comparison(f"effect at split 1 - at split {k}", by_seed(effects[0], effect))
         for k, effect in enumerate(effects[1:], start=2)
     ]
-    yield claim(
+    yield make_claim(
         of,
         list(words.values()),
         comparisons,
@@ -163,16 +170,16 @@ def _first_split(of: Cells) -> Iterator[Claim]:
 
 
 def _budgets(group: Group) -> Iterator[Claim]:
-    budgets = cells.budgets_of(group)
+    budgets = budgets_of(group)
     if len(budgets) < 2:
         return
     word = "L" * group.splits
-    short, long = (cells.at(group, b).rows[word] for b in (budgets[0], budgets[-1]))
+    short, long = (cells_at(group, b).rows[word] for b in (budgets[0], budgets[-1]))
     name = f"low after {budgets[-1]} - after {budgets[0]} pretraining steps"
-    yield claim(
-        cells.of(group),
+    yield make_claim(
+        cells_of(group),
         (short, long),
-        [Comparison(name, pairing.by_seed(cells.bits(long), cells.bits(short)))],
+        [Comparison(name, by_seed(bits_by_seed(long), bits_by_seed(short)))],
         key="budget",
         source="LCMA, pretraining",
         text=f"low gives fewer bits/dim after {budgets[-1]} pretraining steps than after "

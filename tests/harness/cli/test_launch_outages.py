@@ -9,7 +9,7 @@ import yaml
 
 from lcma import db
 from lcma.db import Store
-from lcma.harness import moments
+from lcma.harness.moments import install_hook
 from lcma.harness.report import board
 from lcma.harness.run import plan as plans
 from tests.harness.cli.conftest import Typed
@@ -45,11 +45,11 @@ def test_a_launch_waits_for_its_database_from_registering_to_its_board(
         monkeypatch.setattr(owner, attribute, passing(name, getattr(owner, attribute)))
     with stoppable() as server:
         outages = Outages(server, AT)
-        moments.install(outages)
+        install_hook(outages)
         try:
             code, out, err = lcma(*launch, "--db", server.url)
         finally:
-            moments.install(None)
+            install_hook(None)
             outages.wait()
         assert (code, outages.left) == (0, {}), err
         assert out.count("The database is away: waiting for it.") >= 4

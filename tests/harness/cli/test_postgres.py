@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import yaml
 
 from lcma.harness.cli import main as cli
-from lcma.harness.run import bodies
+from lcma.harness.run.bodies import run_work
 
 ONE_WORKER = {"gpus": 0, "cpus": os.cpu_count()}
 """A second one would take longer to start than it has work."""
@@ -54,7 +54,7 @@ def test_a_sweep_is_the_same_on_postgres(
 ) -> None:
     _, nodes = registered()
     for node in nodes:
-        assert bodies.run(node.work).ending == "done"
+        assert run_work(node.work).ending == "done"
 
     name, password = postgres.make(), "s3cret"
     (in_tmp / "small.yaml").write_text(yaml.safe_dump(small_sweep | {"resources": ONE_WORKER}))

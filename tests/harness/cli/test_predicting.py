@@ -11,8 +11,7 @@ import yaml
 from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
-from lcma.harness.run import plan as plans
-from lcma.harness.run.plan import Node
+from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, contribution_map, result
 from tests.harness.conftest import SMALL, merged
@@ -30,10 +29,10 @@ class History:
         self.store, self._capsys, self._file = store, capsys, folder / "small.yaml"
         self._file.write_text(yaml.safe_dump(SWEEP))
         spec = specs.check(SWEEP, "test")
-        plan = plans.make(spec, place, store)
-        plans.register(plan, place, store)
-        digests = plans.digests_of(plan, place)
-        self.nodes = plans.nodes(plan, place, digests, owner="o", device="cpu")
+        plan = make_plan(spec, place, store)
+        register_plan(plan, place, store)
+        digests = digests_of(plan, place)
+        self.nodes = make_nodes(plan, place, digests, owner="o", device="cpu")
         for environment in (ENVIRONMENT, GPU):
             store.environment(environment)
 

@@ -8,7 +8,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lcma import db
-from lcma.harness.run.plotting import plotting
+from lcma.harness.run.plotting import plot_curves
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
 
@@ -96,7 +96,7 @@ def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
     ids = [*planned.segments, *planned.trials]
     claim = train(planned, trial, 10, 20)
     for step in (30, 50):  # two launches with the same folder
-        with plotting(tmp_path / "tb", Silent(), store, ids) as display:
+        with plot_curves(tmp_path / "tb", Silent(), store, ids) as display:
             inode = (tmp_path / "tb" / TRIAL / "events.out.tfevents.lcma").stat().st_ino
             store.add_metrics(claim, points("train_bits_per_dim", step))
             display.update(0, 6, store.running())
@@ -132,7 +132,7 @@ def test_points_that_came_late_are_in_their_place_at_the_end(
     planned: World, tmp_path: Path
 ) -> None:
     claim = train(planned, planned.trials[0], 10, 30)
-    with plotting(tmp_path / "tb", Silent(), planned.store, planned.trials):
+    with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials):
         planned.store.add_metrics(claim, points("train_bits_per_dim", 20))
     assert read(tmp_path / "tb") == {TRIAL: {"train_bits_per_dim": as_read(10, 20, 30)}}
 
@@ -149,7 +149,7 @@ def test_a_launch_ends_well_whatever_becomes_of_its_files(
 ) -> None:
     monkeypatch.setattr("lcma.harness.run.plotting.SECONDS", 0.0)
     display = Silent()
-    with plotting(tmp_path / "tb", display, planned.store, planned.trials) as shown:
+    with plot_curves(tmp_path / "tb", display, planned.store, planned.trials) as shown:
         (tmp_path / "tb" / "realnvp-photos16").write_text("in the way")
         train(planned, planned.trials[0], 10)
         for _ in range(3):
@@ -159,7 +159,7 @@ def test_a_launch_ends_well_whatever_becomes_of_its_files(
 
 
 def test_two_do_not_write_in_one_folder(planned: World, typed: Typed, tmp_path: Path) -> None:
-    with plotting(tmp_path / "tb", Silent(), planned.store, planned.trials):
+    with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials):
         code, out, err = typed("export", "--tensorboard", str(tmp_path / "tb"))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "another launch writes its curves there" in err

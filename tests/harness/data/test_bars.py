@@ -23,7 +23,7 @@ from PIL import Image
 from scipy.stats import multivariate_normal, norm
 
 from lcma.harness.data import ByPart, Manifest, PartDigest, Prepared, SourceRecord, prepare
-from lcma.harness.data.bars import Bar, compute, ensure
+from lcma.harness.data.bars import Bar, compute_bars, ensure_bars
 from lcma.harness.data.manifest import content_digest
 
 LN2 = math.log(2)
@@ -72,7 +72,7 @@ def stored(folder: Path, train: Array, test: Array, groups: Array | None = None)
 
 
 def by_name(prepared: Prepared) -> dict[str, Bar]:
-    return {bar.name: bar for bar in compute(prepared)}
+    return {bar.name: bar for bar in compute_bars(prepared)}
 
 
 def bits_of(prepared: Prepared, name: str) -> float:
@@ -238,7 +238,7 @@ def test_values_that_are_not_finite_are_refused(
     arrays = {name: each.astype(np.float32) for name, each in images.items()}
     arrays[part][-1, 0, 1, 0] = value
     prepared = stored(tmp_path, **arrays)
-    message = refused(tmp_path, lambda: ensure(prepared))
+    message = refused(tmp_path, lambda: ensure_bars(prepared))
     assert message.startswith(f"{prepared.folder / part}.npy holds values that are not finite")
 
 
@@ -315,8 +315,8 @@ def test_webp_is_left_out_where_pillow_lacks_it(
 
 def test_one_image_or_one_photograph_has_no_standard_error(tmp_path: Path) -> None:
     train = correlated(40, 0, (3, 2, 2))
-    one = compute(stored(tmp_path / "one", train, train[:1]))
-    same = compute(stored(tmp_path / "same", train, train[:9], np.zeros(9)))
+    one = compute_bars(stored(tmp_path / "one", train, train[:1]))
+    same = compute_bars(stored(tmp_path / "same", train, train[:9], np.zeros(9)))
     for bar in (*one, *same):
         assert bar.standard_error is None
     assert one[0].bits_per_dim is not None
@@ -324,7 +324,7 @@ def test_one_image_or_one_photograph_has_no_standard_error(tmp_path: Path) -> No
 
 def test_names_order_and_progress(copy: Prepared) -> None:
     calls: list[tuple[str, int, int]] = []
-    bars = compute(copy, lambda *call: calls.append(call))
+    bars = compute_bars(copy, lambda *call: calls.append(call))
     assert [bar.name for bar in bars] == NAMES
     assert {bar.images for bar in bars} == {6}
     assert all(bar.detail and "\n" not in bar.detail for bar in bars)
@@ -340,11 +340,11 @@ def test_bars_are_kept_beside_the_images_and_read_back(tmp_path: Path, dtype: ty
     prepared = stored(tmp_path, images, images[:9])
     before = {path.name for path in prepared.folder.iterdir()}
     calls: list[str] = []
-    bars = ensure(prepared, lambda step, *_: calls.append(step))
-    assert bars == compute(prepared)
+    bars = ensure_bars(prepared, lambda step, *_: calls.append(step))
+    assert bars == compute_bars(prepared)
     assert calls
     calls.clear()
-    assert ensure(prepared, lambda step, *_: calls.append(step)) == bars
+    assert ensure_bars(prepared, lambda step, *_: calls.append(step)) == bars
     assert not calls
     assert {path.name for path in prepared.folder.iterdir()} == before | {"bars.json"}
 
@@ -380,13 +380,13 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], byte
 def test_a_damaged_or_foreign_file_is_replaced(
     copy: Prepared, damage: Callable[[bytes], bytes]
 ) -> None:
-    bars = ensure(copy)
+    bars = ensure_bars(copy)
     path = copy.folder / "bars.json"
     raw = path.read_bytes()
     path.write_bytes(damage(raw))
     calls: list[str] = []
     with path.open("rb") as reader:
-        assert ensure(copy, lambda step, *_: calls.append(step)) == bars
+        assert ensure_bars(copy, lambda step, *_: calls.append(step)) == bars
         assert reader.read() == damage(raw), "a reader of the old file must not see half of a new"
     assert calls
     assert path.read_bytes() == raw
@@ -411,13 +411,13 @@ def test_a_folder_that_cannot_be_written_is_no_error(photos8: Prepared) -> None:
         Path(folder).chmod(0o755)
         train, test = photos8.part("train").images[:50], photos8.part("test").images[:6]
         prepared = stored(Path(folder), train, test)
-        expected = compute(prepared)
+        expected = compute_bars(prepared)
         prepared.folder.chmod(0o555)
         try:
             with nobody():
                 with pytest.raises(PermissionError):
                     (prepared.folder / "other").touch()
-                assert ensure(prepared) == expected
+                assert ensure_bars(prepared) == expected
         finally:
             prepared.folder.chmod(0o755)
         assert not (prepared.folder / "bars.json").exists()
@@ -428,8 +428,8 @@ def test_a_full_disk_is_no_error_and_leaves_nothing(copy: Prepared) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        bars = ensure(copy)
+        bars = ensure_bars(copy)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert bars == compute(copy)
+    assert bars == compute_bars(copy)
     assert sorted(copy.folder.iterdir()) == before

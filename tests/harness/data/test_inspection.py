@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lcma.harness.data import PARTS, ByPart, Manifest, PartDigest, Prepared, inspection, load
-from lcma.harness.data import manifest as manifests
+from lcma.harness.data import PARTS, ByPart, Manifest, PartDigest, Prepared, load
+from lcma.harness.data.inspection import Duplicates, inspect_set
+from lcma.harness.data.manifest import FILE_NAME, content_digest, to_json
 from lcma.harness.data.writer import NpyWriter
 
 
@@ -34,13 +35,13 @@ def put(tmp_path: Path, photos8: Prepared):
             "dtype": array.dtype.name,
             "counts": counts.model_dump(),
             "digests": {part: digest.model_dump() for part, digest in digests.items()},
-            "digest": manifests.content_digest(
+            "digest": content_digest(
                 shape, array.dtype.name, counts, ByPart[PartDigest](**digests)
             ),
             "groups": None,
         }
         manifest = Manifest.model_validate(json.loads(json.dumps(fields)))
-        (folder / manifests.FILE_NAME).write_text(manifests.to_json(manifest))
+        (folder / FILE_NAME).write_text(to_json(manifest))
         return load("photos8", tmp_path)
 
     return put
@@ -61,7 +62,7 @@ def test_numbers_are_those_of_the_whole_array(
     prepared = put(**parts)
     assert np.array_equal(np.concatenate(list(prepared.pieces("train"))), parts["train"])
     seen = []
-    found = inspection.inspect(prepared, lambda part, done, total: seen.append((part, done, total)))
+    found = inspect_set(prepared, lambda part, done, total: seen.append((part, done, total)))
     for part, array in parts.items():
         for index, channel in enumerate(found.channels[part]):
             values = array[:, index].astype(np.float64)
@@ -69,7 +70,7 @@ def test_numbers_are_those_of_the_whole_array(
             assert (channel.low, channel.high) == (values.min(), values.max())
     assert seen[-1] == ("test", 58, 58)
     nothing = ByPart[int](train=0, holdout=0, test=0)
-    assert found.duplicates == inspection.Duplicates(nothing, 0, 0, 0)
+    assert found.duplicates == Duplicates(nothing, 0, 0, 0)
 
 
 def test_copies_are_counted_inside_and_across_parts(put) -> None:
@@ -82,8 +83,8 @@ def test_copies_are_counted_inside_and_across_parts(put) -> None:
         holdout=np.stack([d, almost]),
         test=np.stack([b, b, d, e, c]),
     )
-    found = inspection.inspect(prepared).duplicates
-    assert found == inspection.Duplicates(
+    found = inspect_set(prepared).duplicates
+    assert found == Duplicates(
         within=ByPart[int](train=2, holdout=0, test=1),
         train_holdout=0,
         train_test=3,

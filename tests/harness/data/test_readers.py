@@ -590,14 +590,14 @@ def test_grey_images_have_one_channel_and_are_not_mixed_unasked(
 
 
 def test_an_image_is_turned_as_its_file_says(tmp_path: Path, pictures: Path) -> None:
-    from lcma.harness.data.decoding import decode
+    from lcma.harness.data.decoding import decode_image
 
     corner = np.zeros((32, 48, 3), np.uint8)
     corner[:8, :8] = 255
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees, clockwise
     for kind in ("PNG", "JPEG"):
-        pixels = decode(saved(Image.fromarray(corner), kind, exif=exif))
+        pixels = decode_image(saved(Image.fromarray(corner), kind, exif=exif))
         assert pixels.shape == (3, 48, 32)
         assert pixels[:, :8, -8:].min() > 200
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from lcma.harness import cache
-from lcma.harness.data import Prepared, load, verified
+from lcma.harness.cache import VARIABLE
+from lcma.harness.data import Prepared, load
+from lcma.harness.data.verified import verify_once
 from lcma.sweeps.errors import UserError
 
 
 @pytest.fixture
 def mine(photos8: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepared:
     """A set of one's own to damage, on a host that remembers nothing."""
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     shutil.copytree(photos8.folder, tmp_path / "data" / "photos8")
     return load("photos8", tmp_path / "data")
 
@@ -32,45 +33,45 @@ def flip(path: Path, *, keep_times: bool = False) -> None:
 
 
 def test_a_set_is_hashed_the_first_time_alone(mine: Prepared) -> None:
-    assert [verified.once(mine) for _ in range(3)] == [True, False, False]
+    assert [verify_once(mine) for _ in range(3)] == [True, False, False]
 
 
 @pytest.mark.parametrize("part", ["train", "holdout", "test", "train_groups"])
 def test_a_byte_that_changes_after_the_first_time_is_found(mine: Prepared, part: str) -> None:
-    assert verified.once(mine)
+    assert verify_once(mine)
     path = mine.folder / f"{part}.npy"
     flip(path)
     for _ in range(2):
         with pytest.raises(UserError, match=f"{part}.npy is damaged .its bytes differ"):
-            verified.once(mine)
+            verify_once(mine)
     flip(path)
-    assert verified.once(mine), "mended, and another file than before"
-    assert not verified.once(mine)
+    assert verify_once(mine), "mended, and another file than before"
+    assert not verify_once(mine)
 
 
 def test_another_file_under_the_same_name_is_hashed(mine: Prepared) -> None:
     """As large and as old, but not the one that was hashed."""
-    assert verified.once(mine)
+    assert verify_once(mine)
     path = mine.folder / "test.npy"
     other = path.with_name("other.npy")
     shutil.copy2(path, other)
     flip(other, keep_times=True)
     other.replace(path)
     with pytest.raises(UserError, match=r"test\.npy is damaged"):
-        verified.once(mine)
+        verify_once(mine)
 
 
 def test_the_same_files_at_another_place_are_hashed(mine: Prepared, tmp_path: Path) -> None:
-    assert verified.once(mine)
+    assert verify_once(mine)
     shutil.copytree(mine.folder, tmp_path / "other" / "photos8")
-    assert verified.once(load("photos8", tmp_path / "other"))
+    assert verify_once(load("photos8", tmp_path / "other"))
 
 
 def test_a_damaged_memory_costs_only_the_time_to_hash(mine: Prepared, tmp_path: Path) -> None:
-    assert verified.once(mine)
+    assert verify_once(mine)
     (stamp,) = (tmp_path / "cache").glob("*.json")
     stamp.write_bytes(b"\xff{")
-    assert [verified.once(mine) for _ in range(2)] == [True, False]
+    assert [verify_once(mine) for _ in range(2)] == [True, False]
     assert sorted(p.suffix for p in (tmp_path / "cache").iterdir()) in (
         [".json"],
         [".json", ".lock"],
@@ -82,11 +83,11 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    monkeypatch.setenv(cache.VARIABLE, str(blocked / "cache"))
-    assert [verified.once(mine) for _ in range(2)] == [True, True]
+    monkeypatch.setenv(VARIABLE, str(blocked / "cache"))
+    assert [verify_once(mine) for _ in range(2)] == [True, True]
     flip(mine.folder / "test.npy")
     with pytest.raises(UserError):
-        verified.once(mine)
+        verify_once(mine)
 
 
 def test_of_several_processes_at_once_one_hashes(mine: Prepared) -> None:

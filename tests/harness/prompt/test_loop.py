@@ -9,7 +9,8 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from lcma.harness.prompt import history, loop
+from lcma.harness.prompt.history import open_history
+from lcma.harness.prompt.loop import run_prompt
 from lcma.sweeps.errors import UserError
 
 ENTER, CTRL_C, CTRL_D = "\r", "\x03", "\x04"
@@ -39,7 +40,7 @@ def press(cache: Path) -> Iterator[Press]:
                     answer(statement)
 
             keys.send_text(typed + CTRL_D)
-            loop.run(record, "the heading")
+            run_prompt(record, "the heading")
             return asked
 
         yield run
@@ -119,7 +120,7 @@ def test_the_history_is_kept_for_the_next_prompt_and_from_others(press: Press, c
     file.chmod(0o644)
     press(f"{PASTE.format('select 4;')}{ENTER}select 4;{ENTER}")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    kept = [text.strip() for text in history.find().load_history_strings()]
+    kept = [text.strip() for text in open_history().load_history_strings()]
     assert kept == ["select 4;", "select 3", "select 1,\n2;"]
 
 

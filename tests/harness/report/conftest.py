@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from lcma import db
-from lcma.harness import instruments
+from lcma.harness.instruments import map_statistics
 from lcma.models import Flow, build
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe
@@ -312,7 +312,7 @@ def measured(item: db.ContributionMap, nms: str = "squeezed") -> db.Contribution
     return dataclasses.replace(
         item,
         halves=np.stack([item.values - noise, item.values + noise]),
-        statistics=instruments.of_map(item.values, item.standard_errors, item.split, nms),
+        statistics=map_statistics(item.values, item.standard_errors, item.split, nms),
     )
 
 
@@ -367,12 +367,12 @@ def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A database of more results than are read seed by seed, and its site: URL and folder."""
     from benchmarks.million import made
     from benchmarks.places import Files
-    from lcma.harness import place
+    from lcma.harness.place import find_place
     from lcma.harness.report.site import write
 
     folder = tmp_path_factory.mktemp("large")
     url, _ = made(Files(folder), 24_000)
     store = db.connect(url)
-    write(store, place.find(url, folder / "runs", folder), folder / "site")
+    write(store, find_place(url, folder / "runs", folder), folder / "site")
     store.close()
     return url, folder / "site"

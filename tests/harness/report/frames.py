@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lcma.db import Beside, Making, SeededCell
-from lcma.harness.report import ranking
-from lcma.harness.report.ranking import Board
+from lcma.harness.report.ranking import Board, make_board
 
 ALIKE = (
     *("flow", "dataset", "variant", "data_digest", "recipe_id", "protocol", "precision"),
@@ -22,7 +21,7 @@ SHARED = (*ALIKE, "profile", "splits", "size", "steps")
 
 def board_of(frame: pd.DataFrame, *more: Any, **options: Any) -> Board:
     """The board of the rows, whatever their order; else as `ranking.make`."""
-    return ranking.make(cells_of(frame), *more, **options)
+    return make_board(cells_of(frame), *more, **options)
 
 
 def cells_of(frame: pd.DataFrame) -> list[SeededCell]:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from lcma.db import Bar
-from lcma.harness.report import board as boards
 from lcma.harness.report.lookup import DataFacts
+from lcma.harness.report.ranking import Board
 from tests.harness.report.frames import board_of
 
 DIGEST = "d" * 64
@@ -64,7 +64,7 @@ def board(
     bar: float | None = 9.0,
     files: str = "2,000 of 60,000 images",
     **more: Any,
-) -> boards.Board:
+) -> Board:
     """The board of rows, with one bar and the same verdict on its files for every data set."""
     frame = pd.DataFrame([row | {"result_id": f"{i:05}"} for i, row in enumerate(found)])
     digests = {row["data_digest"] for row in found}

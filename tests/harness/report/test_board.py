@@ -14,7 +14,14 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.db import Bar
-from lcma.harness.report import board as boards
+from lcma.harness.report.board import (
+    board_as_csv,
+    board_as_json,
+    board_as_markdown,
+    read_board,
+    render_board,
+)
+from lcma.harness.report.ranking import Difference, filter_board
 from lcma.sweeps.errors import UserError
 from tests.harness.report.frames import board_of
 
@@ -26,7 +33,7 @@ def rows_of(board):
 
 def shown(board, width=80):
     console = Console(width=width, file=io.StringIO())
-    console.print(boards.render(board))
+    console.print(render_board(board))
     return console.file.getvalue()
 
 
@@ -65,7 +72,7 @@ def row(factorization, seed, bits, **more):
 
 
 def test_means_and_deviations(filled):
-    rows = rows_of(boards.read(filled.store))
+    rows = rows_of(read_board(filled.store))
     channel = rows["channel", None]
     values = [4.00, 4.32, 4.05, 3.97]
     assert (channel.n, channel.seeds) == (4, (0, 1, 2, 3))
@@ -74,7 +81,7 @@ def test_means_and_deviations(filled):
 
 
 def test_paired_differences_agree_with_scipy(filled):
-    rows = rows_of(boards.read(filled.store))
+    rows = rows_of(read_board(filled.store))
     found = rows["channel", None].difference
     differences = np.array([-0.10, 0.02, -0.20, -0.03])
     expected = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
@@ -85,7 +92,7 @@ def test_paired_differences_agree_with_scipy(filled):
 
 
 def test_only_common_seeds_are_paired(filled):
-    found = rows_of(boards.read(filled.store))["random", None].difference
+    found = rows_of(read_board(filled.store))["random", None].difference
     # Seeds 0 and 1: +0.40 and +0.30; t(1, 0.975) = 12.7062.
     assert found.pairs == 2
     assert found.mean == pytest.approx(0.35)
@@ -97,7 +104,7 @@ def test_one_pair_has_no_interval():
     board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 4.5)]))
     found = rows_of(board)["channel", None]
     assert found.deviation is None
-    assert found.difference == boards.Difference(0.5, None, 1, None, None)
+    assert found.difference == Difference(0.5, None, 1, None, None)
 
 
 def test_no_common_seed_no_difference():
@@ -107,15 +114,15 @@ def test_no_common_seed_no_difference():
 
 
 def test_the_conventional_row_is_marked_and_has_no_difference(filled):
-    (group,) = boards.read(filled.store).groups
+    (group,) = read_board(filled.store).groups
     assert [r.factorization for r in group.rows if r.conventional] == ["checkerboard-even"]
     assert group.reference == "checkerboard-even"
-    assert rows_of(boards.read(filled.store))["checkerboard-even", None].difference is None
-    assert "checkerboard-even *" in shown(boards.read(filled.store))
+    assert rows_of(read_board(filled.store))["checkerboard-even", None].difference is None
+    assert "checkerboard-even *" in shown(read_board(filled.store))
 
 
 def test_best_first(filled):
-    (group,) = boards.read(filled.store).groups
+    (group,) = read_board(filled.store).groups
     assert [r.factorization for r in group.rows] == ["channel", "checkerboard-even", "random"]
 
 
@@ -164,7 +171,7 @@ def test_rows_that_differ_are_never_ranked_together(change):
 def test_another_digest_is_another_group_in_the_database(filled):
     filled.data("e" * 64)
     filled.results({"channel": {0: 1.0}}, digest="e" * 64)
-    board = boards.read(filled.store)
+    board = read_board(filled.store)
     assert {(g.data_digest[0], len(g.rows)) for g in board.groups} == {("d", 3), ("e", 1)}
     assert shown(board).count("photos16 (u8)") == 2
 
@@ -177,7 +184,7 @@ def test_two_results_of_one_seed_are_refused():
 def test_lost_trials_are_told(filled):
     filled.fail(filled.plan("channel", 4), "diverged", "loss is NaN")
     filled.fail(filled.plan("rows", 0), "oom", "out of memory")
-    board = boards.read(filled.store)
+    board = read_board(filled.store)
     rows = rows_of(board)
     assert (rows["channel", None].diverged, rows["channel", None].n) == (1, 4)
     assert (rows["rows", None].failed, rows["rows", None].mean) == (1, None)
@@ -188,7 +195,7 @@ def test_lost_trials_are_told(filled):
 
 
 def test_notes_say_what_the_numbers_are_worth(filled):
-    notes = " ".join(boards.read(filled.store).groups[0].notes)
+    notes = " ".join(read_board(filled.store).groups[0].notes)
     assert "100 test images in 3 photographs" in notes
     assert "standard error by photograph is at most 0.0100 bits/dim" in notes
     assert "Fewer than 6 seeds decide nothing" in notes
@@ -219,7 +226,7 @@ def test_subsets_of_published_sets_are_called_so(filler, verdict, subset):
     manifest = json.dumps({"source": {"verdict": verdict}})
     filler.data("c" * 64, "cifar10", manifest)
     filler.results({"channel": {0: 3.5}}, digest="c" * 64, dataset="cifar10")
-    notes = " ".join(boards.read(filler.store).groups[0].notes)
+    notes = " ".join(read_board(filler.store).groups[0].notes)
     assert ("not the published set's, do not compare" in notes) is subset
 
 
@@ -252,24 +259,24 @@ def test_a_long_wait_for_images_is_told(wait, told):
 
 
 def test_filters_keep_the_conventional_row(filled):
-    board = boards.only(boards.read(filled.store), ["random"])
+    board = filter_board(read_board(filled.store), ["random"])
     assert set(rows_of(board)) == {("random", None), ("checkerboard-even", None)}
     assert rows_of(board)["random", None].difference.pairs == 2
     with pytest.raises(UserError, match="no results of rows here: there are channel"):
-        boards.only(boards.read(filled.store), ["rows"])
+        filter_board(read_board(filled.store), ["rows"])
     with pytest.raises(UserError, match="unknown factorization"):
-        boards.only(boards.read(filled.store), ["rowz"])
+        filter_board(read_board(filled.store), ["rowz"])
 
 
 def test_low_is_a_filter():
     board = board_of(frame([row("LLL", 0, 4.0, budget=10), row("channel", 0, 4.5)]))
-    assert set(rows_of(boards.only(board, ["low"]))) == {("LLL", 10)}
-    assert set(rows_of(boards.only(board, ["LLL"]))) == {("LLL", 10)}
+    assert set(rows_of(filter_board(board, ["low"]))) == {("LLL", 10)}
+    assert set(rows_of(filter_board(board, ["LLL"]))) == {("LLL", 10)}
 
 
 def test_other_columns_than_results_have_are_refused(filled):
     with pytest.raises(UserError, match="no column"):
-        boards.read(filled.store, flw="realnvp")
+        read_board(filled.store, flw="realnvp")
 
 
 NAMES = ("checkerboard-even", "channel", "LLL")
@@ -287,7 +294,7 @@ def test_the_order_of_rows_changes_nothing(data):
     table = frame(rows)
     shuffled = table.iloc[data.draw(st.permutations(range(len(table))))].reset_index(drop=True)
     assert board_of(table) == board_of(shuffled)
-    assert boards.as_csv(board_of(table)) == boards.as_csv(board_of(shuffled))
+    assert board_as_csv(board_of(table)) == board_as_csv(board_of(shuffled))
 
 
 @given(st.dictionaries(st.integers(0, 9), st.floats(1, 9), min_size=2), st.floats(-1, 1))
@@ -302,7 +309,7 @@ def test_a_constant_shift_is_found_exactly(bits, shift):
 def test_it_fits_eighty_columns(filled):
     filled.maps()
     filled.finish(filled.plan("LL", 0, budget=100), 4.0)
-    text = shown(boards.read(filled.store), 80)
+    text = shown(read_board(filled.store), 80)
     assert max(map(len, text.splitlines())) <= 80
     line = next(line for line in text.splitlines() if line.startswith("checkerboard-even *"))
     assert line.split()[2:5] == ["-", "4", "4.1625"]
@@ -312,14 +319,14 @@ def test_empty():
     board = board_of(frame([]))
     assert board.groups == ()
     assert "No results yet" in shown(board)
-    assert "No results yet" in boards.as_markdown(board)
-    assert len(boards.as_csv(board).splitlines()) == 1
+    assert "No results yet" in board_as_markdown(board)
+    assert len(board_as_csv(board).splitlines()) == 1
 
 
 def test_json_and_csv_hold_the_same_numbers(filled):
-    board = boards.read(filled.store)
-    group = json.loads(boards.as_json(board))["groups"][0]
-    lines = list(csv.DictReader(io.StringIO(boards.as_csv(board))))
+    board = read_board(filled.store)
+    group = json.loads(board_as_json(board))["groups"][0]
+    lines = list(csv.DictReader(io.StringIO(board_as_csv(board))))
     assert [line["factorization"] for line in lines] == [r["factorization"] for r in group["rows"]]
     for line, found in zip(lines, group["rows"], strict=True):
         assert float(line["bits_per_dim"]) == found["mean"]
@@ -332,7 +339,7 @@ def test_json_and_csv_hold_the_same_numbers(filled):
 
 
 def test_markdown_is_a_table(filled):
-    text = boards.as_markdown(boards.read(filled.store))
+    text = board_as_markdown(read_board(filled.store))
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 3
     assert len({line.count("|") for line in lines}) == 1
@@ -342,12 +349,12 @@ def test_markdown_is_a_table(filled):
 def test_hostile_names_are_harmless():
     name = "[red]x[/] \x1b[31m | \u202e `a`\nb"
     board = board_of(frame([row(name, 0, 4.0, profile=name, device=name)]))
-    for text in (shown(board, 200), boards.as_markdown(board), boards.as_csv(board)):
+    for text in (shown(board, 200), board_as_markdown(board), board_as_csv(board)):
         assert "\x1b" not in text
         assert "\u202e" not in text
         assert "\\x1b" in text
     assert "[red]x[/]" in shown(board, 200)
-    (line,) = [x for x in boards.as_markdown(board).splitlines() if x.startswith("| \\[red")]
+    (line,) = [x for x in board_as_markdown(board).splitlines() if x.startswith("| \\[red")]
     assert line.replace("\\|", "").count("|") == 10
 
 
@@ -393,15 +400,15 @@ def test_without_bars_nothing_is_said_to_be_cleared():
 
 def test_bars_are_in_every_form_of_the_board():
     board = board_of(three(), bars=BARS)
-    lines = list(csv.DictReader(io.StringIO(boards.as_csv(board))))
+    lines = list(csv.DictReader(io.StringIO(board_as_csv(board))))
     assert [line["label"] for line in lines if line["label"].startswith("bar")] == [
         "bar: gaussian",
         "bar: webp",
         "bar: full-gaussian",
     ]
     assert [line["cleared"] for line in lines[:3]] == ["1", "0", "0"]
-    assert "\\[webp\\] |" in boards.as_markdown(board)
-    (group,) = json.loads(boards.as_json(board))["groups"]
+    assert "\\[webp\\] |" in board_as_markdown(board)
+    (group,) = json.loads(board_as_json(board))["groups"]
     assert [b["name"] for b in group["bars"]] == ["gaussian", "webp", "full-gaussian"]
 
 
@@ -415,13 +422,13 @@ def test_printed_numbers_stand_beside_their_cells():
     board = board_of(published)
     found = {name: [n.bits_per_dim for n in r.published] for (name, _), r in rows_of(board).items()}
     assert found == {"checkerboard-even": [3.49, 3.49], "L": [3.43, 3.43], "random-local": []}
-    assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in boards.as_markdown(board)
+    assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in board_as_markdown(board)
     assert "3.49 (LCMA, Table 1, test): as printed in RealNVP." in board.groups[0].notes
-    assert "| published |" in boards.as_markdown(board)
+    assert "| published |" in board_as_markdown(board)
     lines = shown(board, 80).splitlines()
     assert max(map(len, lines)) <= 80
     assert "3.6000" in next(line for line in lines if line.startswith("checkerboard")), "not cut"
-    assert "| published |" not in boards.as_markdown(board_of(three()))
+    assert "| published |" not in board_as_markdown(board_of(three()))
 
 
 def test_groups_say_in_what_their_recipes_differ():
@@ -525,7 +532,7 @@ def test_every_cell_and_difference_has_its_tests():
         stats.sem(found["rows", None].bits_per_dim),
     )
     assert (found["rows", None].low, found["rows", None].high) == pytest.approx(interval)
-    (line,) = [x for x in csv.DictReader(io.StringIO(boards.as_csv(board))) if x["label"] == "rows"]
+    (line,) = [x for x in csv.DictReader(io.StringIO(board_as_csv(board))) if x["label"] == "rows"]
     assert float(line["holm_p"]) == difference.holm_p
     assert (float(line["mean_low"]), line["rank"]) == (found["rows", None].low, "3")
 

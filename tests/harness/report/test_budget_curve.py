@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lcma.harness.report.budgets.curve import fit
+from lcma.harness.report.budgets.curve import fit_curve
 from lcma.harness.report.budgets.design import Measured
 
 BUDGETS = (0, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000)
@@ -63,7 +63,7 @@ def test_the_budget_of_a_known_curve_is_in_a_narrow_range(curve, budgets) -> Non
     truth = known_budget(curve, budgets)
     right, factors = 0, []
     for repeat in range(REPEATS):
-        found = fit(train(curve, budgets, error=0.0005, repeat=repeat))
+        found = fit_curve(train(curve, budgets, error=0.0005, repeat=repeat))
         assert found.verdict == "recommended"
         assert found.low <= found.recommended <= found.high
         right += found.low <= truth <= found.high
@@ -76,15 +76,15 @@ def test_the_budget_of_a_known_curve_is_in_a_narrow_range(curve, budgets) -> Non
 def test_a_smaller_share_of_the_gain_needs_less(share) -> None:
     curve = exponential(100)
     truth = known_budget(curve, BUDGETS, share)
-    results = [fit(train(curve, repeat=repeat), share) for repeat in range(REPEATS)]
+    results = [fit_curve(train(curve, repeat=repeat), share) for repeat in range(REPEATS)]
     assert sum(found.low <= truth <= found.high for found in results) >= 19
-    assert max(found.recommended for found in results) <= fit(train(curve)).recommended
+    assert max(found.recommended for found in results) <= fit_curve(train(curve)).recommended
 
 
 def test_offsets_of_the_seeds_do_not_matter() -> None:
     results = train(exponential(60))
     moved = [Measured(one.seed, one.budget, one.bits_per_dim + one.seed**2) for one in results]
-    one, other = fit(results), fit(moved)
+    one, other = fit_curve(results), fit_curve(moved)
     assert (one.recommended, one.low, one.high) == (other.recommended, other.low, other.high)
     assert one.gain.value == pytest.approx(other.gain.value)
 
@@ -93,18 +93,18 @@ def test_results_that_are_missing_are_not_held_against_the_others() -> None:
     curve = exponential(60)
     lost = {(0, 2000), (1, 0), (2, 10), (3, 50), (3, 100), (5, 1500)}
     truth = known_budget(curve, BUDGETS)
-    found = [fit(train(curve, error=5e-4, repeat=k, without=lost)) for k in range(REPEATS)]
+    found = [fit_curve(train(curve, error=5e-4, repeat=k, without=lost)) for k in range(REPEATS)]
     assert sum(one.low <= truth <= one.high for one in found) >= 19
 
 
 def test_the_same_results_in_any_order_give_the_same_answer() -> None:
     results = train(exponential(60))
-    assert fit(results) == fit(results[::-1]) == fit(results)
+    assert fit_curve(results) == fit_curve(results[::-1]) == fit_curve(results)
 
 
 def test_the_band_holds_the_curve() -> None:
     curve = short_is_worse(exponential(60))
-    found = fit(train(curve))
+    found = fit_curve(train(curve))
     assert found.early in (2, 3)
     band = found.band
     offset = np.mean([one.bits_per_dim - curve(one.budget) for one in train(curve, error=0.0)])
@@ -117,7 +117,7 @@ def test_the_band_holds_the_curve() -> None:
 
 
 def test_no_gain_is_no_recommendation() -> None:
-    found = [fit(train(lambda n: 0.0, repeat=repeat)) for repeat in range(REPEATS)]
+    found = [fit_curve(train(lambda n: 0.0, repeat=repeat)) for repeat in range(REPEATS)]
     assert sum(one.verdict == "flat" for one in found) >= 19
     flat = next(one for one in found if one.verdict == "flat")
     assert flat.recommended is None
@@ -128,31 +128,31 @@ def test_no_gain_is_no_recommendation() -> None:
 
 def test_more_that_makes_it_worse_is_said() -> None:
     for repeat in range(REPEATS):
-        found = fit(train(lambda n: -exponential(60)(n), repeat=repeat))
+        found = fit_curve(train(lambda n: -exponential(60)(n), repeat=repeat))
         assert (found.verdict, found.recommended) == ("worse", None)
         assert found.gain.value == pytest.approx(-GAIN, abs=0.003)
         assert found.best == 0
 
 
 def test_a_bump_without_a_gain_is_no_gain() -> None:
-    found = [fit(train(short_is_worse(lambda n: 0.0), repeat=k)) for k in range(REPEATS)]
+    found = [fit_curve(train(short_is_worse(lambda n: 0.0), repeat=k)) for k in range(REPEATS)]
     assert all(one.differ for one in found)
     assert sum(one.verdict == "flat" for one in found) >= 19
 
 
 def test_a_curve_that_turns_is_none_of_ours() -> None:
     for repeat in range(REPEATS):
-        found = fit(train(lambda n: exponential(60)(n) + 1e-5 * n, repeat=repeat))
+        found = fit_curve(train(lambda n: exponential(60)(n) + 1e-5 * n, repeat=repeat))
         assert found.verdict == "unlike"
         assert found.recommended is None
         assert 100 <= found.best <= 300
 
 
 def test_a_curve_that_still_falls_is_said_to() -> None:
-    found = fit(train(exponential(1500)))
+    found = fit_curve(train(exponential(1500)))
     assert found.verdict == "recommended"
     assert found.falling
-    assert not fit(train(exponential(60))).falling
+    assert not fit_curve(train(exponential(60))).falling
 
 
 @pytest.mark.parametrize(
@@ -168,12 +168,12 @@ def test_a_curve_that_still_falls_is_said_to() -> None:
     ids=["none", "two budgets", "one seed", "no pairs", "apart"],
 )
 def test_too_little_is_no_fit(results) -> None:
-    found = fit(results)
+    found = fit_curve(results)
     assert found.verdict == "few"
     assert found.gain is found.recommended is found.band is None
 
 
 def test_results_without_any_error_do_not_break_it() -> None:
-    found = fit(train(exponential(60), error=0.0))
+    found = fit_curve(train(exponential(60), error=0.0))
     assert found.low <= known_budget(exponential(60), BUDGETS) <= found.high
-    assert fit([Measured(s, b, 3.0) for s in range(3) for b in BUDGETS]).verdict == "flat"
+    assert fit_curve([Measured(s, b, 3.0) for s in range(3) for b in BUDGETS]).verdict == "flat"

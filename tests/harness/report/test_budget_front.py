@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcma.harness.report.budgets.front import front, knee
+from lcma.harness.report.budgets.front import find_knee, pareto_front
 
 NUMBERS = st.integers(-5, 5).map(float) | st.floats(-1e3, 1e3)
 POINTS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=12)
@@ -15,20 +15,20 @@ def beats(one, other) -> bool:
 
 @given(POINTS)
 def test_on_the_front_is_what_nothing_beats(points) -> None:
-    assert front(points) == [not any(beats(b, a) for b in points) for a in points]
+    assert pareto_front(points) == [not any(beats(b, a) for b in points) for a in points]
 
 
 @given(POINTS)
 def test_everything_off_the_front_is_beaten_by_something_on_it(points) -> None:
-    on = [p for p, is_on in zip(points, front(points), strict=True) if is_on]
-    off = [p for p, is_on in zip(points, front(points), strict=True) if not is_on]
+    on = [p for p, is_on in zip(points, pareto_front(points), strict=True) if is_on]
+    off = [p for p, is_on in zip(points, pareto_front(points), strict=True) if not is_on]
     assert all(any(beats(b, a) for b in on) for a in off)
     assert bool(on) == bool(points)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=10))
 def test_the_knee_lies_furthest_below_the_line_between_the_ends(points) -> None:
-    found = knee(points)
+    found = find_knee(points)
     on = [p for p in points if not any(beats(b, p) for b in points)]
     if not on:
         assert found is None
@@ -50,7 +50,7 @@ def test_the_knee_lies_furthest_below_the_line_between_the_ends(points) -> None:
 
 def test_a_knee_that_is_known() -> None:
     points = [(0.0, 10.0), (1.0, 2.0), (5.0, 1.5), (10.0, 1.0), (5.0, 9.0)]
-    assert front(points) == [True, True, True, True, False]
-    assert knee(points) == 1
-    assert knee(points[:1]) is None
-    assert knee([(0.0, 1.0), (1.0, 0.0)]) is None
+    assert pareto_front(points) == [True, True, True, True, False]
+    assert find_knee(points) == 1
+    assert find_knee(points[:1]) is None
+    assert find_knee([(0.0, 1.0), (1.0, 0.0)]) is None

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lcma.harness.report.budgets import rows as making
 from lcma.harness.report.budgets.records import SeedResult
-from lcma.harness.report.budgets.stability import stability
+from lcma.harness.report.budgets.rows import budget_notes, difference_of_sums, make_rows
+from lcma.harness.report.budgets.stability import measure_stability
 from tests.harness.report.maps import contribution, noise
 
 
@@ -33,7 +33,7 @@ def test_holdout_chooses_and_test_is_only_told() -> None:
         100: seeds(4.0, 4.2, test=9.0, pretraining=50.0),
         300: seeds(4.1, 4.3, test=1.0, pretraining=150.0),
     }
-    found, _, over = making.make(by_budget, [], {}, "seconds")
+    found, _, over = make_rows(by_budget, [], {}, "seconds")
     assert over == "seconds"
     assert [row.on_front for row in found] == [True, True, False]
     assert [row.test for row in found] == [3.0, 9.0, 1.0]
@@ -42,13 +42,13 @@ def test_holdout_chooses_and_test_is_only_told() -> None:
         budget: [dataclasses.replace(one, test=-one.test) for one in some]
         for budget, some in by_budget.items()
     }
-    again, _, _ = making.make(swapped, [], {}, "seconds")
+    again, _, _ = make_rows(swapped, [], {}, "seconds")
     assert [row.on_front for row in again] == [row.on_front for row in found]
 
 
 def test_the_conventional_is_on_the_front_too_and_differences_are_paired() -> None:
     by_budget = {0: seeds(4.5, 5.5, 6.5), 100: seeds(3.9, 4.95, 5.9, pretraining=10.0)}
-    found, base, _ = making.make(by_budget, seeds(4.0, 5.0, 6.0), {}, "seconds")
+    found, base, _ = make_rows(by_budget, seeds(4.0, 5.0, 6.0), {}, "seconds")
     assert base.budget is None
     assert base.on_front
     assert [row.on_front for row in found] == [False, True]
@@ -60,22 +60,22 @@ def test_the_conventional_is_on_the_front_too_and_differences_are_paired() -> No
 
 def test_unknown_seconds_leave_images_to_compare() -> None:
     by_budget = {0: seeds(4.5), 10: seeds(4.0, training=None, pretraining=10.0)}
-    found, _, over = making.make(by_budget, [], {10: 3.0}, "seconds")
+    found, _, over = make_rows(by_budget, [], {10: 3.0}, "seconds")
     assert over == "images"
     assert found[1].seconds is None
     assert found[1].images == 1100
     assert found[1].saved == 3.0
     assert [row.on_front for row in found] == [True, True]
-    said = " ".join(making.notes(found, over, "seconds", [], ["a CPU", "b\x1bGPU"], 2))
+    said = " ".join(budget_notes(found, over, "seconds", [], ["a CPU", "b\x1bGPU"], 2))
     assert "Seconds are not all known" in said
     assert "2 kinds of device (a CPU, b\\x1bGPU)" in said
     assert "2 results are no finite number" in said
 
 
 def test_what_sharing_saved_is_never_below_nothing_nor_made_up() -> None:
-    assert making.difference([10.0, 10.0, 10.0], [10.0]) == 20.0
-    assert making.difference([10.0], [10.000001]) == 0.0
-    assert making.difference([10.0, None], [10.0]) is None
+    assert difference_of_sums([10.0, 10.0, 10.0], [10.0]) == 20.0
+    assert difference_of_sums([10.0], [10.000001]) == 0.0
+    assert difference_of_sums([10.0, None], [10.0]) is None
 
 
 SHAPE = (1, 16, 16)
@@ -89,7 +89,7 @@ def maps(*seeds_of_noise):
 def test_maps_are_held_against_the_longest_of_their_own_seed() -> None:
     longest = {0: maps(1, 2), 1: maps(3, 4)}
     opposite = [contribution(-m.values, m.split) for m in longest[0]]
-    found = stability(
+    found = measure_stability(
         {
             0: {0: maps(8, 9), 10: opposite, 100: longest[0], 1000: maps(5, 6)},
             1: {0: maps(1, 2), 10: longest[1], 100: longest[1]},
@@ -116,9 +116,9 @@ def test_maps_are_held_against_the_longest_of_their_own_seed() -> None:
 
 def test_a_map_that_does_not_vary_has_no_correlation() -> None:
     flat = [contribution(np.zeros(SHAPE), split) for split in (1, 2)]
-    found = stability({0: {0: flat, 100: maps(1, 2)}}, "LL")
+    found = measure_stability({0: {0: flat, 100: maps(1, 2)}}, "LL")
     assert found[0].rank_correlation is None
     assert found[0].overlap is not None
-    other = stability({0: {0: maps(1, 2), 100: maps(1, 2)}}, "my-rule")
+    other = measure_stability({0: {0: maps(1, 2), 100: maps(1, 2)}}, "my-rule")
     assert other[0].overlap is None
-    assert stability({}, "LL") == []
+    assert measure_stability({}, "LL") == []

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from matplotlib import colormaps
 from PIL import Image
 
-from lcma.harness.report import comparing, map_pictures, pictures
-from lcma.harness.report.map_pictures import Column
+from lcma.harness.report.comparing import compare_maps
+from lcma.harness.report.map_pictures import PALE, Column, comparison_panels, draw_comparison
 from lcma.harness.report.mapping import word_tables
+from lcma.harness.report.pictures import LEAVING, STAYING, fates
 from lcma.sweeps.errors import UserError
 from tests.harness.report.maps import contribution, noise
 
@@ -72,7 +73,7 @@ def naive_stay(word_of_high, found):
 def test_numbers_against_definitions_written_out():
     one, other = maps(0), maps(1)
     for form in ("squeezed", "flat"):
-        for k, found in enumerate(comparing.compare(one, other, form)):
+        for k, found in enumerate(compare_maps(one, other, form)):
             a, b = one[k].values.astype(float), other[k].values.astype(float)
             assert found.split == k + 1
             assert found.largest_difference == pytest.approx(abs(a - b).max())
@@ -86,7 +87,7 @@ def test_overlaps_against_sets_of_dimensions():
     differ = 0
     for seed in range(4):
         one, other = maps(seed), maps(seed + 10)
-        for k, found in enumerate(comparing.compare(one, other, "squeezed")):
+        for k, found in enumerate(compare_maps(one, other, "squeezed")):
             for high, iou in ((False, found.iou_low), (True, found.iou_high)):
                 a, b = naive_stay(high, one)[k], naive_stay(high, other)[k]
                 assert iou == pytest.approx(len(a & b) / len(a | b)), (seed, k, high)
@@ -95,7 +96,7 @@ def test_overlaps_against_sets_of_dimensions():
 
 
 def test_a_set_against_itself():
-    for found in comparing.compare(maps(), maps(), "squeezed"):
+    for found in compare_maps(maps(), maps(), "squeezed"):
         assert (found.largest_difference, found.rms_difference) == (0, 0)
         assert found.rank_correlation == pytest.approx(1)
         assert found.rank_correlation_in_windows == pytest.approx(1)
@@ -106,7 +107,7 @@ def test_a_set_against_itself():
 def test_order_alone_matters_for_ranks_and_tables(seed, scale, shift):
     one = maps(seed)
     other = changed(one, lambda m: np.exp(scale * m.values) + shift)
-    for found in comparing.compare(one, other, "squeezed"):
+    for found in compare_maps(one, other, "squeezed"):
         assert found.rank_correlation == pytest.approx(1, abs=1e-6)
         assert (found.iou_low, found.iou_high) == (1, 1)
         assert found.rms_difference > 0
@@ -115,7 +116,7 @@ def test_order_alone_matters_for_ranks_and_tables(seed, scale, shift):
 @given(st.integers(0, 2**32 - 1))
 def test_the_opposite_map_lets_the_opposite_leave(seed):
     one = maps(seed)
-    found = comparing.compare(one, changed(one, lambda m: -m.values), "squeezed")
+    found = compare_maps(one, changed(one, lambda m: -m.values), "squeezed")
     assert [round(x.rank_correlation, 9) for x in found] == [-1, -1]
     assert found[0].iou_low == found[0].iou_high == 0
 
@@ -123,13 +124,13 @@ def test_the_opposite_map_lets_the_opposite_leave(seed):
 def test_what_windows_have_in_common_does_not_matter_inside_them():
     one = maps()
     common = 50 * noise([5], (3, 4, 4)).repeat(2, axis=1).repeat(2, axis=2)
-    for found in comparing.compare(one, changed(one, lambda m: m.values + common), "flat"):
+    for found in compare_maps(one, changed(one, lambda m: m.values + common), "flat"):
         assert found.rank_correlation_in_windows == pytest.approx(1, abs=1e-3)
         assert found.rank_correlation < 0.5
 
 
 def test_a_map_that_does_not_vary_has_no_ranks():
-    (found,) = comparing.compare(
+    (found,) = compare_maps(
         maps(splits=1), changed(maps(splits=1), lambda m: 0.1 + 0 * m.values), "squeezed"
     )
     assert (found.rank_correlation, found.rank_correlation_in_windows) == (None, None)
@@ -137,7 +138,7 @@ def test_a_map_that_does_not_vary_has_no_ranks():
 
 
 def test_overlap_by_chance_is_that_of_unrelated_maps():
-    pairs = [comparing.compare(maps(2 * k), maps(2 * k + 1), "flat") for k in range(200)]
+    pairs = [compare_maps(maps(2 * k), maps(2 * k + 1), "flat") for k in range(200)]
     for split in (0, 1):
         mean = np.mean([found[split].iou_low for found in pairs])
         # IoU is convex in the intersection, so its mean is a little above.
@@ -154,14 +155,14 @@ def test_overlap_by_chance_is_that_of_unrelated_maps():
 )
 def test_maps_of_another_kind_are_refused(tmp_path, other, said):
     with pytest.raises(UserError, match=said):
-        comparing.compare(maps(), other, "squeezed")
+        compare_maps(maps(), other, "squeezed")
     with pytest.raises(UserError, match=said):
         draw(tmp_path, maps(), other, [])
 
 
 def draw(folder, one, other, numbers):
     columns = Column("a@1", one), Column("b@1", other)
-    path = map_pictures.draw_comparison(*columns, numbers, ("A", "B"), folder / "c.png")
+    path = draw_comparison(*columns, numbers, ("A", "B"), folder / "c.png")
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(int)
 
@@ -182,12 +183,12 @@ def scaled(values, low, high, name):
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 16, 16), (3, 64, 64)])
 def test_the_picture_shows_maps_difference_and_tables(tmp_path, shape):
     one, other = maps(0, shape=shape), maps(1, shape=shape)
-    image = draw(tmp_path, one, other, comparing.compare(one, other, "squeezed"))
-    done = [pictures.fates(word_tables("L", found), shape) for found in (one, other)]
+    image = draw(tmp_path, one, other, compare_maps(one, other, "squeezed"))
+    done = [fates(word_tables("L", found), shape) for found in (one, other)]
     named = ("#3B3B3B", "#E69F00", "#56B4E9")  # stays, leaves at split 1, leaves at split 2
     colours = np.array([tuple(bytes.fromhex(c[1:])) for c in named])
     seen = set()
-    for panel in map_pictures.comparison_panels(shape, 2):
+    for panel in comparison_panels(shape, 2):
         seen.add((panel.split, panel.what, panel.column))
         means = [found[panel.split - 1].values.mean(axis=0, dtype=float) for found in (one, other)]
         shown = squares(image, panel, shape)
@@ -202,15 +203,15 @@ def test_the_picture_shows_maps_difference_and_tables(tmp_path, shape):
             expected = colours[far[panel.column]]
             agree = far[0] == far[1]
             assert 0.2 < agree.mean() < 0.8
-            pale = np.round(255 - map_pictures.PALE * (255 - expected))
+            pale = np.round(255 - PALE * (255 - expected))
             expected = np.where(agree[..., None], pale, expected)
         assert abs(shown - expected).max() <= 1, panel
     assert len(seen) == 2 * 5
 
 
 def test_equal_maps_are_pale_and_without_difference(tmp_path):
-    image = draw(tmp_path, maps(), maps(), comparing.compare(maps(), maps(), "squeezed"))
-    for panel in map_pictures.comparison_panels(SHAPE, 2):
+    image = draw(tmp_path, maps(), maps(), compare_maps(maps(), maps(), "squeezed"))
+    for panel in comparison_panels(SHAPE, 2):
         if panel.what == "difference":
             middle = np.array(colormaps["PuOr"](0.5, bytes=True)[:3]).astype(int)
             assert (squares(image, panel, SHAPE) == middle).all()
@@ -220,12 +221,12 @@ def test_equal_maps_are_pale_and_without_difference(tmp_path):
 
 def test_the_marks_of_both_tables_are_in_the_same_places(tmp_path):
     one, other = maps(0), maps(1)
-    image = draw(tmp_path, one, other, comparing.compare(one, other, "squeezed"))
+    image = draw(tmp_path, one, other, compare_maps(one, other, "squeezed"))
     pale = {}
-    for panel in map_pictures.comparison_panels(SHAPE, 2):
+    for panel in comparison_panels(SHAPE, 2):
         if panel.what == "table":
             shown = squares(image, panel, SHAPE)
-            full = {tuple(bytes.fromhex(c[1:])) for c in (pictures.STAYING, *pictures.LEAVING)}
+            full = {tuple(bytes.fromhex(c[1:])) for c in (STAYING, *LEAVING)}
             marked = np.array([[tuple(x) in full for x in line] for line in shown])
             pale.setdefault((panel.split, panel.channel), []).append(marked)
     assert all((a == b).all() for a, b in pale.values())

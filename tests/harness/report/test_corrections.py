@@ -2,13 +2,13 @@
 
 import pytest
 
-from lcma.harness.report import board
+from lcma.harness.report.board import read_board
 
 BOUND = {"bound_draws": 10, "bound_images": 100, "bound_bits_per_dim": 3.9}
 
 
 def notes(filler, *, protocol="plain"):
-    (group,) = [g for g in board.read(filler.store).groups if g.protocol == protocol]
+    (group,) = [g for g in read_board(filler.store).groups if g.protocol == protocol]
     return " ".join(group.notes)
 
 

@@ -14,8 +14,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
-from lcma.harness.report import board as boards
-from lcma.harness.report import effects
+from lcma.harness.report.board import read_board
+from lcma.harness.report.effects import (
+    Effect,
+    Incomplete,
+    compute_effects,
+    effects_as_dict,
+    render_effects,
+)
 from lcma.harness.report.text import to_json
 from lcma.sweeps import factorizations, settings
 from tests.harness.report.frames import board_of
@@ -82,7 +88,7 @@ def factorial(bits, **more):
 
 
 def one_of(rows, splits):
-    (found,) = effects.of(board(rows, splits))
+    (found,) = compute_effects(board(rows, splits))
     return found
 
 
@@ -102,7 +108,7 @@ def planted(terms, splits, seeds=1):
 
 def shown(found, width=80):
     console = Console(width=width, file=io.StringIO())
-    console.print(effects.render(found))
+    console.print(render_effects(found))
     return console.file.getvalue()
 
 
@@ -223,7 +229,7 @@ def test_the_order_of_rows_changes_nothing(data):
     rows += [("channel", 0, 4.0, {"budget": None})]
     shuffled = data.draw(st.permutations(rows))
     splits = splits_of(bits)
-    assert effects.of(board(rows, splits)) == effects.of(board(shuffled, splits))
+    assert compute_effects(board(rows, splits)) == compute_effects(board(shuffled, splits))
 
 
 @given(st.data())
@@ -251,7 +257,7 @@ def test_left_out_seeds_are_named():
     rows = [r for r in factorial(planted({(1,): 0.5}, 2, seeds=3)) if r[:2] != ("HL", 1)]
     found = one_of(rows, 2)
     assert found.seeds == (0, 2)
-    assert found.incomplete == (effects.Incomplete(1, ("HL",)),)
+    assert found.incomplete == (Incomplete(1, ("HL",)),)
     text = one_line(shown([found]))
     assert "Left out, for not all 4 words: seed 1 (missing HL)." in text
     assert typed(splits=2, budget=100) in text
@@ -269,7 +275,7 @@ def test_without_a_full_seed_it_says_what_is_missing_and_what_to_type():
 
 
 def test_what_to_type_has_the_map_options():
-    (found,) = effects.of(board([("LL", 0, 4.0, {"map_options": '{"score":"total"}'})], 2))
+    (found,) = compute_effects(board([("LL", 0, 4.0, {"map_options": '{"score":"total"}'})], 2))
     (command,) = [note for note in found.notes if note.startswith("Next: ")]
     assert shlex.split(command)[-6::2] == ["--set"] * 3
     assert settings.parse(shlex.split(command)[-5::2]) == {
@@ -304,9 +310,9 @@ def test_diverged_words_are_missing_and_told(filler):
     filler.fail(filler.plan("LL", 0, budget=200), "diverged", "loss is NaN")
     filler.fail(filler.plan("LL", 1, budget=200), "diverged", "loss is NaN")
     filler.fail(filler.plan("HH", 0, budget=200), "oom", "out of memory")
-    at_100, at_200 = effects.of(boards.read(filler.store))
+    at_100, at_200 = compute_effects(read_board(filler.store))
     assert (at_100.budget, at_100.seeds, at_100.lost) == (100, (0,), ("HH", "LL"))
-    assert at_100.incomplete == (effects.Incomplete(1, ("HH",)),)
+    assert at_100.incomplete == (Incomplete(1, ("HH",)),)
     assert [e.mean for e in at_100.main] == [-0.5, -0.5]
     assert (at_200.budget, at_200.seeds, at_200.incomplete) == (200, (), ())
     assert at_200.lost == ("HH", "LL")
@@ -329,7 +335,7 @@ def test_groups_budgets_and_map_options_stay_apart():
         *factorial(bits * 3, recipe_id="s" * 20),
         *((name, 0, 4.0, {"budget": None}) for name in ("checkerboard-even", "random", "none")),
     ]
-    found = effects.of(board(rows, 2))
+    found = compute_effects(board(rows, 2))
     assert [(e.recipe_id[0], e.budget, e.map_options, e.main[0].mean) for e in found] == [
         ("r", 100, None, -0.5),
         ("r", 100, options, 1.0),
@@ -385,31 +391,29 @@ def test_wide_numbers_are_not_cut():
 
 @given(tables())
 def test_json_holds_the_numbers_in_full(bits):
-    found = effects.of(board(factorial(bits), splits_of(bits)))
-    read = json.loads(to_json(effects.as_dict(found)))
+    found = compute_effects(board(factorial(bits), splits_of(bits)))
+    read = json.loads(to_json(effects_as_dict(found)))
     assert set(read) == {"effects"}
     for one, of_json in zip(found, read["effects"], strict=True):
         assert tuple(of_json["seeds"]) == one.seeds
         assert of_json["budget"] == 100
         assert of_json["interactions_share"] == one.interactions_share
         for name in ("main", "interactions"):
-            again = tuple(
-                effects.Effect(**(e | {"splits": tuple(e["splits"])})) for e in of_json[name]
-            )
+            again = tuple(Effect(**(e | {"splits": tuple(e["splits"])})) for e in of_json[name])
             assert again == getattr(one, name)
 
 
 def test_nothing_to_show():
     for empty in (board([], 2), board([("channel", 0, 4.0, {"budget": None})], 2)):
-        assert effects.of(empty) == ()
+        assert compute_effects(empty) == ()
         assert "lcma launch words" in shown(())
-        assert effects.as_dict(()) == {"effects": []}
+        assert effects_as_dict(()) == {"effects": []}
 
 
 def test_hostile_names_are_harmless():
     name = "[red]x[/] \x1b[31m \u202e\nb"
     rows = factorial(planted({(1,): 0.5}, 2), dataset=name, profile=name, map_options=name)
-    for found in (effects.of(board(rows, 2)), effects.of(board(rows[:2], 2))):
+    for found in (compute_effects(board(rows, 2)), compute_effects(board(rows[:2], 2))):
         text = shown(found, 200)
         assert "\x1b" not in text
         assert "\u202e" not in text

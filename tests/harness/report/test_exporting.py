@@ -19,9 +19,14 @@ from scipy import stats
 from lcma import db
 from lcma.db import QueryResult
 from lcma.harness.cli import main as cli
-from lcma.harness.report import board as boards
-from lcma.harness.report import exporting, filters, grouping, latex, paper, parquet, rows
-from lcma.harness.report.exporting import Format, Query, What
+from lcma.harness.report.board import board_as_csv, board_as_latex, board_as_markdown, read_board
+from lcma.harness.report.exporting import Format, Query, What, make_export
+from lcma.harness.report.filters import parse_filters
+from lcma.harness.report.grouping import COMPARABLE, STATISTICS, group_rows
+from lcma.harness.report.latex import escape_latex, latex_of_rows
+from lcma.harness.report.paper import compare_with_paper, paper_as_text, published
+from lcma.harness.report.parquet import parquet_of_rows
+from lcma.harness.report.rows import for_csv, rows_as_csv, rows_as_json, rows_as_markdown
 from lcma.sweeps.errors import UserError
 from tests.db import worked
 from tests.harness.report.synthetic import board
@@ -33,7 +38,7 @@ QUERIES = {
     "board": Query(),
     "results": Query(What.results),
     "verdicts": Query(What.verdicts),
-    "by": Query(by=("factorization", "budget"), statistics=grouping.STATISTICS),
+    "by": Query(by=("factorization", "budget"), statistics=STATISTICS),
     "paper1": Query(paper="1"),
     "low": Query(What.results, where=("factorization=LL", "budget=100", "budget=200")),
 }
@@ -57,15 +62,15 @@ def test_golden_exports_byte_for_byte(store, request):
 
     for name, query in QUERIES.items():
         for form in Format:
-            content = exporting.make(store, query, form)
+            content = make_export(store, query, form)
             if form is Format.parquet:  # its bytes carry the version of pyarrow
-                assert content == exporting.make(store, query, form)
+                assert content == make_export(store, query, form)
                 found = pq.read_table(io.BytesIO(content))
                 lines = list(
-                    csv.reader(io.StringIO(exporting.make(store, query, Format.csv).decode()))
+                    csv.reader(io.StringIO(make_export(store, query, Format.csv).decode()))
                 )
                 assert found.num_rows == len(lines) - 1
-                assert [rows.for_csv(c) for c in found.column_names] == lines[0]
+                assert [for_csv(c) for c in found.column_names] == lines[0]
                 continue
             file = GOLDEN / f"{name}.{form}"
             if os.environ.get("LCMA_GOLDEN") == "new":
@@ -138,15 +143,15 @@ def test_filters_are_values_and_never_sql(filled):
     strange = "x' OR 1=1; DROP TABLE flow_trials; --"
     for form in Format:
         with pytest.raises(UserError, match=r"no results with --where flow=x' OR 1=1; DROP"):
-            exporting.make(filled.store, Query(where=(f"flow={strange}",)), form)
-    found = filled.store.rows("trial_results", **filters.parse([f"factorization={strange}"]))
+            make_export(filled.store, Query(where=(f"flow={strange}",)), form)
+    found = filled.store.rows("trial_results", **parse_filters([f"factorization={strange}"]))
     assert found.rows == ()
     assert len(filled.store.rows("trial_results").rows) == 10
     query = Query(What.results, where=("seed=0", "seed=1", "factorization=random"))
-    assert len(exporting.make(filled.store, query, Format.csv).splitlines()) == 1 + 2
+    assert len(make_export(filled.store, query, Format.csv).splitlines()) == 1 + 2
     query = Query(What.results, where=("budget=null",))
-    assert len(exporting.make(filled.store, query, Format.csv).splitlines()) == 1 + 10
-    (group,) = boards.read(filled.store, **filters.parse(["seed=0", "seed=1"])).groups
+    assert len(make_export(filled.store, query, Format.csv).splitlines()) == 1 + 10
+    (group,) = read_board(filled.store, **parse_filters(["seed=0", "seed=1"])).groups
     assert {row.n for row in group.rows} == {2}
 
 
@@ -158,7 +163,7 @@ def test_sums_agree_with_pandas_and_scipy():
         for row in result_rows({name: {s: float(b) for s, b in enumerate(rng.normal(4, 1, n))}})
     ]
     frame = pd.DataFrame(found)
-    summed = grouping.group(frame, ["factorization"], grouping.STATISTICS)
+    summed = group_rows(frame, ["factorization"], STATISTICS)
     by_name = {row[5]: dict(zip(summed.columns, row, strict=True)) for row in summed.rows}
     assert list(by_name) == ["channel", "random", "rows"]
     for name, bits in frame.groupby("factorization")["bits_per_dim"]:
@@ -179,12 +184,12 @@ def test_sums_agree_with_pandas_and_scipy():
             assert (one["std"], one["low"]) == (None, None)
 
 
-@pytest.mark.parametrize("key", grouping.COMPARABLE)
+@pytest.mark.parametrize("key", COMPARABLE)
 def test_what_cannot_be_compared_is_never_summed_up(key):
     found = result_rows({"channel": {0: 1.0}}) + result_rows(
         {"channel": {1: 9.0}}, **{key: "other"}
     )
-    summed = grouping.group(pd.DataFrame(found), ["factorization"], ["n"])
+    summed = group_rows(pd.DataFrame(found), ["factorization"], ["n"])
     assert [row[-1] for row in summed.rows] == [1, 1]
 
 
@@ -196,9 +201,9 @@ def test_the_papers_tables_beside_ours():
     }
     short = result_rows({"LLL": {0: 1.0}}, budget=50, **more)
     found = result_rows(bits, **more) + short
-    table = paper.of(board(found), "1")
+    table = compare_with_paper(board(found), "1")
     assert table.columns == ("celeba64-float", "cifar10", "imagenet32-png", "imagenet64-png") or (
-        set(table.columns) == {n.dataset for n in paper.published.numbers() if n.table == "1"}
+        set(table.columns) == {n.dataset for n in published.numbers() if n.table == "1"}
     )
     at = table.columns.index("cifar10")
     lines = {(name, whose): values[at] for name, whose, values in table.rows}
@@ -210,14 +215,14 @@ def test_the_papers_tables_beside_ours():
     assert lines["low", f"budget {scale}"] == 100, "the longest, not the best"
     assert (lines["low", f"n {scale}"], lines["low", f"steps {scale}"]) == (3, 250)
     assert lines["low", f"data {scale}"] == "not the whole set"
-    whole = paper.of(board(found, files="official"), "1")
+    whole = compare_with_paper(board(found, files="official"), "1")
     assert ("low", f"data {scale}", "whole") in {(*row[:2], row[2][at]) for row in whole.rows}
-    text = {row[:2]: row[2 + at] for row in paper.as_text(table).rows}
+    text = {row[:2]: row[2 + at] for row in paper_as_text(table).rows}
     assert text["low", "paper"] == "3.43"
     assert text["low", f"ours {scale}"] == "3.4100"
     assert text["low", f"difference {scale}"] == "-0.0200"
     for number, rows_, columns in (("1", 2, 4), ("2", 2, 4), ("3", 1, 4), ("4", 8, 1)):
-        empty = paper.of(board([]), number)
+        empty = compare_with_paper(board([]), number)
         assert (len(empty.rows), len(empty.columns)) == (rows_, columns)
         assert all(v is not None for _, _, values in empty.rows for v in values)
 
@@ -231,7 +236,7 @@ def test_latex_has_the_best_by_test_in_bold():
     bits = {"channel": seeded(4.0, 1), "rows": seeded(4.001, 2), "checkerboard-even": seeded(5, 3)}
     lines = [
         x
-        for x in boards.as_latex(board(result_rows(bits))).splitlines()
+        for x in board_as_latex(board(result_rows(bits))).splitlines()
         if "channel" in x or x.startswith("\\textbf{rows") or x.startswith("checker")
     ]
     assert lines[0].startswith("\\textbf{channel}")
@@ -239,7 +244,7 @@ def test_latex_has_the_best_by_test_in_bold():
     assert lines[1].startswith("\\textbf{rows}"), "a tie, whatever the digits"
     assert lines[2].startswith("checkerboard")
     few = {name: {s: by[s] for s in range(5)} for name, by in bits.items()}
-    assert "textbf" not in boards.as_latex(board(result_rows(few))), "five seeds decide nothing"
+    assert "textbf" not in board_as_latex(board(result_rows(few))), "five seeds decide nothing"
 
 
 HOSTILE = (
@@ -264,13 +269,13 @@ def test_hostile_text_is_harmless_in_every_form(text):
     found = QueryResult((text, "n"), ((text, 1), (text, -2)), truncated=False)
     made = board(result_rows({text: {0: 4.0}}, profile=text, dataset=text, device=text))
     texts = [
-        rows.as_csv(found),
-        rows.as_markdown(found),
-        rows.as_json(found),
-        latex.of_rows(found, text),
-        boards.as_csv(made),
-        boards.as_latex(made),
-        boards.as_markdown(made),
+        rows_as_csv(found),
+        rows_as_markdown(found),
+        rows_as_json(found),
+        latex_of_rows(found, text),
+        board_as_csv(made),
+        board_as_latex(made),
+        board_as_markdown(made),
     ]
     for shown in texts:
         assert all(c == "\n" or c.isprintable() for c in shown)
@@ -282,14 +287,14 @@ def test_hostile_text_is_harmless_in_every_form(text):
         assert source.isascii()
         assert source.count("\\end{document}") == 1
         assert "\\input" not in source
-    table = pq.read_table(io.BytesIO(parquet.of_rows(found)))
+    table = pq.read_table(io.BytesIO(parquet_of_rows(found)))
     assert table.column("n").to_pylist() == [1, -2]
     assert all(c.isprintable() for c in table.column(0).to_pylist()[0])
 
 
 @given(st.text())
 def test_latex_escapes_are_balanced_ascii(text):
-    escaped = latex.escape(text)
+    escaped = escape_latex(text)
     assert escaped.isascii()
     bare = escaped.replace("\\{", "").replace("\\}", "")
     assert bare.count("{") == bare.count("}")
@@ -303,7 +308,7 @@ def test_parquet_has_types_also_where_nothing_is_known():
         ((None, None, None, 1, 2**70, b"\x00"), (None, None, None, 1.5, 1, None)),
         truncated=False,
     )
-    schema = pq.read_table(io.BytesIO(parquet.of_rows(found))).schema
+    schema = pq.read_table(io.BytesIO(parquet_of_rows(found))).schema
     types = [str(field.type) for field in schema]
     assert types == ["int64", "double", "string", "double", "string", "binary"]
 
@@ -313,12 +318,12 @@ def test_latex_compiles(filled, tmp_path):
     if program is None:
         pytest.skip("no TeX is installed here")
     sources = {
-        name: exporting.make(filled.store, query, Format.latex)
+        name: make_export(filled.store, query, Format.latex)
         for name, query in QUERIES.items()
         if not query.where
     }
     found = QueryResult(("text",), tuple((text,) for text in HOSTILE), truncated=False)
-    sources["hostile"] = latex.of_rows(found, " ".join(HOSTILE)).encode()
+    sources["hostile"] = latex_of_rows(found, " ".join(HOSTILE)).encode()
     for name, source in sources.items():
         (tmp_path / f"{name}.tex").write_bytes(source)
         options = ["-interaction=nonstopmode", "-halt-on-error"] if program == "pdflatex" else []

@@ -8,8 +8,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from lcma.db import MapStatistics
-from lcma.harness.report import map_pictures
-from lcma.harness.report.map_pictures import Column
+from lcma.harness.report.map_pictures import Column, draw_maps, map_panels
 from lcma.harness.report.mapping import word_tables
 from lcma.harness.report.pictures import LEAVING, STAYING, fates
 from lcma.sweeps.errors import UserError
@@ -38,7 +37,7 @@ def columns(count, shape=SHAPE, splits=2):
 
 
 def draw(folder, found, title="title", below="below"):
-    path = map_pictures.draw_maps(found, title, below, folder / "m.png")
+    path = draw_maps(found, title, below, folder / "m.png")
     with Image.open(path) as image:
         assert image.format == "PNG"
         return np.asarray(image.convert("RGB"))
@@ -60,7 +59,7 @@ def test_panels_show_maps_on_one_scale_for_each_split_and_tables(tmp_path, count
         return  # as 8
     found = columns(count, shape)
     image = draw(tmp_path, found)
-    panels = map_pictures.map_panels(found)
+    panels = map_panels(found)
     colours = np.array([tuple(bytes.fromhex(c[1:])) for c in (STAYING, *LEAVING)])
     done = [fates(word_tables("L", column.maps), shape) for column in found]
     for split in (1, 2):
@@ -85,7 +84,7 @@ def test_panels_show_maps_on_one_scale_for_each_split_and_tables(tmp_path, count
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 def test_every_column_has_its_map_and_all_channels_of_its_table(count):
-    panels = map_pictures.map_panels(columns(count))
+    panels = map_panels(columns(count))
     for column in range(count):
         for split in (1, 2):
             of = [p for p in panels if (p.column, p.split) == (column, split)]
@@ -96,7 +95,7 @@ def test_every_column_has_its_map_and_all_channels_of_its_table(count):
 
 def test_a_table_alike_in_all_channels_is_drawn_once():
     same = np.broadcast_to(noise(0, (1, 8, 8)), SHAPE)
-    panels = map_pictures.map_panels([Column("b", [contribution(same)])])
+    panels = map_panels([Column("b", [contribution(same)])])
     assert [p.channel for p in panels if p.what == "table"] == [None]
 
 
@@ -106,7 +105,7 @@ def test_panels_neither_overlap_nor_leave_the_picture(tmp_path, count, shape):
     found = columns(count, shape)
     image = draw(tmp_path, found)
     taken = np.zeros(image.shape[:2], dtype=int)
-    for p in map_pictures.map_panels(found):
+    for p in map_panels(found):
         assert p.top + shape[1] * p.scale < len(taken)
         assert p.left + shape[2] * p.scale < taken.shape[1]
         taken[p.top : p.top + shape[1] * p.scale, p.left : p.left + shape[2] * p.scale] += 1
@@ -137,7 +136,7 @@ def test_any_title_can_be_drawn(tmp_path, title):
 
 
 def test_the_same_pictures_are_the_same_bytes(tmp_path):
-    one, two = (map_pictures.draw_maps(columns(2), "t", "b", tmp_path / f"{k}.png") for k in (1, 2))
+    one, two = (draw_maps(columns(2), "t", "b", tmp_path / f"{k}.png") for k in (1, 2))
     assert one.read_bytes() == two.read_bytes()
 
 

@@ -10,10 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcma import db
-from lcma.harness import instruments
+from lcma.harness.instruments import table_statistics
 from lcma.harness.place import Place
-from lcma.harness.report import comparing, gallery, lookup, mapping, mapsets
+from lcma.harness.report.comparing import compare_maps
 from lcma.harness.report.formats import Target
+from lcma.harness.report.gallery import (
+    choose_evenly,
+    draw_comparison,
+    draw_maps,
+    draw_sweep,
+    sheet_paths,
+)
+from lcma.harness.report.lookup import find_sweep
+from lcma.harness.report.mapping import Reader, every_table, require_fit, word_tables
+from lcma.harness.report.mapsets import filter_map_sets, find_map_set, list_map_sets
 from lcma.harness.report.pictures import fates
 from lcma.sweeps.errors import UserError
 
@@ -25,8 +35,8 @@ def read(filler):
     """A reader of the database as it is, and a function that finds a set in it."""
 
     def now():
-        known = mapsets.known(filler.store)
-        return mapping.Reader(filler.store, known), lambda asked: mapsets.find(known, asked)
+        known = list_map_sets(filler.store)
+        return Reader(filler.store, known), lambda asked: find_map_set(known, asked)
 
     return now
 
@@ -46,8 +56,8 @@ def test_numbers_of_maps(filler, read):
 @pytest.mark.parametrize(("letter", "name"), [("L", "low"), ("H", "high")])
 def test_numbers_of_tables_are_those_of_the_instruments(filler, read, letter, name):
     stored = filler.maps()
-    tables = mapping.word_tables(letter, stored)
-    expected = instruments.of_tables(
+    tables = word_tables(letter, stored)
+    expected = table_statistics(
         letter * 2,
         tables,
         SHAPE,
@@ -151,7 +161,7 @@ def test_equal_maps_of_two_seeds_overlap_whole(filler, read):
 
 def test_every_table_is_there(filler):
     stored = filler.maps()
-    named = dict(mapping.every_table(stored, seed=0))
+    named = dict(every_table(stored, seed=0))
     assert list(named)[-2:] == ["low (LL)", "high (HH)"]
     assert set(named) >= {"checkerboard-even", "checkerboard-odd", "channel", "rows", "random"}
     left = fates(named["low (LL)"], SHAPE) == 1
@@ -168,7 +178,7 @@ def test_maps_that_do_not_go_together(filler, read):
     smaller = dataclasses.replace(two, **part)
     for wrong in ([], [two], [one, one], [one, smaller], [one, two] * 3):
         with pytest.raises(UserError, match="maps of p0@100 do not go together"):
-            mapping.require_fit(wrong, "p0@100")
+            require_fit(wrong, "p0@100")
 
 
 def test_a_seed_with_fewer_splits_does_not_go_with_the_others(filler, read):
@@ -183,25 +193,25 @@ def test_budgets_stand_side_by_side_in_one_picture(filler):
     for budget in (500, 100):
         filler.maps(0, budget, scores=("cumulative", "total"))
     filler.maps(1, 100)
-    sets = mapsets.choose(mapsets.known(filler.store), score="cumulative")
-    sheets = gallery.draw_maps(filler.store, sets[::-1], Target(filler.folder / "out"))
+    sets = filter_map_sets(list_map_sets(filler.store), score="cumulative")
+    sheets = draw_maps(filler.store, sets[::-1], Target(filler.folder / "out"))
     assert [s.set.id for s in sheets] == ["p0@100", "p0@500", "p1@100"]
     assert sheets[0].maps == sheets[1].maps != sheets[2].maps
     assert len({s.tables for s in sheets}) == 3
-    assert sorted((filler.folder / "out").iterdir()) == sorted(gallery.paths(sheets))
+    assert sorted((filler.folder / "out").iterdir()) == sorted(sheet_paths(sheets))
     assert all(s.in_picture for s in sheets)
 
 
 def test_maps_of_two_forms_are_compared_in_windows_of_the_image(filler):
     squeezed, again = filler.maps(0), filler.maps(1)
     flat = filler.maps(2, nms="flat")
-    known = mapsets.known(filler.store)
+    known = list_map_sets(filler.store)
     for name, maps, form in (("p1", again, "squeezed"), ("p2-flat", flat, "flat")):
-        pair = mapsets.find(known, "p0"), mapsets.find(known, name)
-        sheet = gallery.draw_comparison(filler.store, *pair, Target(filler.folder / "out"))
-        expected = comparing.compare(squeezed, maps, form)
+        pair = find_map_set(known, "p0"), find_map_set(known, name)
+        sheet = draw_comparison(filler.store, *pair, Target(filler.folder / "out"))
+        expected = compare_maps(squeezed, maps, form)
         assert list(sheet.splits) == expected
-        assert expected != comparing.compare(
+        assert expected != compare_maps(
             squeezed, maps, "flat" if form == "squeezed" else "squeezed"
         )
 
@@ -209,8 +219,8 @@ def test_maps_of_two_forms_are_compared_in_windows_of_the_image(filler):
 def test_of_many_budgets_some_are_not_drawn(filler):
     for budget in range(100, 1100, 100):
         filler.maps(0, budget)
-    sets = mapsets.known(filler.store)
-    sheets = gallery.draw_maps(filler.store, sets, Target(filler.folder / "out"))
+    sets = list_map_sets(filler.store)
+    sheets = draw_maps(filler.store, sets, Target(filler.folder / "out"))
     drawn = [s.set.key.budget for s in sheets if s.in_picture]
     assert len(sheets) == 10
     assert len(drawn) == 8
@@ -220,7 +230,7 @@ def test_of_many_budgets_some_are_not_drawn(filler):
 
 @given(st.integers(1, 60), st.integers(2, 9))
 def test_what_is_drawn_is_evenly_spaced(count, most):
-    chosen = gallery.evenly(list(range(count)), most)
+    chosen = choose_evenly(list(range(count)), most)
     assert len(chosen) == min(count, most)
     assert (chosen[0], chosen[-1]) == (0, count - 1)
     steps = np.diff(chosen)
@@ -239,13 +249,13 @@ def test_a_sweep_is_drawn_at_its_first_seed(filler):
     filler.weights("random", 1, sweep="s1")
     filler.plan("rows", 0, sweep="s1")
     place = Place(filler.url, filler.runs, filler.folder)
-    found = gallery.draw_sweep(filler.store, place, "s1", filler.folder / "out")
+    found = draw_sweep(filler.store, place, "s1", filler.folder / "out")
     names = [path.name.split("-")[0] for path in found]
     assert names == ["maps", "tables", "samples", "samples"]
     assert all("-s0-" in path.name and path.is_file() for path in found)
     assert len(set(found)) == 4
     assert all("b100" in path.name and "cumulative" in path.name for path in found[:2])
-    assert lookup.find_sweep(filler.store, "demo").id == "s1"
+    assert find_sweep(filler.store, "demo").id == "s1"
 
 
 def test_a_sweep_is_drawn_by_the_score_that_it_reads(filler):
@@ -253,6 +263,6 @@ def test_a_sweep_is_drawn_by_the_score_that_it_reads(filler):
     options = json.dumps({"score": "total"})
     filler.weights("LL", 0, budget=100, sweep="s1", map_options=options)
     place = Place(filler.url, filler.runs, filler.folder)
-    found = gallery.draw_sweep(filler.store, place, "s1", filler.folder / "out")
+    found = draw_sweep(filler.store, place, "s1", filler.folder / "out")
     assert [path.name.split("-")[0] for path in found] == ["maps", "tables", "samples"]
     assert all("total" in path.name for path in found[:2])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lcma.harness.report import mapsets
+from lcma.harness.report.mapsets import filter_map_sets, find_map_set, list_map_sets, used_by
 from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.settings import merge
@@ -33,7 +33,7 @@ def several(filler):
     filler.maps(1, 100)
     filler.maps(1, 100, nms="flat")
     filler.maps(1, 100, recipe=SWAPPED)
-    return mapsets.known(filler.store)
+    return list_map_sets(filler.store)
 
 
 def test_short_ids_name_pretraining_budget_and_an_unusual_score(several):
@@ -59,11 +59,11 @@ def test_data_is_named_where_a_pretraining_was_on_several(filler):
     filler.maps(0, 100)
     filler.maps(0, 100, digest=OTHER_DATA)
     filler.maps(1, 100)
-    known = mapsets.known(filler.store)
+    known = list_map_sets(filler.store)
     assert ids(known) == ["p0@100/dddddddd", "p1@100", "p0@100/eeeeeeee"]
-    assert mapsets.find(known, "p0@100/e").key.data_digest == OTHER_DATA
+    assert find_map_set(known, "p0@100/e").key.data_digest == OTHER_DATA
     with pytest.raises(UserError, match=r"2 sets .* give one of p0@100/dddddddd, p0@100/eeeeeeee"):
-        mapsets.find(known, "p0@100")
+        find_map_set(known, "p0@100")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_data_is_named_where_a_pretraining_was_on_several(filler):
     ],
 )
 def test_a_set_is_found_by_any_start_that_no_other_has(several, asked, found):
-    assert mapsets.find(several, asked).id == found
+    assert find_map_set(several, asked).id == found
 
 
 @pytest.mark.parametrize(
@@ -87,48 +87,48 @@ def test_a_set_is_found_by_any_start_that_no_other_has(several, asked, found):
 )
 def test_what_is_no_set_is_answered_with_those_there_are(several, asked):
     with pytest.raises(UserError, match=r"no set of maps .* there are p0@100, p0@1000, p1@100"):
-        mapsets.find(several, asked)
+        find_map_set(several, asked)
 
 
 @pytest.mark.parametrize("asked", ["p0", "p", "@100"])
 def test_what_several_answer_to_is_answered_with_these(several, asked):
     with pytest.raises(UserError, match=r"sets of maps answer to .* p0@100"):
-        mapsets.find(several, asked)
+        find_map_set(several, asked)
 
 
 def test_a_long_list_is_cut(filler):
     for budget in range(100, 1600, 100):
         filler.maps(0, budget)
     with pytest.raises(UserError, match="and 3 more, which `lcma maps` lists"):
-        mapsets.find(mapsets.known(filler.store), "x")
+        find_map_set(list_map_sets(filler.store), "x")
 
 
 def test_filters(filler, several):
-    assert ids(mapsets.choose(several, score="total")) == ["p0@100:total"]
-    assert ids(mapsets.choose(several, seed=0, budget=1000)) == ["p0@1000"]
-    assert len(mapsets.choose(several)) == 6
+    assert ids(filter_map_sets(several, score="total")) == ["p0@100:total"]
+    assert ids(filter_map_sets(several, seed=0, budget=1000)) == ["p0@1000"]
+    assert len(filter_map_sets(several)) == 6
     with pytest.raises(UserError, match="--score x: there are cumulative, total"):
-        mapsets.choose(several, score="x")
+        filter_map_sets(several, score="x")
     with pytest.raises(UserError, match="leave one out"):
-        mapsets.choose(several, seed=1, budget=1000)
+        filter_map_sets(several, seed=1, budget=1000)
     with pytest.raises(UserError, match="no contribution maps yet"):
-        mapsets.choose([])
+        filter_map_sets([])
 
 
 def test_a_recipe_is_that_of_the_pretraining_or_of_trials_that_use_it(filler):
     filler.maps(0, 100)
     filler.maps(1, 100, recipe=SWAPPED)
     filler.plan("LL", 0, budget=100, recipe=LONGER)
-    known = mapsets.known(filler.store)
+    known = list_map_sets(filler.store)
     plain, swapped = known
     assert plain.recipes == tuple(sorted([filler.recipe().id, LONGER.id]))
-    assert mapsets.choose(known, LONGER.id[:6]) == [plain]
-    assert mapsets.choose(known, filler.recipe().id) == [plain]
-    assert mapsets.choose(known, SWAPPED.id[:6]) == [swapped]
+    assert filter_map_sets(known, LONGER.id[:6]) == [plain]
+    assert filter_map_sets(known, filler.recipe().id) == [plain]
+    assert filter_map_sets(known, SWAPPED.id[:6]) == [swapped]
     with pytest.raises(UserError, match=f"starts with 'x': .*{LONGER.id[:8]}"):
-        mapsets.choose(known, "x")
+        filter_map_sets(known, "x")
     with pytest.raises(UserError, match="leave one out"):
-        mapsets.choose(known, SWAPPED.id, seed=0)
+        filter_map_sets(known, SWAPPED.id, seed=0)
 
 
 def test_the_sets_that_trials_read(filler):
@@ -140,10 +140,10 @@ def test_the_sets_that_trials_read(filler):
     fixed = filler.plan("rows", 0)
 
     def used(*trials):
-        return [(x.key.score, x.key.data_digest[0]) for x in mapsets.used_by(known, store, trials)]
+        return [(x.key.score, x.key.data_digest[0]) for x in used_by(known, store, trials)]
 
     store = filler.store
-    known = mapsets.known(store)
+    known = list_map_sets(store)
     assert used((usual.trial_id, "d" * 64)) == [("cumulative", "d")]
     assert used((total.trial_id, OTHER_DATA)) == [("total", "e")]
     assert used((fixed.trial_id, "d" * 64)) == []

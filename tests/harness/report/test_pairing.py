@@ -85,11 +85,11 @@ def test_many_pairs_have_a_p_value_that_is_the_same_each_time() -> None:
 
 def test_holm_on_the_example_of_its_paper_and_statsmodels() -> None:
     # Holm (1979): ordered p-values are multiplied by m, m - 1, ... and made monotone.
-    assert pairing.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert pairing.adjust_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     p = list(np.random.default_rng(0).uniform(size=20))
-    assert pairing.holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
-    assert pairing.holm([]) == []
-    assert pairing.holm([0.2]) == [0.2]
+    assert pairing.adjust_holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
+    assert pairing.adjust_holm([]) == []
+    assert pairing.adjust_holm([0.2]) == [0.2]
 
 
 def test_the_smallest_difference_that_could_be_shown() -> None:
@@ -187,7 +187,9 @@ def test_no_pair_that_differs_by_test_is_passed_over(table: list[dict[int, float
     ]
     enough = [(pair, t) for pair, t in zip(pairs, tests, strict=True) if t and t.n >= 3]
     expected: list[list[int]] = [[] for _ in table]
-    for ((i, j), test), p in zip(enough, pairing.holm([t.t_p for _, t in enough]), strict=True):
+    for ((i, j), test), p in zip(
+        enough, pairing.adjust_holm([t.t_p for _, t in enough]), strict=True
+    ):
         if p <= 0.05:
             worse, better = (i, j) if test.mean > 0 else (j, i)
             expected[worse].append(better)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lcma.harness.report import pictures
-from lcma.harness.report.text import plain
+from lcma.harness.report.text import printable
 from lcma.models import tables
 from lcma.sweeps.errors import UserError
 from tests.harness.report import svg
@@ -192,4 +192,4 @@ def test_an_svg_of_samples_holds_them_and_says_what_they_are(tmp_path):
 @pytest.mark.parametrize("title", ["<script>x</script>]]>", "&amp;\x00\x1b\ufffe\ud800", "日本"])
 def test_any_title_is_text_in_an_svg(tmp_path, title):
     path = pictures.draw_tables([(title, words("L"))], (3, 8, 8), tmp_path / "t.svg", title)
-    assert svg.texts(path)[0] == svg.words(path)[0] == plain(title)
+    assert svg.texts(path)[0] == svg.words(path)[0] == printable(title)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lcma.harness.place import Place
-from lcma.harness.report import lookup, samples
+from lcma.harness.report.lookup import data_facts, full_trial_id
+from lcma.harness.report.samples import draw_samples, load_flow
 from lcma.sweeps.errors import UserError
 
 
@@ -23,7 +24,7 @@ def trial_id(path):
 @pytest.mark.parametrize("factorization", ["channel", "random", "LH", "none"])
 def test_the_flow_that_was_trained_comes_back(filler, place, factorization):
     path = filler.weights(factorization, 3, budget=100 if factorization == "LH" else None)
-    flow, recipe = samples.load_flow(filler.store, place, trial_id(path))
+    flow, recipe = load_flow(filler.store, place, trial_id(path))
     trained = filler.flow(factorization, 3)
     assert recipe.model == filler.model
     assert not flow.training
@@ -40,8 +41,8 @@ def test_a_moved_folder_of_runs_is_found(filler, place):
     moved = filler.folder / "elsewhere"
     filler.runs.rename(moved)
     with pytest.raises(UserError, match="--runs"):
-        samples.load_flow(filler.store, place, trial_id(path))
-    samples.load_flow(filler.store, Place(filler.url, moved, moved), trial_id(path))
+        load_flow(filler.store, place, trial_id(path))
+    load_flow(filler.store, Place(filler.url, moved, moved), trial_id(path))
 
 
 def test_a_flipped_bit_is_noticed(filler, place):
@@ -50,27 +51,27 @@ def test_a_flipped_bit_is_noticed(filler, place):
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"{path} are damaged"):
-        samples.load_flow(filler.store, place, trial_id(path))
+        load_flow(filler.store, place, trial_id(path))
 
 
 def test_missing_weights_are_named(filler, place):
     path = filler.weights("channel", 0)
     path.unlink()
     with pytest.raises(UserError, match=f"cannot read the weights {path} .*--runs"):
-        samples.load_flow(filler.store, place, trial_id(path))
+        load_flow(filler.store, place, trial_id(path))
 
 
 def test_trials_without_weights(filler, place):
     job = filler.plan("channel", 0)
     with pytest.raises(UserError, match=f"{job.trial_id} is pending and left no weights"):
-        samples.load_flow(filler.store, place, job.trial_id)
+        load_flow(filler.store, place, job.trial_id)
     with pytest.raises(UserError, match="no trial nonsense"):
-        samples.load_flow(filler.store, place, "nonsense")
+        load_flow(filler.store, place, "nonsense")
 
 
 def test_the_seed_fixes_the_images(filler):
     flow = filler.flow("channel", 0)
-    one, two, other = (samples.draw_samples(flow, 70, seed) for seed in (5, 5, 6))
+    one, two, other = (draw_samples(flow, 70, seed) for seed in (5, 5, 6))
     assert one.shape == (70, 3, 16, 16)
     assert one.dtype == np.uint8
     assert (one == two).all()
@@ -79,7 +80,7 @@ def test_the_seed_fixes_the_images(filler):
 
 
 def test_temperature_zero_draws_one_image(filler):
-    images = samples.draw_samples(filler.flow("channel", 0), 3, temperature=0.0)
+    images = draw_samples(filler.flow("channel", 0), 3, temperature=0.0)
     assert (images == images[:1]).all()
 
 
@@ -88,26 +89,26 @@ def test_temperature_zero_draws_one_image(filler):
 )
 def test_senseless_requests(filler, count, temperature):
     with pytest.raises(UserError, match="makes no sense"):
-        samples.draw_samples(filler.flow("channel", 0), count, 0, temperature)
+        draw_samples(filler.flow("channel", 0), count, 0, temperature)
 
 
 def test_ids_may_be_shortened(filler):
     ids = [filler.plan("channel", seed).trial_id for seed in range(40)]
-    assert lookup.full_trial_id(filler.store, ids[0]) == ids[0]
-    assert lookup.full_trial_id(filler.store, ids[0][:12]) == ids[0]
+    assert full_trial_id(filler.store, ids[0]) == ids[0]
+    assert full_trial_id(filler.store, ids[0][:12]) == ids[0]
     with pytest.raises(UserError, match="40 trials start with ''"):
-        lookup.full_trial_id(filler.store, "")
+        full_trial_id(filler.store, "")
     with pytest.raises(UserError, match="no trial starts with \"'; DROP"):
-        lookup.full_trial_id(filler.store, "'; DROP TABLE jobs; --")
+        full_trial_id(filler.store, "'; DROP TABLE jobs; --")
     with pytest.raises(UserError, match="no trial starts with"):
-        lookup.full_trial_id(filler.store, "\udcff")
+        full_trial_id(filler.store, "\udcff")
 
 
 def test_manifests_that_are_none(filler):
     for digest, manifest in [("a" * 64, "[]"), ("b" * 64, "{"), ("c" * 64, '{"source": 3}')]:
         filler.data(digest, manifest=manifest)
     filler.data("e" * 64, manifest=json.dumps({"source": {"verdict": "official"}}))
-    facts = lookup.data_facts(filler.store)
+    facts = data_facts(filler.store)
     assert {d[0]: f.verdict for d, f in facts.items()} == {
         "a": None,
         "b": None,

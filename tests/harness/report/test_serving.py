@@ -9,17 +9,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from lcma.harness import place
 from lcma.harness.cli import main as cli
-from lcma.harness.report.site import Options, Site, serving
+from lcma.harness.place import find_place
+from lcma.harness.report.site import Options, Site
+from lcma.harness.report.site.serving import Server
 from tests.harness.report import site as worlds
 
 
 @pytest.fixture
-def server(filled) -> Iterator[serving.Server]:
-    where = place.find(filled.url, filled.runs, filled.folder / "data")
+def server(filled) -> Iterator[Server]:
+    where = find_place(filled.url, filled.runs, filled.folder / "data")
     options = Options(samples=False, live=True)
-    with serving.Server(lambda: Site(filled.store, where, options), 0, print) as found:
+    with Server(lambda: Site(filled.store, where, options), 0, print) as found:
         thread = threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield found
@@ -27,7 +28,7 @@ def server(filled) -> Iterator[serving.Server]:
         thread.join()
 
 
-def ask(server: serving.Server, method: str, path: str, host: str | None = None):
+def ask(server: Server, method: str, path: str, host: str | None = None):
     port = server.server_address[1]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.putrequest(method, path, skip_host=True)
@@ -55,7 +56,7 @@ def test_pages_come_with_a_policy_and_are_not_kept(server) -> None:
 
 def test_what_stands_beside_a_page_is_there_without_asking_for_the_page(filler) -> None:
     worlds.fill(filler)
-    where = place.find(filler.url, filler.runs, filler.folder / "data")
+    where = find_place(filler.url, filler.runs, filler.folder / "data")
     site = Site(filler.store, where, Options(samples=False, live=True))
     maps = site.file(next(path for path in site.pages if path.startswith("maps/")))
     assert maps is not None

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from lcma.db import query
-from lcma.harness import place
 from lcma.harness.cli import main as cli
+from lcma.harness.place import find_place
 from lcma.harness.report.site import Options, Site, write
 from lcma.sweeps.errors import UserError
 from tests.harness.report import site as worlds
@@ -49,7 +49,7 @@ class Links(HTMLParser):
 
 
 def export(filler: Filler, out: Path, options: Options | None = None) -> dict[str, bytes]:
-    where = place.find(filler.url, filler.runs, filler.folder / "data")
+    where = find_place(filler.url, filler.runs, filler.folder / "data")
     written = write(filler.store, where, out, options or Options(samples=False))
     files = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
     assert len(files) == written + 1  # and the mark
@@ -212,7 +212,7 @@ def test_the_sql_on_the_pages_runs_as_it_stands(any_filler, tmp_path, sweep_id) 
     else:
         any_filler.results(BITS, sweep=sweep_id)
     options = Options(sweep_id=sweep_id, samples=False)
-    about = Site(any_filler.store, place.find(any_filler.url, None, None), options).file(
+    about = Site(any_filler.store, find_place(any_filler.url, None, None), options).file(
         "about.html"
     )
     assert about is not None

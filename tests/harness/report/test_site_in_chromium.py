@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from lcma.harness import place
-from lcma.harness.report.site import Options, Site, serving, write
+from lcma.harness.place import find_place
+from lcma.harness.report.site import Options, Site, write
+from lcma.harness.report.site.serving import Server
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import Filler
 
@@ -72,7 +73,7 @@ def exported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     worlds.fill(filler)
     worlds.fill_hostile(filler)
     filler.weights("random-local", 0)
-    where = place.find(filler.url, filler.runs, folder / "data")
+    where = find_place(filler.url, filler.runs, folder / "data")
     write(filler.store, where, folder / "out", Options())
     filler.store.close()
     return folder / "out"
@@ -281,9 +282,9 @@ def test_pages_are_whole_without_scripts(browser, exported) -> None:
 def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypatch) -> None:
     filler.results({"random": {0: 4.25}}, sweep="s1")
     worlds.curve(filler, filler.plan("channel", 0, sweep="s1"))
-    where = place.find(filler.url, filler.runs, filler.folder / "data")
+    where = find_place(filler.url, filler.runs, filler.folder / "data")
     make = lambda: Site(filler.store, where, Options(samples=False, live=True))  # noqa: E731
-    with serving.Server(make, 0, print) as server:
+    with Server(make, 0, print) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         watched = visit(root=server.url.rstrip("/"))

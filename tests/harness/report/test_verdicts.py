@@ -10,8 +10,13 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.harness.cli import main as cli
-from lcma.harness.report import verdicts
 from lcma.harness.report.text import to_json
+from lcma.harness.report.verdicts.collecting import Verdicts, make_verdicts
+from lcma.harness.report.verdicts.showing import (
+    render_verdicts,
+    verdicts_as_dict,
+    verdicts_as_markdown,
+)
 from lcma.sweeps import factorizations
 from tests.harness.report.synthetic import DEMO, board, noisy, rows
 
@@ -27,7 +32,7 @@ def shifted(shift, seeds=6, spread=1.0, base="checkerboard-even"):
 
 
 def found(bits, bar=9.0, **more):
-    made = verdicts.make(board(rows(bits, **more), bar))
+    made = make_verdicts(board(rows(bits, **more), bar))
     return {one.claim.key: one for one in (*made.verdicts, *made.apart)}
 
 
@@ -135,7 +140,7 @@ def test_which_split_carries_the_gap():
 def test_longer_pretraining():
     bits = shifted(-0.1)
     long = rows({"LLL": {s: b - 0.1 + SPREAD[s] for s, b in bits["LLL"].items()}}, budget=500)
-    made = verdicts.make(board(rows(bits) + long))
+    made = make_verdicts(board(rows(bits) + long))
     claims = {one.claim.key: one for one in made.verdicts}
     assert claims["budget"].decision == "supported"
     assert claims["low-conventional"].claim.scale.budget == 500, "the longest, whatever it says"
@@ -148,7 +153,7 @@ def test_longer_pretraining():
 def test_whether_a_gap_persists(later, decision):
     short = rows(shifted(-0.2))
     long = rows(shifted(later, spread=0.5), steps=1000, recipe_id="s" * 20)
-    made = verdicts.make(board(short + long))
+    made = make_verdicts(board(short + long))
     (one,) = (one for one in made.verdicts if one.claim.key == "persistence")
     assert one.decision == decision
     assert one.claim.lengths == (250, 1000)
@@ -164,7 +169,7 @@ def test_what_the_variant_of_the_data_moves(moved, decision):
         for name, by in bits.items()
     }
     floats = rows(moved_bits, variant="float", data_digest="e" * 64, **more)
-    made = verdicts.make(board(integers + floats))
+    made = make_verdicts(board(integers + floats))
     (one,) = (one for one in made.verdicts if one.claim.key == "variant")
     assert one.decision == decision
     assert "0.31" in one.claim.text
@@ -174,7 +179,7 @@ def test_means_over_flows_and_data_sets():
     one = rows(shifted(-0.1))
     other = rows(shifted(-0.2), dataset="photos8", data_digest="e" * 64)
     glow = rows(shifted(-0.3, base="channel"), flow="glow", recipe_id="g" * 20)
-    made = verdicts.make(board(one + other + glow))
+    made = make_verdicts(board(one + other + glow))
     claims = {one.claim.key: one for one in made.verdicts}
     assert claims["table1-mean"].test.mean == pytest.approx(-0.15, abs=0.01)
     assert claims["table2-mean"].test.mean == pytest.approx(-0.2, abs=0.01)
@@ -186,7 +191,7 @@ def test_a_mean_over_flows_says_on_which_models_and_sets_nothing_that_they_diffe
     one = rows({"checkerboard-even": few, "LLL": few})
     glow = {"channel": few, "LL": few}
     found = one + rows(glow, flow="glow", recipe_id="g" * 20, splits=2, steps=500)
-    table = verdicts.as_dict(verdicts.make(board(found)))
+    table = verdicts_as_dict(make_verdicts(board(found)))
     (claim,) = (v for v in table["verdicts"] if v["claim"]["key"] == "table2-mean")
     assert "photos16 (u8), glow, tiny, 500 steps, 2 splits, budget 100" in claim["sentence"]
     assert "photos16 (u8), realnvp, tiny, 250 steps, 3 splits, budget 100" in claim["sentence"]
@@ -197,30 +202,30 @@ def test_a_mean_over_flows_says_on_which_models_and_sets_nothing_that_they_diffe
 def test_how_much_of_the_map_is_the_masks():
     bits = shifted(-0.1)
     shares = {("r" * 20, "d" * 64, 100): {seed: 0.9 + SPREAD[seed] for seed in range(6)}}
-    made = verdicts.make(board(rows(bits)), shares)
+    made = make_verdicts(board(rows(bits)), shares)
     (one,) = (one for one in made.verdicts if one.claim.key == "mask-share")
     assert one.decision == "supported"
     low = {key: dict.fromkeys(by, 0.02) for key, by in shares.items()}
-    made = verdicts.make(board(rows(bits)), low)
+    made = make_verdicts(board(rows(bits)), low)
     (one,) = (one for one in made.verdicts if one.claim.key == "mask-share")
     assert one.decision == "refuted"
 
 
 def test_models_that_do_not_clear_the_bars_stand_apart():
-    made = verdicts.make(board(rows(shifted(-0.1)), bar=4.2))
+    made = make_verdicts(board(rows(shifted(-0.1)), bar=4.2))
     assert made.verdicts == ()
     assert {one.decision for one in made.apart} == {"supported"}
     assert "no verdicts on the published numbers" in shown(made)
-    unknown = verdicts.make(board(rows(shifted(-0.1)), bar=None))
+    unknown = make_verdicts(board(rows(shifted(-0.1)), bar=None))
     assert unknown.verdicts == ()
-    cleared = verdicts.make(board(rows(shifted(-0.1))))
+    cleared = make_verdicts(board(rows(shifted(-0.1))))
     assert cleared.apart == ()
 
 
 def test_only_the_published_recipe_on_the_whole_set_has_verdicts_on_published_numbers():
     def one(files="official", **more):
-        made = verdicts.make(board(rows(shifted(-0.1), dataset="cifar10", **more), files=files))
-        (found,) = (v for v in verdicts.as_dict(made)["verdicts"])
+        made = make_verdicts(board(rows(shifted(-0.1), dataset="cifar10", **more), files=files))
+        (found,) = (v for v in verdicts_as_dict(made)["verdicts"])
         return found
 
     tiny, paper = one(), one(profile="paper")
@@ -240,18 +245,18 @@ def test_rows_with_options_of_the_map_are_experiments_of_their_own():
     bits = shifted(-0.1)
     strange = {"LLL": dict.fromkeys(range(6), 9.0)}
     with_options = rows(strange, map_options='{"score":"total"}')
-    made = verdicts.make(board(rows(bits) + with_options))
+    made = make_verdicts(board(rows(bits) + with_options))
     assert [one.decision for one in made.verdicts] == ["supported"]
 
 
 def shown(made, width=100):
     console = Console(width=width, file=io.StringIO())
-    console.print(verdicts.render(made))
+    console.print(render_verdicts(made))
     return " ".join(console.file.getvalue().split())
 
 
 def test_a_sentence_says_all(filler):
-    made = verdicts.make(board(rows(shifted(-0.1))))
+    made = make_verdicts(board(rows(shifted(-0.1))))
     text = shown(made)
     (one,) = made.verdicts
     for part in (
@@ -262,22 +267,22 @@ def test_a_sentence_says_all(filler):
     ):
         assert part in text, part
     assert "lcma launch demo --seeds" not in text
-    assert json.loads(to_json(verdicts.as_dict(made)))["verdicts"][0]["decision"] == "supported"
-    (line,) = [x for x in verdicts.as_markdown(made).splitlines() if x.startswith("- ")]
+    assert json.loads(to_json(verdicts_as_dict(made)))["verdicts"][0]["decision"] == "supported"
+    (line,) = [x for x in verdicts_as_markdown(made).splitlines() if x.startswith("- ")]
     assert line.startswith("- **supported**: low gives")
 
 
 def test_nothing_to_say():
-    made = verdicts.make(board([]))
+    made = make_verdicts(board([]))
     assert "No results that bear on a claim yet" in shown(made)
     assert "lcma launch phases" in shown(made)
-    assert verdicts.as_dict(made)["verdicts"] == []
+    assert verdicts_as_dict(made)["verdicts"] == []
 
 
 def test_hostile_names_are_harmless():
     name = "[red]x[/] \x1b[31m \u202e `a`\nb"
-    made = verdicts.make(board(rows(shifted(-0.1, 4), dataset=name, profile=name)))
-    for text in (shown(made), verdicts.as_markdown(made), to_json(verdicts.as_dict(made))):
+    made = make_verdicts(board(rows(shifted(-0.1, 4), dataset=name, profile=name)))
+    for text in (shown(made), verdicts_as_markdown(made), to_json(verdicts_as_dict(made))):
         assert "\x1b" not in text
         assert "\u202e" not in text
 
@@ -291,7 +296,7 @@ def every_undecided():
     found += rows(bits, dataset="photos32", data_digest="e" * 64)
     own = {"channel": bits["random"], "LLL": bits["LLL"]}
     found += rows(own, flow="glow", recipe_id="g" * 20)
-    made = verdicts.make(board(found))
+    made = make_verdicts(board(found))
     return {one.claim.key: one for one in made.verdicts}
 
 
@@ -299,7 +304,7 @@ def test_the_sweep_that_would_decide_can_be_planned(in_tmp, capsys):
     claims = every_undecided()
     assert {one.decision for one in claims.values()} == {"undecided"}
     assert {"table1-mean", "table2-mean", "persistence", "budget"} <= claims.keys()
-    made = verdicts.as_dict(verdicts.Verdicts(tuple(claims.values()), (), ()))
+    made = verdicts_as_dict(Verdicts(tuple(claims.values()), (), ()))
     for command in [c for one in made["verdicts"] for c in one["next"].split(" && ")]:
         program, verb, *arguments = shlex.split(command)
         assert (program, verb) == ("lcma", "launch")
@@ -320,7 +325,7 @@ def test_error_rates_of_the_rule_at_six_seeds():
     def decisions(means):
         bits = noisy(means, 6, deviation, rng)
         longer = noisy({"LLL": means["LLL"]}, 6, deviation, rng)
-        found = verdicts.make(board(rows(bits) + rows(longer, budget=50)))
+        found = make_verdicts(board(rows(bits) + rows(longer, budget=50)))
         return {one.claim.key: one.decision for one in found.verdicts}
 
     null = [decisions(dict.fromkeys(DEMO, 4.0)) for _ in range(400)]

@@ -17,10 +17,9 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.run import bodies
-from lcma.harness.run import plan as plans
+from lcma.harness.run.bodies import run_work
 from lcma.harness.run.executor import Executor, Finished
-from lcma.harness.run.plan import Node
+from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report, Work
 from lcma.sweeps import spec as specs
 from tests.harness.conftest import SMALL, merged
@@ -107,7 +106,7 @@ class Inline(Executor):
 
     def wait(self, seconds: float) -> list[Finished]:
         works, self.works = self.works, []
-        return [Finished(work.job_id, bodies.run(work)) for work in works]
+        return [Finished(work.job_id, run_work(work)) for work in works]
 
     def close(self, *, kill: bool) -> None:
         pass
@@ -156,10 +155,10 @@ def register_one(
     change = {"matrix": {"factorization": "conventional"}, "recipe": {"training": training}}
     spec = specs.check(merged(SMALL, change), "test")
     store = db.connect(place.db)
-    plan = plans.make(spec, place, store)
-    plans.register(plan, place, store)
-    digests = plans.digests_of(plan, place)
-    (node,) = plans.nodes(plan, place, digests, owner="a launch", device="cpu")
+    plan = make_plan(spec, place, store)
+    register_plan(plan, place, store)
+    digests = digests_of(plan, place)
+    (node,) = make_nodes(plan, place, digests, owner="a launch", device="cpu")
     pause = 0.0 if steps == 20 else None
     work = replace(node.work, lease_seconds=lease, checkpoint_seconds=pause)
     return store, replace(node, work=work)

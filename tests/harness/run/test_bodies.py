@@ -12,11 +12,12 @@ import safetensors.torch
 import sqlalchemy as sa
 
 from lcma import db, models
-from lcma.harness import instruments
-from lcma.harness.run import bodies, images, keeping
+from lcma.harness.instruments import kept_masks, table_digest
+from lcma.harness.run.bodies import _Attempt, run_work
+from lcma.harness.run.images import open_images
+from lcma.harness.run.keeping import Writer
 from lcma.harness.run.work import Report, Work
-from lcma.harness.train import trainer
-from lcma.harness.train.trainer import Trainer
+from lcma.harness.train.trainer import LOG_EVERY, Trainer
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json
 
@@ -25,7 +26,7 @@ def run_all(nodes) -> dict[str, Report]:
     """Every body in order, in this process."""
     reports: dict[str, Report] = {}
     for node in nodes:
-        reports[node.work.job_id] = bodies.run(node.work, reports.get(node.after))
+        reports[node.work.job_id] = run_work(node.work, reports.get(node.after))
     return reports
 
 
@@ -62,7 +63,7 @@ def test_running_again_is_free_and_changes_nothing(registered) -> None:
 def test_what_waited_for_a_failure_is_blocked_untouched(registered) -> None:
     store, nodes = registered()
     waiting = next(n for n in nodes if n.after is not None)
-    report = bodies.run(waiting.work, Report(waiting.after, "diverged"))
+    report = run_work(waiting.work, Report(waiting.after, "diverged"))
     assert report.ending == "blocked"
     assert store.job(waiting.work.job_id).state == "pending"
 
@@ -84,7 +85,7 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
         ),
     )
     _copy_plan(place.db, undisturbed.place.db)
-    assert bodies.run(undisturbed).ending == "done"
+    assert run_work(undisturbed).ending == "done"
 
     class Killed(BaseException):
         pass
@@ -97,13 +98,13 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
         return step(self)
 
     monkeypatch.setattr(Trainer, "_one_step", dying)
-    monkeypatch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+    monkeypatch.setattr(_Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
     with pytest.raises(Killed):
-        bodies.run(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
+        run_work(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
     monkeypatch.undo()
-    assert bodies.run(work).ending == "elsewhere"
+    assert run_work(work).ending == "elsewhere"
     time.sleep(1.0)
-    assert bodies.run(work).ending == "done"
+    assert run_work(work).ending == "done"
 
     other = db.connect(undisturbed.place.db)
     a, b = store.results(), other.results()
@@ -112,7 +113,7 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
     for name in ("train_bits_per_dim", "holdout_bits_per_dim"):
         assert store.metrics(work.job_id, name) == other.metrics(work.job_id, name) != []
     first_step = store.attempts().sort_values("token").first_step.tolist()
-    assert first_step[1] == (stop_at // trainer.LOG_EVERY) * trainer.LOG_EVERY
+    assert first_step[1] == (stop_at // LOG_EVERY) * LOG_EVERY
 
 
 def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
@@ -130,7 +131,7 @@ def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
     )
     _copy_plan(chain[2].work.place.db, alone_place.db)
     alone = dataclasses.replace(chain[2].work, place=alone_place)
-    assert bodies.run(alone).ending == "done"
+    assert run_work(alone).ending == "done"
     key = {"pretraining_id": alone.pretraining.id, "budget": 20, "score": "cumulative"}
     (chained,), (by_itself,) = store.maps(**key), db.connect(alone_place.db).maps(**key)
     assert chained.digest == by_itself.digest
@@ -140,8 +141,8 @@ def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
 def test_a_short_budget_after_a_long_one_does_not_use_the_longer_checkpoint(registered) -> None:
     store, nodes = registered({"matrix": {"budget": [10, 20]}})
     short, long = (n.work for n in nodes if n.work.pretraining is not None)
-    assert bodies.run(long).ending == "done"
-    assert bodies.run(short).ending == "done"
+    assert run_work(long).ending == "done"
+    assert run_work(short).ending == "done"
     maps = store.maps(pretraining_id=short.pretraining.id, score="cumulative")
     assert [item.budget for item in maps] == [10, 20]
     assert maps[0].digest != maps[1].digest
@@ -150,7 +151,7 @@ def test_a_short_budget_after_a_long_one_does_not_use_the_longer_checkpoint(regi
 def test_divergence_is_an_outcome_with_step_and_last_value(registered) -> None:
     change = {"recipe": {"optimization": {"learning_rate": 1e30, "warmup": 0, "clip": None}}}
     store, nodes = registered(change)
-    report = bodies.run(trial_nodes(nodes)[0].work)
+    report = run_work(trial_nodes(nodes)[0].work)
     assert report.ending == "diverged"
     attempt = store.attempts().iloc[0]
     assert attempt.outcome == "diverged"
@@ -167,7 +168,7 @@ def test_a_model_that_breaks_in_its_last_step_has_diverged(registered) -> None:
         }
     }
     store, nodes = registered(change)
-    assert bodies.run(trial_nodes(nodes)[0].work).ending == "diverged"
+    assert run_work(trial_nodes(nodes)[0].work).ending == "diverged"
     message = store.attempts().message[0]
     assert "not finite at step 1; last finite value: " in message
     assert "\n" not in message
@@ -176,10 +177,10 @@ def test_a_model_that_breaks_in_its_last_step_has_diverged(registered) -> None:
 def test_a_damaged_checkpoint_is_named_in_the_attempt(registered) -> None:
     store, nodes = registered({"matrix": {"budget": [10, 20]}})
     short, long = (n.work for n in nodes if n.work.pretraining is not None)
-    bodies.run(short)
+    run_work(short)
     (file,) = next(short.place.runs.iterdir()).glob("*.pt")
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    assert bodies.run(long).ending == "done"
+    assert run_work(long).ending == "done"
     attempts = store.attempts().set_index("job_id")
     assert attempts.message[long.job_id] == f"passed over checkpoints that are damaged: {file.name}"
     assert attempts.first_step[long.job_id] == 0
@@ -196,7 +197,7 @@ def test_a_lost_lease_stops_the_worker_and_leaves_no_result(registered, monkeypa
         return step(self)
 
     monkeypatch.setattr(Trainer, "_one_step", taken_away)
-    assert bodies.run(work).ending == "stopped"
+    assert run_work(work).ending == "stopped"
     assert len(store.results()) == 0
     assert store.job(work.job_id).state == "pending"
 
@@ -209,7 +210,7 @@ def moved(work: Work, root: Path) -> Work:
 def test_a_missing_set_is_named_with_host_place_and_remedy(registered, tmp_path) -> None:
     store, nodes = registered()
     root = tmp_path / "nowhere"
-    assert bodies.run(moved(trial_nodes(nodes)[0].work, root)).ending == "failed"
+    assert run_work(moved(trial_nodes(nodes)[0].work, root)).ending == "failed"
     message = store.attempts().message[0]
     assert f"photos8 is missing on host {socket.gethostname()} below {root}" in message
     assert "LCMA_DATA" in message
@@ -218,7 +219,7 @@ def test_a_missing_set_is_named_with_host_place_and_remedy(registered, tmp_path)
 
 def test_a_missing_set_of_a_persons_own_is_named_too(tmp_path) -> None:
     with pytest.raises(UserError, match=r"faces is missing on host .*prepare faces --from PATH"):
-        images.opened("faces", tmp_path, "0" * 64)
+        open_images("faces", tmp_path, "0" * 64)
 
 
 def test_other_images_than_planned_are_refused(registered) -> None:
@@ -226,7 +227,7 @@ def test_other_images_than_planned_are_refused(registered) -> None:
     _, nodes = registered()
     work = trial_nodes(nodes)[0].work
     with pytest.raises(UserError, match=r"holds other images .* launch the sweep again"):
-        images.opened(work.set_name, work.place.data, "0" * 64)
+        open_images(work.set_name, work.place.data, "0" * 64)
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new to the host", "hashed before"])
@@ -237,12 +238,12 @@ def test_a_damaged_set_stops_a_job_before_its_first_step(
     work = moved(trial_nodes(nodes)[0].work, tmp_path / "data")
     shutil.copytree(place.data, work.place.data)
     if kept:
-        images.opened(work.set_name, work.place.data, work.job.data_digest)
+        open_images(work.set_name, work.place.data, work.job.data_digest)
     path = work.place.data / "photos8" / "train.npy"
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1
     path.write_bytes(raw)
-    assert bodies.run(work).ending == "failed"
+    assert run_work(work).ending == "failed"
     attempt = store.attempts().iloc[0]
     assert f"on host {socket.gethostname()}: {path} is damaged" in attempt.message
     assert attempt.last_step == 0
@@ -252,13 +253,13 @@ def test_a_damaged_set_stops_a_job_before_its_first_step(
 def test_the_weights_left_behind_are_those_that_were_evaluated(registered) -> None:
     store, nodes = registered()
     work = trial_nodes(nodes)[0].work
-    bodies.run(work)
+    run_work(work)
     (artifact,) = store.artifacts(work.job_id)
     path = work.place.runs / artifact.path
     weights = safetensors.torch.load_file(path)
     split = next(k for k in weights if k.endswith(".index"))
     assert sorted(weights[split].tolist()) == list(range(3 * 8 * 8))
-    assert [p.name for p in path.parent.iterdir()] == [keeping.Writer.of(1, work.owner).weights]
+    assert [p.name for p in path.parent.iterdir()] == [Writer.of(1, work.owner).weights]
 
 
 MAP_OPTIONS = [
@@ -297,11 +298,11 @@ def test_every_map_option_is_carried_out(registered) -> None:
         (artifact,) = store.artifacts(node.work.job_id)
         weights = safetensors.torch.load_file(node.work.place.runs / artifact.path)
         indices = [v.numpy() for k, v in sorted(weights.items()) if k.endswith(".index")]
-        masks = instruments.kept_masks(found, (3, 8, 8))
+        masks = kept_masks(found, (3, 8, 8))
         for split, (table, mask) in enumerate(zip(found, masks, strict=True), start=1):
             assert any(np.array_equal(table.permutation, index) for index in indices)
             row = stored[trial.id, split]
-            assert row.digest == instruments.digest(table)
+            assert row.digest == table_digest(table)
             assert row.kept == np.packbits(mask).tobytes()
     assert len({row.digest for (_, split), row in stored.items() if split == 2}) >= 5
 
@@ -334,7 +335,7 @@ def test_maps_of_an_older_schema_end_in_one_line(registered) -> None:
     run_all(nodes[:1])
     with sa.create_engine(store.url, poolclass=sa.NullPool).begin() as connection:
         connection.execute(sa.text("DELETE FROM contribution_maps WHERE score = 'total'"))
-    report = bodies.run(nodes[1].work)
+    report = run_work(nodes[1].work)
     assert report.ending == "failed"
     assert "has no maps by the score total at budget 10: launch into a new" in report.message
 

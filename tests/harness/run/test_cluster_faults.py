@@ -15,16 +15,14 @@ import pytest
 import yaml
 
 from lcma import db
-from lcma.harness import checkup
+from lcma.harness.checkup import run_checks
 from lcma.harness.place import Place
-from lcma.harness.run import bodies
-from lcma.harness.run import plan as plans
+from lcma.harness.run.bodies import run_work
 from lcma.harness.run.cluster import RayExecutor
 from lcma.harness.run.launch import Launch
 from lcma.harness.run.local import LocalExecutor
-from lcma.harness.run.plan import Node
-from lcma.harness.selftest import comparison
-from lcma.harness.selftest.comparison import Left
+from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.selftest.comparison import Left, differences, read_left
 from lcma.harness.selftest.driver import Task
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -75,12 +73,12 @@ class Sweep:
         self.store = db.connect(url)
 
     def nodes(self, owner: str) -> list[Node]:
-        plan = plans.make(specs.check(self.body, "test"), self.place, self.store)
-        plans.register(plan, self.place, self.store)
-        return plans.nodes(
+        plan = make_plan(specs.check(self.body, "test"), self.place, self.store)
+        register_plan(plan, self.place, self.store)
+        return make_nodes(
             plan,
             self.place,
-            plans.digests_of(plan, self.place),
+            digests_of(plan, self.place),
             owner=owner,
             device="cpu",
             checkpoint_seconds=0.0,
@@ -153,8 +151,8 @@ def alone(
             folder = tmp_path_factory.mktemp("alone")
             one = Sweep(folder, f"sqlite:///{folder / 'lcma.db'}", photos_root, change)
             for node in one.nodes("alone"):
-                assert bodies.run(node.work).ending == "done"
-            found[key] = comparison.read(one.store)
+                assert run_work(node.work).ending == "done"
+            found[key] = read_left(one.store)
         return found[key]
 
     return run
@@ -165,7 +163,7 @@ def equal(alone: Callable[[dict[str, Any]], Left]) -> Callable[..., None]:
     """Checks that a sweep left what one left alone does."""
 
     def check(one: Sweep, change: dict[str, Any] | None = None) -> None:
-        assert comparison.differences(alone(change or {}), comparison.read(one.store)) == []
+        assert differences(alone(change or {}), read_left(one.store)) == []
 
     return check
 
@@ -372,7 +370,7 @@ def test_what_no_node_can_run_is_refused_before_anything_is_made(
     one = sweep({"resources": {"gpus": 0, "cpus": 64}})
 
     def seen() -> bool:
-        (ray,) = [f for f in checkup.run(one.place, nodes_of.address) if f.what == "ray"]
+        (ray,) = [f for f in run_checks(one.place, nodes_of.address) if f.what == "ray"]
         return ray.verdict == "good" and "has 3 CPUs and 1 GPUs" in ray.said
 
     until(seen)  # nodes that an earlier test lost may count for a while

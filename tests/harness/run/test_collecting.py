@@ -13,12 +13,14 @@ import pytest
 import torch
 
 from lcma import db
-from lcma.harness import environment, storage
+from lcma.harness import storage
 from lcma.harness.cli import main as cli
-from lcma.harness.report import samples
-from lcma.harness.run import bodies, collecting, keeping
-from lcma.harness.run import plan as plans
-from lcma.harness.run.collecting import Asked
+from lcma.harness.environment import read_environment
+from lcma.harness.report.samples import load_trained
+from lcma.harness.run.bodies import _Attempt, run_work
+from lcma.harness.run.collecting import Asked, Survey, Waste, find_garbage, remove_garbage
+from lcma.harness.run.keeping import Writer, run_name
+from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report, Work
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.trainer import Trainer
@@ -39,10 +41,10 @@ class Site:
     def plan(self, change: dict[str, Any] | None = None) -> dict[str, Work]:
         """Register a sweep; its work by kind, factorization and budget, as `trial L 10`."""
         spec = specs.check(merged(SMALL, change or {}), "test")
-        plan = plans.make(spec, self.place, self.store)
-        plans.register(plan, self.place, self.store)
-        digests = plans.digests_of(plan, self.place)
-        nodes = plans.nodes(plan, self.place, digests, owner="a launch", device="cpu")
+        plan = make_plan(spec, self.place, self.store)
+        register_plan(plan, self.place, self.store)
+        digests = digests_of(plan, self.place)
+        nodes = make_nodes(plan, self.place, digests, owner="a launch", device="cpu")
         return {self.named(n.work): n.work for n in nodes}
 
     @staticmethod
@@ -52,7 +54,7 @@ class Site:
         return f"trial {work.trial.factorization} {work.trial.budget}"
 
     def folder(self, work: Work) -> CheckpointFolder:
-        return CheckpointFolder(storage.at(self.files.runs).below(keeping.run_name(work.job)))
+        return CheckpointFolder(storage.at(self.files.runs).below(run_name(work.job)))
 
     def write(self, work: Work, name: str, content: bytes = b"1234") -> None:
         self.folder(work).folder.put(lambda file: file.write(content), lambda digest: name)
@@ -82,7 +84,7 @@ class Site:
             owner=owner,
             host="elsewhere",
             pid=1,
-            environment_id=self.store.environment(environment.current("cpu")),
+            environment_id=self.store.environment(read_environment("cpu")),
             device="cpu",
             threads=1,
             lease_seconds=600.0,
@@ -96,8 +98,8 @@ class Site:
 
     def collect(self, **asked: Any) -> list[str]:
         """Collect; what went, with its folder's first characters."""
-        found = collecting.survey(self.store, self.files.runs, Asked(**asked))
-        return sorted(w.what for w in collecting.remove(self.store, self.files.runs, found))
+        found = find_garbage(self.store, self.files.runs, Asked(**asked))
+        return sorted(w.what for w in remove_garbage(self.store, self.files.runs, found))
 
 
 def typed(capsys: Any, *arguments: str) -> str:
@@ -126,12 +128,12 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     """Of everything there is, only what nobody needs goes, and the table says what it was."""
     works = site.plan(BUDGETS)
     for segment in ("segment 10", "segment 20"):
-        assert bodies.run(works[segment]).ending == "done"
+        assert run_work(works[segment]).ending == "done"
     done, running, failed = (works[f"trial {n}"] for n in ("L 10", "L 20", "H 10"))
     pending = works["trial H 20"]
     lost = site.claim(done)
     site.store.release("ghost")
-    assert bodies.run(done).ending == "done"
+    assert run_work(done).ending == "done"
     held = site.claim(running)
     site.fail(failed)
     for work in (done, running, failed, pending):
@@ -139,9 +141,9 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
             site.folder(work).save(step, {"step": step})
         site.write(work, ".1-abcd.tmp")
     site.folder(works["segment 10"]).save(10, {"step": 10}, keep=True)
-    site.write(done, keeping.Writer.of(lost.token, lost.owner).weights)
-    site.write(done, keeping.Writer.of(1, "of another database").weights)
-    site.write(running, keeping.Writer.of(held.token, held.owner).weights)
+    site.write(done, Writer.of(lost.token, lost.owner).weights)
+    site.write(done, Writer.of(1, "of another database").weights)
+    site.write(running, Writer.of(held.token, held.owner).weights)
     stranger = storage.at(site.files.runs).below(f"{'e' * 20}-{'f' * 12}")
     stranger.put(lambda file: file.write(b"12345"), lambda digest: "step-1.pt")
     probe = storage.at(site.files.runs).below("probe-1234567812345678")
@@ -182,7 +184,7 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     assert site.collect(lost=True) == ["lost", "lost"]
     assert site.names(failed) == []
     one = site.store.trained([done.trial.id])[0]
-    samples.load_trained(site.store, site.place, one)
+    load_trained(site.store, site.place, one)
     assert site.collect(weights=True) == ["named"]
     assert site.store.artifacts(done.job_id) == []
     assert not site.store.trained([done.trial.id])[0].weights
@@ -197,7 +199,7 @@ def test_only_one_sweep_and_only_what_is_old(site) -> None:
     other = site.plan({"name": "other", "matrix": {"factorization": "channel"}})
     (one,), (two,) = works.values(), other.values()
     for work in (one, two):
-        assert bodies.run(work).ending == "done"
+        assert run_work(work).ending == "done"
         site.folder(work).save(10, {"step": 10})
     assert site.collect(older=1.0) == []
     for path in site.files.behind.rglob("step-*"):
@@ -221,15 +223,15 @@ def test_a_worker_that_starts_meanwhile_keeps_what_it_writes(site) -> None:
         site.write(work, ".2-live.tmp")
         site.folder(work).save(10, {"step": 10})
 
-    found = collecting.survey(site.store, site.files.runs, Asked(), starts)
-    assert collecting.remove(site.store, site.files.runs, found) == []
+    found = find_garbage(site.store, site.files.runs, Asked(), starts)
+    assert remove_garbage(site.store, site.files.runs, found) == []
     site.store.release("ghost")
 
     def starts_again() -> None:
         site.write(work, ".3-live.tmp")
         site.claim(work)
 
-    found = collecting.survey(site.store, site.files.runs, Asked(), starts_again)
+    found = find_garbage(site.store, site.files.runs, Asked(), starts_again)
     assert found.waste == ()
     assert len(site.names(work)) == 4
 
@@ -239,36 +241,32 @@ def test_weights_that_are_named_meanwhile_stay(site) -> None:
     (work,) = works.values()
     site.claim(work)
     site.store.release("ghost")
-    found = collecting.survey(
-        site.store, site.files.runs, Asked(), lambda: bodies.run(work) and None
-    )
+    found = find_garbage(site.store, site.files.runs, Asked(), lambda: run_work(work) and None)
     assert found.waste == ()
     assert site.collect() == []
-    samples.load_trained(site.store, site.place, site.store.trained([work.trial.id])[0])
+    load_trained(site.store, site.place, site.store.trained([work.trial.id])[0])
 
 
 @pytest.mark.slow_on("sqlite")
 def test_a_longer_budget_that_is_asked_for_meanwhile_finds_its_snapshots(site) -> None:
     works = site.plan({"keep": {"snapshots": "all"}, **BUDGETS})
     for budget in (10, 20):
-        assert bodies.run(works[f"segment {budget}"]).ending == "done"
+        assert run_work(works[f"segment {budget}"]).ending == "done"
     both = ["step-000000010.kept.pt", "step-000000020.kept.pt"]
     assert site.names(works["segment 20"]) == both
     assert site.on_record(works["segment 10"], works["segment 20"]) == both
     site.plan({"name": "plain", **BUDGETS})
     assert site.collect() == [], "another sweep wants all of them"
-    found = collecting.Survey(
+    found = Survey(
         tuple(
-            collecting.Waste(
-                "snapshots", keeping.run_name(works["segment 20"].job), file, _owner(site, works)
-            )
+            Waste("snapshots", run_name(works["segment 20"].job), file, _owner(site, works))
             for file in site.folder(works["segment 20"]).folder.files()
         ),
         (),
     )
     longer = site.plan({"matrix": {"factorization": "low", "budget": 30}})["segment 30"]
-    assert collecting.remove(site.store, site.files.runs, found) == []
-    assert bodies.run(longer).ending == "done"
+    assert remove_garbage(site.store, site.files.runs, found) == []
+    assert run_work(longer).ending == "done"
     attempts = site.store.attempts(job_id=longer.job_id)
     assert attempts.first_step.tolist() == [20]
 
@@ -278,7 +276,7 @@ def test_a_snapshot_that_is_collected_is_off_the_record(site) -> None:
     works = site.plan(BUDGETS)
     segments = works["segment 10"], works["segment 20"]
     all_of_them = [dataclasses.replace(w, keep=Keep(snapshots="all")) for w in segments]
-    assert {bodies.run(work).ending for work in all_of_them} == {"done"}
+    assert {run_work(work).ending for work in all_of_them} == {"done"}
     assert len(site.on_record(*segments)) == 2
     assert site.collect() == ["snapshots"]
     assert site.on_record(*segments) == ["step-000000020.kept.pt"]
@@ -309,14 +307,14 @@ def test_collecting_all_the_while_costs_a_training_nothing(site, monkeypatch) ->
     first = dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=0.5)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_one_step", stepping)
-        patch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        patch.setattr(_Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
         with pytest.raises(Killed):
-            bodies.run(first)
+            run_work(first)
     site.collect(lost=True)
     time.sleep(0.6)
     die_at = -1
     monkeypatch.setattr(Trainer, "_one_step", stepping)
-    assert bodies.run(first).ending == "done"
+    assert run_work(first).ending == "done"
     assert site.store.attempts().sort_values("token").first_step.tolist() == [0, 10]
 
 
@@ -339,7 +337,7 @@ def test_a_sweep_says_what_stays(
     site = Site(place.db, LocalStore(tmp_path / "runs"), place)
     works = site.plan({"matrix": {"factorization": "low", "budget": [10, 20]}, "keep": keep})
     for name in ("segment 10", "segment 20", "trial L 20"):
-        assert bodies.run(works[name]).ending == "done"
+        assert run_work(works[name]).ending == "done"
     trial = works["trial L 20"]
     assert [n for n in site.names(trial) if n[0] == "s"] == of_trial
     assert site.names(works["segment 20"]) == of_pretraining
@@ -348,7 +346,7 @@ def test_a_sweep_says_what_stays(
     assert site.collect() == [], "nothing that it said should stay"
     if not weights:
         with pytest.raises(UserError, match="left no weights"):
-            samples.load_trained(site.store, place, site.store.trained([trial.trial.id])[0])
+            load_trained(site.store, place, site.store.trained([trial.trial.id])[0])
 
 
 def test_a_place_that_is_away_is_one_line(bucket, place, capsys) -> None:

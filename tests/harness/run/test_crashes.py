@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.run import bodies
+from lcma.harness.run.bodies import environment
 from lcma.harness.run.executor import Finished, Lost
 from lcma.harness.run.launch import Ended, Launch
 from tests.harness.run.conftest import Inline, Told
@@ -29,7 +29,7 @@ class Fragile(Inline):
             owner=work.owner,
             host="elsewhere",
             pid=1,
-            environment_id=self.store.environment(bodies.environment.current("cpu")),
+            environment_id=self.store.environment(environment.current("cpu")),
             device="cpu",
             threads=1,
             lease_seconds=work.lease_seconds,

@@ -10,10 +10,9 @@ import pytest
 
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.run import plan as plans
 from lcma.harness.run.launch import Launch
 from lcma.harness.run.local import LocalExecutor
-from lcma.harness.run.plan import Node
+from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
 from lcma.harness.run.terms import Terms
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -66,10 +65,10 @@ def telling(place: Place, tmp_path: Path) -> Any:
         change = {"matrix": {"factorization": name}, "seeds": len(gpus)}
         spec = specs.check(merged(SMALL, {**change, "plugins": str(rule)}), "test", tmp_path)
         store = db.connect(place.db)
-        plan = plans.make(spec, place, store)
-        plans.register(plan, place, store)
-        digests = plans.digests_of(plan, place)
-        nodes = plans.nodes(plan, place, digests, owner="a launch", device="cpu")
+        plan = make_plan(spec, place, store)
+        register_plan(plan, place, store)
+        digests = digests_of(plan, place)
+        nodes = make_nodes(plan, place, digests, owner="a launch", device="cpu")
         return (
             store,
             [_with(node, gpus=share) for node, share in zip(nodes, gpus, strict=True)],

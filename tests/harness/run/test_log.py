@@ -6,14 +6,14 @@ import warnings
 
 import pytest
 
-from lcma.harness.run import bodies
+from lcma.harness.run.bodies import run_work
 from lcma.harness.run.log import LONGEST, Log, own
 from lcma.harness.train.trainer import Trainer
 
 
 def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:
     store, nodes = registered()
-    bodies.run(nodes[0].work)
+    run_work(nodes[0].work)
     (log,) = store.attempts().log
     lines = log.splitlines()
     assert [line.split(" INFO lcma: ")[1] for line in (lines[0], lines[1], lines[-1])] == [
@@ -41,7 +41,7 @@ def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
         return step(self)
 
     monkeypatch.setattr(Trainer, "_one_step", noisy)
-    assert bodies.run(nodes[0].work).ending == "failed"
+    assert run_work(nodes[0].work).ending == "failed"
     (log,) = store.attempts().log
     assert "the loss looks odd" in log
     assert log.count("a library's warning") == 1
@@ -53,7 +53,7 @@ def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
 def test_the_next_attempt_in_a_process_has_a_log_of_its_own(registered) -> None:
     store, nodes = registered()
     for node in nodes[:2]:
-        bodies.run(dataclasses.replace(node.work))
+        run_work(dataclasses.replace(node.work))
     first, second = store.attempts().log
     assert nodes[0].work.title in first
     assert nodes[0].work.title not in second

@@ -19,10 +19,11 @@ from rich.console import Console
 from lcma import db
 from lcma.harness import moments
 from lcma.harness.place import Place
-from lcma.harness.run import bodies, spool
+from lcma.harness.run import bodies
 from lcma.harness.run.launch import Launch
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.progress import Bars
+from lcma.harness.run.spool import read_spool
 from lcma.harness.run.work import Report, Work
 from lcma.harness.train.trainer import Trainer
 from tests.harness.run.conftest import Inline, Told, fill, register_one
@@ -48,7 +49,7 @@ def undisturbed(
     store, node = register_one(place, lease=30.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LCMA_SPOOL", str(folder / "spools"))
-        assert bodies.run(node.work).ending == "done"
+        assert bodies.run_work(node.work).ending == "done"
 
     def check(other: db.Store, job_id: str) -> None:
         assert job_id == node.work.job_id
@@ -84,7 +85,7 @@ def run_killed(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
         with pytest.raises(Killed):
-            bodies.run(work)
+            bodies.run_work(work)
 
 
 def test_a_training_outlives_its_lease_without_the_database(
@@ -94,7 +95,7 @@ def test_a_training_outlives_its_lease_without_the_database(
     store, node = one_trial(database.url)
     back = threading.Timer(1.0, database.on)  # twice the lease
     at_step({5: database.off, 19: back.start})
-    assert bodies.run(node.work).ending == "done"
+    assert bodies.run_work(node.work).ending == "done"
     undisturbed(store, node.work.job_id)
     (attempt,) = store.attempts().to_dict("records")
     assert (attempt["outcome"], attempt["message"], attempt["token"]) == ("done", "", 1)
@@ -120,7 +121,7 @@ def test_the_same_token_renews_its_lease_when_the_database_is_back(
                 return
 
     at_step({5: database.off, 15: back})
-    assert bodies.run(node.work).ending == "done"
+    assert bodies.run_work(node.work).ending == "done"
     assert seen == [1]
     undisturbed(store, node.work.job_id)
 
@@ -130,7 +131,7 @@ def test_a_body_waits_for_the_database_before_it_begins(database, one_trial, und
     store, node = one_trial(database.url)
     database.off()
     threading.Timer(0.5, database.on).start()
-    assert bodies.run(node.work).ending == "done"
+    assert bodies.run_work(node.work).ending == "done"
     undisturbed(store, node.work.job_id)
 
 
@@ -138,7 +139,7 @@ def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, mon
     store, node = one_trial(database.url)
     monkeypatch.setattr(bodies, "START_SECONDS", 0.2)
     database.off()
-    report = bodies.run(node.work)
+    report = bodies.run_work(node.work)
     database.on()
     assert report.ending == "away"
     assert "\n" not in report.message
@@ -160,10 +161,10 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     at_step({step: (lambda step=step: steps.append(step)) for step in range(20)})
     if elsewhere:
         monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "another host"))
-    assert bodies.run(node.work).ending == "elsewhere"
+    assert bodies.run_work(node.work).ending == "elsewhere"
     until = store.job(node.work.job_id).lease_until
     time.sleep(max(0.0, until - store.now() + 0.1))
-    assert bodies.run(node.work).ending == "done"
+    assert bodies.run_work(node.work).ending == "done"
     assert steps == list(range(10, 20))
     undisturbed(store, node.work.job_id)
     assert len(list(spools.iterdir())) == elsewhere
@@ -184,9 +185,9 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     shutil.rmtree(spools)
     at_step({})
     assert store.metrics(long.job_id, "train_bits_per_dim") == []
-    assert bodies.run(short).ending == "done"
+    assert bodies.run_work(short).ending == "done"
     time.sleep(0.5)
-    assert bodies.run(long).ending == "done"
+    assert bodies.run_work(long).ending == "done"
     steps = [[m.step for m in store.metrics(w.job_id, "train_bits_per_dim")] for w in (short, long)]
     assert steps == [[15], [10, 20, 30]]
 
@@ -194,7 +195,7 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
 def spooled_ending(work: Work, spools: Path, database: Any, store: db.Store) -> None:
     """Run a body in a process of its own, take the database away in its middle, and kill it with
     SIGKILL when its ending is in its spool."""
-    process = multiprocessing.get_context("fork").Process(target=bodies.run, args=(work,))
+    process = multiprocessing.get_context("fork").Process(target=bodies.run_work, args=(work,))
     process.start()
     deadline = time.monotonic() + 60
     while store.job(work.job_id).step == 0:
@@ -204,7 +205,7 @@ def spooled_ending(work: Work, spools: Path, database: Any, store: db.Store) -> 
     while True:
         assert time.monotonic() < deadline
         (file,) = spools.iterdir()
-        found = spool.read(file.read_bytes())
+        found = read_spool(file.read_bytes())
         if found is not None and found.ending is not None:
             break
         time.sleep(0.02)
@@ -229,7 +230,7 @@ def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
     assert list(spools.iterdir()) == []
 
     other, alone = one_trial(f"sqlite:///{tmp_path / 'alone.db'}", steps=300)
-    assert bodies.run(alone.work).ending == "done"
+    assert bodies.run_work(alone.work).ending == "done"
     assert store.results()[SAME].equals(other.results()[SAME])
     assert curves(store, node.work.job_id) == curves(other, node.work.job_id)
 
@@ -243,16 +244,16 @@ def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
     with monkeypatch.context() as patch:
         patch.setattr(moments, "_hook", _dies_once_it_has_ended)
         with pytest.raises(Killed):
-            bodies.run(node.work)
+            bodies.run_work(node.work)
     database.on()
     (file,) = spools.iterdir()
     held = file.with_name("held back")
     file.rename(held)
     time.sleep(0.6)
-    assert bodies.run(node.work).ending == "done"
+    assert bodies.run_work(node.work).ending == "done"
     before = dump(store)
     held.rename(file)
-    report = bodies.run(node.work)
+    report = bodies.run_work(node.work)
     assert (report.ending, len(report.notes)) == ("done", 1)
     assert "dropped the 'done' that attempt 1 at job" in report.notes[0]
     assert dump(store) == before
@@ -277,7 +278,7 @@ def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
         before.append(dump(store))
 
     at_step({5: database.off, 19: taken_away})
-    report = bodies.run(node.work)
+    report = bodies.run_work(node.work)
     assert (report.ending, report.message) == ("stopped", "its lease was lost")
     assert [dump(store)] == before
     assert store.job(node.work.job_id).owner == "another launch"
@@ -391,7 +392,7 @@ def test_a_database_whose_disk_is_full_at_the_end_is_waited_for(
         threading.Timer(1.0, filler.unlink).start()
 
     at_step({19: full})
-    assert bodies.run(node.work).ending == "done"
+    assert bodies.run_work(node.work).ending == "done"
     undisturbed(store, node.work.job_id)
     assert store.attempts().message.tolist() == [""]
 
@@ -413,7 +414,7 @@ def test_a_full_disk_below_the_spool_stops_no_training_and_is_told(
     if early:
         fill(small_disk)
     at_step({5: database.off if early else away, 299: database.on})
-    assert bodies.run(node.work).ending == "done"
+    assert bodies.run_work(node.work).ending == "done"
     points = [[m.step for m in curve] for curve in curves(store, node.work.job_id)]
     assert points == [list(range(10, 301, 10))] * 2
     (message,) = store.attempts().message

@@ -13,9 +13,11 @@ import pytest
 from lcma import db
 from lcma.harness import storage
 from lcma.harness.cli import main as cli
-from lcma.harness.place import find
-from lcma.harness.report import samples
-from lcma.harness.run import bodies, collecting, keeping
+from lcma.harness.place import find_place
+from lcma.harness.report.samples import load_trained, require_weights
+from lcma.harness.run import bodies
+from lcma.harness.run.collecting import Asked, find_garbage, remove_garbage
+from lcma.harness.run.keeping import run_name
 from lcma.harness.run.work import Report
 from lcma.harness.train.trainer import Trainer
 from lcma.sweeps.errors import UserError
@@ -49,29 +51,29 @@ def chain(nodes):
 
 
 def left(files, work) -> list[str]:
-    folder = files.behind / keeping.run_name(work.job)
+    folder = files.behind / run_name(work.job)
     return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
 
 
 def test_a_trial_leaves_its_weights_alone_and_they_are_read_again(runs, files) -> None:
     store, nodes = runs()
     for node in nodes:
-        assert bodies.run(node.work).ending == "done"
+        assert bodies.run_work(node.work).ending == "done"
     work = trial(nodes)
     (artifact,) = store.artifacts(work.job_id)
     assert left(files, work) == [artifact.path.split("/")[1]]
     assert files.leftovers() == []
     one = store.trained([work.trial.id])[0]
-    samples.require_weights(store, work.place, one)
-    flow, _ = samples.load_trained(store, work.place, one)
+    require_weights(store, work.place, one)
+    flow, _ = load_trained(store, work.place, one)
     assert not flow.training
     path = files.behind / artifact.path
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"the weights .* are damaged"):
-        samples.load_trained(store, work.place, one)
+        load_trained(store, work.place, one)
     path.unlink()
     with pytest.raises(UserError, match=r"cannot read the weights .*--runs"):
-        samples.require_weights(store, work.place, one)
+        require_weights(store, work.place, one)
 
 
 class Killed(BaseException):
@@ -87,7 +89,7 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
     alone = dataclasses.replace(
         work, place=dataclasses.replace(work.place, db=other, runs=tmp_path / "other")
     )
-    assert bodies.run(alone).ending == "done"
+    assert bodies.run_work(alone).ending == "done"
     step = Trainer._one_step
 
     def dying(self):
@@ -105,10 +107,10 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
                 patch.setattr(Trainer, "_one_step", dying)
                 patch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
                 with pytest.raises(Killed):
-                    bodies.run(work)
+                    bodies.run_work(work)
             else:
                 time.sleep(0.6)
-                assert bodies.run(work).ending == "done"
+                assert bodies.run_work(work).ending == "done"
         for path in own.iterdir():
             path.rename(tmp_path / f"gone-{node}-{path.name}")
     same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id"]
@@ -140,13 +142,13 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
         patch.setattr(kind, "put", dying)
         patch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
         with pytest.raises(Killed):
-            bodies.run(work)
+            bodies.run_work(work)
     assert store.artifacts(work.job_id) == []
     time.sleep(0.4)
-    assert bodies.run(work).ending == "done"
+    assert bodies.run_work(work).ending == "done"
     assert store.attempts().sort_values("token").first_step.tolist() == [0, 20]
-    found = collecting.survey(store, files.runs, collecting.Asked())
-    gone = collecting.remove(store, files.runs, found)
+    found = find_garbage(store, files.runs, Asked())
+    gone = remove_garbage(store, files.runs, found)
     assert [one.what for one in gone] == (["unnamed"] if when == "after" else [])
     (artifact,) = store.artifacts(work.job_id)
     assert left(files, work) == [artifact.path.split("/")[1]]
@@ -172,7 +174,7 @@ def test_a_store_that_is_away_for_a_while_stops_no_training(
         return step(self)
 
     monkeypatch.setattr(Trainer, "_one_step", stepping)
-    assert bodies.run(work).ending == "done"
+    assert bodies.run_work(work).ending == "done"
     assert seen == [[], ["step-000000050"]]
     (attempt,) = store.attempts().to_dict("records")
     (line,) = attempt["message"].splitlines()
@@ -200,7 +202,7 @@ def test_weights_are_waited_for_and_then_given_up_in_one_line(
         return step(self)
 
     monkeypatch.setattr(Trainer, "_one_step", stepping)
-    report = bodies.run(work)
+    report = bodies.run_work(work)
     assert report.ending == "failed"
     assert "cannot write bucket://runs/of/mine/" in report.message.splitlines()[-1]
     assert "Traceback" not in report.message
@@ -232,7 +234,7 @@ def test_weights_are_there_when_the_store_comes_back_in_time(
         return put(self, action, lease)
 
     monkeypatch.setattr(bodies._Attempt, "_waiting", waiting)
-    assert bodies.run(work).ending == "done"
+    assert bodies.run_work(work).ending == "done"
     assert len(store.artifacts(work.job_id)) == 1
 
 
@@ -243,7 +245,7 @@ def test_a_host_that_cannot_read_the_checkpoints_begins_nothing(
     work = at(trial_node(nodes), bucket.runs).work
     monkeypatch.setattr(bodies, "START_SECONDS", 0.3)
     bucket.off("no route to it")
-    report = bodies.run(work)
+    report = bodies.run_work(work)
     assert report.ending == "away"
     assert "cannot read bucket://runs/of/mine" in report.message
     assert "\n" not in report.message
@@ -262,7 +264,7 @@ def test_a_full_disk_stops_no_training_and_ends_in_one_line(
     work = dataclasses.replace(at(nodes[0], small_disk / "runs").work, checkpoint_seconds=0.0)
     monkeypatch.setattr(bodies, "STORE_SECONDS", 0.5)
     filler = fill(small_disk)
-    report = bodies.run(work)
+    report = bodies.run_work(work)
     assert report.ending == "failed"
     line = report.message.splitlines()[-1]
     assert f"cannot write in {small_disk}/runs/" in line
@@ -271,7 +273,7 @@ def test_a_full_disk_stops_no_training_and_ends_in_one_line(
     assert store.attempts().last_step.tolist() == [20]
     filler.unlink()
     store.retry([work.job_id])
-    assert bodies.run(work).ending == "done"
+    assert bodies.run_work(work).ending == "done"
     assert sorted(p.suffix for p in (small_disk / "runs").rglob("*.*")) == [".safetensors"]
 
 
@@ -288,11 +290,11 @@ def test_a_snapshot_that_cannot_be_written_costs_no_map(bucket, registered, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_one_step", stepping)
-        assert bodies.run(short).ending == "done"
+        assert bodies.run_work(short).ending == "done"
     assert "checkpoints were not written" in store.attempts().message[0]
     assert store.maps(pretraining_id=short.pretraining.id, budget=10, score="cumulative")
     bucket.on()
-    assert bodies.run(long).ending == "done"
+    assert bodies.run_work(long).ending == "done"
     assert store.attempts().first_step.tolist() == [0, 0]
 
 
@@ -331,14 +333,14 @@ def test_passwords_and_keys_are_never_shown(bucket, registered, capsys) -> None:
     store, nodes = registered({"matrix": {"factorization": "conventional"}})
     (bucket.root / "objects" / "me:ge%40heim@runs").mkdir()
     work = at(nodes[0], SECRET).work
-    assert bodies.run(work).ending == "done"
+    assert bodies.run_work(work).ending == "done"
     (artifact,) = store.artifacts(work.job_id)
     assert artifact.place == "bucket://me@runs/of/mine"
     bucket.off(f"no answer from {SECRET} (ge@heim, schluessel)")
-    place = find(store.url, SECRET, None)
+    place = find_place(store.url, SECRET, None)
     told = [repr(work), repr(place)]
     with pytest.raises(UserError) as caught:
-        samples.load_trained(store, place, store.trained([work.trial.id])[0])
+        load_trained(store, place, store.trained([work.trial.id])[0])
     told.append(str(caught.value))
     for verb in (["gc"], ["doctor"], ["doctor", "--json"], ["samples", work.trial.id]):
         with pytest.raises(SystemExit):
@@ -367,8 +369,8 @@ def test_doctor_says_whether_a_store_can_be_written(bucket, in_tmp, capsys) -> N
 
 
 def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
-    assert find(None, f"file://{tmp_path}/runs", None).runs == tmp_path / "runs"
-    assert storage.at(find(None, "memory://a/b", None).runs).name == "memory://a/b"
+    assert find_place(None, f"file://{tmp_path}/runs", None).runs == tmp_path / "runs"
+    assert storage.at(find_place(None, "memory://a/b", None).runs).name == "memory://a/b"
 
 
 @pytest.mark.slow

@@ -3,8 +3,8 @@
 import pytest
 
 from lcma import db
-from lcma.harness.run import bodies
-from lcma.harness.run import plan as plans
+from lcma.harness.run.bodies import environment, run_work
+from lcma.harness.run.plan import make_plan, require_valid
 from lcma.sweeps import known_sets
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -22,7 +22,7 @@ def claimed(store: db.Store, job_id: str, *, host: str, seconds: float) -> db.Cl
         owner="o",
         host=host,
         pid=1,
-        environment_id=store.environment(bodies.environment.current("cpu")),
+        environment_id=store.environment(environment.current("cpu")),
         device="cpu",
         threads=1,
         lease_seconds=seconds,
@@ -37,7 +37,7 @@ def spec(small_sweep):
 
 
 def test_without_a_database_all_is_new(spec, place) -> None:
-    plan = plans.make(spec, place, None)
+    plan = make_plan(spec, place, None)
     assert statuses(plan) == ["new", "new"]
     assert (plan.trainings_left, plan.pretrainings_left) == (2, 1)
 
@@ -45,8 +45,8 @@ def test_without_a_database_all_is_new(spec, place) -> None:
 def test_done_work_is_there_and_the_rest_is_new(spec, place, registered) -> None:
     store, nodes = registered()
     conventional = next(n.work for n in nodes if n.work.trial and n.after is None)
-    bodies.run(conventional)
-    plan = plans.make(spec, place, store)
+    run_work(conventional)
+    plan = make_plan(spec, place, store)
     assert statuses(plan) == ["there", "new"]
     assert (plan.trainings_left, plan.pretrainings_left) == (1, 1)
 
@@ -60,7 +60,7 @@ def test_a_claimed_trial_is_running_where_it_runs(spec, place, registered) -> No
     store, nodes = registered()
     job = next(n.work.job_id for n in nodes if n.work.trial and n.after is None)
     claimed(store, job, host="elsewhere", seconds=60)
-    planned = plans.make(spec, place, store).cells[0]
+    planned = make_plan(spec, place, store).cells[0]
     assert (planned.status, planned.note) == ("running", "on elsewhere, step 0 of 20")
 
 
@@ -68,7 +68,7 @@ def test_a_trial_whose_worker_died_is_new_again(spec, place, registered) -> None
     store, nodes = registered()
     job = next(n.work.job_id for n in nodes if n.work.trial and n.after is None)
     claimed(store, job, host="h", seconds=0.0)
-    assert plans.make(spec, place, store).cells[0].status == "new"
+    assert make_plan(spec, place, store).cells[0].status == "new"
 
 
 def test_a_trial_behind_a_lost_pretraining_is_blocked(spec, place, registered) -> None:
@@ -77,7 +77,7 @@ def test_a_trial_behind_a_lost_pretraining_is_blocked(spec, place, registered) -
     claim = claimed(store, pretraining.job_id, host="h", seconds=60)
     cost = db.Cost(seconds=0.0, cpu_seconds=0.0)
     store.finish(claim, "diverged", last_step=1, cost=cost)
-    plan = plans.make(spec, place, store)
+    plan = make_plan(spec, place, store)
     assert [c.status for c in plan.cells] == ["new", "blocked"]
     assert plan.cells[1].note == "its pretraining diverged; launch with --retry"
     assert (plan.trainings_left, plan.pretrainings_left, plan.lost) == (1, 0, 1)
@@ -85,7 +85,7 @@ def test_a_trial_behind_a_lost_pretraining_is_blocked(spec, place, registered) -
 
 def test_synonyms_are_shown_and_run_once(small_sweep, place) -> None:
     small_sweep["matrix"]["factorization"] = ["low", "L", "conventional", "checkerboard"]
-    plan = plans.make(specs.check(small_sweep, "test"), place, None)
+    plan = make_plan(specs.check(small_sweep, "test"), place, None)
     assert statuses(plan) == ["new", "same", "new", "same"]
     assert plan.cells[1].note == "the same experiment as low"
     assert len(plan.expansion.trials) == 2
@@ -93,25 +93,25 @@ def test_synonyms_are_shown_and_run_once(small_sweep, place) -> None:
 
 def test_invalid_cells_need_permission(small_sweep, place) -> None:
     small_sweep["matrix"]["factorization"] = ["conventional", "LLH"]
-    plan = plans.make(specs.check(small_sweep, "test"), place, None)
+    plan = make_plan(specs.check(small_sweep, "test"), place, None)
     assert statuses(plan) == ["new", "invalid"]
     with pytest.raises(UserError, match=r"LLH.*3 letters.*1 splits.*--skip-invalid"):
-        plans.require_valid(plan, skip_invalid=False)
-    plans.require_valid(plan, skip_invalid=True)
+        require_valid(plan, skip_invalid=False)
+    require_valid(plan, skip_invalid=True)
 
 
 def test_a_sweep_without_any_valid_cell_is_refused(small_sweep, place) -> None:
     small_sweep["matrix"]["factorization"] = ["LLH"]
-    plan = plans.make(specs.check(small_sweep, "test"), place, None)
+    plan = make_plan(specs.check(small_sweep, "test"), place, None)
     with pytest.raises(UserError, match="no cell can be run"):
-        plans.require_valid(plan, skip_invalid=True)
+        require_valid(plan, skip_invalid=True)
 
 
 def test_unpreparable_data_is_invalid_with_the_reason(small_sweep, place, monkeypatch) -> None:
     facts = DataSetFacts(size=8, dataset="elsewhere", about="prepared below another root")
     monkeypatch.setattr(known_sets, "_own", {"elsewhere": facts})
     small_sweep["matrix"]["dataset"] = "elsewhere"
-    plan = plans.make(specs.check(small_sweep, "test"), place, None)
+    plan = make_plan(specs.check(small_sweep, "test"), place, None)
     assert {c.note for c in plan.cells} == {
         "the data set elsewhere cannot be prepared by this version"
     }

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from lcma import db
 from lcma.db import query
-from lcma.harness.report import stopping
-from lcma.harness.run import bodies, terms
+from lcma.harness.report.stopping import Stopped, stop_sweeps
+from lcma.harness.run.bodies import Report, environment, run_work
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.launch import Launch
 from lcma.harness.run.plan import Node
 from lcma.harness.run.steering import AskedToStopError, Course
-from lcma.harness.run.terms import Terms
+from lcma.harness.run.terms import Terms, policy_of
 from lcma.harness.run.work import Work
 from lcma.sweeps.spec import Failures
 from tests.harness.run.conftest import Inline, Told
@@ -36,7 +36,7 @@ def claim(store: db.Store, work: Work) -> db.Claim | db.Job:
         owner=work.owner,
         host="elsewhere",
         pid=1,
-        environment_id=store.environment(bodies.environment.current("cpu")),
+        environment_id=store.environment(environment.current("cpu")),
         device="cpu",
         threads=1,
         lease_seconds=work.lease_seconds,
@@ -63,10 +63,10 @@ class Small(Inline):
     def end(self, work: Work) -> Finished:
         self.had.append((work.gpus, work.terms.memory_gb))
         if self.enough(work):
-            return Finished(work.job_id, bodies.run(work))
+            return Finished(work.job_id, run_work(work))
         got = claim(self.store, work)
         if isinstance(got, db.Job):
-            return Finished(work.job_id, bodies.Report(work.job_id, "elsewhere"))
+            return Finished(work.job_id, Report(work.job_id, "elsewhere"))
         if self.killed:
             return Finished(work.job_id, None, "OutOfMemoryError", "memory")
         on_gpu = dataclasses.replace(work, device="cuda")
@@ -77,9 +77,9 @@ class Small(Inline):
             cost=db.Cost(seconds=1.0, cpu_seconds=1.0),
             message="CUDA out of memory",
             log="it said so",
-            policy=terms.policy(on_gpu),
+            policy=policy_of(on_gpu),
         )
-        return Finished(work.job_id, bodies.Report(work.job_id, "failed", "CUDA out of memory"))
+        return Finished(work.job_id, Report(work.job_id, "failed", "CUDA out of memory"))
 
 
 def outcomes(store: db.Store) -> list[str]:
@@ -256,13 +256,13 @@ class Holding(Executor):
             work, got = self.claims.pop(0)
             cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
             assert self.store.finish(got, "diverged", last_step=1, cost=cost)
-            ended.append(Finished(work.job_id, bodies.Report(work.job_id, "diverged")))
+            ended.append(Finished(work.job_id, Report(work.job_id, "diverged")))
         for work in self.works:
             got = claim(self.store, work)
             if isinstance(got, db.Claim):
                 self.claims.append((work, got))
             else:
-                ended.append(Finished(work.job_id, bodies.Report(work.job_id, "elsewhere")))
+                ended.append(Finished(work.job_id, Report(work.job_id, "elsewhere")))
         self.works = []
         return ended
 
@@ -340,8 +340,8 @@ def test_a_launch_ends_when_asked_and_a_later_one_does_not(one_trial: Any, tmp_p
     store, node = one_trial(f"sqlite:///{tmp_path / 'stop.db'}")
     (sweep,) = store.sweeps()
     first = launched(store, node, "first")
-    done = stopping.stop(store, [sweep], by="me@here", seconds=0.0)
-    assert done == stopping.Stopped(held=0, taken=0)
+    done = stop_sweeps(store, [sweep], by="me@here", seconds=0.0)
+    assert done == Stopped(held=0, taken=0)
     with pytest.raises(AskedToStopError, match="asked to stop by me@here"):
         first.run()
     assert len(launched(store, node, "later").run().of("done")) == 1
@@ -353,8 +353,8 @@ def test_what_a_dead_launch_holds_is_taken_from_it(one_trial: Any, tmp_path: Pat
     store.begin_launch(node.work.owner, sweep.id)
     got = claim(store, node.work)
     assert isinstance(got, db.Claim)
-    done = stopping.stop(store, [sweep], by="me@here", seconds=0.5)
-    assert done == stopping.Stopped(held=1, taken=1)
+    done = stop_sweeps(store, [sweep], by="me@here", seconds=0.5)
+    assert done == Stopped(held=1, taken=1)
     assert not store.heartbeat(got, step=3, lease_seconds=600.0)
     assert outcomes(store) == ["cancelled"]
 

@@ -11,8 +11,7 @@ import pytest
 
 from lcma import db
 from lcma.harness import storage
-from lcma.harness.run import preflight
-from lcma.harness.run.preflight import Answer, Question
+from lcma.harness.run.preflight import Answer, Question, answer_question, require_machines
 from lcma.sweeps.errors import UserError
 from tests.harness.bucket import VARIABLE
 
@@ -25,9 +24,9 @@ def asked(place, runs, sets=None, change=None) -> list[Question]:
 
     def ask(question: Question) -> list[Answer]:
         questions.append(question)
-        return [preflight.answer(change(question) if change else question)]
+        return [answer_question(change(question) if change else question)]
 
-    preflight.require(ask, dataclasses.replace(place, runs=runs), sets or {})
+    require_machines(ask, dataclasses.replace(place, runs=runs), sets or {})
     return questions
 
 
@@ -65,10 +64,10 @@ def test_a_host_that_may_only_read_says_so(bucket, place, monkeypatch) -> None:
     def ask(question: Question) -> list[Answer]:
         with monkeypatch.context() as patch:
             patch.setattr("lcma.harness.storage.remote.RemoteFolder.put", refused)
-            return [preflight.answer(question), Answer("other", problem="another")]
+            return [answer_question(question), Answer("other", problem="another")]
 
     with pytest.raises(UserError, match=rf"on host {HOST}: cannot write .*or give --runs .*1 more"):
-        preflight.require(ask, dataclasses.replace(place, runs=bucket.runs), {})
+        require_machines(ask, dataclasses.replace(place, runs=bucket.runs), {})
     assert not any(p.is_file() for p in bucket.root.rglob("*"))
 
 

@@ -16,9 +16,10 @@ from safetensors.torch import load, save
 from lcma import db
 from lcma.harness import data
 from lcma.harness.place import Place
-from lcma.harness.report import samples
-from lcma.harness.run import bodies, evaluation
-from lcma.harness.run import plan as plans
+from lcma.harness.report.samples import load_trained
+from lcma.harness.run.bodies import run_work
+from lcma.harness.run.evaluation import make_result, measure_flow
+from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate, require_weights
 from lcma.harness.train.protocol import PLAIN
 from lcma.sweeps import spec as specs
@@ -50,11 +51,11 @@ def trained_once(tmp_path_factory, photos_root: Path):
                 "training": {"steps": 20},
             },
         }
-        plan = plans.make(specs.check(spec, "test"), place, None)
-        plans.register(plan, place, db.connect(place.db))
-        digests = plans.digests_of(plan, place)
-        node = plans.nodes(plan, place, digests, owner="trainer", device="cpu")[0]
-        assert bodies.run(node.work).ending == "done"
+        plan = make_plan(specs.check(spec, "test"), place, None)
+        register_plan(plan, place, db.connect(place.db))
+        digests = digests_of(plan, place)
+        node = make_nodes(plan, place, digests, owner="trainer", device="cpu")[0]
+        assert run_work(node.work).ending == "done"
         made[flow] = folder
         return folder
 
@@ -100,12 +101,10 @@ def trained(trained_once, tmp_path: Path, photos_root: Path):
 def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> None:
     here = trained(flow)
     prepared = data.load("photos8", here.place.data)
-    flow_again, _ = samples.load_trained(here.store, here.place, here.one)
-    measured = evaluation.measure(flow_again, prepared, PLAIN, torch.device("cpu"))
+    flow_again, _ = load_trained(here.store, here.place, here.one)
+    measured = measure_flow(flow_again, prepared, PLAIN, torch.device("cpu"))
     stored = here.stored("plain")
-    found = evaluation.as_result(
-        measured, here.one.trial_id, here.one.data_digest, PLAIN, step=stored.step
-    )
+    found = make_result(measured, here.one.trial_id, here.one.data_digest, PLAIN, step=stored.step)
     assert found == stored
     assert found.id == here.store.results().result_id[0]
 

@@ -11,7 +11,7 @@ import pytest
 
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.run import bodies
+from lcma.harness.run.bodies import environment
 from lcma.harness.run.launch import Launch
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.plan import Node
@@ -89,7 +89,7 @@ def test_a_launch_hands_out_no_segment_that_it_would_not_get(registered: Registe
     store, nodes = registered({"matrix": {"factorization": "low", "budget": [10, 20]}})
     jobs = budgets(nodes)
     longer = [replace(n, after=None) for n in nodes if n.work.job_id == jobs[20]]
-    environment_id = store.environment(bodies.environment.current("cpu"))
+    environment_id = store.environment(environment.current("cpu"))
     claim = store.claim(
         jobs[10],
         owner="another launch",

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcma import db
-from lcma.harness.run import leftovers, spool
 from lcma.harness.run.ending import Ending
-from lcma.harness.run.packing import pack, unpack
-from lcma.harness.run.spool import Spool
+from lcma.harness.run.leftovers import deliver_leftovers
+from lcma.harness.run.packing import pack_record, unpack_records
+from lcma.harness.run.spool import MAGIC, Spool, left_spools, read_spool
 from tests.harness.run.conftest import fill
 
 CLAIM = db.Claim("j" * 64, 7, 3, 40, "a launch")
@@ -113,9 +113,9 @@ def store(tmp_path: Path) -> db.Store:
 
 
 def test_an_ending_comes_back_to_the_bit() -> None:
-    given, (content,) = ending(), unpack(pack(ending()))
+    given, (content,) = ending(), unpack_records(pack_record(ending()))
     found = Ending.read(content)
-    assert pack(found) == pack(given)
+    assert pack_record(found) == pack_record(given)
     assert found.message == given.message
     assert found.result == given.result
     assert np.array_equal(found.maps[0].values, given.maps[0].values)
@@ -150,16 +150,16 @@ def test_a_file_cut_at_any_byte_holds_all_that_was_whole(
 ) -> None:
     """Behind the cut may be nothing, or what the disk had there before."""
     cut = min(int(share * len(whole)), len(whole) - 1)
-    found = spool.read(whole[:cut] + noise)
+    found = read_spool(whole[:cut] + noise)
     if found is None:
-        assert cut < len(spool.MAGIC) + 300
+        assert cut < len(MAGIC) + 300
         return
     assert found.claim == CLAIM
     assert found.ending is None
     told = [str(point) for point in POINTS]
     assert [str(point) for point in found.metrics] == told[: len(found.metrics)]
     assert len(found.metrics) % 2 == 0
-    more = spool.read(whole[: cut + 1])
+    more = read_spool(whole[: cut + 1])
     assert more is not None
     assert len(more.metrics) >= len(found.metrics)
 
@@ -168,17 +168,17 @@ def test_a_file_cut_at_any_byte_holds_all_that_was_whole(
 def test_a_flipped_bit_ends_what_is_believed(whole: bytes, at: int, bit: int) -> None:
     raw = bytearray(whole)
     raw[at % len(raw)] ^= 1 << bit
-    found = spool.read(bytes(raw))
+    found = read_spool(bytes(raw))
     assert found is None or found.claim == CLAIM
     assert found is None or found.ending is None
 
 
 def test_a_whole_file_holds_everything(whole: bytes) -> None:
-    found = spool.read(whole)
+    found = read_spool(whole)
     assert found is not None
     assert len(found.metrics) == len(POINTS)
     assert found.ending is not None
-    assert pack(found.ending) == pack(ending())
+    assert pack_record(found.ending) == pack_record(ending())
 
 
 def test_what_is_acknowledged_is_cut_off(store: db.Store, folder: Path) -> None:
@@ -187,12 +187,12 @@ def test_what_is_acknowledged_is_cut_off(store: db.Store, folder: Path) -> None:
         made.acknowledged()
         made.metrics(POINTS[4:5])
         (file,) = folder.iterdir()
-        found = spool.read(file.read_bytes())
+        found = read_spool(file.read_bytes())
         assert found is not None
         assert list(found.metrics) == POINTS[4:5]
         made.end(ending())
         made.acknowledged()  # of a heartbeat that was on its way: the ending stays
-        found = spool.read(file.read_bytes())
+        found = read_spool(file.read_bytes())
         assert found is not None
         assert found.ending is not None
         made.discard()
@@ -204,9 +204,9 @@ def test_a_spool_is_left_when_its_writer_is_gone_and_not_before(
 ) -> None:
     with Spool(store, CLAIM) as made:
         made.metrics(POINTS[:1])
-        assert list(spool.left()) == []
+        assert list(left_spools()) == []
         assert _found_by_another_process() == 0
-    ((_, found),) = spool.left()
+    ((_, found),) = left_spools()
     assert (found.place, found.claim) == (store.name, CLAIM)
     assert list(found.metrics) == POINTS[:1]
 
@@ -217,7 +217,7 @@ def _found_by_another_process() -> int:
 
 
 def _count() -> int:
-    return len(list(spool.left()))
+    return len(list(left_spools()))
 
 
 def test_one_that_died_before_it_said_whose_it_is_leaves_nothing(
@@ -226,9 +226,9 @@ def test_one_that_died_before_it_said_whose_it_is_leaves_nothing(
     with Spool(store, CLAIM):
         (file,) = folder.iterdir()
         raw = file.read_bytes()
-    for cut in (0, 5, len(spool.MAGIC), len(raw) - 1):
+    for cut in (0, 5, len(MAGIC), len(raw) - 1):
         file.write_bytes(raw[:cut])
-        assert list(spool.left()) == []
+        assert list(left_spools()) == []
         assert not file.exists()
 
 
@@ -245,7 +245,7 @@ def test_files_of_another_version_another_host_and_of_others_are_left_alone(
     file.with_name("elsewhere-1-1-1.spool").write_bytes(raw)
     file.with_name("notes.txt").write_bytes(raw)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert list(spool.left()) == []
+    assert list(left_spools()) == []
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -255,9 +255,9 @@ def test_what_is_for_another_database_waits_for_it(
     with Spool(store, CLAIM) as made:
         made.metrics(POINTS[:1])
     said: list[str] = []
-    leftovers.deliver(db.connect(str(tmp_path / "other.db")), said.append)
+    deliver_leftovers(db.connect(str(tmp_path / "other.db")), said.append)
     assert len(list(folder.iterdir())) == 1
-    leftovers.deliver(db.connect(store.url), said.append)
+    deliver_leftovers(db.connect(store.url), said.append)
     assert list(folder.iterdir()) == []
     assert said == [], "points without an ending are measured again"
 
@@ -291,7 +291,7 @@ def test_what_a_full_disk_tore_hides_nothing_behind_it(
         filler.unlink()
         made.metrics(POINTS[:1])
         made.end(ending())
-        found = spool.read(file.read_bytes())
+        found = read_spool(file.read_bytes())
     assert found is not None
     assert list(found.metrics) == POINTS[:1]
     assert found.ending is not None

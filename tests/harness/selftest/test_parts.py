@@ -15,9 +15,15 @@ import sqlalchemy as sa
 from lcma import db, harness
 from lcma.harness.cli import main as cli
 from lcma.harness.moments import DRIVER, FILES, TUNER
-from lcma.harness.selftest import comparison, schedule
+from lcma.harness.selftest.comparison import differences, read_left
 from lcma.harness.selftest.kills import Kill, Order, Orders
-from lcma.harness.selftest.schedule import BOUNDARIES, EACH
+from lcma.harness.selftest.schedule import (
+    BOUNDARIES,
+    COMMITS_OF_LAUNCHES,
+    COMMITS_OF_WORKERS,
+    EACH,
+    make_schedule,
+)
 from tests.db.conftest import fill
 
 OF_OTHER_VERBS = {"add_evaluation", "ask_to_stop", "forget_artifacts", "release_sweep", "retry"}
@@ -30,7 +36,7 @@ OF_LACK = {"give_up"}
 def test_every_commit_of_a_launch_or_a_worker_is_a_boundary() -> None:
     methods = inspect.getmembers(db.Store, inspect.isfunction)
     commits = {name for name, body in methods if "_writer.begin" in inspect.getsource(body)}
-    known = set(schedule.COMMITS_OF_WORKERS) | set(schedule.COMMITS_OF_LAUNCHES)
+    known = set(COMMITS_OF_WORKERS) | set(COMMITS_OF_LAUNCHES)
     of_the_store = known - {"create", "deliver"} | {"add_metrics"}  # which only delivers
     assert commits - OF_OTHER_VERBS - OF_LACK == of_the_store
 
@@ -68,7 +74,7 @@ def test_every_rename_of_a_worker_is_a_boundary() -> None:
 
 @pytest.mark.parametrize("kills", [212, 200, 180])
 def test_enough_kills_meet_each_boundary_five_times_on_each_side(kills: int) -> None:
-    wanted = schedule.make(kills, 0, nodes=True)
+    wanted = make_schedule(kills, 0, nodes=True)
     assert len(wanted) == kills
     met = Counter(one.target for one in wanted)
     sides = [f"{moment}.{when}" for moment in BOUNDARIES for when in ("before", "after")]
@@ -76,8 +82,8 @@ def test_enough_kills_meet_each_boundary_five_times_on_each_side(kills: int) -> 
 
 
 def test_a_schedule_is_the_same_for_the_same_seed() -> None:
-    assert schedule.make(30, 4, nodes=False) == schedule.make(30, 4, nodes=False)
-    assert schedule.make(30, 4, nodes=False) != schedule.make(30, 5, nodes=False)
+    assert make_schedule(30, 4, nodes=False) == make_schedule(30, 4, nodes=False)
+    assert make_schedule(30, 4, nodes=False) != make_schedule(30, 5, nodes=False)
 
 
 def test_one_of_many_takes_an_order(tmp_path: Path) -> None:
@@ -148,12 +154,12 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
 )
 def test_a_difference_is_named(filled: db.Store, tmp_path: Path, damage: str, said: str) -> None:
     other = db.connect(str(db.locate(filled.url).backup(tmp_path / "other.db")))
-    wanted = comparison.read(filled)
-    same = comparison.differences(wanted, comparison.read(other))
+    wanted = read_left(filled)
+    same = differences(wanted, read_left(other))
     assert same == list(wanted.faults)  # its jobs are not all done
     with sa.create_engine(other.url, poolclass=sa.NullPool).begin() as connection:
         assert connection.execute(sa.text(damage)).rowcount >= 1
-    lines = comparison.differences(wanted, comparison.read(other))
+    lines = differences(wanted, read_left(other))
     assert any(said in line for line in lines)
     assert lines != same
 
@@ -189,23 +195,23 @@ def test_what_cannot_be_is_refused_in_one_line(
 
 
 def test_a_moment_that_nobody_watches_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lcma.harness import moments
+    from lcma.harness.moments import install_hook, kill_point
 
     passed: list[tuple[str, str]] = []
 
     def hook(name: str, when: str) -> None:
         passed.append((name, when))
 
-    with moments.around("weights"):
+    with kill_point("weights"):
         pass
-    moments.install(hook)
+    install_hook(hook)
     try:
-        with moments.around("weights"):
+        with kill_point("weights"):
             passed.append(("in", "it"))
-        with pytest.raises(OSError), moments.around("checkpoint"):
+        with pytest.raises(OSError), kill_point("checkpoint"):
             raise OSError
     finally:
-        moments.install(None)
+        install_hook(None)
     assert passed == [
         ("weights", "before"),
         ("in", "it"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lcma.harness.selftest import kills
+from lcma.harness.selftest.kills import parse_kill
 from lcma.harness.selftest.schedule import BOUNDARIES, EACH
 
 LCMA = [sys.executable, "-m", "lcma"]
@@ -29,7 +29,7 @@ def selftest(folder: Path, *options: str) -> dict[str, Any]:
     assert done.returncode == 0, (done.stdout, done.stderr)
     found: dict[str, Any] = json.loads(done.stdout)
     (log,) = folder.glob("lcma-selftest-*/kills/kills.jsonl")
-    lines = [kills.read(line) for line in log.read_text().splitlines()]
+    lines = [parse_kill(line) for line in log.read_text().splitlines()]
     assert len(lines) == len(found["kills"])
     assert found["equal"]
     assert found["differences"] == []

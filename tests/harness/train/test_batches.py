@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lcma.harness.train.batches as batching
-from lcma.harness.seeds import derive
-from lcma.harness.train.batches import BatchOrder, Images, feed, fits
+from lcma.harness.seeds import derive_seed
+from lcma.harness.train.batches import BatchOrder, Images, fits_on_device, make_feed
 
 counts = st.integers(1, 40)
 batches = st.integers(1, 100)
@@ -95,22 +95,22 @@ def test_a_feed_gives_the_batches_of_its_order_from_any_step(
     monkeypatch.setattr(batching, "RESIDENT_SHARE", share)
     array = np.random.RandomState(0).randint(0, 256, (50, 1, 4, 4)).astype(np.uint8)
     order = BatchOrder(50, 8, 3)
-    batches = feed(Images(array, torch.device(device)), order)
+    batches = make_feed(Images(array, torch.device(device)), order)
     for step in (*range(20), 20, 20, 3, 4, 40, 41, 0):
         found = batches.batch(step).cpu().numpy()
         assert np.array_equal(found, array[order.indices(step)]), step
 
 
 def test_a_part_stays_on_a_gpu_only_where_it_leaves_room_for_the_flow() -> None:
-    assert fits(10, free=20)
-    assert not fits(11, free=20)
+    assert fits_on_device(10, free=20)
+    assert not fits_on_device(11, free=20)
 
 
 @given(seeds, st.text(max_size=8), st.lists(st.integers(0, 10**6), max_size=3))
 def test_derived_seeds_fit_every_generator(seed: int, purpose: str, counters: list[int]) -> None:
-    found = derive(seed, purpose, *counters)
+    found = derive_seed(seed, purpose, *counters)
     assert 0 <= found < 2**63
-    assert found == derive(seed, purpose, *counters)
+    assert found == derive_seed(seed, purpose, *counters)
     torch.Generator().manual_seed(found)
 
 
@@ -118,11 +118,11 @@ def test_every_purpose_and_counter_has_its_own_seed() -> None:
     asked = [
         (s, p, *c) for s in (0, 1) for p in ("step", "order") for c in ((), (0,), (1,), (0, 1))
     ]
-    assert len({derive(*a) for a in asked}) == len(asked)
-    assert derive(1, "step", 11) != derive(1, "step", 1, 1)
+    assert len({derive_seed(*a) for a in asked}) == len(asked)
+    assert derive_seed(1, "step", 11) != derive_seed(1, "step", 1, 1)
 
 
 def test_derived_seeds_never_change() -> None:
     """Every noise draw and every order hangs on them."""
-    assert derive(0, "step", 0) == 6_028_582_006_816_865_203
-    assert derive(7, "evaluate", 1, 100) == 7_884_620_559_800_347_829
+    assert derive_seed(0, "step", 0) == 6_028_582_006_816_865_203
+    assert derive_seed(7, "evaluate", 1, 100) == 7_884_620_559_800_347_829

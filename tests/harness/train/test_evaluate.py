@@ -8,8 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from lcma.harness.seeds import derive
-from lcma.harness.statistics import mean
+from lcma.harness.seeds import derive_seed
+from lcma.harness.statistics import clustered_mean
 from lcma.harness.train import contribution
 from lcma.harness.train.batches import Images
 from lcma.harness.train.contribution import MeasuredMap, measure_maps
@@ -44,7 +44,7 @@ def chunks() -> list[np.ndarray[Any, np.dtype[np.int64]]]:
 
 
 def noise(*purpose: Any) -> torch.Generator:
-    return torch.Generator().manual_seed(derive(*purpose))
+    return torch.Generator().manual_seed(derive_seed(*purpose))
 
 
 @torch.no_grad()
@@ -118,7 +118,9 @@ def test_clusters_enter_the_error_alone(flow: Any, images: Any) -> None:
     alone = evaluate(flow, images, PRECISE).bits_per_dim
     assert found.value == alone.value
     bits = np.array(naive_bits(flow, images, 0))
-    assert found.standard_error == pytest.approx(mean(bits, groups).standard_error, rel=1e-9)
+    assert found.standard_error == pytest.approx(
+        clustered_mean(bits, groups).standard_error, rel=1e-9
+    )
     assert found.standard_error != pytest.approx(alone.standard_error, rel=1e-3)
     assert (found.clusters, alone.clusters) == (13, None)
 
@@ -223,5 +225,5 @@ def test_maps_with_clusters(unsplit: Any, images: Any) -> None:
     for measured, rows in zip(cumulative_maps(unsplit, images, groups), naive, strict=True):
         assert measured.clusters == 13
         for r, q in ((0, 0), (3, 4), (7, 7)):
-            expected = mean(rows[:, 0, r, q], groups).standard_error
+            expected = clustered_mean(rows[:, 0, r, q], groups).standard_error
             assert measured.standard_errors[0, r, q] == pytest.approx(expected, rel=1e-4, abs=1e-7)

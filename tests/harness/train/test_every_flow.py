@@ -10,7 +10,7 @@ import torch
 
 from lcma import models
 from lcma.harness import data
-from lcma.harness.data import bars
+from lcma.harness.data.bars import ensure_bars
 from lcma.harness.train import contribution
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
@@ -144,6 +144,6 @@ def test_a_few_hundred_steps_beat_independent_gaussians(
     made.run(steps, folder, Hooks())
     test = prepared.part("test")
     found = evaluate(made.evaluated, Images(test.images, CPU), PLAIN).bits_per_dim.value
-    gaussian = next(bar for bar in bars.ensure(prepared) if bar.name == "gaussian")
+    gaussian = next(bar for bar in ensure_bars(prepared) if bar.name == "gaussian")
     assert gaussian.bits_per_dim is not None
     assert found < gaussian.bits_per_dim

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lcma.harness.data import bars
+from lcma.harness.data.bars import compute_bars
 from lcma.harness.data.build import prepare
 from lcma.harness.data.prepared import Prepared
 from lcma.harness.train.batches import Images
@@ -27,7 +27,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 @pytest.fixture(scope="module")
 def gaussian(photos: Prepared) -> float:
     """Bits/dim of the per-dimension Gaussian on the test part."""
-    found = next(bar.bits_per_dim for bar in bars.compute(photos) if bar.name == "gaussian")
+    found = next(bar.bits_per_dim for bar in compute_bars(photos) if bar.name == "gaussian")
     assert found is not None
     return found
 

@@ -10,10 +10,10 @@ import torch
 from pydantic import ValidationError
 from scipy.special import logsumexp
 
-from lcma.harness.seeds import derive
+from lcma.harness.seeds import derive_seed
 from lcma.harness.train.batches import Images
 from lcma.harness.train.evaluate import evaluate, sample_bound, series_bias
-from lcma.harness.train.protocol import NAMES, PLAIN, Protocol, named, published
+from lcma.harness.train.protocol import NAMES, PLAIN, Protocol, find_protocol, published_protocol
 from lcma.harness.train.series import estimated_by, residual_blocks
 from lcma.models import Flow, build
 from lcma.models.residual import ResidualBlock
@@ -85,7 +85,7 @@ def log_probs(flow: Flow, images: Images, draw: int, count: int) -> list[float]:
     flow.before_evaluation()
     found: list[float] = []
     for start in range(0, count, 100):
-        generator = torch.Generator().manual_seed(derive(0, "evaluate", draw, start))
+        generator = torch.Generator().manual_seed(derive_seed(0, "evaluate", draw, start))
         x = images.gather(np.arange(start, min(start + 100, count)))
         found += flow(x, generator).log_prob.tolist()
     return found
@@ -128,7 +128,7 @@ def test_more_nested_draws_lower_the_bound(flows: dict[str, Flow], images: Image
 def test_published_is_plain_for_coupling_flows(
     flows: dict[str, Flow], images: Images, name: str
 ) -> None:
-    protocol = published(model(name))
+    protocol = published_protocol(model(name))
     assert protocol == PLAIN.model_copy(update={"name": "published"})
     assert evaluate(flows[name], images, protocol) == evaluate(flows[name], images, PLAIN)
 
@@ -138,7 +138,7 @@ def test_published_is_another_estimate_of_residual_flows(
     flows: dict[str, Flow], images: Images, name: str
 ) -> None:
     plain = evaluate(flows[name], images, PLAIN)
-    other = evaluate(flows[name], images, published(model(name)))
+    other = evaluate(flows[name], images, published_protocol(model(name)))
     assert other.log_det != plain.log_det
     assert other.log_prior == pytest.approx(plain.log_prior, abs=0.5)
 
@@ -146,16 +146,16 @@ def test_published_is_another_estimate_of_residual_flows(
 def test_protocols_are_those_of_the_papers() -> None:
     assert NAMES == ("plain", "published")
     said = ("draws", "terms", "roulette_mean", "probe")
-    found = {n: tuple(getattr(published(model(n)), s) for s in said) for n in SMALLEST}
+    found = {n: tuple(getattr(published_protocol(model(n)), s) for s in said) for n in SMALLEST}
     assert found == {
         "realnvp": (1, None, None, "rademacher"),
         "glow": (1, None, None, "rademacher"),
         "iresnet": (1, 5, None, "gaussian"),
         "resflow": (1, 20, 2.0, "gaussian"),
     }
-    assert named("plain", model("resflow")) is PLAIN
-    assert '"terms":5' in published(model("iresnet")).body
-    assert "terms" not in published(model("glow")).body
+    assert find_protocol("plain", model("resflow")) is PLAIN
+    assert '"terms":5' in published_protocol(model("iresnet")).body
+    assert "terms" not in published_protocol(model("glow")).body
     with pytest.raises(ValidationError):
         Protocol(name="x", draws=0)
 
@@ -222,7 +222,7 @@ def test_the_bias_is_the_difference_at_twice_the_terms(
 
 def test_where_there_is_no_series_there_is_no_bias(flows: dict[str, Flow], images: Images) -> None:
     assert series_bias(flows["glow"], images, PLAIN) is None
-    found = series_bias(flows["resflow"], images, published(model("resflow")))
+    found = series_bias(flows["resflow"], images, published_protocol(model("resflow")))
     assert found is not None
     assert (found.terms, found.bits_per_dim) == (20, None)
     plain = series_bias(flows["resflow"], images, PLAIN)
@@ -236,7 +236,7 @@ def test_the_flow_is_left_as_it_was_even_by_a_failure(flows: dict[str, Flow], na
     flow = flows[name]
     flow.train()
     before = {key: value.clone() for key, value in flow.state_dict().items()}
-    double = published(model(name)).model_copy(update={"precision": "float64"})
+    double = published_protocol(model(name)).model_copy(update={"precision": "float64"})
     wrong = Images(np.zeros((3, 1, 8, 8), dtype=np.uint8), torch.device("cpu"))
     with pytest.raises((RuntimeError, ValueError)):
         evaluate(flow, wrong, double)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lcma.harness.statistics import RunningMean, mean
+from lcma.harness.statistics import RunningMean, clustered_mean
 
 values_of = st.integers(2, 30).flatmap(
     lambda n: arrays(np.float64, (n, 3), elements=st.floats(-100, 100, width=32))
@@ -75,19 +75,19 @@ def test_a_worked_example() -> None:
     factor G/(G-1) (n-1)/(n-k) is G/(G-1).
     """
     values = np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0])
-    found = mean(values, np.array([0, 0, 1, 1, 2, 2]))
+    found = clustered_mean(values, np.array([0, 0, 1, 1, 2, 2]))
     assert found.value == 4.0
     assert found.standard_error == pytest.approx(math.sqrt(93) / 6, rel=1e-12)
     assert (found.count, found.clusters) == (6, 3)
-    alone = mean(values)
+    alone = clustered_mean(values)
     assert alone.standard_error == pytest.approx(math.sqrt(34 / 5 / 6), rel=1e-12)
     assert alone.clusters is None
 
 
 def test_groups_of_one_are_no_groups() -> None:
     values = np.random.RandomState(0).normal(size=20)
-    expected = mean(values).standard_error
-    found = mean(values, np.random.RandomState(1).permutation(20)).standard_error
+    expected = clustered_mean(values).standard_error
+    found = clustered_mean(values, np.random.RandomState(1).permutation(20)).standard_error
     assert found == pytest.approx(expected, rel=1e-12)
 
 
@@ -95,20 +95,20 @@ def test_crops_of_few_photographs_know_less_than_their_number_says() -> None:
     """Copies of a value in its group add no knowledge."""
     values = np.array([1.0, 2.0, 4.0, 8.0])
     groups = np.arange(4)
-    copied = mean(np.repeat(values, 25), np.repeat(groups, 25))
-    assert copied.standard_error == pytest.approx(mean(values).standard_error, rel=1e-12)
-    assert mean(np.repeat(values, 25)).standard_error < 0.3 * copied.standard_error
+    copied = clustered_mean(np.repeat(values, 25), np.repeat(groups, 25))
+    assert copied.standard_error == pytest.approx(clustered_mean(values).standard_error, rel=1e-12)
+    assert clustered_mean(np.repeat(values, 25)).standard_error < 0.3 * copied.standard_error
 
 
 @pytest.mark.parametrize("groups", [None, np.zeros(1, np.int32)])
 def test_one_value_has_no_error(groups: Any) -> None:
-    found = mean(np.array([3.5]), groups)
+    found = clustered_mean(np.array([3.5]), groups)
     assert found.value == 3.5
     assert math.isnan(found.standard_error)
 
 
 def test_one_cluster_has_no_error() -> None:
-    found = mean(np.array([1.0, 2.0, 3.0]), np.array([4, 4, 4]))
+    found = clustered_mean(np.array([1.0, 2.0, 3.0]), np.array([4, 4, 4]))
     assert math.isnan(found.standard_error)
     assert found.clusters == 1
 
@@ -116,4 +116,4 @@ def test_one_cluster_has_no_error() -> None:
 def test_far_from_zero_no_digits_are_lost() -> None:
     values = 1e9 + np.random.RandomState(0).normal(size=1000)
     expected = np.std(values - 1e9, ddof=1) / math.sqrt(1000)
-    assert mean(values).standard_error == pytest.approx(expected, rel=1e-6)
+    assert clustered_mean(values).standard_error == pytest.approx(expected, rel=1e-6)

@@ -13,17 +13,17 @@ import pytest
 from PIL import Image
 
 from lcma import db
-from lcma.harness import data, moments
+from lcma.harness import data
 from lcma.harness.data.source import Options
-from lcma.harness.moments import When
+from lcma.harness.moments import When, install_hook
 from lcma.harness.place import Place
-from lcma.harness.run import plan as plans
 from lcma.harness.run.launch import new_owner
-from lcma.harness.tuning import local, outcome
-from lcma.harness.tuning import target as targets
-from lcma.harness.tuning.study import storage
-from lcma.harness.tuning.target import Target
-from lcma.harness.tuning.tuner import Means, Tuner, opened
+from lcma.harness.run.plan import known_digests, preparable_sets
+from lcma.harness.tuning.local import run_local
+from lcma.harness.tuning.outcome import Outcome, read_outcome
+from lcma.harness.tuning.study import make_storage
+from lcma.harness.tuning.target import Target, make_target
+from lcma.harness.tuning.tuner import Means, Tuner, open_tuner
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
@@ -58,19 +58,19 @@ class Tuning:
 
     @property
     def digest(self) -> str:
-        (digest,) = plans.known_digests(self.target.whole, self.place).values()
+        (digest,) = known_digests(self.target.whole, self.place).values()
         return digest
 
     def run(self, parallel: int = 1) -> Tuner:
         """Tune until nothing is left."""
         with self.opened() as tuner:
-            local.run(tuner, Inline(), Told(), parallel)
+            run_local(tuner, Inline(), Told(), parallel)
         return tuner
 
     def opened(self) -> Any:
         resources = self.target.spec.resources.model_copy(update={"gpus": 0.0})
         means = Means(new_owner(), resources, lease_seconds=LEASE)
-        return opened(self.target, self.place, self.store, means, lambda line: None)
+        return open_tuner(self.target, self.place, self.store, means, lambda line: None)
 
     def elsewhere(self) -> "Tuning":
         """The same study at a new place beside this one."""
@@ -88,7 +88,7 @@ class Tuning:
     def study(self) -> optuna.Study:
         """As anybody opens it with Optuna."""
         return optuna.load_study(
-            study_name=self.target.spec.name, storage=storage(db.locate(self.place.db))
+            study_name=self.target.spec.name, storage=make_storage(db.locate(self.place.db))
         )
 
     def history(self) -> History:
@@ -98,8 +98,8 @@ class Tuning:
             for t in self.study.trials
         ]
 
-    def outcome(self) -> outcome.Outcome:
-        return outcome.read(self.store, self.target, self.digest)
+    def outcome(self) -> Outcome:
+        return read_outcome(self.store, self.target, self.digest)
 
     def steps(self, kind: str) -> int:
         """Training steps that all attempts at jobs of a kind have taken."""
@@ -125,7 +125,7 @@ def content(change: dict[str, Any] | None = None) -> dict[str, Any]:
 def make(place: Place, change: dict[str, Any] | None = None) -> Tuning:
     data.know_own(place.data)
     spec = specs.check(content(change), "test")
-    return Tuning(place, targets.make(spec, "test", plans.preparable(place)))
+    return Tuning(place, make_target(spec, "test", preparable_sets(place)))
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +182,7 @@ def in_child(action: Callable[[], Any], hook: Death | None = None) -> int:
     if pid:
         return os.waitpid(pid, 0)[1]
     try:
-        moments.install(hook)
+        install_hook(hook)
         action()
     except BaseException:  # noqa: BLE001 - no test goes on in the child
         os._exit(1)

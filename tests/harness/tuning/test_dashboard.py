@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lcma.harness.tuning import outcome
+from lcma.harness.tuning.outcome import dashboard_url
 from lcma.harness.tuning.study import DIGEST
 from tests.harness.tuning.conftest import Tuning
 
@@ -42,7 +42,7 @@ def test_the_dashboard_shows_every_state(on_each: Callable[..., Tuning]) -> None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", SERVER, outcome.shown(tuned.store), "--port", str(port)]
+    command = [sys.executable, "-c", SERVER, dashboard_url(tuned.store), "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         root = f"http://127.0.0.1:{port}"
@@ -73,4 +73,4 @@ def test_the_dashboard_shows_every_state(on_each: Callable[..., Tuning]) -> None
 def test_no_password_is_shown(url: str, shown: str) -> None:
     from lcma.db import Store, locate
 
-    assert outcome.shown(Store(locate(url))) == shown
+    assert dashboard_url(Store(locate(url))) == shown

@@ -11,10 +11,9 @@ import pytest
 import yaml
 
 from lcma.db import Store
-from lcma.harness import moments
 from lcma.harness.cli import main as cli
 from lcma.harness.cli import workers
-from lcma.harness.moments import TUNER
+from lcma.harness.moments import TUNER, install_hook
 from lcma.harness.place import Place
 from lcma.harness.tuning import outcome
 from lcma.harness.tuning.study import Study
@@ -103,13 +102,13 @@ def typed(in_tmp: Path, few_root: Path, monkeypatch: pytest.MonkeyPatch) -> Type
 
     def run(url: str, outages: Outages, change: Mapping[str, Any] = CHANGE) -> int:
         (in_tmp / "tuned.yaml").write_text(yaml.safe_dump(content(dict(change))))
-        moments.install(outages)
+        install_hook(outages)
         try:
             cli.main(["tune", "tuned.yaml", "--local", "--db", url])
         except SystemExit as end:
             return int(end.code or 0)
         finally:
-            moments.install(None)
+            install_hook(None)
             outages.wait()
         return 0
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lcma.harness import moments
+from lcma.harness.moments import install_hook
 from lcma.harness.run.cluster import RayExecutor
-from lcma.harness.tuning import raytune
+from lcma.harness.tuning.raytune import run_ray_tune
 from lcma.sweeps.spec import Resources
 from tests.harness.tuning.conftest import Tuning
 
@@ -28,7 +28,7 @@ def cluster() -> Iterator[RayExecutor]:
 
 def run(tuned: Tuning, cluster: RayExecutor, parallel: int = 1) -> None:
     with tuned.opened() as tuner:
-        raytune.run(tuner, cluster.need, parallel)
+        run_ray_tune(tuner, cluster.need, parallel)
 
 
 def test_it_is_the_study_that_runs_without_ray(
@@ -90,10 +90,10 @@ def test_no_file_of_tunes_holds_the_databases_url(
                 if secret in path.read_bytes():
                     leaks.append(path.name)
 
-    moments.install(search)
+    install_hook(search)
     try:
         run(tuned, cluster)
     finally:
-        moments.install(None)
+        install_hook(None)
     assert "tuner.pkl" in seen
     assert leaks == []

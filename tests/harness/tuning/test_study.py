@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from lcma import db
-from lcma.harness.run import plan as plans
 from lcma.harness.run.launch import Launch
+from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
@@ -70,10 +70,10 @@ def a_sweep(matrix: dict[str, object], seeds: int = 1) -> specs.Spec:
 def launched(tuned: Tuning, spec: specs.Spec) -> None:
     """An ordinary sweep at the same place."""
     store = tuned.store
-    plan = plans.make(spec, tuned.place, store)
-    plans.register(plan, tuned.place, store)
-    digests = plans.digests_of(plan, tuned.place)
-    nodes = plans.nodes(plan, tuned.place, digests, owner="sweep", device="cpu")
+    plan = make_plan(spec, tuned.place, store)
+    register_plan(plan, tuned.place, store)
+    digests = digests_of(plan, tuned.place)
+    nodes = make_nodes(plan, tuned.place, digests, owner="sweep", device="cpu")
     assert len(Launch(store, nodes, Inline(), Told()).run().of("done")) == len(nodes)
 
 
