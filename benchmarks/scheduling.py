@@ -21,8 +21,8 @@ from lcma import db
 from lcma.harness import data
 from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
+from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Executor, Finished
-from lcma.harness.run.launch import Launch
 from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report, Work
 from lcma.sweeps.spec import check

@@ -23,9 +23,9 @@ from benchmarks.places import Site
 from lcma import db, models
 from lcma.harness import data
 from lcma.harness.place import Place
+from lcma.harness.run.driver import Launch
 from lcma.harness.run.evaluation import measure_flow, settle_device
 from lcma.harness.run.executor import Executor
-from lcma.harness.run.launch import Launch
 from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report
 from lcma.harness.train.batches import Images

@@ -34,13 +34,17 @@ def board(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.board import board_as_json, read_board, render_board
-    from lcma.harness.report.choices import require_results
-    from lcma.harness.report.contents import read_contents, render_contents
+    from lcma.harness.report.board import (
+        board_as_json,
+        read_board,
+        read_contents,
+        render_board,
+        render_contents,
+    )
     from lcma.harness.report.effects import compute_effects, effects_as_dict, render_effects
-    from lcma.harness.report.lookup import find_sweep
-    from lcma.harness.report.ranking import filter_board
-    from lcma.harness.report.text import to_json
+    from lcma.harness.results.board import filter_board
+    from lcma.harness.results.lookup import find_sweep, require_results
+    from lcma.harness.text import to_json
 
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id

@@ -49,16 +49,16 @@ def curves(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.curves.choosing import (
+    from lcma.harness.report.curve_pictures import draw_charts
+    from lcma.harness.report.curve_text import curves_as_records, render_curves
+    from lcma.harness.report.figures import picture_target
+    from lcma.harness.results.curves import (
         choose_trainings,
         conventional_by_recipe,
         filter_trainings,
+        read_charts,
     )
-    from lcma.harness.report.curves.drawing import draw_charts
-    from lcma.harness.report.curves.page import curves_as_records, render_curves
-    from lcma.harness.report.curves.reading import read_charts
-    from lcma.harness.report.formats import picture_target
-    from lcma.harness.report.text import to_json
+    from lcma.harness.text import to_json
 
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)

@@ -34,7 +34,7 @@ def show(
     from lcma.harness.data.bars import ensure_bars
     from lcma.harness.data.inspection import inspect_set
     from lcma.harness.place import find_place
-    from lcma.harness.report.contact import draw_contact_sheet
+    from lcma.harness.report.pictures import draw_contact_sheet
 
     prepared = lcma.harness.data.load(name, find_place(None, None, data).data)
     console = Console(stderr=True)

@@ -18,7 +18,7 @@ def check(db: Db = None, json: Json = False) -> None:
     from lcma.db import locate
     from lcma.db.checking import check as look
     from lcma.harness.place import find_place
-    from lcma.harness.report.text import printable, to_json
+    from lcma.harness.text import printable, to_json
 
     database = locate(find_place(db, None, None).db)
     console = Console(stderr=True)

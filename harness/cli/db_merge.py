@@ -36,7 +36,7 @@ def merge(
     from lcma.db import locate
     from lcma.db.merging import merge as take_over
     from lcma.harness.place import find_place
-    from lcma.harness.report.text import to_json
+    from lcma.harness.text import to_json
 
     theirs, ours = locate(source), locate(find_place(db, None, None).db)
     errors = Console(stderr=True)
@@ -61,7 +61,7 @@ def _tell(report: "MergeReport", source: str, db: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from lcma.harness.report.text import printable, text_cell
+    from lcma.harness.text import printable, text_cell
 
     table = Table("table", "new", "completed", "equal", "conflicting", "left")
     for column in table.columns[1:]:
@@ -95,7 +95,7 @@ def _next(report: "MergeReport", source: str, db: str | None) -> str:
     """The command to type, without a password."""
     import shlex
 
-    from lcma.harness.report.text import printable
+    from lcma.harness.text import printable
 
     here = () if db is None else ("--db", report.target)
     if report.dry_run and report.changed:

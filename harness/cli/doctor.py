@@ -22,8 +22,8 @@ def doctor(
     from rich.console import Console
     from rich.markup import escape
 
-    from lcma.harness.checkup import run_checks
     from lcma.harness.place import find_place
+    from lcma.harness.watch.doctor import run_checks
 
     findings = run_checks(find_place(db, runs, data), ray)
     if json:

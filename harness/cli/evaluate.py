@@ -52,10 +52,10 @@ def evaluate(
         nothing_kept,
         trials_with_weights,
     )
-    from lcma.harness.report.lookup import find_sweep
-    from lcma.harness.report.text import to_json
-    from lcma.harness.run.launch import new_owner
+    from lcma.harness.results.lookup import find_sweep
+    from lcma.harness.run.driver import new_owner
     from lcma.harness.run.reevaluation import Reevaluated, reevaluate, require_weights
+    from lcma.harness.text import to_json
 
     if draws is not None and protocol is not Protocol.plain:
         raise UserError("--draws is a number beside `plain`: give --protocol plain with it")
@@ -102,7 +102,7 @@ def evaluate(
 
 def _line(one: "Reevaluated") -> str:
     from lcma.harness.report.gallery import describe_trial
-    from lcma.harness.report.text import format_number, printable
+    from lcma.harness.text import format_number, printable
 
     result = one.result
     said = [f"{result.protocol} {format_number(result.bits_per_dim)}"]

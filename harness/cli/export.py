@@ -7,7 +7,42 @@ from typing import Annotated
 import typer
 
 from lcma.harness.cli.options import Data, Db, Json, Runs
+from lcma.harness.place import Place
 from lcma.sweeps.errors import UserError
+
+# `lcma export --format html`: the site as a folder
+
+
+def publish(where: Place, out: str, sweep: str | None, *, samples: bool) -> None:
+    """Write the site of a database, or of one sweep, and say where it is.
+
+    Raises UserError without a folder to write to, and as `site.write_site` does.
+    """
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    from lcma.db import connect
+    from lcma.harness.report import site
+    from lcma.harness.results.lookup import find_sweep
+
+    if out == "-":
+        raise UserError("a site is a folder of pages: give --out DIR")
+    store = connect(where.db, create=False)
+    sweep_id = None if sweep is None else find_sweep(store, sweep).id
+    options = site.Options(sweep_id=sweep_id, samples=samples)
+    said = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    quiet = not said.is_terminal
+    with Progress(*columns, console=said, transient=True, disable=quiet) as progress:
+        task = progress.add_task("reading results", total=None)
+
+        def step(what: str) -> None:
+            progress.update(task, description=f"drawing {what}")
+
+        files = site.write_site(store, where, Path(out), options, step)
+    page = Path(out).expanduser().absolute() / "index.html"
+    said.print(Text(f"Wrote {files} files: open {page}"), soft_wrap=True)
 
 
 class What(StrEnum):
@@ -102,7 +137,6 @@ def export(
     if format is Format.html and tensorboard is None and not json:
         if what is not What.board or where or by or stat or paper or manifest:
             raise UserError("--format html is a site of all there is: choose by --sweep alone")
-        from lcma.harness.cli.publishing import publish
 
         publish(find_place(db, runs, data), out, sweep, samples=samples)
         return
@@ -112,26 +146,26 @@ def export(
         raise UserError("Parquet is no text for a terminal: give --out PATH")
     store = connect(find_place(db, None, None).db, create=False)
     if tensorboard is not None:
-        from lcma.harness.report.lookup import find_sweep
-        from lcma.harness.run.plotting import write_curves
+        from lcma.harness.results.lookup import find_sweep
+        from lcma.harness.run.tensorboard import write_curves
 
         written = write_curves(tensorboard, store, store.job_ids(find_sweep(store, sweep).id))
         told = f"{written} runs in {tensorboard}: tensorboard --logdir {tensorboard}"
         Console(stderr=True).print(Text(told), soft_wrap=True)
         return
-    from lcma.harness.report import exporting
-    from lcma.harness.report.files import write_file
-    from lcma.harness.report.manifest import SUFFIX, make_manifest
+    from lcma.harness.files import write_file
+    from lcma.harness.report import export
+    from lcma.harness.report.export import SUFFIX, make_manifest
 
-    form = exporting.Format.json if json else exporting.Format(str(format))
-    query = exporting.Query(
-        what=exporting.What(str(what)),
+    form = export.Format.json if json else export.Format(str(format))
+    query = export.Query(
+        what=export.What(str(what)),
         where=tuple(where or ()),
-        by=exporting.split_list(by or ()),
-        statistics=exporting.split_list(stat or ()),
+        by=export.split_list(by or ()),
+        statistics=export.split_list(stat or ()),
         paper=None if paper is None else paper.removeprefix("table"),
     )
-    content = exporting.make_export(store, query, form)
+    content = export.make_export(store, query, form)
     about = make_manifest(content, query.as_dict(form)).encode()
     if out == "-":
         if manifest is not None:

@@ -7,7 +7,7 @@ import typer
 from lcma.harness.cli.options import Db, Json, Runs
 
 if TYPE_CHECKING:
-    from lcma.harness.run.collecting import What
+    from lcma.harness.run.gc import What
 
 NAMES: dict["What", str] = {
     "checkpoints": "checkpoints of trials that are done",
@@ -48,8 +48,8 @@ def gc(
     from lcma.db import connect
     from lcma.harness import storage
     from lcma.harness.place import find_place
-    from lcma.harness.report.text import format_size, printable, to_json
-    from lcma.harness.run.collecting import Asked, find_garbage, remove_garbage
+    from lcma.harness.run.gc import Asked, find_garbage, remove_garbage
+    from lcma.harness.text import format_size, printable, to_json
 
     where = find_place(db, runs, None)
     store = connect(where.db, create=False)
@@ -85,7 +85,8 @@ def gc(
     if unknown[0]:
         console.print(
             Text(
-                f"left alone: {unknown[0]} files ({format_size(unknown[1])}) of runs that this database "
+                f"left alone: {unknown[0]} files ({format_size(unknown[1])}) of runs that "
+                "this database "
                 "does not know"
             ),
             soft_wrap=True,

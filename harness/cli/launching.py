@@ -12,23 +12,15 @@ from rich.markup import escape
 from lcma import db
 from lcma.harness.cli.planning import (
     Overrides,
+    describe_rest,
     launch_command,
     open_existing,
     read_spec,
     summarize_plan,
 )
-from lcma.harness.cli.predicting import describe_rest
-from lcma.harness.cli.workers import (
-    Workers,
-    check_compilable,
-    check_writable,
-    max_threads,
-    missing_data,
-)
-from lcma.harness.cli.workers import resolve_resources as resources_for
 from lcma.harness.place import Place
-from lcma.harness.run.launch import Ended, Launch
-from lcma.harness.run.patience import Value, wait_out
+from lcma.harness.run.driver import Course, Ended, Launch
+from lcma.harness.run.outages import Value, wait_out
 from lcma.harness.run.plan import (
     Plan,
     digests_of,
@@ -37,13 +29,19 @@ from lcma.harness.run.plan import (
     register_plan,
     require_valid,
 )
-from lcma.harness.run.plotting import plot_curves, write_curves
 from lcma.harness.run.prediction import predict_hours
-from lcma.harness.run.progress import Bars
 from lcma.harness.run.rehearsal import rehearse_plugins
-from lcma.harness.run.steering import Course
-from lcma.harness.run.terms import Terms
-from lcma.harness.run.work import LEASE_SECONDS
+from lcma.harness.run.tensorboard import plot_curves, write_curves
+from lcma.harness.run.work import LEASE_SECONDS, Terms
+from lcma.harness.run.workers import (
+    Workers,
+    check_compilable,
+    check_writable,
+    max_threads,
+    missing_data,
+)
+from lcma.harness.run.workers import resolve_resources as resources_for
+from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
 
 LOST = ("failed", "diverged", "blocked")

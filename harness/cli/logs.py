@@ -27,10 +27,14 @@ def logs(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.attempts import attempt_as_dict, render_attempt, select_attempts
-    from lcma.harness.report.following import wait_for_attempt
-    from lcma.harness.report.lookup import job_title, jobs_of
-    from lcma.harness.report.text import to_json
+    from lcma.harness.results.lookup import job_title, jobs_of
+    from lcma.harness.text import to_json
+    from lcma.harness.watch.logs import (
+        attempt_as_dict,
+        render_attempt,
+        select_attempts,
+        wait_for_attempt,
+    )
 
     store = connect(find_place(db, None, None).db, create=False)
     jobs = {job.job_id: job for job in jobs_of(store, trial)}

@@ -37,12 +37,12 @@ def pareto(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.budgets.drawing import draw_budget_curves
-    from lcma.harness.report.budgets.page import budgets_as_records, render_budgets
-    from lcma.harness.report.budgets.reading import read_budget_curves
-    from lcma.harness.report.formats import picture_target
-    from lcma.harness.report.lookup import find_sweep
-    from lcma.harness.report.text import to_json
+    from lcma.harness.report.budget_pictures import draw_budget_curves
+    from lcma.harness.report.budget_text import budgets_as_records, render_budgets
+    from lcma.harness.report.figures import picture_target
+    from lcma.harness.results.budgets import read_budget_curves
+    from lcma.harness.results.lookup import find_sweep
+    from lcma.harness.text import to_json
 
     if not 0 < gain < 1:
         raise UserError(f"--gain {gain:g} is no share of the gain: give one such as 0.99")

@@ -38,9 +38,9 @@ def retry(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.launching import relaunch_commands
-    from lcma.harness.report.retrying import choose_lost_jobs, describe_classes, describe_failure
-    from lcma.harness.report.text import printable, to_json
+    from lcma.harness.text import printable, to_json
+    from lcma.harness.watch.commands import relaunch_commands
+    from lcma.harness.watch.retry import choose_lost_jobs, describe_classes, describe_failure
 
     store = connect(find_place(db, None, None).db, create=False)
     found = choose_lost_jobs(store, classes or (), sweep, trials or ())

@@ -25,9 +25,9 @@ def serve(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.lookup import find_sweep
     from lcma.harness.report.site import Options, Site
     from lcma.harness.report.site.serving import Server, require_loopback
+    from lcma.harness.results.lookup import find_sweep
 
     require_loopback(host)
     where = find_place(db, runs, None)

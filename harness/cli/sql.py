@@ -65,7 +65,7 @@ def _show(found: "QueryResult", form: Format, *, count: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from lcma.harness.report.rows import render_rows, rows_as_csv, rows_as_json
+    from lcma.harness.report.tables import render_rows, rows_as_csv, rows_as_json
 
     if form is Format.json:
         print(rows_as_json(found))

@@ -38,8 +38,9 @@ def status(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.lookup import find_sweep
-    from lcma.harness.report.overview import (
+    from lcma.harness.results.lookup import find_sweep
+    from lcma.harness.text import to_json
+    from lcma.harness.watch.status import (
         describe_counts,
         describe_stopping,
         overview_as_dict,
@@ -48,7 +49,6 @@ def status(
         render_overview,
         watch_sweep,
     )
-    from lcma.harness.report.text import to_json
 
     if watch and json:
         raise UserError("--watch and --json exclude each other: --sweep NAME --json tells it once")
@@ -93,7 +93,7 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
     from rich.table import Table
     from rich.text import Text
 
-    from lcma.harness.report.text import short_id, text_cell
+    from lcma.harness.text import short_id, text_cell
 
     if not running:
         return
@@ -125,7 +125,7 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
 def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> None:
     from rich.text import Text
 
-    from lcma.harness.report.text import printable, short_id
+    from lcma.harness.text import printable, short_id
 
     if not lost:
         return
@@ -138,7 +138,8 @@ def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> No
         if len(message) > MESSAGE:
             message = message[: MESSAGE - 3] + "..."
         line = (
-            f"{short_id(failure.job_id)} {failure.state} ({failure.outcome or 'no attempt'}) at step "
+            f"{short_id(failure.job_id)} {failure.state} "
+            f"({failure.outcome or 'no attempt'}) at step "
             f"{failure.step}/{failure.steps}: {what}{at} seed {failure.seed}: {message}"
         )
         if failure.decision is not None:
@@ -151,8 +152,8 @@ def _print_failures(console: "Console", lost: "list[Failure]", limit: int) -> No
 def _print_waits(console: "Console", waits: "list[DataWait]") -> None:
     from rich.text import Text
 
-    from lcma.harness.report.notes import LONG_WAIT
-    from lcma.harness.report.text import printable
+    from lcma.harness.results.board import LONG_WAIT
+    from lcma.harness.text import printable
 
     if not waits:
         return

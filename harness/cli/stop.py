@@ -31,9 +31,9 @@ def stop(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.launching import relaunch_command
-    from lcma.harness.report.stopping import ANSWER_SECONDS, find_sweeps, stop_sweeps
-    from lcma.harness.report.text import printable, to_json
+    from lcma.harness.text import printable, to_json
+    from lcma.harness.watch.commands import relaunch_command
+    from lcma.harness.watch.stop import ANSWER_SECONDS, find_sweeps, stop_sweeps
 
     if everything and sweep is not None:
         raise UserError("--all and a sweep exclude each other: leave one out")

@@ -10,7 +10,13 @@ from rich.markup import escape
 
 from lcma import db
 from lcma.harness.cli.planning import Overrides, open_existing, read_spec
-from lcma.harness.cli.workers import (
+from lcma.harness.place import Place
+from lcma.harness.run.driver import Display
+from lcma.harness.run.outages import wait_out
+from lcma.harness.run.plan import known_digests, plan_expansion, preparable_sets
+from lcma.harness.run.rehearsal import rehearse_plugins
+from lcma.harness.run.work import LEASE_SECONDS
+from lcma.harness.run.workers import (
     STOPPED,
     Workers,
     check_compilable,
@@ -19,18 +25,12 @@ from lcma.harness.cli.workers import (
     missing_data,
     resolve_resources,
 )
-from lcma.harness.place import Place
-from lcma.harness.run.launch import Display
-from lcma.harness.run.patience import wait_out
-from lcma.harness.run.plan import known_digests, plan_expansion, preparable_sets
-from lcma.harness.run.progress import Bars
-from lcma.harness.run.rehearsal import rehearse_plugins
-from lcma.harness.run.work import LEASE_SECONDS
 from lcma.harness.tuning.outcome import dashboard_url, outcome_as_dict, read_outcome, render_outcome
 from lcma.harness.tuning.study import Study
 from lcma.harness.tuning.target import Target
 from lcma.harness.tuning.target import make_target as target_of
 from lcma.harness.tuning.tuner import Means, Tuner, open_tuner
+from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Spec
 from lcma.sweeps.tuning import Tune

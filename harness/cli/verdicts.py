@@ -23,11 +23,10 @@ def verdicts(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.choices import require_results
-    from lcma.harness.report.lookup import find_sweep
-    from lcma.harness.report.text import to_json
-    from lcma.harness.report.verdicts.collecting import read_verdicts
-    from lcma.harness.report.verdicts.showing import render_verdicts, verdicts_as_dict
+    from lcma.harness.report.verdict_text import render_verdicts, verdicts_as_dict
+    from lcma.harness.results.lookup import find_sweep, require_results
+    from lcma.harness.results.verdicts import read_verdicts
+    from lcma.harness.text import to_json
 
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id

@@ -16,9 +16,9 @@ def why(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.causes import explain_job, explanation_as_dict, render_explanation
-    from lcma.harness.report.lookup import jobs_of
-    from lcma.harness.report.text import to_json
+    from lcma.harness.results.lookup import jobs_of
+    from lcma.harness.text import to_json
+    from lcma.harness.watch.why import explain_job, explanation_as_dict, render_explanation
 
     store = connect(find_place(db, None, None).db, create=False)
     found = [explain_job(store, job) for job in jobs_of(store, trial)]

@@ -24,7 +24,7 @@ from scipy import linalg
 
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.prepared import Prepared, images_file, prepare_command
-from lcma.harness.statistics import clustered_mean
+from lcma.harness.train.averages import clustered_mean
 from lcma.sweeps.errors import UserError
 
 BarName = Literal["gaussian", "full-gaussian", "png", "webp"]
@@ -176,7 +176,8 @@ def _rows(prepared: Prepared, part: PartName) -> Iterator[Floats]:
         if not np.isfinite(rows).all():
             raise UserError(
                 f"{prepared.folder / images_file(part)} holds values that are not finite: remove "
-                f"{prepared.folder} and run: {prepare_command(prepared.manifest.name, prepared.root)}"
+                f"{prepared.folder} and run: "
+                f"{prepare_command(prepared.manifest.name, prepared.root)}"
             )
         yield rows
 

@@ -1,21 +1,196 @@
 """What the prompt offers while SQL is typed: relations, columns and words, with their meaning."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from lcma.db.describing import Relation
-from lcma.harness.prompt.statement import (
-    FUNCTIONS,
-    KEYWORDS,
-    Names,
-    find_names,
-    is_command,
-    statement_around,
+
+# SQL while it is being typed: its tokens, the relations it names, and whether it is finished
+
+TOKEN = re.compile(
+    r"""
+    (?P<comment> --[^\n]*(?:\n|(?P<open_line>\Z)) | /\*.*?(?:\*/|(?P<open_block>\Z)) )
+  | (?P<string> '(?:[^']|'')*(?:'|(?P<open_string>\Z)) )
+  | (?P<quoted> "(?:[^"]|"")*(?:"|(?P<open_name>\Z)) )
+  | (?P<word> [^\W\d][\w$]* )
+  | (?P<number> \.?\d[\w.]* )
+  | (?P<space> \s+ )
+  | (?P<sign> . )
+    """,
+    re.X | re.S,
 )
+
+KEYWORDS = (
+    *("select", "from", "where", "group", "by", "order", "having", "limit", "offset", "join"),
+    *("left", "right", "full", "inner", "outer", "cross", "natural", "on", "using", "as", "and"),
+    *("or", "not", "in", "is", "null", "like", "between", "exists", "case", "when", "then"),
+    *("else", "end", "cast", "distinct", "all", "union", "intersect", "except", "with"),
+    *("recursive", "values", "asc", "desc", "nulls", "first", "last", "filter", "over"),
+    *("partition", "window", "rows", "range", "preceding", "following", "unbounded", "current"),
+    *("row", "explain", "escape", "lateral", "materialized"),
+)
+"""Words of the language that are read alike on both engines."""
+
+FUNCTIONS = (
+    *("abs", "avg", "ceil", "coalesce", "count", "cume_dist", "dense_rank", "first_value"),
+    *("floor", "lag", "last_value", "lead", "length", "lower", "ltrim", "max", "min"),
+    *("nth_value", "ntile", "nullif", "percent_rank", "rank", "replace", "round", "row_number"),
+    *("rtrim", "sign", "sqrt", "substr", "sum", "trim", "upper"),
+)
+"""Functions that both engines have."""
+
+ENDS_A_LIST = frozenset(
+    {
+        *("where", "group", "order", "having", "limit", "offset", "window", "select"),
+        *("union", "except", "intersect"),
+    }
+)
+"""What no relation follows any more, until the next FROM or JOIN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a statement; `is_open` where it is a string, a quoted name or a comment that goes
+    on behind the end."""
+
+    kind: str
+    text: str
+    is_open: bool
+
+    @property
+    def lower(self) -> str:
+        return self.text.lower()
+
+    @property
+    def is_name(self) -> bool:
+        """Whether it may name a relation, a column or an alias."""
+        return self.kind == "quoted" or (self.kind == "word" and self.lower not in KEYWORDS)
+
+    @property
+    def name(self) -> str:
+        return self.text.strip('"').lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names in a statement, in lower case.
+
+    `relations` has each relation, as it stands there, by its alias (its own name where it has
+    none); `defined` what WITH defines; `expected` says whether a relation comes next.
+    """
+
+    relations: Mapping[str, str]
+    defined: tuple[str, ...]
+    expected: bool
+
+
+def tokenize(text: str) -> list[Token]:
+    """All of the text in order, white space too."""
+    found = []
+    for match in TOKEN.finditer(text):
+        groups = match.groupdict()
+        kind = next(kind for kind, value in groups.items() if value is not None)
+        is_open = any(groups[name] is not None for name in groups if name.startswith("open_"))
+        found.append(Token(kind, match[0], is_open))
+    return found
+
+
+def is_command(text: str) -> bool:
+    """Whether it speaks to the prompt, and not to the database."""
+    return text.lstrip().startswith((".", "\\")) or text.strip().lower() in ("quit", "exit")
+
+
+def is_finished(text: str) -> bool:
+    """Whether Enter runs it: a command, nothing at all, a statement behind whose end is a `;`, or
+    one that an empty line follows."""
+    if not text.strip() or is_command(text) or not text.rpartition("\n")[2].strip():
+        return True
+    real = [token for token in tokenize(text) if token.kind not in ("space", "comment")]
+    return bool(real) and real[-1].text == ";"
+
+
+def statement_around(before: str, behind: str) -> tuple[list[Token], list[Token]]:
+    """The statement that the cursor is in: its tokens up to the cursor, and all of them."""
+    start = 0
+    position = 0
+    for token in tokenize(before):
+        position += len(token.text)
+        if token.text == ";":
+            start = position
+    first = before[start:]
+    whole: list[Token] = []
+    position = 0
+    for token in tokenize(first + behind):
+        if token.text == ";" and position >= len(first):
+            break
+        position += len(token.text)
+        whole.append(token)
+    return tokenize(first), whole
+
+
+def find_names(parts: Sequence[Token]) -> Names:
+    """What the tokens of one statement name."""
+    real = [token for token in parts if token.kind not in ("space", "comment")]
+    relations: dict[str, str] = {}
+    in_list = [False]  # whether a comma goes on with a list of relations, by depth of brackets
+    expected = False
+    index = 0
+    while index < len(real):
+        token = real[index]
+        index += 1
+        if token.lower in ("from", "join"):
+            expected = in_list[-1] = True
+        elif token.lower == "lateral":
+            continue
+        elif expected and token.is_name:
+            name = alias = token.name
+            while _texts(real, index) == "." and index + 1 < len(real):
+                name = alias = real[index + 1].name
+                index += 2
+            index += _texts(real, index) == "as"
+            if index < len(real) and real[index].is_name:
+                alias = real[index].name
+                index += 1
+            relations[alias] = name
+            expected = False
+        elif token.text == "(":
+            expected = False
+            in_list.append(False)
+        elif token.text == ")":
+            expected = False
+            if len(in_list) > 1:
+                in_list.pop()
+        elif token.text == ",":
+            expected = in_list[-1]
+        else:
+            expected = False
+            if token.lower in ENDS_A_LIST:
+                in_list[-1] = False
+    return Names(relations, tuple(_defined(real)), expected)
+
+
+def _texts(real: Sequence[Token], index: int) -> str:
+    return real[index].lower if index < len(real) else ""
+
+
+def _defined(real: Sequence[Token]) -> Iterator[str]:
+    """The names before AS (, with a list of columns between or without."""
+    for index, token in enumerate(real):
+        if token.lower != "as" or _texts(real, index + 1) != "(":
+            continue
+        before = index - 1
+        if before >= 0 and real[before].text == ")":
+            while before >= 0 and real[before].text != "(":
+                before -= 1
+            before -= 1
+        if before >= 0 and real[before].is_name:
+            yield real[before].name
+
 
 QUALIFIED = re.compile(r"""(?P<name>[\w$]+|"[^"]+")\s*\.\s*\Z""")
 

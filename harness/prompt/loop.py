@@ -1,12 +1,15 @@
 """The loop of the prompt: a statement, its answer, and the next one."""
 
+import contextlib
 import difflib
+import os
 import sys
 from collections.abc import Callable
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
@@ -14,12 +17,42 @@ from rich.console import Console
 from rich.text import Text
 
 from lcma.db.describing import relations
-from lcma.harness.prompt.completion import COMMANDS, SqlCompleter
-from lcma.harness.prompt.history import open_history
-from lcma.harness.prompt.statement import is_command, is_finished
-from lcma.harness.report.relations import describe_relation, list_relations
-from lcma.harness.report.text import printable
+from lcma.harness.cache import cache_folder
+from lcma.harness.cli.schema import describe_relation, list_relations
+from lcma.harness.prompt.completion import COMMANDS, SqlCompleter, is_command, is_finished
+from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
+
+# What was typed at the prompt before, in a file that is nobody else's
+
+NAME = "sql-history"
+
+
+class PrivateHistory(FileHistory):
+    """A file whose loss, or whose disk's, stops no prompt."""
+
+    def store_string(self, string: str) -> None:
+        with contextlib.suppress(OSError):
+            super().store_string(string)
+
+
+def open_history() -> History:
+    """The history in the folder LCMA_CACHE or the person's cache, readable by its owner alone;
+    where no file can be kept there, one that lasts as long as the prompt."""
+    folder = cache_folder()
+    if folder is None:
+        return InMemoryHistory()
+    file = folder / NAME
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return InMemoryHistory()
+    return PrivateHistory(str(file))
+
 
 HELP = """\
 A query is one SELECT, over as many lines as it needs; a ; at its end or an empty line runs it.

@@ -5,7 +5,7 @@ terminal, `as_json` for programs, `as_markdown` and `as_csv` for papers and spre
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -16,19 +16,20 @@ from rich.table import Table
 from rich.text import Text
 
 from lcma.db import Bar, LostTrials, QueryResult, Store
-from lcma.harness.report.latex import Section, latex_document
-from lcma.harness.report.lookup import data_facts
-from lcma.harness.report.memory import no_garbage_collection
-from lcma.harness.report.notes import ENOUGH, LONG_WAIT
-from lcma.harness.report.ranking import (
+from lcma.harness.report.tables import Section, latex_document, rows_as_csv, rows_as_stored
+from lcma.harness.results.board import (
+    ENOUGH,
+    LONG_WAIT,
     Board,
     Difference,
     Group,
     Row,
+    factorization_label,
     make_board,
+    no_garbage_collection,
 )
-from lcma.harness.report.rows import rows_as_csv, rows_as_stored
-from lcma.harness.report.text import escape_markdown, format_number, printable, short_id
+from lcma.harness.results.lookup import data_facts
+from lcma.harness.text import escape_markdown, format_number, printable, short_id, text_cell
 from lcma.sweeps import catalog, factorizations, known_sets
 
 Value = str | int | float | None
@@ -306,7 +307,8 @@ def lines_below(group: Group) -> list[str]:
         first = f"* {asked}: no results of it here, so there are no differences."
     else:
         first = (
-            f"* {printable(group.against)}. Differences from it in bits/dim, paired by seed; below 0: "
+            f"* {printable(group.against)}. Differences from it in bits/dim, paired by "
+            "seed; below 0: "
             f"fewer bits than {printable(group.reference)}. ± 95 %: half of the t-interval."
         )
     ranks = (
@@ -337,3 +339,43 @@ def _ending(board: Board) -> list[str]:
 def by_class(lost: Sequence[tuple[str, int]]) -> str:
     """How often each outcome ended lost trials, in brackets."""
     return f" ({', '.join(f'{printable(name)} {count}' for name, count in lost)})" if lost else ""
+
+
+# A line for each table of a board with too many to read, as fast as the views are
+
+MOST_TABLES = 20
+"""Beyond so many tables the board is a list of them."""
+
+_HEADINGS = ("data set", "flow", "profile", "steps", "recipe", "lowest mean", "n", "bits/dim")
+
+
+def read_contents(store: Store, where: Mapping[str, str]) -> list[dict[str, Any]] | None:
+    """The cell of the lowest mean of each table, as the view `leaderboard` has it; None where the
+    tables are few enough to be shown. ``where`` names columns of that view."""
+    found = store.rows("leaderboard", rank=1, **where)
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    tables = {(row["recipe_id"], row["comparable"]): row for row in reversed(rows)}
+    return list(reversed(tables.values())) if len(tables) > MOST_TABLES else None
+
+
+def render_contents(rows: list[dict[str, Any]]) -> RenderableType:
+    """For a terminal."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in _HEADINGS:
+        right = heading in ("steps", "n", "bits/dim")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        best = factorization_label(row["factorization"])
+        if row["budget"] is not None:
+            best += f" @{row['budget']}"
+        table.add_row(
+            *(text_cell(f"{row['dataset']} ({row['variant']})"), text_cell(row["flow"])),
+            *(text_cell(row["profile"]), str(row["steps"]), short_id(row["recipe_id"])),
+            *(text_cell(best), str(row["n"]), format_number(row["mean"])),
+        )
+    said = (
+        f"{len(rows)} tables are too many to show at once: this is a line for each, with the "
+        "lowest mean in it, which is no test. --flow, --dataset, --profile or --sweep choose; "
+        "`lcma export` has them all."
+    )
+    return Lines(table, Text(said))

@@ -21,10 +21,16 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.harness.report.measured import COMPARABLE
-from lcma.harness.report.notes import ENOUGH
-from lcma.harness.report.ranking import Board, Difference, Group, Row, paired_difference
-from lcma.harness.report.text import format_number, printable, short_id
+from lcma.harness.results.board import (
+    COMPARABLE,
+    ENOUGH,
+    Board,
+    Difference,
+    Group,
+    Row,
+    paired_difference,
+)
+from lcma.harness.text import format_number, printable, short_id
 from lcma.sweeps import factorizations, known_sets
 
 HANDFUL = 5
@@ -274,7 +280,8 @@ def _titles(one: Effects) -> tuple[str, str]:
     splits = "1 split" if one.splits == 1 else f"{one.splits} splits"
     budget = "" if one.budget is None else f", budget {one.budget}"
     title = (
-        f"{printable(one.dataset)} ({printable(one.variant)}), {printable(one.flow)}, {printable(one.profile)}: "
+        f"{printable(one.dataset)} ({printable(one.variant)}), {printable(one.flow)}, "
+        f"{printable(one.profile)}: "
         f"{one.steps} steps, {splits}{budget}"
     )
     under = (

@@ -2,15 +2,92 @@
 
 import io
 import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+# In which format pictures are drawn, and where they go
+from functools import cache
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
 
-from lcma.harness.report.formats import Format
-from lcma.harness.report.text import printable
+from lcma.harness.files import write_file
+from lcma.harness.text import printable
+from lcma.sweeps.errors import UserError
+
+FOLDER = Path("lcma-pictures")
+"""Where pictures go by default."""
+
+
+class Format(StrEnum):
+    """Of a picture."""
+
+    png = "png"
+    svg = "svg"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A folder for pictures of one format, or with ``single`` the file of the only one."""
+
+    out: Path
+    form: Format = Format.png
+    single: bool = False
+
+    def path(self, name: str) -> Path:
+        """The file of the picture of that name."""
+        return self.out if self.single else self.out / f"{name}.{self.form}"
+
+    def require_one(self, count: int, what: str, options: str) -> None:
+        """UserError for one file and several pictures."""
+        if self.single and count != 1:
+            raise UserError(
+                f"{self.out} is one picture, and there are {count} {what}: choose one with "
+                f"{options}, or give a folder"
+            )
+
+
+def format_of(path: Path) -> Format | None:
+    """The format that the file's name says, None where it says none."""
+    ending = path.suffix.lower().removeprefix(".")
+    return Format(ending) if ending in set(Format) else None
+
+
+def picture_target(out: Path | None, asked: Format | None) -> Target:
+    """Where to draw, for a verb that takes a folder or one file by --out.
+
+    A name with the ending of a format is a file, unless there is a folder of that name. Raises
+    UserError where the file's name contradicts the format that is asked for.
+    """
+    place = out or FOLDER
+    said = None if place.is_dir() else format_of(place)
+    if said is not None and asked not in (None, said):
+        raise UserError(
+            f"--out {place} is the name of a file in {said}, and --format says {asked}: leave one "
+            "of them out"
+        )
+    return Target(place, said or asked or Format.png, single=said is not None)
+
+
+def picture_folder(out: Path | None, asked: Format | None) -> Target:
+    """The same for a verb that takes a folder alone."""
+    found = picture_target(out, asked)
+    if found.single:
+        raise UserError(
+            f"--out {found.out} is the name of a file, and pictures of this verb go to a folder: "
+            f"give --out DIR --format {found.form}"
+        )
+    return found
+
 
 DPI = 100
 INK = "#222222"
@@ -75,3 +152,100 @@ def add_text(
     said = printable(text)
     how = {"color": INK, "va": "center"} | how
     figure.text(x, y, said, fontsize=size, weight=weight, parse_math=False, **how)
+
+
+# A figure measured in pixels, so that one cell of an array is a whole number of them
+
+Rgb = NDArray[np.uint8]
+
+
+class Canvas:
+    """A white picture of ``width`` x ``height`` pixels; (0, 0) is the upper left corner.
+
+    It is saved in the ``form`` that it was made for.
+    """
+
+    def __init__(self, width: int, height: int, form: Format = Format.png) -> None:
+        self.width, self.height, self.form = width, height, form
+        self._figure = new_figure(width, height)
+        self._pixels: Any = None
+
+    @classmethod
+    def of(cls, path: Path, width: int, height: int) -> "Canvas":
+        """A canvas for a file, in the format that its name says: PNG where it says none."""
+        return cls(width, height, format_of(path) or Format.png)
+
+    def image(self, rgb: Rgb, left: int, top: int, scale: int) -> None:
+        """Draw rgb (h, w, 3), each entry as a square of ``scale`` pixels."""
+        height, width = rgb.shape[0] * scale, rgb.shape[1] * scale
+        if self.form is Format.png:
+            large = rgb.repeat(scale, axis=0).repeat(scale, axis=1)
+            self._figure.figimage(large, left, self.height - top - height, origin="upper")
+            return
+        # Not interpolated, an image is stored entry by entry and stays sharp at any size.
+        self._whole().imshow(
+            rgb, extent=(left, left + width, top + height, top), interpolation="none", aspect="auto"
+        )
+
+    def frame(self, left: int, top: int, width: int, height: int) -> None:
+        """A grey line around what is drawn next on this rectangle."""
+        self.image(np.full((height + 2, width + 2, 3), 0xB0, np.uint8), left - 1, top - 1, 1)
+
+    def text(
+        self,
+        x: int,
+        y: int,
+        text: str,
+        *,
+        size: int = 13,
+        align: str = "left",
+        weight: str = "normal",
+        colour: str = INK,
+    ) -> None:
+        """A line whose middle is at height ``y``; ``size`` in pixels. Shown as it is."""
+        across, up, points = x / self.width, 1 - y / self.height, size * 72 / DPI
+        add_text(self._figure, across, up, text, points, weight=weight, ha=align, color=colour)
+
+    def colour_bar(
+        self, colours: ScalarMappable, left: int, top: int, height: int, unit: str
+    ) -> None:
+        """A vertical bar with ticks, 12 pixels wide."""
+        bottom = self.height - top - height
+        axes = self._figure.add_axes(
+            (left / self.width, bottom / self.height, 12 / self.width, height / self.height)
+        )
+        # A common factor of the labels would stand above the bar, where there is no room for it.
+        ticks = MaxNLocator(max(2, min(8, height // 24)))
+        plainly = FuncFormatter(lambda value, _: f"{value:.3g}")
+        bar = self._figure.colorbar(colours, cax=axes, ticks=ticks, format=plainly)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=11 * 72 / DPI, colors=INK, width=0.6, length=3)
+        bar.set_label(unit, fontsize=11 * 72 / DPI, color=INK)
+
+    def save(self, path: Path, title: str, about: str = "") -> Path:
+        """Write the picture as a file and return its path; see `figures.content`.
+
+        Raises UserError where it cannot be written.
+        """
+        return write_file(path, figure_bytes(self._figure, self.form, title, about))
+
+    def _whole(self) -> Any:
+        """Axes over all of the picture, in its pixels."""
+        if self._pixels is None:
+            self._pixels = self._figure.add_axes((0, 0, 1, 1))
+            self._pixels.set(xlim=(0, self.width), ylim=(self.height, 0))
+            self._pixels.set_axis_off()
+        return self._pixels
+
+
+def text_width(text: str, size: int = 13, weight: str = "normal") -> int:
+    """Pixels that `Canvas.text` takes for a line."""
+    font = FontProperties(size=size * 72 / DPI, weight=weight)
+    width, _, _ = _renderer().get_text_width_height_descent(printable(text), font, False)
+    return int(np.ceil(width))
+
+
+@cache
+def _renderer() -> Any:
+    agg: Any = FigureCanvasAgg(Figure(dpi=DPI))  # its methods have no types
+    return agg.get_renderer()

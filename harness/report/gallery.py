@@ -6,19 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcma.db import Store, Sweep, TrainedTrial
+from lcma.harness.files import file_name
 from lcma.harness.place import Place
-from lcma.harness.report import map_pictures, samples
-from lcma.harness.report.comparing import SplitComparison, compare_maps
-from lcma.harness.report.files import file_name
-from lcma.harness.report.formats import Target
-from lcma.harness.report.interpolation import interpolate
-from lcma.harness.report.lookup import find_sweep, full_trial_id
+from lcma.harness.report import map_pictures
+from lcma.harness.report.figures import Target
 from lcma.harness.report.map_pictures import MOST, Column
-from lcma.harness.report.mapping import Reader, SplitSummary, every_table, shape_of
-from lcma.harness.report.mapsets import MapSet, list_map_sets, used_by
 from lcma.harness.report.pictures import draw_tables, sample_grid
-from lcma.harness.report.ranking import factorization_label
-from lcma.harness.report.text import printable, short_id
+from lcma.harness.results.board import factorization_label
+from lcma.harness.results.lookup import find_sweep, full_trial_id
+from lcma.harness.results.maps import (
+    MapSet,
+    Reader,
+    SplitComparison,
+    SplitSummary,
+    compare_maps,
+    every_table,
+    list_map_sets,
+    shape_of,
+    used_by,
+)
+from lcma.harness.run import weights
+from lcma.harness.text import printable, short_id
+from lcma.harness.train.interpolation import interpolate
 from lcma.sweeps.errors import UserError
 
 COLUMNS = 8
@@ -140,8 +149,8 @@ def draw_samples(
     sheets = []
     drawn_as_usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
     for one in trials:
-        flow, recipe = samples.load_flow(store, place, one.trial_id)
-        images = samples.draw_samples(flow, count, seed, temperature)
+        flow, recipe = weights.load_flow(store, place, one.trial_id)
+        images = weights.draw_samples(flow, count, seed, temperature)
         name = file_name(
             *("samples", one.flow, one.dataset, one.factorization),
             *(() if one.budget is None else (f"b{one.budget}",)),
@@ -173,14 +182,14 @@ def draw_interpolations(
     """
     sheets = []
     for one in trials:
-        test = samples.load_data(place, one).part("test").images
+        test = weights.load_data(place, one).part("test").images
         end = len(test) // 2 if last is None else last
         for option, index in (("--from", first), ("--to", end)):
             if not 0 <= index < len(test):
                 raise UserError(
                     f"{option} {index}: {one.dataset} has {len(test)} test images, from 0 on"
                 )
-        flow, recipe = samples.load_trained(store, place, one)
+        flow, recipe = weights.load_trained(store, place, one)
         found = interpolate(flow, test[first], test[end], steps, spherical=spherical)
         name = file_name(
             *("interpolation", one.flow, one.dataset, one.factorization),
@@ -218,7 +227,8 @@ def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[Tr
 def nothing_kept(sweep: Sweep, *, newest: bool) -> UserError:
     """What is said of a sweep none of whose trials has weights."""
     return UserError(
-        f"no trial of the {'newest ' if newest else ''}sweep {printable(sweep.name)} has weights yet: "
+        f"no trial of the {'newest ' if newest else ''}sweep {printable(sweep.name)} has "
+        "weights yet: "
         "`lcma status` shows how far it is"
     )
 

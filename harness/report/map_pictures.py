@@ -12,9 +12,7 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from lcma.db import ContributionMap
-from lcma.harness.report.canvas import Canvas, Rgb, text_width
-from lcma.harness.report.comparing import SplitComparison, require_alike
-from lcma.harness.report.mapping import shape_of, word_tables
+from lcma.harness.report.figures import Canvas, Rgb, text_width
 from lcma.harness.report.pictures import (
     channel_names,
     channels_differ,
@@ -24,6 +22,7 @@ from lcma.harness.report.pictures import (
     legend_width,
     title_width,
 )
+from lcma.harness.results.maps import SplitComparison, require_alike, shape_of, word_tables
 
 MOST = 8
 """Columns in a picture of maps at most."""

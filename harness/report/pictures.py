@@ -5,15 +5,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
-from lcma.harness.report.canvas import Canvas, Rgb, text_width
-from lcma.harness.report.files import write_file
-from lcma.harness.report.formats import Format, format_of
+from lcma.harness.data.manifest import PartName
+from lcma.harness.data.prepared import Prepared
+from lcma.harness.files import write_file
+from lcma.harness.report.figures import Canvas, Format, Rgb, format_of, text_width
 from lcma.models import Table
 from lcma.models.factorization import surviving_ids
 from lcma.sweeps.errors import UserError
@@ -196,3 +199,54 @@ def _which_channels(channel: int | None, channels: int) -> str:
 
 def _rgb(colour: str) -> Rgb:
     return np.round(np.array(to_rgb(colour)) * 255).astype(np.uint8)
+
+
+# A contact sheet: images of a prepared set, to be looked at before anything is trained on them
+
+SHOWN: tuple[PartName, ...] = ("test", "train")
+
+_COLUMNS, _ROWS, _CELL = 16, 5, 64
+_SHEET_MARGIN, _SHEET_TITLE, _SHEET_HEADING = 20, 44, 26
+
+
+def draw_contact_sheet(prepared: Prepared, path: Path) -> Path:
+    """Up to 80 images of the test part and as many of train, evenly spaced, as a PNG file.
+
+    Float images are rounded for the picture. Raises UserError where it cannot be written.
+    """
+    manifest = prepared.manifest
+    parts = [(part, prepared.part(part).images) for part in SHOWN]
+    grids = [(part, len(images), *_grid(images)) for part, images in parts]
+    title = f"{manifest.name} ({manifest.variant}), digest {manifest.digest[:12]}"
+    width = max(*(grid.shape[1] for *_, grid in grids), title_width(title) - 2 * _SHEET_MARGIN)
+    height = _SHEET_TITLE + sum(_SHEET_HEADING + len(grid) + _SHEET_MARGIN for *_, grid in grids)
+    canvas = Canvas.of(path, width + 2 * _SHEET_MARGIN, height)
+    canvas.text(_SHEET_MARGIN, _SHEET_TITLE // 2, title, size=16, weight="bold")
+    top = _SHEET_TITLE
+    for part, count, shown, grid in grids:
+        some = "" if shown == count else f", {shown} of them evenly spaced"
+        canvas.text(
+            _SHEET_MARGIN, top + _SHEET_HEADING // 2, f"{part}: {count:,} images{some}", size=13
+        )
+        canvas.image(grid, _SHEET_MARGIN, top + _SHEET_HEADING, 1)
+        top += _SHEET_HEADING + len(grid) + _SHEET_MARGIN
+    return canvas.save(path, title)
+
+
+def _grid(images: npt.NDArray[Any]) -> tuple[int, Rgb]:
+    """How many images of (N, C, H, W) are shown, and them in rows, two pixels of white between."""
+    shown = min(len(images), _COLUMNS * _ROWS)
+    some = images[np.arange(shown) * len(images) // shown]
+    pixels = np.clip(np.round(some), 0, 255).astype(np.uint8)
+    colours = pixels if pixels.shape[1] == 3 else pixels[:, :1].repeat(3, axis=1)
+    scale = max(1, _CELL // images.shape[2])
+    large = colours.transpose(0, 2, 3, 1).repeat(scale, axis=1).repeat(scale, axis=2)
+    height, width = large.shape[1:3]
+    columns = min(_COLUMNS, shown)
+    rows = -(-shown // columns)
+    grid = np.full((rows * (height + 2) - 2, columns * (width + 2) - 2, 3), 255, dtype=np.uint8)
+    for index, image in enumerate(large):
+        row, column = divmod(index, columns)
+        top, left = row * (height + 2), column * (width + 2)
+        grid[top : top + height, left : left + width] = image
+    return shown, grid

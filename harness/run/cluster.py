@@ -22,10 +22,10 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lcma.harness.run.bodies import run_work
 from lcma.harness.run.executor import Executor, Finished, Lost
 from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
+from lcma.harness.run.worker import run_work
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 

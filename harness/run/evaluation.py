@@ -1,10 +1,14 @@
 """The evaluation of a trained flow as a result, with what it costs."""
 
+import contextlib
 import gc
 import math
 import os
+import resource
+import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +16,6 @@ import torch
 
 from lcma import db, models
 from lcma.harness import data
-from lcma.harness.run.memory import begin_peak, peak_memory
 from lcma.harness.train.batches import Images
 from lcma.harness.train.evaluate import (
     BESIDE_IMAGES,
@@ -28,6 +31,33 @@ from lcma.harness.train.evaluate import (
 )
 from lcma.harness.train.protocol import PLAIN, Protocol
 from lcma.harness.train.series import residual_blocks, series_terms
+
+# How much memory a piece of work took at most, in a process that may have done others before
+
+_OWN = Path("/proc/self")
+
+
+def begin_peak(device: str) -> None:
+    """From here on `peak` counts anew, where the system can."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with contextlib.suppress(OSError):
+        (_OWN / "clear_refs").write_text("5")  # resets the high-water mark alone
+
+
+def peak_memory(device: str) -> int:
+    """Bytes: of tensors on the GPU, or else of the whole process."""
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    with contextlib.suppress(OSError):
+        for line in (_OWN / "status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "VmHWM":
+                return int(value.split()[0]) * 1024
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
+
 
 RAN_OUT = (
     *("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory"),

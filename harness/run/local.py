@@ -10,9 +10,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
-from lcma.harness.run.bodies import run_work
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.work import Report, Work
+from lcma.harness.run.worker import run_work
 
 
 class LocalExecutor(Executor):

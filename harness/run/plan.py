@@ -12,8 +12,7 @@ from lcma.db import Job, PlannedJob, Registration, Store
 from lcma.harness import data
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place
-from lcma.harness.run.terms import Terms
-from lcma.harness.run.work import LEASE_SECONDS, Work
+from lcma.harness.run.work import LEASE_SECONDS, Terms, Work
 from lcma.sweeps import catalog, factorizations, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcma.harness import storage
+from lcma.harness.data.verified import find_images
 from lcma.harness.place import Place
-from lcma.harness.run.images import find_images
 from lcma.harness.storage import Folder, Missing, StorageError
 from lcma.sweeps.errors import UserError
 

@@ -13,7 +13,7 @@ from lcma.harness import data
 from lcma.harness.data.verified import verify_once
 from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
-from lcma.harness.report import samples
+from lcma.harness.run import weights
 from lcma.harness.run.evaluation import (
     Stopwatch,
     bound_columns,
@@ -64,9 +64,9 @@ def reevaluate(
         return Reevaluated(one, stored, new=False)
     device = _device(store, one)
     stopwatch, started = Stopwatch(device, gpus=1.0), store.now()
-    prepared = samples.load_data(place, one)
+    prepared = weights.load_data(place, one)
     verify_once(prepared)
-    flow, recipe = samples.load_trained(store, place, one)
+    flow, recipe = weights.load_trained(store, place, one)
     settle_device(device, recipe.optimization.threads)
     protocol = find_protocol(name, recipe.model)
     result = _evaluated(
@@ -93,8 +93,8 @@ def require_weights(store: Store, place: Place, trials: Sequence[TrainedTrial], 
     """UserError, before anything is evaluated, where weights or images are missing."""
     for one in trials:
         if store.result(one.trial_id, one.data_digest, name) is None:
-            samples.require_weights(store, place, one)
-            samples.load_data(place, one)
+            weights.require_weights(store, place, one)
+            weights.load_data(place, one)
 
 
 def _is_whole(stored: db.Result, draws: int | None) -> bool:

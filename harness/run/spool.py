@@ -9,22 +9,163 @@ writes a file holds a lock on it, so that one whose writer died is told apart.
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import re
 import secrets
 import socket
+import struct
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+# Records as bytes and back: JSON with raw arrays behind it, framed so that a torn one shows
+import traceback
+import zlib
+
+# How an attempt ends, with all it made: what is committed in one transaction
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
-from lcma.db import Claim, Metric, Store
+import numpy as np
+
+from lcma import db
+from lcma.db import Claim, Metric, Store, Unavailable
 from lcma.harness.cache import cache_folder
-from lcma.harness.moments import kill_point
-from lcma.harness.run.ending import Ending
-from lcma.harness.run.packing import pack_record, unpack_records
+from lcma.harness.kill_points import kill_point
+from lcma.sweeps.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """What `Store.finish` takes. The metrics are those that the database does not have yet."""
+
+    outcome: db.Outcome
+    message: str
+    log: str
+    first_step: int | None
+    last_step: int
+    cost: db.Cost
+    result: db.Result | None = None
+    maps: tuple[db.ContributionMap, ...] = ()
+    tables: tuple[db.IndexTable, ...] = ()
+    artifacts: tuple[db.Artifact, ...] = ()
+    longest_only: bool = False
+    metrics: tuple[db.Metric, ...] = ()
+    policy: db.Policy | None = None
+
+    def commit(self, store: Store, claim: Claim) -> "Ending | None":
+        """Store it; what was stored, None if the claim is no longer good.
+
+        What the database refuses, such as another result under the same key, is stored as the
+        `code_error` that it is. Raises UserError as `Store.finish` does.
+        """
+        try:
+            stored = self._finish(store, claim)
+        except UserError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is belongs in the attempt's row
+            refused = replace(
+                self,
+                outcome="code_error",
+                message="\n".join(filter(None, (self.message, traceback.format_exc(limit=-6)))),
+                result=None,
+                maps=(),
+                tables=(),
+                artifacts=(),
+            )
+            return refused if refused._finish(store, claim) else None
+        return self if stored else None
+
+    def noting(self, note: str) -> Self:
+        """The same with a note before its message."""
+        return replace(self, message="\n".join(filter(None, (note, self.message))))
+
+    @classmethod
+    def read(cls, content: dict[str, Any]) -> Self:
+        """One that was packed. Raises TypeError or KeyError for what is none."""
+        policy = content.get("policy")
+        parts = {
+            "policy": None if policy is None else db.Policy(**policy),
+            "cost": db.Cost(**content["cost"]),
+            "result": None if content["result"] is None else db.Result(**content["result"]),
+            "maps": tuple(_map(one) for one in content["maps"]),
+            "tables": tuple(_table(one) for one in content["tables"]),
+            "artifacts": tuple(db.Artifact(**one) for one in content["artifacts"]),
+            "metrics": tuple(db.Metric(**one) for one in content["metrics"]),
+        }
+        return cls(**(content | parts))
+
+    def _finish(self, store: Store, claim: Claim) -> bool:
+        given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return store.finish(claim, **given)
+
+
+def _map(content: dict[str, Any]) -> db.ContributionMap:
+    found = content["statistics"]
+    statistics = None if found is None else db.MapStatistics(**found)
+    return db.ContributionMap(**(content | {"statistics": statistics}))
+
+
+def _table(content: dict[str, Any]) -> db.IndexTable:
+    return db.IndexTable(**(content | {"statistics": db.TableStatistics(**content["statistics"])}))
+
+
+ARRAY = "array"
+"""The one key of what stands for an array: its type, shape and place behind the JSON."""
+
+FRAME = struct.Struct("<II")
+"""Before each record: its length in bytes and their CRC-32."""
+
+LENGTH = struct.Struct("<I")
+"""Before the JSON of a record: its length in bytes."""
+
+
+def pack_record(content: object) -> bytes:
+    """A framed record of plain values, dataclasses and arrays. Floats keep every bit."""
+    arrays: list[bytes] = []
+
+    def plain(value: Any) -> Any:
+        if is_dataclass(value):
+            return {field.name: getattr(value, field.name) for field in fields(value)}
+        if isinstance(value, np.ndarray):
+            at = sum(map(len, arrays))
+            arrays.append(np.ascontiguousarray(value).tobytes())
+            return {ARRAY: [value.dtype.str, value.shape, at]}
+        if isinstance(value, np.generic):
+            return value.item()
+        raise TypeError(f"{type(value).__name__} cannot be packed")
+
+    text = json.dumps(content, default=plain).encode()
+    record = b"".join((LENGTH.pack(len(text)), text, *arrays))
+    return FRAME.pack(len(record), zlib.crc32(record)) + record
+
+
+def unpack_records(raw: bytes) -> Iterator[Any]:
+    """The records one after the other, up to the first that is torn; dataclasses as dicts."""
+    at = 0
+    while len(raw) >= at + FRAME.size:
+        length, checksum = FRAME.unpack_from(raw, at)
+        record = raw[at + FRAME.size : at + FRAME.size + length]
+        if len(record) < length or zlib.crc32(record) != checksum or length < LENGTH.size:
+            return
+        yield _content(record)
+        at += FRAME.size + length
+
+
+def _content(record: bytes) -> Any:
+    end = LENGTH.size + LENGTH.unpack_from(record)[0]
+
+    def whole(value: dict[str, Any]) -> Any:
+        if set(value) != {ARRAY}:
+            return value
+        dtype, shape, at = value[ARRAY]
+        count = int(np.prod(shape, dtype=np.int64))
+        return np.frombuffer(record, np.dtype(dtype), count, end + at).reshape(shape)
+
+    return json.loads(record[LENGTH.size : end], object_hook=whole)
+
 
 VARIABLE = "LCMA_SPOOL"
 """Names the folder of spools, in place of one in the host's cache folder."""
@@ -237,3 +378,39 @@ def _sync(folder: Path) -> None:
 
 def _host() -> str:
     return re.sub(r"[^\w.-]", "_", socket.gethostname())
+
+
+# Delivering what workers of this host that died had still to tell a database
+
+
+def deliver_leftovers(store: Store, say: Callable[[str], None]) -> None:
+    """Commit what lies in spools for this database, each under the claim that it was made with.
+
+    Where that claim is no longer good it is dropped; ``say`` is told, in one line, of an ending
+    that was, and of a spool that the database does not take. Raises Unavailable, with the rest
+    left for later.
+    """
+    for path, spooled in left_spools():
+        if spooled.place != store.database.place:
+            continue
+        try:
+            _deliver(store, spooled, say)
+        except Unavailable:
+            raise
+        except UserError as error:
+            say(f"the spool {path} stays where it is: {error}")
+            continue
+        with contextlib.suppress(OSError), kill_point("leftover-remove"):
+            path.unlink(missing_ok=True)
+
+
+def _deliver(store: Store, spooled: Spooled, say: Callable[[str], None]) -> None:
+    claim, ending = spooled.claim, spooled.ending
+    if ending is None:
+        if spooled.metrics:
+            store.add_metrics(claim, spooled.metrics)
+    elif ending.commit(store, claim) is None:
+        say(
+            f"dropped the '{ending.outcome}' that attempt {claim.attempt_id} at job "
+            f"{claim.job_id[:12]} left in a spool: its lease was lost"
+        )

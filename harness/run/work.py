@@ -3,15 +3,69 @@
 import pickle
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from lcma.db import PlannedJob, State
+from lcma.db import Cap, PlannedJob, Policy, Starved, State
 from lcma.harness.place import Place
-from lcma.harness.run.terms import Terms
 from lcma.sweeps import plugins
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.plugins import Plugin
-from lcma.sweeps.spec import Keep
+from lcma.sweeps.spec import Failures, Keep
+
+if TYPE_CHECKING:
+    pass
+
+
+# The terms of work: what a person allows it, and what becomes of it when that was not enough
+from lcma.db import Store
+
+FULL = "alone on a full GPU"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the work of a launch is allowed: wall-clock hours for an attempt, memory in GB (1e9
+    bytes), jobs of its sweep at once; None for no limit."""
+
+    failures: Failures = field(default_factory=Failures)
+    hours: float | None = None
+    memory_gb: float | None = None
+    cap: Cap | None = None
+
+
+def policy_of(work: "Work", *, killed: bool = False) -> Policy:
+    """What becomes of a job after an attempt at this work that failed; ``killed`` where its node
+    did that, for want of memory."""
+    failures = work.terms.failures
+    remedy = hopeless = ""
+    if killed:
+        more = grow_work(work, Starved(killed=1)).terms.memory_gb
+        remedy = "as it was" if more is None else f"with {more:g} GB of memory"
+    elif work.device == "cpu":
+        hopeless = "it ran on a CPU, which has no more memory to give"
+    elif work.gpus >= 1:
+        hopeless = "it had a full GPU already"
+    else:
+        remedy = FULL
+    return Policy(
+        oom=failures.oom,
+        timeout=None if failures.timeout == "always" else failures.timeout,
+        code_error=failures.code_error,
+        diverged=failures.diverged,
+        remedy=remedy,
+        hopeless=hopeless,
+    )
+
+
+def grow_work(work: "Work", starved: Starved) -> "Work":
+    """The same with more, where it ran out of memory: a full GPU instead of a share of one, and
+    twice the host's memory for each time that its node killed it."""
+    memory = work.terms.memory_gb
+    if memory is not None:
+        memory *= 2**starved.killed
+    gpus = 1.0 if starved.told and 0 < work.gpus < 1 else work.gpus
+    return replace(work, gpus=gpus, terms=replace(work.terms, memory_gb=memory))
+
 
 LEASE_SECONDS = 30.0
 """How long a worker may be silent before others take it for dead."""
@@ -118,3 +172,22 @@ class Report:
     ending: How
     message: str = ""
     notes: tuple[str, ...] = ()
+
+
+# Rungs: steps of a training at which a tuner compares it with others and may stop it
+
+CURVE = "rung_bits_per_dim"
+"""The curve of the values at rungs."""
+
+HOLDOUT = "holdout_bits_per_dim"
+"""The curve of the same at the steps that the recipe asks for."""
+
+
+class AtRungError(Exception):
+    """A training stands at its rung, with a checkpoint of that step where one could be written."""
+
+
+def rung_values(store: Store, job_id: str) -> dict[int, float]:
+    """Bits/dim on the holdout part by step, wherever it is known."""
+    curves = (store.metrics(job_id, name) for name in (HOLDOUT, CURVE))
+    return {point.step: point.value for curve in curves for point in curve}

@@ -1,6 +1,7 @@
 """What makes a process die at the moment that it is ordered to.
 
-It watches the files' and the launch's moments (`lcma.harness.moments`) and, by SQLAlchemy's events,
+It watches the files' and the launch's kill points (`lcma.harness.kill_points`) and, by SQLAlchemy's
+events,
 every commit to the database: before it, with all written and nothing committed, and after it, with
 all committed and nobody told. A commit is named by the method of the store that makes it, so that
 one that is added later is found too.
@@ -24,7 +25,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from lcma.db import Store
-from lcma.harness.moments import When, install_hook
+from lcma.harness.kill_points import When, install_hook
 from lcma.harness.selftest.kills import NOW, STOP, How, Kill, Order, Orders, now
 
 OFTEN = {"settle": 0.2, "submit": 0.3, "checkpoint": 0.3, "heartbeat": 0.5}
@@ -91,7 +92,7 @@ class _Armed:
                 claim = found.get("claim")
                 self.job_id = found.get("job_id") or getattr(claim, "job_id", self.job_id)
                 method = frame.f_code.co_name
-            if method and frame.f_globals.get("__name__") == "lcma.harness.run.leftovers":
+            if method and frame.f_globals.get("__name__") == "lcma.harness.run.spool":
                 return "deliver"
             if (
                 frame.f_globals.get("__name__") == "lcma.db.migrate"

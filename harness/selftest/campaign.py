@@ -14,7 +14,7 @@ from threading import Thread
 
 from lcma import db
 from lcma.harness import data
-from lcma.harness.run.leftovers import deliver_leftovers
+from lcma.harness.run.spool import deliver_leftovers
 from lcma.harness.selftest.comparison import Left, differences, read_left
 from lcma.harness.selftest.databases import Databases
 from lcma.harness.selftest.driver import Task

@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from lcma.harness.report.text import to_json
 from lcma.harness.run.spool import VARIABLE
 from lcma.harness.selftest.campaign import Campaign, Settings
 from lcma.harness.selftest.databases import make_databases
 from lcma.harness.selftest.nodes import Nodes
 from lcma.harness.selftest.report import outcome_as_dict, render_outcome
+from lcma.harness.text import to_json
 from lcma.sweeps.errors import UserError
 
 

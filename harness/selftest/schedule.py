@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lcma.harness.moments import DRIVER, FILES
+from lcma.harness.kill_points import DRIVER, FILES
 from lcma.harness.selftest.kills import NOW, STOP
 
 COMMITS_OF_WORKERS = ("environment", "claim", "heartbeat", "finish", "deliver")

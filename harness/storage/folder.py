@@ -103,7 +103,7 @@ class Folder(ABC):
         """Write a file, which is seen when it is whole, under the name made of its sha256.
 
         The folder is made if it is missing. A file of that name is replaced. ``moment`` is what
-        `lcma.harness.moments` calls the one at which the file gets its name. Errors of ``write``
+        `kill_points` calls the one at which the file gets its name. Errors of ``write``
         that are not of the place are raised as they are.
         """
 

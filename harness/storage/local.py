@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from lcma.harness.moments import kill_point
+from lcma.harness.kill_points import kill_point
 from lcma.harness.storage.errors import Away, Missing, StorageError
 from lcma.harness.storage.folder import File, Folder, Stored, fill_file, sha256_of
 

@@ -16,7 +16,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations, registry
 
-from lcma.harness.moments import kill_point
+from lcma.harness.kill_points import kill_point
 from lcma.harness.storage.errors import Away, Missing, StorageError
 from lcma.harness.storage.folder import File, Folder, Stored, fill_file, sha256_of
 from lcma.harness.storage.urls import CHAIN, HIDDEN, hide_secrets, secrets_of

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from lcma.harness.seeds import derive_seed
-from lcma.harness.statistics import Floats, Mean, clustered_mean
+from lcma.harness.train.averages import Floats, Mean, clustered_mean
 from lcma.harness.train.batches import Images
 from lcma.harness.train.protocol import Protocol
 from lcma.harness.train.series import estimated_by, series_terms

@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lcma import db
+from lcma.harness.run.driver import AskedToStopError, Course, Display, Launch
 from lcma.harness.run.executor import Executor
-from lcma.harness.run.launch import Display, Launch
-from lcma.harness.run.patience import wait_out
+from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import Node
-from lcma.harness.run.rungs import rung_values
-from lcma.harness.run.steering import AskedToStopError, Course
-from lcma.harness.run.work import Report
+from lcma.harness.run.work import Report, rung_values
 
 How = Literal["done", "pruned", "failed", "stopped"]
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from lcma.db import Cap, Store
 from lcma.harness.place import Place
-from lcma.harness.run.patience import wait_out
+from lcma.harness.run.driver import Course
+from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import (
     digests_of,
     known_digests,
@@ -18,9 +19,7 @@ from lcma.harness.run.plan import (
     plan_expansion,
     register_plan,
 )
-from lcma.harness.run.steering import Course
-from lcma.harness.run.terms import Terms
-from lcma.harness.run.work import LEASE_SECONDS
+from lcma.harness.run.work import LEASE_SECONDS, Terms
 from lcma.harness.tuning.errand import Ending, Errand, Rung
 from lcma.harness.tuning.objective import Cost, Measured, at_rung, measure_budget, measure_cost
 from lcma.harness.tuning.study import Study

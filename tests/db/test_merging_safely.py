@@ -25,7 +25,7 @@ WORKERS = """
 import sys, threading
 import db, db.merging.merger
 from lcma.db.merging import merge
-from lcma.harness.run.patience import patiently
+from lcma.harness.run.outages import patiently
 from tests.db.conftest import *
 
 db.merging.merger.TRIALS = 7

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lcma.harness.moments import When, kill_point
+from lcma.harness.kill_points import When, kill_point
 from tests.harness.run.conftest import Server
 
 Moment = tuple[str, When]

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from lcma.db import overlap
-from lcma.harness.instruments import (
+from lcma.harness.results.map_statistics import (
     kept_masks,
     map_statistics,
     mask_share,

@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lcma.harness.report.site.trials import Curve
-from lcma.harness.report.text import printable
+from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from lcma.harness.report.budgets.records import BudgetCurve, Row
+    from lcma.harness.results.budgets import BudgetCurve, Row
 
 MISSING = "a site needs Jinja2, Altair and vl-convert: pip install 'lcma[site]'"
 

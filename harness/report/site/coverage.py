@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from lcma.db import Store, Sweep
-from lcma.harness.report.ranking import factorization_label
 from lcma.harness.report.site import queries
-from lcma.harness.report.text import printable, short_id
+from lcma.harness.results.board import factorization_label
+from lcma.harness.text import printable, short_id
 
 MOST = 10
 """Sweeps on the page, the newest first; fewer where they have very many cells."""

@@ -11,11 +11,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lcma.db import ContributionMap, Store
-from lcma.harness.report.files import file_name
-from lcma.harness.report.lookup import map_uses
-from lcma.harness.report.mapping import Reader, SplitSummary, every_table, shape_of, word_tables
-from lcma.harness.report.mapsets import MapSet, list_map_sets
+from lcma.harness.files import file_name
 from lcma.harness.report.pictures import channel_names, fate_colours, fates
+from lcma.harness.results.lookup import map_uses
+from lcma.harness.results.maps import (
+    MapSet,
+    Reader,
+    SplitSummary,
+    every_table,
+    list_map_sets,
+    shape_of,
+    word_tables,
+)
 
 MOST = 200
 """Series of maps that have pages."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from lcma.db import Store
 from lcma.harness.place import Place
-from lcma.harness.report.lookup import data_facts
 from lcma.harness.report.site.boards import (
     LARGE,
     Leaderboard,
@@ -21,6 +20,7 @@ from lcma.harness.report.site.boards import (
     number_of_results,
     paginate_tables,
     read_leaderboard,
+    rows_as_html,
 )
 from lcma.harness.report.site.charts import (
     Chart,
@@ -31,7 +31,6 @@ from lcma.harness.report.site.charts import (
     vega_bundle,
 )
 from lcma.harness.report.site.coverage import read_coverage
-from lcma.harness.report.site.lines import rows_as_html
 from lcma.harness.report.site.queries import (
     MOST,
     Query,
@@ -49,12 +48,13 @@ from lcma.harness.report.site.queries import (
 )
 from lcma.harness.report.site.rendering import read_asset, render_page
 from lcma.harness.report.site.trials import Listed, list_trials, read_trial, trial_keys
-from lcma.harness.report.text import printable
+from lcma.harness.results.lookup import data_facts
+from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from lcma.harness.report.mapping import Reader
     from lcma.harness.report.site import maps, sheets
+    from lcma.harness.results.maps import Reader
 
 TRIAL_PAGES = 2000
 """Trials that have a page of their own at most."""
@@ -269,12 +269,12 @@ class Site:
     def _verdicts(self, path: str) -> bytes:
         if self._large:
             return self._render("verdicts.html", path, large=True)
-        from lcma.harness.report.verdicts import showing
-        from lcma.harness.report.verdicts.collecting import CLAIMS, read_verdicts
+        from lcma.harness.report import verdict_text
+        from lcma.harness.results.verdicts import CLAIMS, read_verdicts
 
         found = read_verdicts(self._store, sweep_id=self._options.sweep_id)
         return self._render(
-            "verdicts.html", path, large=False, found=found, words=showing, claims=CLAIMS
+            "verdicts.html", path, large=False, found=found, words=verdict_text, claims=CLAIMS
         )
 
     def _paper(self, path: str) -> bytes:
@@ -320,8 +320,7 @@ class Site:
 
     @cached_property
     def _reader(self) -> "Reader":
-        from lcma.harness.report.mapping import Reader
-        from lcma.harness.report.mapsets import list_map_sets
+        from lcma.harness.results.maps import Reader, list_map_sets
 
         return Reader(self._store, list_map_sets(self._store))
 
@@ -329,8 +328,8 @@ class Site:
         if self._large:
             said = "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
             return self._render("budgets.html", path, curves=[], said=said)
-        from lcma.harness.report.budgets import page as words
-        from lcma.harness.report.budgets.reading import read_budget_curves
+        from lcma.harness.report import budget_text as words
+        from lcma.harness.results.budgets import read_budget_curves
 
         curves, said = [], ""
         try:

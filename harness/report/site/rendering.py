@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from lcma.harness.report.text import format_number, printable, short_id
+from lcma.harness.text import format_number, printable, short_id
 
 if TYPE_CHECKING:
     import jinja2

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from lcma.db import Unavailable
 from lcma.harness.report.site.pages import Site
 from lcma.harness.report.site.rendering import POLICY
-from lcma.harness.report.text import printable
+from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
 FRESH = 3.0
@@ -146,7 +146,8 @@ def require_loopback(host: str) -> None:
         own = address == ipaddress.ip_address(HOST)
     if not own:
         raise UserError(
-            f"--host {printable(host)}: pages are served on {HOST} alone, since they have no password; "
+            f"--host {printable(host)}: pages are served on {HOST} alone, since they have "
+            "no password; "
             "tunnel to it (ssh -L 8000:127.0.0.1:8000 HOST), or publish "
             "`lcma export --format html`"
         )

@@ -9,15 +9,15 @@ from pathlib import Path
 from PIL import Image
 
 from lcma.db import Store, TrainedTrial
+from lcma.harness.files import file_name
 from lcma.harness.place import Place
-from lcma.harness.report.files import file_name
 from lcma.harness.report.gallery import describe_trial
-from lcma.harness.report.interpolation import interpolate
 from lcma.harness.report.pictures import sample_grid
-from lcma.harness.report.ranking import factorization_label
-from lcma.harness.report.samples import draw_samples, load_data, load_trained
 from lcma.harness.report.site.maps import Picture
-from lcma.harness.report.text import printable
+from lcma.harness.results.board import factorization_label
+from lcma.harness.run.weights import draw_samples, load_data, load_trained
+from lcma.harness.text import printable
+from lcma.harness.train.interpolation import interpolate
 from lcma.sweeps.errors import UserError
 
 MOST = 64

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcma.db import Attempt, Store
-from lcma.harness.report.files import file_name
-from lcma.harness.report.lookup import parse_object
-from lcma.harness.report.ranking import factorization_label
+from lcma.harness.files import file_name
 from lcma.harness.report.site.boards import TrialKey
-from lcma.harness.report.text import format_duration, format_size, format_time, printable, short_id
+from lcma.harness.results.board import factorization_label
+from lcma.harness.results.lookup import parse_object
+from lcma.harness.text import format_duration, format_size, format_time, printable, short_id
 
 MOST_POINTS = 500
 """Points of a curve that a page shows; more are thinned out evenly."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from lcma.db import Store
 from lcma.harness.place import Place
 from lcma.harness.report.site.pages import Options, Site
-from lcma.harness.report.text import printable
+from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
 MARK = ".lcma-site"

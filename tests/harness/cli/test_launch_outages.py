@@ -9,7 +9,7 @@ import yaml
 
 from lcma import db
 from lcma.db import Store
-from lcma.harness.moments import install_hook
+from lcma.harness.kill_points import install_hook
 from lcma.harness.report import board
 from lcma.harness.run import plan as plans
 from tests.harness.cli.conftest import Typed

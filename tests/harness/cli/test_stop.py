@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lcma import db
-from lcma.harness.report import stopping
+from lcma.harness.watch import stop
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
 
@@ -31,7 +31,7 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
 
 @pytest.fixture(autouse=True)
 def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(stop, "ANSWER_SECONDS", 0.3)
 
 
 @pytest.fixture

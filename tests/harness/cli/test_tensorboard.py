@@ -8,7 +8,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lcma import db
-from lcma.harness.run.plotting import plot_curves
+from lcma.harness.run.tensorboard import plot_curves
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
 
@@ -91,7 +91,7 @@ def test_a_run_for_each_trial_and_pretraining_with_all_their_curves(
 def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
     planned: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcma.harness.run.plotting.SECONDS", 0.0)
+    monkeypatch.setattr("lcma.harness.run.tensorboard.SECONDS", 0.0)
     store, trial = planned.store, planned.trials[0]
     ids = [*planned.segments, *planned.trials]
     claim = train(planned, trial, 10, 20)
@@ -147,7 +147,7 @@ def test_a_long_curve_is_read_in_parts(planned: World, typed: Typed, tmp_path: P
 def test_a_launch_ends_well_whatever_becomes_of_its_files(
     planned: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcma.harness.run.plotting.SECONDS", 0.0)
+    monkeypatch.setattr("lcma.harness.run.tensorboard.SECONDS", 0.0)
     display = Silent()
     with plot_curves(tmp_path / "tb", display, planned.store, planned.trials) as shown:
         (tmp_path / "tb" / "realnvp-photos16").write_text("in the way")

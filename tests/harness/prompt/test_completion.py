@@ -5,8 +5,7 @@ from prompt_toolkit.completion import CompleteEvent, Completion
 from prompt_toolkit.document import Document
 
 from lcma.db.describing import relations
-from lcma.harness.prompt.completion import SqlCompleter
-from lcma.harness.prompt.statement import FUNCTIONS, KEYWORDS, is_finished
+from lcma.harness.prompt.completion import FUNCTIONS, KEYWORDS, SqlCompleter, is_finished
 
 KNOWN = {relation.name: relation for relation in relations()}
 

@@ -9,8 +9,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from lcma.harness.prompt.history import open_history
-from lcma.harness.prompt.loop import run_prompt
+from lcma.harness.prompt.loop import open_history, run_prompt
 from lcma.sweeps.errors import UserError
 
 ENTER, CTRL_C, CTRL_D = "\r", "\x03", "\x04"

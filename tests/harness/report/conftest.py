@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from lcma import db
-from lcma.harness.instruments import map_statistics
+from lcma.harness.results.map_statistics import map_statistics
 from lcma.models import Flow, build
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lcma.db import Beside, Making, SeededCell
-from lcma.harness.report.ranking import Board, make_board
+from lcma.harness.results.board import Board, make_board
 
 ALIKE = (
     *("flow", "dataset", "variant", "data_digest", "recipe_id", "protocol", "precision"),

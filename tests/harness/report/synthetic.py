@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from lcma.db import Bar
-from lcma.harness.report.lookup import DataFacts
-from lcma.harness.report.ranking import Board
+from lcma.harness.results.board import Board
+from lcma.harness.results.lookup import DataFacts
 from tests.harness.report.frames import board_of
 
 DIGEST = "d" * 64

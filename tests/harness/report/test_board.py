@@ -21,7 +21,7 @@ from lcma.harness.report.board import (
     read_board,
     render_board,
 )
-from lcma.harness.report.ranking import Difference, filter_board
+from lcma.harness.results.board import Difference, filter_board
 from lcma.sweeps.errors import UserError
 from tests.harness.report.frames import board_of
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from lcma.harness.report.budgets.curve import fit_curve
-from lcma.harness.report.budgets.design import Measured
+from lcma.harness.results.budget_fit import Measured, fit_curve
 
 BUDGETS = (0, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000)
 SPARSE = (0, 20, 50, 100, 200, 500, 1000, 2000)

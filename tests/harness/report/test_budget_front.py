@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcma.harness.report.budgets.front import find_knee, pareto_front
+from lcma.harness.results.budgets import find_knee, pareto_front
 
 NUMBERS = st.integers(-5, 5).map(float) | st.floats(-1e3, 1e3)
 POINTS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=12)

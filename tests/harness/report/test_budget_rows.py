@@ -5,9 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lcma.harness.report.budgets.records import SeedResult
-from lcma.harness.report.budgets.rows import budget_notes, difference_of_sums, make_rows
-from lcma.harness.report.budgets.stability import measure_stability
+from lcma.harness.results.budgets import (
+    SeedResult,
+    budget_notes,
+    difference_of_sums,
+    make_rows,
+    measure_stability,
+)
 from tests.harness.report.maps import contribution, noise
 
 

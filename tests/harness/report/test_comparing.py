@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from matplotlib import colormaps
 from PIL import Image
 
-from lcma.harness.report.comparing import compare_maps
 from lcma.harness.report.map_pictures import PALE, Column, comparison_panels, draw_comparison
-from lcma.harness.report.mapping import word_tables
 from lcma.harness.report.pictures import LEAVING, STAYING, fates
+from lcma.harness.results.maps import compare_maps, word_tables
 from lcma.sweeps.errors import UserError
 from tests.harness.report.maps import contribution, noise
 

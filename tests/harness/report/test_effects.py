@@ -22,7 +22,7 @@ from lcma.harness.report.effects import (
     effects_as_dict,
     render_effects,
 )
-from lcma.harness.report.text import to_json
+from lcma.harness.text import to_json
 from lcma.sweeps import factorizations, settings
 from tests.harness.report.frames import board_of
 

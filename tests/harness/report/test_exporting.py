@@ -20,13 +20,18 @@ from lcma import db
 from lcma.db import QueryResult
 from lcma.harness.cli import main as cli
 from lcma.harness.report.board import board_as_csv, board_as_latex, board_as_markdown, read_board
-from lcma.harness.report.exporting import Format, Query, What, make_export
-from lcma.harness.report.filters import parse_filters
-from lcma.harness.report.grouping import COMPARABLE, STATISTICS, group_rows
-from lcma.harness.report.latex import escape_latex, latex_of_rows
-from lcma.harness.report.paper import compare_with_paper, paper_as_text, published
-from lcma.harness.report.parquet import parquet_of_rows
-from lcma.harness.report.rows import for_csv, rows_as_csv, rows_as_json, rows_as_markdown
+from lcma.harness.report.export import Format, Query, What, make_export, parse_filters
+from lcma.harness.report.tables import (
+    escape_latex,
+    for_csv,
+    latex_of_rows,
+    parquet_of_rows,
+    rows_as_csv,
+    rows_as_json,
+    rows_as_markdown,
+)
+from lcma.harness.results.grouping import COMPARABLE, STATISTICS, group_rows
+from lcma.harness.results.paper import compare_with_paper, paper_as_text, published
 from lcma.sweeps.errors import UserError
 from tests.db import worked
 from tests.harness.report.synthetic import board

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lcma.harness.report.interpolation import interpolate
+from lcma.harness.train.interpolation import interpolate
 from lcma.models import Flow, build
 from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError

@@ -9,8 +9,8 @@ from PIL import Image
 
 from lcma.db import MapStatistics
 from lcma.harness.report.map_pictures import Column, draw_maps, map_panels
-from lcma.harness.report.mapping import word_tables
 from lcma.harness.report.pictures import LEAVING, STAYING, fates
+from lcma.harness.results.maps import word_tables
 from lcma.sweeps.errors import UserError
 from tests.harness.report.maps import contribution, noise
 

@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcma import db
-from lcma.harness.instruments import table_statistics
 from lcma.harness.place import Place
-from lcma.harness.report.comparing import compare_maps
-from lcma.harness.report.formats import Target
+from lcma.harness.report.figures import Target
 from lcma.harness.report.gallery import (
     choose_evenly,
     draw_comparison,
@@ -21,10 +19,19 @@ from lcma.harness.report.gallery import (
     draw_sweep,
     sheet_paths,
 )
-from lcma.harness.report.lookup import find_sweep
-from lcma.harness.report.mapping import Reader, every_table, require_fit, word_tables
-from lcma.harness.report.mapsets import filter_map_sets, find_map_set, list_map_sets
 from lcma.harness.report.pictures import fates
+from lcma.harness.results.lookup import find_sweep
+from lcma.harness.results.map_statistics import table_statistics
+from lcma.harness.results.maps import (
+    Reader,
+    compare_maps,
+    every_table,
+    filter_map_sets,
+    find_map_set,
+    list_map_sets,
+    require_fit,
+    word_tables,
+)
 from lcma.sweeps.errors import UserError
 
 SHAPE = (3, 16, 16)

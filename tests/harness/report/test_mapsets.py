@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lcma.harness.report.mapsets import filter_map_sets, find_map_set, list_map_sets, used_by
+from lcma.harness.results.maps import filter_map_sets, find_map_set, list_map_sets, used_by
 from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.settings import merge

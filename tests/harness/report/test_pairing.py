@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from lcma.harness.report import pairing
+from lcma.harness.results import statistics
 
 SLEEP = (1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4)
 """Student's own example (Biometrika 1908; Cushny and Peebles): hours of sleep gained with the one
@@ -23,7 +23,7 @@ Design of Experiments, ch. 3)."""
 
 
 def test_students_sleep_data() -> None:
-    found = pairing.paired_test(SLEEP)
+    found = statistics.paired_test(SLEEP)
     assert found is not None
     assert found.mean == pytest.approx(1.58)
     assert found.deviation == pytest.approx(1.230, abs=5e-4)
@@ -34,7 +34,7 @@ def test_students_sleep_data() -> None:
 
 def test_fishers_permutation_test_of_darwins_plants() -> None:
     """Fisher counts 863 of the 2^15 signs whose sum is at least as large, 1726 on both sides."""
-    found = pairing.paired_test(DARWIN)
+    found = statistics.paired_test(DARWIN)
     assert found is not None
     assert found.sign_flip_p == pytest.approx(1726 / 2**15)
     assert found.mean / found.standard_error == pytest.approx(2.148, abs=5e-4)
@@ -46,7 +46,7 @@ numbers = st.lists(st.integers(-1000, 1000).map(lambda k: k / 250), min_size=2, 
 
 @given(numbers)
 def test_against_scipy_and_an_enumeration(differences: list[float]) -> None:
-    found = pairing.paired_test(differences)
+    found = statistics.paired_test(differences)
     assert found is not None
     n, total = len(differences), abs(math.fsum(differences))
     as_extreme = [
@@ -63,21 +63,21 @@ def test_against_scipy_and_an_enumeration(differences: list[float]) -> None:
 
 
 def test_nothing_and_one_and_equal_differences() -> None:
-    assert pairing.paired_test([]) is None
-    assert pairing.paired_test([0.5]) == pairing.PairedTest(1, 0.5)
-    equal = pairing.paired_test([-0.25] * 6)
+    assert statistics.paired_test([]) is None
+    assert statistics.paired_test([0.5]) == statistics.PairedTest(1, 0.5)
+    equal = statistics.paired_test([-0.25] * 6)
     assert equal is not None
     assert (equal.low, equal.high, equal.t_p, equal.sign_flip_p) == (-0.25, -0.25, 0.0, 2 / 64)
-    none = pairing.paired_test([0.0] * 6)
+    none = statistics.paired_test([0.0] * 6)
     assert none is not None
     assert (none.t_p, none.sign_flip_p) == (1.0, 1.0)
     with pytest.raises(ValueError):
-        pairing.paired_test([0.1, math.nan])
+        statistics.paired_test([0.1, math.nan])
 
 
 def test_many_pairs_have_a_p_value_that_is_the_same_each_time() -> None:
     values = np.random.default_rng(1).normal(0.3, 1, size=40)
-    one, again = pairing.paired_test(values), pairing.paired_test(values)
+    one, again = statistics.paired_test(values), statistics.paired_test(values)
     assert one == again
     assert one is not None
     assert one.sign_flip_p == pytest.approx(one.t_p, rel=0.2)
@@ -85,16 +85,18 @@ def test_many_pairs_have_a_p_value_that_is_the_same_each_time() -> None:
 
 def test_holm_on_the_example_of_its_paper_and_statsmodels() -> None:
     # Holm (1979): ordered p-values are multiplied by m, m - 1, ... and made monotone.
-    assert pairing.adjust_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.adjust_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx(
+        [0.03, 0.06, 0.06, 0.02]
+    )
     p = list(np.random.default_rng(0).uniform(size=20))
-    assert pairing.adjust_holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
-    assert pairing.adjust_holm([]) == []
-    assert pairing.adjust_holm([0.2]) == [0.2]
+    assert statistics.adjust_holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
+    assert statistics.adjust_holm([]) == []
+    assert statistics.adjust_holm([0.2]) == [0.2]
 
 
 def test_the_smallest_difference_that_could_be_shown() -> None:
     """Cohen (1988), table 2.4.1 turned to one sample: n = 10 shows d = 1.0 with about 80 %."""
-    found = pairing.paired_test(SLEEP)
+    found = statistics.paired_test(SLEEP)
     assert found is not None
     shown = found.detectable / found.deviation
     assert shown == pytest.approx(0.9961, abs=1e-3)
@@ -108,13 +110,13 @@ def test_the_smallest_difference_that_could_be_shown() -> None:
 @pytest.mark.parametrize(("effect", "n"), [(1.0, 10), (0.5, 34), (0.2, 199)])
 def test_how_many_seeds_an_effect_needs(effect: float, n: int) -> None:
     """The numbers of G*Power for a paired t-test at 5 % and 80 %."""
-    assert pairing.seeds_needed(-effect * 0.03, 0.03) == n
+    assert statistics.seeds_needed(-effect * 0.03, 0.03) == n
     assert TTestPower().power(effect, n - 1, 0.05, alternative="two-sided") < 0.8
 
 
 def test_an_effect_that_nobody_could_show_names_no_number() -> None:
-    assert pairing.seeds_needed(1e-6, 1.0) is None
-    assert pairing.seeds_needed(0.01, 0.0) == 2
+    assert statistics.seeds_needed(1e-6, 1.0) is None
+    assert statistics.seeds_needed(0.01, 0.0) == 2
 
 
 def test_who_is_beaten_by_whom() -> None:
@@ -124,10 +126,10 @@ def test_who_is_beaten_by_whom() -> None:
     near = {s: base[s] + rng.normal(0, 0.01) for s in seeds}
     far = {s: base[s] + 0.5 + rng.normal(0, 0.01) for s in seeds}
     few = {s: base[s] + 5.0 for s in range(5)}
-    assert pairing.beaten_by([[far, base, near, few]], 6) == [[[1, 2], [], [], []]]
-    assert pairing.beaten_by([[far, base, near, few]], 5)[0][3] == [0, 1, 2]
-    assert pairing.beaten_by([[]], 6) == [[]]
-    assert pairing.beaten_by([[base]], 6) == [[[]]]
+    assert statistics.beaten_by([[far, base, near, few]], 6) == [[[1, 2], [], [], []]]
+    assert statistics.beaten_by([[far, base, near, few]], 5)[0][3] == [0, 1, 2]
+    assert statistics.beaten_by([[]], 6) == [[]]
+    assert statistics.beaten_by([[base]], 6) == [[[]]]
 
 
 def test_pairs_with_seeds_of_their_own_are_corrected_together() -> None:
@@ -144,7 +146,7 @@ def test_pairs_with_seeds_of_their_own_are_corrected_together() -> None:
         pairs.append((i, j) if np.mean(a) > np.mean(b) else (j, i))
     rejected = multipletests(p, method="holm", alpha=0.05)[0]
     expected = {pair for pair, no in zip(pairs, rejected, strict=True) if no}
-    (found,) = pairing.beaten_by([values], 2)
+    (found,) = statistics.beaten_by([values], 2)
     assert {(i, j) for i, row in enumerate(found) for j in row} == expected
     assert expected
 
@@ -155,14 +157,14 @@ rows_of_seeds = st.lists(
 )
 
 
-@given(st.lists(rows_of_seeds, max_size=4), st.sampled_from([1, 7, pairing.PAIRED_AT_ONCE]))
+@given(st.lists(rows_of_seeds, max_size=4), st.sampled_from([1, 7, statistics.PAIRED_AT_ONCE]))
 def test_many_at_once_are_as_one_by_one(tables: list[list[dict[int, float]]], batch: int) -> None:
     several = [list(row.values()) for table in tables for row in table]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairing, "PAIRED_AT_ONCE", batch)
-        beaten, tests = pairing.beaten_by(tables, 2), pairing.paired_tests(several)
-    assert beaten == [pairing.beaten_by([table], 2)[0] for table in tables]
-    assert tests == [pairing.paired_test(row) for row in several]
+        patch.setattr(statistics, "PAIRED_AT_ONCE", batch)
+        beaten, tests = statistics.beaten_by(tables, 2), statistics.paired_tests(several)
+    assert beaten == [statistics.beaten_by([table], 2)[0] for table in tables]
+    assert tests == [statistics.paired_test(row) for row in several]
 
 
 @given(
@@ -183,17 +185,18 @@ def test_no_pair_that_differs_by_test_is_passed_over(table: list[dict[int, float
     """Against the tests of all pairs, one by one."""
     pairs = list(itertools.combinations(range(len(table)), 2))
     tests = [
-        pairing.paired_test(list(pairing.by_seed(table[i], table[j]).values())) for i, j in pairs
+        statistics.paired_test(list(statistics.by_seed(table[i], table[j]).values()))
+        for i, j in pairs
     ]
     enough = [(pair, t) for pair, t in zip(pairs, tests, strict=True) if t and t.n >= 3]
     expected: list[list[int]] = [[] for _ in table]
     for ((i, j), test), p in zip(
-        enough, pairing.adjust_holm([t.t_p for _, t in enough]), strict=True
+        enough, statistics.adjust_holm([t.t_p for _, t in enough]), strict=True
     ):
         if p <= 0.05:
             worse, better = (i, j) if test.mean > 0 else (j, i)
             expected[worse].append(better)
-    assert pairing.beaten_by([table], 3) == [[sorted(better) for better in expected]]
+    assert statistics.beaten_by([table], 3) == [[sorted(better) for better in expected]]
 
 
 @pytest.mark.parametrize("n", [2, 6, 30])
@@ -205,4 +208,4 @@ def test_a_pair_right_at_the_quantile_is_tested(n: int, times: float, differs: b
     shift = times * stats.t.ppf(0.975, n - 1) * error
     low = dict.fromkeys(range(n), 4.0)
     high = {seed: 4.0 + shift + value for seed, value in enumerate(spread)}
-    assert pairing.beaten_by([[low, high]], 2) == [[[], [0] if differs else []]]
+    assert statistics.beaten_by([[low, high]], 2) == [[[], [0] if differs else []]]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lcma.harness.report import pictures
-from lcma.harness.report.text import printable
+from lcma.harness.text import printable
 from lcma.models import tables
 from lcma.sweeps.errors import UserError
 from tests.harness.report import svg

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lcma.db import QueryResult
-from lcma.harness.report.rows import render_rows, rows_as_csv, rows_as_json, rows_as_markdown
+from lcma.harness.report.tables import render_rows, rows_as_csv, rows_as_json, rows_as_markdown
 
 VALUES = st.none() | st.integers() | st.floats() | st.text() | st.binary(max_size=8)
 RESULTS = st.integers(0, 4).flatmap(

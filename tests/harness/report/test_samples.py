@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lcma.harness.place import Place
-from lcma.harness.report.lookup import data_facts, full_trial_id
-from lcma.harness.report.samples import draw_samples, load_flow
+from lcma.harness.results.lookup import data_facts, full_trial_id
+from lcma.harness.run.weights import draw_samples, load_flow
 from lcma.sweeps.errors import UserError
 
 

@@ -10,13 +10,9 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.harness.cli import main as cli
-from lcma.harness.report.text import to_json
-from lcma.harness.report.verdicts.collecting import Verdicts, make_verdicts
-from lcma.harness.report.verdicts.showing import (
-    render_verdicts,
-    verdicts_as_dict,
-    verdicts_as_markdown,
-)
+from lcma.harness.report.verdict_text import render_verdicts, verdicts_as_dict, verdicts_as_markdown
+from lcma.harness.results.verdicts import Verdicts, make_verdicts
+from lcma.harness.text import to_json
 from lcma.sweeps import factorizations
 from tests.harness.report.synthetic import DEMO, board, noisy, rows
 

@@ -17,10 +17,10 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.run.bodies import run_work
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report, Work
+from lcma.harness.run.worker import run_work
 from lcma.sweeps import spec as specs
 from tests.harness.conftest import SMALL, merged
 

@@ -12,11 +12,11 @@ import safetensors.torch
 import sqlalchemy as sa
 
 from lcma import db, models
-from lcma.harness.instruments import kept_masks, table_digest
-from lcma.harness.run.bodies import _Attempt, run_work
-from lcma.harness.run.images import open_images
-from lcma.harness.run.keeping import Writer
+from lcma.harness.data.verified import open_images
+from lcma.harness.results.map_statistics import kept_masks, table_digest
+from lcma.harness.run.artifacts import Writer
 from lcma.harness.run.work import Report, Work
+from lcma.harness.run.worker import _Attempt, run_work
 from lcma.harness.train.trainer import LOG_EVERY, Trainer
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json

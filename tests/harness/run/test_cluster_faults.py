@@ -15,15 +15,15 @@ import pytest
 import yaml
 
 from lcma import db
-from lcma.harness.checkup import run_checks
 from lcma.harness.place import Place
-from lcma.harness.run.bodies import run_work
 from lcma.harness.run.cluster import RayExecutor
-from lcma.harness.run.launch import Launch
+from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.worker import run_work
 from lcma.harness.selftest.comparison import Left, differences, read_left
 from lcma.harness.selftest.driver import Task
+from lcma.harness.watch.doctor import run_checks
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources

@@ -16,12 +16,12 @@ from lcma import db
 from lcma.harness import storage
 from lcma.harness.cli import main as cli
 from lcma.harness.environment import read_environment
-from lcma.harness.report.samples import load_trained
-from lcma.harness.run.bodies import _Attempt, run_work
-from lcma.harness.run.collecting import Asked, Survey, Waste, find_garbage, remove_garbage
-from lcma.harness.run.keeping import Writer, run_name
+from lcma.harness.run.artifacts import Writer, run_name
+from lcma.harness.run.gc import Asked, Survey, Waste, find_garbage, remove_garbage
 from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.weights import load_trained
 from lcma.harness.run.work import Report, Work
+from lcma.harness.run.worker import _Attempt, run_work
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.trainer import Trainer
 from lcma.sweeps import spec as specs

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.run.bodies import environment
+from lcma.harness.run.driver import Ended, Launch
 from lcma.harness.run.executor import Finished, Lost
-from lcma.harness.run.launch import Ended, Launch
+from lcma.harness.run.worker import environment
 from tests.harness.run.conftest import Inline, Told
 
 

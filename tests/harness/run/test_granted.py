@@ -10,10 +10,10 @@ import pytest
 
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.run.launch import Launch
+from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
-from lcma.harness.run.terms import Terms
+from lcma.harness.run.work import Terms
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Executor
-from lcma.harness.run.launch import Launch
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.work import Report
 from lcma.sweeps.spec import Resources

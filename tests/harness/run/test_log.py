@@ -6,8 +6,8 @@ import warnings
 
 import pytest
 
-from lcma.harness.run.bodies import run_work
 from lcma.harness.run.log import LONGEST, Log, own
+from lcma.harness.run.worker import run_work
 from lcma.harness.train.trainer import Trainer
 
 

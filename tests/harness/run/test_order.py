@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lcma import db
-from lcma.harness.run import launch as launches
-from lcma.harness.run.launch import Launch
+from lcma.harness.run import driver as launches
+from lcma.harness.run.driver import Launch
 from lcma.harness.run.plan import Node
 from lcma.harness.run.work import Work
 from tests.harness.run.conftest import Inline, Told

@@ -17,15 +17,15 @@ import sqlalchemy as sa
 from rich.console import Console
 
 from lcma import db
-from lcma.harness import moments
+from lcma.harness import kill_points
 from lcma.harness.place import Place
-from lcma.harness.run import bodies
-from lcma.harness.run.launch import Launch
+from lcma.harness.run import worker
+from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
-from lcma.harness.run.progress import Bars
 from lcma.harness.run.spool import read_spool
 from lcma.harness.run.work import Report, Work
 from lcma.harness.train.trainer import Trainer
+from lcma.harness.watch.progress import Bars
 from tests.harness.run.conftest import Inline, Told, fill, register_one
 
 SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id", "step"]
@@ -49,7 +49,7 @@ def undisturbed(
     store, node = register_one(place, lease=30.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LCMA_SPOOL", str(folder / "spools"))
-        assert bodies.run_work(node.work).ending == "done"
+        assert worker.run_work(node.work).ending == "done"
 
     def check(other: db.Store, job_id: str) -> None:
         assert job_id == node.work.job_id
@@ -83,9 +83,9 @@ def killed() -> None:
 def run_killed(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a body whose process dies when `Killed` is raised: it says nothing any more."""
     with monkeypatch.context() as patch:
-        patch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        patch.setattr(worker._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
         with pytest.raises(Killed):
-            bodies.run_work(work)
+            worker.run_work(work)
 
 
 def test_a_training_outlives_its_lease_without_the_database(
@@ -95,7 +95,7 @@ def test_a_training_outlives_its_lease_without_the_database(
     store, node = one_trial(database.url)
     back = threading.Timer(1.0, database.on)  # twice the lease
     at_step({5: database.off, 19: back.start})
-    assert bodies.run_work(node.work).ending == "done"
+    assert worker.run_work(node.work).ending == "done"
     undisturbed(store, node.work.job_id)
     (attempt,) = store.attempts().to_dict("records")
     assert (attempt["outcome"], attempt["message"], attempt["token"]) == ("done", "", 1)
@@ -121,7 +121,7 @@ def test_the_same_token_renews_its_lease_when_the_database_is_back(
                 return
 
     at_step({5: database.off, 15: back})
-    assert bodies.run_work(node.work).ending == "done"
+    assert worker.run_work(node.work).ending == "done"
     assert seen == [1]
     undisturbed(store, node.work.job_id)
 
@@ -131,15 +131,15 @@ def test_a_body_waits_for_the_database_before_it_begins(database, one_trial, und
     store, node = one_trial(database.url)
     database.off()
     threading.Timer(0.5, database.on).start()
-    assert bodies.run_work(node.work).ending == "done"
+    assert worker.run_work(node.work).ending == "done"
     undisturbed(store, node.work.job_id)
 
 
 def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, monkeypatch) -> None:
     store, node = one_trial(database.url)
-    monkeypatch.setattr(bodies, "START_SECONDS", 0.2)
+    monkeypatch.setattr(worker, "START_SECONDS", 0.2)
     database.off()
-    report = bodies.run_work(node.work)
+    report = worker.run_work(node.work)
     database.on()
     assert report.ending == "away"
     assert "\n" not in report.message
@@ -161,10 +161,10 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     at_step({step: (lambda step=step: steps.append(step)) for step in range(20)})
     if elsewhere:
         monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "another host"))
-    assert bodies.run_work(node.work).ending == "elsewhere"
+    assert worker.run_work(node.work).ending == "elsewhere"
     until = store.job(node.work.job_id).lease_until
     time.sleep(max(0.0, until - store.now() + 0.1))
-    assert bodies.run_work(node.work).ending == "done"
+    assert worker.run_work(node.work).ending == "done"
     assert steps == list(range(10, 20))
     undisturbed(store, node.work.job_id)
     assert len(list(spools.iterdir())) == elsewhere
@@ -177,7 +177,7 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     that one's."""
     store, nodes = registered({"matrix": {"factorization": "low", "budget": [15, 30]}})
     short, long = (n.work for n in nodes if n.work.pretraining is not None)
-    long = bodies.replace(long, lease_seconds=0.5, checkpoint_seconds=0.0)
+    long = worker.replace(long, lease_seconds=0.5, checkpoint_seconds=0.0)
     with monkeypatch.context() as patch:
         patch.setattr("lcma.harness.run.lease.Lease._tell", lambda self: True)  # cut off
         at_step({12: killed})
@@ -185,9 +185,9 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     shutil.rmtree(spools)
     at_step({})
     assert store.metrics(long.job_id, "train_bits_per_dim") == []
-    assert bodies.run_work(short).ending == "done"
+    assert worker.run_work(short).ending == "done"
     time.sleep(0.5)
-    assert bodies.run_work(long).ending == "done"
+    assert worker.run_work(long).ending == "done"
     steps = [[m.step for m in store.metrics(w.job_id, "train_bits_per_dim")] for w in (short, long)]
     assert steps == [[15], [10, 20, 30]]
 
@@ -195,7 +195,7 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
 def spooled_ending(work: Work, spools: Path, database: Any, store: db.Store) -> None:
     """Run a body in a process of its own, take the database away in its middle, and kill it with
     SIGKILL when its ending is in its spool."""
-    process = multiprocessing.get_context("fork").Process(target=bodies.run_work, args=(work,))
+    process = multiprocessing.get_context("fork").Process(target=worker.run_work, args=(work,))
     process.start()
     deadline = time.monotonic() + 60
     while store.job(work.job_id).step == 0:
@@ -230,7 +230,7 @@ def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
     assert list(spools.iterdir()) == []
 
     other, alone = one_trial(f"sqlite:///{tmp_path / 'alone.db'}", steps=300)
-    assert bodies.run_work(alone.work).ending == "done"
+    assert worker.run_work(alone.work).ending == "done"
     assert store.results()[SAME].equals(other.results()[SAME])
     assert curves(store, node.work.job_id) == curves(other, node.work.job_id)
 
@@ -242,18 +242,18 @@ def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
     store, node = one_trial(database.url)
     at_step({5: database.off})
     with monkeypatch.context() as patch:
-        patch.setattr(moments, "_hook", _dies_once_it_has_ended)
+        patch.setattr(kill_points, "_hook", _dies_once_it_has_ended)
         with pytest.raises(Killed):
-            bodies.run_work(node.work)
+            worker.run_work(node.work)
     database.on()
     (file,) = spools.iterdir()
     held = file.with_name("held back")
     file.rename(held)
     time.sleep(0.6)
-    assert bodies.run_work(node.work).ending == "done"
+    assert worker.run_work(node.work).ending == "done"
     before = dump(store)
     held.rename(file)
-    report = bodies.run_work(node.work)
+    report = worker.run_work(node.work)
     assert (report.ending, len(report.notes)) == ("done", 1)
     assert "dropped the 'done' that attempt 1 at job" in report.notes[0]
     assert dump(store) == before
@@ -278,7 +278,7 @@ def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
         before.append(dump(store))
 
     at_step({5: database.off, 19: taken_away})
-    report = bodies.run_work(node.work)
+    report = worker.run_work(node.work)
     assert (report.ending, report.message) == ("stopped", "its lease was lost")
     assert [dump(store)] == before
     assert store.job(node.work.job_id).owner == "another launch"
@@ -289,7 +289,7 @@ def claim_elsewhere(
     store: db.Store, job_id: str, *, after: str | None = None, lease: float = 60.0
 ) -> db.Claim:
     """Another launch takes the job, away from the one that holds it."""
-    environment_id = store.environment(bodies.environment.current("cpu"))
+    environment_id = store.environment(worker.environment.current("cpu"))
     if after is not None:
         store.release(after)
     found = store.claim(
@@ -316,7 +316,7 @@ def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial
     """Longer than the lease; what is beside it slept too and renews a moment later."""
     store, node = one_trial(f"sqlite:///{tmp_path / 'asleep.db'}", lease=2.0)
     work, display = node.work, Told()
-    bodies.evaluation.settle("cpu", 1)  # the first time takes seconds
+    worker.evaluation.settle("cpu", 1)  # the first time takes seconds
     claim = claim_elsewhere(store, work.job_id, lease=2.0)
     display.pause = 2.5
     renewed: list[bool] = []
@@ -392,7 +392,7 @@ def test_a_database_whose_disk_is_full_at_the_end_is_waited_for(
         threading.Timer(1.0, filler.unlink).start()
 
     at_step({19: full})
-    assert bodies.run_work(node.work).ending == "done"
+    assert worker.run_work(node.work).ending == "done"
     undisturbed(store, node.work.job_id)
     assert store.attempts().message.tolist() == [""]
 
@@ -414,7 +414,7 @@ def test_a_full_disk_below_the_spool_stops_no_training_and_is_told(
     if early:
         fill(small_disk)
     at_step({5: database.off if early else away, 299: database.on})
-    assert bodies.run_work(node.work).ending == "done"
+    assert worker.run_work(node.work).ending == "done"
     points = [[m.step for m in curve] for curve in curves(store, node.work.job_id)]
     assert points == [list(range(10, 301, 10))] * 2
     (message,) = store.attempts().message

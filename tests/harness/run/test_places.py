@@ -14,10 +14,10 @@ from lcma import db
 from lcma.harness import storage
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
-from lcma.harness.report.samples import load_trained, require_weights
-from lcma.harness.run import bodies
-from lcma.harness.run.collecting import Asked, find_garbage, remove_garbage
-from lcma.harness.run.keeping import run_name
+from lcma.harness.run import worker
+from lcma.harness.run.artifacts import run_name
+from lcma.harness.run.gc import Asked, find_garbage, remove_garbage
+from lcma.harness.run.weights import load_trained, require_weights
 from lcma.harness.run.work import Report
 from lcma.harness.train.trainer import Trainer
 from lcma.sweeps.errors import UserError
@@ -58,7 +58,7 @@ def left(files, work) -> list[str]:
 def test_a_trial_leaves_its_weights_alone_and_they_are_read_again(runs, files) -> None:
     store, nodes = runs()
     for node in nodes:
-        assert bodies.run_work(node.work).ending == "done"
+        assert worker.run_work(node.work).ending == "done"
     work = trial(nodes)
     (artifact,) = store.artifacts(work.job_id)
     assert left(files, work) == [artifact.path.split("/")[1]]
@@ -89,7 +89,7 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
     alone = dataclasses.replace(
         work, place=dataclasses.replace(work.place, db=other, runs=tmp_path / "other")
     )
-    assert bodies.run_work(alone).ending == "done"
+    assert worker.run_work(alone).ending == "done"
     step = Trainer._one_step
 
     def dying(self):
@@ -105,12 +105,12 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
                 patch.setenv(name, str(own))
             if node == "first":
                 patch.setattr(Trainer, "_one_step", dying)
-                patch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+                patch.setattr(worker._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
                 with pytest.raises(Killed):
-                    bodies.run_work(work)
+                    worker.run_work(work)
             else:
                 time.sleep(0.6)
-                assert bodies.run_work(work).ending == "done"
+                assert worker.run_work(work).ending == "done"
         for path in own.iterdir():
             path.rename(tmp_path / f"gone-{node}-{path.name}")
     same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id"]
@@ -140,12 +140,12 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
 
     with monkeypatch.context() as patch:
         patch.setattr(kind, "put", dying)
-        patch.setattr(bodies._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        patch.setattr(worker._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
         with pytest.raises(Killed):
-            bodies.run_work(work)
+            worker.run_work(work)
     assert store.artifacts(work.job_id) == []
     time.sleep(0.4)
-    assert bodies.run_work(work).ending == "done"
+    assert worker.run_work(work).ending == "done"
     assert store.attempts().sort_values("token").first_step.tolist() == [0, 20]
     found = find_garbage(store, files.runs, Asked())
     gone = remove_garbage(store, files.runs, found)
@@ -174,7 +174,7 @@ def test_a_store_that_is_away_for_a_while_stops_no_training(
         return step(self)
 
     monkeypatch.setattr(Trainer, "_one_step", stepping)
-    assert bodies.run_work(work).ending == "done"
+    assert worker.run_work(work).ending == "done"
     assert seen == [[], ["step-000000050"]]
     (attempt,) = store.attempts().to_dict("records")
     (line,) = attempt["message"].splitlines()
@@ -193,7 +193,7 @@ def test_weights_are_waited_for_and_then_given_up_in_one_line(
 ) -> None:
     store, nodes = registered({"matrix": {"factorization": "conventional"}})
     work = at(nodes[0], bucket.runs).work
-    monkeypatch.setattr(bodies, "STORE_SECONDS", 0.5)
+    monkeypatch.setattr(worker, "STORE_SECONDS", 0.5)
     step = Trainer._one_step
 
     def stepping(self):
@@ -202,7 +202,7 @@ def test_weights_are_waited_for_and_then_given_up_in_one_line(
         return step(self)
 
     monkeypatch.setattr(Trainer, "_one_step", stepping)
-    report = bodies.run_work(work)
+    report = worker.run_work(work)
     assert report.ending == "failed"
     assert "cannot write bucket://runs/of/mine/" in report.message.splitlines()[-1]
     assert "Traceback" not in report.message
@@ -217,7 +217,7 @@ def test_weights_are_there_when_the_store_comes_back_in_time(
 ) -> None:
     store, nodes = registered({"matrix": {"factorization": "conventional"}})
     work = at(nodes[0], bucket.runs).work
-    put = bodies._Attempt._waiting
+    put = worker._Attempt._waiting
 
     def waiting(self, action, lease):
         """Back after the first try."""
@@ -233,8 +233,8 @@ def test_weights_are_there_when_the_store_comes_back_in_time(
             return put(self, tried, lease)
         return put(self, action, lease)
 
-    monkeypatch.setattr(bodies._Attempt, "_waiting", waiting)
-    assert bodies.run_work(work).ending == "done"
+    monkeypatch.setattr(worker._Attempt, "_waiting", waiting)
+    assert worker.run_work(work).ending == "done"
     assert len(store.artifacts(work.job_id)) == 1
 
 
@@ -243,9 +243,9 @@ def test_a_host_that_cannot_read_the_checkpoints_begins_nothing(
 ) -> None:
     store, nodes = registered()
     work = at(trial_node(nodes), bucket.runs).work
-    monkeypatch.setattr(bodies, "START_SECONDS", 0.3)
+    monkeypatch.setattr(worker, "START_SECONDS", 0.3)
     bucket.off("no route to it")
-    report = bodies.run_work(work)
+    report = worker.run_work(work)
     assert report.ending == "away"
     assert "cannot read bucket://runs/of/mine" in report.message
     assert "\n" not in report.message
@@ -262,9 +262,9 @@ def test_a_full_disk_stops_no_training_and_ends_in_one_line(
 ) -> None:
     store, nodes = registered({"matrix": {"factorization": "conventional"}})
     work = dataclasses.replace(at(nodes[0], small_disk / "runs").work, checkpoint_seconds=0.0)
-    monkeypatch.setattr(bodies, "STORE_SECONDS", 0.5)
+    monkeypatch.setattr(worker, "STORE_SECONDS", 0.5)
     filler = fill(small_disk)
-    report = bodies.run_work(work)
+    report = worker.run_work(work)
     assert report.ending == "failed"
     line = report.message.splitlines()[-1]
     assert f"cannot write in {small_disk}/runs/" in line
@@ -273,14 +273,14 @@ def test_a_full_disk_stops_no_training_and_ends_in_one_line(
     assert store.attempts().last_step.tolist() == [20]
     filler.unlink()
     store.retry([work.job_id])
-    assert bodies.run_work(work).ending == "done"
+    assert worker.run_work(work).ending == "done"
     assert sorted(p.suffix for p in (small_disk / "runs").rglob("*.*")) == [".safetensors"]
 
 
 def test_a_snapshot_that_cannot_be_written_costs_no_map(bucket, registered, monkeypatch) -> None:
     store, nodes = registered({"matrix": {"budget": [10, 20]}})
     short, long = (at(n, bucket.runs).work for n in nodes if n.work.pretraining is not None)
-    monkeypatch.setattr(bodies, "STORE_SECONDS", 0.3)
+    monkeypatch.setattr(worker, "STORE_SECONDS", 0.3)
     step = Trainer._one_step
 
     def stepping(self):
@@ -290,11 +290,11 @@ def test_a_snapshot_that_cannot_be_written_costs_no_map(bucket, registered, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_one_step", stepping)
-        assert bodies.run_work(short).ending == "done"
+        assert worker.run_work(short).ending == "done"
     assert "checkpoints were not written" in store.attempts().message[0]
     assert store.maps(pretraining_id=short.pretraining.id, budget=10, score="cumulative")
     bucket.on()
-    assert bodies.run_work(long).ending == "done"
+    assert worker.run_work(long).ending == "done"
     assert store.attempts().first_step.tolist() == [0, 0]
 
 
@@ -333,7 +333,7 @@ def test_passwords_and_keys_are_never_shown(bucket, registered, capsys) -> None:
     store, nodes = registered({"matrix": {"factorization": "conventional"}})
     (bucket.root / "objects" / "me:ge%40heim@runs").mkdir()
     work = at(nodes[0], SECRET).work
-    assert bodies.run_work(work).ending == "done"
+    assert worker.run_work(work).ending == "done"
     (artifact,) = store.artifacts(work.job_id)
     assert artifact.place == "bucket://me@runs/of/mine"
     bucket.off(f"no answer from {SECRET} (ge@heim, schluessel)")

@@ -3,8 +3,8 @@
 import pytest
 
 from lcma import db
-from lcma.harness.run.bodies import environment, run_work
 from lcma.harness.run.plan import make_plan, require_valid
+from lcma.harness.run.worker import environment, run_work
 from lcma.sweeps import known_sets
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError

@@ -12,14 +12,12 @@ from hypothesis import strategies as st
 
 from lcma import db
 from lcma.db import query
-from lcma.harness.report.stopping import Stopped, stop_sweeps
-from lcma.harness.run.bodies import Report, environment, run_work
+from lcma.harness.run.driver import AskedToStopError, Course, Launch
 from lcma.harness.run.executor import Executor, Finished
-from lcma.harness.run.launch import Launch
 from lcma.harness.run.plan import Node
-from lcma.harness.run.steering import AskedToStopError, Course
-from lcma.harness.run.terms import Terms, policy_of
-from lcma.harness.run.work import Work
+from lcma.harness.run.work import Terms, Work, policy_of
+from lcma.harness.run.worker import Report, environment, run_work
+from lcma.harness.watch.stop import Stopped, stop_sweeps
 from lcma.sweeps.spec import Failures
 from tests.harness.run.conftest import Inline, Told
 
@@ -182,7 +180,7 @@ def test_however_often_drivers_are_killed_an_oom_gets_exactly_one_more_attempt(
 def test_two_launches_at_once_retry_an_oom_once(
     one_trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcma.harness.run.launch.AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("lcma.harness.run.driver.AGAIN_SECONDS", 0.05)
     store, node = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
     executors = [Small(store, lambda work: False, killed=False) for _ in range(2)]
     nodes = [
@@ -286,7 +284,7 @@ def most_at_once(store: db.Store) -> int:
 def test_a_cap_holds_over_all_launches_of_a_sweep(
     registered: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcma.harness.run.launch.AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("lcma.harness.run.driver.AGAIN_SECONDS", 0.05)
     store, nodes = registered({"seeds": 4})
     (sweep,) = store.sweeps()
     cap = db.Cap(sweep.id, 2)
@@ -362,7 +360,7 @@ def test_what_a_dead_launch_holds_is_taken_from_it(one_trial: Any, tmp_path: Pat
 def test_nodes_that_are_too_small_for_now_are_told_once_and_waited_for(
     one_trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcma.harness.run.steering.NODES_SECONDS", 0.0)
+    monkeypatch.setattr("lcma.harness.run.driver.NODES_SECONDS", 0.0)
     store, node = one_trial(f"sqlite:///{tmp_path / 'nodes.db'}")
     looks = ["it asks for 1 GPU, and no node has that"] * 2
 

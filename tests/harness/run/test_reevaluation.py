@@ -16,11 +16,11 @@ from safetensors.torch import load, save
 from lcma import db
 from lcma.harness import data
 from lcma.harness.place import Place
-from lcma.harness.report.samples import load_trained
-from lcma.harness.run.bodies import run_work
 from lcma.harness.run.evaluation import make_result, measure_flow
 from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate, require_weights
+from lcma.harness.run.weights import load_trained
+from lcma.harness.run.worker import run_work
 from lcma.harness.train.protocol import PLAIN
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError

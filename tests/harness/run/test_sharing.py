@@ -11,10 +11,10 @@ import pytest
 
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.run.bodies import environment
-from lcma.harness.run.launch import Launch
+from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.plan import Node
+from lcma.harness.run.worker import environment
 from tests.harness.run.conftest import Inline, Told
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]

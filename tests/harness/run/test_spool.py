@@ -12,10 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcma import db
-from lcma.harness.run.ending import Ending
-from lcma.harness.run.leftovers import deliver_leftovers
-from lcma.harness.run.packing import pack_record, unpack_records
-from lcma.harness.run.spool import MAGIC, Spool, left_spools, read_spool
+from lcma.harness.run.spool import (
+    MAGIC,
+    Ending,
+    Spool,
+    deliver_leftovers,
+    left_spools,
+    pack_record,
+    read_spool,
+    unpack_records,
+)
 from tests.harness.run.conftest import fill
 
 CLAIM = db.Claim("j" * 64, 7, 3, 40, "a launch")

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from lcma import db, harness
 from lcma.harness.cli import main as cli
-from lcma.harness.moments import DRIVER, FILES, TUNER
+from lcma.harness.kill_points import DRIVER, FILES, TUNER
 from lcma.harness.selftest.comparison import differences, read_left
 from lcma.harness.selftest.kills import Kill, Order, Orders
 from lcma.harness.selftest.schedule import (
@@ -195,7 +195,7 @@ def test_what_cannot_be_is_refused_in_one_line(
 
 
 def test_a_moment_that_nobody_watches_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lcma.harness.moments import install_hook, kill_point
+    from lcma.harness.kill_points import install_hook, kill_point
 
     passed: list[tuple[str, str]] = []
 

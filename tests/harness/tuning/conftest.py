@@ -15,9 +15,9 @@ from PIL import Image
 from lcma import db
 from lcma.harness import data
 from lcma.harness.data.source import Options
-from lcma.harness.moments import When, install_hook
+from lcma.harness.kill_points import When, install_hook
 from lcma.harness.place import Place
-from lcma.harness.run.launch import new_owner
+from lcma.harness.run.driver import new_owner
 from lcma.harness.run.plan import known_digests, preparable_sets
 from lcma.harness.tuning.local import run_local
 from lcma.harness.tuning.outcome import Outcome, read_outcome

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lcma.harness.moments import TUNER, When
+from lcma.harness.kill_points import TUNER, When
 from tests.harness.tuning.conftest import Death, Tuning, in_child
 
 Make = Callable[..., Tuning]

@@ -12,9 +12,9 @@ import yaml
 
 from lcma.db import Store
 from lcma.harness.cli import main as cli
-from lcma.harness.cli import workers
-from lcma.harness.moments import TUNER, install_hook
+from lcma.harness.kill_points import TUNER, install_hook
 from lcma.harness.place import Place
+from lcma.harness.run import workers
 from lcma.harness.tuning import outcome
 from lcma.harness.tuning.study import Study
 from tests.conftest import Postgres
@@ -43,8 +43,8 @@ CALLS: Mapping[str, tuple[Any, str]] = {
     "outcome": (outcome, "read"),
     "read": (Study, "read"),
 }
-"""What the tuner and its workers do at the database that is no moment of `lcma.harness.moments`: a
-turn ends after a trial was taken, and the outcome is read in several transactions."""
+"""What the tuner and its workers do at the database that is none of the `kill_points`: a turn ends
+after a trial was taken, and the outcome is read in several transactions."""
 
 OF_TUNER: Mapping[str, Mapping[Moment, int]] = {
     "open": {("open", "before"): 1, ("open", "after"): 1},

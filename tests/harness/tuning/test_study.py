@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lcma import db
-from lcma.harness.run.launch import Launch
+from lcma.harness.run.driver import Launch
 from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError

@@ -1,1 +1,0 @@
-"""Curves over training: what a database has of them, in pictures, tables and numbers."""

@@ -1,0 +1,189 @@
+"""What `lcma maps` prints: lines for a terminal of 80 columns, and JSON."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from rich.console import Group
+from rich.text import Text
+
+from lcma.db import MapStatistics
+from lcma.harness.report.gallery import ComparisonSheet, MapSheet
+from lcma.harness.results.maps import MapSet, SplitSummary, WordTable, iou_by_chance
+from lcma.harness.text import format_number, printable
+
+Numbers = tuple[str, ...]
+
+_MAPS = (
+    ("", "split"),
+    ("mask", "share"),
+    ("by", "chance"),
+    ("s.e.", "(nats)"),
+    ("rank gap", "(nats)"),
+    ("error", "/ gap"),
+    ("unre-", "solved"),
+    ("", "tied"),
+)
+_TABLES = (
+    ("", "split"),
+    ("even", "IoU"),
+    ("odd", "IoU"),
+    ("", "purity"),
+    ("channel", "purity"),
+    ("halves", "IoU"),
+    ("seeds", "IoU"),
+    ("budgets", "IoU"),
+    ("", "tied"),
+)
+_COMPARED = (
+    ("", "split"),
+    ("largest", "(nats)"),
+    ("rms", "(nats)"),
+    ("rank", "corr."),
+    ("same, in", "windows"),
+    ("low", "IoU"),
+    ("high", "IoU"),
+    ("by", "chance"),
+)
+_UNKNOWN = dict.fromkeys(field.name for field in fields(MapStatistics))
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of numbers under a line of text."""
+
+    heading: Text
+    rows: Sequence[Numbers]
+
+
+def render_maps(sheets: Sequence[MapSheet]) -> Group:
+    """The maps in numbers, and below them the tables of low."""
+    maps = [Block(_heading(s.set), [_map_row(split) for split in s.splits]) for s in sheets]
+    low = [
+        Block(Text(printable(s.set.id), style="bold"), [_low_row(k.split, k.low) for k in s.splits])
+        for s in sheets
+    ]
+    splits = range(1, max(len(s.splits) for s in sheets) + 1)
+    by_chance = ", ".join(f"{iou_by_chance(split):.3f}" for split in splits)
+    return Group(
+        Text("Maps"),
+        *_lines(_MAPS, maps),
+        Text(""),
+        Text("Tables of low: which dimensions stay"),
+        *_lines(_TABLES, low),
+        Text(f"By chance: even, odd 0.333; halves, seeds, budgets {by_chance}"),
+    )
+
+
+def render_comparison(sheet: ComparisonSheet) -> Group:
+    """Two sets of maps and how they differ."""
+    rows = [
+        (
+            str(s.split),
+            f"{s.largest_difference:.3g}",
+            f"{s.rms_difference:.3g}",
+            format_number(s.rank_correlation, 3),
+            format_number(s.rank_correlation_in_windows, 3),
+            *(f"{iou:.3f}" for iou in (s.iou_low, s.iou_high, s.iou_by_chance)),
+        )
+        for s in sheet.splits
+    ]
+    named = [Text(f"{k}  ") + _heading(x) for k, x in (("A", sheet.one), ("B", sheet.other))]
+    what = Text("A - B, rank correlation, and overlap of what stays")
+    return Group(*named, Text(""), what, *_lines(_COMPARED, [Block(Text(), rows)]))
+
+
+def maps_as_records(sheets: Sequence[MapSheet]) -> list[dict[str, Any]]:
+    """For JSON: a record for each set of maps, with one for each split."""
+    return [
+        _set_record(sheet.set)
+        | {"splits": [_split_record(split) for split in sheet.splits]}
+        | {"pictures": {"maps": str(sheet.maps), "tables": str(sheet.tables)}}
+        | {"in_picture": sheet.in_picture}
+        for sheet in sheets
+    ]
+
+
+def map_as_record(sheet: ComparisonSheet) -> dict[str, Any]:
+    """For JSON: both sets, and a record for each split."""
+    return {
+        "a": _set_record(sheet.one),
+        "b": _set_record(sheet.other),
+        "splits": [asdict(split) for split in sheet.splits],
+        "picture": str(sheet.picture),
+    }
+
+
+def _set_record(one: MapSet) -> dict[str, Any]:
+    more = {"masks": one.masks, "recipes": one.recipes}
+    return {"id": one.id} | asdict(one.key) | more
+
+
+def _split_record(split: SplitSummary) -> dict[str, Any]:
+    record = asdict(split)
+    statistics = record.pop("statistics") or _UNKNOWN
+    words = {name: _word_record(record.pop(name)) for name in ("low", "high")}
+    return record | statistics | words
+
+
+def _word_record(word: dict[str, Any]) -> dict[str, Any]:
+    statistics: dict[str, Any] = word.pop("statistics")
+    return statistics | word
+
+
+def _heading(one: MapSet) -> Text:
+    usual = one.key.nms == "squeezed" and one.masks in (None, "odd-first")
+    options = "" if usual else f"; {one.options.split(', ', 1)[1]}"
+    return Text.assemble((printable(one.id), "bold"), "  ", printable(one.of_pretraining + options))
+
+
+def _map_row(split: SplitSummary) -> Numbers:
+    found = split.statistics
+    if found is None:
+        return (str(split.split), *["-"] * (len(_MAPS) - 1))
+    return (
+        str(split.split),
+        format_number(found.mask_share, 3),
+        format_number(found.mask_share_by_chance, 3),
+        _short(found.standard_error),
+        _short(found.rank_gap),
+        _short(found.error_to_gap),
+        _percent(found.unresolved),
+        _percent(found.tied),
+    )
+
+
+def _low_row(split: int, low: WordTable) -> Numbers:
+    of = low.statistics
+    shares = (
+        *(of.iou_even, of.iou_odd, of.purity, of.channel_purity, of.agreement),
+        *(low.iou_other_seeds, low.iou_other_budgets),
+    )
+    return (str(split), *(format_number(share, 3) for share in shares), _percent(of.tied))
+
+
+def _lines(headings: Sequence[tuple[str, str]], blocks: Sequence[Block]) -> Iterable[Text]:
+    """Numbers in columns that all blocks share."""
+    rows = [row for block in blocks for row in block.rows]
+    widths = [
+        max(map(len, (*heading, *(row[k] for row in rows)))) for k, heading in enumerate(headings)
+    ]
+
+    def line(cells: Iterable[str]) -> str:
+        return "  ".join(f"{text:>{width}}" for text, width in zip(cells, widths, strict=True))
+
+    for part in zip(*headings, strict=True):
+        yield Text(line(part).rstrip(), style="dim")
+    for block in blocks:
+        if block.heading:
+            yield block.heading
+        for row in block.rows:
+            yield Text(line(row))
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2g}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

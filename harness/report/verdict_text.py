@@ -1,0 +1,255 @@
+"""Verdicts for people and programs: a sentence each, with the numbers below."""
+
+import shlex
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from rich import box
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lcma.db import QueryResult
+from lcma.harness.report.board import by_class
+from lcma.harness.report.tables import rows_as_stored
+from lcma.harness.results.statistics import PairedTest
+from lcma.harness.results.verdicts import CLAIMS, Scale, Verdict, Verdicts
+from lcma.harness.text import escape_markdown, format_number, printable, short_id
+
+STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
+
+HEADINGS = ("verdict", "claim", "effect", "95 %", "n", "p")
+
+APART = (
+    "Apart: models that do not clear the bars of their data set, or of which no bars are known. "
+    "These are no verdicts on the published numbers."
+)
+
+RULE = (
+    "Effect: mean over seeds of the difference that the claim says to be below zero. p: paired t, "
+    "after Holm's correction. docs/verdicts.md states the rule."
+)
+
+
+def render_verdicts(found: Verdicts) -> RenderableType:
+    """For a terminal: a table of all, then a sentence for each."""
+    parts: list[RenderableType] = []
+    for heading, verdicts in _sections(found):
+        parts += [Text(heading, style="bold"), _table(verdicts), Text()]
+        for one in verdicts:
+            parts.append(
+                Text(f"{one.decision}: ", style=STYLES[one.decision]) + verdict_sentence(one)
+            )
+            command = next_command(one)
+            if command:
+                parts.append(Text(f"  {command}", style="dim"))
+        parts.append(Text())
+    parts += [Text(line) for line in _ending(found)]
+    return Lines(*parts)
+
+
+def verdicts_as_dict(found: Verdicts) -> dict[str, Any]:
+    """All numbers in full, ready for JSON; a missing one is None."""
+    return {
+        "verdicts": [_as_dict(one) for one in found.verdicts],
+        "apart": [_as_dict(one) for one in found.apart],
+        "unmeasured": list(found.unmeasured),
+        "diverged": found.diverged,
+        "failed": found.failed,
+        "lost": dict(found.lost),
+    }
+
+
+def verdict_rows(found: Verdicts) -> QueryResult:
+    """A row for each verdict, those apart too."""
+    facts = tuple(f.name for f in fields(Scale))
+    numbers = tuple(f.name for f in fields(PairedTest))
+    own = ("decision", "claim", "source", "text", "cleared", "on_published", "unit", "comparison")
+    rest = ("t_p_of_claim", "holm_p", "family_size", "printed", "lost", "why", "next")
+    rows = []
+    for one in (*found.verdicts, *found.apart):
+        claim = one.claim
+        rows.append(
+            (
+                *(one.decision, claim.key, claim.source, claim.text, rows_as_stored(claim.cleared)),
+                *(rows_as_stored(_on_published(one)), claim.unit, one.comparison.name),
+                *(rows_as_stored(getattr(claim.scale, name)) for name in facts),
+                *(None if one.test is None else getattr(one.test, name) for name in numbers),
+                *(one.t_p, one.holm_p, one.family_size, claim.printed, claim.lost, one.why),
+                next_command(one),
+            )
+        )
+    return QueryResult((*own, *facts, *numbers, *rest), tuple(rows), truncated=False)
+
+
+def verdicts_as_markdown(found: Verdicts) -> str:
+    """A section with a list for each kind of scale."""
+    lines: list[str] = []
+    for heading, verdicts in _sections(found):
+        lines += [f"### {escape_markdown(heading)}", ""]
+        for one in verdicts:
+            lines.append(f"- **{one.decision}**: {escape_markdown(verdict_sentence(one))}")
+            command = next_command(one)
+            if command:
+                lines.append(f"  Next: {escape_markdown(command)}")
+        lines.append("")
+    lines += [escape_markdown(line) for line in _ending(found)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def verdict_sentence(one: Verdict) -> str:
+    """The claim, on which scale, by which numbers, and why the verdict is what it is."""
+    claim, test = one.claim, one.test
+    said = f"{claim.text} ({claim.source}), on {_scale(one)}. {one.comparison.name}: "
+    if test is None:
+        said += "no seed has both sides"
+    else:
+        said += f"{format_number(test.mean, sign=True)}"
+        if test.low is not None:
+            said += (
+                f" [{format_number(test.low, sign=True)}, {format_number(test.high, sign=True)}]"
+            )
+        said += f" {claim.unit}, n = {one.n}"
+        if test.t_p is not None:
+            said += (
+                f", sign-flip p {format_number(test.sign_flip_p, 3)}, so many seeds could show "
+                f"{format_number(test.detectable)}"
+            )
+    parts = len(claim.comparisons)
+    if parts > 1:
+        means = [statistics.fmean(c.by_seed.values()) for c in claim.comparisons if c.by_seed]
+        said += f"; {sum(mean < 0 for mean in means)} of its {parts} parts have a mean below zero"
+    said += f"; {one.why}."
+    if claim.printed is not None:
+        said += f" The paper prints {claim.printed:+.2f}"
+        other = "models" if claim.scale.whole else "images"
+        said += "." if _on_published(one) else f", of other {other}: no verdict on that number."
+    if claim.lost:
+        said += f" {claim.lost} trials of these cells were lost."
+    return said
+
+
+def next_command(one: Verdict) -> str | None:
+    """The launch that would decide an undecided claim."""
+    if one.decision != "undecided":
+        return None
+    claim, scale = one.claim, one.claim.scale
+    if one.seeds is None:
+        return "no sweep that anybody runs: the effect is too small beside its spread"
+    options = ["--profile", scale.profile.split(", ")[0], *claim.sets]
+    if "--dataset" not in claim.sets:
+        options += ["--dataset", scale.set_name]
+    if scale.budget is not None and "--budget" not in claim.sets:
+        options += ["--budget", str(scale.budget)]
+    members = claim.members or (scale,)
+    if len({one.splits for one in members}) == 1:
+        options += ["--set", f"model.splits={scale.splits}"]
+    for setting in scale.settings.split() if len({one.settings for one in members}) == 1 else ():
+        options += ["--set", setting]
+    lengths = claim.lengths or tuple({one.steps for one in members})
+    alike = bool(claim.lengths) or len(lengths) == 1
+    commands = [
+        shlex.join(
+            [
+                *("lcma", "launch", claim.sweep, "--seeds", str(one.seeds)),
+                *map(printable, options),
+                *(("--set", f"training.steps={steps}") if alike else ()),
+            ]
+        )
+        for steps in (lengths if alike else lengths[:1])
+    ]
+    return " && ".join(commands)
+
+
+def _as_dict(one: Verdict) -> dict[str, Any]:
+    claim = asdict(one.claim)
+    claim["comparisons"] = [
+        {"name": c.name, "seeds": list(c.by_seed), "differences": list(c.by_seed.values())}
+        for c in one.claim.comparisons
+    ]
+    return {
+        "decision": one.decision,
+        "sentence": verdict_sentence(one),
+        "why": one.why,
+        "comparison": one.comparison.name,
+        "n": one.n,
+        "test": None if one.test is None else asdict(one.test),
+        "t_p": one.t_p,
+        "holm_p": one.holm_p,
+        "family_size": one.family_size,
+        "on_published": _on_published(one),
+        "next": next_command(one),
+        "claim": claim,
+    }
+
+
+def _on_published(one: Verdict) -> bool:
+    """Whether a verdict is one on the published numbers."""
+    scales = one.claim.members or (one.claim.scale,)
+    return one.claim.cleared is True and all(scale.published and scale.whole for scale in scales)
+
+
+def _sections(found: Verdicts) -> Iterator[tuple[str, Sequence[Verdict]]]:
+    if found.verdicts:
+        yield "Verdicts", found.verdicts
+    if found.apart:
+        yield APART, found.apart
+
+
+def _scale(one: Verdict) -> str:
+    return "; ".join(map(_scale_text, one.claim.members or (one.claim.scale,)))
+
+
+def _scale_text(scale: Scale) -> str:
+    said = (
+        f"{printable(scale.dataset)} ({printable(scale.variant)}), {printable(scale.flow)}, "
+        f"{printable(scale.profile)}, {scale.steps} steps, {scale.splits} splits"
+    )
+    if scale.budget is not None:
+        said += f", budget {scale.budget}"
+    if scale.protocol != "plain":
+        said += f", protocol {printable(scale.protocol)}"
+    return f"{said} (recipe {short_id(scale.recipe_id)})"
+
+
+def _table(verdicts: Sequence[Verdict]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in HEADINGS:
+        right = heading in HEADINGS[2:]
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for one in verdicts:
+        test = one.test
+        interval = "-"
+        if test is not None and test.low is not None:
+            interval = (
+                f"{format_number(test.low, 3, sign=True)} {format_number(test.high, 3, sign=True)}"
+            )
+        scale = one.claim.scale
+        where = printable(f"{scale.dataset} {scale.flow} {scale.profile} {scale.steps}")
+        table.add_row(
+            Text(one.decision, style=STYLES[one.decision]),
+            Text(f"{one.claim.key}: {where}"),
+            format_number(None if test is None else test.mean, 3, sign=True),
+            interval,
+            str(one.n),
+            format_number(one.holm_p, 3),
+        )
+    return table
+
+
+def _ending(found: Verdicts) -> Iterator[str]:
+    if found.verdicts or found.apart:
+        yield RULE
+    else:
+        yield "No results that bear on a claim yet."
+    if found.diverged or found.failed:
+        yield (
+            f"{found.diverged} trials diverged, {found.failed} failed{by_class(found.lost)}: "
+            "`lcma status` says why."
+        )
+    for key in found.unmeasured:
+        text, launch = CLAIMS[key]
+        yield f"No results yet: {text}. lcma launch {launch}"

@@ -1,1 +1,0 @@
-"""Verdicts on claims, each by the same rule: supported, refuted or undecided."""

@@ -1,0 +1,1 @@
+"""Compute what results say: statistics, boards, verdicts, budgets, curves, maps. Draw nothing."""

@@ -1,0 +1,81 @@
+"""Results summed up by columns: `lcma export --by` and `--stat`."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lcma.db import QueryResult
+from lcma.harness.text import printable
+from lcma.sweeps.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPARABLE = ("dataset", "variant", "data_digest", "protocol", "precision")
+"""Results that differ in one of these are never summed up together."""
+
+STATISTICS = ("n", "mean", "std", "low", "high", "min", "median", "max")
+"""Of bits/dim: `std` is the sample standard deviation, (low, high) the 95 % t-interval."""
+
+DEFAULT = ("n", "mean", "std", "low", "high")
+
+
+def group_rows(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[str]) -> QueryResult:
+    """A row for each combination of values of these columns, and of what results must share to be
+    compared, in their order.
+
+    ``frame`` has rows of `trial_results`. What cannot be known of one result is None. Raises
+    UserError for an unknown column or statistic.
+    """
+    for name in by:
+        if name not in frame.columns or name == "bits_per_dim":
+            known = ", ".join(c for c in frame.columns if c != "bits_per_dim")
+            raise UserError(f"--by {printable(name)!r}: no such column; choose among {known}")
+    for name in statistics:
+        if name not in STATISTICS:
+            listed = ", ".join(STATISTICS)
+            raise UserError(f"--stat {printable(name)!r} is none: choose among {listed}")
+    keys = list(dict.fromkeys([*COMPARABLE, *by]))
+    columns = (*keys, *statistics)
+    if frame.empty:
+        return QueryResult(columns, (), truncated=False)
+    found = []
+    for values, bits in frame.groupby(keys, dropna=False, sort=False)["bits_per_dim"]:
+        of = np.sort(bits.to_numpy(dtype=np.float64))  # sums do not depend on the order of rows
+        found.append((*map(_value, values), *(_statistic(name, of) for name in statistics)))
+    found.sort(key=lambda row: [(v is not None, _sortable(v)) for v in row[: len(keys)]])
+    return QueryResult(columns, tuple(found), truncated=False)
+
+
+def _statistic(name: str, values: Any) -> int | float | None:
+    n = len(values)
+    mean = math.fsum(values) / n
+    simple = {"n": n, "mean": mean, "min": float(values[0]), "max": float(values[-1])}
+    if name in simple:
+        return simple[name]
+    if name == "median":
+        return float(np.median(values))
+    if n < 2:
+        return None
+    deviation = math.sqrt(math.fsum((values - mean) ** 2) / (n - 1))
+    if name == "std":
+        return deviation
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
+    return mean - half if name == "low" else mean + half
+
+
+def _value(value: Any) -> Any:
+    """As a program has it: pandas has types of its own, and others for null."""
+    import pandas as pd
+
+    if pd.isna(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _sortable(value: Any) -> Any:
+    return 0 if value is None else value

@@ -1,0 +1,175 @@
+"""What reports make of the store's records: data sets, uses of maps, names."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lcma.db import JobFacts, Store, Sweep
+from lcma.harness.text import printable
+from lcma.sweeps.errors import UserError
+
+WHOLE = ("official", "published counts")
+"""Verdicts on the files of a whole set: by their checksums, or by the number of images."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """A data set as prepared; ``verdict`` says whether its files are the published ones."""
+
+    digest: str
+    name: str
+    verdict: str | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether its files are known to be those of a whole set."""
+        return self.verdict in WHOLE
+
+
+@dataclass(frozen=True)
+class MapUse:
+    """A trial that reads the maps of a pretraining, of one budget and by one score."""
+
+    trial_id: str
+    recipe_id: str
+    pretraining_id: str
+    budget: int
+    score: str
+
+
+def data_facts(store: Store) -> dict[str, DataFacts]:
+    """What is known of every data set, by digest."""
+    return {
+        digest: DataFacts(digest, name, _verdict(manifest))
+        for digest, (name, manifest) in store.data_manifests().items()
+    }
+
+
+def map_uses(store: Store) -> list[MapUse]:
+    """Every trial that reads maps, planned ones too."""
+    return [
+        MapUse(
+            trial_id=user.trial_id,
+            recipe_id=user.recipe_id,
+            pretraining_id=user.pretraining_id,
+            budget=user.budget,
+            score=str(parse_object(user.map_options or "{}").get("score", "cumulative")),
+        )
+        for user in store.map_users()
+    ]
+
+
+def full_trial_id(store: Store, start: str) -> str:
+    """The one trial whose id starts so. Raises UserError where there is none or several."""
+    ids = store.trial_ids(start) if start.isprintable() else []
+    if start in ids:
+        return start
+    if len(ids) == 1:
+        return ids[0]
+    if ids:
+        raise UserError(f"{len(ids)} trials start with {printable(start)!r}: give more of the id")
+    raise UserError(
+        f"no trial starts with {printable(start)!r}: the ids are in the table `flow_trials`, "
+        "which `lcma sql` reads"
+    )
+
+
+def jobs_of(store: Store, start: str) -> list[JobFacts]:
+    """The jobs of the one trial or pretraining whose id starts so, or the one job: a trial has one
+    for each content of its data set, a pretraining one for each budget.
+
+    Raises UserError where there is none, or where several start so.
+    """
+    found = store.started_so(start) if start and start.isprintable() else []
+    ids = {i for one in found for i in (one.job_id, one.subject) if i.startswith(start)}
+    if start not in ids and len(ids) > 1:
+        raise UserError(
+            f"{len(ids)} trials, pretrainings and jobs start with {printable(start)!r}: "
+            "give more of "
+            "the id"
+        )
+    if not ids:
+        raise UserError(
+            f"no trial, pretraining or job starts with {printable(start)!r}: `lcma status` "
+            "shows the "
+            "ids of what runs and of what failed, `lcma sql` reads those in the table `jobs`"
+        )
+    wanted = start if start in ids else ids.pop()
+    return [one for one in found if wanted in (one.job_id, one.subject)]
+
+
+def job_title(job: JobFacts) -> str:
+    """A name for people, as in a launch."""
+    flow = f"{job.flow} {job.dataset}"
+    if job.kind == "pretraining":
+        return printable(f"pretrain {flow} to {job.budget} seed {job.seed}")
+    budget = "" if job.budget is None else f" budget {job.budget}"
+    return printable(f"train {flow} {job.factorization}{budget} seed {job.seed}")
+
+
+def find_sweep(store: Store, asked: str | None) -> Sweep:
+    """The sweep of that name or id, the newest where several have it or none is named.
+
+    An id may be shortened. Raises UserError where there is none.
+    """
+    sweeps = store.sweeps()
+    if not sweeps:
+        raise UserError("the database has no sweep yet: start one with `lcma launch demo`")
+    if asked is None:
+        return sweeps[-1]
+    named = [s for s in sweeps if s.name == asked] or [s for s in sweeps if s.id.startswith(asked)]
+    if not named or not asked:
+        known = ", ".join(sorted({s.name for s in sweeps}))
+        raise UserError(f"no sweep {printable(asked)!r} in the database: it has {printable(known)}")
+    return named[-1]
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """A stored JSON object; empty where the text is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _verdict(manifest: str) -> str | None:
+    source = parse_object(manifest).get("source")
+    verdict = source.get("verdict") if isinstance(source, dict) else None
+    return verdict if isinstance(verdict, str) else None
+
+
+# What several verbs say where nothing is left of a choice
+
+LISTED = 20
+"""Values that are named at most."""
+
+
+def require_results(
+    store: Store, sweep_id: str | None, wanted: Mapping[str, Any], option: str = "--{name} "
+) -> None:
+    """UserError where no result has the wanted values, though there are results: for the first that
+    none has, with those there are, or because none has all of them at once.
+
+    Of several values of a column one is enough. ``option`` is how a column is asked for.
+    """
+    if not wanted or store.has_results(sweep_id=sweep_id, **wanted):
+        return
+    for name, asked in wanted.items():
+        several = isinstance(asked, Collection) and not isinstance(asked, str)
+        values = list(asked) if several else [asked]
+        known = store.values(name, sweep_id=sweep_id)
+        if not known:
+            return
+        for value in values:
+            if value not in known:
+                said = option.format(name=name) + printable("null" if value is None else value)
+                raise UserError(f"no results with {said}: there are {_listed(known)}")
+    raise UserError("no results meet all of these options at once: leave one out")
+
+
+def _listed(values: Collection[object]) -> str:
+    named = ["null" if value is None else printable(value) for value in list(values)[:LISTED]]
+    more = len(values) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")

@@ -1,0 +1,503 @@
+"""Stored contribution maps as a person wants them: statistics, and the tables they lead to."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# Sets of contribution maps: what there is, under which short id, and how one is chosen
+from numpy.typing import NDArray
+
+from lcma.db import ContributionMap, MapKey, MapStatistics, Store, TableStatistics, overlap
+from lcma.harness.results.lookup import map_uses, parse_object
+from lcma.harness.results.map_statistics import Mask, kept_masks, nms_layout, table_statistics
+from lcma.harness.text import printable
+from lcma.models import Table, tables
+from lcma.models.factorization import Shape, windows
+from lcma.sweeps import factorizations
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.identity import canonical_json
+from lcma.sweeps.recipe import MapOptions
+
+USUAL: str = MapOptions.model_fields["score"].default
+"""The score that a short id does not name."""
+
+SHORTEST = 8
+"""Characters of an id that are shown at least."""
+
+LISTED = 12
+"""Sets that an error lists at most."""
+
+_ID = re.compile(
+    r"(?P<pretraining>[^@:/]*)(?:@(?P<budget>[0-9]{1,12}))?(?::(?P<score>[^@:/]+))?(?:/(?P<data>[^@:/]+))?"
+)
+
+
+@dataclass(frozen=True)
+class MapSet:
+    """The maps of one pretraining, data set, budget and score.
+
+    ``id`` is `PRETRAINING@BUDGET[:SCORE][/DATA]`, the two ids shortened. ``masks`` is the order of
+    the checkerboard masks, None for a flow without any. ``recipes`` are the ids of the recipe that
+    was pretrained and of those whose trials use the pretraining. ``model`` is equal for all
+    pretrainings that differ in seed, form, data or budget alone.
+    """
+
+    id: str
+    key: MapKey
+    masks: str | None
+    recipes: tuple[str, ...]
+    model: str
+
+    @property
+    def of_pretraining(self) -> str:
+        """Flow, data set and seed."""
+        return f"{self.key.flow} on {self.key.dataset}, seed {self.key.seed}"
+
+    @property
+    def options(self) -> str:
+        """Score, form of the flow without splits, and masks where they are not the usual ones."""
+        masks = [f"masks {self.masks}"] if self.masks not in (None, "odd-first") else []
+        return ", ".join([f"{self.key.score} score", f"{self.key.nms} NMS", *masks])
+
+
+def list_map_sets(store: Store) -> list[MapSet]:
+    """Every set, by data set, flow, seed, budget and score."""
+    keys = store.map_keys()
+    users: dict[str, set[str]] = {key.pretraining_id: {key.recipe_id} for key in keys}
+    for use in map_uses(store):
+        users.setdefault(use.pretraining_id, set()).add(use.recipe_id)
+    bodies = store.recipe_bodies(sorted({key.recipe_id for key in keys}))
+    recipes = {i: parse_object(body) for i, body in bodies.items()}
+    shown = _shortened({key.pretraining_id for key in keys})
+    digests = _shortened({key.data_digest for key in keys})
+    several = _on_several_data(keys)
+    found = []
+    for key in keys:
+        name = f"{shown[key.pretraining_id]}@{key.budget}"
+        name += "" if key.score == USUAL else f":{key.score}"
+        name += f"/{digests[key.data_digest]}" if key.pretraining_id in several else ""
+        body = recipes.get(key.recipe_id, {})
+        parts = {part: body.get(part) for part in ("model", "optimization")}
+        found.append(
+            MapSet(
+                id=name,
+                key=key,
+                masks=_masks(body),
+                recipes=tuple(sorted(users[key.pretraining_id])),
+                model=canonical_json(parts) if all(parts.values()) else key.recipe_id,
+            )
+        )
+    return found
+
+
+def filter_map_sets(
+    sets: Sequence[MapSet], recipe: str | None = None, **filters: str | int | None
+) -> list[MapSet]:
+    """The sets whose key has these values; ``recipe`` is the start of a recipe's id.
+
+    Raises UserError where there is none, naming the option and what there is.
+    """
+    require_any(sets)
+    wanted = {name: value for name, value in filters.items() if value is not None}
+    for name, value in wanted.items():
+        there = sorted({getattr(one.key, name) for one in sets})
+        if value not in there:
+            listed = ", ".join(map(str, there))
+            raise UserError(
+                f"no maps with --{name} {printable(value)}: there are {printable(listed)}"
+            )
+    if recipe is not None:
+        ids = {i for one in sets for i in one.recipes}
+        if not recipe or not any(i.startswith(recipe) for i in ids):
+            listed = ", ".join(sorted(_shortened(ids).values()))
+            raise UserError(f"no maps of a recipe that starts with {printable(recipe)!r}: {listed}")
+    found = [
+        one
+        for one in sets
+        if all(getattr(one.key, name) == value for name, value in wanted.items())
+        and (recipe is None or any(i.startswith(recipe) for i in one.recipes))
+    ]
+    if not found:
+        raise UserError("no maps meet all of these options at once: leave one out")
+    return found
+
+
+def find_map_set(sets: Sequence[MapSet], asked: str) -> MapSet:
+    """The one set with that id.
+
+    Pretraining and data may be shortened to any start that no other has, and a budget or data
+    left out where there is one alone; without a score it is the usual one. Raises UserError for
+    none or several, naming those there are.
+    """
+    require_any(sets)
+    for one in sets:
+        if one.id == asked:
+            return one
+    parts = _ID.fullmatch(asked)
+    found = [one for one in sets if parts and _meets(one.key, parts.groupdict())] if asked else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(
+            f"{len(found)} sets of maps answer to {printable(asked)!r}: give one of "
+            f"{_listed(found)}"
+        )
+    usual = [one for one in sets if one.key.score == USUAL]
+    raise UserError(f"no set of maps {printable(asked)!r}: there are {_listed(usual or sets)}")
+
+
+def used_by(
+    sets: Iterable[MapSet], store: Store, trials: Collection[tuple[str, str]]
+) -> list[MapSet]:
+    """The sets that these trials, pairs of id and data digest, read."""
+    digests: dict[str, set[str]] = {}
+    for trial_id, digest in trials:
+        digests.setdefault(trial_id, set()).add(digest)
+    wanted = {
+        (use.pretraining_id, use.budget, use.score, digest)
+        for use in map_uses(store)
+        for digest in digests.get(use.trial_id, ())
+    }
+    return [
+        one
+        for one in sets
+        if (one.key.pretraining_id, one.key.budget, one.key.score, one.key.data_digest) in wanted
+    ]
+
+
+def require_any(sets: Sequence[MapSet]) -> None:
+    """UserError for a database without maps."""
+    if not sets:
+        raise UserError(
+            "the database has no contribution maps yet: `lcma launch demo` makes some, "
+            "`lcma status` shows what is under way"
+        )
+
+
+def _meets(key: MapKey, parts: Mapping[str, str | None]) -> bool:
+    budget = parts["budget"]
+    return (
+        key.pretraining_id.startswith(parts["pretraining"] or "")
+        and (budget is None or key.budget == int(budget))
+        and key.score == (parts["score"] or USUAL)
+        and key.data_digest.startswith(parts["data"] or "")
+    )
+
+
+def _listed(sets: Sequence[MapSet]) -> str:
+    text = ", ".join(printable(one.id) for one in sets[:LISTED])
+    more = len(sets) - LISTED
+    return text if more <= 0 else f"{text} and {more} more, which `lcma maps` lists"
+
+
+def _masks(body: Mapping[str, Any]) -> str | None:
+    model = body.get("model")
+    architecture = model.get("architecture") if isinstance(model, dict) else None
+    masks = architecture.get("masks") if isinstance(architecture, dict) else None
+    return masks if isinstance(masks, str) else None
+
+
+def _on_several_data(keys: Sequence[MapKey]) -> set[str]:
+    digests: dict[str, set[str]] = {}
+    for key in keys:
+        digests.setdefault(key.pretraining_id, set()).add(key.data_digest)
+    return {pretraining for pretraining, on in digests.items() if len(on) > 1}
+
+
+def _shortened(ids: Collection[str]) -> dict[str, str]:
+    """Starts of ids, as short as keeps all of them apart."""
+    length = SHORTEST
+    while len({i[:length] for i in ids}) < len(ids):
+        length += 1
+    return {i: i[:length] for i in ids}
+
+
+Named = tuple[str, list[Table]]
+
+
+@dataclass(frozen=True)
+class WordTable:
+    """The table at one split of a word of equal letters, in numbers.
+
+    The overlaps are means over other sets of maps alike but for the seed, or for the budget;
+    None where there are none.
+    """
+
+    statistics: TableStatistics
+    iou_other_seeds: float | None
+    iou_other_budgets: float | None
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """One map in numbers, in nats, and the tables that low and high make of it.
+
+    ``largest_standard_error`` is None where none is known, ``statistics`` for a map that was made
+    before there were any.
+    """
+
+    split: int
+    images: int
+    clusters: int | None
+    mean_log_det: float
+    sum_error: float
+    largest_standard_error: float | None
+    statistics: MapStatistics | None
+    low: WordTable
+    high: WordTable
+
+
+class Reader:
+    """Sets of maps of a store and what they have in common; each is read once.
+
+    ``sets`` are all there are: among them are the other seeds and budgets of one.
+    """
+
+    def __init__(self, store: Store, sets: Sequence[MapSet]) -> None:
+        self._store = store
+        self._alike: dict[tuple[str, ...], list[MapSet]] = {}
+        for one in sets:
+            self._alike.setdefault(_kind(one), []).append(one)
+        self._maps: dict[str, list[ContributionMap]] = {}
+        self._kept: dict[tuple[str, str], list[Mask]] = {}
+
+    def maps(self, one: MapSet) -> list[ContributionMap]:
+        """The maps by split. UserError where they are damaged or do not fit together."""
+        if one.id not in self._maps:
+            key = one.key
+            found: list[ContributionMap] = [
+                *self._store.maps(
+                    pretraining_id=key.pretraining_id,
+                    data_digest=key.data_digest,
+                    budget=key.budget,
+                    score=key.score,
+                )
+            ]
+            require_fit(found, one.id)
+            self._maps[one.id] = found
+        return self._maps[one.id]
+
+    def kept(self, one: MapSet, letter: str) -> list[Mask]:
+        """What is still there after each split of LL.. or HH.., (C, H, W)."""
+        if (one.id, letter) not in self._kept:
+            maps = self.maps(one)
+            found = kept_masks(word_tables(letter, maps), shape_of(maps))
+            self._kept[one.id, letter] = found
+        return self._kept[one.id, letter]
+
+    def other_seeds(self, one: MapSet) -> list[MapSet]:
+        """The sets that differ from this one in their seed alone."""
+        seed, budget = one.key.seed, one.key.budget
+        alike = self._alike.get(_kind(one), [])
+        return [o for o in alike if o.key.seed != seed and o.key.budget == budget]
+
+    def other_budgets(self, one: MapSet) -> list[MapSet]:
+        """The sets that differ from this one in their budget alone."""
+        seed, budget = one.key.seed, one.key.budget
+        alike = self._alike.get(_kind(one), [])
+        return [o for o in alike if o.key.seed == seed and o.key.budget != budget]
+
+    def summarize(self, one: MapSet) -> list[SplitSummary]:
+        """The maps in numbers, by split."""
+        maps = self.maps(one)
+        low, high = self._word("L", one), self._word("H", one)
+        found = []
+        for item, of_low, of_high in zip(maps, low, high, strict=True):
+            errors = item.standard_errors[np.isfinite(item.standard_errors)]
+            found.append(
+                SplitSummary(
+                    split=item.split,
+                    images=item.images,
+                    clusters=item.clusters,
+                    mean_log_det=item.mean_log_det,
+                    sum_error=item.sum_error,
+                    largest_standard_error=float(errors.max()) if errors.size else None,
+                    statistics=item.statistics,
+                    low=of_low,
+                    high=of_high,
+                )
+            )
+        return found
+
+    def _word(self, letter: str, one: MapSet) -> list[WordTable]:
+        maps, kept = self.maps(one), self.kept(one, letter)
+        halves = [
+            (m.halves[0], m.halves[1])
+            for m in maps
+            if m.halves is not None and np.isfinite(m.halves).all()
+        ]
+        statistics = table_statistics(
+            letter * len(maps),
+            word_tables(letter, maps),
+            shape_of(maps),
+            maps=[m.values for m in maps],
+            halves=halves if len(halves) == len(maps) else (),
+        )
+        seeds = self._others(letter, one, self.other_seeds(one))
+        budgets = self._others(letter, one, self.other_budgets(one))
+        return [
+            WordTable(
+                statistics=numbers,
+                iou_other_seeds=_mean(overlap(mask, other[k]) for other in seeds),
+                iou_other_budgets=_mean(overlap(mask, other[k]) for other in budgets),
+            )
+            for k, (numbers, mask) in enumerate(zip(statistics, kept, strict=True))
+        ]
+
+    def _others(self, letter: str, one: MapSet, others: Sequence[MapSet]) -> list[list[Mask]]:
+        maps = self.maps(one)
+        for other in others:
+            found = self.maps(other)
+            if len(found) != len(maps) or shape_of(found) != shape_of(maps):
+                raise _unfit(other.id)
+        return [self.kept(other, letter) for other in others]
+
+
+def every_table(maps: Sequence[ContributionMap], seed: int) -> list[Named]:
+    """Each factorization with its tables by split: the fixed ones, those of plug-ins that are
+    loaded, low and high of these maps.
+
+    ``seed`` drives the random ones. The maps fit together.
+    """
+    shape, splits = shape_of(maps), len(maps)
+    low, high = word_tables("L", maps), word_tables("H", maps)
+    names = [name for name in factorizations.FIXED if name != "none"]
+    names += [rule.name for rule in factorizations.RULES.values() if rule.fits(splits)]
+    values = [m.values for m in maps]
+    found = [(name, tables(name, shape, splits, seed=seed, maps=values)) for name in names]
+    return [*found, (f"low ({'L' * splits})", low), (f"high ({'H' * splits})", high)]
+
+
+def word_tables(letter: str, maps: Sequence[ContributionMap]) -> list[Table]:
+    """The tables by split of the word of that letter alone. The maps fit together."""
+    splits = len(maps)
+    return tables(letter * splits, shape_of(maps), splits, maps=[m.values for m in maps])
+
+
+def require_fit(maps: Sequence[ContributionMap], name: str) -> None:
+    """UserError for maps that are not those of all splits of one flow, by split."""
+    splits, shapes = len(maps), {m.values.shape for m in maps}
+    sides = [side for shape in shapes for side in shape[1:]]
+    if (
+        len(shapes) != 1
+        or any(side % 2**splits for side in sides)
+        or [m.split for m in maps] != list(range(1, splits + 1))
+    ):
+        raise _unfit(name)
+
+
+def shape_of(maps: Sequence[ContributionMap]) -> Shape:
+    """(C, H, W) of maps that fit together."""
+    channels, height, width = maps[0].values.shape
+    return channels, height, width
+
+
+def _kind(one: MapSet) -> tuple[str, ...]:
+    """What sets have in common that differ in seed or budget alone."""
+    key = one.key
+    return (one.model, key.flow, key.dataset, key.variant, key.data_digest, key.score, key.nms)
+
+
+def _unfit(name: str) -> UserError:
+    return UserError(
+        f"the maps of {printable(name)} do not go together: go back to a copy of the database"
+    )
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    listed = list(values)
+    return float(np.mean(listed)) if listed else None
+
+
+# Two sets of contribution maps held against each other, split by split
+
+
+@dataclass(frozen=True)
+class SplitComparison:
+    """Two maps before one split, and the tables that low and high make of them.
+
+    Differences are over all dimensions, in nats. Correlations are Spearman's, over all dimensions,
+    of the values and of what is left of them without the mean of their window; None where one of
+    the maps does not vary. Overlaps are intersection over union of what is still there after the
+    split; ``iou_by_chance`` is about what unrelated tables have.
+    """
+
+    split: int
+    largest_difference: float
+    rms_difference: float
+    rank_correlation: float | None
+    rank_correlation_in_windows: float | None
+    iou_low: float
+    iou_high: float
+    iou_by_chance: float
+
+
+def compare_maps(
+    one: Sequence[ContributionMap], other: Sequence[ContributionMap], form: str
+) -> list[SplitComparison]:
+    """The maps of one set against those of another, by split.
+
+    ``form`` is that of the flow without splits in whose windows the values are centred,
+    'squeezed' or 'flat'. The maps of each fit together; raises UserError where the two differ in
+    shape or number of splits.
+    """
+    require_alike(one, other)
+    shape = shape_of(one)
+    kept = {
+        letter: [kept_masks(word_tables(letter, maps), shape) for maps in (one, other)]
+        for letter in "LH"
+    }
+    found = []
+    for k, (a, b) in enumerate(zip(one, other, strict=True)):
+        difference = a.values.astype(np.float64) - b.values
+        low, high = (overlap(first[k], second[k]) for first, second in kept.values())
+        found.append(
+            SplitComparison(
+                split=k + 1,
+                largest_difference=float(np.abs(difference).max()),
+                rms_difference=float(np.sqrt(np.square(difference).mean())),
+                rank_correlation=_rank_correlation(a.values, b.values),
+                rank_correlation_in_windows=_rank_correlation(
+                    *(_centred(m.values, k + 1, form) for m in (a, b))
+                ),
+                iou_low=low,
+                iou_high=high,
+                iou_by_chance=iou_by_chance(k + 1),
+            )
+        )
+    return found
+
+
+def iou_by_chance(split: int) -> float:
+    """About the overlap of what two unrelated tables leave there after a split, from 1."""
+    still_there = 2.0**-split
+    return still_there / (2 - still_there)
+
+
+def require_alike(one: Sequence[ContributionMap], other: Sequence[ContributionMap]) -> None:
+    """UserError where two sets of maps differ in shape or number of splits."""
+    said = [
+        f"{'x'.join(map(str, shape_of(maps)))} at {len(maps)} split{'s' * (len(maps) > 1)}"
+        for maps in (one, other)
+    ]
+    if said[0] != said[1]:
+        raise UserError(
+            f"maps of {said[0]} against {said[1]}: choose sets of one shape and number of splits"
+        )
+
+
+def _centred(values: NDArray[np.float32], split: int, form: str) -> NDArray[np.float64]:
+    """Values less the mean of their window, in the order of the windows."""
+    inside = windows(nms_layout(values.astype(np.float64), split, form))
+    return np.asarray(inside - inside.mean(axis=-1, keepdims=True))
+
+
+def _rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:
+    if not (np.ptp(one) and np.ptp(other)):
+        return None
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(one.ravel(), other.ravel()).statistic)

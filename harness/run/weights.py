@@ -1,0 +1,153 @@
+"""Trained flows back from their weights, and samples of them."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+
+from lcma.db import Artifact, Store, TrainedTrial
+from lcma.harness import data, storage
+from lcma.harness.place import Place
+from lcma.harness.storage import Folder, Missing, StorageError
+from lcma.harness.text import printable
+from lcma.harness.train.evaluate import evaluating
+from lcma.models import Flow, build
+from lcma.sweeps import known_sets, plugins
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.recipe import Recipe
+
+CHUNK = 64
+"""Images drawn at once. Noise is drawn chunk by chunk, so the seed fixes them for a given chunk."""
+
+MOST = 4096
+"""More samples than this fit no picture that a person would look at."""
+
+
+def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
+    """A trained flow, as it was evaluated, and its recipe.
+
+    Where the trial was trained on several contents of its data set, the latest. Raises UserError
+    for an unknown trial, one without weights, and weights that are missing or damaged.
+    """
+    known = store.trained([trial_id])
+    if not known:
+        raise UserError(
+            f"no trial {printable(trial_id)} in {store.name}: `lcma sql` reads the table "
+            "`flow_trials`"
+        )
+    kept = [one for one in known if one.weights]
+    return load_trained(store, place, (kept or known)[0])
+
+
+def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, Recipe]:
+    """The same for a trial on one exact content of its data set."""
+    trial_id, again = one.trial_id, _again(one)
+    content, where = _read_weights(store, place, one)
+    plugins.load_installed()
+    try:
+        recipe = Recipe.model_validate_json(store.recipe_bodies([one.recipe_id])[one.recipe_id])
+    except ValidationError:
+        raise UserError(
+            f"the recipe of trial {trial_id} cannot be read by this version: upgrade lcma, "
+            "or name in LCMA_PLUGINS the plug-in that its flow is from"
+        ) from None
+    # Any split will do: the trained table is a buffer of the split, kept with the weights.
+    split = "none" if one.factorization == "none" else "checkerboard-even"
+    flow = build(recipe.model, split, seed=0)
+    try:
+        flow.load_state_dict(load_tensors(content))
+    except (SafetensorError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:120]
+        raise UserError(f"the weights {where} do not fit their recipe ({why}): {again}") from None
+    return flow.eval(), recipe
+
+
+def load_data(place: Place, one: TrainedTrial) -> data.Prepared:
+    """The data set that a trial was trained on; UserError where another content is prepared."""
+    prepared = data.load(known_sets.set_name(one.dataset, one.variant), place.data)
+    if prepared.manifest.digest != one.data_digest:
+        raise UserError(
+            f"{prepared.folder} holds other images (digest {prepared.manifest.digest[:12]}) than "
+            f"trial {one.trial_id} was trained on ({one.data_digest[:12]}): name their root "
+            "with --data"
+        )
+    return prepared
+
+
+def draw_samples(
+    flow: Flow, count: int, seed: int = 0, temperature: float = 1.0
+) -> NDArray[np.uint8]:
+    """Images (count, C, H, W). The same seed gives the same images on one kind of device.
+
+    ``temperature`` scales the noise of every prior. Raises UserError for a count or temperature
+    that makes no sense.
+    """
+    if not 1 <= count <= MOST:
+        raise UserError(f"--count {count} makes no sense: give 1 to {MOST}")
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise UserError(f"--temperature {temperature} makes no sense: give 0 or more, such as 1.0")
+    generator = torch.Generator().manual_seed(seed)
+    drawn = []
+    with torch.no_grad(), evaluating(flow):
+        for start in range(0, count, CHUNK):
+            x = flow.sample(min(CHUNK, count - start), generator, temperature=temperature)
+            drawn.append(x.nan_to_num().clamp(0, 255).to(torch.uint8).numpy())
+    return np.concatenate(drawn)
+
+
+def require_weights(store: Store, place: Place, one: TrainedTrial) -> None:
+    """UserError where the trial left no weights, or their file is not there or cannot be read."""
+    artifact = _weights(store, one)
+    folder, name = _where(place, artifact)
+    with _explaining(one, f"{folder.name}/{name}"):
+        if name not in {file.name for file in folder.files()}:
+            raise Missing(f"cannot read {folder.name}/{name} (no such file)")
+
+
+def _read_weights(store: Store, place: Place, one: TrainedTrial) -> tuple[bytes, str]:
+    """The bytes of a trial's weights, which are whole, and where they lie, for people."""
+    artifact = _weights(store, one)
+    folder, name = _where(place, artifact)
+    where = f"{folder.name}/{name}"
+    with _explaining(one, where):
+        content = folder.read(name)
+    if hashlib.sha256(content).hexdigest() != artifact.digest:
+        raise UserError(f"the weights {where} are damaged (sha256 differs): {_again(one)}")
+    return content, where
+
+
+def _weights(store: Store, one: TrainedTrial) -> Artifact:
+    if not one.weights:
+        raise UserError(f"trial {one.trial_id} is {one.state} and left no weights: {_again(one)}")
+    (artifact,) = [a for a in store.artifacts(one.job_id) if a.kind == "weights"]
+    return artifact
+
+
+def _where(place: Place, artifact: Artifact) -> tuple[Folder, str]:
+    folder = storage.at(place.runs)
+    *parts, name = artifact.path.split("/")
+    for part in parts:
+        folder = folder.below(part)
+    return folder, name
+
+
+@contextmanager
+def _explaining(one: TrainedTrial, where: str) -> Iterator[None]:
+    try:
+        yield
+    except StorageError as error:
+        raise UserError(
+            f"cannot read the weights {where} of trial {one.trial_id} ({error}): name their place "
+            f"with --runs, or {_again(one)}"
+        ) from None
+
+
+def _again(one: TrainedTrial) -> str:
+    return f"train {one.trial_id} again into another database with `lcma launch`"

@@ -1,0 +1,238 @@
+"""What launches and tuners have in common: what is refused before anything is changed, and the
+workers for the time that they are needed."""
+
+import os
+import signal
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.markup import escape
+
+import lcma.harness.data
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run.driver import AskedToStopError, new_owner
+from lcma.harness.run.executor import Executor
+from lcma.harness.run.plan import known_digests
+from lcma.harness.run.preflight import require_here, require_machines
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Expansion
+from lcma.sweeps.spec import Resources, Spec
+
+STOPPED = 3
+"""The exit code of a launch that `lcma stop` ended."""
+
+
+class _InterruptedError(BaseException):
+    """SIGINT or SIGTERM; a BaseException, so that no handler on the way takes it for its own."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def resolve_resources(
+    spec: Spec, *, gpus: float | None, parallel: int | None, ray: str | None
+) -> Resources:
+    """What one trial asks for, with what the command line says in place of the spec's. UserError
+    where this machine has no GPU and no cluster is named."""
+    gpus = spec.gpus if gpus is None else gpus
+    if not 0 <= gpus <= 1:
+        raise UserError(f"--gpus {gpus:g}: a trial uses between 0 and 1 GPU")
+    parallel = spec.resources.parallel if parallel is None else parallel
+    found = spec.resources.model_copy(update={"gpus": gpus, "parallel": parallel})
+    if found.gpus and ray is None:
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError(
+                f"a trial asks for {found.gpus:g} GPU, and this machine has none that "
+                f"PyTorch can use: give --gpus 0, or a cluster with --ray ADDRESS"
+            )
+    return found
+
+
+def max_threads(expansion: Expansion) -> int:
+    """The most CPU threads that any of the trials takes."""
+    return max(t.recipe.optimization.threads for t in expansion.trials)
+
+
+def check_compilable(expansion: Expansion, resources: Resources) -> None:
+    """UserError for recipes that compile where trials run on CPUs."""
+    if not resources.gpus and any(t.recipe.optimization.compile for t in expansion.trials):
+        raise UserError(
+            "`optimization.compile: true` is for GPUs, and these trials run on CPUs: "
+            "give --gpus 1, or leave it out of the recipe"
+        )
+
+
+def missing_data(spec: Spec, place: Place) -> list[str]:
+    """The sets still to be prepared; UserError for one that needs files named by a person."""
+    missing = []
+    for known in lcma.harness.data.names(place.data):
+        if known.name not in spec.matrix.dataset:
+            continue
+        if known.needs_path or (place.data / known.name).exists():
+            lcma.harness.data.load(known.name, place.data)
+        else:
+            missing.append(known.name)
+    return missing
+
+
+def check_writable(place: Place, **others: Path | None) -> None:
+    """UserError if a folder could not be made or written; none is made yet."""
+    folders = {"data": place.data}
+    if isinstance(place.runs, Path):
+        folders["runs"] = place.runs
+    else:
+        require_here(place.runs)
+    for option, folder in others.items():
+        if folder is not None:
+            folders[option] = folder.absolute()
+    for option, folder in folders.items():
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"cannot write in {folder} ({error.strerror}): give --{option} DIR"
+            ) from None
+
+
+def check_shared(place: Place, hosts: list[str]) -> None:
+    """UserError where workers are on machines that cannot all write the database."""
+    database = db.locate(place.db)
+    if database.one_host and len(hosts) > 1:
+        shown = ", ".join(hosts[:3]) + (", ..." if len(hosts) > 3 else "")
+        raise UserError(
+            f"the cluster has {len(hosts)} hosts ({shown}), and a SQLite file such as "
+            f"{database.name} is for one: give --db postgresql://USER@HOST/DATABASE"
+        )
+
+
+class Workers:
+    """An executor for the time of a block. SIGINT and SIGTERM end the launch in good order;
+    whatever ends it early gives its jobs back."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        threads: int,
+        console: Console,
+        *,
+        local: bool,
+        ray: str | None,
+        command: str,
+    ) -> None:
+        """``command`` is what to type to go on with what was ended early."""
+        self.resources, self.threads, self.console = resources, threads, console
+        self.local, self.ray, self.command = local, ray, command
+        self.owner = new_owner()
+        self.store: db.Store | None = None
+        self.executor: Executor | None = None
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+        self._handle(_interrupt)
+        try:
+            with self.console.status("starting workers"):
+                self.executor = _executor(self.resources, self.threads, self.local, self.ray)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        self._handle(_interrupt)  # Ray has put its own in place
+        return self
+
+    @property
+    def need(self) -> dict[str, float]:
+        """What Ray has to grant one trial; nothing without Ray."""
+        return dict(getattr(self.executor, "need", {}))
+
+    def prepare(self, expansion: Expansion, place: Place, missing: list[str]) -> db.Store:
+        """Have the data and the database ready for an expansion; the store. UserError, with nothing
+        changed, where a machine could not use them."""
+        assert self.executor is not None
+        check_shared(place, self.executor.hosts())
+        self._require(expansion, place)
+        store = db.connect(place.db)
+        for name in missing:
+            with self.console.status(f"preparing {name}"):
+                lcma.harness.data.prepare(name, place.data)
+        if missing:
+            self._require(expansion, place)
+        return store
+
+    def _require(self, expansion: Expansion, place: Place) -> None:
+        """UserError where a machine cannot use the place of the checkpoints, or has not those data
+        of an expansion that are prepared here."""
+        assert self.executor is not None
+        with self.console.status("asking the workers for checkpoints and data"):
+            require_machines(self.executor.ask, place, known_digests(expansion, place))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._handle(signal.SIG_IGN)
+        if isinstance(error, SystemError) and error.__cause__ is not None:
+            error = error.__cause__  # Ray's compiled part wraps what a signal's handler raises
+        released = 0
+        if self.executor is not None:
+            self.executor.close(kill=error is not None)
+        if error is not None and self.store is not None:
+            with suppress(UserError):
+                released = self.store.release(self.owner)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        if isinstance(error, AskedToStopError):
+            self._say_stopped(f" by {error.request.by}", released)
+            sys.exit(STOPPED)
+        if isinstance(error, _InterruptedError):
+            self._say_stopped("", released)
+            sys.exit(128 + error.number)
+
+    def _say_stopped(self, by: str, released: int) -> None:
+        self.console.print(
+            f"Stopped{escape(by)}; {released} running jobs keep their last checkpoint. "
+            f"Go on with [bold]{escape(self.command)}[/]"
+        )
+
+    def _handle(self, handler: Any) -> None:
+        for number in self._handlers:
+            signal.signal(number, handler)
+
+
+def _executor(resources: Resources, threads: int, local: bool, ray: str | None) -> Executor:
+    if local:
+        from lcma.harness.run.local import LocalExecutor
+
+        share = resources.cpus if resources.cpus is not None else threads
+        workers = max(1, int((os.cpu_count() or 1) // share))
+        if resources.gpus:
+            import torch
+
+            per_gpu = max(1, int(1 / resources.gpus))
+            slots = min(workers, per_gpu * torch.cuda.device_count())
+            return LocalExecutor(slots, per_gpu)
+        return LocalExecutor(workers)
+    from lcma.harness.run.cluster import RayExecutor
+
+    executor = RayExecutor(resources, ray)
+    try:
+        executor.check(threads)
+    except UserError:
+        executor.close(kill=True)
+        raise
+    return executor
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise _InterruptedError(number)

@@ -1,0 +1,1 @@
+"""Tell people of running jobs: status, reasons, logs, stopping, retrying."""
