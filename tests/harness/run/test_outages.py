@@ -341,7 +341,9 @@ def test_a_launch_tells_once_that_the_database_is_away_and_once_that_it_is_back(
     with Bars(Console(file=text, width=80)) as bars:
         bars.update(0, 2, [])
         for _ in range(3):
-            bars.away(time.time(), "cannot open the database [x]: refused; check that it runs")
+            bars.unreachable(
+                time.time(), "cannot open the database [x]: refused; check that it runs"
+            )
         bars.update(1, 2, [])
         bars.update(2, 2, [])
     first, second = text.getvalue().strip().splitlines()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lcma import db
 from lcma.db import query
-from lcma.harness.run.driver import AskedToStopError, Course, Launch
+from lcma.harness.run.driver import Course, Launch, StoppedError
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import Node
 from lcma.harness.run.work import Terms, Work, policy_of
@@ -340,7 +340,7 @@ def test_a_launch_ends_when_asked_and_a_later_one_does_not(one_trial: Any, tmp_p
     first = launched(store, node, "first")
     done = stop_sweeps(store, [sweep], by="me@here", seconds=0.0)
     assert done == Stopped(held=0, taken=0)
-    with pytest.raises(AskedToStopError, match="asked to stop by me@here"):
+    with pytest.raises(StoppedError, match="asked to stop by me@here"):
         first.run()
     assert len(launched(store, node, "later").run().of("done")) == 1
 
