@@ -43,6 +43,7 @@ class Bars:
         self._whole = self.progress.add_task("sweep", unit="jobs", total=None)
         self._bars: dict[str, TaskID] = {}
         self._away_since: float | None = None
+        self._updated = False
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +54,8 @@ class Bars:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self.progress.stop()
+        if self._updated:
+            self.progress.stop()
 
     def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
         if self._away_since is not None:
@@ -61,6 +63,7 @@ class Bars:
             self.note(f"the database is back after {away:.0f} s")
             self.progress.update(self._whole, description="sweep")
             self._away_since = None
+        self._updated = True
         if self.console.is_terminal:
             self.progress.start()  # only now: a stage has a spinner of its own
         self.progress.update(self._whole, completed=ended, total=total)
