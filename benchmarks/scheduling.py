@@ -129,7 +129,7 @@ def measure(site: Site, folder: Path, trials: int, polls: int, batch: int) -> di
     digests = plans.digests_of(plan, place)
     nodes = plans.nodes(plan, place, digests, owner="benchmark", device="cpu")
     planned = time.perf_counter()
-    store.environment(environment.current("cpu"))
+    store.add_environment(environment.current("cpu"))
     executor = Nobody(store, polls, batch)
     clock = Clock(executor)
     started = time.perf_counter()

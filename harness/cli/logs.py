@@ -37,7 +37,7 @@ def logs(
     if follow:
         following.wait(store, list(jobs), Console(stderr=True), interval)
         jobs = store.job_facts(list(jobs))
-    found = reports.of(store.history(list(jobs)), jobs, every=all_)
+    found = reports.of(store.job_attempts(list(jobs)), jobs, every=all_)
     now = store.now()
     if json:
         print(to_json([reports.as_dict(one, jobs[one.job_id], now) for one in found]))

@@ -32,12 +32,12 @@ def schema(
 
     from rich.console import Console
 
-    from lcma.db.describing import relations
+    from lcma.db.relations import list_relations
     from lcma.harness import place
     from lcma.harness.report import relations as shown
     from lcma.harness.report.text import to_json
 
-    found = relations(name)
+    found = list_relations(name)
     if json or format is Format.json:
         print(to_json([asdict(relation) for relation in found]))
         return

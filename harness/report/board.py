@@ -88,7 +88,7 @@ def read(
             lost,
             bars=store.bars(),
             recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
-            conventional=store.conventional(),
+            conventional=store.conventional_factorizations(),
             against=against,
         )
 

@@ -24,7 +24,7 @@ def require_results(
     for name, asked in wanted.items():
         several = isinstance(asked, Collection) and not isinstance(asked, str)
         values = list(asked) if several else [asked]
-        known = store.values(name, sweep_id=sweep_id)
+        known = store.result_values(name, sweep_id=sweep_id)
         if not known:
             return
         for value in values:

@@ -22,7 +22,7 @@ _HEADINGS = ("data set", "flow", "profile", "steps", "recipe", "lowest mean", "n
 def of(store: Store, where: Mapping[str, str]) -> list[dict[str, Any]] | None:
     """The cell of the lowest mean of each table, as the view `leaderboard` has it; None where the
     tables are few enough to be shown. ``where`` names columns of that view."""
-    found = store.rows("leaderboard", rank=1, **where)
+    found = store.view_rows("leaderboard", rank=1, **where)
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     tables = {(row["recipe_id"], row["comparable"]): row for row in reversed(rows)}
     return list(reversed(tables.values())) if len(tables) > MOST_TABLES else None

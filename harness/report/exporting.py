@@ -79,7 +79,7 @@ def _made(store: Store, query: Query, form: Format) -> bytes:
         summed = grouping.group(frame, query.by, statistics)
         return _rows(summed, form, f"Results by {', '.join(query.by)}")
     if query.what is What.results:
-        return _rows(store.rows("trial_results", **where), form, "Results")
+        return _rows(store.view_rows("trial_results", **where), form, "Results")
     if query.what is What.verdicts:
         return _verdicts(verdicts.read(store, **where), form)
     return _board(boards.read(store, **where), form)

@@ -109,7 +109,7 @@ def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
             owner=work.owner,
             host=socket.gethostname(),
             pid=os.getpid(),
-            environment_id=store.environment(environment.current(work.device)),
+            environment_id=store.add_environment(environment.current(work.device)),
             device=work.device,
             devices=evaluation.granted(work.device),
             threads=work.threads,

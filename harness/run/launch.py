@@ -201,8 +201,8 @@ class Launch:
         """Only what changed since the last time, but for a look at everything now and then."""
         began = time.monotonic()
         everything = began - self._refreshed >= REFRESH_SECONDS
-        running = self.store.running()  # first: what ends meanwhile is in the news
-        news = self.store.news(None if everything else self._event - LOOK_BACK)
+        running = self.store.running_jobs()  # first: what ends meanwhile is in the news
+        news = self.store.changed_jobs(None if everything else self._event - LOOK_BACK)
         left = self._left() if everything else []
         jobs = self.store.jobs(left) if everything else news.jobs | self._those_told_of(news.jobs)
         leases = {j.id: j.lease_until for j in jobs.values() if j.lease_until is not None}
@@ -356,7 +356,7 @@ class Launch:
             work, job = self.nodes[crash.job_id].work, self.store.job(crash.job_id)
             own, starved = job is not None and job.owner == work.owner, False
             if job is not None and own and crash.lost == "process":
-                self.store.lose(job.id, owner=work.owner, token=job.token)
+                self.store.mark_lost(job.id, owner=work.owner, token=job.token)
             if job is not None and own and crash.lost == "memory":
                 starved = self._end_as_starved(crash, job)
             self._crashes.popleft()
@@ -368,7 +368,7 @@ class Launch:
         already."""
         work = self._starving.work(crash.job_id)
         message = "its node ran out of memory and killed it"
-        ended = self.store.lose(
+        ended = self.store.mark_lost(
             job.id,
             owner=work.owner,
             token=job.token,

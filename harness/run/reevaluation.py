@@ -64,7 +64,7 @@ def reevaluate(
     by = db.Evaluator(
         owner=owner,
         host=socket.gethostname(),
-        environment_id=store.environment(environment.current(device)),
+        environment_id=store.add_environment(environment.current(device)),
         device=device,
         threads=recipe.optimization.threads,
         started=started,

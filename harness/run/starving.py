@@ -34,7 +34,7 @@ class Starving:
     def look(self, job_ids: Collection[str], submitted: Collection[str]) -> None:
         """See which of the jobs, of this launch and still left, are such; those that are submitted
         already are not given up. Raises Unavailable, with nothing changed."""
-        found = self._store.starved(list(job_ids)) if job_ids else {}
+        found = self._store.memory_failures(list(job_ids)) if job_ids else {}
         for job_id in job_ids:
             self._found.pop(job_id, None)
         self._found |= found

@@ -251,28 +251,30 @@ def test_an_unknown_job_cannot_be_claimed(world: Any) -> None:
 
 
 def test_news_are_the_jobs_of_later_events_as_they_stand(world: Any) -> None:
-    start = world.store.news().last
-    assert world.store.news(start).jobs == {}
+    start = world.store.changed_jobs().last
+    assert world.store.changed_jobs(start).jobs == {}
     world.finish_segment(0)
     claim = world.win(world.trials[0])
-    news = world.store.news(start)
+    news = world.store.changed_jobs(start)
     assert {job_id: job.state for job_id, job in news.jobs.items()} == {
         world.segments[0]: "done",
         world.trials[0]: "running",
     }
     assert news.last > start
     world.store.heartbeat(claim, step=9, lease_seconds=60, now=1001.0)
-    assert world.store.news(news.last) == db.News(news.last, {})
-    assert world.store.news(news.last - 1).jobs == {world.trials[0]: world.job(world.trials[0])}
+    assert world.store.changed_jobs(news.last) == db.News(news.last, {})
+    assert world.store.changed_jobs(news.last - 1).jobs == {
+        world.trials[0]: world.job(world.trials[0])
+    }
 
 
 def test_a_job_whose_process_is_dead_is_free_at_once(world: Any) -> None:
     claim = world.win(world.trials[0])
-    assert not world.store.lose(claim.job_id, owner="other", token=1, now=1001.0)
-    assert not world.store.lose(claim.job_id, owner="me", token=2, now=1001.0)
+    assert not world.store.mark_lost(claim.job_id, owner="other", token=1, now=1001.0)
+    assert not world.store.mark_lost(claim.job_id, owner="me", token=2, now=1001.0)
     assert world.job(claim.job_id).state == "running"
-    assert world.store.lose(claim.job_id, owner="me", token=1, now=1001.0)
-    assert not world.store.lose(claim.job_id, owner="me", token=1, now=1001.0)
+    assert world.store.mark_lost(claim.job_id, owner="me", token=1, now=1001.0)
+    assert not world.store.mark_lost(claim.job_id, owner="me", token=1, now=1001.0)
     assert outcomes(world, claim.job_id) == ["node_lost"]
     assert not world.store.heartbeat(claim, step=9, lease_seconds=60, now=1002.0)
     assert world.win(claim.job_id, owner="other", now=1002.0).token == 2

@@ -84,7 +84,7 @@ def only(
 
 def conventional_by_recipe(store: Store, found: Iterable[Training]) -> dict[str, str]:
     """What was, or is by default, run as the conventional factorization of each recipe."""
-    asked, shipped = store.conventional(), catalog.flows()
+    asked, shipped = store.conventional_factorizations(), catalog.flows()
     names = {one.recipe_id: asked.get(one.recipe_id) or shipped.get(one.flow) for one in found}
     return {recipe: name for recipe, name in names.items() if name is not None}
 
@@ -106,7 +106,7 @@ def _jobs(store: Store, name: str) -> list[str] | None:
     sweeps = store.sweeps()
     if any(name in (one.name, one.id) for one in sweeps):
         return None
-    if name and name.isprintable() and store.started_so(name):
+    if name and name.isprintable() and store.find_jobs(name):
         return [job.job_id for job in lookup.jobs_of(store, name)]
     if name and any(one.id.startswith(name) for one in sweeps):
         return None

@@ -158,7 +158,7 @@ def _panels(store: Store, part: _Part, by_job: Mapping[str, Sequence[Curve]]) ->
     for name in sorted({curve.name for curve in curves}):  # holdout before train
         own = {curve.job_id: curve for curve in curves if curve.name == name}
         every = max(1, math.ceil(max(curve.points for curve in own.values()) / MOST_POINTS))
-        points = store.thinned([curve.id for curve in own.values()], every)
+        points = store.thinned_curves([curve.id for curve in own.values()], every)
         lines = []
         for key, seeds in part.lines.items():
             found = [

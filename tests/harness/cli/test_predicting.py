@@ -35,7 +35,7 @@ class History:
         digests = plans.digests_of(plan, place)
         self.nodes = plans.nodes(plan, place, digests, owner="o", device="cpu")
         for environment in (ENVIRONMENT, GPU):
-            store.environment(environment)
+            store.add_environment(environment)
 
     def trials(self, factorization: str) -> list[Node]:
         own = [n for n in self.nodes if n.work.trial]
