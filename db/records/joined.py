@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lcma.db.leases import is_held
 from lcma.db.records.plan import Sweep
 from lcma.db.records.work import Kind, State
 
@@ -38,6 +39,10 @@ class JobFacts:
     def subject(self) -> str:
         """The id of the trial or pretraining that the job works on."""
         return self.trial_id or self.pretraining_id or self.job_id
+
+    def is_held(self, now: float) -> bool:
+        """Return whether its lease still holds, `now` by the database's clock."""
+        return is_held(self.lease_until, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

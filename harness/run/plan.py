@@ -1,6 +1,5 @@
 """A sweep as the difference between what is asked for and what the database has."""
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -122,12 +121,13 @@ def against(expansion: Expansion, place: Place, store: Store | None) -> Plan:
     planned = [*keys.values(), *segments.values()]
     wanted = [job.id for job in planned if job is not None]
     jobs = store.jobs(wanted) if store else {}
+    now = store.now() if store else 0.0
     users = Counter(t.pretraining.id for t in expansion.trials if t.pretraining)
     lost: Lost = defaultdict(list)
     for (pid, budget), job in segments.items():
         if state := _lost(job, jobs):
             lost[pid].append((budget, state))
-    cells = tuple(_judge(cell, keys, jobs, lost) for cell in expansion.cells)
+    cells = tuple(_judge(cell, keys, jobs, lost, now) for cell in expansion.cells)
     pretrainings = tuple(
         PlannedPretraining(
             pre,
@@ -278,6 +278,7 @@ def _judge(
     keys: dict[str, PlannedJob | None],
     jobs: dict[str, Job],
     lost: Lost,
+    now: float,
 ) -> PlannedCell:
     if cell.trial is None:
         return PlannedCell(cell, "invalid", cell.reason or "")
@@ -285,7 +286,7 @@ def _judge(
         return PlannedCell(cell, "same", f"the same experiment as {cell.same_as}")
     planned = keys[cell.trial.id]
     job = jobs.get(planned.id) if planned else None
-    expired = job is not None and job.state == "running" and (job.lease_until or 0) < time.time()
+    expired = job is not None and job.state == "running" and not job.is_held(now)
     if job is None or job.state == "pending" or expired:
         why = _broken_pretraining(cell.trial, lost)
         if why:
