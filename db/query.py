@@ -1,7 +1,8 @@
 """Read-only SQL for users: one statement, held to reading by the engine itself."""
 
 from lcma.db import migrate
-from lcma.db.engine import Database, QueryResult, locate
+from lcma.db.engine import Database, QueryResult
+from lcma.db.places import locate
 from lcma.sweeps.errors import UserError
 
 MOST_ROWS = 2**31 - 2

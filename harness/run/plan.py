@@ -310,7 +310,7 @@ def _judge(cell: Cell, jobs: Mapping[str, Job], lost: Lost, now: float) -> Plann
     if cell.same_as is not None:
         return PlannedCell(cell, "same", f"the same experiment as {cell.same_as}")
     job = jobs.get(cell.trial.id)
-    expired = job is not None and job.state == "running" and (job.lease_until or 0) < now
+    expired = job is not None and job.state == "running" and not job.is_held(now)
     if job is None or job.state == "pending" or expired:
         why = _broken_pretraining(cell.trial, lost)
         if why:
