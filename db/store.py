@@ -4,7 +4,8 @@ import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
 
@@ -178,10 +179,29 @@ class Store:
         name: The same as it may be shown.
     """
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    def __init__(self, database: Database, *, read_only: bool = False) -> None:
+        self.database, self.read_only = database, read_only
         self.url, self.name = database.url, database.name
-        self._reader, self._writer = database.kept()
+        self._reader, self._write_engine = database.kept()
+
+    @property
+    def _writer(self) -> sa.Engine:
+        if self.read_only:
+            raise UserError(
+                f"{self.name} was opened for reading: open it with lcma.connect(URL, write=True)"
+            )
+        return self._write_engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"Store({self.name!r})"
@@ -189,7 +209,28 @@ class Store:
     def close(self) -> None:
         """Close the connections that are kept for a second after each use; the store stays good."""
         self._reader.dispose()
-        self._writer.dispose()
+        self._write_engine.dispose()
+
+    def sql(self, query: str, *, limit: int | None = None, timeout: float = 30.0) -> "pd.DataFrame":
+        """Run one statement that reads; the engine itself keeps it from writing.
+
+        Example:
+            >>> store.sql("SELECT factorization, avg(bits_per_dim) FROM trial_results GROUP BY 1")
+
+        Args:
+            query: The statement. `lcma schema` lists views and tables with their columns.
+            limit: The most rows; None for all.
+            timeout: Seconds after which it is given up.
+
+        Raises:
+            UserError: For a statement that writes, wrong SQL, or one that takes too long.
+        """
+        import pandas as pd
+
+        from lcma.db.query import run_query
+
+        found = run_query(self.database, query, limit=limit, timeout=timeout)
+        return pd.DataFrame.from_records(list(found.rows), columns=list(found.columns))
 
     def now(self) -> float:
         """Return the time by the database's clock, Unix seconds: the one by which leases end."""
