@@ -13,7 +13,7 @@ from pygments.lexers.sql import SqlLexer
 from rich.console import Console
 from rich.text import Text
 
-from lcma.db.relations import list_relations
+from lcma.db.relations import find_relations
 from lcma.harness.prompt import history, statement
 from lcma.harness.prompt.completion import COMMANDS, SqlCompleter
 from lcma.harness.report import relations as shown
@@ -81,7 +81,7 @@ def _session() -> "PromptSession[str]":
         prompt_continuation=lambda width, line, wrapped: "" if wrapped else "-> ".rjust(width),
         key_bindings=keys,
         lexer=PygmentsLexer(SqlLexer),
-        completer=SqlCompleter(list_relations()),
+        completer=SqlCompleter(find_relations()),
         complete_while_typing=True,
         history=history.find(),
     )
@@ -93,9 +93,9 @@ def _obey(text: str) -> None:
     if command.lower() == ".help" and not names:
         console.print(Text(HELP))
     elif command.lower() == ".schema" and not names:
-        console.print(shown.listed(list_relations()))
+        console.print(shown.listed(find_relations()))
     elif command.lower() == ".schema" and len(names) == 1:
-        console.print(shown.described(*list_relations(names[0].strip('"').lower())))
+        console.print(shown.described(*find_relations(names[0].strip('"').lower())))
     else:
         near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"

@@ -22,7 +22,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from lcma.db import Store, Unavailable
-from lcma.db.engine import Database, translating
+from lcma.db.engine import Database, translate_errors
 from lcma.harness import moments
 from lcma.harness.run.patience import patiently
 from lcma.harness.tuning import samplers
@@ -56,7 +56,7 @@ def storage(database: Database) -> RDBStorage:
     options = {"poolclass": sa.NullPool, "connect_args": settings}
     with _explaining(database):
         made = RDBStorage(database.url, engine_kwargs=options)
-    translating(made.engine, database)
+    translate_errors(made.engine, database)
     return made
 
 

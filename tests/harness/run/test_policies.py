@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lcma import db
-from lcma.db import query
+from lcma.db.query import run_sql
 from lcma.harness.report import stopping
 from lcma.harness.run import bodies, terms
 from lcma.harness.run.executor import Executor, Finished
@@ -271,7 +271,7 @@ class Holding(Executor):
 
 
 def events(store: db.Store) -> list[str]:
-    rows = query.run(store.url, "SELECT event FROM events ORDER BY id", limit=None).rows
+    rows = run_sql(store.url, "SELECT event FROM events ORDER BY id", limit=None).rows
     return [event for (event,) in rows]
 
 
