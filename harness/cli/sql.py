@@ -43,14 +43,14 @@ def sql(
     docs/database.md describes tables and views; trial_results has a row for each result.
     Bytes are shown by their length in a table, in hexadecimal digits elsewhere.
     """
-    from lcma.db import query as queries
+    from lcma.db.query import run_sql
     from lcma.harness.place import find_place
 
     url = find_place(db, None, None).db
     form = Format.json if json else format
 
     def answer(statement: str) -> None:
-        found = queries.run(url, statement, limit=None if every else limit, timeout=timeout)
+        found = run_sql(url, statement, limit=None if every else limit, timeout=timeout)
         _show(found, form, count=asking)
 
     asking = query is None and sys.stdin is not None and sys.stdin.isatty()
@@ -94,11 +94,11 @@ def _prompt(url: str, answer: Callable[[str], None]) -> None:
     from prompt_toolkit.application import create_app_session
     from prompt_toolkit.output.defaults import create_output
 
-    from lcma.db import query as queries
+    from lcma.db.query import find_database
     from lcma.db.schema import REVISIONS
     from lcma.harness.prompt.loop import run_prompt
 
-    database = queries.find(url)
+    database = find_database(url)
     revision = database.identify().revision
     older = "" if revision == REVISIONS[-1] else f", schema {revision} (newer: lcma db upgrade)"
     heading = (
