@@ -18,8 +18,8 @@ from rich.text import Text
 
 from lcma.db.describing import relations
 from lcma.harness.cache import cache_folder
-from lcma.harness.cli.schema import describe_relation, list_relations
 from lcma.harness.prompt.completion import COMMANDS, SqlCompleter, is_command, is_finished
+from lcma.harness.report.relations import render_relation, render_relations
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
@@ -127,9 +127,9 @@ def _obey(text: str) -> None:
     if command.lower() == ".help" and not names:
         console.print(Text(HELP))
     elif command.lower() == ".schema" and not names:
-        console.print(list_relations(relations()))
+        console.print(render_relations(relations()))
     elif command.lower() == ".schema" and len(names) == 1:
-        console.print(describe_relation(*relations(names[0].strip('"').lower())))
+        console.print(render_relation(*relations(names[0].strip('"').lower())))
     else:
         near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
