@@ -1,4 +1,4 @@
-"""`lcma verdicts`: what the results say of the paper's claims and of ours."""
+"""`lcma verdicts`: the paper's claims and ours, judged by the results."""
 
 from typing import Annotated
 
@@ -15,9 +15,9 @@ def verdicts(
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
     json: Json = False,
 ) -> None:
-    """Say of each claim whether it is supported, refuted or undecided at this n and scale.
+    """Judge each claim: supported, refuted or undecided at this n and scale.
 
-    A sentence each, by one rule, with effect, interval, n and what would decide it.
+    Print a sentence for each, by one rule, with effect, interval, n and what would decide it.
     """
     from rich.console import Console
 
@@ -31,9 +31,9 @@ def verdicts(
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
-    wanted = {name: value for name, value in filters.items() if value is not None}
-    require_results(store, sweep_id, wanted)
-    found = read_verdicts(store, sweep_id=sweep_id, **wanted)
+    given = {name: value for name, value in filters.items() if value is not None}
+    require_results(store, sweep_id, given)
+    found = read_verdicts(store, sweep_id=sweep_id, **given)
     if json:
         print(to_json(verdicts_as_dict(found)))
     else:
