@@ -46,13 +46,13 @@ def evaluate(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.gallery import (
+    from lcma.harness.results.lookup import find_sweep
+    from lcma.harness.results.trials import (
         choose_trials,
         describe_trial,
         nothing_kept,
         trials_with_weights,
     )
-    from lcma.harness.results.lookup import find_sweep
     from lcma.harness.run.driver import new_owner
     from lcma.harness.run.reevaluation import Reevaluated, reevaluate, require_weights
     from lcma.harness.text import to_json
@@ -101,7 +101,7 @@ def evaluate(
 
 
 def _line(one: "Reevaluated") -> str:
-    from lcma.harness.report.gallery import describe_trial
+    from lcma.harness.results.trials import describe_trial
     from lcma.harness.text import format_number, printable
 
     result = one.result

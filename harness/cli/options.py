@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.report.figures import Format
+from lcma.harness.report.targets import PictureFormat
 
 Db = Annotated[
     str | None,
@@ -39,6 +39,6 @@ Out = Annotated[
     Path | None, typer.Option("--out", metavar="PATH", help="Where to draw [lcma-pictures]")
 ]
 Picture = Annotated[
-    Format | None,
+    PictureFormat | None,
     typer.Option("--format", help="png or svg [what the name of --out says, else png]"),
 ]

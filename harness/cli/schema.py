@@ -14,7 +14,7 @@ from lcma.db.describing import Relation
 from lcma.db.engine import locate
 from lcma.db.sqlite import SqliteDatabase
 from lcma.harness.cli.options import Db, Json
-from lcma.harness.text import text_cell
+from lcma.harness.terminal import text_cell
 from lcma.sweeps.errors import UserError
 
 # Views and tables of the database for people: what they are, and what their columns mean

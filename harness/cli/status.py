@@ -93,7 +93,8 @@ def _print_running(console: "Console", running: "list[RunningJob]", now: float) 
     from rich.table import Table
     from rich.text import Text
 
-    from lcma.harness.text import short_id, text_cell
+    from lcma.harness.terminal import text_cell
+    from lcma.harness.text import short_id
 
     if not running:
         return

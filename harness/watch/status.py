@@ -15,7 +15,8 @@ from rich.text import Text
 from lcma import db
 from lcma.db import CellState, Counts, Rates, RunningJob, Stopping, Store, Sweep, Waiting
 from lcma.harness.results.lookup import job_title
-from lcma.harness.text import format_duration, printable, short_id, text_cell
+from lcma.harness.terminal import text_cell
+from lcma.harness.text import format_duration, printable, short_id
 from lcma.harness.watch.logs import describe_progress
 
 MOST = 5
