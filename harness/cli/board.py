@@ -37,15 +37,10 @@ def board(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.board import (
-        board_as_json,
-        read_board,
-        read_contents,
-        render_board,
-        render_contents,
-    )
-    from lcma.harness.report.effects import compute_effects, effects_as_dict, render_effects
-    from lcma.harness.results.board import filter_board
+    from lcma.harness.report.board import board_as_json, render_board, render_contents
+    from lcma.harness.report.effects import effects_as_dict, render_effects
+    from lcma.harness.results.board import filter_board, read_board, read_contents
+    from lcma.harness.results.effects import compute_effects
     from lcma.harness.results.lookup import find_sweep, require_results
     from lcma.harness.text import to_json
 

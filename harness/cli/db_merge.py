@@ -60,7 +60,8 @@ def _print_report(report: "MergeReport", source: str, db: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from lcma.harness.text import printable, text_cell
+    from lcma.harness.terminal import text_cell
+    from lcma.harness.text import printable
 
     table = Table("table", "new", "completed", "equal", "conflicting", "left")
     for column in table.columns[1:]:

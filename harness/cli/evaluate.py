@@ -37,13 +37,13 @@ def evaluate(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.report.evaluations import describe_evaluation
-    from lcma.harness.report.gallery import (
+    from lcma.harness.results.lookup import find_sweep
+    from lcma.harness.results.trials import (
         choose_trials,
         describe_trial,
         nothing_kept,
         trials_with_weights,
     )
-    from lcma.harness.results.lookup import find_sweep
     from lcma.harness.run.driver import new_owner
     from lcma.harness.run.reevaluation import reevaluate, require_weights
     from lcma.harness.text import to_json

@@ -39,8 +39,9 @@ def interpolate(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.figures import picture_folder
-    from lcma.harness.report.gallery import choose_trials, describe_trial, draw_interpolations
+    from lcma.harness.report.gallery import draw_interpolations
+    from lcma.harness.report.targets import picture_folder
+    from lcma.harness.results.trials import choose_trials, describe_trial
     from lcma.harness.text import printable, to_json
 
     place = find_place(db, runs, data)

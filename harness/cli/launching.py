@@ -180,8 +180,9 @@ def _report(
     console: Console,
     lost: int,
 ) -> None:
-    from lcma.harness.report.board import read_board, render_board
+    from lcma.harness.report.board import render_board
     from lcma.harness.report.gallery import draw_sweep
+    from lcma.harness.results.board import read_board
 
     table = _patiently(console, lambda: read_board(store, sweep_id=sweep_id))
     console.print(render_board(table))

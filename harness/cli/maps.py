@@ -42,14 +42,14 @@ def maps(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.figures import picture_folder
     from lcma.harness.report.gallery import draw_comparison, draw_maps, sheet_paths
-    from lcma.harness.report.map_text import (
+    from lcma.harness.report.maps import (
         map_as_record,
         maps_as_records,
         render_comparison,
         render_maps,
     )
+    from lcma.harness.report.targets import picture_folder
     from lcma.harness.results.maps import USUAL, filter_map_sets, find_map_set, list_map_sets
     from lcma.harness.text import to_json
 

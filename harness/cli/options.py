@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.report.figures import Format
+from lcma.harness.report.targets import PictureFormat
 
 Db = Annotated[
     str | None,
@@ -44,6 +44,6 @@ Out = Annotated[
     typer.Option("--out", metavar="PATH", help="Where to write pictures [lcma-pictures]"),
 ]
 Picture = Annotated[
-    Format | None,
+    PictureFormat | None,
     typer.Option("--format", help="png or svg [as --out ends, else png]"),
 ]

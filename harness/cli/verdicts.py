@@ -23,7 +23,7 @@ def verdicts(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.verdict_text import render_verdicts, verdicts_as_dict
+    from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict
     from lcma.harness.results.lookup import find_sweep, require_results
     from lcma.harness.results.verdicts import read_verdicts
     from lcma.harness.text import to_json

@@ -1,6 +1,6 @@
 """Results of evaluations by another protocol, in text."""
 
-from lcma.harness.report.gallery import describe_trial
+from lcma.harness.results.trials import describe_trial
 from lcma.harness.run.reevaluation import Reevaluated
 from lcma.harness.text import format_number, printable
 

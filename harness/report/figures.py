@@ -2,10 +2,6 @@
 
 import io
 import re
-from dataclasses import dataclass
-from enum import StrEnum
-
-# In which format pictures are drawn, and where they go
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,73 +17,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from lcma.harness.files import write_file
+from lcma.harness.report.targets import PictureFormat, format_of
 from lcma.harness.text import printable
-from lcma.sweeps.errors import UserError
-
-FOLDER = Path("lcma-pictures")
-"""Where pictures go by default."""
-
-
-class Format(StrEnum):
-    """Of a picture."""
-
-    png = "png"
-    svg = "svg"
-
-
-@dataclass(frozen=True)
-class Target:
-    """A folder for pictures of one format, or with ``single`` the file of the only one."""
-
-    out: Path
-    form: Format = Format.png
-    single: bool = False
-
-    def path(self, name: str) -> Path:
-        """The file of the picture of that name."""
-        return self.out if self.single else self.out / f"{name}.{self.form}"
-
-    def require_one(self, count: int, what: str, options: str) -> None:
-        """UserError for one file and several pictures."""
-        if self.single and count != 1:
-            raise UserError(
-                f"{self.out} is one picture, and there are {count} {what}: choose one with "
-                f"{options}, or give a folder"
-            )
-
-
-def format_of(path: Path) -> Format | None:
-    """The format that the file's name says, None where it says none."""
-    ending = path.suffix.lower().removeprefix(".")
-    return Format(ending) if ending in set(Format) else None
-
-
-def picture_target(out: Path | None, asked: Format | None) -> Target:
-    """Where to draw, for a verb that takes a folder or one file by --out.
-
-    A name with the ending of a format is a file, unless there is a folder of that name. Raises
-    UserError where the file's name contradicts the format that is asked for.
-    """
-    place = out or FOLDER
-    said = None if place.is_dir() else format_of(place)
-    if said is not None and asked not in (None, said):
-        raise UserError(
-            f"--out {place} is the name of a file in {said}, and --format says {asked}: leave one "
-            "of them out"
-        )
-    return Target(place, said or asked or Format.png, single=said is not None)
-
-
-def picture_folder(out: Path | None, asked: Format | None) -> Target:
-    """The same for a verb that takes a folder alone."""
-    found = picture_target(out, asked)
-    if found.single:
-        raise UserError(
-            f"--out {found.out} is the name of a file, and pictures of this verb go to a folder: "
-            f"give --out DIR --format {found.form}"
-        )
-    return found
-
 
 DPI = 100
 INK = "#222222"
@@ -108,9 +39,9 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def figure_bytes(figure: Figure, form: Format, title: str, about: str = "") -> bytes:
+def figure_bytes(figure: Figure, form: PictureFormat, title: str, about: str = "") -> bytes:
     """The file. In SVG ``title`` and ``about`` are the words for whoever cannot see it."""
-    if form is Format.svg:
+    if form is PictureFormat.svg:
         return _svg(figure, printable(title), printable(about))
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
@@ -165,7 +96,7 @@ class Canvas:
     It is saved in the ``form`` that it was made for.
     """
 
-    def __init__(self, width: int, height: int, form: Format = Format.png) -> None:
+    def __init__(self, width: int, height: int, form: PictureFormat = PictureFormat.png) -> None:
         self.width, self.height, self.form = width, height, form
         self._figure = new_figure(width, height)
         self._pixels: Any = None
@@ -173,12 +104,12 @@ class Canvas:
     @classmethod
     def of(cls, path: Path, width: int, height: int) -> "Canvas":
         """A canvas for a file, in the format that its name says: PNG where it says none."""
-        return cls(width, height, format_of(path) or Format.png)
+        return cls(width, height, format_of(path) or PictureFormat.png)
 
     def image(self, rgb: Rgb, left: int, top: int, scale: int) -> None:
         """Draw rgb (h, w, 3), each entry as a square of ``scale`` pixels."""
         height, width = rgb.shape[0] * scale, rgb.shape[1] * scale
-        if self.form is Format.png:
+        if self.form is PictureFormat.png:
             large = rgb.repeat(scale, axis=0).repeat(scale, axis=1)
             self._figure.figimage(large, left, self.height - top - height, origin="upper")
             return

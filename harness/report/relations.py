@@ -11,7 +11,7 @@ from rich.text import Text
 from lcma.db.describing import Relation
 from lcma.db.engine import locate
 from lcma.db.sqlite import SqliteDatabase
-from lcma.harness.text import text_cell
+from lcma.harness.terminal import text_cell
 from lcma.sweeps.errors import UserError
 
 

@@ -26,7 +26,8 @@ from lcma.db import (
     Waiting,
 )
 from lcma.harness.results.lookup import job_title
-from lcma.harness.text import format_duration, printable, short_id, text_cell
+from lcma.harness.terminal import text_cell
+from lcma.harness.text import format_duration, printable, short_id
 from lcma.harness.watch.jobs import (
     describe_progress,
     lease_is_over,
