@@ -16,7 +16,7 @@ def curves(
         ),
     ] = None,
     sweep: Annotated[
-        str | None, typer.Option("--sweep", help="Draw this sweep, by name or id [the newest]")
+        str | None, typer.Option("--sweep", help="Draw this sweep, by name or id (default: newest)")
     ] = None,
     name: Annotated[
         str | None,
@@ -41,8 +41,8 @@ def curves(
 ) -> None:
     """Draw the curves of trainings: bits/dim over steps, a line for each factorization.
 
-    A picture for each flow, data set and recipe goes to --out (lcma-pictures), or to that file
-    if it ends in .png or .svg.
+    A picture for each flow, data set and recipe goes to --out (lcma-pictures), or
+    to that file if it ends in .png or .svg.
     """
     from rich.console import Console
     from rich.text import Text

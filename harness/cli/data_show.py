@@ -12,7 +12,9 @@ def show(
     name: Annotated[str, typer.Argument(help="A prepared set")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="The contact sheet, .png or .svg [NAME.png]"),
+        typer.Option(
+            "--out", metavar="FILE", help="The contact sheet, .png or .svg (default: NAME.png)"
+        ),
     ] = None,
     data: Data = None,
     json: Json = False,

@@ -15,7 +15,7 @@ def backup(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="The copy, a new file [beside the database, with the time in its name]",
+            help="The copy, a new file (default: beside the database, named by the time)",
         ),
     ] = None,
 ) -> None:

@@ -25,8 +25,8 @@ def merge(
 ) -> None:
     """Copy what another database has and this one has not. Nothing here is overwritten.
 
-    The other one is not changed. Merging again adds nothing. Exit code 1 if both have something
-    that differs: it stays as it is here, and is listed.
+    The other one is not changed. Merging again adds nothing. Exit code 1 if both
+    have something that differs: it stays as it is here, and is listed.
     """
     from dataclasses import asdict
 

@@ -26,7 +26,8 @@ def evaluate(
 ) -> None:
     """Evaluate kept weights by a protocol. What is there already is not evaluated again.
 
-    Without a trial, evaluate every trial of the sweep (the newest) that has weights.
+    Without a trial, evaluate every trial of the sweep (the newest) that has
+    weights.
     """
     from dataclasses import asdict
 

@@ -33,7 +33,8 @@ def export(
     stat: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAMES", help="n, mean, std, low, high, min, median, max [first five]"
+            metavar="NAMES",
+            help="n, mean, std, low, high, min, median, max (default: the first five)",
         ),
     ] = None,
     paper: Annotated[
@@ -46,7 +47,7 @@ def export(
     ] = "-",
     manifest: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Where to write the manifest [beside --out]"),
+        typer.Option(metavar="PATH", help="Where to write the manifest (default: beside --out)"),
     ] = None,
     tensorboard: Annotated[
         Path | None,
@@ -55,7 +56,7 @@ def export(
     sweep: Annotated[
         str | None,
         typer.Option(
-            help="Sweep for --tensorboard [the newest] or html [all results], by name or id"
+            help="Sweep, by name or id (default: newest for --tensorboard, all results for html)"
         ),
     ] = None,
     samples: Annotated[
@@ -67,10 +68,12 @@ def export(
 ) -> None:
     """Write the board, every single result, or the verdicts in one of five formats; or curves.
 
-    With --format html, write a site of all that the database holds into the folder --out.
+    With --format html, write a site of all that the database holds into the
+    folder --out.
 
-    The same database gives the same bytes. A file is replaced whole or not at all. A manifest
-    beside it holds the schema, the query, the version and the digest of the file.
+    The same database gives the same bytes. A file is replaced whole or not at
+    all. A manifest beside it holds the schema, the query, the version and the
+    digest of the file.
     """
     import sys
 

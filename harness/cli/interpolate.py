@@ -20,7 +20,9 @@ def interpolate(
     ] = 0,
     last: Annotated[
         int | None,
-        typer.Option("--to", metavar="J", help="Number of the last test image [the middle one]"),
+        typer.Option(
+            "--to", metavar="J", help="Number of the last test image (default: the middle one)"
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(help="How many images the row has, with both ends")] = 9,
     spherical: Annotated[
@@ -30,7 +32,8 @@ def interpolate(
 ) -> None:
     """Draw the way between two test images in the latents of trained flows, a row for each.
 
-    Without a trial, draw each factorization of the sweep (the newest) at its first trained seed.
+    Without a trial, draw each factorization of the sweep (the newest) at its
+    first trained seed.
     """
     from dataclasses import asdict
 

@@ -23,7 +23,8 @@ def logs(
 ) -> None:
     """Show the log of the last attempt at a trial or a pretraining, on whatever node it ran.
 
-    A log is stored when its attempt ends. Without one, show what is known of the attempt.
+    A log is stored when its attempt ends. Without one, show what is known of the
+    attempt.
     """
     from rich.console import Console
 

@@ -34,8 +34,8 @@ def maps(
 ) -> None:
     """Draw contribution maps and the index tables made from them, and print their statistics.
 
-    Pictures go to --out (lcma-pictures): maps-* for each pretraining with its budgets, tables-* for
-    each budget, compare-* for --compare.
+    Pictures go to --out (lcma-pictures): maps-* for each pretraining with its
+    budgets, tables-* for each budget, compare-* for --compare.
     """
     from rich.console import Console
     from rich.text import Text

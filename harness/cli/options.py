@@ -37,13 +37,14 @@ Work = Annotated[
     ),
 ]
 Sweep = Annotated[
-    str | None, typer.Option("--sweep", help="Trials of this sweep, by name or id [the newest]")
+    str | None,
+    typer.Option("--sweep", help="Trials of this sweep, by name or id (default: newest)"),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="PATH", help="Where to write pictures [lcma-pictures]"),
+    typer.Option("--out", metavar="PATH", help="Where to write pictures (default: lcma-pictures)"),
 ]
 Picture = Annotated[
     PictureFormat | None,
-    typer.Option("--format", help="png or svg [as --out ends, else png]"),
+    typer.Option("--format", help="png or svg (default: as --out ends, else png)"),
 ]

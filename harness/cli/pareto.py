@@ -32,8 +32,8 @@ def pareto(
 ) -> None:
     """Show bits/dim against the budget of the pretraining, and recommend a budget.
 
-    A picture of each curve goes to --out (lcma-pictures), or to that file if it ends in .png or
-    .svg.
+    A picture of each curve goes to --out (lcma-pictures), or to that file if it
+    ends in .png or .svg.
     """
     from rich.console import Console
     from rich.text import Text

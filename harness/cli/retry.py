@@ -12,7 +12,7 @@ def retry(
         list[str] | None,
         typer.Argument(
             metavar="[TRIAL]...",
-            help="First characters of ids, of pretrainings and jobs too [all lost jobs]",
+            help="First characters of ids, of pretrainings and jobs too (default: all lost jobs)",
         ),
     ] = None,
     classes: Annotated[

@@ -21,7 +21,8 @@ def samples(
 ) -> None:
     """Draw samples from trained flows, a grid for each, into --out (lcma-pictures).
 
-    Without a trial, draw each factorization of the sweep (the newest) at its first trained seed.
+    Without a trial, draw each factorization of the sweep (the newest) at its
+    first trained seed.
     """
     from dataclasses import asdict
 

@@ -17,11 +17,13 @@ def selftest(
     ] = None,
     db: Annotated[
         str | None,
-        typer.Option("--db", metavar="URL", help="An empty database to use [SQLite files]"),
+        typer.Option(
+            "--db", metavar="URL", help="An empty database to use (default: SQLite files)"
+        ),
     ] = None,
     runs: Annotated[
         Path | None,
-        typer.Option("--runs", metavar="DIR", help="Where to make its folder [temporary]"),
+        typer.Option("--runs", metavar="DIR", help="Where to make its folder (default: temporary)"),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder and the databases")] = False,
     json: Json = False,

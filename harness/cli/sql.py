@@ -27,11 +27,13 @@ def sql(
 ) -> None:
     """Query the database with SQL. Nothing can be changed that way.
 
-    Without a query, open a prompt on a terminal, where Tab completes names and .help shows what
-    else there is. Elsewhere, read the query from stdin: lcma sql < query.sql.
+    Without a query, open a prompt on a terminal, where Tab completes names and
+    .help shows what else there is. Elsewhere, read the query from stdin:
+    lcma sql < query.sql.
 
-    docs/database.md describes tables and views; trial_results has a row for each result.
-    Bytes are shown by their length in a table, in hexadecimal digits elsewhere.
+    docs/database.md describes tables and views; trial_results has a row for each
+    result. Bytes are shown by their length in a table, in hexadecimal digits
+    elsewhere.
     """
     from lcma.db import query as queries
     from lcma.harness.place import find_place

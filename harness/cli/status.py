@@ -14,7 +14,9 @@ def status(
     ] = False,
     sweep: Annotated[
         str | None,
-        typer.Option("--sweep", help="Show only this sweep, cell by cell [-w: the newest]"),
+        typer.Option(
+            "--sweep", help="Show only this sweep, cell by cell (with --watch, default: newest)"
+        ),
     ] = None,
     interval: Annotated[
         float, typer.Option(min=0.1, max=86_400, help="Seconds between two looks, with --watch")

@@ -10,7 +10,8 @@ from lcma.sweeps.errors import UserError
 
 def stop(
     sweep: Annotated[
-        str | None, typer.Argument(metavar="[SWEEP]", help="Name or id of a sweep [the newest]")
+        str | None,
+        typer.Argument(metavar="[SWEEP]", help="Name or id of a sweep (default: newest)"),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Stop the launches of all sweeps")
@@ -23,7 +24,8 @@ def stop(
 ) -> None:
     """End the launches of a sweep in good order, from any machine that reaches the database.
 
-    Running jobs go back to pending and keep their last checkpoint. A later launch goes on.
+    Running jobs go back to pending and keep their last checkpoint. A later launch
+    goes on.
     """
     import getpass
     import socket

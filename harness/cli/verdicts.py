@@ -17,7 +17,8 @@ def verdicts(
 ) -> None:
     """Judge each claim: supported, refuted or undecided at this n and scale.
 
-    Print a sentence for each, by one rule, with effect, interval, n and what would decide it.
+    Print a sentence for each, by one rule, with effect, interval, n and what
+    would decide it.
     """
     from rich.console import Console
 

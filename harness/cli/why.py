@@ -10,7 +10,8 @@ def why(
 ) -> None:
     """Explain the state of a trial: who ran it, who runs it, what it waits for, why it failed.
 
-    What it waits for is followed down to what has to happen first, with the command to type next.
+    What it waits for is followed down to what has to happen first, with the
+    command to type next.
     """
     from rich.console import Console
 
