@@ -8,7 +8,7 @@ from typing import NamedTuple
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from lcma.db.describing import Relation
+from lcma.db.relations import Relation
 
 TOKEN = re.compile(
     r"""

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.db.describing import Relation
-from lcma.db.engine import locate
+from lcma.db import locate
+from lcma.db.relations import Relation
 from lcma.db.sqlite import SqliteDatabase
 from lcma.harness.terminal import text_cell
 from lcma.sweeps.errors import UserError

@@ -83,7 +83,7 @@ def _check_database(place: Place, workers: _Workers) -> list[CheckResult]:
                 CheckResult("database", "note", f"{said}: nothing yet; the first launch makes it")
             ]
         store = db.connect(place.db, create=False)
-        counts = store.counts()
+        counts = store.job_counts()
     except UserError as error:
         return [CheckResult("database", "bad", str(error))]
     trials = counts.trial

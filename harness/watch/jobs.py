@@ -1,12 +1,12 @@
 """Names, leases and progress of jobs, as every command about running jobs prints them."""
 
-from lcma.db import Failure, JobFacts, RunningJob
+from lcma.db import Failure, JobFacts, RunningJob, leases
 from lcma.harness.text import format_duration, printable
 
 
 def lease_is_over(job: JobFacts | RunningJob, now: float) -> bool:
     """Return whether a job has a lease that has ended. ``now`` is the database's clock."""
-    return job.lease_until is not None and job.lease_until <= now
+    return job.lease_until is not None and leases.is_over(job.lease_until, now)
 
 
 def name_experiment(job: RunningJob | Failure) -> str:

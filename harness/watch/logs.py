@@ -159,7 +159,7 @@ def _is_over(store: Store, job: JobFacts | None, now: float) -> bool:
         return True
     if not lease_is_over(job, now):
         return False
-    lease = store.history([job.job_id])[-1].lease_seconds
+    lease = store.job_attempts([job.job_id])[-1].lease_seconds
     return now - job.lease_until > (lease or 0.0)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +18,10 @@ from rich.progress import (
 )
 
 from lcma.db import RunningJob
+from lcma.harness.run.plan import Plan
+from lcma.harness.run.prediction import Predictions
 from lcma.harness.run.work import Report
+from lcma.harness.watch.predictions import describe_rest
 
 STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 
@@ -39,10 +43,9 @@ class Bars:
         self._sweep = self.progress.add_task("sweep", unit="jobs", total=None)
         self._bars: dict[str, TaskID] = {}
         self._unreachable_since: float | None = None
+        self._updated = False
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
-            self.progress.start()
         return self
 
     def __exit__(
@@ -51,7 +54,8 @@ class Bars:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self.progress.stop()
+        if self._updated:
+            self.progress.stop()
 
     def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
         """Show how many jobs have ended, of how many, and how far each running one is."""
@@ -60,6 +64,9 @@ class Bars:
             self.note(f"the database is back after {seconds:.0f} s")
             self.progress.update(self._sweep, description="sweep")
             self._unreachable_since = None
+        self._updated = True
+        if self.console.is_terminal:
+            self.progress.start()  # only now: a stage has a spinner of its own
         self.progress.update(self._sweep, completed=ended, total=total)
         for job in running:
             if job.job_id not in self._bars:
@@ -68,7 +75,7 @@ class Bars:
         for job_id in set(self._bars) - {job.job_id for job in running}:
             self.progress.remove_task(self._bars.pop(job_id))
 
-    def away(self, since: float, why: str) -> None:
+    def unreachable(self, since: float, why: str) -> None:
         """Show that the database is unreachable, since when in Unix seconds, and why."""
         if self._unreachable_since is None:
             at = time.strftime("%H:%M:%S", time.localtime(since))
@@ -80,7 +87,17 @@ class Bars:
         """Print a line above the bars."""
         self.console.print(escape(line), highlight=False, soft_wrap=True)
 
-    def ended(self, title: str, report: Report) -> None:
+    def stage(self, what: str) -> AbstractContextManager[object]:
+        """Show a spinner with what is done, while the returned context is open."""
+        return self.console.status(what)
+
+    def planned(self, plan: Plan, predicted: Predictions | None) -> None:
+        """Print what a plan has, and what is predicted for the rest of it."""
+        self.console.print(f"{escape(plan.spec.name)}: {plan.summary}", highlight=False)
+        for line in describe_rest(predicted) if predicted is not None else ():
+            self.console.print(escape(line), highlight=False, soft_wrap=True)
+
+    def job_ended(self, title: str, report: Report) -> None:
         """Print how a job ended, with the last line of its message."""
         if report.ending == "pruned":  # the tuner prints a line of its own
             return

@@ -58,8 +58,8 @@ class DatabaseStatus:
 
 def read_database_status(store: Store) -> DatabaseStatus:
     """Read the state of all jobs."""
-    counts, running, failures = store.counts(), store.running(), store.failures()
-    data_waits, stopping = store.data_waits(), store.stopping()
+    counts, running, failures = store.job_counts(), store.running_jobs(), store.failures()
+    data_waits, stopping = store.data_waits(), store.open_stop_requests()
     return DatabaseStatus(
         now=store.now(),
         counts=counts,
@@ -136,14 +136,14 @@ def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
     return SweepStatus(
         sweep=sweep,
         now=now,
-        counts=store.counts(sweep.id),
+        counts=store.job_counts(sweep.id),
         cells=tuple(store.cell_states(sweep.id)),
         rates=store.rates(sweep.id),
-        waiting=tuple(store.waiting(sweep.id)),
+        waiting=tuple(store.awaited_segments(sweep.id)),
         stale=tuple(
-            job for job in store.running() if job.job_id in own and lease_is_over(job, now)
+            job for job in store.running_jobs() if job.job_id in own and lease_is_over(job, now)
         ),
-        stop=None if request is None else Stopping(request, store.held(sweep.id)),
+        stop=None if request is None else Stopping(request, store.count_held_jobs(sweep.id)),
     )
 
 

@@ -41,7 +41,7 @@ def explain_job(store: Store, job: JobFacts) -> Explanation:
     now = store.now()
     chain = [job, *_read_waits(store, job)]
     attempts: dict[str, list[Attempt]] = {one.job_id: [] for one in chain}
-    for attempt in store.history(list(attempts)):
+    for attempt in store.job_attempts(list(attempts)):
         attempts[attempt.job_id].append(attempt)
     decisions = store.decisions(list(attempts))
     causes = []

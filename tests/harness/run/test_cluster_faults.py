@@ -19,7 +19,7 @@ from lcma.harness.place import Place
 from lcma.harness.run.cluster import RayExecutor
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
-from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.run.worker import run_work
 from lcma.harness.selftest.comparison import Left, differences, read_left
 from lcma.harness.selftest.driver import Task
@@ -78,7 +78,6 @@ class Sweep:
         return make_nodes(
             plan,
             self.place,
-            digests_of(plan, self.place),
             owner=owner,
             device="cpu",
             checkpoint_seconds=0.0,
@@ -109,7 +108,7 @@ class Sweep:
 
     def at_work(self, kind: str, beyond: int = 0) -> db.Job | None:
         """A job of a kind that runs and has got beyond a step."""
-        running = [r for r in self.store.running() if r.kind == kind and r.step > beyond]
+        running = [r for r in self.store.running_jobs() if r.kind == kind and r.step > beyond]
         return self.store.job(running[0].job_id) if running else None
 
     def outcomes(self, job_id: str) -> list[str]:

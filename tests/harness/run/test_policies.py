@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from lcma import db
 from lcma.db import query
-from lcma.harness.run.driver import AskedToStopError, Course, Launch
+from lcma.harness.environment import read_environment
+from lcma.harness.run.driver import Course, Launch, LaunchStoppedError
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import Node
 from lcma.harness.run.work import Terms, Work, policy_of
-from lcma.harness.run.worker import Report, environment, run_work
+from lcma.harness.run.worker import Report, run_work
 from lcma.harness.watch.stop import Stopped, stop_sweeps
 from lcma.sweeps.spec import Failures
 from tests.harness.run.conftest import Inline, Told
@@ -34,7 +35,7 @@ def claim(store: db.Store, work: Work) -> db.Claim | db.Job:
         owner=work.owner,
         host="elsewhere",
         pid=1,
-        environment_id=store.environment(environment.current("cpu")),
+        environment_id=store.add_environment(read_environment("cpu")),
         device="cpu",
         threads=1,
         lease_seconds=work.lease_seconds,
@@ -115,7 +116,7 @@ def test_what_its_node_killed_for_its_memory_gets_twice_as_much(
     assert len(ended.of("done")) == 1
     assert executor.had == [(0.0, gb) for gb in had]
     assert outcomes(store) == ["oom", "oom", "done"]
-    first = store.history([node.work.job_id])[0]
+    first = store.job_attempts([node.work.job_id])[0]
     assert first.message == "its node ran out of memory and killed it"
 
 
@@ -212,7 +213,7 @@ def test_a_timeout_goes_on_from_its_checkpoint_to_the_same_bits(
     store, node = one_trial(f"sqlite:///{tmp_path / 'hurried.db'}")
     ended = Launch(store, [with_terms(node, hours=TOO_SHORT)], Inline(), Told()).run()
     assert len(ended.of("done")) == 1
-    first, second = store.history([node.work.job_id])
+    first, second = store.job_attempts([node.work.job_id])
     assert (first.outcome, first.last_step, second.first_step) == ("timeout", 10, 10)
     assert first.message == "it took 1e-09 h, as long as `resources.hours` lets an attempt"
     assert store.results().bits_per_dim.tolist() == alone.results().bits_per_dim.tolist()
@@ -315,7 +316,7 @@ def test_what_orphans_of_a_killed_driver_hold_counts_against_the_cap(registered:
 
     class Watched(Holding):
         def wait(self, seconds: float) -> list[Finished]:
-            held = {running.job_id for running in store.running()}
+            held = {running.job_id for running in store.running_jobs()}
             assert len(held | {work.job_id for work in self.works}) <= 2
             return super().wait(seconds)
 
@@ -340,7 +341,7 @@ def test_a_launch_ends_when_asked_and_a_later_one_does_not(one_trial: Any, tmp_p
     first = launched(store, node, "first")
     done = stop_sweeps(store, [sweep], by="me@here", seconds=0.0)
     assert done == Stopped(held=0, taken=0)
-    with pytest.raises(AskedToStopError, match="asked to stop by me@here"):
+    with pytest.raises(LaunchStoppedError, match="asked to stop by me@here"):
         first.run()
     assert len(launched(store, node, "later").run().of("done")) == 1
 

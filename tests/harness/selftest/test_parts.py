@@ -26,7 +26,7 @@ from lcma.harness.selftest.schedule import (
 )
 from tests.db.conftest import fill
 
-OF_OTHER_VERBS = {"add_evaluation", "ask_to_stop", "forget_artifacts", "release_sweep", "retry"}
+OF_OTHER_VERBS = {"add_evaluation", "request_stop", "forget_artifacts", "release_sweep", "retry"}
 """Commits that no launch makes, but for one that is told to --retry."""
 
 OF_LACK = {"give_up"}
@@ -49,7 +49,7 @@ def moments_in(path: Path) -> set[str]:
         if isinstance(node, ast.With):
             for item in node.items:
                 call = item.context_expr
-                if isinstance(call, ast.Call) and ast.unparse(call.func) == "moments.around":
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "kill_point":
                     inside = True
                     if isinstance(call.args[0], ast.Constant):
                         found.add(ast.literal_eval(call.args[0]))
@@ -103,7 +103,7 @@ from lcma import db
 from lcma.harness.selftest import armed
 
 url, folder, when = sys.argv[1:]
-armed.arm(Path(folder), "worker")
+armed.arm_process(Path(folder), "worker")
 store = db.connect(url)
 store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
 """
