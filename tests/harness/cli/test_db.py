@@ -26,8 +26,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_a_database_from_nothing_to_an_upgrade(lcma: Typed, url: str) -> None:
     name, latest = db.locate(url).name, REVISIONS[-1]
-    for verb in ("upgrade", "check", "backup"):
-        code, out, err = lcma("db", verb, "--db", url)
+    for command in ("upgrade", "check", "backup"):
+        code, out, err = lcma("db", command, "--db", url)
         assert (code, out) == (2, "")
         assert f"no results at {name}" in err
         assert not db.exists(url)
