@@ -50,7 +50,7 @@ LOST = ("failed", "diverged", "blocked")
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of a launch; the last three are for `lcma selftest` alone."""
+    """The options of a launch; the last two are for `lcma selftest` alone."""
 
     spec: str
     overrides: Overrides
@@ -64,7 +64,6 @@ class Asked:
     tensorboard: Path | None
     lease_seconds: float = LEASE_SECONDS
     checkpoint_seconds: float | None = None
-    kills: Path | None = None
 
     @property
     def command(self) -> str:
@@ -140,7 +139,6 @@ def _run(
         terms=terms,
         checkpoint_seconds=asked.checkpoint_seconds,
         lease_seconds=asked.lease_seconds,
-        kills=asked.kills,
     )
     ids = [node.work.job_id for node in nodes]
     if asked.retry:

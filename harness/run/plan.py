@@ -4,7 +4,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from lcma import db
@@ -183,7 +182,6 @@ def make_nodes(
     checkpoint_seconds: float | None = None,
     lease_seconds: float = LEASE_SECONDS,
     terms: Terms | None = None,
-    kills: Path | None = None,
 ) -> list[Node]:
     """The task graph, what unblocks others first: segments in a chain, then trials."""
 
@@ -203,7 +201,6 @@ def make_nodes(
             plugins.loaded(subject.plugins),
             terms=terms or Terms(),
             keep=plan.spec.keep,
-            kills=kills,
         )
 
     found: list[Node] = []
