@@ -10,8 +10,8 @@ from benchmarks.places import Site
 from lcma import db
 from lcma.harness import data
 from lcma.harness.place import Place
-from lcma.harness.run.plan import Plan, digests_of, make_plan, register_plan
-from lcma.sweeps.expansion import expand
+from lcma.harness.run.plan import Plan, make_plan, register_plan
+from lcma.sweeps.expansion import Trial, expand
 from lcma.sweeps.spec import Spec, check
 
 BUDGETS = (100, 150, 200, 300, 500, 700)
@@ -37,7 +37,7 @@ def plan(site: Site, folder: Path, trials: int, cells: int) -> dict[str, Any]:
         began = time.perf_counter()
         found = make_plan(whole, place, store)
         times.append(time.perf_counter() - began)
-    there = store.jobs(_jobs(found, place))
+    there = store.jobs(_jobs(found))
     store.close()
     print(
         f"  plan of {len(found.cells)} cells against {trials} trials: {median(times):.2f} s "
@@ -59,9 +59,5 @@ def _spec(cells: int) -> Spec:
     return check(content, "many")
 
 
-def _jobs(plan: Plan, place: Place) -> list[str]:
-    digests = digests_of(plan, place)
-    trials = plan.expansion.trials
-    steps = trials[0].recipe.training.steps
-    digest = digests[trials[0].set_name]
-    return [db.PlannedJob.of_trial(trial.id, digest, steps=steps).id for trial in trials]
+def _jobs(plan: Plan) -> list[str]:
+    return [step.job.id for step in plan.steps if isinstance(step.subject, Trial)]

@@ -23,7 +23,7 @@ from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Executor, Finished
-from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report, Work
 from lcma.sweeps.spec import check
 
@@ -96,10 +96,10 @@ class Clock:
     def update(self, ended: int, total: int, running: Sequence[db.RunningJob]) -> None:
         self.times.append(time.process_time() - self.executor.seconds)
 
-    def ended(self, title: str, report: Report) -> None:
+    def job_ended(self, title: str, report: Report) -> None:
         pass
 
-    def away(self, since: float, why: str) -> None:
+    def unreachable(self, since: float, why: str) -> None:
         raise RuntimeError(why)
 
     def note(self, line: str) -> None:
@@ -127,8 +127,7 @@ def measure(site: Site, folder: Path, trials: int, polls: int, batch: int) -> di
     began = time.perf_counter()
     plan = make_plan(spec, place, store)
     register_plan(plan, place, store)
-    digests = digests_of(plan, place)
-    nodes = make_nodes(plan, place, digests, owner="benchmark", device="cpu")
+    nodes = make_nodes(plan, place, owner="benchmark", device="cpu")
     planned = time.perf_counter()
     store.environment(read_environment("cpu"))
     executor = Nobody(store, polls, batch)

@@ -26,7 +26,7 @@ from lcma.harness.place import Place
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.evaluation import measure_flow, settle_device
 from lcma.harness.run.executor import Executor
-from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
@@ -188,11 +188,11 @@ class _Silent:
     def update(self, ended: int, total: int, running: Sequence[db.RunningJob]) -> None:
         pass
 
-    def ended(self, title: str, report: Report) -> None:
+    def job_ended(self, title: str, report: Report) -> None:
         if report.ending != "done":
             raise RuntimeError(f"{title}: {report.message}")
 
-    def away(self, since: float, why: str) -> None:
+    def unreachable(self, since: float, why: str) -> None:
         raise RuntimeError(why)
 
     def note(self, line: str) -> None:
@@ -208,9 +208,8 @@ def ours(
         store = db.connect(url)
         plan = make_plan(spec_of(trials + WARM), place, store)
         register_plan(plan, place, store)
-        digests = digests_of(plan, place)
         owner = f"{socket.gethostname()}:{os.getpid()}:benchmark"
-        nodes = make_nodes(plan, place, digests, owner=owner, device="cpu")
+        nodes = make_nodes(plan, place, owner=owner, device="cpu")
         executor = make()
         try:
             _launch(store, nodes[:WARM], executor)

@@ -51,7 +51,7 @@ def curves(
     from lcma.harness.place import find_place
     from lcma.harness.report.curve_pictures import draw_charts
     from lcma.harness.report.curve_text import curves_as_records, render_curves
-    from lcma.harness.report.figures import picture_target
+    from lcma.harness.report.formats import picture_target
     from lcma.harness.results.curves import (
         choose_trainings,
         conventional_by_recipe,

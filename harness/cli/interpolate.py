@@ -37,7 +37,7 @@ def interpolate(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.figures import picture_folder
+    from lcma.harness.report.formats import picture_folder
     from lcma.harness.report.gallery import choose_trials, describe_trial, draw_interpolations
     from lcma.harness.text import printable, to_json
 

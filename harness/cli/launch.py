@@ -46,22 +46,21 @@ def launch(
     data: Data = None,
 ) -> None:
     """Run a sweep. Launched again, it runs only what is missing and goes on where it stopped."""
-    from lcma.harness.cli.launching import Asked, run_launch
+    from lcma.harness.cli.launching import LaunchCommand, run_launch
     from lcma.harness.cli.planning import Overrides
     from lcma.harness.place import find_place
+    from lcma.harness.run.sweep import LaunchOptions
 
-    run_launch(
-        Asked(
-            spec=spec,
-            overrides=Overrides(dataset, profile, seeds, budget, tuple(set_ or ())),
-            local=local,
-            ray=ray,
-            gpus=gpus,
-            parallel=parallel,
-            retry=retry,
-            skip_invalid=skip_invalid,
-            pictures=None if no_pictures else pictures,
-            tensorboard=tensorboard,
-        ),
-        find_place(db, runs, data),
+    drawn = None if no_pictures else pictures
+    options = LaunchOptions(
+        local=local,
+        ray=ray,
+        gpus=gpus,
+        parallel=parallel,
+        retry=retry,
+        skip_invalid=skip_invalid,
+        tensorboard=tensorboard,
+        folders=(("pictures", drawn),),
     )
+    overrides = Overrides(dataset, profile, seeds, budget, tuple(set_ or ()))
+    run_launch(LaunchCommand(spec, overrides, options, drawn), find_place(db, runs, data))

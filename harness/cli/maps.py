@@ -42,7 +42,7 @@ def maps(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.figures import picture_folder
+    from lcma.harness.report.formats import picture_folder
     from lcma.harness.report.gallery import draw_comparison, draw_maps, sheet_paths
     from lcma.harness.report.map_text import (
         map_as_record,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.report.figures import Format
+from lcma.harness.report.formats import Format
 
 Db = Annotated[
     str | None,

@@ -39,7 +39,7 @@ def pareto(
     from lcma.harness.place import find_place
     from lcma.harness.report.budget_pictures import draw_budget_curves
     from lcma.harness.report.budget_text import budgets_as_records, render_budgets
-    from lcma.harness.report.figures import picture_target
+    from lcma.harness.report.formats import picture_target
     from lcma.harness.results.budgets import read_budget_curves
     from lcma.harness.results.lookup import find_sweep
     from lcma.harness.text import to_json

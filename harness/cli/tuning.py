@@ -9,15 +9,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from lcma import db
-from lcma.harness.cli.planning import Overrides, open_existing, read_spec
+from lcma.harness.cli.launching import STOPPED, ending_early
+from lcma.harness.cli.planning import Overrides, read_spec
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Display
 from lcma.harness.run.outages import wait_out
-from lcma.harness.run.plan import known_digests, plan_expansion, preparable_sets
+from lcma.harness.run.plan import known_digests, open_existing, plan_expansion, preparable_sets
 from lcma.harness.run.rehearsal import rehearse_plugins
 from lcma.harness.run.work import LEASE_SECONDS
 from lcma.harness.run.workers import (
-    STOPPED,
     Workers,
     check_compilable,
     check_writable,
@@ -75,14 +75,12 @@ def run_study(asked: Asked, place: Place) -> None:
     check_compilable(target.whole, need)
     missing = missing_data(spec, place)
     check_writable(place)
-    with Workers(
-        need,
-        max_threads(target.whole),
-        console,
-        local=asked.local,
-        ray=asked.ray,
-        command=asked.command,
-    ) as workers:
+    with (
+        ending_early(console, asked.command),
+        Workers(
+            need, max_threads(target.whole), console.status, local=asked.local, ray=asked.ray
+        ) as workers,
+    ):
         store = workers.prepare(target.whole, place, missing)
         workers.store, place = store, replace(place, db=store.url)
         means = Means(workers.owner, need, asked.checkpoint_seconds, asked.lease_seconds)

@@ -14,7 +14,8 @@ from lcma.harness.report.budget_text import (
     every_row,
     recommendation,
 )
-from lcma.harness.report.figures import INK, Target, add_text, figure_bytes, new_figure, tidy_axes
+from lcma.harness.report.figures import INK, add_text, figure_bytes, new_figure, tidy_axes
+from lcma.harness.report.formats import Target
 from lcma.harness.results.budgets import BudgetCurve, Row, Spread, Stability
 from lcma.harness.text import printable
 

@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from lcma.harness.files import file_name, write_file
 from lcma.harness.report.curve_text import describe_chart, describe_chart_key
-from lcma.harness.report.figures import INK, Target, add_text, figure_bytes, new_figure, tidy_axes
+from lcma.harness.report.figures import INK, add_text, figure_bytes, new_figure, tidy_axes
+from lcma.harness.report.formats import Target
 from lcma.harness.results.curves import Chart, Level, Line, LineKey, Panel, SeedCurve
 from lcma.harness.text import printable
 

@@ -9,7 +9,7 @@ from lcma.db import Store, Sweep, TrainedTrial
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
 from lcma.harness.report import map_pictures
-from lcma.harness.report.figures import Target
+from lcma.harness.report.formats import Target
 from lcma.harness.report.map_pictures import MOST, Column
 from lcma.harness.report.pictures import draw_tables, sample_grid
 from lcma.harness.results.board import factorization_label

@@ -16,7 +16,8 @@ from PIL import Image
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.prepared import Prepared
 from lcma.harness.files import write_file
-from lcma.harness.report.figures import Canvas, Format, Rgb, format_of, text_width
+from lcma.harness.report.figures import Canvas, Rgb, text_width
+from lcma.harness.report.formats import Format, format_of
 from lcma.models import Table
 from lcma.models.factorization import surviving_ids
 from lcma.sweeps.errors import UserError

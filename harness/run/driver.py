@@ -41,12 +41,12 @@ class Course:
     parallel: int | None = None
 
 
-class AskedToStopError(Exception):
-    """Somebody wants the launch to end."""
+class LaunchStoppedError(Exception):
+    """A launch was asked to stop; ``released`` jobs of it keep their last checkpoint."""
 
     def __init__(self, request: StopRequest) -> None:
         super().__init__(f"asked to stop by {request.by}")
-        self.request = request
+        self.request, self.released = request, 0
 
 
 def free_places(
@@ -192,10 +192,10 @@ class Display(Protocol):
     def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
         """How far the whole is, and what runs."""
 
-    def ended(self, title: str, report: Report) -> None:
+    def job_ended(self, title: str, report: Report) -> None:
         """A job has come to its end."""
 
-    def away(self, since: float, why: str) -> None:
+    def unreachable(self, since: float, why: str) -> None:
         """The database is away, since so many Unix seconds; told again and again until `update`.
         ``why`` is one line."""
 
@@ -300,7 +300,7 @@ class Launch:
         self._back = -math.inf
 
     def run(self) -> Ended:
-        """Until every job has ended, here or in another launch. Raises AskedToStopError."""
+        """Until every job has ended, here or in another launch. Raises LaunchStoppedError."""
         with suppress(Unavailable):
             deliver_leftovers(self.store, self.display.note)
             for job_id, job in self.store.jobs(list(self.nodes)).items():
@@ -311,7 +311,7 @@ class Launch:
             seen = self._look()
             if seen is not None:
                 if seen.stop is not None:
-                    raise AskedToStopError(seen.stop)
+                    raise LaunchStoppedError(seen.stop)
                 with kill_point("settle"):
                     self._settle(seen.ended)
                 if len(self.ended.reports) < len(self.nodes):
@@ -334,7 +334,7 @@ class Launch:
             seen = self._read()
         except Unavailable as error:
             self._away_since = self._away_since or time.time()
-            self.display.away(self._away_since, str(error))
+            self.display.unreachable(self._away_since, str(error))
             return None
         looked = time.monotonic(), time.time()
         # One of the clocks stands still while a machine sleeps, the other may be set.
@@ -542,4 +542,4 @@ class Launch:
     def _end(self, report: Report) -> None:
         self.ended.reports[report.job_id] = report
         self._order.remove(report.job_id)
-        self.display.ended(self.nodes[report.job_id].work.title, report)
+        self.display.job_ended(self.nodes[report.job_id].work.title, report)

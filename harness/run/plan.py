@@ -1,6 +1,5 @@
-"""A sweep as the difference between what is asked for and what the database has."""
+"""Plan a sweep: the difference between what is wanted and what the database has."""
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -47,17 +46,28 @@ class PlannedPretraining:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A job of a plan, what it trains, and the id of the job that it waits for."""
+
+    job: PlannedJob
+    subject: Trial | Pretraining
+    after: str | None
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a launch of a spec would do.
 
-    ``digests`` are content hashes of data by the set's name, where it is prepared; ``jobs`` are
-    those of the plan that the database has, by id.
+    ``digests`` are content hashes of data by the set's name, where it is prepared; ``steps`` is the
+    task graph of what can be run on those, what unblocks others first; ``jobs`` are those of them
+    that the database has, by id.
     """
 
     expansion: Expansion
     cells: tuple[PlannedCell, ...]
     pretrainings: tuple[PlannedPretraining, ...]
     digests: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
     jobs: Mapping[str, Job] = field(default_factory=dict)
 
     @property
@@ -71,6 +81,12 @@ class Plan:
     def count(self) -> Counter[Status]:
         """How many cells have each status."""
         return Counter(c.status for c in self.cells)
+
+    @property
+    def summary(self) -> str:
+        """How many cells have which status, in one line."""
+        counted: Counter[str] = Counter(c.status for c in self.cells)
+        return ", ".join(f"{count} {status}" for status, count in sorted(counted.items()))
 
     @property
     def lost(self) -> int:
@@ -97,55 +113,104 @@ class Node:
     after: str | None
 
 
+def open_existing(place: Place) -> Store | None:
+    """Open the database if it exists. Raises UserError if its URL names none that could."""
+    return db.connect(place.db, create=False) if db.exists(place.db) else None
+
+
 def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:
-    """The plan of a spec against a database; without one, all is new."""
+    """Plan a spec against a database; without one, all is new."""
     return plan_expansion(expand(spec, preparable=preparable_sets(place)), place, store)
 
 
 def preparable_sets(place: Place) -> list[str]:
-    """The names of the data sets that can be had here."""
+    """Return the names of the data sets that can be had here."""
     return [known.name for known in data.names(place.data)]
 
 
 def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> Plan:
-    """The plan of an expansion against a database; without one, all is new."""
+    """Plan an expansion against a database; without one, all is new."""
     digests = known_digests(expansion, place)
-    keys = {t.id: _trial_job(t, digests) for t in expansion.trials}
+    return _judge_all(expansion, digests, _make_steps(expansion, digests), store)
+
+
+def update_plan(plan: Plan, store: Store) -> Plan:
+    """Read the states of a plan's jobs again."""
+    return _judge_all(plan.expansion, plan.digests, plan.steps, store)
+
+
+def _make_steps(expansion: Expansion, digests: Mapping[str, str]) -> tuple[Step, ...]:
+    """Build the task graph: segments in a chain, then trials, those that read maps last."""
+    found: list[Step] = []
+    segments: dict[tuple[str, int], str] = {}
+    for pid, (pretraining, budgets) in expansion.pretrainings.items():
+        digest, after = digests.get(pretraining.set_name), None
+        if digest is None:
+            continue
+        for budget in budgets:
+            job = PlannedJob.of_pretraining(pretraining.id, digest, budget=budget)
+            found.append(Step(job, pretraining, after))
+            after = segments[pid, budget] = job.id
+    reading_maps: list[Step] = []
+    for trial in expansion.trials:
+        digest = digests.get(trial.set_name)
+        if digest is None:
+            continue
+        job = PlannedJob.of_trial(trial.id, digest, steps=trial.recipe.training.steps)
+        if trial.pretraining is None or trial.budget is None:
+            found.append(Step(job, trial, None))
+        else:
+            reading_maps.append(Step(job, trial, segments[trial.pretraining.id, trial.budget]))
+    return (*found, *reading_maps)
+
+
+def _judge_all(
+    expansion: Expansion,
+    digests: Mapping[str, str],
+    steps: tuple[Step, ...],
+    store: Store | None,
+) -> Plan:
+    jobs = store.jobs([step.job.id for step in steps]) if store else {}
+    now = store.now() if store and any(job.state == "running" for job in jobs.values()) else 0.0
+    of_trials: dict[str, Job] = {}
+    of_segments: dict[tuple[str, int | None], Job] = {}
+    for step in steps:
+        if (job := jobs.get(step.job.id)) is None:
+            continue
+        if isinstance(step.subject, Trial):
+            of_trials[step.subject.id] = job
+        else:
+            of_segments[step.subject.id, step.job.budget] = job
     shared = expansion.pretrainings
-    segments = {
-        (pid, budget): _segment(pre, budget, digests)
-        for pid, (pre, budgets) in shared.items()
-        for budget in budgets
-    }
-    planned = [*keys.values(), *segments.values()]
-    wanted = [job.id for job in planned if job is not None]
-    jobs = store.jobs(wanted) if store else {}
-    users = Counter(t.pretraining.id for t in expansion.trials if t.pretraining)
     lost: Lost = defaultdict(list)
-    for (pid, budget), job in segments.items():
-        if state := _lost(job, jobs):
-            lost[pid].append((budget, state))
-    cells = tuple(_judge(cell, keys, jobs, lost) for cell in expansion.cells)
+    for pid, (_, budgets) in shared.items():
+        for budget in budgets:
+            segment = of_segments.get((pid, budget))
+            if segment is not None and segment.state in ("failed", "diverged"):
+                lost[pid].append((budget, segment.state))
+    users = Counter(t.pretraining.id for t in expansion.trials if t.pretraining)
     pretrainings = tuple(
         PlannedPretraining(
-            pre,
+            pretraining,
             budgets,
-            tuple(b for b in budgets if _is_done(segments[pid, b], jobs)),
+            tuple(b for b in budgets if _is_done(of_segments.get((pid, b)))),
             users[pid],
             lost[pid][0][1] if pid in lost else "",
         )
-        for pid, (pre, budgets) in shared.items()
+        for pid, (pretraining, budgets) in shared.items()
     )
-    return Plan(expansion, cells, pretrainings, digests, jobs)
+    cells = tuple(_judge(cell, of_trials, lost, now) for cell in expansion.cells)
+    return Plan(expansion, cells, pretrainings, digests, steps, jobs)
 
 
 def register_plan(plan: Plan, place: Place, store: Store) -> str:
-    """Write everything that a launch of the plan needs into the database; the sweep's id.
+    """Write everything that a launch of the plan needs into the database; return the sweep's id.
 
-    Every data set of the plan must be prepared; its bars are measured unless they were.
+    Every data set must have been prepared when the plan was made; its bars are measured unless
+    they were.
     """
+    _require_prepared(plan)
     prepared = {name: data.load(name, place.data) for name in _set_names(plan.expansion)}
-    digests = {name: p.manifest.digest for name, p in prepared.items()}
     spec = plan.spec
     sweep = db.Sweep(id=content_id("sweep", {"spec": spec.body}), name=spec.name, spec=spec.body)
     trials = plan.expansion.trials
@@ -162,9 +227,7 @@ def register_plan(plan: Plan, place: Place, store: Store) -> str:
             data_sets=tuple(_data_set_row(p) for p in prepared.values()),
             pretrainings=tuple(_pretraining_row(p) for p, _ in shared.values()),
             trials=tuple(_trial_row(t) for t in trials),
-            jobs=tuple(
-                n.work.job for n in make_nodes(plan, place, digests, owner="", device="cpu")
-            ),
+            jobs=tuple(step.job for step in plan.steps),
             bars=tuple(bar for p in prepared.values() for bar in _bar_rows(p)),
         )
     )
@@ -174,7 +237,6 @@ def register_plan(plan: Plan, place: Place, store: Store) -> str:
 def make_nodes(
     plan: Plan,
     place: Place,
-    digests: dict[str, str],
     *,
     owner: str,
     device: Literal["cpu", "cuda"],
@@ -183,45 +245,34 @@ def make_nodes(
     lease_seconds: float = LEASE_SECONDS,
     terms: Terms | None = None,
 ) -> list[Node]:
-    """The task graph, what unblocks others first: segments in a chain, then trials."""
-
-    def work(job: PlannedJob, subject: Trial | Pretraining) -> Work:
-        trial = subject if isinstance(subject, Trial) else None
-        pretraining = subject if isinstance(subject, Pretraining) else None
-        return Work(
-            job,
-            place,
-            owner,
-            device,
-            gpus,
-            trial,
-            pretraining,
-            checkpoint_seconds,
-            lease_seconds,
-            plugins.loaded(subject.plugins),
-            terms=terms or Terms(),
-            keep=plan.spec.keep,
+    """Return the plan's steps as work that can be sent to a worker, in the same order."""
+    _require_prepared(plan)
+    return [
+        Node(
+            Work(
+                step.job,
+                place,
+                owner,
+                device,
+                gpus,
+                step.subject if isinstance(step.subject, Trial) else None,
+                step.subject if isinstance(step.subject, Pretraining) else None,
+                checkpoint_seconds,
+                lease_seconds,
+                plugins.loaded(step.subject.plugins),
+                terms=terms or Terms(),
+                keep=plan.spec.keep,
+            ),
+            step.after,
         )
+        for step in plan.steps
+    ]
 
-    found: list[Node] = []
-    segments: dict[tuple[str, int], str] = {}
-    for pid, (pretraining, budgets) in plan.expansion.pretrainings.items():
-        after = None
-        for budget in budgets:
-            job = _segment(pretraining, budget, digests)
-            assert job is not None
-            found.append(Node(work(job, pretraining), after))
-            after = segments[pid, budget] = job.id
-    mapped: list[Node] = []
-    for trial in plan.expansion.trials:
-        job = _trial_job(trial, digests)
-        assert job is not None
-        if trial.pretraining is None or trial.budget is None:
-            found.append(Node(work(job, trial), None))
-        else:
-            waits_for = segments[trial.pretraining.id, trial.budget]
-            mapped.append(Node(work(job, trial), waits_for))
-    return found + mapped
+
+def _require_prepared(plan: Plan) -> None:
+    missing = [name for name in _set_names(plan.expansion) if name not in plan.digests]
+    if missing:
+        raise UserError(f"{missing[0]} was not prepared when this was planned: plan it again")
 
 
 def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
@@ -249,41 +300,17 @@ def known_digests(expansion: Expansion, place: Place) -> dict[str, str]:
     return known
 
 
-def _trial_job(trial: Trial, digests: dict[str, str]) -> PlannedJob | None:
-    digest = digests.get(trial.set_name)
-    steps = trial.recipe.training.steps
-    return PlannedJob.of_trial(trial.id, digest, steps=steps) if digest else None
+def _is_done(job: Job | None) -> bool:
+    return job is not None and job.state == "done"
 
 
-def _segment(pretraining: Pretraining, budget: int, digests: dict[str, str]) -> PlannedJob | None:
-    digest = digests.get(pretraining.set_name)
-    if digest is None:
-        return None
-    return PlannedJob.of_pretraining(pretraining.id, digest, budget=budget)
-
-
-def _is_done(job: PlannedJob | None, jobs: dict[str, Job]) -> bool:
-    return job is not None and job.id in jobs and jobs[job.id].state == "done"
-
-
-def _lost(job: PlannedJob | None, jobs: dict[str, Job]) -> str:
-    state = jobs[job.id].state if job is not None and job.id in jobs else ""
-    return state if state in ("failed", "diverged") else ""
-
-
-def _judge(
-    cell: Cell,
-    keys: dict[str, PlannedJob | None],
-    jobs: dict[str, Job],
-    lost: Lost,
-) -> PlannedCell:
+def _judge(cell: Cell, jobs: Mapping[str, Job], lost: Lost, now: float) -> PlannedCell:
     if cell.trial is None:
         return PlannedCell(cell, "invalid", cell.reason or "")
     if cell.same_as is not None:
         return PlannedCell(cell, "same", f"the same experiment as {cell.same_as}")
-    planned = keys[cell.trial.id]
-    job = jobs.get(planned.id) if planned else None
-    expired = job is not None and job.state == "running" and (job.lease_until or 0) < time.time()
+    job = jobs.get(cell.trial.id)
+    expired = job is not None and job.state == "running" and (job.lease_until or 0) < now
     if job is None or job.state == "pending" or expired:
         why = _broken_pretraining(cell.trial, lost)
         if why:
@@ -382,12 +409,6 @@ def _trial_row(trial: Trial) -> db.Trial:
         pretraining_id=trial.pretraining.id if trial.pretraining else None,
         map_options=trial.map_options,
     )
-
-
-def digests_of(plan: Plan, place: Place) -> dict[str, str]:
-    """The content hash of every data set of the plan, all of which must be prepared."""
-    names = _set_names(plan.expansion)
-    return {name: data.load(name, place.data).manifest.digest for name in names}
 
 
 def _set_names(expansion: Expansion) -> list[str]:

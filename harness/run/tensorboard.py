@@ -281,12 +281,12 @@ class Plotting:
         if time.monotonic() - self._looked >= SECONDS:
             self.look({job.job_id for job in running} | self._ended)
 
-    def ended(self, title: str, report: Report) -> None:
+    def job_ended(self, title: str, report: Report) -> None:
         self._ended.add(report.job_id)
-        self.display.ended(title, report)
+        self.display.job_ended(title, report)
 
-    def away(self, since: float, why: str) -> None:
-        self.display.away(since, why)
+    def unreachable(self, since: float, why: str) -> None:
+        self.display.unreachable(since, why)
 
     def note(self, line: str) -> None:
         self.display.note(line)

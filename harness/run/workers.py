@@ -1,22 +1,19 @@
-"""What launches and tuners have in common: what is refused before anything is changed, and the
-workers for the time that they are needed."""
+"""Checks before a launch or a tuning changes anything, and the workers while they are needed."""
 
 import os
 import signal
-import sys
 import tempfile
-from contextlib import suppress
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from rich.console import Console
-from rich.markup import escape
-
 import lcma.harness.data
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.run.driver import AskedToStopError, new_owner
+from lcma.harness.run.driver import LaunchStoppedError, new_owner
 from lcma.harness.run.executor import Executor
 from lcma.harness.run.plan import known_digests
 from lcma.harness.run.preflight import require_here, require_machines
@@ -24,8 +21,16 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Expansion
 from lcma.sweeps.spec import Resources, Spec
 
-STOPPED = 3
-"""The exit code of a launch that `lcma stop` ended."""
+Stage = Callable[[str], AbstractContextManager[object]]
+"""Shows that something is being done, for the time of a block."""
+
+
+class LaunchInterrupted(KeyboardInterrupt):
+    """A launch was ended by a signal; ``released`` jobs of it keep their last checkpoint."""
+
+    def __init__(self, number: int, released: int) -> None:
+        super().__init__(f"interrupted by signal {number}")
+        self.number, self.released = number, released
 
 
 class _InterruptedError(BaseException):
@@ -116,32 +121,28 @@ def check_shared(place: Place, hosts: list[str]) -> None:
 
 
 class Workers:
-    """An executor for the time of a block. SIGINT and SIGTERM end the launch in good order;
-    whatever ends it early gives its jobs back."""
+    """An executor for the time of a block.
+
+    SIGINT and SIGTERM end the block with LaunchInterrupted, if it runs in the main thread. Whatever
+    ends it early gives the jobs of its ``owner`` back once ``store`` is set.
+    """
 
     def __init__(
-        self,
-        resources: Resources,
-        threads: int,
-        console: Console,
-        *,
-        local: bool,
-        ray: str | None,
-        command: str,
+        self, resources: Resources, threads: int, stage: Stage, *, local: bool, ray: str | None
     ) -> None:
-        """``command`` is what to type to go on with what was ended early."""
-        self.resources, self.threads, self.console = resources, threads, console
-        self.local, self.ray, self.command = local, ray, command
+        self.resources, self.threads, self.stage = resources, threads, stage
+        self.local, self.ray = local, ray
         self.owner = new_owner()
         self.store: db.Store | None = None
         self.executor: Executor | None = None
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+        if threading.current_thread() is threading.main_thread():  # others cannot handle signals
+            self._handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
         self._handle(_interrupt)
         try:
-            with self.console.status("starting workers"):
+            with self.stage("starting workers"):
                 self.executor = _executor(self.resources, self.threads, self.local, self.ray)
         except BaseException as error:
             self.__exit__(type(error), error, None)
@@ -155,14 +156,16 @@ class Workers:
         return dict(getattr(self.executor, "need", {}))
 
     def prepare(self, expansion: Expansion, place: Place, missing: list[str]) -> db.Store:
-        """Have the data and the database ready for an expansion; the store. UserError, with nothing
-        changed, where a machine could not use them."""
+        """Prepare the data and the database for an expansion; return the store.
+
+        Raises UserError, with nothing changed, if a machine could not use them.
+        """
         assert self.executor is not None
         check_shared(place, self.executor.hosts())
         self._require(expansion, place)
         store = db.connect(place.db)
         for name in missing:
-            with self.console.status(f"preparing {name}"):
+            with self.stage(f"preparing {name}"):
                 lcma.harness.data.prepare(name, place.data)
         if missing:
             self._require(expansion, place)
@@ -172,7 +175,7 @@ class Workers:
         """UserError where a machine cannot use the place of the checkpoints, or has not those data
         of an expansion that are prepared here."""
         assert self.executor is not None
-        with self.console.status("asking the workers for checkpoints and data"):
+        with self.stage("asking the workers for checkpoints and data"):
             require_machines(self.executor.ask, place, known_digests(expansion, place))
 
     def __exit__(
@@ -182,8 +185,9 @@ class Workers:
         at: TracebackType | None,
     ) -> None:
         self._handle(signal.SIG_IGN)
+        cause = error
         if isinstance(error, SystemError) and error.__cause__ is not None:
-            error = error.__cause__  # Ray's compiled part wraps what a signal's handler raises
+            cause = error.__cause__  # Ray's compiled part wraps what a signal's handler raises
         released = 0
         if self.executor is not None:
             self.executor.close(kill=error is not None)
@@ -192,18 +196,12 @@ class Workers:
                 released = self.store.release(self.owner)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        if isinstance(error, AskedToStopError):
-            self._say_stopped(f" by {error.request.by}", released)
-            sys.exit(STOPPED)
-        if isinstance(error, _InterruptedError):
-            self._say_stopped("", released)
-            sys.exit(128 + error.number)
-
-    def _say_stopped(self, by: str, released: int) -> None:
-        self.console.print(
-            f"Stopped{escape(by)}; {released} running jobs keep their last checkpoint. "
-            f"Go on with [bold]{escape(self.command)}[/]"
-        )
+        if isinstance(cause, LaunchStoppedError):
+            cause.released = released
+        if isinstance(cause, _InterruptedError):
+            raise LaunchInterrupted(cause.number, released) from None
+        if cause is not None and cause is not error:
+            raise cause
 
     def _handle(self, handler: Any) -> None:
         for number in self._handlers:

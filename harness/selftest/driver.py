@@ -34,11 +34,14 @@ class LaunchTask:
 
 def main() -> None:
     """Carry out the task on stdin as `lcma launch` would."""
-    from lcma.harness.cli.launching import Asked, run_launch
-    from lcma.harness.cli.planning import Overrides
+    from rich.console import Console
+
     from lcma.harness.kill_points import HOOK_VARIABLE
     from lcma.harness.place import Place
+    from lcma.harness.run.sweep import LaunchOptions, launch_sweep
     from lcma.harness.selftest import armed
+    from lcma.harness.watch.progress import Bars
+    from lcma.sweeps import spec
     from lcma.sweeps.errors import UserError
 
     task = LaunchTask(**json.load(sys.stdin))
@@ -46,22 +49,17 @@ def main() -> None:
         armed.arm_driver(Path(task.kills))
         # Workers inherit it, or are given it by Ray.
         os.environ[HOOK_VARIABLE] = f"{armed.__name__}:{armed.arm_worker.__name__}:{task.kills}"
-    asked = Asked(
-        spec=task.spec,
-        overrides=Overrides(),
+    options = LaunchOptions(
         local=task.local,
         ray=task.ray,
-        gpus=None,
-        parallel=None,
-        retry=False,
-        skip_invalid=False,
-        pictures=None,
-        tensorboard=None,
         lease_seconds=task.lease_seconds,
         checkpoint_seconds=task.checkpoint_seconds,
     )
+    place = Place(task.db, Path(task.runs), Path(task.data))
     try:
-        run_launch(asked, Place(task.db, Path(task.runs), Path(task.data)))
+        with Bars(Console()) as bars:
+            report, _ = launch_sweep(spec.load(task.spec), place, options, bars)
+        sys.exit(1 if report.lost else 0)
     except UserError as error:
         print(f"lcma: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

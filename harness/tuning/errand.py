@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lcma import db
-from lcma.harness.run.driver import AskedToStopError, Course, Display, Launch
+from lcma.harness.run.driver import Course, Display, Launch, LaunchStoppedError
 from lcma.harness.run.executor import Executor
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import Node
@@ -72,7 +72,7 @@ def carry_out(errand: Errand, executor: Executor, display: Display) -> Iterator[
                 yield Rung(step, statistics.fmean(bits))
         ended = _run(store, errand, executor, display, None)
         yield _lost(store, ended) or Ending("done")
-    except AskedToStopError as error:
+    except LaunchStoppedError as error:
         yield Ending("stopped", str(error))
 
 

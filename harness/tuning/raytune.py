@@ -110,10 +110,10 @@ class Silent:
     def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
         pass
 
-    def ended(self, title: str, report: Report) -> None:
+    def job_ended(self, title: str, report: Report) -> None:
         pass
 
-    def away(self, since: float, why: str) -> None:
+    def unreachable(self, since: float, why: str) -> None:
         pass
 
     def note(self, line: str) -> None:

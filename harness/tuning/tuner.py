@@ -13,7 +13,7 @@ from lcma.harness.place import Place
 from lcma.harness.run.driver import Course
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import (
-    digests_of,
+    Plan,
     known_digests,
     make_nodes,
     plan_expansion,
@@ -164,17 +164,20 @@ class Tuner:
         """Those of all budgets, and that of the base lines, under None; nothing is registered."""
         rungs, budgets = self.target.tune.rungs, self.target.budgets
         found: dict[int | None, Errand] = {
-            b: self._planned(0, p, rungs) for b, p in budgets.items()
+            b: self._planned(0, self._plan(p), rungs) for b, p in budgets.items()
         }
-        return found | {None: self._planned(None, self.target.baseline, ())}
+        return found | {None: self._planned(None, self._plan(self.target.baseline), ())}
+
+    def _plan(self, part: Expansion) -> Plan:
+        return plan_expansion(part, self.place, None)
 
     def _errand(self, number: int | None, part: Expansion, rungs: tuple[int, ...]) -> Errand:
         """Register a part of the sweep, and what it takes to carry it out."""
-        plan = plan_expansion(part, self.place, None)
+        plan = self._plan(part)
         wait_out(lambda: register_plan(plan, self.place, self.store))
-        return self._planned(number, part, rungs)
+        return self._planned(number, plan, rungs)
 
-    def _planned(self, number: int | None, part: Expansion, rungs: tuple[int, ...]) -> Errand:
+    def _planned(self, number: int | None, plan: Plan, rungs: tuple[int, ...]) -> Errand:
         need, most = self.means.resources, self.course.parallel
         terms = Terms(
             failures=self.target.spec.failures,
@@ -182,11 +185,9 @@ class Tuner:
             memory_gb=need.memory_gb,
             cap=None if most is None else Cap(self.course.sweep_id, most),
         )
-        plan = plan_expansion(part, self.place, None)
         nodes = make_nodes(
             plan,
             self.place,
-            digests_of(plan, self.place),
             owner=self.means.owner,
             device="cuda" if need.gpus else "cpu",
             gpus=need.gpus or 0.0,
@@ -194,7 +195,7 @@ class Tuner:
             lease_seconds=self.means.lease_seconds,
             terms=terms,
         )
-        return Errand(number, part.trials[0].budget, tuple(nodes), rungs, self.course)
+        return Errand(number, plan.expansion.trials[0].budget, tuple(nodes), rungs, self.course)
 
     def _left(self, errand: Errand) -> bool:
         """Whether any of its trainings is not done."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +18,10 @@ from rich.progress import (
 )
 
 from lcma.db import RunningJob
+from lcma.harness.run.plan import Plan
+from lcma.harness.run.prediction import Predictions
 from lcma.harness.run.work import Report
+from lcma.harness.watch.predictions import describe_rest
 
 _STYLE = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 
@@ -39,10 +43,9 @@ class Bars:
         self._whole = self.progress.add_task("sweep", unit="jobs", total=None)
         self._bars: dict[str, TaskID] = {}
         self._away_since: float | None = None
+        self._updated = False
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
-            self.progress.start()
         return self
 
     def __exit__(
@@ -51,7 +54,8 @@ class Bars:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self.progress.stop()
+        if self._updated:
+            self.progress.stop()
 
     def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
         if self._away_since is not None:
@@ -59,6 +63,9 @@ class Bars:
             self.note(f"the database is back after {away:.0f} s")
             self.progress.update(self._whole, description="sweep")
             self._away_since = None
+        self._updated = True
+        if self.console.is_terminal:
+            self.progress.start()  # only now: a stage has a spinner of its own
         self.progress.update(self._whole, completed=ended, total=total)
         for job in running:
             if job.job_id not in self._bars:
@@ -67,7 +74,7 @@ class Bars:
         for job_id in set(self._bars) - {job.job_id for job in running}:
             self.progress.remove_task(self._bars.pop(job_id))
 
-    def away(self, since: float, why: str) -> None:
+    def unreachable(self, since: float, why: str) -> None:
         if self._away_since is None:
             at = time.strftime("%H:%M:%S", time.localtime(since))
             self.note(f"the database is away since {at}, waiting for it: {why}")
@@ -77,7 +84,15 @@ class Bars:
     def note(self, line: str) -> None:
         self.console.print(escape(line), highlight=False, soft_wrap=True)
 
-    def ended(self, title: str, report: Report) -> None:
+    def stage(self, what: str) -> AbstractContextManager[object]:
+        return self.console.status(what)
+
+    def planned(self, plan: Plan, predicted: Predictions | None) -> None:
+        self.console.print(f"{escape(plan.spec.name)}: {plan.summary}", highlight=False)
+        for line in describe_rest(predicted) if predicted is not None else ():
+            self.console.print(escape(line), highlight=False, soft_wrap=True)
+
+    def job_ended(self, title: str, report: Report) -> None:
         if report.ending == "pruned":  # a tuner has words of its own for it
             return
         style = _STYLE.get(report.ending, "white")

@@ -12,7 +12,7 @@ import pytest
 from lcma import db
 from lcma.harness import data
 from lcma.harness.place import Place
-from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
 from tests.db.conftest import (
     SqliteTemplates,
@@ -159,8 +159,7 @@ def registered(place: Place) -> Callable[..., tuple[db.Store, list[Node]]]:
         store = db.connect(place.db)
         plan = make_plan(spec, place, store)
         register_plan(plan, place, store)
-        digests = digests_of(plan, place)
-        nodes = make_nodes(plan, place, digests, owner=f"test:{os.getpid()}", device="cpu")
+        nodes = make_nodes(plan, place, owner=f"test:{os.getpid()}", device="cpu")
         return store, nodes
 
     return make

@@ -11,7 +11,7 @@ import yaml
 from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
-from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, contribution_map, result
 from tests.harness.conftest import SMALL, merged
@@ -31,8 +31,7 @@ class History:
         spec = specs.check(SWEEP, "test")
         plan = make_plan(spec, place, store)
         register_plan(plan, place, store)
-        digests = digests_of(plan, place)
-        self.nodes = make_nodes(plan, place, digests, owner="o", device="cpu")
+        self.nodes = make_nodes(plan, place, owner="o", device="cpu")
         for environment in (ENVIRONMENT, GPU):
             store.environment(environment)
 

@@ -94,7 +94,7 @@ def test_of_several_processes_at_once_one_hashes(mine: Prepared) -> None:
     code = (
         "import sys; from pathlib import Path; from lcma.harness.data import load, verified; "
         "p = load('photos8', Path(sys.argv[1])); print('ready', flush=True); "
-        "sys.stdin.read(1); print(verified.once(p))"
+        "sys.stdin.read(1); print(verified.verify_once(p))"
     )
     asked = [
         subprocess.Popen(

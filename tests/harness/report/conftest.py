@@ -368,11 +368,11 @@ def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     from benchmarks.million import made
     from benchmarks.places import Files
     from lcma.harness.place import find_place
-    from lcma.harness.report.site import write
+    from lcma.harness.report.site import write_site
 
     folder = tmp_path_factory.mktemp("large")
     url, _ = made(Files(folder), 24_000)
     store = db.connect(url)
-    write(store, find_place(url, folder / "runs", folder), folder / "site")
+    write_site(store, find_place(url, folder / "runs", folder), folder / "site")
     store.close()
     return url, folder / "site"

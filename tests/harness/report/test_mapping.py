@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.report.figures import Target
+from lcma.harness.report.formats import Target
 from lcma.harness.report.gallery import (
     choose_evenly,
     draw_comparison,

@@ -16,7 +16,7 @@ import pytest
 from lcma.db import query
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
-from lcma.harness.report.site import Options, Site, write
+from lcma.harness.report.site import Options, Site, write_site
 from lcma.sweeps.errors import UserError
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import BITS, Filler
@@ -50,7 +50,7 @@ class Links(HTMLParser):
 
 def export(filler: Filler, out: Path, options: Options | None = None) -> dict[str, bytes]:
     where = find_place(filler.url, filler.runs, filler.folder / "data")
-    written = write(filler.store, where, out, options or Options(samples=False))
+    written = write_site(filler.store, where, out, options or Options(samples=False))
     files = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
     assert len(files) == written + 1  # and the mark
     return files

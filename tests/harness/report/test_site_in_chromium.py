@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from lcma.harness.place import find_place
-from lcma.harness.report.site import Options, Site, write
+from lcma.harness.report.site import Options, Site, write_site
 from lcma.harness.report.site.serving import Server
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import Filler
@@ -74,7 +74,7 @@ def exported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     worlds.fill_hostile(filler)
     filler.weights("random-local", 0)
     where = find_place(filler.url, filler.runs, folder / "data")
-    write(filler.store, where, folder / "out", Options())
+    write_site(filler.store, where, folder / "out", Options())
     filler.store.close()
     return folder / "out"
 

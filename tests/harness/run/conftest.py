@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.harness.place import Place
 from lcma.harness.run.executor import Executor, Finished
-from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report, Work
 from lcma.harness.run.worker import run_work
 from lcma.sweeps import spec as specs
@@ -82,10 +82,10 @@ class Told:
         time.sleep(self.pause)
         self.pause = 0.0
 
-    def ended(self, title: str, report: Report) -> None:
+    def job_ended(self, title: str, report: Report) -> None:
         pass
 
-    def away(self, since: float, why: str) -> None:
+    def unreachable(self, since: float, why: str) -> None:
         self.whys.add(why)
 
     def note(self, line: str) -> None:
@@ -157,8 +157,7 @@ def register_one(
     store = db.connect(place.db)
     plan = make_plan(spec, place, store)
     register_plan(plan, place, store)
-    digests = digests_of(plan, place)
-    (node,) = make_nodes(plan, place, digests, owner="a launch", device="cpu")
+    (node,) = make_nodes(plan, place, owner="a launch", device="cpu")
     pause = 0.0 if steps == 20 else None
     work = replace(node.work, lease_seconds=lease, checkpoint_seconds=pause)
     return store, replace(node, work=work)

@@ -19,7 +19,7 @@ from lcma.harness.place import Place
 from lcma.harness.run.cluster import RayExecutor
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
-from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.run.worker import run_work
 from lcma.harness.selftest.comparison import RunContent, compare_runs, read_run
 from lcma.harness.selftest.driver import LaunchTask
@@ -78,7 +78,6 @@ class Sweep:
         return make_nodes(
             plan,
             self.place,
-            digests_of(plan, self.place),
             owner=owner,
             device="cpu",
             checkpoint_seconds=0.0,

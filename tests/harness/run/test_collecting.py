@@ -18,7 +18,7 @@ from lcma.harness.cli import main as cli
 from lcma.harness.environment import read_environment
 from lcma.harness.run.artifacts import Writer, run_name
 from lcma.harness.run.gc import Asked, Survey, Waste, find_garbage, remove_garbage
-from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.work import Report, Work
 from lcma.harness.run.worker import _Attempt, run_work
@@ -43,8 +43,7 @@ class Site:
         spec = specs.check(merged(SMALL, change or {}), "test")
         plan = make_plan(spec, self.place, self.store)
         register_plan(plan, self.place, self.store)
-        digests = digests_of(plan, self.place)
-        nodes = make_nodes(plan, self.place, digests, owner="a launch", device="cpu")
+        nodes = make_nodes(plan, self.place, owner="a launch", device="cpu")
         return {self.named(n.work): n.work for n in nodes}
 
     @staticmethod

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lcma import db
+from lcma.harness.environment import read_environment
 from lcma.harness.run.driver import Ended, Launch
 from lcma.harness.run.executor import Finished, Lost
-from lcma.harness.run.worker import environment
 from tests.harness.run.conftest import Inline, Told
 
 
@@ -29,7 +29,7 @@ class Fragile(Inline):
             owner=work.owner,
             host="elsewhere",
             pid=1,
-            environment_id=self.store.environment(environment.current("cpu")),
+            environment_id=self.store.environment(read_environment("cpu")),
             device="cpu",
             threads=1,
             lease_seconds=work.lease_seconds,

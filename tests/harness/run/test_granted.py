@@ -12,7 +12,7 @@ from lcma import db
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
-from lcma.harness.run.plan import Node, digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Terms
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -67,8 +67,7 @@ def telling(place: Place, tmp_path: Path) -> Any:
         store = db.connect(place.db)
         plan = make_plan(spec, place, store)
         register_plan(plan, place, store)
-        digests = digests_of(plan, place)
-        nodes = make_nodes(plan, place, digests, owner="a launch", device="cpu")
+        nodes = make_nodes(plan, place, owner="a launch", device="cpu")
         return (
             store,
             [_with(node, gpus=share) for node, share in zip(nodes, gpus, strict=True)],

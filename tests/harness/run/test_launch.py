@@ -29,10 +29,10 @@ class Silent:
     def update(self, ended, total, running) -> None:
         self.seen_running |= {r.job_id for r in running}
 
-    def ended(self, title: str, report: Report) -> None:
+    def job_ended(self, title: str, report: Report) -> None:
         self.titles.append((title, report.ending))
 
-    def away(self, since: float, why: str) -> None:
+    def unreachable(self, since: float, why: str) -> None:
         self.why_away.add(why)
 
     def note(self, line: str) -> None:

@@ -18,9 +18,11 @@ from rich.console import Console
 
 from lcma import db
 from lcma.harness import kill_points
+from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
 from lcma.harness.run import worker
 from lcma.harness.run.driver import Launch
+from lcma.harness.run.evaluation import settle_device
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.spool import read_spool
 from lcma.harness.run.work import Report, Work
@@ -289,7 +291,7 @@ def claim_elsewhere(
     store: db.Store, job_id: str, *, after: str | None = None, lease: float = 60.0
 ) -> db.Claim:
     """Another launch takes the job, away from the one that holds it."""
-    environment_id = store.environment(worker.environment.current("cpu"))
+    environment_id = store.environment(read_environment("cpu"))
     if after is not None:
         store.release(after)
     found = store.claim(
@@ -316,7 +318,7 @@ def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial
     """Longer than the lease; what is beside it slept too and renews a moment later."""
     store, node = one_trial(f"sqlite:///{tmp_path / 'asleep.db'}", lease=2.0)
     work, display = node.work, Told()
-    worker.evaluation.settle("cpu", 1)  # the first time takes seconds
+    settle_device("cpu", 1)  # the first time takes seconds
     claim = claim_elsewhere(store, work.job_id, lease=2.0)
     display.pause = 2.5
     renewed: list[bool] = []
@@ -341,7 +343,9 @@ def test_a_launch_tells_once_that_the_database_is_away_and_once_that_it_is_back(
     with Bars(Console(file=text, width=80)) as bars:
         bars.update(0, 2, [])
         for _ in range(3):
-            bars.away(time.time(), "cannot open the database [x]: refused; check that it runs")
+            bars.unreachable(
+                time.time(), "cannot open the database [x]: refused; check that it runs"
+            )
         bars.update(1, 2, [])
         bars.update(2, 2, [])
     first, second = text.getvalue().strip().splitlines()

@@ -3,8 +3,9 @@
 import pytest
 
 from lcma import db
+from lcma.harness.environment import read_environment
 from lcma.harness.run.plan import make_plan, require_valid
-from lcma.harness.run.worker import environment, run_work
+from lcma.harness.run.worker import run_work
 from lcma.sweeps import known_sets
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -22,7 +23,7 @@ def claimed(store: db.Store, job_id: str, *, host: str, seconds: float) -> db.Cl
         owner="o",
         host=host,
         pid=1,
-        environment_id=store.environment(environment.current("cpu")),
+        environment_id=store.environment(read_environment("cpu")),
         device="cpu",
         threads=1,
         lease_seconds=seconds,

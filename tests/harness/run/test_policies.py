@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from lcma import db
 from lcma.db import query
-from lcma.harness.run.driver import AskedToStopError, Course, Launch
+from lcma.harness.environment import read_environment
+from lcma.harness.run.driver import Course, Launch, LaunchStoppedError
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import Node
 from lcma.harness.run.work import Terms, Work, policy_of
-from lcma.harness.run.worker import Report, environment, run_work
+from lcma.harness.run.worker import Report, run_work
 from lcma.harness.watch.stop import Stopped, stop_sweeps
 from lcma.sweeps.spec import Failures
 from tests.harness.run.conftest import Inline, Told
@@ -34,7 +35,7 @@ def claim(store: db.Store, work: Work) -> db.Claim | db.Job:
         owner=work.owner,
         host="elsewhere",
         pid=1,
-        environment_id=store.environment(environment.current("cpu")),
+        environment_id=store.environment(read_environment("cpu")),
         device="cpu",
         threads=1,
         lease_seconds=work.lease_seconds,
@@ -340,7 +341,7 @@ def test_a_launch_ends_when_asked_and_a_later_one_does_not(one_trial: Any, tmp_p
     first = launched(store, node, "first")
     done = stop_sweeps(store, [sweep], by="me@here", seconds=0.0)
     assert done == Stopped(held=0, taken=0)
-    with pytest.raises(AskedToStopError, match="asked to stop by me@here"):
+    with pytest.raises(LaunchStoppedError, match="asked to stop by me@here"):
         first.run()
     assert len(launched(store, node, "later").run().of("done")) == 1
 

@@ -17,7 +17,7 @@ from lcma import db
 from lcma.harness import data
 from lcma.harness.place import Place
 from lcma.harness.run.evaluation import make_result, measure_flow
-from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate, require_weights
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.worker import run_work
@@ -53,8 +53,7 @@ def trained_once(tmp_path_factory, photos_root: Path):
         }
         plan = make_plan(specs.check(spec, "test"), place, None)
         register_plan(plan, place, db.connect(place.db))
-        digests = digests_of(plan, place)
-        node = make_nodes(plan, place, digests, owner="trainer", device="cpu")[0]
+        node = make_nodes(plan, place, owner="trainer", device="cpu")[0]
         assert run_work(node.work).ending == "done"
         made[flow] = folder
         return folder

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from lcma import db
+from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.plan import Node
-from lcma.harness.run.worker import environment
 from tests.harness.run.conftest import Inline, Told
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
@@ -89,7 +89,7 @@ def test_a_launch_hands_out_no_segment_that_it_would_not_get(registered: Registe
     store, nodes = registered({"matrix": {"factorization": "low", "budget": [10, 20]}})
     jobs = budgets(nodes)
     longer = [replace(n, after=None) for n in nodes if n.work.job_id == jobs[20]]
-    environment_id = store.environment(environment.current("cpu"))
+    environment_id = store.environment(read_environment("cpu"))
     claim = store.claim(
         jobs[10],
         owner="another launch",

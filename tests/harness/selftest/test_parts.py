@@ -116,7 +116,7 @@ def test_one_of_many_takes_an_order(tmp_path: Path) -> None:
 DIES = """
 import sys
 from lcma import db
-from lcma.harness.kill_points import DRIVER, FILES, HOOK_VARIABLE, TUNER, arm_worker
+from lcma.harness.kill_points import arm_worker
 
 arm_worker("j")
 store = db.connect(sys.argv[1])

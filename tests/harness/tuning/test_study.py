@@ -8,7 +8,7 @@ import pytest
 
 from lcma import db
 from lcma.harness.run.driver import Launch
-from lcma.harness.run.plan import digests_of, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
@@ -72,8 +72,7 @@ def launched(tuned: Tuning, spec: specs.Spec) -> None:
     store = tuned.store
     plan = make_plan(spec, tuned.place, store)
     register_plan(plan, tuned.place, store)
-    digests = digests_of(plan, tuned.place)
-    nodes = make_nodes(plan, tuned.place, digests, owner="sweep", device="cpu")
+    nodes = make_nodes(plan, tuned.place, owner="sweep", device="cpu")
     assert len(Launch(store, nodes, Inline(), Told()).run().of("done")) == len(nodes)
 
 

@@ -1,0 +1,226 @@
+"""Launch a sweep: plan it, check what can be refused, run it, say how it ended."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run.driver import Course, Display, Ended, Launch
+from lcma.harness.run.outages import Value, wait_out
+from lcma.harness.run.plan import (
+    Plan,
+    make_nodes,
+    make_plan,
+    open_existing,
+    plan_expansion,
+    register_plan,
+    require_valid,
+    update_plan,
+)
+from lcma.harness.run.prediction import Predictions, predict_hours
+from lcma.harness.run.rehearsal import rehearse_plugins
+from lcma.harness.run.tensorboard import plot_curves, write_curves
+from lcma.harness.run.work import LEASE_SECONDS, Report, Terms
+from lcma.harness.run.workers import (
+    Workers,
+    check_compilable,
+    check_writable,
+    max_threads,
+    missing_data,
+    resolve_resources,
+)
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Resources, Spec
+
+LOST = ("failed", "diverged", "blocked")
+"""The endings of jobs that leave no result."""
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """How a sweep is launched.
+
+    Without ``local`` and ``ray``, the address of a cluster, Ray is started on this machine.
+    ``gpus`` for each trial (0 to 1) and ``parallel``, the most jobs of the sweep at once, take the
+    place of the spec's. ``retry`` runs failed and diverged jobs again, ``skip_invalid`` runs the
+    rest where cells cannot be run. ``tensorboard`` is a folder for the curves as they come,
+    ``folders`` are others that must be writable, by the option that names them.
+    """
+
+    local: bool = False
+    ray: str | None = None
+    gpus: float | None = None
+    parallel: int | None = None
+    retry: bool = False
+    skip_invalid: bool = False
+    tensorboard: Path | None = None
+    folders: tuple[tuple[str, Path | None], ...] = ()
+    lease_seconds: float = LEASE_SECONDS
+    checkpoint_seconds: float | None = None
+
+
+class Observer(Display, Protocol):
+    """What a launch shows of itself while it runs."""
+
+    def stage(self, what: str) -> AbstractContextManager[object]:
+        """Show that something is being done, for the time of a block."""
+
+    def planned(self, plan: Plan, predicted: Predictions | None) -> None:
+        """Show the plan as it is once the sweep is registered; ``predicted`` is what is left, None
+        if nothing is."""
+
+
+@dataclass(frozen=True)
+class LaunchReport:
+    """How a launch ended: the sweep's id and name, and the report of each job by its id.
+
+    ``lost`` is the number of jobs without a result; where nothing was left to run there are no
+    reports, and it counts the trials that were lost before.
+    """
+
+    sweep_id: str
+    sweep: str
+    reports: dict[str, Report]
+    lost: int
+
+    def __repr__(self) -> str:
+        endings = [report.ending for report in self.reports.values()]
+        counts = ", ".join(f"{endings.count(e)} {e}" for e in sorted(set(endings)))
+        return f"<sweep {self.sweep} {self.sweep_id[:8]}: {counts or 'nothing was left to run'}>"
+
+
+def launch_sweep(
+    spec: Spec, place: Place, options: LaunchOptions, observer: Observer
+) -> tuple[LaunchReport, db.Store]:
+    """Run what is missing of a sweep; return its report and the store.
+
+    What can be refused is refused, with UserError, before anything is changed. Raises
+    LaunchStoppedError if `lcma stop` ended it, and LaunchInterrupted if SIGINT or SIGTERM did.
+    """
+    if options.local and options.ray:
+        raise UserError("--local and --ray exclude each other: leave one out")
+    plan = make_plan(spec, place, open_existing(place))
+    require_valid(plan, skip_invalid=options.skip_invalid)
+    rehearse_plugins(plan)
+    resources = resolve_resources(
+        spec, gpus=options.gpus, parallel=options.parallel, ray=options.ray
+    )
+    check_compilable(plan.expansion, resources)
+    missing = missing_data(spec, place)
+    check_writable(place, tensorboard=options.tensorboard, **dict(options.folders))
+    if not (plan.trainings_left or plan.pretrainings_left or (options.retry and plan.lost)):
+        store = db.connect(place.db)
+        sweep_id = register_plan(plan, place, store)
+        if options.tensorboard is not None:
+            write_curves(options.tensorboard, store, store.job_ids(sweep_id))
+        observer.planned(plan, None)
+        return LaunchReport(sweep_id, spec.name, {}, plan.lost), store
+    threads = max_threads(plan.expansion)
+    with Workers(
+        resources, threads, observer.stage, local=options.local, ray=options.ray
+    ) as workers:
+        store = opened = workers.prepare(plan.expansion, place, missing)
+        place = replace(place, db=store.url)
+        if missing:
+            plan = plan_expansion(plan.expansion, place, store)
+        with observer.stage("registering the sweep, with the bars of its data"):
+            sweep_id = _wait_out(observer, lambda: register_plan(plan, place, opened))
+        ended = _run(workers, options, plan, place, store, sweep_id, observer)
+    return LaunchReport(sweep_id, spec.name, ended.reports, len(ended.of(*LOST))), store
+
+
+def _run(
+    workers: Workers,
+    options: LaunchOptions,
+    plan: Plan,
+    place: Place,
+    store: db.Store,
+    sweep_id: str,
+    observer: Observer,
+) -> Ended:
+    assert workers.executor is not None
+    workers.store, resources = store, workers.resources
+    begun = _wait_out(observer, lambda: store.begin_launch(workers.owner, sweep_id))
+    nodes = make_nodes(
+        plan,
+        place,
+        owner=workers.owner,
+        device="cuda" if resources.gpus else "cpu",
+        gpus=resources.gpus or 0.0,
+        terms=_terms(plan, resources, sweep_id),
+        checkpoint_seconds=options.checkpoint_seconds,
+        lease_seconds=options.lease_seconds,
+    )
+    ids = [node.work.job_id for node in nodes]
+    if options.retry:
+        _wait_out(observer, lambda: store.retry(ids))
+    now = _wait_out(observer, lambda: update_plan(plan, store))
+    predicted = _wait_out(observer, lambda: predict_hours(now, store, resources.gpus or 0.0))
+    observer.planned(now, predicted)
+    course = Course(sweep_id, begun, resources.parallel)
+    with plot_curves(options.tensorboard, observer, store, ids) as display:
+        return Launch(store, nodes, workers.executor, display, course).run()
+
+
+def _terms(plan: Plan, resources: Resources, sweep_id: str) -> Terms:
+    return Terms(
+        failures=plan.spec.failures,
+        hours=resources.hours,
+        memory_gb=resources.memory_gb,
+        cap=None if resources.parallel is None else db.Cap(sweep_id, resources.parallel),
+    )
+
+
+def _wait_out(observer: Observer, action: Callable[[], Value]) -> Value:
+    """Retry while the database is unreachable, and note it once."""
+    noted = False
+
+    def note() -> None:
+        nonlocal noted
+        if not noted:
+            observer.note("The database is unreachable: waiting for it.")
+            noted = True
+
+    return wait_out(action, noticed=note)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a launch is: jobs that have ended of ``total``, what runs, and what just happened."""
+
+    ended: int
+    total: int
+    running: Sequence[db.RunningJob]
+    message: str = ""
+
+
+class Callback:
+    """An observer that hands everything to a function as `Progress`."""
+
+    def __init__(self, call: Callable[[Progress], None]) -> None:
+        self._call = call
+        self._last = Progress(0, 0, ())
+
+    def stage(self, what: str) -> "AbstractContextManager[object]":
+        self.note(what)
+        return nullcontext()
+
+    def planned(self, plan: Plan, predicted: Predictions | None) -> None:
+        self.note(f"{plan.spec.name}: {plan.summary}")
+
+    def update(self, ended: int, total: int, running: Sequence[db.RunningJob]) -> None:
+        self._last = Progress(ended, total, tuple(running))
+        self._call(self._last)
+
+    def job_ended(self, title: str, report: Report) -> None:
+        why = report.message.strip().splitlines()
+        self.note(f"{report.ending} {title}" + (f": {why[-1]}" if why else ""))
+
+    def unreachable(self, since: float, why: str) -> None:
+        self.note(f"the database is unreachable: {why}")
+
+    def note(self, line: str) -> None:
+        self._call(replace(self._last, message=line))

@@ -1,0 +1,97 @@
+"""Predicted device hours, for people and for programs."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group as Lines
+from rich.text import Text
+
+from lcma.harness.run.prediction import QUANTILES, Amount, Hours, Prediction, Predictions
+from lcma.harness.text import format_duration, printable
+
+
+def render_predictions(predicted: Predictions) -> Lines:
+    """A few lines for each device, or that there is no history."""
+    lines = [line for device in predicted.devices for line in _device(device)]
+    if not lines:
+        lines = [f"No prediction: {_unknown(predicted.left)}"]
+    return Lines(*(Text(printable(line)) for line in lines))
+
+
+def describe_rest(predicted: Predictions) -> Iterator[str]:
+    """A line for each device about what is left, where anything of it is known."""
+    for device in predicted.devices:
+        if device.left.known:
+            yield f"Predicted for what is left on {device.device}: {_amount(device.left)}"
+
+
+def predictions_as_dict(predicted: Predictions) -> dict[str, Any]:
+    """The same with each part, in device hours."""
+    return {
+        "unit": "device hours",
+        "quantiles_percent": dict(zip(("low", "expected", "high"), QUANTILES, strict=True)),
+        "devices": [
+            {
+                "device": device.device,
+                "left": _as_dict(device.left),
+                "shared": _as_dict(device.shared),
+                "unshared": _as_dict(device.alone),
+            }
+            for device in predicted.devices
+        ],
+        "no_history": [] if predicted.devices else [asdict(p) for p in predicted.left.parts],
+    }
+
+
+def _as_dict(amount: Amount) -> dict[str, Any]:
+    return {
+        **(asdict(amount.hours) if amount.known else dict.fromkeys(("expected", "low", "high"))),
+        "parts": [asdict(part) for part in amount.known],
+        "no_history": [asdict(part) for part in amount.unknown],
+    }
+
+
+def _device(device: Prediction) -> Iterator[str]:
+    yield f"Predicted device hours on {device.device}: {_amount(device.left)}"
+    both = f"{_hours(device.shared.hours)}, each cell alone {_hours(device.alone.hours)}"
+    whole = ", of what has a history" if device.shared.unknown else ""
+    yield f"  the whole sweep from the start: {both}{whole}"
+
+
+def _amount(amount: Amount) -> str:
+    """Hours of what is known, from how many attempts, and what is not."""
+    said = []
+    if amount.known:
+        attempts = sorted({part.attempts for part in amount.known})
+        of_each = " of each kind" if len(amount.known) > 1 else ""
+        number = "-".join(map(str, attempts[:1] + attempts[1:][-1:]))
+        ending = "" if attempts[-1] == 1 else "s"
+        said.append(f"{_hours(amount.hours)}, from {number} attempt{ending}{of_each}")
+    if amount.unknown:
+        said.append(_unknown(amount))
+    return "; ".join(said) or "nothing is left"
+
+
+def _unknown(amount: Amount) -> str:
+    """By flow and data set, though it may be work of several kinds."""
+    jobs = defaultdict[str, Counter[str]](Counter)
+    for part in amount.unknown:
+        jobs[f"{part.flow} on {part.dataset}"][part.what] += part.jobs
+    named = (
+        f"{where} ({', '.join(_counted(*each) for each in sorted(of.items(), reverse=True))})"
+        for where, of in jobs.items()
+    )
+    return f"no history for: {', '.join(named)}" if jobs else "nothing is left"
+
+
+def _counted(what: str, jobs: int) -> str:
+    name = "segment" if what == "pretraining" else what
+    of = " of pretrainings" if what == "pretraining" else ""
+    return f"{jobs} {name}{'' if jobs == 1 else 's'}{of}"
+
+
+def _hours(hours: Hours) -> str:
+    low, high = format_duration(3600 * hours.low), format_duration(3600 * hours.high)
+    return f"{format_duration(3600 * hours.expected)} ({low} to {high})"
