@@ -36,7 +36,7 @@ class Nodes:
         return str(self._cluster.address)
 
     def kill_one(self, chance: Random, *, replace: bool = True) -> None:
-        """Kill all processes of a node, and unless told otherwise start another in its place."""
+        """Kill all processes of a node, and start another in its place if ``replace``."""
         node = chance.choice(sorted(self._cluster.worker_nodes, key=lambda one: one.unique_id))
         with _quiet():
             self._cluster.remove_node(node, allow_graceful=False)
