@@ -190,7 +190,7 @@ class _Armed:
                 return found
             job = None if job_id is None else self._store.job(job_id)
             if job is None:
-                found["jobs"] = self._store.counts().by_state
+                found["jobs"] = self._store.job_counts().by_state
             else:
                 found |= {
                     "kind": job.kind,

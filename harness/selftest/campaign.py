@@ -366,13 +366,13 @@ class Round:
         assert self.process is not None
         mine = f":{self.process.pid}:"
         with suppress(UserError):
-            return any(mine in job.owner for job in self._reader().running())
+            return any(mine in job.owner for job in self._reader().running_jobs())
         return False
 
     def _jobs(self) -> dict[str, int] | None:
         """Count the jobs in each state; None while the database is unreachable."""
         with suppress(UserError):
-            return self._reader().counts().by_state
+            return self._reader().job_counts().by_state
         return None
 
     def _reader(self) -> db.Store:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from lcma.harness.kill_points import DRIVER, FILES
 from lcma.harness.selftest.kills import NOW, STOP
 
-COMMITS_OF_WORKERS = ("environment", "claim", "heartbeat", "finish", "deliver")
-COMMITS_OF_LAUNCHES = ("create", "register", "begin_launch", "lose", "release")
+COMMITS_OF_WORKERS = ("add_environment", "claim", "heartbeat", "finish", "deliver")
+COMMITS_OF_LAUNCHES = ("create", "register", "begin_launch", "mark_lost", "release")
 """Commits to the database, by the methods of `lcma.db.Store`, but for those of `FUNCTIONS`."""
 
 FUNCTIONS = {
@@ -66,7 +66,7 @@ def make_schedule(kills: int, seed: int, *, nodes: bool) -> deque[PlannedKill]:
     return deque(found)
 
 
-AFTER_DEATHS = ("lose", "deliver", "leftover-remove")
+AFTER_DEATHS = ("mark_lost", "deliver", "leftover-remove")
 """Boundaries that are only passed after a worker has died; the last two only if its spool holds an
 ending."""
 
