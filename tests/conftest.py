@@ -38,6 +38,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.slow)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    _same_environment()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call() -> None:
+    _same_environment()
+
+
+def _same_environment() -> None:
+    """Without the test's name: workers are copies of a process only in the environment that it was
+    started in (`lcma.harness.run.local`)."""
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped:
         _skipped.add(report.nodeid)
