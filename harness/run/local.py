@@ -121,6 +121,8 @@ class LocalExecutor(Executor):
 _LATER = ("torch._dynamo",)
 """What a training imports when it has begun, and takes long: the first optimizer does this."""
 
+_NOT_AT_IMPORT = ("LCMA_", "RAY_", "PYTHONBREAKPOINT")
+
 _served: tuple[int, dict[str, str], list[str]] | None = None
 """The process that started a server of workers, and its environment and path then."""
 
@@ -131,12 +133,13 @@ def _context() -> BaseContext:
     global _served
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
-    # Only what is read when a module is imported cannot be handed over; ours is read later.
-    variables = {k: v for k, v in os.environ.items() if not k.startswith("LCMA_")}
-    now = os.getpid(), variables, list(sys.path)
+    # What is read when a module is imported cannot be handed over. Ours is read later, and what Ray
+    # sets by nobody there.
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_AT_IMPORT)}
     if _served is None:
-        _served = now
-    if now != _served:
+        _served = os.getpid(), variables, list(sys.path)
+    pid, same, path = _served
+    if (os.getpid(), variables, sys.path[: len(path)]) != (pid, same, path):
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload([bodies.__name__, *_LATER])
