@@ -121,7 +121,7 @@ class LocalExecutor(Executor):
 _LATER = ("torch._dynamo",)
 """What a training imports when it has begun, and takes long: the first optimizer does this."""
 
-_NOT_AT_IMPORT = ("LCMA_", "RAY_", "PYTHONBREAKPOINT")
+_NOT_AT_IMPORT = ("LCMA_", "RAY_", "PYTHONBREAKPOINT", "COLUMNS")
 
 _served: tuple[int, dict[str, str], list[str]] | None = None
 """The process that started a server of workers, and its environment and path then."""

@@ -187,8 +187,8 @@ FEW = ("none", "channel", "random", "HL")
 
 def cases(models: Iterable[tuple[str, Model]]) -> list[Any]:
     """Parameters for a fixture: every model under every factorization. A short run has all of one
-    model, a few of one of each other flow, and one of the others: a factorization is an index table,
-    whatever the flow and its settings."""
+    model, a few of one of each other flow, and one of the others: a factorization is an index
+    table, whatever the flow and its settings."""
     return [
         pytest.param(
             Case(model, factorization),
