@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -62,6 +63,20 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     if report.skipped:
         _skipped.add(report.nodeid)
+
+
+ROOMS = ("harness", "models", "sweeps", "db")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """No test leaves one of our folders imported as a package of its own: it would be a second copy
+    of what `lcma` has. A checkout's root on the path is enough for that."""
+    yield
+    found = [name for name in ROOMS if name in sys.modules]
+    for name in found:
+        del sys.modules[name]
+    assert not found, f"imported without `lcma.` before them: {', '.join(found)}"
 
 
 @pytest.hookimpl(trylast=True)

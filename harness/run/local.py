@@ -118,10 +118,11 @@ class LocalExecutor(Executor):
         )
 
 
-_LATER = ("torch._dynamo",)
-"""What a training imports when it has begun, and takes long: the first optimizer does this."""
+_PRELOADED = (bodies.__name__, "torch._dynamo")
+"""The second is what the first optimizer of a process imports, for a second."""
 
-_NOT_AT_IMPORT = ("LCMA_", "RAY_", "PYTHONBREAKPOINT", "COLUMNS")
+_LATE = ("LCMA_", "RAY_", "CUBLAS_", "TORCHINDUCTOR_CACHE_", "COLUMNS", "PYTHONBREAKPOINT")
+"""Variables that no module reads while it is imported begin with one of these."""
 
 _served: tuple[int, dict[str, str], list[str]] | None = None
 """The process that started a server of workers, and its environment and path then."""
@@ -133,16 +134,15 @@ def _context() -> BaseContext:
     global _served
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
-    # What is read when a module is imported cannot be handed over. Ours is read later, and what Ray
-    # sets by nobody there.
-    variables = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_AT_IMPORT)}
+    # What is read when a module is imported cannot be handed over.
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(_LATE)}
     if _served is None:
         _served = os.getpid(), variables, list(sys.path)
     pid, same, path = _served
     if (os.getpid(), variables, sys.path[: len(path)]) != (pid, same, path):
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload([bodies.__name__, *_LATER])
+    context.set_forkserver_preload([*_PRELOADED])
     # The server is a `python -c`, which would prefer modules of the current folder.
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
