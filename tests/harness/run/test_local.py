@@ -135,6 +135,7 @@ def test_a_worker_is_as_if_this_process_had_started_it_now(
     assert len(set(drawn)) == 4, "numpy's own generator is not the same in all"
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_is_started_again(telling: Any, tmp_path: Path) -> None:
     store, nodes = telling(2)
     executor = LocalExecutor(1)
