@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import forkserver, get_all_start_methods, get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process
 from multiprocessing.context import BaseContext
 
 import numpy as np
@@ -132,7 +132,7 @@ def _context() -> BaseContext:
     """How a worker starts: as a copy of a process that has the bodies imported already, which takes
     no time; by itself where that process is another than this one would start now."""
     global _served
-    if "forkserver" not in get_all_start_methods():
+    if sys.platform != "linux":  # elsewhere libraries may not be used after a fork
         return get_context("spawn")
     # What is read when a module is imported cannot be handed over.
     variables = {k: v for k, v in os.environ.items() if not k.startswith(_LATE)}
