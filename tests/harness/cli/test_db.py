@@ -204,6 +204,7 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     assert len(report["left"]) == 2
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_merge_makes_the_database_and_ends_well_without_conflicts(
     lcma: Typed, url: str, in_tmp: Path
 ) -> None:
@@ -220,6 +221,7 @@ def test_a_merge_makes_the_database_and_ends_well_without_conflicts(
     assert f"nothing in {in_tmp / 'other.db'} is new to {db.locate(url).name}" in out.splitlines()
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_database_is_not_merged_with_itself(lcma: Typed, url: str) -> None:
     fill(db.connect(url))
     code, out, err = lcma("db", "merge", url, "--db", url)
