@@ -19,7 +19,7 @@ def merge(site: Site, trials: int) -> dict[str, Any]:
             take_over(source, db.locate(target))
             times[name] = time.perf_counter() - began
         store = db.connect(target)
-        came = store.counts().trial.done
+        came = store.job_counts().trial.done
         store.close()
     print(
         f"  merge of {trials} trials: {times['new']:.0f} s, {trials / times['new']:.0f} trials/s; "

@@ -23,9 +23,9 @@ from benchmarks.trackers import driver_url
 from benchmarks.worlds import ENVIRONMENT
 from lcma import db
 from lcma.db import schema
+from lcma.db.cells import OF_TRIAL, compute_sums, encode_cell
 from lcma.db.records import row_of
 from lcma.db.schema.base import REVISIONS
-from lcma.db.summaries import OF_TRIAL, cell_row, numbers_of
 
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
 SETS = ("cifar10", "imagenet32", "imagenet64", "celeba64", "photos16")
@@ -107,7 +107,7 @@ def made(site: Site, trials: int, *, maps: bool = True) -> tuple[str, float]:
     url = site.make(name)
     if db.exists(url):
         store = db.connect(url)
-        if store.counts().trial.done:
+        if store.job_counts().trial.done:
             store.close()
             return url, 0.0
         store.close()
@@ -115,7 +115,7 @@ def made(site: Site, trials: int, *, maps: bool = True) -> tuple[str, float]:
         url = site.make(name)
     began = time.perf_counter()
     store = db.connect(url)
-    store.environment(ENVIRONMENT)
+    store.add_environment(ENVIRONMENT)
     store.close()
     write = _into_sqlite if site.engine == "sqlite" else _into_postgres
     write(url, _tables(max(1, trials // (CELLS * SEEDS)), MAPPED if maps else UNMAPPED))
@@ -184,11 +184,11 @@ def _tables(recipes: int, named: Named) -> Iterator[tuple[sa.Table, Iterable[Row
     cells: dict[str, Row] = {}
     of_cell: dict[str, list[float]] = {}
     for (trial, job), value in zip(done, values, strict=True):
-        cell = cell_row({name: trial[name] for name in OF_TRIAL}, _own(job))
+        cell = encode_cell({name: trial[name] for name in OF_TRIAL}, _own(job))
         cells.setdefault(cell["id"], cell)
         of_cell.setdefault(cell["id"], []).append(value)
         job["cell_id"] = cell["id"]
-    summed = [row | numbers_of(of_cell[key], of_cell[key]) for key, row in cells.items()]
+    summed = [row | compute_sums(of_cell[key], of_cell[key]) for key, row in cells.items()]
     yield schema.cells, summed
     yield (
         schema.results,

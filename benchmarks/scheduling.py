@@ -129,7 +129,7 @@ def measure(site: Site, folder: Path, trials: int, polls: int, batch: int) -> di
     register_plan(plan, place, store)
     nodes = make_nodes(plan, place, owner="benchmark", device="cpu")
     planned = time.perf_counter()
-    store.environment(read_environment("cpu"))
+    store.add_environment(read_environment("cpu"))
     executor = Nobody(store, polls, batch)
     clock = Clock(executor)
     started = time.perf_counter()

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         attempts = store.attempts()
         facts = {
             "exit code of the second launch": code,
-            "jobs": store.counts().by_state,
+            "jobs": store.job_counts().by_state,
             "results": len(store.results()),
             "attempts": Counter(attempts.outcome.astype(str)),
             "attempts that ended a job": int(attempts[attempts.outcome == "done"].job_id.nunique()),

@@ -90,7 +90,7 @@ class Ours(Tracker):
 
         store = db.connect(self.url)
         store.register(lifecycle_plan(trials))
-        store.environment(ENVIRONMENT)
+        store.add_environment(ENVIRONMENT)
         store.close()
 
     def open(self) -> None:

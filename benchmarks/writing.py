@@ -41,7 +41,7 @@ def _ingest_once(site: Site, points: int, batch: int) -> float:
 
 def _ingest_into(store: db.Store, points: int, batch: int) -> float:
     store.register(lifecycle_plan(10))
-    store.environment(ENVIRONMENT)
+    store.add_environment(ENVIRONMENT)
     claim = store.claim(
         db.PlannedJob.of_trial(trial_id(0), DIGEST, steps=RECIPE.steps).id,
         owner="benchmark",
@@ -96,7 +96,7 @@ def _store_and_read(store: db.Store, repeats: int) -> dict[str, list[float]]:
         for budget in range(100, 100 * (repeats + 1), 100)
     )
     store.register(replace(plan, pretrainings=(pretraining,), jobs=jobs))
-    store.environment(ENVIRONMENT)
+    store.add_environment(ENVIRONMENT)
     writing, reading = [], []
     for job in jobs:
         claim = store.claim(

@@ -1,41 +1,54 @@
-"""What is known: the results database."""
+"""The results database: what is planned, what runs, and what came out."""
 
-from lcma.db.curves import Curve
-from lcma.db.engine import Database, QueryResult, locate
+from lcma.db.engine import Database, QueryResult
 from lcma.db.errors import Conflict, Unavailable
-from lcma.db.following import Attempt, CellState, JobFacts, Membership, Rates, Waiting
-from lcma.db.keeper import Owner
-from lcma.db.listings import DataWait, Failure, LostTrials, MapKey, MapUser, TrainedTrial
-from lcma.db.pace import Pace
+from lcma.db.index_tables import overlap
+from lcma.db.places import locate
 from lcma.db.records import (
     FAILURES,
     KINDS,
     OUTCOMES,
     STATES,
     Artifact,
+    Attempt,
     Bar,
+    Beside,
     Cap,
+    CellState,
     Claim,
     ContributionMap,
     Cost,
     Counts,
+    Curve,
     DataSet,
+    DataWait,
     Environment,
     Evaluator,
+    Failure,
     IndexTable,
     Job,
+    JobDuration,
+    JobFacts,
     Kind,
+    LostTrials,
+    Making,
+    MapKey,
     MapStatistics,
+    MapUser,
+    Membership,
     Metric,
     News,
     Outcome,
+    Owner,
     PlannedJob,
     Policy,
     Pretraining,
+    Rates,
     Recipe,
     Registration,
     Result,
     RunningJob,
+    SeededCell,
     Starved,
     State,
     StateCounts,
@@ -45,12 +58,12 @@ from lcma.db.records import (
     Sweep,
     SweepMember,
     TableStatistics,
+    TrainedTrial,
+    Training,
     Trial,
+    Waiting,
 )
-from lcma.db.seeds import Beside, Making, SeededCell
 from lcma.db.store import Store, connect, exists
-from lcma.db.tables import overlap
-from lcma.db.trainings import Training
 
 __all__ = [
     "FAILURES",
@@ -77,6 +90,7 @@ __all__ = [
     "Failure",
     "IndexTable",
     "Job",
+    "JobDuration",
     "JobFacts",
     "Kind",
     "LostTrials",
@@ -89,7 +103,6 @@ __all__ = [
     "News",
     "Outcome",
     "Owner",
-    "Pace",
     "PlannedJob",
     "Policy",
     "Pretraining",

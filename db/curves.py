@@ -1,31 +1,18 @@
-"""The points of curves: few at a time while a job trains, or many at once; and read in parts."""
+"""Inserting points of curves: few at a time while a job trains, or many at once."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from lcma.db.driving import Statement, driver, translated
-from lcma.db.inserting import insert
-from lcma.db.jobs import chunks
+from lcma.db.engine import Statement, driver, translated
+from lcma.db.inserts import insert
 from lcma.db.records import Metric
-from lcma.db.schema import curves, jobs, metrics, pretrainings, trials
+from lcma.db.schema import curves, metrics
 
 MANY = 200
 """From how many points on PostgreSQL takes them by COPY, which costs a round trip more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A curve of a job: how many points it has, and the step of the last."""
-
-    id: int
-    job_id: str
-    name: str
-    points: int
-    last_step: int
 
 
 _KNOWN = Statement(
@@ -113,71 +100,3 @@ def _copy(connection: sa.Connection, rows: Sequence[tuple[int, int, float | None
         copy.set_types(["int4", "int4", "float8"])
         for row in rows:
             copy.write_row(row)
-
-
-def read_curves(connection: sa.Connection, job_ids: Sequence[str]) -> list[Curve]:
-    """The curves of jobs that have any point, by job and name."""
-    points = sa.func.count()
-    query = (
-        sa.select(curves.c.id, curves.c.job_id, curves.c.name, points, sa.func.max(metrics.c.step))
-        .join_from(curves, metrics, metrics.c.curve_id == curves.c.id)
-        .group_by(curves.c.id, curves.c.job_id, curves.c.name)
-    )
-    found = [
-        Curve(*row)
-        for some in chunks(sorted(job_ids))
-        for row in connection.execute(query.where(curves.c.job_id.in_(some)))
-    ]
-    return sorted(found, key=lambda curve: (curve.job_id, curve.name))
-
-
-def read_points(
-    connection: sa.Connection, curve_id: int, after: int, until: int, most: int
-) -> list[tuple[int, float]]:
-    """The first points of a curve after a step and up to one, with their steps."""
-    rows = connection.execute(
-        sa.select(metrics.c.step, metrics.c.value)
-        .where(metrics.c.curve_id == curve_id, metrics.c.step > after, metrics.c.step <= until)
-        .order_by(metrics.c.step)
-        .limit(most)
-    )
-    return [(step, math.nan if value is None else value) for step, value in rows]
-
-
-def read_thinned(
-    connection: sa.Connection, curve_ids: Sequence[int], every: int
-) -> dict[int, list[tuple[int, float]]]:
-    """Of each curve the points at every so-many-th place from the first on, and the last."""
-    found: dict[int, list[tuple[int, float]]] = {}
-    for some in chunks(sorted(curve_ids)):
-        place = sa.func.row_number().over(partition_by=metrics.c.curve_id, order_by=metrics.c.step)
-        last = sa.func.max(metrics.c.step).over(partition_by=metrics.c.curve_id)
-        every_point = (
-            sa.select(metrics, (place - 1).label("place"), last.label("last"))
-            .where(metrics.c.curve_id.in_(some))
-            .subquery()
-        )
-        own = every_point.c
-        rows = connection.execute(
-            sa.select(own.curve_id, own.step, own.value)
-            .where(sa.or_(own.place % every == 0, own.step == own.last))
-            .order_by(own.curve_id, own.step)
-        )
-        for curve_id, step, value in rows:
-            found.setdefault(curve_id, []).append((step, math.nan if value is None else value))
-    return found
-
-
-def read_recipe_ids(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, str]:
-    """The recipes of jobs, of their trials or pretrainings, by the job's id."""
-    recipe_id = sa.func.coalesce(trials.c.recipe_id, pretrainings.c.recipe_id)
-    query = (
-        sa.select(jobs.c.id, recipe_id.label("recipe_id"))
-        .outerjoin_from(jobs, trials, trials.c.id == jobs.c.trial_id)
-        .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
-    )
-    return {
-        row.id: row.recipe_id
-        for some in chunks(sorted(job_ids))
-        for row in connection.execute(query.where(jobs.c.id.in_(some)))
-    }

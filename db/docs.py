@@ -5,7 +5,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from lcma.db.describing import Column, describe
+from lcma.db.relations import Column, describe_relation
 from lcma.db.schema import metadata, views
 from lcma.sweeps.errors import UserError
 
@@ -30,7 +30,7 @@ def update(path: Path) -> None:
 
 
 def _table(table: sa.Table) -> str:
-    relation = describe(table)
+    relation = describe_relation(table)
     lines = [f"### {relation.name}", "", relation.meaning, ""]
     lines += ["| column | type | meaning |", "| --- | --- | --- |"]
     lines += [_column(column) for column in relation.columns]

@@ -1,23 +1,22 @@
-"""What both kinds of database have in common, and which of them a URL means."""
+"""The interface of a database engine, its errors as UserErrors, and statements for hot paths."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.selectable import Select
 
 from lcma.db.errors import Unavailable
 from lcma.sweeps.errors import UserError
 
-SUFFIXES = (".db", ".sqlite")
-
-FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
-"""How a URL may look."""
+Written = Select[Any] | UpdateBase
+Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,40 +157,6 @@ class Database(ABC):
         """Run a statement that reads; see `lcma.db.query.run`."""
 
 
-def locate(url: str) -> Database:
-    """The database that a URL, or a bare path ending in .db or .sqlite, means.
-
-    Raises UserError for what is neither a file of SQLite nor a PostgreSQL server.
-    """
-    from lcma.db.postgres import DRIVERS, PostgresDatabase
-    from lcma.db.sqlite import SqliteDatabase
-
-    # What cannot be read may hold a password, so it is not repeated.
-    unread = UserError(f"cannot read the database URL: give it as {FORMS}")
-    if "://" not in url:
-        if url.endswith(SUFFIXES):
-            return SqliteDatabase(Path(url).expanduser().absolute())
-        if "@" in url:
-            raise unread
-        raise UserError(
-            f"'{url}' is not a database: give {FORMS}, or a path ending in .db or .sqlite"
-        )
-    try:
-        parsed = sa.make_url(url)
-    except (ArgumentError, ValueError):
-        raise unread from None
-    if "@" in (parsed.host or ""):
-        raise UserError(f"{unread}, and write an @ in user or password as %40")
-    if parsed.drivername in DRIVERS:
-        return PostgresDatabase(parsed)
-    name = f"{parsed.drivername}://{parsed.host or ''}/{parsed.database or ''}"
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise UserError(f"the database {name} is not supported: give {FORMS}")
-    if parsed.host or parsed.query or parsed.database in (None, "", ":memory:"):
-        raise UserError(f"the database {name} does not name a file: give it as sqlite:///PATH")
-    return SqliteDatabase(Path(str(parsed.database)).absolute())
-
-
 def translating(engine: sa.Engine, database: Database) -> sa.Engine:
     """The engine, whose failures that the code does not cause are UserErrors: Unavailable where
     they may pass."""
@@ -233,3 +198,75 @@ def beginning(engine: sa.Engine, statement: str) -> sa.Engine:
             raise_explained(connection, error)
 
     return engine
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    text: str
+    names: tuple[str, ...] | None
+    """Its parameters by place, None where they go by name."""
+
+
+class Statement:
+    """A statement, all of whose parameters are given at every call, as the driver takes them.
+
+    Raises UserError as SQLAlchemy's own statements do here, and else the driver's errors.
+    """
+
+    def __init__(
+        self, make: Callable[[sa.Dialect], Written], columns: Sequence[str] | None = None
+    ) -> None:
+        """`make` writes it for a dialect; `columns` are those that an insert or update sets."""
+        self._make, self._columns = make, columns
+        self._compiled: dict[str, _Compiled] = {}
+
+    def run(self, connection: sa.Connection, values: Values) -> int:
+        """Execute it; how many rows it changed."""
+        return int(self._execute(connection, values).rowcount)
+
+    def run_many(self, connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Execute it with each row, whose values stand in the order of its parameters."""
+        compiled = self._for(connection.dialect)
+        with translated(connection):
+            driver(connection).cursor().executemany(compiled.text, rows)
+
+    def first(self, connection: sa.Connection, values: Values) -> tuple[Any, ...] | None:
+        """Its first row, None for none."""
+        rows = self.all(connection, values)
+        return rows[0] if rows else None
+
+    def all(self, connection: sa.Connection, values: Values) -> list[tuple[Any, ...]]:
+        """Its rows."""
+        rows: list[tuple[Any, ...]] = self._execute(connection, values).fetchall()
+        return rows
+
+    def _execute(self, connection: sa.Connection, values: Values) -> Any:
+        compiled = self._for(connection.dialect)
+        given = values if compiled.names is None else [values[name] for name in compiled.names]
+        try:
+            return driver(connection).execute(compiled.text, given)
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise_explained(connection, error)
+
+    def _for(self, dialect: sa.Dialect) -> _Compiled:
+        found = self._compiled.get(dialect.name)
+        if found is None:
+            written = self._make(dialect).compile(dialect=dialect, column_keys=self._columns)
+            names = written.positiontup
+            found = _Compiled(str(written), None if names is None else tuple(names))
+            self._compiled[dialect.name] = found
+        return found
+
+
+def driver(connection: sa.Connection) -> Any:
+    """The driver's own connection, in the same transaction."""
+    return connection.connection.dbapi_connection
+
+
+@contextmanager
+def translated(connection: sa.Connection) -> Iterator[None]:
+    """Raise the driver's failures as a `Statement` does."""
+    try:
+        yield
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise_explained(connection, error)

@@ -5,19 +5,17 @@ only while the job is running under that worker's token: one that was paused, cu
 for dead changes nothing when it comes back.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 
-from lcma.db.driving import Statement
-from lcma.db.happenings import note
-from lcma.db.policies import decide
-from lcma.db.records import Claim, Cost, Job, Outcome, Policy, State
-from lcma.db.schema import attempts, jobs
-
-Id = TypeVar("Id", str, int)
+from lcma.db import leases
+from lcma.db.engine import Statement
+from lcma.db.events import add_event
+from lcma.db.records import FAILURES, Claim, Cost, Job, Outcome, Policy, State
+from lcma.db.schema import attempts, events, jobs, sweep_trials, trials
 
 Elsewhere = Literal["done_elsewhere", "failed_elsewhere", "diverged_elsewhere"]
 """How a job ended by attempts in another database, whose evidence is merged into this one."""
@@ -64,6 +62,17 @@ wrongly."""
 
 BEGAN_AT = sa.bindparam("began_at", type_=sa.Integer)
 
+_retry = events.alias("asked")
+
+SINCE_RETRY = events.c.id > (
+    sa.select(sa.func.coalesce(sa.func.max(_retry.c.id), 0))
+    .where(_retry.c.job_id == events.c.job_id, _retry.c.event == "retry")
+    .correlate(events)
+    .scalar_subquery()
+)
+"""Whether an event came after a person last asked for a retry of its job. Attempts that a merge
+brought have none, and do not count."""
+
 _READ = Statement(
     lambda _: (
         sa.select(*(jobs.c[name] for name in JOB))
@@ -109,17 +118,17 @@ _BEGIN = Statement(
 
 
 def read_job(connection: sa.Connection, job_id: str) -> Job | None:
-    """The job as it stands; in a writer's transaction, nobody changes it until the end."""
+    """Read a job as it stands; in a writer's transaction, nobody changes it until the end."""
     row = _READ.first(connection, {"id": job_id})
     return None if row is None else Job(**dict(zip(JOB, row, strict=True)))
 
 
-def to_job(row: sa.Row[Any]) -> Job:
-    """A row of `jobs` as a record."""
+def decode_job(row: sa.Row[Any]) -> Job:
+    """Return a row of `jobs` as a record."""
     return Job(**row._mapping)
 
 
-def move(
+def move_job(
     connection: sa.Connection,
     job: Job,
     event: Event,
@@ -129,7 +138,9 @@ def move(
     detail: str = "",
     **columns: Any,
 ) -> Job | None:
-    """Take a job, just read in this transaction, through one transition; None if there is none.
+    """Take a job, just read in this transaction, through one transition.
+
+    Returns the job after it, or None where `TRANSITIONS` has no such transition.
 
     A job that stops running has no holder any more, and its attempt is ended with that outcome
     and, where there is one, with its `report`. `detail` goes into the event.
@@ -149,7 +160,7 @@ def move(
     values = {name: getattr(moved, name) for name in CHANGED}
     if _MOVE.run(connection, was | values) == 0:
         return None
-    note(
+    add_event(
         connection,
         event,
         now,
@@ -161,7 +172,7 @@ def move(
     return moved
 
 
-def end(
+def end_attempt(
     connection: sa.Connection,
     job: Job,
     outcome: Outcome,
@@ -171,19 +182,46 @@ def end(
     report: Mapping[str, Any] | None = None,
     **columns: Any,
 ) -> Job | None:
-    """End the attempt of a running job, just read in this transaction, as `move` does; and where
-    the policy says so, put the job back to pending at once. The events say what was decided."""
-    again, said = (False, "") if policy is None else decide(connection, job, outcome, policy)
-    ended = move(
+    """End the attempt of a running job, just read in this transaction, as `move_job` does.
+
+    Where the policy says so, the job is put back to pending at once. The events say what was
+    decided.
+    """
+    again, said = (False, "") if policy is None else _decide(connection, job, outcome, policy)
+    ended = move_job(
         connection, job, outcome, now, report=report, detail="" if again else said, **columns
     )
     if ended is None or not again:
         return ended
     owner = replace(ended, owner=job.owner)  # in the event: no longer in the row
-    return move(connection, owner, "again", now, detail=said, owner=None)
+    return move_job(connection, owner, "again", now, detail=said, owner=None)
 
 
-def claim(
+def _decide(
+    connection: sa.Connection, job: Job, outcome: Outcome, policy: Policy
+) -> tuple[bool, str]:
+    # Whether a job, whose running attempt is about to end so, is run again without a person; and
+    # in words what becomes of it, '' for an outcome that no policy is about.
+    if outcome not in FAILURES:
+        return False, ""
+    times = policy.times(outcome)
+    said = f"policy {outcome}: {'always' if times is None else times}"
+    if times == 0:
+        return False, f"given up: {said}"
+    former = connection.execute(
+        sa.select(sa.func.count()).where(
+            events.c.job_id == job.id, events.c.event == outcome, SINCE_RETRY
+        )
+    ).scalar_one()
+    if times is not None and former >= times:
+        return False, f"given up: {said} used"
+    if outcome == "oom" and policy.hopeless:
+        return False, f"given up: {policy.hopeless}"
+    how = f" {policy.remedy}" if outcome == "oom" and policy.remedy else ""
+    return True, f"to be run again{how} ({said})"
+
+
+def claim_job(
     connection: sa.Connection,
     job_id: str,
     *,
@@ -198,19 +236,17 @@ def claim(
     now: float,
     back: Callable[[], float | None],
 ) -> Claim | Job:
-    """Take a pending job, or a running one whose lease is over; else the job as it is.
+    """Claim a job for a lease; see `Store.claim`.
 
-    A segment is not taken while a shorter one of its pretraining on its data is held.
-
-    `back` says since when the database has been there for writers. A holder has a lease's time
-    from then on to renew what ran out while it was away.
+    `back` tells since when the database has been there for writers. A holder has a lease's time
+    from then on to renew what ran out while the database was unreachable.
     """
     job = read_job(connection, job_id)
     if job is None:
         raise LookupError(f"no job {job_id}")
 
     def is_held(lease_until: float) -> bool:
-        if lease_until > now:
+        if leases.is_held(lease_until, now):
             return True
         since = back()
         return since is not None and now < since + lease_seconds
@@ -223,7 +259,7 @@ def claim(
     if shorter is not None and is_held(shorter):
         return job
     if job.state == "running":
-        job = move(connection, job, "node_lost", now) or job
+        job = move_job(connection, job, "node_lost", now) or job
     if job.state != "pending":
         return job
     token = job.token + 1
@@ -243,7 +279,7 @@ def claim(
         "last_step": job.step,
     }
     ((attempt_id,),) = _BEGIN.all(connection, attempt)
-    move(
+    move_job(
         connection,
         job,
         "claim",
@@ -259,7 +295,7 @@ def claim(
 
 
 def _shorter_until(connection: sa.Connection, job: Job) -> float | None:
-    """When the last lease ends under which a shorter segment runs; None if none does."""
+    # When the last lease ends under which a shorter segment runs; None if none does.
     if job.pretraining_id is None:
         return None
     of = {"pretraining": job.pretraining_id, "data": job.data_digest, "budget": job.budget}
@@ -267,15 +303,15 @@ def _shorter_until(connection: sa.Connection, job: Job) -> float | None:
     return None if found is None else found[0]
 
 
-def held(connection: sa.Connection, claim: Claim) -> Job | None:
-    """The job, if it still runs under this claim."""
+def read_claimed(connection: sa.Connection, claim: Claim) -> Job | None:
+    """Read the job of a claim as `read_job` does; None unless it still runs under this claim."""
     job = read_job(connection, claim.job_id)
     if job is None or job.state != "running":
         return None
     return job if (job.token, job.owner) == (claim.token, claim.owner) else None
 
 
-def heartbeat(
+def extend_lease(
     connection: sa.Connection,
     claim: Claim,
     *,
@@ -284,8 +320,8 @@ def heartbeat(
     first_step: int | None,
     now: float,
 ) -> bool:
-    """Report progress and extend the lease; False, with nothing changed, if it was lost."""
-    if held(connection, claim) is None:
+    """Report progress and extend a lease; see `Store.heartbeat`."""
+    if read_claimed(connection, claim) is None:
         return False
     connection.execute(
         sa.update(jobs)
@@ -299,68 +335,23 @@ def heartbeat(
     return True
 
 
-def release(connection: sa.Connection, owner: str, now: float) -> int:
-    """Put all running jobs of a launch back to pending; their attempts end as cancelled."""
-    return release_where(connection, jobs.c.owner == owner, now)
-
-
-def release_where(connection: sa.Connection, which: sa.ColumnElement[bool], now: float) -> int:
-    """The same of the running jobs that match."""
-    return _move_all(connection, sa.and_(jobs.c.state == "running", which), "cancelled", now)
-
-
-def lose(
-    connection: sa.Connection,
-    job_id: str,
-    *,
-    owner: str,
-    token: int,
-    now: float,
-    outcome: Outcome,
-    message: str,
-    policy: Policy | None,
-) -> bool:
-    """End the attempt of a process that is known to be dead; False if it was not running."""
-    job = read_job(connection, job_id)
-    if job is None or job.state != "running" or (job.owner, job.token) != (owner, token):
-        return False
-    if message:
-        own = sa.update(attempts).where(attempts.c.id == job.attempt_id)
-        connection.execute(own.values(message=message))
-    return end(connection, job, outcome, now, policy=policy) is not None
-
-
-def give_up(connection: sa.Connection, job_id: str, *, token: int, why: str, now: float) -> bool:
-    """Fail a job that is pending and was not claimed since; False if it was."""
-    job = read_job(connection, job_id)
-    if job is None or job.token != token:
-        return False
-    return move(connection, job, "give_up", now, detail=f"given up: {why}") is not None
-
-
-def retry(connection: sa.Connection, job_ids: Sequence[str], now: float) -> int:
-    """Put those of the jobs that failed or diverged back to pending."""
-    ordered = chunks(sorted(job_ids))
-    return sum(_move_all(connection, jobs.c.id.in_(some), "retry", now) for some in ordered)
-
-
-def chunks(ids: Sequence[Id], size: int = 500) -> Iterator[Sequence[Id]]:
-    """Cut a list for IN: SQLite takes 32766 values, PostgreSQL plans long lists slowly."""
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
-
-
-def _move_all(
+def move_jobs(
     connection: sa.Connection, which: sa.ColumnElement[bool], event: Event, now: float
 ) -> int:
+    """Take all jobs that match through one transition; return how many took it."""
     # In one order, so that two who take several jobs do not wait for each other.
     several = sa.select(jobs).where(which).order_by(jobs.c.id).with_for_update()
     rows = connection.execute(several).all()
-    return sum(move(connection, to_job(row), event, now) is not None for row in rows)
+    return sum(move_job(connection, decode_job(row), event, now) is not None for row in rows)
 
 
-def ended_as(connection: sa.Connection, claim: Claim, outcome: Outcome) -> bool:
-    """Whether this very claim's attempt has ended already, and with this outcome."""
+def release_jobs(connection: sa.Connection, which: sa.ColumnElement[bool], now: float) -> int:
+    """Put running jobs that match back to pending, their attempts cancelled; return how many."""
+    return move_jobs(connection, sa.and_(jobs.c.state == "running", which), "cancelled", now)
+
+
+def has_ended_as(connection: sa.Connection, claim: Claim, outcome: Outcome) -> bool:
+    """Return whether this very claim's attempt has ended already, and with this outcome."""
     found = connection.execute(
         sa.select(attempts.c.outcome).where(
             attempts.c.id == claim.attempt_id,
@@ -370,3 +361,18 @@ def ended_as(connection: sa.Connection, claim: Claim, outcome: Outcome) -> bool:
         )
     ).scalar()
     return cast("str | None", found) == outcome
+
+
+def in_sweep(sweep_id: str) -> sa.ColumnElement[bool]:
+    """Build whether a job is a trial of the sweep, or a segment up to the budgets of its trials."""
+    members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
+    needed = (
+        sa.select(trials.c.pretraining_id, sa.func.max(trials.c.budget).label("budget"))
+        .where(trials.c.id.in_(members))
+        .group_by(trials.c.pretraining_id)
+        .subquery()
+    )
+    segment = sa.exists().where(
+        needed.c.pretraining_id == jobs.c.pretraining_id, needed.c.budget >= jobs.c.budget
+    )
+    return sa.or_(jobs.c.trial_id.in_(members), segment)

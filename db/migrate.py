@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from lcma.db.engine import Database, Found
+from lcma.db.reference import write_dictionary, write_references
 from lcma.db.schema.base import REVISIONS, VERSION_TABLE
 from lcma.sweeps.errors import UserError
 
@@ -70,8 +71,6 @@ def upgrade(database: Database, revision: str = "head") -> Upgrade:
     """
     from alembic import command
 
-    from lcma.db import telling
-
     with _migrating(database) as (connection, config):
         # Another process may have upgraded it while this one waited for the lock.
         before, copy = _revision(connection), None
@@ -80,8 +79,8 @@ def upgrade(database: Database, revision: str = "head") -> Upgrade:
         command.upgrade(config, revision)
         after = str(_revision(connection))
         if after == REVISIONS[-1]:
-            telling.write_dictionary(connection)
-            telling.write_references(connection)
+            write_dictionary(connection)
+            write_references(connection)
         return Upgrade(before, after, copy)
 
 

@@ -6,6 +6,7 @@ import select
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool, Pool
 
-from lcma.db.driving import Statement
-from lcma.db.engine import Connections, Database, Found, QueryResult, translating
-from lcma.db.pooling import BriefPool, while_alive
+from lcma.db.engine import Connections, Database, Found, QueryResult, Statement, translating
+from lcma.db.pool import BriefPool, while_alive
 from lcma.db.schema.base import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
@@ -161,6 +161,22 @@ PASSING = frozenset(
 
 SECRET = ("password", "sslpassword")
 """What of a URL's options is never shown."""
+
+
+READING = frozenset({"select", "with", "values", "table", "explain", "("})
+"""How a statement that reads may begin. What a cursor takes is decided by the server."""
+
+NOT_READING = frozenset({"25006", "0A000", "42P11"})
+"""The server's words for a statement that writes, or that a cursor does not take."""
+
+LEADING = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w+|\()?", re.S)
+"""White space and comments, and the first word behind them."""
+
+LONGEST = 2**31 - 1
+"""Milliseconds of the longest time limit that the server knows."""
+
+TOO_LATE = "57014"
+SYNTAX = "42601"
 
 
 class PostgresDatabase(Database):
@@ -309,9 +325,7 @@ class PostgresDatabase(Database):
         return error.sqlstate in LOST or error.sqlstate in PASSING
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
-        from lcma.db import query_postgres
-
-        return query_postgres.run(self, sql, limit, timeout)
+        return _query(self, sql, limit, timeout)
 
     def hide(self, text: str) -> str:
         """The text without the URL's password."""
@@ -385,3 +399,65 @@ def _one_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     return text.removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")
+
+
+def _query(database: PostgresDatabase, sql: str, limit: int | None, timeout: float) -> QueryResult:
+    found = LEADING.match(sql)
+    first = (found[1] or "").lower() if found else ""
+    if not first and (found is None or found.end() == len(sql)):
+        raise UserError("there is no SQL statement to run: give one, such as 'SELECT 1'")
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"the query failed: {error}; check its SQL") from None
+    import psycopg
+
+    with database.reader().connect() as connection:
+        milliseconds = min(max(1, timeout * 1000), LONGEST)
+        limited = sa.func.set_config("statement_timeout", f"{milliseconds:.0f}", True)
+        connection.execute(sa.select(limited))
+        raw: Any = connection.connection.driver_connection
+        try:
+            # Both ways use the protocol that takes one statement only: after a COMMIT, a second
+            # one could write. EXPLAIN is none of the statements that a cursor takes.
+            with raw.cursor() if first == "explain" else raw.cursor("query") as cursor:
+                if first == "explain":
+                    rows = list(cursor.stream(sql))
+                else:
+                    cursor.execute(sql)
+                    rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1)
+                columns = tuple(column.name for column in cursor.description or ())
+        except psycopg.Error as error:
+            raise UserError(_explain_query(database, error, first, timeout)) from None
+    truncated = limit is not None and len(rows) > limit
+    shown = tuple(tuple(_plain(value) for value in row) for row in rows[:limit])
+    return QueryResult(columns, shown, truncated)
+
+
+def _explain_query(database: PostgresDatabase, error: Any, first: str, timeout: float) -> str:
+    why = database.hide(" ".join(str(error).split("\n")[0].split()))
+    if error.sqlstate == TOO_LATE:
+        return (
+            f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it "
+            "more time"
+        )
+    if error.sqlstate == SYNTAX and "multiple commands" in why:
+        return f"the query failed: there is more than one statement ({why}); give one statement"
+    foreign = error.sqlstate == SYNTAX and first not in READING
+    if foreign or error.sqlstate in NOT_READING:
+        return f"the query does more than read {database.name} ({why}): only SELECT is allowed here"
+    return database.explain(error) or f"the query failed: {why}; check its SQL"
+
+
+def _plain(value: Any) -> Any:
+    """As SQLite would give it: int, float, text, bytes or None."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Decimal):
+        whole = value.is_finite() and int(value.as_tuple().exponent) >= 0
+        return int(value) if whole else float(value)
+    if isinstance(value, memoryview | bytearray):
+        return bytes(value)
+    if value is None or isinstance(value, int | float | str | bytes):
+        return value
+    return str(value)

@@ -1,7 +1,8 @@
 """Read-only SQL for users: one statement, held to reading by the engine itself."""
 
 from lcma.db import migrate
-from lcma.db.engine import Database, QueryResult, locate
+from lcma.db.engine import Database, QueryResult
+from lcma.db.places import locate
 from lcma.sweeps.errors import UserError
 
 MOST_ROWS = 2**31 - 2
@@ -15,7 +16,11 @@ def run(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30.0) 
     anything else: a statement that writes, attaches a file or changes a setting, more than one
     statement, wrong SQL, or a query that takes too long.
     """
-    database = find(url)
+    return run_query(find(url), sql, limit=limit, timeout=timeout)
+
+
+def run_query(database: Database, sql: str, *, limit: int | None, timeout: float) -> QueryResult:
+    """Run one statement that reads on a database; see `run`."""
     # A second ; would be a second statement to SQLite, a first one a mistake to PostgreSQL.
     sql = sql.strip("; \t\r\n\f")
     if not sql or "\0" in sql:

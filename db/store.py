@@ -1,53 +1,149 @@
 """The store: one object through which everything is planned, claimed, recorded and read."""
 
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, fields
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
-from lcma.db import (
-    curves,
-    evaluations,
-    happenings,
-    jobs,
-    migrate,
-    reading,
-    recording,
-    schema,
-    steering,
-    telling,
+import sqlalchemy as sa
+
+from lcma.db import leases, migrate, schema
+from lcma.db.cells import has_any_result, read_cells, read_values
+from lcma.db.curves import insert_metrics
+from lcma.db.engine import Database, QueryResult
+from lcma.db.events import add_event
+from lcma.db.filters import Scalar, Where, build_conditions, chunks
+from lcma.db.index_tables import TABLE_KEY, encode_table, insert_overlaps
+from lcma.db.inserts import (
+    escape_text,
+    insert_missing,
+    insert_once,
+    insert_or_replace,
+    lock,
+    require_same,
 )
-from lcma.db.engine import Database, locate
-from lcma.db.follower import Follower
-from lcma.db.inserting import insert_missing, lock
-from lcma.db.keeper import Keeper
-from lcma.db.reader import Reader
+from lcma.db.jobs import (
+    SINCE_RETRY,
+    claim_job,
+    decode_job,
+    end_attempt,
+    extend_lease,
+    has_ended_as,
+    in_sweep,
+    move_job,
+    move_jobs,
+    read_claimed,
+    read_job,
+    release_jobs,
+)
+from lcma.db.maps import MAP_FACTS, MAP_KEY, MAP_ORDER, decode_stored_map, encode_map
+from lcma.db.places import locate
 from lcma.db.records import (
+    KINDS,
     Artifact,
+    Attempt,
+    Bar,
     Cap,
+    CellState,
     Claim,
     ContributionMap,
     Cost,
+    Counts,
+    Curve,
+    DataWait,
     Environment,
     Evaluator,
+    Failure,
     IndexTable,
     Job,
+    JobDuration,
+    JobFacts,
+    LostTrials,
+    MapKey,
+    MapUser,
+    Membership,
     Metric,
+    News,
     Outcome,
+    Owner,
     PlannedJob,
     Policy,
+    Rates,
     Registration,
     Result,
+    RunningJob,
+    SeededCell,
+    Starved,
+    StateCounts,
+    Stopping,
+    StopRequest,
+    StoredMap,
+    Sweep,
+    SweepMember,
+    TrainedTrial,
+    Training,
+    Waiting,
+    row_of,
 )
-from lcma.db.steerer import Steerer
+from lcma.db.reference import write_references
+from lcma.db.results import RESULT_KEY, decode_result, find_additions, insert_result
+from lcma.db.schema import (
+    artifacts,
+    attempts,
+    bars,
+    cells,
+    contribution_maps,
+    coverage,
+    curves,
+    data_sets,
+    environments,
+    events,
+    failures,
+    jobs,
+    metrics,
+    pretrainings,
+    recipes,
+    results,
+    sweep_trials,
+    sweeps,
+    trials,
+    views,
+)
+from lcma.sweeps.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECENT = 3600.0
+"""Seconds over which the rates of a sweep are taken."""
+
+LATEST = 5000
+"""Events that are looked at for what happened recently."""
 
 
 def connect(url: str, *, create: bool = True) -> "Store":
-    """Open the database at `sqlite:///PATH`, at a bare path ending in .db or .sqlite, or at
-    `postgresql://USER@HOST/DATABASE`.
+    """Open a results database, and bring it to the current schema.
 
-    Its tables, and a file with them, are made when they are missing, unless `create` is False, and
-    brought to the current schema. Raises UserError for another backend, a place where no database
-    can be, another program's, a damaged one, or one of a newer schema; it is left as it was.
+    Example:
+        >>> from lcma.db import connect
+        >>> store = connect("results.db")
+        >>> board = store.leaderboard(dataset="cifar10", protocol="plain")
+
+    Args:
+        url: `sqlite:///PATH`, a bare path ending in .db or .sqlite, or
+            `postgresql://USER@HOST/DATABASE`.
+        create: Make the tables, and a file with them, where they are missing.
+
+    Returns:
+        The store. It opens connections as its methods need them.
+
+    Raises:
+        UserError: The URL means another kind of database; or none can be there, `create` is False
+            and none is there, it is another program's, it is damaged, or its schema is newer than
+            this version knows. The database is left as it was.
+        Unavailable: It cannot be reached or written for now.
     """
     database = locate(url)
     migrate.ensure(database, create=create)
@@ -55,26 +151,57 @@ def connect(url: str, *, create: bool = True) -> "Store":
 
 
 def exists(url: str) -> bool:
-    """Whether results are at a URL, whatever their schema. Raises UserError as `connect` does."""
+    """Return whether results are at a URL, whatever their schema.
+
+    Args:
+        url: As for `connect`.
+
+    Raises:
+        UserError: The URL means another kind of database, another program's, or a damaged one.
+        Unavailable: The database cannot be reached for now.
+    """
     return locate(url).identify().exists
 
 
-class Store(Reader, Follower, Steerer, Keeper):
+class Store:
     """A results database. Safe to use from several threads, and in a forked process.
 
     Every method is one transaction. Each raises UserError, with nothing changed, where the
-    database is damaged, locked for too long, not writable, cannot be reached, or its disk is full;
-    it is an Unavailable where the same may work later.
-    Times are Unix seconds, UTC, by the database's clock; `now` stands for it in tests.
+    database is damaged, locked for too long, not writable, unreachable, or its disk is full; it is
+    an `Unavailable` where the same may work later.
 
-    `url` leads another process to the same database and may hold a password: `name` is what may be
-    shown.
+    Times are Unix seconds, UTC, by the database's clock; the argument `now` stands for it in tests.
+    Data sets are named by their digest, jobs, trials and the like by their ids.
+
+    Attributes:
+        database: The place and its engine.
+        url: Leads another process to the same database, and may hold a password.
+        name: The same as it may be shown.
     """
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    def __init__(self, database: Database, *, read_only: bool = False) -> None:
+        self.database, self.read_only = database, read_only
         self.url, self.name = database.url, database.name
-        self._reader, self._writer = database.kept()
+        self._reader, self._write_engine = database.kept()
+
+    @property
+    def _writer(self) -> sa.Engine:
+        if self.read_only:
+            raise UserError(
+                f"{self.name} was opened for reading: open it with lcma.connect(URL, write=True)"
+            )
+        return self._write_engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"Store({self.name!r})"
@@ -82,15 +209,47 @@ class Store(Reader, Follower, Steerer, Keeper):
     def close(self) -> None:
         """Close the connections that are kept for a second after each use; the store stays good."""
         self._reader.dispose()
-        self._writer.dispose()
+        self._write_engine.dispose()
+
+    def sql(self, query: str, *, limit: int | None = None, timeout: float = 30.0) -> "pd.DataFrame":
+        """Run one statement that reads; the engine itself keeps it from writing.
+
+        Example:
+            >>> store.sql("SELECT factorization, avg(bits_per_dim) FROM trial_results GROUP BY 1")
+
+        Args:
+            query: The statement. `lcma schema` lists views and tables with their columns.
+            limit: The most rows; None for all.
+            timeout: Seconds after which it is given up.
+
+        Raises:
+            UserError: For a statement that writes, wrong SQL, or one that takes too long.
+        """
+        import pandas as pd
+
+        from lcma.db.query import run_query
+
+        found = run_query(self.database, query, limit=limit, timeout=timeout)
+        return pd.DataFrame.from_records(list(found.rows), columns=list(found.columns))
 
     def now(self) -> float:
-        """The time by the database's clock, Unix seconds."""
+        """Return the time by the database's clock, Unix seconds: the one by which leases end."""
         with self._reader.connect() as connection:
             return self.database.clock(connection)
 
+    def _clock(self, connection: sa.Connection, now: float | None) -> float:
+        return self.database.clock(connection) if now is None else now
+
+    # ---------------------------------------------------------------------------------------------
+    # Planning
+    # ---------------------------------------------------------------------------------------------
+
     def register(self, plan: Registration, *, now: float | None = None) -> None:
-        """Add all of a plan that is not there yet: recipes, data, trials, jobs, the sweep."""
+        """Add all of a plan that is not there yet: recipes, data, trials, jobs, the sweep.
+
+        Args:
+            plan: What to add. Rows that are there already stay as they are.
+        """
         with self._writer.begin() as connection:
             # Two plans that share rows could wait for each other's.
             lock(connection, "register")
@@ -101,28 +260,127 @@ class Store(Reader, Follower, Steerer, Keeper):
                 rows = [asdict(item) for item in items]  # type: ignore[call-overload]
                 return [row if row.get("created") is not None else row | stamp for row in rows]
 
-            there = {sweep.id for sweep in reading.read_sweeps(connection)}
+            there = set(connection.execute(sa.select(sweeps.c.id)).scalars())
             new = [sweep for sweep in plan.sweeps if sweep.id not in there]
-            insert_missing(connection, schema.recipes, [asdict(r) for r in plan.recipes])
-            insert_missing(connection, schema.data_sets, stamped(plan.data_sets))
-            insert_missing(connection, schema.bars, [asdict(b) for b in plan.bars])
-            insert_missing(connection, schema.sweeps, stamped(plan.sweeps))
-            insert_missing(connection, schema.pretrainings, [asdict(p) for p in plan.pretrainings])
-            insert_missing(connection, schema.trials, [asdict(t) for t in plan.trials])
-            insert_missing(connection, schema.sweep_trials, [asdict(m) for m in plan.members])
-            insert_missing(connection, schema.jobs, [_job_row(job, now) for job in plan.jobs])
-            telling.write_references(connection)
+            insert_missing(connection, recipes, [asdict(r) for r in plan.recipes])
+            insert_missing(connection, data_sets, stamped(plan.data_sets))
+            insert_missing(connection, bars, [asdict(b) for b in plan.bars])
+            insert_missing(connection, sweeps, stamped(plan.sweeps))
+            insert_missing(connection, pretrainings, [asdict(p) for p in plan.pretrainings])
+            insert_missing(connection, trials, [asdict(t) for t in plan.trials])
+            insert_missing(connection, sweep_trials, [asdict(m) for m in plan.members])
+            insert_missing(connection, jobs, [_planned_row(job, now) for job in plan.jobs])
+            write_references(connection)
             for sweep in new:
                 detail = f"sweep {sweep.name} {sweep.id}, {len(plan.jobs)} jobs"
-                happenings.note(connection, "register", now, detail=detail)
+                add_event(connection, "register", now, detail=detail)
 
-    def environment(self, environment: Environment, *, now: float | None = None) -> str:
-        """Add an environment unless it is there; its id."""
+    def add_environment(self, environment: Environment, *, now: float | None = None) -> str:
+        """Add an environment unless it is there.
+
+        Returns:
+            Its id, the hash of its content.
+        """
         with self._writer.begin() as connection:
             created = self._clock(connection, now)
             row = {"id": environment.id, **asdict(environment), "created": created}
-            insert_missing(connection, schema.environments, [row])
+            insert_missing(connection, environments, [row])
         return environment.id
+
+    def sweeps(self) -> list[Sweep]:
+        """Return all sweeps, oldest first."""
+        with self._reader.connect() as connection:
+            rows = connection.execute(sa.select(sweeps).order_by(sweeps.c.created, sweeps.c.id))
+            return [Sweep(**row._mapping) for row in rows]
+
+    def sweep_members(self, sweep_id: str) -> list[SweepMember]:
+        """Return the trials of a sweep, under the names of factorizations that it asked for."""
+        with self._reader.connect() as connection:
+            rows = connection.execute(
+                sa.select(sweep_trials)
+                .where(sweep_trials.c.sweep_id == sweep_id)
+                .order_by(sweep_trials.c.factorization, sweep_trials.c.trial_id)
+            )
+            return [SweepMember(**row._mapping) for row in rows]
+
+    def memberships(self, trial_ids: Sequence[str]) -> list[Membership]:
+        """Return the sweeps that trials are in, oldest first."""
+        query = (
+            sa.select(sweep_trials.c.trial_id, sweep_trials.c.factorization, sweeps)
+            .join_from(sweep_trials, sweeps, sweeps.c.id == sweep_trials.c.sweep_id)
+            .order_by(sweeps.c.created, sweeps.c.id, sweep_trials.c.factorization)
+        )
+        found = []
+        with self._reader.connect() as connection:
+            for some in chunks(sorted(trial_ids)):
+                for row in connection.execute(query.where(sweep_trials.c.trial_id.in_(some))):
+                    own = {field.name: row._mapping[field.name] for field in fields(Sweep)}
+                    found.append(Membership(row.trial_id, Sweep(**own), row.factorization))
+        return found
+
+    def recipe_bodies(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the JSON of those of the recipes that are registered, by id."""
+        columns = recipes.c.id, recipes.c.body
+        found: dict[str, str] = {}
+        with self._reader.connect() as connection:
+            for some in chunks(ids):
+                rows = connection.execute(sa.select(*columns).where(recipes.c.id.in_(some)))
+                found |= {row.id: row.body for row in rows}
+        return found
+
+    def recipe_bodies_of_flows(self, flows: Collection[str]) -> dict[str, str]:
+        """Return the JSON of every registered recipe of these flows, by id."""
+        query = sa.select(recipes.c.id, recipes.c.body).where(recipes.c.flow.in_(sorted(flows)))
+        with self._reader.connect() as connection:
+            return {row.id: row.body for row in connection.execute(query)}
+
+    def recipe_ids(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return the recipe of each of the jobs that is registered, by the job's id."""
+        recipe_id = sa.func.coalesce(trials.c.recipe_id, pretrainings.c.recipe_id)
+        query = (
+            sa.select(jobs.c.id, recipe_id.label("recipe_id"))
+            .outerjoin_from(jobs, trials, trials.c.id == jobs.c.trial_id)
+            .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
+        )
+        with self._reader.connect() as connection:
+            return {
+                row.id: row.recipe_id
+                for some in chunks(sorted(job_ids))
+                for row in connection.execute(query.where(jobs.c.id.in_(some)))
+            }
+
+    def conventional_factorizations(self) -> dict[str, str]:
+        """Return the canonical name of the conventional factorization, by recipe.
+
+        Recipes of flows for which it is not known are left out.
+        """
+        query = (
+            sa.select(recipes.c.id, recipes.c.conventional)
+            .where(recipes.c.conventional.is_not(None))
+            .order_by(recipes.c.id)
+        )
+        with self._reader.connect() as connection:
+            return {row.id: row.conventional for row in connection.execute(query)}
+
+    def data_manifests(self) -> dict[str, tuple[str, str]]:
+        """Return the name and the manifest, as JSON, of every data set by its digest."""
+        columns = data_sets.c.digest, data_sets.c.name, data_sets.c.manifest
+        with self._reader.connect() as connection:
+            rows = connection.execute(sa.select(*columns).order_by(data_sets.c.digest))
+            return {digest: (name, manifest) for digest, name, manifest in rows}
+
+    def bars(self) -> dict[str, list[Bar]]:
+        """Return the bars of every data set by its digest, also those that were left out."""
+        found: dict[str, list[Bar]] = {}
+        with self._reader.connect() as connection:
+            query = sa.select(bars).order_by(bars.c.data_digest, bars.c.name)
+            for row in connection.execute(query):
+                found.setdefault(row.data_digest, []).append(Bar(**row._mapping))
+        return found
+
+    # ---------------------------------------------------------------------------------------------
+    # Claiming and leases
+    # ---------------------------------------------------------------------------------------------
 
     def claim(
         self,
@@ -141,13 +399,29 @@ class Store(Reader, Follower, Steerer, Keeper):
     ) -> Claim | Job:
         """Start an attempt at a job that is pending, or running under a lease that is over.
 
-        Returns the claim; or the job as it is, where somebody else has it, it has ended, or it is a
-        segment and a shorter one of the same pretraining and data runs, whose checkpoint it needs,
-        or as many jobs of a sweep run as the `cap` allows.
         An attempt whose lease was over ends as 'node_lost', but not before `lease_seconds` after
         the server's start, nor where this call waited half of them for the database: workers that
-        it kept waiting too shall renew theirs first. `devices` are those granted, None on a CPU.
-        Raises LookupError for an id that is not registered.
+        it kept waiting too shall renew theirs first.
+
+        Args:
+            job_id: The job.
+            owner: The launch for which it is claimed.
+            host: The machine of the worker.
+            pid: The process of the worker.
+            environment_id: Versions and hardware; see `add_environment`.
+            device: What it runs on, such as 'cpu' or 'cuda:0'.
+            threads: Number of CPU threads.
+            lease_seconds: How long the claim holds unless `heartbeat` extends it.
+            devices: The devices granted, as the driver names them; None on a CPU.
+            cap: How many jobs of a sweep may run at once; None for any number.
+
+        Returns:
+            The claim; or the job as it is, where somebody else holds it, it has ended, or it is a
+            segment and a shorter one of the same pretraining and data runs, whose checkpoint it
+            needs, or as many jobs of a sweep run as the `cap` allows.
+
+        Raises:
+            LookupError: The job is not registered.
         """
         called = time.monotonic()
         with self._writer.begin() as connection:
@@ -159,12 +433,12 @@ class Store(Reader, Follower, Steerer, Keeper):
                 waited = time.monotonic() - called
                 return clock if waited > lease_seconds / 2 else self.database.started(connection)
 
-            if cap is not None and steering.is_full(connection, cap, clock):
-                job = jobs.read_job(connection, job_id)
+            if cap is not None and _is_full(connection, cap, clock):
+                job = read_job(connection, job_id)
                 if job is None:
                     raise LookupError(f"no job {job_id}")
                 return job
-            return jobs.claim(
+            return claim_job(
                 connection,
                 job_id,
                 owner=owner,
@@ -189,14 +463,22 @@ class Store(Reader, Follower, Steerer, Keeper):
         metrics: Sequence[Metric] = (),
         now: float | None = None,
     ) -> bool:
-        """Report the training step and extend the lease to `lease_seconds` from now, though it
-        may have been over if nobody claimed the job since.
+        """Report the training step and extend the lease of a claim.
 
-        `first_step` corrects the step from which the attempt went on; `metrics` are stored as by
-        `add_metrics`. False, with nothing changed: the claim is no longer good, stop working.
+        A lease that was over is extended too, if nobody claimed the job since.
+
+        Args:
+            claim: The right to work on the job.
+            step: The training step that is reached.
+            lease_seconds: How long from now on the claim holds.
+            first_step: Corrects the step from which the attempt went on.
+            metrics: Points of curves, stored as by `add_metrics`.
+
+        Returns:
+            False, with nothing changed, if the claim is no longer good: stop working.
         """
         with self._writer.begin() as connection:
-            alive = jobs.heartbeat(
+            alive = extend_lease(
                 connection,
                 claim,
                 step=step,
@@ -205,15 +487,100 @@ class Store(Reader, Follower, Steerer, Keeper):
                 now=self._clock(connection, now),
             )
             if alive:
-                curves.insert_metrics(connection, claim.job_id, metrics)
+                insert_metrics(connection, claim.job_id, metrics)
             return alive
 
-    def add_metrics(self, claim: Claim, rows: Sequence[Metric]) -> bool:
-        """Store points of curves, replacing those there; False if the claim is no longer good."""
+    def release(self, owner: str, *, now: float | None = None) -> int:
+        """Put a launch's running jobs back to pending, their attempts cancelled.
+
+        Returns:
+            How many jobs were put back.
+        """
         with self._writer.begin() as connection:
-            if jobs.held(connection, claim) is None:
+            return release_jobs(connection, jobs.c.owner == owner, self._clock(connection, now))
+
+    def mark_lost(
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        token: int,
+        outcome: Outcome = "node_lost",
+        message: str = "",
+        policy: Policy | None = None,
+        now: float | None = None,
+    ) -> bool:
+        """End the attempt of a process that is known to be dead, though its lease may not be over.
+
+        Args:
+            job_id: The job.
+            owner: The launch whose process it was.
+            token: The attempt's token.
+            outcome: How the attempt ends; after 'node_lost' the job is pending.
+            message: What went wrong, in a line or more.
+            policy: As in `finish`.
+
+        Returns:
+            False, with nothing changed, where the job does not run under that launch's token any
+            more.
+        """
+        with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+            job = read_job(connection, job_id)
+            if job is None or job.state != "running" or (job.owner, job.token) != (owner, token):
                 return False
-            curves.insert_metrics(connection, claim.job_id, rows)
+            if message:
+                own = sa.update(attempts).where(attempts.c.id == job.attempt_id)
+                connection.execute(own.values(message=message))
+            return end_attempt(connection, job, outcome, clock, policy=policy) is not None
+
+    def retry(self, job_ids: Sequence[str], *, now: float | None = None) -> int:
+        """Put those of the jobs that failed or diverged back to pending.
+
+        Returns:
+            How many jobs were put back.
+        """
+        with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+            return sum(
+                move_jobs(connection, jobs.c.id.in_(some), "retry", clock)
+                for some in chunks(sorted(job_ids))
+            )
+
+    def give_up(self, job_id: str, *, token: int, why: str, now: float | None = None) -> bool:
+        """Fail a pending job that was not claimed since.
+
+        Args:
+            job_id: The job.
+            token: Its token when that was decided.
+            why: The reason, in a few words.
+
+        Returns:
+            False, with nothing changed, where the job was claimed since, or is not pending.
+        """
+        with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+            job = read_job(connection, job_id)
+            if job is None or job.token != token:
+                return False
+            return (
+                move_job(connection, job, "give_up", clock, detail=f"given up: {why}") is not None
+            )
+
+    # ---------------------------------------------------------------------------------------------
+    # Recording
+    # ---------------------------------------------------------------------------------------------
+
+    def add_metrics(self, claim: Claim, rows: Sequence[Metric]) -> bool:
+        """Store points of curves, in place of those that are there.
+
+        Returns:
+            False, with nothing changed, if the claim is no longer good.
+        """
+        with self._writer.begin() as connection:
+            if read_claimed(connection, claim) is None:
+                return False
+            insert_metrics(connection, claim.job_id, rows)
             return True
 
     def finish(
@@ -235,35 +602,69 @@ class Store(Reader, Follower, Steerer, Keeper):
         policy: Policy | None = None,
         now: float | None = None,
     ) -> bool:
-        """End the attempt, and store what it made, all or nothing; `first_step` as in `heartbeat`.
-        Where the `policy` says that the job is run again by itself, it is pending at once.
+        """End the attempt, and store what it made, all or nothing.
 
-        True if it is stored, or was before by the same call. False, with nothing changed, if the
-        claim is no longer good. An artifact replaces the job's former one of the same kind. With
-        `longest_only`, a pretraining all of whose segments are done keeps the longest one's
-        checkpoint alone on record.
-        Raises Conflict, with nothing changed, where a result, map or table is there with another
-        value, and ValueError for one of another job, or a trial done without a result.
+        Args:
+            claim: The right to work on the job.
+            outcome: How the attempt ended.
+            last_step: The training step that it reached.
+            cost: What it took.
+            first_step: Corrects the step from which the attempt went on.
+            message: What went wrong, in a line or more.
+            log: The last of what it printed.
+            result: The evaluated trial; required where a trial is done.
+            maps: The contribution maps of a pretraining's segment.
+            tables: The index tables of a trial.
+            artifacts: Files that it left, each in place of the job's former one of the same kind.
+            longest_only: For a pretraining all of whose segments are done, keep the longest one's
+                checkpoint alone on record.
+            metrics: Points of curves, stored as by `add_metrics`.
+            policy: Where it says that the job is run again without a person, the job is pending
+                at once.
+
+        Returns:
+            True if it is stored, or was before by the same call; False, with nothing changed, if
+            the claim is no longer good.
+
+        Raises:
+            Conflict: A result, map or table is there with another value; nothing is changed.
+            ValueError: One of them is of another job, or a trial is done without a result.
         """
         with self._writer.begin() as connection:
-            return recording.finish(
+            clock = self._clock(connection, now)
+            job = read_claimed(connection, claim)
+            if job is None:
+                return has_ended_as(connection, claim, outcome)
+            _check_subject(job, outcome, result, maps, tables)
+            for item in maps:
+                row = encode_map(item, claim.attempt_id)
+                insert_once(connection, contribution_maps, MAP_KEY, row)
+            for table in tables:
+                row = encode_table(table, claim.attempt_id)
+                insert_once(connection, schema.index_tables, TABLE_KEY, row)
+            insert_overlaps(connection, tables)
+            insert_metrics(connection, claim.job_id, metrics)
+            insert_or_replace(
                 connection,
-                claim,
-                outcome,
-                message=message,
-                log=log,
-                last_step=last_step,
-                first_step=first_step,
-                cost=cost,
-                result=result,
-                maps=maps,
-                tables=tables,
-                artifacts=artifacts,
-                longest_only=longest_only,
-                metrics=metrics,
-                policy=policy,
-                now=self._clock(connection, now),
+                schema.artifacts,
+                [{**asdict(item), "job_id": job.id, "created": clock} for item in artifacts],
             )
+            if result is not None:
+                # Late, since trials of the same cell wait for each other from here on.
+                insert_result(connection, result, claim.attempt_id, clock)
+            report = {
+                "message": escape_text(message),
+                "log": None if log is None else escape_text(log),
+                "last_step": last_step,
+                "began_at": first_step,
+                **row_of(cost),
+            }
+            ended = end_attempt(
+                connection, job, outcome, clock, policy=policy, report=report, step=last_step
+            )
+            if longest_only and outcome == "done" and job.kind == "pretraining":
+                _forget_shorter(connection, job)
+            return ended is not None
 
     def add_evaluation(
         self,
@@ -278,52 +679,1048 @@ class Store(Reader, Follower, Steerer, Keeper):
 
         The evaluation is an attempt of its own, which ends as 'done'. Where the result is there,
         what was measured beside it is added if it is new, or a bound of more draws or images.
-        False, with nothing changed, where nothing is new. Raises Conflict where the result is
-        there with another value, ValueError for one of another job or of one that is not done,
-        LookupError for a job that is not registered; nothing is changed then.
+
+        Args:
+            job_id: The job that left the weights.
+            result: What was measured.
+            by: Who evaluated, on what.
+            cost: What it took.
+
+        Returns:
+            False, with nothing changed, where nothing is new.
+
+        Raises:
+            Conflict: The result is there with another value; nothing is changed.
+            ValueError: The result is of another job, or the job is not done.
+            LookupError: The job is not registered.
         """
         with self._writer.begin() as connection:
-            return evaluations.add(
-                connection, job_id, result, by=by, cost=cost, now=self._clock(connection, now)
-            )
-
-    def release(self, owner: str, *, now: float | None = None) -> int:
-        """Put a launch's running jobs back to pending, their attempts cancelled; how many."""
-        with self._writer.begin() as connection:
-            return jobs.release(connection, owner, self._clock(connection, now))
-
-    def lose(
-        self,
-        job_id: str,
-        *,
-        owner: str,
-        token: int,
-        outcome: Outcome = "node_lost",
-        message: str = "",
-        policy: Policy | None = None,
-        now: float | None = None,
-    ) -> bool:
-        """End the attempt of a process that is known to be dead, though its lease may not be over;
-        by default as 'node_lost', after which the job is pending. `policy` as in `finish`. False,
-        with nothing changed, where the job does not run under that launch's token any more."""
-        with self._writer.begin() as connection:
-            return jobs.lose(
+            clock = self._clock(connection, now)
+            job = read_job(connection, job_id)
+            if job is None:
+                raise LookupError(f"no job {job_id}")
+            if job.state != "done" or (job.trial_id, job.data_digest) != (
+                result.trial_id,
+                result.data_digest,
+            ):
+                raise ValueError(f"the result is not of a trial that job {job_id} has done")
+            key = {name: getattr(result, name) for name in RESULT_KEY}
+            stored = _select_result(connection, **key)
+            more: dict[str, Any] = {}
+            if stored is not None:
+                require_same(results, RESULT_KEY, _without_beside(stored), _without_beside(result))
+                more = find_additions(stored, result)
+                if not more:
+                    return False
+            token = job.token + 1
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(token=token))
+            attempt_id: int = connection.execute(
+                sa.insert(attempts)
+                .values(
+                    job_id=job_id,
+                    token=token,
+                    protocol=result.protocol,
+                    outcome="done",
+                    ended=clock,
+                    message="",
+                    first_step=result.step,
+                    last_step=result.step,
+                    **asdict(by),
+                    **asdict(cost),
+                )
+                .returning(attempts.c.id)
+            ).scalar_one()
+            add_event(
                 connection,
-                job_id,
-                owner=owner,
-                token=token,
-                outcome=outcome,
-                message=message,
-                policy=policy,
-                now=self._clock(connection, now),
+                "evaluate",
+                clock,
+                job_id=job_id,
+                attempt_id=attempt_id,
+                owner=by.owner,
+                detail=result.protocol,
+            )
+            if stored is None:
+                insert_result(connection, result, attempt_id, clock)
+                return True
+            same_key = sa.and_(*(results.c[name] == value for name, value in key.items()))
+            connection.execute(sa.update(results).where(same_key).values(more))
+            return True
+
+    # ---------------------------------------------------------------------------------------------
+    # Reading results
+    # ---------------------------------------------------------------------------------------------
+
+    def view(self, name: str, /, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
+        """Return rows of a view, always in the same order.
+
+        Example:
+            >>> curve = store.view("budget_curve", factorization="LLL", map_options=None)
+
+        Args:
+            name: The view; `lcma schema` lists them with their columns.
+            **where: By column the value, or the values, that it may have; None is null.
+
+        Returns:
+            A frame. Whole numbers that may be null are Int64, the others int64; floats are
+            float64, and null is NaN.
+
+        Raises:
+            UserError: The view or a column is unknown, or a value is of another type.
+        """
+        with self._reader.connect() as connection:
+            return _read_view(connection, name, where)
+
+    def view_rows(self, name: str, /, **where: Scalar | Collection[Scalar]) -> QueryResult:
+        """Return rows of a view as the database has them, chosen and ordered as by `view`.
+
+        Raises:
+            UserError: As `view` does.
+        """
+        view = _find_view(name)
+        query = sa.select(view).where(*build_conditions(name, dict(view.c), where))
+        with self._reader.connect() as connection:
+            found = connection.execute(query.order_by(*_order_of(view)))
+            return QueryResult(tuple(found.keys()), tuple(map(tuple, found)), truncated=False)
+
+    def results(
+        self, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
+    ) -> "pd.DataFrame":
+        """Return rows of the view `trial_results`, of one sweep's trials or of all.
+
+        Args:
+            sweep_id: The sweep; None for all trials.
+            **where: As in `view`.
+        """
+        with self._reader.connect() as connection:
+            return _read_view(connection, "trial_results", where, sweep_id)
+
+    def has_results(
+        self, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
+    ) -> bool:
+        """Return whether there are results, chosen as in `results`."""
+        with self._reader.connect() as connection:
+            return has_any_result(connection, where, sweep_id)
+
+    def result_values(self, name: str, *, sweep_id: str | None = None) -> list[Any]:
+        """Return the different values of a column of `results`, in order, null first.
+
+        Args:
+            name: The column.
+            sweep_id: The sweep whose trials count; None for all.
+
+        Raises:
+            UserError: The view `trial_results` has no such column.
+        """
+        with self._reader.connect() as connection:
+            return read_values(connection, name, sweep_id)
+
+    def cells(
+        self,
+        *,
+        sweep_id: str | None = None,
+        waits_over: float = 0.0,
+        **where: Scalar | Collection[Scalar],
+    ) -> list[SeededCell]:
+        """Return the cells of results, with the bits/dim of every seed.
+
+        Args:
+            sweep_id: The sweep whose trials count; None for all.
+            waits_over: Of the shares of time that trainings waited for images, from 0 to 1, give
+                those above this one.
+            **where: Which results count, as in `results`.
+        """
+        with self._reader.connect() as connection:
+            return read_cells(connection, where, sweep_id, waits_over)
+
+    def leaderboard(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
+        """Return rows of the view `leaderboard`; see `view`."""
+        return self.view("leaderboard", **where)
+
+    def pairs(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
+        """Return rows of the view `pairs`; see `view`."""
+        return self.view("pairs", **where)
+
+    def coverage(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
+        """Return rows of the view `coverage`; see `view`."""
+        return self.view("coverage", **where)
+
+    def attempts(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
+        """Return rows of the table `attempts`, chosen as in `view`."""
+        chosen = build_conditions("attempts", dict(attempts.c), where)
+        query = sa.select(attempts).where(*chosen).order_by(attempts.c.id)
+        with self._reader.connect() as connection:
+            return _read_frame(connection, query)
+
+    def result(self, trial_id: str, data_digest: str, protocol: str) -> Result | None:
+        """Return the result of a trial on one exact data set by a protocol.
+
+        Returns:
+            The result, or None if there is none yet.
+        """
+        with self._reader.connect() as connection:
+            return _select_result(connection, trial_id, data_digest, protocol)
+
+    def maps(self, **where: Scalar | Collection[Scalar]) -> list[StoredMap]:
+        """Return contribution maps, by data set, flow, seed, budget, score and split.
+
+        Example:
+            >>> maps = store.maps(flow="realnvp", budget=200, split=1, score="cumulative")
+
+        Args:
+            **where: By name of a fact of the pretraining (flow, dataset, variant, seed, nms,
+                recipe_id) or of a column of `contribution_maps` the value, or the values, that it
+                may have.
+
+        Returns:
+            The maps that match: float32 arrays of shape (C, H, W), in nats.
+
+        Raises:
+            UserError: A name is unknown; or a map is damaged, and the error names its row.
+        """
+        own = {c.name: c for c in contribution_maps.c if not isinstance(c.type, sa.LargeBinary)}
+        columns = {name: pretrainings.c[name] for name in MAP_FACTS} | own
+        query = (
+            sa.select(contribution_maps, *(pretrainings.c[name] for name in MAP_FACTS))
+            .join(pretrainings, pretrainings.c.id == contribution_maps.c.pretraining_id)
+            .where(*build_conditions("contribution_maps", columns, where))
+            .order_by(*(columns[name] for name in MAP_ORDER))
+        )
+        with self._reader.connect() as connection:
+            return [decode_stored_map(dict(row._mapping)) for row in connection.execute(query)]
+
+    def map_keys(self) -> list[MapKey]:
+        """Return every set of maps, without its splits, by data set, flow, seed and budget."""
+        maps, own = contribution_maps, pretrainings
+        query = (
+            sa.select(
+                *(maps.c[name] for name in ("pretraining_id", "data_digest", "budget", "score")),
+                *(own.c[name] for name in MAP_FACTS),
+            )
+            .distinct()
+            .join_from(maps, own, own.c.id == maps.c.pretraining_id)
+            .order_by(
+                *(own.c.dataset, own.c.variant, maps.c.data_digest, own.c.flow, own.c.seed),
+                *(maps.c.budget, maps.c.score, maps.c.pretraining_id),
+            )
+        )
+        with self._reader.connect() as connection:
+            return [MapKey(**row._mapping) for row in connection.execute(query)]
+
+    def map_users(self) -> list[MapUser]:
+        """Return every trial that reads maps, also planned ones, by id."""
+        names = ("recipe_id", "pretraining_id", "budget", "map_options")
+        query = (
+            sa.select(trials.c.id.label("trial_id"), *(trials.c[name] for name in names))
+            .where(trials.c.pretraining_id.is_not(None))
+            .order_by(trials.c.id)
+        )
+        with self._reader.connect() as connection:
+            return [MapUser(**row._mapping) for row in connection.execute(query)]
+
+    def find_trial_ids(self, prefix: str) -> list[str]:
+        """Return the ids of trials that start with a prefix."""
+        query = (
+            sa.select(trials.c.id)
+            .where(sa.func.substr(trials.c.id, 1, len(prefix)) == prefix)
+            .order_by(trials.c.id)
+        )
+        with self._reader.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def trained_trials(self, trial_ids: Collection[str]) -> list[TrainedTrial]:
+        """Return the jobs of trials, by data set, flow, factorization, budget and seed.
+
+        Of several jobs of one trial, the latest comes first.
+        """
+        own = ("flow", "dataset", "variant", "factorization", "budget", "seed", "recipe_id")
+        weights = sa.and_(artifacts.c.job_id == jobs.c.id, artifacts.c.kind == "weights")
+        query = (
+            sa.select(
+                *(trials.c.id.label("trial_id"), jobs.c.id.label("job_id")),
+                *(jobs.c.data_digest, jobs.c.state, jobs.c.updated),
+                *(trials.c[name] for name in (*own, "pretraining_id")),
+                artifacts.c.id.label("artifact"),
+            )
+            .join_from(trials, jobs, jobs.c.trial_id == trials.c.id)
+            .outerjoin(artifacts, weights)
+        )
+        with self._reader.connect() as connection:
+            found = [
+                dict(row._mapping)
+                for some in chunks(sorted(trial_ids))
+                for row in connection.execute(query.where(trials.c.id.in_(some)))
+            ]
+        found.sort(
+            key=lambda row: (
+                *(row["dataset"], row["flow"], row["factorization"]),
+                *(-1 if row["budget"] is None else row["budget"], row["seed"]),
+                *(-row["updated"], row["job_id"]),
+            )
+        )
+        return [
+            TrainedTrial(
+                weights=row["artifact"] is not None,
+                **{name: row[name] for name in row.keys() - {"artifact", "updated"}},
+            )
+            for row in found
+        ]
+
+    def lost_trials(self, sweep_id: str | None = None) -> list[LostTrials]:
+        """Return how many trials diverged or failed, by cell, of one sweep or of all."""
+        columns = [failures.c[field.name] for field in fields(LostTrials) if field.name != "trials"]
+        query = (
+            sa.select(*columns, sa.func.count().label("trials"))
+            .where(failures.c.kind == "trial")
+            .group_by(*columns)
+        )
+        if sweep_id is not None:
+            members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
+            query = query.where(failures.c.trial_id.in_(members))
+        with self._reader.connect() as connection:
+            return [LostTrials(*row) for row in connection.execute(query)]
+
+    def data_waits(self) -> list[DataWait]:
+        """Return how long attempts waited for images, by data set, variant and device."""
+        query = (
+            sa.select(
+                data_sets.c.name, data_sets.c.variant, attempts.c.device, attempts.c.data_wait
+            )
+            .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
+            .join(data_sets, data_sets.c.digest == jobs.c.data_digest)
+            .where(attempts.c.data_wait.is_not(None))
+        )
+        shares: dict[tuple[str, str, str], list[float]] = {}
+        with self._reader.connect() as connection:
+            for dataset, variant, device, share in connection.execute(query):
+                shares.setdefault((dataset, variant, device), []).append(share)
+        # Summed here and exactly, so that both engines give the same mean.
+        return [
+            DataWait(*group, attempts=len(of), mean=math.fsum(of) / len(of), largest=max(of))
+            for group, of in sorted(shares.items())
+        ]
+
+    def job_durations(
+        self, recipe_ids: Collection[str], data_digests: Collection[str]
+    ) -> list[JobDuration]:
+        """Return how long each job took that is done, with these recipes on these data."""
+        digests = sorted(data_digests)
+        attempt = (
+            attempts.c.device,
+            environments.c.device.label("device_name"),
+            environments.c.cpu_capability,
+            *(attempts.c[name] for name in ("first_step", "last_step", "seconds")),
+            *(attempts.c[name] for name in ("gpu_seconds", "images_per_second")),
+        )
+        # Of a job the last attempt: with the job's state as a condition, SQLite would go through
+        # all that are done. Trials are found by their cells and results, which have indices for it.
+        done = attempts.c.outcome == "done", attempts.c.protocol.is_(None)
+        of_trials = (
+            sa.select(
+                sa.literal("trial").label("kind"),
+                *(cells.c.recipe_id, cells.c.data_digest, cells.c.factorization),
+                sa.null().label("nms"),
+                *attempt,
+            )
+            .join_from(cells, results, results.c.cell_id == cells.c.id)
+            .join(attempts, attempts.c.id == results.c.attempt_id)
+            .join(environments, environments.c.id == attempts.c.environment_id)
+            .where(cells.c.data_digest.in_(digests), *done)
+        )
+        of_segments = (
+            sa.select(
+                sa.literal("pretraining").label("kind"),
+                *(pretrainings.c.recipe_id, jobs.c.data_digest),
+                sa.null().label("factorization"),
+                pretrainings.c.nms,
+                *attempt,
+            )
+            .join_from(pretrainings, jobs, jobs.c.pretraining_id == pretrainings.c.id)
+            .join(attempts, attempts.c.id == jobs.c.attempt_id)
+            .join(environments, environments.c.id == attempts.c.environment_id)
+            .where(jobs.c.data_digest.in_(digests), *done)
+        )
+        with self._reader.connect() as connection:
+            return [
+                JobDuration(**row._mapping)
+                for some in chunks(sorted(recipe_ids))
+                for query in (
+                    of_trials.where(cells.c.recipe_id.in_(some)),
+                    of_segments.where(pretrainings.c.recipe_id.in_(some)),
+                )
+                for row in connection.execute(query)
+            ]
+
+    def trainings(self, sweep_id: str | None = None, job_ids: Sequence[str] = ()) -> list[Training]:
+        """Return the jobs that have curves, by id.
+
+        Args:
+            sweep_id: Return those of this sweep, its pretrainings too.
+            job_ids: Return those of these jobs.
+        """
+        either: dict[str, sa.ColumnElement[Any]] = {
+            name: sa.func.coalesce(trials.c[name], pretrainings.c[name])
+            for name in ("flow", "dataset", "variant", "recipe_id", "seed")
+        }
+        columns = either | {
+            "subject": sa.func.coalesce(jobs.c.trial_id, jobs.c.pretraining_id),
+            "budget": sa.func.coalesce(trials.c.budget, jobs.c.budget),
+            "profile": recipes.c.profile,
+            "factorization": trials.c.factorization,
+            "map_options": trials.c.map_options,
+            "nms": pretrainings.c.nms,
+            "job_id": jobs.c.id,
+            **{name: jobs.c[name] for name in ("kind", "data_digest", "state", "step", "steps")},
+        }
+        query = (
+            sa.select(*(columns[field.name].label(field.name) for field in fields(Training)))
+            .select_from(jobs)
+            .outerjoin(trials, trials.c.id == jobs.c.trial_id)
+            .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
+            .join(recipes, recipes.c.id == either["recipe_id"])
+            .where(sa.exists().where(curves.c.job_id == jobs.c.id))
+        )
+        asked = [] if sweep_id is None else [in_sweep(sweep_id)]
+        asked += [jobs.c.id.in_(some) for some in chunks(sorted(job_ids))]
+        with self._reader.connect() as connection:
+            by_id = {
+                row.job_id: Training(**row._mapping)
+                for which in asked
+                for row in connection.execute(query.where(which))
+            }
+        return [by_id[job_id] for job_id in sorted(by_id)]
+
+    def metrics(self, job_id: str, name: str) -> list[Metric]:
+        """Return one curve of a job by step; NaN stands for a value that is no number."""
+        query = (
+            sa.select(metrics.c.step, metrics.c.value)
+            .join(curves, curves.c.id == metrics.c.curve_id)
+            .where(curves.c.job_id == job_id, curves.c.name == name)
+            .order_by(metrics.c.step)
+        )
+        with self._reader.connect() as connection:
+            return [
+                Metric(name, step, math.nan if value is None else value)
+                for step, value in connection.execute(query)
+            ]
+
+    def curves(self, job_ids: Sequence[str]) -> list[Curve]:
+        """Return the curves of jobs that have any point, by job and name."""
+        last = sa.func.max(metrics.c.step)
+        query = (
+            sa.select(curves.c.id, curves.c.job_id, curves.c.name, sa.func.count(), last)
+            .join_from(curves, metrics, metrics.c.curve_id == curves.c.id)
+            .group_by(curves.c.id, curves.c.job_id, curves.c.name)
+        )
+        with self._reader.connect() as connection:
+            found = [
+                Curve(*row)
+                for some in chunks(sorted(job_ids))
+                for row in connection.execute(query.where(curves.c.job_id.in_(some)))
+            ]
+        return sorted(found, key=lambda curve: (curve.job_id, curve.name))
+
+    def curve_points(
+        self, curve_id: int, *, after: int, until: int, most: int = 10_000
+    ) -> list[tuple[int, float]]:
+        """Return the first points of a curve in a range of steps.
+
+        Args:
+            curve_id: The curve.
+            after: The step after which the range begins.
+            until: The last step of the range.
+            most: How many points to return at most.
+
+        Returns:
+            Step and value of each point, NaN for a value that is no number.
+        """
+        query = (
+            sa.select(metrics.c.step, metrics.c.value)
+            .where(metrics.c.curve_id == curve_id, metrics.c.step > after, metrics.c.step <= until)
+            .order_by(metrics.c.step)
+            .limit(most)
+        )
+        with self._reader.connect() as connection:
+            return [
+                (step, math.nan if value is None else value)
+                for step, value in connection.execute(query)
+            ]
+
+    def thinned_curves(
+        self, curve_ids: Sequence[int], every: int
+    ) -> dict[int, list[tuple[int, float]]]:
+        """Return every so-many-th point of curves, from the first on, and the last.
+
+        Args:
+            curve_ids: The curves.
+            every: 1 for all points, 2 for each second one, and so on.
+
+        Returns:
+            By curve, step and value of each point, NaN for a value that is no number.
+        """
+        found: dict[int, list[tuple[int, float]]] = {}
+        place = sa.func.row_number().over(partition_by=metrics.c.curve_id, order_by=metrics.c.step)
+        last = sa.func.max(metrics.c.step).over(partition_by=metrics.c.curve_id)
+        with self._reader.connect() as connection:
+            for some in chunks(sorted(curve_ids)):
+                point = (
+                    sa.select(metrics, (place - 1).label("place"), last.label("last"))
+                    .where(metrics.c.curve_id.in_(some))
+                    .subquery()
+                    .c
+                )
+                rows = connection.execute(
+                    sa.select(point.curve_id, point.step, point.value)
+                    .where(sa.or_(point.place % every == 0, point.step == point.last))
+                    .order_by(point.curve_id, point.step)
+                )
+                for curve_id, step, value in rows:
+                    point_value = math.nan if value is None else value
+                    found.setdefault(curve_id, []).append((step, point_value))
+        return found
+
+    # ---------------------------------------------------------------------------------------------
+    # Following jobs
+    # ---------------------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job | None:
+        """Return a job as it stands, or None if it is not registered."""
+        return self.jobs([job_id]).get(job_id)
+
+    def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
+        """Return those of the jobs that are registered, by id; thousands at once are fine."""
+        found: dict[str, Job] = {}
+        with self._reader.connect() as connection:
+            for some in chunks(ids):
+                rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(some)))
+                found |= {row.id: decode_job(row) for row in rows}
+        return found
+
+    def job_facts(self, ids: Sequence[str]) -> dict[str, JobFacts]:
+        """Return those of the jobs that are registered, with what they are, by id."""
+        with self._reader.connect() as connection:
+            return _select_facts_by_id(connection, ids)
+
+    def find_jobs(self, prefix: str) -> list[JobFacts]:
+        """Return the jobs whose id, or that of their trial or pretraining, starts with a prefix."""
+        ids = jobs.c.id, jobs.c.trial_id, jobs.c.pretraining_id
+        which = sa.or_(*(sa.func.substr(i, 1, len(prefix)) == prefix for i in ids))
+        with self._reader.connect() as connection:
+            return _select_facts(connection, which)
+
+    def segments(self, pretraining_id: str, data_digest: str) -> list[JobFacts]:
+        """Return the segments of a pretraining on one exact data set, by budget."""
+        which = jobs.c.pretraining_id == pretraining_id, jobs.c.data_digest == data_digest
+        with self._reader.connect() as connection:
+            return _select_facts(connection, sa.and_(*which))
+
+    def job_ids(self, sweep_id: str) -> list[str]:
+        """Return the jobs of a sweep, also the segments that its trials need, by id."""
+        query = sa.select(jobs.c.id).where(in_sweep(sweep_id)).order_by(jobs.c.id)
+        with self._reader.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def jobs_by_sweep(self, job_ids: Sequence[str]) -> dict[str, set[str]]:
+        """Return which of the jobs each sweep has, by the sweep's id, oldest sweep first.
+
+        A sweep has the segments that its trials need, as in `job_ids`.
+        """
+        of_trial = jobs.c.trial_id == sweep_trials.c.trial_id
+        segments = sa.and_(
+            jobs.c.pretraining_id == trials.c.pretraining_id, jobs.c.budget <= trials.c.budget
+        )
+        columns = sweeps.c.created, sweep_trials.c.sweep_id, jobs.c.id
+        queries = (
+            sa.select(*columns).join_from(jobs, sweep_trials, of_trial),
+            sa.select(*columns)
+            .join_from(jobs, trials, segments)
+            .join(sweep_trials, sweep_trials.c.trial_id == trials.c.id),
+        )
+        with self._reader.connect() as connection:
+            found = {
+                tuple(row)
+                for query in queries
+                for some in chunks(sorted(job_ids))
+                for row in connection.execute(
+                    query.join(sweeps, sweeps.c.id == sweep_trials.c.sweep_id)
+                    .where(jobs.c.id.in_(some))
+                    .distinct()
+                )
+            }
+        by_sweep: dict[str, set[str]] = {}
+        for _, sweep_id, job_id in sorted(found):
+            by_sweep.setdefault(sweep_id, set()).add(job_id)
+        return by_sweep
+
+    def job_counts(self, sweep_id: str | None = None) -> Counts:
+        """Return how many jobs are in each state, by kind.
+
+        Args:
+            sweep_id: The sweep; its pretraining jobs are the segments up to the budgets of its
+                trials. None for all jobs.
+        """
+        query = sa.select(jobs.c.kind, jobs.c.state, sa.func.count().label("jobs"))
+        if sweep_id is not None:
+            query = query.where(in_sweep(sweep_id))
+        with self._reader.connect() as connection:
+            rows = connection.execute(query.group_by(jobs.c.kind, jobs.c.state)).all()
+        by_kind = {
+            kind: StateCounts(**{row.state: row.jobs for row in rows if row.kind == kind})
+            for kind in KINDS
+        }
+        return Counts(pretraining=by_kind["pretraining"], trial=by_kind["trial"])
+
+    def cell_states(self, sweep_id: str) -> list[CellState]:
+        """Return what each cell of a sweep has and lacks, by data set, flow and factorization."""
+        names = [field.name for field in fields(CellState)]
+        order = ("dataset", "flow", "asked", "budget", "recipe_id", "map_options", "data_digest")
+        query = (
+            sa.select(*(coverage.c[name] for name in names))
+            .where(coverage.c.sweep_id == sweep_id)
+            .order_by(*(coverage.c[name].asc().nulls_first() for name in order))
+        )
+        with self._reader.connect() as connection:
+            return [CellState(**row._mapping) for row in connection.execute(query)]
+
+    def running_jobs(self) -> list[RunningJob]:
+        """Return the running jobs with what they are and how far, oldest attempt first.
+
+        Those whose lease is over are among them; see `RunningJob.is_held`.
+        """
+        either = {
+            name: sa.func.coalesce(trials.c[name], pretrainings.c[name]).label(name)
+            for name in ("flow", "dataset", "seed")
+        }
+        query = (
+            sa.select(
+                jobs.c.id.label("job_id"),
+                jobs.c.kind,
+                *either.values(),
+                trials.c.factorization,
+                sa.func.coalesce(trials.c.budget, jobs.c.budget).label("budget"),
+                *(jobs.c[name] for name in ("step", "steps", "owner", "host", "lease_until")),
+            )
+            .outerjoin_from(jobs, trials, trials.c.id == jobs.c.trial_id)
+            .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
+            .where(jobs.c.state == "running")
+            .order_by(jobs.c.attempt_id)
+        )
+        with self._reader.connect() as connection:
+            return [RunningJob(**row._mapping) for row in connection.execute(query)]
+
+    def awaited_segments(self, sweep_id: str) -> list[Waiting]:
+        """Return the segments that pending trials of a sweep wait for, most awaited first."""
+        segment = jobs.alias("segment")
+        members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
+        query = (
+            sa.select(segment.c.id, sa.func.count())
+            .join_from(jobs, trials, trials.c.id == jobs.c.trial_id)
+            .join(
+                segment,
+                sa.and_(
+                    segment.c.pretraining_id == trials.c.pretraining_id,
+                    segment.c.budget == trials.c.budget,
+                    segment.c.data_digest == jobs.c.data_digest,
+                ),
+            )
+            .where(jobs.c.state == "pending", segment.c.state != "done", trials.c.id.in_(members))
+            .group_by(segment.c.id)
+        )
+        with self._reader.connect() as connection:
+            counted = {row[0]: row[1] for row in connection.execute(query)}
+            segments = _select_facts_by_id(connection, list(counted))
+        found = [Waiting(facts, counted[job_id]) for job_id, facts in segments.items()]
+        return sorted(found, key=lambda waiting: -waiting.trials)
+
+    def rates(self, sweep_id: str, *, now: float | None = None) -> Rates:
+        """Return how fast a sweep went in the last hour."""
+        latest = sa.select(events).order_by(events.c.id.desc()).limit(LATEST).subquery()
+        with self._reader.connect() as connection:
+            clock = self._clock(connection, now)
+            happened = connection.execute(
+                sa.select(latest.c.time, latest.c.event, jobs.c.kind)
+                .join_from(latest, jobs, jobs.c.id == latest.c.job_id)
+                .where(latest.c.time > clock - RECENT, in_sweep(sweep_id))
+            ).all()
+            held = leases.is_held(jobs.c.lease_until, clock)
+            steps = attempts.c.last_step, attempts.c.first_step
+            running = connection.execute(
+                sa.select(*steps, attempts.c.started, jobs.c.updated)
+                .join_from(jobs, attempts, attempts.c.id == jobs.c.attempt_id)
+                .where(jobs.c.state == "running", held, in_sweep(sweep_id))
+            ).all()
+        return Rates(
+            trials=sum((event, kind) == ("done", "trial") for _, event, kind in happened),
+            seconds=clock - min((time for time, _, _ in happened), default=clock),
+            steps_per_second=sum(
+                (last - first) / (updated - started)
+                for last, first, started, updated in running
+                if updated > started
+            ),
+        )
+
+    def job_attempts(self, job_ids: Sequence[str]) -> list[Attempt]:
+        """Return all attempts at jobs with their logs, evaluations too, oldest first."""
+        query = sa.select(*(attempts.c[field.name] for field in fields(Attempt)))
+        with self._reader.connect() as connection:
+            found = [
+                Attempt(**row._mapping)
+                for some in chunks(sorted(job_ids))
+                for row in connection.execute(query.where(attempts.c.job_id.in_(some)))
+            ]
+        return sorted(found, key=lambda attempt: attempt.id)
+
+    def failures(self) -> list[Failure]:
+        """Return the jobs that failed or diverged with their last attempts, the latest first."""
+        query = sa.select(*(failures.c[field.name] for field in fields(Failure)))
+        query = query.order_by(failures.c.updated.desc(), failures.c.job_id)
+        with self._reader.connect() as connection:
+            return [Failure(**row._mapping) for row in connection.execute(query)]
+
+    def decisions(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return what was decided about jobs after a failure: 'given up: policy oom: 1 used'.
+
+        Jobs about which nothing was decided, or to which something has happened since, are left
+        out.
+        """
+        found: dict[str, str] = {}
+        with self._reader.connect() as connection:
+            for some in chunks(sorted(job_ids)):
+                last = (
+                    sa.select(sa.func.max(events.c.id))
+                    .where(events.c.job_id.in_(some))
+                    .group_by(events.c.job_id)
+                )
+                query = sa.select(events.c.job_id, events.c.detail).where(events.c.id.in_(last))
+                found |= {job_id: detail for job_id, detail in connection.execute(query) if detail}
+        return found
+
+    def memory_failures(self, job_ids: Sequence[str]) -> dict[str, Starved]:
+        """Return those of the jobs that ran out of memory since a person last asked for a retry."""
+        reported = sa.func.count(attempts.c.log)
+        query = (
+            sa.select(events.c.job_id, reported, sa.func.count() - reported)
+            .join_from(events, attempts, attempts.c.id == events.c.attempt_id)
+            .where(events.c.event == "oom", SINCE_RETRY)
+            .group_by(events.c.job_id)
+        )
+        found: dict[str, Starved] = {}
+        with self._reader.connect() as connection:
+            for some in chunks(sorted(job_ids)):
+                rows = connection.execute(query.where(events.c.job_id.in_(some)))
+                found |= {job_id: Starved(own, killed) for job_id, own, killed in rows}
+        return found
+
+    def changed_jobs(self, after: int | None = None) -> News:
+        """Return the number of the last event, and the jobs that events after one are about.
+
+        Events of transactions that overlap may come to sight in another order than that of their
+        numbers, on a server: whoever follows them looks back by some.
+
+        Args:
+            after: The number of an event; None for no jobs.
+        """
+        with self._reader.connect() as connection:
+            last = connection.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
+            if after is None:
+                return News(last, {})
+            new = sa.and_(events.c.id > after, events.c.job_id.is_not(None))
+            changed = sa.select(events.c.job_id).where(new)
+            rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(changed)))
+            put_back = connection.execute(changed.where(events.c.event.in_(("again", "retry"))))
+            found = {row.id: decode_job(row) for row in rows}
+            return News(last, found, frozenset(put_back.scalars()))
+
+    # ---------------------------------------------------------------------------------------------
+    # Stopping and caps
+    # ---------------------------------------------------------------------------------------------
+
+    def begin_launch(self, owner: str, sweep_id: str, *, now: float | None = None) -> int:
+        """Add the event that a launch of a sweep begins.
+
+        Returns:
+            The number of the event. A request to stop that is older does not concern the launch.
+        """
+        with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+            add_event(connection, "launch", clock, owner=owner, sweep_id=sweep_id)
+            own = events.c.event == "launch", events.c.owner == owner
+            number = sa.select(sa.func.max(events.c.id)).where(*own)
+            return int(connection.execute(number).scalar_one())
+
+    def request_stop(
+        self, sweep_ids: Sequence[str] | None, *, by: str, now: float | None = None
+    ) -> None:
+        """Ask launches to end; those that begin later are not concerned.
+
+        Args:
+            sweep_ids: The sweeps whose launches are meant; None for all launches.
+            by: Who asks.
+        """
+        with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+            for sweep_id in [None] if sweep_ids is None else sweep_ids:
+                add_event(connection, "stop", clock, owner=by, sweep_id=sweep_id)
+
+    def stop_request(self, sweep_id: str, after: int | None = None) -> StopRequest | None:
+        """Return the last request that the launches of a sweep end.
+
+        Args:
+            sweep_id: The sweep.
+            after: The number of the event after which the request came; None for the one with
+                which the last launch of the sweep began.
+
+        Returns:
+            The request, or None if there is none.
+        """
+        with self._reader.connect() as connection:
+            if after is None:
+                last = sa.select(sa.func.max(events.c.id)).where(
+                    events.c.event == "launch", events.c.sweep_id == sweep_id
+                )
+                after = connection.execute(last).scalar() or 0
+            row = connection.execute(
+                sa.select(events.c.id, events.c.time, events.c.owner, events.c.sweep_id)
+                .where(
+                    events.c.id > after,
+                    events.c.event == "stop",
+                    sa.or_(events.c.sweep_id == sweep_id, events.c.sweep_id.is_(None)),
+                )
+                .order_by(events.c.id.desc())
+                .limit(1)
+            ).first()
+        return None if row is None else StopRequest(row[0], row[1], row[2] or "somebody", row[3])
+
+    def open_stop_requests(self) -> list[Stopping]:
+        """Return the requests to stop whose launches still hold jobs, oldest first.
+
+        Of several requests for one sweep, or for all, the last one is returned.
+        """
+        stop, launch = events.alias("stop"), events.alias("launch")
+        meant = sa.or_(stop.c.sweep_id.is_(None), stop.c.sweep_id == launch.c.sweep_id)
+        query = (
+            sa.select(stop.c.id, stop.c.time, stop.c.owner, stop.c.sweep_id, sa.func.count())
+            .join_from(stop, launch, sa.and_(launch.c.id < stop.c.id, meant))
+            .join(jobs, jobs.c.owner == launch.c.owner)
+            .where(stop.c.event == "stop", launch.c.event == "launch", jobs.c.state == "running")
+            .group_by(stop.c.id, stop.c.time, stop.c.owner, stop.c.sweep_id)
+            .order_by(stop.c.id)
+        )
+        with self._reader.connect() as connection:
+            last = {
+                sweep_id: Stopping(StopRequest(event, time, by or "somebody", sweep_id), held)
+                for event, time, by, sweep_id, held in connection.execute(query)
+            }
+        return sorted(last.values(), key=lambda one: one.request.event)
+
+    def count_held_jobs(self, sweep_id: str | None = None) -> int:
+        """Return how many running jobs the launches of a sweep hold, or all launches."""
+        query = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state == "running")
+        with self._reader.connect() as connection:
+            return connection.execute(query.where(_launched_for(sweep_id))).scalar_one()
+
+    def release_sweep(self, sweep_id: str | None, *, now: float | None = None) -> int:
+        """Put what the launches of a sweep hold, or all launches, back to pending.
+
+        The attempts end as cancelled. Workers find their lease lost.
+
+        Returns:
+            How many jobs were put back.
+        """
+        with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+            return release_jobs(connection, _launched_for(sweep_id), clock)
+
+    # ---------------------------------------------------------------------------------------------
+    # Artifacts: the files that jobs leave outside the database
+    # ---------------------------------------------------------------------------------------------
+
+    def artifacts(self, job_id: str) -> list[Artifact]:
+        """Return the files that a job left, by kind."""
+        columns = (artifacts.c[field.name] for field in fields(Artifact))
+        query = sa.select(*columns).where(artifacts.c.job_id == job_id).order_by(artifacts.c.kind)
+        with self._reader.connect() as connection:
+            return [Artifact(**row._mapping) for row in connection.execute(query)]
+
+    def file_owners(self) -> list[Owner]:
+        """Return every job as the owner of files, by id."""
+        names = (field.name for field in fields(Owner) if field.name != "job_id")
+        columns = jobs.c.id.label("job_id"), *(jobs.c[name] for name in names)
+        with self._reader.connect() as connection:
+            rows = connection.execute(sa.select(*columns).order_by(jobs.c.id))
+            return [Owner(**row._mapping) for row in rows]
+
+    def artifact_paths(self) -> set[str]:
+        """Return the paths of all files that jobs left."""
+        with self._reader.connect() as connection:
+            return set(connection.execute(sa.select(artifacts.c.path)).scalars())
+
+    def forget_artifacts(self, paths: Sequence[str]) -> int:
+        """Delete the rows of files that are about to be removed.
+
+        Returns:
+            How many rows were deleted.
+        """
+        with self._writer.begin() as connection:
+            return sum(
+                connection.execute(sa.delete(artifacts).where(artifacts.c.path.in_(some))).rowcount
+                for some in chunks(sorted(paths))
             )
 
-    def retry(self, job_ids: Sequence[str], *, now: float | None = None) -> int:
-        """Put those of the jobs that failed or diverged back to pending; how many."""
-        with self._writer.begin() as connection:
-            return jobs.retry(connection, job_ids, self._clock(connection, now))
 
-
-def _job_row(job: PlannedJob, now: float) -> dict[str, object]:
+def _planned_row(job: PlannedJob, now: float) -> dict[str, object]:
     planned = {"state": "pending", "step": 0, "token": 0, "updated": now}
     return {"id": job.id, **asdict(job), **planned}
+
+
+def _is_full(connection: sa.Connection, cap: Cap, now: float) -> bool:
+    # Nobody else finds out until the transaction ends, so that two do not take the last place.
+    lock(connection, "parallel", cap.sweep_id)
+    held = leases.is_held(jobs.c.lease_until, now)
+    running = jobs.c.state == "running", held, in_sweep(cap.sweep_id)
+    query = sa.select(sa.func.count()).select_from(jobs).where(*running)
+    return connection.execute(query).scalar_one() >= cap.parallel
+
+
+def _launched_for(sweep_id: str | None) -> sa.ColumnElement[bool]:
+    # Whether a running job is held by a launch of the sweep, or by any. A launch that did not say
+    # what it launches is taken for one of the sweep where the job is in the sweep.
+    if sweep_id is None:
+        return sa.true()
+    launches = sa.select(events.c.owner).where(
+        events.c.event == "launch", events.c.owner.is_not(None)
+    )
+    known = jobs.c.owner.in_(launches.where(events.c.sweep_id == sweep_id))
+    unknown = sa.and_(jobs.c.owner.not_in(launches), in_sweep(sweep_id))
+    return sa.or_(known, unknown)
+
+
+def _check_subject(
+    job: Job,
+    outcome: Outcome,
+    result: Result | None,
+    maps: Sequence[ContributionMap],
+    tables: Sequence[IndexTable],
+) -> None:
+    if job.kind == "trial" and outcome == "done" and result is None:
+        raise ValueError(f"trial job {job.id} cannot be done without a result")
+    if result is not None and (result.trial_id, result.data_digest) != (
+        job.trial_id,
+        job.data_digest,
+    ):
+        raise ValueError(f"the result is not of the trial and data of job {job.id}")
+    for table in tables:
+        if (table.trial_id, table.data_digest) != (job.trial_id, job.data_digest):
+            raise ValueError(f"a table is not of the trial and data of job {job.id}")
+    for item in maps:
+        if (item.pretraining_id, item.data_digest, item.budget) != (
+            job.pretraining_id,
+            job.data_digest,
+            job.budget,
+        ):
+            raise ValueError(f"a map is not of the pretraining, data and budget of job {job.id}")
+
+
+def _forget_shorter(connection: sa.Connection, job: Job) -> None:
+    # Once every segment of a pretraining is done, the longest one's checkpoint is enough.
+    found = connection.execute(
+        sa.select(jobs.c.id, jobs.c.state)
+        .where(jobs.c.pretraining_id == job.pretraining_id, jobs.c.data_digest == job.data_digest)
+        .order_by(jobs.c.budget)
+    ).all()
+    if any(segment.state != "done" for segment in found):
+        return
+    shorter = [segment.id for segment in found[:-1]]
+    connection.execute(
+        sa.delete(artifacts).where(
+            artifacts.c.job_id.in_(shorter), artifacts.c.kind == "checkpoint"
+        )
+    )
+
+
+def _select_result(
+    connection: sa.Connection, trial_id: str, data_digest: str, protocol: str
+) -> Result | None:
+    row = connection.execute(
+        sa.select(results).where(
+            results.c.trial_id == trial_id,
+            results.c.data_digest == data_digest,
+            results.c.protocol == protocol,
+        )
+    ).first()
+    return None if row is None else decode_result(row._asdict())
+
+
+def _without_beside(result: Result) -> dict[str, Any]:
+    return {k: v for k, v in asdict(result).items() if k not in Result.BESIDE}
+
+
+def _select_facts(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[JobFacts]:
+    # Pretrainings come first, by budget.
+    special: dict[str, sa.ColumnElement[Any]] = {
+        "job_id": jobs.c.id,
+        "budget": sa.func.coalesce(trials.c.budget, jobs.c.budget),
+        "pretraining_id": sa.func.coalesce(trials.c.pretraining_id, jobs.c.pretraining_id),
+        "factorization": trials.c.factorization,
+        **{
+            name: sa.func.coalesce(trials.c[name], pretrainings.c[name])
+            for name in ("flow", "dataset", "seed")
+        },
+    }
+    names = [field.name for field in fields(JobFacts)]
+    rows = connection.execute(
+        sa.select(
+            *((special[name] if name in special else jobs.c[name]).label(name) for name in names)
+        )
+        .outerjoin_from(jobs, trials, trials.c.id == jobs.c.trial_id)
+        .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
+        .where(where)
+        .order_by(jobs.c.kind, jobs.c.pretraining_id, jobs.c.budget, jobs.c.id)
+    )
+    return [JobFacts(**row._mapping) for row in rows]
+
+
+def _select_facts_by_id(connection: sa.Connection, ids: Sequence[str]) -> dict[str, JobFacts]:
+    return {
+        facts.job_id: facts
+        for some in chunks(sorted(ids))
+        for facts in _select_facts(connection, jobs.c.id.in_(some))
+    }
+
+
+def _read_view(
+    connection: sa.Connection, name: str, where: Where, sweep_id: str | None = None
+) -> "pd.DataFrame":
+    view = _find_view(name)
+    query = sa.select(view).where(*build_conditions(name, dict(view.c), where))
+    if sweep_id is not None:
+        members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
+        query = query.where(view.c.trial_id.in_(members))
+    return _read_frame(connection, query.order_by(*_order_of(view)))
+
+
+def _find_view(name: str) -> sa.Table:
+    if name not in views.tables:
+        raise UserError(f"there is no view '{name}': choose among {', '.join(views.tables)}")
+    return views.tables[name]
+
+
+def _order_of(view: sa.Table) -> list[sa.ColumnElement[Any]]:
+    # Where engines differ about nulls, they come first.
+    return [view.c[name].asc().nulls_first() for name in view.info.get("order", view.c.keys())]
+
+
+def _read_frame(connection: sa.Connection, query: sa.Select[Any]) -> "pd.DataFrame":
+    import pandas as pd
+
+    rows = [tuple(row) for row in connection.execute(query)]
+    columns = list(query.selected_columns)
+    frame = pd.DataFrame(rows, columns=[column.name for column in columns])
+    # Given, since a column with nulls, or with no rows, would come out as another type.
+    types = {c.name: _dtype(c) for c in columns if not isinstance(c.type, sa.Text)}
+    return frame.astype(types)
+
+
+def _dtype(column: sa.ColumnElement[Any]) -> str:
+    if isinstance(column.type, sa.Double):
+        return "float64"
+    return "Int64" if getattr(column, "nullable", True) else "int64"

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from benchmarks.million import made, questions
 from benchmarks.places import Files, Server, Site
 from lcma import db
-from lcma.db.checking import check
+from lcma.db.integrity import check_integrity
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,7 +49,7 @@ def test_a_race_loses_nothing_and_commits_once_a_change(
 
 def test_a_database_made_at_once_is_as_the_store_would_have_made_it(site: Site) -> None:
     url, _ = made(site, 2000, maps=False)
-    assert check(db.locate(url)).findings == ()
+    assert check_integrity(db.locate(url)).findings == ()
     site.drop(url)
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lcma.db import evaluations, schema
+from lcma.db import schema
 from lcma.db.jobs import Elsewhere
+from lcma.db.maps import find_map_damage
 from lcma.db.merging.plans import Refused
 from lcma.db.merging.report import Difference, Left, Tally, first_difference
 from lcma.db.merging.steps import event_elsewhere
-from lcma.db.reading import map_damage
 from lcma.db.records import Job, Result
+from lcma.db.results import decode_result, find_additions
 
 Row = dict[str, Any]
 
@@ -203,13 +204,13 @@ def job_row(job: Job) -> Row:
 def _damage(there: Evidence) -> str | None:
     for row in there.results.values():
         try:
-            sound = evaluations.to_result(row).id == row["id"]
+            sound = decode_result(row).id == row["id"]
         except (ValueError, TypeError):
             sound = False
         if not sound:
             return f"its result {row['id']} is damaged there: its numbers do not match its id"
     for row in there.maps.values():
-        damage = map_damage(row)
+        damage = find_map_damage(row)
         if damage is not None:
             return f"its map {row['id']} is damaged there: {damage}"
     for row in there.tables.values():
@@ -259,7 +260,7 @@ def _beside(there: Evidence, here: Evidence) -> dict[str, Row]:
     for protocol, row in there.results.items():
         stored = here.results.get(protocol)
         if stored is not None and any(stored[name] != row[name] for name in Result.BESIDE):
-            more = evaluations.missing(evaluations.to_result(stored), evaluations.to_result(row))
+            more = find_additions(decode_result(stored), decode_result(row))
             if more:
                 found[stored["id"]] = more
     return found

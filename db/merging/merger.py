@@ -12,16 +12,15 @@ from contextlib import AbstractContextManager, contextmanager
 import sqlalchemy as sa
 
 from lcma.db import migrate, schema
-from lcma.db.checking import ENGINE, Progress
 from lcma.db.engine import Database
 from lcma.db.errors import Unavailable
-from lcma.db.happenings import note
-from lcma.db.inserting import lock
+from lcma.db.events import add_event
+from lcma.db.inserts import lock
+from lcma.db.integrity import ENGINE, Progress, list_rules
 from lcma.db.merging.evidence import Evidence, Gain, gain, read_evidence
 from lcma.db.merging.plans import Refused, merge_plans
 from lcma.db.merging.report import MergeReport, Tally
 from lcma.db.merging.taking import take
-from lcma.db.rules import rules
 from lcma.sweeps.errors import UserError
 
 TRIALS, SEGMENTS = 500, 16
@@ -85,7 +84,7 @@ def _require_source(source: Database) -> None:
 
 def _require_sound(source: Database, connection: sa.Connection, progress: Progress) -> None:
     """Raise UserError where the source is in a state that cannot be."""
-    for rule in rules():
+    for rule in list_rules():
         if rule.table in DERIVED:
             continue
         progress(f"states of {rule.table.name}", 0, None)
@@ -167,7 +166,7 @@ class _Merge:
         if gains != self.told:
             events, detail = schema.events, f"from {self.source.name}: {gains}"
             if event_id is None:
-                note(connection, "merge", self.target.clock(connection), detail=detail)
+                add_event(connection, "merge", self.target.clock(connection), detail=detail)
                 newest = sa.select(sa.func.max(events.c.id)).where(events.c.event == "merge")
                 event_id = connection.execute(newest).scalar_one()
             else:

@@ -6,9 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lcma.db.appending import append_mappings
-from lcma.db.checking import Progress
-from lcma.db.inserting import insert_missing
+from lcma.db.inserts import append_mappings, insert_missing
+from lcma.db.integrity import Progress
 from lcma.db.merging.report import Difference, Tally, first_difference
 from lcma.db.schema import (
     bars,

@@ -3,21 +3,27 @@
 Locks are taken in the order in which a worker that finishes takes them: jobs, cells, overlaps.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from lcma.db import schema
-from lcma.db.appending import append, append_mappings
-from lcma.db.inserting import insert_or_replace
-from lcma.db.jobs import chunks
-from lcma.db.merging.cells import join_cells, sum_up_all
+from lcma.db.cells import SHARED, UNKNOWN, compute_sums, encode_cell
+from lcma.db.filters import chunks
+from lcma.db.index_tables import insert_overlaps_of
+from lcma.db.inserts import (
+    append_mappings,
+    append_rows,
+    escape_text,
+    insert_missing,
+    insert_or_replace,
+)
 from lcma.db.merging.evidence import Gain, Row, job_row
 from lcma.db.merging.steps import Step, take_steps
-from lcma.db.recording import storable
 from lcma.db.records import Job
-from lcma.db.tables import insert_overlaps_of
+from lcma.db.schema import cells, results, trials
 
 CURVES, POINTS = 500, 20_000
 """Curves asked for at once, and points of them held in memory."""
@@ -80,7 +86,7 @@ def _add_attempts(target: sa.Connection, gains: Sequence[Gain]) -> dict[int, int
         before = 0 if one.here is None else one.here.job.token
         for token, row in enumerate(one.attempts, start=before + 1):
             places[row["job_id"], token] = row["id"]
-            said = {name: row[name] and storable(row[name]) for name in ("message", "log")}
+            said = {name: row[name] and escape_text(row[name]) for name in ("message", "log")}
             rows.append({k: v for k, v in row.items() if k != "id"} | said | {"token": token})
     append_mappings(target, table, rows)
     for some in chunks(sorted({row["job_id"] for row in rows})):
@@ -95,17 +101,55 @@ def _add_attempts(target: sa.Connection, gains: Sequence[Gain]) -> dict[int, int
 
 def _add_results(target: sa.Connection, gains: Sequence[Gain], attempts: dict[int, int]) -> None:
     found = [row for one in gains for row in one.results]
-    cells = join_cells(target, found)
+    own = _join_cells(target, found)
     rows = [
         row | cell | {"attempt_id": attempts[row["attempt_id"]]}
-        for row, cell in zip(found, cells, strict=True)
+        for row, cell in zip(found, own, strict=True)
     ]
     append_mappings(target, schema.results, rows)
-    sum_up_all(target, {cell["cell_id"] for cell in cells})
+    _update_all_sums(target, {cell["cell_id"] for cell in own})
     for one in gains:
         for result_id, more in one.beside.items():
             table = schema.results
             target.execute(sa.update(table).where(table.c.id == result_id).values(more))
+
+
+def _join_cells(
+    connection: sa.Connection, found: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    # The columns of rows of `results` that say which cells they are in. The cells are made where
+    # they are missing, and nobody else changes them until the transaction ends.
+    ids = sorted({row["trial_id"] for row in found})
+    of_trials: dict[str, Mapping[str, Any]] = {}
+    for some in chunks(ids):
+        query = sa.select(trials).where(trials.c.id.in_(some))
+        of_trials |= {row["id"]: row for row in connection.execute(query).mappings()}
+    made: dict[tuple[Any, ...], dict[str, Any]] = {}
+    joined = []
+    for row in found:
+        trial = of_trials[row["trial_id"]]
+        key = tuple(trial[name] if name in trial else row[name] for name in SHARED)
+        if key not in made:
+            made[key] = encode_cell(trial, row)
+        joined.append({"seed": trial["seed"], "cell_id": made[key]["id"]})
+    rows = sorted(made.values(), key=lambda row: str(row["id"]))
+    insert_missing(connection, cells, [row | UNKNOWN for row in rows])
+    for some in chunks([row["id"] for row in rows]):
+        hold = sa.select(cells.c.id).where(cells.c.id.in_(some)).order_by(cells.c.id)
+        connection.execute(hold.with_for_update())
+    return joined
+
+
+def _update_all_sums(connection: sa.Connection, cell_ids: Collection[str]) -> None:
+    columns = (results.c.cell_id, results.c.bits_per_dim, results.c.holdout_bits_per_dim)
+    for some in chunks(sorted(cell_ids)):
+        test, holdout = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
+        query = sa.select(*columns).where(results.c.cell_id.in_(some))
+        for cell_id, one, other in connection.execute(query):
+            test[cell_id].append(one)
+            holdout[cell_id].append(other)
+        rows = [{"the_id": c, **compute_sums(test[c], holdout[c])} for c in some]
+        connection.execute(sa.update(cells).where(cells.c.id == sa.bindparam("the_id")), rows)
 
 
 def _add_overlaps(target: sa.Connection, gains: Sequence[Gain]) -> None:
@@ -126,7 +170,7 @@ def _add_curves(source: sa.Connection, target: sa.Connection, gains: Sequence[Ga
     here = {one.there.job.id: one.here.curves if one.here else {} for one in gains}
     names = [(job_id, name) for job_id, own in there.items() for name in own]
     missing = [(job_id, name) for job_id, name in names if name not in here[job_id]]
-    append(target, table, ("job_id", "name"), missing)
+    append_rows(target, table, ("job_id", "name"), missing)
     fresh, known = dict[int, int](), dict[int, int]()
     for some in chunks(sorted(there)):
         columns = (table.c.id, table.c.job_id, table.c.name)
@@ -136,7 +180,7 @@ def _add_curves(source: sa.Connection, target: sa.Connection, gains: Sequence[Ga
             theirs = there[job_id].get(name)
             if theirs is not None:
                 (known if name in here[job_id] else fresh)[theirs] = number
-    append(target, schema.metrics, ("curve_id", "step", "value"), _points(source, fresh))
+    append_rows(target, schema.metrics, ("curve_id", "step", "value"), _points(source, fresh))
     rows = [
         {"curve_id": curve, "step": step, "value": value}
         for curve, step, value in _points(source, known)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from lcma.db.leases import is_held
+
 Kind = Literal["pretraining", "trial"]
 State = Literal["pending", "running", "done", "diverged", "failed"]
 Outcome = Literal[
@@ -54,6 +56,10 @@ class Job:
     lease_until: float | None
     updated: float
 
+    def is_held(self, now: float) -> bool:
+        """Return whether its lease still holds, `now` by the database's clock."""
+        return is_held(self.lease_until, now)
+
 
 @dataclass(frozen=True, slots=True)
 class News:
@@ -97,6 +103,10 @@ class RunningJob:
     owner: str
     host: str
     lease_until: float
+
+    def is_held(self, now: float) -> bool:
+        """Return whether its lease still holds, `now` by the database's clock."""
+        return is_held(self.lease_until, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,7 @@ def board(
         return
     console = Console()
     console.print(render_board(found))
-    trials = store.counts(sweep_id).trial
+    trials = store.job_counts(sweep_id).trial
     unfinished = trials.pending + trials.running
     if unfinished:
         console.print(

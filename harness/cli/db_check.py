@@ -16,7 +16,7 @@ def check(db: Db = None, json: Json = False) -> None:
     from rich.progress import Progress
 
     from lcma.db import locate
-    from lcma.db.checking import check as look
+    from lcma.db.integrity import check_integrity
     from lcma.harness.place import find_place
     from lcma.harness.text import printable, to_json
 
@@ -28,7 +28,7 @@ def check(db: Db = None, json: Json = False) -> None:
         def progress(what: str, done: int, total: int | None) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
-        report = look(database, progress)
+        report = check_integrity(database, progress)
     if json:
         findings = [asdict(finding) for finding in report.findings]
         content = {"database": database.name, "read": report.read, "findings": findings}

@@ -42,7 +42,7 @@ def logs(
     if follow:
         wait_for_attempt(store, list(jobs), Console(stderr=True), interval)
         jobs = store.job_facts(list(jobs))
-    found = select_attempts(store.history(list(jobs)), jobs, every=all_)
+    found = select_attempts(store.job_attempts(list(jobs)), jobs, every=all_)
     now = store.now()
     if json:
         print(to_json([attempt_as_dict(one, jobs[one.job_id], now) for one in found]))

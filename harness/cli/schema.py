@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.db.describing import Relation
-from lcma.db.engine import locate
+from lcma.db import locate
+from lcma.db.relations import Relation
 from lcma.db.sqlite import SqliteDatabase
 from lcma.harness.cli.options import Db, Json
 from lcma.harness.text import text_cell
@@ -20,7 +20,7 @@ from lcma.sweeps.errors import UserError
 # Views and tables of the database for people: what they are, and what their columns mean
 
 
-def list_relations(found: Sequence[Relation]) -> RenderableType:
+def render_relations(found: Sequence[Relation]) -> RenderableType:
     """A line for each."""
     table = _table("name", "kind", "meaning")
     for relation in found:
@@ -30,7 +30,7 @@ def list_relations(found: Sequence[Relation]) -> RenderableType:
     return table
 
 
-def describe_relation(relation: Relation) -> RenderableType:
+def render_relation(relation: Relation) -> RenderableType:
     """One with its columns: type and meaning, with the unit."""
     table = _table("column", "type", "meaning")
     for column in relation.columns:
@@ -88,11 +88,11 @@ def schema(
 
     from rich.console import Console
 
-    from lcma.db.describing import relations
+    from lcma.db.relations import list_relations
     from lcma.harness.place import find_place
     from lcma.harness.text import to_json
 
-    found = relations(name)
+    found = list_relations(name)
     if json or format is Format.json:
         print(to_json([asdict(relation) for relation in found]))
         return
@@ -103,4 +103,4 @@ def schema(
     for number, relation in enumerate(found):
         if number:
             console.print()
-        console.print(describe_relation(relation))
+        console.print(render_relation(relation))

@@ -62,8 +62,8 @@ def status(
         else:
             print_overview(render_overview(read_overview(store, found)), Console())
         return
-    counts, running, lost = store.counts(), store.running(), store.failures()
-    waits, stopping = store.data_waits(), store.stopping()
+    counts, running, lost = store.job_counts(), store.running_jobs(), store.failures()
+    waits, stopping = store.data_waits(), store.open_stop_requests()
     now = store.now()
     if json:
         jobs = [asdict(job) | {"lease_seconds_left": job.lease_until - now} for job in running]

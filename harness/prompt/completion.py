@@ -8,7 +8,7 @@ from typing import NamedTuple
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from lcma.db.describing import Relation
+from lcma.db.relations import Relation
 
 # SQL while it is being typed: its tokens, the relations it names, and whether it is finished
 

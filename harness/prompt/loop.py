@@ -16,9 +16,9 @@ from pygments.lexers.sql import SqlLexer
 from rich.console import Console
 from rich.text import Text
 
-from lcma.db.describing import relations
+from lcma.db.relations import list_relations
 from lcma.harness.cache import cache_folder
-from lcma.harness.cli.schema import describe_relation, list_relations
+from lcma.harness.cli.schema import render_relation, render_relations
 from lcma.harness.prompt.completion import COMMANDS, SqlCompleter, is_command, is_finished
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
@@ -115,7 +115,7 @@ def _session() -> "PromptSession[str]":
         prompt_continuation=lambda width, line, wrapped: "" if wrapped else "-> ".rjust(width),
         key_bindings=keys,
         lexer=PygmentsLexer(SqlLexer),
-        completer=SqlCompleter(relations()),
+        completer=SqlCompleter(list_relations()),
         complete_while_typing=True,
         history=open_history(),
     )
@@ -127,9 +127,9 @@ def _obey(text: str) -> None:
     if command.lower() == ".help" and not names:
         console.print(Text(HELP))
     elif command.lower() == ".schema" and not names:
-        console.print(list_relations(relations()))
+        console.print(render_relations(list_relations()))
     elif command.lower() == ".schema" and len(names) == 1:
-        console.print(describe_relation(*relations(names[0].strip('"').lower())))
+        console.print(render_relation(*list_relations(names[0].strip('"').lower())))
     else:
         near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"

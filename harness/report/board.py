@@ -77,7 +77,7 @@ def read_board(
             lost,
             bars=store.bars(),
             recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
-            conventional=store.conventional(),
+            conventional=store.conventional_factorizations(),
             against=against,
         )
 
@@ -352,7 +352,7 @@ _HEADINGS = ("data set", "flow", "profile", "steps", "recipe", "lowest mean", "n
 def read_contents(store: Store, where: Mapping[str, str]) -> list[dict[str, Any]] | None:
     """The cell of the lowest mean of each table, as the view `leaderboard` has it; None where the
     tables are few enough to be shown. ``where`` names columns of that view."""
-    found = store.rows("leaderboard", rank=1, **where)
+    found = store.view_rows("leaderboard", rank=1, **where)
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     tables = {(row["recipe_id"], row["comparable"]): row for row in reversed(rows)}
     return list(reversed(tables.values())) if len(tables) > MOST_TABLES else None

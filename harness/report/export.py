@@ -139,7 +139,7 @@ def _made(store: Store, query: Query, form: Format) -> bytes:
         summed = group_rows(frame, query.by, statistics)
         return _rows(summed, form, f"Results by {', '.join(query.by)}")
     if query.what is What.results:
-        return _rows(store.rows("trial_results", **where), form, "Results")
+        return _rows(store.view_rows("trial_results", **where), form, "Results")
     if query.what is What.verdicts:
         return _verdicts(read_verdicts(store, **where), form)
     return _board(read_board(store, **where), form)

@@ -218,7 +218,7 @@ def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[Tr
             raise nothing_kept(found, newest=sweep is None)
         return kept
     full = full_trial_id(store, trial)
-    known = store.trained([full])
+    known = store.trained_trials([full])
     if not known:
         raise UserError(f"trial {printable(full)} was never planned on data: launch it first")
     return ([one for one in known if one.weights] or known)[:1]
@@ -235,8 +235,8 @@ def nothing_kept(sweep: Sweep, *, newest: bool) -> UserError:
 
 def first_of_each(store: Store, sweep_id: str) -> list[TrainedTrial]:
     """Each factorization of a sweep at the first seed that has weights; empty if none has."""
-    members = [member.trial_id for member in store.members(sweep_id)]
-    kept = [one for one in store.trained(members) if one.weights]
+    members = [member.trial_id for member in store.sweep_members(sweep_id)]
+    kept = [one for one in store.trained_trials(members) if one.weights]
     first = min((one.seed for one in kept), default=0)
     found: dict[tuple[object, ...], TrainedTrial] = {}
     for one in kept:
@@ -247,9 +247,9 @@ def first_of_each(store: Store, sweep_id: str) -> list[TrainedTrial]:
 
 def trials_with_weights(store: Store, sweep_id: str) -> list[TrainedTrial]:
     """The trials of a sweep that have weights, each on the content that it was trained on last."""
-    members = [member.trial_id for member in store.members(sweep_id)]
+    members = [member.trial_id for member in store.sweep_members(sweep_id)]
     found: dict[str, TrainedTrial] = {}
-    for one in store.trained(members):
+    for one in store.trained_trials(members):
         if one.weights:
             found.setdefault(one.trial_id, one)
     return list(found.values())

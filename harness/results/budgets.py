@@ -472,7 +472,7 @@ class _Base:
     ) -> None:
         self._store = store
         recipes = sorted({key.recipe_id for key in keys})
-        asked, shipped = store.conventional(), catalog.flows()
+        asked, shipped = store.conventional_factorizations(), catalog.flows()
         self._own = {
             key.recipe_id: asked.get(key.recipe_id) or shipped.get(key.flow) for key in keys
         }

@@ -221,7 +221,7 @@ def filter_trainings(
 
 def conventional_by_recipe(store: Store, found: Iterable[Training]) -> dict[str, str]:
     """What was, or is by default, run as the conventional factorization of each recipe."""
-    asked, shipped = store.conventional(), catalog.flows()
+    asked, shipped = store.conventional_factorizations(), catalog.flows()
     names = {one.recipe_id: asked.get(one.recipe_id) or shipped.get(one.flow) for one in found}
     return {recipe: name for recipe, name in names.items() if name is not None}
 
@@ -243,7 +243,7 @@ def _jobs(store: Store, name: str) -> list[str] | None:
     sweeps = store.sweeps()
     if any(name in (one.name, one.id) for one in sweeps):
         return None
-    if name and name.isprintable() and store.started_so(name):
+    if name and name.isprintable() and store.find_jobs(name):
         return [job.job_id for job in jobs_of(store, name)]
     if name and any(one.id.startswith(name) for one in sweeps):
         return None
@@ -414,7 +414,7 @@ def _panels(store: Store, part: _Part, by_job: Mapping[str, Sequence[Curve]]) ->
     for name in sorted({curve.name for curve in curves}):  # holdout before train
         own = {curve.job_id: curve for curve in curves if curve.name == name}
         every = max(1, math.ceil(max(curve.points for curve in own.values()) / MOST_POINTS))
-        points = store.thinned([curve.id for curve in own.values()], every)
+        points = store.thinned_curves([curve.id for curve in own.values()], every)
         lines = []
         for key, seeds in part.lines.items():
             found = [

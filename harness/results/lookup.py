@@ -62,7 +62,7 @@ def map_uses(store: Store) -> list[MapUse]:
 
 def full_trial_id(store: Store, start: str) -> str:
     """The one trial whose id starts so. Raises UserError where there is none or several."""
-    ids = store.trial_ids(start) if start.isprintable() else []
+    ids = store.find_trial_ids(start) if start.isprintable() else []
     if start in ids:
         return start
     if len(ids) == 1:
@@ -81,7 +81,7 @@ def jobs_of(store: Store, start: str) -> list[JobFacts]:
 
     Raises UserError where there is none, or where several start so.
     """
-    found = store.started_so(start) if start and start.isprintable() else []
+    found = store.find_jobs(start) if start and start.isprintable() else []
     ids = {i for one in found for i in (one.job_id, one.subject) if i.startswith(start)}
     if start not in ids and len(ids) > 1:
         raise UserError(
@@ -159,7 +159,7 @@ def require_results(
     for name, asked in wanted.items():
         several = isinstance(asked, Collection) and not isinstance(asked, str)
         values = list(asked) if several else [asked]
-        known = store.values(name, sweep_id=sweep_id)
+        known = store.result_values(name, sweep_id=sweep_id)
         if not known:
             return
         for value in values:

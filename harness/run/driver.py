@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from lcma.db import Job, PlannedJob, RunningJob, Starved, StopRequest, Store, Unavailable
+from lcma.db.leases import is_held
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import Node
@@ -111,7 +112,7 @@ class Starving:
     def look(self, job_ids: Collection[str], submitted: Collection[str]) -> None:
         """See which of the jobs, of this launch and still left, are such; those that are submitted
         already are not given up. Raises Unavailable, with nothing changed."""
-        found = self._store.starved(list(job_ids)) if job_ids else {}
+        found = self._store.memory_failures(list(job_ids)) if job_ids else {}
         for job_id in job_ids:
             self._found.pop(job_id, None)
         self._found |= found
@@ -348,8 +349,8 @@ class Launch:
         """Only what changed since the last time, but for a look at everything now and then."""
         began = time.monotonic()
         everything = began - self._refreshed >= REFRESH_SECONDS
-        running = self.store.running()  # first: what ends meanwhile is in the news
-        news = self.store.news(None if everything else self._event - LOOK_BACK)
+        running = self.store.running_jobs()  # first: what ends meanwhile is in the news
+        news = self.store.changed_jobs(None if everything else self._event - LOOK_BACK)
         left = self._left() if everything else []
         jobs = self.store.jobs(left) if everything else news.jobs | self._those_told_of(news.jobs)
         leases = {j.id: j.lease_until for j in jobs.values() if j.lease_until is not None}
@@ -433,7 +434,7 @@ class Launch:
         chained = sum(s.after in self._in_flight for s in self._in_flight.values())
         running = sum(r.job_id in self._in_flight for r in seen.running)
         free = len(self._in_flight) - chained - running
-        held = (r.job_id for r in seen.running if sparing or r.lease_until > seen.now)
+        held = (r.job_id for r in seen.running if sparing or is_held(r.lease_until, seen.now))
         places = free_places(self.course, self._in_flight, held)
         for node in self._order(self.ended.reports):
             if free >= WINDOW and (chained >= WINDOW or not self._any_is_waited_for()):
@@ -444,7 +445,7 @@ class Launch:
             if job_id in self._in_flight:
                 continue
             lease_until = seen.leases.get(job_id)
-            if lease_until is not None and (sparing or lease_until > seen.now):
+            if lease_until is not None and (sparing or is_held(lease_until, seen.now)):
                 continue
             if now < self._not_before.get(job_id, now):
                 continue
@@ -472,7 +473,7 @@ class Launch:
             s.pretraining_id == job.pretraining_id
             and s.data_digest == job.data_digest
             and (s.budget or 0) < job.budget
-            and (s.lease_until or 0.0) > seen.now
+            and s.is_held(seen.now)
             for s in seen.segments
             if s.id not in self._in_flight
         )
@@ -503,7 +504,7 @@ class Launch:
             work, job = self.nodes[crash.job_id].work, self.store.job(crash.job_id)
             own, starved = job is not None and job.owner == work.owner, False
             if job is not None and own and crash.lost == "process":
-                self.store.lose(job.id, owner=work.owner, token=job.token)
+                self.store.mark_lost(job.id, owner=work.owner, token=job.token)
             if job is not None and own and crash.lost == "memory":
                 starved = self._end_as_starved(crash, job)
             self._crashes.popleft()
@@ -515,7 +516,7 @@ class Launch:
         already."""
         work = self._starving.work(crash.job_id)
         message = "its node ran out of memory and killed it"
-        ended = self.store.lose(
+        ended = self.store.mark_lost(
             job.id,
             owner=work.owner,
             token=job.token,

@@ -132,7 +132,7 @@ class _Known:
     @classmethod
     def read(cls, store: Store) -> "_Known":
         owners: dict[str, list[Owner]] = {}
-        for one in store.owners():
+        for one in store.file_owners():
             owners.setdefault(run_name(one), []).append(one)
         wanted = {sweep.id: _wanted(sweep.spec) for sweep in store.sweeps()}
         keeps: dict[str, Keep] = {}
@@ -188,7 +188,7 @@ def _of_run(
     if writers.keys() - named:
         ended = {
             Writer.of(attempt.token, attempt.owner)
-            for attempt in store.history([one.job_id for one in owners])
+            for attempt in store.job_attempts([one.job_id for one in owners])
             if attempt.ended is not None
         }
         found += (("unnamed", n) for n, w in writers.items() if n not in named and w in ended)

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lcma import db
 from lcma.db import Job, PlannedJob, Registration, Store
@@ -17,6 +17,9 @@ from lcma.sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from lcma.sweeps.identity import content_id
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.spec import Spec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Lost = dict[str, list[tuple[int, str]]]
 """Of each pretraining that was lost, budgets and states of its lost segments, ascending."""
@@ -73,6 +76,32 @@ class Plan:
     @property
     def spec(self) -> Spec:
         return self.expansion.spec
+
+    def __repr__(self) -> str:
+        return f"<plan of {self.spec.name}: {self.summary}>"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a row for each cell: what it is, its status, and a note."""
+        import pandas as pd
+
+        rows = [
+            (
+                c.cell.flow,
+                c.cell.dataset,
+                c.cell.factorization,
+                c.cell.budget,
+                c.cell.seed,
+                c.status,
+                c.note,
+                c.cell.trial.id if c.cell.trial else None,
+            )
+            for c in self.cells
+        ]
+        names = ["flow", "dataset", "factorization", "budget", "seed", "status", "note", "trial_id"]
+        return pd.DataFrame(rows, columns=names).astype({"budget": "Int64"})
+
+    def _repr_html_(self) -> str:
+        return self.to_pandas().to_html(escape=True, na_rep="-", index=False, max_rows=60)
 
     @property
     def invalid(self) -> tuple[PlannedCell, ...]:
@@ -310,7 +339,7 @@ def _judge(cell: Cell, jobs: Mapping[str, Job], lost: Lost, now: float) -> Plann
     if cell.same_as is not None:
         return PlannedCell(cell, "same", f"the same experiment as {cell.same_as}")
     job = jobs.get(cell.trial.id)
-    expired = job is not None and job.state == "running" and (job.lease_until or 0) < now
+    expired = job is not None and job.state == "running" and not job.is_held(now)
     if job is None or job.state == "pending" or expired:
         why = _broken_pretraining(cell.trial, lost)
         if why:

@@ -24,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 
-from lcma.db import Pace, PlannedJob, Store
+from lcma.db import JobDuration, PlannedJob, Store
 from lcma.harness.run.plan import Plan
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.identity import canonical_json
@@ -232,13 +232,13 @@ def _history(
 ) -> dict[str, dict[_Same, _Measured]]:
     """What was measured, by device and by what it is the same as."""
     flows = {trial.recipe.model.flow for trial in plan.expansion.trials}
-    bodies = store.bodies_of_flows(flows)
+    bodies = store.recipe_bodies_of_flows(flows)
     wanted = kinds.recipes
     of = {key: _identities(body) for key, body in bodies.items()}
     alike = {key for key, identities in of.items() if not wanted.isdisjoint(identities)}
     batches = {key: json.loads(bodies[key])["optimization"]["batch"] for key in alike}
     found: dict[str, dict[_Same, _Measured]] = defaultdict(dict)
-    for pace in store.paces(alike, set(plan.digests.values())):
+    for pace in store.job_durations(alike, set(plan.digests.values())):
         if _share(pace) != round(gpus, 3):
             continue
         training, pretraining = of[pace.recipe_id]
@@ -257,14 +257,14 @@ def _history(
     return found
 
 
-def _share(pace: Pace) -> float:
+def _share(pace: JobDuration) -> float:
     """Of a GPU; 0 on a CPU."""
     if pace.gpu_seconds is None or not pace.seconds:
         return 0.0
     return round(pace.gpu_seconds / pace.seconds, 3)
 
 
-def _device(pace: Pace) -> str:
+def _device(pace: JobDuration) -> str:
     if pace.gpu_seconds is None:
         return f"CPU ({pace.device_name}, {pace.cpu_capability})"
     share = _share(pace)

@@ -75,7 +75,7 @@ def reevaluate(
     by = db.Evaluator(
         owner=owner,
         host=socket.gethostname(),
-        environment_id=store.environment(read_environment(device)),
+        environment_id=store.add_environment(read_environment(device)),
         device=device,
         threads=recipe.optimization.threads,
         started=started,

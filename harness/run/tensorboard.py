@@ -143,7 +143,7 @@ class EventFiles:
         now = time.time()
         for curve in curves:
             last = run.last.get(curve.id, -1)
-            while found := store.points(curve.id, after=last, until=curve.last_step):
+            while found := store.curve_points(curve.id, after=last, until=curve.last_step):
                 for step, value in found:
                     summary = Summary(value=[Summary.Value(tag=curve.name, simple_value=value)])
                     event = Event(wall_time=now, step=step, summary=summary)

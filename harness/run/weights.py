@@ -36,7 +36,7 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
     Where the trial was trained on several contents of its data set, the latest. Raises UserError
     for an unknown trial, one without weights, and weights that are missing or damaged.
     """
-    known = store.trained([trial_id])
+    known = store.trained_trials([trial_id])
     if not known:
         raise UserError(
             f"no trial {printable(trial_id)} in {store.name}: `lcma sql` reads the table "

@@ -207,7 +207,7 @@ def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
             owner=work.owner,
             host=socket.gethostname(),
             pid=os.getpid(),
-            environment_id=store.environment(read_environment(work.device)),
+            environment_id=store.add_environment(read_environment(work.device)),
             device=work.device,
             devices=granted_device(work.device),
             threads=work.threads,

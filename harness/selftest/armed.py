@@ -154,5 +154,5 @@ class _Armed:
                     "token": job.token,
                 }
             elif self._store is not None:
-                found["jobs"] = self._store.counts().by_state
+                found["jobs"] = self._store.job_counts().by_state
         return found

@@ -357,13 +357,13 @@ class Round:
         assert self.process is not None
         mine = f":{self.process.pid}:"  # see harness.run.launch.new_owner
         with suppress(UserError):
-            return any(mine in job.owner for job in self._reader().running())
+            return any(mine in job.owner for job in self._reader().running_jobs())
         return False
 
     def _jobs(self) -> dict[str, int] | None:
         """How many jobs are in each state, None while nobody can say."""
         with suppress(UserError):
-            return self._reader().counts().by_state
+            return self._reader().job_counts().by_state
         return None
 
     def _reader(self) -> db.Store:

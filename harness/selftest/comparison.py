@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db import schema
-from lcma.db.checking import check
+from lcma.db.integrity import check_integrity
 
 SHOWN = 10
 """Differences that are named."""
@@ -75,7 +75,7 @@ def read_left(store: db.Store) -> Left:
         for job_id, outcome in ends
         if outcome not in ("done", "node_lost", "cancelled")
     ]
-    faults += [str(finding) for finding in check(store.database).findings]
+    faults += [str(finding) for finding in check_integrity(store.database).findings]
     return Left(tables, tuple(sorted(faults)))
 
 

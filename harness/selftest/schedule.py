@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from lcma.harness.kill_points import DRIVER, FILES
 from lcma.harness.selftest.kills import NOW, STOP
 
-COMMITS_OF_WORKERS = ("environment", "claim", "heartbeat", "finish", "deliver")
-COMMITS_OF_LAUNCHES = ("create", "register", "begin_launch", "lose", "release")
+COMMITS_OF_WORKERS = ("add_environment", "claim", "heartbeat", "finish", "deliver")
+COMMITS_OF_LAUNCHES = ("create", "register", "begin_launch", "mark_lost", "release")
 
 BOUNDARIES = (*COMMITS_OF_LAUNCHES, *DRIVER, *COMMITS_OF_WORKERS, *FILES)
 """Every moment at which a process is killed, before and after it."""
@@ -53,7 +53,7 @@ def make_schedule(kills: int, seed: int, *, nodes: bool) -> deque[Wanted]:
     return deque(found)
 
 
-AFTER_DEATHS = ("lose", "deliver", "leftover-remove")
+AFTER_DEATHS = ("mark_lost", "deliver", "leftover-remove")
 """Boundaries that are only passed when a worker has died, and the last two when it left an end."""
 
 DEATH = Wanted("spool-end", "after", helps=True)

@@ -34,7 +34,7 @@ def relaunch_commands(store: Store, job_ids: Collection[str]) -> list[str]:
     sweeps = {sweep.id: sweep for sweep in store.sweeps()}
     left = set(job_ids)
     found = []
-    for sweep_id, members in reversed(store.sweeps_with(sorted(left)).items()):
+    for sweep_id, members in reversed(store.jobs_by_sweep(sorted(left)).items()):
         if left & members:
             left -= members
             found.append(relaunch_command(sweeps[sweep_id]))

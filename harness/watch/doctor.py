@@ -69,7 +69,7 @@ def _database(place: Place, workers: _Workers) -> list[Finding]:
         if not database.identify().exists:
             return [Finding("database", "note", f"{said}: nothing yet; the first launch makes it")]
         store = db.connect(place.db, create=False)
-        counts = store.counts()
+        counts = store.job_counts()
     except UserError as error:
         return [Finding("database", "bad", str(error))]
     trials = counts.trial

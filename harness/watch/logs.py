@@ -150,7 +150,7 @@ def _over(store: Store, held: JobFacts | None, now: float) -> bool:
     late = now - held.lease_until
     if late <= 0:
         return False
-    lease = store.history([held.job_id])[-1].lease_seconds
+    lease = store.job_attempts([held.job_id])[-1].lease_seconds
     return late > (lease or 0.0)
 
 

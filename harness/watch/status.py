@@ -54,12 +54,12 @@ def read_overview(store: Store, sweep: Sweep) -> Overview:
     return Overview(
         sweep=sweep,
         now=now,
-        counts=store.counts(sweep.id),
+        counts=store.job_counts(sweep.id),
         cells=tuple(store.cell_states(sweep.id)),
         rates=store.rates(sweep.id),
-        waiting=tuple(store.waiting(sweep.id)),
-        stale=tuple(j for j in store.running() if j.job_id in own and j.lease_until <= now),
-        stop=None if request is None else Stopping(request, store.held(sweep.id)),
+        waiting=tuple(store.awaited_segments(sweep.id)),
+        stale=tuple(j for j in store.running_jobs() if j.job_id in own and j.lease_until <= now),
+        stop=None if request is None else Stopping(request, store.count_held_jobs(sweep.id)),
     )
 
 

@@ -52,10 +52,10 @@ def stop_sweeps(
     each: list[str | None] = [None] if ids is None else list(ids)
 
     def count() -> int:
-        return sum(store.held(sweep_id) for sweep_id in each)
+        return sum(store.count_held_jobs(sweep_id) for sweep_id in each)
 
     held = count()
-    store.ask_to_stop(ids, by=by)
+    store.request_stop(ids, by=by)
     until = time.monotonic() + seconds
     left = held
     while left and time.monotonic() < until:

@@ -40,7 +40,7 @@ def explain_job(store: Store, job: JobFacts) -> Explanation:
     now = store.now()
     chain = [job, *_waits_for(store, job)]
     attempts: dict[str, list[Attempt]] = {one.job_id: [] for one in chain}
-    for attempt in store.history(list(attempts)):
+    for attempt in store.job_attempts(list(attempts)):
         attempts[attempt.job_id].append(attempt)
     decided = store.decisions(list(attempts))
     causes = [

@@ -1,1 +1,56 @@
-"""A benchmark harness with a results database for factorizations of multi-scale flows."""
+"""A benchmark harness with a results database for factorizations of multi-scale flows.
+
+`connect` opens a database, `plan` and `launch` run sweeps, `board` ranks their results, `load_flow`
+loads what was trained; `factorization` and `flow` register plug-ins. docs/python.md has examples.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lcma.harness.api import board, connect, launch, load_flow, plan
+    from lcma.harness.run.driver import LaunchStoppedError
+    from lcma.harness.run.sweep import LaunchReport, Progress
+    from lcma.sweeps.errors import UserError
+    from lcma.sweeps.plugins import factorization, flow
+
+_WHERE = {
+    "LaunchReport": "lcma.harness.run.sweep",
+    "LaunchStoppedError": "lcma.harness.run.driver",
+    "Progress": "lcma.harness.run.sweep",
+    "UserError": "lcma.sweeps.errors",
+    "board": "lcma.harness.api",
+    "connect": "lcma.harness.api",
+    "factorization": "lcma.sweeps.plugins",
+    "flow": "lcma.sweeps.plugins",
+    "launch": "lcma.harness.api",
+    "load_flow": "lcma.harness.api",
+    "plan": "lcma.harness.api",
+}
+
+__all__ = [
+    "LaunchReport",
+    "LaunchStoppedError",
+    "Progress",
+    "UserError",
+    "board",
+    "connect",
+    "factorization",
+    "flow",
+    "launch",
+    "load_flow",
+    "plan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Planning must import neither torch nor SQLAlchemy, so that nothing is imported before its use.
+    if name not in _WHERE:
+        raise AttributeError(f"module 'lcma' has no attribute {name!r}")
+    found = getattr(importlib.import_module(_WHERE[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -269,7 +269,7 @@ ENGINES: tuple[Engine, ...] = ("sqlite", "postgresql")
 def plan(store: db.Store) -> World:
     """Register the plan."""
     store.register(PLAN, now=900.0)
-    store.environment(ENVIRONMENT, now=900.0)
+    store.add_environment(ENVIRONMENT, now=900.0)
     return World(store)
 
 

@@ -190,7 +190,7 @@ def fill(store: db.Store) -> None:
     """Do all that can happen to the plan."""
     store.register(PLAN, now=900.0)
     for environment in (ENVIRONMENT, GPU):
-        store.environment(environment, now=900.0)
+        store.add_environment(environment, now=900.0)
     crowd = Crowd(store)
     for (seed, budget), job in SEGMENTS.items():
         if (seed, budget) == (2, 200):

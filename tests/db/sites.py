@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.db.checking import check
+from lcma.db.integrity import check_integrity
 from lcma.db.merging import MergeReport, merge
 from tests.db.conftest import COST, HALF, TRIALS, Engine, World, index_table, result
 
@@ -37,7 +37,7 @@ class Sites:
 def merged(source: World, target: World, **options: Any) -> MergeReport:
     """Merge, and hold the target against the check."""
     report = merge(source.store.database, target.store.database, **options)
-    assert check(target.store.database).findings == ()
+    assert check_integrity(target.store.database).findings == ()
     return report
 
 

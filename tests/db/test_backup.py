@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.db.checking import check
+from lcma.db.integrity import check_integrity
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import PLAN, recipe, trial
 
@@ -59,7 +59,7 @@ def test_a_copy_made_while_others_write_is_of_one_state(filled_path: Path) -> No
         writer.join(60)
     assert writer.exitcode == 0
     for n, copy in enumerate(copies):
-        assert check(db.locate(str(copy))).findings == ()
+        assert check_integrity(db.locate(str(copy))).findings == ()
         store = db.connect(str(copy), create=False)
         assert len(store.results()) == 3
         with sa.create_engine(store.url, poolclass=sa.NullPool).connect() as connection:

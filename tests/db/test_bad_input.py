@@ -303,7 +303,7 @@ def test_a_file_on_a_network_file_system_is_refused(
 ) -> None:
     """What is mounted is read from a copy of the kernel's table, as nothing is mounted here."""
     table = tmp_path / "mountinfo"
-    monkeypatch.setattr("lcma.db.sqlite_files.MOUNTS", table)
+    monkeypatch.setattr("lcma.db.sqlite.MOUNTS", table)
     folder = filled_path.parent / "a b"
     scratch = folder / "scratch"
     scratch.mkdir(parents=True)

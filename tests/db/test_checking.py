@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db import migrate
-from lcma.db.checking import Finding, check
+from lcma.db.integrity import Finding, check_integrity
 from lcma.db.schema import index_tables
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import HALF
@@ -23,7 +23,7 @@ ALIEN = SECOND ^ (np.arange(FIRST.size) < 2)
 
 
 def findings(url: str) -> list[Finding]:
-    return list(check(db.locate(url)).findings)
+    return list(check_integrity(db.locate(url)).findings)
 
 
 def plant(url: str, statement: str, **values: object) -> None:
@@ -135,7 +135,7 @@ def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
     kept = np.packbits(SECOND).tobytes()
     plant(filled.store.url, next_split("trial_id = 'LLL-0-100'"), kept=kept)
     before = filled.dump()
-    report = check(db.locate(filled.store.url))
+    report = check_integrity(db.locate(filled.store.url))
     assert report.findings == ()
     assert report.read == {
         "contribution_maps": 2,
@@ -176,7 +176,7 @@ def test_more_rows_than_are_read_at_once_are_all_looked_at(filled: Any) -> None:
                 )
             )
     seen: list[tuple[int, int | None]] = []
-    report = check(
+    report = check_integrity(
         db.locate(filled.store.url),
         lambda what, done, total: seen.append((done, total)) if what == "index_tables" else None,
     )

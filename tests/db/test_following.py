@@ -18,11 +18,11 @@ def test_rates_count_the_last_hour_or_what_there_was_of_it(world: World) -> None
 
 
 def test_segments_are_waited_for_until_they_are_done(world: World) -> None:
-    (waiting,) = world.store.waiting("s")
+    (waiting,) = world.store.awaited_segments("s")
     assert (waiting.segment.job_id, waiting.trials) == (world.segments[0], 1)
     assert waiting.segment.state == "pending"
     world.finish_segment(0)
-    assert world.store.waiting("s") == []
+    assert world.store.awaited_segments("s") == []
 
 
 def test_a_sweep_has_its_trials_and_the_segments_up_to_their_budgets(world: World) -> None:
@@ -32,18 +32,18 @@ def test_a_sweep_has_its_trials_and_the_segments_up_to_their_budgets(world: Worl
     own = {world.trials[0], world.trials[2], world.segments[0]}
     assert set(world.store.job_ids("s")) == own
     every = [*world.trials, *world.segments]
-    with_them = world.store.sweeps_with(every)
+    with_them = world.store.jobs_by_sweep(every)
     assert list(with_them.items()) == [("s", own), ("a", {world.trials[1]})]
 
 
 def test_jobs_are_found_by_the_beginning_of_any_id(world: World) -> None:
     def found(start: str) -> list[str]:
-        return [one.job_id for one in world.store.started_so(start)]
+        return [one.job_id for one in world.store.find_jobs(start)]
 
     assert found("channel") == sorted(world.trials[:2])
     assert found("p") == list(world.segments)
     assert found(world.trials[2][:10]) == [world.trials[2]]
-    (facts,) = world.store.started_so("LLL")
+    (facts,) = world.store.find_jobs("LLL")
     assert (facts.pretraining_id, facts.budget, facts.subject) == ("p", 100, "LLL-0-100")
     assert world.store.job_facts([facts.job_id, "none"]) == {facts.job_id: facts}
     assert found("xyz") == []

@@ -19,7 +19,7 @@ def crowd(crowded_url: str) -> db.Store:
 
 @pytest.mark.parametrize("name", views.tables)
 def test_every_view_is_a_frame_with_the_types_that_are_declared(crowd: db.Store, name: str) -> None:
-    frame, rows = crowd.view(name), crowd.rows(name)
+    frame, rows = crowd.view(name), crowd.view_rows(name)
     empty = crowd.view(name, flow="none")
     assert list(frame.columns) == list(rows.columns) == list(views.tables[name].c.keys())
     assert len(frame) == len(rows.rows) > 0

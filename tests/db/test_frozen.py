@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db import migrate
-from lcma.db.checking import check
 from lcma.db.engine import Found
+from lcma.db.integrity import check_integrity
 from lcma.db.schema import REVISIONS, VERSION_TABLE
 from lcma.sweeps.errors import UserError
 from tests.db import freeze
@@ -136,7 +136,7 @@ def test_a_frozen_schema_comes_up_and_goes_down_and_comes_up(
 
     db.connect(url, create=False)
     assert database.identify().revision == NEWEST
-    assert check(database).findings == ()
+    assert check_integrity(database).findings == ()
     migrate.check(database)
     for table, old in known(rows, revision).items():
         now = survivors(url, table, set(old[0]), revision)
@@ -153,7 +153,7 @@ def test_a_frozen_schema_comes_up_and_goes_down_and_comes_up(
 
     db.connect(url, create=False)
     assert (contents(url), objects(url)) == newest
-    assert check(database).findings == ()
+    assert check_integrity(database).findings == ()
     migrate.check(database)
 
 
@@ -220,7 +220,7 @@ def test_the_newest_schema_and_the_one_before_can_be_frozen(new_place: str, revi
     empty = [table for table, rows in contents(new_place).items() if not rows]
     assert not empty, "tests/db/worked.py has to fill these too"
     db.connect(new_place)
-    assert check(db.locate(new_place)).findings == ()
+    assert check_integrity(db.locate(new_place)).findings == ()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -5,8 +5,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from lcma import db
+from lcma.db import leases
+from lcma.db.schema import jobs
 
 COST = db.Cost(seconds=5.0, cpu_seconds=4.0, images_per_second=10.0, peak_memory=100)
 
@@ -251,28 +254,47 @@ def test_an_unknown_job_cannot_be_claimed(world: Any) -> None:
 
 
 def test_news_are_the_jobs_of_later_events_as_they_stand(world: Any) -> None:
-    start = world.store.news().last
-    assert world.store.news(start).jobs == {}
+    start = world.store.changed_jobs().last
+    assert world.store.changed_jobs(start).jobs == {}
     world.finish_segment(0)
     claim = world.win(world.trials[0])
-    news = world.store.news(start)
+    news = world.store.changed_jobs(start)
     assert {job_id: job.state for job_id, job in news.jobs.items()} == {
         world.segments[0]: "done",
         world.trials[0]: "running",
     }
     assert news.last > start
     world.store.heartbeat(claim, step=9, lease_seconds=60, now=1001.0)
-    assert world.store.news(news.last) == db.News(news.last, {})
-    assert world.store.news(news.last - 1).jobs == {world.trials[0]: world.job(world.trials[0])}
+    assert world.store.changed_jobs(news.last) == db.News(news.last, {})
+    assert world.store.changed_jobs(news.last - 1).jobs == {
+        world.trials[0]: world.job(world.trials[0])
+    }
 
 
 def test_a_job_whose_process_is_dead_is_free_at_once(world: Any) -> None:
     claim = world.win(world.trials[0])
-    assert not world.store.lose(claim.job_id, owner="other", token=1, now=1001.0)
-    assert not world.store.lose(claim.job_id, owner="me", token=2, now=1001.0)
+    assert not world.store.mark_lost(claim.job_id, owner="other", token=1, now=1001.0)
+    assert not world.store.mark_lost(claim.job_id, owner="me", token=2, now=1001.0)
     assert world.job(claim.job_id).state == "running"
-    assert world.store.lose(claim.job_id, owner="me", token=1, now=1001.0)
-    assert not world.store.lose(claim.job_id, owner="me", token=1, now=1001.0)
+    assert world.store.mark_lost(claim.job_id, owner="me", token=1, now=1001.0)
+    assert not world.store.mark_lost(claim.job_id, owner="me", token=1, now=1001.0)
     assert outcomes(world, claim.job_id) == ["node_lost"]
     assert not world.store.heartbeat(claim, step=9, lease_seconds=60, now=1002.0)
     assert world.win(claim.job_id, owner="other", now=1002.0).token == 2
+
+
+def test_a_lease_is_over_at_one_moment_everywhere(world: Any) -> None:
+    claim = world.claim(world.trials[0], lease=10.0)
+    job = world.job(claim.job_id)
+    (running,) = world.store.running_jobs()
+    facts = world.store.job_facts([claim.job_id])[claim.job_id]
+    for now, held in ((1009.9, True), (1010.0, False), (1010.1, False)):
+        assert {one.is_held(now) for one in (job, running, facts)} == {held}
+        assert leases.is_over(1010.0, now) != held
+        assert (leases.seconds_left(1010.0, now) > 0) == held
+        query = sa.select(jobs.c.id).where(leases.is_held(jobs.c.lease_until, now))
+        with world.store.database.reader().connect() as connection:
+            assert bool(connection.execute(query).all()) == held
+    assert not world.job(world.trials[1]).is_held(0.0)
+    assert isinstance(world.claim(claim.job_id, now=1009.9), db.Job)
+    assert isinstance(world.claim(claim.job_id, now=1010.0), db.Claim)

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.db.checking import check
+from lcma.db.integrity import check_integrity
 from lcma.db.merging import Counts, merge
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import ENGINES, Engine, World
@@ -23,12 +23,12 @@ from tests.db.test_bad_input import listing
 
 WORKERS = """
 import sys, threading
-import db, db.merging.merger
-from lcma.db.merging import merge
-from lcma.harness.run.outages import patiently
+from lcma import db
+from lcma.db.merging import merge, merger
+from lcma.harness.run.outages import wait_out
 from tests.db.conftest import *
 
-db.merging.merger.TRIALS = 7
+merger.TRIALS = 7
 source, target = sys.argv[1:]
 trials = [trial(name, seed, 100) for name in ("LLL", "HHL") for seed in range(24)]
 jobs = [db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials]
@@ -43,7 +43,7 @@ def run(store, owner, order):
             continue
         own = trials[index].id
         tables = [index_table(own, 1, HALF)]
-        assert patiently(lambda: store.finish(
+        assert wait_out(lambda: store.finish(
             claim, "done", last_step=500, cost=COST, result=result(own, 3.0 + index / 7),
             tables=tables, metrics=[db.Metric("loss", 100, 4.0)], now=1010.0,
         ))
@@ -118,10 +118,10 @@ def test_a_part_that_lost_against_a_worker_is_tried_again(sites: Sites) -> None:
 
 KILLED = """
 import sys, time
-import db, db.merging.merger
-from lcma.db.merging import merge
+from lcma import db
+from lcma.db.merging import merge, merger
 
-db.merging.merger.TRIALS = db.merging.merger.SEGMENTS = 1
+merger.TRIALS = merger.SEGMENTS = 1
 
 def progress(what, done, total):
     if what == "jobs" and done == 3:
@@ -143,7 +143,7 @@ def test_a_merge_killed_in_the_middle_leaves_a_sound_part_and_is_completed(
         assert child.stdout is not None
         assert child.stdout.readline() == "three\n"
         child.send_signal(signal.SIGKILL)
-    assert check(target.store.database).findings == ()
+    assert check_integrity(target.store.database).findings == ()
     assert len(target.dump()["jobs"]) == 3
     (event,) = (row for row in target.dump()["events"] if row.event == "merge")
     assert ", 3 jobs, " in event.detail
@@ -312,8 +312,8 @@ def test_a_source_on_a_read_only_medium_can_be_merged(
 
 FULL = """
 import resource, signal, sys
-import db, db.merging.merger
-from lcma.db.merging import merge
+from lcma import db
+from lcma.db.merging import merge, merger
 from lcma.sweeps.errors import UserError
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -340,6 +340,6 @@ def test_a_target_whose_disk_fills_up_stays_sound(sites: Sites) -> None:
     assert str(path) in run.stdout
     assert "make room on its disk" in run.stdout
     assert "merge again to go on" in run.stdout
-    assert check(target.store.database).findings == ()
+    assert check_integrity(target.store.database).findings == ()
     merged(source, target)
     assert known(target)["results"] == known(source)["results"]

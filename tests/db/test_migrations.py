@@ -174,7 +174,7 @@ def test_what_is_conventional_on_an_old_recipe_is_found(
         execute(filled_url, "DELETE FROM sweep_trials WHERE factorization = 'conventional'")
     migrate.downgrade(db.locate(filled_url), "0005")
     store = db.connect(filled_url)
-    assert store.conventional() == {"with": expected, "without": "none"}
+    assert store.conventional_factorizations() == {"with": expected, "without": "none"}
 
 
 @pytest.mark.slow_on("postgresql")

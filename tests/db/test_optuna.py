@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db import migrate
-from lcma.db.checking import check
+from lcma.db.integrity import check_integrity
 from lcma.db.schema import OPTUNA_TABLES, REVISIONS, metadata, views
 from lcma.sweeps.errors import UserError
 from tests.db import freeze
@@ -63,7 +63,7 @@ def test_a_study_that_was_there_first_is_no_foreign_database(new_place: str) -> 
     db.connect(new_place)
     assert db.exists(new_place)
     migrate.check(db.locate(new_place))
-    assert check(db.locate(new_place)).findings == ()
+    assert check_integrity(db.locate(new_place)).findings == ()
     assert studies(new_place) == before
     assert states(new_place) == ["COMPLETE", "FAIL", "RUNNING"]
 
@@ -76,7 +76,7 @@ def test_a_study_beside_results_is_left_alone(new_place: str) -> None:
     results = db.connect(new_place).results()
     assert studies(new_place) == before
     migrate.check(db.locate(new_place))
-    assert check(db.locate(new_place)).findings == ()
+    assert check_integrity(db.locate(new_place)).findings == ()
     migrate.downgrade(db.locate(new_place), REVISIONS[0])
     assert studies(new_place) == before
     assert db.connect(new_place).results().equals(results)

@@ -67,9 +67,9 @@ def test_a_timeout_may_be_followed_by_another_for_ever(world: Any) -> None:
 def test_a_person_who_asks_for_a_retry_starts_the_count_anew(world: Any) -> None:
     for state in ("pending", "failed"):
         assert fail(world, "oom", ONCE).state == state
-    assert world.store.starved(world.trials) == {world.trials[0]: db.Starved(told=2)}
+    assert world.store.memory_failures(world.trials) == {world.trials[0]: db.Starved(told=2)}
     assert world.store.retry([world.trials[0]], now=2002.0) == 1
-    assert world.store.starved(world.trials) == {}
+    assert world.store.memory_failures(world.trials) == {}
     assert decision(world) is None
     for state in ("pending", "failed"):
         assert fail(world, "oom", ONCE).state == state
@@ -77,7 +77,7 @@ def test_a_person_who_asks_for_a_retry_starts_the_count_anew(world: Any) -> None
 
 def test_a_process_that_its_node_killed_for_its_memory_ran_out_of_it(world: Any) -> None:
     claim = world.win(world.trials[0])
-    assert world.store.lose(
+    assert world.store.mark_lost(
         claim.job_id,
         owner="me",
         token=claim.token,
@@ -88,9 +88,9 @@ def test_a_process_that_its_node_killed_for_its_memory_ran_out_of_it(world: Any)
     )
     assert not world.store.heartbeat(claim, step=8, lease_seconds=60.0, now=1001.5)
     assert world.job(claim.job_id).state == "pending"
-    (attempt,) = world.store.history([claim.job_id])
+    (attempt,) = world.store.job_attempts([claim.job_id])
     assert (attempt.outcome, attempt.message, attempt.log) == ("oom", "its node killed it", None)
-    assert world.store.starved([claim.job_id]) == {claim.job_id: db.Starved(killed=1)}
+    assert world.store.memory_failures([claim.job_id]) == {claim.job_id: db.Starved(killed=1)}
 
 
 def test_the_same_ending_delivered_twice_counts_once(world: Any) -> None:
@@ -98,7 +98,7 @@ def test_the_same_ending_delivered_twice_counts_once(world: Any) -> None:
     for _ in range(2):
         assert world.store.finish(claim, "oom", last_step=7, cost=COST, policy=ONCE, now=1001.0)
     assert world.job(claim.job_id).state == "pending"
-    assert [one.outcome for one in world.store.history([claim.job_id])] == ["oom"]
+    assert [one.outcome for one in world.store.job_attempts([claim.job_id])] == ["oom"]
 
 
 def test_a_job_is_given_up_unless_somebody_took_it(world: Any) -> None:
@@ -145,7 +145,7 @@ def test_a_request_to_stop_concerns_the_launches_before_it_and_no_others(world: 
     store = world.store
     first = store.begin_launch("first", "s", now=1000.0)
     assert store.stop_request("s", first) is None
-    store.ask_to_stop(["s"], by="me@here", now=1001.0)
+    store.request_stop(["s"], by="me@here", now=1001.0)
     found = store.stop_request("s", first)
     assert (found.time, found.by, found.sweep_id) == (1001.0, "me@here", "s")
     assert store.stop_request("s") == found
@@ -153,7 +153,7 @@ def test_a_request_to_stop_concerns_the_launches_before_it_and_no_others(world: 
     later = store.begin_launch("later", "s", now=1002.0)
     assert store.stop_request("s", later) is None
     assert store.stop_request("s") is None
-    store.ask_to_stop(None, by="me@here", now=1003.0)
+    store.request_stop(None, by="me@here", now=1003.0)
     for begun in (first, later):
         assert store.stop_request("s", begun).sweep_id is None
 
@@ -169,11 +169,15 @@ def test_what_a_sweep_holds_is_what_its_launches_hold(world: Any) -> None:
     world.store.release("th", now=1001.0)
     theirs = world.win(world.trials[0], owner="theirs")
     unknown = world.win(world.trials[2], owner="unknown")
-    assert (store.held("s"), store.held("t"), store.held()) == (2, 1, 3)
-    store.ask_to_stop(["s"], by="me@here", now=1002.0)
-    assert [(one.request.sweep_id, one.held) for one in store.stopping()] == [("s", 1)]
+    assert (store.count_held_jobs("s"), store.count_held_jobs("t"), store.count_held_jobs()) == (
+        2,
+        1,
+        3,
+    )
+    store.request_stop(["s"], by="me@here", now=1002.0)
+    assert [(one.request.sweep_id, one.held) for one in store.open_stop_requests()] == [("s", 1)]
     assert store.release_sweep("s", now=1003.0) == 2
-    assert store.stopping() == []
+    assert store.open_stop_requests() == []
     for claim, alive in ((ours, False), (unknown, False), (theirs, True)):
         assert store.heartbeat(claim, step=1, lease_seconds=60.0, now=1004.0) == alive
     assert store.release_sweep(None, now=1005.0) == 1

@@ -214,8 +214,8 @@ def test_a_damaged_page_is_found(postgres: Any, filled_name: str) -> None:
     copy = postgres.make(filled_name, strategy="FILE_COPY")
     oid = postgres.value(f"SELECT oid FROM pg_database WHERE datname = '{copy}'")
     with sa.create_engine(postgres.url(filled_name), poolclass=sa.NullPool).connect() as there:
-        query = sa.text("SELECT pg_relation_filepath('results')")
-        file = Path(postgres.value("SHOW data_directory"), there.execute(query).scalar_one())
+        where = sa.text("SELECT pg_relation_filepath('results')")
+        file = Path(postgres.value("SHOW data_directory"), there.execute(where).scalar_one())
     damaged = file.parent.with_name(oid) / file.name
     damaged.write_bytes(b"\xff" * damaged.stat().st_size)
     store = db.connect(postgres.url(copy))
@@ -264,7 +264,7 @@ def test_leases_are_kept_by_the_server_s_clock(
     store.release("me")
     assert abs(store.now() - true) < 600
     (environment,) = store.attempts().environment_id.unique()
-    job_id = store.trained(["channel-1-None"])[0].job_id
+    job_id = store.trained_trials(["channel-1-None"])[0].job_id
     store.retry([job_id])
 
     def claim(owner: str, clock: float) -> db.Claim | db.Job:

@@ -133,7 +133,7 @@ def test_8_processes_upgrade_one_database(filled_url: str) -> None:
     run(
         """
 def work(index):
-    assert len(db.connect(sys.argv[1]).trained(["LLL-0-100"])) == 1
+    assert len(db.connect(sys.argv[1]).trained_trials(["LLL-0-100"])) == 1
 
 race(8, work)
 """,

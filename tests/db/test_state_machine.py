@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from lcma import db
-from lcma.db.checking import check
+from lcma.db.integrity import check_integrity
 
 COST = db.Cost(seconds=1.0, cpu_seconds=1.0)
 BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled"}
@@ -153,7 +153,7 @@ def test_no_order_of_events_breaks_the_state_machine(new_world: Callable[[], Any
         )
         def lose(self, claim: db.Claim, outcome: Any, policy: db.Policy | None) -> None:
             valid = self.valid(claim)
-            assert valid == self.world.store.lose(
+            assert valid == self.world.store.mark_lost(
                 claim.job_id,
                 owner=claim.owner,
                 token=claim.token,
@@ -208,7 +208,7 @@ def test_no_order_of_events_breaks_the_state_machine(new_world: Callable[[], Any
                 assert [row.outcome for row in rows] == model.outcomes
             assert len(dump["results"]) == self.models[self.ids[0]].results <= 1
             assert len(dump["contribution_maps"]) == self.models[self.ids[1]].results <= 1
-            assert check(self.world.store.database).findings == ()
+            assert check_integrity(self.world.store.database).findings == ()
 
     run_state_machine_as_test(
         Jobs,

@@ -154,13 +154,15 @@ def test_a_curve_is_read_thinned_with_its_last_point(world: Any) -> None:
     curves = {curve.name: curve.id for curve in world.store.curves([claim.job_id])}
     ids = list(curves.values())
     loss, lr = curves["loss"], curves["lr"]
-    assert world.store.thinned([loss], 1)[loss][1:] == [(10 * k, float(k)) for k in range(1, 8)]
-    thinned = world.store.thinned([*ids, 999], 3)
+    assert world.store.thinned_curves([loss], 1)[loss][1:] == [
+        (10 * k, float(k)) for k in range(1, 8)
+    ]
+    thinned = world.store.thinned_curves([*ids, 999], 3)
     assert set(thinned) == set(ids)
     assert [step for step, _ in thinned[loss]] == [0, 30, 60, 70]
     assert math.isnan(thinned[loss][0][1])
     assert thinned[lr] == [(5, 0.5)]
-    assert [s for s, _ in world.store.thinned([loss], 100)[loss]] == [0, 70]
+    assert [s for s, _ in world.store.thinned_curves([loss], 100)[loss]] == [0, 70]
 
 
 def test_a_training_is_known_by_what_it_is(world: Any) -> None:
@@ -232,7 +234,7 @@ def test_files_are_known_by_path_and_forgotten_by_it(world: Any) -> None:
     assert world.store.forget_artifacts(["run/weights", "run/other"]) == 1
     assert world.store.forget_artifacts([]) == 0
     assert world.store.artifacts(world.trials[0]) == [files[0]]
-    owners = {one.job_id: one for one in world.store.owners()}
+    owners = {one.job_id: one for one in world.store.file_owners()}
     assert owners.keys() == {*world.trials, *world.segments}
     job = world.job(world.segments[1])
     assert owners[job.id] == db.Owner(
@@ -249,7 +251,7 @@ def test_running_says_what_runs_and_how_far(world: Any) -> None:
     trial = world.win(world.trials[2], owner="a")
     world.win(world.segments[1], owner="b")
     world.store.heartbeat(trial, step=250, lease_seconds=60, now=1030.0)
-    assert world.store.running() == [
+    assert world.store.running_jobs() == [
         db.RunningJob(
             job_id=world.trials[2],
             kind="trial",
@@ -282,15 +284,15 @@ def test_running_says_what_runs_and_how_far(world: Any) -> None:
 
 
 def test_counts_are_of_all_or_of_a_sweep_with_its_pretrainings(filled: Any) -> None:
-    counts = filled.store.counts()
+    counts = filled.store.job_counts()
     assert counts.trial == db.StateCounts(done=3, failed=1)
     assert counts.pretraining == db.StateCounts(done=1, running=1)
     assert counts.trial.total == 4
     # The sweep has two trials, of which one needs the pretraining up to its first budget.
-    counts = filled.store.counts("s")
+    counts = filled.store.job_counts("s")
     assert counts.trial == db.StateCounts(done=2)
     assert counts.pretraining == db.StateCounts(done=1)
-    assert filled.store.counts("no such sweep").trial.total == 0
+    assert filled.store.job_counts("no such sweep").trial.total == 0
 
 
 def test_sweeps_and_their_members(world: Any) -> None:
@@ -300,7 +302,11 @@ def test_sweeps_and_their_members(world: Any) -> None:
         ("s", "demo", 900.0),
         ("a", "later", 901.0),
     ]
-    assert [m.factorization for m in world.store.members("s")] == ["channel", "conventional", "low"]
+    assert [m.factorization for m in world.store.sweep_members("s")] == [
+        "channel",
+        "conventional",
+        "low",
+    ]
 
 
 def test_the_results_filters_by_column_and_sweep(filled: Any) -> None:

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 
 from lcma import db
-from lcma.db import checking, summaries
+from lcma.db.cells import SHARED, compute_sums, encode_cell
+from lcma.db.integrity import check_integrity
 from tests.db.conftest import COST, DATA, ENVIRONMENT, World, recipe, result, trial
 from tests.db.test_races import run
 
@@ -57,7 +58,7 @@ class Seeds:
             ),
             now=900.0,
         )
-        store.environment(ENVIRONMENT, now=900.0)
+        store.add_environment(ENVIRONMENT, now=900.0)
 
     def result(self, seed: int, protocol: str) -> db.Result:
         test, holdout = AWKWARD[seed]
@@ -100,7 +101,7 @@ def test_cells_are_what_any_order_of_finishing_and_evaluating_leaves(
         store = new_store("empty")
         Seeds(store).both(order)
         left.append(cells(store.url))
-        assert not checking.check(db.locate(store.url)).findings
+        assert not check_integrity(db.locate(store.url)).findings
     assert left[0] == left[1] == left[2]
     test, holdout = zip(*AWKWARD, strict=True)
     for cell in left[0]:
@@ -143,8 +144,7 @@ finite = st.floats(min_value=-1e6, max_value=1e6)
 def test_numbers_do_not_depend_on_the_order(values: list[tuple[float, float]], random: Any) -> None:
     shuffled = random.sample(values, len(values))
     one, other = (
-        summaries.numbers_of([a for a, _ in some], [b for _, b in some])
-        for some in (values, shuffled)
+        compute_sums([a for a, _ in some], [b for _, b in some]) for some in (values, shuffled)
     )
     assert bits(one) == bits(other)
     test = [a for a, _ in values]
@@ -194,13 +194,13 @@ race(8, work)
     assert found == exactly(holdout)
 
 
-@pytest.mark.parametrize("name", summaries.SHARED)
+@pytest.mark.parametrize("name", SHARED)
 def test_what_is_shared_sets_cells_apart(name: str) -> None:
     """And nothing else does: not the seed, not the profile's name."""
     own = {**dataclasses.asdict(trial("rows", 0)), "data_digest": "d", "protocol": "plain"}
     own |= {"precision": "float32"}
-    base = summaries.cell_row(own, own)
+    base = encode_cell(own, own)
     other = own | {name: "another"}
-    assert summaries.cell_row(other, other)["id"] != base["id"]
+    assert encode_cell(other, other)["id"] != base["id"]
     for same in ({"seed": 5}, {"profile": "custom"}):
-        assert summaries.cell_row(own | same, own)["id"] == base["id"]
+        assert encode_cell(own | same, own)["id"] == base["id"]

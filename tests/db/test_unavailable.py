@@ -83,7 +83,7 @@ def test_connections_cut_at_any_moment_lose_and_double_nothing(
 ) -> None:
     """Each call is tried until it is answered, while the server cuts whoever is there."""
     store = db.connect(postgres.url(filled_name))
-    job_id = store.trained(["channel-1-None"])[0].job_id
+    job_id = store.trained_trials(["channel-1-None"])[0].job_id
     (environment,) = store.attempts().environment_id.unique()
     store.retry([job_id])
     ended = threading.Event()
@@ -140,7 +140,7 @@ def test_a_lease_is_not_taken_before_one_has_passed_since_the_server_s_start(
     store = db.connect(postgres.url(filled_name))
     since = float(postgres.value("SELECT extract(epoch FROM pg_postmaster_start_time())"))
     age = store.now() - since
-    job_id = next(r.job_id for r in store.running())
+    job_id = next(r.job_id for r in store.running_jobs())
     (environment,) = store.attempts().environment_id.unique()
     # The job's own lease was over long ago.
     found = store.claim(
@@ -175,7 +175,7 @@ def locked(store: db.Store, seconds: float) -> Iterator[None]:
 def test_who_waited_for_the_database_takes_nobody_s_job(filled: Any) -> None:
     """The holder may have waited as well, and renews its lease first."""
     store = filled.store
-    job_id = next(r.job_id for r in store.running())
+    job_id = next(r.job_id for r in store.running_jobs())
     (environment,) = store.attempts().environment_id.unique()
 
     def claim() -> db.Claim | db.Job:

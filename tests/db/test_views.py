@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db import migrate
-from lcma.db.describing import relations
+from lcma.db.relations import list_relations
 from lcma.db.schema import metadata, views
 from lcma.sweeps import published
 from tests.db import crowd
@@ -91,7 +91,7 @@ def keyed(rows: list[Row], *names: str) -> dict[Any, Row]:
 
 @pytest.mark.parametrize("name", views.tables)
 def test_both_engines_give_the_same_rows_to_the_last_bit(both: dict[str, Told], name: str) -> None:
-    frames = [one.store.rows(name) for one in both.values()]
+    frames = [one.store.view_rows(name) for one in both.values()]
     assert frames[0].columns == frames[1].columns
     assert len(frames[0].rows) == len(frames[1].rows) > 0
     # By the clock, which goes on.
@@ -476,7 +476,7 @@ def test_a_word_stands_beside_every_name_of_it(
 def test_the_dictionary_and_comments_tell_every_view(full: Told) -> None:
     expected = {
         (relation.name, column.name): column.meaning
-        for relation in relations()
+        for relation in list_relations()
         for column in relation.columns
     }
     rows = full.tables["dictionary"]

@@ -205,7 +205,7 @@ class Work:
         sweep_id = digest("Größe")
         self.store.begin_launch("knoten-ä:17:launch", sweep_id, now=self.time(1.0))
         for asked in ([sweep_id], None):
-            self.store.ask_to_stop(asked, by="me@knoten-ä", now=self.time(1.0))
+            self.store.request_stop(asked, by="me@knoten-ä", now=self.time(1.0))
 
     def time(self, seconds: float) -> float:
         self.now += seconds
@@ -241,7 +241,7 @@ class Work:
         )
         self.store.register(plan, now=self.time(0.0))
         for environment in ENVIRONMENTS:
-            self.store.environment(environment, now=self.time(1.0))
+            self.store.add_environment(environment, now=self.time(1.0))
 
     def win(self, job: db.PlannedJob, *, lease: float = 60.0) -> db.Claim:
         claim = self.store.claim(

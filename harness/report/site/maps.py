@@ -93,7 +93,7 @@ def list_series(store: Store, sweep_id: str | None) -> list[Series]:
     """What can be drawn, by data set, flow and seed; of a sweep what its trials read."""
     sets = list_map_sets(store)
     if sweep_id is not None:
-        members = {member.trial_id for member in store.members(sweep_id)}
+        members = {member.trial_id for member in store.sweep_members(sweep_id)}
         uses = {
             (use.pretraining_id, use.score) for use in map_uses(store) if use.trial_id in members
         }

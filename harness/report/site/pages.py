@@ -130,7 +130,7 @@ class Site:
     @property
     def busy(self) -> bool:
         """Whether any job runs."""
-        counts = self._store.counts(self._options.sweep_id)
+        counts = self._store.job_counts(self._options.sweep_id)
         return bool(counts.trial.running or counts.pretraining.running)
 
     @cached_property

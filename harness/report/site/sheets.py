@@ -67,7 +67,7 @@ class Drawn:
 def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[TrainedTrial]:
     """Of each cell the trial of the highest seed that has weights."""
     found: dict[tuple[object, ...], TrainedTrial] = {}
-    for one in store.trained(trial_ids):
+    for one in store.trained_trials(trial_ids):
         if one.weights:
             key = (one.data_digest, one.recipe_id, one.factorization, one.budget)
             if key not in found or found[key].seed < one.seed:

@@ -148,7 +148,7 @@ def read_trial(store: Store, one: Listed) -> Trial:
     """What is known of a trial on one exact data set."""
     results = _records(store.results(trial_id=one.trial_id, data_digest=one.data_digest))
     members = store.memberships([one.trial_id])
-    attempts = store.history([one.job_id])
+    attempts = store.job_attempts([one.job_id])
     return Trial(
         listed=one,
         evaluations=tuple(_evaluation(store, record) for record in results),

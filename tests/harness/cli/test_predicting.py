@@ -33,7 +33,7 @@ class History:
         register_plan(plan, place, store)
         self.nodes = make_nodes(plan, place, owner="o", device="cpu")
         for environment in (ENVIRONMENT, GPU):
-            store.environment(environment)
+            store.add_environment(environment)
 
     def trials(self, factorization: str) -> list[Node]:
         own = [n for n in self.nodes if n.work.trial]

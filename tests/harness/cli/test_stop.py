@@ -73,7 +73,7 @@ def test_a_running_launch_is_stopped_from_elsewhere_and_goes_on(
     launch = ["launch", "long.yaml", "--local", "--no-pictures", "--data", str(photos_root)]
     running = start(tmp_path, *launch, "--set", "training.steps=100000")
     store = None
-    while store is None or not store.running():
+    while store is None or not store.running_jobs():
         assert running.poll() is None, running.communicate()
         if db.exists(str(tmp_path / "lcma.db")):
             store = store or db.connect(str(tmp_path / "lcma.db"))
@@ -83,7 +83,7 @@ def test_a_running_launch_is_stopped_from_elsewhere_and_goes_on(
     out, err = running.communicate()
     assert (running.returncode, err) == (3, "")
     assert re.search(r"Stopped by \S+@\S+; \d running jobs keep their last checkpoint", out)
-    assert store.held() == 0
+    assert store.count_held_jobs() == 0
     assert set(store.attempts().outcome) == {"cancelled"}
     again = start(tmp_path, *launch)
     out, err = again.communicate()
@@ -110,7 +110,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(
 def test_status_shows_what_was_asked_to_stop(planned: World, held: db.Claim, typed: Typed) -> None:
     asked = r"was asked to stop \d+ s ago by me@here: "
     assert not re.search(asked, typed("status")[1])
-    planned.store.ask_to_stop(["s"], by="me@here")
+    planned.store.request_stop(["s"], by="me@here")
     assert re.search("the sweep demo " + asked + "1 job still runs", typed("status")[1])
     (request,) = json.loads(typed("status", "--json")[1])["stopping"]
     assert (request["sweep_id"], request["by"], request["held"]) == ("s", "me@here", 1)

@@ -99,7 +99,7 @@ def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
         with plot_curves(tmp_path / "tb", Silent(), store, ids) as display:
             inode = (tmp_path / "tb" / TRIAL / "events.out.tfevents.lcma").stat().st_ino
             store.add_metrics(claim, points("train_bits_per_dim", step))
-            display.update(0, 6, store.running())
+            display.update(0, 6, store.running_jobs())
             assert read(tmp_path / "tb")[TRIAL]["train_bits_per_dim"][-1] == as_read(step)[0]
             store.add_metrics(claim, points("train_bits_per_dim", step + 10))
     # A reader that has the file open sees what was added.
@@ -153,7 +153,7 @@ def test_a_launch_ends_well_whatever_becomes_of_its_files(
         (tmp_path / "tb" / "realnvp-photos16").write_text("in the way")
         train(planned, planned.trials[0], 10)
         for _ in range(3):
-            shown.update(0, 1, planned.store.running())
+            shown.update(0, 1, planned.store.running_jobs())
     (told,) = display.notes
     assert told.startswith("the curves for TensorBoard are not complete: cannot write in")
 

@@ -75,7 +75,7 @@ class Filler:
         self.runs = folder / "runs"
         self.url = url or f"sqlite:///{folder / 'lcma.db'}"
         self.store = db.connect(self.url)
-        self.store.environment(ENVIRONMENT, now=1.0)
+        self.store.add_environment(ENVIRONMENT, now=1.0)
         self.store.register(db.Registration(recipes=(self.recipe(),)), now=1.0)
 
     @staticmethod

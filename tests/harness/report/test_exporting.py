@@ -149,9 +149,9 @@ def test_filters_are_values_and_never_sql(filled):
     for form in Format:
         with pytest.raises(UserError, match=r"no results with --where flow=x' OR 1=1; DROP"):
             make_export(filled.store, Query(where=(f"flow={strange}",)), form)
-    found = filled.store.rows("trial_results", **parse_filters([f"factorization={strange}"]))
+    found = filled.store.view_rows("trial_results", **parse_filters([f"factorization={strange}"]))
     assert found.rows == ()
-    assert len(filled.store.rows("trial_results").rows) == 10
+    assert len(filled.store.view_rows("trial_results").rows) == 10
     query = Query(What.results, where=("seed=0", "seed=1", "factorization=random"))
     assert len(make_export(filled.store, query, Format.csv).splitlines()) == 1 + 2
     query = Query(What.results, where=("budget=null",))

@@ -120,7 +120,7 @@ def database(
     monkeypatch.setattr("lcma.db.sqlite.BUSY_SECONDS", 0.05)
     if request.param == "sqlite":
         # Nobody else gets the file to himself while a connection to it is kept.
-        monkeypatch.setattr("lcma.db.pooling.IDLE_SECONDS", 0.01)
+        monkeypatch.setattr("lcma.db.pool.IDLE_SECONDS", 0.01)
         yield File(tmp_path / "outage.db")
         return
     server, url = (request.getfixturevalue(name) for name in ("postgres", "current_postgres_url"))

@@ -108,7 +108,7 @@ class Sweep:
 
     def at_work(self, kind: str, beyond: int = 0) -> db.Job | None:
         """A job of a kind that runs and has got beyond a step."""
-        running = [r for r in self.store.running() if r.kind == kind and r.step > beyond]
+        running = [r for r in self.store.running_jobs() if r.kind == kind and r.step > beyond]
         return self.store.job(running[0].job_id) if running else None
 
     def outcomes(self, job_id: str) -> list[str]:

@@ -83,7 +83,7 @@ class Site:
             owner=owner,
             host="elsewhere",
             pid=1,
-            environment_id=self.store.environment(read_environment("cpu")),
+            environment_id=self.store.add_environment(read_environment("cpu")),
             device="cpu",
             threads=1,
             lease_seconds=600.0,
@@ -182,11 +182,11 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
 
     assert site.collect(lost=True) == ["lost", "lost"]
     assert site.names(failed) == []
-    one = site.store.trained([done.trial.id])[0]
+    one = site.store.trained_trials([done.trial.id])[0]
     load_trained(site.store, site.place, one)
     assert site.collect(weights=True) == ["named"]
     assert site.store.artifacts(done.job_id) == []
-    assert not site.store.trained([done.trial.id])[0].weights
+    assert not site.store.trained_trials([done.trial.id])[0].weights
     assert site.collect(lost=True, weights=True) == []
     found = site.folder(pending).load(at_most=20, device=torch.device("cpu"))
     assert found == (20, {"step": 20})
@@ -243,7 +243,7 @@ def test_weights_that_are_named_meanwhile_stay(site) -> None:
     found = find_garbage(site.store, site.files.runs, Asked(), lambda: run_work(work) and None)
     assert found.waste == ()
     assert site.collect() == []
-    load_trained(site.store, site.place, site.store.trained([work.trial.id])[0])
+    load_trained(site.store, site.place, site.store.trained_trials([work.trial.id])[0])
 
 
 @pytest.mark.slow_on("sqlite")
@@ -282,7 +282,7 @@ def test_a_snapshot_that_is_collected_is_off_the_record(site) -> None:
 
 
 def _owner(site: Site, works: dict[str, Work]) -> db.Owner:
-    return next(o for o in site.store.owners() if o.job_id == works["segment 20"].job_id)
+    return next(o for o in site.store.file_owners() if o.job_id == works["segment 20"].job_id)
 
 
 class Killed(BaseException):
@@ -345,7 +345,7 @@ def test_a_sweep_says_what_stays(
     assert site.collect() == [], "nothing that it said should stay"
     if not weights:
         with pytest.raises(UserError, match="left no weights"):
-            load_trained(site.store, place, site.store.trained([trial.trial.id])[0])
+            load_trained(site.store, place, site.store.trained_trials([trial.trial.id])[0])
 
 
 def test_a_place_that_is_away_is_one_line(bucket, place, capsys) -> None:

@@ -29,7 +29,7 @@ class Fragile(Inline):
             owner=work.owner,
             host="elsewhere",
             pid=1,
-            environment_id=self.store.environment(read_environment("cpu")),
+            environment_id=self.store.add_environment(read_environment("cpu")),
             device="cpu",
             threads=1,
             lease_seconds=work.lease_seconds,

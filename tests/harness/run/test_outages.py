@@ -291,7 +291,7 @@ def claim_elsewhere(
     store: db.Store, job_id: str, *, after: str | None = None, lease: float = 60.0
 ) -> db.Claim:
     """Another launch takes the job, away from the one that holds it."""
-    environment_id = store.environment(read_environment("cpu"))
+    environment_id = store.add_environment(read_environment("cpu"))
     if after is not None:
         store.release(after)
     found = store.claim(

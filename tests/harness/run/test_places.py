@@ -63,7 +63,7 @@ def test_a_trial_leaves_its_weights_alone_and_they_are_read_again(runs, files) -
     (artifact,) = store.artifacts(work.job_id)
     assert left(files, work) == [artifact.path.split("/")[1]]
     assert files.leftovers() == []
-    one = store.trained([work.trial.id])[0]
+    one = store.trained_trials([work.trial.id])[0]
     require_weights(store, work.place, one)
     flow, _ = load_trained(store, work.place, one)
     assert not flow.training
@@ -180,7 +180,7 @@ def test_a_store_that_is_away_for_a_while_stops_no_training(
     (line,) = attempt["message"].splitlines()
     assert line.startswith("checkpoints were not written: cannot ")
     assert "bucket://runs/of/mine" in line
-    (logged,) = store.history([work.job_id])
+    (logged,) = store.job_attempts([work.job_id])
     assert logged.log.count("checkpoints were not written") == 1
     assert store.artifacts(work.job_id)
 
@@ -340,7 +340,7 @@ def test_passwords_and_keys_are_never_shown(bucket, registered, capsys) -> None:
     place = find_place(store.url, SECRET, None)
     told = [repr(work), repr(place)]
     with pytest.raises(UserError) as caught:
-        load_trained(store, place, store.trained([work.trial.id])[0])
+        load_trained(store, place, store.trained_trials([work.trial.id])[0])
     told.append(str(caught.value))
     for verb in (["gc"], ["doctor"], ["doctor", "--json"], ["samples", work.trial.id]):
         with pytest.raises(SystemExit):

@@ -23,7 +23,7 @@ def claimed(store: db.Store, job_id: str, *, host: str, seconds: float) -> db.Cl
         owner="o",
         host=host,
         pid=1,
-        environment_id=store.environment(read_environment("cpu")),
+        environment_id=store.add_environment(read_environment("cpu")),
         device="cpu",
         threads=1,
         lease_seconds=seconds,
@@ -54,7 +54,7 @@ def test_done_work_is_there_and_the_rest_is_new(spec, place, registered) -> None
 
 def test_a_planned_recipe_knows_what_is_conventional_on_it(registered) -> None:
     store, _ = registered()
-    assert set(store.conventional().values()) == {"checkerboard-even"}
+    assert set(store.conventional_factorizations().values()) == {"checkerboard-even"}
 
 
 def test_a_claimed_trial_is_running_where_it_runs(spec, place, registered) -> None:

@@ -35,7 +35,7 @@ def claim(store: db.Store, work: Work) -> db.Claim | db.Job:
         owner=work.owner,
         host="elsewhere",
         pid=1,
-        environment_id=store.environment(read_environment("cpu")),
+        environment_id=store.add_environment(read_environment("cpu")),
         device="cpu",
         threads=1,
         lease_seconds=work.lease_seconds,
@@ -116,7 +116,7 @@ def test_what_its_node_killed_for_its_memory_gets_twice_as_much(
     assert len(ended.of("done")) == 1
     assert executor.had == [(0.0, gb) for gb in had]
     assert outcomes(store) == ["oom", "oom", "done"]
-    first = store.history([node.work.job_id])[0]
+    first = store.job_attempts([node.work.job_id])[0]
     assert first.message == "its node ran out of memory and killed it"
 
 
@@ -213,7 +213,7 @@ def test_a_timeout_goes_on_from_its_checkpoint_to_the_same_bits(
     store, node = one_trial(f"sqlite:///{tmp_path / 'hurried.db'}")
     ended = Launch(store, [with_terms(node, hours=TOO_SHORT)], Inline(), Told()).run()
     assert len(ended.of("done")) == 1
-    first, second = store.history([node.work.job_id])
+    first, second = store.job_attempts([node.work.job_id])
     assert (first.outcome, first.last_step, second.first_step) == ("timeout", 10, 10)
     assert first.message == "it took 1e-09 h, as long as `resources.hours` lets an attempt"
     assert store.results().bits_per_dim.tolist() == alone.results().bits_per_dim.tolist()
@@ -316,7 +316,7 @@ def test_what_orphans_of_a_killed_driver_hold_counts_against_the_cap(registered:
 
     class Watched(Holding):
         def wait(self, seconds: float) -> list[Finished]:
-            held = {running.job_id for running in store.running()}
+            held = {running.job_id for running in store.running_jobs()}
             assert len(held | {work.job_id for work in self.works}) <= 2
             return super().wait(seconds)
 

@@ -70,7 +70,7 @@ def trained(trained_once, tmp_path: Path, photos_root: Path):
         place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
         store = db.connect(place.db)
         trial_id = store.results().trial_id[0]
-        (one,) = store.trained([trial_id])
+        (one,) = store.trained_trials([trial_id])
 
         def again(name: str, **more: Any):
             return reevaluate(store, place, one, name, owner="evaluator", **more)

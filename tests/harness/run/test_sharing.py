@@ -89,7 +89,7 @@ def test_a_launch_hands_out_no_segment_that_it_would_not_get(registered: Registe
     store, nodes = registered({"matrix": {"factorization": "low", "budget": [10, 20]}})
     jobs = budgets(nodes)
     longer = [replace(n, after=None) for n in nodes if n.work.job_id == jobs[20]]
-    environment_id = store.environment(read_environment("cpu"))
+    environment_id = store.add_environment(read_environment("cpu"))
     claim = store.claim(
         jobs[10],
         owner="another launch",

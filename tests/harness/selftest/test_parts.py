@@ -26,7 +26,7 @@ from lcma.harness.selftest.schedule import (
 )
 from tests.db.conftest import fill
 
-OF_OTHER_VERBS = {"add_evaluation", "ask_to_stop", "forget_artifacts", "release_sweep", "retry"}
+OF_OTHER_VERBS = {"add_evaluation", "request_stop", "forget_artifacts", "release_sweep", "retry"}
 """Commits that no launch makes, but for one that is told to --retry."""
 
 OF_LACK = {"give_up"}

@@ -235,8 +235,8 @@ def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
 
 @pytest.mark.slow_on("postgresql")
 def test_the_database_stays_sound(on_each: Make) -> None:
-    from lcma.db.checking import check
+    from lcma.db.integrity import check_integrity
 
     tuned = on_each(STOP)
     tuned.run()
-    assert check(db.locate(tuned.place.db)).findings == ()
+    assert check_integrity(db.locate(tuned.place.db)).findings == ()

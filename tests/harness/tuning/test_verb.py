@@ -203,10 +203,10 @@ def test_lcma_stop_ends_a_tuner(folder: Path, few_root: Path) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         time.sleep(1)
-        if (folder / "lcma.db").exists() and tuned.store.running():
+        if (folder / "lcma.db").exists() and tuned.store.running_jobs():
             break
     subprocess.run([*LCMA, "stop", "tuned"], cwd=folder, env=environment, check=True)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 3
     assert "lcma tune tuned.yaml --local" in out
-    assert tuned.store.running() == []
+    assert tuned.store.running_jobs() == []

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from lcma.db.driving import Statement
+from lcma.db.engine import Statement
 from lcma.db.schema import events
 
 _ADD = Statement(
@@ -11,7 +11,7 @@ _ADD = Statement(
 )
 
 
-def note(
+def add_event(
     connection: sa.Connection,
     event: str,
     now: float,

@@ -40,11 +40,11 @@ class Relation:
     columns: tuple[Column, ...]
 
 
-def relations(name: str | None = None) -> tuple[Relation, ...]:
+def list_relations(name: str | None = None) -> tuple[Relation, ...]:
     """All views, then all tables; or the one of this name. Raises UserError for an unknown one."""
     known = {table.name: table for table in (*views.tables.values(), *metadata.sorted_tables)}
     if name is None:
-        return tuple(map(describe, known.values()))
+        return tuple(map(describe_relation, known.values()))
     if name not in known:
         near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
         listed = ", ".join(near or known)
@@ -52,10 +52,10 @@ def relations(name: str | None = None) -> tuple[Relation, ...]:
             f"there is no view or table '{' '.join(name.split())}' in the schema: "
             + (f"did you mean {listed}?" if near else f"there are {listed}")
         )
-    return (describe(known[name]),)
+    return (describe_relation(known[name]),)
 
 
-def describe(table: sa.Table) -> Relation:
+def describe_relation(table: sa.Table) -> Relation:
     """A view or table of the schema."""
     kind: Literal["view", "table"] = "view" if table.metadata is views else "table"
     columns = tuple(

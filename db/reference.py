@@ -9,9 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lcma.db.describing import Relation, relations
-from lcma.db.inserting import insert_missing
+from lcma.db.inserts import insert_missing
 from lcma.db.records import content_hash
+from lcma.db.relations import Relation, list_relations
 from lcma.db.schema import dictionary, reference_results
 from lcma.sweeps import published
 
@@ -19,7 +19,7 @@ from lcma.sweeps import published
 def write_dictionary(connection: sa.Connection) -> None:
     """Say what every view, table and column means, in `dictionary`, and on PostgreSQL in comments
     too."""
-    found = relations()
+    found = list_relations()
     connection.execute(sa.delete(dictionary))
     connection.execute(sa.insert(dictionary), [row for one in found for row in _rows(one)])
     if connection.dialect.name == "postgresql":

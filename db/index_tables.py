@@ -9,11 +9,12 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from lcma.db.appending import append
-from lcma.db.inserting import insert_missing, lock
-from lcma.db.jobs import chunks
+from lcma.db.filters import chunks
+from lcma.db.inserts import append_rows, insert_missing, lock
 from lcma.db.records import IndexTable
 from lcma.db.schema import index_tables, table_overlaps, trials
+
+TABLE_KEY = ("trial_id", "data_digest", "split")
 
 SAME = ("recipe_id", "dataset", "variant", "factorization", "map_options")
 """What two trials have in common whose tables are held against each other."""
@@ -25,7 +26,7 @@ def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float(np.logical_and(one, other).sum() / union) if union else 1.0
 
 
-def table_row(item: IndexTable, attempt_id: int) -> dict[str, Any]:
+def encode_table(item: IndexTable, attempt_id: int) -> dict[str, Any]:
     """The row of `index_tables`."""
     channels, height, width = item.kept.shape
     return {
@@ -79,7 +80,7 @@ def insert_overlaps_of(
         groups[*shared, row.split, len(row.kept)].append(row)
     found = (pair for rows in groups.values() for pair in _pairs(rows, new))
     names = ("trial_id", "other_trial_id", "data_digest", "split", "differs", "iou")
-    append(
+    append_rows(
         connection,
         table_overlaps,
         names,

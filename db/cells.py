@@ -1,20 +1,149 @@
-"""Results by cell: the bits/dim of every seed, and what is known of how they were made.
+"""Cells: results that differ in the seed alone. Their sums are kept, and boards read them.
 
-A board needs nothing else of a result. Its numbers stand in one index, so that a million of them
-are read in a second or two, where the view `trial_results` looks up thirty columns for each.
+A cell's numbers are recomputed from all of its results, with exact sums, in the transaction that
+adds one, so that they depend neither on the order in which results came nor on the engine.
+
+A board needs nothing of a result but its cell, seed and bits/dim. These stand in one index, so that
+a million of them are read in a second or two, where the view `trial_results` looks up thirty
+columns for each.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from lcma.db.frames import Where, conditions
-from lcma.db.schema import attempts, cells, environments, recipes, results, sweep_trials, views
+from lcma.db.engine import Statement
+from lcma.db.filters import Where, build_conditions
+from lcma.db.inserts import insert
+from lcma.db.records import Beside, Making, Result, SeededCell, content_hash
+from lcma.db.schema import (
+    attempts,
+    cells,
+    environments,
+    recipes,
+    results,
+    sweep_trials,
+    trials,
+    views,
+)
+
+# Sums over seeds
+
+SHARED = (
+    *("flow", "dataset", "variant", "data_digest", "recipe_id", "factorization", "budget"),
+    *("map_options", "protocol", "precision"),
+)
+"""What all results of a cell have in common; the rest of a trial is its seed."""
+
+COMPARABLE = ("dataset", "variant", "data_digest", "protocol", "precision")
+"""Results that differ in one of these are never ranked together."""
+
+OF_TRIAL = (
+    *("seed", "profile", "flow", "dataset", "variant", "recipe_id", "factorization", "budget"),
+    "map_options",
+)
+"""What is needed of a trial."""
+
+UNKNOWN = {
+    "seeds": 0,
+    **dict.fromkeys(
+        (
+            *("mean", "squared_deviations", "least", "greatest"),
+            *("holdout_mean", "holdout_squared_deviations"),
+        ),
+        0.0,
+    ),
+}
+"""The numbers of a cell whose first result is about to come."""
+
+
+_TRIAL = Statement(
+    lambda _: sa.select(*(trials.c[name] for name in OF_TRIAL)).where(
+        trials.c.id == sa.bindparam("id")
+    )
+)
+_MAKE = Statement(
+    lambda dialect: insert(dialect, cells).on_conflict_do_nothing(),
+    columns=tuple(cells.c.keys()),
+)
+_HOLD = Statement(
+    lambda _: sa.select(cells.c.id).where(cells.c.id == sa.bindparam("id")).with_for_update()
+)
+_VALUES = Statement(
+    lambda _: sa.select(results.c.bits_per_dim, results.c.holdout_bits_per_dim).where(
+        results.c.cell_id == sa.bindparam("id")
+    )
+)
+_SUM_UP = Statement(
+    lambda _: sa.update(cells).where(cells.c.id == sa.bindparam("cell")), columns=tuple(UNKNOWN)
+)
+
+
+def encode_cell(trial: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of `cells`, without its numbers, for a result of a trial."""
+    shared = {name: trial[name] if name in trial else result[name] for name in SHARED}
+    return {
+        "id": _hashed("cell", *shared.values()),
+        "comparable": _hashed("comparable", *(shared[name] for name in COMPARABLE))[:16],
+        "profile": trial["profile"],
+        **shared,
+    }
+
+
+@lru_cache(maxsize=256)
+def _hashed(what: str, *content: Any) -> str:
+    return content_hash(what, list(content))
+
+
+def join_cell(connection: sa.Connection, result: Result) -> dict[str, Any]:
+    """The columns of `results` that say which cell a result is in; the cell is made if it is
+    missing, and nobody else changes it until the transaction ends."""
+    found = _TRIAL.first(connection, {"id": result.trial_id})
+    if found is None:
+        raise LookupError(f"no trial {result.trial_id}")
+    trial = dict(zip(OF_TRIAL, found, strict=True))
+    own = {name: getattr(result, name) for name in ("data_digest", "protocol", "precision")}
+    row = encode_cell(trial, own)
+    if _HOLD.first(connection, row) is None:
+        _MAKE.run(connection, row | UNKNOWN)
+        _HOLD.first(connection, row)
+    return {"seed": trial["seed"], "cell_id": row["id"]}
+
+
+def update_sums(connection: sa.Connection, cell_id: str) -> None:
+    """Set a cell's numbers from its results."""
+    values = _VALUES.all(connection, {"id": cell_id})
+    numbers = compute_sums([test for test, _ in values], [holdout for _, holdout in values])
+    _SUM_UP.run(connection, {"cell": cell_id, **numbers})
+
+
+def compute_sums(test: Sequence[float], holdout: Sequence[float]) -> dict[str, float]:
+    """A cell's numbers, from the bits/dim of its seeds in any order."""
+    mean, deviations = _moments(test)
+    holdout_mean, holdout_deviations = _moments(holdout)
+    return {
+        "seeds": len(test),
+        "mean": mean,
+        "squared_deviations": deviations,
+        "least": min(test),
+        "greatest": max(test),
+        "holdout_mean": holdout_mean,
+        "holdout_squared_deviations": holdout_deviations,
+    }
+
+
+def _moments(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sum of squared deviations from it."""
+    mean = math.fsum(values) / len(values)
+    return mean, math.fsum((value - mean) ** 2 for value in values)
+
+
+# Results by cell, for boards
 
 AT_ONCE = 20_000
 """Rows that a server sends at a time."""
@@ -27,65 +156,6 @@ _names = attrgetter(*_CELL[:-2])
 _RECIPE = ("splits", "size", "steps")
 _MADE = ("code_version", "dirty", "torch", "device", "cpu_capability")
 _BESIDE = ("bound_draws", "bound_gain", "series_terms", "series_bias", "series_bias_standard_error")
-
-
-@dataclass(frozen=True, slots=True)
-class Making:
-    """Versions and hardware with which results were made; names as in `trial_results`."""
-
-    code_version: str
-    dirty: str | None
-    torch: str
-    device: str
-    cpu_capability: str
-    threads: int
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What was measured beside a result's bits/dim: the bound of several draws, and the bias of
-    the series; names as in `trial_results`, None where not taken."""
-
-    result_id: str
-    bound_draws: int | None
-    bound_gain: float | None
-    series_terms: int | None
-    series_bias: float | None
-    series_bias_standard_error: float | None
-
-
-@dataclass(slots=True)  # not frozen: a board has so many that it would show
-class SeededCell:
-    """All results that differ in the seed alone: bits/dim on test by seed.
-
-    ``repeated`` is a seed with two results, where there is one. ``standard_error`` is the largest
-    of one result's in bits/dim, ``images`` and ``clusters`` the fewest behind one; None where none
-    is known. ``data_wait`` is the largest share of a step's time that a training waited for images,
-    None where it is no more than was asked about.
-    """
-
-    flow: str
-    dataset: str
-    variant: str
-    data_digest: str
-    recipe_id: str
-    profile: str
-    protocol: str
-    precision: str
-    factorization: str
-    budget: int | None
-    map_options: str | None
-    splits: int
-    size: int
-    steps: int
-    bits_per_dim: dict[int, float]
-    repeated: int | None
-    standard_error: float | None
-    images: int
-    clusters: int | None
-    makings: tuple[Making, ...]
-    beside: tuple[Beside, ...] = ()
-    data_wait: float | None = None
 
 
 def read_cells(
@@ -117,7 +187,7 @@ def read_cells(
     return found
 
 
-def has_any(connection: sa.Connection, where: Where, sweep_id: str | None) -> bool:
+def has_any_result(connection: sa.Connection, where: Where, sweep_id: str | None) -> bool:
     """Whether any result matches."""
     query = _Chosen(where, sweep_id).of(results.c.id).limit(1)
     return connection.execute(query).first() is not None
@@ -125,7 +195,7 @@ def has_any(connection: sa.Connection, where: Where, sweep_id: str | None) -> bo
 
 def read_values(connection: sa.Connection, name: str, sweep_id: str | None) -> list[Any]:
     """The different values of a column of `trial_results`, in order, null first."""
-    list(conditions("trial_results", _IN_VIEW, {name: []}))  # is there such a column?
+    list(build_conditions("trial_results", _IN_VIEW, {name: []}))  # is there such a column?
     column = _IN_VIEW[name]
     if column.table is _VIEW:
         query = sa.select(column)
@@ -167,7 +237,7 @@ class _Chosen:
         """Of those, what holds for whole cells."""
         for name, value in where.items():
             column = _IN_VIEW.get(name)
-            (one,) = conditions("trial_results", _IN_VIEW, {name: value})
+            (one,) = build_conditions("trial_results", _IN_VIEW, {name: value})
             if column is not None and column.table is _VIEW:
                 one = results.c.id.in_(sa.select(_VIEW.c.result_id).where(one))
             self._here.append(one)

@@ -1,0 +1,113 @@
+"""Contribution maps as rows of `contribution_maps`: encoded, decoded, and checked for damage."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcma.db.records import ContributionMap, MapStatistics, StoredMap, raw_bytes
+from lcma.sweeps.errors import UserError
+
+MAP_KEY = ("pretraining_id", "data_digest", "budget", "split", "score")
+
+MAP_FACTS = ("flow", "dataset", "variant", "seed", "nms", "recipe_id")
+"""The columns of its pretraining that come with a stored map."""
+
+MAP_ORDER = (
+    *("dataset", "variant", "flow", "seed", "nms", "pretraining_id", "data_digest", "budget"),
+    *("score", "split"),
+)
+
+DTYPE = "<f4"
+"""How the entries of a map are stored."""
+
+
+def encode_map(item: ContributionMap, attempt_id: int) -> dict[str, Any]:
+    """Return the row of `contribution_maps`."""
+    channels, height, width = item.values.shape
+    return {
+        "pretraining_id": item.pretraining_id,
+        "data_digest": item.data_digest,
+        "budget": item.budget,
+        "split": item.split,
+        "score": item.score,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "dtype": DTYPE,
+        "values": raw_bytes(item.values),
+        "standard_errors": raw_bytes(item.standard_errors),
+        "digest": item.digest,
+        "images": item.images,
+        "mean_log_det": item.mean_log_det,
+        "sum_error": item.sum_error,
+        "clusters": item.clusters,
+        "halves": None if item.halves is None else raw_bytes(item.halves),
+        **({} if item.statistics is None else asdict(item.statistics)),
+        "attempt_id": attempt_id,
+    }
+
+
+def find_map_damage(row: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the bytes of a row of `contribution_maps`, None for nothing."""
+    shape = (row["channels"], row["height"], row["width"])
+    if row["dtype"] != DTYPE:
+        return f"its dtype is {row['dtype']}, not {DTYPE}"
+    if not _fill(row, 4 * math.prod(shape)):
+        return f"its bytes do not fill the shape {shape}"
+    if hashlib.sha256(row["values"]).hexdigest() != row["digest"]:
+        return "its values do not match their digest"
+    return None
+
+
+def decode_stored_map(row: Mapping[str, Any]) -> StoredMap:
+    """Return a row of `contribution_maps`, joined with the facts of its pretraining, as a record.
+
+    Raises:
+        UserError: The row is damaged; the error names it.
+    """
+    damage = find_map_damage(row)
+    if damage is not None:
+        raise UserError(
+            f"row {row['id']} of contribution_maps is damaged: {damage}; "
+            "go back to a copy of the database"
+        )
+    return StoredMap(**_map_fields(row), **{name: row[name] for name in MAP_FACTS})
+
+
+def decode_map(row: Mapping[str, Any]) -> ContributionMap:
+    """Return a row of `contribution_maps`, whose bytes are sound, as a record.
+
+    Raises:
+        ValueError: It is no map; see `ContributionMap`.
+    """
+    return ContributionMap(**_map_fields(row))
+
+
+def _map_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    shape = (row["channels"], row["height"], row["width"])
+
+    def array(name: str, *copies: int) -> NDArray[np.float32]:
+        return np.frombuffer(row[name], dtype=DTYPE).reshape(*copies, *shape).astype(np.float32)
+
+    plain = ("pretraining_id", "data_digest", "budget", "split", "score", "images", "mean_log_det")
+    return {
+        **{name: row[name] for name in (*plain, "clusters")},
+        "values": array("values"),
+        "standard_errors": array("standard_errors"),
+        "halves": None if row["halves"] is None else array("halves", 2),
+        "statistics": None if row["rank_gap"] is None else _statistics(row),
+    }
+
+
+def _fill(row: Mapping[str, Any], size: int) -> bool:
+    lengths = {len(row["values"]), len(row["standard_errors"])}
+    return lengths == {size} and (row["halves"] is None or len(row["halves"]) == 2 * size)
+
+
+def _statistics(row: Mapping[str, Any]) -> MapStatistics:
+    return MapStatistics(**{field.name: row[field.name] for field in fields(MapStatistics)})

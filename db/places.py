@@ -1,0 +1,46 @@
+"""Which database a URL or a path means."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from lcma.db.engine import Database
+from lcma.db.postgres import DRIVERS, PostgresDatabase
+from lcma.db.sqlite import SqliteDatabase
+from lcma.sweeps.errors import UserError
+
+SUFFIXES = (".db", ".sqlite")
+
+FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+
+
+def locate(url: str) -> Database:
+    """The database that a URL, or a bare path ending in .db or .sqlite, means.
+
+    Raises UserError for what is neither a file of SQLite nor a PostgreSQL server.
+    """
+    # What cannot be read may hold a password, so it is not repeated.
+    unread = UserError(f"cannot read the database URL: give it as {FORMS}")
+    if "://" not in url:
+        if url.endswith(SUFFIXES):
+            return SqliteDatabase(Path(url).expanduser().absolute())
+        if "@" in url:
+            raise unread
+        raise UserError(
+            f"'{url}' is not a database: give {FORMS}, or a path ending in .db or .sqlite"
+        )
+    try:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError):
+        raise unread from None
+    if "@" in (parsed.host or ""):
+        raise UserError(f"{unread}, and write an @ in user or password as %40")
+    if parsed.drivername in DRIVERS:
+        return PostgresDatabase(parsed)
+    name = f"{parsed.drivername}://{parsed.host or ''}/{parsed.database or ''}"
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise UserError(f"the database {name} is not supported: give {FORMS}")
+    if parsed.host or parsed.query or parsed.database in (None, "", ":memory:"):
+        raise UserError(f"the database {name} does not name a file: give it as sqlite:///PATH")
+    return SqliteDatabase(Path(str(parsed.database)).absolute())

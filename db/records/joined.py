@@ -1,0 +1,358 @@
+"""Records that queries join from several tables: jobs with their subjects, cells, what was lost."""
+
+from dataclasses import dataclass
+
+from lcma.db.leases import is_held
+from lcma.db.records.plan import Sweep
+from lcma.db.records.work import Kind, State
+
+SHORTEST = 60.0
+"""Seconds from which on a number of trials makes a rate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """A job as it stands, with what it is. `pretraining_id` is that which it is a segment of, or
+    whose maps the trial reads up to `budget`."""
+
+    job_id: str
+    kind: Kind
+    trial_id: str | None
+    pretraining_id: str | None
+    data_digest: str
+    flow: str
+    dataset: str
+    factorization: str | None
+    budget: int | None
+    seed: int
+    state: State
+    step: int
+    steps: int
+    token: int
+    attempt_id: int | None
+    owner: str | None
+    host: str | None
+    lease_until: float | None
+    updated: float
+
+    @property
+    def subject(self) -> str:
+        """The id of the trial or pretraining that the job works on."""
+        return self.trial_id or self.pretraining_id or self.job_id
+
+    def is_held(self, now: float) -> bool:
+        """Return whether its lease still holds, `now` by the database's clock."""
+        return is_held(self.lease_until, now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One execution of a job. `log` is None and `seconds` too where it ended without a report;
+    `protocol` is that of an evaluation of kept weights. Times are Unix seconds UTC."""
+
+    id: int
+    job_id: str
+    token: int
+    owner: str
+    host: str
+    device: str
+    devices: str | None
+    started: float
+    ended: float | None
+    outcome: str | None
+    message: str
+    first_step: int
+    last_step: int
+    seconds: float | None
+    lease_seconds: float | None
+    protocol: str | None
+    log: str | None
+    peak_memory: int | None = None
+    gpu_seconds: float | None = None
+
+    @property
+    def share(self) -> float | None:
+        """Of a GPU, that it held; None on a CPU and where it ended without a report."""
+        return self.gpu_seconds / self.seconds if self.gpu_seconds and self.seconds else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellState:
+    """What a cell of a sweep has and lacks; the view `coverage` says what each means."""
+
+    flow: str
+    dataset: str
+    asked: str
+    factorization: str
+    budget: int | None
+    map_options: str | None
+    recipe_id: str
+    planned: int
+    done: int
+    running: int
+    pending: int
+    blocked: int
+    diverged: int
+    failed: int
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A segment that is not done, and how many pending trials read maps at its end."""
+
+    segment: JobFacts
+    trials: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Trials done in the last `seconds`, an hour or since work began in it; and training steps
+    per second over all attempts that run, each since it started."""
+
+    trials: int
+    seconds: float
+    steps_per_second: float
+
+    @property
+    def trials_per_hour(self) -> float:
+        """As if it went on like that."""
+        return 3600.0 * self.trials / max(self.seconds, SHORTEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A sweep that a trial is in, and the factorization's name as it was asked for there."""
+
+    trial_id: str
+    sweep: Sweep
+    asked: str
+
+
+@dataclass(frozen=True)
+class LostTrials:
+    """How many trials of one cell of the matrix ended as ``state``: diverged or failed, their last
+    attempts with this outcome."""
+
+    state: str
+    flow: str
+    profile: str
+    dataset: str
+    variant: str
+    data_digest: str
+    recipe_id: str
+    factorization: str
+    budget: int | None
+    map_options: str | None
+    outcome: str | None = None
+    trials: int = 1
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed or diverged, with the outcome and message of its last attempt, and why it
+    is not run again by itself."""
+
+    job_id: str
+    kind: str
+    state: str
+    flow: str
+    dataset: str
+    factorization: str | None
+    budget: int | None
+    seed: int
+    step: int
+    steps: int
+    outcome: str | None
+    message: str | None
+    host: str | None
+    decision: str | None
+
+
+@dataclass(frozen=True)
+class DataWait:
+    """The share of training steps that attempts on one set and kind of device waited for images:
+    its mean over attempts and the largest, 0 to 1."""
+
+    dataset: str
+    variant: str
+    device: str
+    attempts: int
+    mean: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class MapKey:
+    """Under which the contribution maps of one pretraining at one budget are stored."""
+
+    pretraining_id: str
+    data_digest: str
+    budget: int
+    score: str
+    flow: str
+    dataset: str
+    variant: str
+    seed: int
+    nms: str
+    recipe_id: str
+
+
+@dataclass(frozen=True)
+class MapUser:
+    """A trial that reads the maps of a pretraining at a budget, with its options as JSON."""
+
+    trial_id: str
+    recipe_id: str
+    pretraining_id: str
+    budget: int
+    map_options: str | None
+
+
+@dataclass(frozen=True)
+class TrainedTrial:
+    """A trial on one exact data set; ``weights`` says whether its weights were kept."""
+
+    trial_id: str
+    job_id: str
+    data_digest: str
+    state: str
+    flow: str
+    dataset: str
+    variant: str
+    factorization: str
+    budget: int | None
+    seed: int
+    recipe_id: str
+    pretraining_id: str | None
+    weights: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDuration:
+    """The attempt by which a job was done, with what it was at and on which device.
+
+    `device` is 'cpu' or that of a GPU, `device_name` and `cpu_capability` are those of its
+    environment. `factorization` is None for a pretraining, `nms` for a trial. `images_per_second`
+    is None where it made no step.
+    """
+
+    kind: Kind
+    recipe_id: str
+    data_digest: str
+    factorization: str | None
+    nms: str | None
+    device: str
+    device_name: str
+    cpu_capability: str
+    first_step: int
+    last_step: int
+    seconds: float
+    gpu_seconds: float | None
+    images_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """A job with a curve. `subject` is the id of its trial or pretraining, `nms` the form of a
+    pretraining's flow; `budget` is that of the trial or of the segment."""
+
+    job_id: str
+    kind: Kind
+    subject: str
+    data_digest: str
+    state: State
+    step: int
+    steps: int
+    flow: str
+    dataset: str
+    variant: str
+    profile: str
+    recipe_id: str
+    factorization: str | None
+    budget: int | None
+    map_options: str | None
+    nms: str | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """A job as the owner of files: those of its trial or pretraining on its exact data set."""
+
+    job_id: str
+    kind: Kind
+    trial_id: str | None
+    pretraining_id: str | None
+    data_digest: str
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A curve of a job: how many points it has, and the step of the last."""
+
+    id: int
+    job_id: str
+    name: str
+    points: int
+    last_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """Versions and hardware with which results were made; names as in `trial_results`."""
+
+    code_version: str
+    dirty: str | None
+    torch: str
+    device: str
+    cpu_capability: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What was measured beside a result's bits/dim: the bound of several draws, and the bias of
+    the series; names as in `trial_results`, None where not taken."""
+
+    result_id: str
+    bound_draws: int | None
+    bound_gain: float | None
+    series_terms: int | None
+    series_bias: float | None
+    series_bias_standard_error: float | None
+
+
+@dataclass(slots=True)  # not frozen: a board has so many that it would show
+class SeededCell:
+    """All results that differ in the seed alone: bits/dim on test by seed.
+
+    ``repeated`` is a seed with two results, where there is one. ``standard_error`` is the largest
+    of one result's in bits/dim, ``images`` and ``clusters`` the fewest behind one; None where none
+    is known. ``data_wait`` is the largest share of a step's time that a training waited for images,
+    None where it is no more than was asked about.
+    """
+
+    flow: str
+    dataset: str
+    variant: str
+    data_digest: str
+    recipe_id: str
+    profile: str
+    protocol: str
+    precision: str
+    factorization: str
+    budget: int | None
+    map_options: str | None
+    splits: int
+    size: int
+    steps: int
+    bits_per_dim: dict[int, float]
+    repeated: int | None
+    standard_error: float | None
+    images: int
+    clusters: int | None
+    makings: tuple[Making, ...]
+    beside: tuple[Beside, ...] = ()
+    data_wait: float | None = None

@@ -1,0 +1,263 @@
+"""The Python API: what `import lcma` gives, for notebooks and scripts."""
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lcma import db
+from lcma.db import Store
+from lcma.harness.place import Place, find_place
+from lcma.harness.results.lookup import find_sweep, full_trial_id
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Spec
+
+if TYPE_CHECKING:
+    from lcma.harness.report.notebook import BoardView
+    from lcma.harness.run.plan import Plan
+    from lcma.harness.run.sweep import LaunchReport, Progress
+    from lcma.models import Flow
+    from lcma.sweeps.recipe import Recipe
+
+Where = str | int | float | None
+
+
+def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -> Store:
+    """Open a results database, by default for reading alone.
+
+    Example:
+        >>> with lcma.connect("lcma.db") as store:
+        ...     store.sql("SELECT factorization, bits_per_dim FROM trial_results")
+
+    Args:
+        url: A path ending in .db or .sqlite, `sqlite:///PATH` or
+            `postgresql://USER@HOST/DATABASE`; by default LCMA_DB, or lcma.db in the current folder.
+        write: Allow writing, and make the database if there is none.
+
+    Returns:
+        The store, a context manager. `store.sql(query)`, `store.results(...)` and
+        `store.view(name, ...)` give data frames, `store.maps(...)` contribution maps.
+
+    Raises:
+        UserError: If there is no database to read, or one that this version cannot use.
+    """
+    where = find_place(None if url is None else os.fspath(url), None, None).db
+    store = db.connect(where, create=write)
+    return store if write else Store(store.database, read_only=True)
+
+
+def plan(
+    spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
+    store: Store | str | None = None,
+    *,
+    data: str | os.PathLike[str] | None = None,
+    **overrides: Any,
+) -> "Plan":
+    """Plan a sweep against a database: what is new, there already, running or invalid.
+
+    Example:
+        >>> lcma.plan("demo", seeds=2, steps=100).to_pandas()
+
+    Args:
+        spec: A shipped sweep's name such as "demo", the path of a sweep file, its content as a
+            mapping, or a spec.
+        store: The database or its URL; by default as in `connect`. It may not exist yet.
+        data: The folder of prepared data sets; by default LCMA_DATA, or lcma-data.
+        **overrides: As in `launch`.
+
+    Returns:
+        The plan: `.cells`, `.pretrainings`, `.summary`, `.to_pandas()`.
+
+    Raises:
+        UserError: For anything in the spec that is unknown or out of range.
+    """
+    from lcma.harness.run.plan import make_plan, open_existing
+
+    place = _place(store, None, data)
+    opened = store if isinstance(store, Store) else open_existing(place)
+    return make_plan(_read_spec(spec, place, **overrides), place, opened)
+
+
+def launch(
+    spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
+    store: Store | str | None = None,
+    *,
+    data: str | os.PathLike[str] | None = None,
+    runs: str | os.PathLike[str] | None = None,
+    local: bool = False,
+    ray: str | None = None,
+    gpus: float | None = None,
+    parallel: int | None = None,
+    retry: bool = False,
+    skip_invalid: bool = False,
+    tensorboard: str | os.PathLike[str] | None = None,
+    progress: "Callable[[Progress], None] | None" = None,
+    **overrides: Any,
+) -> "LaunchReport":
+    """Run what is missing of a sweep, as `lcma launch` does, and report how it ended.
+
+    It prints nothing. Launched again it goes on where it stopped. A script (not a notebook) that
+    calls it needs the usual `if __name__ == "__main__":`, since workers are processes.
+
+    Example:
+        >>> report = lcma.launch("demo", "lcma.db", local=True, steps=100, seeds=2)
+        >>> report.lost
+        0
+
+    Args:
+        spec: A shipped sweep's name, the path of a sweep file, its content, or a spec.
+        store: The database, opened with `write=True`, or its URL; by default as in `connect`.
+        data: The folder of prepared data sets; by default LCMA_DATA, or lcma-data.
+        runs: The folder or URL of checkpoints; by default LCMA_RUNS, or lcma-runs.
+        local: Use processes of this machine, without Ray.
+        ray: The address of a running Ray cluster; by default Ray is started here.
+        gpus: GPUs for each trial, 0 to 1, in place of the spec's.
+        parallel: The most jobs of the sweep at once, over all launches.
+        retry: Run failed and diverged jobs again.
+        skip_invalid: Run the rest where cells cannot be run.
+        tensorboard: A folder for curves as TensorBoard reads them.
+        progress: Called with a `Progress` as jobs go on: `.ended` of `.total`, `.running`,
+            and `.message` when something happened.
+        **overrides: In place of the spec's own: `dataset`, `profile`, `seeds` (a number, or
+            which), `budgets`, `steps` (of training), and `recipe`, a mapping laid over the recipe.
+
+    Returns:
+        The report: `.sweep_id`, `.reports` by job, and `.lost`, the number of jobs without a
+        result.
+
+    Raises:
+        UserError: For what can be refused before anything is changed.
+        LaunchStoppedError: If `lcma stop` ended it.
+        KeyboardInterrupt: If a signal did. Running jobs keep their last checkpoint.
+    """
+    from lcma.harness.run.sweep import Callback, LaunchOptions, launch_sweep
+
+    if isinstance(store, Store) and store.read_only:
+        raise UserError(
+            f"{store.name} was opened for reading: open it with lcma.connect(URL, write=True)"
+        )
+    place = _place(store, runs, data)
+    options = LaunchOptions(
+        local=local,
+        ray=ray,
+        gpus=gpus,
+        parallel=parallel,
+        retry=retry,
+        skip_invalid=skip_invalid,
+        tensorboard=None if tensorboard is None else Path(tensorboard),
+    )
+    observer = Callback(progress or (lambda _: None))
+    report, _ = launch_sweep(_read_spec(spec, place, **overrides), place, options, observer)
+    return report
+
+
+def board(
+    store: Store | str | None = None,
+    *,
+    sweep: str | None = None,
+    against: str = "conventional",
+    factorization: str | Collection[str] | None = None,
+    **where: Where | tuple[Where, ...],
+) -> "BoardView":
+    """Read the leaderboard: which factorization gives the fewest bits/dim, with its interval.
+
+    Example:
+        >>> lcma.board("lcma.db", flow="realnvp", dataset="cifar10")
+
+    Args:
+        store: The database or its URL; by default as in `connect`.
+        sweep: The name or id of a sweep; by default all results.
+        against: The factorization that differences are from.
+        factorization: Only these, under any of their names.
+        **where: By column of the view `trial_results` (flow, dataset, profile, protocol, ...) the
+            value, or a tuple of values, that it may have.
+
+    Returns:
+        The board. A notebook shows it; `.to_pandas()` gives its rows.
+
+    Raises:
+        UserError: For an unknown sweep, column or factorization.
+    """
+    from lcma.harness.report.board import read_board
+    from lcma.harness.report.notebook import BoardView
+    from lcma.harness.results.board import filter_board
+
+    opened = store if isinstance(store, Store) else connect(store)
+    sweep_id = None if sweep is None else find_sweep(opened, sweep).id
+    found = read_board(opened, sweep_id=sweep_id, against=against, **where)
+    if factorization is not None:
+        names = (factorization,) if isinstance(factorization, str) else tuple(factorization)
+        found = filter_board(found, names)
+    return BoardView(found)
+
+
+def load_flow(
+    store: Store | str | None, trial: str, *, runs: str | os.PathLike[str] | None = None
+) -> "tuple[Flow, Recipe]":
+    """Load a trained flow from its weights.
+
+    Example:
+        >>> flow, recipe = lcma.load_flow("lcma.db", "3f2a")
+        >>> images = flow.sample(16)
+
+    Args:
+        store: The database or its URL; by default as in `connect`.
+        trial: The id of the trial, or its beginning.
+        runs: The folder or URL of weights; by default LCMA_RUNS, or lcma-runs.
+
+    Returns:
+        The flow as it was evaluated (EMA weights where the recipe has them), and its recipe.
+
+    Raises:
+        UserError: For an unknown trial, one without weights, or damaged weights.
+    """
+    from lcma.harness.run.weights import load_flow as load
+
+    opened = store if isinstance(store, Store) else connect(store)
+    return load(opened, _place(opened, runs, None), full_trial_id(opened, trial))
+
+
+def _place(
+    store: Store | str | None,
+    runs: str | os.PathLike[str] | None,
+    data: str | os.PathLike[str] | None,
+) -> Place:
+    url = store.url if isinstance(store, Store) else store
+    found = find_place(
+        None if url is None else str(url),
+        None if runs is None else os.fspath(runs),
+        None if data is None else Path(data),
+    )
+    return replace(found, db=store.url) if isinstance(store, Store) else found
+
+
+def _read_spec(
+    spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
+    place: Place,
+    *,
+    dataset: str | Sequence[str] | None = None,
+    profile: str | None = None,
+    seeds: int | Sequence[int] | None = None,
+    budgets: Sequence[int] | None = None,
+    steps: int | None = None,
+    recipe: Mapping[str, Any] | None = None,
+) -> Spec:
+    from lcma.harness.data import know_own
+    from lcma.sweeps.settings import merge
+
+    know_own(place.data)
+    if isinstance(spec, Mapping):
+        spec = specs.check(dict(spec), "spec")
+    elif not isinstance(spec, Spec):
+        spec = specs.load(os.fspath(spec))
+    own = {} if steps is None else {"training": {"steps": steps}}
+    return specs.with_overrides(
+        spec,
+        dataset=dataset if dataset is None or isinstance(dataset, str) else ",".join(dataset),
+        profile=profile,
+        seeds=seeds if seeds is None else tuple(range(seeds) if isinstance(seeds, int) else seeds),
+        budgets=None if budgets is None else tuple(budgets),
+        recipe=merge(own, recipe or {}),
+    )

@@ -1,0 +1,120 @@
+"""`import lcma`, as a notebook or a script uses it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lcma
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "python.md"
+
+
+@pytest.fixture(scope="module")
+def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The names that all examples of the document leave, run one after the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("notebook"))
+        for name in ("LCMA_DB", "LCMA_RUNS", "LCMA_DATA"):
+            patch.delenv(name, raising=False)
+        names: dict[str, Any] = {"__name__": "notebook"}
+        examples = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.S)
+        assert len(examples) >= 5
+        for number, example in enumerate(examples):
+            exec(compile(example, f"{DOCUMENT.name}, example {number + 1}", "exec"), names)
+        yield names
+
+
+@pytest.mark.xdist_group("notebook")
+def test_the_examples_launch_read_and_load(notebook: dict[str, Any]) -> None:
+    report = notebook["report"]
+    assert (report.lost, len(report.reports)) == (0, 6)
+    assert re.fullmatch(r"<sweep first [0-9a-f]{8}: 6 done>", repr(report))
+    assert repr(notebook["plan"]) == "<plan of first: 4 new>"
+    assert len(notebook["frame"]) == len(notebook["results"]) == 4
+    assert [m.values.shape for m in notebook["maps"]] == [(3, 8, 8)] * 2
+    assert tuple(notebook["images"].shape) == (4, 3, 8, 8)
+
+
+@pytest.mark.xdist_group("notebook")
+def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> None:
+    board = notebook["board"]
+    assert repr(board) == "<board of 2 rows in 1 table: .to_pandas()>"
+    html = board._repr_html_()
+    assert html.count("<tr>") == 3
+    assert "low (LL)" in html
+    frame = board.to_pandas()
+    of_rows = frame[~frame["label"].str.startswith("bar: ")]
+    assert list(of_rows["label"]) == [row.label for row in board.board.groups[0].rows]
+    only = lcma.board("lcma.db", factorization="low")
+    assert [row.label for row in only.board.groups[0].rows] == ["low (LL)"]
+
+
+@pytest.mark.xdist_group("notebook")
+def test_launched_again_nothing_is_left(notebook: dict[str, Any]) -> None:
+    report = lcma.launch(notebook["sweep"], "lcma.db", local=True)
+    assert (report.sweep_id, report.reports, report.lost) == (
+        notebook["report"].sweep_id,
+        {},
+        0,
+    )
+    assert "nothing was left to run" in repr(report)
+    plan = lcma.plan(notebook["sweep"], "lcma.db", steps=30)
+    assert list(plan.to_pandas()["status"]) == ["new"] * 4, "other trials, of another length"
+    assert "<td>new</td>" in plan._repr_html_()
+
+
+@pytest.mark.xdist_group("notebook")
+def test_a_store_opened_for_reading_changes_nothing(notebook: dict[str, Any]) -> None:
+    with lcma.connect("lcma.db") as store:
+        with pytest.raises(lcma.UserError, match="write=True"):
+            store.retry([])
+        with pytest.raises(lcma.UserError, match="write=True"):
+            lcma.launch(notebook["sweep"], store, local=True)
+        with pytest.raises(lcma.UserError):
+            store.sql("DELETE FROM results")
+        assert len(store.sql("SELECT * FROM trial_results", limit=3)) == 3
+
+
+def test_reading_makes_no_database(tmp_path: Path) -> None:
+    with pytest.raises(lcma.UserError, match="lcma launch"):
+        lcma.connect(tmp_path / "none.db")
+    assert not list(tmp_path.iterdir())
+    with lcma.connect(tmp_path / "made.db", write=True) as store:
+        assert store.sweeps() == []
+    assert repr(lcma.board(str(tmp_path / "made.db"))).startswith("<board of 0 rows")
+
+
+def test_a_mistake_is_told_before_anything_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, words in (
+        ({"spec": "demmo"}, "demo"),
+        ({"spec": {"name": "x"}}, "matrix"),
+        ({"spec": "demo", "local": True, "ray": "here:1"}, "exclude each other"),
+        ({"spec": "demo", "steps": -1}, "steps"),
+    ):
+        with pytest.raises(lcma.UserError, match=words):
+            lcma.launch(**arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_importing_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, lcma; dir(lcma); lcma.factorization\n"
+        "heavy = {'torch', 'ray', 'sqlalchemy', 'pandas', 'matplotlib'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in lcma.__all__:
+        assert getattr(lcma, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        lcma.nothing  # noqa: B018
