@@ -12,8 +12,9 @@ from rich.markup import escape
 
 from lcma.harness.cli.planning import Overrides, launch_command, read_spec
 from lcma.harness.place import Place
-from lcma.harness.report.board import read_board, render_board
+from lcma.harness.report.board import render_board
 from lcma.harness.report.gallery import draw_sweep
+from lcma.harness.results.board import read_board
 from lcma.harness.run.driver import LaunchStoppedError
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.sweep import LaunchOptions, launch_sweep

@@ -87,8 +87,8 @@ def test_a_sweep_is_the_same_on_postgres(
 
     needs = {"runs": where[:4], "data": where}
     answers = {
-        verb: lcma(verb, *needs.get(need, where[:2]), "--json")
-        for verb, need in (
+        command: lcma(command, *needs.get(need, where[:2]), "--json")
+        for command, need in (
             *(("status", ""), ("board", ""), ("maps", ""), ("export", ""), ("samples", "runs")),
             *(("evaluate", "data"), ("doctor", "data")),
         )

@@ -119,11 +119,11 @@ def test_mistakes_are_one_line(
     assert said in err
 
 
-@pytest.mark.parametrize("verb", [("status", "-w"), ("logs", "-f", "channel-0")])
+@pytest.mark.parametrize("command", [("status", "-w"), ("logs", "-f", "channel-0")])
 @pytest.mark.parametrize("interval", ["inf", "1e12", "nan", "0"])
 def test_an_interval_that_nobody_can_wait_is_refused(
-    planned: World, typed: Typed, verb: tuple[str, ...], interval: str
+    planned: World, typed: Typed, command: tuple[str, ...], interval: str
 ) -> None:
-    code, out, err = typed(*verb, "--interval", interval)
+    code, out, err = typed(*command, "--interval", interval)
     assert (code, out) == (2, "")
     assert "--interval" in err

@@ -165,13 +165,13 @@ def test_two_do_not_write_in_one_folder(planned: World, typed: Typed, tmp_path: 
     assert "another launch writes its curves there" in err
 
 
-@pytest.mark.parametrize("verb", [("launch", "demo", "--local", "--no-pictures"), ("export",)])
+@pytest.mark.parametrize("command", [("launch", "demo", "--local", "--no-pictures"), ("export",)])
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
-    planned: World, typed: Typed, tmp_path: Path, verb: tuple[str, ...]
+    planned: World, typed: Typed, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     (tmp_path / "file").write_text("")
     before = planned.dump()
-    code, _, err = typed(*verb, "--tensorboard", str(tmp_path / "file" / "tb"))
+    code, _, err = typed(*command, "--tensorboard", str(tmp_path / "file" / "tb"))
     assert (code, err.count("\n")) == (2, 1)
     assert "--tensorboard DIR" in err
     assert planned.dump() == before
