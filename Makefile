@@ -59,7 +59,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 .venv/installed: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e . $(PIP_ARGS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[photos,pictures]' $(PIP_ARGS)
 	@touch $@
 
 .venv/installed-dev: .venv/installed

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from lcma.harness.cli import data, db
+from lcma.harness.extras import explain_missing
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
 
@@ -87,6 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(args=list(arguments) if arguments is not None else None, prog_name="lcma")
     except UserError as error:
         print(f"lcma: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:  # of a library that an extra brings
+        if (known := explain_missing(error)) is None:
+            raise
+        print(f"lcma: {known}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

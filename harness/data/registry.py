@@ -31,6 +31,10 @@ _SOURCES: dict[str, Source] = {
 }
 
 
+_EXTRAS: dict[type, str] = {Photos: "photos", Digits: "digits"}
+"""Of the package, by what reads the files of a library that it brings."""
+
+
 @dataclass(frozen=True)
 class DataSet:
     """A named set: a source, and by how much its images are box-filtered (1: not at all).
@@ -64,6 +68,7 @@ class SetInfo:
     command: str
     own: bool = False
     filtered: bool = False
+    extra: str | None = None
 
 
 def names(root: Path | None = None) -> list[SetInfo]:
@@ -71,7 +76,15 @@ def names(root: Path | None = None) -> list[SetInfo]:
     that are prepared below it too."""
     sets = [*_shipped().values(), *(own_set(name) for name in (own_names(root) if root else ()))]
     return [
-        SetInfo(s.name, s.description, s.source.needs_path, s.command, s.own, s.box > 1)
+        SetInfo(
+            s.name,
+            s.description,
+            s.source.needs_path,
+            s.command,
+            s.own,
+            s.box > 1,
+            _EXTRAS.get(type(s.source)),
+        )
         for s in sets
     ]
 
