@@ -1,21 +1,26 @@
-"""The moments at which what others see of a run changes, beside the database's commits.
+"""Points at which what others see of a run changes, beside the database's commits.
 
-A file that gets its name, a task that is handed out: a process may die right before or right after
-each of them. `lcma selftest` hooks in here, and does; nobody else is told.
+A file gets its name, a task is handed out: a process may die right before or right after each of
+them. A hook that is installed here learns of each; that of `lcma selftest` kills the process there.
 """
 
+import importlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+HOOK_VARIABLE = "LCMA_KILL_POINTS"
+"""Names the function that arms a worker, as MODULE:FUNCTION:ARGUMENT; see `arm_worker`."""
+
 FILES = ("checkpoint", "weights", "spool-create", "spool-end", "spool-remove", "leftover-remove")
-"""What workers do to files."""
+"""Points at which workers change files."""
 
 DRIVER = ("submit", "settle")
-"""What a launch does without writing anything."""
+"""Points of a launch at which it writes nothing."""
 
 TUNER = ("ask", "take", "suggest", "report", "note", "tell")
-"""What a tuner does to its study. The self-test's sweep has none; tests of tuning kill there."""
+"""Points at which a tuner changes its study. The self-test has none; tests of tuning kill there."""
 
 When = Literal["before", "after"]
 Hook = Callable[[str, When], None]
@@ -24,14 +29,28 @@ _hook: Hook | None = None
 
 
 def install_hook(hook: Hook | None) -> None:
-    """Have a hook told of every moment that this process passes; None takes it out."""
+    """Call a hook at every kill point that this process passes from now on; None removes it."""
     global _hook
     _hook = hook
 
 
+def arm_worker(job_id: str) -> None:
+    """Call the function that LCMA_KILL_POINTS names with its argument and the id of a job.
+
+    Does nothing where the variable is not set. A worker calls this before it touches the database
+    on behalf of a job. Raises ValueError, ImportError or AttributeError where the variable names no
+    function: a self-test that kills nothing must not pass.
+    """
+    hook = os.environ.get(HOOK_VARIABLE)
+    if hook is None:
+        return
+    module, function, argument = hook.split(":", 2)
+    getattr(importlib.import_module(module), function)(argument, job_id)
+
+
 @contextmanager
 def kill_point(name: str) -> Iterator[None]:
-    """Pass a moment: before the block, and after it if it ended well."""
+    """Pass a kill point: call the hook before the block, and after it unless it raised."""
     if _hook is None:
         yield
         return

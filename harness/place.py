@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lcma.harness.storage.urls import is_url, local_path
+from lcma.harness.urls import is_url, local_path
 from lcma.sweeps.errors import UserError
 
 DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"

@@ -24,12 +24,12 @@ def schema(
 
     from rich.console import Console
 
-    from lcma.db.relations import list_relations
+    from lcma.db.relations import find_relations
     from lcma.harness.place import find_place
     from lcma.harness.report.relations import datasette_metadata, render_relation
     from lcma.harness.text import to_json
 
-    found = list_relations(name)
+    found = find_relations(name)
     if json or format == "json":
         print(to_json([asdict(relation) for relation in found]))
         return

@@ -32,9 +32,11 @@ def selftest(
 
     Exit code 1 if their results differ in any bit.
     """
-    from lcma.harness.selftest.running import Asked, run_selftest
+    from lcma.harness.selftest.running import SelftestOptions, run_selftest
 
     code = run_selftest(
-        Asked(kills=kill, seed=seed, local=local, ray=ray, db=db, runs=runs, keep=keep, json=json)
+        SelftestOptions(
+            kills=kill, seed=seed, local=local, ray=ray, db=db, runs=runs, keep=keep, json=json
+        )
     )
     raise typer.Exit(code)

@@ -35,7 +35,7 @@ def sql(
     result. Bytes are shown by their length in a table, in hexadecimal digits
     elsewhere.
     """
-    from lcma.db import query as queries
+    from lcma.db.query import run_sql
     from lcma.harness.place import find_place
 
     url = find_place(db, None, None).db
@@ -43,7 +43,7 @@ def sql(
     at_prompt = query is None and sys.stdin is not None and sys.stdin.isatty()
 
     def answer(statement: str) -> None:
-        found = queries.run(url, statement, limit=None if every else limit, timeout=timeout)
+        found = run_sql(url, statement, limit=None if every else limit, timeout=timeout)
         _print_rows(found, form, count=at_prompt)
 
     if at_prompt:

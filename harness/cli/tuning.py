@@ -27,9 +27,8 @@ from lcma.harness.run.workers import (
 )
 from lcma.harness.tuning.outcome import dashboard_url, outcome_as_dict, read_outcome, render_outcome
 from lcma.harness.tuning.study import Study
-from lcma.harness.tuning.target import Target
-from lcma.harness.tuning.target import make_target as target_of
-from lcma.harness.tuning.tuner import Means, Tuner, open_tuner
+from lcma.harness.tuning.target import StudyTarget, make_target
+from lcma.harness.tuning.tuner import Tuner, TunerSettings, open_tuner
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Spec
@@ -68,7 +67,7 @@ def run_study(asked: Asked, place: Place) -> None:
     if asked.local and asked.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
     spec = _spec(asked, place)
-    target = target_of(spec, asked.spec, preparable_sets(place))
+    target = make_target(spec, asked.spec, preparable_sets(place))
     _require_the_same(target, place)
     rehearse_plugins(plan_expansion(target.whole, place, None))
     need = resolve_resources(spec, gpus=asked.gpus, parallel=None, ray=asked.ray)
@@ -83,8 +82,8 @@ def run_study(asked: Asked, place: Place) -> None:
     ):
         store = workers.prepare(target.whole, place, missing)
         workers.store, place = store, replace(place, db=store.url)
-        means = Means(workers.owner, need, asked.checkpoint_seconds, asked.lease_seconds)
-        with Bars(console) as bars, open_tuner(target, place, store, means, bars.note) as tuner:
+        settings = TunerSettings(workers.owner, need, asked.checkpoint_seconds, asked.lease_seconds)
+        with Bars(console) as bars, open_tuner(target, place, store, settings, bars.note) as tuner:
             _engine(workers, asked, target, tuner, bars)
     found = wait_out(lambda: read_outcome(store, target, tuner.digest))
     if asked.json:
@@ -112,7 +111,7 @@ def _spec(asked: Asked, place: Place) -> Spec:
     return spec.model_copy(update={"tune": validate(Tune, content, "command line")})
 
 
-def _require_the_same(target: Target, place: Place) -> None:
+def _require_the_same(target: StudyTarget, place: Place) -> None:
     """UserError where a study of the name is there and of another spec, before workers start."""
     store = open_existing(place)
     digests = known_digests(target.whole, place)
@@ -120,7 +119,9 @@ def _require_the_same(target: Target, place: Place) -> None:
         Study.require_same(store, target, next(iter(digests.values())))
 
 
-def _engine(workers: Workers, asked: Asked, target: Target, tuner: Tuner, display: Display) -> None:
+def _engine(
+    workers: Workers, asked: Asked, target: StudyTarget, tuner: Tuner, display: Display
+) -> None:
     assert workers.executor is not None
     if asked.local:
         from lcma.harness.tuning.local import run_local

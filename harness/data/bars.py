@@ -22,9 +22,9 @@ from PIL import Image, features
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy import linalg
 
+from lcma.harness.averages import clustered_mean
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.prepared import Prepared, images_file, prepare_command
-from lcma.harness.train.averages import clustered_mean
 from lcma.sweeps.errors import UserError
 
 BarName = Literal["gaussian", "full-gaussian", "png", "webp"]

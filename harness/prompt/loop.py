@@ -18,8 +18,8 @@ from pygments.lexers.sql import SqlLexer
 from rich.console import Console
 from rich.text import Text
 
-from lcma.db import query
-from lcma.db.relations import list_relations
+from lcma.db.query import find_database
+from lcma.db.relations import find_relations
 from lcma.db.schema import REVISIONS
 from lcma.harness.cache import cache_folder
 from lcma.harness.prompt.completion import COMMANDS, SqlCompleter, is_command, is_finished
@@ -44,7 +44,7 @@ typed or stops a query that runs, Ctrl-D ends.
 
 def open_prompt(url: str, answer: Callable[[str], None]) -> None:
     """Run a prompt for the database at a URL; see `run_prompt`."""
-    database = query.find(url)
+    database = find_database(url)
     revision = database.identify().revision
     older = "" if revision == REVISIONS[-1] else f", schema {revision} (newer: lcma db upgrade)"
     heading = (
@@ -135,7 +135,7 @@ def _new_session() -> "PromptSession[str]":
         prompt_continuation=lambda width, line, wrapped: "" if wrapped else "-> ".rjust(width),
         key_bindings=keys,
         lexer=PygmentsLexer(SqlLexer),
-        completer=SqlCompleter(list_relations()),
+        completer=SqlCompleter(find_relations()),
         complete_while_typing=True,
         history=open_history(),
     )
@@ -147,9 +147,9 @@ def _run_command(text: str) -> None:
     if command.lower() == ".help" and not names:
         console.print(Text(HELP))
     elif command.lower() == ".schema" and not names:
-        console.print(render_relations(list_relations()))
+        console.print(render_relations(find_relations()))
     elif command.lower() == ".schema" and len(names) == 1:
-        console.print(render_relation(*list_relations(names[0].strip('"').lower())))
+        console.print(render_relation(*find_relations(names[0].strip('"').lower())))
     else:
         near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"

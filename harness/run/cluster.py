@@ -22,6 +22,7 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from lcma.harness.kill_points import HOOK_VARIABLE
 from lcma.harness.run.executor import Executor, Finished, Lost
 from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
@@ -48,6 +49,7 @@ class RayExecutor(Executor):
         self._refs: dict[str, Any] = {}
         self._jobs: dict[Any, str] = {}
         self._after: dict[str, str | None] = {}
+        hook = os.environ.get(HOOK_VARIABLE)  # tasks have their node's environment, not this one
         try:
             with contextlib.nullcontext() if address is None else _quiet():
                 ray.init(
@@ -56,6 +58,7 @@ class RayExecutor(Executor):
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     configure_logging=False,
+                    runtime_env={"env_vars": {HOOK_VARIABLE: hook}} if hook else None,
                 )
         except (OSError, RayError, ValueError) as error:
             if address is not None and (why := _no_token(error)):

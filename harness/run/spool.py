@@ -394,7 +394,7 @@ def deliver_leftovers(store: Store, say: Callable[[str], None]) -> None:
         if spooled.place != store.database.place:
             continue
         try:
-            _deliver(store, spooled, say)
+            deliver_spool(store, spooled, say)
         except Unavailable:
             raise
         except UserError as error:
@@ -404,7 +404,8 @@ def deliver_leftovers(store: Store, say: Callable[[str], None]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _deliver(store: Store, spooled: Spooled, say: Callable[[str], None]) -> None:
+def deliver_spool(store: Store, spooled: Spooled, say: Callable[[str], None]) -> None:
+    """Commit what one spool holds under its claim; ``say`` is told if the claim was lost."""
     claim, ending = spooled.claim, spooled.ending
     if ending is None:
         if spooled.metrics:

@@ -2,7 +2,6 @@
 
 import pickle
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lcma.db import Cap, PlannedJob, Policy, Starved, State
@@ -75,7 +74,7 @@ LEASE_SECONDS = 30.0
 class Work:
     """A job with all that its body needs: plain values, no connections and no tensors.
 
-    ``gpus`` is the share of a GPU that it holds, ``kills`` where `lcma selftest` keeps its orders.
+    ``gpus`` is the share of a GPU that it holds.
     ``rung`` is the step at which a training ends for a tuner to decide whether it goes on.
 
     Exactly one of ``trial`` and ``pretraining`` is the job's subject. Where it needs ``plugins``
@@ -95,7 +94,6 @@ class Work:
     sealed: "_Sealed | None" = None
     terms: Terms = field(default_factory=Terms)
     keep: Keep = field(default_factory=Keep)
-    kills: Path | None = None
     rung: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:

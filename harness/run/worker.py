@@ -25,6 +25,7 @@ from lcma import db, models
 from lcma.harness import data, storage
 from lcma.harness.data.verified import open_images
 from lcma.harness.environment import read_environment
+from lcma.harness.kill_points import arm_worker
 from lcma.harness.results.map_statistics import (
     kept_masks,
     map_statistics,
@@ -161,10 +162,7 @@ def run_work(work: Work, after: Report | None = None) -> Report:
 
     ``after`` is the report of what this work waits for.
     """
-    if work.kills is not None:
-        from lcma.harness.selftest.armed import arm_process
-
-        arm_process(work.kills, "worker", work.job_id)
+    arm_worker(work.job_id)
     if after is not None and after.ending != "done":
         return Report(work.job_id, "blocked", f"needs {after.job_id[:12]}, which {after.ending}")
     settle_device(work.device, work.threads)

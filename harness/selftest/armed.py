@@ -1,106 +1,147 @@
-"""What makes a process die at the moment that it is ordered to.
+"""Kill this process at the point where it is ordered to die.
 
-It watches the files' and the launch's kill points (`lcma.harness.kill_points`) and, by SQLAlchemy's
-events,
-every commit to the database: before it, with all written and nothing committed, and after it, with
-all committed and nobody told. A commit is named by the method of the store that makes it, so that
-one that is added later is found too.
+The points are those of `lcma.harness.kill_points` and, by SQLAlchemy's events, both sides of every
+commit to the database: before it, with all written and nothing committed, and after it, with all
+committed and the caller not told. A commit is named by the public method of the store that makes
+it, so that a method added later is found too.
 """
 
+import importlib
+import inspect
 import os
 import random
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
-from lcma.db import Store
+from lcma.db import Claim, Store
 from lcma.harness.kill_points import When, install_hook
-from lcma.harness.selftest.kills import NOW, STOP, How, Kill, Order, Orders, now
+from lcma.harness.selftest.kills import NOW, STOP, How, Kill, KillOrder, KillOrders, now
+from lcma.harness.selftest.schedule import FUNCTIONS, STORE_METHODS
 
 OFTEN = {"settle": 0.2, "submit": 0.3, "checkpoint": 0.3, "heartbeat": 0.5}
-"""Moments that a process passes again and again: by this chance it looks whether to die there, so
+"""Points that a process passes again and again: it looks with this chance whether to die there, so
 that it is not always the first time."""
 
 LOOK_SECONDS = 3.0
-"""Within which a worker looks whether to die at no moment in particular."""
+"""Longest time between two looks of a worker whether to die at no point in particular."""
 
 _armed: "_Armed | None" = None
 
 
-def arm_process(folder: Path, who: Literal["worker", "driver"], job_id: str | None = None) -> None:
-    """Carry out the orders in a folder from here on; ``job_id`` is what the process works on."""
+def arm_driver(folder: Path) -> None:
+    """Carry out the orders in a folder in this process, a launch, from here on."""
+    _arm(folder, "driver")
+
+
+def arm_worker(folder: str, job_id: str) -> None:
+    """Carry out the orders in a folder in this process, which works on a job from here on.
+
+    `lcma.harness.kill_points.HOOK_VARIABLE` names this function to the workers of a self-test.
+    """
+    _arm(Path(folder), "worker").job_id = job_id
+
+
+def _arm(folder: Path, who: Literal["worker", "driver"]) -> "_Armed":
     global _armed
     if _armed is None:
-        _armed = _Armed(Orders(folder), who)
-    _armed.job_id = job_id
+        _armed = _Armed(KillOrders(folder), who)
+    return _armed
+
+
+@dataclass(frozen=True)
+class _Operation:
+    name: str
+    job_id: str | None
+
+
+class _Operations(threading.local):
+    """What this thread is doing to the database: functions that were entered, outermost first."""
+
+    def __init__(self) -> None:
+        self.entered: list[_Operation] = []
+        self.committed: str | None = None
 
 
 class _Armed:
-    def __init__(self, orders: Orders, who: Literal["worker", "driver"]) -> None:
+    def __init__(self, orders: KillOrders, who: Literal["worker", "driver"]) -> None:
         self.orders, self.who = orders, who
         self.job_id: str | None = None
         self._store: Store | None = None
-        self._last = threading.local()
+        self._here = _Operations()
         self._chance = random.SystemRandom()  # no seed of anybody else's is touched
-        install_hook(self._passing)
-        event.listen(sa.Engine, "commit", self._commits)
-        event.listen(sa.Engine, "handle_error", self._failed)
-        event.listen(Pool, "checkin", self._returned)
+        self._name_operations()
+        install_hook(self._pass)
+        event.listen(sa.Engine, "commit", self._before_commit)
+        event.listen(sa.Engine, "handle_error", self._after_error)
+        event.listen(Pool, "checkin", self._after_return)
         if who == "worker":
             threading.Thread(target=self._watch, name="selftest", daemon=True).start()
 
-    def _passing(self, name: str, when: When) -> None:
+    def _name_operations(self) -> None:
+        methods = [n for n, _ in inspect.getmembers(Store, inspect.isfunction) if n[0] != "_"]
+        if missing := set(STORE_METHODS) - set(methods):
+            raise RuntimeError(f"the store has no {', '.join(sorted(missing))} to be killed in")
+        for name in methods:
+            self._name(Store, name, name)
+        for name, (module, function) in FUNCTIONS.items():
+            self._name(importlib.import_module(module), function, name)
+
+    def _name(self, owner: Any, function: str, name: str) -> None:
+        """Replace a function of a class or module by one that keeps note of being entered."""
+        original: Callable[..., Any] = getattr(owner, function)
+        signature = inspect.signature(original)
+
+        @wraps(original)
+        def named(*args: Any, **kwargs: Any) -> Any:
+            given = signature.bind(*args, **kwargs).arguments
+            entered = self._here.entered
+            job_id = entered[-1].job_id if entered else None
+            for value in given.values():
+                if isinstance(value, Store):
+                    self._store = value
+                elif isinstance(value, Claim):
+                    job_id = value.job_id
+            entered.append(_Operation(name, given.get("job_id", job_id)))
+            try:
+                return original(*args, **kwargs)
+            finally:
+                entered.pop()
+
+        setattr(owner, function, named)
+
+    def _pass(self, name: str, when: When) -> None:
         if name in OFTEN and self._chance.random() > OFTEN[name]:
             return
         order = self.orders.take(f"{name}.{when}")
         if order is not None:
             self._die(order)
 
-    def _commits(self, connection: sa.Connection) -> None:
-        name = self._of_whom(sys._getframe(1))
+    def _before_commit(self, connection: sa.Connection) -> None:
+        entered = self._here.entered
+        if entered:
+            self._pass(entered[0].name, "before")
+        self._here.committed = entered[0].name if entered else None
+
+    def _after_error(self, context: sa.engine.ExceptionContext) -> None:
+        self._here.committed = None
+
+    def _after_return(self, connection: Any, record: Any) -> None:
+        name, self._here.committed = self._here.committed, None
         if name is not None:
-            self._passing(name, "before")
-        self._last.name = name
-
-    def _failed(self, context: sa.engine.ExceptionContext) -> None:
-        self._last.name = None
-
-    def _returned(self, connection: Any, record: Any) -> None:
-        name, self._last.name = getattr(self._last, "name", None), None
-        if name is not None:
-            self._passing(name, "after")
-
-    def _of_whom(self, frame: FrameType | None) -> str | None:
-        """The store's method that commits; 'create' for what makes the tables, 'deliver' for what
-        a dead worker left."""
-        method: str | None = None
-        while frame is not None:
-            found = frame.f_locals
-            if isinstance(store := found.get("self"), Store):
-                self._store = store
-                claim = found.get("claim")
-                self.job_id = found.get("job_id") or getattr(claim, "job_id", self.job_id)
-                method = frame.f_code.co_name
-            if method and frame.f_globals.get("__name__") == "lcma.harness.run.spool":
-                return "deliver"
-            if (
-                frame.f_globals.get("__name__") == "lcma.db.migrate"
-                and frame.f_code.co_name == "upgrade"
-            ):
-                return "create"
-            frame = frame.f_back
-        return method
+            self._pass(name, "after")
 
     def _watch(self) -> None:
         while True:
@@ -114,18 +155,18 @@ class _Armed:
             if order is not None:
                 self._stop(order)
 
-    def _die(self, order: Order) -> None:
+    def _die(self, order: KillOrder) -> None:
         self.orders.log(self._kill(order, "killed"))
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def _stop(self, order: Order) -> None:
-        """Stand still; a process beside it wakes it up."""
+    def _stop(self, order: KillOrder) -> None:
+        """Stand still; a process beside this one wakes it up."""
         wake = f"sleep {order.seconds:g}; kill -CONT {os.getpid()}"
         subprocess.Popen(["/bin/sh", "-c", wake], start_new_session=True)  # noqa: S603 - our own words
         self.orders.log(self._kill(order, "stopped"))
         os.kill(os.getpid(), signal.SIGSTOP)
 
-    def _kill(self, order: Order, how: How) -> Kill:
+    def _kill(self, order: KillOrder, how: How) -> Kill:
         return Kill(
             number=order.number,
             round=order.round,
@@ -140,12 +181,17 @@ class _Armed:
         )
 
     def _state(self) -> dict[str, Any]:
-        """As the database shows it to others, so without what is not committed yet."""
-        found: dict[str, Any] = {"job_id": self.job_id}
+        """Return the job's state as the database shows it to others, without open transactions."""
+        entered = self._here.entered
+        job_id = (entered[-1].job_id if entered else None) or self.job_id
+        found: dict[str, Any] = {"job_id": job_id}
         with suppress(Exception):
-            if self._store is not None and self.job_id is not None:
-                job = self._store.job(self.job_id)
-                assert job is not None
+            if self._store is None:
+                return found
+            job = None if job_id is None else self._store.job(job_id)
+            if job is None:
+                found["jobs"] = self._store.job_counts().by_state
+            else:
                 found |= {
                     "kind": job.kind,
                     "state": job.state,
@@ -153,6 +199,4 @@ class _Armed:
                     "steps": job.steps,
                     "token": job.token,
                 }
-            elif self._store is not None:
-                found["jobs"] = self._store.job_counts().by_state
         return found

@@ -1,4 +1,4 @@
-"""The self-test itself: a run that is left alone, and runs that are not."""
+"""The self-test itself: an undisturbed run of a sweep, and runs whose processes are killed."""
 
 import math
 import random
@@ -15,16 +15,16 @@ from threading import Thread
 from lcma import db
 from lcma.harness import data
 from lcma.harness.run.spool import deliver_leftovers
-from lcma.harness.selftest.comparison import Left, differences, read_left
+from lcma.harness.selftest.comparison import RunContent, compare_runs, read_run
 from lcma.harness.selftest.databases import Databases
-from lcma.harness.selftest.driver import Task
-from lcma.harness.selftest.kills import STOP, Kill, Order, Orders, now
+from lcma.harness.selftest.driver import LaunchTask
+from lcma.harness.selftest.kills import STOP, Kill, KillOrder, KillOrders, now
 from lcma.harness.selftest.nodes import Nodes
 from lcma.harness.selftest.schedule import (
     AWAY,
     DRIVER_NOW,
     NODE_NOW,
-    Wanted,
+    PlannedKill,
     make_schedule,
     with_occasions,
 )
@@ -32,38 +32,39 @@ from lcma.harness.selftest.sweep import DATASET, write_sweep
 from lcma.sweeps.errors import UserError
 
 LEASE_SECONDS = 3.0
-"""Of the jobs, so that what a dead launch held is soon free."""
+"""Length of leases: short, so that the jobs of a dead launch are soon free."""
 
 STOP_SECONDS = 4 * LEASE_SECONDS
-"""How long a worker stands still: another launch has its job when it comes back."""
+"""How long a worker stands still; another launch has its job when it wakes up."""
 
-AWAY_SECONDS = 1.5 * LEASE_SECONDS
-"""How long the database is away."""
+OUTAGE_SECONDS = 1.5 * LEASE_SECONDS
+"""How long the database is unreachable."""
 
 POLL_SECONDS = 0.1
+"""Time between two looks at the launch and at the log of kills."""
 
 AT_ONCE = 2
-"""Orders that are open while they are fresh."""
+"""Most fresh orders at a time."""
 
 FRESH_SECONDS = 5.0
-"""After these an order that nobody took waits beside others."""
+"""Age at which an order that no process took stops counting as fresh."""
 
 IDLE_ROUNDS = 3
-"""Runs in a row in which nothing was killed, before what is left to kill is given up."""
+"""Runs in a row without a kill after which the remaining kills are given up."""
 
 HEADSTART = 0.25
-"""The share of a run's kills that may happen before any of its jobs is done."""
+"""Share of a run's kills that may happen before any of its jobs is done."""
 
 A_ROUND = 40
-"""Kills in one run of the sweep, before the next is begun in a fresh database."""
+"""Kills in one run of the sweep; the next run has a fresh database."""
 
 STUCK_SECONDS = 900.0
-"""Without a kill, a launch's end or a job's: something hangs."""
+"""Time without a kill or the end of a launch or job, after which something hangs."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What was asked for; ``ray`` is the cluster's address, None without Ray."""
+class CampaignSettings:
+    """What to kill, how often and where; ``ray`` is the cluster's address, None without Ray."""
 
     kills: int
     seed: int
@@ -74,8 +75,12 @@ class Settings:
 
 
 @dataclass
-class Outcome:
-    """What came of it."""
+class CampaignOutcome:
+    """How a self-test ended: its kills, and where its runs differ from the undisturbed one.
+
+    ``unmet`` are planned kills for which there was no occasion, ``counts`` the rows compared by
+    table, ``seconds`` the time it took.
+    """
 
     kills: list[Kill] = field(default_factory=list)
     rounds: int = 0
@@ -87,43 +92,45 @@ class Outcome:
 
     @property
     def equal(self) -> bool:
+        """True if every run left what the undisturbed one did, to the bit."""
         return not self.differences
 
 
 class Campaign:
-    """One self-test. ``say`` is told how far it is, in a line."""
+    """One self-test. ``say`` is called with lines about its progress."""
 
     def __init__(
         self,
-        settings: Settings,
+        settings: CampaignSettings,
         databases: Databases,
         nodes: Nodes | None,
         say: Callable[[str], None],
     ) -> None:
         self.settings, self.databases, self.nodes, self.say = settings, databases, nodes, say
         self.folder = settings.folder
-        self.orders = Orders(self.folder / "kills")
-        self.outcome = Outcome()
+        self.orders = KillOrders(self.folder / "kills")
+        self.outcome = CampaignOutcome()
         self._number = self._logged = 0
         self._spec = write_sweep(self.folder)
         self._wanted = make_schedule(settings.kills, settings.seed, nodes=nodes is not None)
         self._log = self.folder / "launches.log"
 
-    def run(self) -> Outcome:
-        """Until all kills have happened and every run has come to its end. Raises UserError where
-        the run that is left alone does not."""
+    def run(self) -> CampaignOutcome:
+        """Kill until all planned kills have happened and every run has ended.
+
+        Raises UserError where the undisturbed run fails.
+        """
         began = time.monotonic()
         data.prepare(DATASET, self.folder / "data")
         self.orders.make()
-        wanted, idle = self._undisturbed(), 0
-        self.outcome.counts = wanted.counts
+        expected, idle = self._run_undisturbed(), 0
+        self.outcome.counts = expected.counts
         while self._wanted and self.outcome.equal:
             self.outcome.rounds += 1
             before = len(self.outcome.kills)
             name = f"round{self.outcome.rounds}"
             try:
-                found = Round(self, name).run()
-                lines = differences(wanted, found)
+                lines = compare_runs(expected, Round(self, name).run())
             except StuckError as error:
                 lines = [str(error)]
             self.outcome.differences += [f"{name}: {line}" for line in lines]
@@ -141,16 +148,17 @@ class Campaign:
         self.outcome.seconds = time.monotonic() - began
         return self.outcome
 
-    def take(self, many: int) -> deque[Wanted]:
-        """The next kills of the schedule."""
+    def take(self, many: int) -> deque[PlannedKill]:
+        """Return the next kills of the schedule."""
         return deque(self._wanted.popleft() for _ in range(min(many, len(self._wanted))))
 
-    def give_back(self, wanted: list[Wanted]) -> None:
-        """Kills for which there was no occasion."""
+    def give_back(self, wanted: list[PlannedKill]) -> None:
+        """Put kills for which there was no occasion back into the schedule."""
         self._wanted.extendleft(reversed(wanted))
 
-    def task(self, name: str, url: str, *, armed: bool) -> Task:
-        return Task(
+    def task(self, name: str, url: str, *, armed: bool) -> LaunchTask:
+        """Return the launch of a run; ``armed`` if its processes are to be killed."""
+        return LaunchTask(
             spec=str(self._spec),
             db=url,
             runs=str(self.folder / "runs" / name),
@@ -162,8 +170,8 @@ class Campaign:
             kills=str(self.orders.folder) if armed else None,
         )
 
-    def start(self, task: Task) -> subprocess.Popen[str]:
-        """A launch in a process of its own, which ends without us too."""
+    def start(self, task: LaunchTask) -> subprocess.Popen[str]:
+        """Start a launch in a process of its own, which does not depend on this one."""
         with self._log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - ourselves
                 task.command(), stdin=subprocess.PIPE, stdout=log, stderr=log, text=True
@@ -174,11 +182,12 @@ class Campaign:
             process.stdin.close()
         return process
 
-    def number(self) -> int:
+    def next_number(self) -> int:
+        """Return the number of the next kill, from 1."""
         self._number += 1
         return self._number
 
-    def _undisturbed(self) -> Left:
+    def _run_undisturbed(self) -> RunContent:
         self.say("a run that is left alone")
         url = self.databases.make("reference")
         process = self.start(self.task("reference", url, armed=False))
@@ -192,7 +201,7 @@ class Campaign:
                 f"the run that is left alone ended with exit code {code}: "
                 f"{' '.join(last).removeprefix('lcma: ')} (all of it is in {self._log})"
             )
-        found = read_left(db.connect(url, create=False))
+        found = read_run(db.connect(url, create=False))
         if found.faults:
             raise UserError(f"the run that is left alone is not sound: {found.faults[0]}")
         if not self.settings.keep:
@@ -201,29 +210,29 @@ class Campaign:
 
 
 class StuckError(Exception):
-    """Nothing happens any more, or a launch failed although nobody touched it."""
+    """Raised where nothing happens any more, or a launch fails though nothing was killed."""
 
 
 class Round:
-    """One sweep in a fresh database, launched until it is done, and killed meanwhile."""
+    """One run of the sweep in a fresh database: launched until it is done, and killed meanwhile."""
 
     def __init__(self, campaign: Campaign, name: str) -> None:
         self.campaign, self.name, self.orders = campaign, name, campaign.orders
         self.url = campaign.databases.make(name)
         self.chance = random.Random(f"{campaign.settings.seed} {name}")  # noqa: S311
         wanted = with_occasions(campaign.take(campaign.settings.each_round))
-        # What only happens while there is no database comes first.
+        # A kill that needs a missing database comes first.
         self.wanted = sorted(wanted, key=lambda one: one.moment != "create")
-        self.open: dict[str, tuple[Wanted, float]] = {}
+        self.open: dict[str, tuple[PlannedKill, float]] = {}
         self.process: subprocess.Popen[str] | None = None
         self.terminated = False
-        self.away: Thread | None = None
+        self.outage: Thread | None = None
         self.next_loose = 0.0
         self._store: db.Store | None = None
         self._begun, self._of = 0, len(wanted)
 
-    def run(self) -> Left:
-        """What the sweep has left when it was done and its kills had happened."""
+    def run(self) -> RunContent:
+        """Launch and kill until the sweep is done; return what it left."""
         last, seen, failures = time.monotonic(), 0, 0
         try:
             while True:
@@ -250,23 +259,23 @@ class Round:
                 if code is not None:
                     self.process = None
                     if code == 0:
-                        return self._ended()
+                        return self._finish()
         finally:
             if self.process is not None:
                 self.process.kill()
                 self.process.wait()
-            if self.away is not None:
-                self.away.join()
+            if self.outage is not None:
+                self.outage.join()
 
-    def _ended(self) -> Left:
-        """Orders that nobody took are withdrawn, and are for the next round."""
+    def _finish(self) -> RunContent:
+        # Orders that no process took are withdrawn, and are for the next round.
         left = [wanted for target, (wanted, _) in self.open.items() if self.orders.take(target)]
         self.campaign.give_back([one for one in (*left, *self.wanted) if not one.helps])
-        if self.away is not None:
-            self.away.join()
+        if self.outage is not None:
+            self.outage.join()
         store = db.connect(self.url, create=False)
         deliver_leftovers(store, lambda line: None)
-        return read_left(store)
+        return read_run(store)
 
     def _give_orders(self) -> None:
         clock = time.monotonic()
@@ -292,13 +301,13 @@ class Round:
             self._terminate()
 
     def _allowed(self) -> int:
-        """How many kills may have begun, so that they are spread over the sweep."""
+        """Return how many kills may have begun, so that they are spread over the sweep."""
         jobs = self._jobs() or {}
         done, whole = jobs.get("done", 0), sum(jobs.values()) or 1
         return math.ceil(self._of * (done + HEADSTART * whole) / whole)
 
-    def _next(self) -> Wanted | None:
-        """The next that may be ordered now: no two alike, and one against the driver at a time."""
+    def _next(self) -> PlannedKill | None:
+        """Take the next kill that may be ordered now; no two orders alike are open at a time."""
         for wanted in self.wanted:
             if wanted.target in self.open:
                 continue
@@ -313,9 +322,9 @@ class Round:
             return wanted
         return None
 
-    def _order(self, wanted: Wanted) -> None:
-        order = Order(
-            number=self.campaign.number(),
+    def _order(self, wanted: PlannedKill) -> None:
+        order = KillOrder(
+            number=self.campaign.next_number(),
             moment=wanted.moment,
             when=wanted.when,
             seconds=STOP_SECONDS if wanted.moment == STOP else 0.0,
@@ -323,8 +332,8 @@ class Round:
         )
         self.orders.give(order)
 
-    def _strike(self, wanted: Wanted) -> None:
-        """What this process does itself: to the launch, to a node, or to the database."""
+    def _strike(self, wanted: PlannedKill) -> None:
+        """Kill the launch or a node, or make the database unreachable, from this process."""
         assert self.process is not None
         kill = self._kill(wanted)
         if wanted.moment == DRIVER_NOW:
@@ -336,45 +345,45 @@ class Round:
             self.orders.log(replace(kill, who="node"))
             self.campaign.nodes.kill_one(self.chance)
         else:
-            if self.away is not None:
-                self.away.join()
+            if self.outage is not None:
+                self.outage.join()
             self.orders.log(replace(kill, who="connection", how="taken away"))
-            self.away = Thread(
+            self.outage = Thread(
                 target=self.campaign.databases.take_away,
-                args=(self.name, AWAY_SECONDS),
+                args=(self.name, OUTAGE_SECONDS),
                 daemon=True,
             )
-            self.away.start()
+            self.outage.start()
 
     def _terminate(self) -> None:
-        """Stop the launch in good order, so that it gives its jobs back."""
+        """Stop the launch with SIGTERM, so that it puts its jobs back."""
         if not self.terminated and self.process is not None and self._is_busy():
             self.process.send_signal(SIGTERM)
             self.terminated = True
 
     def _is_busy(self) -> bool:
-        """Whether the launch that is there now has jobs that run."""
+        """Return whether the present launch has running jobs."""
         assert self.process is not None
-        mine = f":{self.process.pid}:"  # see harness.run.launch.new_owner
+        mine = f":{self.process.pid}:"
         with suppress(UserError):
             return any(mine in job.owner for job in self._reader().running_jobs())
         return False
 
     def _jobs(self) -> dict[str, int] | None:
-        """How many jobs are in each state, None while nobody can say."""
+        """Count the jobs in each state; None while the database is unreachable."""
         with suppress(UserError):
             return self._reader().job_counts().by_state
         return None
 
     def _reader(self) -> db.Store:
-        """The database. Raises UserError while it is not made, or is away."""
+        """Return the store. Raises UserError while it is not created, or unreachable."""
         if self._store is None:
             self._store = db.connect(self.url, create=False)
         return self._store
 
-    def _kill(self, wanted: Wanted) -> Kill:
+    def _kill(self, wanted: PlannedKill) -> Kill:
         return Kill(
-            number=self.campaign.number(),
+            number=self.campaign.next_number(),
             round=self.campaign.outcome.rounds,
             who="driver",
             how="killed",

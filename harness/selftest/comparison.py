@@ -1,4 +1,4 @@
-"""What a run has left, and where two runs differ."""
+"""Read what a run left in its database, and compare two runs to the bit."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from lcma.db import schema
 from lcma.db.integrity import check_integrity
 
 SHOWN = 10
-"""Differences that are named."""
+"""Most differences that are printed."""
 
 CIRCUMSTANCE = {"attempt_id", "created"}
 """Columns in which equal rows may differ."""
@@ -23,7 +23,7 @@ KEYS: Mapping[str, Sequence[str]] = {
     "index_tables": ("trial_id", "data_digest", "split"),
     "table_overlaps": ("trial_id", "other_trial_id", "data_digest", "split"),
 }
-"""The tables that are compared whole, by what makes a row the only one."""
+"""The tables that are compared whole, with the columns that identify a row."""
 
 CURVES = sa.select(
     schema.curves.c.job_id, schema.curves.c.name, schema.metrics.c.step, schema.metrics.c.value
@@ -38,19 +38,21 @@ Rows = dict[tuple[Any, ...], tuple[tuple[str, Any], ...]]
 
 
 @dataclass(frozen=True)
-class Left:
-    """All that must be the same, by table and key; and what must hold in each run by itself."""
+class RunContent:
+    """Rows of a run that must be the same in every run, by table and key, and the faults of this
+    run by itself."""
 
     tables: Mapping[str, Rows]
     faults: tuple[str, ...]
 
     @property
     def counts(self) -> dict[str, int]:
+        """Rows in each table."""
         return {name: len(rows) for name, rows in self.tables.items()}
 
 
-def read_left(store: db.Store) -> Left:
-    """What is in a database whose sweep has ended."""
+def read_run(store: db.Store) -> RunContent:
+    """Read a database whose sweep has ended."""
     tables: dict[str, Rows] = {}
     with store.database.reader().connect() as connection:
         for name, key in KEYS.items():
@@ -76,14 +78,14 @@ def read_left(store: db.Store) -> Left:
         if outcome not in ("done", "node_lost", "cancelled")
     ]
     faults += [str(finding) for finding in check_integrity(store.database).findings]
-    return Left(tables, tuple(sorted(faults)))
+    return RunContent(tables, tuple(sorted(faults)))
 
 
-def differences(wanted: Left, found: Left) -> list[str]:
-    """Where what was found is not what is wanted, a line each; empty where they are equal."""
-    lines = list(found.faults)
-    for name, rows in wanted.tables.items():
-        others = found.tables[name]
+def compare_runs(expected: RunContent, actual: RunContent) -> list[str]:
+    """Return a line for each fault of the actual run and each difference from the expected one."""
+    lines = list(actual.faults)
+    for name, rows in expected.tables.items():
+        others = actual.tables[name]
         for key in sorted(rows.keys() | others.keys(), key=str):
             where = f"{name} {' '.join(str(part)[:12] for part in key)}"
             if key not in others:
@@ -110,7 +112,7 @@ def _rows(connection: sa.Connection, query: sa.Select[Any], key: Sequence[str]) 
 
 
 def _exact(value: Any) -> Any:
-    """Something that is equal where every bit is."""
+    """Return something that is equal where every bit is."""
     if isinstance(value, float):
         return value.hex()
     return bytes(value) if isinstance(value, memoryview) else value

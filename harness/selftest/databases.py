@@ -1,4 +1,4 @@
-"""Fresh databases for a self-test, and how they are taken away for a while."""
+"""Fresh databases for a self-test, which it can make unreachable for a while."""
 
 import sqlite3
 import time
@@ -13,7 +13,7 @@ from lcma.db.sqlite import SqliteDatabase
 from lcma.sweeps.errors import UserError
 
 PREFIX = "lcma_selftest_"
-"""How the schemas on a server begin."""
+"""Beginning of the names of schemas on a server."""
 
 OBJECTS = """
 SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class AS c
@@ -24,7 +24,7 @@ WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND NOT 
 )
 ORDER BY 1 LIMIT 1
 """
-"""Anything that is in the database already, but for what extensions brought."""
+"""The first object in the database that no extension brought."""
 
 OTHERS = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -33,31 +33,34 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 
 
 class Databases(ABC):
-    """Makes databases by name, each empty."""
+    """A place for empty databases, by name."""
 
     @abstractmethod
     def make(self, name: str) -> str:
-        """A place where nothing is; its URL."""
+        """Create an empty place for a database; return its URL."""
 
     @abstractmethod
     def drop(self, name: str) -> None:
-        """Remove it with all that is in it."""
+        """Remove a database with all that is in it."""
 
     @abstractmethod
     def take_away(self, name: str, seconds: float) -> None:
-        """Let nobody write there for so long."""
+        """Keep everybody from writing to a database for so many seconds."""
 
 
 def make_databases(url: str | None, folder: Path) -> Databases:
-    """Databases at the URL, or in a folder. UserError where anything is there already."""
+    """Return a place for databases at the URL, or in a folder without one.
+
+    Raises UserError where anything is there already.
+    """
     if url is None:
-        return Files(folder / "selftest.db")
+        return SqliteFiles(folder / "selftest.db")
     database = db.locate(url)
-    return Files(database.path) if isinstance(database, SqliteDatabase) else Schemas(url)
+    return SqliteFiles(database.path) if isinstance(database, SqliteDatabase) else Schemas(url)
 
 
-class Files(Databases):
-    """SQLite files beside the one that was named."""
+class SqliteFiles(Databases):
+    """SQLite files beside a path."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -67,19 +70,19 @@ class Files(Databases):
             raise UserError(f"{path.parent} is not a folder: give --db a path in one that is")
 
     def make(self, name: str) -> str:
-        path = self._of(name)
+        path = self._path_of(name)
         if path.exists():
             raise UserError(f"{path} is there already: remove it, or give another --db")
         return f"sqlite:///{path}"
 
     def drop(self, name: str) -> None:
-        path = self._of(name)
+        path = self._path_of(name)
         for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
             file.unlink(missing_ok=True)
 
     def take_away(self, name: str, seconds: float) -> None:
         """Hold the lock that writers wait for."""
-        uri = f"{self._of(name).as_uri()}?mode=rw"
+        uri = f"{self._path_of(name).as_uri()}?mode=rw"
         with (
             suppress(sqlite3.OperationalError),  # not made yet, or locked by a writer for long
             closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection,
@@ -87,12 +90,12 @@ class Files(Databases):
             connection.execute("BEGIN EXCLUSIVE")
             time.sleep(seconds)
 
-    def _of(self, name: str) -> Path:
+    def _path_of(self, name: str) -> Path:
         return self._path.with_name(f"{self._path.stem}-{name}{self._path.suffix}")
 
 
 class Schemas(Databases):
-    """Schemas of an empty database on a server."""
+    """Schemas of an empty PostgreSQL database."""
 
     def __init__(self, url: str) -> None:
         self._url = sa.make_url(url)

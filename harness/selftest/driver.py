@@ -1,15 +1,16 @@
-"""The launch that is killed, in a process of its own: that of `lcma launch`, but armed and with
+"""The launch that a self-test kills, in a process of its own: `lcma launch`, but armed and with
 short leases."""
 
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Task:
-    """What to launch and where. ``kills`` is the folder of orders, None for a run left alone."""
+class LaunchTask:
+    """What to launch and where. ``kills`` is the folder of orders, None for an undisturbed run."""
 
     spec: str
     db: str
@@ -22,10 +23,12 @@ class Task:
     kills: str | None
 
     def command(self) -> list[str]:
-        """How to start it; the task is read from stdin, since a URL may hold a password."""
+        """Command that starts the launch; it reads the task from stdin, since a URL may hold a
+        password."""
         return [sys.executable, "-m", "lcma.harness.selftest.driver"]
 
     def text(self) -> str:
+        """The task as JSON, for the launch's stdin."""
         return json.dumps(asdict(self))
 
 
@@ -33,17 +36,19 @@ def main() -> None:
     """Carry out the task on stdin as `lcma launch` would."""
     from rich.console import Console
 
+    from lcma.harness.kill_points import HOOK_VARIABLE
     from lcma.harness.place import Place
     from lcma.harness.run.sweep import LaunchOptions, launch_sweep
-    from lcma.harness.selftest.armed import arm_process
+    from lcma.harness.selftest import armed
     from lcma.harness.watch.progress import Bars
     from lcma.sweeps import spec
     from lcma.sweeps.errors import UserError
 
-    task = Task(**json.load(sys.stdin))
-    kills = None if task.kills is None else Path(task.kills)
-    if kills is not None:
-        arm_process(kills, "driver")
+    task = LaunchTask(**json.load(sys.stdin))
+    if task.kills is not None:
+        armed.arm_driver(Path(task.kills))
+        # Workers inherit it, or are given it by Ray.
+        os.environ[HOOK_VARIABLE] = f"{armed.__name__}:{armed.arm_worker.__name__}:{task.kills}"
     options = LaunchOptions(
         local=task.local,
         ray=task.ray,

@@ -1,7 +1,7 @@
-"""Orders to die, and the log of those that were carried out, in a folder that all processes see.
+"""Orders to die, and the log of those carried out, in a folder that all processes see.
 
-An order is a file that is named for whom it is meant. Who comes to that point moves it away, so
-that one process takes it and no other.
+An order is a file named by its point. A process that comes to that point moves the file away, so
+that it alone takes the order.
 """
 
 import json
@@ -16,12 +16,13 @@ Who = Literal["worker", "driver", "node", "connection"]
 How = Literal["killed", "stopped", "terminated", "taken away"]
 
 NOW, STOP = "now", "stop"
-"""Orders for a worker at no moment in particular: to die, and to stand still for a while."""
+"""Orders for a worker at no point in particular: to die, and to stand still for a while."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is asked: at which moment, `when` of it; ``seconds`` is how long to stand still."""
+class KillOrder:
+    """An order to die ``when`` ('before' or 'after') a point ``moment`` is passed, or to stand
+    still for ``seconds``."""
 
     number: int
     moment: str
@@ -37,9 +38,9 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Kill:
-    """One that was carried out, with the state at that moment as the database showed it.
+    """A kill that was carried out, with the job's state at that time as the database showed it.
 
-    ``jobs`` counts the jobs by state where it was about none in particular.
+    ``jobs`` counts the jobs by state where the kill hit no job in particular.
     """
 
     number: int
@@ -61,11 +62,12 @@ class Kill:
 
     @property
     def target(self) -> str:
+        """The name of its order."""
         return f"{self.moment}.{self.when}" if self.when else self.moment
 
 
-class Orders:
-    """The folder."""
+class KillOrders:
+    """A folder of orders and their log."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -73,31 +75,31 @@ class Orders:
         self._log = folder / "kills.jsonl"
 
     def make(self) -> None:
-        """Make it, empty."""
+        """Create the folder, empty."""
         for folder in (self._open, self._taken):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def give(self, order: Order) -> None:
-        """Ask for one more; at most one with its target is open."""
+    def give(self, order: KillOrder) -> None:
+        """Add an order; at most one with its target may be open."""
         aside = self.folder / f".{uuid.uuid4().hex}.order"
         aside.write_text(json.dumps(asdict(order)), encoding="utf-8")
         aside.rename(self._open / order.target)
 
     def is_open(self, target: str) -> bool:
-        """Whether nobody has taken it yet."""
+        """Return whether no process has taken the order with a target yet."""
         return (self._open / target).exists()
 
-    def take(self, target: str) -> Order | None:
-        """The order with a target, for nobody else any more; None if there is none."""
+    def take(self, target: str) -> KillOrder | None:
+        """Take the order with a target, so that no other process gets it; None if there is none."""
         mine = self._taken / f"{target}.{uuid.uuid4().hex}"
         try:
             (self._open / target).rename(mine)
         except OSError:
             return None
-        return Order(**json.loads(mine.read_text(encoding="utf-8")))
+        return KillOrder(**json.loads(mine.read_text(encoding="utf-8")))
 
     def log(self, kill: Kill) -> None:
-        """Write down what is about to be done, so that it stays whatever happens next."""
+        """Write a kill to the disk before it is carried out."""
         line = json.dumps(asdict(kill)) + "\n"
         handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -107,18 +109,18 @@ class Orders:
             os.close(handle)
 
     def carried_out(self) -> list[Kill]:
-        """All of the log."""
+        """Return the kills in the log, oldest first."""
         if not self._log.exists():
             return []
         return [parse_kill(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
 
 
 def parse_kill(line: str) -> Kill:
-    """A line of the log."""
+    """Return the kill in a line of the log."""
     found: dict[str, Any] = json.loads(line)
     return Kill(**found)
 
 
 def now() -> float:
-    """Unix seconds, for the log."""
+    """Return the time in Unix seconds, for the log."""
     return time.time()

@@ -1,4 +1,4 @@
-"""A Ray cluster of this machine alone, whose nodes may be killed."""
+"""A Ray cluster on this machine whose nodes can be killed."""
 
 import contextlib
 import io
@@ -9,15 +9,14 @@ from random import Random
 from typing import Any
 
 NODES = 3
-"""Beside the head, which runs no trial; each has a CPU."""
-
+"""Nodes beside the head, which runs no trial; each has one CPU."""
 
 START_SECONDS = 300.0
-"""Within which all of them are there, on a busy machine too."""
+"""Longest time for all nodes to start, on a busy machine too."""
 
 
 class Nodes:
-    """A cluster of our own, for the time of a block."""
+    """A Ray cluster of `NODES` nodes, until it is closed."""
 
     def __init__(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -33,10 +32,11 @@ class Nodes:
 
     @property
     def address(self) -> str:
+        """HOST:PORT of its head."""
         return str(self._cluster.address)
 
     def kill_one(self, chance: Random, *, replace: bool = True) -> None:
-        """Kill all processes of a node, and start another node in its place."""
+        """Kill all processes of a node, and start another in its place if ``replace``."""
         node = chance.choice(sorted(self._cluster.worker_nodes, key=lambda one: one.unique_id))
         with _quiet():
             self._cluster.remove_node(node, allow_graceful=False)
@@ -44,12 +44,13 @@ class Nodes:
                 self._cluster.add_node(num_cpus=1, wait=False)
 
     def close(self) -> None:
+        """Stop the cluster."""
         with _quiet():
             self._cluster.shutdown()
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Ray's own prints stay off our output."""
+    # Ray prints what it starts.
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

@@ -1,4 +1,4 @@
-"""What a self-test prints."""
+"""Report of a self-test, for a person and for a program."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.harness.selftest.campaign import Outcome
+from lcma.harness.selftest.campaign import CampaignOutcome
 from lcma.harness.selftest.comparison import SHOWN
 from lcma.harness.selftest.kills import Kill
 from lcma.harness.selftest.schedule import BOUNDARIES
 
 
-def render_outcome(outcome: Outcome) -> RenderableType:
-    """The report for a person."""
+def render_outcome(outcome: CampaignOutcome) -> RenderableType:
+    """Return the report for a person."""
     return Group(
         _boundaries(outcome.kills), _others(outcome.kills), Text(describe_outcome(outcome))
     )
 
 
-def describe_outcome(outcome: Outcome) -> str:
-    """How it came out, in some lines."""
+def describe_outcome(outcome: CampaignOutcome) -> str:
+    """Return a few lines that say how a self-test ended."""
     what = ", ".join(
         f"{number} {name.replace('_', ' ')}" for name, number in outcome.counts.items()
     )
@@ -41,15 +41,15 @@ def describe_outcome(outcome: Outcome) -> str:
         )
     else:
         number = len(outcome.differences)
-        lines.append(f"NOT EQUAL: {number} difference{'s' * (number != 1)}")
+        lines.append(f"NOT EQUAL: {number} {'difference' if number == 1 else 'differences'}")
         lines += [f"  {line}" for line in outcome.differences[:SHOWN]]
         if number > SHOWN:
             lines.append(f"  and {number - SHOWN} more")
     return "\n".join(lines)
 
 
-def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
-    """The same for a program."""
+def outcome_as_dict(outcome: CampaignOutcome) -> dict[str, Any]:
+    """Return the report for a program."""
     met = Counter(kill.target for kill in outcome.kills)
     return {
         "equal": outcome.equal,
@@ -103,12 +103,12 @@ def _table(first: str, *numbers: str) -> Table:
 def _states(kills: Sequence[Kill]) -> tuple[str, str, str]:
     states = Counter(k.state for k in kills if k.state is not None)
     several = [k.jobs for k in kills if k.jobs]
-    told = [f"{state} {number}" for state, number in states.most_common()]
+    words = [f"{state} {number}" for state, number in states.most_common()]
     if several:
         done = [jobs["done"] for jobs in several]
-        told.append(f"{_range(done)} of {sum(several[0].values())} done")
+        words.append(f"{_range(done)} of {sum(several[0].values())} done")
     return (
-        ", ".join(told),
+        ", ".join(words),
         _range([k.step for k in kills if k.step is not None]),
         _range([k.token for k in kills if k.token is not None]),
     )

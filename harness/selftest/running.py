@@ -1,4 +1,4 @@
-"""What `lcma selftest` does, step by step."""
+"""Run `lcma selftest` from its options."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lcma.harness.run.spool import VARIABLE
-from lcma.harness.selftest.campaign import Campaign, Settings
+from lcma.harness.selftest.campaign import Campaign, CampaignSettings
 from lcma.harness.selftest.databases import make_databases
 from lcma.harness.selftest.nodes import Nodes
 from lcma.harness.selftest.report import outcome_as_dict, render_outcome
@@ -20,8 +20,8 @@ from lcma.sweeps.errors import UserError
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The options."""
+class SelftestOptions:
+    """Options of `lcma selftest`."""
 
     kills: int
     seed: int
@@ -33,59 +33,59 @@ class Asked:
     json: bool
 
 
-def run_selftest(asked: Asked) -> int:
-    """The exit code: 0 where all is equal, 1 where not. Raises UserError for bad input."""
-    _check(asked)
-    console = Console(stderr=asked.json)
-    root = _root(asked.runs)
+def run_selftest(options: SelftestOptions) -> int:
+    """Run a self-test and print its report; return the exit code, 0 where all is equal and 1 where
+    not. Raises UserError for bad options."""
+    _check(options)
+    console = Console(stderr=options.json)
+    root = _root(options.runs)
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="lcma-selftest-", dir=root))
         cleaning = stack.enter_context(ExitStack())
         cleaning.callback(shutil.rmtree, folder, ignore_errors=True)
-        places = make_databases(asked.db, folder)
-        if asked.ray is None:  # the processes are children of this one
+        databases = make_databases(options.db, folder)
+        if options.ray is None:  # the processes are children of this one
             os.environ[VARIABLE] = str(folder / "spools")
         nodes = None
-        if not asked.local and asked.ray is None:
+        if not options.local and options.ray is None:
             with console.status("starting a Ray cluster"):
                 nodes = Nodes()
             stack.callback(nodes.close)
-        settings = Settings(
-            kills=asked.kills,
-            seed=asked.seed,
-            ray=asked.ray if nodes is None else nodes.address,
+        settings = CampaignSettings(
+            kills=options.kills,
+            seed=options.seed,
+            ray=options.ray if nodes is None else nodes.address,
             folder=folder,
-            keep=asked.keep,
+            keep=options.keep,
         )
 
         def say(line: str) -> None:
             console.print(escape(line), highlight=False, soft_wrap=True)
 
-        campaign = Campaign(settings, places, nodes, say)
+        campaign = Campaign(settings, databases, nodes, say)
         outcome = campaign.run()
-        if asked.keep or not outcome.equal:
+        if options.keep or not outcome.equal:
             cleaning.pop_all()
             say(f"{folder} has the log of kills (kills/kills.jsonl), launches.log and the runs")
-    if asked.json:
+    if options.json:
         print(to_json(outcome_as_dict(outcome)))
     else:
         console.print(render_outcome(outcome))
     return 0 if outcome.equal else 1
 
 
-def _check(asked: Asked) -> None:
-    if asked.kills < 1:
-        raise UserError(f"--kill {asked.kills}: give how often to kill something, such as 20")
-    if asked.local and asked.ray:
+def _check(options: SelftestOptions) -> None:
+    if options.kills < 1:
+        raise UserError(f"--kill {options.kills}: give how often to kill something, such as 20")
+    if options.local and options.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
-    if asked.ray and asked.runs is None:
-        raise UserError(f"--ray {asked.ray}: give --runs too, a folder that all its nodes see")
+    if options.ray and options.runs is None:
+        raise UserError(f"--ray {options.ray}: give --runs too, a folder that all its nodes see")
 
 
 def _root(runs: Path | None) -> Path | None:
-    """Where the folder is made; None for the system's temporary one."""
     if runs is None:
-        return None
+        return None  # the system's folder for temporary files
     try:
         root = runs.expanduser().absolute()
         root.mkdir(parents=True, exist_ok=True)

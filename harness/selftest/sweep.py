@@ -1,4 +1,4 @@
-"""The sweep of a self-test: small, with all kinds of jobs."""
+"""The small sweep that a self-test runs, with every kind of job."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ resources: {gpus: 0}
 
 
 def write_sweep(folder: Path) -> Path:
-    """Put the sweep file into a folder; its path."""
+    """Write the sweep file into a folder; return its path."""
     path = folder / "selftest.yaml"
     path.write_text(SPEC, encoding="utf-8")
     return path

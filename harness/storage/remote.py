@@ -19,7 +19,7 @@ from fsspec.registry import known_implementations, registry
 from lcma.harness.kill_points import kill_point
 from lcma.harness.storage.errors import Away, Missing, StorageError
 from lcma.harness.storage.folder import File, Folder, Stored, fill_file, sha256_of
-from lcma.harness.storage.urls import CHAIN, HIDDEN, hide_secrets, secrets_of
+from lcma.harness.urls import CHAIN, HIDDEN, hide_secrets, secrets_of
 
 MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 """Under which of these a file system tells when a file was written."""

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lcma.harness.averages import Floats, Mean, clustered_mean
 from lcma.harness.seeds import derive_seed
-from lcma.harness.train.averages import Floats, Mean, clustered_mean
 from lcma.harness.train.batches import Images
 from lcma.harness.train.protocol import Protocol
 from lcma.harness.train.series import estimated_by, series_terms

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lcma.harness.train.averages import Floats, RunningMean
+from lcma.harness.averages import Floats, RunningMean
 
 
 @dataclass(frozen=True)

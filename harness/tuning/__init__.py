@@ -1,1 +1,1 @@
-"""How much pretraining is worth buying: an Optuna study over budgets, kept in the database."""
+"""Optuna studies of how much pretraining is worth buying, kept in the database."""

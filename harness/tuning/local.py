@@ -1,4 +1,4 @@
-"""A study on this machine, without Ray: a thread for each errand, all on one executor."""
+"""A study on this machine without Ray: a thread for each task, all on one executor."""
 
 import threading
 import time
@@ -10,42 +10,43 @@ from queue import Empty, Queue
 from lcma.harness.run.driver import Display
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.work import Report, Work
-from lcma.harness.tuning.errand import Ending, Errand, Rung, carry_out
+from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding, run_task
 from lcma.harness.tuning.tuner import Tuner
 
-# One executor for several launches of one process, each in a thread of its own
-
 STEP_SECONDS = 0.1
-"""How long one of them looks after all tasks before the others may."""
+"""How long one launch polls the executor before the others may."""
 
 
-class Shared:
-    """An executor that is dealt out in shares. A task waits until no other share runs the same job,
-    as its lease would have it wait anyway."""
+class SharedExecutor:
+    """An executor for several launches of one process, each in a thread of its own with a share.
+
+    Work waits until no other share runs the same job, as its lease would make it wait anyway.
+    """
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
         self._lock = threading.Lock()
-        self._queue: deque[tuple[Share, Work]] = deque()
-        self._running: dict[str, Share] = {}
+        self._queue: deque[tuple[ExecutorShare, Work]] = deque()
+        self._running: dict[str, ExecutorShare] = {}
         self._ended = False
 
     def end(self) -> None:
-        """Hand out nothing any more, whatever the launches ask for."""
+        """Start nothing any more, whatever the launches submit."""
         with self._lock:
             self._ended = True
 
-    def share(self) -> "Share":
-        """A new share, for one launch."""
-        return Share(self)
+    def share(self) -> "ExecutorShare":
+        """Return a new share, for one launch."""
+        return ExecutorShare(self)
 
-    def add(self, share: "Share", work: Work) -> None:
+    def add(self, share: "ExecutorShare", work: Work) -> None:
+        """Submit work of a share."""
         with self._lock:
             self._queue.append((share, work))
             self._start()
 
     def pump(self, seconds: float) -> None:
-        """Wait this long for any task to end, and give what ended to whose it is."""
+        """Wait up to so many seconds for any work to end; hand what ended to its shares."""
         with self._lock:
             if self._ended:
                 return
@@ -56,7 +57,7 @@ class Shared:
     def _start(self) -> None:
         if self._ended:
             return
-        held: deque[tuple[Share, Work]] = deque()
+        held: deque[tuple[ExecutorShare, Work]] = deque()
         while self._queue:
             share, work = self._queue.popleft()
             if work.job_id in self._running:
@@ -67,10 +68,10 @@ class Shared:
         self._queue = held
 
 
-class Share(Executor):
-    """The part of it that one launch sees."""
+class ExecutorShare(Executor):
+    """The part of a shared executor that one launch sees."""
 
-    def __init__(self, whole: Shared) -> None:
+    def __init__(self, whole: SharedExecutor) -> None:
         self._whole = whole
         self._inbox: deque[Finished] = deque()
         self._after: list[tuple[Work, str]] = []
@@ -87,7 +88,7 @@ class Share(Executor):
         self._whole.add(self, work)
 
     def take(self, finished: Finished) -> None:
-        """One of its tasks has ended."""
+        """Keep a finished work of this share until the launch waits for it."""
         self._inbox.append(finished)
 
     def wait(self, seconds: float) -> list[Finished]:
@@ -105,10 +106,10 @@ class Share(Executor):
         return self._whole.executor.lack(work)
 
     def close(self, *, kill: bool) -> None:
-        """Nothing: the whole is closed by whom it belongs to."""
+        """Do nothing: the owner of the shared executor closes it."""
 
     def _freed(self, finished: Finished) -> list[Finished]:
-        """Submit what waited for a task, if that ended well; else what waited is blocked."""
+        """Submit the work that waited for this one; return it as blocked if this one is lost."""
         freed = [work for work, after in self._after if after == finished.job_id]
         self._after = [(w, after) for w, after in self._after if after != finished.job_id]
         report = finished.report
@@ -122,21 +123,21 @@ class Share(Executor):
 
 
 LOOK_SECONDS = 0.5
-"""Between two looks at the study where others are at work on it."""
+"""Time between two looks at the study while other tuners work on it."""
 
 
 @dataclass(frozen=True)
-class _Said:
-    """What an errand's thread says, and where it hears whether it ends."""
+class _Message:
+    """What the thread of a task reports; ``reply`` says whether the task ends at a rung."""
 
-    errand: Errand
-    what: Rung | Ending | BaseException
+    task: StudyTask
+    what: Rung | TaskEnding | BaseException
     reply: "Queue[bool]" = field(default_factory=Queue)
 
 
 def run_local(tuner: Tuner, executor: Executor, display: Display, parallel: int) -> None:
-    """Until the tuner has nothing left, with so many errands at once."""
-    shared, inbox = Shared(executor), Queue[_Said]()
+    """Run tasks until the tuner has none left, at most ``parallel`` at once."""
+    shared, inbox = SharedExecutor(executor), Queue[_Message]()
     try:
         _until_done(tuner, shared, inbox, display, parallel)
     finally:
@@ -144,40 +145,42 @@ def run_local(tuner: Tuner, executor: Executor, display: Display, parallel: int)
 
 
 def _until_done(
-    tuner: Tuner, shared: Shared, inbox: "Queue[_Said]", display: Display, parallel: int
+    tuner: Tuner, shared: SharedExecutor, inbox: "Queue[_Message]", display: Display, parallel: int
 ) -> None:
     busy = 0
     while True:
-        errand = tuner.next() if busy < parallel else "wait"
-        if isinstance(errand, Errand):
-            work = (errand, shared.share(), display, inbox)
-            threading.Thread(target=_carry_out, args=work, daemon=True).start()
+        task = tuner.next_task() if busy < parallel else "wait"
+        if isinstance(task, StudyTask):
+            work = (task, shared.share(), display, inbox)
+            threading.Thread(target=_run_in_thread, args=work, daemon=True).start()
             busy += 1
             continue
-        if errand is None and not busy:
+        if task is None and not busy:
             return
         with suppress(Empty):
-            busy -= _heard(tuner, inbox.get(timeout=LOOK_SECONDS))
+            busy -= _handle(tuner, inbox.get(timeout=LOOK_SECONDS))
 
 
-def _heard(tuner: Tuner, said: _Said) -> bool:
-    """Pass on what an errand says; whether it has ended."""
-    if isinstance(said.what, BaseException):
-        raise said.what
-    if isinstance(said.what, Rung):
-        said.reply.put(tuner.rung(said.errand.number, said.what))
+def _handle(tuner: Tuner, message: _Message) -> bool:
+    """Report a message to the tuner; return True if the task has ended."""
+    if isinstance(message.what, BaseException):
+        raise message.what
+    if isinstance(message.what, Rung):
+        message.reply.put(tuner.report_rung(message.task.number, message.what))
         return False
-    tuner.ended(said.errand.number, said.what)
+    tuner.report_ending(message.task.number, message.what)
     return True
 
 
-def _carry_out(errand: Errand, executor: Executor, display: Display, inbox: "Queue[_Said]") -> None:
+def _run_in_thread(
+    task: StudyTask, executor: Executor, display: Display, inbox: "Queue[_Message]"
+) -> None:
     try:
-        for what in carry_out(errand, executor, display):
-            said = _Said(errand, what)
-            inbox.put(said)
-            if isinstance(what, Rung) and said.reply.get():
-                inbox.put(_Said(errand, Ending("pruned")))
+        for what in run_task(task, executor, display):
+            message = _Message(task, what)
+            inbox.put(message)
+            if isinstance(what, Rung) and message.reply.get():
+                inbox.put(_Message(task, TaskEnding("pruned")))
                 return
     except BaseException as error:  # noqa: BLE001 - the main thread raises it
-        inbox.put(_Said(errand, error))
+        inbox.put(_Message(task, error))

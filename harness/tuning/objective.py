@@ -1,4 +1,4 @@
-"""What a budget is worth and what it costs, from results and attempts in the database."""
+"""Value and cost of a budget, from results and attempts in the database."""
 
 import math
 import statistics
@@ -8,15 +8,17 @@ from typing import Any
 
 from lcma.db import Store
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.tuning.target import Target
+from lcma.harness.tuning.target import StudyTarget
 from lcma.sweeps.expansion import Trial
 from lcma.sweeps.tuning import UNITS, Tune
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of one budget, a mean over its seeds: ``pretraining`` by itself up to the budget, as if
-    nobody else used it, and ``training``; in device seconds and in images."""
+class BudgetCost:
+    """Cost of one budget in device seconds and in images, a mean over its seeds.
+
+    ``pretraining`` is by itself up to the budget, as if no other trial used it.
+    """
 
     pretraining_seconds: float
     training_seconds: float
@@ -24,7 +26,7 @@ class Cost:
     training_images: int
 
     def total(self, tune: Tune) -> float:
-        """In the study's unit: million images or device hours."""
+        """Return the cost in the study's unit: million images or device hours."""
         if tune.cost == "images":
             amount: float = self.pretraining_images + self.training_images
         else:
@@ -32,38 +34,41 @@ class Cost:
         return amount / UNITS[tune.cost][0]
 
     def pretraining(self, tune: Tune) -> float:
-        """The same of the pretraining alone."""
+        """Return the cost of the pretraining alone, in the same unit."""
         images = tune.cost == "images"
         amount = self.pretraining_images if images else self.pretraining_seconds
         return amount / UNITS[tune.cost][0]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A budget, or a base line, whose trials are all done: bits/dim, a mean over seeds.
+class MeasuredBudget:
+    """A budget or a base line whose trials are all done: bits/dim, a mean over seeds.
 
-    ``bits`` is of the holdout part and what is optimized, ``test_bits`` is only told.
+    ``bits`` is of the holdout part and is optimized; ``spread`` is its sample standard deviation,
+    None for one seed. ``test_bits`` is only reported.
     """
 
     bits: float
     spread: float | None
     test_bits: float
-    cost: Cost
+    cost: BudgetCost
 
     def values(self, tune: Tune) -> list[float]:
-        """What Optuna is told: one value or two, all to be minimized."""
+        """Return the one or two values that Optuna minimizes."""
         if tune.objective == "pareto":
             return [self.bits, self.cost.total(tune)]
         return [self.bits + tune.cost_weight * self.cost.total(tune)]
 
 
-def measure_budget(store: Store, target: Target, trials: Sequence[Trial], digest: str) -> Measured:
-    """What became of trials of one budget that are done."""
+def measure_budget(
+    store: Store, target: StudyTarget, trials: Sequence[Trial], digest: str
+) -> MeasuredBudget:
+    """Return the value and cost of trials of one budget, all of them done."""
     results = [store.result(trial.id, digest, PLAIN.name) for trial in trials]
     found = [result for result in results if result is not None]
     assert len(found) == len(trials)
     bits = [result.holdout_bits_per_dim for result in found]
-    return Measured(
+    return MeasuredBudget(
         bits=statistics.fmean(bits),
         spread=statistics.stdev(bits) if len(bits) > 1 else None,
         test_bits=statistics.fmean(result.bits_per_dim for result in found),
@@ -71,22 +76,24 @@ def measure_budget(store: Store, target: Target, trials: Sequence[Trial], digest
     )
 
 
-def measure_cost(store: Store, target: Target, trials: Sequence[Trial], digest: str) -> Cost:
-    """What the trials of one budget cost so far."""
+def measure_cost(
+    store: Store, target: StudyTarget, trials: Sequence[Trial], digest: str
+) -> BudgetCost:
+    """Return what the trials of one budget cost so far."""
     frame = store.view("costs", trial_id=[t.id for t in trials], data_digest=digest)
     seconds, pretraining = 0.0, 0.0
     for row in frame.to_dict("records"):
-        on_gpu = not _nothing(row["gpu_seconds"])
+        on_gpu = not _is_missing(row["gpu_seconds"])
         seconds += _number(row["gpu_seconds" if on_gpu else "seconds"])
-        on_gpu = not _nothing(row["pretraining_gpu_seconds"])
+        on_gpu = not _is_missing(row["pretraining_gpu_seconds"])
         pretraining += _number(row["pretraining_gpu_seconds" if on_gpu else "pretraining_seconds"])
     n = len(trials)
     images = target.images(trials[0].budget)
-    return Cost(pretraining / n, seconds / n, *images)
+    return BudgetCost(pretraining / n, seconds / n, *images)
 
 
-def at_rung(tune: Tune, bits: float, so_far: Cost) -> float:
-    """The value of a budget at a rung, from the mean of bits/dim over its seeds there.
+def rung_value(tune: Tune, bits: float, so_far: BudgetCost) -> float:
+    """Return the value of a budget at a rung, from the mean of bits/dim over its seeds there.
 
     Trials are compared at one step of the same training, so what training costs is the same for
     all of them and left out.
@@ -94,9 +101,9 @@ def at_rung(tune: Tune, bits: float, so_far: Cost) -> float:
     return bits + tune.cost_weight * so_far.pretraining(tune)
 
 
-def _nothing(value: object) -> bool:
+def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _number(value: Any) -> float:
-    return 0.0 if _nothing(value) else float(value)
+    return 0.0 if _is_missing(value) else float(value)

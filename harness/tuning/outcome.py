@@ -1,4 +1,4 @@
-"""What a study has found so far: a row for each of its trials, and one for each base line."""
+"""Results of a study so far: a row for each of its trials and for each base line."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,15 +16,18 @@ from lcma.db import Store
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.objective import measure_budget, measure_cost
 from lcma.harness.tuning.study import BUDGET, REASON, SERVED, Study
-from lcma.harness.tuning.target import Target
+from lcma.harness.tuning.target import StudyTarget
 from lcma.sweeps.expansion import Cell, Trial
 from lcma.sweeps.tuning import UNITS
 
 
 @dataclass(frozen=True)
-class Row:
-    """A trial of the study, or a base line (``number`` None). Bits/dim and costs are means over
-    ``n`` seeds; ``saved`` is what of the stand-alone pretraining an earlier trial had run."""
+class StudyRow:
+    """A trial of the study, or a base line (``number`` None).
+
+    Bits/dim and costs are means over ``n`` seeds; ``saved`` is the part of the stand-alone
+    pretraining that an earlier trial had run.
+    """
 
     number: int | None
     name: str
@@ -43,26 +46,26 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StudyOutcome:
     """All rows of a study, the base lines first."""
 
     study: str
     unit: str
     weight: float
     objective: str
-    rows: tuple[Row, ...]
+    rows: tuple[StudyRow, ...]
 
     @property
-    def best(self) -> Row | None:
-        """The row with the lowest value where there is one value; None for several."""
-        told = [r for r in self.rows if r.number is not None and r.state == "COMPLETE"]
-        if self.objective == "pareto" or not told:
+    def best(self) -> StudyRow | None:
+        """The row with the lowest value; None if the study has two values, or no trial is done."""
+        done = [r for r in self.rows if r.number is not None and r.state == "COMPLETE"]
+        if self.objective == "pareto" or not done:
             return None
-        return min(told, key=lambda row: row.values[0])
+        return min(done, key=lambda row: row.values[0])
 
 
-def read_outcome(store: Store, target: Target, digest: str) -> Outcome:
-    """The outcome of a target's study, which must be there."""
+def read_outcome(store: Store, target: StudyTarget, digest: str) -> StudyOutcome:
+    """Return the outcome of a target's study, which must exist."""
     tune = target.tune
     rows = [
         _baseline(store, target, name, trials, digest)
@@ -75,7 +78,7 @@ def read_outcome(store: Store, target: Target, digest: str) -> Outcome:
         row = _of_trial(store, target, trial, digest, longest)
         longest = max(longest, row.budget or 0)
         rows.append(row)
-    return Outcome(
+    return StudyOutcome(
         target.spec.name, UNITS[tune.cost][1], tune.cost_weight, tune.objective, tuple(rows)
     )
 
@@ -88,10 +91,12 @@ def _by_name(cells: Sequence[Cell]) -> dict[str, list[Trial]]:
     return found
 
 
-def _baseline(store: Store, target: Target, name: str, trials: Sequence[Trial], digest: str) -> Row:
+def _baseline(
+    store: Store, target: StudyTarget, name: str, trials: Sequence[Trial], digest: str
+) -> StudyRow:
     done = all(store.result(trial.id, digest, PLAIN.name) for trial in trials)
     found = measure_budget(store, target, trials, digest) if done else None
-    return Row(
+    return StudyRow(
         number=None,
         name=name,
         budget=None,
@@ -109,12 +114,14 @@ def _baseline(store: Store, target: Target, name: str, trials: Sequence[Trial], 
     )
 
 
-def _of_trial(store: Store, target: Target, trial: FrozenTrial, digest: str, longest: int) -> Row:
+def _of_trial(
+    store: Store, target: StudyTarget, trial: FrozenTrial, digest: str, longest: int
+) -> StudyRow:
     attrs = trial.user_attrs
     budget = int(attrs[BUDGET])
     saved = min(budget, longest)
     cost = measure_cost(store, target, target.budgets[saved].trials, digest)
-    return Row(
+    return StudyRow(
         number=trial.number,
         name=target.tune.factorization,
         budget=budget,
@@ -132,14 +139,16 @@ def _of_trial(store: Store, target: Target, trial: FrozenTrial, digest: str, lon
     )
 
 
-def render_outcome(outcome: Outcome) -> RenderableType:
-    """The rows for a terminal."""
+def render_outcome(outcome: StudyOutcome) -> RenderableType:
+    """Return the rows for a terminal."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("budget", no_wrap=True)
     valued = any(row.values != (row.bits_per_dim,) for row in outcome.rows if row.values)
-    numbers = ("n", "bits/dim", "test", *(("value",) if valued else ()), "seconds", "saved")
-    for name in (*numbers, "images"):
+    numbers = ["n", "bits/dim", "test", "value", "seconds", "saved", "images"]
+    if not valued:
+        numbers.remove("value")
+    for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("state", overflow="fold")
     best = outcome.best
@@ -160,37 +169,36 @@ def render_outcome(outcome: Outcome) -> RenderableType:
     return Group(Text(f"Study {outcome.study}"), table, Text(_legend(outcome)))
 
 
-def _state(row: Row) -> str:
-    """Optuna's word for what became of it, and more where there is more to say."""
+def _state(row: StudyRow) -> str:
+    """Return Optuna's word for the state, with the reason of a failure."""
     state = row.state.lower()
     if row.reason:
         return f"{state}: {row.reason}"
     return f"{state}, served" if row.served and row.state == "COMPLETE" else state
 
 
-def _legend(outcome: Outcome) -> str:
-    """What the columns are, in sentences."""
-    told = [
-        "bits/dim is of the holdout part and what is optimized; test is only told.",
+def _legend(outcome: StudyOutcome) -> str:
+    lines = [
+        "bits/dim is of the holdout part and what is optimized; test is only reported.",
         "seconds (of a device) and images: the pretraining by itself and the training, a mean",
         "over seeds; saved: seconds of that pretraining that an earlier trial had run.",
         "Budget 0 reads the map of a fresh model, which has learned nothing.",
     ]
     if outcome.objective == "pareto":
-        told.append(f"value: bits/dim, and the cost in {outcome.unit}s.")
+        lines.append(f"value: bits/dim, and the cost in {outcome.unit}s.")
     elif outcome.weight:
-        told.append(f"value: bits/dim + {outcome.weight:g} for each {outcome.unit}.")
-    return "\n".join(told)
+        lines.append(f"value: bits/dim + {outcome.weight:g} for each {outcome.unit}.")
+    return "\n".join(lines)
 
 
-def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
-    """The same as JSON-able values."""
+def outcome_as_dict(outcome: StudyOutcome) -> dict[str, Any]:
+    """Return the outcome as values that JSON can hold."""
     best = outcome.best
     return asdict(outcome) | {"best": None if best is None else asdict(best)}
 
 
 def dashboard_url(store: Store) -> str:
-    """The database's URL as `optuna-dashboard` takes it, without the password."""
+    """Return the database's URL as `optuna-dashboard` takes it, without the password."""
     url = sa.make_url(store.url)
     url = url.difference_update_query(("password", "sslpassword"))
     return url._replace(password=None).render_as_string()

@@ -1,8 +1,8 @@
 """The Optuna study of a target, in the project's own database.
 
-All that a tuner must remember is in the study: which trials there are, which budget each asked for,
-their values at rungs, how they ended, and whose they are. A tuner that dies leaves trials that run;
-the next one takes them up where they are, with the same budget.
+All that a tuner must remember is in the study: its trials, the budget of each, their values at
+rungs, how they ended, and which tuner holds them. A tuner that dies leaves trials that run; the
+next one takes them up where they are, with the same budget.
 """
 
 import os
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import optuna
 import sqlalchemy as sa
@@ -24,48 +24,44 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from lcma.db import Store, Unavailable
-from lcma.db.engine import Database, translating
+from lcma.db.engine import Database, translate_errors
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.outages import wait_out
-from lcma.harness.tuning.target import Target
+from lcma.harness.tuning.target import StudyTarget
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import content_id
 from lcma.sweeps.tuning import Tune
 
-if TYPE_CHECKING:
-    import optuna
-
-
-# Optuna's samplers and pruners by the names that a spec gives them
-
 POINT = "point"
-"""The parameter: the place of a budget among the points of the search, from 0. Neighbours on the
-logarithmic grid are neighbours here, and 0 is the one before the first."""
+"""The parameter: index of a budget among the points of the search, from 0. Neighbours on the
+logarithmic grid are neighbours here, and budget 0 is the one before the first."""
 
 STARTUP = 6
 """Trials that TPE and GP draw at random first. Optuna's own number is 10, for many parameters."""
 
 
-class Seeded(BaseSampler):
-    """A sampler that is made anew for each trial, seeded by study and trial number: so what it
-    suggests depends on the study alone, and not on what its process has suggested before."""
+class SeededSampler(BaseSampler):
+    """A sampler that is made anew for each trial, seeded by study and trial number.
+
+    What it suggests depends on the study alone, not on what its process suggested before.
+    """
 
     def __init__(self, tune: Tune, study: str) -> None:
         self.tune, self.study = tune, study
         self._inner: dict[int, BaseSampler] = {}
 
-    def before_trial(self, study: "optuna.study.Study", trial: FrozenTrial) -> None:
+    def before_trial(self, study: optuna.study.Study, trial: FrozenTrial) -> None:
         self._inner = {trial.number: self._make(trial.number)}
         self._inner[trial.number].before_trial(study, trial)
 
     def infer_relative_search_space(
-        self, study: "optuna.study.Study", trial: FrozenTrial
+        self, study: optuna.study.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         return self._of(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self,
-        study: "optuna.study.Study",
+        study: optuna.study.Study,
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
@@ -73,7 +69,7 @@ class Seeded(BaseSampler):
 
     def sample_independent(
         self,
-        study: "optuna.study.Study",
+        study: optuna.study.Study,
         trial: FrozenTrial,
         param_name: str,
         param_distribution: BaseDistribution,
@@ -103,7 +99,7 @@ class Seeded(BaseSampler):
 
 
 def make_pruner(tune: Tune) -> optuna.pruners.BasePruner:
-    """What decides at rungs. Its state is in the study."""
+    """Return the pruner that a spec names, which decides at rungs. Its state is in the study."""
     stop = tune.stop
     if stop is None:
         return optuna.pruners.NopPruner()
@@ -115,40 +111,43 @@ def make_pruner(tune: Tune) -> optuna.pruners.BasePruner:
 
 
 HOLD_SECONDS = 30.0
-"""How long a tuner may be silent before others take up its trials."""
+"""Seconds that a tuner may be silent before others take up its trials."""
 
 DIGEST, TUNER, BUDGET, REASON, SERVED = "lcma:digest", "tuner", "budget", "reason", "served"
-"""User attributes: of a study, which target it is of; of a trial, who holds it, its budget in
-steps, why it failed, and whether all its trainings were there when it was asked for."""
+"""User attributes: of a study, the identity of its target; of a trial, which tuner holds it, its
+budget in steps, why it failed, and whether all its trainings were done when it was asked for."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A trial of the study that is ours: its number, and its budget in steps."""
+class StudyTrial:
+    """A trial of the study that this process holds: its number, and its budget in steps."""
 
     number: int
     budget: int
     served: bool | None
-    """What the study says of it; None where nobody has looked yet."""
+    """Whether all its trainings were done when it was asked for; None if not known yet."""
 
 
 def make_storage(database: Database) -> RDBStorage:
-    """Optuna's storage in the same database. Raises UserError as a store does."""
+    """Return Optuna's storage in the same database. Raises UserError as a store does."""
     settings: dict[str, Any] = {"timeout": 60.0}
     if not database.one_host:
         settings = {"prepare_threshold": None, "application_name": "lcma", "connect_timeout": 10}
     options = {"poolclass": sa.NullPool, "connect_args": settings}
     with _explaining(database):
         made = RDBStorage(database.url, engine_kwargs=options)
-    translating(made.engine, database)
+    translate_errors(made.engine, database)
     return made
 
 
 class Study:
-    """A study that this process works on, for the time of a block. Safe to use from one thread."""
+    """An Optuna study that this process works on, for the time of a block, from one thread."""
 
-    def __init__(self, store: Store, target: Target, data_digest: str, owner: str) -> None:
-        """Open the study of that name, or make it. Raises UserError where it is of another spec."""
+    def __init__(self, store: Store, target: StudyTarget, data_digest: str, owner: str) -> None:
+        """Open the study of the target's name, or create it.
+
+        Raises UserError where it is of another spec.
+        """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.store, self.target, self.owner = store, target, owner
         self.name = target.spec.name
@@ -160,7 +159,7 @@ class Study:
 
     @staticmethod
     def read(store: Store, name: str) -> list[FrozenTrial]:
-        """The trials of a study, none where it is not there."""
+        """Return the trials of a study, none if it does not exist."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with store.database.turn():  # Optuna makes its tables where they are not there
             opened = make_storage(store.database)
@@ -168,8 +167,8 @@ class Study:
         return opened.get_all_trials(known[name]._study_id) if name in known else []
 
     @staticmethod
-    def require_same(store: Store, target: Target, data_digest: str) -> None:
-        """UserError where a study of the target's name is of another spec."""
+    def require_same(store: Store, target: StudyTarget, data_digest: str) -> None:
+        """Raise UserError where a study of the target's name is of another spec."""
         if not store.database.has_studies():
             return
         opened = make_storage(store.database)
@@ -189,7 +188,7 @@ class Study:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        """Let go of what is ours and has not ended, so that anybody may take it up at once."""
+        """Release the trials that have not ended, so that another tuner may take them up."""
         self._ended.set()
         self._beat.join()
         with suppress(UserError):
@@ -197,30 +196,32 @@ class Study:
                 self._hold(trial, seconds=0.0)
 
     def trials(self) -> list[FrozenTrial]:
-        """All trials by number, those too that wait."""
+        """Return all trials by number, with those that wait."""
         return wait_out(lambda: self.study.get_trials(deepcopy=False))
 
-    def ask(self, *, more: bool = True) -> "Asked | Literal['wait'] | None":
-        """The next trial to work on: one that a dead tuner left, or else, if ``more`` are wanted, a
-        new one. 'wait' where only others have any; None where all have ended."""
+    def ask(self, *, more: bool = True) -> "StudyTrial | Literal['wait'] | None":
+        """Return the next trial: one that a dead tuner left, else, if ``more``, a new one.
+
+        'wait' if only other tuners have trials that run; None if all have ended.
+        """
         trial = wait_out(lambda: self._ask(more))
         if not isinstance(trial, optuna.Trial):
             return trial
         with self._lock:
             self._mine[trial.number] = trial
-        return Asked(trial.number, trial.user_attrs[BUDGET], trial.user_attrs.get(SERVED))
+        return StudyTrial(trial.number, trial.user_attrs[BUDGET], trial.user_attrs.get(SERVED))
 
-    def serve(self, number: int, served: bool) -> None:
-        """Note whether all trainings of a trial were there when it was asked for."""
+    def note_served(self, number: int, served: bool) -> None:
+        """Record whether all trainings of a trial were done when it was asked for."""
         self._note(number, {SERVED: served})
 
     def report(self, number: int, step: int, value: float) -> bool:
-        """Tell the value at a rung; whether the pruner stops the trial there.
+        """Report the value at a rung; return True if the trial ends there.
 
-        So does whoever took it up and ended it, where this process was silent for long.
+        The pruner ends it, or a tuner that took it up because this process was silent for long.
         """
 
-        def told() -> bool:
+        def report() -> bool:
             trial = self._mine[number]
             try:
                 with kill_point("report"):
@@ -230,8 +231,8 @@ class Study:
             return trial.should_prune()
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is told again, after a tuner's death
-            return wait_out(told)
+            warnings.simplefilter("ignore")  # that it is reported again, after a tuner's death
+            return wait_out(report)
 
     def complete(self, number: int, values: Sequence[float], notes: dict[str, Any]) -> None:
         """End a trial with its value, or values."""
@@ -242,7 +243,7 @@ class Study:
         self._tell(number, notes, state=TrialState.PRUNED)
 
     def fail(self, number: int, reason: str) -> None:
-        """End a trial that has no value, and why."""
+        """End a trial without a value, for a reason of one line."""
         self._tell(number, {REASON: reason}, state=TrialState.FAIL)
 
     def _opened(self) -> tuple[RDBStorage, optuna.Study]:
@@ -259,7 +260,7 @@ class Study:
         study: optuna.Study = make(
             storage=opened,
             study_name=self.name,
-            sampler=Seeded(tune, self.digest),
+            sampler=SeededSampler(tune, self.digest),
             pruner=make_pruner(tune),
             **more,
         )
@@ -273,8 +274,8 @@ class Study:
         return study
 
     def _ask(self, more: bool) -> "optuna.Trial | Literal['wait'] | None":
-        """What is taken in a turn is ours only once the turn has ended: where the database goes
-        away before, the trial is asked for again."""
+        # What is taken in a turn is ours only once the turn has ended: where the database becomes
+        # unreachable before, the trial is asked for again.
         with self.store.database.turn():
             trials = self.study.get_trials(deepcopy=False)
             running = [t for t in trials if t.state == TrialState.RUNNING]
@@ -284,12 +285,12 @@ class Study:
             begun = sum(t.state != TrialState.WAITING for t in trials)
             if more and begun < self.target.tune.most:
                 with kill_point("ask"):
-                    trial = self._asked(len(trials))
+                    trial = self._new_trial(len(trials))
                 return self._take(trial)
             return "wait" if running else None
 
-    def _asked(self, there: int) -> optuna.Trial:
-        """A new trial: the first two are budget 0 and the longest."""
+    def _new_trial(self, there: int) -> optuna.Trial:
+        # The first two are budget 0 and the longest.
         points = self.target.tune.points
         always = () if self.target.tune.sampler == "grid" else (0, len(points) - 1)
         for point in always[there:]:
@@ -307,8 +308,11 @@ class Study:
         return trial
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
-        """Whether a trial that runs, and is not ours, is nobody else's: who asked for it is dead,
-        as far as can be known, or is this process, which lost the database before it was taken."""
+        """Return whether a running trial that is not ours has no tuner.
+
+        Its tuner is dead, as far as can be known, or is this process, which lost the database
+        before it had taken the trial.
+        """
         held = trial.user_attrs.get(TUNER)
         if held is None or held["owner"] == self.owner or held["until"] < self.store.now():
             return True
@@ -330,24 +334,24 @@ class Study:
 
     def _tell(self, number: int, notes: dict[str, Any], **ending: Any) -> None:
         trial = self._mine[number]
-        with suppress(optuna.exceptions.UpdateFinishedTrialError):  # who took it up was faster
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):  # another tuner was faster
             self._note(number, notes)
 
-        def told() -> None:
+        def tell() -> None:
             with kill_point("tell"):
                 self.study.tell(trial, skip_if_finished=True, **ending)
 
-        wait_out(told)
+        wait_out(tell)
         with self._lock:
             del self._mine[number]
 
     def _note(self, number: int, notes: dict[str, Any]) -> None:
-        def noted() -> None:
+        def write() -> None:
             with kill_point("note"):
                 for name, value in notes.items():
                     self._mine[number].set_user_attr(name, value)
 
-        wait_out(noted)
+        wait_out(write)
 
 
 def _require(

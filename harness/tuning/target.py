@@ -1,4 +1,4 @@
-"""What a study tunes: for each budget the ordinary trials that it stands for."""
+"""The target of a study: for each budget, the ordinary trials that it stands for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from lcma.sweeps.tuning import Tune
 
 
 @dataclass(frozen=True)
-class Target:
-    """A spec with a section `tune`, expanded: the base lines, and the trials of every budget.
+class StudyTarget:
+    """A spec with a section `tune`, expanded into base lines and the trials of every budget.
 
-    Both are of the spec's own sweep. An expansion of a budget passes all shorter ones, so that the
-    pretraining leaves its maps at each of them.
+    Both belong to the spec's own sweep. The pretraining of a budget passes all shorter ones and
+    leaves its maps at each of them.
     """
 
     spec: Spec
@@ -27,34 +27,34 @@ class Target:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """That of all trials."""
+        """Recipe of all trials."""
         return self.budgets[0].trials[0].recipe
 
     @property
     def seeds(self) -> int:
-        """How many trials a budget has."""
+        """Number of trials of a budget."""
         return len(self.budgets[0].trials)
 
     @cached_property
     def whole(self) -> Expansion:
-        """Everything that the study could ask for."""
+        """Expansion of everything that the study may run."""
         cells = [c for each in self.budgets.values() for c in each.cells]
         return Expansion(self.spec, (*self.baseline.cells, *cells), self.tune.points)
 
     def images(self, budget: int | None) -> tuple[int, int]:
-        """Images of the pretraining of a budget by itself, and of the training, for each seed."""
+        """Return the images per seed of a budget's stand-alone pretraining, and of its training."""
         batch = self.recipe.optimization.batch
         return (budget or 0) * batch, self.recipe.training.steps * batch
 
     def digest(self, data_digest: str) -> str:
-        """What the study is about: another search, trial or content of the data has another."""
+        """Return the identity of the study: its search, its trials, and the content of the data."""
         ids = [trial.id for trial in self.whole.trials]
         content = {"tune": self.tune.identity(), "trials": ids, "data": data_digest}
         return content_id("study", content)
 
 
-def make_target(spec: Spec, where: str, preparable: list[str]) -> Target:
-    """The target of a spec. Raises UserError where it has none, or none that can be run."""
+def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
+    """Return the target of a spec. Raises UserError where it has none, or none that can be run."""
     tune = spec.tune
     if tune is None:
         raise UserError(f"{where}: it has no section `tune`: give `tune: {{budget: ...}}`")
@@ -90,7 +90,7 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> Target:
                 f"{where}: `tune.factorization`: {tune.factorization} reads no contribution map, "
                 "so that there is no pretraining to tune: give a word over L and H, such as low"
             )
-    target = Target(
+    target = StudyTarget(
         spec,
         tune,
         baseline,

@@ -1,6 +1,6 @@
-"""The one who tunes: asks the study for budgets, hands out errands, and tells what became of them.
+"""The tuner: asks the study for budgets, hands out tasks, and reports their values to the study.
 
-Both engines, Ray Tune's and the local one, ask it for errands and report to it, from one thread.
+Both engines, Ray Tune and the local one, take tasks from it and report to it, from one thread.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,19 +20,26 @@ from lcma.harness.run.plan import (
     register_plan,
 )
 from lcma.harness.run.work import LEASE_SECONDS, Terms
-from lcma.harness.tuning.errand import Ending, Errand, Rung
-from lcma.harness.tuning.objective import Cost, Measured, at_rung, measure_budget, measure_cost
+from lcma.harness.tuning.objective import (
+    BudgetCost,
+    MeasuredBudget,
+    measure_budget,
+    measure_cost,
+    rung_value,
+)
 from lcma.harness.tuning.study import Study
-from lcma.harness.tuning.target import Target
+from lcma.harness.tuning.target import StudyTarget
+from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding
 from lcma.sweeps.expansion import Expansion, Trial
 from lcma.sweeps.spec import Resources
 
-Tell = Callable[[str], None]
+Note = Callable[[str], None]
+"""Shows a line about a trial of the study."""
 
 
 @dataclass(frozen=True)
-class Means:
-    """With what the work is done, as for the works of a launch."""
+class TunerSettings:
+    """Owner, resources and intervals (seconds) of the work of a tuner, as for a launch."""
 
     owner: str
     resources: Resources
@@ -42,20 +49,21 @@ class Means:
 
 @contextmanager
 def open_tuner(
-    target: Target, place: Place, store: Store, means: Means, tell: Tell
+    target: StudyTarget, place: Place, store: Store, settings: TunerSettings, note: Note
 ) -> Iterator["Tuner"]:
-    """A tuner of a target's study, for the time of a block. The data are prepared at the place.
+    """Open a tuner of a target's study for the time of a block.
 
-    The study is made where it is not there, and the base lines are registered. ``tell`` is given
-    lines. Raises UserError where the study is of another spec.
+    The data must be prepared at the place. The study is created if it is missing, and the base
+    lines are registered. ``note`` is called with lines for people. Raises UserError where the
+    study is of another spec.
     """
     (digest,) = known_digests(target.whole, place).values()
-    with Study(store, target, digest, means.owner) as study:
+    with Study(store, target, digest, settings.owner) as study:
         plan = plan_expansion(target.baseline, place, None)
         sweep_id = wait_out(lambda: register_plan(plan, place, store))
-        begun = wait_out(lambda: store.begin_launch(means.owner, sweep_id))
-        course = Course(sweep_id, begun, means.resources.parallel)
-        yield Tuner(study, place, digest, course, means, tell)
+        begun = wait_out(lambda: store.begin_launch(settings.owner, sweep_id))
+        course = Course(sweep_id, begun, settings.resources.parallel)
+        yield Tuner(study, place, digest, course, settings, note)
 
 
 class Tuner:
@@ -67,92 +75,95 @@ class Tuner:
         place: Place,
         digest: str,
         course: Course,
-        means: Means,
-        tell: Tell,
+        settings: TunerSettings,
+        note: Note,
     ) -> None:
         self.study, self.store, self.target = study, study.store, study.target
-        self.place, self.digest, self.course, self.means = place, digest, course, means
-        self.tell = tell
+        self.place, self.digest, self.course, self.settings = place, digest, course, settings
+        self.note = note
         self.stopped: str | None = None
-        """Who asked the study's launches to end, once somebody has."""
+        """Why the study's launches were asked to end, once somebody has."""
         self.baseline_lost = ""
+        """Why the base lines failed, once they have."""
         self._budgets: dict[int | None, int | None] = {}
         self._pruned: set[int] = set()
-        self._baseline_asked = False
+        self._baseline_begun = False
 
-    def next(self) -> "Errand | Literal['wait'] | None":
-        """What to do next; 'wait' where others are at work, None where all is done.
+    def next_task(self) -> "StudyTask | Literal['wait'] | None":
+        """Return the next task; 'wait' if only other tuners have work, None if all is done.
 
-        A budget whose trainings are all there is told at once, and takes nobody any time.
+        A budget whose trainings are all done already is reported to Optuna directly.
         """
         if self.stopped is not None:
             return None
-        if not self._baseline_asked:
-            self._baseline_asked = True
-            errand = self._errand(None, self.target.baseline, ())
-            if self._left(errand):
-                return errand
+        if not self._baseline_begun:
+            self._baseline_begun = True
+            task = self._register_task(None, self.target.baseline, ())
+            if self._has_work_left(task):
+                return task
         while True:
-            asked = self.study.ask(more=self._affordable())
-            if asked is None or asked == "wait":
-                return asked
+            trial = self.study.ask(more=self._affordable())
+            if trial is None or trial == "wait":
+                return trial
             rungs = self.target.tune.rungs
-            errand = self._errand(asked.number, self.target.budgets[asked.budget], rungs)
-            left = self._left(errand)
-            if asked.served is None:
-                self.study.serve(asked.number, not left)
-            self._budgets[asked.number] = asked.budget
+            task = self._register_task(trial.number, self.target.budgets[trial.budget], rungs)
+            left = self._has_work_left(task)
+            if trial.served is None:
+                self.study.note_served(trial.number, not left)
+            self._budgets[trial.number] = trial.budget
             if left:
-                return errand
-            self.ended(errand.number, Ending("done"), served=True)
+                return task
+            self.report_ending(task.number, TaskEnding("done"), served=True)
 
-    def rung(self, number: int | None, rung: Rung) -> bool:
-        """Tell the study of a rung; whether the errand ends there."""
+    def report_rung(self, number: int | None, rung: Rung) -> bool:
+        """Report a rung to the study; return True if the task ends there."""
         assert number is not None
         trials = self._trials(number)
         so_far = self._cost(trials)
-        value = at_rung(self.target.tune, rung.bits, so_far)
+        value = rung_value(self.target.tune, rung.bits, so_far)
         stop = self.study.report(number, rung.step, value)
-        self.tell(f"trial {number}, {self._budgets[number]} steps: {value:.4f} at rung {rung.step}")
+        self.note(f"trial {number}, {self._budgets[number]} steps: {value:.4f} at rung {rung.step}")
         if stop:
             self._pruned.add(number)
         return stop
 
     def is_pruned(self, number: int | None) -> bool:
-        """Whether it was decided that this one ends at a rung."""
+        """Return whether a trial was stopped at a rung."""
         return number in self._pruned
 
-    def ended(self, number: int | None, ending: Ending, *, served: bool = False) -> None:
-        """Tell the study how an errand ended."""
+    def report_ending(
+        self, number: int | None, ending: TaskEnding, *, served: bool = False
+    ) -> None:
+        """Report to the study how a task ended; ``served`` if nothing had to be run for it."""
         if ending.how == "stopped":
             self.stopped = ending.why
             return
         budget = self._budgets.get(number)
         name = "base lines" if number is None else f"trial {number}, {budget} steps"
         if ending.how == "failed":
-            self.tell(f"{name}: failed: {ending.why}")
+            self.note(f"{name}: failed: {ending.why}")
             if number is None:
                 self.baseline_lost = ending.why
             else:
                 self.study.fail(number, ending.why)
         elif number is None:
-            self.tell(f"{name}: done")
+            self.note(f"{name}: done")
         elif ending.how == "pruned":
             trials = self._trials(number)
             self.study.prune(number, _cost_notes(self._cost(trials)))
-            self.tell(f"{name}: stopped at a rung")
+            self.note(f"{name}: stopped at a rung")
         else:
-            found = self.measured(self._trials(number))
+            found = self.measure(self._trials(number))
             values = found.values(self.target.tune)
             self.study.complete(number, values, _notes(found))
-            told = ", ".join(f"{value:.4f}" for value in values)
-            self.tell(f"{name}: {'served' if served else 'done'}, {told}")
+            numbers = ", ".join(f"{value:.4f}" for value in values)
+            self.note(f"{name}: {'served' if served else 'done'}, {numbers}")
 
-    def measured(self, trials: Sequence[Trial]) -> Measured:
-        """What trials that are done are worth."""
+    def measure(self, trials: Sequence[Trial]) -> MeasuredBudget:
+        """Return the value and cost of trials that are done."""
         return wait_out(lambda: measure_budget(self.store, self.target, trials, self.digest))
 
-    def _cost(self, trials: Sequence[Trial]) -> Cost:
+    def _cost(self, trials: Sequence[Trial]) -> BudgetCost:
         return wait_out(lambda: measure_cost(self.store, self.target, trials, self.digest))
 
     def _trials(self, number: int) -> Sequence[Trial]:
@@ -160,25 +171,27 @@ class Tuner:
         assert budget is not None
         return self.target.budgets[budget].trials
 
-    def all_errands(self) -> dict[int | None, Errand]:
-        """Those of all budgets, and that of the base lines, under None; nothing is registered."""
+    def plan_all_tasks(self) -> dict[int | None, StudyTask]:
+        """Return the tasks by budget, and that of the base lines under None; register nothing."""
         rungs, budgets = self.target.tune.rungs, self.target.budgets
-        found: dict[int | None, Errand] = {
-            b: self._planned(0, self._plan(p), rungs) for b, p in budgets.items()
+        found: dict[int | None, StudyTask] = {
+            b: self._plan_task(0, self._plan(p), rungs) for b, p in budgets.items()
         }
-        return found | {None: self._planned(None, self._plan(self.target.baseline), ())}
+        return found | {None: self._plan_task(None, self._plan(self.target.baseline), ())}
 
     def _plan(self, part: Expansion) -> Plan:
         return plan_expansion(part, self.place, None)
 
-    def _errand(self, number: int | None, part: Expansion, rungs: tuple[int, ...]) -> Errand:
-        """Register a part of the sweep, and what it takes to carry it out."""
+    def _register_task(
+        self, number: int | None, part: Expansion, rungs: tuple[int, ...]
+    ) -> StudyTask:
+        """Register a part of the sweep; return its task."""
         plan = self._plan(part)
         wait_out(lambda: register_plan(plan, self.place, self.store))
-        return self._planned(number, plan, rungs)
+        return self._plan_task(number, plan, rungs)
 
-    def _planned(self, number: int | None, plan: Plan, rungs: tuple[int, ...]) -> Errand:
-        need, most = self.means.resources, self.course.parallel
+    def _plan_task(self, number: int | None, plan: Plan, rungs: tuple[int, ...]) -> StudyTask:
+        need, most = self.settings.resources, self.course.parallel
         terms = Terms(
             failures=self.target.spec.failures,
             hours=need.hours,
@@ -188,31 +201,32 @@ class Tuner:
         nodes = make_nodes(
             plan,
             self.place,
-            owner=self.means.owner,
+            owner=self.settings.owner,
             device="cuda" if need.gpus else "cpu",
             gpus=need.gpus or 0.0,
-            checkpoint_seconds=self.means.checkpoint_seconds,
-            lease_seconds=self.means.lease_seconds,
+            checkpoint_seconds=self.settings.checkpoint_seconds,
+            lease_seconds=self.settings.lease_seconds,
             terms=terms,
         )
-        return Errand(number, plan.expansion.trials[0].budget, tuple(nodes), rungs, self.course)
+        return StudyTask(number, plan.expansion.trials[0].budget, tuple(nodes), rungs, self.course)
 
-    def _left(self, errand: Errand) -> bool:
-        """Whether any of its trainings is not done."""
-        wanted = [n.work.job_id for n in errand.nodes if n.work.trial is not None]
+    def _has_work_left(self, task: StudyTask) -> bool:
+        """Return whether any training of a task is not done."""
+        wanted = [n.work.job_id for n in task.nodes if n.work.trial is not None]
         jobs = wait_out(lambda: self.store.jobs(wanted))
         return any(jobs[job_id].state != "done" for job_id in wanted)
 
     def _affordable(self) -> bool:
-        """Whether the study has cost less than it may."""
+        """Return whether the study has cost less than its limit."""
         hours = self.target.tune.cost_hours
         if hours is None:
             return True
         return wait_out(lambda: spent_seconds(self.store, self.target, self.digest)) < hours * 3600
 
 
-def spent_seconds(store: Store, target: Target, digest: str) -> float:
-    """Device seconds of all trainings of a study, and of its pretrainings, each counted once."""
+def spent_seconds(store: Store, target: StudyTarget, digest: str) -> float:
+    """Return the device seconds of all trainings of a study and of its pretrainings, each counted
+    once."""
     ids = [trial.id for trial in target.whole.trials]
     longest: dict[str, float] = {}
     total = 0.0
@@ -232,14 +246,14 @@ def _known(value: Any) -> float:
     return float(value) if isinstance(value, float) and value == value else 0.0
 
 
-def _notes(found: Measured) -> dict[str, Any]:
+def _notes(found: MeasuredBudget) -> dict[str, Any]:
     notes = {"bits_per_dim": found.bits, "test_bits_per_dim": found.test_bits}
     if found.spread is not None:
         notes["bits_per_dim_sd"] = found.spread
     return notes | _cost_notes(found.cost)
 
 
-def _cost_notes(cost: Cost) -> dict[str, Any]:
+def _cost_notes(cost: BudgetCost) -> dict[str, Any]:
     return {
         "cost_images": cost.pretraining_images + cost.training_images,
         "cost_seconds": cost.pretraining_seconds + cost.training_seconds,

@@ -21,8 +21,8 @@ from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.run.worker import run_work
-from lcma.harness.selftest.comparison import Left, differences, read_left
-from lcma.harness.selftest.driver import Task
+from lcma.harness.selftest.comparison import RunContent, compare_runs, read_run
+from lcma.harness.selftest.driver import LaunchTask
 from lcma.harness.watch.doctor import run_checks
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -86,7 +86,7 @@ class Sweep:
 
     def driver(self, address: str) -> subprocess.Popen[str]:
         """A launch in a process of its own."""
-        task = Task(
+        task = LaunchTask(
             spec=str(self.file),
             db=self.store.url,
             runs=str(self.place.runs),
@@ -95,7 +95,6 @@ class Sweep:
             local=False,
             lease_seconds=LEASE,
             checkpoint_seconds=0.0,
-            kills=None,
         )
         log = (self.folder / "driver.log").open("ab")
         process = subprocess.Popen(
@@ -140,29 +139,29 @@ only_sqlite = pytest.mark.parametrize("sweep", ["sqlite"], indirect=True)
 @pytest.fixture(scope="module")
 def alone(
     tmp_path_factory: pytest.TempPathFactory, photos_root: Path
-) -> Callable[[dict[str, Any]], Left]:
+) -> Callable[[dict[str, Any]], RunContent]:
     """What the sweep leaves where nobody disturbs it, each form of it run once."""
-    found: dict[str, Left] = {}
+    found: dict[str, RunContent] = {}
 
-    def run(change: dict[str, Any]) -> Left:
+    def run(change: dict[str, Any]) -> RunContent:
         key = str(change)
         if key not in found:
             folder = tmp_path_factory.mktemp("alone")
             one = Sweep(folder, f"sqlite:///{folder / 'lcma.db'}", photos_root, change)
             for node in one.nodes("alone"):
                 assert run_work(node.work).ending == "done"
-            found[key] = read_left(one.store)
+            found[key] = read_run(one.store)
         return found[key]
 
     return run
 
 
 @pytest.fixture
-def equal(alone: Callable[[dict[str, Any]], Left]) -> Callable[..., None]:
+def equal(alone: Callable[[dict[str, Any]], RunContent]) -> Callable[..., None]:
     """Checks that a sweep left what one left alone does."""
 
     def check(one: Sweep, change: dict[str, Any] | None = None) -> None:
-        assert differences(alone(change or {}), read_left(one.store)) == []
+        assert compare_runs(alone(change or {}), read_run(one.store)) == []
 
     return check
 

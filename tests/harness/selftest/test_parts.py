@@ -1,6 +1,7 @@
 """The parts of a self-test: that no boundary is forgotten, and that a difference is found."""
 
 import ast
+import importlib
 import inspect
 import os
 import subprocess
@@ -14,19 +15,20 @@ import sqlalchemy as sa
 
 from lcma import db, harness
 from lcma.harness.cli import main as cli
-from lcma.harness.kill_points import DRIVER, FILES, TUNER
-from lcma.harness.selftest.comparison import differences, read_left
-from lcma.harness.selftest.kills import Kill, Order, Orders
+from lcma.harness.kill_points import DRIVER, FILES, HOOK_VARIABLE, TUNER, arm_worker
+from lcma.harness.selftest.comparison import compare_runs, read_run
+from lcma.harness.selftest.kills import Kill, KillOrder, KillOrders
 from lcma.harness.selftest.schedule import (
     BOUNDARIES,
     COMMITS_OF_LAUNCHES,
     COMMITS_OF_WORKERS,
     EACH,
+    FUNCTIONS,
     make_schedule,
 )
 from tests.db.conftest import fill
 
-OF_OTHER_VERBS = {"add_evaluation", "request_stop", "forget_artifacts", "release_sweep", "retry"}
+OF_OTHER_COMMANDS = {"add_evaluation", "request_stop", "forget_artifacts", "release_sweep", "retry"}
 """Commits that no launch makes, but for one that is told to --retry."""
 
 OF_LACK = {"give_up"}
@@ -38,11 +40,26 @@ def test_every_commit_of_a_launch_or_a_worker_is_a_boundary() -> None:
     commits = {name for name, body in methods if "_writer.begin" in inspect.getsource(body)}
     known = set(COMMITS_OF_WORKERS) | set(COMMITS_OF_LAUNCHES)
     of_the_store = known - {"create", "deliver"} | {"add_metrics"}  # which only delivers
-    assert commits - OF_OTHER_VERBS - OF_LACK == of_the_store
+    assert commits - OF_OTHER_COMMANDS - OF_LACK == of_the_store
+
+
+def test_functions_that_name_a_commit_are_there() -> None:
+    for module, function in FUNCTIONS.values():
+        assert callable(getattr(importlib.import_module(module), function))
+    assert {*FUNCTIONS} < {*COMMITS_OF_WORKERS, *COMMITS_OF_LAUNCHES}
+
+
+@pytest.mark.parametrize("hook", ["lcma.harness.selftest.armed:nothing:x", "no_module:f:x", "x"])
+def test_a_hook_that_is_not_there_stops_the_worker(
+    monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
+    monkeypatch.setenv(HOOK_VARIABLE, hook)
+    with pytest.raises((AttributeError, ImportError, ValueError)):
+        arm_worker("j")
 
 
 def moments_in(path: Path) -> set[str]:
-    """The moments that a module passes; fails for a rename outside any."""
+    """Return the kill points that a module passes; fail for a rename outside any."""
     found: set[str] = set()
 
     def visit(node: ast.AST, inside: bool) -> None:
@@ -56,7 +73,7 @@ def moments_in(path: Path) -> set[str]:
         if isinstance(node, ast.keyword) and node.arg == "moment":  # of a file in some place
             found.add(ast.literal_eval(node.value))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            assert inside or node.func.attr != "rename", f"{path}:{node.lineno} is no moment"
+            assert inside or node.func.attr != "rename", f"{path}:{node.lineno} is at no kill point"
         for child in ast.iter_child_nodes(node):
             visit(child, inside)
 
@@ -87,24 +104,22 @@ def test_a_schedule_is_the_same_for_the_same_seed() -> None:
 
 
 def test_one_of_many_takes_an_order(tmp_path: Path) -> None:
-    orders = Orders(tmp_path)
+    orders = KillOrders(tmp_path)
     orders.make()
-    orders.give(Order(7, "finish", "before"))
+    orders.give(KillOrder(7, "finish", "before"))
     with ThreadPoolExecutor(16) as threads:
         taken = list(threads.map(lambda _: orders.take("finish.before"), range(64)))
-    assert [order for order in taken if order] == [Order(7, "finish", "before")]
+    assert [order for order in taken if order] == [KillOrder(7, "finish", "before")]
     assert orders.take("finish.after") is None
 
 
 DIES = """
 import sys
-from pathlib import Path
 from lcma import db
-from lcma.harness.selftest import armed
+from lcma.harness.kill_points import arm_worker
 
-url, folder, when = sys.argv[1:]
-armed.arm_process(Path(folder), "worker")
-store = db.connect(url)
+arm_worker("j")
+store = db.connect(sys.argv[1])
 store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
 """
 
@@ -115,12 +130,13 @@ def test_a_process_dies_on_its_side_of_a_commit(
 ) -> None:
     """Before it nothing of it is there for others, after it all is; the log says so."""
     db.connect(new_place)
-    orders = Orders(tmp_path / "kills")
+    orders = KillOrders(tmp_path / "kills")
     orders.make()
-    orders.give(Order(1, "register", when))
+    orders.give(KillOrder(1, "register", when))
+    hook = f"lcma.harness.selftest.armed:arm_worker:{orders.folder}"
     done = subprocess.run(
-        [sys.executable, "-c", DIES, new_place, str(orders.folder), when],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        [sys.executable, "-c", DIES, new_place],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), HOOK_VARIABLE: hook},
         check=False,
     )
     assert done.returncode == -9
@@ -154,12 +170,12 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
 )
 def test_a_difference_is_named(filled: db.Store, tmp_path: Path, damage: str, said: str) -> None:
     other = db.connect(str(db.locate(filled.url).backup(tmp_path / "other.db")))
-    wanted = read_left(filled)
-    same = differences(wanted, read_left(other))
+    wanted = read_run(filled)
+    same = compare_runs(wanted, read_run(other))
     assert same == list(wanted.faults)  # its jobs are not all done
     with sa.create_engine(other.url, poolclass=sa.NullPool).begin() as connection:
         assert connection.execute(sa.text(damage)).rowcount >= 1
-    lines = differences(wanted, read_left(other))
+    lines = compare_runs(wanted, read_run(other))
     assert any(said in line for line in lines)
     assert lines != same
 

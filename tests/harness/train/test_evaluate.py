@@ -8,9 +8,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from lcma.harness.averages import clustered_mean
 from lcma.harness.seeds import derive_seed
 from lcma.harness.train import contribution
-from lcma.harness.train.averages import clustered_mean
 from lcma.harness.train.batches import Images
 from lcma.harness.train.contribution import MeasuredMap, measure_maps
 from lcma.harness.train.evaluate import evaluate

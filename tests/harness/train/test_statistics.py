@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lcma.harness.train.averages import RunningMean, clustered_mean
+from lcma.harness.averages import RunningMean, clustered_mean
 
 values_of = st.integers(2, 30).flatmap(
     lambda n: arrays(np.float64, (n, 3), elements=st.floats(-100, 100, width=32))

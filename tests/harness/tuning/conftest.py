@@ -20,10 +20,10 @@ from lcma.harness.place import Place
 from lcma.harness.run.driver import new_owner
 from lcma.harness.run.plan import known_digests, preparable_sets
 from lcma.harness.tuning.local import run_local
-from lcma.harness.tuning.outcome import Outcome, read_outcome
+from lcma.harness.tuning.outcome import StudyOutcome, read_outcome
 from lcma.harness.tuning.study import make_storage
-from lcma.harness.tuning.target import Target, make_target
-from lcma.harness.tuning.tuner import Means, Tuner, open_tuner
+from lcma.harness.tuning.target import StudyTarget, make_target
+from lcma.harness.tuning.tuner import Tuner, TunerSettings, open_tuner
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
@@ -50,7 +50,7 @@ class Tuning:
     """A study of a small spec at one place."""
 
     place: Place
-    target: Target
+    target: StudyTarget
 
     @property
     def store(self) -> db.Store:
@@ -69,8 +69,8 @@ class Tuning:
 
     def opened(self) -> Any:
         resources = self.target.spec.resources.model_copy(update={"gpus": 0.0})
-        means = Means(new_owner(), resources, lease_seconds=LEASE)
-        return open_tuner(self.target, self.place, self.store, means, lambda line: None)
+        settings = TunerSettings(new_owner(), resources, lease_seconds=LEASE)
+        return open_tuner(self.target, self.place, self.store, settings, lambda line: None)
 
     def elsewhere(self) -> "Tuning":
         """The same study at a new place beside this one."""
@@ -98,7 +98,7 @@ class Tuning:
             for t in self.study.trials
         ]
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> StudyOutcome:
         return read_outcome(self.store, self.target, self.digest)
 
     def steps(self, kind: str) -> int:

@@ -1,4 +1,4 @@
-"""What it takes to know one budget, or the base lines: carried out wherever tasks run."""
+"""The trainings of one budget, or of the base lines, run on any executor."""
 
 import statistics
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ How = Literal["done", "pruned", "failed", "stopped"]
 
 
 @dataclass(frozen=True)
-class Errand:
-    """The segments and trials of a budget for all its seeds, with what a worker must know.
+class StudyTask:
+    """Segments and trials of one budget for all its seeds, with all that a worker must know.
 
     ``number`` is that of the study's trial, None for the base lines; ``rungs`` are the steps at
     which the trainings stop for a decision. Plain values, no connections.
@@ -31,76 +31,77 @@ class Errand:
 
     @property
     def title(self) -> str:
-        """A name for people."""
+        """A title for people."""
         return "base lines" if self.number is None else f"trial {self.number}: {self.budget} steps"
 
 
 @dataclass(frozen=True)
 class Rung:
-    """All seeds stand at a step: the mean of their bits/dim on the holdout part there."""
+    """A step that all seeds have reached, and their mean bits/dim on the holdout part there."""
 
     step: int
     bits: float
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How an errand ended; ``why`` is a line where it has no result."""
+class TaskEnding:
+    """How a task ended; ``why`` is a line where it has no result."""
 
     how: How
     why: str = ""
 
 
-def carry_out(errand: Errand, executor: Executor, display: Display) -> Iterator[Rung | Ending]:
-    """Run what is missing, rung by rung; the last thing that comes is the ending.
+def run_task(task: StudyTask, executor: Executor, display: Display) -> Iterator[Rung | TaskEnding]:
+    """Run the jobs of a task that are missing; yield each rung, and last the ending.
 
-    Between a rung and the next nothing runs: who wants no more asks for no more, and the trials
-    keep their checkpoints.
+    Nothing runs between two rungs: a caller that stops iterating stops the task there, and the
+    trials keep their checkpoints.
     """
-    place = errand.nodes[0].work.place
+    place = task.nodes[0].work.place
     store = wait_out(lambda: db.connect(place.db, create=False))
-    trainings = [n.work.job_id for n in errand.nodes if n.work.trial is not None]
+    trainings = [n.work.job_id for n in task.nodes if n.work.trial is not None]
     try:
-        for step in errand.rungs:
-            ended = _run(store, errand, executor, display, step)
+        for step in task.rungs:
+            ended = _run(store, task, executor, display, step)
             if lost := _lost(store, ended):
                 yield lost
                 return
             known = [_at_step(store, job_id, step) for job_id in trainings]
             bits = [value for value in known if value is not None]
-            if len(bits) == len(known):  # not of what was there before anybody asked at a rung
+            if len(bits) == len(known):  # trainings done before they had rungs have no values there
                 yield Rung(step, statistics.fmean(bits))
-        ended = _run(store, errand, executor, display, None)
-        yield _lost(store, ended) or Ending("done")
+        ended = _run(store, task, executor, display, None)
+        yield _lost(store, ended) or TaskEnding("done")
     except LaunchStoppedError as error:
-        yield Ending("stopped", str(error))
+        yield TaskEnding("stopped", str(error))
 
 
 def _at_step(store: db.Store, job_id: str, step: int) -> float | None:
-    """The value of a training at a rung, None where it has none."""
+    """Return the bits/dim of a training at a rung, None where it has none."""
     return wait_out(lambda: rung_values(store, job_id)).get(step)
 
 
 def _run(
-    store: db.Store, errand: Errand, executor: Executor, display: Display, rung: int | None
+    store: db.Store, task: StudyTask, executor: Executor, display: Display, rung: int | None
 ) -> list[Report]:
-    nodes = [_until(node, rung) for node in errand.nodes]
-    return [*Launch(store, nodes, executor, display, errand.course).run().reports.values()]
+    nodes = [_until(node, rung) for node in task.nodes]
+    return [*Launch(store, nodes, executor, display, task.course).run().reports.values()]
 
 
 def _until(node: Node, rung: int | None) -> Node:
     return node if node.work.trial is None else replace(node, work=replace(node.work, rung=rung))
 
 
-def _lost(store: db.Store, ended: list[Report]) -> Ending | None:
-    """What became of the first that is lost, now or long ago; what it blocked says less."""
+def _lost(store: db.Store, ended: list[Report]) -> TaskEnding | None:
+    """Return the ending for the first lost job, now or long ago; None if there is none."""
     lost = [r for r in ended if r.ending in ("diverged", "failed", "blocked")]
     if not lost:
         return None
+    # A failed job before those that it blocked: its message says why.
     first = min(lost, key=lambda r: r.ending == "blocked")
     message = first.message
     if not message:
-        told = {one.job_id: one.message for one in wait_out(store.failures)}
-        message = told.get(first.job_id) or ""
+        messages = {one.job_id: one.message for one in wait_out(store.failures)}
+        message = messages.get(first.job_id) or ""
     why = (message.strip().splitlines() or [""])[-1]
-    return Ending("failed", ": ".join(filter(None, (first.ending, why))))
+    return TaskEnding("failed", ": ".join(filter(None, (first.ending, why))))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lcma.harness.storage.urls import hide_secrets, is_url, secrets_of
+from lcma.harness.urls import hide_secrets, is_url, secrets_of
 
 URLS = [
     ("s3://bucket/a/b", "s3://bucket/a/b", ()),
