@@ -21,7 +21,7 @@ def backup(
 ) -> None:
     """Copy a SQLite database as it was last committed, while others may write to it.
 
-    For a PostgreSQL database, end with the command that copies it.
+    For a PostgreSQL database, fail and name the command that copies it.
     """
     from lcma.db import locate, migrate
     from lcma.harness.place import find_place

@@ -55,8 +55,8 @@ def run_checks(place: Place, ray: str | None = None) -> list[CheckResult]:
 def _check_code() -> list[CheckResult]:
     current = read_environment("cpu")
     changed = " with uncommitted changes" if current.dirty else ""
-    said = f"lcma {current.code_version}{changed}, Python {current.python}, torch {current.torch}"
-    return [CheckResult("code", "good", said)]
+    text = f"lcma {current.code_version}{changed}, Python {current.python}, torch {current.torch}"
+    return [CheckResult("code", "good", text)]
 
 
 def _check_devices() -> list[CheckResult]:
@@ -77,18 +77,18 @@ def _check_devices() -> list[CheckResult]:
 def _check_database(place: Place, workers: _Workers) -> list[CheckResult]:
     try:
         database = db.locate(place.db)
-        said = f"{database.name} ({database.version()})"
+        text = f"{database.name} ({database.version()})"
         if not database.identify().exists:
             return [
-                CheckResult("database", "note", f"{said}: nothing yet; the first launch makes it")
+                CheckResult("database", "note", f"{text}: nothing yet; the first launch makes it")
             ]
         store = db.connect(place.db, create=False)
         counts = store.job_counts()
     except UserError as error:
         return [CheckResult("database", "bad", str(error))]
     trials = counts.trial
-    said += f": {trials.done} of {trials.total} trials done, {trials.running} running"
-    return [CheckResult("database", "good", said), *_check_connections(store, workers)]
+    text += f": {trials.done} of {trials.total} trials done, {trials.running} running"
+    return [CheckResult("database", "good", text), *_check_connections(store, workers)]
 
 
 def _check_connections(store: db.Store, workers: _Workers) -> list[CheckResult]:
@@ -98,12 +98,12 @@ def _check_connections(store: db.Store, workers: _Workers) -> list[CheckResult]:
     # A training and its heartbeat may each hold a connection for a moment, and so may the driver
     # and a command that a user types.
     enough_for = max(0, (limits.free - 2) // 2)
-    said = (
+    text = (
         f"{limits.most} at most, {limits.used} in use: enough for {enough_for} workers at once "
         f"(raise max_connections for more); {workers.where} may run {workers.most}"
     )
     verdict: Literal["good", "note"] = "good" if enough_for >= workers.most else "note"
-    return [CheckResult("connections", verdict, said)]
+    return [CheckResult("connections", verdict, text)]
 
 
 def _check_folders(place: Place) -> list[CheckResult]:
@@ -117,8 +117,8 @@ def _check_folders(place: Place) -> list[CheckResult]:
             with tempfile.TemporaryFile(dir=there):
                 pass
         except OSError as error:
-            said = f"{folder} cannot be written ({error.strerror}): give --{what} DIR"
-            found.append(CheckResult(what, "bad", said))
+            text = f"{folder} cannot be written ({error.strerror}): give --{what} DIR"
+            found.append(CheckResult(what, "bad", text))
             continue
         free = shutil.disk_usage(there).free
         verdict: Literal["good", "note"] = "good" if free > LITTLE_DISK else "note"
@@ -168,5 +168,5 @@ def _check_ray(address: str | None) -> tuple[list[CheckResult], _Workers]:
         hosts = ", ".join(executor.hosts())
     finally:
         executor.close(kill=False)
-    said = f"{version}; the cluster at {address} has {cpus:g} CPUs and {gpus:g} GPUs on {hosts}"
-    return [CheckResult("ray", "good", said)], _Workers(max(1, int(cpus)), "the cluster")
+    text = f"{version}; the cluster at {address} has {cpus:g} CPUs and {gpus:g} GPUs on {hosts}"
+    return [CheckResult("ray", "good", text)], _Workers(max(1, int(cpus)), "the cluster")
