@@ -1,4 +1,4 @@
-"""Nonlinearities together with their slopes, from which vector-Jacobian products are made.
+"""Nonlinearities with their slopes, from which vector-Jacobian products are made.
 
 PyTorch's own backward of SiLU computes the slope anew, exponential included, for each product; a
 power series takes many at one point.
@@ -58,19 +58,19 @@ class _Elu(torch.autograd.Function):
 
 
 def silu(x: Tensor) -> tuple[Tensor, Tensor]:
-    """x sigmoid(x) and its slope, of x's shape; both can be differentiated once."""
+    """Return x sigmoid(x) and its slope, of x's shape; both can be differentiated once."""
     y, slope = _Silu.apply(x)  # type: ignore[no-untyped-call]
     return y, slope
 
 
 def elu(x: Tensor) -> tuple[Tensor, Tensor]:
-    """max(x, exp(x) - 1) and its slope, of x's shape; both can be differentiated once."""
+    """Return max(x, exp(x) - 1) and its slope, of x's shape; both can be differentiated once."""
     y, slope = _Elu.apply(x)  # type: ignore[no-untyped-call]
     return y, slope
 
 
 def lipswish_gains(sharpness: Tensor) -> tuple[Tensor, Tensor]:
-    """(before, after) such that LipSwish(x) = after * silu(before * x) for a ``sharpness`` b.
+    """Return (before, after) with LipSwish(x) = after * silu(before * x) for a ``sharpness`` b.
 
     LipSwish is x sigmoid(softplus(b) x) / 1.1 (Chen et al. 2019, section 4); its slope is at most
     0.99986 for every b. The two gains can be folded into the maps around it.

@@ -1,4 +1,4 @@
-"""From a recipe's model and a factorization to a flow."""
+"""Build flows from a recipe's model and a factorization."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 
 from lcma.models import glow, iresnet, realnvp, resflow
-from lcma.models.factorization import Map, Order, Table, tables
+from lcma.models.factorization import Map, Order, SplitTable, make_tables
 from lcma.models.flow import Flow
 from lcma.models.layers import Layer
 from lcma.models.priors import Prior
@@ -17,9 +17,9 @@ from lcma.sweeps.factorizations import ImpossibleError
 from lcma.sweeps.recipe import Model
 
 Parts = Callable[..., tuple[list[Layer], Prior]]
-"""From a model and its tables, one a split or None for no split (NMS), to the layers from data to
-noise, each split with its prior, and the prior of what stays to the end. A flow whose facts say
-``flat_nms`` also takes ``flat``."""
+"""Function that builds a flow's layers from a model and its tables: one for each split, or None
+for no split (NMS). It returns the layers from data to noise, each split with its prior, and the
+prior of what stays to the end. A flow whose facts say ``flat_nms`` also takes ``flat``."""
 
 
 def build(
@@ -31,33 +31,66 @@ def build(
     maps: Sequence[Map] = (),
     order: Order = "raster",
 ) -> Flow:
-    """The flow of a canonical factorization, with weights drawn from ``seed``.
+    """Build the flow of a factorization, with weights drawn from a seed.
 
-    ``maps`` and ``order`` are for words, see `tables`. ``table_seed`` drives the random tables
-    (default: ``seed``). The global generator is left as it was. Flows that differ in their
-    tables alone start from the same weights, so that comparisons can be paired by seed.
-    Raises ImpossibleError where the flow cannot be built.
+    The global generator is left as it was. Flows that differ in their tables alone start from the
+    same weights, so that comparisons can be paired by seed.
+
+    Args:
+        model: The flow, the size of its images, its number of splits and its architecture.
+        factorization: A canonical name such as `checkerboard-even`, or a word such as `LLH`.
+        seed: Seed of the weights.
+        table_seed: Seed of random tables, by default ``seed``.
+        maps: For words, one contribution map (C, H, W) per split; see `make_tables`.
+        order: For words, the order of a window's two dimensions inside a half.
+
+    Returns:
+        A flow on the CPU, in training mode, with no data-dependent starting values yet (see
+        `Flow.initialize`).
+
+    Raises:
+        ImpossibleError: If the flow cannot be built.
+        UserError: If a plug-in's function does not return layers and a prior.
+
+    Example:
+        >>> from lcma.sweeps import catalog
+        >>> model = catalog.recipe("realnvp", "digits", "tiny").model
+        >>> flow = build(model, "checkerboard-even", seed=0)
+        >>> [tuple(shape) for shape in flow.latent_shapes]
+        [(2, 4, 4), (4, 2, 2), (4, 2, 2)]
     """
     shape = (model.channels, model.size, model.size)
     found = None
     if factorization != "none":
         chosen = seed if table_seed is None else table_seed
-        found = tables(factorization, shape, model.splits, seed=chosen, maps=maps, order=order)
+        found = make_tables(factorization, shape, model.splits, seed=chosen, maps=maps, order=order)
     return _assemble(model, found, seed)
 
 
-def nms(model: Model, *, seed: int, form: Literal["squeezed", "flat"] = "squeezed") -> Flow:
-    """The same flow with no split, for the pretraining of Algorithm 1.
+def build_nms(model: Model, *, seed: int, form: Literal["squeezed", "flat"] = "squeezed") -> Flow:
+    """Build the same flow without splits (NMS), for the pretraining of Algorithm 1.
 
-    ``squeezed``: the tensor is squeezed where a split would be, and nothing leaves; ``flat``:
-    all blocks at the size of the image, the paper's literal s x s x c. Raises ImpossibleError
-    where the flow has no such form.
+    Args:
+        model: As for `build`.
+        seed: Seed of the weights.
+        form: With ``squeezed`` the tensor is squeezed where a split would be, and nothing is
+            factored out; with ``flat`` all blocks work at the size of the image, the paper's
+            literal s x s x c.
+
+    Raises:
+        ImpossibleError: If the flow has no such form.
+
+    Example:
+        >>> from lcma.sweeps import catalog
+        >>> model = catalog.recipe("realnvp", "digits", "tiny").model
+        >>> [tuple(shape) for shape in build_nms(model, seed=0).latent_shapes]
+        [(16, 2, 2)]
     """
     return _assemble(model, None, seed, flat=form == "flat")
 
 
 def _assemble(
-    model: Model, found: Sequence[Table] | None, seed: int, *, flat: bool = False
+    model: Model, found: Sequence[SplitTable] | None, seed: int, *, flat: bool = False
 ) -> Flow:
     facts = REGISTERED[model.flow]
     parts = _PARTS.get(model.flow, facts.parts)
@@ -73,8 +106,10 @@ def _assemble(
         return Flow(layers, prior, (model.channels, model.size, model.size))
 
 
-def _checked(built: Any, model: Model, found: Sequence[Table] | None) -> tuple[list[Layer], Prior]:
-    """What a plug-in's function built; UserError where it is not what `Parts` says."""
+def _checked(
+    built: Any, model: Model, found: Sequence[SplitTable] | None
+) -> tuple[list[Layer], Prior]:
+    """Return what a plug-in's function built. Raises UserError if it is not as `Parts` says."""
     plugin = REGISTERED[model.flow].plugin
     where = f"the flow {model.flow} ({plugin})"
     pair = isinstance(built, tuple) and len(built) == 2
@@ -92,8 +127,8 @@ def _checked(built: Any, model: Model, found: Sequence[Table] | None) -> tuple[l
 
 
 _PARTS: dict[str, Parts] = {
-    "realnvp": realnvp.parts,
-    "glow": glow.parts,
-    "iresnet": iresnet.parts,
-    "resflow": resflow.parts,
+    "realnvp": realnvp.build_layers,
+    "glow": glow.build_layers,
+    "iresnet": iresnet.build_layers,
+    "resflow": resflow.build_layers,
 }

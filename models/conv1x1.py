@@ -17,7 +17,7 @@ Share = Literal["output", "sorted", "uniform"]
 
 @dataclass(frozen=True)
 class _Deviation:
-    """A convention's difference from uniform shares, (C,), kept with the W that it is of."""
+    """A convention's difference from uniform shares, (C,), with the W that it belongs to."""
 
     weight: Tensor
     share: Share
@@ -40,7 +40,7 @@ def _deviation(weight: Tensor, share: Share) -> Tensor:
 
 
 class InvertibleConv1x1(Layer):
-    """y = W x at every pixel, W (C, C), orthogonal at the start.
+    """Invertible 1x1 convolution: y = W x at every pixel, W (C, C), orthogonal at the start.
 
     ``dense``: W is the parameter. ``plu``: W = P L (U + diag(sign exp(log_scale))), with P and
     the signs fixed, L unit lower and U strictly upper triangular (equation 10); L, log_scale and
@@ -72,7 +72,7 @@ class InvertibleConv1x1(Layer):
 
     @torch.no_grad()
     def set_matrix(self, weight: Tensor) -> None:
-        """Make W equal to ``weight`` (C, C), which must be invertible."""
+        """Set W to ``weight`` (C, C), which must be invertible."""
         if self.form == "dense":
             self.weight.copy_(weight)
             return
@@ -93,7 +93,7 @@ class InvertibleConv1x1(Layer):
         return self.permutation @ ((factors.tril(-1) + one) @ (factors.triu(1) + scale.diag()))
 
     def _log_det(self, weight: Tensor) -> Tensor:
-        """log|det W|, a scalar."""
+        """Return log|det W|, a scalar."""
         if self.form == "plu":
             return self.factors.diagonal().sum()
         # A determinant in float32 is worth few digits.
@@ -101,7 +101,7 @@ class InvertibleConv1x1(Layer):
         return log_det.to(weight.dtype)
 
     def _shares(self, weight: Tensor) -> Tensor:
-        """What each channel gets of log|det W| at a pixel, (C,)."""
+        """Return each channel's share of log|det W| at a pixel, (C,)."""
         uniform = (self._log_det(weight) / len(weight)).expand(len(weight))
         if self.training or self.share == "uniform":
             return uniform
@@ -123,7 +123,7 @@ class InvertibleConv1x1(Layer):
 
 @contextmanager
 def sharing(flow: nn.Module, share: Share) -> Iterator[None]:
-    """For the time of a block, every 1x1 convolution of a flow shares out by this convention."""
+    """Make every 1x1 convolution of a flow use a convention of shares, for the time of a block."""
     found = [m for m in flow.modules() if isinstance(m, InvertibleConv1x1)]
     before = [layer.share for layer in found]
     for layer in found:

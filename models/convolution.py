@@ -1,4 +1,4 @@
-"""The convolutions of Glow's nets and priors (openai/glow): they know borders and have a gain."""
+"""The convolutions of Glow's nets and priors (openai/glow), with a border channel and a gain."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,9 @@ RATE = 3.0
 
 
 class GainedConv(nn.Module):
-    """(conv(x) + shift) exp(3 log_gain) for each channel, (B, inputs, H, W) to (B, outputs, H, W).
+    """A convolution with a gain: (conv(x) + shift) exp(3 log_gain) for each channel.
+
+    It maps (B, inputs, H, W) to (B, outputs, H, W).
 
     Where the kernel is wider than 1 the input is padded by zeros and has one channel more, 1 in
     the padding and 0 inside, so that the net sees where the image ends. With ``started_by_data``
@@ -35,7 +37,7 @@ class GainedConv(nn.Module):
             self.register_buffer("started", torch.tensor(False))
 
     def _at_border(self, border: Tensor, height: int, width: int) -> Tensor:
-        """What the border's channel adds, (1, outputs, H, W)."""
+        """Return what the border's channel adds, (1, outputs, H, W)."""
         inside = border.new_zeros(1, 1, height, width)
         return F.conv2d(F.pad(inside, [self.pad] * 4, value=1.0), border)
 
@@ -50,7 +52,7 @@ class GainedConv(nn.Module):
 
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
-        """Start shift and gain from a first batch; once started they stay."""
+        """Set shift and gain from a first batch; does nothing the second time."""
         if not self.started_by_data or bool(self.started):
             return
         self.shift.zero_()

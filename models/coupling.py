@@ -56,7 +56,7 @@ class _Block(nn.Module):
 
 
 class CouplingNet(nn.Module):
-    """The released code's net: (B, inputs, H, W) to (B, outputs, H, W).
+    """Net of a coupling as in the released code, (B, inputs, H, W) to (B, outputs, H, W).
 
     Norm, concat(h, -h), ReLU, 3x3 stem, residual blocks; 1x1 skip convolutions from the stem
     and from every block are summed, then norm, ReLU, 1x1.
@@ -76,7 +76,7 @@ class CouplingNet(nn.Module):
         self.out = NormalizedConv(width, outputs, 1, learned=True)
 
     def magnitudes(self) -> list[nn.Parameter]:
-        """The learned weight-norm magnitudes."""
+        """Return the learned weight-norm magnitudes."""
         convs = [m for m in self.modules() if isinstance(m, NormalizedConv)]
         return [conv.magnitude for conv in convs if conv.magnitude.requires_grad]
 
@@ -95,7 +95,8 @@ class CouplingNet(nn.Module):
 
 
 class CheckerboardCoupling(Layer):
-    """y = (x + t) exp(s) where (row + column) % 2 == ``parity``, given the other positions."""
+    """Affine coupling of a checkerboard: y = (x + t) exp(s) where (row + column) % 2 == ``parity``,
+    given the other positions."""
 
     changed: Tensor
     given: Tensor
@@ -129,7 +130,7 @@ class CheckerboardCoupling(Layer):
 
 
 class ChannelCoupling(Layer):
-    """y = (x + t) exp(s) on one half of the channels, given the other half."""
+    """Affine coupling of channels: y = (x + t) exp(s) on one half of them, given the other half."""
 
     def __init__(self, channels: int, *, second: bool, width: int, blocks: int, norm: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which half of the dimensions leaves at each split: index tables for every factorization.
+"""Index tables for every factorization: which half of the dimensions each split factors out.
 
 Windows are 2x2, positions in raster order p = 2 dr + dq. Identity of dimensions is kept by
 gathering integer ids along with the data, never by arithmetic on indices of later scales.
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.factorizations import RULES, Rule, is_word, needs_maps
+from lcma.sweeps.factorizations import RULES, FactorizationRule, is_word, needs_maps
 
 Ints = NDArray[np.int64]
 Shape = tuple[int, int, int]
@@ -21,12 +21,12 @@ Order = Literal["raster", "rank"]
 
 
 @dataclass(frozen=True)
-class Table:
-    """Flat local indices into (C, H, W) of what stays and what leaves.
+class SplitTable:
+    """Index table of a split: flat indices into (C, H, W) of what stays and what is factored out.
 
     ``kept`` and ``left`` have shape (2C, H/2, W/2) and together are a partition of
-    0 .. C*H*W - 1. Channel k*C + c holds the k-th of each window's two of colour c, in raster
-    order unless said otherwise, for the rules that take two of every window.
+    0 .. C*H*W - 1. For the rules that take two of every window, channel k*C + c holds the k-th of
+    each window's two of colour c, in raster order unless stated otherwise.
     """
 
     kept: Ints
@@ -34,16 +34,17 @@ class Table:
 
     @property
     def input_shape(self) -> Shape:
+        """(C, H, W) of what is split."""
         c, h, w = self.kept.shape
         return (c // 2, 2 * h, 2 * w)
 
     @property
     def permutation(self) -> Ints:
-        """Kept, then left, flattened: shape (C*H*W,)."""
+        """Kept, then left, flattened to (C*H*W,)."""
         return np.concatenate([self.kept.ravel(), self.left.ravel()])
 
 
-def tables(
+def make_tables(
     name: str,
     shape: Shape,
     splits: int,
@@ -51,14 +52,30 @@ def tables(
     seed: int = 0,
     maps: Sequence[Map] = (),
     order: Order = "raster",
-) -> list[Table]:
-    """The table of each split for a canonical factorization of images of ``shape`` (C, H, W).
+) -> list[SplitTable]:
+    """Return the index table of each split (step 3 of Algorithm 1).
 
-    ``maps`` holds for words, and for rules of plug-ins that read maps, one contribution map per
-    split, (C, H, W) in input coordinates: the map of split l is read at the ids that are still
-    there (Algorithm 1); ``order`` is that of a window's two dimensions inside a half of a word.
-    ``seed`` drives `random`, `random-local` and rules that read it. Raises ValueError where maps
-    are missing or misshapen, UserError where a plug-in's rule does not give two halves.
+    Args:
+        name: A canonical factorization.
+        shape: (C, H, W) of the images.
+        splits: Number of splits.
+        seed: Seed of `random`, `random-local` and rules of plug-ins that read it.
+        maps: For words, and for rules of plug-ins that read maps, one contribution map per split,
+            (C, H, W) in input coordinates; that of split l is read at the dimensions that are
+            still there.
+        order: Order of a window's two dimensions inside a half, for words.
+
+    Raises:
+        ValueError: If maps are missing or of another shape.
+        UserError: If a plug-in's rule does not give two halves.
+
+    Example:
+        >>> (table,) = make_tables("checkerboard-even", (1, 2, 2), 1)
+        >>> table.kept.ravel().tolist(), table.left.ravel().tolist()
+        ([0, 3], [1, 2])
+        >>> (table,) = make_tables("L", (1, 2, 2), 1, maps=[np.array([[[4.0, 1.0], [2.0, 3.0]]])])
+        >>> table.left.ravel().tolist()  # the two low contributions
+        [1, 2]
     """
     if needs_maps(name) and [np.shape(m) for m in maps] != [shape] * splits:
         raise ValueError(f"{name} needs {splits} maps of shape {shape}")
@@ -70,7 +87,7 @@ def tables(
             values = np.asarray(maps[split], dtype=np.float64).ravel()[ids]
         if is_word(name):
             assert values is not None
-            table = from_map(values, name[split], order)
+            table = table_from_map(values, name[split], order)
         elif name in RULES:
             table = _by_rule(RULES[name], ids.shape, split, seed, values)
         elif name == "random":
@@ -84,8 +101,8 @@ def tables(
     return found
 
 
-def surviving_ids(found: Sequence[Table], shape: Shape) -> list[Ints]:
-    """Input ids present before each split and after the last, in their local layout."""
+def surviving_ids(found: Sequence[SplitTable], shape: Shape) -> list[Ints]:
+    """Return the input ids present before each split and after the last, in their local layout."""
     ids = [np.arange(np.prod(shape), dtype=np.int64).reshape(shape)]
     for table in found:
         ids.append(ids[-1].ravel()[table.kept])
@@ -93,18 +110,21 @@ def surviving_ids(found: Sequence[Table], shape: Shape) -> list[Ints]:
 
 
 def ranks(values: NDArray[np.floating]) -> Ints:
-    """Window positions from the highest to the lowest value; in a tie the earlier is higher.
+    """Rank the positions of each window from the highest to the lowest value.
 
-    values (C, H, W) -> (C, H/2, W/2, 4).
+    In a tie the earlier position is higher. values (C, H, W) -> (C, H/2, W/2, 4).
     """
     return np.argsort(-windows(values), axis=-1, kind="stable").astype(np.int64)
 
 
-def from_map(values: NDArray[np.floating], letter: str, order: Order = "raster") -> Table:
-    """L: the two low contributions of each window leave; H: the two high ones do (section 4).
+def table_from_map(
+    values: NDArray[np.floating], letter: str, order: Order = "raster"
+) -> SplitTable:
+    """Return the table of one letter of a word (section 4).
 
-    values: contributions of the dimensions still there, (C, H, W). Inside a half a window's two
-    are in raster order, or the higher one first (``rank``).
+    L factors out the two low contributions of each window, H the two high ones. ``values`` are
+    contributions of the dimensions still there, (C, H, W). Inside a half a window's two are in
+    raster order, or the higher one first (``rank``).
     """
     ranked = ranks(values)
     high, low = ranked[..., :2], ranked[..., 2:]
@@ -115,20 +135,20 @@ def from_map(values: NDArray[np.floating], letter: str, order: Order = "raster")
 
 
 def tied_windows(values: NDArray[np.floating]) -> float:
-    """Share of windows in which ranks two and three have the same value, so that order decides."""
+    """Return the share of windows whose ranks two and three are tied, so that order decides."""
     ordered = np.sort(windows(values), axis=-1)
     return float(np.mean(ordered[..., 1] == ordered[..., 2]))
 
 
 def windows(values: NDArray[Any]) -> NDArray[Any]:
-    """2x2 windows of (C, H, W): (C, H/2, W/2, 4), positions in raster order."""
+    """Return the 2x2 windows of (C, H, W): (C, H/2, W/2, 4), positions in raster order."""
     c, h, w = values.shape
     grid = values.reshape(c, h // 2, 2, w // 2, 2)
     return grid.transpose(0, 1, 3, 2, 4).reshape(c, h // 2, w // 2, 4)
 
 
-def _local(kept: Ints, left: Ints, shape: tuple[int, ...]) -> Table:
-    """From window positions (C, H/2, W/2, 2) to a table."""
+def _local(kept: Ints, left: Ints, shape: tuple[int, ...]) -> SplitTable:
+    """Return the table of window positions (C, H/2, W/2, 2)."""
     c, h, w = shape
     index = windows(np.arange(c * h * w).reshape(shape)).astype(np.int64)
 
@@ -136,13 +156,13 @@ def _local(kept: Ints, left: Ints, shape: tuple[int, ...]) -> Table:
         picked = np.take_along_axis(index, positions, axis=-1)
         return np.moveaxis(picked, -1, 0).reshape(2 * c, h // 2, w // 2)
 
-    return Table(half(kept), half(left))
+    return SplitTable(half(kept), half(left))
 
 
-def _positions(kept: tuple[int, int]) -> Callable[[tuple[int, ...]], Table]:
+def _positions(kept: tuple[int, int]) -> Callable[[tuple[int, ...]], SplitTable]:
     left = tuple(p for p in range(4) if p not in kept)
 
-    def build(shape: tuple[int, ...]) -> Table:
+    def build(shape: tuple[int, ...]) -> SplitTable:
         c, h, w = shape
         full = (c, h // 2, w // 2, 2)
         return _local(np.broadcast_to(kept, full), np.broadcast_to(left, full), shape)
@@ -150,14 +170,14 @@ def _positions(kept: tuple[int, int]) -> Callable[[tuple[int, ...]], Table]:
     return build
 
 
-def _channel(shape: tuple[int, ...]) -> Table:
+def _channel(shape: tuple[int, ...]) -> SplitTable:
     c, h, w = shape
     index = windows(np.arange(c * h * w).reshape(shape)).astype(np.int64)
     squeezed = np.moveaxis(index, -1, 1).reshape(4 * c, h // 2, w // 2)
-    return Table(squeezed[: 2 * c], squeezed[2 * c :])
+    return SplitTable(squeezed[: 2 * c], squeezed[2 * c :])
 
 
-_FIXED: dict[str, Callable[[tuple[int, ...]], Table]] = {
+_FIXED: dict[str, Callable[[tuple[int, ...]], SplitTable]] = {
     "checkerboard-even": _positions((0, 3)),
     "checkerboard-odd": _positions((1, 2)),
     "rows": _positions((2, 3)),
@@ -170,24 +190,24 @@ def _generator(seed: int, split: int) -> np.random.RandomState:
     return np.random.RandomState([seed, split])
 
 
-def _random(shape: tuple[int, ...], seed: int, split: int) -> Table:
+def _random(shape: tuple[int, ...], seed: int, split: int) -> SplitTable:
     c, h, w = shape
     halves = _generator(seed, split).permutation(c * h * w).astype(np.int64)
     kept, left = halves.reshape(2, 2 * c, h // 2, w // 2)
-    return Table(kept, left)
+    return SplitTable(kept, left)
 
 
-def _random_local(shape: tuple[int, ...], seed: int, split: int) -> Table:
+def _random_local(shape: tuple[int, ...], seed: int, split: int) -> SplitTable:
     c, h, w = shape
     draws = _generator(seed, split).random_sample((c, h // 2, w // 2, 4))
     order = np.argsort(draws, axis=-1)
     return _local(np.sort(order[..., :2], axis=-1), np.sort(order[..., 2:], axis=-1), shape)
 
 
-def from_mask(kept: NDArray[np.bool_]) -> Table:
-    """The table of a mask (C, H, W) that is True for the half that stays.
+def table_from_mask(kept: NDArray[np.bool_]) -> SplitTable:
+    """Return the table of a mask (C, H, W) that is True for the half that stays.
 
-    Where it takes two of each window, the layout is that of `Table`. Otherwise, where it takes
+    Where it takes two of each window, the layout is that of `SplitTable`. Otherwise, where it takes
     as many of each window over all channels, the order is that of `channel`; otherwise it is
     that of the flat index. Raises ValueError where it is not a half.
     """
@@ -205,17 +225,21 @@ def from_mask(kept: NDArray[np.bool_]) -> Table:
         order = np.argsort(~over, axis=0, kind="stable")
         squeezed = np.moveaxis(index, -1, 1).reshape(over.shape)
         ordered = np.take_along_axis(squeezed, order, axis=0)
-        return Table(ordered[: 2 * c], ordered[2 * c :])
-    return Table(
+        return SplitTable(ordered[: 2 * c], ordered[2 * c :])
+    return SplitTable(
         np.flatnonzero(kept).astype(np.int64).reshape(half),
         np.flatnonzero(~kept).astype(np.int64).reshape(half),
     )
 
 
 def _by_rule(
-    rule: Rule, shape: tuple[int, ...], split: int, seed: int, values: NDArray[np.float64] | None
-) -> Table:
-    """What a plug-in's rule gives, checked; UserError that names it where it is no table."""
+    rule: FactorizationRule,
+    shape: tuple[int, ...],
+    split: int,
+    seed: int,
+    values: NDArray[np.float64] | None,
+) -> SplitTable:
+    """Return the table of a plug-in's rule. Raises UserError naming it if it gives none."""
     where = f"the factorization {rule.name} ({rule.plugin}) at split {split + 1} of {tuple(shape)}"
     read = None if values is None else values.view()
     if read is not None:
@@ -234,12 +258,12 @@ def _by_rule(
     return table
 
 
-def _as_table(given: Any, shape: tuple[int, ...]) -> Table:
+def _as_table(given: Any, shape: tuple[int, ...]) -> SplitTable:
     c, h, w = shape
     if isinstance(given, np.ndarray) and given.dtype == bool:
         if given.shape != tuple(shape):
             raise ValueError(f"its mask has the shape {given.shape}, not {tuple(shape)}")
-        return from_mask(given)
+        return table_from_mask(given)
     if not isinstance(given, tuple) or len(given) != 2:
         raise ValueError(
             f"it gave a {type(given).__name__}: give a boolean mask of what stays, or the pair "
@@ -251,7 +275,7 @@ def _as_table(given: Any, shape: tuple[int, ...]) -> Table:
         raise ValueError(f"its halves have the shapes {kept.shape} and {left.shape}, not {half}")
     if not all(np.issubdtype(part.dtype, np.integer) for part in (kept, left)):
         raise ValueError(f"its halves hold {kept.dtype} and {left.dtype}, not integers")
-    table = Table(kept.astype(np.int64), left.astype(np.int64))
+    table = SplitTable(kept.astype(np.int64), left.astype(np.int64))
     if not np.array_equal(np.sort(table.permutation), np.arange(c * h * w)):
         raise ValueError(f"its halves are not a partition of 0 .. {c * h * w - 1}")
     return table

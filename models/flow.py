@@ -1,4 +1,4 @@
-"""A flow: a flat list of layers and a prior. Likelihood, contributions, sampling, coding."""
+"""A flow as a flat list of layers and a prior: likelihood, contributions, sampling, coding."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,13 +14,14 @@ from lcma.models.split import Split
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Log-likelihood of each image of a batch in nats, shape (B,), in its two parts."""
+    """Log-likelihood of each image of a batch in nats, shape (B,), as the sum of its two parts."""
 
     log_det: Tensor
     log_prior: Tensor
 
     @property
     def log_prob(self) -> Tensor:
+        """Log-likelihood in nats, (B,)."""
         return self.log_det + self.log_prior
 
 
@@ -50,10 +51,31 @@ class _Stack(nn.ModuleList):
 
 
 class Flow(nn.Module):
-    """Integer images (B, C, H, W) with values 0..255 to latents, and back.
+    """An invertible map from integer images (B, C, H, W), values 0..255, to latents.
 
-    The layers are applied in order from data to noise. A Split hands what leaves to its own
-    prior; ``prior`` is that of what stays to the end.
+    The layers are applied in order from data to noise. A `Split` factors out half of the
+    dimensions, which get its own prior.
+
+    Args:
+        layers: From data to noise.
+        prior: Prior of what stays to the end.
+        shape: (C, H, W) of the images.
+
+    Example:
+        >>> import torch
+        >>> from lcma import models
+        >>> from lcma.sweeps import catalog
+        >>> model = catalog.recipe("realnvp", "digits", "tiny").model
+        >>> flow = models.build(model, "checkerboard-even", seed=0).eval()
+        >>> images = torch.randint(0, 256, (4, 1, 8, 8), generator=torch.manual_seed(0)).float()
+        >>> flow(images).log_prob.shape
+        torch.Size([4])
+        >>> [tuple(latent.shape) for latent in flow.encode(images)]
+        [(4, 2, 4, 4), (4, 4, 2, 2), (4, 4, 2, 2)]
+        >>> torch.equal(flow.decode(flow.encode(images)), images)
+        True
+        >>> flow.sample(2).shape
+        torch.Size([2, 1, 8, 8])
     """
 
     def __init__(self, layers: Iterable[Layer], prior: Prior, shape: tuple[int, int, int]) -> None:
@@ -64,7 +86,15 @@ class Flow(nn.Module):
         self.dimensions = self.shape.numel()
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Likelihood:
-        """The likelihood of x; ``generator`` drives the dequantization noise."""
+        """Return the log-likelihood of images.
+
+        Args:
+            x: Integer images (B, C, H, W), values 0..255, in the flow's dtype.
+            generator: Source of the dequantization noise, by default the global one.
+
+        Returns:
+            Log-determinant and log-prior in nats, each (B,); `bits_per_dim` converts their sum.
+        """
         z = x
         log_det = log_prior = torch.zeros((), device=x.device)
         for layer in self.layers:
@@ -79,7 +109,7 @@ class Flow(nn.Module):
         return Likelihood(log_det.expand(len(x)), log_prior)
 
     def bits_per_dim(self, log_prob: Tensor) -> Tensor:
-        """Bits per dimension from a log-likelihood in nats, same shape.
+        """Convert a log-likelihood in nats to bits per dimension, same shape.
 
         No constant stands here: the dequantization's share is in its own log-determinant.
         """
@@ -88,10 +118,18 @@ class Flow(nn.Module):
     def contributions(
         self, x: Tensor, generator: torch.Generator | None = None, *, scored: bool = True
     ) -> Contributions:
-        """Each dimension's log-determinant, cumulative up to each split and at the end.
+        """Return each dimension's log-determinant, cumulative up to each split and at the end.
 
-        With ``scored`` the preprocessing is left out, as in a contribution map; without it
-        the total sums to the whole log-determinant.
+        This is step 2 of Algorithm 1, before the mean over the training set.
+
+        Args:
+            x: Integer images (B, C, H, W), values 0..255.
+            generator: Source of the dequantization noise, by default the global one.
+            scored: Leave the preprocessing out, as in a contribution map; otherwise the total
+                sums to the whole log-determinant.
+
+        Returns:
+            Contributions in nats, (B, C, H, W) in the coordinates of the images.
         """
         batch = len(x)
         z, ids = x, self.ids(x.device)
@@ -128,7 +166,16 @@ class Flow(nn.Module):
         return Contributions(at_splits, values, in_place(ledger, gone), scalars, log_det)
 
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
-        """All latents: what left at each split, in order, then what stayed to the end."""
+        """Map images to latents.
+
+        Args:
+            x: Integer images (B, C, H, W), values 0..255.
+            generator: Source of the dequantization noise, by default the global one.
+
+        Returns:
+            What is factored out at each split, in order, then what stays to the end; their shapes
+            are (B, *`latent_shapes`).
+        """
         latents, z = [], x
         for layer in self.layers:
             if isinstance(layer, Split):
@@ -139,7 +186,7 @@ class Flow(nn.Module):
         return [*latents, z]
 
     def decode(self, latents: Sequence[Tensor]) -> Tensor:
-        """The integer images (B, C, H, W) that encode to these latents."""
+        """Map latents, as `encode` returns them, to integer images (B, C, H, W), values 0..255."""
         rest = list(latents)
         z = rest.pop()
         for layer in reversed(list(self.layers)):
@@ -149,9 +196,14 @@ class Flow(nn.Module):
     def sample(
         self, count: int, generator: torch.Generator | None = None, *, temperature: float = 1.0
     ) -> Tensor:
-        """``count`` integer images; ``temperature`` scales the noise of every prior.
+        """Draw integer images (count, C, H, W), values 0..255.
 
         An inverse may overflow far from what was learned; such entries are 0.
+
+        Args:
+            count: Number of images.
+            generator: Source of the priors' noise, by default the global one.
+            temperature: Factor of the noise of every prior.
         """
         like = next(self.parameters())
         shape = torch.Size((count, *self.latent_shapes[-1]))
@@ -167,7 +219,7 @@ class Flow(nn.Module):
 
     @torch.no_grad()
     def initialize(self, x: Tensor, generator: torch.Generator | None = None) -> None:
-        """Set every data-dependent starting value from a first batch, layer after layer."""
+        """Set every data-dependent starting value from a first batch x (B, C, H, W)."""
         z = x
         for layer in self.layers:
             if isinstance(layer, Split):
@@ -177,30 +229,31 @@ class Flow(nn.Module):
                 z, _ = layer(z, generator)
 
     def before_step(self) -> None:
-        """Ready the layers for a training step: power iteration happens here, once a step."""
+        """Prepare the layers for a training step, such as by power iteration."""
         for layer in self.layers:
             layer.before_step()
 
     def before_evaluation(self) -> None:
-        """Ready the layers for evaluation: power iteration to tolerance."""
+        """Prepare the layers for evaluation, such as by power iteration to tolerance."""
         for layer in self.layers:
             layer.before_evaluation()
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
-        """The parameters on which a recipe's L2 term falls."""
+        """Return the parameters in a recipe's L2 term."""
         return [p for layer in self.layers for p in layer.shrunk_parameters()]
 
     @property
     def dtype(self) -> torch.dtype:
+        """Dtype of the weights."""
         return next(self.parameters()).dtype
 
     def ids(self, device: torch.device | None = None) -> Tensor:
-        """The identity of each dimension, 0 .. D-1, as one image (1, C, H, W)."""
+        """Return the identity of each dimension, 0 .. D-1, as one image (1, C, H, W)."""
         return torch.arange(self.dimensions, device=device).view(1, *self.shape)
 
     @property
     def latent_ids(self) -> list[Tensor]:
-        """Which input dimension sits where in each latent of ``encode``, each (1, c, h, w)."""
+        """Input dimension at each place of each latent of `encode`, each (1, c, h, w)."""
         found, ids = [], self.ids()
         for layer in self.layers:
             if isinstance(layer, Split):
@@ -212,5 +265,5 @@ class Flow(nn.Module):
 
     @property
     def latent_shapes(self) -> list[torch.Size]:
-        """(c, h, w) of each latent of ``encode``."""
+        """(c, h, w) of each latent of `encode`."""
         return [ids.shape[1:] for ids in self.latent_ids]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lcma.models.conv1x1 import InvertibleConv1x1
 from lcma.models.convolution import RATE, GainedConv
-from lcma.models.factorization import Table
+from lcma.models.factorization import SplitTable
 from lcma.models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
 from lcma.models.norm import ChannelNorm
 from lcma.models.priors import ConditionalNormal, LearnedNormal, Prior, StandardNormal
@@ -18,7 +18,10 @@ from lcma.sweeps.recipe import Model
 
 
 class GlowNet(nn.Module):
-    """3x3, ReLU, 1x1, ReLU, 3x3 that starts at zero; (B, inputs, H, W) to (B, outputs, H, W)."""
+    """Net of a coupling: 3x3, ReLU, 1x1, ReLU, 3x3 that starts at zero.
+
+    It maps (B, inputs, H, W) to (B, outputs, H, W).
+    """
 
     def __init__(self, inputs: int, outputs: int, width: int, *, actnorm: bool) -> None:
         super().__init__()
@@ -35,13 +38,13 @@ class GlowNet(nn.Module):
 
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
-        """Start the actnorms from a first batch (B, inputs, H, W)."""
+        """Set the starting values of the actnorms from a first batch (B, inputs, H, W)."""
         self.first.initialize(x)
         self.middle.initialize(F.relu(self.first(x)))
 
 
 class GlowCoupling(Layer):
-    """y = (x + shift) scale on the second half of the channels, given the first.
+    """Affine coupling: y = (x + shift) scale on the second half of the channels, given the first.
 
     Even channels of the net are the shift; odd ones h give the scale, sigmoid(h + 2), or exp(h)
     where ``exponential``.
@@ -75,9 +78,11 @@ class GlowCoupling(Layer):
         self.net.initialize(x.chunk(2, dim=1)[0])
 
 
-def parts(model: Model, tables: Sequence[Table] | None) -> tuple[list[Layer], Prior]:
-    """The layers from integers to noise, and the prior of what stays; without ``tables`` (NMS)
-    nothing leaves."""
+def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[list[Layer], Prior]:
+    """Build the layers from integers to noise, and the prior of what stays.
+
+    Without ``tables`` nothing is factored out (NMS).
+    """
     arch = model.architecture
     if not isinstance(arch, GlowArchitecture):
         raise TypeError(f"not a Glow: {model.flow}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lcma.models.factorization import Table
+from lcma.models.factorization import SplitTable
 from lcma.models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
 from lcma.models.lipschitz import PowerIteration
 from lcma.models.norm import ChannelNorm
@@ -13,9 +13,11 @@ from lcma.sweeps.architectures import IResNetArchitecture
 from lcma.sweeps.recipe import Model
 
 
-def parts(model: Model, tables: Sequence[Table] | None) -> tuple[list[Layer], Prior]:
-    """The layers from integers to noise, and the prior of what stays; without ``tables`` (NMS)
-    nothing leaves."""
+def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[list[Layer], Prior]:
+    """Build the layers from integers to noise, and the prior of what stays.
+
+    Without ``tables`` nothing is factored out (NMS).
+    """
     arch = model.architecture
     if not isinstance(arch, IResNetArchitecture):
         raise TypeError(f"not an i-ResNet: {model.flow}")

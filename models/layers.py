@@ -1,4 +1,4 @@
-"""The layer contract, and the layers that only prepare or rearrange."""
+"""The interface of layers, and the layers that only prepare or rearrange."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Layer(nn.Module):
-    """One invertible step from data towards noise.
+    """An invertible step from data towards noise; base class of all layers.
 
     ``forward`` maps x (B, C, H, W) to y and to the *contribution*: the log-determinant in nats
     that each dimension of y received, of shape (B, C, H, W) or (1, C, H, W), in the layout of
@@ -18,45 +18,61 @@ class Layer(nn.Module):
     """
 
     scored: bool = True
-    """Whether the contribution counts in a contribution map."""
+    """True if the contribution counts in a contribution map."""
 
     ends_block: bool = False
-    """Whether a contribution map is taken before this layer (Algorithm 1)."""
+    """True if a contribution map is taken before this layer (Algorithm 1)."""
 
     def forward(
         self, x: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """y and the contribution; ``generator`` feeds layers that draw noise."""
+        """Map x to y.
+
+        Args:
+            x: Input (B, C, H, W).
+            generator: Source of noise, by default the global one.
+
+        Returns:
+            y and the contribution in nats, in the layout of y; None where it is zero throughout.
+        """
         del generator
         return self.reorder(x), None
 
     def inverse(self, y: Tensor) -> Tensor:
-        """The x that forward maps to y."""
+        """Return the x that `forward` maps to y. Raises TypeError if there is no inverse."""
         raise TypeError(f"{type(self).__name__} has no inverse")
 
     def reorder(self, t: Tensor) -> Tensor:
-        """``t`` moved from x's layout into y's; layers that move nothing keep this."""
+        """Move a tensor of x's shape from x's layout into y's; here nothing moves."""
         return t
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
-        """The parameters on which a recipe's L2 term falls."""
+        """Return the parameters in a recipe's L2 term."""
         return []
 
     def initialize(self, x: Tensor) -> None:
         """Set data-dependent starting values from a first batch x (B, C, H, W)."""
 
     def before_step(self) -> None:
-        """What is done once before each training step, such as power iteration."""
+        """Prepare a training step, such as by power iteration; called once before each."""
 
     def before_evaluation(self) -> None:
-        """What is done once before evaluation, such as power iteration to tolerance."""
+        """Prepare evaluation, such as by power iteration to tolerance; called once before it."""
 
 
 class Dequantize(Layer):
-    """Integers 0..levels-1 to [0, 1): (x + u) / levels with u ~ U(0, 1).
+    """Uniform dequantization: integers 0..levels-1 to [0, 1), (x + u) / levels with u ~ U(0, 1).
 
-    Its contribution, -log(levels) for every dimension, is what turns the density into bits/dim
-    of the integers; no other place knows the constant.
+    Its contribution, -log(levels) for every dimension, turns the density into bits/dim of the
+    integers; no other place knows the constant.
+
+    Example:
+        >>> import torch
+        >>> y, contribution = Dequantize()(torch.full((1, 3, 8, 8), 255.0))
+        >>> contribution.shape, round(float(contribution[0, 0, 0, 0]), 4)
+        (torch.Size([1, 3, 8, 8]), -5.5452)
+        >>> float(Dequantize().inverse(y).max())
+        255.0
     """
 
     scored = False
@@ -78,7 +94,7 @@ class Dequantize(Layer):
 
 
 class Center(Layer):
-    """[0, 1) to [-.5, .5)."""
+    """Shift of [0, 1) to [-.5, .5)."""
 
     scored = False
 
@@ -92,7 +108,7 @@ class Center(Layer):
 
 
 class Logit(Layer):
-    """x in [0, 1] to logit(a + (1 - 2a) x), as RealNVP's released code has it (a = .05)."""
+    """Map of [0, 1] to logit(a + (1 - 2a) x), with a = .05 as in RealNVP's released code."""
 
     scored = False
 
@@ -110,7 +126,16 @@ class Logit(Layer):
 
 
 class Squeeze(Layer):
-    """(C, H, W) to (4C, H/2, W/2): channel 4c + 2dr + dq is position (dr, dq) of each window."""
+    """Rearrangement of (C, H, W) into (4C, H/2, W/2).
+
+    Channel 4c + 2dr + dq is position (dr, dq) of each 2x2 window of channel c.
+
+    Example:
+        >>> import torch
+        >>> y, _ = Squeeze()(torch.arange(4.0).view(1, 1, 2, 2))
+        >>> y.shape, y.flatten().tolist()
+        (torch.Size([1, 4, 1, 1]), [0.0, 1.0, 2.0, 3.0])
+    """
 
     def inverse(self, y: Tensor) -> Tensor:
         return F.pixel_shuffle(y, 2)
@@ -120,7 +145,7 @@ class Squeeze(Layer):
 
 
 class Unsqueeze(Layer):
-    """The inverse of Squeeze as a layer."""
+    """The inverse of `Squeeze` as a layer."""
 
     def inverse(self, y: Tensor) -> Tensor:
         return F.pixel_unshuffle(y, 2)
@@ -130,13 +155,13 @@ class Unsqueeze(Layer):
 
 
 class PassAll(Squeeze):
-    """Stands where a split would be in a flow without splits (NMS): squeezes, nothing leaves."""
+    """Stand-in for a split in a flow without splits (NMS): squeezes, and all dimensions pass."""
 
     ends_block = True
 
 
 class PassFlat(Layer):
-    """Stands where a split would be in the flat reading of NMS: changes nothing."""
+    """Stand-in for a split in the flat form of NMS: changes nothing."""
 
     ends_block = True
 

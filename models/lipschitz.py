@@ -18,8 +18,10 @@ EVALUATION_ITERATIONS = 500
 
 @dataclass(frozen=True)
 class PowerIteration:
-    """Of a training step: until sigma grows by less than ``tolerance`` (relative) in an
-    iteration, at most ``iterations`` times; ``tolerance`` 0 makes it exactly ``iterations``.
+    """Settings of the power iteration of a training step.
+
+    It ends when sigma grows by less than ``tolerance`` (relative) in an iteration, and after
+    ``iterations`` at most; with ``tolerance`` 0 it makes exactly ``iterations``.
 
     Sigma grows towards the norm from below; where the largest singular values are close to each
     other it stops short of it by more than the tolerance.
@@ -63,29 +65,29 @@ class NormedMap(nn.Module):
         self.iterate(1)
 
     def operator(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """x (B, ...) mapped by ``weight``."""
+        """Map x (B, ...) by ``weight``."""
         raise TypeError(f"{type(self).__name__} maps nothing")
 
     def adjoint(self, y: Tensor, weight: Tensor) -> Tensor:
-        """y (B, ...) mapped by the transpose of ``weight``."""
+        """Map y (B, ...) by the transpose of ``weight``."""
         raise TypeError(f"{type(self).__name__} maps nothing")
 
     @torch.no_grad()
     def iterate(self, iterations: int, tolerance: float = 0.0) -> int:
-        """Power iteration; see `PowerIteration`. How many iterations were made."""
+        """Iterate as `PowerIteration` says; return the number of iterations made."""
         for made in range(1, iterations + 1):
             before = self.sigma.clone()
             self.u.copy_(_direction(self.operator(self.v, self.weight), self.u))
             image = self.adjoint(self.u, self.weight)
             self.sigma.copy_(image.norm())
             self.v.copy_(_direction(image, self.v))
-            # Looked at only where asked for: on a GPU it waits for the device.
+            # Compared only with a tolerance: on a GPU this waits for the device.
             if tolerance and float((self.sigma - before).abs()) <= tolerance * float(self.sigma):
                 return made
         return iterations
 
     def normalized(self) -> Tensor:
-        """The weight that acts; it equals the parameter where sigma is small enough."""
+        """Return the weight that acts; it equals the parameter where sigma is small enough."""
         sigma = (self.u * self.operator(self.v, self.weight)).sum()
         return self.weight / (sigma / self.coefficient).clamp(min=1.0)
 
@@ -125,7 +127,7 @@ class NormedConv(NormedMap):
 
 
 class NormedLinear(NormedMap):
-    """(B, inputs) to (B, outputs)."""
+    """A linear map from (B, inputs) to (B, outputs)."""
 
     def __init__(self, inputs: int, outputs: int, coefficient: float) -> None:
         super().__init__(

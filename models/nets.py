@@ -1,4 +1,4 @@
-"""The nets inside couplings, run faster for the time of a training step."""
+"""Faster coupling nets (bfloat16, compiled) for the time of a training step."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,7 +12,7 @@ from lcma.models.glow import GlowNet
 
 
 class CouplingNets(AbstractContextManager["CouplingNets"]):
-    """Inside a ``with`` block the coupling nets of a flow run as asked, elsewhere as they are.
+    """A context in which the coupling nets of a flow run in another way than elsewhere.
 
     With ``autocast`` their convolutions are in bfloat16; what a net returns is float32 again
     before any scale or log-determinant is made of it. ``compiler`` is a backend of
@@ -50,8 +50,7 @@ class CouplingNets(AbstractContextManager["CouplingNets"]):
 
 
 def _allow_graphs(count: int) -> None:
-    """Let so many nets of one class have graphs of their own: beyond its limit (8) PyTorch
-    silently runs the plain code."""
+    # Beyond its limit of 8 graphs of one class PyTorch silently runs the plain code.
     import torch._dynamo.config as limits
 
     limits.recompile_limit = max(limits.recompile_limit, count + 1)

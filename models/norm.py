@@ -23,7 +23,7 @@ class Transformed:
 
 
 class PartialNorm(Layer):
-    """y = (x + shift) exp(log_scale) on the transformed entries, x elsewhere.
+    """Normalization y = (x + shift) exp(log_scale) on the transformed entries, x elsewhere.
 
     The contribution is the log-scale there, (1, C, H, W).
     """

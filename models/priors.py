@@ -1,4 +1,4 @@
-"""Priors of what leaves at a split and of what stays to the end."""
+"""Priors of what a split factors out and of what stays to the end."""
 
 import math
 
@@ -9,19 +9,33 @@ from lcma.models.convolution import GainedConv
 
 
 class Prior(nn.Module):
-    """Density of a latent z (B, C, H, W) given what stays; element by element."""
+    """Density of a latent z (B, C, H, W) given what stays, element by element; base class."""
 
     def log_prob(self, z: Tensor, kept: Tensor | None) -> Tensor:
-        """Log-density in nats of each element of z, same shape."""
+        """Return the log-density of each element of a latent.
+
+        Args:
+            z: Latent (B, C, H, W).
+            kept: What stays at the split (B, C, H, W), None for the last prior.
+
+        Returns:
+            Log-density in nats, shape of z.
+        """
         raise TypeError(f"{type(self).__name__} has no density")
 
     def sample(self, noise: Tensor, kept: Tensor | None) -> Tensor:
-        """The latent that standard normal ``noise`` (B, C, H, W) stands for."""
+        """Return the latent for standard normal ``noise`` (B, C, H, W), given ``kept``."""
         raise TypeError(f"{type(self).__name__} cannot be sampled")
 
 
 class StandardNormal(Prior):
-    """N(0, 1) for every dimension (RealNVP)."""
+    """N(0, 1) for every dimension (RealNVP, Residual Flow).
+
+    Example:
+        >>> import torch
+        >>> round(float(StandardNormal().log_prob(torch.zeros(1, 1, 1, 1))), 4)
+        -0.9189
+    """
 
     def log_prob(self, z: Tensor, kept: Tensor | None = None) -> Tensor:
         return -0.5 * (z.square() + math.log(2 * math.pi))
@@ -75,7 +89,7 @@ class ConditionalNormal(Prior):
 
 
 def normal_log_prob(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """Log-density of N(mean, exp(log_scale)²) in nats, element by element."""
+    """Return the log-density of N(mean, exp(log_scale)²) in nats, element by element."""
     standard = (z - mean) * (-log_scale).exp()
     return -0.5 * (standard.square() + math.log(2 * math.pi)) - log_scale
 
@@ -83,6 +97,6 @@ def normal_log_prob(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
 def standard_noise(
     shape: torch.Size, like: Tensor, generator: torch.Generator | None, temperature: float
 ) -> Tensor:
-    """``temperature`` times standard normal noise in the dtype and on the device of ``like``."""
+    """Draw ``temperature`` times standard normal noise, in the dtype of ``like`` on its device."""
     noise = torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
     return temperature * noise

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lcma.models.coupling import ChannelCoupling, CheckerboardCoupling
-from lcma.models.factorization import Table
+from lcma.models.factorization import SplitTable
 from lcma.models.layers import (
     Center,
     Dequantize,
@@ -21,13 +21,13 @@ from lcma.sweeps.architectures import RealNVPArchitecture
 from lcma.sweeps.recipe import Model
 
 
-def parts(
-    model: Model, tables: Sequence[Table] | None, *, flat: bool = False
+def build_layers(
+    model: Model, tables: Sequence[SplitTable] | None, *, flat: bool = False
 ) -> tuple[list[Layer], Prior]:
-    """The layers from integers to noise, and the prior of what stays.
+    """Build the layers from integers to noise, and the prior of what stays.
 
-    Without ``tables`` nothing leaves (NMS); with ``flat`` nothing is squeezed between scales
-    either.
+    Without ``tables`` nothing is factored out (NMS); with ``flat`` nothing is squeezed between
+    scales either.
     """
     arch = model.architecture
     if not isinstance(arch, RealNVPArchitecture):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lcma.models.factorization import Table
+from lcma.models.factorization import SplitTable
 from lcma.models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
 from lcma.models.lipschitz import NormedLinear, PowerIteration
 from lcma.models.norm import ChannelNorm
@@ -45,9 +45,11 @@ def _as_channels(x: Tensor) -> Tensor:
     return x.flatten(1)[:, :, None, None]
 
 
-def parts(model: Model, tables: Sequence[Table] | None) -> tuple[list[Layer], Prior]:
-    """The layers from integers to noise, and the prior of what stays; without ``tables`` (NMS)
-    nothing leaves."""
+def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[list[Layer], Prior]:
+    """Build the layers from integers to noise, and the prior of what stays.
+
+    Without ``tables`` nothing is factored out (NMS).
+    """
     arch = model.architecture
     if not isinstance(arch, ResidualFlowArchitecture):
         raise TypeError(f"not a Residual Flow: {model.flow}")

@@ -23,7 +23,7 @@ from lcma.models.series import (
     draw_poisson,
     draw_probe,
     roulette_weights,
-    series,
+    sum_series,
     truncation_bound,
 )
 
@@ -32,7 +32,7 @@ Activation = Literal["elu", "lipswish"]
 
 @dataclass(frozen=True)
 class Estimator:
-    """How a block's log-determinant is estimated.
+    """Settings of the estimator of a block's log-determinant.
 
     Training: ``terms`` terms of the power series, and where ``roulette_mean`` is given a Poisson
     number of further ones, weighted so that the estimate has no bias; one probe of the kind
@@ -49,8 +49,11 @@ class Estimator:
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """When the inverse's iteration ends: no entry changes by more than ``tolerance``, or by more
-    than rounding does; at the latest after ``max_iterations``."""
+    """Settings of the inverse's iteration.
+
+    It ends when no entry changes by more than ``tolerance``, or by more than rounding does, and
+    after ``max_iterations`` at the latest.
+    """
 
     tolerance: float = 1e-6
     max_iterations: int = 200
@@ -67,7 +70,9 @@ class _Stage:
 
 
 class ResidualNet(nn.Module):
-    """g: linear maps, each behind a 1-Lipschitz nonlinearity; (B, ...) to the same shape.
+    """The net g of a block: linear maps, each behind a 1-Lipschitz nonlinearity.
+
+    It maps (B, ...) to the same shape.
 
     ``first`` leaves out the nonlinearity before the first map. `tensors` computes everything
     that g depends on, so that normalized weights are computed once for many uses of `apply_to`.
@@ -87,25 +92,26 @@ class ResidualNet(nn.Module):
 
     @property
     def normed(self) -> Iterator[NormedMap]:
+        """The linear maps, in order."""
         for module in self.maps:
             assert isinstance(module, NormedMap)
             yield module
 
     @property
     def lipschitz(self) -> float:
-        """A bound of g's Lipschitz constant, where power iteration has converged."""
+        """Bound of g's Lipschitz constant, once power iteration has converged."""
         bound = 1.0
         for each in self.normed:
             bound *= each.coefficient
         return bound
 
     def tensors(self) -> list[Tensor]:
-        """Normalized weights and biases map by map, then what nonlinearities learn."""
+        """Return normalized weights and biases map by map, then what nonlinearities learn."""
         found = [t for each in self.normed for t in (each.normalized(), each.bias)]
         return [*found, *(self.sharpness or ())]
 
     def _stages(self, tensors: Sequence[Tensor]) -> tuple[Tensor | None, list[_Stage]]:
-        """What x is multiplied by (None: nothing), and the maps, LipSwish's gains folded in."""
+        """Return the factor of x (None for 1) and the maps, with LipSwish's gains folded in."""
         count = len(self.maps)
         weights, biases = list(tensors[: 2 * count : 2]), list(tensors[1 : 2 * count : 2])
         gain = None
@@ -123,7 +129,7 @@ class ResidualNet(nn.Module):
         return gain, stages
 
     def apply_to(self, x: Tensor, tensors: Sequence[Tensor]) -> Tensor:
-        """g(x) with these `tensors`."""
+        """Return g(x) with these `tensors`."""
         gain, stages = self._stages(tensors)
         bend = F.elu if self.activation == "elu" else F.silu
         h = x if gain is None else gain * x
@@ -132,7 +138,7 @@ class ResidualNet(nn.Module):
         return h
 
     def linearize(self, x: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, Vjp]:
-        """g(x) with these `tensors`, and the map from w (B, ...) to w^T J at x.
+        """Return g(x) with these `tensors`, and the map from w (B, ...) to w^T J at x.
 
         Both can be differentiated once. The slopes of the nonlinearities are computed once for
         all products, and no graph has to be walked for one of them.
@@ -160,7 +166,7 @@ class ResidualNet(nn.Module):
 
 
 class FlatNet(ResidualNet):
-    """g on flattened images (B, C H W)."""
+    """A net g on flattened images (B, C H W)."""
 
     def apply_to(self, x: Tensor, tensors: Sequence[Tensor]) -> Tensor:
         return super().apply_to(x.flatten(1), tensors).view_as(x)
@@ -179,7 +185,7 @@ def conv_net(
     *,
     first: bool = False,
 ) -> ResidualNet:
-    """3x3, 1x1, 3x3 with ``width`` feature maps between, for images (B, channels, size, size)."""
+    """Return the net 3x3, 1x1, 3x3 with ``width`` feature maps, for (B, channels, size, size)."""
     widths, kernels = (channels, width, width, channels), (3, 1, 3)
     maps = [
         NormedConv(inputs, outputs, kernel, (size, size), coefficient)
@@ -189,7 +195,7 @@ def conv_net(
 
 
 class ResidualBlock(Layer):
-    """y = x + g(x) at images (B, C, H, W).
+    """Residual block y = x + g(x) on images (B, C, H, W).
 
     In evaluation the contribution is v * (v^T J - v^T J^2 / 2 + ...), whose mean over probes v
     is the diagonal of log(I + J), up to the bias of ``eval_terms`` terms; averaged over
@@ -215,7 +221,7 @@ class ResidualBlock(Layer):
         self.probes, self.eval_terms = 1, estimator.eval_terms
         self.memory_saving = True
         self.last_iterations = 0
-        """Iterations of the last `inverse`."""
+        """Number of iterations of the last `inverse`."""
         self.last_change = 0.0
         """Largest change of an entry in the last of them."""
 
@@ -232,7 +238,7 @@ class ResidualBlock(Layer):
     def estimate(
         self, x: Tensor, probes: Sequence[Tensor], weights: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
-        """`forward` with these probes, averaged, and weights of the terms 1 .. n.
+        """Return y and the contribution for given probes, averaged, and weights of terms 1 .. n.
 
         The Neumann gradient has one term more, J^0 to J^n: in the mean over probes it is the
         gradient of the power series of n + 1 terms where the weights are 1.
@@ -252,7 +258,7 @@ class ResidualBlock(Layer):
 
     @torch.no_grad()
     def inverse(self, y: Tensor) -> Tensor:
-        """The fixed point of x = y - g(x), started at y.
+        """Return the fixed point of x = y - g(x), started at y.
 
         `last_iterations` and `last_change` say how it went; the error is at most c / (1-c) times
         the last change, in the Euclidean norm, for a Lipschitz constant c.
@@ -269,7 +275,7 @@ class ResidualBlock(Layer):
         return x
 
     def truncation_bound(self, dimensions: int, terms: int | None = None) -> float:
-        """Largest bias in nats of the evaluated log-determinant of an image of so many
+        """Return the largest bias in nats of the evaluated log-determinant of an image of so many
         dimensions, for so many terms (default: ``eval_terms``)."""
         terms = self.eval_terms if terms is None else terms
         return truncation_bound(dimensions, self.net.lipschitz, terms)
@@ -287,16 +293,16 @@ class ResidualBlock(Layer):
 
 
 def _log_diagonal(vjp: Vjp, probes: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    found = [series(vjp, probe, weights).log_diagonal for probe in probes]
+    found = [sum_series(vjp, probe, weights).log_diagonal for probe in probes]
     return torch.stack(found).mean(0) if len(found) > 1 else found[0]
 
 
 def _neumann(vjp: Vjp, probes: Sequence[Tensor], weights: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """The series' terms, and something whose sum has the Neumann estimator for a gradient."""
+    """Return the series' terms, and a tensor whose sum has the Neumann estimator as gradient."""
     terms = gradient = torch.zeros_like(probes[0])
     for probe in probes:
         with torch.no_grad():
-            found = series(vjp, probe, weights)
+            found = sum_series(vjp, probe, weights)
         terms = terms + found.log_diagonal / len(probes)
         gradient = gradient + probe * vjp(found.neumann) / len(probes)
     return terms, gradient
@@ -337,7 +343,7 @@ class _Neumann(torch.autograd.Function):
 
 
 def _common(upstream: Tensor) -> Tensor:
-    """The one number that all elements are, ()."""
+    """Return the one number that all elements are, ()."""
     first = upstream[(0,) * upstream.dim()]
     # A sum's gradient is one number expanded: then nothing need be read, which on a GPU waits.
     expanded = not any(upstream.stride())

@@ -19,7 +19,7 @@ Vjp = Callable[[Tensor], Tensor]
 
 
 def draw_probe(like: Tensor, kind: Probe, generator: torch.Generator | None) -> Tensor:
-    """A probe of the shape, dtype and device of ``like``; its entries have variance 1."""
+    """Draw a probe of the shape, dtype and device of ``like``; its entries have variance 1."""
     shape, dtype, device = like.shape, like.dtype, like.device
     if kind == "gaussian":
         return torch.randn(shape, generator=generator, dtype=dtype, device=device)
@@ -28,7 +28,7 @@ def draw_probe(like: Tensor, kind: Probe, generator: torch.Generator | None) -> 
 
 
 def poisson_tail(mean: float, least: int) -> float:
-    """P(N >= least) for N ~ Poisson(mean)."""
+    """Return P(N >= least) for N ~ Poisson(mean)."""
     if least <= 0:
         return 1.0
     first = math.exp(least * math.log(mean) - mean - math.lgamma(least + 1))
@@ -41,15 +41,16 @@ def poisson_tail(mean: float, least: int) -> float:
 
 
 def roulette_weights(exact: int, further: int, mean: float) -> tuple[float, ...]:
-    """Weights of the terms 1 .. exact + further when ``further`` was drawn from Poisson(mean).
+    """Return the weights of the terms 1 .. exact + further, ``further`` drawn from Poisson(mean).
 
-    1 / P(N >= k - exact), which makes the sum unbiased for the infinite series (equation 6).
+    They are 1 / P(N >= k - exact), which makes the sum unbiased for the infinite series
+    (equation 6).
     """
     return tuple(1 / poisson_tail(mean, k - exact) for k in range(1, exact + further + 1))
 
 
 def draw_poisson(mean: float, generator: torch.Generator | None) -> int:
-    """One draw from Poisson(mean); on a GPU's generator it waits for the device."""
+    """Draw from Poisson(mean); with a GPU's generator this waits for the device."""
     device = "cpu" if generator is None else generator.device
     rate = torch.tensor(mean, dtype=torch.float64, device=device)
     return int(torch.poisson(rate, generator=generator))
@@ -68,8 +69,8 @@ class Series:
     neumann: Tensor
 
 
-def series(vjp: Vjp, probe: Tensor, weights: Sequence[float]) -> Series:
-    """The partial sums with weights a_1 .. a_n; plain truncation after n terms is [1] * n."""
+def sum_series(vjp: Vjp, probe: Tensor, weights: Sequence[float]) -> Series:
+    """Return the partial sums with weights a_1 .. a_n; [1] * n truncates after n terms."""
     power, neumann = probe, probe
     total = torch.zeros_like(probe)
     for k, weight in enumerate(weights, start=1):
@@ -81,7 +82,7 @@ def series(vjp: Vjp, probe: Tensor, weights: Sequence[float]) -> Series:
 
 
 def truncation_bound(dimensions: int, lipschitz: float, terms: int) -> float:
-    """Largest error in nats of the series after so many terms, in D dimensions.
+    """Return the largest error in nats of the series after so many terms, in D dimensions.
 
     D times the sum of c^k / k over k > n for the Lipschitz constant c < 1, reached by J = -c I
     (Behrmann et al. 2019, theorem 4). It is at most D c^(n+1) / ((n+1) (1-c)).

@@ -1,11 +1,11 @@
-"""The split: a fixed permutation cut in two. Every factorization is this layer."""
+"""The split: a fixed permutation cut in two, the same layer for every factorization."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lcma.models.factorization import Table
+from lcma.models.factorization import SplitTable
 from lcma.models.layers import Layer
 from lcma.models.priors import Prior
 
@@ -29,22 +29,36 @@ class _Gather(torch.autograd.Function):
 
 
 def gather(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
-    """Columns of x (B, D) in the order of ``index`` (D,), a permutation with this inverse."""
+    """Select the columns of x (B, D) in the order of ``index`` (D,), a permutation."""
     selected: Tensor = _Gather.apply(x, index, inverse)  # type: ignore[no-untyped-call]
     return selected
 
 
 class Split(Layer):
-    """Half of the dimensions leave, as the table says, and get their prior here.
+    """A layer that factors out half of the dimensions, by an index table, and holds their prior.
 
-    x (B, C, H, W) becomes kept and left, each (B, 2C, H/2, W/2).
+    Args:
+        table: Flat indices of what stays and what is factored out (section 4).
+        prior: Prior of what is factored out, given what stays.
+
+    Example:
+        >>> import torch
+        >>> from lcma.models.factorization import make_tables
+        >>> from lcma.models.priors import StandardNormal
+        >>> (table,) = make_tables("rows", (1, 2, 2), 1)
+        >>> split = Split(table, StandardNormal())
+        >>> kept, left = split.cut(torch.arange(4.0).view(1, 1, 2, 2))
+        >>> kept.flatten().tolist(), left.flatten().tolist()
+        ([2.0, 3.0], [0.0, 1.0])
+        >>> split.join(kept, left).flatten().tolist()
+        [0.0, 1.0, 2.0, 3.0]
     """
 
     ends_block = True
     index: Tensor
     inverse_index: Tensor
 
-    def __init__(self, table: Table, prior: Prior) -> None:
+    def __init__(self, table: SplitTable, prior: Prior) -> None:
         super().__init__()
         self.prior = prior
         self.input_shape = table.input_shape
@@ -54,13 +68,13 @@ class Split(Layer):
         self.register_buffer("inverse_index", torch.argsort(index))
 
     def cut(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(kept, left) of any tensor of the input's shape."""
+        """Cut a tensor (B, C, H, W) like the input into (kept, left), each (B, 2C, H/2, W/2)."""
         moved = gather(t.flatten(1), self.index, self.inverse_index)
         kept, left = moved.chunk(2, dim=1)
         return kept.view(-1, *self.half_shape), left.view(-1, *self.half_shape)
 
     def join(self, kept: Tensor, left: Tensor) -> Tensor:
-        """The inverse of cut."""
+        """Undo `cut`."""
         moved = torch.cat([kept.flatten(1), left.flatten(1)], dim=1)
         joined = gather(moved, self.inverse_index, self.index)
         return joined.view(-1, *self.input_shape)

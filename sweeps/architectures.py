@@ -1,4 +1,4 @@
-"""The architecture of each flow, as data, and the register of flows that planning knows."""
+"""Architectures of flows as data, and the register of flows that planning knows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Count = Annotated[int, Field(le=2**31 - 1)]
-"""A number of things or steps that fits every database's integers."""
+"""A number of things or steps that fits the integers of every database."""
 
 
-class Part(BaseModel):
-    """Base of all recipe parts: frozen, strict about unknown keys, numbers finite."""
+class RecipePart(BaseModel):
+    """Base class of the parts of a recipe: frozen, without unknown keys, numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Architecture(Part):
-    """What a flow is made of, beside the size of its images and the number of its splits.
+class Architecture(RecipePart):
+    """Settings of a flow beside the size of its images and the number of its splits; base class.
 
     A flow has one scale more than it has splits. A default is the published choice.
     """
@@ -30,7 +30,7 @@ class Architecture(Part):
 
 
 class RealNVPArchitecture(Architecture):
-    """RealNVP after Dinh et al. 2017 and the author's released code.
+    """Settings of RealNVP, after Dinh et al. 2017 and the author's released code.
 
     Within a scale: checkerboard couplings, squeeze, channel couplings, unsqueeze, split; the
     last scale has checkerboard couplings alone.
@@ -63,7 +63,7 @@ class RealNVPArchitecture(Architecture):
 
 
 class GlowArchitecture(Architecture):
-    """Glow after Kingma & Dhariwal 2018 and the released code (openai/glow).
+    """Settings of Glow, after Kingma & Dhariwal 2018 and the released code (openai/glow).
 
     Within a scale (the paper's level): squeeze, steps, unsqueeze, split. A step is actnorm,
     1x1 convolution, affine coupling.
@@ -86,7 +86,7 @@ class GlowArchitecture(Architecture):
 
 
 class IResNetArchitecture(Architecture):
-    """i-ResNet after Behrmann et al. 2019 and the released code.
+    """Settings of i-ResNet, after Behrmann et al. 2019 and the released code.
 
     Within a scale: squeeze, blocks, unsqueeze, split. A block is actnorm, then x + g(x) with
     g = activation-3x3-activation-1x1-activation-3x3.
@@ -114,7 +114,7 @@ class IResNetArchitecture(Architecture):
 
 
 class ResidualFlowArchitecture(Architecture):
-    """Residual Flow after Chen et al. 2019 and the released code.
+    """Settings of Residual Flow, after Chen et al. 2019 and the released code.
 
     Within a scale: blocks, each x + g(x) followed by actnorm, then the split. The last scale
     ends in fully connected blocks.
@@ -157,15 +157,14 @@ class ResidualFlowArchitecture(Architecture):
 
 @dataclass(frozen=True)
 class FlowFacts:
-    """What planning knows of a flow without being able to build it.
+    """Facts about a flow that planning needs, without being able to build it.
 
-    ``conventional`` is the factorization that the flow has by itself. ``flat_nms``: whether it
-    can be built with no squeeze at all; ``masks``: whether its architecture has checkerboard
-    masks to swap (a property ``swapped``); ``mixes``: whether it has 1x1 convolutions, whose
-    shares are a choice; ``coupling_nets``: whether it has nets that can run in bfloat16 or
-    compiled, see `lcma.models.nets`. The rest is a plug-in's: the most splits that the flow can
-    have, what builds it, its recipes (laid out as in ``sweeps/recipes``), and the plug-in with its
-    version.
+    ``conventional`` is the flow's own factorization. Flags: ``flat_nms``, it can be built without
+    any squeeze; ``masks``, its architecture has checkerboard masks to swap (a property
+    ``swapped``); ``mixes``, it has 1x1 convolutions, whose shares are a choice;
+    ``coupling_nets``, it has nets that can run in bfloat16 or compiled (`lcma.models.nets`). The
+    rest is a plug-in's: the most splits that the flow can have, the function that builds it, its
+    recipes (laid out as in ``sweeps/recipes``), and the plug-in with its version.
     """
 
     name: str
@@ -185,7 +184,7 @@ class FlowFacts:
 _REGISTER: dict[str, FlowFacts] = {}
 
 REGISTERED: Mapping[str, FlowFacts] = MappingProxyType(_REGISTER)
-"""Every flow that a recipe can name."""
+"""Flows that a recipe can name."""
 
 
 def register(
@@ -198,7 +197,7 @@ def register(
     mixes: bool = False,
     coupling_nets: bool = False,
 ) -> FlowFacts:
-    """Make a flow known under a name. To register the same again changes nothing.
+    """Make a flow known under a name. Registering the same again changes nothing.
 
     Raises ValueError where the name already means something else.
     """
@@ -206,7 +205,7 @@ def register(
 
 
 def add(facts: FlowFacts) -> FlowFacts:
-    """The same for facts that are complete."""
+    """Make a flow known by its facts. Raises ValueError as `register` does."""
     if _REGISTER.setdefault(facts.name, facts) != facts:
         by = _REGISTER[facts.name].plugin or "lcma itself"
         raise ValueError(f"the flow {facts.name!r} is already registered, by {by}")
@@ -214,7 +213,7 @@ def add(facts: FlowFacts) -> FlowFacts:
 
 
 def forget(name: str) -> None:
-    """Take a plug-in's flow from the register."""
+    """Remove a plug-in's flow from the register. Raises ValueError for a flow of lcma."""
     if _REGISTER[name].plugin is None:
         raise ValueError(f"the flow {name!r} is lcma's own")
     del _REGISTER[name]

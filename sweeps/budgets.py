@@ -7,7 +7,7 @@ _LONGEST = 10_000_000
 
 
 def grid(lo: int = 0, hi: int = _LONGEST) -> tuple[int, ...]:
-    """Budgets in steps from lo to hi inclusive: 0, then 10, 15, 20, 30, 50, 70, 100, 150 ..."""
+    """Return the budgets in steps from lo to hi inclusive: 0, 10, 15, 20, 30, 50, 70, 100 ..."""
     points = [0]
     scale = 1
     while scale * _MANTISSAS[0] <= _LONGEST:
@@ -17,7 +17,7 @@ def grid(lo: int = 0, hi: int = _LONGEST) -> tuple[int, ...]:
 
 
 def check(budget: int) -> int:
-    """The budget itself if it lies on the grid; UserError with the two neighbours if not."""
+    """Return a budget that lies on the grid. Raises UserError with its neighbours if not."""
     points = grid()
     if budget in points:
         return budget

@@ -1,4 +1,4 @@
-"""What the package ships as data: recipes with their profiles, sweep files."""
+"""Recipes with their profiles, and sweep files, that ship with the package as data."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -17,8 +17,8 @@ from lcma.sweeps.validation import nearest, validate
 
 
 class _Profile(BaseModel):
-    """``published`` lists the data sets, by the names of their variants, for which the recipe is
-    the flow's own publication's. ``datasets`` may name a variant, or a data set in any variant."""
+    # ``published`` lists the data sets, by the names of their variants, for which the recipe is
+    # that of the flow's publication. ``datasets`` may name a variant, or a set in any variant.
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     published: tuple[str, ...] = ()
@@ -35,30 +35,45 @@ class _FlowRecipes(BaseModel):
 
 
 def flows() -> Mapping[str, str]:
-    """Every flow that a sweep can name, with its conventional factorization."""
+    """Return the flows that a sweep can name, with their conventional factorizations."""
     return {name: facts.conventional for name, facts in REGISTERED.items()}
 
 
 def profiles(flow: str) -> tuple[str, ...]:
-    """The names of a flow's profiles; empty for a flow that this version cannot build."""
+    """Return the names of a flow's profiles; none for a flow that this version cannot build."""
     facts = REGISTERED.get(flow)
     own = facts is not None and facts.recipes is not None
     return tuple(_flow(flow).profiles) if own or flow in _shipped_flows() else ()
 
 
 def gpus(flow: str, profile: str) -> float:
-    """GPUs that a trial of this profile is meant for; 0 where there is no such recipe."""
+    """Return the GPUs that a trial of a profile is meant for; 0 if there is no such recipe."""
     return _flow(flow).profiles[profile].gpus if profile in profiles(flow) else 0.0
 
 
 def recipe(
     flow: str, dataset: str, profile: str, override: Mapping[str, Any] | None = None
 ) -> Recipe:
-    """The resolved recipe of a flow on a data set.
+    """Return the resolved recipe of a flow on a data set.
 
     The flow's base, the profile's base, its entry for the image size, its entry for the data
-    set and ``override`` are laid over each other in this order. Raises ImpossibleError where
-    the profile has none for this data set, UserError where the override is not a recipe.
+    set and ``override`` are laid over each other in this order.
+
+    Args:
+        flow: Name of a flow, such as `realnvp`.
+        dataset: Name of a data set or of one of its variants, such as `cifar10`.
+        profile: `paper`, `small`, `tiny`, or one of a plug-in's.
+        override: Settings such as ``{"training": {"steps": 300}}``.
+
+    Raises:
+        UnavailableError: If this version has no such flow.
+        ImpossibleError: If the profile has no recipe for this data set.
+        UserError: If the override does not fit a recipe.
+
+    Example:
+        >>> small = recipe("glow", "cifar10", "small", {"training": {"steps": 300}})
+        >>> small.model.size, small.model.splits, small.training.steps
+        (32, 2, 300)
     """
     if not profiles(flow):
         raise UnavailableError(f"the flow {flow} is not in this version")
@@ -90,18 +105,20 @@ def recipe(
 
 
 def is_published(flow: str, dataset: str, profile: str) -> bool:
-    """Whether a profile is, on a set of this name, what the flow's publication trained; else it
-    is ours. Another variant of a data set is another set."""
+    """Return whether a profile on a data set is what the flow's publication trained.
+
+    Another variant of a data set is another set.
+    """
     return profile in profiles(flow) and dataset in _flow(flow).profiles[profile].published
 
 
 def shipped_specs() -> tuple[str, ...]:
-    """The names of the sweep files in the package."""
+    """Return the names of the sweep files in the package."""
     return tuple(sorted(_yaml_names("specs")))
 
 
 def shipped_spec(name: str) -> Traversable:
-    """The sweep file of that name; UserError with the nearest name if there is none."""
+    """Return the sweep file of a name. Raises UserError with the nearest name if there is none."""
     if name not in shipped_specs():
         raise UserError(
             f"no sweep named {name!r}, and no such file: {nearest(name, shipped_specs())}"

@@ -1,8 +1,8 @@
-"""The one exception that means: the person has to change something."""
+"""The exception for mistakes that a person can correct."""
 
 
 class UserError(Exception):
-    """A mistake in what was asked for; shown as one line, exit code 2, no traceback.
+    """A mistake in the input; shown as one line, exit code 2, without traceback.
 
     The message names the thing, the place and the remedy.
     """

@@ -1,4 +1,4 @@
-"""From a spec to trials: synonyms folded, impossible cells refused, pretrainings shared."""
+"""Expand a spec into trials: fold synonyms, refuse impossible cells, share pretrainings."""
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +17,7 @@ from lcma.sweeps.spec import Exclusion, Spec
 
 @dataclass(frozen=True)
 class Pretraining:
-    """One NMS run: the flow without splits, on a schedule that does not depend on the budget."""
+    """One pretraining (NMS): the flow without splits, on a schedule independent of the budget."""
 
     recipe: Recipe
     dataset: str
@@ -35,18 +35,18 @@ class Pretraining:
 
     @property
     def set_name(self) -> str:
-        """The name under which its data set is prepared."""
+        """Name under which its data set is prepared."""
         return known_sets.set_name(self.dataset, self.variant)
 
     @property
     def plugins(self) -> frozenset[str]:
-        """The versions of the plug-ins that it needs."""
+        """Versions of the plug-ins that it needs."""
         return frozenset(filter(None, [self.recipe.model.plugin]))
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One training; ``budget`` and ``pretraining`` are set where a map is used.
+    """One training; ``budget`` and ``pretraining`` are set if it reads a map.
 
     ``rule`` is the version of the plug-in whose rule the factorization is, None for lcma's own.
     """
@@ -80,23 +80,23 @@ class Trial:
 
     @property
     def set_name(self) -> str:
-        """The name under which its data set is prepared."""
+        """Name under which its data set is prepared."""
         return known_sets.set_name(self.dataset, self.variant)
 
     @property
     def plugins(self) -> frozenset[str]:
-        """The versions of the plug-ins that it needs."""
+        """Versions of the plug-ins that it needs."""
         return frozenset(filter(None, [self.recipe.model.plugin, self.rule]))
 
     @property
     def map_identity(self) -> dict[str, object]:
-        """The map options that are not the default; empty where no map is used."""
+        """Map options other than the default; empty where no map is used."""
         return {} if self.budget is None else identity_of(self.recipe.maps)
 
     @property
     def map_options(self) -> str | None:
-        """The same as canonical JSON, with the start of a plug-in's version: what tells two rows
-        of one name apart. None for the default or no map."""
+        """The same as canonical JSON, with the start of a plug-in's version, which tells rows of
+        one name apart. None for the default or no map."""
         found = self.map_identity
         if self.rule is not None:
             found = found | {"rule": self.rule[:19]}
@@ -105,11 +105,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the matrix at one seed, as it was asked for; ``dataset`` is the set's name.
+    """One cell of the matrix at one seed, as the spec names it.
 
-    ``overlay`` names the entry of ``matrix.recipe`` ('' without one). Exactly one of ``trial``
-    and ``reason`` (why it is impossible) is set; ``unavailable``: impossible for this version
-    only. ``same_as`` is the name of an earlier cell that is the same experiment.
+    ``dataset`` is the set's name, ``overlay`` the entry of ``matrix.recipe`` ('' without one).
+    Exactly one of ``trial`` and ``reason`` (why it is impossible) is set; ``unavailable`` if it is
+    impossible in this version only. ``same_as`` is the name of an earlier cell that is the same
+    experiment.
     """
 
     flow: str
@@ -128,7 +129,7 @@ class Cell:
 class Expansion:
     """All cells of a spec in the matrix's order.
 
-    ``passing`` are budgets at which a pretraining leaves its maps on its way to those asked of it.
+    ``passing`` are further budgets at which a pretraining leaves its maps on its way.
     """
 
     spec: Spec
@@ -137,12 +138,12 @@ class Expansion:
 
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
-        """Each distinct trial once, in order."""
+        """Distinct trials, in order."""
         return tuple(c.trial for c in self.cells if c.trial and c.same_as is None)
 
     @cached_property
     def pretrainings(self) -> dict[str, tuple[Pretraining, tuple[int, ...]]]:
-        """Each distinct pretraining by its id, with the budgets asked of it, ascending."""
+        """Distinct pretrainings by id, each with its budgets, ascending."""
         found: dict[str, tuple[Pretraining, set[int]]] = {}
         for trial in self.trials:
             if trial.pretraining is not None and trial.budget is not None:
@@ -153,16 +154,29 @@ class Expansion:
 
     @property
     def unshared(self) -> tuple[int, int]:
-        """Pretrainings and trainings if every cell asked for ran alone."""
+        """Numbers of pretrainings and trainings if every cell ran alone."""
         valid = [c.trial for c in self.cells if c.trial]
         return sum(t.pretraining is not None for t in valid), len(valid)
 
 
 def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansion:
-    """Every cell of the spec's matrix, in order.
+    """Expand a spec into the cells of its matrix, in order.
 
-    ``preparable`` names the data sets that can be had; cells on others are impossible. Raises
-    UserError where the spec's recipe override is wrong.
+    Args:
+        spec: The sweep.
+        preparable: Names of the data sets that can be prepared, None for all; cells on others are
+            impossible.
+
+    Raises:
+        UserError: If the spec's settings do not fit a recipe.
+
+    Example:
+        >>> from lcma.sweeps import spec
+        >>> found = expand(spec.load("demo"))
+        >>> len(found.trials), len(found.pretrainings)
+        (12, 2)
+        >>> [(c.factorization, c.trial.factorization) for c in found.cells[-4:]]
+        [('low', 'LLL'), ('low', 'LLL'), ('high', 'HHH'), ('high', 'HHH')]
     """
     cells: list[Cell] = []
     first_name: dict[str, str] = {}
@@ -189,7 +203,7 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
 
 
 def _named(asked: Sequence[str], recipe: Recipe | None) -> Sequence[str]:
-    """The names asked for, with `words` written out where the recipe says how long they are."""
+    """Return the names of the matrix, with `words` written out for the recipe's splits."""
     if recipe is None or not recipe.model.splits:
         return asked
     words = factorizations.words(recipe.model.splits)
@@ -204,7 +218,7 @@ def _recipe(
     overlay: Mapping[str, Any],
     preparable: Collection[str] | None,
 ) -> tuple[Recipe | None, ImpossibleError | None]:
-    """The recipe if there is one, and what stands against running it."""
+    """Return the recipe if there is one, and why it cannot be run if it cannot."""
     override = settings.merge(spec.recipe, overlay)
     try:
         recipe = catalog.recipe(flow, dataset, spec.profile, override)
@@ -271,7 +285,7 @@ def _cells(
 
 
 def _unfit_options(recipe: Recipe) -> str | None:
-    """Why the recipe's map options mean nothing for its flow, or None."""
+    """Return why the recipe's map options do not apply to its flow, or None."""
     options, flow = recipe.maps, REGISTERED[recipe.model.flow]
     if options.nms == "flat" and not flow.flat_nms:
         return f"{flow.name} has no flat form; use `maps.nms=squeezed`"

@@ -1,4 +1,4 @@
-"""The names of factorizations: which are known, and which are one experiment."""
+"""Names of factorizations, and which of them are one experiment."""
 
 import difflib
 import itertools
@@ -24,7 +24,7 @@ FIXED = (
 NAMES = (*FIXED, "checkerboard", "conventional", "low", "high")
 
 WORDS = "words"
-"""Stands in a matrix for every word over L and H that fits the recipe."""
+"""Stand-in for every word over L and H that fits the recipe."""
 
 _WORD = re.compile(r"[LH]+")
 _OWN_NAME = re.compile(r"[a-z][a-z0-9-]{1,39}")
@@ -33,12 +33,12 @@ Reads = Literal["nothing", "seed", "maps"]
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A factorization rule of a plug-in. All but ``fill`` is what planning needs of it.
+class FactorizationRule:
+    """A factorization rule of a plug-in.
 
-    ``fill(shape, split, seed, values)`` says for one split, counted from 1, which half of the
-    dimensions of a tensor of ``shape`` (C, H, W) stays. ``reads``: whether it depends on nothing
-    else, on the trial's ``seed``, or on the contribution map, whose ``values`` (C, H, W) are
+    ``fill(shape, split, seed, values)`` returns for one split, counted from 1, the half of the
+    dimensions of a tensor of ``shape`` (C, H, W) that stays. ``reads`` says what else it depends
+    on: nothing, the trial's ``seed``, or the contribution map, whose ``values`` (C, H, W) are
     those of the dimensions that are still there.
     """
 
@@ -51,19 +51,19 @@ class Rule:
     version: str = ""
 
     def fits(self, splits: int) -> bool:
-        """Whether the rule is for so many splits."""
+        """Return whether the rule is for so many splits."""
         most = splits if self.most_splits is None else self.most_splits
         return self.least_splits <= splits <= most
 
 
-_RULES: dict[str, Rule] = {}
+_RULES: dict[str, FactorizationRule] = {}
 
-RULES: Mapping[str, Rule] = MappingProxyType(_RULES)
-"""The rules of plug-ins by their names."""
+RULES: Mapping[str, FactorizationRule] = MappingProxyType(_RULES)
+"""Rules of plug-ins by name."""
 
 
-def add(rule: Rule) -> Rule:
-    """Make a rule known under its name. Raises ValueError where it cannot have that name."""
+def add(rule: FactorizationRule) -> FactorizationRule:
+    """Make a rule known under its name. Raises ValueError if it cannot have that name."""
     name = rule.name
     if name in (*NAMES, WORDS):
         raise ValueError(f"the factorization {name!r} is lcma's own: choose another name")
@@ -80,12 +80,12 @@ def add(rule: Rule) -> Rule:
 
 
 def forget(name: str) -> None:
-    """Take a plug-in's rule from the register."""
+    """Remove a plug-in's rule from the register."""
     del _RULES[name]
 
 
 def version(canonical_name: str) -> str | None:
-    """The version of the plug-in that has the rule; None for one of lcma's own."""
+    """Return the version of the plug-in that has the rule; None for one of lcma's own."""
     rule = RULES.get(canonical_name)
     return None if rule is None else rule.version
 
@@ -99,9 +99,13 @@ class UnavailableError(ImpossibleError):
 
 
 def normalize(name: str) -> str:
-    """The spelling under which a factorization is known: names in lower case, words in upper.
+    """Return the spelling of a factorization: names in lower case, words in upper case.
 
-    Raises UserError for a name that no recipe could make sense of.
+    Raises UserError for an unknown name.
+
+    Example:
+        >>> normalize("Low"), normalize("llh")
+        ('low', 'LLH')
     """
     if name.lower() in NAMES or name.lower() in RULES:
         return name.lower()
@@ -120,10 +124,22 @@ def normalize(name: str) -> str:
 
 
 def canonical(name: str, *, conventional: str, splits: int) -> str:
-    """The one name under which an experiment is run: ``low`` on three splits is ``LLL``.
+    """Return the one name under which an experiment is run.
 
-    ``conventional`` is the flow's own factorization. Raises ImpossibleError where the recipe
-    has no such factorization and UserError for an unknown name.
+    Args:
+        name: Any name of a factorization.
+        conventional: The flow's own factorization.
+        splits: Number of splits of the recipe.
+
+    Raises:
+        ImpossibleError: If the recipe has no such factorization.
+        UserError: If the name is unknown.
+
+    Example:
+        >>> canonical("low", conventional="channel", splits=3)
+        'LLL'
+        >>> canonical("conventional", conventional="channel", splits=3)
+        'channel'
     """
     name = normalize(name)
     if name == "conventional":
@@ -148,7 +164,7 @@ def canonical(name: str, *, conventional: str, splits: int) -> str:
 
 
 def synonyms(canonical_name: str, *, conventional: str, splits: int) -> frozenset[str]:
-    """Every name under which a canonical factorization is asked for on such a recipe."""
+    """Return every name that stands for a canonical factorization on such a recipe."""
     same = {
         "checkerboard": "checkerboard-even",
         "conventional": conventional if splits else "none",
@@ -161,21 +177,21 @@ def synonyms(canonical_name: str, *, conventional: str, splits: int) -> frozense
 
 
 def is_word(canonical_name: str) -> bool:
-    """Whether the factorization is filled from contribution maps, one letter for each split."""
+    """Return whether the factorization is a word, with one letter for each split."""
     return _WORD.fullmatch(canonical_name) is not None
 
 
 def needs_maps(canonical_name: str) -> bool:
-    """Whether the factorization is filled from contribution maps, by letters or by a rule."""
+    """Return whether the factorization reads contribution maps, by its letters or by a rule."""
     rule = RULES.get(canonical_name)
     return is_word(canonical_name) or (rule is not None and rule.reads == "maps")
 
 
 def is_every_word(name: str) -> bool:
-    """Whether the name stands for all words of a recipe."""
+    """Return whether the name stands for all words of a recipe."""
     return name.lower() == WORDS
 
 
 def words(splits: int) -> tuple[str, ...]:
-    """All 2^splits words, from HH.. to LL.. (the order of the paper's Table 4)."""
+    """Return all 2^splits words, from HH.. to LL.., in the order of the paper's Table 4."""
     return tuple("".join(letters) for letters in itertools.product("HL", repeat=splits))

@@ -10,18 +10,18 @@ ID_BYTES = 10
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces; the same text for the same value."""
+    """Return JSON with sorted keys and no spaces, the same text for the same value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def content_id(kind: str, content: Mapping[str, object]) -> str:
-    """Twenty hexadecimal digits that name this content among all of its kind."""
+    """Return the id of a content among all of its kind, 20 hexadecimal digits."""
     text = canonical_json({"kind": kind, "content": content})
     return hashlib.blake2b(text.encode(), digest_size=ID_BYTES).hexdigest()
 
 
 def identity_of(model: BaseModel) -> dict[str, object]:
-    """What of a model enters an id: every field that is not at its default.
+    """Return the fields of a model that enter an id: those that are not at their defaults.
 
     A field added later with a default leaves old ids as they are; hence a default, once
     released, never changes.

@@ -1,6 +1,6 @@
-"""The data sets that a sweep can name: those that ship, their box-filtered forms, a person's own.
+"""Data sets that a sweep can name: those of lcma, their box-filtered forms, a person's own.
 
-A set has a name, under which it is prepared and asked for. A trial knows it by `dataset` and
+A set has a name, under which it is prepared. A trial knows it by `dataset` and
 `variant`; `set_name` leads back.
 """
 
@@ -16,7 +16,7 @@ from lcma.sweeps import strict_yaml
 from lcma.sweeps.errors import UserError
 
 PLAIN: Final = ("u8", "npz")
-"""Variants that a name leaves out."""
+"""Variants that are not part of a name."""
 
 _BOXES: Final = {2: "two", 4: "four"}
 _LEAST: Final = 8
@@ -25,7 +25,7 @@ _own: dict[str, "DataSetFacts"] = {}
 
 
 class DataSetFacts(BaseModel):
-    """What planning knows of a data set without having it.
+    """Facts about a data set that planning needs, without having it.
 
     size: H = W in pixels. dataset, variant: what a trial and a result keep of it. filtered_from:
     the set of which this one is a box-filtered form.
@@ -41,28 +41,28 @@ class DataSetFacts(BaseModel):
 
 
 def shipped() -> Mapping[str, DataSetFacts]:
-    """Every set that lcma itself can prepare, box-filtered forms after what they are made of."""
+    """Return the sets that lcma can prepare, box-filtered forms after the sets they are made of."""
     return _shipped()
 
 
 def known() -> Mapping[str, DataSetFacts]:
-    """Every set that a sweep can name: `shipped`, and what was given to `add`."""
+    """Return the sets that a sweep can name: those of `shipped`, and those given to `add`."""
     return {**_shipped(), **_own}
 
 
 def add(name: str, facts: DataSetFacts) -> None:
-    """Let sweeps of this process name a set of a person's own. Raises UserError as `check_own`."""
+    """Make a set of a person's own known in this process. Raises UserError as `check_own` does."""
     check_own(name)
     _own[name] = facts
 
 
 def can_be_own(name: str) -> bool:
-    """Whether a person's own set can have this name."""
+    """Return whether a person's own set can have a name."""
     return name not in _shipped() and _NAME.fullmatch(name) is not None
 
 
 def check_own(name: str) -> None:
-    """UserError where a person's own set cannot have this name."""
+    """Raise UserError if a person's own set cannot have a name."""
     if name in _shipped():
         raise UserError(f"{name} is the name of a set that lcma knows: choose another")
     if not can_be_own(name):
@@ -72,7 +72,7 @@ def check_own(name: str) -> None:
 
 
 def set_name(dataset: str, variant: str) -> str:
-    """The name under which the set of a trial is prepared."""
+    """Return the name under which the set of a trial is prepared."""
     return dataset if variant in PLAIN else f"{dataset}-{variant}"
 
 

@@ -1,7 +1,7 @@
-"""Flows and factorization rules of one's own, from a file or an installed package.
+"""Plug-ins: flows and factorization rules of a person's own, from a file or installed package.
 
 A plug-in is Python code, and loading it runs it: docs/extending.md. Only what planning needs is
-declared here, as data; torch is for the function that builds a flow to import.
+declared here, as data; the function that builds a flow imports torch.
 """
 
 import hashlib
@@ -17,25 +17,26 @@ from typing import Any, TypeVar
 from lcma.sweeps import architectures, catalog, factorizations
 from lcma.sweeps.architectures import Architecture, FlowFacts
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.factorizations import Reads, Rule
+from lcma.sweeps.factorizations import FactorizationRule, Reads
 
 GROUP = "lcma.plugins"
-"""The entry points of installed plug-ins: each is a module, or a callable that registers."""
+"""Entry points of installed plug-ins: each is a module, or a callable that registers."""
 
 MAX_BYTES = 1_000_000
 _MARK = "__lcma_plugin__"
 _PACKAGE = "lcma_plugin_"
 
 F = TypeVar("F", bound=Callable[..., Any])
-Declared = FlowFacts | Rule
+Declared = FlowFacts | FactorizationRule
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A loaded plug-in, as another process finds it again.
+    """A loaded plug-in, as another process can find it again.
 
-    ``version`` enters the ids of what needs it: `sha256:` and the digest of the file, or name
-    and version of the installed distribution. ``path`` is absolute, None for an installed one.
+    ``version`` enters the ids of the trials that need it: `sha256:` and the digest of the file,
+    or name and version of the installed distribution. ``path`` is absolute, None for an installed
+    one.
     """
 
     name: str
@@ -51,12 +52,34 @@ def factorization(
     least_splits: int = 1,
     most_splits: int | None = None,
 ) -> Callable[[F], F]:
-    """Register the function below as the rule of this name; see `lcma.sweeps.factorizations.Rule`.
+    """Register the decorated function as a factorization rule.
 
-    It is called as (shape, split, seed, values) and returns a boolean mask of ``shape`` that is
-    True for the half that stays, or the pair (kept, left) of integer arrays (2C, H/2, W/2) with
-    flat indices into ``shape``. ``seed`` is 0 unless it reads the seed, ``values`` None unless
-    it reads maps.
+    The function is called as (shape, split, seed, values) for each split, counted from 1, with
+    ``shape`` (C, H, W) of what is split. It returns a boolean mask of ``shape`` that is True for
+    the half that stays, or the pair (kept, left) of integer arrays (2C, H/2, W/2) with flat
+    indices into ``shape``. ``seed`` is 0 unless the rule reads the seed, and ``values`` is None
+    unless it reads maps: then it is the contribution map (C, H, W), read-only, at the dimensions
+    that are still there. The function must return the same whenever it is called.
+
+    Args:
+        name: Lower case letters, digits and dashes, such as `columns`.
+        reads: What the rule depends on beside ``shape`` and ``split``: `nothing`, `seed` or
+            `maps`. A rule that reads maps needs budgets.
+        least_splits: Fewest splits for which it is meant.
+        most_splits: Most splits for which it is meant, None for any number.
+
+    Raises:
+        ValueError: If ``reads`` or the numbers of splits make no sense.
+
+    Example:
+        >>> import numpy as np
+        >>> @factorization("left-column")
+        ... def left_column(shape, split, seed, values):
+        ...     stays = np.zeros(shape, dtype=bool)
+        ...     stays[:, :, 0::2] = True
+        ...     return stays
+        >>> left_column((1, 2, 2), 1, 0, None).tolist()
+        [[[True, False], [True, False]]]
     """
     if reads not in ("nothing", "seed", "maps"):
         raise ValueError(f"a rule reads 'nothing', 'seed' or 'maps', not {reads!r}")
@@ -64,7 +87,7 @@ def factorization(
         raise ValueError(f"no number of splits is from {least_splits} to {most_splits}")
 
     def declare(fill: F) -> F:
-        return _declare(fill, Rule(name, fill, reads, least_splits, most_splits))
+        return _declare(fill, FactorizationRule(name, fill, reads, least_splits, most_splits))
 
     return declare
 
@@ -77,11 +100,43 @@ def flow(
     recipes: Mapping[str, Any],
     most_splits: int | None = None,
 ) -> Callable[[F], F]:
-    """Register the function below as what builds the flow of this name.
+    """Register the decorated function as the builder of a flow.
 
-    It is called as (model, tables) and returns the list of layers and the last prior, see
-    `lcma.models.build.Parts`. ``architecture`` holds its settings, ``conventional`` is the
-    factorization that it has by itself, ``recipes`` are laid out as in ``sweeps/recipes``.
+    The function is called as (model, tables), with an index table for each split or None for no
+    split (NMS), and returns the list of layers from data to noise and the last prior; see
+    `lcma.models.build.Parts`.
+
+    Args:
+        name: Lower case letters, digits and underscores, such as `nice`.
+        architecture: Class of the flow's settings, derived from `Architecture`.
+        conventional: The factorization that the flow has by itself; it reads no maps.
+        recipes: The flow's profiles, laid out as a file in ``sweeps/recipes``.
+        most_splits: Most splits that the flow can have, None for any number.
+
+    Raises:
+        TypeError: If ``architecture`` is not such a class.
+
+    Example:
+        >>> from lcma.sweeps.architectures import Architecture
+        >>> class IdentityArchitecture(Architecture):
+        ...     pass
+        >>> recipes = {
+        ...     "base": {"model": {"splits": 1}, "optimization": {"learning_rate": 0.001}},
+        ...     "profiles": {"tiny": {"base": {"training": {"steps": 100}}}},
+        ... }
+        >>> @flow(
+        ...     "identity",
+        ...     architecture=IdentityArchitecture,
+        ...     conventional="rows",
+        ...     recipes=recipes,
+        ... )
+        ... def identity(model, tables):
+        ...     from lcma.models.layers import Dequantize, PassAll
+        ...     from lcma.models.priors import StandardNormal
+        ...     from lcma.models.split import Split
+        ...
+        ...     split = PassAll() if tables is None else Split(tables[0], StandardNormal())
+        ...     return [Dequantize(), split], StandardNormal()
     """
     if not (isinstance(architecture, type) and issubclass(architecture, Architecture)):
         raise TypeError(f"the architecture of {name} must be a class made from Architecture")
@@ -140,7 +195,7 @@ def load_file(path: Path, expected: str | None = None) -> Plugin:
 
 
 def load_installed() -> tuple[Plugin, ...]:
-    """Load the plug-ins of installed distributions, once; UserError as for a file."""
+    """Load the plug-ins of installed distributions, once. Raises UserError as `load_file` does."""
     found = []
     for entry in _entry_points():
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown package"
@@ -152,7 +207,7 @@ def load_installed() -> tuple[Plugin, ...]:
 
 
 def load(wanted: Iterable[Plugin]) -> None:
-    """Load in this process what another had loaded; UserError where it is not the same here."""
+    """Load the plug-ins of another process. Raises UserError if one is not the same here."""
     for plugin in wanted:
         if plugin.path is not None:
             load_file(Path(plugin.path), plugin.version)
@@ -164,7 +219,7 @@ def load(wanted: Iterable[Plugin]) -> None:
 
 
 def loaded(versions: Iterable[str] | None = None) -> tuple[Plugin, ...]:
-    """The plug-ins that are loaded, in order; of these versions, or all."""
+    """Return the loaded plug-ins in order: those of some versions, or all."""
     wanted = None if versions is None else set(versions)
     return tuple(p for p in _LOADED.values() if wanted is None or p.version in wanted)
 
@@ -189,14 +244,17 @@ def _declare(function: F, declared: Declared) -> F:
 
 
 def _declared_by(name: str, run: Callable[[], ModuleType | None]) -> list[Declared]:
-    """What running it declares, or the module that it gives has declared; UserError if none."""
+    """Run a plug-in and return what it, or the module that it returns, has declared.
+
+    Raises UserError if that is nothing.
+    """
     _collecting.append([])
     try:
         module = run()
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the person's code may raise any
-        raise UserError(f"plug-in {name}: {_told(error, name)}") from None
+        raise UserError(f"plug-in {name}: {_describe(error, name)}") from None
     finally:
         declared = _collecting.pop()
     if module is not None:  # it may have been imported before
@@ -222,7 +280,7 @@ def _loader(entry: metadata.EntryPoint) -> Callable[[], ModuleType | None]:
 
 
 def _admit(key: str, plugin: Plugin, declared: list[Declared]) -> Plugin:
-    """Register all of it, in place of what was loaded from there before, or nothing."""
+    """Register all of a plug-in, in place of what was loaded from there before, or nothing."""
     before = _LOADED.get(key), _registered_by(key)
     if before[0] is not None:
         _drop(key)
@@ -251,7 +309,7 @@ def _admit(key: str, plugin: Plugin, declared: list[Declared]) -> Plugin:
 
 
 def _add(one: Declared) -> None:
-    if isinstance(one, Rule):
+    if isinstance(one, FactorizationRule):
         taken = factorizations.RULES.get(one.name)
         if taken is not None:
             raise ValueError(f"the factorization {one.name!r} is registered by {taken.plugin} too")
@@ -265,7 +323,7 @@ def _add(one: Declared) -> None:
 
 
 def _check_flow(facts: FlowFacts) -> None:
-    """UserError or ValueError for a name, recipes or a conventional rule that cannot be."""
+    """Raise UserError or ValueError for an impossible name, recipe or conventional rule."""
     if not facts.name.isidentifier() or facts.name != facts.name.lower():
         raise ValueError(f"a flow cannot be named {facts.name!r}: use lower case letters")
     known = factorizations.normalize(facts.conventional)
@@ -287,7 +345,7 @@ def _drop(key: str) -> None:
 
 
 def _forget(one: Declared) -> None:
-    forget = factorizations.forget if isinstance(one, Rule) else architectures.forget
+    forget = factorizations.forget if isinstance(one, FactorizationRule) else architectures.forget
     forget(one.name)
 
 
@@ -309,8 +367,8 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _told(error: BaseException, path: str) -> str:
-    """`line 7: NameError: ...`, the line being the plug-in's own that was reached last."""
+def _describe(error: BaseException, path: str) -> str:
+    """Return `line 7: NameError: ...`, with the last line of the plug-in's own that was reached."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == path]
     line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None

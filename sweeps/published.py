@@ -1,4 +1,4 @@
-"""The numbers that papers printed, to stand beside ours. None of them was measured here."""
+"""Numbers as printed in papers, to compare with ours. None of them was measured here."""
 
 import csv
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from lcma.sweeps import catalog, factorizations
 class Number:
     """One printed number: bits/dim of a flow on a data set under a factorization's name.
 
-    ``split`` is the part that it was measured on, as far as the source says.
+    ``split`` is the part of the data set, as far as the source says.
     """
 
     source: str
@@ -27,13 +27,13 @@ class Number:
 
     @property
     def where(self) -> str:
-        """`LCMA, Table 1`."""
+        """Source and table, such as `LCMA, Table 1`."""
         return f"{self.source}, Table {self.table}"
 
 
 @cache
 def numbers() -> tuple[Number, ...]:
-    """Every number, in the order of the tables."""
+    """Return all numbers, in the order of the tables."""
     text = (files("lcma.sweeps") / "published.csv").read_text()
     return tuple(
         Number(**(row | {"bits_per_dim": float(row["bits_per_dim"])}))  # type: ignore[arg-type]
@@ -42,14 +42,16 @@ def numbers() -> tuple[Number, ...]:
 
 
 def names(flow: str, canonical: str, splits: int) -> frozenset[str]:
-    """Under which names a paper would print a canonical factorization of a flow."""
+    """Return the names under which a paper may print a canonical factorization of a flow."""
     conventional = catalog.flows().get(flow, "")
     return factorizations.synonyms(canonical, conventional=conventional, splits=splits)
 
 
 def find(flow: str, dataset: str, names: Collection[str]) -> list[Number]:
-    """The numbers printed for any of these names of a factorization, on the set of that name: what
-    was measured on one variant does not stand beside another."""
+    """Return the numbers printed for any of the names of a factorization, on exactly this set.
+
+    Numbers of one variant of a data set are not compared with another.
+    """
     return [
         number
         for number in numbers()

@@ -1,22 +1,22 @@
-"""A recipe: all that fixes the training of one flow on one data set."""
+"""Recipes: all that fixes the training of one flow on one data set."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
-from lcma.sweeps.architectures import REGISTERED, Architecture, Count, Part
+from lcma.sweeps.architectures import REGISTERED, Architecture, Count, RecipePart
 from lcma.sweeps.identity import canonical_json, content_id, identity_of
 from lcma.sweeps.validation import nearest
 
 
-class Model(Part):
+class Model(RecipePart):
     """The flow itself: image size, splits, preprocessing and architecture."""
 
     flow: str
     size: Count = Field(gt=0, description="height and width of the images in pixels")
     channels: Count = Field(3, gt=0)
-    splits: Count = Field(ge=0, description="how many times half of the dimensions leave")
+    splits: Count = Field(ge=0, description="how often half of the dimensions are factored out")
     preprocess: Literal["logit", "center"] = "logit"
     architecture: SerializeAsAny[Architecture]
     plugin: str | None = Field(
@@ -35,7 +35,7 @@ class Model(Part):
     @field_validator("architecture", mode="before")
     @classmethod
     def _architecture_of_the_flow(cls, given: Any, info: ValidationInfo) -> Any:
-        """The flow's own class; pydantic puts its complaints at this field."""
+        # In the flow's own class; pydantic reports its errors at this field.
         flow = info.data.get("flow")
         if flow is None:
             return Architecture()
@@ -75,8 +75,8 @@ class Model(Part):
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Optimization(Part):
-    """How a step is made, alike in pretraining and training."""
+class Optimization(RecipePart):
+    """Settings of a training step, the same in pretraining and training."""
 
     optimizer: Literal["adam", "adamax"] = "adam"
     learning_rate: float = Field(gt=0)
@@ -117,8 +117,8 @@ class Optimization(Part):
     )
 
 
-class Training(Part):
-    """What only the final training has."""
+class Training(RecipePart):
+    """Settings of the final training alone."""
 
     steps: Count = Field(gt=0)
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged weights")
@@ -139,8 +139,8 @@ class Training(Part):
 Score = Literal["cumulative", "normalized", "total"]
 
 
-class MapOptions(Part):
-    """How contribution maps are made and read. Only trials that use a map depend on it."""
+class MapOptions(RecipePart):
+    """Settings of contribution maps. Only trials that use a map depend on them."""
 
     score: Score = Field(
         "cumulative",
@@ -168,15 +168,15 @@ class MapOptions(Part):
 
     @property
     def stored_score(self) -> str:
-        """The score under which such maps are stored: `cumulative`, or `cumulative/sorted`."""
+        """Score under which such maps are stored, such as `cumulative` or `cumulative/sorted`."""
         return self.score if self.conv1x1 == "output" else f"{self.score}/{self.conv1x1}"
 
 
 _OF_NETS = {"autocast", "compile"}
 
 
-class Recipe(Part):
-    """Model, optimization and training; its id is a hash of exactly these three.
+class Recipe(RecipePart):
+    """Model, optimization and training of a flow; its id is a hash of exactly these three.
 
     ``maps`` enters the ids of trials that use a map, and no others.
     """
@@ -200,6 +200,7 @@ class Recipe(Part):
 
     @property
     def id(self) -> str:
+        """Content id, 20 hexadecimal digits."""
         identity = identity_of(self)
         identity.pop("maps", None)
         return content_id("recipe", identity)
@@ -219,5 +220,5 @@ class Recipe(Part):
         return canonical_json(body)
 
     def pretraining_identity(self) -> dict[str, object]:
-        """What a pretraining depends on: everything but the final training's own part."""
+        """Return what a pretraining depends on: all but the settings of the final training."""
         return {"model": identity_of(self.model), "optimization": identity_of(self.optimization)}

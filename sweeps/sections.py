@@ -1,4 +1,4 @@
-"""What the sections of a sweep file have in common."""
+"""Types that the sections of a sweep file share."""
 
 from typing import Annotated, Any
 
@@ -20,6 +20,6 @@ Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds), Field(min_length=1)
 
 
 class Section(BaseModel):
-    """A section of a sweep file: no key that is not known, no number that is none."""
+    """Base class of the sections of a sweep file: no unknown keys, numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

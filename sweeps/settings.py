@@ -1,4 +1,4 @@
-"""Recipe settings as nested keys and values: laid over each other, read, and shown in a line."""
+"""Recipe settings as nested keys and values: merge, parse and format them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,7 +8,12 @@ from lcma.sweeps.errors import UserError
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` laid over ``below``, key by key at every depth."""
+    """Return ``above`` laid over ``below``, key by key at every depth.
+
+    Example:
+        >>> merge({"model": {"splits": 2, "size": 8}}, {"model": {"splits": 3}})
+        {'model': {'splits': 3, 'size': 8}}
+    """
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
@@ -20,19 +25,23 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text(settings: Mapping[str, Any]) -> str:
-    """`{training: {steps: 300}}` as `training.steps=300`; several are joined by spaces."""
+    """Format `{training: {steps: 300}}` as `training.steps=300`; several are joined by spaces."""
     return " ".join(f"{key}={value}" for key, value in flat(settings).items())
 
 
 def flat(settings: Mapping[str, Any]) -> dict[str, str]:
-    """`{training: {steps: 300}}` as `{"training.steps": "300"}`."""
+    """Flatten `{training: {steps: 300}}` to `{"training.steps": "300"}`."""
     return dict(_leaves(settings, ()))
 
 
 def parse(assignments: Iterable[str]) -> dict[str, Any]:
-    """`training.steps=300` as `{training: {steps: 300}}`; values are YAML.
+    """Parse `training.steps=300` into `{training: {steps: 300}}`; values are YAML.
 
     Raises UserError for anything without a key and a value.
+
+    Example:
+        >>> parse(["training.steps=300", "model.splits=3"])
+        {'training': {'steps': 300}, 'model': {'splits': 3}}
     """
     merged: dict[str, Any] = {}
     for assignment in assignments:

@@ -1,4 +1,4 @@
-"""A sweep file: the matrix of what to run, seeds, budgets, exclusions and resources."""
+"""Sweep files: the matrix of what to run, seeds, budgets, exclusions and resources."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +50,10 @@ Always = Annotated[Literal["always"], BeforeValidator(_always)]
 
 
 class Matrix(Section):
-    """Every combination of these is a cell; budgets multiply the words over L and H alone."""
+    """The matrix of a sweep: every combination is a cell.
+
+    Budgets multiply the factorizations that read maps alone.
+    """
 
     flow: Names
     dataset: Names
@@ -62,7 +65,7 @@ class Matrix(Section):
 
 
 class Exclusion(Section):
-    """Cells that agree with every key given are left out."""
+    """A rule that leaves out the cells that agree with every key given."""
 
     flow: Names | None = None
     dataset: Names | None = None
@@ -72,7 +75,7 @@ class Exclusion(Section):
 
 
 class Resources(Section):
-    """What one trial asks of a node. It never enters an id."""
+    """Resources that one trial needs of a node. They never enter an id."""
 
     gpus: float | None = Field(
         None, ge=0, le=1, description="GPUs, fractions allowed; default: what the profile needs"
@@ -88,7 +91,7 @@ class Resources(Section):
 
 
 class Failures(Section):
-    """How often a job is run again by itself after each way to fail. It never enters an id."""
+    """Number of automatic retries after each way to fail. It never enters an id."""
 
     oom: Times = 1
     timeout: TimesOrAlways = 1
@@ -99,7 +102,7 @@ class Failures(Section):
 
 
 class Keep(Section):
-    """Which files stay. It never enters the id of a trial."""
+    """Files that are kept. It never enters the id of a trial."""
 
     checkpoints: Literal["none", "last"] = Field("none", description="of a trial that is done")
     weights: bool = Field(True, description="of a trial, for samples and evaluations")
@@ -109,7 +112,7 @@ class Keep(Section):
 
 
 class Spec(Section):
-    """A whole sweep file. ``recipe`` is laid over every cell's recipe.
+    """A sweep file. ``recipe`` is laid over every cell's recipe.
 
     ``plugins`` are Python files with flows and rules of one's own; their code is run.
     """
@@ -129,16 +132,16 @@ class Spec(Section):
 
     @property
     def gpus(self) -> float:
-        """GPUs for each trial: as the spec says, or else what its profile needs."""
+        """GPUs for each trial, as the spec or else its profile says."""
         if self.resources.gpus is not None:
             return self.resources.gpus
         return max(catalog.gpus(flow, self.profile) for flow in self.matrix.flow)
 
     @property
     def body(self) -> str:
-        """Canonical JSON of the spec; plug-ins by their content, wherever they lie."""
+        """Canonical JSON of the spec, with plug-ins by their content."""
         body = self.model_dump(mode="json", exclude={"plugins", "tune"})
-        # What came later is left out where it is not said, so that a sweep keeps its id.
+        # Keys that came later are left out at their defaults, so that a sweep keeps its id.
         for name in ("hours", "parallel"):
             if body["resources"][name] is None:
                 del body["resources"][name]
@@ -154,10 +157,20 @@ class Spec(Section):
 
 
 def load(name_or_path: str) -> Spec:
-    """A shipped sweep by its name, or a sweep file by its path.
+    """Read a shipped sweep by its name, or a sweep file by its path.
 
-    Raises UserError of one line for a file that is missing, no YAML, too large, or names
-    anything unknown.
+    The plug-ins that it names are loaded, which runs their code.
+
+    Args:
+        name_or_path: A name such as `demo`, or a path ending in .yaml or .yml.
+
+    Raises:
+        UserError: If the file is missing, is not YAML, is too large, or names anything unknown.
+
+    Example:
+        >>> demo = load("demo")
+        >>> demo.matrix.flow, demo.seeds, demo.matrix.budget
+        (('realnvp',), (0, 1), (700,))
     """
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or path.is_file():
@@ -167,7 +180,7 @@ def load(name_or_path: str) -> Spec:
 
 
 def check(content: dict[str, Any], where: str, folder: Path = Path()) -> Spec:
-    """A parsed sweep file as a Spec whose names are all known.
+    """Return the spec of a parsed sweep file, after checking that all its names are known.
 
     Installed plug-ins and those that the spec names, relative to ``folder``, are loaded.
     """
@@ -182,7 +195,7 @@ def check(content: dict[str, Any], where: str, folder: Path = Path()) -> Spec:
 
 
 def check_names(spec: Spec, where: str) -> None:
-    """UserError for the first name in the spec that nothing goes by."""
+    """Raise UserError for the first unknown name in a spec."""
     for flow in spec.matrix.flow:
         _known(where, "matrix.flow", "flow", flow, tuple(catalog.flows()))
         if catalog.profiles(flow):
@@ -214,7 +227,7 @@ def with_overrides(
     budgets: tuple[int, ...] | None = None,
     recipe: Mapping[str, Any] | None = None,
 ) -> Spec:
-    """The spec as changed on the command line; ``recipe`` goes over every other setting."""
+    """Return a spec changed as on the command line; ``recipe`` goes over every other setting."""
     matrix = spec.matrix.model_dump()
     if dataset is not None:
         matrix["dataset"] = tuple(dataset.split(","))

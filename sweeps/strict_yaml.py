@@ -1,4 +1,4 @@
-"""YAML that cannot run code, repeat a key or unfold into gigabytes."""
+"""Read YAML that cannot run code, repeat a key or unfold into gigabytes."""
 
 from collections.abc import Hashable
 from pathlib import Path
@@ -36,7 +36,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def parse(text: str, where: str) -> dict[str, Any]:
-    """The mapping that a YAML text holds; UserError naming ``where`` and the line if none."""
+    """Parse a YAML text into a mapping. Raises UserError naming ``where`` and the line."""
     try:
         value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -62,7 +62,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Parse a YAML file of at most MAX_BYTES."""
+    """Parse a YAML file of at most MAX_BYTES. Raises UserError as `parse` does."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)

@@ -1,4 +1,4 @@
-"""The section `tune` of a sweep file: which budgets to search, for what, and when to stop."""
+"""The section `tune` of a sweep file: budgets to search, objective and stop rule."""
 
 from typing import Annotated, Literal, Self
 
@@ -17,13 +17,13 @@ UNITS: dict[Unit, tuple[float, str]] = {
     "images": (1e6, "million images"),
     "seconds": (3600.0, "device hour"),
 }
-"""In what a cost is weighed: how many of the unit, and what they are called."""
+"""Units of cost: images or seconds in one unit, and its name."""
 
 RUNG_EVERY = 10
-"""Rungs are multiples of so many steps: a training looks up, and can leave a checkpoint, there."""
+"""Rungs are multiples of so many steps: only there can a training leave a checkpoint and end."""
 
 
-class Range(Section):
+class BudgetRange(Section):
     """Budgets from ``low`` to ``high`` steps, both on the fixed grid."""
 
     low: int = Field(strict=True, ge=0)
@@ -50,10 +50,10 @@ class Range(Section):
 
 
 class Stop(Section):
-    """Which trials are stopped early, and at which steps of the training that is decided.
+    """Rule that stops trials early, at steps (rungs) of the training.
 
-    ``startup``: trials that `median` lets pass first; ``reduction``: of how many `halving` lets
-    one go on from each rung.
+    ``startup`` is the number of first trials that `median` lets pass. From each rung, `halving`
+    lets one in ``reduction`` trials go on.
     """
 
     rungs: tuple[Annotated[int, Field(strict=True, gt=0, multiple_of=RUNG_EVERY)], ...] = Field(
@@ -72,13 +72,16 @@ class Stop(Section):
 
 
 class Tune(Section):
-    """What `lcma tune` searches. ``trials``, ``cost_hours`` and ``parallel`` say how long and how
-    wide: they may change from one launch of a study to the next, nothing else may."""
+    """Search of `lcma tune`.
 
-    budget: Range
+    Only ``trials``, ``cost_hours`` and ``parallel`` may change from one launch of a study to the
+    next.
+    """
+
+    budget: BudgetRange
     factorization: str = "low"
     seeds: Seeds | None = Field(None, description="for each budget; default: the spec's")
-    trials: int = Field(20, strict=True, ge=2, description="budgets to ask for")
+    trials: int = Field(20, strict=True, ge=2, description="budgets to try")
     cost_hours: float | None = Field(
         None, gt=0, description="device hours of the study after which no more is asked for"
     )
@@ -123,20 +126,20 @@ class Tune(Section):
 
     @property
     def points(self) -> tuple[int, ...]:
-        """The budgets of the search, ascending: 0 is always one of them."""
+        """Budgets of the search, ascending; 0 is always one of them."""
         inside = budgets.grid(max(1, self.budget.low), self.budget.high)
         return (0, *inside)
 
     @property
     def most(self) -> int:
-        """How many budgets are asked for at most, one asked twice counted twice."""
+        """Largest number of trials; a budget that is tried twice counts twice."""
         return len(self.points) if self.sampler == "grid" else self.trials
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The steps of the training at which it is decided, ascending; none without `stop`."""
+        """Steps of the training at which trials may be stopped, ascending; none without `stop`."""
         return () if self.stop is None else self.stop.rungs
 
     def identity(self) -> dict[str, object]:
-        """What makes it this search and no other."""
+        """Return the settings that identify the search."""
         return self.model_dump(mode="json", exclude={"trials", "cost_hours", "parallel"})

@@ -1,4 +1,4 @@
-"""Pydantic's complaints as one line that names the key, the place and the nearest word."""
+"""Validate with pydantic, with errors of one line: the key, the place and the nearest word."""
 
 import difflib
 from typing import Any, TypeVar, get_args
@@ -11,7 +11,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def validate(model: type[M], value: Any, where: str) -> M:
-    """``value`` as a ``model``; UserError of one line for the first thing that is wrong."""
+    """Return ``value`` as a ``model``. Raises UserError of one line for the first error."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -19,7 +19,7 @@ def validate(model: type[M], value: Any, where: str) -> M:
 
 
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """A half-sentence that offers the nearest known name, or lists them all."""
+    """Return words that offer the nearest known name, or list them all."""
     near = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(known)
 

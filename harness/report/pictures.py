@@ -18,7 +18,7 @@ from lcma.harness.data.prepared import Prepared
 from lcma.harness.files import write_file
 from lcma.harness.report.figures import Canvas, Rgb, text_width
 from lcma.harness.report.targets import PictureFormat, format_of
-from lcma.models import Table
+from lcma.models import SplitTable
 from lcma.models.factorization import surviving_ids
 from lcma.sweeps.errors import UserError
 
@@ -42,7 +42,7 @@ _MARGIN, _GAP, _PANEL = 20, 24, 176
 _TITLE, _HEADING, _ENTRY = 44, 22, 150
 
 
-def fates(tables: Sequence[Table], shape: Shape) -> NDArray[np.int64]:
+def fates(tables: Sequence[SplitTable], shape: Shape) -> NDArray[np.int64]:
     """At which split each dimension leaves, from 1; 0 where it stays. (C, H, W) as the input."""
     found = np.zeros(math.prod(shape), dtype=np.int64)
     for split, (table, ids) in enumerate(
@@ -68,7 +68,9 @@ class Panel:
     scale: int
 
 
-def table_panels(named: Sequence[tuple[str, Sequence[Table]]], shape: Shape) -> tuple[Panel, ...]:
+def table_panels(
+    named: Sequence[tuple[str, Sequence[SplitTable]]], shape: Shape
+) -> tuple[Panel, ...]:
     """The panels of `draw_tables`: one for each row and split, or three where channels differ."""
     channels, height, width = shape
     scale = max(2, (_PANEL if channels == 1 else _PANEL // 2) // max(height, width))
@@ -90,7 +92,7 @@ def table_panels(named: Sequence[tuple[str, Sequence[Table]]], shape: Shape) -> 
 
 
 def draw_tables(
-    named: Sequence[tuple[str, Sequence[Table]]], shape: Shape, path: Path, title: str = ""
+    named: Sequence[tuple[str, Sequence[SplitTable]]], shape: Shape, path: Path, title: str = ""
 ) -> Path:
     """Index tables as in the paper's Figure 1, on the grid of the input image (C, H, W).
 

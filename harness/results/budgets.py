@@ -16,7 +16,7 @@ from lcma.harness.results.lookup import parse_object, require_results
 from lcma.harness.results.map_statistics import kept_masks
 from lcma.harness.results.maps import iou_by_chance, require_fit, shape_of
 from lcma.harness.text import printable
-from lcma.models import tables
+from lcma.models import make_tables
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError
 
@@ -275,7 +275,7 @@ def _kept(maps: Sequence[ContributionMap], factorization: str) -> list[Any] | No
     if not factorizations.is_word(factorization) or len(factorization) != len(maps):
         return None
     shape = shape_of(maps)
-    found = tables(factorization, shape, len(maps), maps=[m.values for m in maps])
+    found = make_tables(factorization, shape, len(maps), maps=[m.values for m in maps])
     return list(kept_masks(found, shape))
 
 

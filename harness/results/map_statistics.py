@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcma.db import MapStatistics, TableStatistics, overlap
-from lcma.models import Table, tables
+from lcma.models import SplitTable, make_tables
 from lcma.models.factorization import Map, Order, Shape, surviving_ids, tied_windows, windows
 
 Mask = NDArray[np.bool_]
@@ -73,7 +73,7 @@ def map_statistics(values: Values, errors: Values, split: int, form: str) -> Map
     )
 
 
-def kept_masks(found: Sequence[Table], shape: Shape) -> list[Mask]:
+def kept_masks(found: Sequence[SplitTable], shape: Shape) -> list[Mask]:
     """Which dimensions are still there after each split, (C, H, W) in input coordinates."""
     masks = []
     for ids in surviving_ids(found, shape)[1:]:
@@ -83,14 +83,14 @@ def kept_masks(found: Sequence[Table], shape: Shape) -> list[Mask]:
     return masks
 
 
-def table_digest(table: Table) -> str:
+def table_digest(table: SplitTable) -> str:
     """Sha256 in hex of the table's permutation as little-endian int64."""
     return hashlib.sha256(table.permutation.astype("<i8").tobytes()).hexdigest()
 
 
 def table_statistics(
     name: str,
-    found: Sequence[Table],
+    found: Sequence[SplitTable],
     shape: Shape,
     *,
     maps: Sequence[Map] = (),
@@ -105,7 +105,7 @@ def table_statistics(
     agreements: list[float | None] = [None] * len(found)
     if halves:
         first, second = (
-            kept_masks(tables(name, shape, len(found), maps=half, order=order), shape)
+            kept_masks(make_tables(name, shape, len(found), maps=half, order=order), shape)
             for half in zip(*halves, strict=True)
         )
         agreements = [overlap(a, b) for a, b in zip(first, second, strict=True)]
@@ -114,7 +114,7 @@ def table_statistics(
         read = maps[split].ravel()[ids] if len(maps) else None
         kept = _local(table)
         patterns = _patterns(kept)
-        even, odd = (_local(tables(phase, ids.shape, 1)[0]) for phase in _PHASES)
+        even, odd = (_local(make_tables(phase, ids.shape, 1)[0]) for phase in _PHASES)
         statistics.append(
             TableStatistics(
                 iou_even=overlap(kept, even),
@@ -133,7 +133,7 @@ def table_statistics(
 _PHASES = ("checkerboard-even", "checkerboard-odd")
 
 
-def _local(table: Table) -> Mask:
+def _local(table: SplitTable) -> Mask:
     mask = np.zeros(int(np.prod(table.input_shape)), dtype=bool)
     mask[table.kept.ravel()] = True
     return mask.reshape(table.input_shape)

@@ -14,7 +14,7 @@ from lcma.db import ContributionMap, MapKey, MapStatistics, Store, TableStatisti
 from lcma.harness.results.lookup import map_uses, parse_object
 from lcma.harness.results.map_statistics import Mask, kept_masks, nms_layout, table_statistics
 from lcma.harness.text import printable
-from lcma.models import Table, tables
+from lcma.models import SplitTable, make_tables
 from lcma.models.factorization import Shape, windows
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
@@ -228,7 +228,7 @@ def _shortened(ids: Collection[str]) -> dict[str, str]:
     return {i: i[:length] for i in ids}
 
 
-Named = tuple[str, list[Table]]
+Named = tuple[str, list[SplitTable]]
 
 
 @dataclass(frozen=True)
@@ -380,14 +380,14 @@ def every_table(maps: Sequence[ContributionMap], seed: int) -> list[Named]:
     names = [name for name in factorizations.FIXED if name != "none"]
     names += [rule.name for rule in factorizations.RULES.values() if rule.fits(splits)]
     values = [m.values for m in maps]
-    found = [(name, tables(name, shape, splits, seed=seed, maps=values)) for name in names]
+    found = [(name, make_tables(name, shape, splits, seed=seed, maps=values)) for name in names]
     return [*found, (f"low ({'L' * splits})", low), (f"high ({'H' * splits})", high)]
 
 
-def word_tables(letter: str, maps: Sequence[ContributionMap]) -> list[Table]:
+def word_tables(letter: str, maps: Sequence[ContributionMap]) -> list[SplitTable]:
     """The tables by split of the word of that letter alone. The maps fit together."""
     splits = len(maps)
-    return tables(letter * splits, shape_of(maps), splits, maps=[m.values for m in maps])
+    return make_tables(letter * splits, shape_of(maps), splits, maps=[m.values for m in maps])
 
 
 def require_fit(maps: Sequence[ContributionMap], name: str) -> None:

@@ -31,13 +31,13 @@ def _try(trial: Trial) -> None:
     if needs_maps(trial.factorization):
         maps = [noise.standard_normal(shape) for _ in range(model.splits)]
     if trial.factorization in RULES:
-        models.tables(trial.factorization, shape, model.splits, seed=trial.seed, maps=maps)
+        models.make_tables(trial.factorization, shape, model.splits, seed=trial.seed, maps=maps)
     if REGISTERED[model.flow].plugin is None:
         return
     try:
         flows = [models.build(model, trial.factorization, seed=trial.seed, maps=maps)]
         if trial.pretraining is not None:
-            flows.append(models.nms(model, seed=trial.seed, form=trial.pretraining.nms))
+            flows.append(models.build_nms(model, seed=trial.seed, form=trial.pretraining.nms))
         for flow in flows:
             images = torch.from_numpy(noise.randint(0, 256, (2, *shape))).to(flow.dtype)
             flow.initialize(images, torch.Generator().manual_seed(0))

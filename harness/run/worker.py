@@ -117,7 +117,7 @@ def make_index_tables(
         return ()
     shape, order = (model.channels, model.size, model.size), trial.recipe.maps.order
     values = [m.values for m in from_maps]
-    found = models.tables(
+    found = models.make_tables(
         trial.factorization, shape, model.splits, seed=trial.seed, maps=values, order=order
     )
     halves = [(m.halves[0], m.halves[1]) for m in from_maps if m.halves is not None]
@@ -306,7 +306,9 @@ class _Attempt:
         part = self._data().part("train")
         trainer = self.trainer = Trainer(
             flow=self._placed(
-                models.nms(pretraining.recipe.model, seed=pretraining.seed, form=pretraining.nms)
+                models.build_nms(
+                    pretraining.recipe.model, seed=pretraining.seed, form=pretraining.nms
+                )
             ),
             optimization=pretraining.recipe.optimization,
             seed=pretraining.seed,

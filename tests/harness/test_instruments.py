@@ -20,7 +20,7 @@ from lcma.harness.results.map_statistics import (
     table_digest,
     table_statistics,
 )
-from lcma.models.factorization import surviving_ids, tables
+from lcma.models.factorization import make_tables, surviving_ids
 from lcma.sweeps.factorizations import FIXED, is_word, words
 
 SHAPE = (3, 8, 8)
@@ -120,7 +120,7 @@ def test_unknown_errors_leave_gaps_as_they_are() -> None:
 
 
 def of(name: str, maps: Any = (), halves: Any = ()) -> list[Any]:
-    found = tables(name, SHAPE, 2, seed=0, maps=maps)
+    found = make_tables(name, SHAPE, 2, seed=0, maps=maps)
     return table_statistics(name, found, SHAPE, maps=maps, halves=halves)
 
 
@@ -167,7 +167,7 @@ def test_agreement_of_halves_is_the_overlap_of_their_own_tables() -> None:
     other = [(m, noise(k + 5)) for k, m in enumerate(maps)]
     expected = []
     for half in zip(*other, strict=True):
-        found = tables("LH", SHAPE, 2, maps=half)
+        found = make_tables("LH", SHAPE, 2, maps=half)
         expected.append([set(ids.ravel()) for ids in surviving_ids(found, SHAPE)[1:]])
     ious = [len(a & b) / len(a | b) for a, b in zip(*expected, strict=True)]
     assert [s.agreement for s in of("LH", maps, other)] == pytest.approx(ious)
@@ -186,7 +186,7 @@ def test_ties_are_those_of_the_windows_that_the_split_sees() -> None:
 @pytest.mark.parametrize("name", [n for n in (*FIXED, *words(2)) if n != "none"])
 def test_kept_masks_are_what_the_flow_keeps(name: str) -> None:
     maps = [noise(1), noise(2)] if is_word(name) else ()
-    found = tables(name, SHAPE, 2, seed=0, maps=maps)
+    found = make_tables(name, SHAPE, 2, seed=0, maps=maps)
     masks = kept_masks(found, SHAPE)
     assert [int(m.sum()) for m in masks] == [96, 48]
     assert not (masks[1] & ~masks[0]).any(), "what is there later was there before"
@@ -203,7 +203,9 @@ def test_overlap() -> None:
 
 
 def test_the_digest_of_a_table_is_that_of_its_permutation() -> None:
-    found = [tables(name, SHAPE, 1, maps=[noise(1)])[0] for name in ("L", "H", "rows", "channel")]
+    found = [
+        make_tables(name, SHAPE, 1, maps=[noise(1)])[0] for name in ("L", "H", "rows", "channel")
+    ]
     digests = [table_digest(table) for table in found]
     assert len(set(digests)) == 4
     assert digests == [table_digest(table) for table in found]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lcma.models import Flow, Table
-from lcma.models.factorization import tables
+from lcma.models import Flow, SplitTable
+from lcma.models.factorization import make_tables
 from lcma.models.layers import Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
 from lcma.models.priors import StandardNormal
 from lcma.models.split import Split
@@ -71,7 +71,7 @@ def test_without_a_split(scales: tuple[Tensor, Tensor, Tensor]) -> None:
 @pytest.mark.parametrize("name", ["checkerboard-odd", "channel", "random"])
 def test_with_a_split(name: str, scales: tuple[Tensor, Tensor, Tensor]) -> None:
     a, b, after = scales
-    (table,) = tables(name, SHAPE, 1, seed=1)
+    (table,) = make_tables(name, SHAPE, 1, seed=1)
     flow = flow_of([Split(table, StandardNormal()), Scaling(after)], a, b)
     found = flow.contributions(IMAGES)
     first = expected_first(a, b)
@@ -91,7 +91,7 @@ def test_a_map_read_back_by_a_word(scales: tuple[Tensor, Tensor, Tensor]) -> Non
     a, b, _ = scales
     flow = flow_of([PassAll()], a, b)
     values = flow.contributions(IMAGES[:1]).at_splits[0][0].detach().numpy()
-    (low,) = tables("L", SHAPE, 1, maps=[values])
+    (low,) = make_tables("L", SHAPE, 1, maps=[values])
     flat = values.ravel()
     kept, left = flat[low.kept].reshape(2, 2, 2, 2), flat[low.left].reshape(2, 2, 2, 2)
     assert (kept.min(0) > left.max(0)).all(), "rank before colour in the channels of a half"
@@ -114,7 +114,7 @@ def test_permuting_the_colours_of_images_permutes_the_map() -> None:
 
 
 def test_the_gradient_of_a_split_is_its_inverse_permutation() -> None:
-    (table,) = tables("random", SHAPE, 1, seed=2)
+    (table,) = make_tables("random", SHAPE, 1, seed=2)
     split = Split(table, StandardNormal())
     x = drawn(5, 3, *SHAPE).requires_grad_()
     weights = drawn(6, 3, 32)
@@ -128,5 +128,5 @@ def test_the_gradient_of_a_split_is_its_inverse_permutation() -> None:
 
 
 def test_a_table_knows_its_input_shape() -> None:
-    (table,) = tables("rows", SHAPE, 1)
-    assert Table(table.kept, table.left).input_shape == SHAPE
+    (table,) = make_tables("rows", SHAPE, 1)
+    assert SplitTable(table.kept, table.left).input_shape == SHAPE

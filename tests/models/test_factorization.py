@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from lcma.models.factorization import Table, from_map, ranks, surviving_ids, tables, tied_windows
+from lcma.models.factorization import (
+    SplitTable,
+    make_tables,
+    ranks,
+    surviving_ids,
+    table_from_map,
+    tied_windows,
+)
 from lcma.sweeps.factorizations import FIXED, words
 
 Shape = tuple[int, int, int]
@@ -59,7 +66,7 @@ def upper_two(values: Callable[[int, int, int], float], letter: str) -> Callable
     return keep
 
 
-def same(table: Table, naive: tuple[Nested, Nested]) -> bool:
+def same(table: SplitTable, naive: tuple[Nested, Nested]) -> bool:
     return bool(table.kept.tolist() == naive[0] and table.left.tolist() == naive[1])
 
 
@@ -67,16 +74,16 @@ def same(table: Table, naive: tuple[Nested, Nested]) -> bool:
 @settings(max_examples=60, deadline=None)
 def test_the_map_rule(data: st.DataObject, shape: Shape, letter: str) -> None:
     values = data.draw(tied_maps(shape))
-    found = from_map(values, letter)
+    found = table_from_map(values, letter)
     assert same(found, naive_table(shape, upper_two(lambda *at: values[at], letter)))
     assert found.input_shape == shape
     if letter == "H":
-        assert np.array_equal(found.kept, from_map(values, "L").left)
+        assert np.array_equal(found.kept, table_from_map(values, "L").left)
 
 
 def test_a_table_worked_by_hand() -> None:
     values = np.array([[[4.0, 1.0], [2.0, 3.0]], [[1.0, 1.0], [1.0, 1.0]]])
-    found = from_map(values, "L")
+    found = table_from_map(values, "L")
     assert found.kept.ravel().tolist() == [0, 4, 3, 5], "channel k*C + c"
     assert found.left.ravel().tolist() == [1, 6, 2, 7]
     assert ranks(values).tolist() == [[[[0, 3, 2, 1]]], [[[0, 1, 2, 3]]]]
@@ -102,14 +109,14 @@ RULES: dict[str, list[int]] = {
 
 @pytest.mark.parametrize("name", RULES)
 def test_fixed_tables(name: str) -> None:
-    found = tables(name, SHAPE, 3)
+    found = make_tables(name, SHAPE, 3)
     for table, shape in zip(found, [(2, 8, 8), (4, 4, 4), (8, 2, 2)], strict=True):
         assert same(table, naive_table(shape, lambda c, R, Q: RULES[name]))
 
 
 def test_channel_lets_the_second_half_of_the_squeezed_channels_leave() -> None:
     C, H, W = 3, 4, 4
-    (found,) = tables("channel", (C, H, W), 1)
+    (found,) = make_tables("channel", (C, H, W), 1)
     squeezed = [[[-1] * (W // 2) for _ in range(H // 2)] for _ in range(4 * C)]
     for c, dr, dq, R, Q in itertools.product(range(C), (0, 1), (0, 1), (0, 1), (0, 1)):
         squeezed[4 * c + 2 * dr + dq][R][Q] = c * H * W + (2 * R + dr) * W + 2 * Q + dq
@@ -140,13 +147,13 @@ def naive_recursion(word: str, maps: NDArray[np.float64], shape: Shape) -> list[
 @settings(max_examples=25, deadline=None)
 def test_words_read_each_map_at_the_ids_still_there(data: st.DataObject, word: str) -> None:
     maps = data.draw(tied_maps((6, 8, 8))).reshape(3, *SHAPE)
-    found = tables(word, SHAPE, 3, maps=list(maps))
+    found = make_tables(word, SHAPE, 3, maps=list(maps))
     stayed = [ids.ravel().tolist() for ids in surviving_ids(found, SHAPE)]
     assert stayed[0] == list(range(128))
     assert stayed[1:] == naive_recursion(word, maps, SHAPE)
 
 
-def leaving(found: Sequence[Table], shape: Shape) -> list[set[int]]:
+def leaving(found: Sequence[SplitTable], shape: Shape) -> list[set[int]]:
     """Input ids that leave at each split, then those that stay."""
     ids = surviving_ids(found, shape)
     gone = [set(i.ravel()[t.left].ravel().tolist()) for i, t in zip(ids, found, strict=False)]
@@ -161,14 +168,14 @@ def test_conventional_realnvp_has_a_closed_form() -> None:
     for c, r, q in itertools.product(range(C), range(H), range(W)):
         scale = next((i for i in range(splits) if ((r >> i) + (q >> i)) % 2), splits)
         expected[scale].add(c * H * W + r * W + q)
-    assert leaving(tables("checkerboard-even", shape, splits), shape) == expected
+    assert leaving(make_tables("checkerboard-even", shape, splits), shape) == expected
     assert [len(s) for s in expected] == [384, 192, 96, 96]
 
 
 @pytest.mark.parametrize("name", [n for n in (*FIXED, "LHL", "HHL") if n != "none"])
 def test_halves_are_a_partition(name: str) -> None:
     maps = np.random.RandomState(0).randint(0, 3, (3, *SHAPE)).astype(float)
-    found = tables(name, SHAPE, 3, seed=4, maps=list(maps))
+    found = make_tables(name, SHAPE, 3, seed=4, maps=list(maps))
     for split, table in enumerate(found):
         count = 128 >> split
         assert table.kept.shape == table.left.shape
@@ -179,12 +186,12 @@ def test_halves_are_a_partition(name: str) -> None:
 
 def test_random_tables_depend_on_seed_and_split_alone() -> None:
     for name in ("random", "random-local"):
-        first, again, other = (tables(name, SHAPE, 2, seed=s) for s in (1, 1, 2))
+        first, again, other = (make_tables(name, SHAPE, 2, seed=s) for s in (1, 1, 2))
         for a, b, c in zip(first, again, other, strict=True):
             assert np.array_equal(a.permutation, b.permutation)
             assert not np.array_equal(a.permutation, c.permutation)
     for name in sorted(RULES):
-        first, other = tables(name, SHAPE, 1, seed=1), tables(name, SHAPE, 1, seed=2)
+        first, other = make_tables(name, SHAPE, 1, seed=1), make_tables(name, SHAPE, 1, seed=2)
         assert np.array_equal(first[0].permutation, other[0].permutation)
 
 
@@ -194,14 +201,16 @@ RANDOM_LOCAL = [0, 2, 9, 10, 5, 6, 12, 15, 1, 3, 8, 11, 4, 7, 13, 14]
 
 def test_random_tables_never_change() -> None:
     """A trial is known by its seed alone: other draws would be other experiments by old ids."""
-    random, local = (tables(name, (1, 4, 4), 1, seed=0)[0] for name in ("random", "random-local"))
+    random, local = (
+        make_tables(name, (1, 4, 4), 1, seed=0)[0] for name in ("random", "random-local")
+    )
     assert random.permutation.tolist() == RANDOM
     assert local.permutation.tolist() == RANDOM_LOCAL
 
 
 def test_random_local_takes_two_of_every_window_and_colour() -> None:
     shape = (3, 32, 32)
-    (table,) = tables("random-local", shape, 1, seed=3)
+    (table,) = make_tables("random-local", shape, 1, seed=3)
     chosen = set()
     kept = set(table.kept.ravel().tolist())
     for c, R, Q in itertools.product(range(3), range(16), range(16)):
@@ -209,7 +218,7 @@ def test_random_local_takes_two_of_every_window_and_colour() -> None:
         assert len(stays) == 2
         chosen.add(stays)
     assert len(chosen) == 6, "every pair of positions occurs"
-    (spread,) = tables("random", shape, 1, seed=3)
+    (spread,) = make_tables("random", shape, 1, seed=3)
     kept = set(spread.kept.ravel().tolist())
     sizes = {
         sum(c * 1024 + r * 32 + q in kept for r, q in window(R, Q))
@@ -223,8 +232,8 @@ def test_random_local_takes_two_of_every_window_and_colour() -> None:
 def test_permuting_colours_permutes_the_tables(word: str, order: tuple[int, ...]) -> None:
     shape = (3, 8, 8)
     maps = np.random.RandomState(2).randint(0, 4, (2, *shape)).astype(float)
-    ids = surviving_ids(tables(word, shape, 2, maps=list(maps)), shape)
-    moved = surviving_ids(tables(word, shape, 2, maps=list(maps[:, order])), shape)
+    ids = surviving_ids(make_tables(word, shape, 2, maps=list(maps)), shape)
+    moved = surviving_ids(make_tables(word, shape, 2, maps=list(maps[:, order])), shape)
     for plain, other in zip(ids[1:], moved[1:], strict=True):
         renamed = np.array(order)[other // 64] * 64 + other % 64  # to ids before the permutation
         expected = plain.reshape(-1, 3, *plain.shape[1:])[:, order].reshape(plain.shape)
@@ -234,6 +243,6 @@ def test_permuting_colours_permutes_the_tables(word: str, order: tuple[int, ...]
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_word_needs_a_map_of_the_images_shape_for_each_split(count: int) -> None:
     with pytest.raises(ValueError, match=r"LH needs 2 maps of shape \(2, 8, 8\)"):
-        tables("LH", SHAPE, 2, maps=[np.zeros(SHAPE)] * count)
+        make_tables("LH", SHAPE, 2, maps=[np.zeros(SHAPE)] * count)
     with pytest.raises(ValueError, match="LH needs 2 maps"):
-        tables("LH", SHAPE, 2, maps=[np.zeros(SHAPE), np.zeros((2, 4, 4))])
+        make_tables("LH", SHAPE, 2, maps=[np.zeros(SHAPE), np.zeros((2, 4, 4))])

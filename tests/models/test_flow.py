@@ -11,7 +11,7 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from lcma.models import build, nms
+from lcma.models import build, build_nms
 from lcma.models.coupling import ChannelCoupling
 from lcma.models.split import Split
 from lcma.sweeps import catalog
@@ -204,7 +204,7 @@ def test_samples_stay_in_range_however_hot(unsplit: Any) -> None:
 
 
 def test_nms_is_the_flow_without_splits(unsplit: Any) -> None:
-    one, other = nms(unsplit.model, seed=2), build(unsplit.model, "none", seed=2)
+    one, other = build_nms(unsplit.model, seed=2), build(unsplit.model, "none", seed=2)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
     assert not any(isinstance(layer, Split) for layer in one.layers)
 

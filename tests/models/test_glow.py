@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lcma.models import build, nms
+from lcma.models import build, build_nms
 from lcma.models.conv1x1 import InvertibleConv1x1, sharing
 from lcma.models.glow import GlowCoupling
 from lcma.models.layers import Center, Dequantize, PassAll, Squeeze, Unsqueeze
@@ -126,7 +126,7 @@ def test_an_independent_library_agrees_on_a_coupling() -> None:
 def test_there_is_no_flat_glow() -> None:
     model = catalog.recipe("glow", "photos8", "tiny").model
     with pytest.raises(ImpossibleError, match="glow has no flat form"):
-        nms(model, seed=0, form="flat")
+        build_nms(model, seed=0, form="flat")
 
 
 def test_shares_change_the_map_and_not_the_likelihood(unsplit: Any) -> None:

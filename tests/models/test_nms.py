@@ -8,7 +8,7 @@ import torch
 
 from lcma import models
 from lcma.models.coupling import CheckerboardCoupling
-from lcma.models.factorization import Table, from_map, tables
+from lcma.models.factorization import SplitTable, make_tables, table_from_map
 from lcma.models.layers import PassFlat
 from lcma.sweeps.recipe import Model
 from tests.models.conftest import CONFIGURATIONS, Case, perturb
@@ -19,7 +19,7 @@ FORMS = ("squeezed", "flat")
 
 
 def flow_of(form: str) -> models.Flow:
-    flow = models.nms(MODEL, seed=0, form=form).double()
+    flow = models.build_nms(MODEL, seed=0, form=form).double()
     perturb(flow)
     return flow.eval()
 
@@ -58,7 +58,7 @@ def test_flat_stays_at_the_size_of_the_image() -> None:
 def test_the_forms_agree_up_to_the_first_split_and_differ_after_it() -> None:
     maps = []
     for form in FORMS:
-        flow = models.nms(MODEL, seed=0, form=form).eval()
+        flow = models.build_nms(MODEL, seed=0, form=form).eval()
         with torch.no_grad():
             maps.append(flow.contributions(CASE.images(), CASE.noise()).at_splits)
     assert torch.equal(maps[0][0], maps[1][0])
@@ -101,7 +101,7 @@ def swapped(model: Model) -> Model:
 
 def test_swapped_masks_change_the_other_colour_first() -> None:
     def colours(model: Model) -> list[int]:
-        flow = models.nms(model, seed=0)
+        flow = models.build_nms(model, seed=0)
         found = [c for c in flow.layers if isinstance(c, CheckerboardCoupling)]
         return [int(c.changed[0, 0, 0, 1]) for c in found]
 
@@ -113,7 +113,7 @@ def test_swapped_masks_change_the_other_colour_first() -> None:
 
 def test_ranks_decide_the_order_inside_a_half_and_nothing_else() -> None:
     values = np.random.RandomState(0).normal(size=(2, 4, 4))
-    by_raster, by_rank = from_map(values, "L"), from_map(values, "L", "rank")
+    by_raster, by_rank = table_from_map(values, "L"), table_from_map(values, "L", "rank")
     flat = values.ravel()
     for raster, rank in ((by_raster.kept, by_rank.kept), (by_raster.left, by_rank.left)):
         first, second = rank.reshape(2, 2, 2, 2)
@@ -125,8 +125,8 @@ def test_ranks_decide_the_order_inside_a_half_and_nothing_else() -> None:
 def test_every_table_of_a_word_can_be_in_the_order_of_ranks() -> None:
     maps = [np.random.RandomState(s).normal(size=(1, 8, 8)) for s in (1, 2)]
 
-    def words(order: str) -> list[Table]:
-        return tables("LH", (1, 8, 8), 2, maps=maps, order=order)
+    def words(order: str) -> list[SplitTable]:
+        return make_tables("LH", (1, 8, 8), 2, maps=maps, order=order)
 
     kept = [{order: frozenset(words(order)[0].kept.ravel()) for order in ("raster", "rank")}]
     assert kept[0]["raster"] == kept[0]["rank"]

@@ -18,7 +18,7 @@ from lcma.models.series import (
     draw_probe,
     poisson_tail,
     roulette_weights,
-    series,
+    sum_series,
     truncation_bound,
 )
 
@@ -51,7 +51,7 @@ def log_diagonal(jacobian: Tensor) -> Tensor:
 @pytest.mark.parametrize("seed", range(3))
 def test_the_mean_over_all_probes_is_the_diagonal_of_the_logarithm(seed: int) -> None:
     jacobian = matrix(seed)
-    found = series(rows_times(jacobian), every_sign(), [1.0] * 80).log_diagonal.mean(0)
+    found = sum_series(rows_times(jacobian), every_sign(), [1.0] * 80).log_diagonal.mean(0)
     expected = log_diagonal(jacobian)
     assert torch.allclose(found, expected, atol=1e-12)
     log_det = torch.linalg.slogdet(torch.eye(SIZE) + jacobian).logabsdet
@@ -64,7 +64,7 @@ def test_the_mean_over_all_probes_is_the_diagonal_of_the_logarithm(seed: int) ->
 def test_the_neumann_vector_stands_for_the_inverse() -> None:
     jacobian = matrix(4)
     probes = every_sign()
-    found = series(rows_times(jacobian), probes, [1.0] * 80).neumann
+    found = sum_series(rows_times(jacobian), probes, [1.0] * 80).neumann
     mean = probes.T @ found / len(probes)
     assert torch.allclose(mean, torch.linalg.inv(torch.eye(SIZE) + jacobian), atol=1e-12)
 
@@ -101,7 +101,7 @@ def test_roulette_with_few_exact_terms_finds_the_logarithm() -> None:
     for further, probability in enumerate(scipy.stats.poisson.pmf(range(60), mean)):
         weights = roulette_weights(2, further, mean)
         for ours, sum_ in ((weights, total), ([1.0] * len(weights), short)):
-            part = series(rows_times(jacobian), probes, ours).log_diagonal.mean(0)
+            part = sum_series(rows_times(jacobian), probes, ours).log_diagonal.mean(0)
             sum_ += probability * part
     expected = log_diagonal(jacobian).float()
     assert torch.allclose(total, expected, atol=1e-5)
@@ -117,7 +117,7 @@ def test_the_truncation_error_stays_within_its_bound(
     assert bound <= SIZE * lipschitz ** (terms + 1) / ((terms + 1) * (1 - lipschitz)) + 1e-15
     worst = -lipschitz * torch.eye(SIZE, dtype=torch.float64)
     for jacobian, reached in ((matrix(seed, lipschitz), False), (worst, True)):
-        found = series(rows_times(jacobian), every_sign(), [1.0] * terms).log_diagonal
+        found = sum_series(rows_times(jacobian), every_sign(), [1.0] * terms).log_diagonal
         log_det = torch.linalg.slogdet(torch.eye(SIZE) + jacobian).logabsdet
         error = abs(float(found.sum(1).mean() - log_det))
         assert error <= bound + 1e-12

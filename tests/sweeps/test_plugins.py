@@ -11,8 +11,8 @@ import pytest
 
 from lcma.harness.run.plan import Plan
 from lcma.harness.run.rehearsal import rehearse_plugins
-from lcma.models import tables
-from lcma.models.factorization import from_mask
+from lcma.models import make_tables
+from lcma.models.factorization import table_from_mask
 from lcma.sweeps import catalog, factorizations, plugins, spec
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
@@ -80,7 +80,7 @@ def test_a_rule_is_a_factorization_like_any_other(tmp_path: Path) -> None:
     digest = plugins.loaded()[0].version
     assert (columns.rule, rows.rule) == (digest, None)
     assert columns.plugins == {digest}
-    (table, _) = tables("columns", (3, 8, 8), 2)
+    (table, _) = make_tables("columns", (3, 8, 8), 2)
     kept = np.zeros((3, 8, 8), dtype=bool)
     kept[:, :, 1::2] = True
     assert set(table.kept.ravel()) == set(np.flatnonzero(kept))
@@ -121,7 +121,7 @@ def test_a_rule_that_reads_maps_is_planned_like_a_word(tmp_path: Path) -> None:
     assert [t.budget for t in found] == [0, 10, 0, 10]
     assert len({t.pretraining.id for t in found if t.pretraining}) == 1
     values = np.random.default_rng(0).normal(size=(3, 8, 8))
-    (table,) = tables("columns", (3, 8, 8), 1, maps=[values])
+    (table,) = make_tables("columns", (3, 8, 8), 1, maps=[values])
     assert values.ravel()[table.kept].min() > values.ravel()[table.left].max()
 
 
@@ -129,21 +129,21 @@ def test_a_rule_gets_the_seed_that_it_says_it_reads(tmp_path: Path) -> None:
     body = "return np.random.RandomState(seed).permutation(192).reshape(shape) % 2 > 0"
     written(tmp_path, rule(body, ', reads="seed"'))
     plugins.load_file(tmp_path / "mine.py")
-    drawn = [tables("columns", (3, 8, 8), 1, seed=s)[0].permutation for s in (1, 1, 2)]
+    drawn = [make_tables("columns", (3, 8, 8), 1, seed=s)[0].permutation for s in (1, 1, 2)]
     assert np.array_equal(drawn[0], drawn[1])
     assert not np.array_equal(drawn[0], drawn[2])
     written(tmp_path, rule(body))
     plugins.load_file(tmp_path / "mine.py")
-    drawn = [tables("columns", (3, 8, 8), 1, seed=s)[0].permutation for s in (1, 2)]
+    drawn = [make_tables("columns", (3, 8, 8), 1, seed=s)[0].permutation for s in (1, 2)]
     assert np.array_equal(*drawn)
 
 
 @pytest.mark.parametrize("name", ["checkerboard-even", "checkerboard-odd", "rows", "channel"])
 def test_a_mask_is_laid_out_as_the_rule_of_the_same_mask(name: str) -> None:
-    (table,) = tables(name, (4, 8, 8), 1)
+    (table,) = make_tables(name, (4, 8, 8), 1)
     kept = np.zeros((4, 8, 8), dtype=bool)
     kept.ravel()[table.kept.ravel()] = True
-    assert np.array_equal(from_mask(kept).permutation, table.permutation)
+    assert np.array_equal(table_from_mask(kept).permutation, table.permutation)
 
 
 def test_limits_make_cells_impossible(tmp_path: Path) -> None:

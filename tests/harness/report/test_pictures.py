@@ -10,7 +10,7 @@ from PIL import Image
 
 from lcma.harness.report import pictures
 from lcma.harness.text import printable
-from lcma.models import tables
+from lcma.models import make_tables
 from lcma.sweeps.errors import UserError
 from tests.harness.report import svg
 
@@ -27,14 +27,17 @@ def rgb(colour):
 
 def words(*letters, shape=(3, 8, 8)):
     maps = [np.random.default_rng(k).normal(size=shape) for k in range(len(letters))]
-    return tables("".join(letters), shape, len(letters), maps=maps)
+    return make_tables("".join(letters), shape, len(letters), maps=maps)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 16, 16), (3, 32, 32)])
 def test_table_pictures_show_the_tables(tmp_path, shape):
     named = [
-        ("checkerboard-even", tables("checkerboard-even", shape, 2)),
-        ("channel", tables("channel", shape, 2) if shape[0] > 1 else tables("rows", shape, 2)),
+        ("checkerboard-even", make_tables("checkerboard-even", shape, 2)),
+        (
+            "channel",
+            make_tables("channel", shape, 2) if shape[0] > 1 else make_tables("rows", shape, 2),
+        ),
         ("low", words("L", "L", shape=shape)),
     ]
     image = pixels(pictures.draw_tables(named, shape, tmp_path / "a" / "tables.png"))
@@ -54,7 +57,7 @@ def test_table_pictures_show_the_tables(tmp_path, shape):
 
 def test_a_known_cell_of_the_checkerboard(tmp_path):
     # The even checkerboard keeps the upper left of each window, and lets the upper right leave.
-    named = [("checkerboard-even", tables("checkerboard-even", (3, 4, 4), 1))]
+    named = [("checkerboard-even", make_tables("checkerboard-even", (3, 4, 4), 1))]
     image = pixels(pictures.draw_tables(named, (3, 4, 4), tmp_path / "t.png"))
     (panel,) = pictures.table_panels(named, (3, 4, 4))
     middle = panel.top + panel.scale // 2
@@ -64,7 +67,7 @@ def test_a_known_cell_of_the_checkerboard(tmp_path):
 
 def test_fates_of_rows():
     # Rows: the upper row of each window leaves. Of rows 1, 3 at split 2, row 1 is the upper one.
-    found = pictures.fates(tables("rows", (1, 4, 4), 2), (1, 4, 4))
+    found = pictures.fates(make_tables("rows", (1, 4, 4), 2), (1, 4, 4))
     assert found[0, :, 0].tolist() == [1, 2, 1, 0]
 
 
@@ -138,7 +141,10 @@ def test_a_picture_replaces_the_former_one_whole(tmp_path):
 
 def test_an_svg_of_tables_holds_every_table_and_its_names(tmp_path):
     shape = (3, 8, 8)
-    named = [("checkerboard-even", tables("checkerboard-even", shape, 2)), ("low", words("L", "H"))]
+    named = [
+        ("checkerboard-even", make_tables("checkerboard-even", shape, 2)),
+        ("low", words("L", "H")),
+    ]
     path = pictures.draw_tables(named, shape, tmp_path / "t.svg", "Tables & <more>")
     panels = pictures.table_panels(named, shape)
     colours = np.array([rgb(c) for c in (pictures.STAYING, *pictures.LEAVING)], dtype=np.uint8)

@@ -292,7 +292,7 @@ def test_every_map_option_is_carried_out(registered) -> None:
         maps = store.maps(
             pretraining_id=trial.pretraining.id, budget=trial.budget, score=options.score
         )
-        found = models.tables(
+        found = models.make_tables(
             "LL", (3, 8, 8), 2, maps=[m.values for m in maps], order=options.order
         )
         (artifact,) = store.artifacts(node.work.job_id)

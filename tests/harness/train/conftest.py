@@ -12,7 +12,7 @@ import torch
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
-from lcma.models import Flow, build, nms
+from lcma.models import Flow, build, build_nms
 from lcma.sweeps.recipe import Model, Optimization, Training
 
 CPU = torch.device("cpu")
@@ -88,7 +88,7 @@ class Workshop:
         return build(model(norm, splits=splits), "checkerboard-even", seed=seed)
 
     def nms(self, norm: str = "actnorm", *, splits: int = 2) -> Flow:
-        return nms(model(norm, splits=splits), seed=0)
+        return build_nms(model(norm, splits=splits), seed=0)
 
     def images(self, count: int = 40, seed: int = 0) -> Images:
         return Images(pixels(count, seed), CPU)

@@ -38,7 +38,7 @@ def trainer(asked: Recipe, prepared: data.Prepared, *, split: bool = True) -> Tr
     flow = (
         models.build(asked.model, "random-local", seed=1)
         if split
-        else models.nms(asked.model, seed=1)
+        else models.build_nms(asked.model, seed=1)
     )
     return Trainer(
         flow=flow,
