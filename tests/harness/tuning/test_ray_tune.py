@@ -34,8 +34,8 @@ def run(tuned: Tuning, cluster: RayExecutor, parallel: int = 1) -> None:
 def test_it_is_the_study_that_runs_without_ray(
     tuning: Make, cluster: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And while it runs, no file of Tune's holds the database's URL: its folder is searched at every
-    trial's end."""
+    """And no file of Tune's holds the database's URL: its folder is searched while the study runs,
+    at every trial's end."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
