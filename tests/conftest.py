@@ -1,5 +1,6 @@
 """What all tests share: quiet services, one thread, and no skip that nobody wrote down."""
 
+import gc
 import os
 import signal
 import sys
@@ -37,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in item.iter_markers("slow_on"):
             if any(part in item.name for part in mark.args):
                 item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collector of garbage need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
