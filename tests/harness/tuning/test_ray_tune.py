@@ -48,11 +48,11 @@ def test_it_is_the_study_that_runs_without_ray(
                 if secret in path.read_bytes():
                     leaks.append(path.name)
 
-    moments.install(search)
+    install_hook(search)
     try:
         run(tuned, cluster)
     finally:
-        moments.install(None)
+        install_hook(None)
     assert "tuner.pkl" in seen
     assert leaks == []
     assert list(scratch.iterdir()) == []
