@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lcma.harness.kill_points import install_hook
 from lcma.harness.run.cluster import RayExecutor
 from lcma.harness.tuning.raytune import run_ray_tune
 from lcma.sweeps.spec import Resources
