@@ -63,7 +63,7 @@ def gc(
     ]
     total = len(gone), sum(one.file.bytes for one in gone)
     unknown = len(found.unknown), sum(file.bytes for file in found.unknown)
-    name = storage.at(where.runs).name
+    name = storage.open_folder(where.runs).name
     if json:
         told = [{"what": what, "files": files, "bytes": length} for what, files, length in rows]
         both = {

@@ -118,7 +118,7 @@ def _elsewhere(runs: str) -> Finding:
         require_here(runs)
     except UserError as error:
         return Finding("runs", "bad", str(error))
-    return Finding("runs", "good", f"{storage.at(runs).name} can be written and read")
+    return Finding("runs", "good", f"{storage.open_folder(runs).name} can be written and read")
 
 
 def _data_sets(place: Place) -> list[Finding]:
