@@ -14,7 +14,6 @@ from torch import nn
 
 from benchmarks.comparisons import Side
 from lcma.harness.train.batches import BatchOrder, Images
-from lcma.harness.train.evaluate import evaluating
 from lcma.harness.train.trainer import Trainer
 from lcma.models import Flow, build
 from lcma.sweeps.catalog import flows
@@ -122,7 +121,8 @@ def prepare(side: Side, device: torch.device) -> Step:
         return train
     generator = torch.Generator(device)
     x = images.gather(np.arange(recipe.optimization.batch))
-    evaluating(flow).__enter__()
+    flow.eval()
+    flow.before_evaluation()
     run = flow.contributions if side.kind == "contributions" else flow
 
     def evaluate() -> None:

@@ -10,7 +10,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over ``count`` values; ``standard_error`` is NaN where it cannot be known."""
+    """A mean over ``count`` values in ``clusters`` clusters, None if they are independent.
+
+    ``standard_error`` is NaN where it cannot be known.
+    """
 
     value: float
     standard_error: float
@@ -33,7 +36,7 @@ class RunningMean:
         self._counts = None if groups is None else np.zeros(groups)
 
     def add(self, rows: Floats, groups: NDArray[np.integer] | None) -> None:
-        """rows (n, width), groups (n,)."""
+        """Add rows (n, width) with the group of each (n,)."""
         self.count += len(rows)
         self._sum += rows.sum(0)
         if self._sums is None or self._counts is None or groups is None:
@@ -44,15 +47,17 @@ class RunningMean:
 
     @property
     def clusters(self) -> int | None:
-        """How many groups had any row."""
+        """Number of groups that had any row, None without groups."""
         return None if self._counts is None else int((self._counts > 0).sum())
 
     @property
     def mean(self) -> Floats:
+        """Mean of each column, (width,)."""
         return self._sum / self.count
 
     @property
     def standard_error(self) -> Floats:
+        """Standard error of each column, (width,)."""
         n = self.count
         if self._sums is None or self._counts is None:
             if n < 2:
@@ -67,7 +72,12 @@ class RunningMean:
 
 
 def clustered_mean(values: Floats, groups: NDArray[np.integer] | None = None) -> Mean:
-    """Mean of values (n,) and its standard error, clustered by ``groups`` (n,) if given."""
+    """Return the mean of values (n,) and its standard error, clustered by ``groups`` (n,) if given.
+
+    Example:
+        >>> clustered_mean(np.array([1.0, 2.0, 3.0, 4.0]))
+        Mean(value=2.5, standard_error=0.6454972243679028, count=4, clusters=None)
+    """
     centre = values.mean()  # a running square loses digits far from zero
     running = RunningMean(1, None if groups is None else int(groups.max()) + 1)
     running.add((values - centre)[:, None], groups)

@@ -1,4 +1,4 @@
-"""The folder in which a host keeps what is its own: what it has verified, and spools."""
+"""The per-host cache folder: verification stamps and spool files."""
 
 import contextlib
 import os
@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 VARIABLE = "LCMA_CACHE"
-"""Names the folder, in place of one in the person's cache."""
+"""Environment variable that names the folder, in place of one in the person's cache."""
 
 
 def cache_folder(below: str = "") -> Path | None:
-    """The folder, or one below it, made if it is missing; None where there is none of one's own
-    to write in."""
+    """Return the folder, or one below it, created if it is missing.
+
+    None if there is none that this user owns and may write in.
+    """
     for root in _roots():
         there = root / below
         if is_writable(there):
@@ -21,7 +23,7 @@ def cache_folder(below: str = "") -> Path | None:
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether a folder is one's own and can be written; it is made if it is missing."""
+    """Return whether this user owns a folder and may write in it; it is created if missing."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mine = folder.stat().st_uid == os.getuid()
@@ -31,9 +33,9 @@ def is_writable(folder: Path) -> bool:
 
 
 def _roots() -> Iterator[Path]:
-    asked, cache = os.environ.get(VARIABLE), os.environ.get("XDG_CACHE_HOME")
-    if asked:
-        yield Path(asked)
+    named, cache = os.environ.get(VARIABLE), os.environ.get("XDG_CACHE_HOME")
+    if named:
+        yield Path(named)
         return
     with contextlib.suppress(RuntimeError):  # no home
         yield (Path(cache) if cache else Path.home() / ".cache") / "lcma"

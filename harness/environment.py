@@ -26,7 +26,7 @@ _OURS = ("harness", "models", "sweeps", "db", "src")
 
 @cache
 def read_environment(device: str) -> db.Environment:
-    """The environment of this process computing on a device, 'cpu' or 'cuda', as it is settled."""
+    """Return the environment of this process for computations on a device, 'cpu' or 'cuda'."""
     commit, dirty = _version()
     version = importlib.metadata.version("lcma")
     packages = {name: found for name in _NAMED if (found := _version_of(name)) is not None}
@@ -52,7 +52,7 @@ def _version_of(name: str) -> str | None:
 
 
 def _driver() -> str | None:
-    """The version of NVIDIA's driver, None where it does not say."""
+    """Return the version of NVIDIA's driver, None if it is not known."""
     try:
         found = re.search(r"Kernel Module .*?(\d+\.[\d.]+)", _DRIVER.read_text())
     except OSError:
@@ -61,7 +61,7 @@ def _driver() -> str | None:
 
 
 def _flags() -> dict[str, bool | str]:
-    """Settings of this process that may change the last bits or the speed."""
+    """Return settings of this process that may change the last bits or the speed."""
     variables = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     return {
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
@@ -74,7 +74,7 @@ def _flags() -> dict[str, bool | str]:
 
 
 def _version() -> tuple[str | None, str | None]:
-    """The commit and a digest of uncommitted changes, where the code runs from a checkout."""
+    """Return the commit and a digest of uncommitted changes, if the code runs from a checkout."""
     if not (_ROOT / ".git").exists():
         return None, None
     commit = _git("rev-parse", "--short=12", "HEAD")

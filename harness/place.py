@@ -1,4 +1,4 @@
-"""Where results, checkpoints and prepared data lie."""
+"""Places of results, checkpoints and prepared data."""
 
 import os
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
 
 @dataclass(frozen=True)
 class Place:
-    """The database's URL or path, the folder of checkpoints and weights or its URL (a str), and the
-    folder of data sets.
+    """Places of a launch: the database's URL or path, the folder of checkpoints and weights or its
+    URL (a str), and the folder of data sets.
 
-    Workers get it as it stands, so its paths are absolute. A URL may hold a password, and is not
-    shown with the rest.
+    Workers get it as it is, so its paths are absolute. A URL may hold a password, and is not shown
+    with the rest.
     """
 
     db: str = field(repr=False)
@@ -25,8 +25,11 @@ class Place:
 
 
 def find_place(db: str | None, runs: Path | str | None, data: Path | None) -> Place:
-    """What was asked for, else the environment's LCMA_DB, LCMA_RUNS and LCMA_DATA, else
-    lcma.db, lcma-runs and lcma-data in the current folder."""
+    """Return the places given, else those of the environment's LCMA_DB, LCMA_RUNS and LCMA_DATA,
+    else lcma.db, lcma-runs and lcma-data in the current folder.
+
+    Raises UserError for a path that cannot be made absolute.
+    """
 
     def absolute(path: str | Path) -> Path:
         try:

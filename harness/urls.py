@@ -1,14 +1,13 @@
-"""URLs of places: which are local, and what of them may be shown."""
+"""URLs of places: tell local ones, and hide what must not be shown."""
 
 import re
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 CHAIN = "::"
-"""Between the parts of a URL of a place inside another one."""
+"""Separator of the parts of a URL of a place inside another one."""
 
-_NEXT = re.compile(r"::(?=[A-Za-z][\w+.-]*(?:://|::|$))")
-"""The same where it is that, and not part of a password."""
+_NEXT = re.compile(r"::(?=[A-Za-z][\w+.-]*(?:://|::|$))")  # not where it is part of a password
 
 _LOCAL = re.compile(r"(?:file|local)://(.*)", re.DOTALL)
 _USER = re.compile(r"[\w.+~-]*")
@@ -17,33 +16,37 @@ HIDDEN = "***"
 
 
 def is_url(text: str) -> bool:
-    """Whether it is a URL, not a path."""
+    """Return whether a text is a URL, not a path."""
     return "://" in text or CHAIN in text
 
 
 def local_path(url: str) -> Path | None:
-    """The folder that a URL of this machine's files means, None for another one."""
+    """Return the folder of a URL of local files, None for another URL."""
     found = _LOCAL.fullmatch(url)
     return Path(found[1] or "/").expanduser().absolute() if found and CHAIN not in url else None
 
 
 def hide_secrets(url: str) -> str:
-    """The URL without passwords, and without what stands behind a `?`, which may hold keys.
+    """Return a URL without passwords, and without what follows a `?`, which may hold keys.
 
-    Whatever a password is made of, all up to the last `@` behind a `:` is taken for it.
+    All between a `:` and the last `@` is taken for a password, whatever it is made of.
+
+    Example:
+        >>> hide_secrets("sftp://me:secret@host/a?key=1")
+        'sftp://me@host/a'
     """
     return CHAIN.join(_split(part)[0] for part in _NEXT.split(url))
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
-    """All that `shown` leaves out, as it stands there and decoded, the longest first."""
+    """Return all that `hide_secrets` removes, as it stands and decoded, the longest first."""
     found = {text for part in _NEXT.split(url) for text in _split(part)[1]}
     found |= {unquote(text) for text in found}
     return tuple(sorted(found - {""}, key=len, reverse=True))
 
 
 def _split(part: str) -> tuple[str, set[str]]:
-    """What of one part of a URL may be shown, and what may not."""
+    """Return what of one part of a URL may be shown, and what must not."""
     scheme, between, rest = part.partition("://") if "://" in part else ("", "", part)
     hidden: set[str] = set()
     user, at, place = rest.rpartition("@")

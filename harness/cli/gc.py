@@ -63,7 +63,7 @@ def gc(
     ]
     total = len(removed), sum(one.file.bytes for one in removed)
     unknown = len(found.unknown), sum(file.bytes for file in found.unknown)
-    name = storage.at(place.runs).name
+    name = storage.open_folder(place.runs).name
     if json:
         content = {
             "place": name,

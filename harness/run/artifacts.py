@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lcma.db import Kind, Owner, PlannedJob, Store
-from lcma.harness.train.checkpoint import CheckpointFolder, Found
+from lcma.harness.train.checkpoint import CheckpointFile, CheckpointFolder
 from lcma.sweeps.spec import Keep
 
 _RUN = re.compile(r"([0-9a-f]{20})-([0-9a-f]{12})")
@@ -46,7 +46,9 @@ class Writer:
         return f"weights.{self.token}.{self.launch}.safetensors"
 
 
-def superfluous_checkpoints(checkpoints: Sequence[Found], kind: Kind, keep: Keep) -> list[Found]:
+def superfluous_checkpoints(
+    checkpoints: Sequence[CheckpointFile], kind: Kind, keep: Keep
+) -> list[CheckpointFile]:
     """Which checkpoints go, of all by step, once a trial or every budget of a pretraining is done.
 
     The last one is what a longer budget of the pretraining would go on from.

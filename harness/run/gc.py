@@ -22,8 +22,8 @@ from lcma.harness import storage
 from lcma.harness.results.lookup import find_sweep, parse_object
 from lcma.harness.run.artifacts import Writer, is_run, run_name, superfluous_checkpoints
 from lcma.harness.run.preflight import FOLDER
-from lcma.harness.storage import File, is_aside
-from lcma.harness.train.checkpoint import sorted_found
+from lcma.harness.storage import File, is_temporary
+from lcma.harness.train.checkpoint import sort_checkpoints
 from lcma.sweeps.spec import Keep
 
 What = Literal["checkpoints", "snapshots", "lost", "temporary", "unnamed", "named"]
@@ -103,7 +103,7 @@ def remove_garbage(store: Store, runs: Path | str, found: Survey) -> list[Waste]
 
     Raises UserError, with the rest left as it is, where the place cannot be written.
     """
-    place, removed = storage.at(runs), list[Waste]()
+    place, removed = storage.open_folder(runs), list[Waste]()
     for name, group in groupby(found.waste, key=lambda one: one.folder):
         folder, inside = place.below(name), list(group)
         may_go_on = any(one.what in ("lost", "snapshots") for one in inside)
@@ -116,7 +116,7 @@ def remove_garbage(store: Store, runs: Path | str, found: Survey) -> list[Waste]
             folder.remove(one.file.name)
             removed.append(one)
         if not is_run(name):
-            folder.vanish()
+            folder.remove_if_empty()
     return removed
 
 
@@ -153,7 +153,7 @@ class _Known:
 
 def _list(runs: Path | str) -> dict[str, list[File]]:
     """The files of each folder that is of a run, or of a look at the place."""
-    place = storage.at(runs)
+    place = storage.open_folder(runs)
     names = [n for n in place.folders() if is_run(n) or n.startswith(FOLDER)]
     with ThreadPoolExecutor(LISTING) as pool:
         return dict(zip(names, pool.map(lambda n: place.below(n).files(), names), strict=True))
@@ -171,8 +171,8 @@ def _of_run(
     first, states = owners[0], {one.state for one in owners}
     found: list[tuple[What, str]] = []
     if "running" not in states:
-        found += (("temporary", name) for name in by_name if is_aside(name))
-    there = sorted_found(by_name)
+        found += (("temporary", name) for name in by_name if is_temporary(name))
+    there = sort_checkpoints(by_name)
     keep = known.keep(owners)
     if states == {"done"}:
         what: What = "checkpoints" if first.kind == "trial" else "snapshots"

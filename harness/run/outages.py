@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lcma.db import Unavailable
-from lcma.harness.storage import Away
+from lcma.harness.storage import UnreachableError
 
 SHORTEST, LONGEST = 0.1, 5.0
 """Seconds before the first and the later tries."""
@@ -23,7 +23,7 @@ def wait_out(
     seconds: float = math.inf,
     noticed: Callable[[], None] = lambda: None,
 ) -> Value:
-    """What the action gives, tried again as long as it raises Unavailable or Away.
+    """What the action gives, tried again as long as it raises Unavailable or UnreachableError.
 
     ``noticed`` is called when it did. Raises the last of them after so many seconds, at once
     where they are 0.
@@ -32,7 +32,7 @@ def wait_out(
     while True:
         try:
             return action()
-        except (Unavailable, Away):
+        except (Unavailable, UnreachableError):
             noticed()
             if time.monotonic() + pause > until:
                 raise

@@ -14,7 +14,7 @@ from pathlib import Path
 from lcma.harness import storage
 from lcma.harness.data.verified import find_images
 from lcma.harness.place import Place
-from lcma.harness.storage import Folder, Missing, StorageError
+from lcma.harness.storage import Folder, MissingFileError, StorageError
 from lcma.sweeps.errors import UserError
 
 FOLDER = "probe-"
@@ -49,11 +49,11 @@ def answer_question(question: Question) -> Answer:
     """What this machine says."""
     host = socket.gethostname()
     try:
-        place = storage.at(question.runs)
+        place = storage.open_folder(question.runs)
         folder = place.below(question.folder)
         try:
             folder.read(OURS)
-        except Missing:
+        except MissingFileError:
             return Answer(
                 host,
                 problem=f"host {host} does not see what the launch wrote in {place.name}, which is "
@@ -88,7 +88,7 @@ def require_machines(
 
 def require_here(runs: Path | str) -> None:
     """UserError where this process cannot write and read the place, or alone sees it."""
-    place = storage.at(runs)
+    place = storage.open_folder(runs)
     if place.of_one_process:
         raise UserError(
             f"no other process sees {place.name}: give --runs a folder, or a URL such as "
@@ -102,7 +102,8 @@ def _unseen(one: Answer, place: Place, seen: set[str]) -> str:
     if one.file in seen:
         return ""
     return (
-        f"the launch does not see what host {one.host} wrote in {storage.at(place.runs).name}, "
+        f"the launch does not see what host {one.host} wrote in "
+        f"{storage.open_folder(place.runs).name}, "
         f"which is not shared: {SHARED}"
     )
 
@@ -110,7 +111,7 @@ def _unseen(one: Answer, place: Place, seen: set[str]) -> str:
 @contextmanager
 def _probing(runs: Path | str, name: str) -> Iterator[Folder]:
     """The folder of that name in the place, with a file of this process, while a block runs."""
-    folder = storage.at(runs).below(name)
+    folder = storage.open_folder(runs).below(name)
     missing = _missing(runs)
     try:
         folder.put(lambda out: out.write(b"here"), lambda digest: OURS)
@@ -119,9 +120,9 @@ def _probing(runs: Path | str, name: str) -> Iterator[Folder]:
         with suppress(StorageError):
             for file in folder.files():
                 folder.remove(file.name)
-        folder.vanish()
+        folder.remove_if_empty()
         for path in missing:
-            storage.at(path).vanish()
+            storage.open_folder(path).remove_if_empty()
 
 
 def _missing(runs: Path | str) -> list[Path]:

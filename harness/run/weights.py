@@ -15,9 +15,9 @@ from safetensors.torch import load as load_tensors
 from lcma.db import Artifact, Store, TrainedTrial
 from lcma.harness import data, storage
 from lcma.harness.place import Place
-from lcma.harness.storage import Folder, Missing, StorageError
+from lcma.harness.storage import Folder, MissingFileError, StorageError
 from lcma.harness.text import printable
-from lcma.harness.train.evaluate import evaluating
+from lcma.harness.train.evaluate import evaluation_mode
 from lcma.models import Flow, build
 from lcma.sweeps import known_sets, plugins
 from lcma.sweeps.errors import UserError
@@ -95,7 +95,7 @@ def draw_samples(
         raise UserError(f"--temperature {temperature} makes no sense: give 0 or more, such as 1.0")
     generator = torch.Generator().manual_seed(seed)
     drawn = []
-    with torch.no_grad(), evaluating(flow):
+    with torch.no_grad(), evaluation_mode(flow):
         for start in range(0, count, CHUNK):
             x = flow.sample(min(CHUNK, count - start), generator, temperature=temperature)
             drawn.append(x.nan_to_num().clamp(0, 255).to(torch.uint8).numpy())
@@ -108,7 +108,7 @@ def require_weights(store: Store, place: Place, one: TrainedTrial) -> None:
     folder, name = _where(place, artifact)
     with _explaining(one, f"{folder.name}/{name}"):
         if name not in {file.name for file in folder.files()}:
-            raise Missing(f"cannot read {folder.name}/{name} (no such file)")
+            raise MissingFileError(f"cannot read {folder.name}/{name} (no such file)")
 
 
 def _read_weights(store: Store, place: Place, one: TrainedTrial) -> tuple[bytes, str]:
@@ -131,7 +131,7 @@ def _weights(store: Store, one: TrainedTrial) -> Artifact:
 
 
 def _where(place: Place, artifact: Artifact) -> tuple[Folder, str]:
-    folder = storage.at(place.runs)
+    folder = storage.open_folder(place.runs)
     *parts, name = artifact.path.split("/")
     for part in parts:
         folder = folder.below(part)

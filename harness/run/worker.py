@@ -226,7 +226,7 @@ def _passed(work: Work) -> bool:
 
 def _own_folder(work: Work) -> Folder:
     """Where the trial or pretraining keeps its files. Raises StorageError."""
-    return storage.at(work.place.runs).below(run_name(work.job))
+    return storage.open_folder(work.place.runs).below(run_name(work.job))
 
 
 class _Attempt:
@@ -502,7 +502,7 @@ class _Attempt:
             path=f"{run_name(self.work.job)}/{stored.name}",
             bytes=stored.bytes,
             digest=stored.digest,
-            place=storage.at(self.work.place.runs).place,
+            place=storage.open_folder(self.work.place.runs).place,
         )
 
     def _cost(self) -> db.Cost:

@@ -1,30 +1,31 @@
-"""Where checkpoints and weights lie: local folders, and any other place that fsspec knows.
+"""Places of checkpoints and weights: local folders, and any other place that fsspec knows.
 
-`at` opens one as a `Folder`. A file of it is whole or is not there, whatever kills its writer.
+`open_folder` opens one as a `Folder`. A file of it is whole or is not there, whatever kills its
+writer.
 """
 
 from pathlib import Path
 
-from lcma.harness.storage.errors import Away, Missing, StorageError
+from lcma.harness.storage.errors import MissingFileError, StorageError, UnreachableError
 from lcma.harness.storage.folder import File, Folder, Stored, sha256_of
-from lcma.harness.storage.local import LocalFolder, is_aside
+from lcma.harness.storage.local import LocalFolder, is_temporary
 
 __all__ = [
-    "Away",
     "File",
     "Folder",
     "LocalFolder",
-    "Missing",
+    "MissingFileError",
     "StorageError",
     "Stored",
-    "at",
-    "is_aside",
+    "UnreachableError",
+    "is_temporary",
+    "open_folder",
     "sha256_of",
 ]
 
 
-def at(where: Path | str) -> Folder:
-    """The folder at a path of this host, or at a URL. Nothing is made yet.
+def open_folder(where: Path | str) -> Folder:
+    """Open the folder at a path of this host, or at a URL, without creating anything.
 
     Raises StorageError for a URL whose scheme fsspec does not know, or whose package is missing.
     """

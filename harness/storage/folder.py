@@ -1,4 +1,4 @@
-"""What a folder of files can do, wherever it lies."""
+"""The interface of folders of files, wherever they lie."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 @dataclass(frozen=True)
 class File:
-    """A file; ``modified`` is by the place's clock, Unix seconds, None where it does not say."""
+    """A file; ``modified`` is by the place's clock, Unix seconds, None where it is not known."""
 
     name: str
     bytes: int
@@ -19,7 +19,7 @@ class File:
 
 @dataclass(frozen=True)
 class Stored:
-    """A file that was put; ``digest`` is the sha256 of its bytes."""
+    """A file that was written; ``digest`` is the sha256 of its bytes."""
 
     name: str
     bytes: int
@@ -27,13 +27,16 @@ class Stored:
 
 
 def sha256_of(file: BinaryIO) -> str:
-    """Of all that follows in a file, hexadecimal."""
+    """Return the sha256 of the rest of a file, hexadecimal."""
     readable: Any = file
     return hashlib.file_digest(readable, "sha256").hexdigest()
 
 
 def fill_file(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:
-    """Have a file written; an OSError where that is what went wrong."""
+    """Call write(file). If it raises RuntimeError because of an I/O error, raise the OSError.
+
+    torch.save says only that something went wrong.
+    """
     watched: Any = _Watched(file)
     try:
         write(watched)
@@ -44,8 +47,6 @@ def fill_file(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:
 
 
 class _Watched:
-    """A file that remembers what went wrong with it: PyTorch tells only that something did."""
-
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.error: OSError | None = None
@@ -62,10 +63,10 @@ class _Watched:
 
 
 class Folder(ABC):
-    """Files side by side, and folders below. ``name`` is for people and holds no password.
+    """A folder of files, with folders below. ``name`` is for people and holds no password.
 
-    Every method raises `Away` where the same may work later, and another StorageError where it
-    will not.
+    Every method raises `UnreachableError` if the same may work later, and another StorageError if
+    it will not.
     """
 
     name: str
@@ -73,24 +74,24 @@ class Folder(ABC):
     @property
     @abstractmethod
     def place(self) -> str:
-        """Where it is, for the database: HOST:FOLDER, or the URL without passwords."""
+        """Its place, for the database: HOST:FOLDER, or the URL without passwords."""
 
     @property
     @abstractmethod
     def of_one_process(self) -> bool:
-        """Whether other processes see nothing of it."""
+        """True if other processes see nothing of it."""
 
     @abstractmethod
     def below(self, part: str) -> "Folder":
-        """The folder of that name in it, which need not be there."""
+        """Return the folder of a name in it, which need not exist."""
 
     @abstractmethod
     def folders(self) -> list[str]:
-        """Names of the folders in it, sorted; empty if it is not there."""
+        """Return the names of the folders in it, sorted; none if it does not exist."""
 
     @abstractmethod
     def files(self) -> list[File]:
-        """The files in it by name, as they are now; empty if it is not there."""
+        """Return the files in it by name, as they are now; none if it does not exist."""
 
     @abstractmethod
     def put(
@@ -100,26 +101,33 @@ class Folder(ABC):
         *,
         moment: str = "file",
     ) -> Stored:
-        """Write a file, which is seen when it is whole, under the name made of its sha256.
+        """Write a file, visible once it is whole, under a name made of its sha256.
 
-        The folder is made if it is missing. A file of that name is replaced. ``moment`` is what
-        `kill_points` calls the one at which the file gets its name. Errors of ``write``
-        that are not of the place are raised as they are.
+        The folder is created if it is missing, and a file of that name is replaced.
+
+        Args:
+            write: Writes the content to a file. Its errors that have nothing to do with the place
+                are raised as they are.
+            name: Returns the file's name for the sha256 of its bytes, hexadecimal.
+            moment: Name of the kill point at which the file gets its name.
         """
 
     @abstractmethod
-    def opened(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A file to read, at any position, for the time of a block. Raises Missing."""
+    def open_file(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file to read, at any position, for the time of a block.
+
+        Raises MissingFileError.
+        """
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Remove a file; it may be gone already."""
+        """Remove a file, which may be gone already."""
 
     @abstractmethod
-    def vanish(self) -> None:
-        """Remove the folder if there is one without anything in it; never raises."""
+    def remove_if_empty(self) -> None:
+        """Remove the folder if it exists and is empty; never raises."""
 
     def read(self, name: str) -> bytes:
-        """All of a file. Raises Missing."""
-        with self.opened(name) as file:
+        """Return the bytes of a file. Raises MissingFileError."""
+        with self.open_file(name) as file:
             return file.read()

@@ -11,18 +11,31 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from lcma.harness.kill_points import kill_point
-from lcma.harness.storage.errors import Away, Missing, StorageError
+from lcma.harness.storage.errors import MissingFileError, StorageError, UnreachableError
 from lcma.harness.storage.folder import File, Folder, Stored, fill_file, sha256_of
 
 PASSING = frozenset(
     {
-        *(errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY),
-        *(errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.ENETDOWN, errno.ENETUNREACH),
-        *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ECONNRESET),
-        *(errno.ENOTCONN, errno.ECONNABORTED),
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.ECONNABORTED,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EDQUOT,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.EMFILE,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.ENOTCONN,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
     }
 )
-"""Errors of the system that may be over by themselves."""
+"""Errors of the system that may pass by themselves."""
 
 REMEDIES = {
     errno.ENOSPC: "make room there",
@@ -32,12 +45,12 @@ REMEDIES = {
 }
 
 
-_ASIDE = re.compile(r"\..+\.tmp")
+_TEMPORARY = re.compile(r"\..+\.tmp")
 
 
-def is_aside(name: str) -> bool:
-    """Whether a file of that name is still written, or its writer was killed."""
-    return _ASIDE.fullmatch(name) is not None
+def is_temporary(name: str) -> bool:
+    """Return whether a name is that of a file still being written, or whose writer was killed."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 class LocalFolder(Folder):
@@ -67,8 +80,8 @@ class LocalFolder(Folder):
         for entry in self._entries():
             with suppress(FileNotFoundError):  # removed meanwhile
                 if entry.is_file():
-                    told = entry.stat()
-                    found.append(File(entry.name, told.st_size, told.st_mtime))
+                    status = entry.stat()
+                    found.append(File(entry.name, status.st_size, status.st_mtime))
         return sorted(found, key=lambda file: file.name)
 
     def put(
@@ -100,12 +113,12 @@ class LocalFolder(Folder):
         return stored
 
     @contextmanager
-    def opened(self, name: str) -> Iterator[BinaryIO]:
+    def open_file(self, name: str) -> Iterator[BinaryIO]:
         path = self.path / name
         try:
             file = path.open("rb")
         except FileNotFoundError as error:
-            raise Missing(f"cannot read {path} ({error.strerror})") from error
+            raise MissingFileError(f"cannot read {path} ({error.strerror})") from error
         except OSError as error:
             self._fail("read", path, error)
         with file:
@@ -120,7 +133,7 @@ class LocalFolder(Folder):
         except OSError as error:
             self._fail("remove", self.path / name, error)
 
-    def vanish(self) -> None:
+    def remove_if_empty(self) -> None:
         with suppress(OSError):
             self.path.rmdir()
 
@@ -134,7 +147,7 @@ class LocalFolder(Folder):
             self._fail("read", self.path, error)
 
     def _fail(self, what: str, path: Path, error: OSError) -> NoReturn:
-        kind = Away if error.errno in PASSING else StorageError
+        kind = UnreachableError if error.errno in PASSING else StorageError
         remedy = REMEDIES.get(error.errno or 0, "look after that disk")
         raise kind(f"cannot {what} {path} ({error.strerror or error}): {remedy}") from error
 

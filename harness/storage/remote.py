@@ -1,8 +1,8 @@
 """A folder of any place that fsspec knows: an object store, or a server's files.
 
-A file is written here first, into one without a name, which goes with its process. It is then put
-under its final name, of which object stores make it visible whole or not at all. Elsewhere one
-that is cut short may stay: its digest, in the name or in the database, tells.
+A file is written here first, into one without a name, which vanishes with its process. It is then
+put under its final name; object stores make it visible whole or not at all. Elsewhere a file that
+is cut short may stay: its digest, in the name or in the database, does not match.
 """
 
 import posixpath
@@ -17,19 +17,19 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations, registry
 
 from lcma.harness.kill_points import kill_point
-from lcma.harness.storage.errors import Away, Missing, StorageError
+from lcma.harness.storage.errors import MissingFileError, StorageError, UnreachableError
 from lcma.harness.storage.folder import File, Folder, Stored, fill_file, sha256_of
 from lcma.harness.urls import CHAIN, HIDDEN, hide_secrets, secrets_of
 
 MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
-"""Under which of these a file system tells when a file was written."""
+"""Keys under which file systems report when a file was written."""
 
 LASTING = ("Credential", "Forbidden", "Unauthorized", "NotImplemented", "ParamValid")
-"""In the name of an exception: no waiting helps."""
+"""Parts of the names of exceptions that waiting does not help."""
 
 
 def open_remote(url: str) -> "RemoteFolder":
-    """The folder at a URL. Raises StorageError where fsspec cannot open it."""
+    """Open the folder at a URL. Raises StorageError if fsspec cannot."""
     name = hide_secrets(url)
     scheme = url.split(CHAIN, 1)[0].split("://", 1)[0]
     if scheme not in (*known_implementations, *registry):
@@ -42,17 +42,19 @@ def open_remote(url: str) -> "RemoteFolder":
         files, path = url_to_fs(url)
     except ImportError as error:
         raise StorageError(
-            f"cannot open {name}: a package is missing here ({_told(error, hidden)}); install it "
-            "with pip, on every host"
+            f"cannot open {name}: a package is missing here ({_describe(error, hidden)}); install "
+            "it with pip, on every host"
         ) from None
     except Exception as error:  # noqa: BLE001 - each package has its own
-        kind = Away if isinstance(error, OSError) and not _lasts(error) else StorageError
-        raise kind(f"cannot open {name} ({_told(error, hidden)}): check the URL") from None
+        kind = (
+            UnreachableError if isinstance(error, OSError) and not _lasts(error) else StorageError
+        )
+        raise kind(f"cannot open {name} ({_describe(error, hidden)}): check the URL") from None
     return RemoteFolder(files, path.rstrip("/"), name.rstrip("/"), hidden)
 
 
 class RemoteFolder(Folder):
-    """A folder by its path on a file system of fsspec. ``hidden`` is never shown."""
+    """A folder by its path on a file system of fsspec; ``hidden`` texts are never shown."""
 
     def __init__(self, files: Any, path: str, name: str, hidden: tuple[str, ...] = ()) -> None:
         self.path, self.name = path, name
@@ -109,7 +111,7 @@ class RemoteFolder(Folder):
         return stored
 
     @contextmanager
-    def opened(self, name: str) -> Iterator[BinaryIO]:
+    def open_file(self, name: str) -> Iterator[BinaryIO]:
         with self._aside() as aside:
             try:
                 self._files.invalidate_cache()
@@ -127,12 +129,12 @@ class RemoteFolder(Folder):
         except Exception as error:  # noqa: BLE001 - each package has its own
             self._fail("remove", name, error)
 
-    def vanish(self) -> None:
+    def remove_if_empty(self) -> None:
         with suppress(Exception):  # an object store has no folders
             self._files.rmdir(self.path)
 
     def _list(self, kind: str) -> list[Mapping[str, Any]]:
-        """What is there now, whatever was seen of it before."""
+        """Return the entries of a kind, read anew."""
         try:
             self._files.invalidate_cache()
             entries = self._files.ls(self.path, detail=True)
@@ -164,41 +166,42 @@ class RemoteFolder(Folder):
             yield file
 
     def _fail_aside(self, error: OSError) -> NoReturn:
-        raise Away(
+        raise UnreachableError(
             f"cannot write in {tempfile.gettempdir()} ({error.strerror or error}), through which "
             f"goes what is in {self.name}: make room there, or name another folder in TMPDIR"
         ) from error
 
     def _fail(self, what: str, name: str, error: Exception) -> NoReturn:
-        """Raise what a failure of the place is. What its text says may hold what is hidden."""
+        """Raise error as a StorageError, with passwords removed from its text."""
         where = f"{self.name}/{name}" if name else self.name
-        told = _told(error, self._hidden)
+        text = _describe(error, self._hidden)
         if isinstance(error, FileNotFoundError):
             if what == "read":
-                raise Missing(f"cannot read {where} ({told})") from None
+                raise MissingFileError(f"cannot read {where} ({text})") from None
             raise StorageError(
-                f"cannot {what} {where} ({told}): make that bucket or folder first"
+                f"cannot {what} {where} ({text}): make that bucket or folder first"
             ) from None
         if _lasts(error):
             raise StorageError(
-                f"cannot {what} {where} ({told}): check the keys and rights of this host"
+                f"cannot {what} {where} ({text}): check the keys and rights of this host"
             ) from None
-        raise Away(f"cannot {what} {where} ({told}): look after it and the network") from None
+        raise UnreachableError(
+            f"cannot {what} {where} ({text}): look after it and the network"
+        ) from None
 
 
 def _lasts(error: Exception) -> bool:
-    """Whether no waiting helps."""
+    # No waiting helps.
     kind = type(error).__name__
     return isinstance(error, PermissionError) or any(word in kind for word in LASTING)
 
 
 def _path_of(aside: BinaryIO) -> str:
-    """A path to a file that has no name."""
     return f"/dev/fd/{aside.fileno()}"
 
 
-def _told(error: Exception, hidden: tuple[str, ...]) -> str:
-    """What an exception says, in one line."""
+def _describe(error: Exception, hidden: tuple[str, ...]) -> str:
+    """Return the text of an exception in one line, without secrets."""
     text = " ".join(str(error).split()) or type(error).__name__
     for secret in hidden:
         text = text.replace(secret, HIDDEN)
@@ -206,12 +209,12 @@ def _told(error: Exception, hidden: tuple[str, ...]) -> str:
 
 
 def _modified(entry: Mapping[str, Any]) -> float | None:
-    told = next((entry[key] for key in MODIFIED if entry.get(key) is not None), None)
-    if isinstance(told, str):
+    time = next((entry[key] for key in MODIFIED if entry.get(key) is not None), None)
+    if isinstance(time, str):
         try:
-            told = datetime.fromisoformat(told)
+            time = datetime.fromisoformat(time)
         except ValueError:
             return None
-    if isinstance(told, datetime):
-        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
-    return float(told) if isinstance(told, int | float) else None
+    if isinstance(time, datetime):
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return float(time) if isinstance(time, int | float) else None

@@ -1,4 +1,4 @@
-"""Random changes of training images that a recipe asks for, drawn on the device."""
+"""Random changes of training images, drawn on the device."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from lcma.sweeps.recipe import Optimization
 
 
 def augment(x: Tensor, optimization: Optimization, generator: torch.Generator) -> Tensor:
-    """Flips and shifts of images (B, C, H, W), each image by a draw of its own."""
+    """Flip and shift images (B, C, H, W) as the recipe says, each image by a draw of its own."""
     if optimization.flips:
         flip = torch.rand(len(x), generator=generator, device=x.device) < 0.5
         x = torch.where(flip.view(-1, 1, 1, 1), x.flip(3), x)
@@ -36,7 +36,7 @@ def _outside(places: Tensor, size: int) -> Tensor:
 
 
 def _inside(places: Tensor, size: int, fill: str) -> Tensor:
-    """Where a place outside 0 .. size - 1 takes its pixel from."""
+    """Return the source of each place; those outside 0 .. size - 1 are mapped into it."""
     if fill == "symmetric":
         around = places.remainder(2 * size)
         return torch.minimum(around, 2 * size - 1 - around)

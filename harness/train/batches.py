@@ -14,14 +14,14 @@ from torch import Tensor
 from lcma.harness.seeds import derive_seed
 
 RESIDENT_SHARE = 0.5
-"""Share of the GPU's free memory that a part may take; the rest is the flow's."""
+"""Share of the GPU's free memory that a part may take; the flow has the rest."""
 
 AHEAD = 4
-"""Batches that are on their way to a GPU while one is worked on."""
+"""Batches sent ahead to a GPU while one is processed."""
 
 
 class BatchOrder:
-    """Which images make up which step: permutation after permutation of the whole part."""
+    """The order of images by step: permutation after permutation of the whole part."""
 
     def __init__(self, count: int, batch: int, seed: int) -> None:
         self.count, self.batch, self.seed = count, batch, seed
@@ -34,7 +34,7 @@ class BatchOrder:
         return state.permutation(self.count)
 
     def indices(self, step: int) -> NDArray[np.int64]:
-        """Image indices (batch,) of a step counted from 0."""
+        """Return the image indices (batch,) of a step counted from 0."""
         places = np.arange(step * self.batch, (step + 1) * self.batch)
         epochs, within = np.divmod(places, self.count)
         parts = [self._epoch(int(e))[within[epochs == e]] for e in np.unique(epochs)]
@@ -42,10 +42,10 @@ class BatchOrder:
 
 
 class Images:
-    """Images (N, C, H, W), uint8 or float32, of one part, gathered for the device that uses them.
+    """Images (N, C, H, W) of one part, uint8 or float32, for the device that uses them.
 
-    On a CPU they are read from the array, a memory map, as they are asked for. On a GPU the whole
-    part is held there where it fits; else each batch is gathered into pinned memory and copied.
+    On a CPU each batch is read from the array, a memory map. On a GPU the whole part is held there
+    if it fits; else each batch is gathered into pinned memory and copied.
     """
 
     def __init__(self, array: NDArray[Any], device: torch.device) -> None:
@@ -60,11 +60,11 @@ class Images:
 
     @property
     def travel(self) -> bool:
-        """Whether each batch is copied to the device, so that it pays to send some ahead."""
+        """True if each batch is copied to the device, so that it pays to send some ahead."""
         return self.device.type != "cpu" and self._resident is None
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
-        """The images at ``indices`` (n,) as a tensor (n, C, H, W) of their own type."""
+        """Return the images at ``indices`` (n,) as a tensor (n, C, H, W) of their own type."""
         if self._resident is not None:
             return self._resident[torch.from_numpy(indices).to(self.device, non_blocking=True)]
         if self.travel:
@@ -72,7 +72,7 @@ class Images:
         return torch.from_numpy(self._array[indices])
 
     def pinned(self, indices: NDArray[np.int64]) -> Tensor:
-        """The same in pinned memory of the host, from which a GPU copies by itself.
+        """Return the same in pinned memory of the host, from which a GPU copies by itself.
 
         PyTorch's allocator hands such memory out again only when the copy from it is done.
         """
@@ -84,10 +84,10 @@ class Images:
 
 
 class Feed(Protocol):
-    """The batches of a training, asked for step by step."""
+    """Batches of a training, step by step."""
 
     def batch(self, step: int) -> Tensor:
-        """The images of a step on their device."""
+        """Return the images of a step on their device."""
 
 
 @dataclass
@@ -100,7 +100,7 @@ class _Direct:
 
 
 class _Ahead:
-    """Gathers the next batches in a thread and copies them on a stream of their own."""
+    # Gathers the next batches in a thread and copies them on a stream of their own.
 
     def __init__(self, images: Images, order: BatchOrder) -> None:
         self._images, self._order = images, order
@@ -130,12 +130,12 @@ class _Ahead:
 
 
 def make_feed(images: Images, order: BatchOrder) -> Feed:
-    """The batches of an order, sent ahead where they travel. The same images either way."""
+    """Return the batches of an order, sent ahead if they travel; the images are the same."""
     return _Ahead(images, order) if images.travel else _Direct(images, order)
 
 
 def fits_on_device(nbytes: int, free: int) -> bool:
-    """Whether so many bytes of images may stay on a GPU with so many free bytes."""
+    """Return whether so many bytes of images may stay on a GPU with so many free bytes."""
     return nbytes <= RESIDENT_SHARE * free
 
 
@@ -144,7 +144,7 @@ def _free_memory(device: torch.device) -> int:
 
 
 def _moved(array: NDArray[Any], device: torch.device) -> Tensor:
-    """The array on the device, copied in pieces so that the host never holds it whole."""
+    """Copy an array to the device in pieces, so that the host never holds it whole."""
     some = torch.from_numpy(array[:0])
     there = torch.empty(array.shape, dtype=some.dtype, device=device)
     rows = max(1, 2**26 // max(1, array[:1].nbytes))

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or are not there, in any place; the digest is part of the name."""
+"""Checkpoints, each whole or not there, in any place; the digest is part of the name."""
 
 import pickle
 import re
@@ -10,25 +10,25 @@ from typing import Any
 import torch
 
 from lcma.harness.storage import (
-    Away,
     Folder,
     LocalFolder,
-    Missing,
+    MissingFileError,
     StorageError,
     Stored,
-    is_aside,
+    UnreachableError,
+    is_temporary,
     sha256_of,
 )
 
 FORMAT = 2
-"""Of the state in a checkpoint; one of another format is passed over."""
+"""Format of the state in a checkpoint; a checkpoint of another format is passed over."""
 
 _NAME = re.compile(r"step-(\d{9})\.([0-9a-f]{16})(\.kept)?\.pt")
 
 
 @dataclass(frozen=True)
-class Found:
-    """A checkpoint's file; ``kept`` ones are never thinned out."""
+class CheckpointFile:
+    """The file of a checkpoint; ``kept`` ones are never thinned out."""
 
     name: str
     step: int
@@ -36,22 +36,22 @@ class Found:
     kept: bool
 
 
-def parse_name(name: str) -> Found | None:
-    """The checkpoint of that file name, None for another file."""
+def parse_checkpoint_name(name: str) -> CheckpointFile | None:
+    """Return the checkpoint of a file name, None for another file."""
     match = _NAME.fullmatch(name)
-    return match and Found(name, int(match[1]), match[2], match[3] is not None)
+    return match and CheckpointFile(name, int(match[1]), match[2], match[3] is not None)
 
 
-def sorted_found(names: Iterable[str]) -> list[Found]:
-    """The checkpoints among files, oldest first."""
-    all_found = filter(None, (parse_name(name) for name in names))
+def sort_checkpoints(names: Iterable[str]) -> list[CheckpointFile]:
+    """Return the checkpoints among file names, oldest first."""
+    all_found = filter(None, (parse_checkpoint_name(name) for name in names))
     return sorted(all_found, key=lambda one: (one.step, one.kept))
 
 
 class CheckpointFolder:
     """The checkpoints of one run, in a folder of a local disk or of any other place.
 
-    Every method raises StorageError: Away where the same may work later.
+    Every method raises StorageError: UnreachableError if the same may work later.
     """
 
     def __init__(self, folder: Path | Folder, *, newest: int = 2) -> None:
@@ -59,12 +59,12 @@ class CheckpointFolder:
         self.newest = newest
         self.passed_over: list[str] = []
 
-    def list(self) -> list[Found]:
-        """All checkpoints, oldest first."""
-        return sorted_found(file.name for file in self.folder.files())
+    def list(self) -> list[CheckpointFile]:
+        """Return all checkpoints, oldest first."""
+        return sort_checkpoints(file.name for file in self.folder.files())
 
     def save(self, step: int, state: dict[str, Any], *, keep: bool = False) -> Stored:
-        """Write the state of a step; of those up to it, all but the newest and the kept go.
+        """Write the state of a step, and remove older ones but for the newest and the kept.
 
         Later ones stay: they belong to a longer run of the same training.
         """
@@ -78,20 +78,19 @@ class CheckpointFolder:
         self.remove(thinned[: -self.newest])
         return stored
 
-    def remove(self, checkpoints: Iterable[Found]) -> None:
-        """Remove these."""
+    def remove(self, checkpoints: Iterable[CheckpointFile]) -> None:
+        """Remove some checkpoints."""
         for one in checkpoints:
             self.folder.remove(one.name)
 
     def clear(self) -> None:
-        """Remove all checkpoints, and what a worker that was killed while it wrote has left: the
-        run is over and nothing continues it."""
+        """Remove all checkpoints and unfinished files, once the run is over."""
         for file in self.folder.files():
-            if parse_name(file.name) or is_aside(file.name):
+            if parse_checkpoint_name(file.name) or is_temporary(file.name):
                 self.folder.remove(file.name)
 
     def load(self, *, at_most: int, device: torch.device) -> tuple[int, dict[str, Any]] | None:
-        """Step and state of the newest whole checkpoint up to a step, or None.
+        """Return step and state of the newest whole checkpoint up to a step, or None.
 
         A file whose content does not match the digest in its name, that cannot be read, or that
         another version wrote, is passed over, and its name kept in ``passed_over``.
@@ -102,21 +101,21 @@ class CheckpointFolder:
                 continue
             try:
                 state = self._read(one, device)
-            except Missing:  # removed meanwhile
+            except MissingFileError:  # removed meanwhile
                 continue
             if state is not None:
                 return one.step, state
             self.passed_over.append(one.name)
         return None
 
-    def _read(self, one: Found, device: torch.device) -> dict[str, Any] | None:
+    def _read(self, one: CheckpointFile, device: torch.device) -> dict[str, Any] | None:
         try:
-            with self.folder.opened(one.name) as file:
+            with self.folder.open_file(one.name) as file:
                 if sha256_of(file)[:16] != one.digest:
                     return None
                 file.seek(0)
                 state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
-        except (Away, Missing):
+        except (UnreachableError, MissingFileError):
             raise
         except (StorageError, OSError, RuntimeError, pickle.UnpicklingError):
             return None

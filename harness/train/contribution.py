@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from lcma.harness.seeds import derive_seed
 from lcma.harness.train.batches import Images
-from lcma.harness.train.evaluate import CHUNK, evaluating, to_numpy
-from lcma.harness.train.scores import Accumulator, ScoredMap, halves_of
+from lcma.harness.train.evaluate import CHUNK, evaluation_mode, to_numpy
+from lcma.harness.train.scores import Accumulator, ScoredMap, assign_halves
 from lcma.models import Flow
 from lcma.models.conv1x1 import InvertibleConv1x1, Share, sharing
 from lcma.models.residual import ResidualBlock
@@ -44,7 +44,7 @@ class MeasuredMap:
 def measure_maps(
     flow: Flow, images: Images, groups: NDArray[np.integer] | None = None
 ) -> list[MeasuredMap]:
-    """The maps at every split of a flow in which nothing leaves, under every score.
+    """Measure the maps at every split of a flow without splits (NMS), under every score.
 
     Evaluation mode, the first min(N, 10,000) images without augmentation, one dequantization
     draw by a fixed seed, means in float64. Halves take alternating images, or alternating
@@ -75,11 +75,11 @@ def _measure(
 ) -> list[MeasuredMap]:
     used = None if groups is None else groups[:count]
     clusters = None if used is None else int(used.max()) + 1
-    halves = halves_of(count, used)
+    halves = assign_halves(count, used)
     at_splits: list[Accumulator] = []
     scalars: list[float] = []
     total, total_scalar = Accumulator(flow.dimensions, clusters), 0.0
-    with torch.no_grad(), evaluating(flow):
+    with torch.no_grad(), evaluation_mode(flow):
         for start in range(0, count, CHUNK):
             indices = np.arange(start, min(start + CHUNK, count))
             generator = torch.Generator(images.device)

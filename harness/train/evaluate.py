@@ -1,4 +1,4 @@
-"""Bits per dimension of a trained flow by a protocol."""
+"""Evaluation of a trained flow in bits per dimension by a protocol."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,23 +12,23 @@ from lcma.harness.averages import Floats, Mean, clustered_mean
 from lcma.harness.seeds import derive_seed
 from lcma.harness.train.batches import Images
 from lcma.harness.train.protocol import Protocol
-from lcma.harness.train.series import estimated_by, series_terms
+from lcma.harness.train.series import replace_estimator, series_terms
 from lcma.models import Flow
 
 CHUNK = 100
-"""Images evaluated at once. Noise is drawn chunk by chunk, so that it is part of the protocol."""
+"""Images evaluated at once. Noise is drawn chunk by chunk, so this is part of the protocol."""
 
 BOUND_DRAWS = 10
-"""Draws of the bound that every flow without residual blocks gets with its result."""
+"""Draws of the bound that is stored with the result of a flow without residual blocks."""
 
 BESIDE_IMAGES = 200
-"""Images of that bound and of the series' bias: a twentieth of the shortest trainings."""
+"""Images of that bound and of the series' bias; it takes a twentieth of the shortest trainings."""
 
 BOUND_IMAGES = 1000
-"""Most images of a bound that is asked for."""
+"""Most images of a bound of `lcma evaluate`."""
 
 Seen = Callable[[int], None]
-"""Told how many images have been evaluated since it was last told."""
+"""Called with the number of images evaluated since the last call."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Evaluation:
 class Bound:
     """The importance-weighted bound of ``draws`` dequantizations, bits/dim over ``images``.
 
-    ``gain`` is what it is below the bound of one draw on the same images.
+    ``gain`` is the bound of one draw on the same images less this one.
     """
 
     draws: int
@@ -55,10 +55,10 @@ class Bound:
 
 @dataclass(frozen=True)
 class SeriesBias:
-    """What the truncated series of residual blocks adds to bits/dim.
+    """Bias of bits/dim by the truncated series of residual blocks.
 
     ``bits_per_dim`` is the mean of the bits/dim at ``terms`` terms less those at twice as many
-    with the same probes, over some images; None where roulette leaves no bias.
+    with the same probes, over some images; None with roulette, which leaves no bias.
     """
 
     terms: int
@@ -72,7 +72,7 @@ def evaluate(
     groups: NDArray[np.integer] | None = None,
     seen: Seen = lambda count: None,
 ) -> Evaluation:
-    """Evaluate on every image; ``groups`` (N,) are the clusters of the standard error."""
+    """Evaluate a flow on every image; ``groups`` (N,) are the clusters of the standard error."""
     log_det, log_prior = np.zeros(len(images)), np.zeros(len(images))
     with _ready(flow, protocol) as ready:
         for draw in range(protocol.draws):
@@ -91,7 +91,7 @@ def sample_bound(
     seen: Seen = lambda count: None,
     most: int = BOUND_IMAGES,
 ) -> Bound:
-    """-log of the mean over ``draws`` of p(x, u_k), on the first min(N, ``most``) images.
+    """Return -log of the mean over ``draws`` of p(x, u_k), on the first min(N, ``most``) images.
 
     Draws are nested: the first is the protocol's own, and more of them never raise the bound in
     expectation (Burda et al. 2016). Residual blocks put the noise of their estimate into it.
@@ -116,7 +116,7 @@ def series_bias(
     seen: Seen = lambda count: None,
     most: int = BESIDE_IMAGES,
 ) -> SeriesBias | None:
-    """The empirical bias of the series on the first min(N, ``most``) images; None without one."""
+    """Measure the bias of the series on the first min(N, ``most``) images; None without one."""
     terms = series_terms(protocol, flow)
     if terms is None or protocol.roulette_mean is not None:
         return None if terms is None else SeriesBias(terms, None)
@@ -145,7 +145,7 @@ class _Drawn:
 def _one_draw(
     flow: Flow, images: Images, protocol: Protocol, draw: int, count: int, seen: Seen
 ) -> _Drawn:
-    """The first ``count`` images. Noise and probes follow from seed, draw and chunk alone."""
+    """Evaluate the first ``count`` images; noise and probes follow from seed, draw and chunk."""
     found = _Drawn(np.zeros(count), np.zeros(count))
     for start in range(0, count, CHUNK):
         indices = np.arange(start, min(start + CHUNK, count))
@@ -160,11 +160,11 @@ def _one_draw(
 
 @contextmanager
 def _ready(flow: Flow, protocol: Protocol) -> Iterator[Flow]:
-    """The flow as the protocol evaluates it; afterwards it is what it was."""
+    """Yield the flow as the protocol evaluates it, and restore it afterwards."""
     before = flow.dtype
-    estimated = estimated_by(protocol, flow.to(getattr(torch, protocol.precision)))
+    estimated = replace_estimator(protocol, flow.to(getattr(torch, protocol.precision)))
     try:
-        with torch.no_grad(), evaluating(estimated):
+        with torch.no_grad(), evaluation_mode(estimated):
             yield estimated
     finally:
         flow.to(before)
@@ -174,28 +174,26 @@ def _bits(flow: Flow, log_prob: Floats) -> Floats:
     return np.asarray(-log_prob / (flow.dimensions * np.log(2)))
 
 
-class evaluating:  # noqa: N801 - reads as a phrase: with evaluating(flow)
-    """Evaluation mode, with the layers ready for it, for the time of a block.
+@contextmanager
+def evaluation_mode(flow: Flow) -> Iterator[None]:
+    """Put a flow and its layers into evaluation mode for the time of a block.
 
     Afterwards the flow is what it was, buffers included: an evaluation leaves no trace in a
     training. Gradients may be needed inside (residual blocks), so no inference mode here.
     """
-
-    def __init__(self, flow: Flow) -> None:
-        self.flow = flow
-
-    def __enter__(self) -> None:
-        self.before = self.flow.training
-        self.buffers = [b.clone() for b in self.flow.buffers()]
-        self.flow.eval()
-        self.flow.before_evaluation()
-
-    @torch.no_grad()
-    def __exit__(self, *_: object) -> None:
-        self.flow.train(self.before)
-        for buffer, saved in zip(self.flow.buffers(), self.buffers, strict=True):
-            buffer.copy_(saved)
+    before = flow.training
+    buffers = [buffer.clone() for buffer in flow.buffers()]
+    flow.eval()
+    flow.before_evaluation()
+    try:
+        yield
+    finally:
+        flow.train(before)
+        with torch.no_grad():
+            for buffer, saved in zip(flow.buffers(), buffers, strict=True):
+                buffer.copy_(saved)
 
 
 def to_numpy(t: torch.Tensor) -> Floats:
+    """Copy a tensor to the host in float64."""
     return t.detach().cpu().double().numpy()

@@ -1,4 +1,4 @@
-"""Images between two images, by way of the latents of a trained flow (the paper's Figure 3)."""
+"""Interpolation of two images through the latents of a trained flow (the paper's Figure 3)."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lcma.harness.seeds import derive_seed
-from lcma.harness.train.evaluate import evaluating
+from lcma.harness.train.evaluate import evaluation_mode
 from lcma.harness.train.series import residual_blocks
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
 
 MOST = 64
-"""More steps than this fit no picture that a person would look at."""
+"""Most steps, as many as fit a picture."""
 
 
 @dataclass(frozen=True, eq=False)
 class Interpolation:
-    """``images`` (steps, C, H, W), the first and last those that were given.
+    """Images (steps, C, H, W) on a path; the first and last are those given.
 
     ``iterations`` is the largest number that the inverse of a residual block took, None without
-    such blocks; ``settled``: whether all ended by their tolerance.
+    such blocks; ``settled`` is True if all ended by their tolerance.
     """
 
     images: NDArray[np.uint8]
@@ -50,7 +50,7 @@ def interpolate(
     ends = torch.from_numpy(np.stack([first, last])).to(device)
     generator = torch.Generator(device).manual_seed(derive_seed(0, "interpolate"))
     blocks = residual_blocks(flow)
-    with torch.no_grad(), evaluating(flow):
+    with torch.no_grad(), evaluation_mode(flow):
         latents = flow.encode(ends, generator)
         weights = _weights(latents, steps, spherical).to(latents[0].dtype)
         x = flow.decode([torch.einsum("se,echw->schw", weights, z) for z in latents])
@@ -61,7 +61,7 @@ def interpolate(
 
 
 def _weights(latents: list[Tensor], steps: int, spherical: bool) -> Tensor:
-    """What of either end each step takes, (steps, 2) in float64; exactly 1 and 0 at the ends."""
+    """Return the weights of both ends at each step, (steps, 2) in float64; 1 and 0 at the ends."""
     device = latents[0].device
     t = torch.linspace(0, 1, steps, dtype=torch.float64, device=device)
     straight = torch.stack([1 - t, t], dim=1)

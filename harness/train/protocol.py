@@ -1,4 +1,4 @@
-"""How a trained model is evaluated. A protocol is part of a result's key, never of a trial's."""
+"""Protocols of evaluation. A protocol is part of a result's key, never of a trial's."""
 
 from typing import Any, Literal, get_args
 
@@ -11,15 +11,16 @@ from lcma.sweeps.recipe import Model
 Name = Literal["plain", "published"]
 
 NAMES: tuple[Name, ...] = get_args(Name)
-"""The protocols that a person may ask for."""
+"""Names of the protocols that a person may choose."""
 
 
 class Protocol(BaseModel):
-    """``draws`` dequantizations of each image by a fixed seed; their log-likelihoods' mean.
+    """A protocol of evaluation: the mean log-likelihood of ``draws`` dequantizations of each image,
+    drawn by a fixed seed.
 
-    The other fields speak of residual blocks alone: ``terms`` of the power series (None: the
-    recipe's ``eval_terms``), with ``roulette_mean`` a Poisson number of further ones that makes
-    the estimate unbiased, and the kind of probe.
+    ``terms``, ``roulette_mean`` and ``probe`` concern residual blocks alone: terms of the power
+    series (None for the recipe's ``eval_terms``), with ``roulette_mean`` a Poisson number of
+    further ones that makes the estimate unbiased, and the kind of probe.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,28 +34,30 @@ class Protocol(BaseModel):
 
     @property
     def body(self) -> str:
-        """Canonical JSON; of the fields on residual blocks those that say something."""
+        """Canonical JSON, without the fields on residual blocks that are at their defaults."""
         content: dict[str, Any] = self.model_dump(mode="json")
-        return canonical_json({k: v for k, v in content.items() if v != _UNSAID.get(k, ...)})
+        return canonical_json(
+            {k: v for k, v in content.items() if v != _SERIES_DEFAULTS.get(k, ...)}
+        )
 
     @property
     def is_default_series(self) -> bool:
-        """Whether residual blocks are evaluated as they would be by themselves."""
-        return all(getattr(self, name) == value for name, value in _UNSAID.items())
+        """True if residual blocks are evaluated with their own estimator."""
+        return all(getattr(self, name) == value for name, value in _SERIES_DEFAULTS.items())
 
 
-_UNSAID = {"terms": None, "roulette_mean": None, "probe": "rademacher"}
+_SERIES_DEFAULTS = {"terms": None, "roulette_mean": None, "probe": "rademacher"}
 
 PLAIN = Protocol(name="plain")
 
 
 def published_protocol(model: Model) -> Protocol:
-    """How the flow's own paper evaluates: one dequantization draw, and
+    """Return the protocol of the flow's own paper: one dequantization draw, and
 
     - i-ResNet: as many terms of the series as in training, a Gaussian probe;
     - Residual Flow: exact terms and Russian roulette, a Gaussian probe, averaged weights (those
       that are kept);
-    - any other flow: nothing that `PLAIN` has not.
+    - any other flow: nothing beside that.
     """
     series: dict[str, Any] = {}
     architecture = model.architecture
@@ -70,5 +73,5 @@ def published_protocol(model: Model) -> Protocol:
 
 
 def find_protocol(name: Name, model: Model) -> Protocol:
-    """The protocol of that name for a flow."""
+    """Return the protocol of a name for a flow."""
     return PLAIN if name == "plain" else published_protocol(model)

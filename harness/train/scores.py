@@ -45,7 +45,7 @@ class Accumulator:
         halves: NDArray[np.integer],
         groups: NDArray[np.integer] | None,
     ) -> None:
-        """log_det, values (n, D); halves (n,) of 0 and 1; groups (n,)."""
+        """Add images: log_det, values (n, D); halves (n,) of 0 and 1; groups (n,)."""
         self.log_det.add(log_det, groups)
         if self._centre is None:
             self._centre = values.mean(0)
@@ -66,13 +66,13 @@ class Accumulator:
             np.add.at(self._cluster_counts, groups, 1)
 
     def cumulative(self) -> ScoredMap:
-        """The mean log-determinant."""
+        """Return the mean log-determinant."""
         with np.errstate(invalid="ignore"):
             halves = self._half_sums[:, 0] / self._half_counts[:, None]
         return ScoredMap(self.log_det.mean, self.log_det.standard_error, halves)
 
     def normalized(self) -> ScoredMap:
-        """Mean log-determinant minus half the log variance of the value.
+        """Return the mean log-determinant minus half the log variance of the value.
 
         It does not change where one layer scales a dimension and the next undoes it. The
         standard error is that of the influence function L - (z - mean)^2 / (2 variance).
@@ -121,11 +121,10 @@ class Accumulator:
         return np.asarray(np.sqrt(g / (g - 1) * np.square(influence).sum(0)) / n)
 
 
-def halves_of(count: int, groups: NDArray[np.integer] | None) -> NDArray[np.int64]:
-    """To which of two halves each of ``count`` images belongs, (count,) of 0 and 1.
+def assign_halves(count: int, groups: NDArray[np.integer] | None) -> NDArray[np.int64]:
+    """Assign each of ``count`` images to one of two halves, (count,) of 0 and 1.
 
-    Alternating images; alternating clusters where there are two or more, so that the halves
-    share none.
+    Images alternate, or clusters if there are two or more, so that the halves share none.
     """
     if groups is not None:
         present, rank = np.unique(groups, return_inverse=True)

@@ -1,4 +1,4 @@
-"""A flow whose residual blocks estimate their log-determinant as a protocol says."""
+"""Replacement of the estimator of residual blocks by that of a protocol."""
 
 from torch import Generator, Tensor
 
@@ -35,8 +35,8 @@ class EstimatedBlock(Layer):
         self.block.before_evaluation()
 
 
-def estimated_by(protocol: Protocol, flow: Flow) -> Flow:
-    """The flow under the protocol's estimator; it shares all of its parts with the one given."""
+def replace_estimator(protocol: Protocol, flow: Flow) -> Flow:
+    """Return the flow with the protocol's estimator; it shares its parts with the one given."""
     if protocol.is_default_series or not residual_blocks(flow):
         return flow
     layers = [
@@ -48,12 +48,12 @@ def estimated_by(protocol: Protocol, flow: Flow) -> Flow:
 
 
 def residual_blocks(flow: Flow) -> list[ResidualBlock]:
-    """The flow's residual blocks, from data to noise."""
+    """Return the flow's residual blocks, from data to noise."""
     return [layer for layer in flow.layers if isinstance(layer, ResidualBlock)]
 
 
 def series_terms(protocol: Protocol, flow: Flow) -> int | None:
-    """Exact terms of the power series in an evaluation; None for a flow without a series."""
+    """Return the exact terms of the series in an evaluation; None for a flow without a series."""
     blocks = residual_blocks(flow)
     if not blocks:
         return None

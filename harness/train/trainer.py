@@ -18,7 +18,7 @@ from lcma.harness.train.batches import BatchOrder, Feed, Images, make_feed
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.train.waiting import Waiting
+from lcma.harness.train.waiting import WaitTimer
 from lcma.models import CouplingNets, Flow
 from lcma.sweeps.recipe import Optimization, Training
 
@@ -31,11 +31,11 @@ Undelivered = dict[str, list[tuple[str, int, float]]]
 
 _SHORTEST = 5.0
 _SHARE, _SHARE_FAILED = 0.02, 0.1
-"""Of the time of training, what checkpoints may take, and those that cannot be written."""
+"""Shares of the training's time that checkpoints may take, and failed attempts at them."""
 
 
 class DivergedError(Exception):
-    """The loss became NaN or infinite; a property of the run, not a fault of the program."""
+    """Raised if the loss is NaN or infinite; a property of the run, not a fault of the program."""
 
     def __init__(self, step: int, last_finite: float | None) -> None:
         last = "none" if last_finite is None else f"{last_finite:.4f} bits/dim"
@@ -44,12 +44,12 @@ class DivergedError(Exception):
 
 
 class StoppedError(Exception):
-    """The caller asked the loop to stop, because its lease was lost or it is to end."""
+    """Raised if the caller stops the loop, because its lease was lost or it is to end."""
 
 
 class OutOfTimeError(Exception):
-    """The caller let the loop run no longer; its last checkpoint is of the step that it reached,
-    where it could be written."""
+    """Raised if the loop's time is over; its last checkpoint is of the step that it reached, if it
+    could be written."""
 
 
 def _raised(error: StorageError) -> None:
@@ -58,14 +58,14 @@ def _raised(error: StorageError) -> None:
 
 @dataclass
 class Hooks:
-    """What the loop tells its caller, and how the caller stops it: at once, or as soon as there can
-    be a checkpoint, where its time is ``over``.
+    """Callbacks of the training loop.
 
-    What is ``undelivered`` goes into each checkpoint, so that none is ahead of its curve: whoever
-    goes on from it has the points that are missing.
-
-    A checkpoint on the way that cannot be written is ``unsaved``, and training goes on to the next
-    one. ``last`` is given what saves the one at the end.
+    ``progress`` is called with the step, ``metric`` with each point of a curve. ``stop`` ends the
+    loop at once, ``over`` as soon as there can be a checkpoint. ``undelivered`` returns points
+    that go into each checkpoint, so that none is ahead of its curve: a run resumed from it has the
+    points that are missing. ``unsaved`` is called if a checkpoint on the way cannot be written, and
+    training goes on; ``last`` is called with the function that saves the one at the end.
+    ``checkpoint_seconds`` is the time between checkpoints, None for a share of the training's time.
     """
 
     progress: Callable[[int], None] = lambda step: None
@@ -80,12 +80,12 @@ class Hooks:
 
 @dataclass
 class Trainer:
-    """A flow, its optimizer and its place in training.
+    """A flow with its optimizer and its place in training.
 
     Everything that decides the next step is in ``state``: weights, buffers, optimizer, average,
     best weights and the step; order, flips and noise are functions of seed and step.
-    ``undelivered`` is what the checkpoint that it went on from held of it. ``kept`` is the
-    snapshot that a pretraining's run has left at its end.
+    ``undelivered`` are the points in the checkpoint that it was resumed from, ``kept`` is the
+    snapshot that a pretraining's run leaves at its end.
     """
 
     flow: Flow
@@ -106,7 +106,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
         self.feed: Feed = make_feed(self.images, self.order)
-        self.waiting = Waiting(self.images.device)
+        self.waiting = WaitTimer(self.images.device)
         self.optimizer = _optimizer(self.flow, self.optimization)
         self.nets = CouplingNets(
             self.flow,
@@ -120,7 +120,7 @@ class Trainer:
 
     @property
     def evaluated(self) -> Flow:
-        """The flow whose likelihood counts: the average where the recipe has one."""
+        """The flow that is evaluated: the average if the recipe has one."""
         if self.average is None:
             return self.flow
         averaged = self.average.module
@@ -136,6 +136,7 @@ class Trainer:
             self.average.module.load_state_dict(self.flow.state_dict())
 
     def state(self) -> dict[str, Any]:
+        """Return all that decides the next steps."""
         return {
             "step": self.step,
             "flow": self.flow.state_dict(),
@@ -146,6 +147,7 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Set what `state` returned."""
         self.step = state["step"]
         self.flow.load_state_dict(state["flow"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -155,7 +157,7 @@ class Trainer:
         self.last_finite = state["last_finite"]
 
     def resume(self, folder: CheckpointFolder, at_most: int) -> int:
-        """Continue the newest whole checkpoint up to a step, or start; the step it stands at."""
+        """Resume from the newest whole checkpoint up to a step, or start; return the step."""
         found = folder.load(at_most=at_most, device=self.images.device)
         if found is None:
             self.start()
@@ -244,7 +246,7 @@ class Trainer:
         torch._foreach_add_(grads, [p.detach() for p in shrunk], alpha=2 * self.optimization.l2)
 
     def _look_at_losses(self, hooks: Hooks) -> None:
-        """One transfer from the device for a window of losses."""
+        # One transfer from the device for a window of losses.
         values: Sequence[float] = torch.stack(self._losses).double().cpu().tolist()
         self._losses.clear()
         self.waiting.settle()
@@ -269,7 +271,7 @@ class Trainer:
 
 
 def _averaging(decay: float) -> Callable[..., None]:
-    """The exponential average of weights and moments; integers (index tables) are copied.
+    """Return the exponential averaging of weights and moments; index tables (integers) are copied.
 
     PyTorch's own multiplies and rounds integers too, and then a table is no permutation.
     """

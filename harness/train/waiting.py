@@ -1,4 +1,4 @@
-"""How much of its training steps a device spends waiting for images."""
+"""Time that a device waits for images during training steps."""
 
 import time
 from dataclasses import dataclass, field
@@ -7,11 +7,12 @@ import torch
 
 
 @dataclass
-class Waiting:
-    """Adds up the time of steps and, of it, the time until their images are there.
+class WaitTimer:
+    """Sums of the time of steps, and of the time in them until their images are there.
 
-    On a CPU by the clock. On a GPU by events on its stream, which are read when the loop looks
-    at its losses: the device has passed them then, so that nothing waits for the measurement.
+    Measured on a CPU by the clock, on a GPU by events on its stream. These are read when the loop
+    looks at its losses: the device has passed them then, so that nothing waits for the
+    measurement.
     """
 
     device: torch.device
@@ -21,7 +22,7 @@ class Waiting:
     _events: list[torch.cuda.Event] = field(default_factory=list)
 
     def mark(self) -> None:
-        """Called three times a step: before its images, with them, and at its end."""
+        """Mark a time; called thrice a step: before its images, with them, and at its end."""
         if self.device.type == "cpu":
             self._marks.append(time.perf_counter())
         else:
@@ -45,5 +46,5 @@ class Waiting:
 
     @property
     def share(self) -> float | None:
-        """Of the time of the steps, 0 to 1; None before the first."""
+        """Share of the steps' time that was waited, 0 to 1; None before the first step."""
         return self.waited / self.total if self.total else None

@@ -131,7 +131,7 @@ def _check_runs_url(runs: str) -> CheckResult:
         require_here(runs)
     except UserError as error:
         return CheckResult("runs", "bad", str(error))
-    return CheckResult("runs", "good", f"{storage.at(runs).name} can be written and read")
+    return CheckResult("runs", "good", f"{storage.open_folder(runs).name} can be written and read")
 
 
 def _check_data_sets(place: Place) -> list[CheckResult]:

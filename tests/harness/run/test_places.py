@@ -128,7 +128,7 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
     """And `lcma gc` removes what the first one may have left, which no row names."""
     store, nodes = runs({"matrix": {"factorization": "conventional"}})
     work = dataclasses.replace(nodes[0].work, lease_seconds=0.3)
-    kind = type(storage.at(files.runs))
+    kind = type(storage.open_folder(files.runs))
     put = kind.put
 
     def dying(self, write, name, **options):
@@ -370,7 +370,7 @@ def test_doctor_says_whether_a_store_can_be_written(bucket, in_tmp, capsys) -> N
 
 def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
     assert find_place(None, f"file://{tmp_path}/runs", None).runs == tmp_path / "runs"
-    assert storage.at(find_place(None, "memory://a/b", None).runs).name == "memory://a/b"
+    assert storage.open_folder(find_place(None, "memory://a/b", None).runs).name == "memory://a/b"
 
 
 @pytest.mark.slow

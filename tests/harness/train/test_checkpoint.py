@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lcma.harness import storage
-from lcma.harness.storage import Away, StorageError
+from lcma.harness.storage import StorageError, UnreachableError
 from lcma.harness.train.checkpoint import CheckpointFolder
 
 CPU = torch.device("cpu")
@@ -26,7 +26,7 @@ def state(step: int) -> dict[str, Any]:
 @pytest.fixture
 def folder(files) -> CheckpointFolder:
     """Of a run in a place of each kind."""
-    return CheckpointFolder(storage.at(files.runs).below("run"))
+    return CheckpointFolder(storage.open_folder(files.runs).below("run"))
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ from lcma.harness import storage
 from lcma.harness.train.checkpoint import CheckpointFolder
 
 where = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
-folder = CheckpointFolder(storage.at(where).below("run"))
+folder = CheckpointFolder(storage.open_folder(where).below("run"))
 big = {"step": 20, "w": torch.zeros(100_000)}
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
 if os.fork() == 0:
@@ -241,7 +241,7 @@ if "://" in sys.argv[1]:
     where, calls = sys.argv[1], [(BucketFileSystem, "put_file"), (BucketFileSystem, "rm_file")]
 else:
     where, calls = Path(sys.argv[1]), [(os, "fsync"), (Path, "rename"), (LocalFolder, "remove")]
-folder = CheckpointFolder(storage.at(where).below("run"))
+folder = CheckpointFolder(storage.open_folder(where).below("run"))
 for step in (10, 20):
     folder.save(step, {"step": step})
 for owner, name in calls:
@@ -290,7 +290,7 @@ def dying(self):
         os.kill(os.getpid(), signal.SIGKILL)
 
 left = int(sys.argv[2])
-folder = CheckpointFolder(storage.at(sys.argv[1]).below("run"))
+folder = CheckpointFolder(storage.open_folder(sys.argv[1]).below("run"))
 bucket.BucketFileSystem._reach = dying
 folder.save(20, {"step": 20, "w": torch.arange(1000.0) + 20, "inner": {"betas": (0.9, 0.99)}})
 """
@@ -301,7 +301,7 @@ def test_an_upload_that_is_killed_leaves_nothing_that_looks_finished(
     bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     """Nor anything on the host's own disk."""
-    folder = CheckpointFolder(storage.at(bucket.runs).below("run"))
+    folder = CheckpointFolder(storage.open_folder(bucket.runs).below("run"))
     folder.save(10, state(10))
     own = tmp_path / "own"
     own.mkdir()
@@ -317,12 +317,12 @@ def test_an_upload_that_is_killed_leaves_nothing_that_looks_finished(
 
 def test_a_store_that_is_away_is_no_damage(bucket) -> None:
     """What cannot be read now is not passed over; nothing is begun anew."""
-    folder = CheckpointFolder(storage.at(bucket.runs).below("run"))
+    folder = CheckpointFolder(storage.open_folder(bucket.runs).below("run"))
     folder.save(10, state(10))
     bucket.off()
-    with pytest.raises(Away, match=r"cannot read bucket://runs/of/mine/run .*refused"):
+    with pytest.raises(UnreachableError, match=r"cannot read bucket://runs/of/mine/run .*refused"):
         folder.load(at_most=10, device=CPU)
-    with pytest.raises(Away):
+    with pytest.raises(UnreachableError):
         folder.save(20, state(20))
     bucket.on()
     assert newest(folder) == 10
@@ -332,7 +332,7 @@ def test_a_store_that_is_away_is_no_damage(bucket) -> None:
 
 def test_what_another_process_wrote_is_seen(bucket) -> None:
     """Though the listing before it was remembered."""
-    one, other = (CheckpointFolder(storage.at(bucket.runs).below("run")) for _ in range(2))
+    one, other = (CheckpointFolder(storage.open_folder(bucket.runs).below("run")) for _ in range(2))
     one.save(10, state(10))
     assert newest(one) == newest(other) == 10
     other.save(20, state(20))

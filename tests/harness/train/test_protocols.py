@@ -14,7 +14,7 @@ from lcma.harness.seeds import derive_seed
 from lcma.harness.train.batches import Images
 from lcma.harness.train.evaluate import evaluate, sample_bound, series_bias
 from lcma.harness.train.protocol import NAMES, PLAIN, Protocol, find_protocol, published_protocol
-from lcma.harness.train.series import estimated_by, residual_blocks
+from lcma.harness.train.series import replace_estimator, residual_blocks
 from lcma.models import Flow, build
 from lcma.models.residual import ResidualBlock
 from lcma.sweeps import catalog
@@ -165,8 +165,8 @@ def test_the_recipes_own_series_said_aloud_changes_nothing(
     flows: dict[str, Flow], images: Images, name: str
 ) -> None:
     aloud = PLAIN.model_copy(update={"terms": 20})
-    assert estimated_by(aloud, flows[name]) is not flows[name]
-    assert estimated_by(PLAIN, flows[name]) is flows[name]
+    assert replace_estimator(aloud, flows[name]) is not flows[name]
+    assert replace_estimator(PLAIN, flows[name]) is flows[name]
     assert evaluate(flows[name], images, aloud) == evaluate(flows[name], images, PLAIN)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lcma.harness.train.contribution import SCORES, measure_maps
-from lcma.harness.train.scores import Accumulator, halves_of
+from lcma.harness.train.scores import Accumulator, assign_halves
 
 Floats = NDArray[np.float64]
 D = 5
@@ -26,7 +26,7 @@ def rows(count: int, seed: int = 0) -> tuple[Floats, Floats]:
 def accumulated(log_det: Floats, values: Floats, groups: Any = None, chunk: int = 7) -> Accumulator:
     clusters = None if groups is None else int(groups.max()) + 1
     found = Accumulator(D, clusters)
-    halves = halves_of(len(values), groups)
+    halves = assign_halves(len(values), groups)
     for start in range(0, len(values), chunk):
         part = slice(start, start + chunk)
         found.add(
@@ -101,9 +101,9 @@ def test_a_scale_that_the_next_layer_undoes_changes_the_cumulative_score_alone()
 
 
 def test_halves_alternate_and_share_no_cluster() -> None:
-    assert halves_of(5, None).tolist() == [0, 1, 0, 1, 0]
-    assert halves_of(6, np.array([4, 4, 9, 2, 9, 2])).tolist() == [1, 1, 0, 0, 0, 0]
-    assert halves_of(3, np.array([7, 7, 7])).tolist() == [0, 1, 0]
+    assert assign_halves(5, None).tolist() == [0, 1, 0, 1, 0]
+    assert assign_halves(6, np.array([4, 4, 9, 2, 9, 2])).tolist() == [1, 1, 0, 0, 0, 0]
+    assert assign_halves(3, np.array([7, 7, 7])).tolist() == [0, 1, 0]
 
 
 def test_every_score_at_every_split(workshop: Any) -> None:

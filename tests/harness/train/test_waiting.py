@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lcma.harness.train.batches import BatchOrder
-from lcma.harness.train.waiting import Waiting
+from lcma.harness.train.waiting import WaitTimer
 
 
 class Slow:
@@ -22,13 +22,13 @@ class Slow:
 
 
 def test_nothing_is_known_before_the_first_step() -> None:
-    waiting = Waiting(torch.device("cpu"))
+    waiting = WaitTimer(torch.device("cpu"))
     waiting.settle()
     assert waiting.share is None
 
 
 def test_a_step_that_has_not_ended_is_not_counted() -> None:
-    waiting = Waiting(torch.device("cpu"))
+    waiting = WaitTimer(torch.device("cpu"))
     waiting.mark()
     waiting.mark()
     waiting.settle()
