@@ -14,14 +14,26 @@ from lcma.harness.report.budgets import (
     every_row,
     recommendation,
 )
-from lcma.harness.report.figures import INK, add_text, figure_bytes, new_figure, tidy_axes
+from lcma.harness.report.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    VERMILION,
+    add_text,
+    figure_bytes,
+    new_figure,
+    tidy_axes,
+)
 from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.budgets import BudgetCurve, Row, Spread, Stability
 from lcma.harness.text import printable
 
-CURVE, BASE, CHOSEN, SEEDS = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
-"""Of Okabe and Ito."""
-SPLITS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+CURVE, BASE, CHOSEN, SEEDS = BLUE, VERMILION, GREEN, "#8A8A8A"
+SPLITS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY_BLUE, BLACK)
 _SIZE = (1100, 820)
 """Pixels."""
 _ROOM = 0.045

@@ -12,13 +12,26 @@ from matplotlib.ticker import MaxNLocator
 
 from lcma.harness.files import file_name, write_file
 from lcma.harness.report.curves import describe_chart, describe_chart_key
-from lcma.harness.report.figures import INK, add_text, figure_bytes, new_figure, tidy_axes
+from lcma.harness.report.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    VERMILION,
+    add_text,
+    figure_bytes,
+    new_figure,
+    tidy_axes,
+)
 from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.curves import Chart, Level, Line, LineKey, Panel, SeedCurve
 from lcma.harness.text import printable
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Of Okabe and Ito, without the yellow, which is too pale for a line. Black is the conventional."""
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE)
+"""Without the yellow, which is too pale for a line. Black is the conventional factorization."""
 
 DASHES: tuple[Any, ...] = (
     (0, (5, 1.5)),
@@ -116,7 +129,7 @@ def _styles(keys: Sequence[LineKey]) -> Iterator[Style]:
     for k, key in enumerate(keys):
         offset = 0.015 * (k % 8)
         if key.conventional:
-            yield Style("#000000", "-", "", 2.2, offset)
+            yield Style(BLACK, "-", "", 2.2, offset)
             continue
         colour, dashes = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
         yield Style(colour, dashes, MARKERS[place % len(MARKERS)], 1.6, offset)

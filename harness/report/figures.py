@@ -23,6 +23,16 @@ from lcma.harness.text import printable
 DPI = 100
 INK = "#222222"
 
+BLACK = "#000000"
+ORANGE = "#E69F00"
+SKY_BLUE = "#56B4E9"
+GREEN = "#009E73"
+YELLOW = "#F0E442"
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+PURPLE = "#CC79A7"
+"""Colours of Okabe and Ito, which colour-blind people tell apart."""
+
 _SVG: Any = {
     "svg.hashsalt": "lcma",  # ids follow from what they name, not from chance
     "svg.fonttype": "none",  # text can be searched, copied and read aloud

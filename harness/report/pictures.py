@@ -16,21 +16,24 @@ from PIL import Image
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.prepared import Prepared
 from lcma.harness.files import write_file
-from lcma.harness.report.figures import Canvas, Rgb, text_width
+from lcma.harness.report.figures import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    VERMILION,
+    YELLOW,
+    Canvas,
+    Rgb,
+    text_width,
+)
 from lcma.harness.report.targets import PictureFormat, format_of
 from lcma.models import Table
 from lcma.models.factorization import surviving_ids
 from lcma.sweeps.errors import UserError
 
-LEAVING = (
-    "#E69F00",
-    "#56B4E9",
-    "#009E73",
-    "#CC79A7",
-    "#D55E00",
-    "#0072B2",
-    "#F0E442",
-)
+LEAVING = (ORANGE, SKY_BLUE, GREEN, PURPLE, VERMILION, BLUE, YELLOW)
 """Colours of the dimensions that leave at split 1, 2, ... (Okabe and Ito)."""
 
 STAYING = "#3B3B3B"

@@ -12,16 +12,20 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any
 
-from scipy.special import stdtrit
-
 from lcma.db import Bar, Beside, LostTrials, Making, SeededCell, Store
 from lcma.harness.results.lookup import DataFacts, data_facts, parse_object
-from lcma.harness.results.statistics import PairedTest, adjust_holm, beaten_by, paired_tests
+from lcma.harness.results.statistics import (
+    PairedTest,
+    adjust_holm,
+    beaten_by,
+    half_width,
+    paired_tests,
+)
 from lcma.harness.text import format_number, printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError
@@ -41,7 +45,6 @@ COMPARABLE = (
 ENOUGH = 6
 """Seeds below which no difference is called one."""
 
-CONFIDENCE = 0.95
 
 TESTED_AT_ONCE = 2_000
 """Rows, in so many groups as they fill: one call of a library for all is much faster."""
@@ -298,7 +301,7 @@ def paired_difference(
     if n < 2:
         return Difference(mean, None, n, None, None)
     error = statistics.stdev(differences) / math.sqrt(n)
-    half = _half_width(error, n)
+    half = half_width(error, n)
     return Difference(mean, error, n, mean - half, mean + half)
 
 
@@ -501,7 +504,7 @@ def _row(
     deviation = half = None
     if mean is not None and n > 1:
         deviation = math.sqrt(math.fsum([(value - mean) ** 2 for value in values]) / (n - 1))
-        half = _half_width(deviation / math.sqrt(n), n)
+        half = half_width(deviation / math.sqrt(n), n)
     return Row(
         factorization=factorization,
         label=factorization_label(factorization),
@@ -540,16 +543,6 @@ def _difference(test: PairedTest | None, corrected: Iterator[float]) -> Differen
         holm_p=None if test.t_p is None else next(corrected),
         detectable=test.detectable,
     )
-
-
-def _half_width(error: float, n: int) -> float:
-    """Of the t-interval."""
-    return _quantile(n - 1) * error
-
-
-@cache
-def _quantile(freedom: int) -> float:
-    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 @lru_cache(10_000)

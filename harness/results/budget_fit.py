@@ -13,8 +13,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import fdtrc, stdtrit
+from scipy.special import fdtrc
 
+from lcma.harness.results.statistics import t_quantile
 from lcma.harness.seeds import derive_seed
 from lcma.sweeps import budgets as steps
 
@@ -440,14 +441,14 @@ def _not_below(grid: Sequence[int], budget: float) -> int:
 
 def _gain(of: Means) -> Interval:
     value = float(of.values[0] - of.values[-1])
-    half = stdtrit(of.freedom, (1 + GATE) / 2) * of.error * np.sqrt(of.variance(0, -1))
+    half = t_quantile(of.freedom, 1 - GATE) * of.error * np.sqrt(of.variance(0, -1))
     return Interval(value, float(value - half), float(value + half))
 
 
 def _resolution(of: Means) -> float:
     count = len(of.values)
     apart = [of.variance(i, j) for i in range(count) for j in range(i)]
-    return float(stdtrit(of.freedom, (1 + USUAL) / 2) * of.error * np.sqrt(np.mean(apart)))
+    return float(t_quantile(of.freedom, 1 - USUAL) * of.error * np.sqrt(np.mean(apart)))
 
 
 def _differ(of: Design, found: Means) -> bool:

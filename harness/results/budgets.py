@@ -15,6 +15,7 @@ from lcma.harness.results.budget_fit import Fit, Interval, Measured, fit_curve
 from lcma.harness.results.lookup import parse_object, require_results
 from lcma.harness.results.map_statistics import kept_masks
 from lcma.harness.results.maps import iou_by_chance, require_fit, shape_of
+from lcma.harness.results.statistics import t_quantile
 from lcma.harness.text import printable
 from lcma.models import tables
 from lcma.sweeps import catalog, factorizations
@@ -102,8 +103,16 @@ class Row:
 
     @property
     def n(self) -> int:
-        """How many seeds."""
+        """Number of seeds."""
         return len(self.results)
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the 95 % t-interval of the mean on holdout; None for one seed."""
+        if self.deviation is None:
+            return None
+        # `half_width(deviation / math.sqrt(n), n)` may differ in the last bit of a page.
+        return t_quantile(self.n - 1) * self.deviation / math.sqrt(self.n)
 
 
 @dataclass(frozen=True)

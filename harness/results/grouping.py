@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lcma.db import QueryResult
+from lcma.harness.results.statistics import t_quantile
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
@@ -62,9 +63,8 @@ def _statistic(name: str, values: Any) -> int | float | None:
     deviation = math.sqrt(math.fsum((values - mean) ** 2) / (n - 1))
     if name == "std":
         return deviation
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
+    # `half_width(deviation / math.sqrt(n), n)` may differ in the last bit of an export.
+    half = t_quantile(n - 1) * deviation / math.sqrt(n)
     return mean - half if name == "low" else mean + half
 
 

@@ -101,7 +101,7 @@ def _tests(values: NDArray[np.float64]) -> list[PairedTest]:
         return [PairedTest(n, mean) for mean in means]
     deviations, t = _t(np.ascontiguousarray(values.T))
     t_p = _p(t, n)
-    reach, detectable = _quantile(n - 1) / math.sqrt(n), _detectable_at(n)
+    reach, detectable = t_quantile(n - 1) / math.sqrt(n), _detectable_at(n)
     columns = (means, deviations.tolist(), t_p.tolist(), _sign_flip(values).tolist())
     return [
         PairedTest(
@@ -124,13 +124,19 @@ def t_interval(differences: Sequence[float], level: float) -> tuple[float, float
     (test,) = paired_tests([differences])
     if test is None or test.standard_error is None:
         return None
-    half = _quantile(test.n - 1, level) * test.standard_error
+    half = half_width(test.standard_error, test.n, level)
     return test.mean - half, test.mean + half
 
 
+def half_width(standard_error: float, n: int, level: float = LEVEL) -> float:
+    """Return half of the t-interval of a mean of n numbers, of confidence 1 - ``level``."""
+    return t_quantile(n - 1, level) * standard_error
+
+
 @cache
-def _quantile(freedom: int, level: float = LEVEL) -> float:
-    """Of Student's t, with which a two-sided interval of this level reaches."""
+def t_quantile(freedom: int, level: float = LEVEL) -> float:
+    """Return the quantile 1 - ``level`` / 2 of Student's t: half of a two-sided interval in
+    standard errors."""
     return float(special.stdtrit(freedom, 1 - level / 2))
 
 
@@ -254,7 +260,7 @@ class _Pairs:
         """Which others are below each by test."""
         found: Beaten = [[] for _ in range(self._values.shape[1])]
         for n in _different(self.n[self.n > 0]):
-            near = (self.n == n) & (np.abs(self.t) < _quantile(n - 1))
+            near = (self.n == n) & (np.abs(self.t) < t_quantile(n - 1))
             self.t[near] = 0.0  # no correction makes a larger p smaller
         tested = np.flatnonzero(self.t)
         p = np.empty(len(tested))
@@ -284,7 +290,7 @@ def _may_differ(
     means = own.sum(axis=0) / np.maximum(there.sum(axis=0), 1.0)
     own = np.where(there > 0, values - means, 0.0)
     squares = np.square(own)
-    quantiles = np.array([_quantile(k - 1) ** 2 if k >= 2 else 0.0 for k in range(n + 1)])
+    quantiles = np.array([t_quantile(k - 1) ** 2 if k >= 2 else 0.0 for k in range(n + 1)])
     counted, ones, others = 0, [], []
     step = max(1, PAIRED_AT_ONCE // max(1, columns))
     for start in range(0, columns, step):
@@ -376,7 +382,7 @@ def _all_signs(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _power(effect: float, n: int) -> float:
     """Of the paired t-test of n differences, with the effect in their standard deviations: the mass
     of the non-central t beyond both ends."""
-    shift, edge = effect * math.sqrt(n), _quantile(n - 1)
+    shift, edge = effect * math.sqrt(n), t_quantile(n - 1)
     above = 1.0 - special.nctdtr(n - 1, shift, edge)
     # Beyond 8 less than 1e-15 lies below zero, where scipy has no number any more.
     below = special.nctdtr(n - 1, shift, -edge) if shift < 8 else 0.0

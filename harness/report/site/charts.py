@@ -116,16 +116,12 @@ def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
 
 
 def _point(row: "Row") -> dict[str, Any]:
-    half = None
-    if row.deviation is not None and row.n > 1:
-        from scipy.special import stdtrit
-
-        half = float(stdtrit(row.n - 1, 0.975)) * row.deviation / row.n**0.5
+    half = row.half_width or 0.0
     return {
         "budget": row.budget,
         "mean": row.holdout,
-        "low": row.holdout if half is None else row.holdout - half,
-        "high": row.holdout if half is None else row.holdout + half,
+        "low": row.holdout - half,
+        "high": row.holdout + half,
         "n": row.n,
     }
 
