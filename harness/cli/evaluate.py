@@ -50,8 +50,8 @@ def evaluate(
     from lcma.harness.results.trials import (
         choose_trials,
         describe_trial,
-        nothing_kept,
-        trials_with_weights,
+        list_trials_with_weights,
+        no_weights_error,
     )
     from lcma.harness.run.driver import new_owner
     from lcma.harness.run.reevaluation import Reevaluated, reevaluate, require_weights
@@ -65,9 +65,9 @@ def evaluate(
         chosen = choose_trials(store, trial, sweep)
     else:
         asked = find_sweep(store, sweep)
-        chosen = trials_with_weights(store, asked.id)
+        chosen = list_trials_with_weights(store, asked.id)
         if not chosen:
-            raise nothing_kept(asked, newest=sweep is None)
+            raise no_weights_error(asked, newest=sweep is None)
     require_weights(store, where, chosen, protocol.value)
     owner, found = new_owner(), list[Reevaluated]()
     errors = Console(stderr=True)

@@ -30,7 +30,7 @@ def publish(where: Place, out: str, sweep: str | None, *, samples: bool) -> None
         raise UserError("a site is a folder of pages: give --out DIR")
     store = connect(where.db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
-    options = site.Options(sweep_id=sweep_id, samples=samples)
+    options = site.SiteOptions(sweep_id=sweep_id, samples=samples)
     said = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     quiet = not said.is_terminal
@@ -157,9 +157,9 @@ def export(
     from lcma.harness.report import export
     from lcma.harness.report.export import SUFFIX, make_manifest
 
-    form = export.Format.json if json else export.Format(str(format))
-    query = export.Query(
-        what=export.What(str(what)),
+    form = export.ExportFormat.json if json else export.ExportFormat(str(format))
+    query = export.ExportQuery(
+        what=export.ExportContent(str(what)),
         where=tuple(where or ()),
         by=export.split_list(by or ()),
         statistics=export.split_list(stat or ()),

@@ -25,7 +25,7 @@ def serve(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.site import Options, Site
+    from lcma.harness.report.site import Site, SiteOptions
     from lcma.harness.report.site.serving import Server, require_loopback
     from lcma.harness.results.lookup import find_sweep
 
@@ -33,7 +33,7 @@ def serve(
     where = find_place(db, runs, None)
     store = connect(where.db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
-    options = Options(sweep_id=sweep_id, samples=False, live=True)
+    options = SiteOptions(sweep_id=sweep_id, samples=False, live=True)
     Site(store, where, options)  # a missing extra ends it here
     said = Console(stderr=True)
 

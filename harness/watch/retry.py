@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lcma.db import FAILURES, Failure, Store
-from lcma.harness.results.lookup import find_sweep, jobs_of
+from lcma.harness.results.lookup import find_jobs, find_sweep
 from lcma.harness.text import printable, short_id
 from lcma.sweeps.errors import UserError
 
@@ -49,7 +49,7 @@ def describe_failure(one: Failure) -> str:
 def _with_segments(store: Store, start: str) -> set[str]:
     """The jobs that a person named, with the segments that the maps of a trial need."""
     found = set()
-    for job in jobs_of(store, start):
+    for job in find_jobs(store, start):
         found.add(job.job_id)
         if job.kind == "trial" and job.pretraining_id is not None and job.budget is not None:
             found |= {
