@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lcma import db
 from lcma.db import Store
 from lcma.harness.place import Place, find_place
-from lcma.harness.results.lookup import find_sweep, full_trial_id
+from lcma.harness.results.lookup import find_sweep, find_trial_id
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Spec
@@ -215,7 +215,7 @@ def load_flow(
     from lcma.harness.run.weights import load_flow as load
 
     opened = store if isinstance(store, Store) else connect(store)
-    return load(opened, _place(opened, runs, None), full_trial_id(opened, trial))
+    return load(opened, _place(opened, runs, None), find_trial_id(opened, trial))
 
 
 def _place(

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writing files whole or not at all, and safe file names."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from lcma.sweeps.errors import UserError
 
 
 def write_file(path: Path, content: bytes) -> Path:
-    """Write a file by way of a temporary sibling; its folders are made. Returns the path.
+    """Write a file by way of a temporary sibling, make its folders, and return its path.
 
     Raises UserError where it cannot be written; what was there before stays.
     """
@@ -27,5 +27,5 @@ def write_file(path: Path, content: bytes) -> Path:
 
 
 def file_name(*parts: object) -> str:
-    """Parts joined by '-', of harmless characters alone, whatever was stored."""
+    """Return the parts joined by '-', without any character that a file name may not have."""
     return "-".join(re.sub(r"[^A-Za-z0-9_.-]+", "_", str(part))[:60] for part in parts)

@@ -6,9 +6,9 @@ from typing import Any
 
 
 def printable(value: object) -> str:
-    """One line without control, bidirectional or other invisible characters.
+    """Return one line without control, bidirectional or other invisible characters.
 
-    They stand as escapes, so that stored text can neither drive a terminal nor disguise itself.
+    They become escapes, so that stored text can neither drive a terminal nor disguise itself.
     """
     text = str(value)
     if text.isprintable():
@@ -21,19 +21,19 @@ def _escape(character: str) -> str:
 
 
 def format_number(value: float | None, places: int = 4, *, sign: bool = False) -> str:
-    """A fixed number of places; '-' for None."""
+    """Return a number with that many decimals; '-' for None."""
     if value is None:
         return "-"
     return f"{value:{'+' if sign else ''}.{places}f}"
 
 
 def short_id(digest: str) -> str:
-    """The first eight characters of an id, enough for a person."""
+    """Return the first eight characters of an id, enough for a person."""
     return printable(digest)[:8]
 
 
 def format_time(seconds: float) -> str:
-    """Unix seconds as a time, UTC; as they are where no calendar has them."""
+    """Return Unix seconds as a time in UTC, or as they are where no calendar has them."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):
@@ -41,7 +41,7 @@ def format_time(seconds: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A length of time in its largest unit, such as '90 s', '12 min', '5.0 h' or '3.0 days'."""
+    """Return seconds in their largest unit, such as '90 s', '12 min', '5.0 h' or '3.0 days'."""
     if seconds < 600:
         return f"{seconds:.0f} s"
     if seconds < 5400:
@@ -50,7 +50,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(length: int) -> str:
-    """Bytes in their largest unit, such as '900 B', '1.5 MiB' or '20.0 GiB'."""
+    """Return bytes in their largest unit, such as '900 B', '1.5 MiB' or '20.0 GiB'."""
     if length < 1024:
         return f"{length} B"
     units = ("KiB", "MiB", "GiB", "TiB", "PiB")
@@ -59,12 +59,12 @@ def format_size(length: int) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Text that Markdown shows as it stands."""
+    """Return text that Markdown shows as it stands."""
     for character in "\\`*_[]<>|#~":
         text = text.replace(character, "\\" + character)
     return text
 
 
 def to_json(value: Any) -> str:
-    """ASCII JSON, indented, keys as they come."""
+    """Return ASCII JSON, indented, with keys in their order."""
     return json.dumps(value, indent=2, allow_nan=False)

@@ -54,16 +54,16 @@ def curves(
     from lcma.harness.report.targets import picture_target
     from lcma.harness.results.curves import (
         choose_trainings,
-        conventional_by_recipe,
         filter_trainings,
         read_charts,
+        read_conventional,
     )
     from lcma.harness.text import to_json
 
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
     known = choose_trainings(store, what or [], sweep, pretrainings=pretraining)
-    conventional = conventional_by_recipe(store, known)
+    conventional = read_conventional(store, known)
     chosen = filter_trainings(
         known,
         budget=budget,

@@ -42,8 +42,8 @@ def evaluate(
     from lcma.harness.results.trials import (
         choose_trials,
         describe_trial,
-        nothing_kept,
-        trials_with_weights,
+        list_trials_with_weights,
+        no_weights_error,
     )
     from lcma.harness.run.driver import new_owner
     from lcma.harness.run.reevaluation import reevaluate, require_weights
@@ -57,9 +57,9 @@ def evaluate(
         chosen = choose_trials(store, trial, sweep)
     else:
         found = find_sweep(store, sweep)
-        chosen = trials_with_weights(store, found.id)
+        chosen = list_trials_with_weights(store, found.id)
         if not chosen:
-            raise nothing_kept(found, newest=sweep is None)
+            raise no_weights_error(found, newest=sweep is None)
     require_weights(store, place, chosen, protocol)
     owner, evaluations = new_owner(), []
     errors = Console(stderr=True)

@@ -95,23 +95,23 @@ def export(
 
     from lcma.db import connect
     from lcma.harness.report.export import (
-        Format,
-        Query,
-        What,
+        ExportContent,
+        ExportFormat,
+        ExportQuery,
         make_export,
         make_manifest,
         split_list,
     )
 
     store = connect(place.db, create=False)
-    query = Query(
-        what=What(what),
+    query = ExportQuery(
+        what=ExportContent(what),
         where=tuple(where or ()),
         by=split_list(by or ()),
         statistics=split_list(stat or ()),
         paper=None if paper is None else paper.removeprefix("table"),
     )
-    form = Format.json if json else Format(format)
+    form = ExportFormat.json if json else ExportFormat(format)
     content = make_export(store, query, form)
     _write_export(content, make_manifest(content, query.as_dict(form)).encode(), out, manifest)
 
@@ -165,7 +165,7 @@ def _write_site(place: Place, out: str, sweep: str | None, *, samples: bool) -> 
         raise UserError("a site is a folder of pages: give --out DIR")
     store = connect(place.db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
-    options = site.Options(sweep_id=sweep_id, samples=samples)
+    options = site.SiteOptions(sweep_id=sweep_id, samples=samples)
     errors = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     quiet = not errors.is_terminal

@@ -30,7 +30,7 @@ def logs(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.results.lookup import job_title, jobs_of
+    from lcma.harness.results.lookup import find_jobs, job_title
     from lcma.harness.text import to_json
     from lcma.harness.watch.logs import (
         attempt_as_dict,
@@ -40,7 +40,7 @@ def logs(
     )
 
     store = connect(find_place(db, None, None).db, create=False)
-    jobs = {job.job_id: job for job in jobs_of(store, trial)}
+    jobs = {job.job_id: job for job in find_jobs(store, trial)}
     console = Console()
     if follow:
         wait_for_attempt(store, list(jobs), Console(stderr=True), interval)

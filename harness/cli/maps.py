@@ -42,9 +42,9 @@ def maps(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.gallery import draw_comparison, draw_maps, sheet_paths
+    from lcma.harness.report.gallery import draw_comparison, draw_maps, list_pictures
     from lcma.harness.report.maps import (
-        map_as_record,
+        comparison_as_record,
         maps_as_records,
         render_comparison,
         render_maps,
@@ -68,11 +68,11 @@ def maps(
             chosen = filter_map_sets(known, recipe, **filters)
             sheets = draw_maps(store, chosen, target)
             shown, content = render_maps(sheets), maps_as_records(sheets)
-            pictures = sheet_paths(sheets)
+            pictures = list_pictures(sheets)
         else:
             one, other = (find_map_set(known, name) for name in compare)
             sheet = draw_comparison(store, one, other, target)
-            shown, content = render_comparison(sheet), map_as_record(sheet)
+            shown, content = render_comparison(sheet), comparison_as_record(sheet)
             pictures = [sheet.picture]
     if json:
         print(to_json(content))

@@ -28,7 +28,7 @@ def serve(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.site import Options, Site
+    from lcma.harness.report.site import Site, SiteOptions
     from lcma.harness.report.site.serving import Server, require_loopback
     from lcma.harness.results.lookup import find_sweep
 
@@ -36,7 +36,7 @@ def serve(
     place = find_place(db, runs, None)
     store = connect(place.db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
-    options = Options(sweep_id=sweep_id, samples=False, live=True)
+    options = SiteOptions(sweep_id=sweep_id, samples=False, live=True)
     Site(store, place, options)  # fails early if an extra is not installed
     errors = Console(stderr=True)
 

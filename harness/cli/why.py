@@ -17,12 +17,12 @@ def why(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.results.lookup import jobs_of
+    from lcma.harness.results.lookup import find_jobs
     from lcma.harness.text import to_json
     from lcma.harness.watch.why import explain_job, explanation_as_dict, render_explanation
 
     store = connect(find_place(db, None, None).db, create=False)
-    explanations = [explain_job(store, job) for job in jobs_of(store, trial)]
+    explanations = [explain_job(store, job) for job in find_jobs(store, trial)]
     if json:
         print(to_json([explanation_as_dict(one) for one in explanations]))
         return

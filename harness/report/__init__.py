@@ -1,1 +1,1 @@
-
+"""Showing results: tables, exports, pictures and the site. It computes nothing."""

@@ -1,8 +1,4 @@
-"""The board: which factorization gives the fewest bits/dim, among results that can be compared.
-
-`read` makes it of what a database holds, `only` selects rows, and the others show it: `render` in a
-terminal, `as_json` for programs, `as_markdown` and `as_csv` for papers and spreadsheets.
-"""
+"""The board for a terminal, and as JSON, Markdown, LaTeX and CSV."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from lcma.db import Bar, QueryResult
-from lcma.harness.report.tables import Section, latex_document, rows_as_csv, rows_as_stored
+from lcma.harness.report.tables import LatexTable, flag_as_stored, latex_document, rows_as_csv
 from lcma.harness.results.board import (
     ENOUGH,
     Board,
-    Difference,
+    BoardRow,
     Group,
-    Row,
+    PairedDifference,
     factorization_label,
 )
 from lcma.harness.terminal import text_cell
@@ -45,31 +41,31 @@ _NOT_IN_CSV = ("rows", "notes", "made_with", "bars")
 
 
 def render_board(board: Board) -> RenderableType:
-    """For a terminal of 80 columns or more."""
+    """Return the board for a terminal of 80 columns or more."""
     parts: list[RenderableType] = []
     for group in board.groups:
-        title, under = group_titles(group)
+        title, under = format_titles(group)
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
         table.add_column(HEADINGS[0], overflow="fold")
         for heading in _headings(group)[1:]:
             # Printed numbers take several lines before any number of ours is cut short.
             printed = heading == "published"
             table.add_column(heading, justify="right", no_wrap=not printed, min_width=4 * printed)
-        for style, texts in _lines(group):
+        for style, texts in _format_lines(group):
             table.add_row(*(Text(text, style=style) for text in texts))
-        notes = [Text(note, style="dim") for note in lines_below(group)]
+        notes = [Text(note, style="dim") for note in list_lines_below(group)]
         parts += [Text(title, style="bold"), Text(under, style="dim"), table, *notes, Text()]
     parts += [Text(line) for line in _ending(board)]
     return Lines(*parts)
 
 
 def board_as_json(board: Board) -> str:
-    """All numbers in full, a line for each row; a missing one is null."""
+    """Return all numbers in full, a line for each row; a missing one is null."""
     return "".join(board_json_parts(board))
 
 
 def board_json_parts(board: Board) -> Iterator[str]:
-    """The same in parts, which need not all be held at once."""
+    """Yield the board's JSON in parts, which need not all be in memory at once."""
     yield '{\n  "groups": ['
     for place, group in enumerate(board.groups):
         yield ",\n    {" if place else "\n    {"
@@ -87,12 +83,12 @@ def board_json_parts(board: Board) -> Iterator[str]:
 
 _JSON = json.JSONEncoder(allow_nan=False).encode
 _GROUP = tuple(f.name for f in fields(Group) if f.name != "rows")
-_ROW = tuple(f.name for f in fields(Row))
-_DIFFERENCE = tuple(f.name for f in fields(Difference))
+_ROW = tuple(f.name for f in fields(BoardRow))
+_DIFFERENCE = tuple(f.name for f in fields(PairedDifference))
 
 
-def _row_dict(row: Row) -> dict[str, Any]:
-    """As `asdict` would have it, which copies every number and takes longer than the statistics."""
+def _row_dict(row: BoardRow) -> dict[str, Any]:
+    # `asdict` copies every number and takes longer than the statistics.
     found = {name: getattr(row, name) for name in _ROW}
     if row.difference is not None:
         found["difference"] = {name: getattr(row.difference, name) for name in _DIFFERENCE}
@@ -102,31 +98,31 @@ def _row_dict(row: Row) -> dict[str, Any]:
 
 
 def board_as_markdown(board: Board) -> str:
-    """One GitHub table for each group."""
+    """Return one GitHub table for each group."""
     lines: list[str] = []
     for group in board.groups:
-        title, under = group_titles(group)
+        title, under = format_titles(group)
         lines += [f"### {escape_markdown(title)}", "", escape_markdown(under), ""]
         headings = _headings(group)
         lines.append("| " + " | ".join(headings) + " |")
         lines.append("| --- |" + " ---: |" * (len(headings) - 1))
-        for _, texts in _lines(group):
+        for _, texts in _format_lines(group):
             lines.append("| " + " | ".join(escape_markdown(text) for text in texts) + " |")
-        lines += ["", *(f"- {escape_markdown(note)}" for note in lines_below(group)), ""]
+        lines += ["", *(f"- {escape_markdown(note)}" for note in list_lines_below(group)), ""]
     lines += [escape_markdown(line) for line in _ending(board)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def board_as_latex(board: Board) -> str:
-    """A document with a table for each group.
+    """Return a document with a table for each group.
 
-    In bold: the rows of rank 1, where any row has another, so that a test says what is best.
+    Rows of rank 1 are bold where any row has another rank, so that a test says what is best.
     """
     sections = []
     for group in board.groups:
-        lines = _lines(group)
+        lines = _format_lines(group)
         ranks = [row.rank for row in group.rows if row.rank is not None]
-        best = {_texts(row)[0] + str(row.budget) for row in group.rows if row.rank == 1}
+        best = {_format_row(row)[0] + str(row.budget) for row in group.rows if row.rank == 1}
         at = HEADINGS.index("bits/dim")
         bold = frozenset(
             (i, j)
@@ -134,13 +130,13 @@ def board_as_latex(board: Board) -> str:
             if max(ranks, default=1) > 1 and texts[0] + texts[1].replace("-", "None") in best
             for j in (0, at)
         )
-        title, under = group_titles(group)
+        title, under = format_titles(group)
         sections.append(
-            Section(
+            LatexTable(
                 title=f"{title} ({under})",
                 headings=_headings(group),
                 rows=[texts for _, texts in lines],
-                notes=lines_below(group),
+                notes=list_lines_below(group),
                 bold=bold,
             )
         )
@@ -148,22 +144,45 @@ def board_as_latex(board: Board) -> str:
 
 
 def board_as_csv(board: Board) -> str:
-    """One line for each row of each group, with all that makes it comparable."""
+    """Return one line for each row of each group, with all that makes it comparable."""
     return rows_as_csv(board_rows(board))
 
 
 def board_rows(board: Board) -> QueryResult:
-    """A row for each row of each group, and for each bar, with all that makes it comparable."""
+    """Return a row for each row of each group, and for each bar.
+
+    Each has all that makes it comparable.
+    """
     of_group = [f.name for f in fields(Group) if f.name not in _NOT_IN_CSV]
     of_row = (
-        *("factorization", "label", "budget", "map_options", "conventional", "n", "bits_per_dim"),
-        *("standard_deviation", "difference", "difference_standard_error", "pairs", "low", "high"),
-        *("diverged", "failed", "cleared", "published", "t_p", "sign_flip_p", "holm_p"),
-        *("detectable", "mean_low", "mean_high", "rank"),
+        "factorization",
+        "label",
+        "budget",
+        "map_options",
+        "conventional",
+        "n",
+        "bits_per_dim",
+        "standard_deviation",
+        "difference",
+        "difference_standard_error",
+        "pairs",
+        "low",
+        "high",
+        "diverged",
+        "failed",
+        "cleared",
+        "published",
+        "t_p",
+        "sign_flip_p",
+        "holm_p",
+        "detectable",
+        "mean_low",
+        "mean_high",
+        "rank",
     )
     found: list[tuple[Any, ...]] = []
     for group in board.groups:
-        values = tuple(rows_as_stored(getattr(group, name)) for name in of_group)
+        values = tuple(flag_as_stored(getattr(group, name)) for name in of_group)
         found += [(*values, *_row_values(row)) for row in group.rows]
         for bar in group.bars:
             cells = (None, f"bar: {bar.name}", None, None, 0, None, bar.bits_per_dim)
@@ -171,25 +190,43 @@ def board_rows(board: Board) -> QueryResult:
     return QueryResult((*of_group, *of_row), tuple(found), truncated=False)
 
 
-def _row_values(row: Row) -> tuple[Any, ...]:
-    found = row.difference or Difference(0.0, None, 0, None, None)
+def _row_values(row: BoardRow) -> tuple[Any, ...]:
+    found = row.difference or PairedDifference(0.0, None, 0, None, None)
     mean = None if row.difference is None else found.mean
     return (
-        *(row.factorization, row.label, row.budget, row.map_options),
-        *(rows_as_stored(row.conventional), row.n, row.mean, row.deviation),
-        *(mean, found.standard_error, found.pairs),
-        *(found.low, found.high, row.diverged, row.failed),
-        *(rows_as_stored(row.cleared), _links(row)),
-        *(found.t_p, found.sign_flip_p, found.holm_p, found.detectable),
-        *(row.low, row.high, row.rank),
+        row.factorization,
+        row.label,
+        row.budget,
+        row.map_options,
+        flag_as_stored(row.conventional),
+        row.n,
+        row.mean,
+        row.deviation,
+        mean,
+        found.standard_error,
+        found.pairs,
+        found.low,
+        found.high,
+        row.diverged,
+        row.failed,
+        flag_as_stored(row.cleared),
+        _format_published(row),
+        found.t_p,
+        found.sign_flip_p,
+        found.holm_p,
+        found.detectable,
+        row.low,
+        row.high,
+        row.rank,
     )
 
 
-def group_titles(group: Group) -> tuple[str, str]:
-    """What a group is of, and what exactly keeps others out of it."""
+def format_titles(group: Group) -> tuple[str, str]:
+    """Return what a group is of, and what exactly keeps others out of it."""
     title = (
         f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
-        f"{printable(group.profile)}{_ours(group)}: {group.steps} steps, {group.splits} splits"
+        f"{printable(group.profile)}{_mark_own_recipe(group)}: {group.steps} steps, "
+        f"{group.splits} splits"
     )
     if group.settings:
         title += f"; {printable(group.settings)}"
@@ -204,8 +241,8 @@ def _headings(group: Group) -> tuple[str, ...]:
     return HEADINGS + (("published",) if any(row.published for row in group.rows) else ())
 
 
-def _lines(group: Group) -> list[tuple[str, list[str]]]:
-    """Style and texts of every line: rows, with the bars among them where they belong."""
+def _format_lines(group: Group) -> list[tuple[str, list[str]]]:
+    """Return style and texts of every line: rows, with the bars among them by bits/dim."""
     lines = []
     bars = [bar for bar in group.bars if bar.bits_per_dim is not None]
     bars.sort(key=lambda bar: bar.bits_per_dim or 0.0)
@@ -213,9 +250,9 @@ def _lines(group: Group) -> list[tuple[str, list[str]]]:
     for row in group.rows:
         while bars and (row.mean is None or (bars[0].bits_per_dim or 0.0) <= row.mean):
             lines.append(("dim italic", _bar_texts(bars.pop(0), blank)))
-        texts = _texts(row)
+        texts = _format_row(row)
         if len(blank) + 4 > len(HEADINGS):
-            texts.append(_links(row) or "-")
+            texts.append(_format_published(row) or "-")
         lines.append(("bold" if row.reference else "", texts))
     return lines + [("dim italic", _bar_texts(bar, blank)) for bar in bars]
 
@@ -224,12 +261,12 @@ def _bar_texts(bar: Bar, blank: list[str]) -> list[str]:
     return [f"[{printable(bar.name)}]", "-", "-", format_number(bar.bits_per_dim), *blank]
 
 
-def _links(row: Row) -> str:
+def _format_published(row: BoardRow) -> str:
     return ", ".join(f"{n.bits_per_dim:.2f} ({n.where})" for n in row.published)
 
 
-def _ours(group: Group) -> str:
-    """Marks a recipe in the way of publications that no publication has."""
+def _mark_own_recipe(group: Group) -> str:
+    """Return a mark for a recipe of profile `paper` that no publication has."""
     if group.profile != "paper" or catalog.is_published(
         group.flow, known_sets.set_name(group.dataset, group.variant), "paper"
     ):
@@ -237,7 +274,7 @@ def _ours(group: Group) -> str:
     return " (recipe: ours)"
 
 
-def _texts(row: Row) -> list[str]:
+def _format_row(row: BoardRow) -> list[str]:
     name = printable(row.label) + (" *" if row.reference else "")
     name += " †" if row.cleared is False else ""
     if row.map_options is not None:
@@ -257,11 +294,11 @@ def _texts(row: Row) -> list[str]:
     ]
 
 
-def lines_below(group: Group) -> list[str]:
-    """What stands below a group's table."""
+def list_lines_below(group: Group) -> list[str]:
+    """Return the lines below a group's table."""
     if group.reference is None:
-        asked = printable(group.against)
-        first = f"* {asked}: no results of it here, so there are no differences."
+        requested = printable(group.against)
+        first = f"* {requested}: no results of it here, so there are no differences."
     else:
         first = (
             f"* {printable(group.against)}. Differences from it in bits/dim, paired by "
@@ -288,24 +325,23 @@ def _ending(board: Board) -> list[str]:
     if board.diverged or board.failed:
         lines.append(
             f"{board.diverged} trials diverged, {board.failed} failed"
-            f"{by_class(board.lost)}: `lcma status` says why."
+            f"{format_outcomes(board.lost)}: `lcma status` says why."
         )
     return lines
 
 
-def by_class(lost: Sequence[tuple[str, int]]) -> str:
-    """How often each outcome ended lost trials, in brackets."""
+def format_outcomes(lost: Sequence[tuple[str, int]]) -> str:
+    """Return how often each outcome ended lost trials, in brackets."""
     return f" ({', '.join(f'{printable(name)} {count}' for name, count in lost)})" if lost else ""
 
 
-# A line for each table of a board with too many to read, as fast as the views are
-
+# The short form of a board with too many tables to read
 
 _HEADINGS = ("data set", "flow", "profile", "steps", "recipe", "lowest mean", "n", "bits/dim")
 
 
 def render_contents(rows: list[dict[str, Any]]) -> RenderableType:
-    """For a terminal."""
+    """Return a line for each table, for a terminal."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in _HEADINGS:
         right = heading in ("steps", "n", "bits/dim")
@@ -315,13 +351,18 @@ def render_contents(rows: list[dict[str, Any]]) -> RenderableType:
         if row["budget"] is not None:
             best += f" @{row['budget']}"
         table.add_row(
-            *(text_cell(f"{row['dataset']} ({row['variant']})"), text_cell(row["flow"])),
-            *(text_cell(row["profile"]), str(row["steps"]), short_id(row["recipe_id"])),
-            *(text_cell(best), str(row["n"]), format_number(row["mean"])),
+            text_cell(f"{row['dataset']} ({row['variant']})"),
+            text_cell(row["flow"]),
+            text_cell(row["profile"]),
+            str(row["steps"]),
+            short_id(row["recipe_id"]),
+            text_cell(best),
+            str(row["n"]),
+            format_number(row["mean"]),
         )
-    said = (
+    hint = (
         f"{len(rows)} tables are too many to show at once: this is a line for each, with the "
         "lowest mean in it, which is no test. --flow, --dataset, --profile or --sweep choose; "
         "`lcma export` has them all."
     )
-    return Lines(table, Text(said))
+    return Lines(table, Text(hint))

@@ -11,25 +11,37 @@ from lcma.harness.files import file_name, write_file
 from lcma.harness.report.budgets import (
     curve_title,
     describe_curve_key,
-    every_row,
+    list_rows,
     recommendation,
 )
-from lcma.harness.report.figures import INK, add_text, figure_bytes, new_figure, tidy_axes
+from lcma.harness.report.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    VERMILION,
+    add_text,
+    figure_bytes,
+    new_figure,
+    tidy_axes,
+)
 from lcma.harness.report.targets import PictureTarget
-from lcma.harness.results.budgets import BudgetCurve, Row, Spread, Stability
+from lcma.harness.results.budgets import BudgetCurve, BudgetRow, Spread, Stability
 from lcma.harness.text import printable
 
-CURVE, BASE, CHOSEN, SEEDS = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
-"""Of Okabe and Ito."""
-SPLITS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+CURVE, BASE, CHOSEN, SEEDS = BLUE, VERMILION, GREEN, "#8A8A8A"
+SPLITS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY_BLUE, BLACK)
 _SIZE = (1100, 820)
-"""Pixels."""
+"""Width and height in pixels."""
 _ROOM = 0.045
-"""Of the width between two labels of an axis."""
+"""Least distance between two labels of an axis, as a share of its width."""
 
 
 def draw_budget_curves(curves: Sequence[BudgetCurve], target: PictureTarget) -> list[Path]:
-    """A picture of each curve into the folder, or of the only one as the file.
+    """Draw each curve into the folder, or the only one as the file.
 
     Raises UserError where it cannot be written, or for one file and several curves.
     """
@@ -38,7 +50,7 @@ def draw_budget_curves(curves: Sequence[BudgetCurve], target: PictureTarget) -> 
 
 
 def draw_budget_curve(curve: BudgetCurve, target: PictureTarget) -> Path:
-    """The three panels of one curve as a file."""
+    """Draw the three panels of one curve as a file."""
     figure = new_figure(*_SIZE)
     title, sentence = curve_title(curve.key), recommendation(curve)
     _say(figure, 0.06, 0.972, title, 12, "bold")
@@ -58,9 +70,9 @@ def _draw_curve(axes: Any, curve: BudgetCurve) -> None:
     if base is not None:
         _draw_base(axes, base)
     if fit.recommended is not None and fit.low is not None and fit.high is not None:
-        said = f"recommended: {fit.recommended} ({fit.low} to {fit.high})"
+        label = f"recommended: {fit.recommended} ({fit.low} to {fit.high})"
         axes.axvspan(fit.low, fit.high, color=CHOSEN, alpha=0.14, lw=0)
-        axes.axvline(fit.recommended, color=CHOSEN, lw=2, label=said)
+        axes.axvline(fit.recommended, color=CHOSEN, lw=2, label=label)
     for seed in sorted({one.seed for row in curve.rows for one in row.results}):
         own = [
             (row.budget, one.holdout)
@@ -82,15 +94,15 @@ def _draw_curve(axes: Any, curve: BudgetCurve) -> None:
     _legend(axes, loc="best")
 
 
-def _draw_base(axes: Any, base: Row) -> None:
+def _draw_base(axes: Any, base: BudgetRow) -> None:
     spread = base.deviation or 0.0
     axes.axhspan(base.holdout - spread, base.holdout + spread, color=BASE, alpha=0.13, lw=0)
-    said = f"conventional ± sd, n = {base.n}"
-    axes.axhline(base.holdout, color=BASE, lw=1.6, ls=(0, (5, 2)), label=said)
+    label = f"conventional ± sd, n = {base.n}"
+    axes.axhline(base.holdout, color=BASE, lw=1.6, ls=(0, (5, 2)), label=label)
 
 
 def _draw_front(axes: Any, curve: BudgetCurve) -> None:
-    rows = [row for row in every_row(curve) if getattr(row, curve.cost) is not None]
+    rows = [row for row in list_rows(curve) if getattr(row, curve.cost) is not None]
     tidy_axes(axes)
     axes.set_ylabel("bits/dim on holdout")
     unit = "device seconds" if curve.cost == "seconds" else "images"
@@ -143,8 +155,8 @@ def _draw_map(axes: Any, curve: BudgetCurve) -> None:
                 axes.plot(x, [s.mean for _, s in points], line, marker=marker, color=colour, ms=4)
         axes.plot([], [], "-", color=colour, lw=4, label=f"split {split}")
     for name, line, marker in kinds:
-        said = {"rank_correlation": "rank correlation", "overlap": "overlap of what stays"}
-        label = said.get(name, "mask share")
+        labels = {"rank_correlation": "rank correlation", "overlap": "overlap of what stays"}
+        label = labels.get(name, "mask share")
         axes.plot([], [], line, marker=marker, color=INK, ms=4, label=label)
     lowest = min([0.0, *(s.mean for one in stable if (s := one.rank_correlation) is not None)])
     axes.set_ylim(min(0.0, lowest - 0.05), 1.03)
@@ -161,7 +173,7 @@ def _spread(of: Stability, name: str) -> Spread | None:
 
 
 def _over_budgets(axes: Any, budgets: Sequence[int]) -> None:
-    """An axis that is linear from 0 to the first budget and logarithmic from there."""
+    """Set an axis that is linear from 0 to the first budget and logarithmic from there."""
     tidy_axes(axes)
     first = next((b for b in budgets if b > 0), 10)
     axes.set_xscale("symlog", linthresh=first, linscale=0.5)
@@ -181,10 +193,10 @@ def _over_budgets(axes: Any, budgets: Sequence[int]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
 
 
-def _nothing(axes: Any, said: str) -> None:
+def _nothing(axes: Any, text: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.text(0.5, 0.5, said, ha="center", va="center", transform=axes.transAxes, color=INK)
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=INK)
 
 
 def _legend(axes: Any, **where: Any) -> None:
@@ -199,7 +211,14 @@ def _say(figure: Any, x: float, y: float, text: str, size: float, weight: str = 
 def _name(curve: BudgetCurve) -> str:
     key = curve.key
     return file_name(
-        *("pareto", key.flow, key.dataset, key.variant, key.profile, key.factorization),
-        *(key.protocol, key.recipe_id[:8], key.comparable[:8]),
+        "pareto",
+        key.flow,
+        key.dataset,
+        key.variant,
+        key.profile,
+        key.factorization,
+        key.protocol,
+        key.recipe_id[:8],
+        key.comparable[:8],
         *(() if key.map_options is None else (key.map_options,)),
     )

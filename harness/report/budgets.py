@@ -1,10 +1,9 @@
-"""Budget curves in words: for a terminal, and as JSON."""
+"""Budget curves for a terminal, and as JSON."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 from rich import box
 from rich.console import Group as Lines
 from rich.console import RenderableType
@@ -12,11 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from lcma.harness.results.budget_fit import LEAST_BUDGETS, LEAST_SEEDS, Fit
-from lcma.harness.results.budgets import BudgetCurve, CurveKey, Row, Spread
+from lcma.harness.results.budgets import (
+    BudgetCurve,
+    BudgetRow,
+    CurveKey,
+    Spread,
+    compute_cost_shares,
+)
 from lcma.harness.text import format_duration, format_number, printable, short_id
 
 WIDE = 4
-"""Times that a range may span before it is called too wide to buy by."""
+"""Factor that a range may span before it is called too wide to buy by."""
 
 _HEADINGS = ("budget", "n", "holdout", "sd", "test", "- conventional", "± 95 %")
 _COSTS = ("budget", "pretraining", "with training", "images", "saved", "front", "by seed")
@@ -24,18 +29,18 @@ _MAP_HEADINGS = ("budget", "split", "n", "rank corr.", "overlap", "by chance", "
 
 
 def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
-    """For a terminal of 80 columns or more."""
+    """Return the curves for a terminal of 80 columns or more."""
     parts: list[RenderableType] = []
     for curve in curves:
         parts += [
             Text(curve_title(curve.key), style="bold"),
             Text(describe_curve_key(curve.key), style="dim"),
-            _table(_HEADINGS, [_texts(row) for row in every_row(curve)]),
+            _table(_HEADINGS, [_texts(row) for row in list_rows(curve)]),
             Text(recommendation(curve), style="bold"),
             *(Text(line) for line in recommendation_details(curve)),
             Text(),
             Text("What a trial costs by itself, and the Pareto front"),
-            _table(_COSTS, [_costs(row) for row in every_row(curve)]),
+            _table(_COSTS, [_costs(row) for row in list_rows(curve)]),
         ]
         if curve.stability:
             longest = curve.stability[0].longest
@@ -46,7 +51,7 @@ def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
 
 
 def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
-    """For JSON: all numbers in full, with the sentences."""
+    """Return all numbers in full, with the sentences, for JSON."""
     return [
         asdict(curve)
         | {"recommendation": recommendation(curve), "more": list(recommendation_details(curve))}
@@ -55,7 +60,7 @@ def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
 
 
 def curve_title(key: CurveKey) -> str:
-    """What a curve is of."""
+    """Return what a curve is of."""
     options = "" if key.map_options is None else f" {printable(key.map_options)}"
     return (
         f"{printable(key.dataset)} ({printable(key.variant)}), {printable(key.flow)}, "
@@ -65,26 +70,26 @@ def curve_title(key: CurveKey) -> str:
 
 
 def describe_curve_key(key: CurveKey) -> str:
-    """What exactly keeps other results out of it."""
+    """Return what exactly keeps other results out of a curve."""
     return (
         f"data {short_id(key.data_digest)}, recipe {short_id(key.recipe_id)}, "
         f"protocol {printable(key.protocol)}, {printable(key.precision)}"
     )
 
 
-def every_row(curve: BudgetCurve) -> list[Row]:
-    """The rows by budget, and the conventional one at the end."""
+def list_rows(curve: BudgetCurve) -> list[BudgetRow]:
+    """Return the rows by budget, and the conventional one at the end."""
     return [*curve.rows, *([] if curve.conventional is None else [curve.conventional])]
 
 
 def recommendation(curve: BudgetCurve) -> str:
-    """How much pretraining is worth buying, or that nobody can say."""
+    """Return a sentence on how much pretraining is worth buying, or why it cannot be said."""
     fit = curve.fit
     if fit.verdict == "few" or fit.gain is None:
         return _too_few(curve)
     first, longest = fit.budgets[0], fit.budgets[-1]
     if fit.verdict == "recommended" and fit.recommended is not None:
-        part, whole = share_of_cost(curve, fit.recommended)
+        part, whole = compute_cost_shares(curve, fit.recommended)
         cost = "" if part is None else f" at {_percent(part)} of the cost of pretraining {longest}"
         with_it = "" if whole is None else f", {_percent(whole)} with training"
         gained = f"{_share(fit)} of the gain of {fit.gain.value:.4f} bits/dim{cost}{with_it}"
@@ -112,7 +117,7 @@ def recommendation(curve: BudgetCurve) -> str:
 
 
 def recommendation_details(curve: BudgetCurve) -> Iterable[str]:
-    """What belongs to the recommendation."""
+    """Yield the sentences that belong to the recommendation."""
     fit = curve.fit
     if fit.verdict == "recommended" and fit.recommended is not None:
         if fit.high is not None and fit.low is not None and fit.high >= WIDE * max(fit.low, 1):
@@ -136,37 +141,20 @@ def recommendation_details(curve: BudgetCurve) -> Iterable[str]:
         )
     last = curve.rows[-1]
     if last.from_conventional is not None:
-        of = last.from_conventional
-        half = (of.high - of.low) / 2
-        side = "not told apart from" if of.low <= 0 <= of.high else "worse than"
-        side = "better than" if of.high < 0 else side
+        difference = last.from_conventional
+        half = (difference.high - difference.low) / 2
+        side = "not told apart from" if difference.low <= 0 <= difference.high else "worse than"
+        side = "better than" if difference.high < 0 else side
         yield (
-            f"At {last.budget} steps it is {side} conventional: {of.value:+.4f} ± {half:.4f} "
-            "bits/dim on holdout, paired by seed."
+            f"At {last.budget} steps it is {side} conventional: {difference.value:+.4f} "
+            f"± {half:.4f} bits/dim on holdout, paired by seed."
         )
-
-
-def share_of_cost(curve: BudgetCurve, budget: int) -> tuple[float | None, float | None]:
-    """What a budget costs of what the longest costs: its pretraining, and with the training.
-
-    Between budgets that were tried a cost is on the line between its neighbours. None where the
-    longest costs nothing, or costs are not known.
-    """
-    parts: list[float | None] = []
-    for name in (f"pretraining_{curve.cost}", curve.cost):
-        values = [getattr(row, name) for row in curve.rows]
-        if any(value is None for value in values) or not values[-1]:
-            parts.append(None)
-            continue
-        at = np.interp(budget, [row.budget or 0 for row in curve.rows], values)
-        parts.append(float(at / values[-1]))
-    return parts[0], parts[1]
 
 
 def _too_few(curve: BudgetCurve) -> str:
     fit = curve.fit
     budgets, seeds = len(fit.budgets), fit.seeds
-    counted = f"{budgets} budgets of {seeds} seed{'s' * (seeds != 1)}"
+    counted = f"{budgets} budgets of {seeds} {'seed' if seeds == 1 else 'seeds'}"
     have = counted if seeds else "no seed has two budgets"
     return (
         f"No fit: {have}, and a curve needs {LEAST_BUDGETS} budgets and {LEAST_SEEDS} seeds that "
@@ -183,20 +171,20 @@ def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
     return table
 
 
-def _texts(row: Row) -> list[str]:
-    of = row.from_conventional if row.budget is not None else None
+def _texts(row: BudgetRow) -> list[str]:
+    difference = row.from_conventional if row.budget is not None else None
     return [
         _budget(row),
         str(row.n),
         format_number(row.holdout),
         format_number(row.deviation),
         format_number(row.test),
-        "-" if of is None else format_number(of.value, sign=True),
-        "-" if of is None else format_number((of.high - of.low) / 2),
+        "-" if difference is None else format_number(difference.value, sign=True),
+        "-" if difference is None else format_number((difference.high - difference.low) / 2),
     ]
 
 
-def _costs(row: Row) -> list[str]:
+def _costs(row: BudgetRow) -> list[str]:
     before = None if row.budget is None else row.pretraining_seconds
     return [
         _budget(row),
@@ -211,7 +199,7 @@ def _costs(row: Row) -> list[str]:
     ]
 
 
-def _budget(row: Row) -> str:
+def _budget(row: BudgetRow) -> str:
     return "conventional" if row.budget is None else str(row.budget)
 
 
@@ -230,7 +218,8 @@ def _map_lines(curve: BudgetCurve) -> Iterable[list[str]]:
 
 def _legend(curve: BudgetCurve) -> Iterable[str]:
     yield (
-        "Bits/dim; holdout chooses, test is only told. Differences are on holdout, paired by seed."
+        "Bits/dim; holdout chooses, test is only reported. Differences are on holdout, paired by "
+        "seed."
     )
     yield (
         "Times are device seconds, and images training images, means over seeds, each pretraining "
@@ -242,8 +231,8 @@ def _legend(curve: BudgetCurve) -> Iterable[str]:
     )
 
 
-def _mean(of: Spread | None) -> str:
-    return "-" if of is None else format_number(of.mean, 3)
+def _mean(spread: Spread | None) -> str:
+    return "-" if spread is None else format_number(spread.mean, 3)
 
 
 def _share(fit: Fit) -> str:

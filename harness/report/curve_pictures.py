@@ -12,13 +12,26 @@ from matplotlib.ticker import MaxNLocator
 
 from lcma.harness.files import file_name, write_file
 from lcma.harness.report.curves import describe_chart, describe_chart_key
-from lcma.harness.report.figures import INK, add_text, figure_bytes, new_figure, tidy_axes
+from lcma.harness.report.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    VERMILION,
+    add_text,
+    figure_bytes,
+    new_figure,
+    tidy_axes,
+)
 from lcma.harness.report.targets import PictureTarget
-from lcma.harness.results.curves import Chart, Level, Line, LineKey, Panel, SeedCurve
+from lcma.harness.results.curves import CurveChart, CurveLine, CurvePanel, Level, LineKey, SeedCurve
 from lcma.harness.text import printable
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Of Okabe and Ito, without the yellow, which is too pale for a line. Black is the conventional."""
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE)
+"""Without the yellow, which is too pale for a line. Black is the conventional factorization."""
 
 DASHES: tuple[Any, ...] = (
     (0, (5, 1.5)),
@@ -31,7 +44,7 @@ MARKERS = "os^Dv<>Ph*pd"
 """With the dashes they tell lines apart without their colours."""
 
 BAND = 4
-"""Seeds of a mean that are drawn one by one at most; of more there is a band."""
+"""Most seeds of a mean that are drawn one by one; more are drawn as a band."""
 
 EARLY = 0.2
 """Share of the training whose values may leave the axis, where a flow falls steeply."""
@@ -44,7 +57,7 @@ _GREY = "#6B6B6B"
 
 @dataclass(frozen=True)
 class Style:
-    """How a line is told from the others."""
+    """Appearance of a line."""
 
     colour: str
     dashes: Any
@@ -54,7 +67,7 @@ class Style:
 
 
 @dataclass(frozen=True)
-class Range:
+class AxisRange:
     """The values that an axis shows, and the largest that it does not."""
 
     low: float
@@ -62,12 +75,12 @@ class Range:
     beyond: float | None
 
     def holds(self, value: float) -> bool:
-        """Whether the axis shows it."""
+        """Return whether the axis shows a value."""
         return self.low <= value <= self.high
 
 
-def draw_charts(charts: Sequence[Chart], target: PictureTarget) -> list[Path]:
-    """A picture of each chart into the folder, or of the only one as the file.
+def draw_charts(charts: Sequence[CurveChart], target: PictureTarget) -> list[Path]:
+    """Draw each chart into the folder, or the only one as the file.
 
     Raises UserError where it cannot be written, or for one file and several charts.
     """
@@ -75,11 +88,11 @@ def draw_charts(charts: Sequence[Chart], target: PictureTarget) -> list[Path]:
     return [draw_chart(chart, target) for chart in charts]
 
 
-def draw_chart(chart: Chart, target: PictureTarget) -> Path:
-    """The panels of one chart below each other, with their legend beside them."""
+def draw_chart(chart: CurveChart, target: PictureTarget) -> Path:
+    """Draw the panels of one chart below each other, with their legend beside them."""
     keys = list(dict.fromkeys(line.key for panel in chart.panels for line in panel.lines))
     styles = dict(zip(keys, _styles(keys), strict=True))
-    ranges = [_range(panel) for panel in chart.panels]
+    ranges = [_axis_range(panel) for panel in chart.panels]
     handles, labels = _legend(chart, styles, ranges)
     notes = [
         line
@@ -116,15 +129,15 @@ def _styles(keys: Sequence[LineKey]) -> Iterator[Style]:
     for k, key in enumerate(keys):
         offset = 0.015 * (k % 8)
         if key.conventional:
-            yield Style("#000000", "-", "", 2.2, offset)
+            yield Style(BLACK, "-", "", 2.2, offset)
             continue
         colour, dashes = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
         yield Style(colour, dashes, MARKERS[place % len(MARKERS)], 1.6, offset)
         place += 1
 
 
-def _range(panel: Panel) -> Range:
-    """All that comes after the early steps, and what comes before where there is room."""
+def _axis_range(panel: CurvePanel) -> AxisRange:
+    # All values after the early steps are shown, and those of the early steps if there is room.
     means = [line.mean for line in panel.lines if line.mean]
     kept = means or [seed.points for line in panel.lines for seed in line.seeds]
     kept += [s.points for line in panel.lines for s in line.seeds if s.in_mean]
@@ -136,12 +149,17 @@ def _range(panel: Panel) -> Range:
     high, most = max(values), max(shown)
     room = max(high - low, 1e-3, 1e-6 * abs(high))
     if most <= high + 0.35 * room:
-        return Range(low - 0.04 * room, max(most, high) + 0.05 * room, None)
-    return Range(low - 0.04 * room, high + 0.05 * room, most)
+        return AxisRange(low - 0.04 * room, max(most, high) + 0.05 * room, None)
+    return AxisRange(low - 0.04 * room, high + 0.05 * room, most)
 
 
 def _draw_panel(
-    axes: Any, panel: Panel, within: Range, styles: dict[LineKey, Style], last: int, group: int
+    axes: Any,
+    panel: CurvePanel,
+    within: AxisRange,
+    styles: dict[LineKey, Style],
+    last: int,
+    group: int,
 ) -> None:
     tidy_axes(axes)
     for line in panel.lines:
@@ -156,7 +174,8 @@ def _draw_panel(
         if line.mean:
             x, y = zip(*line.mean, strict=True)
             axes.plot(
-                *(x, y),
+                x,
+                y,
                 color=style.colour,
                 ls=style.dashes,
                 lw=style.width,
@@ -177,7 +196,7 @@ def _draw_panel(
     axes.set_ylabel(panel.label, fontsize=10, color=INK, parse_math=False)
 
 
-def _draw_band(axes: Any, line: Line, members: Sequence[SeedCurve], style: Style) -> None:
+def _draw_band(axes: Any, line: CurveLine, members: Sequence[SeedCurve], style: Style) -> None:
     values = [dict(seed.points) for seed in members]
     steps = [step for step, _ in line.mean]
     low = [min(of[step] for of in values) for step in steps]
@@ -185,8 +204,8 @@ def _draw_band(axes: Any, line: Line, members: Sequence[SeedCurve], style: Style
     axes.fill_between(steps, low, high, color=style.colour, alpha=0.15, lw=0)
 
 
-def _draw_end(axes: Any, seed: SeedCurve, style: Style, within: Range) -> None:
-    """A cross where a training was lost, a ring where one goes on."""
+def _draw_end(axes: Any, seed: SeedCurve, style: Style, within: AxisRange) -> None:
+    """Draw a cross where a training was lost, a ring where one goes on."""
     if not seed.points or seed.state == "done":
         return
     step, value = seed.points[-1]
@@ -198,8 +217,8 @@ def _draw_end(axes: Any, seed: SeedCurve, style: Style, within: Range) -> None:
         axes.plot(*at, marker="o", ms=6, mfc="white", mew=1.2, **more)
 
 
-def _draw_bars(axes: Any, bars: Sequence[Level], within: Range) -> None:
-    """Bars within the axis, each with its name beside it; names keep apart."""
+def _draw_bars(axes: Any, bars: Sequence[Level], within: AxisRange) -> None:
+    """Draw bars within the axis, each with its name beside it; names keep apart."""
     room = (within.high - within.low) * 13 / _PANEL
     free = within.low
     for bar in sorted(bars, key=lambda bar: bar.bits_per_dim):
@@ -223,7 +242,7 @@ def _draw_bars(axes: Any, bars: Sequence[Level], within: Range) -> None:
 
 
 def _legend(
-    chart: Chart, styles: dict[LineKey, Style], ranges: Sequence[Range]
+    chart: CurveChart, styles: dict[LineKey, Style], ranges: Sequence[AxisRange]
 ) -> tuple[list[Any], list[str]]:
     lines = [line for panel in chart.panels for line in panel.lines]
     handles: list[Any] = []
@@ -232,7 +251,8 @@ def _legend(
         n = max(line.n for line in lines if line.key == key)
         handles.append(
             Line2D(
-                *([], []),
+                [],
+                [],
                 color=style.colour,
                 ls=style.dashes,
                 lw=style.width,
@@ -285,7 +305,7 @@ def _draw_legend(figure: Any, handles: Sequence[Any], labels: Sequence[str], top
         text.set_text(label)
 
 
-def _beyond(panels: Sequence[Panel], ranges: Sequence[Range]) -> Iterator[str]:
+def _beyond(panels: Sequence[CurvePanel], ranges: Sequence[AxisRange]) -> Iterator[str]:
     for panel, within in zip(panels, ranges, strict=True):
         if within.beyond is not None:
             yield (
@@ -294,9 +314,14 @@ def _beyond(panels: Sequence[Panel], ranges: Sequence[Range]) -> Iterator[str]:
             )
 
 
-def _name(chart: Chart) -> str:
+def _name(chart: CurveChart) -> str:
     key = chart.key
     return file_name(
-        *("curves", key.flow, key.dataset, key.variant, key.profile),
-        *(key.recipe_id[:8], key.data_digest[:8]),
+        "curves",
+        key.flow,
+        key.dataset,
+        key.variant,
+        key.profile,
+        key.recipe_id[:8],
+        key.data_digest[:8],
     )

@@ -1,4 +1,4 @@
-"""Curves over training in words: for a terminal, as JSON, and for whoever cannot see a picture."""
+"""Curves over training for a terminal, as JSON, and in words for whoever cannot see a picture."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -11,12 +11,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.harness.results.curves import Chart, Charts, Line, LineKey
+from lcma.harness.results.curves import CurveChart, CurveCharts, CurveLine, LineKey
 from lcma.harness.text import format_number, printable
 
 
-def render_curves(found: Charts) -> RenderableType:
-    """For a terminal: the last value of each line's mean."""
+def render_curves(found: CurveCharts) -> RenderableType:
+    """Return the last value of each line's mean, for a terminal."""
     parts: list[RenderableType] = []
     for chart in found.charts:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
@@ -33,7 +33,9 @@ def render_curves(found: Charts) -> RenderableType:
             lost = sum(seed.lost for seed in seeds)
             table.add_row(
                 Text(key.name),
-                *(str(max(line.n for line in shown)), str(len(seeds)), str(lost) if lost else "-"),
+                str(max(line.n for line in shown)),
+                str(len(seeds)),
+                str(lost) if lost else "-",
                 *(text for line in lines for text in _last(line)),
             )
         parts += [
@@ -48,40 +50,40 @@ def render_curves(found: Charts) -> RenderableType:
     return Lines(*parts)
 
 
-def curves_as_records(found: Charts, pictures: Sequence[Path]) -> list[dict[str, Any]]:
-    """For JSON: the points that are drawn."""
+def curves_as_records(found: CurveCharts, pictures: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return the points that are drawn, for JSON."""
     return [
         asdict(chart) | {"picture": str(picture)}
         for chart, picture in zip(found.charts, pictures, strict=True)
     ]
 
 
-def describe_chart_key(chart: Chart) -> str:
-    """What exactly keeps other curves out."""
+def describe_chart_key(chart: CurveChart) -> str:
+    """Return what exactly keeps other curves out."""
     return f"{chart.key.under}, {chart.steps} training steps"
 
 
-def describe_chart(chart: Chart) -> str:
-    """The last value of every line."""
-    said = []
+def describe_chart(chart: CurveChart) -> str:
+    """Return the last value of every line in words."""
+    sentences = []
     for panel in chart.panels:
         ends = [
             f"{line.key.name} {line.mean[-1][1]:.4f} at step {line.mean[-1][0]} (n = {line.n})"
             for line in panel.lines
             if line.mean
         ]
-        said.append(f"{panel.label}: {', '.join(ends) or 'no mean'}.")
-    return " ".join([*said, *chart.notes])
+        sentences.append(f"{panel.label}: {', '.join(ends) or 'no mean'}.")
+    return " ".join([*sentences, *chart.notes])
 
 
-def _by_line(chart: Chart) -> Iterator[tuple[LineKey, list[Line | None]]]:
+def _by_line(chart: CurveChart) -> Iterator[tuple[LineKey, list[CurveLine | None]]]:
     keys = dict.fromkeys(line.key for panel in chart.panels for line in panel.lines)
     for key in keys:
         of = [{line.key: line for line in panel.lines}.get(key) for panel in chart.panels]
         yield key, of
 
 
-def _last(line: Line | None) -> tuple[str, str]:
+def _last(line: CurveLine | None) -> tuple[str, str]:
     if line is None or not line.mean:
         return "-", "-"
     step, value = line.mean[-1]

@@ -17,14 +17,14 @@ HEADINGS = ("split", "effect", "± 95 %", "se", "seeds", "share")
 
 _CONVENTION = (
     "Effect: bits/dim of the words with L at the split less those with H there, by seed; below 0: "
-    "fewer bits when the low contributions leave there. ± 95 %: half of the t-interval over seeds, "
-    "not corrected for the number of effects. Share: of the sum of squares among the word means, "
-    "noise included."
+    "fewer bits when the low contributions are factored out there. ± 95 %: half of the t-interval "
+    "over seeds, not corrected for the number of effects. Share: of the sum of squares among the "
+    "word means, noise included."
 )
 
 
 def render_effects(effects: Sequence[Effects]) -> RenderableType:
-    """For a terminal of 80 columns or more."""
+    """Return the effects for a terminal of 80 columns or more."""
     if not effects:
         return Text("No words over L and H here, so no effects. Next: lcma launch words")
     parts: list[RenderableType] = []
@@ -41,7 +41,7 @@ def render_effects(effects: Sequence[Effects]) -> RenderableType:
 
 
 def effects_as_dict(effects: Sequence[Effects]) -> dict[str, Any]:
-    """All numbers in full under "effects", ready for JSON; a missing one is None."""
+    """Return all numbers in full under "effects", ready for JSON; a missing one is None."""
     return {"effects": [asdict(one) for one in effects]}
 
 

@@ -1,4 +1,4 @@
-"""Matplotlib's figures as files: PNG or SVG, the same bytes for the same picture."""
+"""Matplotlib's figures as PNG or SVG, the same bytes for the same picture."""
 
 import io
 import re
@@ -23,6 +23,16 @@ from lcma.harness.text import printable
 DPI = 100
 INK = "#222222"
 
+BLACK = "#000000"
+ORANGE = "#E69F00"
+SKY_BLUE = "#56B4E9"
+GREEN = "#009E73"
+YELLOW = "#F0E442"
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+PURPLE = "#CC79A7"
+"""Colours of Okabe and Ito, which colour-blind people tell apart."""
+
 _SVG: Any = {
     "svg.hashsalt": "lcma",  # ids follow from what they name, not from chance
     "svg.fonttype": "none",  # text can be searched, copied and read aloud
@@ -33,14 +43,17 @@ _NOTHING = ("Creator", "Date", "Format", "Type")
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty white figure of so many pixels."""
+    """Return an empty white figure of so many pixels."""
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white", layout=None)
     FigureCanvasAgg(figure)
     return figure
 
 
 def figure_bytes(figure: Figure, form: PictureFormat, title: str, about: str = "") -> bytes:
-    """The file. In SVG ``title`` and ``about`` are the words for whoever cannot see it."""
+    """Return a figure as a file.
+
+    In SVG ``title`` and ``about`` are the words for whoever cannot see it.
+    """
     if form is PictureFormat.svg:
         return _svg(figure, printable(title), printable(about))
     out = io.BytesIO()
@@ -68,7 +81,7 @@ def _svg(figure: Figure, title: str, about: str) -> bytes:
 
 
 def tidy_axes(axes: Any) -> None:
-    """Two sides open, small ticks, pale lines across."""
+    """Set axes with two sides open, small ticks and pale lines across."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(labelsize=9, colors=INK)
@@ -79,13 +92,13 @@ def tidy_axes(axes: Any) -> None:
 def add_text(
     figure: Any, x: float, y: float, text: str, size: float, *, weight: str = "normal", **how: Any
 ) -> None:
-    """A line of text at a share of the figure's width and height, shown as it is."""
-    said = printable(text)
+    """Add a line of text at a share of the figure's width and height, shown as it is."""
+    shown = printable(text)
     how = {"color": INK, "va": "center"} | how
-    figure.text(x, y, said, fontsize=size, weight=weight, parse_math=False, **how)
+    figure.text(x, y, shown, fontsize=size, weight=weight, parse_math=False, **how)
 
 
-# A figure measured in pixels, so that one cell of an array is a whole number of them
+# A figure measured in pixels
 
 Rgb = NDArray[np.uint8]
 
@@ -93,7 +106,8 @@ Rgb = NDArray[np.uint8]
 class Canvas:
     """A white picture of ``width`` x ``height`` pixels; (0, 0) is the upper left corner.
 
-    It is saved in the ``form`` that it was made for.
+    One cell of an array is a whole number of pixels. It is saved in the ``form`` that it was made
+    for.
     """
 
     def __init__(self, width: int, height: int, form: PictureFormat = PictureFormat.png) -> None:
@@ -102,8 +116,8 @@ class Canvas:
         self._pixels: Any = None
 
     @classmethod
-    def of(cls, path: Path, width: int, height: int) -> "Canvas":
-        """A canvas for a file, in the format that its name says: PNG where it says none."""
+    def for_file(cls, path: Path, width: int, height: int) -> "Canvas":
+        """Return a canvas for a file, in the format that its name says: PNG where it says none."""
         return cls(width, height, format_of(path) or PictureFormat.png)
 
     def image(self, rgb: Rgb, left: int, top: int, scale: int) -> None:
@@ -119,7 +133,7 @@ class Canvas:
         )
 
     def frame(self, left: int, top: int, width: int, height: int) -> None:
-        """A grey line around what is drawn next on this rectangle."""
+        """Draw a grey line around what is drawn next on this rectangle."""
         self.image(np.full((height + 2, width + 2, 3), 0xB0, np.uint8), left - 1, top - 1, 1)
 
     def text(
@@ -133,14 +147,14 @@ class Canvas:
         weight: str = "normal",
         colour: str = INK,
     ) -> None:
-        """A line whose middle is at height ``y``; ``size`` in pixels. Shown as it is."""
+        """Draw a line whose middle is at height ``y``; ``size`` in pixels. Shown as it is."""
         across, up, points = x / self.width, 1 - y / self.height, size * 72 / DPI
         add_text(self._figure, across, up, text, points, weight=weight, ha=align, color=colour)
 
     def colour_bar(
         self, colours: ScalarMappable, left: int, top: int, height: int, unit: str
     ) -> None:
-        """A vertical bar with ticks, 12 pixels wide."""
+        """Draw a vertical bar with ticks, 12 pixels wide."""
         bottom = self.height - top - height
         axes = self._figure.add_axes(
             (left / self.width, bottom / self.height, 12 / self.width, height / self.height)
@@ -154,14 +168,13 @@ class Canvas:
         bar.set_label(unit, fontsize=11 * 72 / DPI, color=INK)
 
     def save(self, path: Path, title: str, about: str = "") -> Path:
-        """Write the picture as a file and return its path; see `figures.content`.
+        """Write the picture as a file and return its path; see `figure_bytes`.
 
         Raises UserError where it cannot be written.
         """
         return write_file(path, figure_bytes(self._figure, self.form, title, about))
 
     def _whole(self) -> Any:
-        """Axes over all of the picture, in its pixels."""
         if self._pixels is None:
             self._pixels = self._figure.add_axes((0, 0, 1, 1))
             self._pixels.set(xlim=(0, self.width), ylim=(self.height, 0))
@@ -170,7 +183,7 @@ class Canvas:
 
 
 def text_width(text: str, size: int = 13, weight: str = "normal") -> int:
-    """Pixels that `Canvas.text` takes for a line."""
+    """Return the pixels that `Canvas.text` takes for a line."""
     font = FontProperties(size=size * 72 / DPI, weight=weight)
     width, _, _ = _renderer().get_text_width_height_descent(printable(text), font, False)
     return int(np.ceil(width))

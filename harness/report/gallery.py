@@ -1,4 +1,4 @@
-"""Pictures of what the database holds: maps with their tables, and samples."""
+"""Pictures from a database: maps with their tables, samples and interpolations."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -9,23 +9,23 @@ from lcma.db import Store, TrainedTrial
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
 from lcma.harness.report import map_pictures
-from lcma.harness.report.map_pictures import MOST, Column
+from lcma.harness.report.map_pictures import MOST, MapColumn
 from lcma.harness.report.pictures import draw_tables, sample_grid
 from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.maps import (
+    MapReader,
     MapSet,
-    Reader,
     SplitComparison,
     SplitSummary,
     choose_evenly,
     compare_maps,
-    every_table,
+    filter_used_sets,
+    image_shape,
     list_map_sets,
+    make_all_tables,
     series_key,
-    shape_of,
-    used_by,
 )
-from lcma.harness.results.trials import describe_trial, first_of_each
+from lcma.harness.results.trials import choose_first_trials, describe_trial
 from lcma.harness.run import weights
 from lcma.harness.train.interpolation import interpolate
 from lcma.sweeps.errors import UserError
@@ -38,9 +38,10 @@ _PIXELS = 64
 
 @dataclass(frozen=True)
 class MapSheet:
-    """A set of maps: numbers, and pictures. ``maps`` shows other budgets beside this one.
+    """A set of maps in numbers and pictures.
 
-    ``in_picture`` says whether this one is among them.
+    ``maps`` shows other budgets beside this one; ``in_picture`` says whether this one is among
+    them.
     """
 
     set: MapSet
@@ -52,7 +53,7 @@ class MapSheet:
 
 @dataclass(frozen=True)
 class ComparisonSheet:
-    """Two sets of maps against each other: numbers, and the picture."""
+    """Two sets of maps compared: numbers, and the picture."""
 
     one: MapSet
     other: MapSet
@@ -72,7 +73,7 @@ class SampleSheet:
 class InterpolationSheet:
     """Images between two test images of a trained flow's data set, by their indices.
 
-    ``iterations`` and ``settled`` as in `interpolation.Interpolation`.
+    ``iterations`` and ``settled`` are those of `interpolation.Interpolation`.
     """
 
     trial: TrainedTrial
@@ -88,7 +89,7 @@ def draw_maps(store: Store, sets: Iterable[MapSet], target: PictureTarget) -> li
 
     Raises UserError where maps are damaged or a picture cannot be written.
     """
-    reader = Reader(store, list_map_sets(store))
+    reader = MapReader(store, list_map_sets(store))
     sheets = []
     ordered = sorted(sets, key=lambda one: (*series_key(one), one.key.budget))
     for _, group in itertools.groupby(ordered, key=series_key):
@@ -111,20 +112,20 @@ def draw_maps(store: Store, sets: Iterable[MapSet], target: PictureTarget) -> li
 def draw_comparison(
     store: Store, one: MapSet, other: MapSet, target: PictureTarget
 ) -> ComparisonSheet:
-    """Hold two sets of maps against each other, and draw them with their difference.
+    """Compare two sets of maps, and draw them with their difference.
 
     Raises UserError where they differ in shape or number of splits, are damaged, or the picture
     cannot be written.
     """
-    reader = Reader(store, ())
+    reader = MapReader(store, ())
     maps, others = reader.maps(one), reader.maps(other)
     form = "squeezed" if one.key.nms == other.key.nms == "squeezed" else "flat"
     numbers = compare_maps(maps, others, form)
     drawn = map_pictures.draw_comparison(
-        Column(one.id, maps),
-        Column(other.id, others),
+        MapColumn(one.id, maps),
+        MapColumn(other.id, others),
         numbers,
-        ("A: " + _in_full(one), "B: " + _in_full(other)),
+        ("A: " + _describe_set(one), "B: " + _describe_set(other)),
         target.path(f"compare-{file_name(one.id, other.id)}"),
     )
     return ComparisonSheet(one, other, tuple(numbers), drawn)
@@ -140,16 +141,23 @@ def draw_samples(
     temperature: float = 1.0,
     seed: int = 0,
 ) -> list[SampleSheet]:
-    """Draw a grid of samples from each trial; see `samples.draw_samples` and its errors."""
+    """Draw a grid of samples from each trial.
+
+    Raises UserError as `weights.load_flow` and `weights.draw_samples` do.
+    """
     sheets = []
     drawn_as_usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
     for one in trials:
         flow, recipe = weights.load_flow(store, place, one.trial_id)
         images = weights.draw_samples(flow, count, seed, temperature)
         name = file_name(
-            *("samples", one.flow, one.dataset, one.factorization),
+            "samples",
+            one.flow,
+            one.dataset,
+            one.factorization,
             *(() if one.budget is None else (f"b{one.budget}",)),
-            *(f"s{one.seed}", one.trial_id[:8]),
+            f"s{one.seed}",
+            one.trial_id[:8],
             *(() if drawn_as_usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")),
         )
         scale = max(1, _PIXELS // recipe.model.size)
@@ -173,7 +181,7 @@ def draw_interpolations(
     """Draw a row of images for each trial, from one test image to another.
 
     ``last`` is by default the middle image of the test part. Raises UserError as
-    `samples.load_flow` does, and for images that are not there.
+    `weights.load_trained` does, and for images that are not there.
     """
     sheets = []
     for one in trials:
@@ -187,9 +195,16 @@ def draw_interpolations(
         flow, recipe = weights.load_trained(store, place, one)
         found = interpolate(flow, test[first], test[end], steps, spherical=spherical)
         name = file_name(
-            *("interpolation", one.flow, one.dataset, one.factorization),
+            "interpolation",
+            one.flow,
+            one.dataset,
+            one.factorization,
             *(() if one.budget is None else (f"b{one.budget}",)),
-            *(f"s{one.seed}", one.trial_id[:8], f"i{first}", f"j{end}", f"n{steps}"),
+            f"s{one.seed}",
+            one.trial_id[:8],
+            f"i{first}",
+            f"j{end}",
+            f"n{steps}",
             *(("spherical",) if spherical else ()),
         )
         scale = max(1, _PIXELS // recipe.model.size)
@@ -200,25 +215,28 @@ def draw_interpolations(
 
 
 def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[Path]:
-    """Maps, tables and samples of a sweep at its first trained seed; the pictures' paths."""
-    target, trials = PictureTarget(folder), first_of_each(store, sweep_id)
+    """Draw maps, tables and samples of a sweep at its first trained seed.
+
+    Returns the pictures' paths.
+    """
+    target, trials = PictureTarget(folder), choose_first_trials(store, sweep_id)
     used = {(one.trial_id, one.data_digest) for one in trials}
-    sets = used_by(list_map_sets(store), store, used)
-    drawn = sheet_paths(draw_maps(store, sets, target))
+    sets = filter_used_sets(list_map_sets(store), store, used)
+    drawn = list_pictures(draw_maps(store, sets, target))
     return drawn + [sheet.grid for sheet in draw_samples(store, place, trials, target)]
 
 
-def sheet_paths(sheets: Sequence[MapSheet]) -> list[Path]:
-    """The pictures of the sheets in order, each once."""
+def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:
+    """Return the pictures of the sheets in order, each once."""
     return list(dict.fromkeys(path for s in sheets for path in (s.maps, s.tables)))
 
 
-def _in_full(one: MapSet) -> str:
+def _describe_set(one: MapSet) -> str:
     return f"{one.id}, {one.of_pretraining}, budget {one.key.budget}; {one.options}"
 
 
 def _draw_overview(
-    reader: Reader, shown: Sequence[MapSet], series: Sequence[MapSet], target: PictureTarget
+    reader: MapReader, shown: Sequence[MapSet], series: Sequence[MapSet], target: PictureTarget
 ) -> Path:
     first = shown[0]
     budgets = [one.key.budget for one in series if one not in shown]
@@ -226,18 +244,18 @@ def _draw_overview(
     below = f"{' '.join(one.id for one in shown)}{left_out}"
     name = _file_name(first, with_budget=len(series) == 1)
     return map_pictures.draw_maps(
-        [Column(f"budget {one.key.budget}", reader.maps(one)) for one in shown],
+        [MapColumn(f"budget {one.key.budget}", reader.maps(one)) for one in shown],
         f"Contribution maps: {first.of_pretraining}; {first.options}",
         below,
         target.path(f"maps-{name}"),
     )
 
 
-def _draw_tables(reader: Reader, one: MapSet, target: PictureTarget) -> Path:
+def _draw_tables(reader: MapReader, one: MapSet, target: PictureTarget) -> Path:
     maps = reader.maps(one)
     return draw_tables(
-        every_table(maps, one.key.seed),
-        shape_of(maps),
+        make_all_tables(maps, one.key.seed),
+        image_shape(maps),
         target.path(f"tables-{_file_name(one, with_budget=True)}"),
         f"Index tables: {one.of_pretraining}, budget {one.key.budget}; {one.options}",
     )
@@ -246,6 +264,11 @@ def _draw_tables(reader: Reader, one: MapSet, target: PictureTarget) -> Path:
 def _file_name(one: MapSet, *, with_budget: bool) -> str:
     key = one.key
     return file_name(
-        *(key.flow, key.dataset, *([f"b{key.budget}"] if with_budget else []), f"s{key.seed}"),
-        *(key.pretraining_id[:8], key.data_digest[:8], key.score),
+        key.flow,
+        key.dataset,
+        *([f"b{key.budget}"] if with_budget else []),
+        f"s{key.seed}",
+        key.pretraining_id[:8],
+        key.data_digest[:8],
+        key.score,
     )

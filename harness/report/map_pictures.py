@@ -1,4 +1,4 @@
-"""Pictures of contribution maps: budgets side by side, and two sets against each other."""
+"""Pictures of contribution maps: budgets side by side, and two sets compared."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,34 +17,34 @@ from lcma.harness.report.pictures import (
     channel_names,
     channels_differ,
     draw_legend,
-    fate_colours,
-    fates,
+    exit_colours,
+    find_exit_splits,
     legend_width,
     title_width,
 )
-from lcma.harness.results.maps import SplitComparison, require_alike, shape_of, word_tables
+from lcma.harness.results.maps import SplitComparison, image_shape, make_word_tables, require_alike
 
 MOST = 8
-"""Columns in a picture of maps at most."""
+"""Most columns in a picture of maps."""
 
 IN_FULL = 2
-"""Columns at most that show every channel of the maps."""
+"""Most columns in a picture that shows every channel of the maps."""
 
 PALE = 0.25
-"""How much is left of a colour where two tables agree."""
+"""Share of a colour that is left where two tables agree."""
 
 _MARGIN, _GUTTER, _GAP, _BETWEEN = 20, 92, 6, 24
 _TITLES, _HEADING, _CAPTION, _LETTER = 80, 22, 34, 16
 _SIDE = {1: 128, 2: 96}
-"""Pixels of a panel's side by the number of columns, at most."""
+"""Largest side of a panel in pixels, by the number of columns."""
 
 Values = NDArray[np.floating]
 What = Literal["map", "table", "difference"]
 
 
 @dataclass(frozen=True)
-class Column:
-    """A set of maps in a picture: what stands above it, and its maps by split."""
+class MapColumn:
+    """A set of maps in a picture: the heading above it, and its maps by split."""
 
     heading: str
     maps: Sequence[ContributionMap]
@@ -52,11 +52,11 @@ class Column:
 
 @dataclass(frozen=True)
 class MapPanel:
-    """Where a panel of `draw_maps` or `draw_comparison` lies, in pixels.
+    """Place of a panel of `draw_maps` or `draw_comparison`, in pixels.
 
-    Entry (h, w) is the square of ``scale`` pixels whose upper left corner is at
-    (top + h scale, left + w scale). ``channel`` is None for the mean of a map's channels, and for
-    a table that is alike in all of them.
+    Entry (h, w) is the square of ``scale`` pixels whose upper left corner is at (top + h scale,
+    left + w scale). ``channel`` is None for the mean of a map's channels, and for a table that is
+    alike in all of them.
     """
 
     column: int
@@ -68,14 +68,14 @@ class MapPanel:
     scale: int
 
 
-def map_panels(columns: Sequence[Column]) -> tuple[MapPanel, ...]:
-    """The panels of `draw_maps`: for each column and split maps, and beside them tables.
+def lay_out_maps(columns: Sequence[MapColumn]) -> tuple[MapPanel, ...]:
+    """Return the panels of `draw_maps`: for each column and split maps, and beside them tables.
 
-    In full, all channels of the map and their mean in a line with the table's channels; where
-    there are more columns the mean alone, and beside it the table's channels on top of each other.
+    In full, all channels of the map and their mean in a line with the table's channels; where there
+    are more columns the mean alone, and beside it the table's channels on top of each other.
     """
-    channels, height, width = shape_of(columns[0].maps)
-    differ = any(channels_differ(_low(column)) for column in columns)
+    channels, height, width = image_shape(columns[0].maps)
+    differ = any(channels_differ(_low_exits(column)) for column in columns)
     of_table: list[int | None] = [*range(channels)] if differ else [None]
     side = max(height, width)
     offsets: list[tuple[What, int | None, int, int, int]]  # channel, left, top, scale
@@ -112,8 +112,8 @@ def map_panels(columns: Sequence[Column]) -> tuple[MapPanel, ...]:
     )
 
 
-def draw_maps(columns: Sequence[Column], title: str, below: str, path: Path) -> Path:
-    """Maps side by side, a row for each split, and what low lets leave up to it.
+def draw_maps(columns: Sequence[MapColumn], title: str, below: str, path: Path) -> Path:
+    """Draw maps side by side, a row for each split, and what low factors out up to it.
 
     The colours of a row share one scale, in nats. ``below`` stands under the title. All columns
     have one shape and number of splits, else UserError, as where it cannot be written; ValueError
@@ -123,16 +123,16 @@ def draw_maps(columns: Sequence[Column], title: str, below: str, path: Path) -> 
         raise ValueError(f"{len(columns)} columns cannot be drawn")
     for column in columns:
         require_alike(columns[0].maps, column.maps)
-    shape, splits = shape_of(columns[0].maps), len(columns[0].maps)
-    panels = map_panels(columns)
-    done = [_low(column) for column in columns]
+    shape, splits = image_shape(columns[0].maps), len(columns[0].maps)
+    panels = lay_out_maps(columns)
+    done = [_low_exits(column) for column in columns]
     in_full = len(columns) == 1
-    said = {
+    texts = {
         (k, split): _caption(column.maps[split - 1], in_full=in_full)
         for k, column in enumerate(columns)
         for split in range(1, splits + 1)
     }
-    captions = said.values() if in_full else ()
+    captions = texts.values() if in_full else ()
     canvas = _canvas(path, panels, shape, splits, (title, below), captions)
     for split in range(1, splits + 1):
         row = [panel for panel in panels if panel.split == split]
@@ -146,10 +146,10 @@ def draw_maps(columns: Sequence[Column], title: str, below: str, path: Path) -> 
             canvas.image(_rgb(scale, values), panel.left, panel.top, panel.scale)
         for panel in row:
             if panel.what == "table":
-                colours = fate_colours(splits)[_so_far(done[panel.column], panel)]
+                colours = exit_colours(splits)[_so_far(done[panel.column], panel)]
                 canvas.image(colours, panel.left, panel.top, panel.scale)
             _name(canvas, panel, shape, stacked=len(columns) > IN_FULL)
-        top, tall = row[0].top, _tall(row, shape)
+        top, tall = row[0].top, _row_height(row, shape)
         canvas.text(_MARGIN, top - _HEADING // 2, f"split {split}", size=12, weight="bold")
         canvas.colour_bar(scale, _MARGIN, top, tall, "nats")
         for k, column in enumerate(columns):
@@ -157,12 +157,12 @@ def draw_maps(columns: Sequence[Column], title: str, below: str, path: Path) -> 
             if split == 1:
                 above = top - _HEADING - _HEADING // 2
                 canvas.text(left, above, column.heading, size=13, weight="bold")
-            canvas.text(left, top + tall + 12, said[k, split], size=11)
+            canvas.text(left, top + tall + 12, texts[k, split], size=11)
     return canvas.save(path, title, below)
 
 
-def comparison_panels(shape: tuple[int, int, int], splits: int) -> tuple[MapPanel, ...]:
-    """The panels of `draw_comparison`: columns 0 and 1 are the two sets."""
+def lay_out_comparison(shape: tuple[int, int, int], splits: int) -> tuple[MapPanel, ...]:
+    """Return the panels of `draw_comparison`: columns 0 and 1 are the two sets."""
     channels, height, width = shape
     scale = max(1, _SIDE[1] // max(height, width))
     step = width * scale + _GAP
@@ -194,24 +194,24 @@ def comparison_panels(shape: tuple[int, int, int], splits: int) -> tuple[MapPane
 
 
 def draw_comparison(
-    one: Column,
-    other: Column,
+    one: MapColumn,
+    other: MapColumn,
     numbers: Sequence[SplitComparison],
     titles: tuple[str, str],
     path: Path,
 ) -> Path:
-    """Two sets of maps, the first less the second, and the tables that low makes of them.
+    """Draw two sets of maps, the first minus the second, and the tables that low makes of them.
 
     Means over channels. The two maps of a split share one scale in nats; the difference has its
     own, the same on both sides of 0. Dimensions are pale where the two tables agree. UserError
     where the sets differ in shape or number of splits, or it cannot be written.
     """
     require_alike(one.maps, other.maps)
-    pair, shape, splits = (one, other), shape_of(one.maps), len(one.maps)
-    panels = comparison_panels(shape, splits)
-    done = [_low(column) for column in pair]
-    said = [_compared(of_split) for of_split in numbers]
-    canvas = _canvas(path, panels, shape, splits, titles, said, alike=True)
+    pair, shape, splits = (one, other), image_shape(one.maps), len(one.maps)
+    panels = lay_out_comparison(shape, splits)
+    done = [_low_exits(column) for column in pair]
+    texts = [_compared(comparison) for comparison in numbers]
+    canvas = _canvas(path, panels, shape, splits, titles, texts, alike=True)
     note = "pale: A and B agree"
     canvas.text(legend_width(splits) - _GAP, _TITLES - 14, note, size=12)
     for split in range(1, splits + 1):
@@ -229,7 +229,7 @@ def draw_comparison(
                 canvas.colour_bar(diverging, bar, panel.top, size[1], "nats")
             else:
                 ours, theirs = (_so_far(of, panel) for of in done)
-                colours = fate_colours(splits)[(ours, theirs)[panel.column]]
+                colours = exit_colours(splits)[(ours, theirs)[panel.column]]
                 rgb = np.where((ours == theirs)[..., None], _pale(colours), colours)
             canvas.image(rgb, panel.left, panel.top, panel.scale)
             _name_compared(canvas, panel, shape)
@@ -237,10 +237,10 @@ def draw_comparison(
                 above = panel.top - _HEADING - _HEADING // 2
                 heading = f"low of {'AB'[panel.column]}, {pair[panel.column].heading}"
                 canvas.text(panel.left, above, heading, size=13, weight="bold")
-        top, tall = row[0].top, _tall(row, shape)
+        top, tall = row[0].top, _row_height(row, shape)
         canvas.text(_MARGIN, top - _HEADING // 2, f"split {split}", size=12, weight="bold")
         canvas.colour_bar(shared, _MARGIN, top, tall, "nats")
-        canvas.text(_MARGIN + _GUTTER, top + tall + 12, said[split - 1], size=11)
+        canvas.text(_MARGIN + _GUTTER, top + tall + 12, texts[split - 1], size=11)
     return canvas.save(path, "Two contribution maps: A, B and A - B", "; ".join(titles))
 
 
@@ -254,7 +254,7 @@ def _canvas(
     *,
     alike: bool = False,
 ) -> Canvas:
-    """A canvas with two lines at its top, ``alike`` or the second smaller, and the legend.
+    """Return a canvas with two lines at its top, ``alike`` or the second smaller, and the legend.
 
     It is wide enough for captions that start beside the colour bars.
     """
@@ -262,7 +262,7 @@ def _canvas(
     bottom = max(p.top + shape[1] * p.scale for p in panels) + _CAPTION
     widths = [right, legend_width(splits) + 150, *map(title_width, titles)]
     widths += [_MARGIN + _GUTTER + text_width(text, 11) + _MARGIN for text in captions]
-    canvas = Canvas.of(path, max(widths), bottom)
+    canvas = Canvas.for_file(path, max(widths), bottom)
     canvas.text(_MARGIN, 18, titles[0], size=16, weight="bold")
     size, weight = (16, "bold") if alike else (12, "normal")
     canvas.text(_MARGIN, 42, titles[1], size=size, weight=weight)
@@ -270,14 +270,14 @@ def _canvas(
     return canvas
 
 
-def _low(column: Column) -> NDArray[np.int64]:
-    return fates(word_tables("L", column.maps), shape_of(column.maps))
+def _low_exits(column: MapColumn) -> NDArray[np.int64]:
+    return find_exit_splits(make_word_tables("L", column.maps), image_shape(column.maps))
 
 
 def _so_far(done: NDArray[np.int64], panel: MapPanel) -> NDArray[np.int64]:
-    """What left up to the panel's split, of its channel."""
-    of = done[panel.channel or 0]
-    return np.where(of <= panel.split, of, 0)
+    """Return what is factored out up to the panel's split, of its channel."""
+    exits = done[panel.channel or 0]
+    return np.where(exits <= panel.split, exits, 0)
 
 
 def _channel(values: Values, channel: int | None) -> Values:
@@ -304,7 +304,7 @@ def _pale(colours: Rgb) -> Rgb:
     return np.round(PALE * colours + (1 - PALE) * 255).astype(np.uint8)
 
 
-def _tall(row: Sequence[MapPanel], shape: tuple[int, int, int]) -> int:
+def _row_height(row: Sequence[MapPanel], shape: tuple[int, int, int]) -> int:
     return max(p.top + shape[1] * p.scale for p in row) - row[0].top
 
 
@@ -344,18 +344,18 @@ def _caption(item: ContributionMap, *, in_full: bool) -> str:
         share = f"mask share {numbers.mask_share:.2f}"
     if not in_full:
         return share
-    of = f"{item.images} images"
+    counted = f"{item.images} images"
     if item.clusters is not None:
-        of += f" in {item.clusters} clusters"
+        counted += f" in {item.clusters} clusters"
     errors = item.standard_errors[np.isfinite(item.standard_errors)]
     largest = f"{errors.max():.2g}" if errors.size else "unknown"
-    said = (
-        f"{of}, log-det {item.mean_log_det:.2f} nats, largest standard error {largest}, "
+    text = (
+        f"{counted}, log-det {item.mean_log_det:.2f} nats, largest standard error {largest}, "
         f"sum error {item.sum_error:.1g}"
     )
     if numbers is None or not share:
-        return said
-    return f"{said}, {share} (by chance {numbers.mask_share_by_chance:.2f})"
+        return text
+    return f"{text}, {share} (by chance {numbers.mask_share_by_chance:.2f})"
 
 
 def _compared(numbers: SplitComparison) -> str:

@@ -1,4 +1,4 @@
-"""What `lcma maps` prints: lines for a terminal of 80 columns, and JSON."""
+"""Statistics of maps as `lcma maps` prints them: lines for a terminal of 80 columns, and JSON."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -49,7 +49,7 @@ _UNKNOWN = dict.fromkeys(field.name for field in fields(MapStatistics))
 
 
 @dataclass(frozen=True)
-class Block:
+class NumberBlock:
     """Rows of numbers under a line of text."""
 
     heading: Text
@@ -57,10 +57,12 @@ class Block:
 
 
 def render_maps(sheets: Sequence[MapSheet]) -> Group:
-    """The maps in numbers, and below them the tables of low."""
-    maps = [Block(_heading(s.set), [_map_row(split) for split in s.splits]) for s in sheets]
+    """Return the maps in numbers, and below them the tables of low."""
+    maps = [NumberBlock(_heading(s.set), [_map_row(split) for split in s.splits]) for s in sheets]
     low = [
-        Block(Text(printable(s.set.id), style="bold"), [_low_row(k.split, k.low) for k in s.splits])
+        NumberBlock(
+            Text(printable(s.set.id), style="bold"), [_low_row(k.split, k.low) for k in s.splits]
+        )
         for s in sheets
     ]
     splits = range(1, max(len(s.splits) for s in sheets) + 1)
@@ -76,7 +78,7 @@ def render_maps(sheets: Sequence[MapSheet]) -> Group:
 
 
 def render_comparison(sheet: ComparisonSheet) -> Group:
-    """Two sets of maps and how they differ."""
+    """Return two sets of maps and how they differ."""
     rows = [
         (
             str(s.split),
@@ -90,11 +92,11 @@ def render_comparison(sheet: ComparisonSheet) -> Group:
     ]
     named = [Text(f"{k}  ") + _heading(x) for k, x in (("A", sheet.one), ("B", sheet.other))]
     what = Text("A - B, rank correlation, and overlap of what stays")
-    return Group(*named, Text(""), what, *_lines(_COMPARED, [Block(Text(), rows)]))
+    return Group(*named, Text(""), what, *_lines(_COMPARED, [NumberBlock(Text(), rows)]))
 
 
 def maps_as_records(sheets: Sequence[MapSheet]) -> list[dict[str, Any]]:
-    """For JSON: a record for each set of maps, with one for each split."""
+    """Return a record for each set of maps, with one for each split, for JSON."""
     return [
         _set_record(sheet.set)
         | {"splits": [_split_record(split) for split in sheet.splits]}
@@ -104,8 +106,8 @@ def maps_as_records(sheets: Sequence[MapSheet]) -> list[dict[str, Any]]:
     ]
 
 
-def map_as_record(sheet: ComparisonSheet) -> dict[str, Any]:
-    """For JSON: both sets, and a record for each split."""
+def comparison_as_record(sheet: ComparisonSheet) -> dict[str, Any]:
+    """Return both sets, and a record for each split, for JSON."""
     return {
         "a": _set_record(sheet.one),
         "b": _set_record(sheet.other),
@@ -154,16 +156,21 @@ def _map_row(split: SplitSummary) -> Numbers:
 
 
 def _low_row(split: int, low: WordTable) -> Numbers:
-    of = low.statistics
+    numbers = low.statistics
     shares = (
-        *(of.iou_even, of.iou_odd, of.purity, of.channel_purity, of.agreement),
-        *(low.iou_other_seeds, low.iou_other_budgets),
+        numbers.iou_even,
+        numbers.iou_odd,
+        numbers.purity,
+        numbers.channel_purity,
+        numbers.agreement,
+        low.iou_other_seeds,
+        low.iou_other_budgets,
     )
-    return (str(split), *(format_number(share, 3) for share in shares), _percent(of.tied))
+    return (str(split), *(format_number(share, 3) for share in shares), _percent(numbers.tied))
 
 
-def _lines(headings: Sequence[tuple[str, str]], blocks: Sequence[Block]) -> Iterable[Text]:
-    """Numbers in columns that all blocks share."""
+def _lines(headings: Sequence[tuple[str, str]], blocks: Sequence[NumberBlock]) -> Iterable[Text]:
+    """Yield numbers in columns that all blocks share."""
     rows = [row for block in blocks for row in block.rows]
     widths = [
         max(map(len, (*heading, *(row[k] for row in rows)))) for k, heading in enumerate(headings)

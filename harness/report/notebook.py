@@ -3,8 +3,8 @@
 from html import escape
 from typing import TYPE_CHECKING
 
-from lcma.harness.report.board import board_rows, group_titles, lines_below
-from lcma.harness.results.board import Board, Difference, Group, factorization_label
+from lcma.harness.report.board import board_rows, format_titles, list_lines_below
+from lcma.harness.results.board import Board, Group, PairedDifference, factorization_label
 from lcma.harness.text import format_number, printable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class BoardView:
 
 
 def _table(group: Group) -> str:
-    title, apart = group_titles(group)
+    title, apart = format_titles(group)
     heads = ("factorization", "budget", "n", "bits/dim", "difference", "± 95 %", "rank")
     rows = []
     for row in group.rows:
@@ -51,7 +51,7 @@ def _table(group: Group) -> str:
             "-" if row.rank is None else str(row.rank),
         )
         rows.append("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in cells) + "</tr>")
-    notes = "".join(f"<br>{_text(line)}" for line in lines_below(group))
+    notes = "".join(f"<br>{_text(line)}" for line in list_lines_below(group))
     head = "".join(f"<th>{_text(name)}</th>" for name in heads)
     return (
         f"<p><b>{_text(title)}</b><br>{_text(apart)}</p>"
@@ -60,7 +60,7 @@ def _table(group: Group) -> str:
     )
 
 
-def _half_width(difference: Difference | None) -> str:
+def _half_width(difference: PairedDifference | None) -> str:
     if difference is None or difference.high is None:
         return "-"
     return format_number(difference.high - difference.mean)

@@ -1,4 +1,4 @@
-"""Rows of a query for people and programs."""
+"""Rows of a query in every format: a terminal's table, JSON, CSV, Markdown, LaTeX and Parquet."""
 
 import csv
 import io
@@ -22,81 +22,42 @@ from lcma.harness.text import escape_markdown, printable, to_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
 FORMULA = ("=", "+", "-", "@")
-"""With what a formula may begin in a spreadsheet."""
+"""Characters with which a formula may begin in a spreadsheet."""
 
 
-def render_rows(found: QueryResult, console: Console) -> RenderableType:
-    """A table; where it is wider than the console, a line for each value."""
+def render_rows(result: QueryResult, console: Console) -> RenderableType:
+    """Return a table; where it is wider than the console, a line for each value."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    columns = list(zip(*found.rows, strict=True)) or [()] * len(found.columns)
-    for name, values in zip(found.columns, columns, strict=True):
+    columns = list(zip(*result.rows, strict=True)) or [()] * len(result.columns)
+    for name, values in zip(result.columns, columns, strict=True):
         numbers = all(isinstance(v, int | float | None) for v in values)
         table.add_column(text_cell(name), justify="right" if numbers else "left", no_wrap=True)
-    for row in found.rows:
+    for row in result.rows:
         table.add_row(*(text_cell(_shown(value)) for value in row))
     if Measurement.get(console, console.options.update(width=10**6), table).maximum <= (
         console.width
     ):
         return table
-    width = max(len(printable(name)) for name in found.columns)
+    width = max(len(printable(name)) for name in result.columns)
     lines = []
-    for number, row in enumerate(found.rows, start=1):
+    for number, row in enumerate(result.rows, start=1):
         lines.append(Text(f"row {number}", style="bold"))
-        for name, value in zip(found.columns, row, strict=True):
+        for name, value in zip(result.columns, row, strict=True):
             lines.append(Text(f"  {printable(name):<{width}}  ") + text_cell(_shown(value)))
     return Group(*lines)
 
 
-def rows_as_json(found: QueryResult) -> str:
-    """{"columns": [...], "rows": [[...], ...], "truncated": ...}; bytes as hexadecimal digits."""
-    rows = [[_exact(value) for value in row] for row in found.rows]
-    return to_json({"columns": found.columns, "rows": rows, "truncated": found.truncated})
+def rows_as_json(result: QueryResult) -> str:
+    """Return {"columns": [...], "rows": [[...], ...], "truncated": ...}; bytes as hex digits."""
+    rows = [[_exact(value) for value in row] for row in result.rows]
+    return to_json({"columns": result.columns, "rows": rows, "truncated": result.truncated})
 
 
-def rows_as_csv(found: QueryResult) -> str:
-    """A heading and a line for each row; null is empty, control characters are escapes.
-
-    Text that a spreadsheet would take for a formula has an apostrophe before it.
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([for_csv(name) for name in found.columns])
-    # By columns, since texts repeat in them: a hundred thousand rows have few names.
-    columns = [_csv_column(column) for column in zip(*found.rows, strict=True)]
-    writer.writerows(zip(*columns, strict=True) if columns else ([] for _ in found.rows))
-    return out.getvalue()
-
-
-def rows_as_stored(value: Any) -> Any:
-    """A flag as databases have it: 1 or 0; any other value as it is."""
-    return int(value) if isinstance(value, bool) else value
-
-
-def for_csv(text: str) -> str:
-    """Text of a cell of a CSV file, harmless in a terminal and in a spreadsheet."""
-    shown = printable(text)
-    return f"'{shown}" if shown.startswith(FORMULA) else shown
-
-
-def _csv_column(values: Sequence[Any]) -> Sequence[Any]:
-    kinds = set(map(type, values)) - {type(None)}
-    if kinds <= {int} or (kinds <= {int, float} and all(map(math.isfinite, filter(None, values)))):
-        return values
-    known: dict[str, str] = {}
-    return [
-        (known.get(value) or known.setdefault(value, for_csv(value)))
-        if isinstance(value, str)
-        else _exact(value)
-        for value in values
-    ]
-
-
-def rows_as_markdown(found: QueryResult) -> str:
-    """One GitHub table."""
-    lines = [[printable(name) for name in found.columns], ["---"] * len(found.columns)]
-    lines += [["" if v is None else printable(_shown(v)) for v in row] for row in found.rows]
+def rows_as_markdown(result: QueryResult) -> str:
+    """Return one GitHub table."""
+    lines = [[printable(name) for name in result.columns], ["---"] * len(result.columns)]
+    lines += [["" if v is None else printable(_shown(v)) for v in row] for row in result.rows]
     text = [
         [part if index == 1 else escape_markdown(part) for part in line]
         for index, line in enumerate(lines)
@@ -116,7 +77,48 @@ def _exact(value: Any) -> Any:
     return value
 
 
-# Tables as LaTeX documents that compile as they are, whatever was stored
+def flag_as_stored(value: Any) -> Any:
+    """Return a flag as databases have it, 1 or 0; any other value as it is."""
+    return int(value) if isinstance(value, bool) else value
+
+
+# CSV
+
+
+def rows_as_csv(result: QueryResult) -> str:
+    """Return a heading and a line for each row; null is empty, control characters are escapes.
+
+    Text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([escape_csv(name) for name in result.columns])
+    # By columns, since texts repeat in them: a hundred thousand rows have few names.
+    columns = [_csv_column(column) for column in zip(*result.rows, strict=True)]
+    writer.writerows(zip(*columns, strict=True) if columns else ([] for _ in result.rows))
+    return out.getvalue()
+
+
+def escape_csv(text: str) -> str:
+    """Return text for a cell of a CSV file, harmless in a terminal and in a spreadsheet."""
+    shown = printable(text)
+    return f"'{shown}" if shown.startswith(FORMULA) else shown
+
+
+def _csv_column(values: Sequence[Any]) -> Sequence[Any]:
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds <= {int} or (kinds <= {int, float} and all(map(math.isfinite, filter(None, values)))):
+        return values
+    known: dict[str, str] = {}
+    return [
+        (known.get(value) or known.setdefault(value, escape_csv(value)))
+        if isinstance(value, str)
+        else _exact(value)
+        for value in values
+    ]
+
+
+# LaTeX documents that compile as they are, whatever was stored
 
 _SPECIAL = {
     **{c: f"\\{c}" for c in "{}$&#_%"},
@@ -134,7 +136,7 @@ _SPECIAL = {
 }
 
 _LIGATURE = re.compile("(?<=-)(?=-)|(?<=,)(?=,)")
-"""Where two characters would become another one."""
+"""Places where two characters would become another one."""
 
 _NUMBER = re.compile(r"[+-]\d+(\.\d+)?")
 
@@ -148,9 +150,11 @@ _HEAD = r"""\documentclass{article}
 
 
 @dataclass(frozen=True)
-class Section:
-    """A table with what stands above and below. ``bold`` are the places (row, column) of cells in
-    bold, ``left`` how many columns are text."""
+class LatexTable:
+    """A table with what stands above and below it.
+
+    ``bold`` are the places (row, column) of cells in bold, ``left`` is how many columns are text.
+    """
 
     title: str
     headings: Sequence[str]
@@ -160,42 +164,42 @@ class Section:
     left: int = 1
 
 
-def escape_latex(text: str) -> str:
-    """Text that LaTeX prints as it stands; other characters than ASCII as their code points."""
-    escaped = "".join(_SPECIAL.get(c) or _ascii(c) for c in printable(text))
-    return _LIGATURE.sub("{}", escaped)
-
-
-def latex_document(sections: Sequence[Section], ending: Sequence[str] = ()) -> str:
-    """A whole document; a table is cut out of it from `table` to `table`."""
-    lines = [line for section in sections for line in _table(section)]
-    lines += [f"{escape_latex(line)}\n" for line in ending]
-    return _HEAD + "\n".join([*lines, "\\mbox{}", "\\end{document}"]) + "\n"
-
-
-def latex_of_rows(found: QueryResult, title: str) -> str:
-    """A document with one table of rows, numbers in full."""
-    rows = [["" if v is None else _latex_cell(v) for v in row] for row in found.rows]
-    columns = list(zip(*found.rows, strict=True)) or [()] * len(found.columns)
+def rows_as_latex(result: QueryResult, title: str) -> str:
+    """Return a document with one table of rows, numbers in full."""
+    rows = [["" if v is None else _latex_cell(v) for v in row] for row in result.rows]
+    columns = list(zip(*result.rows, strict=True)) or [()] * len(result.columns)
     left = 0
     for values in columns:
         if all(isinstance(v, int | float | None) for v in values):
             break
         left += 1
-    return latex_document([Section(title, found.columns, rows, left=left)])
+    return latex_document([LatexTable(title, result.columns, rows, left=left)])
 
 
-def _table(section: Section) -> Iterator[str]:
+def latex_document(sections: Sequence[LatexTable], ending: Sequence[str] = ()) -> str:
+    """Return a whole document; a table can be cut out of it from `table` to `table`."""
+    lines = [line for section in sections for line in _latex_lines(section)]
+    lines += [f"{escape_latex(line)}\n" for line in ending]
+    return _HEAD + "\n".join([*lines, "\\mbox{}", "\\end{document}"]) + "\n"
+
+
+def escape_latex(text: str) -> str:
+    """Return text that LaTeX prints as it stands; characters other than ASCII as code points."""
+    escaped = "".join(_SPECIAL.get(c) or _ascii(c) for c in printable(text))
+    return _LIGATURE.sub("{}", escaped)
+
+
+def _latex_lines(section: LatexTable) -> Iterator[str]:
     numbers = len(section.headings) - section.left
     yield "\\begin{table}[p]\n\\centering"
     yield f"\\caption{{{escape_latex(section.title)}}}"
     yield "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%"
     yield f"\\begin{{tabular}}{{{'l' * section.left}{'r' * numbers}}}\n\\toprule"
-    yield _line([escape_latex(heading) for heading in section.headings])
+    yield _latex_row([escape_latex(heading) for heading in section.headings])
     yield "\\midrule"
     for i, row in enumerate(section.rows):
         cells = [f"${c}$" if _NUMBER.fullmatch(c) else escape_latex(c) for c in row]
-        yield _line(
+        yield _latex_row(
             [f"\\textbf{{{c}}}" if (i, j) in section.bold else c for j, c in enumerate(cells)]
         )
     yield "\\bottomrule\n\\end{tabular}}"
@@ -204,7 +208,7 @@ def _table(section: Section) -> Iterator[str]:
     yield "\\end{table}\n\\clearpage"
 
 
-def _line(cells: Sequence[str]) -> str:
+def _latex_row(cells: Sequence[str]) -> str:
     # A cell that begins with [ or * would be an argument of the \\ before it.
     safe = [f"{{{cell}}}" if cell.startswith(("[", "*")) else cell for cell in cells]
     return " & ".join(safe) + " \\\\"
@@ -218,18 +222,21 @@ def _latex_cell(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-# Rows as a Parquet file, the same bytes for the same rows
+# Parquet files: the same bytes for the same rows
 
 
-def parquet_of_rows(found: QueryResult) -> bytes:
-    """The file. A column's type is that of the views' column of its name, else that of its values;
-    text is as in the other forms, without control characters."""
+def rows_as_parquet(result: QueryResult) -> bytes:
+    """Return a Parquet file.
+
+    A column's type is that of the views' column of its name, else that of its values; text is as in
+    the other formats, without control characters.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns = list(zip(*found.rows, strict=True)) or [()] * len(found.columns)
-    arrays = [_array(n, values) for n, values in zip(found.columns, columns, strict=True)]
-    table = pa.Table.from_arrays(arrays, names=[printable(name) for name in found.columns])
+    columns = list(zip(*result.rows, strict=True)) or [()] * len(result.columns)
+    arrays = [_array(n, values) for n, values in zip(result.columns, columns, strict=True)]
+    table = pa.Table.from_arrays(arrays, names=[printable(name) for name in result.columns])
     out = io.BytesIO()
     parquet.write_table(table, out, compression="zstd")
     return out.getvalue()
@@ -257,7 +264,7 @@ def _array(name: str, values: Sequence[Any]) -> "pa.Array":
 
 
 def _declared(name: str) -> "pa.DataType":
-    """The type of a column without any value."""
+    """Return the type of a column without any value."""
     import pyarrow as pa
 
     types = {str: pa.string(), int: pa.int64(), float: pa.float64()}

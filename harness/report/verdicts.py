@@ -1,7 +1,6 @@
-"""Verdicts for people and programs: a sentence each, with the numbers below."""
+"""Verdicts for a terminal, as JSON, rows and Markdown: a sentence each, with its numbers."""
 
 import shlex
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -13,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lcma.db import QueryResult
-from lcma.harness.report.board import by_class
-from lcma.harness.report.tables import rows_as_stored
+from lcma.harness.report.board import format_outcomes
+from lcma.harness.report.tables import flag_as_stored
 from lcma.harness.results.statistics import PairedTest
 from lcma.harness.results.verdicts import CLAIMS, Scale, Verdict, Verdicts
 from lcma.harness.text import escape_markdown, format_number, printable, short_id
@@ -34,10 +33,10 @@ RULE = (
 )
 
 
-def render_verdicts(found: Verdicts) -> RenderableType:
-    """For a terminal: a table of all, then a sentence for each."""
+def render_verdicts(results: Verdicts) -> RenderableType:
+    """Return a table of all, then a sentence for each, for a terminal."""
     parts: list[RenderableType] = []
-    for heading, verdicts in _sections(found):
+    for heading, verdicts in _sections(results):
         parts += [Text(heading, style="bold"), _table(verdicts), Text()]
         for one in verdicts:
             parts.append(
@@ -47,48 +46,59 @@ def render_verdicts(found: Verdicts) -> RenderableType:
             if command:
                 parts.append(Text(f"  {command}", style="dim"))
         parts.append(Text())
-    parts += [Text(line) for line in _ending(found)]
+    parts += [Text(line) for line in _ending(results)]
     return Lines(*parts)
 
 
-def verdicts_as_dict(found: Verdicts) -> dict[str, Any]:
-    """All numbers in full, ready for JSON; a missing one is None."""
+def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
+    """Return all numbers in full, ready for JSON; a missing one is None."""
     return {
-        "verdicts": [_as_dict(one) for one in found.verdicts],
-        "apart": [_as_dict(one) for one in found.apart],
-        "unmeasured": list(found.unmeasured),
-        "diverged": found.diverged,
-        "failed": found.failed,
-        "lost": dict(found.lost),
+        "verdicts": [_as_dict(one) for one in results.verdicts],
+        "apart": [_as_dict(one) for one in results.apart],
+        "unmeasured": list(results.unmeasured),
+        "diverged": results.diverged,
+        "failed": results.failed,
+        "lost": dict(results.lost),
     }
 
 
-def verdict_rows(found: Verdicts) -> QueryResult:
-    """A row for each verdict, those apart too."""
+def verdict_rows(results: Verdicts) -> QueryResult:
+    """Return a row for each verdict, including those apart."""
     facts = tuple(f.name for f in fields(Scale))
     numbers = tuple(f.name for f in fields(PairedTest))
     own = ("decision", "claim", "source", "text", "cleared", "on_published", "unit", "comparison")
     rest = ("t_p_of_claim", "holm_p", "family_size", "printed", "lost", "why", "next")
     rows = []
-    for one in (*found.verdicts, *found.apart):
+    for one in (*results.verdicts, *results.apart):
         claim = one.claim
         rows.append(
             (
-                *(one.decision, claim.key, claim.source, claim.text, rows_as_stored(claim.cleared)),
-                *(rows_as_stored(_on_published(one)), claim.unit, one.comparison.name),
-                *(rows_as_stored(getattr(claim.scale, name)) for name in facts),
+                one.decision,
+                claim.key,
+                claim.source,
+                claim.text,
+                flag_as_stored(claim.cleared),
+                flag_as_stored(one.on_published),
+                claim.unit,
+                one.comparison.name,
+                *(flag_as_stored(getattr(claim.scale, name)) for name in facts),
                 *(None if one.test is None else getattr(one.test, name) for name in numbers),
-                *(one.t_p, one.holm_p, one.family_size, claim.printed, claim.lost, one.why),
+                one.t_p,
+                one.holm_p,
+                one.family_size,
+                claim.printed,
+                claim.lost,
+                one.why,
                 next_command(one),
             )
         )
     return QueryResult((*own, *facts, *numbers, *rest), tuple(rows), truncated=False)
 
 
-def verdicts_as_markdown(found: Verdicts) -> str:
-    """A section with a list for each kind of scale."""
+def verdicts_as_markdown(results: Verdicts) -> str:
+    """Return a section with a list for each kind of scale."""
     lines: list[str] = []
-    for heading, verdicts in _sections(found):
+    for heading, verdicts in _sections(results):
         lines += [f"### {escape_markdown(heading)}", ""]
         for one in verdicts:
             lines.append(f"- **{one.decision}**: {escape_markdown(verdict_sentence(one))}")
@@ -96,44 +106,43 @@ def verdicts_as_markdown(found: Verdicts) -> str:
             if command:
                 lines.append(f"  Next: {escape_markdown(command)}")
         lines.append("")
-    lines += [escape_markdown(line) for line in _ending(found)]
+    lines += [escape_markdown(line) for line in _ending(results)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def verdict_sentence(one: Verdict) -> str:
-    """The claim, on which scale, by which numbers, and why the verdict is what it is."""
+    """Return the claim, on which scale, by which numbers, and why it is decided so."""
     claim, test = one.claim, one.test
-    said = f"{claim.text} ({claim.source}), on {_scale(one)}. {one.comparison.name}: "
+    text = f"{claim.text} ({claim.source}), on {_scale(one)}. {one.comparison.name}: "
     if test is None:
-        said += "no seed has both sides"
+        text += "no seed has both sides"
     else:
-        said += f"{format_number(test.mean, sign=True)}"
+        text += f"{format_number(test.mean, sign=True)}"
         if test.low is not None:
-            said += (
+            text += (
                 f" [{format_number(test.low, sign=True)}, {format_number(test.high, sign=True)}]"
             )
-        said += f" {claim.unit}, n = {one.n}"
+        text += f" {claim.unit}, n = {one.n}"
         if test.t_p is not None:
-            said += (
+            text += (
                 f", sign-flip p {format_number(test.sign_flip_p, 3)}, so many seeds could show "
                 f"{format_number(test.detectable)}"
             )
     parts = len(claim.comparisons)
     if parts > 1:
-        means = [statistics.fmean(c.by_seed.values()) for c in claim.comparisons if c.by_seed]
-        said += f"; {sum(mean < 0 for mean in means)} of its {parts} parts have a mean below zero"
-    said += f"; {one.why}."
+        text += f"; {claim.parts_below_zero} of its {parts} parts have a mean below zero"
+    text += f"; {one.why}."
     if claim.printed is not None:
-        said += f" The paper prints {claim.printed:+.2f}"
+        text += f" The paper prints {claim.printed:+.2f}"
         other = "models" if claim.scale.whole else "images"
-        said += "." if _on_published(one) else f", of other {other}: no verdict on that number."
+        text += "." if one.on_published else f", of other {other}: no verdict on that number."
     if claim.lost:
-        said += f" {claim.lost} trials of these cells were lost."
-    return said
+        text += f" {claim.lost} trials of these cells were lost."
+    return text
 
 
 def next_command(one: Verdict) -> str | None:
-    """The launch that would decide an undecided claim."""
+    """Return the launch that would decide an undecided claim, None for a decided one."""
     if one.decision != "undecided":
         return None
     claim, scale = one.claim, one.claim.scale
@@ -154,7 +163,11 @@ def next_command(one: Verdict) -> str | None:
     commands = [
         shlex.join(
             [
-                *("lcma", "launch", claim.sweep, "--seeds", str(one.seeds)),
+                "lcma",
+                "launch",
+                claim.sweep,
+                "--seeds",
+                str(one.seeds),
                 *map(printable, options),
                 *(("--set", f"training.steps={steps}") if alike else ()),
             ]
@@ -180,23 +193,17 @@ def _as_dict(one: Verdict) -> dict[str, Any]:
         "t_p": one.t_p,
         "holm_p": one.holm_p,
         "family_size": one.family_size,
-        "on_published": _on_published(one),
+        "on_published": one.on_published,
         "next": next_command(one),
         "claim": claim,
     }
 
 
-def _on_published(one: Verdict) -> bool:
-    """Whether a verdict is one on the published numbers."""
-    scales = one.claim.members or (one.claim.scale,)
-    return one.claim.cleared is True and all(scale.published and scale.whole for scale in scales)
-
-
-def _sections(found: Verdicts) -> Iterator[tuple[str, Sequence[Verdict]]]:
-    if found.verdicts:
-        yield "Verdicts", found.verdicts
-    if found.apart:
-        yield APART, found.apart
+def _sections(results: Verdicts) -> Iterator[tuple[str, Sequence[Verdict]]]:
+    if results.verdicts:
+        yield "Verdicts", results.verdicts
+    if results.apart:
+        yield APART, results.apart
 
 
 def _scale(one: Verdict) -> str:
@@ -204,15 +211,15 @@ def _scale(one: Verdict) -> str:
 
 
 def _scale_text(scale: Scale) -> str:
-    said = (
+    text = (
         f"{printable(scale.dataset)} ({printable(scale.variant)}), {printable(scale.flow)}, "
         f"{printable(scale.profile)}, {scale.steps} steps, {scale.splits} splits"
     )
     if scale.budget is not None:
-        said += f", budget {scale.budget}"
+        text += f", budget {scale.budget}"
     if scale.protocol != "plain":
-        said += f", protocol {printable(scale.protocol)}"
-    return f"{said} (recipe {short_id(scale.recipe_id)})"
+        text += f", protocol {printable(scale.protocol)}"
+    return f"{text} (recipe {short_id(scale.recipe_id)})"
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
@@ -240,16 +247,16 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
     return table
 
 
-def _ending(found: Verdicts) -> Iterator[str]:
-    if found.verdicts or found.apart:
+def _ending(results: Verdicts) -> Iterator[str]:
+    if results.verdicts or results.apart:
         yield RULE
     else:
         yield "No results that bear on a claim yet."
-    if found.diverged or found.failed:
+    if results.diverged or results.failed:
         yield (
-            f"{found.diverged} trials diverged, {found.failed} failed{by_class(found.lost)}: "
-            "`lcma status` says why."
+            f"{results.diverged} trials diverged, {results.failed} failed"
+            f"{format_outcomes(results.lost)}: `lcma status` says why."
         )
-    for key in found.unmeasured:
+    for key in results.unmeasured:
         text, launch = CLAIMS[key]
         yield f"No results yet: {text}. lcma launch {launch}"

@@ -1,1 +1,1 @@
-"""Compute what results say: statistics, boards, verdicts, budgets, curves, maps. Draw nothing."""
+"""Computing what results say: statistics, boards, verdicts, effects, budgets, curves and maps."""

@@ -12,16 +12,20 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any
 
-from scipy.special import stdtrit
-
 from lcma.db import Bar, Beside, LostTrials, Making, SeededCell, Store
-from lcma.harness.results.lookup import DataFacts, data_facts, parse_object
-from lcma.harness.results.statistics import PairedTest, adjust_holm, beaten_by, paired_tests
+from lcma.harness.results.lookup import DataFacts, parse_object, read_data_facts
+from lcma.harness.results.statistics import (
+    PairedTest,
+    adjust_holm,
+    beaten_by,
+    half_width,
+    paired_tests,
+)
 from lcma.harness.text import format_number, printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError
@@ -39,26 +43,27 @@ COMPARABLE = (
 """Rows that differ in one of these are never ranked together."""
 
 ENOUGH = 6
-"""Seeds below which no difference is called one."""
-
-CONFIDENCE = 0.95
+"""Seeds below which no difference counts as shown."""
 
 TESTED_AT_ONCE = 2_000
-"""Rows, in so many groups as they fill: one call of a library for all is much faster."""
+"""Rows tested in one call of a library, which is much faster than group by group."""
 
 ColumnValue = str | int | float | None
+"""Value of a column of `trial_results`."""
 
 ColumnFilter = ColumnValue | tuple[ColumnValue, ...]
+"""The value that a column must have, or several of which one is enough."""
 
 
 @dataclass(slots=True)
-class Difference:
-    """Bits/dim less those of the reference (conventional, or as asked), by common seeds.
+class PairedDifference:
+    """Difference in bits/dim from the reference row, over the seeds that both have.
 
-    The standard error and the 95 % t-interval (low, high) are None for fewer than two pairs. The
-    rest is None too where it was not asked for: the two-sided p of the paired t-test, of the exact
-    sign-flip test, and of the first after Holm's correction over the group's differences; and the
-    smallest true difference that so many pairs would have shown (see `pairing.PairedTest`).
+    The standard error and the 95 % t-interval (``low``, ``high``) are None for fewer than two
+    pairs. The others are None too where they were not computed: the two-sided p of the paired
+    t-test, of the exact sign-flip test, and of the first after Holm's correction over the group's
+    differences; and the smallest true difference that so many pairs would have shown (see
+    `statistics.PairedTest`).
     """
 
     mean: float
@@ -73,16 +78,16 @@ class Difference:
 
 
 @dataclass(slots=True)  # not frozen: a board has so many that it would show
-class Row:
-    """One factorization at one budget. ``mean`` is None where no seed has a result.
+class BoardRow:
+    """One factorization at one budget.
 
-    ``deviation`` is the sample standard deviation over seeds and (low, high) the 95 % t-interval of
-    the mean, None for fewer than two. ``rank`` is one more than the number of rows of the group
-    with fewer bits by test: paired t, 5 %, after Holm's correction over all pairs of rows with
-    enough common seeds. Rows that no test tells apart share it; None where there is no mean.
-    ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
-    mean is below every bar of the data set, None where there is no mean or no bar. Differences
-    are from the row that is the ``reference``.
+    ``mean`` is None where no seed has a result. ``deviation`` is the sample standard deviation over
+    seeds and (``low``, ``high``) the 95 % t-interval of the mean, None for fewer than two seeds.
+    ``rank`` is one more than the number of rows of the group with fewer bits by test: paired t, 5
+    %, after Holm's correction over all pairs of rows with enough common seeds. Rows that no test
+    tells apart share it; None where there is no mean. ``published`` are the numbers that papers
+    print for such a cell. ``cleared`` says whether the mean is below every bar of the data set,
+    None where there is no mean or no bar. Differences are from the row that is the ``reference``.
     """
 
     factorization: str
@@ -94,7 +99,7 @@ class Row:
     bits_per_dim: tuple[float, ...]
     mean: float | None
     deviation: float | None
-    difference: Difference | None
+    difference: PairedDifference | None
     diverged: int
     failed: int
     published: tuple[Number, ...] = ()
@@ -106,19 +111,19 @@ class Row:
 
     @property
     def n(self) -> int:
-        """How many seeds have a result."""
+        """Number of seeds with a result."""
         return len(self.seeds)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that can be compared, best first; ``notes`` say what to keep in mind.
+    """Rows that can be compared, best first, with ``notes`` on what to keep in mind.
 
-    ``standard_error`` is the largest of one trial's over test images, in bits/dim, None where
-    none is known. ``reference`` is the label of the row that the differences are from, None
-    where it has no results; ``against`` the name under which it was asked for. ``settings`` are
-    those of the recipe in which other groups of the same flow, data set and profile differ.
-    ``whole`` says whether the images are known to be those of a whole set.
+    ``standard_error`` is the largest of one trial's over test images, in bits/dim, None where none
+    is known. ``reference`` is the label of the row that differences are from, None where it has no
+    results; ``against`` is the name under which it was requested. ``settings`` are those of the
+    recipe in which other groups of the same flow, data set and profile differ. ``whole`` says
+    whether the images are known to be those of a whole set.
     """
 
     dataset: str
@@ -137,7 +142,7 @@ class Group:
     standard_error: float | None
     made_with: tuple[str, ...]
     reference: str | None
-    rows: tuple[Row, ...]
+    rows: tuple[BoardRow, ...]
     notes: tuple[str, ...]
     bars: tuple[Bar, ...] = ()
     settings: str = ""
@@ -147,9 +152,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Board:
-    """All groups; ``diverged`` and ``failed`` count trials, those in no group too, and ``lost`` the
-    same by the outcome of their last attempts. ``apart`` says what keeps groups of one flow and
-    data set from each other."""
+    """All groups.
+
+    ``diverged`` and ``failed`` count trials, including those in no group; ``lost`` counts the same
+    trials by the outcome of their last attempt. ``apart`` says what keeps groups of one flow and
+    data set from each other.
+    """
 
     groups: tuple[Group, ...]
     diverged: int = 0
@@ -165,27 +173,32 @@ def read_board(
     against: str = "conventional",
     **where: ColumnFilter,
 ) -> Board:
-    """The board of the results in a database, of one sweep or of all.
+    """Return the board of the results in a database, of one sweep or of all.
 
-    ``against`` names the factorization that differences are from.
-    ``where`` names columns of `trial_results`, each with the value or values it may have. Trials
-    that were lost are chosen by those of them that they have, such as flow, dataset and profile.
-    Raises UserError for another column.
+    Args:
+        store: The database.
+        sweep_id: Only this sweep's trials.
+        against: The factorization that differences are from.
+        where: Columns of `trial_results`, each with the value or values it may have. Lost trials
+            are filtered by those columns that they have, such as flow, dataset and profile.
+
+    Raises:
+        UserError: A column is unknown, two results stand for one seed of one row, or ``against``
+            names several rows.
     """
     with no_garbage_collection():
         cells = store.cells(sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
-        if against not in {
-            cell.factorization for cell in cells
-        }:  # a plug-in's is known by its results
+        # A plug-in's rule is known by its results, wherever the plug-in is now.
+        if against not in {cell.factorization for cell in cells}:
             against = factorizations.normalize(against)
         lost = [
             one
             for one in store.lost_trials(sweep_id)
-            if all(_fits(one, name, value) for name, value in where.items())
+            if all(_matches(one, name, value) for name, value in where.items())
         ]
         return make_board(
             cells,
-            data_facts(store),
+            read_data_facts(store),
             lost,
             bars=store.bars(),
             recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
@@ -194,7 +207,7 @@ def read_board(
         )
 
 
-def _fits(one: LostTrials, name: str, wanted: ColumnFilter) -> bool:
+def _matches(one: LostTrials, name: str, wanted: ColumnFilter) -> bool:
     several = wanted if isinstance(wanted, tuple) else (wanted,)
     return not hasattr(one, name) or getattr(one, name) in several
 
@@ -209,33 +222,38 @@ def make_board(
     conventional: Mapping[str, str] | None = None,
     against: str = "conventional",
 ) -> Board:
-    """The board of cells, whatever their order.
+    """Return the board of cells, in whatever order they come.
 
-    ``against`` names the factorization that differences are from. ``facts`` and ``bars`` by data
-    digest let the notes say which data sets are subsets, and which models are trained enough;
-    ``recipes`` are their JSON by id; ``conventional`` is the factorization that was run under that
-    name, by recipe, which holds for flows that are not known here too. Raises UserError where
-    two results stand for one seed of one row, or several rows for the name ``against``.
+    ``against`` names the factorization that differences are from. ``facts`` and ``bars``, both by
+    data digest, let notes say which data sets are subsets and which models are undertrained.
+    ``recipes`` are their JSON by id. ``conventional`` is, by recipe, the factorization that was run
+    under that name, so that flows unknown here are covered too. Raises UserError where two results
+    stand for one seed of one row, or several rows for the name ``against``.
     """
     of_group: defaultdict[tuple[str, ...], list[LostTrials]] = defaultdict(list)
     for one in lost:
-        of_group[_place(one)].append(one)
-    asked = conventional or {}
+        of_group[_group_key(one)].append(one)
+    conventional_names = conventional or {}
     groups: list[Group] = []
-    batch: list[_Compared] = []
-    for measured in gather_measured(cells):
-        batch.append(_Compared(measured, of_group[_place(measured)], asked, against))
+    batch: list[_ComparedCells] = []
+    for measured in gather_cells(cells):
+        batch.append(
+            _ComparedCells(measured, of_group[_group_key(measured)], conventional_names, against)
+        )
         if sum(len(one.cells) for one in batch) >= TESTED_AT_ONCE:
             groups += _groups(batch, facts or {}, bars or {})
             batch = []
     groups += _groups(batch, facts or {}, bars or {})
     groups.sort(
         key=lambda g: (
-            *(g.dataset, g.flow, g.profile, g.protocol != "plain"),
+            g.dataset,
+            g.flow,
+            g.profile,
+            g.protocol != "plain",
             *(str(getattr(g, name)) for name in COMPARABLE),
         )
     )
-    groups = mark_settings(groups, recipes or {})
+    groups = set_settings(groups, recipes or {})
     outcomes: Counter[str] = Counter()
     for one in lost:
         outcomes[one.outcome or one.state] += one.trials
@@ -244,26 +262,27 @@ def make_board(
         diverged=_count(lost, "diverged"),
         failed=_count(lost, "failed"),
         lost=tuple(sorted(outcomes.items())),
-        apart=tuple(kept_apart(groups)),
+        apart=tuple(describe_differences(groups)),
     )
 
 
 def filter_board(board: Board, names: Sequence[str]) -> Board:
-    """The rows of these factorizations, under any of their names, and the reference.
+    """Return the board with the rows of these factorizations and the reference.
 
-    Raises UserError for a name that is none, or where no other row is left.
+    A factorization goes by any of its names. Raises UserError for an unknown name, and where no
+    other row is left.
     """
     # A plug-in's rule is known by its results, wherever the plug-in is now.
     present = {row.factorization for group in board.groups for row in group.rows}
-    asked = {name if name in present else factorizations.normalize(name) for name in names}
+    requested = {name if name in present else factorizations.normalize(name) for name in names}
 
-    def wanted(group: Group, row: Row) -> bool:
+    def wanted(group: Group, row: BoardRow) -> bool:
         also = {row.factorization, row.label.split(" ")[0]}
         if row.factorization == "checkerboard-even":
             also.add("checkerboard")
         if row.conventional:
             also.add("conventional")
-        return bool(asked & also)
+        return bool(requested & also)
 
     groups = []
     for group in board.groups:
@@ -273,48 +292,51 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
     if board.groups and not groups:
         known = sorted({row.label for group in board.groups for row in group.rows})
         raise UserError(
-            f"no results of {', '.join(sorted(asked))} here: there are {', '.join(known)}"
+            f"no results of {', '.join(sorted(requested))} here: there are {', '.join(known)}"
         )
     return replace(board, groups=tuple(groups))
 
 
 @lru_cache(10_000)
 def factorization_label(factorization: str) -> str:
-    """How a factorization is shown: 'low (LLL)' and 'high (HHH)', the others by their name."""
+    """Return a factorization's name as shown, such as 'low (LLL)' or 'channel'."""
     if factorizations.is_word(factorization) and len(set(factorization)) == 1:
         return f"{'low' if factorization[0] == 'L' else 'high'} ({factorization})"
     return factorization
 
 
-def paired_difference(
+def compute_difference(
     results: Mapping[int, float], against: Mapping[int, float]
-) -> Difference | None:
-    """Mean difference of two sets of values by seed, over the common seeds; None if none."""
+) -> PairedDifference | None:
+    """Return the mean difference of two sets of values over their common seeds.
+
+    None if there are none.
+    """
     common = sorted(results.keys() & against.keys())
     if not common:
         return None
     differences = [results[seed] - against[seed] for seed in common]
     mean, n = statistics.fmean(differences), len(differences)
     if n < 2:
-        return Difference(mean, None, n, None, None)
+        return PairedDifference(mean, None, n, None, None)
     error = statistics.stdev(differences) / math.sqrt(n)
-    half = _half_width(error, n)
-    return Difference(mean, error, n, mean - half, mean + half)
+    half = half_width(error, n)
+    return PairedDifference(mean, error, n, mean - half, mean + half)
 
 
 # Cells with their results by seed, gathered into what can be compared
 
-Cell = tuple[str, int | None, str | None]
+CellKey = tuple[str, int | None, str | None]
 """Factorization, budget, and options of the map."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Cells that can be compared, with their bits/dim by seed, and what is known of all.
+class MeasuredCells:
+    """Cells that can be compared, with their bits/dim by seed.
 
-    ``images`` and ``clusters`` are the fewest behind a result, ``standard_error`` is the largest
-    of one, in bits/dim; ``data_wait`` the largest share of time that a training waited, None where
-    none is told.
+    ``images`` and ``clusters`` are the fewest behind a result. ``standard_error`` is the largest of
+    one result, in bits/dim. ``data_wait`` is the largest share of time that a training waited for
+    images, None where none was recorded.
     """
 
     dataset: str
@@ -332,20 +354,23 @@ class Measured:
     clusters: int | None
     standard_error: float | None
     made_with: tuple[str, ...]
-    cells: Mapping[Cell, Mapping[int, float]]
+    cells: Mapping[CellKey, Mapping[int, float]]
     beside: tuple[Beside, ...]
     data_wait: float | None
 
 
-def gather_measured(cells: Sequence[SeededCell]) -> list[Measured]:
-    """The cells by what can be compared. Raises UserError where a seed has two results."""
+def gather_cells(cells: Sequence[SeededCell]) -> list[MeasuredCells]:
+    """Return the cells grouped by what can be compared.
+
+    Raises UserError where a seed has two results.
+    """
     key = attrgetter(*COMPARABLE)
-    return [_measured(list(some)) for _, some in groupby(sorted(cells, key=key), key=key)]
+    return [_merge_cells(list(some)) for _, some in groupby(sorted(cells, key=key), key=key)]
 
 
-def _measured(cells: Sequence[SeededCell]) -> Measured:
+def _merge_cells(cells: Sequence[SeededCell]) -> MeasuredCells:
     first = cells[0]
-    own: dict[Cell, Mapping[int, float]] = {}
+    own: dict[CellKey, Mapping[int, float]] = {}
     for cell in cells:
         if cell.repeated is not None:
             raise UserError(
@@ -358,7 +383,7 @@ def _measured(cells: Sequence[SeededCell]) -> Measured:
     errors = [cell.standard_error for cell in cells if cell.standard_error is not None]
     waits = [cell.data_wait for cell in cells if cell.data_wait is not None]
     beside = sorted((one for cell in cells for one in cell.beside), key=attrgetter("result_id"))
-    return Measured(
+    return MeasuredCells(
         **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
         profile=", ".join(sorted({cell.profile for cell in cells})),
         images=min(cell.images for cell in cells),
@@ -387,18 +412,18 @@ def _made_with(making: Making) -> str:
 # Groups and rows, with the tests between them
 
 
-class _Compared:
+class _ComparedCells:
     """Cells that can be compared, those without results too, and which of them is the reference."""
 
     def __init__(
         self,
-        measured: Measured,
+        measured: MeasuredCells,
         lost: Sequence[LostTrials],
         conventional: Mapping[str, str],
         against: str,
     ) -> None:
         self.measured, self.against = measured, against
-        self.lost: defaultdict[Cell, list[LostTrials]] = defaultdict(list)
+        self.lost: defaultdict[CellKey, list[LostTrials]] = defaultdict(list)
         for one in lost:
             self.lost[one.factorization, one.budget, one.map_options].append(one)
         self.cells = dict(measured.cells) | {
@@ -409,24 +434,23 @@ class _Compared:
         self.conventional = _canonical("conventional", own, measured.splits)
 
     @property
-    def held_against(self) -> Mapping[int, float]:
-        """Bits/dim of the reference by seed."""
+    def reference_bits(self) -> Mapping[int, float]:
         return {} if self.reference is None else self.cells[self.reference]
 
 
-_place = attrgetter("dataset", "variant", "data_digest", "flow", "recipe_id")
-"""What lost trials have of what tells groups apart."""
+_group_key = attrgetter("dataset", "variant", "data_digest", "flow", "recipe_id")
+"""Facts that lost trials share with the group that they belong to."""
 
 
 def _groups(
-    compared: Sequence[_Compared],
+    compared: Sequence[_ComparedCells],
     facts: Mapping[str, DataFacts],
     bars: Mapping[str, Sequence[Bar]],
 ) -> Iterator[Group]:
     tables = [list(one.cells.values()) for one in compared]
     beaten = beaten_by(tables, ENOUGH)
     differences = [
-        [] if cell == one.reference else _less(bits, one.held_against)
+        [] if cell == one.reference else _subtract(bits, one.reference_bits)
         for one in compared
         for cell, bits in one.cells.items()
     ]
@@ -435,31 +459,37 @@ def _groups(
         yield _group(one, better, list(islice(tests, len(one.cells))), facts, bars)
 
 
-def _less(bits: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
+def _subtract(bits: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
     return [value - other[seed] for seed, value in bits.items() if seed in other]
 
 
 _OF_MEASURED = (
-    *("profile", "splits", "size", "steps", "images", "clusters", "standard_error"),
+    "profile",
+    "splits",
+    "size",
+    "steps",
+    "images",
+    "clusters",
+    "standard_error",
     "made_with",
 )
 
 
 def _group(
-    of: _Compared,
+    compared: _ComparedCells,
     beaten: Sequence[Sequence[int]],
     tests: Sequence[PairedTest | None],
     facts: Mapping[str, DataFacts],
     all_bars: Mapping[str, Sequence[Bar]],
 ) -> Group:
-    measured = of.measured
+    measured = compared.measured
     bars = tuple(all_bars.get(measured.data_digest, ()))
-    known = facts.get(measured.data_digest)
+    data = facts.get(measured.data_digest)
     lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
     corrected = iter(adjust_holm([t.t_p for t in tests if t is not None and t.t_p is not None]))
     rows = [
-        _row(of, cell, bits, lowest, len(better), test, corrected)
-        for (cell, bits), better, test in zip(of.cells.items(), beaten, tests, strict=True)
+        _row(compared, cell, bits, lowest, len(better), test, corrected)
+        for (cell, bits), better, test in zip(compared.cells.items(), beaten, tests, strict=True)
     ]
     rows.sort(
         key=lambda r: (
@@ -469,45 +499,45 @@ def _group(
             r.map_options or "",
         )
     )
-    reference = of.reference if of.held_against else None
+    reference = compared.reference if compared.reference_bits else None
     group = Group(
         **{name: getattr(measured, name) for name in (*COMPARABLE, *_OF_MEASURED)},
         reference=None if reference is None else factorization_label(reference[0]),
-        against=of.against,
+        against=compared.against,
         rows=tuple(rows),
         notes=(),
         bars=bars,
-        whole=known is not None and known.whole,
+        whole=data is not None and data.whole,
     )
-    told = [*correction_notes(measured.beside), *describe_waiting(measured.data_wait)]
-    said = group_notes(group, known, told)
-    return replace(group, notes=tuple(said))
+    corrections = [*list_corrections(measured.beside), *describe_waiting(measured.data_wait)]
+    notes = list_notes(group, data, corrections)
+    return replace(group, notes=tuple(notes))
 
 
 def _row(
-    of: _Compared,
-    cell: Cell,
+    compared: _ComparedCells,
+    cell: CellKey,
     results: Mapping[int, float],
     lowest_bar: float | None,
     better: int,
     test: PairedTest | None,
     corrected: Iterator[float],
-) -> Row:
+) -> BoardRow:
     factorization, budget, map_options = cell
-    measured, own = of.measured, of.lost.get(cell, ())
+    measured, own = compared.measured, compared.lost.get(cell, ())
     values = tuple(results.values())
     n = len(values)
     mean = math.fsum(values) / n if n else None
     deviation = half = None
     if mean is not None and n > 1:
         deviation = math.sqrt(math.fsum([(value - mean) ** 2 for value in values]) / (n - 1))
-        half = _half_width(deviation / math.sqrt(n), n)
-    return Row(
+        half = half_width(deviation / math.sqrt(n), n)
+    return BoardRow(
         factorization=factorization,
         label=factorization_label(factorization),
         budget=budget,
         map_options=map_options,
-        conventional=factorization == of.conventional,
+        conventional=factorization == compared.conventional,
         seeds=tuple(results),
         bits_per_dim=values,
         mean=mean,
@@ -519,17 +549,17 @@ def _row(
             measured.flow, measured.dataset, measured.variant, factorization, measured.splits
         ),
         cleared=None if lowest_bar is None or mean is None else mean < lowest_bar,
-        reference=cell == of.reference,
+        reference=cell == compared.reference,
         low=None if half is None or mean is None else mean - half,
         high=None if half is None or mean is None else mean + half,
         rank=None if mean is None else 1 + better,
     )
 
 
-def _difference(test: PairedTest | None, corrected: Iterator[float]) -> Difference | None:
+def _difference(test: PairedTest | None, corrected: Iterator[float]) -> PairedDifference | None:
     if test is None:
         return None
-    return Difference(
+    return PairedDifference(
         mean=test.mean,
         standard_error=test.standard_error,
         pairs=test.n,
@@ -542,16 +572,6 @@ def _difference(test: PairedTest | None, corrected: Iterator[float]) -> Differen
     )
 
 
-def _half_width(error: float, n: int) -> float:
-    """Of the t-interval."""
-    return _quantile(n - 1) * error
-
-
-@cache
-def _quantile(freedom: int) -> float:
-    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
-
-
 @lru_cache(10_000)
 def _published(
     flow: str, dataset: str, variant: str, factorization: str, splits: int
@@ -561,8 +581,6 @@ def _published(
 
 
 def _canonical(name: str, own: str | None, splits: int) -> str | None:
-    """The name under which a factorization is run where ``own`` is the conventional one; None
-    where it cannot be."""
     if own is None:
         return None
     if name == "conventional" and splits:
@@ -573,8 +591,9 @@ def _canonical(name: str, own: str | None, splits: int) -> str | None:
         return None
 
 
-def _reference(cells: Collection[Cell], own: str | None, splits: int, against: str) -> Cell | None:
-    """The cell that differences are from. UserError where the name stands for several."""
+def _reference(
+    cells: Collection[CellKey], own: str | None, splits: int, against: str
+) -> CellKey | None:
     # A rule of a plug-in that is not loaded is known by its results.
     name = against if against in {cell[0] for cell in cells} else _canonical(against, own, splits)
     found = [cell for cell in cells if cell[0] == name]
@@ -591,20 +610,23 @@ def _count(lost: Sequence[LostTrials], state: str) -> int:
     return sum(one.trials for one in lost if one.state == state)
 
 
-# How the groups of a board differ: settings of their recipes, and what keeps them apart
+# Differences between groups: settings of their recipes, and what keeps them apart
 
 SHOWN = ("training.steps",)
-"""Settings that a group's title has in any case."""
+"""Settings that a group's title shows in any case."""
 
 KEYS = ("variant", "data_digest", "profile", "protocol", "precision", "recipe_id")
-"""What groups of one flow and data set can differ in; the recipe where nothing else differs."""
+"""Facts in which groups of one flow and data set can differ; the recipe if nothing else differs."""
 
 
-def mark_settings(groups: "Sequence[Group]", recipes: Mapping[str, str]) -> "list[Group]":
-    """The groups with ``settings`` set where others of their flow, data and profile differ."""
+def set_settings(groups: "Sequence[Group]", recipes: Mapping[str, str]) -> "list[Group]":
+    """Return the groups with ``settings`` set where others of their kind differ.
+
+    Of one kind are groups of one flow, data set, variant and profile.
+    """
     alike = defaultdict(set)
     for group in groups:
-        alike[_kind(group)].add(group.recipe_id)
+        alike[_kind_key(group)].add(group.recipe_id)
     texts: dict[str, str] = {}
     for ids in alike.values():
         known = {i: settings.flat(parse_object(recipes[i])) for i in ids if i in recipes}
@@ -619,15 +641,17 @@ def mark_settings(groups: "Sequence[Group]", recipes: Mapping[str, str]) -> "lis
     return [replace(group, settings=texts.get(group.recipe_id, "")) for group in groups]
 
 
-def kept_apart(groups: "Sequence[Group]") -> Iterator[str]:
-    """A sentence for each flow and data set that has several groups: what they differ in."""
+def describe_differences(groups: "Sequence[Group]") -> Iterator[str]:
+    """Yield a sentence on what the groups of each flow and data set differ in."""
     alike: dict[tuple[str, str], list[Group]] = defaultdict(list)
     for group in groups:
         alike[group.flow, group.dataset].append(group)
     for (flow, dataset), members in sorted(alike.items()):
         if len(members) > 1:
             values = {key: sorted({str(getattr(g, key)) for g in members}) for key in KEYS}
-            words = [_words(key, found) for key, found in values.items() if len(found) > 1]
+            words = [
+                _describe_values(key, found) for key, found in values.items() if len(found) > 1
+            ]
             yield (
                 f"Kept apart, since rows that differ in it cannot be ranked together: "
                 f"{len(members)} tables of {printable(flow)} on {printable(dataset)}, by "
@@ -635,30 +659,30 @@ def kept_apart(groups: "Sequence[Group]") -> Iterator[str]:
             )
 
 
-def _words(key: str, values: "Sequence[str]") -> str:
+def _describe_values(key: str, values: "Sequence[str]") -> str:
     named = {"data_digest": "content of the data", "recipe_id": "recipe"}.get(key, key)
     if key in ("data_digest", "recipe_id"):
         return f"{named} ({len(values)})"
     return f"{named} ({', '.join(map(printable, values))})"
 
 
-def _kind(group: "Group") -> tuple[str, ...]:
+def _kind_key(group: "Group") -> tuple[str, ...]:
     return (group.dataset, group.variant, group.flow, group.profile)
 
 
-# What to keep in mind of a group: precision, bars, seeds, losses, comparability
+# Notes on a group: precision, bars, seeds, losses, comparability
 
 LONG_WAIT = 0.02
-"""Share of a step's time that may go on waiting for images before it is told."""
+"""Share of a step's time spent waiting for images above which a note says so."""
 
 PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
 """Data sets on which papers report bits/dim. Box-filtered ones are others."""
 
 
-def group_notes(group: "Group", facts: DataFacts | None, corrected: Sequence[str]) -> list[str]:
-    """What stands below a group's table, a line each."""
+def list_notes(group: "Group", facts: DataFacts | None, corrected: Sequence[str]) -> list[str]:
+    """Return the notes below a group's table, one line each."""
     notes = [
-        _precision(group),
+        _precision_note(group),
         *corrected,
         *_bar_notes(group),
         *_printed_notes(group),
@@ -689,7 +713,7 @@ def group_notes(group: "Group", facts: DataFacts | None, corrected: Sequence[str
     return notes
 
 
-def _precision(group: "Group") -> str:
+def _precision_note(group: "Group") -> str:
     clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
     counted = f"{group.images} test images{clustered}"
     if group.standard_error is None:
@@ -704,7 +728,7 @@ def _bar_notes(group: "Group") -> list[str]:
     notes = []
     if any(row.cleared is False for row in group.rows):
         notes.append(
-            "† not trained enough: it does not clear the bars (in brackets), which any model must."
+            "† undertrained: it does not clear the bars (in brackets), which any model must."
         )
     if not group.bars:
         notes.append("No bars are known for this data set: launch again to measure them.")
@@ -715,17 +739,15 @@ def _bar_notes(group: "Group") -> list[str]:
 
 
 def _printed_notes(group: "Group") -> list[str]:
-    """What a source says of the numbers that stand beside these rows."""
     numbers = dict.fromkeys(n for row in group.rows for n in row.published if n.note)
     return [f"{n.bits_per_dim:.2f} ({n.where}, {n.split}): {n.note}." for n in numbers]
 
 
-def _losses(row: "Row") -> tuple[tuple[int, str], ...]:
+def _losses(row: "BoardRow") -> tuple[tuple[int, str], ...]:
     return (row.diverged, "diverged"), (row.failed, "failed")
 
 
 def _variant_notes(group: "Group") -> list[str]:
-    """What the variant of a data set means for its numbers."""
     if group.variant == "float":
         return [
             f"The images of this {printable(group.dataset)} are not rounded to integers: "
@@ -749,7 +771,10 @@ def _variant_notes(group: "Group") -> list[str]:
 
 
 def describe_waiting(most: float | None) -> list[str]:
-    """Whether trainings waited for images so long that their speed is not the flow's own."""
+    """Return a note where trainings waited for images longer than `LONG_WAIT`.
+
+    ``most`` is the largest share of a step's time.
+    """
     if most is None or most <= LONG_WAIT:
         return []
     return [
@@ -758,29 +783,29 @@ def describe_waiting(most: float | None) -> list[str]:
     ]
 
 
-# How far numbers lie from what they stand for: the K-sample bound, the truncated series
+# Notes on bias: the K-sample bound, the truncated series
 
 
-def correction_notes(results: Sequence[Beside]) -> list[str]:
-    """Sentences on the K-sample bounds and the series of results that stand in one table."""
-    return [*_bounds(results), *_series(results)]
+def list_corrections(results: Sequence[Beside]) -> list[str]:
+    """Return sentences on the K-sample bounds and truncated series of a table's results."""
+    return [*_bound_notes(results), *_series_notes(results)]
 
 
-def _bounds(results: Sequence[Beside]) -> list[str]:
+def _bound_notes(results: Sequence[Beside]) -> list[str]:
     found = [(r.bound_draws, r.bound_gain) for r in results if r.bound_gain is not None]
     if not found:
         return []
     draws = "/".join(str(k) for k in sorted({k for k, _ in found if k is not None}))
     gain = statistics.fmean(gain for _, gain in found)
     if round(gain, 5) == 0:
-        told = "is that of one within 0.00001 bits/dim"
+        comparison = "is that of one within 0.00001 bits/dim"
     else:
         side = "lower" if gain > 0 else "higher"
-        told = f"is {side} than that of one by {abs(gain):.5f} bits/dim"
-    return [f"The bound of {draws} dequantization draws {told}, on average over trials."]
+        comparison = f"is {side} than that of one by {abs(gain):.5f} bits/dim"
+    return [f"The bound of {draws} dequantization draws {comparison}, on average over trials."]
 
 
-def _series(results: Sequence[Beside]) -> list[str]:
+def _series_notes(results: Sequence[Beside]) -> list[str]:
     found = [(r.series_bias, r) for r in results if r.series_bias is not None]
     if not found:
         return []
@@ -793,28 +818,32 @@ def _series(results: Sequence[Beside]) -> list[str]:
     ]
 
 
-# The cell of the lowest mean of each table: a board too long to read in one line per table
+# The short form of a long board: the cell of the lowest mean of each table
 
 MOST_TABLES = 20
-"""Beyond so many tables the board is a list of them."""
+"""Number of tables above which the board is a list of them."""
 
 
 def read_contents(store: Store, where: Mapping[str, str]) -> list[dict[str, Any]] | None:
-    """The cell of the lowest mean of each table, as the view `leaderboard` has it; None where the
-    tables are few enough to be shown. ``where`` names columns of that view."""
+    """Return the cell of the lowest mean of each table, from the view `leaderboard`.
+
+    ``where`` names columns of that view. Returns None where the tables are few enough to be shown.
+    """
     found = store.view_rows("leaderboard", rank=1, **where)
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     tables = {(row["recipe_id"], row["comparable"]): row for row in reversed(rows)}
     return list(reversed(tables.values())) if len(tables) > MOST_TABLES else None
 
 
-# Python searches for cycles whenever many objects are made: a board has none
+# Reference cycles, which Python searches for whenever many objects are made
 
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """For the time of a block nothing is searched for cycles: where hundreds of thousands of plain
-    records are made, the search takes longer than the work."""
+    """Switch the search for reference cycles off during a block.
+
+    Where hundreds of thousands of plain records are made, the search takes longer than the work.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:

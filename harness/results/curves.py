@@ -1,4 +1,8 @@
-"""Curves over training that can be compared, as records."""
+"""Curves over training that can be compared: which a user means, and their means over seeds.
+
+A chart holds the curves of one flow, recipe and exact data set, a panel for each measure and a
+line for each factorization.
+"""
 
 import math
 from collections import Counter, defaultdict
@@ -8,7 +12,7 @@ from typing import Any
 
 from lcma.db import Curve, Store, Training
 from lcma.harness.results.board import factorization_label
-from lcma.harness.results.lookup import find_sweep, jobs_of
+from lcma.harness.results.lookup import find_jobs, find_sweep
 from lcma.harness.text import printable, short_id
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError
@@ -16,13 +20,23 @@ from lcma.sweeps.errors import UserError
 LOST = ("diverged", "failed")
 """States of a training that has no end."""
 
+PRETRAINING = "pretraining"
+
+MOST_CHARTS, MOST_LINES, MOST_SEEDS = 20, 12, 12
+"""Most pictures, lines of one and seeds of a line; notes say what is left out."""
+
+MOST_POINTS = 600
+"""Most points of a curve that are shown; more are thinned out evenly."""
+
+_BITS = "_bits_per_dim"
+
 Points = tuple[tuple[int, float], ...]
 """Steps and values; values are numbers below 1e100."""
 
 
 @dataclass(frozen=True)
 class ChartKey:
-    """What is the same for all curves of a picture."""
+    """Facts that all curves of a picture share."""
 
     dataset: str
     flow: str
@@ -32,24 +46,24 @@ class ChartKey:
     data_digest: str
 
     @classmethod
-    def of(cls, one: Any) -> "ChartKey":
-        """Of a record that has these facts."""
+    def from_record(cls, one: Any) -> "ChartKey":
+        """Return the key of a record that has these facts."""
         return cls(**{field.name: getattr(one, field.name) for field in fields(cls)})
 
     @property
     def title(self) -> str:
-        """Which flow, on which images."""
+        """Data set, flow and profile."""
         return printable(f"{self.dataset} ({self.variant}), {self.flow}, {self.profile}")
 
     @property
     def under(self) -> str:
-        """What exactly keeps other curves out."""
+        """Facts that keep other curves out."""
         return f"data {short_id(self.data_digest)}, recipe {short_id(self.recipe_id)}"
 
 
 @dataclass(frozen=True)
 class LineKey:
-    """What is the same for the seeds of a line. A pretraining has no factorization."""
+    """Facts that the seeds of a line share. A pretraining has no factorization."""
 
     label: str
     factorization: str | None
@@ -59,7 +73,7 @@ class LineKey:
 
     @property
     def name(self) -> str:
-        """For a legend or a table."""
+        """Name for a legend or a table."""
         found = f"{self.label}, conventional" if self.conventional else self.label
         found += "" if self.budget is None else f", budget {self.budget}"
         return printable(found if self.map_options is None else f"{found} {self.map_options}")
@@ -67,8 +81,11 @@ class LineKey:
 
 @dataclass(frozen=True)
 class SeedCurve:
-    """The curve of one training. ``subject`` is its trial or pretraining, ``all_points`` how many
-    points are stored; ``in_mean`` says whether it is one of those that the mean is taken over."""
+    """The curve of one training.
+
+    ``subject`` is its trial or pretraining, ``all_points`` how many points are stored. ``in_mean``
+    says whether it is one of those that the mean is over.
+    """
 
     seed: int
     subject: str
@@ -81,14 +98,17 @@ class SeedCurve:
 
     @property
     def lost(self) -> bool:
-        """Whether it diverged or failed."""
+        """True if it diverged or failed."""
         return self.state in LOST
 
 
 @dataclass(frozen=True)
-class Line:
-    """Seeds of one factorization. ``mean`` is over those seeds that are done, or over all that are
-    not lost where none is, at the steps that all of them have; empty where there are none."""
+class CurveLine:
+    """Seeds of one factorization, and their mean.
+
+    ``mean`` is over those seeds that are done, or over all that are not lost where none is, at the
+    steps that all of them have; empty where there are none.
+    """
 
     key: LineKey
     mean: Points
@@ -96,25 +116,25 @@ class Line:
 
     @property
     def n(self) -> int:
-        """Of how many seeds the mean is."""
+        """Number of seeds that the mean is over."""
         return sum(one.in_mean for one in self.seeds)
 
 
 @dataclass(frozen=True)
-class Panel:
+class CurvePanel:
     """One measure: ``name`` as it is stored."""
 
     name: str
-    lines: tuple[Line, ...]
+    lines: tuple[CurveLine, ...]
 
     @property
     def part(self) -> str | None:
-        """Of which part of the images bits/dim are, None for another measure."""
+        """Part of the images that bits/dim are of, None for another measure."""
         return self.name.removesuffix(_BITS) if self.name.endswith(_BITS) else None
 
     @property
     def label(self) -> str:
-        """With its unit."""
+        """Name with its unit."""
         return (
             printable(self.name).replace("_", " ")
             if self.part is None
@@ -131,39 +151,42 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Chart:
-    """What one picture shows; ``notes`` say what is left out and who was lost."""
+class CurveChart:
+    """One picture; ``notes`` say what is left out and which trainings were lost."""
 
     key: ChartKey
     steps: int
-    panels: tuple[Panel, ...]
+    panels: tuple[CurvePanel, ...]
     bars: tuple[Level, ...]
     notes: tuple[str, ...]
 
 
-_BITS = "_bits_per_dim"
+@dataclass(frozen=True)
+class CurveCharts:
+    """All pictures; ``left_out`` says how many more there would be."""
+
+    charts: tuple[CurveChart, ...]
+    left_out: int
 
 
-# Which trainings a person means: sweeps, ids, and filters
-
-PRETRAINING = "pretraining"
+# The trainings that a user means: by sweeps, ids and filters
 
 
 def choose_trainings(
     store: Store, names: Sequence[str], sweep: str | None, *, pretrainings: bool
 ) -> list[Training]:
-    """The trainings with curves that are named, of the newest sweep where nothing is.
+    """Return the trainings with curves that are named, of the newest sweep where nothing is.
 
     A name is that of a sweep, or the first characters of the id of a sweep, trial, pretraining or
-    job. Pretrainings of a sweep come where they are asked for. Raises UserError for a name that
-    nothing has, and where nothing has a curve yet.
+    job. Pretrainings of a sweep are left out unless ``pretrainings`` is set. Raises UserError for a
+    name that nothing has, and where nothing has a curve yet.
     """
     if names and sweep is not None:
         raise UserError("names and --sweep exclude each other: leave one out")
     found: dict[str, Training] = {}
-    asked: list[str | None] = [*names] if names else [sweep]
-    for name in asked:
-        jobs = _jobs(store, name) if names and name is not None else None
+    requested: list[str | None] = [*names] if names else [sweep]
+    for name in requested:
+        jobs = _find_jobs(store, name) if names and name is not None else None
         if jobs is not None:
             some = store.trainings(job_ids=jobs)
             hint = f"`lcma logs {name}` says what was done"
@@ -179,72 +202,13 @@ def choose_trainings(
     return list(found.values())
 
 
-def filter_trainings(
-    found: Sequence[Training],
-    *,
-    budget: int | None,
-    named: Sequence[str],
-    conventional: Mapping[str, str],
-    **where: str | None,
-) -> list[Training]:
-    """Those with these values. With ``named`` factorizations, under any of their names, those and
-    the conventional; with a budget, also what needs none.
-
-    Raises UserError where nothing is left, naming the option and what there is.
-    """
-    for option, value in where.items():
-        if value is not None:
-            there = sorted({str(getattr(one, option)) for one in found})
-            found = [one for one in found if getattr(one, option) == value]
-            _require(found, option, value, there)
-    if budget is not None:
-        trials = [one for one in found if one.kind == "trial"]
-        known = sorted({one.budget for one in trials if one.budget is not None})
-        trials = [one for one in trials if one.budget == budget]
-        _require(trials, "budget", str(budget), [str(one) for one in known])
-        found = [one for one in found if one.budget in (None, budget) or one.kind != "trial"]
-    if named:
-        there = sorted({label_of(one) for one in found})
-        present = {one.factorization for one in found} | {PRETRAINING}
-        asked = {n if n in present else factorizations.normalize(n) for n in named}
-        wanted = [one for one in found if asked & _names(one, conventional)]
-        _require(wanted, "factorization", ", ".join(sorted(asked)), there)
-        shared = {(one.recipe_id, one.data_digest) for one in wanted}
-        found = [
-            one
-            for one in found
-            if (one.recipe_id, one.data_digest) in shared
-            and (asked & _names(one, conventional) or is_conventional(one, conventional))
-        ]
-    return list(found)
-
-
-def conventional_by_recipe(store: Store, found: Iterable[Training]) -> dict[str, str]:
-    """What was, or is by default, run as the conventional factorization of each recipe."""
-    asked, shipped = store.conventional_factorizations(), catalog.flows()
-    names = {one.recipe_id: asked.get(one.recipe_id) or shipped.get(one.flow) for one in found}
-    return {recipe: name for recipe, name in names.items() if name is not None}
-
-
-def is_conventional(one: Training, conventional: Mapping[str, str]) -> bool:
-    """Whether a training is one of the conventional factorization."""
-    return one.factorization is not None and one.factorization == conventional.get(one.recipe_id)
-
-
-def label_of(one: Training) -> str:
-    """A factorization's name for people, or that of a pretraining."""
-    if one.factorization is not None:
-        return factorization_label(one.factorization)
-    return PRETRAINING if one.nms == "squeezed" else f"{PRETRAINING} ({one.nms})"
-
-
-def _jobs(store: Store, name: str) -> list[str] | None:
-    """The jobs of the trial, pretraining or job whose id starts so; None for a sweep."""
+def _find_jobs(store: Store, name: str) -> list[str] | None:
+    """Return the jobs of the trial, pretraining or job whose id starts so; None for a sweep."""
     sweeps = store.sweeps()
     if any(name in (one.name, one.id) for one in sweeps):
         return None
     if name and name.isprintable() and store.find_jobs(name):
-        return [job.job_id for job in jobs_of(store, name)]
+        return [job.job_id for job in find_jobs(store, name)]
     if name and any(one.id.startswith(name) for one in sweeps):
         return None
     known = ", ".join(sorted({one.name for one in sweeps})) or "no sweep"
@@ -255,9 +219,72 @@ def _jobs(store: Store, name: str) -> list[str] | None:
     )
 
 
-def _names(one: Training, conventional: Mapping[str, str]) -> set[str]:
-    """Under which a person may ask for it."""
-    found = {label_of(one).split(" ")[0]}
+def filter_trainings(
+    trainings: Sequence[Training],
+    *,
+    budget: int | None,
+    named: Sequence[str],
+    conventional: Mapping[str, str],
+    **where: str | None,
+) -> list[Training]:
+    """Return the trainings with these values.
+
+    With ``named`` factorizations, under any of their names, those and the conventional; with a
+    budget, also trainings that need none. Raises UserError where nothing is left, naming the option
+    and what there is.
+    """
+    for option, value in where.items():
+        if value is not None:
+            there = sorted({str(getattr(one, option)) for one in trainings})
+            trainings = [one for one in trainings if getattr(one, option) == value]
+            _require_any(trainings, option, value, there)
+    if budget is not None:
+        trials = [one for one in trainings if one.kind == "trial"]
+        known = sorted({one.budget for one in trials if one.budget is not None})
+        trials = [one for one in trials if one.budget == budget]
+        _require_any(trials, "budget", str(budget), [str(one) for one in known])
+        trainings = [
+            one for one in trainings if one.budget in (None, budget) or one.kind != "trial"
+        ]
+    if named:
+        there = sorted({label_training(one) for one in trainings})
+        present = {one.factorization for one in trainings} | {PRETRAINING}
+        requested = {n if n in present else factorizations.normalize(n) for n in named}
+        wanted = [one for one in trainings if requested & _names_of(one, conventional)]
+        _require_any(wanted, "factorization", ", ".join(sorted(requested)), there)
+        shared = {(one.recipe_id, one.data_digest) for one in wanted}
+        trainings = [
+            one
+            for one in trainings
+            if (one.recipe_id, one.data_digest) in shared
+            and (requested & _names_of(one, conventional) or is_conventional(one, conventional))
+        ]
+    return list(trainings)
+
+
+def read_conventional(store: Store, trainings: Iterable[Training]) -> dict[str, str]:
+    """Return what was, or is by default, run as the conventional factorization of each recipe."""
+    recorded, shipped = store.conventional_factorizations(), catalog.flows()
+    names = {
+        one.recipe_id: recorded.get(one.recipe_id) or shipped.get(one.flow) for one in trainings
+    }
+    return {recipe: name for recipe, name in names.items() if name is not None}
+
+
+def is_conventional(one: Training, conventional: Mapping[str, str]) -> bool:
+    """Return whether a training is one of the conventional factorization."""
+    return one.factorization is not None and one.factorization == conventional.get(one.recipe_id)
+
+
+def label_training(one: Training) -> str:
+    """Return a factorization's name for people, or that of a pretraining."""
+    if one.factorization is not None:
+        return factorization_label(one.factorization)
+    return PRETRAINING if one.nms == "squeezed" else f"{PRETRAINING} ({one.nms})"
+
+
+def _names_of(one: Training, conventional: Mapping[str, str]) -> set[str]:
+    found = {label_training(one).split(" ")[0]}
     if one.factorization is not None:
         found.add(one.factorization)
     if one.factorization == "checkerboard-even":
@@ -267,8 +294,10 @@ def _names(one: Training, conventional: Mapping[str, str]) -> set[str]:
     return found
 
 
-def _require(found: Sequence[Training], option: str, value: str, there: Sequence[str]) -> None:
-    if not found:
+def _require_any(
+    remaining: Sequence[Training], option: str, value: str, there: Sequence[str]
+) -> None:
+    if not remaining:
         known = ", ".join(there) or "none"
         raise UserError(
             f"no curves with --{option} {printable(value)}: there are {printable(known)}"
@@ -277,37 +306,24 @@ def _require(found: Sequence[Training], option: str, value: str, there: Sequence
 
 # The curves of chosen trainings, as far as pictures can show them
 
-MOST_CHARTS, MOST_LINES, MOST_SEEDS = 20, 12, 12
-"""Pictures, lines of one and seeds of a line at most; what is left out is told."""
-
-MOST_POINTS = 600
-"""Points of a curve that are shown; more are thinned out evenly."""
-
 _ORDER = ("low", "high", "random-local", "random", "checkerboard-even", "checkerboard-odd")
+
 _LARGEST = 1e100
-"""A value that is not below it, or no number, has no place in a picture."""
+"""A value that is not below this, or is no number, is not drawn."""
 
 _NAMED = 6
-"""Trainings that a note tells by name at most."""
+"""Most trainings that a note names."""
 
-Seed = tuple[int, str]
+SeedKey = tuple[int, str]
 """A seed, and the trial or pretraining that it is of."""
 
 
 @dataclass(frozen=True)
-class Charts:
-    """All pictures; ``left_out`` says how many more there would be."""
-
-    charts: tuple[Chart, ...]
-    left_out: int
-
-
-@dataclass(frozen=True)
-class _Part:
+class _ChartJobs:
     """The trainings of one picture: jobs of each seed of each line, and what was left out."""
 
     key: ChartKey
-    lines: Mapping[LineKey, Mapping[Seed, Sequence[Training]]]
+    lines: Mapping[LineKey, Mapping[SeedKey, Sequence[Training]]]
     notes: tuple[str, ...]
 
     @property
@@ -320,17 +336,17 @@ def read_charts(
     trainings: Sequence[Training],
     conventional: Mapping[str, str],
     name: str | None = None,
-) -> Charts:
-    """A chart for each flow, recipe and exact data set, with a panel for each measure, or for
-    that ``name`` alone.
+) -> CurveCharts:
+    """Return a chart for each flow, recipe and exact data set, with a panel for each measure.
 
-    Raises UserError where no chart has a curve of that name, or none has a point.
+    With ``name``, only the panel of that measure. Raises UserError where no chart has a curve of
+    that name, or none has a point.
     """
     groups: dict[ChartKey, list[Training]] = defaultdict(list)
     for one in trainings:
-        groups[ChartKey.of(one)].append(one)
+        groups[ChartKey.from_record(one)].append(one)
     keys = sorted(groups, key=lambda key: [getattr(key, f) for f in key.__dataclass_fields__])
-    parts = [_part(key, groups[key], conventional) for key in keys[:MOST_CHARTS]]
+    parts = [_select_jobs(key, groups[key], conventional) for key in keys[:MOST_CHARTS]]
     known = store.curves([job.job_id for part in parts for job in part.jobs])
     names = {curve.name for curve in known}
     if not names:
@@ -344,7 +360,7 @@ def read_charts(
     bars = store.bars()
     charts = []
     for part in parts:
-        panels = _panels(store, part, by_job)
+        panels = _read_panels(store, part, by_job)
         levels = [
             Level(bar.name, bar.bits_per_dim)
             for bar in bars.get(part.key.data_digest, [])
@@ -352,23 +368,25 @@ def read_charts(
         ]
         if panels:
             steps = max(job.steps for job in part.jobs)
-            notes = (*part.notes, *_lost(part))
-            charts.append(Chart(part.key, steps, panels, tuple(levels), notes))
-    return Charts(tuple(charts), len(keys) - len(parts))
+            notes = (*part.notes, *_lost_notes(part))
+            charts.append(CurveChart(part.key, steps, panels, tuple(levels), notes))
+    return CurveCharts(tuple(charts), len(keys) - len(parts))
 
 
-def _part(key: ChartKey, trainings: Sequence[Training], conventional: Mapping[str, str]) -> _Part:
-    lines: dict[LineKey, dict[Seed, list[Training]]] = defaultdict(lambda: defaultdict(list))
+def _select_jobs(
+    key: ChartKey, trainings: Sequence[Training], conventional: Mapping[str, str]
+) -> _ChartJobs:
+    lines: dict[LineKey, dict[SeedKey, list[Training]]] = defaultdict(lambda: defaultdict(list))
     for one in sorted(trainings, key=lambda one: (one.seed, one.subject, one.budget or 0)):
         line = LineKey(
-            label_of(one),
+            label_training(one),
             one.factorization,
             None if one.kind == PRETRAINING else one.budget,
             one.map_options,
             is_conventional(one, conventional),
         )
         lines[line][one.seed, one.subject].append(one)
-    shown = _first(lines)
+    shown = _choose_lines(lines)
     notes = []
     if len(shown) < len(lines):
         notes.append(
@@ -379,24 +397,25 @@ def _part(key: ChartKey, trainings: Sequence[Training], conventional: Mapping[st
     if most > MOST_SEEDS:
         notes.append(f"Of up to {most} seeds of a line the first {MOST_SEEDS} are shown.")
     few = {line: dict(list(lines[line].items())[:MOST_SEEDS]) for line in shown}
-    return _Part(key, few, tuple(notes))
+    return _ChartJobs(key, few, tuple(notes))
 
 
-def _first(lines: Iterable[LineKey]) -> list[LineKey]:
-    """Of many lines those that are shown, in order: each factorization at its longest budget before
-    any at a second one."""
-    ordered = sorted(lines, key=_place)
+def _choose_lines(lines: Iterable[LineKey]) -> list[LineKey]:
+    """Return the lines that are shown, in order.
+
+    Each factorization comes at its longest budget before any comes at a second one.
+    """
+    ordered = sorted(lines, key=_line_order)
     before: Counter[str] = Counter()
     ranked = []
     for line in ordered:
         ranked.append((before[line.label], line))
         before[line.label] += 1
-    few = sorted(ranked, key=lambda one: (not one[1].conventional, one[0], _place(one[1])))
-    return sorted((line for _, line in few[:MOST_LINES]), key=_place)
+    few = sorted(ranked, key=lambda one: (not one[1].conventional, one[0], _line_order(one[1])))
+    return sorted((line for _, line in few[:MOST_LINES]), key=_line_order)
 
 
-def _place(line: LineKey) -> tuple[object, ...]:
-    """The conventional first, then what is compared with it, pretrainings last."""
+def _line_order(line: LineKey) -> tuple[object, ...]:
     name = line.label.split(" ")[0]
     return (
         not line.conventional,
@@ -408,7 +427,9 @@ def _place(line: LineKey) -> tuple[object, ...]:
     )
 
 
-def _panels(store: Store, part: _Part, by_job: Mapping[str, Sequence[Curve]]) -> tuple[Panel, ...]:
+def _read_panels(
+    store: Store, part: _ChartJobs, by_job: Mapping[str, Sequence[Curve]]
+) -> tuple[CurvePanel, ...]:
     curves = [curve for job in part.jobs for curve in by_job.get(job.job_id, [])]
     panels = []
     for name in sorted({curve.name for curve in curves}):  # holdout before train
@@ -418,24 +439,26 @@ def _panels(store: Store, part: _Part, by_job: Mapping[str, Sequence[Curve]]) ->
         lines = []
         for key, seeds in part.lines.items():
             found = [
-                _seed(seed, jobs, [own[job.job_id] for job in jobs if job.job_id in own], points)
+                _seed_curve(
+                    seed, jobs, [own[job.job_id] for job in jobs if job.job_id in own], points
+                )
                 for seed, jobs in seeds.items()
                 if any(job.job_id in own for job in jobs)
             ]
             if any(seed.points for seed in found):
                 lines.append(_line(key, found))
         if lines:
-            panels.append(Panel(name, tuple(lines)))
+            panels.append(CurvePanel(name, tuple(lines)))
     return tuple(panels)
 
 
-def _seed(
-    seed: Seed,
+def _seed_curve(
+    seed: SeedKey,
     jobs: Sequence[Training],
     curves: Sequence[Curve],
     points: Mapping[int, Sequence[tuple[int, float]]],
 ) -> SeedCurve:
-    """The curve of a trial, or of the segments of a pretraining one after the other."""
+    """Return the curve of a trial, or of the segments of a pretraining one after the other."""
     at = {step: value for curve in curves for step, value in points.get(curve.id, [])}
     unfinished = [job.state for job in jobs if job.state != "done"]
     return SeedCurve(
@@ -450,11 +473,11 @@ def _seed(
     )
 
 
-def _line(key: LineKey, seeds: Sequence[SeedCurve]) -> Line:
+def _line(key: LineKey, seeds: Sequence[SeedCurve]) -> CurveLine:
     drawn = [one for one in seeds if one.points and not one.lost]
     members = [one for one in drawn if one.state == "done"] or drawn
     marked = tuple(replace(one, in_mean=one in members) for one in seeds)
-    return Line(key, _mean([one.points for one in members]), marked)
+    return CurveLine(key, _mean([one.points for one in members]), marked)
 
 
 def _mean(curves: Sequence[Points]) -> Points:
@@ -465,7 +488,7 @@ def _mean(curves: Sequence[Points]) -> Points:
     return tuple((step, math.fsum(of[step] for of in values) / len(values)) for step in steps)
 
 
-def _lost(part: _Part) -> list[str]:
+def _lost_notes(part: _ChartJobs) -> list[str]:
     lost = [
         (printable(f"{line.name}, seed {seed}"), job)
         for line, seeds in part.lines.items()
@@ -475,10 +498,10 @@ def _lost(part: _Part) -> list[str]:
     ]
     if not lost:
         return []
-    told = [f"{name} {job.state} at step {job.step} of {job.steps}" for name, job in lost[:_NAMED]]
+    named = [f"{name} {job.state} at step {job.step} of {job.steps}" for name, job in lost[:_NAMED]]
     counts = Counter(job.state for _, job in lost[_NAMED:])
     more = [f"{count} more {state}" for state, count in sorted(counts.items())]
-    return [f"Lost: {'; '.join([*told, *more])}."]
+    return [f"Lost: {'; '.join([*named, *more])}."]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -17,29 +17,29 @@ from lcma.harness.results.board import (
     COMPARABLE,
     ENOUGH,
     Board,
-    Difference,
+    BoardRow,
     Group,
-    Row,
-    paired_difference,
+    PairedDifference,
+    compute_difference,
 )
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations, known_sets
 
 HANDFUL = 5
-"""How many words or seeds a note names before it counts."""
+"""Number of words or seeds that a note names before it counts the rest."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """Mean bits/dim of half of the words less that of the others, by seed, then over seeds.
+    """Mean bits/dim of half of the words minus that of the others, by seed, then over seeds.
 
-    ``splits`` are counted from 1. For one split this is its main effect: words with L there less
-    words with H there, below 0 where letting the low contributions leave gives fewer bits. For
-    more it is their interaction: words with an even number of H at these splits less the others.
-    For two this is half of what the effect of the one changes by when the other's letter goes
-    from H to L.
+    ``splits`` are counted from 1. For one split this is its main effect: words with L there minus
+    words with H there, below 0 where factoring out the low contributions gives fewer bits. For more
+    it is their interaction: words with an even number of H at these splits minus the others. For
+    two this is half of what the effect of the one changes by when the other's letter goes from H to
+    L.
 
-    The standard error and the 95 % t-interval (low, high) over seeds are None for one seed.
+    The standard error and the 95 % t-interval (``low``, ``high``) over seeds are None for one seed.
     ``share`` is its part of the sum of squares among the word means, 2^L (mean / 2)^2 / SS, None
     where SS is 0. The shares of all effects add up to 1, and those of noise are in them.
     """
@@ -65,9 +65,9 @@ class Effects:
     """All effects among the words of one group, budget and map options.
 
     ``seeds`` are those at which all 2^splits words have a result. Where there are none, ``main``
-    and ``interactions`` are empty and a note says what is missing. ``interactions`` are of two
-    and more letters, ``interactions_share`` is the sum of their shares. ``lost`` are the words of
-    which any trial diverged or failed.
+    and ``interactions`` are empty and a note says what is missing. ``interactions`` are of two and
+    more letters, ``interactions_share`` is the sum of their shares. ``lost`` are the words of which
+    any trial diverged or failed.
     """
 
     dataset: str
@@ -92,24 +92,23 @@ class Effects:
 
 
 def compute_effects(board: Board) -> tuple[Effects, ...]:
-    """The effects in each group of a board, by budget; those that cannot be had yet too.
+    """Return the effects in each group of a board, by budget, including those that lack words.
 
-    Empty where no group has words. A board that `ranking.only` cut lacks the words cut away.
+    Empty where no group has words. A board from `board.filter_board` lacks the words filtered out.
     """
     found: list[Effects] = []
     for group in board.groups:
         words = frozenset(factorizations.words(group.splits))
-        cells: dict[tuple[int, str], list[Row]] = {}
+        cells: dict[tuple[int, str], list[BoardRow]] = {}
         for row in group.rows:
             if row.factorization in words:
                 budget = -1 if row.budget is None else row.budget
                 cells.setdefault((budget, row.map_options or ""), []).append(row)
-        found += [_effects(group, cells[cell]) for cell in sorted(cells)]
+        found += [_compute_group(group, cells[cell]) for cell in sorted(cells)]
     return tuple(found)
 
 
-def _effects(group: Group, rows: Sequence[Row]) -> Effects:
-    """``rows`` are words of one budget and map options, in any order."""
+def _compute_group(group: Group, rows: Sequence[BoardRow]) -> Effects:
     rows = sorted(rows, key=lambda r: r.factorization)
     by_seed: dict[int, dict[str, float]] = {}
     for row in rows:
@@ -139,15 +138,18 @@ def _effects(group: Group, rows: Sequence[Row]) -> Effects:
         interactions_share=math.fsum(shares) if known else None,
         incomplete=incomplete,
         lost=tuple(row.factorization for row in rows if row.diverged or row.failed),
-        notes=tuple(_notes(group, rows, tuple(full), incomplete)),
+        notes=tuple(_list_notes(group, rows, tuple(full), incomplete)),
     )
 
 
 def _decompose(full: Mapping[int, Mapping[str, float]], splits: int) -> tuple[Effect, ...]:
-    """Every contrast of the design, single letters first; ``full`` has all words at each seed."""
+    """Return every contrast of the design, single letters first.
+
+    ``full`` has all words at each seed.
+    """
     places = range(1, splits + 1)
     found = {
-        chosen: _contrast(full, chosen)
+        chosen: _compute_contrast(full, chosen)
         for count in places
         for chosen in itertools.combinations(places, count)
     }
@@ -165,7 +167,9 @@ def _decompose(full: Mapping[int, Mapping[str, float]], splits: int) -> tuple[Ef
     )
 
 
-def _contrast(full: Mapping[int, Mapping[str, float]], splits: tuple[int, ...]) -> Difference:
+def _compute_contrast(
+    full: Mapping[int, Mapping[str, float]], splits: tuple[int, ...]
+) -> PairedDifference:
     even: dict[int, float] = {}
     odd: dict[int, float] = {}
     for seed, by_word in full.items():
@@ -173,19 +177,19 @@ def _contrast(full: Mapping[int, Mapping[str, float]], splits: tuple[int, ...]) 
         for word, bits in by_word.items():
             halves[sum(word[k - 1] == "H" for k in splits) % 2].append(bits)
         even[seed], odd[seed] = map(statistics.fmean, halves)
-    found = paired_difference(even, odd)
+    found = compute_difference(even, odd)
     assert found is not None
     return found
 
 
-def _notes(
+def _list_notes(
     group: Group,
-    rows: Sequence[Row],
+    rows: Sequence[BoardRow],
     seeds: tuple[int, ...],
     incomplete: Sequence[Incomplete],
 ) -> Iterator[str]:
     if not seeds:
-        yield _nothing_yet(factorizations.words(group.splits), incomplete)
+        yield _missing_note(factorizations.words(group.splits), incomplete)
     elif incomplete:
         of_each = [f"{one.seed} (missing {_listed(one.missing)})" for one in incomplete]
         some = "seed" if len(incomplete) == 1 else "seeds"
@@ -201,10 +205,10 @@ def _notes(
     if lost:
         yield f"Lost trials: {_listed(lost)}; `lcma status` says why."
     if incomplete or not seeds:
-        yield _next(group, rows[0])
+        yield _next_command(group, rows[0])
 
 
-def _nothing_yet(words: Sequence[str], incomplete: Sequence[Incomplete]) -> str:
+def _missing_note(words: Sequence[str], incomplete: Sequence[Incomplete]) -> str:
     if incomplete:
         fullest = min(incomplete, key=lambda one: len(one.missing))
         there = (
@@ -216,7 +220,7 @@ def _nothing_yet(words: Sequence[str], incomplete: Sequence[Incomplete]) -> str:
     return f"No effects: they need all words at one seed; {there}."
 
 
-def _next(group: Group, word: Row) -> str:
+def _next_command(group: Group, word: BoardRow) -> str:
     options = [
         "--dataset",
         known_sets.set_name(group.dataset, group.variant),

@@ -1,4 +1,4 @@
-"""Results summed up by columns: `lcma export --by` and `--stat`."""
+"""Results summed up by columns, as `lcma export --by` and `--stat` write them."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lcma.db import QueryResult
+from lcma.harness.results.statistics import t_quantile
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
@@ -17,17 +18,16 @@ COMPARABLE = ("dataset", "variant", "data_digest", "protocol", "precision")
 """Results that differ in one of these are never summed up together."""
 
 STATISTICS = ("n", "mean", "std", "low", "high", "min", "median", "max")
-"""Of bits/dim: `std` is the sample standard deviation, (low, high) the 95 % t-interval."""
+"""Statistics of bits/dim: `std` is of the sample, (low, high) the 95 % t-interval."""
 
-DEFAULT = ("n", "mean", "std", "low", "high")
+DEFAULT_STATISTICS = ("n", "mean", "std", "low", "high")
 
 
 def group_rows(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[str]) -> QueryResult:
-    """A row for each combination of values of these columns, and of what results must share to be
-    compared, in their order.
+    """Return a row for each combination of values of ``by`` and `COMPARABLE`.
 
-    ``frame`` has rows of `trial_results`. What cannot be known of one result is None. Raises
-    UserError for an unknown column or statistic.
+    ``frame`` has rows of `trial_results`. A statistic that one result alone does not have is None.
+    Raises UserError for an unknown column or statistic.
     """
     for name in by:
         if name not in frame.columns or name == "bits_per_dim":
@@ -43,8 +43,12 @@ def group_rows(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[st
         return QueryResult(columns, (), truncated=False)
     found = []
     for values, bits in frame.groupby(keys, dropna=False, sort=False)["bits_per_dim"]:
-        of = np.sort(bits.to_numpy(dtype=np.float64))  # sums do not depend on the order of rows
-        found.append((*map(_value, values), *(_statistic(name, of) for name in statistics)))
+        ordered = np.sort(
+            bits.to_numpy(dtype=np.float64)
+        )  # sums do not depend on the order of rows
+        found.append(
+            (*map(_plain_value, values), *(_statistic(name, ordered) for name in statistics))
+        )
     found.sort(key=lambda row: [(v is not None, _sortable(v)) for v in row[: len(keys)]])
     return QueryResult(columns, tuple(found), truncated=False)
 
@@ -62,14 +66,13 @@ def _statistic(name: str, values: Any) -> int | float | None:
     deviation = math.sqrt(math.fsum((values - mean) ** 2) / (n - 1))
     if name == "std":
         return deviation
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
+    # `half_width(deviation / math.sqrt(n), n)` may differ in the last bit of an export.
+    half = t_quantile(n - 1) * deviation / math.sqrt(n)
     return mean - half if name == "low" else mean + half
 
 
-def _value(value: Any) -> Any:
-    """As a program has it: pandas has types of its own, and others for null."""
+def _plain_value(value: Any) -> Any:
+    """Return a Python value: pandas has types of its own, and others for null."""
     import pandas as pd
 
     if pd.isna(value):

@@ -1,4 +1,4 @@
-"""What reports make of the store's records: data sets, uses of maps, names."""
+"""Records of the store, found by what a user types or prepared for reports."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -23,7 +23,7 @@ class DataFacts:
 
     @property
     def whole(self) -> bool:
-        """Whether its files are known to be those of a whole set."""
+        """True if its files are known to be those of a whole set."""
         return self.verdict in WHOLE
 
 
@@ -38,16 +38,16 @@ class MapUse:
     score: str
 
 
-def data_facts(store: Store) -> dict[str, DataFacts]:
-    """What is known of every data set, by digest."""
+def read_data_facts(store: Store) -> dict[str, DataFacts]:
+    """Return what is known of every data set, by digest."""
     return {
-        digest: DataFacts(digest, name, _verdict(manifest))
+        digest: DataFacts(digest, name, _read_verdict(manifest))
         for digest, (name, manifest) in store.data_manifests().items()
     }
 
 
-def map_uses(store: Store) -> list[MapUse]:
-    """Every trial that reads maps, planned ones too."""
+def read_map_uses(store: Store) -> list[MapUse]:
+    """Return every trial that reads maps, including planned ones."""
     return [
         MapUse(
             trial_id=user.trial_id,
@@ -60,8 +60,11 @@ def map_uses(store: Store) -> list[MapUse]:
     ]
 
 
-def full_trial_id(store: Store, start: str) -> str:
-    """The one trial whose id starts so. Raises UserError where there is none or several."""
+def find_trial_id(store: Store, start: str) -> str:
+    """Return the id of the one trial whose id starts with ``start``.
+
+    Raises UserError where there is none, or where there are several.
+    """
     ids = store.find_trial_ids(start) if start.isprintable() else []
     if start in ids:
         return start
@@ -75,11 +78,11 @@ def full_trial_id(store: Store, start: str) -> str:
     )
 
 
-def jobs_of(store: Store, start: str) -> list[JobFacts]:
-    """The jobs of the one trial or pretraining whose id starts so, or the one job: a trial has one
-    for each content of its data set, a pretraining one for each budget.
+def find_jobs(store: Store, start: str) -> list[JobFacts]:
+    """Return the jobs of the one trial, pretraining or job whose id starts with ``start``.
 
-    Raises UserError where there is none, or where several start so.
+    A trial has one job for each content of its data set, a pretraining one for each budget. Raises
+    UserError where there is none, or where several start so.
     """
     found = store.find_jobs(start) if start and start.isprintable() else []
     ids = {i for one in found for i in (one.job_id, one.subject) if i.startswith(start)}
@@ -100,7 +103,7 @@ def jobs_of(store: Store, start: str) -> list[JobFacts]:
 
 
 def job_title(job: JobFacts) -> str:
-    """A name for people, as in a launch."""
+    """Return a job's name for people, as in a launch."""
     flow = f"{job.flow} {job.dataset}"
     if job.kind == "pretraining":
         return printable(f"pretrain {flow} to {job.budget} seed {job.seed}")
@@ -108,25 +111,25 @@ def job_title(job: JobFacts) -> str:
     return printable(f"train {flow} {job.factorization}{budget} seed {job.seed}")
 
 
-def find_sweep(store: Store, asked: str | None) -> Sweep:
-    """The sweep of that name or id, the newest where several have it or none is named.
+def find_sweep(store: Store, name: str | None) -> Sweep:
+    """Return the sweep of that name or id, the newest where several have it or none is named.
 
     An id may be shortened. Raises UserError where there is none.
     """
     sweeps = store.sweeps()
     if not sweeps:
         raise UserError("the database has no sweep yet: start one with `lcma launch demo`")
-    if asked is None:
+    if name is None:
         return sweeps[-1]
-    named = [s for s in sweeps if s.name == asked] or [s for s in sweeps if s.id.startswith(asked)]
-    if not named or not asked:
+    named = [s for s in sweeps if s.name == name] or [s for s in sweeps if s.id.startswith(name)]
+    if not named or not name:
         known = ", ".join(sorted({s.name for s in sweeps}))
-        raise UserError(f"no sweep {printable(asked)!r} in the database: it has {printable(known)}")
+        raise UserError(f"no sweep {printable(name)!r} in the database: it has {printable(known)}")
     return named[-1]
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """A stored JSON object; empty where the text is none."""
+    """Return a stored JSON object; empty where the text is not one."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -134,38 +137,48 @@ def parse_object(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _verdict(manifest: str) -> str | None:
+def frame_records(frame: Any) -> list[dict[str, Any]]:
+    """Return the rows of a data frame, with None for what is missing."""
+    missing = frame.isna()
+    values = frame.astype(object).where(~missing, None)
+    return [dict(row) for row in values.to_dict("records")]
+
+
+def _read_verdict(manifest: str) -> str | None:
     source = parse_object(manifest).get("source")
     verdict = source.get("verdict") if isinstance(source, dict) else None
     return verdict if isinstance(verdict, str) else None
 
 
-# What several verbs say where nothing is left of a choice
+# Errors for filters that match no result
 
 LISTED = 20
-"""Values that are named at most."""
+"""Most values that an error names."""
 
 
 def require_results(
     store: Store, sweep_id: str | None, wanted: Mapping[str, Any], option: str = "--{name} "
 ) -> None:
-    """UserError where no result has the wanted values, though there are results: for the first that
-    none has, with those there are, or because none has all of them at once.
+    """Raise UserError where there are results, but none with these values.
 
-    Of several values of a column one is enough. ``option`` is how a column is asked for.
+    The error is about the first value that no result has, with those there are, or says that none
+    has all of them at once. Of several values of a column one is enough. ``option`` is how a user
+    gives a column.
     """
     if not wanted or store.has_results(sweep_id=sweep_id, **wanted):
         return
-    for name, asked in wanted.items():
-        several = isinstance(asked, Collection) and not isinstance(asked, str)
-        values = list(asked) if several else [asked]
+    for name, wanted_value in wanted.items():
+        several = isinstance(wanted_value, Collection) and not isinstance(wanted_value, str)
+        values = list(wanted_value) if several else [wanted_value]
         known = store.result_values(name, sweep_id=sweep_id)
         if not known:
             return
         for value in values:
             if value not in known:
-                said = option.format(name=name) + printable("null" if value is None else value)
-                raise UserError(f"no results with {said}: there are {_listed(known)}")
+                option_text = option.format(name=name) + printable(
+                    "null" if value is None else value
+                )
+                raise UserError(f"no results with {option_text}: there are {_listed(known)}")
     raise UserError("no results meet all of these options at once: leave one out")
 
 

@@ -1,4 +1,8 @@
-"""Stored contribution maps as a person wants them: statistics, and the tables they lead to."""
+"""Sets of contribution maps: which there are, their statistics, their tables, and how two compare.
+
+A set holds the maps of one pretraining on one data set at one budget by one score, a map for each
+split. It has a short id.
+"""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -6,13 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-# Sets of contribution maps: what there is, under which short id, and how one is chosen
 from numpy.typing import NDArray
 
 from lcma.db import ContributionMap, MapKey, MapStatistics, Store, TableStatistics, overlap
-from lcma.harness.results.lookup import map_uses, parse_object
-from lcma.harness.results.map_statistics import Mask, kept_masks, nms_layout, table_statistics
+from lcma.harness.results.lookup import parse_object, read_map_uses
+from lcma.harness.results.map_statistics import (
+    Mask,
+    compute_table_statistics,
+    lay_out_map,
+    make_kept_masks,
+)
 from lcma.harness.text import printable
 from lcma.models import SplitTable, make_tables
 from lcma.models.factorization import Shape, windows
@@ -25,14 +32,16 @@ USUAL: str = MapOptions.model_fields["score"].default
 """The score that a short id does not name."""
 
 SHORTEST = 8
-"""Characters of an id that are shown at least."""
+"""Least characters of an id that are shown."""
 
 LISTED = 12
-"""Sets that an error lists at most."""
+"""Most sets that an error lists."""
 
 _ID = re.compile(
     r"(?P<pretraining>[^@:/]*)(?:@(?P<budget>[0-9]{1,12}))?(?::(?P<score>[^@:/]+))?(?:/(?P<data>[^@:/]+))?"
 )
+
+NamedTables = tuple[str, list[SplitTable]]
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,66 @@ class MapSet:
         return ", ".join([f"{self.key.score} score", f"{self.key.nms} NMS", *masks])
 
 
+@dataclass(frozen=True)
+class WordTable:
+    """Statistics of the table at one split of a word of equal letters.
+
+    The overlaps are means over other sets of maps that differ in the seed alone, or in the budget
+    alone; None where there are none.
+    """
+
+    statistics: TableStatistics
+    iou_other_seeds: float | None
+    iou_other_budgets: float | None
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """One map in numbers, in nats, and the tables that low and high make of it.
+
+    ``largest_standard_error`` is None where none is known, ``statistics`` for a map that was made
+    before there were any.
+    """
+
+    split: int
+    images: int
+    clusters: int | None
+    mean_log_det: float
+    sum_error: float
+    largest_standard_error: float | None
+    statistics: MapStatistics | None
+    low: WordTable
+    high: WordTable
+
+
+@dataclass(frozen=True)
+class SplitComparison:
+    """Two maps before one split, and the tables that low and high make of them.
+
+    Differences are over all dimensions, in nats. Correlations are Spearman's, over all dimensions,
+    of the values and of what is left of them without the mean of their window; None where one of
+    the maps does not vary. Overlaps are intersection over union of what is still there after the
+    split; ``iou_by_chance`` is about what unrelated tables have.
+    """
+
+    split: int
+    largest_difference: float
+    rms_difference: float
+    rank_correlation: float | None
+    rank_correlation_in_windows: float | None
+    iou_low: float
+    iou_high: float
+    iou_by_chance: float
+
+
+# Finding sets
+
+
 def list_map_sets(store: Store) -> list[MapSet]:
-    """Every set, by data set, flow, seed, budget and score."""
+    """Return every set, by data set, flow, seed, budget and score."""
     keys = store.map_keys()
     users: dict[str, set[str]] = {key.pretraining_id: {key.recipe_id} for key in keys}
-    for use in map_uses(store):
+    for use in read_map_uses(store):
         users.setdefault(use.pretraining_id, set()).add(use.recipe_id)
     bodies = store.recipe_bodies(sorted({key.recipe_id for key in keys}))
     recipes = {i: parse_object(body) for i, body in bodies.items()}
@@ -96,11 +160,11 @@ def list_map_sets(store: Store) -> list[MapSet]:
 def filter_map_sets(
     sets: Sequence[MapSet], recipe: str | None = None, **filters: str | int | None
 ) -> list[MapSet]:
-    """The sets whose key has these values; ``recipe`` is the start of a recipe's id.
+    """Return the sets whose key has these values; ``recipe`` is the start of a recipe's id.
 
     Raises UserError where there is none, naming the option and what there is.
     """
-    require_any(sets)
+    require_map_sets(sets)
     wanted = {name: value for name, value in filters.items() if value is not None}
     for name, value in wanted.items():
         there = sorted({getattr(one.key, name) for one in sets})
@@ -125,40 +189,39 @@ def filter_map_sets(
     return found
 
 
-def find_map_set(sets: Sequence[MapSet], asked: str) -> MapSet:
-    """The one set with that id.
+def find_map_set(sets: Sequence[MapSet], text: str) -> MapSet:
+    """Return the one set with that id.
 
-    Pretraining and data may be shortened to any start that no other has, and a budget or data
-    left out where there is one alone; without a score it is the usual one. Raises UserError for
-    none or several, naming those there are.
+    Pretraining and data may be shortened to any start that no other has, and a budget or data left
+    out where there is only one; without a score it is the usual one. Raises UserError for none or
+    several, naming those there are.
     """
-    require_any(sets)
+    require_map_sets(sets)
     for one in sets:
-        if one.id == asked:
+        if one.id == text:
             return one
-    parts = _ID.fullmatch(asked)
-    found = [one for one in sets if parts and _meets(one.key, parts.groupdict())] if asked else []
+    parts = _ID.fullmatch(text)
+    found = [one for one in sets if parts and _matches(one.key, parts.groupdict())] if text else []
     if len(found) == 1:
         return found[0]
     if found:
         raise UserError(
-            f"{len(found)} sets of maps answer to {printable(asked)!r}: give one of "
-            f"{_listed(found)}"
+            f"{len(found)} sets of maps answer to {printable(text)!r}: give one of {_listed(found)}"
         )
     usual = [one for one in sets if one.key.score == USUAL]
-    raise UserError(f"no set of maps {printable(asked)!r}: there are {_listed(usual or sets)}")
+    raise UserError(f"no set of maps {printable(text)!r}: there are {_listed(usual or sets)}")
 
 
-def used_by(
+def filter_used_sets(
     sets: Iterable[MapSet], store: Store, trials: Collection[tuple[str, str]]
 ) -> list[MapSet]:
-    """The sets that these trials, pairs of id and data digest, read."""
+    """Return the sets that these trials, pairs of id and data digest, read."""
     digests: dict[str, set[str]] = {}
     for trial_id, digest in trials:
         digests.setdefault(trial_id, set()).add(digest)
     wanted = {
         (use.pretraining_id, use.budget, use.score, digest)
-        for use in map_uses(store)
+        for use in read_map_uses(store)
         for digest in digests.get(use.trial_id, ())
     }
     return [
@@ -168,21 +231,8 @@ def used_by(
     ]
 
 
-def series_key(one: MapSet) -> tuple[str, str, int, str, str, str]:
-    """The same for sets that stand side by side in one picture."""
-    key = one.key
-    return (key.dataset, key.flow, key.seed, key.pretraining_id, key.data_digest, key.score)
-
-
-def choose_evenly(series: Sequence[MapSet], most: int) -> list[MapSet]:
-    """At most that many of them, evenly spaced, the first and the last among them."""
-    if len(series) <= most:
-        return list(series)
-    return [series[round(k * (len(series) - 1) / (most - 1))] for k in range(most)]
-
-
-def require_any(sets: Sequence[MapSet]) -> None:
-    """UserError for a database without maps."""
+def require_map_sets(sets: Sequence[MapSet]) -> None:
+    """Raise UserError for a database without maps."""
     if not sets:
         raise UserError(
             "the database has no contribution maps yet: `lcma launch demo` makes some, "
@@ -190,7 +240,20 @@ def require_any(sets: Sequence[MapSet]) -> None:
         )
 
 
-def _meets(key: MapKey, parts: Mapping[str, str | None]) -> bool:
+def series_key(one: MapSet) -> tuple[str, str, int, str, str, str]:
+    """Return the facts shared by sets that stand side by side in one picture."""
+    key = one.key
+    return (key.dataset, key.flow, key.seed, key.pretraining_id, key.data_digest, key.score)
+
+
+def choose_evenly(series: Sequence[MapSet], most: int) -> list[MapSet]:
+    """Return at most that many of them, evenly spaced, including the first and the last."""
+    if len(series) <= most:
+        return list(series)
+    return [series[round(k * (len(series) - 1) / (most - 1))] for k in range(most)]
+
+
+def _matches(key: MapKey, parts: Mapping[str, str | None]) -> bool:
     budget = parts["budget"]
     return (
         key.pretraining_id.startswith(parts["pretraining"] or "")
@@ -221,64 +284,32 @@ def _on_several_data(keys: Sequence[MapKey]) -> set[str]:
 
 
 def _shortened(ids: Collection[str]) -> dict[str, str]:
-    """Starts of ids, as short as keeps all of them apart."""
+    """Return starts of ids, as short as keeps all of them apart."""
     length = SHORTEST
     while len({i[:length] for i in ids}) < len(ids):
         length += 1
     return {i: i[:length] for i in ids}
 
 
-Named = tuple[str, list[SplitTable]]
+# Statistics of a set, and the tables that its maps lead to
 
 
-@dataclass(frozen=True)
-class WordTable:
-    """The table at one split of a word of equal letters, in numbers.
+class MapReader:
+    """Reads sets of maps of a store, each once, and compares those alike but for seed or budget.
 
-    The overlaps are means over other sets of maps alike but for the seed, or for the budget;
-    None where there are none.
-    """
-
-    statistics: TableStatistics
-    iou_other_seeds: float | None
-    iou_other_budgets: float | None
-
-
-@dataclass(frozen=True)
-class SplitSummary:
-    """One map in numbers, in nats, and the tables that low and high make of it.
-
-    ``largest_standard_error`` is None where none is known, ``statistics`` for a map that was made
-    before there were any.
-    """
-
-    split: int
-    images: int
-    clusters: int | None
-    mean_log_det: float
-    sum_error: float
-    largest_standard_error: float | None
-    statistics: MapStatistics | None
-    low: WordTable
-    high: WordTable
-
-
-class Reader:
-    """Sets of maps of a store and what they have in common; each is read once.
-
-    ``sets`` are all there are: among them are the other seeds and budgets of one.
+    ``sets`` are all there are, so that other seeds and budgets of a set are among them.
     """
 
     def __init__(self, store: Store, sets: Sequence[MapSet]) -> None:
         self._store = store
         self._alike: dict[tuple[str, ...], list[MapSet]] = {}
         for one in sets:
-            self._alike.setdefault(_kind(one), []).append(one)
+            self._alike.setdefault(_kind_key(one), []).append(one)
         self._maps: dict[str, list[ContributionMap]] = {}
         self._kept: dict[tuple[str, str], list[Mask]] = {}
 
     def maps(self, one: MapSet) -> list[ContributionMap]:
-        """The maps by split. UserError where they are damaged or do not fit together."""
+        """Return the maps by split. Raises UserError where they are damaged or do not fit."""
         if one.id not in self._maps:
             key = one.key
             found: list[ContributionMap] = [
@@ -294,27 +325,27 @@ class Reader:
         return self._maps[one.id]
 
     def kept(self, one: MapSet, letter: str) -> list[Mask]:
-        """What is still there after each split of LL.. or HH.., (C, H, W)."""
+        """Return which dimensions are left after each split of LL.. or HH.., (C, H, W)."""
         if (one.id, letter) not in self._kept:
             maps = self.maps(one)
-            found = kept_masks(word_tables(letter, maps), shape_of(maps))
+            found = make_kept_masks(make_word_tables(letter, maps), image_shape(maps))
             self._kept[one.id, letter] = found
         return self._kept[one.id, letter]
 
     def other_seeds(self, one: MapSet) -> list[MapSet]:
-        """The sets that differ from this one in their seed alone."""
+        """Return the sets that differ from this one in their seed alone."""
         seed, budget = one.key.seed, one.key.budget
-        alike = self._alike.get(_kind(one), [])
+        alike = self._alike.get(_kind_key(one), [])
         return [o for o in alike if o.key.seed != seed and o.key.budget == budget]
 
     def other_budgets(self, one: MapSet) -> list[MapSet]:
-        """The sets that differ from this one in their budget alone."""
+        """Return the sets that differ from this one in their budget alone."""
         seed, budget = one.key.seed, one.key.budget
-        alike = self._alike.get(_kind(one), [])
+        alike = self._alike.get(_kind_key(one), [])
         return [o for o in alike if o.key.seed == seed and o.key.budget != budget]
 
     def summarize(self, one: MapSet) -> list[SplitSummary]:
-        """The maps in numbers, by split."""
+        """Return the maps in numbers, by split."""
         maps = self.maps(one)
         low, high = self._word("L", one), self._word("H", one)
         found = []
@@ -342,10 +373,10 @@ class Reader:
             for m in maps
             if m.halves is not None and np.isfinite(m.halves).all()
         ]
-        statistics = table_statistics(
+        statistics = compute_table_statistics(
             letter * len(maps),
-            word_tables(letter, maps),
-            shape_of(maps),
+            make_word_tables(letter, maps),
+            image_shape(maps),
             maps=[m.values for m in maps],
             halves=halves if len(halves) == len(maps) else (),
         )
@@ -364,19 +395,19 @@ class Reader:
         maps = self.maps(one)
         for other in others:
             found = self.maps(other)
-            if len(found) != len(maps) or shape_of(found) != shape_of(maps):
-                raise _unfit(other.id)
+            if len(found) != len(maps) or image_shape(found) != image_shape(maps):
+                raise _unfit_error(other.id)
         return [self.kept(other, letter) for other in others]
 
 
-def every_table(maps: Sequence[ContributionMap], seed: int) -> list[Named]:
-    """Each factorization with its tables by split: the fixed ones, those of plug-ins that are
-    loaded, low and high of these maps.
+def make_all_tables(maps: Sequence[ContributionMap], seed: int) -> list[NamedTables]:
+    """Return each factorization with its tables by split.
 
-    ``seed`` drives the random ones. The maps fit together.
+    These are the fixed ones, those of loaded plug-ins, and low and high of these maps, which fit
+    together. ``seed`` drives the random ones.
     """
-    shape, splits = shape_of(maps), len(maps)
-    low, high = word_tables("L", maps), word_tables("H", maps)
+    shape, splits = image_shape(maps), len(maps)
+    low, high = make_word_tables("L", maps), make_word_tables("H", maps)
     names = [name for name in factorizations.FIXED if name != "none"]
     names += [rule.name for rule in factorizations.RULES.values() if rule.fits(splits)]
     values = [m.values for m in maps]
@@ -384,14 +415,14 @@ def every_table(maps: Sequence[ContributionMap], seed: int) -> list[Named]:
     return [*found, (f"low ({'L' * splits})", low), (f"high ({'H' * splits})", high)]
 
 
-def word_tables(letter: str, maps: Sequence[ContributionMap]) -> list[SplitTable]:
-    """The tables by split of the word of that letter alone. The maps fit together."""
+def make_word_tables(letter: str, maps: Sequence[ContributionMap]) -> list[SplitTable]:
+    """Return the tables by split of the word of that letter alone. The maps fit together."""
     splits = len(maps)
-    return make_tables(letter * splits, shape_of(maps), splits, maps=[m.values for m in maps])
+    return make_tables(letter * splits, image_shape(maps), splits, maps=[m.values for m in maps])
 
 
 def require_fit(maps: Sequence[ContributionMap], name: str) -> None:
-    """UserError for maps that are not those of all splits of one flow, by split."""
+    """Raise UserError for maps that are not those of all splits of one flow, by split."""
     splits, shapes = len(maps), {m.values.shape for m in maps}
     sides = [side for shape in shapes for side in shape[1:]]
     if (
@@ -399,22 +430,21 @@ def require_fit(maps: Sequence[ContributionMap], name: str) -> None:
         or any(side % 2**splits for side in sides)
         or [m.split for m in maps] != list(range(1, splits + 1))
     ):
-        raise _unfit(name)
+        raise _unfit_error(name)
 
 
-def shape_of(maps: Sequence[ContributionMap]) -> Shape:
-    """(C, H, W) of maps that fit together."""
+def image_shape(maps: Sequence[ContributionMap]) -> Shape:
+    """Return (C, H, W) of maps that fit together."""
     channels, height, width = maps[0].values.shape
     return channels, height, width
 
 
-def _kind(one: MapSet) -> tuple[str, ...]:
-    """What sets have in common that differ in seed or budget alone."""
+def _kind_key(one: MapSet) -> tuple[str, ...]:
     key = one.key
     return (one.model, key.flow, key.dataset, key.variant, key.data_digest, key.score, key.nms)
 
 
-def _unfit(name: str) -> UserError:
+def _unfit_error(name: str) -> UserError:
     return UserError(
         f"the maps of {printable(name)} do not go together: go back to a copy of the database"
     )
@@ -425,42 +455,22 @@ def _mean(values: Iterable[float]) -> float | None:
     return float(np.mean(listed)) if listed else None
 
 
-# Two sets of contribution maps held against each other, split by split
-
-
-@dataclass(frozen=True)
-class SplitComparison:
-    """Two maps before one split, and the tables that low and high make of them.
-
-    Differences are over all dimensions, in nats. Correlations are Spearman's, over all dimensions,
-    of the values and of what is left of them without the mean of their window; None where one of
-    the maps does not vary. Overlaps are intersection over union of what is still there after the
-    split; ``iou_by_chance`` is about what unrelated tables have.
-    """
-
-    split: int
-    largest_difference: float
-    rms_difference: float
-    rank_correlation: float | None
-    rank_correlation_in_windows: float | None
-    iou_low: float
-    iou_high: float
-    iou_by_chance: float
+# Comparing two sets, split by split
 
 
 def compare_maps(
     one: Sequence[ContributionMap], other: Sequence[ContributionMap], form: str
 ) -> list[SplitComparison]:
-    """The maps of one set against those of another, by split.
+    """Return the maps of one set compared with those of another, by split.
 
-    ``form`` is that of the flow without splits in whose windows the values are centred,
-    'squeezed' or 'flat'. The maps of each fit together; raises UserError where the two differ in
-    shape or number of splits.
+    ``form`` is that of the flow without splits in whose windows the values are centred, 'squeezed'
+    or 'flat'. The maps of each fit together; raises UserError where the two differ in shape or
+    number of splits.
     """
     require_alike(one, other)
-    shape = shape_of(one)
+    shape = image_shape(one)
     kept = {
-        letter: [kept_masks(word_tables(letter, maps), shape) for maps in (one, other)]
+        letter: [make_kept_masks(make_word_tables(letter, maps), shape) for maps in (one, other)]
         for letter in "LH"
     }
     found = []
@@ -472,9 +482,9 @@ def compare_maps(
                 split=k + 1,
                 largest_difference=float(np.abs(difference).max()),
                 rms_difference=float(np.sqrt(np.square(difference).mean())),
-                rank_correlation=_rank_correlation(a.values, b.values),
-                rank_correlation_in_windows=_rank_correlation(
-                    *(_centred(m.values, k + 1, form) for m in (a, b))
+                rank_correlation=rank_correlation(a.values, b.values),
+                rank_correlation_in_windows=rank_correlation(
+                    *(_center_windows(m.values, k + 1, form) for m in (a, b))
                 ),
                 iou_low=low,
                 iou_high=high,
@@ -485,30 +495,32 @@ def compare_maps(
 
 
 def iou_by_chance(split: int) -> float:
-    """About the overlap of what two unrelated tables leave there after a split, from 1."""
+    """Return about the overlap of what two unrelated tables keep after a split, from 1."""
     still_there = 2.0**-split
     return still_there / (2 - still_there)
 
 
 def require_alike(one: Sequence[ContributionMap], other: Sequence[ContributionMap]) -> None:
-    """UserError where two sets of maps differ in shape or number of splits."""
-    said = [
-        f"{'x'.join(map(str, shape_of(maps)))} at {len(maps)} split{'s' * (len(maps) > 1)}"
+    """Raise UserError where two sets of maps differ in shape or number of splits."""
+    sizes = [
+        f"{'x'.join(map(str, image_shape(maps)))} at {len(maps)} "
+        f"{'splits' if len(maps) > 1 else 'split'}"
         for maps in (one, other)
     ]
-    if said[0] != said[1]:
+    if sizes[0] != sizes[1]:
         raise UserError(
-            f"maps of {said[0]} against {said[1]}: choose sets of one shape and number of splits"
+            f"maps of {sizes[0]} against {sizes[1]}: choose sets of one shape and number of splits"
         )
 
 
-def _centred(values: NDArray[np.float32], split: int, form: str) -> NDArray[np.float64]:
-    """Values less the mean of their window, in the order of the windows."""
-    inside = windows(nms_layout(values.astype(np.float64), split, form))
+def _center_windows(values: NDArray[np.float32], split: int, form: str) -> NDArray[np.float64]:
+    """Return values minus the mean of their window, in the order of the windows."""
+    inside = windows(lay_out_map(values.astype(np.float64), split, form))
     return np.asarray(inside - inside.mean(axis=-1, keepdims=True))
 
 
-def _rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:
+def rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:
+    """Return Spearman's correlation over all dimensions, None where one map does not vary."""
     if not (np.ptp(one) and np.ptp(other)):
         return None
     from scipy.stats import spearmanr

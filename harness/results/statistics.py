@@ -1,8 +1,8 @@
-"""Differences paired by seed, and what tests of them say.
+"""Paired differences: tests of them, their intervals and power.
 
-Student's t, central and not, is scipy's (`scipy.special`). The tests are written for many rows at
-once: those of `scipy.stats` and statsmodels, to which they are equal, take minutes for a board of
-a hundred thousand rows.
+Student's t, central and non-central, is scipy's (`scipy.special`). The tests are written for many
+rows at once: those of `scipy.stats` and statsmodels, to which they are equal, take minutes for a
+board of a hundred thousand rows.
 """
 
 import math
@@ -15,42 +15,43 @@ from numpy.typing import NDArray
 from scipy import special
 
 LEVEL = 0.05
-"""Of every test, two-sided, and one less the confidence of every interval."""
+"""Level of every test, two-sided, and one minus the confidence of every interval."""
 
 POWER = 0.8
-"""With which a difference of the smallest size that could be shown is shown."""
+"""Probability with which the smallest detectable difference is detected."""
 
 MOST_EXACT = 16
-"""Pairs up to which all 2^n signs are tried; beyond, as many drawn ones."""
+"""Pairs up to which all 2^n signs are tried; beyond, 2^16 random ones."""
 
 AT_ONCE = 2**20
-"""Numbers to hold in memory at a time."""
+"""Most numbers held in memory at a time."""
 
 PAIRED_AT_ONCE = 2**18
-"""Differences of pairs to work on at a time: few enough to stay near the processor."""
+"""Most differences of pairs worked on at a time: few enough to stay in the processor's cache."""
 
 UNSURE, MARGIN = 1e-13, 1e-6
 """Rounding of sums of squares for each number in them, and of t², with much to spare."""
 
 ROUNDING = 1e-12
-"""By how much differences that are all the same may differ."""
+"""By how much differences that are all equal may differ."""
 
 MOST_SEEDS = 10_000
-"""Seeds beyond which no number is named."""
+"""Seeds above which no number is given."""
 
 
 Beaten = list[list[int]]
-"""For each of several things the numbers of those that are below it by test."""
+"""For each of several sets of values, the indices of those that are below it by test."""
 
 
 @dataclass(slots=True)  # not frozen: a board has so many that it would show
 class PairedTest:
-    """What n differences say, in their unit. All but the mean is None for fewer than two.
+    """Tests of n differences, in the unit of the differences.
 
-    ``low`` and ``high`` are the 95 % t-interval. ``t_p`` is the two-sided p of the paired t-test,
-    ``sign_flip_p`` that of the exact permutation test which turns the signs of the differences,
-    at least 2 / 2^n. ``detectable`` is the smallest true difference that so many pairs with this
-    deviation would have shown with a power of 80 % (paired t, 5 %, two-sided).
+    All but the mean is None for fewer than two. ``low`` and ``high`` are the 95 % t-interval.
+    ``t_p`` is the two-sided p of the paired t-test, ``sign_flip_p`` that of the exact permutation
+    test over the signs of the differences, at least 2 / 2^n. ``detectable`` is the smallest true
+    difference that so many pairs with this deviation would have shown with a power of 80 % (paired
+    t, 5 %, two-sided).
     """
 
     n: int
@@ -64,13 +65,13 @@ class PairedTest:
     detectable: float | None = None
 
 
-def by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
-    """``one`` less ``other`` at the seeds that both have."""
+def subtract_by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
+    """Return ``one`` minus ``other`` at the seeds that both have."""
     return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}
 
 
 def paired_test(differences: Sequence[float]) -> PairedTest | None:
-    """The tests of differences against zero, None where there are none.
+    """Return the tests of differences against zero, None where there are none.
 
     Raises ValueError for a number that is not finite.
     """
@@ -78,7 +79,7 @@ def paired_test(differences: Sequence[float]) -> PairedTest | None:
 
 
 def paired_tests(several: Sequence[Sequence[float]]) -> list[PairedTest | None]:
-    """The same of several rows of differences, which is much faster than one by one."""
+    """Return `paired_test` of several rows of differences, much faster than one by one."""
     found: list[PairedTest | None] = [None] * len(several)
     by_length: dict[int, list[int]] = {}
     for index, row in enumerate(several):
@@ -88,20 +89,19 @@ def paired_tests(several: Sequence[Sequence[float]]) -> list[PairedTest | None]:
             values = np.array([several[index] for index in indices], dtype=np.float64)
             if not np.isfinite(values).all():
                 raise ValueError("differences are finite numbers")
-            for index, test in zip(indices, _tests(values), strict=True):
+            for index, test in zip(indices, _paired_tests(values), strict=True):
                 found[index] = test
     return found
 
 
-def _tests(values: NDArray[np.float64]) -> list[PairedTest]:
-    """Of the rows of (rows, n)."""
+def _paired_tests(values: NDArray[np.float64]) -> list[PairedTest]:  # rows of (rows, n)
     n = values.shape[1]
     means = [math.fsum(row) / n for row in values.tolist()]
     if n < 2:
         return [PairedTest(n, mean) for mean in means]
-    deviations, t = _t(np.ascontiguousarray(values.T))
-    t_p = _p(t, n)
-    reach, detectable = _quantile(n - 1) / math.sqrt(n), _detectable_at(n)
+    deviations, t = _t_values(np.ascontiguousarray(values.T))
+    t_p = _p_values(t, n)
+    reach, detectable = t_quantile(n - 1) / math.sqrt(n), _detectable_at(n)
     columns = (means, deviations.tolist(), t_p.tolist(), _sign_flip(values).tolist())
     return [
         PairedTest(
@@ -120,22 +120,33 @@ def _tests(values: NDArray[np.float64]) -> list[PairedTest]:
 
 
 def t_interval(differences: Sequence[float], level: float) -> tuple[float, float] | None:
-    """The t-interval of confidence 1 - ``level`` of their mean, None for fewer than two."""
+    """Return the t-interval of the mean of differences, of confidence 1 - ``level``.
+
+    None for fewer than two differences.
+    """
     (test,) = paired_tests([differences])
     if test is None or test.standard_error is None:
         return None
-    half = _quantile(test.n - 1, level) * test.standard_error
+    half = half_width(test.standard_error, test.n, level)
     return test.mean - half, test.mean + half
 
 
+def half_width(standard_error: float, n: int, level: float = LEVEL) -> float:
+    """Return half of the t-interval of a mean of n numbers, of confidence 1 - ``level``."""
+    return t_quantile(n - 1, level) * standard_error
+
+
 @cache
-def _quantile(freedom: int, level: float = LEVEL) -> float:
-    """Of Student's t, with which a two-sided interval of this level reaches."""
+def t_quantile(freedom: int, level: float = LEVEL) -> float:
+    """Return the quantile 1 - ``level`` / 2 of Student's t.
+
+    It is half of a two-sided interval in standard errors.
+    """
     return float(special.stdtrit(freedom, 1 - level / 2))
 
 
-def _t(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Deviations, and t of the paired t-test, of each column of (n, columns).
+def _t_values(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return deviations and t of the paired t-test of each column of (n, columns).
 
     A column that does not vary but for rounding differs from zero for certain, or not at all. Sums
     are row by row: NumPy's own round otherwise when there is one column.
@@ -153,15 +164,17 @@ def _t(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.flo
     return deviations, t
 
 
-def _p(t: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Two-sided, of the t of n differences."""
+def _p_values(t: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     return np.asarray(2.0 * special.stdtr(n - 1, -np.abs(t)), dtype=np.float64)
 
 
 def adjust_holm(
     p_values: Sequence[float] | NDArray[np.float64], of: int | None = None
 ) -> list[float]:
-    """Holm's adjusted p-values, in the same order; ``of`` so many, those left out being larger."""
+    """Return Holm's adjusted p-values in the same order.
+
+    ``of`` is the number of tests where some are left out, all with larger p-values.
+    """
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
@@ -171,8 +184,10 @@ def adjust_holm(
 
 
 def seeds_needed(effect: float, deviation: float) -> int | None:
-    """With how many seeds a true ``effect`` would be shown with a power of 80 %, where differences
-    have this ``deviation``; None where that is more than anybody runs."""
+    """Return the number of seeds that shows a true ``effect`` with a power of 80 %.
+
+    ``deviation`` is that of the differences, in the effect's unit. Returns None above `MOST_SEEDS`.
+    """
     if deviation == 0:
         return 2
     size = abs(effect) / deviation
@@ -192,26 +207,28 @@ def seeds_needed(effect: float, deviation: float) -> int | None:
 
 
 def beaten_by(tables: Sequence[Sequence[Mapping[int, float]]], least: int) -> list[Beaten]:
-    """In each table, sets of values by seed, which of the others are below each by test.
+    """Return for each set of values by seed, in each table, which others are below it by test.
 
-    All pairs of a table are held against each other by paired t at 5 %, two-sided, after Holm's
-    correction over all of them. Pairs of fewer than ``least`` common seeds show nothing and count
-    for none. Many tables at once are much faster than one by one.
+    All pairs of a table are compared by paired t at 5 %, two-sided, after Holm's correction over
+    all of them. Pairs with fewer than ``least`` common seeds show nothing and do not count. Many
+    tables at once are much faster than one by one.
     """
     found: list[Beaten] = []
     batch: list[_Pairs] = []
     for table in tables:
         batch.append(_Pairs(table, max(least, 2)))
         if sum(one.size for one in batch) >= PAIRED_AT_ONCE:
-            found += _tested(batch)
+            found += _test_batch(batch)
             batch = []
-    return found + _tested(batch)
+    return found + _test_batch(batch)
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Differences of some pairs of a table, all of n common seeds: (n, pairs), since numbers that
-    are summed fast do not lie side by side."""
+class _PairBatch:
+    """Differences of some pairs of a table, all of n common seeds.
+
+    ``values`` is (n, pairs): sums along the first axis are fast.
+    """
 
     of: "_Pairs"
     pairs: NDArray[np.intp]
@@ -219,7 +236,7 @@ class _Part:
 
 
 class _Pairs:
-    """The pairs of a table that may differ, with t and the number of seeds that are common to both.
+    """The pairs of a table that may differ, with t and the number of seeds that both have.
 
     ``counted`` is the number of all pairs with enough common seeds.
     """
@@ -235,32 +252,30 @@ class _Pairs:
         self.size = len(self._ones) * len(seeds)
         self.t, self.n = np.zeros(len(self._ones)), np.zeros(len(self._ones), dtype=np.intp)
 
-    def parts(self) -> Iterator[_Part]:
-        """Their differences, a limited number at a time."""
+    def parts(self) -> Iterator[_PairBatch]:
         step = max(1, PAIRED_AT_ONCE // max(1, len(self._values)))
         for start in range(0, len(self._ones), step):
             part = slice(start, start + step)
             found = self._values[:, self._ones[part]] - self._values[:, self._others[part]]
             there = np.isfinite(found)
             counts = there.sum(axis=0)
-            for n in _different(counts):
+            for n in _distinct(counts):
                 pairs = np.flatnonzero(counts == n)
                 own = found[:, pairs]
                 if n < len(found):
                     own = own.T[there[:, pairs].T].reshape(-1, n).T
-                yield _Part(self, pairs + start, own)
+                yield _PairBatch(self, pairs + start, own)
 
     def beaten(self) -> Beaten:
-        """Which others are below each by test."""
         found: Beaten = [[] for _ in range(self._values.shape[1])]
-        for n in _different(self.n[self.n > 0]):
-            near = (self.n == n) & (np.abs(self.t) < _quantile(n - 1))
+        for n in _distinct(self.n[self.n > 0]):
+            near = (self.n == n) & (np.abs(self.t) < t_quantile(n - 1))
             self.t[near] = 0.0  # no correction makes a larger p smaller
         tested = np.flatnonzero(self.t)
         p = np.empty(len(tested))
-        for n in _different(self.n[tested]):
+        for n in _distinct(self.n[tested]):
             own = self.n[tested] == n
-            p[own] = _p(self.t[tested[own]], n)
+            p[own] = _p_values(self.t[tested[own]], n)
         adjusted = adjust_holm(p, of=self.counted)
         for pair in tested[np.array(adjusted) <= LEVEL]:
             i, j = int(self._ones[pair]), int(self._others[pair])
@@ -272,11 +287,12 @@ class _Pairs:
 def _may_differ(
     values: NDArray[np.float64], least: int
 ) -> tuple[int, NDArray[np.intp], NDArray[np.intp]]:
-    """Of the columns of (n, columns), NaN where there is no number: how many pairs have ``least``
-    in common, and the ends of those of them whose t may reach its quantile, before any correction.
+    """Return how many pairs of columns have ``least`` numbers in common, and which may differ.
 
-    Means and squares of all pairs come from products of matrices. They are rounded more than those
-    of differences, so whatever is near the quantile, or varies little, is among those given.
+    ``values`` is (n, columns), NaN where there is no number. Those that may differ are pairs whose
+    t may reach its quantile, before any correction. Means and squares of all pairs come from
+    products of matrices. They are rounded more than those of differences, so whatever is near the
+    quantile, or varies little, is among those returned.
     """
     n, columns = values.shape
     there = np.isfinite(values).astype(np.float64)
@@ -284,7 +300,7 @@ def _may_differ(
     means = own.sum(axis=0) / np.maximum(there.sum(axis=0), 1.0)
     own = np.where(there > 0, values - means, 0.0)
     squares = np.square(own)
-    quantiles = np.array([_quantile(k - 1) ** 2 if k >= 2 else 0.0 for k in range(n + 1)])
+    quantiles = np.array([t_quantile(k - 1) ** 2 if k >= 2 else 0.0 for k in range(n + 1)])
     counted, ones, others = 0, [], []
     step = max(1, PAIRED_AT_ONCE // max(1, columns))
     for start in range(0, columns, step):
@@ -306,37 +322,34 @@ def _may_differ(
     return counted, np.concatenate([none, *ones]), np.concatenate([none, *others])
 
 
-def _different(counts: NDArray[np.intp]) -> list[int]:
-    """The different numbers among small ones, in order."""
+def _distinct(counts: NDArray[np.intp]) -> list[int]:
     return np.flatnonzero(np.bincount(counts)).tolist()
 
 
-def _tested(batch: Sequence[_Pairs]) -> list[Beaten]:
+def _test_batch(batch: Sequence[_Pairs]) -> list[Beaten]:
     waiting, size = [], 0
     for part in (part for one in batch for part in one.parts()):
         waiting.append(part)
         size += part.values.size
         if size >= PAIRED_AT_ONCE:
-            _test(waiting)
+            _set_t(waiting)
             waiting, size = [], 0
-    _test(waiting)
+    _set_t(waiting)
     return [one.beaten() for one in batch]
 
 
-def _test(parts: Sequence[_Part]) -> None:
-    """Set t of pairs."""
-    by_n: dict[int, list[_Part]] = {}
+def _set_t(parts: Sequence[_PairBatch]) -> None:
+    by_n: dict[int, list[_PairBatch]] = {}
     for part in parts:
         by_n.setdefault(len(part.values), []).append(part)
     for n, some in by_n.items():
-        _, t = _t(np.concatenate([part.values for part in some], axis=1))
+        _, t = _t_values(np.concatenate([part.values for part in some], axis=1))
         ends = np.cumsum([len(part.pairs) for part in some])[:-1]
         for part, own in zip(some, np.split(t, ends), strict=True):
             part.of.t[part.pairs], part.of.n[part.pairs] = own, n
 
 
 def _sign_flip(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Two-sided p of the permutation test over signs, of each row of (rows, n)."""
     if values.shape[1] <= MOST_EXACT:
         return _all_signs(values)
     from scipy import stats
@@ -355,9 +368,9 @@ def _sign_flip(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _all_signs(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The exact test: the share of all signs whose sum is at least as far from zero.
+    """Return the exact test's p: the share of all signs whose sum is at least as far from zero.
 
-    The first sign stays, since turning all changes no distance.
+    The first sign stays, since turning all of them changes no distance.
     """
     found = np.empty(len(values))
     n = values.shape[1]
@@ -374,9 +387,11 @@ def _all_signs(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _power(effect: float, n: int) -> float:
-    """Of the paired t-test of n differences, with the effect in their standard deviations: the mass
-    of the non-central t beyond both ends."""
-    shift, edge = effect * math.sqrt(n), _quantile(n - 1)
+    """Return the power of the paired t-test, the mass of the non-central t beyond both ends.
+
+    ``effect`` is in standard deviations of the n differences.
+    """
+    shift, edge = effect * math.sqrt(n), t_quantile(n - 1)
     above = 1.0 - special.nctdtr(n - 1, shift, edge)
     # Beyond 8 less than 1e-15 lies below zero, where scipy has no number any more.
     below = special.nctdtr(n - 1, shift, -edge) if shift < 8 else 0.0
@@ -385,7 +400,6 @@ def _power(effect: float, n: int) -> float:
 
 @cache
 def _detectable_at(n: int) -> float:
-    """The smallest effect that n pairs show, in standard deviations of a difference."""
     from scipy.optimize import brentq
 
     most = 1.0

@@ -1,36 +1,41 @@
-"""Trained trials: which ones a person means, and which of many to draw."""
+"""Trained trials: which a user means, which to draw, and the parts of their likelihood."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lcma.db import Store, Sweep, TrainedTrial
 from lcma.harness.results.board import factorization_label
-from lcma.harness.results.lookup import find_sweep, full_trial_id
+from lcma.harness.results.lookup import find_sweep, find_trial_id
 from lcma.harness.text import printable, short_id
 from lcma.sweeps.errors import UserError
 
 
 def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[TrainedTrial]:
-    """The trial that a person named by the start of its id, or the first of each of a sweep.
+    """Return the trial whose id starts with ``trial``, or one of each factorization of a sweep.
 
-    Raises UserError for both together, and where there is nothing with weights.
+    Raises UserError for both together, and where nothing has weights.
     """
     if trial is not None and sweep is not None:
         raise UserError("a trial and --sweep exclude each other: leave one out")
     if trial is None:
         found = find_sweep(store, sweep)
-        kept = first_of_each(store, found.id)
+        kept = choose_first_trials(store, found.id)
         if not kept:
-            raise nothing_kept(found, newest=sweep is None)
+            raise no_weights_error(found, newest=sweep is None)
         return kept
-    full = full_trial_id(store, trial)
+    full = find_trial_id(store, trial)
     known = store.trained_trials([full])
     if not known:
         raise UserError(f"trial {printable(full)} was never planned on data: launch it first")
     return ([one for one in known if one.weights] or known)[:1]
 
 
-def first_of_each(store: Store, sweep_id: str) -> list[TrainedTrial]:
-    """Each factorization of a sweep at the first seed that has weights; empty if none has."""
+def choose_first_trials(store: Store, sweep_id: str) -> list[TrainedTrial]:
+    """Return each factorization of a sweep at the first seed that has weights.
+
+    Empty where no trial has any.
+    """
     members = [member.trial_id for member in store.sweep_members(sweep_id)]
     kept = [one for one in store.trained_trials(members) if one.weights]
     first = min((one.seed for one in kept), default=0)
@@ -41,8 +46,11 @@ def first_of_each(store: Store, sweep_id: str) -> list[TrainedTrial]:
     return list(found.values())
 
 
-def trials_with_weights(store: Store, sweep_id: str) -> list[TrainedTrial]:
-    """The trials of a sweep that have weights, each on the content that it was trained on last."""
+def list_trials_with_weights(store: Store, sweep_id: str) -> list[TrainedTrial]:
+    """Return the trials of a sweep that have weights.
+
+    Each is on the data that it was trained on last.
+    """
     members = [member.trial_id for member in store.sweep_members(sweep_id)]
     found: dict[str, TrainedTrial] = {}
     for one in store.trained_trials(members):
@@ -52,7 +60,7 @@ def trials_with_weights(store: Store, sweep_id: str) -> list[TrainedTrial]:
 
 
 def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[TrainedTrial]:
-    """Of each cell the trial of the highest seed that has weights."""
+    """Return, for each cell, the trial of the highest seed that has weights."""
     found: dict[tuple[object, ...], TrainedTrial] = {}
     for one in store.trained_trials(trial_ids):
         if one.weights:
@@ -62,8 +70,8 @@ def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[Train
     return list(found.values())
 
 
-def nothing_kept(sweep: Sweep, *, newest: bool) -> UserError:
-    """What is said of a sweep none of whose trials has weights."""
+def no_weights_error(sweep: Sweep, *, newest: bool) -> UserError:
+    """Return the error for a sweep none of whose trials has weights."""
     return UserError(
         f"no trial of the {'newest ' if newest else ''}sweep {printable(sweep.name)} has "
         "weights yet: "
@@ -72,8 +80,37 @@ def nothing_kept(sweep: Sweep, *, newest: bool) -> UserError:
 
 
 def describe_trial(one: TrainedTrial) -> str:
-    """A trial in a few words."""
+    """Return a trial in a few words, for a line of output."""
     at = "" if one.budget is None else f" at budget {one.budget}"
     trial = short_id(one.trial_id)
     what = factorization_label(one.factorization)
     return f"{one.flow} on {one.dataset}, {what}{at}, seed {one.seed} ({trial})"
+
+
+@dataclass(frozen=True)
+class LikelihoodPart:
+    """A part of the likelihood: nats per image, and bits/dim that it adds."""
+
+    name: str
+    about: str
+    nats: float
+    bits: float
+
+
+def split_likelihood(
+    log_prior: float, log_det: float, dimensions: int
+) -> tuple[LikelihoodPart, ...]:
+    """Return the parts that bits/dim are the sum of, from nats per image."""
+    constant = dimensions * math.log(256)
+    return tuple(
+        LikelihoodPart(name, about, nats, -nats / (dimensions * math.log(2)))
+        for name, about, nats in (
+            ("prior", "log-density of the latents under their priors", log_prior),
+            (
+                "log-det without dequantization",
+                "what all layers but the dequantization add to the log-determinant",
+                log_det + constant,
+            ),
+            ("dequantization", "-ln 256 for each dimension: 8 bits, a constant", -constant),
+        )
+    )

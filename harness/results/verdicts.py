@@ -1,4 +1,9 @@
-"""What a claim is made of: comparisons by seed, each of which it says to be below zero."""
+"""Verdicts on claims, each by one rule: supported, refuted or undecided.
+
+A claim is made of comparisons by seed, each of which it says to be below zero on average. Claims
+are about the rows of one group of the board, about several groups, or about maps. docs/verdicts.md
+states the rule in words.
+"""
 
 import itertools
 import statistics
@@ -8,23 +13,48 @@ from typing import Any, Literal
 
 from lcma.db import Store
 from lcma.harness.results import board
-from lcma.harness.results.board import Board, Group, Row, read_board
+from lcma.harness.results.board import Board, BoardRow, Group, read_board
 from lcma.harness.results.statistics import (
     LEVEL,
     PairedTest,
     adjust_holm,
-    by_seed,
     paired_test,
     seeds_needed,
+    subtract_by_seed,
     t_interval,
 )
 from lcma.harness.text import printable
 from lcma.sweeps import catalog, factorizations, known_sets, published
 
 MARGIN = 0.01
-"""Bits/dim within which a difference is none that matters."""
+"""Bits/dim below which a difference does not matter."""
+
+ENOUGH = board.ENOUGH
+"""Seeds below which every claim is undecided."""
 
 ALONE, CHOICE = "alone", "choice"
+
+Decision = Literal["supported", "refuted", "undecided"]
+
+Shares = Mapping[tuple[str, str, int | None], Mapping[int, float]]
+"""Mask share at split 1 by seed, of the tables of `low`: by recipe, data digest and budget."""
+
+CLAIMS = {
+    "low-conventional": ("low gives fewer bits/dim than conventional (Tables 1 and 2)", "table1"),
+    "table3-order": ("the order of Table 3", "table3"),
+    "table4-order": ("the order of the words in Table 4", "table4"),
+    "budget": ("longer pretraining gives low fewer bits/dim", "demo --budget 100,1000"),
+    "low-better-phase": ("low beats the better phase of the checkerboard", "demo"),
+    "low-random-local": ("low beats chance with the same locality", "demo"),
+    "mask-share": ("most of the map is the masks' own pattern", "demo"),
+    "persistence": ("the gap persists as training goes on", "phases"),
+    "first-split": ("the first split carries the gap", "words"),
+    "variant": (
+        "the data variant alone moves CelebA by less than the published gap",
+        "table1 --dataset celeba64,celeba64-float",
+    ),
+}
+"""Every claim by key, in short, and a launch that tests it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +67,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Scale:
-    """On which models a claim is tested.
+    """The models that a claim is tested on.
 
     ``steps`` are those of the longest training. ``whole`` says whether the images are known to be
     those of a whole data set.
@@ -59,17 +89,17 @@ class Scale:
 
     @property
     def set_name(self) -> str:
-        """The name under which the data set is prepared."""
+        """Name under which the data set is prepared."""
         return known_sets.set_name(self.dataset, self.variant)
 
     @property
     def published(self) -> bool:
-        """Whether the recipe is that of the flow's publication."""
+        """True if the recipe is that of the flow's publication."""
         return catalog.is_published(self.flow, self.set_name, self.profile)
 
 
 @dataclass(frozen=True)
-class Claim:
+class TestedClaim:
     """A statement on one scale, true if and only if all its comparisons are below zero.
 
     ``key`` names it for programs. ``source`` is the paper's table, or "ours". Differences within
@@ -77,10 +107,10 @@ class Claim:
     first comparison by the paper's numbers. ``family`` says with which claims of the same data,
     flow and recipe it shares Holm's correction. ``cleared`` says whether all the models clear the
     bars of the data set, None where no bars are known. ``lost`` counts trials of these cells that
-    diverged or failed. ``sweep`` is the shipped sweep that tests it, ``sets`` are
-    options that it needs besides those of the scale, and ``lengths`` the training steps, where
-    several are held against each other. ``members`` are the scales of a claim over several flows or
-    data sets, of which ``scale`` is the longest trained.
+    diverged or failed. ``sweep`` is the shipped sweep that tests it, ``sets`` are options that it
+    needs besides those of the scale, and ``lengths`` the training steps, where several are
+    compared. ``members`` are the scales of a claim over several flows or data sets, of which
+    ``scale`` is the longest trained.
     """
 
     key: str
@@ -99,32 +129,11 @@ class Claim:
     lengths: tuple[int, ...] = ()
     members: tuple[Scale, ...] = ()
 
-
-def scale_of(group: Group, budget: int | None) -> Scale:
-    """The scale of a group of the board."""
-    return Scale(
-        dataset=group.dataset,
-        variant=group.variant,
-        data_digest=group.data_digest,
-        flow=group.flow,
-        recipe_id=group.recipe_id,
-        protocol=group.protocol,
-        precision=group.precision,
-        profile=group.profile,
-        splits=group.splits,
-        steps=group.steps,
-        settings=group.settings,
-        budget=budget,
-        whole=group.whole,
-    )
-
-
-# The rule by which every claim gets its verdict. docs/verdicts.md states it in words
-
-ENOUGH = board.ENOUGH
-"""Seeds below which every claim is undecided."""
-
-Decision = Literal["supported", "refuted", "undecided"]
+    @property
+    def parts_below_zero(self) -> int:
+        """Number of comparisons with a mean below zero."""
+        means = [statistics.fmean(c.by_seed.values()) for c in self.comparisons if c.by_seed]
+        return sum(mean < 0 for mean in means)
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,7 @@ class Verdict:
     over the ``family_size`` claims of its family. ``seeds`` is about how many would decide it.
     """
 
-    claim: Claim
+    claim: TestedClaim
     decision: Decision
     why: str
     comparison: Comparison
@@ -147,11 +156,72 @@ class Verdict:
     family_size: int
     seeds: int | None
 
+    @property
+    def on_published(self) -> bool:
+        """True if this is a verdict on the published numbers."""
+        scales = self.claim.members or (self.claim.scale,)
+        whole = all(scale.published and scale.whole for scale in scales)
+        return self.claim.cleared is True and whole
 
-def decide_claims(claims: Sequence[Claim]) -> tuple[Verdict, ...]:
-    """The verdicts, in the order of the claims."""
-    tests = [_tests(one) for one in claims]
-    p_values = [max(map(_in_favour, found)) for found in tests]
+
+@dataclass(frozen=True)
+class Verdicts:
+    """All verdicts of a database.
+
+    ``verdicts`` are of models that clear the bars, ``apart`` of those that do not, or where no bars
+    are known. ``unmeasured`` are keys of claims without any results. ``diverged`` and ``failed``
+    count lost trials, ``lost`` the same by outcome.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    apart: tuple[Verdict, ...]
+    unmeasured: tuple[str, ...]
+    diverged: int = 0
+    failed: int = 0
+    lost: tuple[tuple[str, int], ...] = ()
+
+
+def read_verdicts(store: Store, *, sweep_id: str | None = None, **where: Any) -> Verdicts:
+    """Return the verdicts on the results in a database, of one sweep or of all.
+
+    Args:
+        store: The database.
+        sweep_id: Only this sweep's trials.
+        where: Columns of `trial_results`, as for `board.read_board`.
+    """
+    board = read_board(store, sweep_id=sweep_id, **where)
+    return make_verdicts(board, _read_mask_shares(store))
+
+
+def make_verdicts(board: Board, shares: Shares | None = None) -> Verdicts:
+    """Return the verdicts on a board, and on the share of the masks in the maps behind it."""
+    claims = [one for group in board.groups for one in list_group_claims(group)]
+    claims += list_group_pair_claims(board.groups)
+    claims += list_mask_claims(board.groups, shares or {})
+    order = list(CLAIMS)
+    claims.sort(key=lambda one: (_claim_order(one, order), str(one.scale)))
+    found = decide_claims(claims)
+    return Verdicts(
+        verdicts=tuple(one for one in found if one.claim.cleared),
+        apart=tuple(one for one in found if not one.claim.cleared),
+        unmeasured=tuple(key for key in CLAIMS if key not in {one.key for one in claims}),
+        diverged=board.diverged,
+        failed=board.failed,
+        lost=board.lost,
+    )
+
+
+def _claim_order(claim: TestedClaim, order: list[str]) -> int:
+    return order.index(claim.key) if claim.key in order else 0
+
+
+# The rule by which every claim gets its verdict
+
+
+def decide_claims(claims: Sequence[TestedClaim]) -> tuple[Verdict, ...]:
+    """Return the verdicts, in the order of the claims."""
+    tests = [_test_comparisons(one) for one in claims]
+    p_values = [max(map(_p_in_favour, found)) for found in tests]
     holm = list(p_values)
     sizes = [1] * len(claims)
     families: dict[tuple[object, ...], list[int]] = {}
@@ -163,24 +233,24 @@ def decide_claims(claims: Sequence[Claim]) -> tuple[Verdict, ...]:
         for index, p in zip(members, corrected, strict=True):
             holm[index], sizes[index] = p, len(members)
     return tuple(
-        _verdict(one, found, p, p_holm, size)
+        _decide_claim(one, found, p, p_holm, size)
         for one, found, p, p_holm, size in zip(claims, tests, p_values, holm, sizes, strict=True)
     )
 
 
-def _verdict(
-    claim: Claim, tests: Sequence[PairedTest | None], p: float, holm_p: float, size: int
+def _decide_claim(
+    claim: TestedClaim, tests: Sequence[PairedTest | None], p: float, holm_p: float, size: int
 ) -> Verdict:
     n = min(0 if one is None else one.n for one in tests)
-    refuting = [k for k, why in enumerate(_refutes(claim, tests)) if why]
-    worst = max(range(len(tests)), key=lambda k: _upper(tests[k]))
+    refuting = [k for k, why in enumerate(_reasons_against(claim, tests)) if why]
+    worst = max(range(len(tests)), key=lambda k: _upper_end(tests[k]))
     decision: Decision
     if n < ENOUGH:
         decision, why = "undecided", f"fewer than {ENOUGH} seeds decide nothing"
     elif refuting:
-        worst = max(refuting, key=lambda k: _upper(tests[k]))
-        decision, why = "refuted", _refutes(claim, tests)[worst]
-    elif _upper(tests[worst]) >= 0:
+        worst = max(refuting, key=lambda k: _upper_end(tests[k]))
+        decision, why = "refuted", _reasons_against(claim, tests)[worst]
+    elif _upper_end(tests[worst]) >= 0:
         decision, why = "undecided", "the interval contains zero"
     elif max(_sign_flip(one) for one in tests) > 2 * LEVEL:  # 5 % in the claim's direction
         decision, why = "undecided", "the exact sign-flip test does not show it"
@@ -188,17 +258,17 @@ def _verdict(
         decision, why = "undecided", f"it does not outlast Holm's correction over {size} claims"
     else:
         decision, why = "supported", "the 95 % interval is wholly below zero"
-    seeds = None if decision != "undecided" else _seeds(claim, tests[worst], n)
+    seeds = None if decision != "undecided" else _seeds_to_decide(claim, tests[worst], n)
     comparison, test = claim.comparisons[worst], tests[worst]
     return Verdict(claim, decision, why, comparison, test, n, p, holm_p, size, seeds)
 
 
-def _tests(claim: Claim) -> list[PairedTest | None]:
+def _test_comparisons(claim: TestedClaim) -> list[PairedTest | None]:
     return [paired_test(list(one.by_seed.values())) for one in claim.comparisons]
 
 
-def _in_favour(test: PairedTest | None) -> float:
-    """The two-sided p where the mean is on the claim's side, else 1."""
+def _p_in_favour(test: PairedTest | None) -> float:
+    """Return the two-sided p where the mean is on the claim's side, else 1."""
     return 1.0 if test is None or test.t_p is None or test.mean >= 0 else test.t_p
 
 
@@ -206,14 +276,14 @@ def _sign_flip(test: PairedTest | None) -> float:
     return 1.0 if test is None or test.sign_flip_p is None else test.sign_flip_p
 
 
-def _upper(test: PairedTest | None) -> float:
+def _upper_end(test: PairedTest | None) -> float:
     return float("inf") if test is None or test.high is None else test.high
 
 
-def _refutes(claim: Claim, tests: Sequence[PairedTest | None]) -> list[str]:
-    """For each comparison why it refutes the claim, or nothing.
+def _reasons_against(claim: TestedClaim, tests: Sequence[PairedTest | None]) -> list[str]:
+    """Return for each comparison why it refutes the claim, or nothing.
 
-    Of k comparisons any one can, so each is held against an interval of 1 - 5 % / k.
+    Of k comparisons any one can, so each is compared with an interval of 1 - 5 % / k.
     """
     found = []
     level = LEVEL / len(tests)
@@ -234,8 +304,11 @@ def _refutes(claim: Claim, tests: Sequence[PairedTest | None]) -> list[str]:
     return found
 
 
-def _seeds(claim: Claim, test: PairedTest | None, n: int) -> int | None:
-    """About how many seeds would decide: for the effect that was seen, or the smallest of note."""
+def _seeds_to_decide(claim: TestedClaim, test: PairedTest | None, n: int) -> int | None:
+    """Return about how many seeds would decide.
+
+    That is for the effect that was seen, or the smallest that matters.
+    """
     if n < ENOUGH or test is None or test.deviation is None:
         return ENOUGH
     effect = max(abs(test.mean), claim.margin or 0.0)
@@ -243,33 +316,33 @@ def _seeds(claim: Claim, test: PairedTest | None, n: int) -> int | None:
     return None if needed is None else max(needed, n + 1)
 
 
-# The rows of one group of the board that claims are about
+# The rows of a group that claims are about
 
 
 @dataclass(frozen=True)
 class Cells:
-    """A group's rows under one budget, those that need no map included.
+    """A group's rows under one budget, including those that need no map.
 
     Rows with options of the map are left out: they are experiments of their own.
     """
 
     group: Group
     budget: int | None
-    rows: dict[str, Row]
+    rows: dict[str, BoardRow]
 
     @property
-    def conventional(self) -> Row | None:
+    def conventional(self) -> BoardRow | None:
         """The flow's own factorization, where it has results."""
         return next((row for row in self.rows.values() if row.conventional), None)
 
     @property
-    def low(self) -> Row | None:
+    def low(self) -> BoardRow | None:
         """`low`, where it has results and is not the conventional one."""
         row = self.rows.get("L" * self.group.splits)
         return None if row is None or row.conventional else row
 
     @property
-    def words(self) -> dict[str, Row] | None:
+    def words(self) -> dict[str, BoardRow] | None:
         """All 2^splits words in the order of Table 4 from the best to the worst, or None."""
         words = tuple(reversed(factorizations.words(self.group.splits)))
         if not self.group.splits or any(word not in self.rows for word in words):
@@ -277,74 +350,76 @@ class Cells:
         return {word: self.rows[word] for word in words}
 
 
-def cells_of(group: Group) -> Cells:
-    """The rows under the group's longest budget, whatever their results say."""
-    budgets = budgets_of(group)
-    return cells_at(group, budgets[-1] if budgets else None)
+def select_longest(group: Group) -> Cells:
+    """Return the rows under the group's longest budget, whatever their results say."""
+    budgets = list_budgets(group)
+    return select_cells(group, budgets[-1] if budgets else None)
 
 
-def budgets_of(group: Group) -> list[int]:
-    """The budgets of `low`, shortest first."""
-    low = "L" * group.splits
-    return sorted(
-        row.budget
-        for row in _plain(group)
-        if row.factorization == low and row.seeds and row.budget is not None
-    )
-
-
-def cells_at(group: Group, budget: int | None) -> Cells:
-    """The rows under one budget."""
+def select_cells(group: Group, budget: int | None) -> Cells:
+    """Return the rows under one budget."""
     rows = {
         row.factorization: row
-        for row in _plain(group)
+        for row in _usual_rows(group)
         if row.seeds and row.budget in (None, budget)
     }
     return Cells(group, budget, rows)
 
 
-def bits_by_seed(row: Row) -> dict[int, float]:
-    """Bits/dim by seed."""
+def list_budgets(group: Group) -> list[int]:
+    """Return the budgets of `low`, shortest first."""
+    low = "L" * group.splits
+    return sorted(
+        row.budget
+        for row in _usual_rows(group)
+        if row.factorization == low and row.seeds and row.budget is not None
+    )
+
+
+def _usual_rows(group: Group) -> list[BoardRow]:
+    return [row for row in group.rows if row.map_options is None]
+
+
+def make_scale(group: Group, budget: int | None) -> Scale:
+    """Return the scale of a group of the board."""
+    return Scale(
+        dataset=group.dataset,
+        variant=group.variant,
+        data_digest=group.data_digest,
+        flow=group.flow,
+        recipe_id=group.recipe_id,
+        protocol=group.protocol,
+        precision=group.precision,
+        profile=group.profile,
+        splits=group.splits,
+        steps=group.steps,
+        settings=group.settings,
+        budget=budget,
+        whole=group.whole,
+    )
+
+
+def map_seeds_to_bits(row: BoardRow) -> dict[int, float]:
+    """Return bits/dim by seed."""
     return dict(zip(row.seeds, row.bits_per_dim, strict=True))
 
 
-def all_cleared(rows: Iterable[Row]) -> bool | None:
-    """Whether all clear the bars; None where that is not known."""
+def all_cleared(rows: Iterable[BoardRow]) -> bool | None:
+    """Return whether all rows clear the bars; None where that is not known."""
     found = {row.cleared for row in rows}
     if False in found:
         return False
     return None if None in found else True
 
 
-def count_lost(rows: Iterable[Row]) -> int:
-    """How many of their trials diverged or failed."""
+def count_lost(rows: Iterable[BoardRow]) -> int:
+    """Return how many of the rows' trials diverged or failed."""
     return sum(row.diverged + row.failed for row in rows)
 
 
-def _plain(group: Group) -> list[Row]:
-    return [row for row in group.rows if row.map_options is None]
-
-
-# Claims about the rows of one group of the board: which choice is better, and by which letter
-
-TABLE_3 = ("low", "conventional", "random", "high")
-"""From the fewest bits/dim to the most, as printed."""
-
-PHASES = ("checkerboard-even", "checkerboard-odd")
-
-
-def claims_within(group: Group) -> Iterator[Claim]:
-    """All claims that the group's rows bear on."""
-    found = cells_of(group)
-    yield from _choice(found)
-    yield from _orders(found)
-    yield from _first_split(found)
-    yield from _budgets(group)
-
-
 def make_claim(
-    of: Cells,
-    rows: Sequence[Row],
+    cells: Cells,
+    rows: Sequence[BoardRow],
     comparisons: Sequence[Comparison],
     *,
     key: str,
@@ -352,13 +427,13 @@ def make_claim(
     text: str,
     sweep: str,
     **more: object,
-) -> Claim:
-    """A claim about these rows of a group."""
-    return Claim(
+) -> TestedClaim:
+    """Return a claim about these rows of a group."""
+    return TestedClaim(
         key=key,
         source=source,
         text=text,
-        scale=scale_of(of.group, of.budget),
+        scale=make_scale(cells.group, cells.budget),
         comparisons=tuple(comparisons),
         cleared=all_cleared(rows),
         lost=count_lost(rows),
@@ -367,24 +442,40 @@ def make_claim(
     )
 
 
-def difference_by_seed(one: Row, other: Row) -> Comparison:
-    """One row less another, by seed."""
+def compare_rows(one: BoardRow, other: BoardRow) -> Comparison:
+    """Return one row minus another, by seed."""
     name = f"{printable(one.label)} - {printable(other.label)}"
-    return Comparison(name, by_seed(bits_by_seed(one), bits_by_seed(other)))
+    return Comparison(name, subtract_by_seed(map_seeds_to_bits(one), map_seeds_to_bits(other)))
 
 
-def _choice(of: Cells) -> Iterator[Claim]:
-    """`low` against the conventional choice, both phases, and chance inside windows."""
-    low, conventional = of.low, of.conventional
+# Claims about the rows of one group: which choice is better, and by which letter
+
+TABLE_3 = ("low", "conventional", "random", "high")
+"""From the fewest bits/dim to the most, as printed."""
+
+PHASES = ("checkerboard-even", "checkerboard-odd")
+
+
+def list_group_claims(group: Group) -> Iterator[TestedClaim]:
+    """Yield all claims that the group's rows bear on."""
+    cells = select_longest(group)
+    yield from _choice_claims(cells)
+    yield from _order_claims(cells)
+    yield from _first_split_claim(cells)
+    yield from _budget_claim(group)
+
+
+def _choice_claims(cells: Cells) -> Iterator[TestedClaim]:
+    low, conventional = cells.low, cells.conventional
     if low is None:
         return
-    sweep = "demo" if of.group.flow == "realnvp" else "flows"
+    sweep = "demo" if cells.group.flow == "realnvp" else "flows"
     if conventional is not None:
-        source, printed = _printed(of.group)
+        source, printed = _printed_difference(cells.group)
         yield make_claim(
-            of,
+            cells,
             (low, conventional),
-            [difference_by_seed(low, conventional)],
+            [compare_rows(low, conventional)],
             key="low-conventional",
             source=source or "LCMA, as in Tables 1 and 2",
             text=f"low gives fewer bits/dim than conventional ({printable(conventional.label)})",
@@ -392,24 +483,24 @@ def _choice(of: Cells) -> Iterator[Claim]:
             family=CHOICE,
             sweep=sweep,
         )
-    phases = [of.rows[name] for name in PHASES if name in of.rows]
+    phases = [cells.rows[name] for name in PHASES if name in cells.rows]
     if len(phases) == len(PHASES):
         yield make_claim(
-            of,
+            cells,
             (low, *phases),
-            [difference_by_seed(low, phase) for phase in phases],
+            [compare_rows(low, phase) for phase in phases],
             key="low-better-phase",
             source="ours",
             text="low gives fewer bits/dim than the better phase of the checkerboard",
             family=CHOICE,
             sweep=sweep,
         )
-    if "random-local" in of.rows:
-        local = of.rows["random-local"]
+    if "random-local" in cells.rows:
+        local = cells.rows["random-local"]
         yield make_claim(
-            of,
+            cells,
             (low, local),
-            [difference_by_seed(low, local)],
+            [compare_rows(low, local)],
             key="low-random-local",
             source="ours",
             text="low gives fewer bits/dim than chance with the same locality (random-local)",
@@ -418,27 +509,49 @@ def _choice(of: Cells) -> Iterator[Claim]:
         )
 
 
-def _orders(of: Cells) -> Iterator[Claim]:
+def _printed_difference(group: Group) -> tuple[str, float | None]:
+    """Return where the paper prints both numbers of a cell, and their difference."""
+    scale = make_scale(group, None)
+    found = {
+        name: published.find(group.flow, scale.set_name, [name]) for name in ("low", "conventional")
+    }
+    for low in found["low"]:
+        for conventional in found["conventional"]:
+            if low.where == conventional.where:
+                tables = sorted({n.table for n in found["low"]})
+                noun = "Tables" if len(tables) > 1 else "Table"
+                where = f"{low.source}, {noun} {' and '.join(tables)}"
+                return where, round(low.bits_per_dim - conventional.bits_per_dim, 4)
+    return "", None
+
+
+def _order_claims(cells: Cells) -> Iterator[TestedClaim]:
     named = {
-        "low": of.low,
-        "conventional": of.conventional,
-        "random": of.rows.get("random"),
-        "high": of.rows.get("H" * of.group.splits),
+        "low": cells.low,
+        "conventional": cells.conventional,
+        "random": cells.rows.get("random"),
+        "high": cells.rows.get("H" * cells.group.splits),
     }
     third = [row for name in TABLE_3 if (row := named[name]) is not None]
-    if len(third) == len(TABLE_3) and of.group.splits:
-        yield _order(of, third, "table3-order", "LCMA, Table 3", "demo", ", ".join(TABLE_3))
-    words = of.words
-    if words is not None and of.group.splits > 1:
+    if len(third) == len(TABLE_3) and cells.group.splits:
+        yield _order_claim(
+            cells, third, "table3-order", "LCMA, Table 3", "demo", ", ".join(TABLE_3)
+        )
+    words = cells.words
+    if words is not None and cells.group.splits > 1:
         text = ", ".join(words)
-        yield _order(of, list(words.values()), "table4-order", "LCMA, Table 4", "words", text)
+        yield _order_claim(
+            cells, list(words.values()), "table4-order", "LCMA, Table 4", "words", text
+        )
 
 
-def _order(of: Cells, rows: Sequence[Row], key: str, source: str, sweep: str, text: str) -> Claim:
+def _order_claim(
+    cells: Cells, rows: Sequence[BoardRow], key: str, source: str, sweep: str, text: str
+) -> TestedClaim:
     return make_claim(
-        of,
+        cells,
         rows,
-        [difference_by_seed(one, next_one) for one, next_one in itertools.pairwise(rows)],
+        [compare_rows(one, next_one) for one, next_one in itertools.pairwise(rows)],
         key=key,
         source=source,
         text=f"bits/dim rise in this order: {text}",
@@ -446,12 +559,11 @@ def _order(of: Cells, rows: Sequence[Row], key: str, source: str, sweep: str, te
     )
 
 
-def _first_split(of: Cells) -> Iterator[Claim]:
-    """Main effects of the letters, by seed: L less H at each split."""
-    words = of.words
-    if words is None or of.group.splits < 2:
+def _first_split_claim(cells: Cells) -> Iterator[TestedClaim]:
+    words = cells.words
+    if words is None or cells.group.splits < 2:
         return
-    by_word = {word: bits_by_seed(row) for word, row in words.items()}
+    by_word = {word: map_seeds_to_bits(row) for word, row in words.items()}
     seeds = sorted(set.intersection(*(set(found) for found in by_word.values())))
     effects = [
         {
@@ -459,15 +571,15 @@ def _first_split(of: Cells) -> Iterator[Claim]:
             - statistics.fmean(b[seed] for w, b in by_word.items() if w[split] == "H")
             for seed in seeds
         }
-        for split in range(of.group.splits)
+        for split in range(cells.group.splits)
     ]
     comparisons = [Comparison("effect of L at split 1", effects[0])]
     comparisons += [
-        Comparison(f"effect at split 1 - at split {k}", by_seed(effects[0], effect))
+        Comparison(f"effect at split 1 - at split {k}", subtract_by_seed(effects[0], effect))
         for k, effect in enumerate(effects[1:], start=2)
     ]
     yield make_claim(
-        of,
+        cells,
         list(words.values()),
         comparisons,
         key="first-split",
@@ -477,17 +589,17 @@ def _first_split(of: Cells) -> Iterator[Claim]:
     )
 
 
-def _budgets(group: Group) -> Iterator[Claim]:
-    budgets = budgets_of(group)
+def _budget_claim(group: Group) -> Iterator[TestedClaim]:
+    budgets = list_budgets(group)
     if len(budgets) < 2:
         return
     word = "L" * group.splits
-    short, long = (cells_at(group, b).rows[word] for b in (budgets[0], budgets[-1]))
+    short, long = (select_cells(group, b).rows[word] for b in (budgets[0], budgets[-1]))
     name = f"low after {budgets[-1]} - after {budgets[0]} pretraining steps"
     yield make_claim(
-        cells_of(group),
+        select_longest(group),
         (short, long),
-        [Comparison(name, by_seed(bits_by_seed(long), bits_by_seed(short)))],
+        [Comparison(name, subtract_by_seed(map_seeds_to_bits(long), map_seeds_to_bits(short)))],
         key="budget",
         source="LCMA, pretraining",
         text=f"low gives fewer bits/dim after {budgets[-1]} pretraining steps than after "
@@ -497,43 +609,31 @@ def _budgets(group: Group) -> Iterator[Claim]:
     )
 
 
-def _printed(group: Group) -> tuple[str, float | None]:
-    """Where the paper prints both numbers of a cell, and their difference."""
-    scale = scale_of(group, None)
-    found = {
-        name: published.find(group.flow, scale.set_name, [name]) for name in ("low", "conventional")
-    }
-    for low in found["low"]:
-        for conventional in found["conventional"]:
-            if low.where == conventional.where:
-                tables = sorted({n.table for n in found["low"]})
-                where = f"{low.source}, Table{'s' * (len(tables) > 1)} {' and '.join(tables)}"
-                return where, round(low.bits_per_dim - conventional.bits_per_dim, 4)
-    return "", None
-
-
-# Claims that hold groups of the board against each other: tables, training lengths, variants
+# Claims that compare several groups: whole tables, training lengths, variants of a data set
 
 Key = tuple[object, ...]
 
 
-def claims_across(groups: Sequence[Group]) -> Iterator[Claim]:
-    """All claims that take more than one group."""
-    found = [cells_of(group) for group in groups]
-    yield from _tables(found)
-    yield from _persistence(found)
-    yield from _variants(found)
+def list_group_pair_claims(groups: Sequence[Group]) -> Iterator[TestedClaim]:
+    """Yield all claims that take more than one group."""
+    all_cells = [select_longest(group) for group in groups]
+    yield from _table_claims(all_cells)
+    yield from _persistence_claims(all_cells)
+    yield from _variant_claims(all_cells)
 
 
-def _tables(found: Sequence[Cells]) -> Iterator[Claim]:
-    """Tables 1 and 2 as wholes: seeds are paired within each cell, then averaged over cells."""
-    usable = _longest([c for c in found if _pair(c)])
+def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
+    """Yield Tables 1 and 2 as wholes.
 
-    def table_1(of: Cells) -> Key:
-        return of.group.flow, of.group.profile, of.group.protocol, of.group.precision
+    Seeds are paired within each cell, then averaged over cells.
+    """
+    usable = _longest_trained([c for c in all_cells if _low_and_conventional(c)])
 
-    def table_2(of: Cells) -> Key:
-        group = of.group
+    def table_1(cells: Cells) -> Key:
+        return cells.group.flow, cells.group.profile, cells.group.protocol, cells.group.precision
+
+    def table_2(cells: Cells) -> Key:
+        group = cells.group
         data = (group.dataset, group.variant, group.data_digest)
         return *data, group.profile, group.protocol, group.precision
 
@@ -542,9 +642,9 @@ def _tables(found: Sequence[Cells]) -> Iterator[Claim]:
         (table_2, "2", "flows"),
     )
     for key, table, over in kinds:
-        for members in _grouped(usable, key):
-            rows = [pair for c in members if (pair := _pair(c))]
-            gaps = [difference_by_seed(low, own).by_seed for low, own in rows]
+        for members in _group_alike(usable, key):
+            rows = [pair for c in members if (pair := _low_and_conventional(c))]
+            gaps = [compare_rows(low, own).by_seed for low, own in rows]
             seeds = sorted(set.intersection(*(set(gap) for gap in gaps)))
             mean = {seed: statistics.fmean(gap[seed] for gap in gaps) for seed in seeds}
             names = [c.group.flow if table == "2" else c.group.dataset for c in members]
@@ -557,61 +657,61 @@ def _tables(found: Sequence[Cells]) -> Iterator[Claim]:
                 source=f"LCMA, Table {table}",
                 text=f"low gives fewer bits/dim than conventional on average over {len(names)} "
                 f"{over} ({printable(', '.join(names))})",
-                members=tuple(scale_of(c.group, c.budget) for c in members),
+                members=tuple(make_scale(c.group, c.budget) for c in members),
                 sweep=f"table{table}",
                 sets=(
                     "--dataset",
-                    ",".join(sorted({scale_of(c.group, None).set_name for c in members})),
+                    ",".join(sorted({make_scale(c.group, None).set_name for c in members})),
                 ),
             )
 
 
-def _pair(of: Cells) -> tuple[Row, Row] | None:
-    low, own = of.low, of.conventional
+def _low_and_conventional(cells: Cells) -> tuple[BoardRow, BoardRow] | None:
+    low, own = cells.low, cells.conventional
     return None if low is None or own is None else (low, own)
 
 
-def _longest(found: Sequence[Cells]) -> list[Cells]:
-    """Of groups alike but for the recipe, the one trained longest."""
+def _longest_trained(all_cells: Sequence[Cells]) -> list[Cells]:
+    """Return, of groups alike but for the recipe, the one trained longest."""
 
-    def key(of: Cells) -> Key:
-        group = of.group
+    def key(cells: Cells) -> Key:
+        group = cells.group
         data = (group.dataset, group.variant, group.data_digest)
         return group.flow, *data, group.profile, group.protocol, group.precision
 
     longest: dict[Key, Cells] = {}
-    for one in found:
+    for one in all_cells:
         held = longest.get(key(one))
-        if held is None or _length(one) > _length(held):
+        if held is None or _training_length(one) > _training_length(held):
             longest[key(one)] = one
     return list(longest.values())
 
 
-def _length(of: Cells) -> tuple[int, str]:
-    return of.group.steps, of.group.recipe_id
+def _training_length(cells: Cells) -> tuple[int, str]:
+    return cells.group.steps, cells.group.recipe_id
 
 
-def _persistence(found: Sequence[Cells]) -> Iterator[Claim]:
-    """Recipes that differ in the number of training steps alone."""
+def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
+    """Yield claims on recipes that differ in the number of training steps alone."""
 
-    def key(of: Cells) -> Key:
-        group = of.group
+    def key(cells: Cells) -> Key:
+        group = cells.group
         data = (group.dataset, group.variant, group.data_digest)
         model = (group.flow, group.profile, group.splits, group.settings)
         return *data, *model, group.protocol, group.precision
 
-    usable = [c for c in found if _pair(c)]
-    for members in _grouped(usable, key):
-        ends = sorted(members, key=_length)
+    usable = [c for c in all_cells if _low_and_conventional(c)]
+    for members in _group_alike(usable, key):
+        ends = sorted(members, key=_training_length)
         if ends[0].group.steps == ends[-1].group.steps:
             continue
-        shared = [set(budgets_of(c.group)) for c in (ends[0], ends[-1])]
+        shared = [set(list_budgets(c.group)) for c in (ends[0], ends[-1])]
         common = sorted(set.intersection(*shared))
         if not common:
             continue
-        short, long = (cells_at(c.group, common[-1]) for c in (ends[0], ends[-1]))
+        short, long = (select_cells(c.group, common[-1]) for c in (ends[0], ends[-1]))
         rows = [row for c in (short, long) for row in (c.low, c.conventional) if row is not None]
-        gap_short, gap_long = (difference_by_seed(*rows[k : k + 2]).by_seed for k in (0, 2))
+        gap_short, gap_long = (compare_rows(*rows[k : k + 2]).by_seed for k in (0, 2))
         half = {seed: gap / 2 for seed, gap in gap_short.items()}
         steps = (short.group.steps, long.group.steps)
         yield make_claim(
@@ -621,7 +721,7 @@ def _persistence(found: Sequence[Cells]) -> Iterator[Claim]:
                 Comparison(f"low - conventional after {steps[0]} steps", gap_short),
                 Comparison(
                     f"the gap after {steps[1]} steps - half of that after {steps[0]}",
-                    by_seed(gap_long, half),
+                    subtract_by_seed(gap_long, half),
                 ),
             ],
             key="persistence",
@@ -633,26 +733,25 @@ def _persistence(found: Sequence[Cells]) -> Iterator[Claim]:
         )
 
 
-def _variants(found: Sequence[Cells]) -> Iterator[Claim]:
-    """CelebA as integers and as floats, by the flow's own factorization."""
+def _variant_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     gap = _published_gap()
 
-    def key(of: Cells) -> Key:
-        group = of.group
+    def key(cells: Cells) -> Key:
+        group = cells.group
         model = (group.flow, group.profile, group.splits, group.steps, group.settings)
         return *model, group.protocol, group.precision
 
-    usable = [c for c in found if c.group.dataset == "celeba64" and c.conventional is not None]
-    for members in _grouped(usable, key):
+    usable = [c for c in all_cells if c.group.dataset == "celeba64" and c.conventional is not None]
+    for members in _group_alike(usable, key):
         by_variant: Mapping[str, Cells] = {c.group.variant: c for c in members}
         if not {"u8", "float"} <= by_variant.keys():
             continue
-        rows: list[Row] = []
+        rows: list[BoardRow] = []
         for name in ("float", "u8"):
             row = by_variant[name].conventional
             assert row is not None
             rows.append(replace(row, label=f"{row.label} on {name}"))
-        moved = difference_by_seed(*rows).by_seed
+        moved = compare_rows(*rows).by_seed
         yield make_claim(
             by_variant["float"],
             rows,
@@ -678,38 +777,35 @@ def _published_gap() -> float:
     return round(own - low, 4)
 
 
-def _grouped(found: Sequence[Cells], key: Callable[[Cells], Key]) -> Iterator[list[Cells]]:
-    """Those of one key together, where they are several."""
+def _group_alike(all_cells: Sequence[Cells], key: Callable[[Cells], Key]) -> Iterator[list[Cells]]:
+    """Yield those of one key together, where they are several."""
 
     def text(one: Cells) -> str:
         return str(key(one))
 
-    for _, members in itertools.groupby(sorted(found, key=text), key=text):
-        several = list(members)
-        if len(several) > 1:
-            yield several
+    for _, members in itertools.groupby(sorted(all_cells, key=text), key=text):
+        alike = list(members)
+        if len(alike) > 1:
+            yield alike
 
 
-# How much of a map is a pattern that repeats over the image, as the coupling masks do
-
-Shares = Mapping[tuple[str, str, int | None], Mapping[int, float]]
-"""Mask share at split 1 by seed, of the tables of `low`: by recipe, data digest and budget."""
+# Claims about maps: the share of one that repeats over the image, as coupling masks do
 
 HALF = 0.5
 
 
-def mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Claim]:
-    """One claim for each group with `low` whose tables have their statistics."""
+def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[TestedClaim]:
+    """Yield one claim for each group with `low` whose tables have their statistics."""
     seen = set()
     for group in groups:
-        found = cells_of(group)
-        key = (group.recipe_id, group.data_digest, found.budget)
-        if found.low is None or not shares.get(key) or key in seen:
+        cells = select_longest(group)
+        key = (group.recipe_id, group.data_digest, cells.budget)
+        if cells.low is None or not shares.get(key) or key in seen:
             continue
         seen.add(key)
         yield make_claim(
-            found,
-            [found.low],
+            cells,
+            [cells.low],
             [
                 Comparison(
                     "1/2 - mask share at split 1",
@@ -726,73 +822,7 @@ def mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Claim]:
         )
 
 
-# All verdicts of a database, and what it has no results for
-
-CLAIMS = {
-    "low-conventional": ("low gives fewer bits/dim than conventional (Tables 1 and 2)", "table1"),
-    "table3-order": ("the order of Table 3", "table3"),
-    "table4-order": ("the order of the words in Table 4", "table4"),
-    "budget": ("longer pretraining gives low fewer bits/dim", "demo --budget 100,1000"),
-    "low-better-phase": ("low beats the better phase of the checkerboard", "demo"),
-    "low-random-local": ("low beats chance with the same locality", "demo"),
-    "mask-share": ("most of the map is the masks' own pattern", "demo"),
-    "persistence": ("the gap persists as training goes on", "phases"),
-    "first-split": ("the first split carries the gap", "words"),
-    "variant": (
-        "the data variant alone moves CelebA by less than the published gap",
-        "table1 --dataset celeba64,celeba64-float",
-    ),
-}
-"""Every claim by key, in short, and a launch that tests it."""
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """``verdicts`` are of models that clear the bars, ``apart`` of those that do not, or where no
-    bars are known. ``unmeasured`` are keys of claims without any results. ``diverged`` and
-    ``failed`` count lost trials, ``lost`` the same by outcome."""
-
-    verdicts: tuple[Verdict, ...]
-    apart: tuple[Verdict, ...]
-    unmeasured: tuple[str, ...]
-    diverged: int = 0
-    failed: int = 0
-    lost: tuple[tuple[str, int], ...] = ()
-
-
-def read_verdicts(store: Store, *, sweep_id: str | None = None, **where: Any) -> Verdicts:
-    """The verdicts on the results in a database, of one sweep or of all.
-
-    ``where`` names columns as in `board.read`.
-    """
-    board = read_board(store, sweep_id=sweep_id, **where)
-    return make_verdicts(board, _shares(store))
-
-
-def make_verdicts(board: Board, shares: Shares | None = None) -> Verdicts:
-    """The verdicts on a board, and on the share of the masks in the maps behind it."""
-    claims = [one for group in board.groups for one in claims_within(group)]
-    claims += claims_across(board.groups)
-    claims += mask_claims(board.groups, shares or {})
-    order = list(CLAIMS)
-    claims.sort(key=lambda one: (_place(one, order), str(one.scale)))
-    found = decide_claims(claims)
-    return Verdicts(
-        verdicts=tuple(one for one in found if one.claim.cleared),
-        apart=tuple(one for one in found if not one.claim.cleared),
-        unmeasured=tuple(key for key in CLAIMS if key not in {one.key for one in claims}),
-        diverged=board.diverged,
-        failed=board.failed,
-        lost=board.lost,
-    )
-
-
-def _place(claim: Claim, order: list[str]) -> int:
-    """Tables as wholes come after their cells."""
-    return order.index(claim.key) if claim.key in order else 0
-
-
-def _shares(store: Store) -> Shares:
+def _read_mask_shares(store: Store) -> Shares:
     tables = store.view("table_statistics", split=1)
     found: dict[tuple[str, str, int | None], dict[int, float]] = {}
     for row in tables.to_dict("records"):

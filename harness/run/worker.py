@@ -27,10 +27,10 @@ from lcma.harness.data.verified import open_images
 from lcma.harness.environment import read_environment
 from lcma.harness.kill_points import arm_worker
 from lcma.harness.results.map_statistics import (
-    kept_masks,
-    map_statistics,
-    table_digest,
-    table_statistics,
+    compute_map_statistics,
+    compute_table_statistics,
+    hash_table,
+    make_kept_masks,
 )
 from lcma.harness.run.artifacts import Writer, run_name, tidy_files
 from lcma.harness.run.evaluation import (
@@ -76,7 +76,7 @@ def make_map(
         images=measured.images,
         mean_log_det=measured.scalar,
         clusters=measured.clusters,
-        statistics=map_statistics(
+        statistics=compute_map_statistics(
             measured.values, measured.standard_errors, measured.split, pretraining.nms
         ),
     )
@@ -121,17 +121,17 @@ def make_index_tables(
         trial.factorization, shape, model.splits, seed=trial.seed, maps=values, order=order
     )
     halves = [(m.halves[0], m.halves[1]) for m in from_maps if m.halves is not None]
-    statistics = table_statistics(
+    statistics = compute_table_statistics(
         trial.factorization, found, shape, maps=values, halves=halves, order=order
     )
-    kept = kept_masks(found, shape)
+    kept = make_kept_masks(found, shape)
     return tuple(
         db.IndexTable(
             trial_id=trial.id,
             data_digest=data_digest,
             split=split,
             kept=mask,
-            digest=table_digest(table),
+            digest=hash_table(table),
             statistics=numbers,
         )
         for split, (table, mask, numbers) in enumerate(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lcma.db import FAILURES, Failure, Store
-from lcma.harness.results.lookup import find_sweep, jobs_of
+from lcma.harness.results.lookup import find_jobs, find_sweep
 from lcma.harness.text import printable, short_id
 from lcma.harness.watch.jobs import name_failed_job
 from lcma.sweeps.errors import UserError
@@ -55,7 +55,7 @@ def describe_failure(job: Failure) -> str:
 
 def _with_segments(store: Store, start: str) -> set[str]:
     found = set()
-    for job in jobs_of(store, start):
+    for job in find_jobs(store, start):
         found.add(job.job_id)
         if job.kind == "trial" and job.pretraining_id is not None and job.budget is not None:
             found |= {

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from lcma.db import overlap
 from lcma.harness.results.map_statistics import (
-    kept_masks,
-    map_statistics,
-    mask_share,
-    mask_share_by_chance,
-    nms_layout,
-    table_digest,
-    table_statistics,
+    compute_map_statistics,
+    compute_mask_share,
+    compute_table_statistics,
+    expected_mask_share,
+    hash_table,
+    lay_out_map,
+    make_kept_masks,
 )
 from lcma.models.factorization import make_tables, surviving_ids
 from lcma.sweeps.factorizations import FIXED, is_word, words
@@ -52,10 +52,10 @@ def naive_share(values: Map) -> float:
 
 
 def test_mask_share_of_known_maps() -> None:
-    assert mask_share(lattice()) == pytest.approx(1)
-    assert mask_share(np.ones(SHAPE)) is None
+    assert compute_mask_share(lattice()) == pytest.approx(1)
+    assert compute_mask_share(np.ones(SHAPE)) is None
     mixed = lattice() + noise(9)
-    assert mask_share(mixed) == pytest.approx(naive_share(mixed), rel=1e-12)
+    assert compute_mask_share(mixed) == pytest.approx(naive_share(mixed), rel=1e-12)
     assert 0.1 < naive_share(mixed) < 0.9
 
 
@@ -67,19 +67,19 @@ def test_mask_share_of_known_maps() -> None:
 def test_mask_share_knows_neither_scale_nor_what_a_window_has_in_common(
     values: Map, scale: float, common: Map
 ) -> None:
-    share = mask_share(values)
+    share = compute_mask_share(values)
     moved = scale * values + common.repeat(2, axis=1).repeat(2, axis=2)
     inside = values - np.asarray(values).mean()
     if share is None or float(np.square(inside).sum()) < 1e-6:
         return
     assert 0 <= share <= 1 + 1e-12
-    assert mask_share(moved) == pytest.approx(share, abs=1e-6)
+    assert compute_mask_share(moved) == pytest.approx(share, abs=1e-6)
 
 
 def test_mask_share_by_chance_is_its_mean_where_positions_are_exchangeable() -> None:
-    shares = [mask_share(noise(seed, (1, 4, 4))) for seed in range(4000)]
+    shares = [compute_mask_share(noise(seed, (1, 4, 4))) for seed in range(4000)]
     found = np.array(shares, dtype=float)
-    expected = mask_share_by_chance((1, 4, 4))
+    expected = expected_mask_share((1, 4, 4))
     assert expected == 0.25
     assert abs(found.mean() - expected) < 4 * found.std() / np.sqrt(len(found))
 
@@ -93,8 +93,8 @@ def test_the_squeezed_layout_is_that_of_the_flow_without_splits(split: int) -> N
     moved = torch.from_numpy(noise())[None]
     for _ in range(split - 1):
         moved = Squeeze().reorder(moved)
-    assert np.array_equal(nms_layout(noise(), split, "squeezed"), moved[0].numpy())
-    assert np.array_equal(nms_layout(noise(), split, "flat"), noise())
+    assert np.array_equal(lay_out_map(noise(), split, "squeezed"), moved[0].numpy())
+    assert np.array_equal(lay_out_map(noise(), split, "flat"), noise())
 
 
 def test_a_maps_statistics() -> None:
@@ -102,26 +102,26 @@ def test_a_maps_statistics() -> None:
     values[0, :, :2] = [[4.0, 1.0], [3.0, 0.0]]  # ranks two and three are 2 apart
     values[0, :, 2:] = [[5.0, 5.0], [5.0, 5.0]]  # all four tie
     errors = np.full(values.shape, 0.5)
-    found = map_statistics(values, errors, 1, "squeezed")
+    found = compute_map_statistics(values, errors, 1, "squeezed")
     assert found.tied == 0.5
     assert found.rank_gap == 1.0, "the median of 2 and 0"
     assert found.standard_error == 0.5
     assert found.error_to_gap == 0.5
     assert found.unresolved == 0.5, "2 is above twice 0.5 * sqrt(2), 0 is not"
-    wide = map_statistics(values, 1.5 * errors, 1, "squeezed")
+    wide = compute_map_statistics(values, 1.5 * errors, 1, "squeezed")
     assert wide.unresolved == 1.0
 
 
 def test_unknown_errors_leave_gaps_as_they_are() -> None:
     errors = np.full(SHAPE, np.nan)
-    found = map_statistics(noise(), errors, 1, "squeezed")
+    found = compute_map_statistics(noise(), errors, 1, "squeezed")
     assert (found.standard_error, found.error_to_gap, found.unresolved) == (None, None, None)
-    assert found.rank_gap == map_statistics(noise(), np.ones(SHAPE), 1, "flat").rank_gap > 0
+    assert found.rank_gap == compute_map_statistics(noise(), np.ones(SHAPE), 1, "flat").rank_gap > 0
 
 
 def of(name: str, maps: Any = (), halves: Any = ()) -> list[Any]:
     found = make_tables(name, SHAPE, 2, seed=0, maps=maps)
-    return table_statistics(name, found, SHAPE, maps=maps, halves=halves)
+    return compute_table_statistics(name, found, SHAPE, maps=maps, halves=halves)
 
 
 def test_the_checkerboards_are_themselves() -> None:
@@ -187,7 +187,7 @@ def test_ties_are_those_of_the_windows_that_the_split_sees() -> None:
 def test_kept_masks_are_what_the_flow_keeps(name: str) -> None:
     maps = [noise(1), noise(2)] if is_word(name) else ()
     found = make_tables(name, SHAPE, 2, seed=0, maps=maps)
-    masks = kept_masks(found, SHAPE)
+    masks = make_kept_masks(found, SHAPE)
     assert [int(m.sum()) for m in masks] == [96, 48]
     assert not (masks[1] & ~masks[0]).any(), "what is there later was there before"
     for mask, ids in zip(masks, surviving_ids(found, SHAPE)[1:], strict=True):
@@ -206,6 +206,6 @@ def test_the_digest_of_a_table_is_that_of_its_permutation() -> None:
     found = [
         make_tables(name, SHAPE, 1, maps=[noise(1)])[0] for name in ("L", "H", "rows", "channel")
     ]
-    digests = [table_digest(table) for table in found]
+    digests = [hash_table(table) for table in found]
     assert len(set(digests)) == 4
-    assert digests == [table_digest(table) for table in found]
+    assert digests == [hash_table(table) for table in found]

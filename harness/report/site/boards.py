@@ -1,4 +1,4 @@
-"""The leaderboard's rows as the pages show them, and how they are cut into pages."""
+"""The leaderboard's tables, how they are cut into pages, and their rows as HTML."""
 
 import math
 from collections import Counter
@@ -8,24 +8,24 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup, escape
 
 from lcma.db import Bar, Store
-from lcma.harness.report.board import group_titles, lines_below
+from lcma.harness.report.board import format_titles, list_lines_below
 from lcma.harness.report.site.queries import number_of_results_query, run_query
-from lcma.harness.results.board import Board, Group, Row, read_board
+from lcma.harness.results.board import Board, BoardRow, Group, read_board
 from lcma.harness.text import format_number, printable
 from lcma.sweeps.published import Number
 
 LARGE = 20_000
-"""Results beyond which single ones are not shown."""
+"""Number of results above which single ones are not shown."""
 
 PER_PAGE = 300
-"""Rows of a page of the leaderboard at most."""
+"""Most rows on a page of the leaderboard."""
 
 TrialKey = tuple[str, str, str, str, int | None, str | None, int]
 """Data digest, recipe, protocol, factorization, budget, map options, seed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
+class LeaderboardSeed:
     """The result of one seed, and the page of its trial where there is one."""
 
     seed: int
@@ -34,10 +34,13 @@ class Seed:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A row of the leaderboard. ``low`` and ``high`` are the 95 % t-interval of the mean over
-    seeds, ``half`` half of that of the difference; None where they cannot be known. ``rank`` is by
-    test, ``tied`` says that other rows share it."""
+class LeaderboardRow:
+    """A row of the leaderboard.
+
+    ``low`` and ``high`` are the 95 % t-interval of the mean over seeds, ``half`` is half of that of
+    the difference; None where they cannot be known. ``rank`` is by test, ``tied`` says that other
+    rows share it.
+    """
 
     name: str
     budget: int | None
@@ -47,7 +50,7 @@ class Line:
     deviation: float | None
     low: float | None
     high: float | None
-    seeds: tuple[Seed, ...]
+    seeds: tuple[LeaderboardSeed, ...]
     difference: float | None
     half: float | None
     pairs: int | None
@@ -60,15 +63,18 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows that can be ranked together. ``least`` and ``most`` are the ends of the interval bars'
-    scale; ``start`` counts the rows of the same group on pages before."""
+class LeaderboardTable:
+    """Rows that can be ranked together.
+
+    ``least`` and ``most`` are the ends of the interval bars' scale; ``start`` counts the rows of
+    the same group on pages before.
+    """
 
     title: str
     under: str
     flow: str
     dataset: str
-    lines: tuple[Line, ...]
+    lines: tuple[LeaderboardRow, ...]
     bars: tuple[Bar, ...]
     notes: tuple[str, ...]
     reference: float | None
@@ -78,11 +84,11 @@ class Table:
 
     @property
     def has_published(self) -> bool:
-        """Whether any row has a printed number beside it."""
+        """True if any row has a printed number beside it."""
         return any(line.published for line in self.lines)
 
     def at(self, value: float) -> float:
-        """Where a value lies on the scale, 0 to 100; outside it for bars far away."""
+        """Return where a value lies on the scale, 0 to 100; outside it for bars far off."""
         return round(100 * (value - self.least) / (self.most - self.least), 2)
 
 
@@ -90,7 +96,7 @@ class Table:
 class Leaderboard:
     """All tables. ``apart`` says what keeps tables of one flow and data set from each other."""
 
-    tables: tuple[Table, ...]
+    tables: tuple[LeaderboardTable, ...]
     diverged: int
     failed: int
     apart: tuple[str, ...] = ()
@@ -99,27 +105,31 @@ class Leaderboard:
 def read_leaderboard(
     store: Store, sweep_id: str | None, pages: Mapping[TrialKey, str]
 ) -> Leaderboard:
-    """The leaderboard of a sweep, or of all results. ``pages`` are the trials' by key; of very many
-    results no single ones are given."""
-    large = sweep_id is None and number_of_results(store) > LARGE
+    """Return the leaderboard of a sweep, or of all results.
+
+    ``pages`` are the trials' by key. Above `LARGE` results there are no single ones.
+    """
+    large = sweep_id is None and count_results(store) > LARGE
     return make_tables(read_board(store, sweep_id=sweep_id), pages, singly=not large)
 
 
-def number_of_results(store: Store) -> int:
-    """How many results the database holds."""
+def count_results(store: Store) -> int:
+    """Return how many results the database holds."""
     found = run_query(store, number_of_results_query()).rows[0]["results"]
     return int(str(found)) if found is not None else 0
 
 
 def make_tables(board: Board, pages: Mapping[TrialKey, str], *, singly: bool = True) -> Leaderboard:
-    """The tables of a board."""
+    """Return the tables of a board."""
     tables = tuple(_table(group, pages, singly) for group in board.groups)
     return Leaderboard(tables, board.diverged, board.failed, board.apart)
 
 
-def paginate_tables(tables: Sequence[Table], most: int = PER_PAGE) -> list[list[Table]]:
-    """Tables in order on pages of so many rows; a longer one goes on on the next page."""
-    found: list[list[Table]] = [[]]
+def paginate_tables(
+    tables: Sequence[LeaderboardTable], most: int = PER_PAGE
+) -> list[list[LeaderboardTable]]:
+    """Return tables in order on pages of so many rows; a longer one continues on the next page."""
+    found: list[list[LeaderboardTable]] = [[]]
     room = most
     for table in tables:
         lines = table.lines
@@ -133,31 +143,33 @@ def paginate_tables(tables: Sequence[Table], most: int = PER_PAGE) -> list[list[
     return found
 
 
-def _table(group: Group, pages: Mapping[TrialKey, str], singly: bool) -> Table:
-    title, under = group_titles(group)
+def _table(group: Group, pages: Mapping[TrialKey, str], singly: bool) -> LeaderboardTable:
+    title, under = format_titles(group)
     ranks = Counter(row.rank for row in group.rows)
     lines = tuple(_line(group, row, ranks[row.rank] > 1, pages, singly) for row in group.rows)
     reference = next((row.mean for row in group.rows if row.reference), None)
     least, most = _scale(lines)
-    return Table(
+    return LeaderboardTable(
         title=title,
         under=under,
         flow=group.flow,
         dataset=f"{group.dataset} ({group.variant})",
         lines=lines,
         bars=tuple(bar for bar in group.bars if bar.bits_per_dim is not None),
-        notes=tuple(lines_below(group)),
+        notes=tuple(list_lines_below(group)),
         reference=reference,
         least=least,
         most=most,
     )
 
 
-def _line(group: Group, row: Row, tied: bool, pages: Mapping[TrialKey, str], singly: bool) -> Line:
+def _line(
+    group: Group, row: BoardRow, tied: bool, pages: Mapping[TrialKey, str], singly: bool
+) -> LeaderboardRow:
     difference = row.difference
     key = (group.data_digest, group.recipe_id, group.protocol)
     own = (row.factorization, row.budget, row.map_options)
-    return Line(
+    return LeaderboardRow(
         name=row.label,
         budget=row.budget,
         options=row.map_options,
@@ -167,7 +179,7 @@ def _line(group: Group, row: Row, tied: bool, pages: Mapping[TrialKey, str], sin
         low=row.low,
         high=row.high,
         seeds=tuple(
-            Seed(seed, value, pages.get((*key, *own, seed)))
+            LeaderboardSeed(seed, value, pages.get((*key, *own, seed)))
             for seed, value in zip(row.seeds, row.bits_per_dim, strict=True)
             if singly
         ),
@@ -185,8 +197,8 @@ def _line(group: Group, row: Row, tied: bool, pages: Mapping[TrialKey, str], sin
     )
 
 
-def _scale(lines: Sequence[Line]) -> tuple[float, float]:
-    """The ends of the bars' scale: all intervals and seeds, with some room."""
+def _scale(lines: Sequence[LeaderboardRow]) -> tuple[float, float]:
+    """Return the ends of the bars' scale: all intervals and seeds, with some room."""
     values = [line.mean for line in lines if line.mean is not None]
     values += [v for line in lines for v in (line.low, line.high) if v is not None]
     values += [seed.bits_per_dim for line in lines for seed in line.seeds]
@@ -198,11 +210,11 @@ def _scale(lines: Sequence[Line]) -> tuple[float, float]:
     return least - room, most + room
 
 
-# The rows of a leaderboard's table as HTML: without a template, since there may be 100,000
+# Rows as HTML, without a template, since there may be 100,000
 
 
-def rows_as_html(table: Table) -> Markup:
-    """The rows of a table with their interval bars; all stored text is escaped."""
+def rows_as_html(table: LeaderboardTable) -> Markup:
+    """Return the rows of a table with their interval bars; all stored text is escaped."""
     published = table.has_published
     base = ""
     if table.reference is not None:
@@ -213,7 +225,7 @@ def rows_as_html(table: Table) -> Markup:
     )
 
 
-def _row(table: Table, line: Line, base: str, published: bool) -> str:
+def _row(table: LeaderboardTable, line: LeaderboardRow, base: str, published: bool) -> str:
     mean = line.mean
     return "".join(
         (
@@ -238,7 +250,7 @@ def _row(table: Table, line: Line, base: str, published: bool) -> str:
     )
 
 
-def _rank(line: Line) -> str:
+def _rank(line: LeaderboardRow) -> str:
     if line.rank is None:
         return '<td class="num" data-value="">-</td>'
     shared = "=" if line.tied else ""
@@ -249,12 +261,12 @@ def _number(kind: str, text: str) -> str:
     return f'<td class="{kind}">{text}</td>'
 
 
-def _name(line: Line) -> str:
+def _name(line: LeaderboardRow) -> str:
     found = escape(printable(line.name))
     if line.reference:
         found += Markup(' <abbr title="differences are from this row">*</abbr>')
     if line.cleared is False:
-        found += Markup(' <abbr title="does not clear the bars: not trained enough">†</abbr>')
+        found += Markup(' <abbr title="does not clear the bars: undertrained">†</abbr>')
     if line.options is not None:
         found += Markup(" <small>{}</small>").format(printable(line.options))
     if line.lost:
@@ -262,25 +274,25 @@ def _name(line: Line) -> str:
     return found
 
 
-def _bar(table: Table, line: Line, mean: float, base: str) -> str:
-    said, drawn = f"mean {mean:.4f}", ""
+def _bar(table: LeaderboardTable, line: LeaderboardRow, mean: float, base: str) -> str:
+    label, drawn = f"mean {mean:.4f}", ""
     if line.low is not None and line.high is not None:
-        said += f", 95 % interval {line.low:.4f} to {line.high:.4f}"
+        label += f", 95 % interval {line.low:.4f} to {line.high:.4f}"
         low, high = table.at(line.low), table.at(line.high)
         drawn = f'<rect class="range" x="{low}" width="{high - low:.2f}" y="4" height="6"/>'
     if line.seeds:
-        said += "; seeds " + " ".join(f"{s.bits_per_dim:.4f}" for s in line.seeds)
+        label += "; seeds " + " ".join(f"{s.bits_per_dim:.4f}" for s in line.seeds)
     for seed in line.seeds:
         at = table.at(seed.bits_per_dim)
         drawn += f'<line class="seed" x1="{at}" x2="{at}" y1="2" y2="12"/>'
     at = table.at(mean)
     return (
-        f'<svg viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label="{said}">'
+        f'<svg viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label="{label}">'
         f'{drawn}{base}<line class="mean" x1="{at}" x2="{at}" y1="0" y2="14"/></svg>'
     )
 
 
-def _published(line: Line) -> Markup:
+def _published(line: LeaderboardRow) -> Markup:
     found = Markup(" ").join(
         Markup('<abbr title="{}{}">{:.2f}</abbr>').format(
             printed.where, f": {printed.note}" if printed.note else "", printed.bits_per_dim

@@ -11,12 +11,12 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from lcma.harness.report.site.trials import Curve
+from lcma.harness.report.site.trials import ThinnedCurve
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from lcma.harness.results.budgets import BudgetCurve, Row
+    from lcma.harness.results.budgets import BudgetCurve, BudgetRow
 
 MISSING = "a site needs Jinja2, Altair and vl-convert: pip install 'lcma[site]'"
 
@@ -36,14 +36,14 @@ class Chart:
 
 
 def require_site_extra() -> None:
-    """UserError where the extra `site` is not installed."""
+    """Raise UserError where the extra `site` is not installed."""
     if not all(map(find_spec, ("altair", "jinja2", "vl_convert"))):
         raise UserError(MISSING)
 
 
 @cache
 def vega_bundle() -> bytes:
-    """Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
+    """Return Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
     import vl_convert
 
     # The stub asks for a snippet; without one the three libraries are bundled as they are.
@@ -51,14 +51,14 @@ def vega_bundle() -> bytes:
 
 
 def charts_script(charts: Sequence[Chart]) -> bytes:
-    """The script file of a page's charts."""
+    """Return the script file of a page's charts."""
     # Vega writes its own label over the element's unless it is told the words.
     specs = {chart.id: chart.spec | {"description": printable(chart.alt)} for chart in charts}
     return f"window.lcmaCharts = {json.dumps(specs, sort_keys=True)};\n".encode()
 
 
-def curve_chart(curve: Curve, number: int) -> Chart:
-    """A curve over training steps."""
+def curve_chart(curve: ThinnedCurve, number: int) -> Chart:
+    """Return the chart of a curve over training steps."""
     points = [{"step": step, "value": value} for step, value in curve.points]
     first, last = curve.points[0], curve.points[-1]
     lowest = min(curve.points, key=lambda point: point[1])
@@ -73,11 +73,13 @@ def curve_chart(curve: Curve, number: int) -> Chart:
 
 
 def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
-    """Holdout bits/dim over budgets, and over what a trial costs with the Pareto front; nothing
-    for a single budget."""
+    """Return the charts of a budget curve: over budgets, and over costs with the Pareto front.
+
+    Both show holdout bits/dim. Empty for a single budget.
+    """
     if len(curve.rows) < 2:
         return ()
-    points = [_point(row) for row in curve.rows]
+    points = [_budget_point(row) for row in curve.rows]
     seeds = [
         {"budget": row.budget, "value": one.holdout, "seed": one.seed}
         for row in curve.rows
@@ -99,7 +101,7 @@ def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
     rows = [*curve.rows, *([] if curve.conventional is None else [curve.conventional])]
     costs = [point for row in rows if (point := _cost(row, curve.cost)) is not None]
     front = [c for c in costs if c["front"] == "on the front"]
-    said = ", ".join(f"{c['name']} ({c['cost']:.4g}, {c['mean']:.4f})" for c in front)
+    on_front = ", ".join(f"{c['name']} ({c['cost']:.4g}, {c['mean']:.4f})" for c in front)
     unit = "device seconds" if curve.cost == "seconds" else "training images"
     pareto = _with_data(_front_spec(), costs=costs, front=front)
     for layer in pareto["layer"]:
@@ -109,29 +111,25 @@ def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
         Chart(
             f"front-{number}",
             "Pareto front",
-            f"Mean holdout bits/dim over {unit}; on the front: {said or 'nothing'}",
+            f"Mean holdout bits/dim over {unit}; on the front: {on_front or 'nothing'}",
             pareto,
         ),
     )
 
 
-def _point(row: "Row") -> dict[str, Any]:
-    half = None
-    if row.deviation is not None and row.n > 1:
-        from scipy.special import stdtrit
-
-        half = float(stdtrit(row.n - 1, 0.975)) * row.deviation / row.n**0.5
+def _budget_point(row: "BudgetRow") -> dict[str, Any]:
+    half = row.half_width or 0.0
     return {
         "budget": row.budget,
         "mean": row.holdout,
-        "low": row.holdout if half is None else row.holdout - half,
-        "high": row.holdout if half is None else row.holdout + half,
+        "low": row.holdout - half,
+        "high": row.holdout + half,
         "n": row.n,
     }
 
 
-def _cost(row: "Row", of: str) -> dict[str, Any] | None:
-    cost = row.seconds if of == "seconds" else row.images
+def _cost(row: "BudgetRow", unit: str) -> dict[str, Any] | None:
+    cost = row.seconds if unit == "seconds" else row.images
     if cost is None:
         return None
     return {
@@ -143,7 +141,6 @@ def _cost(row: "Row", of: str) -> dict[str, Any] | None:
 
 
 def _with_data(spec: str, **data: Sequence[Any]) -> Spec:
-    """A copy of a specification with its data sets."""
     found: Spec = json.loads(spec)
     return found | {"datasets": {name: list(rows) for name, rows in data.items()}}
 

@@ -1,4 +1,4 @@
-"""What sweeps have and lack, as a grid of factorizations and budgets."""
+"""The coverage of sweeps: what they have and lack, as grids of factorizations and budgets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,49 +10,51 @@ from lcma.harness.results.board import factorization_label
 from lcma.harness.text import printable, short_id
 
 MOST = 10
-"""Sweeps on the page, the newest first; fewer where they have very many cells."""
+"""Most sweeps on the page, the newest first; fewer where they have very many cells."""
 
 STATES = ("failed", "diverged", "blocked", "running", "pending", "done")
-"""The gravest first: the first that a cell has any of is its state."""
+"""Most serious first: a cell's state is the first of which it has any."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The trials of one cell by state. ``state`` is the gravest, 'done' where nothing is
-    missing."""
+class CoverageCell:
+    """The trials of one cell by state.
+
+    ``state`` is the most serious one, 'done' where nothing is missing.
+    """
 
     planned: int
     done: int
     state: str
-    said: str
+    counts: str
     why: str | None
 
 
 @dataclass(frozen=True)
-class Grid:
+class CoverageGrid:
     """The cells of one recipe on one data set: a row for each rule, a column for each budget."""
 
     title: str
     budgets: tuple[int | None, ...]
-    rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
+    rows: tuple[tuple[str, tuple[CoverageCell | None, ...]], ...]
 
 
 @dataclass(frozen=True)
-class Covered:
+class SweepCoverage:
     """A sweep: its grids, its numbers and why what is missing is missing."""
 
     sweep: Sweep
-    grids: tuple[Grid, ...]
+    grids: tuple[CoverageGrid, ...]
     planned: int
     done: int
     missing: tuple[tuple[str, str], ...]
     truncated: bool
 
 
-def read_coverage(store: Store, sweep_id: str | None) -> tuple[list[Covered], int]:
-    """The newest sweeps, or the one; and how many there are."""
+def read_coverage(store: Store, sweep_id: str | None) -> tuple[list[SweepCoverage], int]:
+    """Return the coverage of the newest sweeps, or of the one, and how many there are."""
     sweeps = [s for s in reversed(store.sweeps()) if sweep_id is None or s.id == sweep_id]
-    found: list[Covered] = []
+    found: list[SweepCoverage] = []
     cells = 0
     for sweep in sweeps[:MOST]:
         if cells < queries.MOST:
@@ -61,7 +63,7 @@ def read_coverage(store: Store, sweep_id: str | None) -> tuple[list[Covered], in
     return found, len(sweeps)
 
 
-def _covered(store: Store, sweep: Sweep) -> Covered:
+def _covered(store: Store, sweep: Sweep) -> SweepCoverage:
     found = queries.run_query(store, queries.coverage_query(sweep.id))
     parts = ("flow", "dataset", "variant", "profile", "recipe_id")
     grids, missing = [], []
@@ -75,7 +77,7 @@ def _covered(store: Store, sweep: Sweep) -> Covered:
                 at = "" if row["budget"] is None else f" at budget {row['budget']}"
                 name = f"{flow} on {dataset}, {row['asked']}{at}"
                 missing.append((printable(name), printable(row["why"])))
-    return Covered(
+    return SweepCoverage(
         sweep=sweep,
         grids=tuple(grids),
         planned=sum(_count(row, "planned") for row in found.rows),
@@ -85,13 +87,13 @@ def _covered(store: Store, sweep: Sweep) -> Covered:
     )
 
 
-def _grid(title: str, rows: Sequence[Mapping[str, object]]) -> Grid:
+def _grid(title: str, rows: Sequence[Mapping[str, object]]) -> CoverageGrid:
     budgets = sorted({_budget(row) for row in rows}, key=lambda b: (b is not None, b or 0))
-    names: dict[tuple[str, str | None], dict[int | None, Cell]] = {}
+    names: dict[tuple[str, str | None], dict[int | None, CoverageCell]] = {}
     for row in rows:
         options = None if row["map_options"] is None else str(row["map_options"])
         names.setdefault((str(row["asked"]), options), {})[_budget(row)] = _cell(row)
-    return Grid(
+    return CoverageGrid(
         title=title,
         budgets=tuple(budgets),
         rows=tuple(
@@ -104,13 +106,13 @@ def _grid(title: str, rows: Sequence[Mapping[str, object]]) -> Grid:
     )
 
 
-def _cell(row: Mapping[str, object]) -> Cell:
+def _cell(row: Mapping[str, object]) -> CoverageCell:
     counts = {state: _count(row, state) for state in STATES}
     planned = _count(row, "planned")
     state = next((s for s in STATES if counts[s]), "pending")
-    said = ", ".join(f"{counts[s]} {s}" for s in reversed(STATES) if counts[s])
+    text = ", ".join(f"{counts[s]} {s}" for s in reversed(STATES) if counts[s])
     why = None if row["why"] is None else printable(row["why"])
-    return Cell(planned, counts["done"], state, said or "nothing planned", why)
+    return CoverageCell(planned, counts["done"], state, text or "nothing planned", why)
 
 
 def _budget(row: Mapping[str, object]) -> int | None:

@@ -12,27 +12,26 @@ from PIL import Image
 
 from lcma.db import ContributionMap, Store
 from lcma.harness.files import file_name
-from lcma.harness.report.pictures import channel_names, fate_colours, fates
-from lcma.harness.results.lookup import map_uses
+from lcma.harness.report.figures import Rgb
+from lcma.harness.report.pictures import channel_names, exit_colours, find_exit_splits
+from lcma.harness.results.lookup import read_map_uses
 from lcma.harness.results.maps import (
+    MapReader,
     MapSet,
-    Reader,
     SplitSummary,
-    every_table,
+    image_shape,
     list_map_sets,
+    make_all_tables,
+    make_word_tables,
     series_key,
-    shape_of,
-    word_tables,
 )
 
 MOST = 200
-"""Series of maps that have pages."""
-
-Rgb = NDArray[np.uint8]
+"""Most series of maps that have pages."""
 
 
 @dataclass(frozen=True)
-class Series:
+class MapSeries:
     """The maps of one pretraining by one score: a page, with a set for each budget."""
 
     page: str
@@ -42,7 +41,7 @@ class Series:
 
     @property
     def budgets(self) -> tuple[int, ...]:
-        """Those there are, ascending."""
+        """Budgets, ascending."""
         return tuple(one.key.budget for one in self.sets)
 
 
@@ -57,9 +56,11 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Split:
-    """One split at one budget: a picture of the map for each channel, one of the table of low and
-    of high for each channel, and the numbers. ``low`` and ``high`` are the ends of the colours."""
+class SplitView:
+    """One split at one budget: pictures of the map and of the tables of low and high, and numbers.
+
+    There is one picture for each channel. ``least`` and ``most`` are the ends of the colours.
+    """
 
     number: int
     channels: tuple[str, ...]
@@ -71,32 +72,37 @@ class Split:
 
 
 @dataclass(frozen=True)
-class AtBudget:
+class BudgetView:
     """All splits at one budget."""
 
     budget: int
     id: str
-    splits: tuple[Split, ...]
+    splits: tuple[SplitView, ...]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class MapPage:
     """A page of maps with the content of its pictures, by file name."""
 
-    series: Series
-    budgets: tuple[AtBudget, ...]
+    series: MapSeries
+    budgets: tuple[BudgetView, ...]
     fixed: tuple[tuple[str, tuple[Picture, ...]], ...]
     colours: tuple[tuple[str, str], ...]
     files: dict[str, bytes]
 
 
-def list_series(store: Store, sweep_id: str | None) -> list[Series]:
-    """What can be drawn, by data set, flow and seed; of a sweep what its trials read."""
+def list_series(store: Store, sweep_id: str | None) -> list[MapSeries]:
+    """Return the series that can be drawn, by data set, flow and seed.
+
+    Of a sweep these are the ones that its trials read.
+    """
     sets = list_map_sets(store)
     if sweep_id is not None:
         members = {member.trial_id for member in store.sweep_members(sweep_id)}
         uses = {
-            (use.pretraining_id, use.score) for use in map_uses(store) if use.trial_id in members
+            (use.pretraining_id, use.score)
+            for use in read_map_uses(store)
+            if use.trial_id in members
         }
         sets = [s for s in sets if (s.key.pretraining_id, s.key.score) in uses]
     sets.sort(key=lambda one: (*series_key(one), one.key.budget))
@@ -105,30 +111,34 @@ def list_series(store: Store, sweep_id: str | None) -> list[Series]:
         group = tuple(some)
         key = group[0].key
         name = file_name(
-            *(key.flow, key.dataset, f"s{key.seed}", key.pretraining_id[:8]),
-            *(key.data_digest[:8], key.score),
+            key.flow,
+            key.dataset,
+            f"s{key.seed}",
+            key.pretraining_id[:8],
+            key.data_digest[:8],
+            key.score,
         )
         title = f"{group[0].of_pretraining} ({key.variant})"
-        found.append(Series(f"maps/{name}.html", title, group[0].options, group))
+        found.append(MapSeries(f"maps/{name}.html", title, group[0].options, group))
     return found[:MOST]
 
 
-def draw_series(reader: Reader, one: Series) -> Drawn:
-    """The pictures of a series. Raises UserError where maps are damaged or do not fit."""
+def draw_series(reader: MapReader, one: MapSeries) -> MapPage:
+    """Draw the pictures of a series. Raises UserError where maps are damaged or do not fit."""
     files: dict[str, bytes] = {}
     stem = one.page.removeprefix("maps/").removesuffix(".html")
     at = [_at_budget(reader, item, stem, files) for item in one.sets]
     last = reader.maps(one.sets[-1])
-    shape, splits = shape_of(last), len(last)
+    shape, splits = image_shape(last), len(last)
     fixed = []
-    for number, (name, tables) in enumerate(every_table(last, one.sets[0].key.seed)):
+    for number, (name, tables) in enumerate(make_all_tables(last, one.sets[0].key.seed)):
         if name.split(" ")[0] in ("low", "high"):
             continue
-        found = fates(tables, shape)
+        found = find_exit_splits(tables, shape)
         fixed.append((name, _table_pictures(found, splits, f"{stem}-r{number}", name, files)))
-    colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in fate_colours(splits).tolist()]
-    words = ["stays", *(f"leaves at split {k + 1}" for k in range(splits))]
-    return Drawn(
+    colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in exit_colours(splits).tolist()]
+    words = ["stays", *(f"factored out at split {k + 1}" for k in range(splits))]
+    return MapPage(
         series=one,
         budgets=tuple(at),
         fixed=tuple(fixed),
@@ -137,13 +147,13 @@ def draw_series(reader: Reader, one: Series) -> Drawn:
     )
 
 
-def _at_budget(reader: Reader, one: MapSet, stem: str, files: dict[str, bytes]) -> AtBudget:
+def _at_budget(reader: MapReader, one: MapSet, stem: str, files: dict[str, bytes]) -> BudgetView:
     maps = reader.maps(one)
     summaries = reader.summarize(one)
-    shape = shape_of(maps)
+    shape = image_shape(maps)
     names = channel_names(shape[0])
     words = [
-        (name, fates(word_tables(letter, maps), shape))
+        (name, find_exit_splits(make_word_tables(letter, maps), shape))
         for name, letter in (("low", "L"), ("high", "H"))
     ]
     splits = []
@@ -151,7 +161,7 @@ def _at_budget(reader: Reader, one: MapSet, stem: str, files: dict[str, bytes]) 
         base = f"{stem}-b{one.key.budget}-s{item.split}"
         least, most = float(item.values.min()), float(item.values.max())
         splits.append(
-            Split(
+            SplitView(
                 number=item.split,
                 channels=names,
                 maps=tuple(_map_pictures(item, names, base, files)),
@@ -173,13 +183,13 @@ def _at_budget(reader: Reader, one: MapSet, stem: str, files: dict[str, bytes]) 
                 numbers=numbers,
             )
         )
-    return AtBudget(one.key.budget, one.id, tuple(splits))
+    return BudgetView(one.key.budget, one.id, tuple(splits))
 
 
 def _map_pictures(
     item: ContributionMap, names: Sequence[str], base: str, files: dict[str, bytes]
 ) -> list[Picture]:
-    """One for each channel; all channels of a split share one scale of colours."""
+    """Return one picture for each channel; all channels of a split share one scale of colours."""
     values = np.asarray(item.values, dtype=np.float64)
     least, most = float(values.min()), float(values.max())
     scaled = (values - least) / ((most - least) or 1.0)
@@ -198,15 +208,15 @@ def _map_pictures(
 def _table_pictures(
     found: NDArray[np.int64], splits: int, base: str, what: str, files: dict[str, bytes]
 ) -> tuple[Picture, ...]:
-    """One for each channel, or one where all are alike."""
-    colours = fate_colours(splits)
+    """Return one picture for each channel, or one where all are alike."""
+    colours = exit_colours(splits)
     alike = bool((found == found[:1]).all())
     names = channel_names(found.shape[0])
     pictures = []
     for channel in range(1 if alike else found.shape[0]):
         name = "all channels alike" if alike else names[channel]
         left = 100 * float((found[channel] > 0).mean())
-        alt = f"Index table of {what}, {name}: {left:.0f} % have left"
+        alt = f"Index table of {what}, {name}: {left:.0f} % are factored out"
         pictures.append(_picture(colours[found[channel]], f"{base}-{channel}", alt, files))
     return tuple(pictures)
 

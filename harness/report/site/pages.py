@@ -1,7 +1,7 @@
-"""The site: which pages there are, and what each is made of.
+"""The site: which pages there are, and what each shows.
 
 Pages are made one by one, so that a server can make one on request. What draws maps and samples
-brings torch along, and is imported where it is needed.
+imports torch, and is imported where it is needed.
 """
 
 import json
@@ -16,8 +16,8 @@ from lcma.harness.place import Place
 from lcma.harness.report.site.boards import (
     LARGE,
     Leaderboard,
-    Table,
-    number_of_results,
+    LeaderboardTable,
+    count_results,
     paginate_tables,
     read_leaderboard,
     rows_as_html,
@@ -33,8 +33,8 @@ from lcma.harness.report.site.charts import (
 from lcma.harness.report.site.coverage import read_coverage
 from lcma.harness.report.site.queries import (
     MOST,
-    Query,
-    Rows,
+    QueryRows,
+    SiteQuery,
     board_query,
     cells_query,
     coverage_query,
@@ -47,30 +47,30 @@ from lcma.harness.report.site.queries import (
     trials_query,
 )
 from lcma.harness.report.site.rendering import read_asset, render_page
-from lcma.harness.report.site.trials import Listed, list_trials, read_trial, trial_keys
-from lcma.harness.results.lookup import data_facts
+from lcma.harness.report.site.trials import ListedTrial, list_trials, read_trial, trial_keys
+from lcma.harness.results.lookup import read_data_facts
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
-    from lcma.harness.results.maps import Reader
+    from lcma.harness.results.maps import MapReader
 
 TRIAL_PAGES = 2000
-"""Trials that have a page of their own at most."""
+"""Most trials that have a page of their own."""
 
 LISTED = 500
-"""Trials, or failures, on one page of the list."""
+"""Most trials, or failures, on one page of the list."""
 
 Make = Callable[[str], bytes]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What of a database is shown, and how.
+class SiteOptions:
+    """Selection of what a site shows, and how.
 
-    ``sweep_id`` leaves only a sweep's trials, ``samples`` draws samples from kept weights,
-    ``live`` makes pages that look again by themselves while jobs run.
+    ``sweep_id`` leaves only a sweep's trials, ``samples`` draws samples from kept weights, ``live``
+    makes pages that reload by themselves while jobs run.
     """
 
     sweep_id: str | None = None
@@ -88,18 +88,18 @@ class Site:
         self,
         store: Store,
         place: Place,
-        options: Options | None = None,
+        options: SiteOptions | None = None,
         step: Callable[[str], None] = lambda _: None,
     ) -> None:
         require_site_extra()
         self._store, self._place = store, place
-        self._options = options or Options()
+        self._options = options or SiteOptions()
         self._step = step
         self._beside: dict[str, bytes] = {}
         self._charted = False
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """Every file of the site: pages, then what stands beside them."""
+        """Yield every file of the site: pages, then what stands beside them."""
         for path in self.pages:
             yield path, self.page(path)
             yield from self._beside.items()
@@ -110,7 +110,7 @@ class Site:
                 yield path, make()
 
     def file(self, path: str) -> bytes | None:
-        """One file, None where there is none of that name."""
+        """Return one file, None where there is none of that name."""
         if path in self.pages:
             return self.page(path)
         if path in _ASSETS:
@@ -124,18 +124,18 @@ class Site:
         return self._beside.get(path)
 
     def page(self, path: str) -> bytes:
-        """The page at a path of `pages`."""
+        """Return the page at a path of `pages`."""
         return self.pages[path](path)
 
     @property
     def busy(self) -> bool:
-        """Whether any job runs."""
+        """True if any job runs."""
         counts = self._store.job_counts(self._options.sweep_id)
         return bool(counts.trial.running or counts.pretraining.running)
 
     @cached_property
     def pages(self) -> Mapping[str, Make]:
-        """How each page is made, by path, in the order of the navigation."""
+        """Function that makes each page, by path, in the order of the navigation."""
         found: dict[str, Make] = {}
         for number in range(len(self._board_pages)):
             found[_numbered("index", number)] = self._board
@@ -155,10 +155,10 @@ class Site:
 
     @cached_property
     def _large(self) -> bool:
-        """Whether this is too much for a page of each trial."""
+        """True if these are too many results for a page of each trial."""
         if self._options.sweep_id is not None:
             return False
-        return number_of_results(self._store) > LARGE
+        return count_results(self._store) > LARGE
 
     @cached_property
     def _scope(self) -> str:
@@ -168,14 +168,14 @@ class Site:
         return printable(f"sweep {known[self._options.sweep_id]}")
 
     @cached_property
-    def _trials(self) -> list[Listed]:
+    def _trials(self) -> list[ListedTrial]:
         if self._large:
             return []
         found = run_query(self._store, trials_query(self._options.sweep_id), LARGE)
         return list_trials(found.rows, TRIAL_PAGES)
 
     @cached_property
-    def _by_page(self) -> dict[str, Listed]:
+    def _by_page(self) -> dict[str, ListedTrial]:
         return {one.page: one for one in self._trials if one.page is not None}
 
     @cached_property
@@ -184,11 +184,11 @@ class Site:
         return read_leaderboard(self._store, self._options.sweep_id, keys)
 
     @cached_property
-    def _board_pages(self) -> list[list[Table]]:
+    def _board_pages(self) -> list[list[LeaderboardTable]]:
         return paginate_tables(self._leaderboard.tables)
 
     @cached_property
-    def _series(self) -> "list[maps.Series]":
+    def _series(self) -> "list[maps.MapSeries]":
         if self._large:
             return []
         from lcma.harness.report.site.maps import list_series
@@ -200,7 +200,7 @@ class Site:
         return {_script(path): path for path in self.pages}
 
     @cached_property
-    def _drawn(self) -> "sheets.Drawn | None":
+    def _drawn(self) -> "sheets.SheetPage | None":
         done = [one.trial_id for one in self._trials if one.state == "done"]
         if not done or not self._options.samples or self._options.live:
             return None
@@ -252,13 +252,18 @@ class Site:
         )
 
     def _index(self) -> bytes:
-        """For the filters: page, flow, data set and factorizations of every table's part; the
-        factorizations by their number in a list of all."""
+        """Return the script that the filters read.
+
+        It has page, flow, data set and factorizations of every table's part, the factorizations by
+        their number in a list of all.
+        """
         names = sorted({one.name for table in self._leaderboard.tables for one in table.lines})
         numbers = {name: number for number, name in enumerate(names)}
         parts = [
             (
-                *(_numbered("index", number), table.flow, table.dataset),
+                _numbered("index", number),
+                table.flow,
+                table.dataset,
                 sorted({numbers[line.name] for line in table.lines}),
             )
             for number, tables in enumerate(self._board_pages)
@@ -280,7 +285,7 @@ class Site:
 
     def _paper(self, path: str) -> bytes:
         query = paper_query(self._options.sweep_id)
-        facts = data_facts(self._store)
+        facts = read_data_facts(self._store)
         return self._render("paper.html", path, found=self._rows(query), facts=facts, query=query)
 
     def _coverage(self, path: str) -> bytes:
@@ -305,7 +310,7 @@ class Site:
     def _trial(self, path: str) -> bytes:
         one = read_trial(self._store, self._by_page[path])
         drawn = tuple(curve_chart(curve, k) for k, curve in enumerate(one.curves))
-        sheet = None if self._drawn is None else self._drawn.of(one.listed.job_id)
+        sheet = None if self._drawn is None else self._drawn.find_sheet(one.listed.job_id)
         return self._render("trial.html", path, drawn, trial=one, sheet=sheet)
 
     def _map_list(self, path: str) -> bytes:
@@ -320,30 +325,30 @@ class Site:
         return self._render("map.html", path, found=found)
 
     @cached_property
-    def _reader(self) -> "Reader":
-        from lcma.harness.results.maps import Reader, list_map_sets
+    def _reader(self) -> "MapReader":
+        from lcma.harness.results.maps import MapReader, list_map_sets
 
-        return Reader(self._store, list_map_sets(self._store))
+        return MapReader(self._store, list_map_sets(self._store))
 
     def _budgets(self, path: str) -> bytes:
         if self._large:
-            said = "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
-            return self._render("budgets.html", path, curves=[], said=said)
+            problem = "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
+            return self._render("budgets.html", path, curves=[], problem=problem)
         from lcma.harness.report import budgets
         from lcma.harness.results.budgets import read_budget_curves
 
-        curves, said = [], ""
+        curves, problem = [], ""
         try:
             curves = read_budget_curves(self._store, sweep_id=self._options.sweep_id)
         except UserError as error:
-            said = printable(error)
+            problem = printable(error)
         pairs = [budget_chart(curve, k) for k, curve in enumerate(curves)]
         return self._render(
             "budgets.html",
             path,
             tuple(chart for pair in pairs for chart in pair),
             curves=list(zip(curves, pairs, strict=True)),
-            said=said,
+            problem=problem,
             words=budgets,
         )
 
@@ -376,11 +381,11 @@ class Site:
             environments=self._rows(tables[0]),
             protocols=self._rows(tables[1]),
             data_sets=self._rows(tables[2]),
-            facts=data_facts(self._store),
+            facts=read_data_facts(self._store),
             queries=[*others, *tables],
         )
 
-    def _rows(self, query: Query, most: int = MOST) -> Rows:
+    def _rows(self, query: SiteQuery, most: int = MOST) -> QueryRows:
         return run_query(self._store, query, most)
 
 

@@ -1,4 +1,4 @@
-"""The SQL behind each table of the site: what is run is what is shown to be copied."""
+"""The SQL behind each table of the site: what runs is what is shown to be copied."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from lcma.db import Store
 from lcma.db.query import run_sql
 
 MOST = 2000
-"""Rows of one table at most; the page says where there are more."""
+"""Most rows of one table; the page says where there are more."""
 
 TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
-class Query:
-    """A statement that reads, and what it is for. Runs on both engines."""
+class SiteQuery:
+    """A statement that reads, and what it is for. It runs on both engines."""
 
     name: str
     about: str
@@ -23,35 +23,35 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Rows:
+class QueryRows:
     """Rows by column name; ``truncated`` says that there were more than `MOST`."""
 
     rows: tuple[dict[str, object], ...]
     truncated: bool
 
 
-def run_query(store: Store, asked: Query, most: int = MOST) -> Rows:
-    """The rows of a query. Raises UserError as `lcma.db.query.run_sql` does."""
-    found = run_sql(store.database.url, asked.sql, limit=most, timeout=TIMEOUT)
+def run_query(store: Store, statement: SiteQuery, most: int = MOST) -> QueryRows:
+    """Return the rows of a query. Raises UserError as `lcma.db.query.run_sql` does."""
+    found = run_sql(store.database.url, statement.sql, limit=most, timeout=TIMEOUT)
     rows = tuple(dict(zip(found.columns, row, strict=True)) for row in found.rows)
-    return Rows(rows, found.truncated)
+    return QueryRows(rows, found.truncated)
 
 
-def stream_query(store: Store, asked: Query) -> Iterator[Any]:
-    """All rows of a query as named tuples, one by one."""
+def stream_query(store: Store, statement: SiteQuery) -> Iterator[Any]:
+    """Yield all rows of a query as named tuples, one by one."""
     with store.database.reader().connect() as connection:
-        found = connection.execution_options(stream_results=True).exec_driver_sql(asked.sql)
+        found = connection.execution_options(stream_results=True).exec_driver_sql(statement.sql)
         yield from found
 
 
 def sql_literal(value: str) -> str:
-    """A literal of SQL."""
+    """Return a text as a literal of SQL."""
     return "'" + value.replace("'", "''") + "'"
 
 
-def board_query(sweep_id: str | None) -> Query:
-    """The single results that the leaderboard is made of."""
-    return Query(
+def board_query(sweep_id: str | None) -> SiteQuery:
+    """Return the query for the single results that the leaderboard is made of."""
+    return SiteQuery(
         "Leaderboard",
         "Every result that the means, intervals and paired differences are made of. "
         "Rows can be ranked together where `comparable` and `recipe_id` agree.",
@@ -62,9 +62,9 @@ def board_query(sweep_id: str | None) -> Query:
     )
 
 
-def cells_query(sweep_id: str | None) -> Query:
-    """Means over seeds, ranked."""
-    return Query(
+def cells_query(sweep_id: str | None) -> SiteQuery:
+    """Return the query for means over seeds, ranked."""
+    return SiteQuery(
         "Ranks",
         "Means over seeds, ranked within what can be compared. The sample variance is "
         "squared_deviations / (n - 1).",
@@ -77,9 +77,9 @@ def cells_query(sweep_id: str | None) -> Query:
     )
 
 
-def paper_query(sweep_id: str | None) -> Query:
-    """Cells beside printed numbers."""
-    return Query(
+def paper_query(sweep_id: str | None) -> SiteQuery:
+    """Return the query for cells beside printed numbers."""
+    return SiteQuery(
         "Against the paper",
         "Means beside the numbers that papers print of the same flow, data set and "
         "factorization. `paper_profile` is 1 where the recipe is the published one.",
@@ -91,9 +91,9 @@ def paper_query(sweep_id: str | None) -> Query:
     )
 
 
-def coverage_query(sweep_id: str) -> Query:
-    """What each cell of a sweep has and lacks."""
-    return Query(
+def coverage_query(sweep_id: str) -> SiteQuery:
+    """Return the query for what each cell of a sweep has and lacks."""
+    return SiteQuery(
         "Coverage",
         "What each cell of a sweep has and lacks, and why the first of the missing is missing.",
         "SELECT flow, dataset, variant, profile, recipe_id, asked, factorization, budget,\n"
@@ -103,9 +103,9 @@ def coverage_query(sweep_id: str) -> Query:
     )
 
 
-def trials_query(sweep_id: str | None) -> Query:
-    """Every trial with its state and its result by the protocol `plain`."""
-    return Query(
+def trials_query(sweep_id: str | None) -> SiteQuery:
+    """Return the query for every trial with its state and its result by the protocol `plain`."""
+    return SiteQuery(
         "Trials",
         "Every trial on each exact data set, with its state and its result by `plain`.",
         "SELECT t.id AS trial_id, t.flow, t.dataset, t.variant, t.profile, t.factorization,\n"
@@ -120,10 +120,10 @@ def trials_query(sweep_id: str | None) -> Query:
     )
 
 
-def failures_query(sweep_id: str | None) -> Query:
-    """Jobs that were lost, the latest first."""
+def failures_query(sweep_id: str | None) -> SiteQuery:
+    """Return the query for jobs that were lost, the latest first."""
     members = "" if sweep_id is None else _lost(sweep_id)
-    return Query(
+    return SiteQuery(
         "Failures",
         "Jobs that diverged or failed, with their last attempt, the latest first.",
         "SELECT kind, flow, dataset, variant, profile, factorization, budget, seed, state, step,\n"
@@ -132,9 +132,9 @@ def failures_query(sweep_id: str | None) -> Query:
     )
 
 
-def environments_query() -> Query:
-    """Where code ran, with how many attempts ran there."""
-    return Query(
+def environments_query() -> SiteQuery:
+    """Return the query for where code ran, with how many attempts ran there."""
+    return SiteQuery(
         "Environments",
         "Where the code ran: versions and hardware, with the number of attempts.",
         "SELECT e.id, e.code_version, e.dirty, e.python, e.torch, e.platform, e.device,\n"
@@ -146,9 +146,9 @@ def environments_query() -> Query:
     )
 
 
-def protocols_query() -> Query:
-    """How results were evaluated."""
-    return Query(
+def protocols_query() -> SiteQuery:
+    """Return the query for how results were evaluated."""
+    return SiteQuery(
         "Protocols",
         "How trained models were evaluated, with the number of results.",
         "SELECT protocol, precision, protocol_body, count(*) AS results\n"
@@ -157,9 +157,9 @@ def protocols_query() -> Query:
     )
 
 
-def data_sets_query() -> Query:
-    """The exact data sets."""
-    return Query(
+def data_sets_query() -> SiteQuery:
+    """Return the query for the exact data sets."""
+    return SiteQuery(
         "Data sets",
         "The exact images: a content hash, and how many of each part.",
         "SELECT digest, name, variant, channels, height, width, train, holdout, test\n"
@@ -167,9 +167,9 @@ def data_sets_query() -> Query:
     )
 
 
-def number_of_results_query() -> Query:
-    """How many results there are, from the sums over seeds."""
-    return Query(
+def number_of_results_query() -> SiteQuery:
+    """Return the query for how many results there are, from the sums over seeds."""
+    return SiteQuery(
         "Results", "How many results there are.", "SELECT sum(seeds) AS results FROM cells"
     )
 

@@ -1,4 +1,4 @@
-"""Templates: what they may use, and how a page is made of one."""
+"""Templates: what they may use, and how a page is rendered."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -15,8 +15,10 @@ POLICY = (
     "img-src 'self' file: data:; base-uri 'none'; form-action 'none'"
 )
 """Content-Security-Policy of every page: nothing from the network, no inline script, no eval.
+
 A page opened from a file has no origin that 'self' could be in some browsers, so `file:` is named
-too; Vega runs by its interpreter, which needs no eval."""
+too; Vega runs by its interpreter, which needs no eval.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ TABS = (
 
 @cache
 def template_environment() -> "jinja2.Environment":
-    """The templates of the package: everything is escaped, and what is not there is an error."""
+    """Return the package's templates: everything is escaped, an unknown name is an error."""
     import jinja2
 
     found = jinja2.Environment(
@@ -59,7 +61,7 @@ def template_environment() -> "jinja2.Environment":
 
 
 def render_page(template: str, path: str, **content: Any) -> bytes:
-    """A page at a path of the site, of a template and what it shows."""
+    """Return a page at a path of the site, from a template and what it shows."""
     root = "../" * path.count("/")
     page = template_environment().get_template(template)
     return page.render(path=path, root=root, **content).encode()
@@ -67,5 +69,5 @@ def render_page(template: str, path: str, **content: Any) -> bytes:
 
 @cache
 def read_asset(name: str) -> bytes:
-    """A file of the folder `assets`."""
+    """Return a file of the folder `assets`."""
     return (files("lcma.harness.report.site") / "assets" / name).read_bytes()

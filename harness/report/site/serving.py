@@ -1,4 +1,4 @@
-"""The site live from the database: read-only, on loopback, pages made on request."""
+"""The site served live from the database: read-only, on loopback, pages made on request."""
 
 import ipaddress
 import threading
@@ -39,18 +39,18 @@ HEADERS = {
 class Server(ThreadingHTTPServer):
     """Answers GET and HEAD for the files of a site that ``make`` reads anew every few seconds.
 
-    ``told`` gets a line for what went wrong. Port 0 takes a free one. Raises UserError where the
-    port is taken.
+    ``report`` is called with a line for what went wrong. Port 0 takes a free one. Raises UserError
+    where the port is taken.
     """
 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, make: Callable[[], Site], port: int, told: Callable[[str], None]) -> None:
+    def __init__(self, make: Callable[[], Site], port: int, report: Callable[[str], None]) -> None:
         self._make, self._lock = make, threading.Lock()
         self._site: Site | None = None
         self._read = 0.0
-        self.told = told
+        self.report = report
         try:
             super().__init__((HOST, port), _Handler)
         except OSError as error:
@@ -59,12 +59,14 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the pages are."""
+        """Address of the pages."""
         return f"http://{HOST}:{self.server_address[1]}/"
 
     def file(self, path: str) -> bytes | None:
-        """A file of the site; None where there is none. One at a time: a page takes the database's
-        rows once, whoever asks."""
+        """Return a file of the site, None where there is none.
+
+        One at a time: however many ask, a page reads the database's rows once.
+        """
         with self._lock:
             now = time.monotonic()
             if self._site is None or now - self._read > FRESH:
@@ -73,15 +75,18 @@ class Server(ThreadingHTTPServer):
             return self._site.file(path)
 
     def is_own(self, host: str | None) -> bool:
-        """Whether a Host header names this server: a name of another's that leads here is refused,
-        so that no page of the web can read the site through its own name."""
+        """Return whether a Host header names this server.
+
+        Another's name that leads here is refused, so that no page of the web can read the site
+        through its own name.
+        """
         port = self.server_address[1]
         names = {HOST, "localhost"}
         allowed = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
         return host is not None and host.lower() in allowed
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away is no error."""
+        """Ignore it: a browser that closes a connection is no error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -111,9 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
             # Names are looked up among the site's own, never on a disk.
             content = self.server.file(path)
         except (UserError, Unavailable) as error:
-            said = printable(error)
-            self.server.told(said)
-            self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{said}\n".encode(), body)
+            text = printable(error)
+            self.server.report(text)
+            self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{text}\n".encode(), body)
             return
         if content is None:
             self._send(HTTPStatus.NOT_FOUND, b"no such page\n", body)
@@ -133,11 +138,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing of each request."""
+        """Print nothing for each request."""
 
 
 def require_loopback(host: str) -> None:
-    """UserError for any address but this machine's own."""
+    """Raise UserError for any address but this machine's own."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -21,7 +21,7 @@ from lcma.harness.train.interpolation import interpolate
 from lcma.sweeps.errors import UserError
 
 MOST = 64
-"""Flows that are drawn at most: one takes seconds on a CPU."""
+"""Most flows that are drawn: one takes seconds on a CPU."""
 
 COUNT, COLUMNS, STEPS = 36, 6, 9
 _PIXELS = 32
@@ -31,40 +31,46 @@ Step = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Samples of one trained flow, and images between two test images; ``said`` is why there are
-    none."""
+class FlowSheet:
+    """Samples of one trained flow, and images between two test images.
+
+    ``problems`` say why there are none.
+    """
 
     job_id: str
     name: str
     samples: Picture | None
     between: Picture | None
-    said: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Side:
+class SheetGroup:
     """Flows of one recipe on one data set, side by side."""
 
     title: str
-    sheets: tuple[Sheet, ...]
+    sheets: tuple[FlowSheet, ...]
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """All that was drawn, with the pictures by file name; ``left_out`` counts flows over
-    `MOST`."""
+class SheetPage:
+    """All that was drawn, with the pictures by file name.
 
-    sides: tuple[Side, ...]
+    ``left_out`` counts flows over `MOST`.
+    """
+
+    sides: tuple[SheetGroup, ...]
     files: dict[str, bytes]
     left_out: int
 
-    def of(self, job_id: str) -> Sheet | None:
-        """The sheet of a job."""
+    def find_sheet(self, job_id: str) -> FlowSheet | None:
+        """Return the sheet of a job, None where there is none."""
         return next((s for side in self.sides for s in side.sheets if s.job_id == job_id), None)
 
 
-def draw_sheets(store: Store, place: Place, trials: Sequence[TrainedTrial], step: Step) -> Drawn:
+def draw_sheets(
+    store: Store, place: Place, trials: Sequence[TrainedTrial], step: Step
+) -> SheetPage:
     """Draw the flows one by one; one whose weights cannot be read gets the reason instead."""
     files: dict[str, bytes] = {}
     ordered = sorted(trials[:MOST], key=_side)
@@ -74,8 +80,8 @@ def draw_sheets(store: Store, place: Place, trials: Sequence[TrainedTrial], step
             sheets = [_sheet(store, place, one, Path(folder), files, step) for one in some]
             dataset, variant, flow, recipe = key
             title = printable(f"{flow} on {dataset} ({variant}), recipe {recipe[:8]}")
-            sides.append(Side(title, tuple(sheets)))
-    return Drawn(tuple(sides), files, max(0, len(trials) - MOST))
+            sides.append(SheetGroup(title, tuple(sheets)))
+    return SheetPage(tuple(sides), files, max(0, len(trials) - MOST))
 
 
 def _sheet(
@@ -85,9 +91,9 @@ def _sheet(
     folder: Path,
     files: dict[str, bytes],
     step: Step,
-) -> Sheet:
+) -> FlowSheet:
     step(describe_trial(one))
-    said = []
+    problems = []
     grid = row = None
     at = "" if one.budget is None else f" at budget {one.budget}"
     name = printable(f"{factorization_label(one.factorization)}{at}, seed {one.seed}")
@@ -95,7 +101,7 @@ def _sheet(
     try:
         flow, recipe = load_trained(store, place, one)
     except UserError as error:
-        return Sheet(one.job_id, name, None, None, (printable(error),))
+        return FlowSheet(one.job_id, name, None, None, (printable(error),))
     scale = max(1, _PIXELS // recipe.model.size)
     drawn = draw_samples(flow, COUNT, seed=0)
     path = sample_grid(drawn, folder / f"{stem}-samples.png", COLUMNS, scale)
@@ -107,8 +113,8 @@ def _sheet(
         path = sample_grid(found.images, folder / f"{stem}-between.png", STEPS, scale)
         row = _picture(path, f"From test image 0 to {end}: {describe_trial(one)}", files)
     except UserError as error:
-        said.append(printable(error))
-    return Sheet(one.job_id, name, grid, row, tuple(said))
+        problems.append(printable(error))
+    return FlowSheet(one.job_id, name, grid, row, tuple(problems))
 
 
 def _picture(path: Path, alt: str, files: dict[str, bytes]) -> Picture:

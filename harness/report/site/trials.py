@@ -1,4 +1,4 @@
-"""The list of trials, and what is known of one of them."""
+"""The list of trials, and the page of one."""
 
 import json
 import math
@@ -10,15 +10,16 @@ from lcma.db import Attempt, Store
 from lcma.harness.files import file_name
 from lcma.harness.report.site.boards import TrialKey
 from lcma.harness.results.board import factorization_label
-from lcma.harness.results.lookup import parse_object
+from lcma.harness.results.lookup import frame_records, parse_object
+from lcma.harness.results.trials import LikelihoodPart, split_likelihood
 from lcma.harness.text import format_duration, format_size, format_time, printable, short_id
 
 MOST_POINTS = 500
-"""Points of a curve that a page shows; more are thinned out evenly."""
+"""Most points of a curve that a page shows; more are thinned out evenly."""
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedTrial:
     """A trial on one exact data set, as the list shows it. ``page`` is None where it has none."""
 
     trial_id: str
@@ -49,27 +50,17 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the likelihood: nats per image, and bits/dim that it adds."""
-
-    name: str
-    about: str
-    nats: float
-    bits: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
+class ShownResult:
     """One result: facts by name, and the parts that its bits/dim are the sum of."""
 
     protocol: str
     bits_per_dim: float
-    parts: tuple[Part, ...]
+    parts: tuple[LikelihoodPart, ...]
     facts: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Curve:
+class ThinnedCurve:
     """A curve over training: steps and values, thinned out."""
 
     name: str
@@ -78,7 +69,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Tried:
+class ShownAttempt:
     """An attempt in words."""
 
     number: str
@@ -92,25 +83,25 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialPage:
     """All that the page of a trial shows."""
 
-    listed: Listed
-    evaluations: tuple[Evaluation, ...]
-    curves: tuple[Curve, ...]
-    attempts: tuple[Tried, ...]
+    listed: ListedTrial
+    evaluations: tuple[ShownResult, ...]
+    curves: tuple[ThinnedCurve, ...]
+    attempts: tuple[ShownAttempt, ...]
     provenance: tuple[tuple[str, str], ...]
     sweeps: tuple[str, ...]
     recipe: str
 
 
-def list_trials(rows: Sequence[Mapping[str, object]], most: int) -> list[Listed]:
-    """The rows of `queries.trials`; the first ``most`` trials have pages."""
+def list_trials(rows: Sequence[Mapping[str, object]], most: int) -> list[ListedTrial]:
+    """Return the trials in the rows of `queries.trials_query`; the first ``most`` have pages."""
     found = []
     for number, row in enumerate(rows):
         name = str(row["factorization"])
         found.append(
-            Listed(
+            ListedTrial(
                 trial_id=str(row["trial_id"]),
                 job_id=str(row["job_id"]),
                 data_digest=str(row["data_digest"]),
@@ -135,8 +126,8 @@ def list_trials(rows: Sequence[Mapping[str, object]], most: int) -> list[Listed]
     return found
 
 
-def trial_keys(trials: Sequence[Listed]) -> dict[TrialKey, str]:
-    """The pages of trials by what a row of the leaderboard knows of them."""
+def trial_keys(trials: Sequence[ListedTrial]) -> dict[TrialKey, str]:
+    """Return the pages of trials by what a row of the leaderboard knows of them."""
     return {
         (t.data_digest, t.recipe_id, "plain", t.factorization, t.budget, t.options, t.seed): t.page
         for t in trials
@@ -144,12 +135,12 @@ def trial_keys(trials: Sequence[Listed]) -> dict[TrialKey, str]:
     }
 
 
-def read_trial(store: Store, one: Listed) -> Trial:
-    """What is known of a trial on one exact data set."""
-    results = _records(store.results(trial_id=one.trial_id, data_digest=one.data_digest))
+def read_trial(store: Store, one: ListedTrial) -> TrialPage:
+    """Return what is known of a trial on one exact data set."""
+    results = frame_records(store.results(trial_id=one.trial_id, data_digest=one.data_digest))
     members = store.memberships([one.trial_id])
     attempts = store.job_attempts([one.job_id])
-    return Trial(
+    return TrialPage(
         listed=one,
         evaluations=tuple(_evaluation(store, record) for record in results),
         curves=tuple(_curves(store, one.job_id)),
@@ -160,23 +151,10 @@ def read_trial(store: Store, one: Listed) -> Trial:
     )
 
 
-def _evaluation(store: Store, record: Mapping[str, Any]) -> Evaluation:
-    channels = _channels(store, record)
-    dims = channels * record["size"] ** 2
-    constant = dims * math.log(256)
-    parts = tuple(
-        Part(name, about, nats, -nats / (dims * math.log(2)))
-        for name, about, nats in (
-            ("prior", "log-density of the latents under their priors", record["log_prior"]),
-            (
-                "log-det without dequantization",
-                "what all layers but the dequantization add to the log-determinant",
-                record["log_det"] + constant,
-            ),
-            ("dequantization", "-ln 256 for each dimension: 8 bits, a constant", -constant),
-        )
-    )
-    return Evaluation(
+def _evaluation(store: Store, record: Mapping[str, Any]) -> ShownResult:
+    dimensions = _channels(store, record) * record["size"] ** 2
+    parts = split_likelihood(record["log_prior"], record["log_det"], dimensions)
+    return ShownResult(
         protocol=record["protocol"],
         bits_per_dim=record["bits_per_dim"],
         parts=parts,
@@ -186,10 +164,10 @@ def _evaluation(store: Store, record: Mapping[str, Any]) -> Evaluation:
 
 def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     error = record["standard_error"]
-    of = f"{record['images']} images"
+    counted = f"{record['images']} images"
     if record["clusters"] is not None:
-        of += f" in {record['clusters']:.0f} clusters"
-    yield "test", f"{record['bits_per_dim']:.4f} bits/dim" + _error(error) + f", {of}"
+        counted += f" in {record['clusters']:.0f} clusters"
+    yield "test", f"{record['bits_per_dim']:.4f} bits/dim" + _error(error) + f", {counted}"
     holdout = _error(record["holdout_standard_error"])
     yield "holdout", f"{record['holdout_bits_per_dim']:.4f} bits/dim{holdout}"
     if record["train_bits_per_dim"] is not None:
@@ -209,7 +187,7 @@ def _error(value: float | None) -> str:
     return "" if value is None else f" ± {value:.4f} (standard error)"
 
 
-def _curves(store: Store, job_id: str) -> Iterator[Curve]:
+def _curves(store: Store, job_id: str) -> Iterator[ThinnedCurve]:
     for curve in store.curves([job_id]):
         points = [
             (point.step, point.value)
@@ -221,13 +199,13 @@ def _curves(store: Store, job_id: str) -> Iterator[Curve]:
         if points and thinned[-1] != points[-1]:
             thinned.append(points[-1])
         if points:
-            yield Curve(curve.name, tuple(thinned), len(points))
+            yield ThinnedCurve(curve.name, tuple(thinned), len(points))
 
 
-def _tried(one: Attempt) -> Tried:
+def _tried(one: Attempt) -> ShownAttempt:
     device = one.device if one.devices is None else f"{one.device} ({one.devices})"
     ended = "" if one.ended is None else f" to {format_time(one.ended)}"
-    return Tried(
+    return ShownAttempt(
         number=str(one.token) if one.protocol is None else f"evaluation ({one.protocol})",
         outcome=one.outcome or "running",
         when=printable(format_time(one.started) + ended),
@@ -240,7 +218,7 @@ def _tried(one: Attempt) -> Tried:
 
 
 def _provenance(
-    store: Store, one: Listed, results: Sequence[Mapping[str, Any]]
+    store: Store, one: ListedTrial, results: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, str]]:
     yield "trial", one.trial_id
     yield "recipe", one.recipe_id
@@ -252,7 +230,7 @@ def _provenance(
         yield "code", f"lcma {record['code_version']}{changed}"
         yield "torch", record["torch"]
         driver = "" if record["driver"] is None else f", driver {record['driver']}"
-        threads = f"{record['threads']} thread{'s' * (record['threads'] != 1)}"
+        threads = f"{record['threads']} {'thread' if record['threads'] == 1 else 'threads'}"
         yield "device", f"{record['device']}{driver} ({record['cpu_capability']}, {threads})"
         yield "environment", record["environment_id"]
         yield "protocol", f"{record['protocol']}, {record['precision']}"
@@ -282,11 +260,6 @@ def _channels(store: Store, record: Mapping[str, Any]) -> int:
 def _pretty(body: str) -> str:
     found = parse_object(body)
     return json.dumps(found, indent=2, sort_keys=True) if found else body
-
-
-def _records(frame: Any) -> list[dict[str, Any]]:
-    missing = frame.isna()
-    return [dict(r) for r in frame.astype(object).where(~missing, None).to_dict("records")]
 
 
 def _integer(value: object) -> int | None:

@@ -1,4 +1,4 @@
-"""The site as a folder, there whole or not at all."""
+"""The site as a folder, written whole or not at all."""
 
 import shutil
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lcma.db import Store
 from lcma.harness.place import Place
-from lcma.harness.report.site.pages import Options, Site
+from lcma.harness.report.site.pages import Site, SiteOptions
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
@@ -20,13 +20,22 @@ def write_site(
     store: Store,
     place: Place,
     out: Path,
-    options: Options | None = None,
+    options: SiteOptions | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Write the site of a database into a folder; the number of its files.
+    """Write the site of a database into a folder, and return the number of its files.
 
-    It is made beside the folder and takes its place at the end. Raises UserError for a folder
-    that holds anything but a former site, and where it cannot be written.
+    It is made beside the folder and takes its place at the end.
+
+    Args:
+        store: The database.
+        place: Where weights and data are, for samples.
+        out: The folder.
+        options: What is shown.
+        step: Called with what is drawn.
+
+    Raises:
+        UserError: The folder holds anything but a former site, or cannot be written.
     """
     out = out.expanduser().absolute()
     _require_ours(out)
@@ -72,7 +81,6 @@ def _put(folder: Path, path: str, content: bytes) -> None:
 
 
 def _swap(folder: Path, out: Path) -> None:
-    """The new folder in the place of the old one, which is gone at the end."""
     folder.chmod(0o755)
     old = folder.with_name(f"{folder.name}.old")
     if out.exists():

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from lcma import db
-from lcma.harness.results.map_statistics import map_statistics
+from lcma.harness.results.map_statistics import compute_map_statistics
 from lcma.models import Flow, build
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe
@@ -312,7 +312,7 @@ def measured(item: db.ContributionMap, nms: str = "squeezed") -> db.Contribution
     return dataclasses.replace(
         item,
         halves=np.stack([item.values - noise, item.values + noise]),
-        statistics=map_statistics(item.values, item.standard_errors, item.split, nms),
+        statistics=compute_map_statistics(item.values, item.standard_errors, item.split, nms),
     )
 
 

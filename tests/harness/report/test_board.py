@@ -15,7 +15,7 @@ from scipy import stats
 
 from lcma.db import Bar
 from lcma.harness.report.board import board_as_csv, board_as_json, board_as_markdown, render_board
-from lcma.harness.results.board import Difference, filter_board, read_board
+from lcma.harness.results.board import PairedDifference, filter_board, read_board
 from lcma.sweeps.errors import UserError
 from tests.harness.report.frames import board_of
 
@@ -98,7 +98,7 @@ def test_one_pair_has_no_interval():
     board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 4.5)]))
     found = rows_of(board)["channel", None]
     assert found.deviation is None
-    assert found.difference == Difference(0.5, None, 1, None, None)
+    assert found.difference == PairedDifference(0.5, None, 1, None, None)
 
 
 def test_no_common_seed_no_difference():
@@ -380,7 +380,7 @@ def test_a_row_clears_the_bars_if_it_is_below_the_lowest():
     assert order == ["checkerboard-even", "[webp]", "channel"], "the bar stands where it belongs"
     assert "channel †" in text
     assert "checkerboard-even * †" not in text
-    assert "† not trained enough" in text
+    assert "† undertrained" in text
     assert text.index("channel †") < text.index("[gaussian]") < text.index("rows †")
     assert "No bar full-gaussian: too few" in text
 

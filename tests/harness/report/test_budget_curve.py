@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lcma.harness.results.budget_fit import Measured, fit_curve
+from lcma.harness.results.budget_fit import BudgetResult, fit_curve
 
 BUDGETS = (0, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000)
 SPARSE = (0, 20, 50, 100, 200, 500, 1000, 2000)
@@ -33,7 +33,7 @@ def train(curve, budgets=BUDGETS, seeds=6, error=0.001, repeat=0, without=()):
         for budget in budgets:
             bits = offset + curve(budget) + generator.normal() * error
             if (seed, budget) not in without:
-                found.append(Measured(seed, budget, float(bits)))
+                found.append(BudgetResult(seed, budget, float(bits)))
     return found
 
 
@@ -82,7 +82,7 @@ def test_a_smaller_share_of_the_gain_needs_less(share) -> None:
 
 def test_offsets_of_the_seeds_do_not_matter() -> None:
     results = train(exponential(60))
-    moved = [Measured(one.seed, one.budget, one.bits_per_dim + one.seed**2) for one in results]
+    moved = [BudgetResult(one.seed, one.budget, one.bits_per_dim + one.seed**2) for one in results]
     one, other = fit_curve(results), fit_curve(moved)
     assert (one.recommended, one.low, one.high) == (other.recommended, other.low, other.high)
     assert one.gain.value == pytest.approx(other.gain.value)
@@ -160,9 +160,9 @@ def test_a_curve_that_still_falls_is_said_to() -> None:
         [],
         train(exponential(60), budgets=(0, 100)),
         train(exponential(60), seeds=1),
-        [Measured(seed, budget, 3.0) for seed, budget in ((0, 0), (1, 10), (2, 100))],
+        [BudgetResult(seed, budget, 3.0) for seed, budget in ((0, 0), (1, 10), (2, 100))],
         # Two pairs of seeds that have no budget in common.
-        [Measured(s, b, 3.0) for s, b in ((0, 0), (0, 10), (1, 0), (1, 10), (2, 50), (2, 70))],
+        [BudgetResult(s, b, 3.0) for s, b in ((0, 0), (0, 10), (1, 0), (1, 10), (2, 50), (2, 70))],
     ],
     ids=["none", "two budgets", "one seed", "no pairs", "apart"],
 )
@@ -175,4 +175,4 @@ def test_too_little_is_no_fit(results) -> None:
 def test_results_without_any_error_do_not_break_it() -> None:
     found = fit_curve(train(exponential(60), error=0.0))
     assert found.low <= known_budget(exponential(60), BUDGETS) <= found.high
-    assert fit_curve([Measured(s, b, 3.0) for s in range(3) for b in BUDGETS]).verdict == "flat"
+    assert fit_curve([BudgetResult(s, b, 3.0) for s in range(3) for b in BUDGETS]).verdict == "flat"

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from matplotlib import colormaps
 from PIL import Image
 
-from lcma.harness.report.map_pictures import PALE, Column, comparison_panels, draw_comparison
-from lcma.harness.report.pictures import LEAVING, STAYING, fates
-from lcma.harness.results.maps import compare_maps, word_tables
+from lcma.harness.report.map_pictures import PALE, MapColumn, draw_comparison, lay_out_comparison
+from lcma.harness.report.pictures import EXIT_COLOURS, KEPT_COLOUR, find_exit_splits
+from lcma.harness.results.maps import compare_maps, make_word_tables
 from lcma.sweeps.errors import UserError
 from tests.harness.report.maps import contribution, noise
 
@@ -160,7 +160,7 @@ def test_maps_of_another_kind_are_refused(tmp_path, other, said):
 
 
 def draw(folder, one, other, numbers):
-    columns = Column("a@1", one), Column("b@1", other)
+    columns = MapColumn("a@1", one), MapColumn("b@1", other)
     path = draw_comparison(*columns, numbers, ("A", "B"), folder / "c.png")
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(int)
@@ -183,11 +183,11 @@ def scaled(values, low, high, name):
 def test_the_picture_shows_maps_difference_and_tables(tmp_path, shape):
     one, other = maps(0, shape=shape), maps(1, shape=shape)
     image = draw(tmp_path, one, other, compare_maps(one, other, "squeezed"))
-    done = [fates(word_tables("L", found), shape) for found in (one, other)]
-    named = ("#3B3B3B", "#E69F00", "#56B4E9")  # stays, leaves at split 1, leaves at split 2
+    done = [find_exit_splits(make_word_tables("L", found), shape) for found in (one, other)]
+    named = ("#3B3B3B", "#E69F00", "#56B4E9")  # stays, factored out at split 1, at split 2
     colours = np.array([tuple(bytes.fromhex(c[1:])) for c in named])
     seen = set()
-    for panel in comparison_panels(shape, 2):
+    for panel in lay_out_comparison(shape, 2):
         seen.add((panel.split, panel.what, panel.column))
         means = [found[panel.split - 1].values.mean(axis=0, dtype=float) for found in (one, other)]
         shown = squares(image, panel, shape)
@@ -210,7 +210,7 @@ def test_the_picture_shows_maps_difference_and_tables(tmp_path, shape):
 
 def test_equal_maps_are_pale_and_without_difference(tmp_path):
     image = draw(tmp_path, maps(), maps(), compare_maps(maps(), maps(), "squeezed"))
-    for panel in comparison_panels(SHAPE, 2):
+    for panel in lay_out_comparison(SHAPE, 2):
         if panel.what == "difference":
             middle = np.array(colormaps["PuOr"](0.5, bytes=True)[:3]).astype(int)
             assert (squares(image, panel, SHAPE) == middle).all()
@@ -222,10 +222,10 @@ def test_the_marks_of_both_tables_are_in_the_same_places(tmp_path):
     one, other = maps(0), maps(1)
     image = draw(tmp_path, one, other, compare_maps(one, other, "squeezed"))
     pale = {}
-    for panel in comparison_panels(SHAPE, 2):
+    for panel in lay_out_comparison(SHAPE, 2):
         if panel.what == "table":
             shown = squares(image, panel, SHAPE)
-            full = {tuple(bytes.fromhex(c[1:])) for c in (STAYING, *LEAVING)}
+            full = {tuple(bytes.fromhex(c[1:])) for c in (KEPT_COLOUR, *EXIT_COLOURS)}
             marked = np.array([[tuple(x) in full for x in line] for line in shown])
             pale.setdefault((panel.split, panel.channel), []).append(marked)
     assert all((a == b).all() for a, b in pale.values())

@@ -370,7 +370,7 @@ def test_every_number_is_shown_in_eighty_columns(bits, profile):
             *(str(effect.splits[0]), f"{effect.mean:+.4f}", half, error, str(len(bits))),
             *share.split(),
         ]
-    assert "below 0: fewer bits when the low contributions leave there" in one_line(text)
+    assert "below 0: fewer bits when the low contributions are factored out there" in one_line(text)
 
 
 def test_wide_numbers_are_not_cut():

@@ -20,16 +20,22 @@ from lcma import db
 from lcma.db import QueryResult
 from lcma.harness.cli import main as cli
 from lcma.harness.report.board import board_as_csv, board_as_latex, board_as_markdown
-from lcma.harness.report.export import Format, Query, What, make_export, parse_filters
+from lcma.harness.report.export import (
+    ExportContent,
+    ExportFormat,
+    ExportQuery,
+    make_export,
+    parse_filters,
+)
 from lcma.harness.report.paper import paper_as_text
 from lcma.harness.report.tables import (
+    escape_csv,
     escape_latex,
-    for_csv,
-    latex_of_rows,
-    parquet_of_rows,
     rows_as_csv,
     rows_as_json,
+    rows_as_latex,
     rows_as_markdown,
+    rows_as_parquet,
 )
 from lcma.harness.results.board import read_board
 from lcma.harness.results.grouping import COMPARABLE, STATISTICS, group_rows
@@ -42,12 +48,14 @@ from tests.harness.report.synthetic import rows as result_rows
 GOLDEN = Path(__file__).with_name("golden")
 
 QUERIES = {
-    "board": Query(),
-    "results": Query(What.results),
-    "verdicts": Query(What.verdicts),
-    "by": Query(by=("factorization", "budget"), statistics=STATISTICS),
-    "paper1": Query(paper="1"),
-    "low": Query(What.results, where=("factorization=LL", "budget=100", "budget=200")),
+    "board": ExportQuery(),
+    "results": ExportQuery(ExportContent.results),
+    "verdicts": ExportQuery(ExportContent.verdicts),
+    "by": ExportQuery(by=("factorization", "budget"), statistics=STATISTICS),
+    "paper1": ExportQuery(paper="1"),
+    "low": ExportQuery(
+        ExportContent.results, where=("factorization=LL", "budget=100", "budget=200")
+    ),
 }
 
 
@@ -68,16 +76,16 @@ def test_golden_exports_byte_for_byte(store, request):
     import os
 
     for name, query in QUERIES.items():
-        for form in Format:
+        for form in ExportFormat:
             content = make_export(store, query, form)
-            if form is Format.parquet:  # its bytes carry the version of pyarrow
+            if form is ExportFormat.parquet:  # its bytes carry the version of pyarrow
                 assert content == make_export(store, query, form)
                 found = pq.read_table(io.BytesIO(content))
                 lines = list(
-                    csv.reader(io.StringIO(make_export(store, query, Format.csv).decode()))
+                    csv.reader(io.StringIO(make_export(store, query, ExportFormat.csv).decode()))
                 )
                 assert found.num_rows == len(lines) - 1
-                assert [for_csv(c) for c in found.column_names] == lines[0]
+                assert [escape_csv(c) for c in found.column_names] == lines[0]
                 continue
             file = GOLDEN / f"{name}.{form}"
             if os.environ.get("LCMA_GOLDEN") == "new":
@@ -94,7 +102,7 @@ def run(capfdbinary, *arguments):
 
 
 def test_a_manifest_stands_beside_every_file(filled, capfdbinary):
-    for form in Format:
+    for form in ExportFormat:
         code, _, _ = run(
             capfdbinary, "export", "--format", form, "--out", f"x.{form}", "--where", "flow=realnvp"
         )
@@ -148,16 +156,16 @@ def test_mistakes_are_one_line(filled, capfdbinary, arguments, said):
 
 def test_filters_are_values_and_never_sql(filled):
     strange = "x' OR 1=1; DROP TABLE flow_trials; --"
-    for form in Format:
+    for form in ExportFormat:
         with pytest.raises(UserError, match=r"no results with --where flow=x' OR 1=1; DROP"):
-            make_export(filled.store, Query(where=(f"flow={strange}",)), form)
+            make_export(filled.store, ExportQuery(where=(f"flow={strange}",)), form)
     found = filled.store.view_rows("trial_results", **parse_filters([f"factorization={strange}"]))
     assert found.rows == ()
     assert len(filled.store.view_rows("trial_results").rows) == 10
-    query = Query(What.results, where=("seed=0", "seed=1", "factorization=random"))
-    assert len(make_export(filled.store, query, Format.csv).splitlines()) == 1 + 2
-    query = Query(What.results, where=("budget=null",))
-    assert len(make_export(filled.store, query, Format.csv).splitlines()) == 1 + 10
+    query = ExportQuery(ExportContent.results, where=("seed=0", "seed=1", "factorization=random"))
+    assert len(make_export(filled.store, query, ExportFormat.csv).splitlines()) == 1 + 2
+    query = ExportQuery(ExportContent.results, where=("budget=null",))
+    assert len(make_export(filled.store, query, ExportFormat.csv).splitlines()) == 1 + 10
     (group,) = read_board(filled.store, **parse_filters(["seed=0", "seed=1"])).groups
     assert {row.n for row in group.rows} == {2}
 
@@ -279,7 +287,7 @@ def test_hostile_text_is_harmless_in_every_form(text):
         rows_as_csv(found),
         rows_as_markdown(found),
         rows_as_json(found),
-        latex_of_rows(found, text),
+        rows_as_latex(found, text),
         board_as_csv(made),
         board_as_latex(made),
         board_as_markdown(made),
@@ -294,7 +302,7 @@ def test_hostile_text_is_harmless_in_every_form(text):
         assert source.isascii()
         assert source.count("\\end{document}") == 1
         assert "\\input" not in source
-    table = pq.read_table(io.BytesIO(parquet_of_rows(found)))
+    table = pq.read_table(io.BytesIO(rows_as_parquet(found)))
     assert table.column("n").to_pylist() == [1, -2]
     assert all(c.isprintable() for c in table.column(0).to_pylist()[0])
 
@@ -315,7 +323,7 @@ def test_parquet_has_types_also_where_nothing_is_known():
         ((None, None, None, 1, 2**70, b"\x00"), (None, None, None, 1.5, 1, None)),
         truncated=False,
     )
-    schema = pq.read_table(io.BytesIO(parquet_of_rows(found))).schema
+    schema = pq.read_table(io.BytesIO(rows_as_parquet(found))).schema
     types = [str(field.type) for field in schema]
     assert types == ["int64", "double", "string", "double", "string", "binary"]
 
@@ -325,12 +333,12 @@ def test_latex_compiles(filled, tmp_path):
     if program is None:
         pytest.skip("no TeX is installed here")
     sources = {
-        name: make_export(filled.store, query, Format.latex)
+        name: make_export(filled.store, query, ExportFormat.latex)
         for name, query in QUERIES.items()
         if not query.where
     }
     found = QueryResult(("text",), tuple((text,) for text in HOSTILE), truncated=False)
-    sources["hostile"] = latex_of_rows(found, " ".join(HOSTILE)).encode()
+    sources["hostile"] = rows_as_latex(found, " ".join(HOSTILE)).encode()
     for name, source in sources.items():
         (tmp_path / f"{name}.tex").write_bytes(source)
         options = ["-interaction=nonstopmode", "-halt-on-error"] if program == "pdflatex" else []

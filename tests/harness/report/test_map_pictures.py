@@ -8,9 +8,9 @@ from matplotlib import colormaps
 from PIL import Image
 
 from lcma.db import MapStatistics
-from lcma.harness.report.map_pictures import Column, draw_maps, map_panels
-from lcma.harness.report.pictures import LEAVING, STAYING, fates
-from lcma.harness.results.maps import word_tables
+from lcma.harness.report.map_pictures import MapColumn, draw_maps, lay_out_maps
+from lcma.harness.report.pictures import EXIT_COLOURS, KEPT_COLOUR, find_exit_splits
+from lcma.harness.results.maps import make_word_tables
 from lcma.sweeps.errors import UserError
 from tests.harness.report.maps import contribution, noise
 
@@ -28,7 +28,7 @@ STATISTICS = MapStatistics(
 
 def columns(count, shape=SHAPE, splits=2):
     return [
-        Column(
+        MapColumn(
             f"budget {budget}",
             [contribution(noise([budget, k], shape), k + 1) for k in range(splits)],
         )
@@ -59,9 +59,9 @@ def test_panels_show_maps_on_one_scale_for_each_split_and_tables(tmp_path, count
         return  # as 8
     found = columns(count, shape)
     image = draw(tmp_path, found)
-    panels = map_panels(found)
-    colours = np.array([tuple(bytes.fromhex(c[1:])) for c in (STAYING, *LEAVING)])
-    done = [fates(word_tables("L", column.maps), shape) for column in found]
+    panels = lay_out_maps(found)
+    colours = np.array([tuple(bytes.fromhex(c[1:])) for c in (KEPT_COLOUR, *EXIT_COLOURS)])
+    done = [find_exit_splits(make_word_tables("L", column.maps), shape) for column in found]
     for split in (1, 2):
 
         def values(panel, split=split):
@@ -84,7 +84,7 @@ def test_panels_show_maps_on_one_scale_for_each_split_and_tables(tmp_path, count
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 def test_every_column_has_its_map_and_all_channels_of_its_table(count):
-    panels = map_panels(columns(count))
+    panels = lay_out_maps(columns(count))
     for column in range(count):
         for split in (1, 2):
             of = [p for p in panels if (p.column, p.split) == (column, split)]
@@ -95,7 +95,7 @@ def test_every_column_has_its_map_and_all_channels_of_its_table(count):
 
 def test_a_table_alike_in_all_channels_is_drawn_once():
     same = np.broadcast_to(noise(0, (1, 8, 8)), SHAPE)
-    panels = map_panels([Column("b", [contribution(same)])])
+    panels = lay_out_maps([MapColumn("b", [contribution(same)])])
     assert [p.channel for p in panels if p.what == "table"] == [None]
 
 
@@ -105,7 +105,7 @@ def test_panels_neither_overlap_nor_leave_the_picture(tmp_path, count, shape):
     found = columns(count, shape)
     image = draw(tmp_path, found)
     taken = np.zeros(image.shape[:2], dtype=int)
-    for p in map_panels(found):
+    for p in lay_out_maps(found):
         assert p.top + shape[1] * p.scale < len(taken)
         assert p.left + shape[2] * p.scale < taken.shape[1]
         taken[p.top : p.top + shape[1] * p.scale, p.left : p.left + shape[2] * p.scale] += 1
@@ -123,7 +123,7 @@ def test_no_text_is_cut_off(tmp_path, shape):
     found = columns(1, shape)
     maps = [dataclasses.replace(m, statistics=STATISTICS) for m in found[0].maps]
     for title, below in (("t", "b"), ("title " * 25, "b"), ("t", "below " * 30)):
-        image = draw(tmp_path, [Column("budget 10", maps)], title, below)
+        image = draw(tmp_path, [MapColumn("budget 10", maps)], title, below)
         assert (image[:, -4:] == 255).all(), (title, below)
         assert (image[-4:] == 255).all(), (title, below)
 
@@ -131,7 +131,7 @@ def test_no_text_is_cut_off(tmp_path, shape):
 @pytest.mark.filterwarnings("ignore:Glyph")  # the font may lack it: then a box is drawn
 @pytest.mark.parametrize("title", ["$\\frac{", "\x1b[31m\n[red]", "日本", ""])
 def test_any_title_can_be_drawn(tmp_path, title):
-    flat = Column(title, [contribution(np.zeros(SHAPE), errors=np.nan)])
+    flat = MapColumn(title, [contribution(np.zeros(SHAPE), errors=np.nan)])
     assert draw(tmp_path, [flat], title, title).size
 
 
@@ -141,7 +141,7 @@ def test_the_same_pictures_are_the_same_bytes(tmp_path):
 
 
 def test_what_cannot_be_drawn(tmp_path):
-    for wrong in ([], columns(9), [Column("b", [])]):
+    for wrong in ([], columns(9), [MapColumn("b", [])]):
         with pytest.raises(ValueError, match="cannot be drawn"):
             draw(tmp_path, wrong)
     with pytest.raises(UserError, match="one shape"):

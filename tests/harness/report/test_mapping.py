@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.report.gallery import draw_comparison, draw_maps, draw_sweep, sheet_paths
-from lcma.harness.report.pictures import fates
+from lcma.harness.report.gallery import draw_comparison, draw_maps, draw_sweep, list_pictures
+from lcma.harness.report.pictures import find_exit_splits
 from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.lookup import find_sweep
-from lcma.harness.results.map_statistics import table_statistics
+from lcma.harness.results.map_statistics import compute_table_statistics
 from lcma.harness.results.maps import (
-    Reader,
+    MapReader,
     choose_evenly,
     compare_maps,
-    every_table,
     filter_map_sets,
     find_map_set,
     list_map_sets,
+    make_all_tables,
+    make_word_tables,
     require_fit,
-    word_tables,
 )
 from lcma.sweeps.errors import UserError
 
@@ -38,7 +38,7 @@ def read(filler):
 
     def now():
         known = list_map_sets(filler.store)
-        return Reader(filler.store, known), lambda asked: find_map_set(known, asked)
+        return MapReader(filler.store, known), lambda asked: find_map_set(known, asked)
 
     return now
 
@@ -58,8 +58,8 @@ def test_numbers_of_maps(filler, read):
 @pytest.mark.parametrize(("letter", "name"), [("L", "low"), ("H", "high")])
 def test_numbers_of_tables_are_those_of_the_instruments(filler, read, letter, name):
     stored = filler.maps()
-    tables = word_tables(letter, stored)
-    expected = table_statistics(
+    tables = make_word_tables(letter, stored)
+    expected = compute_table_statistics(
         letter * 2,
         tables,
         SHAPE,
@@ -163,10 +163,10 @@ def test_equal_maps_of_two_seeds_overlap_whole(filler, read):
 
 def test_every_table_is_there(filler):
     stored = filler.maps()
-    named = dict(every_table(stored, seed=0))
+    named = dict(make_all_tables(stored, seed=0))
     assert list(named)[-2:] == ["low (LL)", "high (HH)"]
     assert set(named) >= {"checkerboard-even", "checkerboard-odd", "channel", "rows", "random"}
-    left = fates(named["low (LL)"], SHAPE) == 1
+    left = find_exit_splits(named["low (LL)"], SHAPE) == 1
     values = stored[0].values
     windows = values.reshape(3, 8, 2, 8, 2).transpose(0, 1, 3, 2, 4).reshape(3, 8, 8, 4)
     lower = windows <= np.sort(windows, axis=-1)[..., 1:2]
@@ -200,7 +200,7 @@ def test_budgets_stand_side_by_side_in_one_picture(filler):
     assert [s.set.id for s in sheets] == ["p0@100", "p0@500", "p1@100"]
     assert sheets[0].maps == sheets[1].maps != sheets[2].maps
     assert len({s.tables for s in sheets}) == 3
-    assert sorted((filler.folder / "out").iterdir()) == sorted(sheet_paths(sheets))
+    assert sorted((filler.folder / "out").iterdir()) == sorted(list_pictures(sheets))
     assert all(s.in_picture for s in sheets)
 
 

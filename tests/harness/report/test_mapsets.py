@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lcma.harness.results.maps import filter_map_sets, find_map_set, list_map_sets, used_by
+from lcma.harness.results.maps import filter_map_sets, filter_used_sets, find_map_set, list_map_sets
 from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.settings import merge
@@ -140,7 +140,7 @@ def test_the_sets_that_trials_read(filler):
     fixed = filler.plan("rows", 0)
 
     def used(*trials):
-        return [(x.key.score, x.key.data_digest[0]) for x in used_by(known, store, trials)]
+        return [(x.key.score, x.key.data_digest[0]) for x in filter_used_sets(known, store, trials)]
 
     store = filler.store
     known = list_map_sets(store)

@@ -185,7 +185,7 @@ def test_no_pair_that_differs_by_test_is_passed_over(table: list[dict[int, float
     """Against the tests of all pairs, one by one."""
     pairs = list(itertools.combinations(range(len(table)), 2))
     tests = [
-        statistics.paired_test(list(statistics.by_seed(table[i], table[j]).values()))
+        statistics.paired_test(list(statistics.subtract_by_seed(table[i], table[j]).values()))
         for i, j in pairs
     ]
     enough = [(pair, t) for pair, t in zip(pairs, tests, strict=True) if t and t.n >= 3]

@@ -41,11 +41,11 @@ def test_table_pictures_show_the_tables(tmp_path, shape):
         ("low", words("L", "L", shape=shape)),
     ]
     image = pixels(pictures.draw_tables(named, shape, tmp_path / "a" / "tables.png"))
-    colours = [pictures.STAYING, *pictures.LEAVING]
-    panels = pictures.table_panels(named, shape)
+    colours = [pictures.KEPT_COLOUR, *pictures.EXIT_COLOURS]
+    panels = pictures.lay_out_tables(named, shape)
     assert {(p.row, p.split) for p in panels} == {(r, k) for r in range(3) for k in (1, 2)}
     for panel in panels:
-        fates = pictures.fates(named[panel.row][1], shape)
+        fates = pictures.find_exit_splits(named[panel.row][1], shape)
         if panel.channel is None:
             assert (fates == fates[:1]).all()
         fates = np.where(fates <= panel.split, fates, 0)[panel.channel or 0]
@@ -59,7 +59,7 @@ def test_a_known_cell_of_the_checkerboard(tmp_path):
     # The even checkerboard keeps the upper left of each window, and lets the upper right leave.
     named = [("checkerboard-even", make_tables("checkerboard-even", (3, 4, 4), 1))]
     image = pixels(pictures.draw_tables(named, (3, 4, 4), tmp_path / "t.png"))
-    (panel,) = pictures.table_panels(named, (3, 4, 4))
+    (panel,) = pictures.lay_out_tables(named, (3, 4, 4))
     middle = panel.top + panel.scale // 2
     assert tuple(image[middle, panel.left + panel.scale // 2]) == rgb("#3B3B3B")
     assert tuple(image[middle, panel.left + panel.scale + panel.scale // 2]) == rgb("#E69F00")
@@ -67,13 +67,13 @@ def test_a_known_cell_of_the_checkerboard(tmp_path):
 
 def test_fates_of_rows():
     # Rows: the upper row of each window leaves. Of rows 1, 3 at split 2, row 1 is the upper one.
-    found = pictures.fates(make_tables("rows", (1, 4, 4), 2), (1, 4, 4))
+    found = pictures.find_exit_splits(make_tables("rows", (1, 4, 4), 2), (1, 4, 4))
     assert found[0, :, 0].tolist() == [1, 2, 1, 0]
 
 
 @given(st.text("LH", min_size=1, max_size=3))
 def test_half_of_what_is_there_leaves_at_each_split(word):
-    found = pictures.fates(words(*word), (3, 8, 8))
+    found = pictures.find_exit_splits(words(*word), (3, 8, 8))
     sizes = [3 * 64 >> (split + 1) for split in range(len(word))]
     assert [int((found == k + 1).sum()) for k in range(len(word))] == sizes
     assert (found == 0).sum() == sizes[-1]
@@ -146,15 +146,22 @@ def test_an_svg_of_tables_holds_every_table_and_its_names(tmp_path):
         ("low", words("L", "H")),
     ]
     path = pictures.draw_tables(named, shape, tmp_path / "t.svg", "Tables & <more>")
-    panels = pictures.table_panels(named, shape)
-    colours = np.array([rgb(c) for c in (pictures.STAYING, *pictures.LEAVING)], dtype=np.uint8)
+    panels = pictures.lay_out_tables(named, shape)
+    colours = np.array(
+        [rgb(c) for c in (pictures.KEPT_COLOUR, *pictures.EXIT_COLOURS)], dtype=np.uint8
+    )
     drawn = svg.images(path)[3:]  # behind the legend's three
     assert len(drawn) == len(panels)
     for panel, image in zip(panels, drawn, strict=True):
-        fates = pictures.fates(named[panel.row][1], shape)[panel.channel or 0]
+        fates = pictures.find_exit_splits(named[panel.row][1], shape)[panel.channel or 0]
         assert (image == colours[np.where(fates <= panel.split, fates, 0)]).all(), panel
     said = svg.texts(path)
-    assert said[:4] == ["Tables & <more>", "leaves at split 1", "leaves at split 2", "stays"]
+    assert said[:4] == [
+        "Tables & <more>",
+        "factored out at split 1",
+        "factored out at split 2",
+        "stays",
+    ]
     assert {"after split 1", "after split 2", "low  (R, G, B)"} <= set(said)
     assert svg.words(path) == ("Tables & <more>", "Rows: checkerboard-even, low")
     again = pictures.draw_tables(named, shape, tmp_path / "u.svg", "Tables & <more>")
@@ -169,12 +176,12 @@ def test_an_svg_is_as_large_as_the_png(tmp_path):
     assert (found.get("width"), found.get("height")) == tuple(map(str, size))
     # Cells of whole pixels: an image of 8 entries is 8 panels' scales wide in the view box.
     wide = float(found.get("viewBox", "").split()[2])
-    scale = pictures.table_panels(named, (3, 8, 8))[0].scale
+    scale = pictures.lay_out_tables(named, (3, 8, 8))[0].scale
     matrix = [
         list(map(float, one.get("transform").removeprefix("matrix(").rstrip(")").split()))
         for one in found.iter(f"{svg.SVG}image")
     ]
-    panel = pictures.table_panels(named, (3, 8, 8))[0]
+    panel = pictures.lay_out_tables(named, (3, 8, 8))[0]
     pixels_of = size[0] / wide
     assert any(
         (m[0] * pixels_of, m[4] * pixels_of, m[5] * pixels_of)

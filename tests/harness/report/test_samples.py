@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lcma.harness.place import Place
-from lcma.harness.results.lookup import data_facts, full_trial_id
+from lcma.harness.results.lookup import find_trial_id, read_data_facts
 from lcma.harness.run.weights import draw_samples, load_flow
 from lcma.sweeps.errors import UserError
 
@@ -94,21 +94,21 @@ def test_senseless_requests(filler, count, temperature):
 
 def test_ids_may_be_shortened(filler):
     ids = [filler.plan("channel", seed).trial_id for seed in range(40)]
-    assert full_trial_id(filler.store, ids[0]) == ids[0]
-    assert full_trial_id(filler.store, ids[0][:12]) == ids[0]
+    assert find_trial_id(filler.store, ids[0]) == ids[0]
+    assert find_trial_id(filler.store, ids[0][:12]) == ids[0]
     with pytest.raises(UserError, match="40 trials start with ''"):
-        full_trial_id(filler.store, "")
+        find_trial_id(filler.store, "")
     with pytest.raises(UserError, match="no trial starts with \"'; DROP"):
-        full_trial_id(filler.store, "'; DROP TABLE jobs; --")
+        find_trial_id(filler.store, "'; DROP TABLE jobs; --")
     with pytest.raises(UserError, match="no trial starts with"):
-        full_trial_id(filler.store, "\udcff")
+        find_trial_id(filler.store, "\udcff")
 
 
 def test_manifests_that_are_none(filler):
     for digest, manifest in [("a" * 64, "[]"), ("b" * 64, "{"), ("c" * 64, '{"source": 3}')]:
         filler.data(digest, manifest=manifest)
     filler.data("e" * 64, manifest=json.dumps({"source": {"verdict": "official"}}))
-    facts = data_facts(filler.store)
+    facts = read_data_facts(filler.store)
     assert {d[0]: f.verdict for d, f in facts.items()} == {
         "a": None,
         "b": None,

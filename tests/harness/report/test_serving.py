@@ -11,7 +11,7 @@ import pytest
 
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
-from lcma.harness.report.site import Options, Site
+from lcma.harness.report.site import Site, SiteOptions
 from lcma.harness.report.site.serving import Server
 from tests.harness.report import site as worlds
 
@@ -19,7 +19,7 @@ from tests.harness.report import site as worlds
 @pytest.fixture
 def server(filled) -> Iterator[Server]:
     where = find_place(filled.url, filled.runs, filled.folder / "data")
-    options = Options(samples=False, live=True)
+    options = SiteOptions(samples=False, live=True)
     with Server(lambda: Site(filled.store, where, options), 0, print) as found:
         thread = threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -57,11 +57,11 @@ def test_pages_come_with_a_policy_and_are_not_kept(server) -> None:
 def test_what_stands_beside_a_page_is_there_without_asking_for_the_page(filler) -> None:
     worlds.fill(filler)
     where = find_place(filler.url, filler.runs, filler.folder / "data")
-    site = Site(filler.store, where, Options(samples=False, live=True))
+    site = Site(filler.store, where, SiteOptions(samples=False, live=True))
     maps = site.file(next(path for path in site.pages if path.startswith("maps/")))
     assert maps is not None
     picture = re.findall(r'src="../(images/[^"]+)"', maps.decode())[0]
-    new = Site(filler.store, where, Options(samples=False, live=True))
+    new = Site(filler.store, where, SiteOptions(samples=False, live=True))
     content = new.file(picture)
     assert content is not None
     assert content.startswith(b"\x89PNG")

@@ -16,7 +16,7 @@ import pytest
 from lcma.db.query import run_sql
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
-from lcma.harness.report.site import Options, Site, write_site
+from lcma.harness.report.site import Site, SiteOptions, write_site
 from lcma.sweeps.errors import UserError
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import BITS, Filler
@@ -48,9 +48,9 @@ class Links(HTMLParser):
             self.ids.append(found["id"] or "")
 
 
-def export(filler: Filler, out: Path, options: Options | None = None) -> dict[str, bytes]:
+def export(filler: Filler, out: Path, options: SiteOptions | None = None) -> dict[str, bytes]:
     where = find_place(filler.url, filler.runs, filler.folder / "data")
-    written = write_site(filler.store, where, out, options or Options(samples=False))
+    written = write_site(filler.store, where, out, options or SiteOptions(samples=False))
     files = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
     assert len(files) == written + 1  # and the mark
     return files
@@ -187,7 +187,7 @@ def test_an_empty_database_has_pages_that_say_so(filler, tmp_path) -> None:
 def test_samples_stand_side_by_side_and_a_flow_without_weights_says_why(filler, tmp_path) -> None:
     filler.weights("channel", 0)
     filler.weights("random", 0).write_bytes(b"torn")
-    files = export(filler, tmp_path / "site", Options())
+    files = export(filler, tmp_path / "site", SiteOptions())
     text = files["samples.html"].decode()
     drawn = [link for link in Links(text).links if link.endswith("-samples.png")]
     assert len(drawn) == 1
@@ -199,7 +199,7 @@ def test_a_sweep_alone_leaves_the_others_out(filler, tmp_path) -> None:
     filler.results({"random": {0: 4.5}}, sweep="s1")
     filler.results({"channel": {7: 3.21}})
     everything = export(filler, tmp_path / "all")["index.html"].decode()
-    alone = export(filler, tmp_path / "one", Options(sweep_id="s1", samples=False))
+    alone = export(filler, tmp_path / "one", SiteOptions(sweep_id="s1", samples=False))
     assert "3.2100" in everything
     assert "3.2100" not in alone["index.html"].decode()
     assert "sweep demo" in alone["about.html"].decode()
@@ -211,7 +211,7 @@ def test_the_sql_on_the_pages_runs_as_it_stands(any_filler, tmp_path, sweep_id) 
         any_filler.results(BITS)
     else:
         any_filler.results(BITS, sweep=sweep_id)
-    options = Options(sweep_id=sweep_id, samples=False)
+    options = SiteOptions(sweep_id=sweep_id, samples=False)
     about = Site(any_filler.store, find_place(any_filler.url, None, None), options).file(
         "about.html"
     )

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from lcma.harness.place import find_place
-from lcma.harness.report.site import Options, Site, write_site
+from lcma.harness.report.site import Site, SiteOptions, write_site
 from lcma.harness.report.site.serving import Server
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import Filler
@@ -74,7 +74,7 @@ def exported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     worlds.fill_hostile(filler)
     filler.weights("random-local", 0)
     where = find_place(filler.url, filler.runs, folder / "data")
-    write_site(filler.store, where, folder / "out", Options())
+    write_site(filler.store, where, folder / "out", SiteOptions())
     filler.store.close()
     return folder / "out"
 
@@ -283,7 +283,7 @@ def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypa
     filler.results({"random": {0: 4.25}}, sweep="s1")
     worlds.curve(filler, filler.plan("channel", 0, sweep="s1"))
     where = find_place(filler.url, filler.runs, filler.folder / "data")
-    make = lambda: Site(filler.store, where, Options(samples=False, live=True))  # noqa: E731
+    make = lambda: Site(filler.store, where, SiteOptions(samples=False, live=True))  # noqa: E731
     with Server(make, 0, print) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

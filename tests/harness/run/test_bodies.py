@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from lcma import db, models
 from lcma.harness.data.verified import open_images
-from lcma.harness.results.map_statistics import kept_masks, table_digest
+from lcma.harness.results.map_statistics import hash_table, make_kept_masks
 from lcma.harness.run.artifacts import Writer
 from lcma.harness.run.work import Report, Work
 from lcma.harness.run.worker import _Attempt, run_work
@@ -298,11 +298,11 @@ def test_every_map_option_is_carried_out(registered) -> None:
         (artifact,) = store.artifacts(node.work.job_id)
         weights = safetensors.torch.load_file(node.work.place.runs / artifact.path)
         indices = [v.numpy() for k, v in sorted(weights.items()) if k.endswith(".index")]
-        masks = kept_masks(found, (3, 8, 8))
+        masks = make_kept_masks(found, (3, 8, 8))
         for split, (table, mask) in enumerate(zip(found, masks, strict=True), start=1):
             assert any(np.array_equal(table.permutation, index) for index in indices)
             row = stored[trial.id, split]
-            assert row.digest == table_digest(table)
+            assert row.digest == hash_table(table)
             assert row.kept == np.packbits(mask).tobytes()
     assert len({row.digest for (_, split), row in stored.items() if split == 2}) >= 5
 
