@@ -9,7 +9,7 @@ from lcma.harness.cli.options import Json
 
 if TYPE_CHECKING:
     from lcma.harness.data import Manifest
-    from lcma.harness.data.bars import Bar
+    from lcma.harness.data.bars import ComputedBar
 
 
 def prepare(
@@ -67,7 +67,7 @@ def prepare(
             name,
             root,
             source=source,
-            options=lcma.harness.data.Options(
+            options=lcma.harness.data.SourceOptions(
                 skip_bad=skip_bad, size=size, grey_to_rgb=grey_to_rgb
             ),
             progress=progress,
@@ -83,7 +83,7 @@ def prepare(
 
 
 def _lines(
-    manifest: "Manifest", folder: Path, seconds: float, bars: "tuple[Bar, ...]"
+    manifest: "Manifest", folder: Path, seconds: float, bars: "tuple[ComputedBar, ...]"
 ) -> list[str]:
     counts = manifest.counts
     n = counts.train + counts.holdout + counts.test
@@ -108,6 +108,6 @@ def _lines(
     ]
 
 
-def _to_beat(bars: "tuple[Bar, ...]") -> str:
+def _to_beat(bars: "tuple[ComputedBar, ...]") -> str:
     known = [f"{b.name} {b.bits_per_dim:.3f}" for b in bars if b.bits_per_dim is not None]
     return ", ".join(known) + " bits/dim on the test part"
