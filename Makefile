@@ -1,4 +1,5 @@
-# Everything happens in .venv. PIP_ARGS is passed to pip, to choose a build of torch, say.
+# Everything happens in .venv. PIP_ARGS is passed to pip, for example to choose a build of
+# torch. The install is editable and follows the links in src/lcma, so it needs a git clone that has them.
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN = .venv/bin
@@ -8,12 +9,12 @@ BIN = .venv/bin
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about five minutes)"
 	@echo "make test      install, then run the tests"
-	@echo "make test-all  the long tests too"
-	@echo "make test-gpu  what needs a CUDA device"
+	@echo "make test-all  install, then run the long tests too"
+	@echo "make test-gpu  the tests that need a CUDA device"
 	@echo "make check     lint, format, types and import layers"
-	@echo "make benchmark training steps against normflows'"
-	@echo "make benchmark-database the results database beside MLflow's and Optuna's, on both engines"
-	@echo "make venv      only make the environment, to install a build of torch of your choice"
+	@echo "make benchmark speed of training steps, compared with normflows"
+	@echo "make benchmark-database speed of the results database, compared with MLflow and Optuna"
+	@echo "make venv      only make the environment, to install another build of torch into it first"
 
 demo: .venv/installed
 	$(BIN)/lcma launch demo
@@ -58,7 +59,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 .venv/installed: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e . $(PIP_ARGS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[photos,pictures]' $(PIP_ARGS)
 	@touch $@
 
 .venv/installed-dev: .venv/installed

@@ -59,7 +59,7 @@ UNKNOWN = {
         0.0,
     ),
 }
-"""The numbers of a cell whose first result is about to come."""
+"""The sums of a cell whose first result is about to be added."""
 
 
 _TRIAL = Statement(
@@ -85,7 +85,7 @@ _SUM_UP = Statement(
 
 
 def encode_cell(trial: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of `cells`, without its numbers, for a result of a trial."""
+    """Return the row of `cells`, without its sums, for a result of a trial."""
     shared = {name: trial[name] if name in trial else result[name] for name in SHARED}
     return {
         "id": _hashed("cell", *shared.values()),
@@ -101,8 +101,10 @@ def _hashed(what: str, *content: Any) -> str:
 
 
 def join_cell(connection: sa.Connection, result: Result) -> dict[str, Any]:
-    """The columns of `results` that say which cell a result is in; the cell is made if it is
-    missing, and nobody else changes it until the transaction ends."""
+    """Return the columns of `results` that tell which cell a result is in.
+
+    The cell is made if it is missing, and nobody else changes it until the transaction ends.
+    """
     found = _TRIAL.first(connection, {"id": result.trial_id})
     if found is None:
         raise LookupError(f"no trial {result.trial_id}")
@@ -116,14 +118,14 @@ def join_cell(connection: sa.Connection, result: Result) -> dict[str, Any]:
 
 
 def update_sums(connection: sa.Connection, cell_id: str) -> None:
-    """Set a cell's numbers from its results."""
+    """Compute the sums of a cell anew from its results, and store them."""
     values = _VALUES.all(connection, {"id": cell_id})
     numbers = compute_sums([test for test, _ in values], [holdout for _, holdout in values])
     _SUM_UP.run(connection, {"cell": cell_id, **numbers})
 
 
 def compute_sums(test: Sequence[float], holdout: Sequence[float]) -> dict[str, float]:
-    """A cell's numbers, from the bits/dim of its seeds in any order."""
+    """Return the sums of a cell, from the bits/dim of its seeds, in any order."""
     mean, deviations = _moments(test)
     holdout_mean, holdout_deviations = _moments(holdout)
     return {
@@ -138,7 +140,6 @@ def compute_sums(test: Sequence[float], holdout: Sequence[float]) -> dict[str, f
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and sum of squared deviations from it."""
     mean = math.fsum(values) / len(values)
     return mean, math.fsum((value - mean) ** 2 for value in values)
 
@@ -161,9 +162,12 @@ _BESIDE = ("bound_draws", "bound_gain", "series_terms", "series_bias", "series_b
 def read_cells(
     connection: sa.Connection, where: Where, sweep_id: str | None, waits_over: float
 ) -> list[SeededCell]:
-    """The cells of the results that match, ordered by what tells them apart.
+    """Read the cells of the results that match, ordered by what tells them apart.
 
-    ``where`` is as for the view `trial_results`. Shares of waiting are given above ``waits_over``.
+    Args:
+        where: As for the view `trial_results`.
+        sweep_id: The sweep whose trials count; None for all.
+        waits_over: Give shares of waiting for images above this one.
     """
     chosen = _Chosen(where, sweep_id)
     bits, repeated = _bits(_rows(connection, chosen.of(results.c.cell_id, *_NUMBERS)))
@@ -188,13 +192,13 @@ def read_cells(
 
 
 def has_any_result(connection: sa.Connection, where: Where, sweep_id: str | None) -> bool:
-    """Whether any result matches."""
+    """Return whether any result matches."""
     query = _Chosen(where, sweep_id).of(results.c.id).limit(1)
     return connection.execute(query).first() is not None
 
 
 def read_values(connection: sa.Connection, name: str, sweep_id: str | None) -> list[Any]:
-    """The different values of a column of `trial_results`, in order, null first."""
+    """Read the different values of a column of `trial_results`, in order, null first."""
     list(build_conditions("trial_results", _IN_VIEW, {name: []}))  # is there such a column?
     column = _IN_VIEW[name]
     if column.table is _VIEW:
@@ -229,7 +233,7 @@ _IN_VIEW: dict[str, sa.Column[Any]] = {
 
 
 class _Chosen:
-    """Which results are asked for."""
+    """The results that a query chooses."""
 
     def __init__(self, where: Where, sweep_id: str | None) -> None:
         self._here: list[sa.ColumnElement[bool]] = []
@@ -247,7 +251,7 @@ class _Chosen:
             self._here.append(results.c.trial_id.in_(_members(sweep_id)))
 
     def of(self, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-        """These columns of the results asked for."""
+        # These columns of the chosen results.
         query = sa.select(*columns).select_from(results)
         if not self._here:
             return query
@@ -266,7 +270,7 @@ def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
 def _bits(
     rows: Iterable[Any],
 ) -> tuple[dict[str, dict[int, float]], dict[str, int]]:
-    """Bits/dim by cell and seed, and by cell a seed that came twice."""
+    # Bits/dim by cell and seed, and by cell a seed that came twice.
     found: defaultdict[str, dict[int, float]] = defaultdict(dict)
     repeated: dict[str, int] = {}
     for cell_id, seed, value in rows:
@@ -282,8 +286,8 @@ _Made = tuple[float | None, int, int | None, tuple[Making, ...]]
 
 
 def _made(connection: sa.Connection, chosen: _Chosen) -> dict[str, _Made]:
-    """By cell. Often all have one making; else nearly every cell has one, which its ends show
-    without sorting."""
+    # By cell. Often all have one making; else nearly every cell has one, which its ends show
+    # without sorting.
     known = {row.id: row._mapping for row in connection.execute(sa.select(environments))}
 
     @cache
@@ -326,7 +330,7 @@ def _made(connection: sa.Connection, chosen: _Chosen) -> dict[str, _Made]:
 
 
 def _only_making(connection: sa.Connection) -> tuple[str, int] | None:
-    """Environment and threads of all attempts, None where they had different ones."""
+    # Environment and threads of all attempts, None where they had different ones.
     environment, threads = attempts.c.environment_id, attempts.c.threads
     first = connection.execute(sa.select(environment, threads).limit(1)).first()
     if first is None:

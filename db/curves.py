@@ -1,4 +1,4 @@
-"""Inserting points of curves: few at a time while a job trains, or many at once."""
+"""Inserts of points of curves: few at a time while a job trains, or many at once."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from lcma.db.engine import Statement, driver, translated
+from lcma.db.engine import Statement, driver_errors, driver_of
 from lcma.db.inserts import insert
 from lcma.db.records import Metric
 from lcma.db.schema import curves, metrics
@@ -93,8 +93,8 @@ def insert_metrics(connection: sa.Connection, job_id: str, points: Sequence[Metr
 
 def _copy(connection: sa.Connection, rows: Sequence[tuple[int, int, float | None]]) -> None:
     with (
-        translated(connection),
-        driver(connection).cursor() as cursor,
+        driver_errors(connection),
+        driver_of(connection).cursor() as cursor,
         cursor.copy("COPY metrics (curve_id, step, value) FROM STDIN (FORMAT BINARY)") as copy,
     ):
         copy.set_types(["int4", "int4", "float8"])

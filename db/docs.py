@@ -14,14 +14,18 @@ BEGIN = "<!-- The rest is rendered by `python -m lcma.db.docs docs/database.md`.
 
 
 def render() -> str:
-    """Every table, view and column with type and meaning, as Markdown."""
+    """Return every table, view and column with type and meaning, as Markdown."""
     parts = ["## Tables", *(_table(table) for table in metadata.sorted_tables)]
     parts += ["## Views", *(_table(view) for view in views.tables.values())]
     return "\n\n".join(parts) + "\n"
 
 
 def update(path: Path) -> None:
-    """Rewrite what stands below the marker line of the document."""
+    """Rewrite what stands below the marker line of the document.
+
+    Raises:
+        UserError: The document has no such line.
+    """
     text = path.read_text(encoding="utf-8")
     if BEGIN not in text:
         raise UserError(f"{path} lacks the line {BEGIN}: add it where the reference begins")
@@ -53,7 +57,7 @@ def _column(column: Column) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Render into the document named, or to standard output."""
+    """Render into the document named, or to standard output; return the exit code."""
     if not arguments:
         sys.stdout.write(render())
         return 0

@@ -38,7 +38,7 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """A server's connections: how many users may open at most, and how many are open."""
+    """The connections of a server: how many users may open at most, and how many are open."""
 
     most: int
     used: int
@@ -49,14 +49,17 @@ class Connections:
 
 
 class Database(ABC):
-    """One place where results are, on one engine. Opens nothing until it is asked to.
+    """A place where results are, on one engine. Opens nothing before a method needs it.
 
-    `url` leads another process to the same place and may hold a password; `name` never does.
+    Attributes:
+        engine: The engine's name.
+        one_host: Whether only processes of one machine may use it.
+        url: Leads another process to the same place, and may hold a password.
+        name: The same as it may be shown.
     """
 
     engine: ClassVar[str]
     one_host: ClassVar[bool]
-    """Whether only processes of one machine may use it."""
 
     def __init__(self, url: str, name: str) -> None:
         self.url = url
@@ -67,99 +70,127 @@ class Database(ABC):
 
     @property
     def place(self) -> str:
-        """Tells this place from every other one, and holds no password."""
+        """A text that no other place has, without a password."""
         return self.name
 
     @abstractmethod
     def identify(self) -> Found:
         """Look at the place without changing it.
 
-        Raises UserError where it belongs to another program, is damaged, or cannot be reached.
+        Raises:
+            UserError: It belongs to another program, is damaged, or cannot be reached.
         """
 
     @abstractmethod
     def identity(self) -> tuple[object, ...]:
-        """Equal for two that are one place, by whatever paths or names they were given."""
+        """Return what is equal for two that are one place, whatever paths or names they have."""
 
     @abstractmethod
     def reader(self) -> sa.Engine:
-        """An engine whose transactions see one state of the database and write nothing."""
+        """Return an engine whose transactions see one state of the database and write nothing."""
 
     @abstractmethod
     def writer(self) -> sa.Engine:
-        """An engine whose transactions write, and never overwrite what they have not seen."""
+        """Return an engine whose transactions write, but never over what they have not seen."""
 
     @abstractmethod
     def kept(self) -> tuple[sa.Engine, sa.Engine]:
-        """A reader and a writer that keep a connection open for a second after its use."""
+        """Return a reader and a writer that keep a connection open for a second after its use."""
 
     @abstractmethod
     def migrating(self) -> AbstractContextManager[sa.Connection]:
-        """A transaction that nobody else who migrates is in."""
+        """Open a transaction that nobody else who migrates is in."""
 
     @abstractmethod
     def turn(self) -> AbstractContextManager[None]:
-        """A turn that one process has at a time, among all that use the database. Nobody else
-        waits for it; a process that dies gives it back. Raises UserError as the store does."""
+        """Hold a turn that one process has at a time, among all that use the database.
+
+        Nobody else waits for it; a process that dies gives it back.
+
+        Raises:
+            UserError: As the methods of `Store` do.
+        """
 
     def has_studies(self) -> bool:
-        """Whether Optuna has made its tables in it."""
+        """Return whether Optuna has made its tables in it."""
         with self.reader().connect() as connection:
             return sa.inspect(connection).has_table("studies")
 
     @abstractmethod
     def keep_copy(self, revision: str) -> Path | None:
-        """Copy the database as it is before a migration, where it is a file; the copy's path."""
+        """Copy the database as it is before a migration, where it is a file.
+
+        Returns:
+            The copy's path, or None for a server.
+        """
 
     @abstractmethod
     def backup(self, out: Path | None) -> Path:
-        """Copy the database as it was last committed, while others write; the copy's path.
+        """Copy the database as it was last committed, while others write.
 
-        `out` is a path where nothing is yet; None stands for one beside the database. Raises
-        UserError where a copy cannot be made so, with the command that makes one.
+        Args:
+            out: A path where nothing is yet; None for one beside the database.
+
+        Returns:
+            The copy's path.
+
+        Raises:
+            UserError: A copy cannot be made so; the error gives the command that makes one.
         """
 
     @abstractmethod
     def faults(self) -> Iterator[str]:
-        """What the engine's own checks find, which only read."""
+        """Yield what the engine's own checks find; they only read."""
 
     @abstractmethod
     def is_damage(self, error: BaseException | None) -> bool:
-        """Whether this failure says that what is stored cannot be read."""
+        """Return whether a failure means that what is stored cannot be read."""
 
     @abstractmethod
     def clock(self, connection: sa.Connection) -> float:
-        """The time by which leases are kept, Unix seconds: one clock for all writers."""
+        """Return the time by which leases are kept, Unix seconds: one clock for all writers."""
 
     def started(self, connection: sa.Connection) -> float | None:
-        """Since when the database has been there, by its clock; None where it is not told."""
+        """Return since when the database has been there, by its clock; None if not known."""
         return None
 
     @abstractmethod
     def version(self) -> str:
-        """The engine's name and version."""
+        """Return the engine's name and version."""
 
     def connections(self) -> "Connections | None":
-        """How many connections may be open at once; None where nothing limits them."""
+        """Return how many connections may be open at once; None where nothing limits them."""
         return None
 
     @abstractmethod
     def explain(self, error: BaseException | None, *, connecting: bool = False) -> str | None:
-        """One line for a failure that the place, its disk, the network or another process causes;
-        None for one that the code causes."""
+        """Return one line for a failure that the place, its disk, the network or a process causes.
+
+        Args:
+            error: What the driver raised.
+            connecting: Whether it was raised by opening a connection.
+
+        Returns:
+            The line, or None for a failure that the code causes.
+        """
 
     @abstractmethod
     def passes(self, error: BaseException | None, *, connecting: bool = False) -> bool:
-        """Whether a failure that `explain` explains may be over when it is tried again."""
+        """Return whether a failure that `explain` explains may be over when it is tried again."""
 
     @abstractmethod
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
-        """Run a statement that reads; see `lcma.db.query.run`."""
+        """Run a statement that reads; see `lcma.db.query.run_sql`."""
 
 
-def translating(engine: sa.Engine, database: Database) -> sa.Engine:
-    """The engine, whose failures that the code does not cause are UserErrors: Unavailable where
-    they may pass."""
+def translate_errors(engine: sa.Engine, database: Database) -> sa.Engine:
+    """Make an engine raise UserError for failures that the code does not cause.
+
+    Those that may pass are Unavailable.
+
+    Returns:
+        The same engine.
+    """
 
     @event.listens_for(engine, "handle_error")
     def _translate(context: sa.engine.ExceptionContext) -> None:
@@ -172,7 +203,7 @@ def translating(engine: sa.Engine, database: Database) -> sa.Engine:
 
 
 def raise_explained(connection: sa.Connection, error: Exception) -> NoReturn:
-    """Raise what a `translating` engine makes of a failure of its driver."""
+    """Raise what an engine with `translate_errors` makes of a failure of its driver."""
     _raise_if_explained(connection.get_execution_options()["database"], error, connecting=False)
     raise error
 
@@ -186,8 +217,8 @@ def _raise_if_explained(
         raise kind(problem) from error
 
 
-def beginning(engine: sa.Engine, statement: str) -> sa.Engine:
-    """The engine, whose transactions start with this."""
+def begin_with(engine: sa.Engine, statement: str) -> sa.Engine:
+    """Make the transactions of an engine start with a statement; return the same engine."""
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
@@ -208,7 +239,12 @@ class _Compiled:
 
 
 class Statement:
-    """A statement, all of whose parameters are given at every call, as the driver takes them.
+    """A statement that runs on the driver's own connection, without what stands between.
+
+    To look up, execute and unwrap a small statement takes SQLAlchemy several times as long as it
+    takes SQLite to do what it says. What every trial does several times is written as a `Statement`
+    instead: compiled once for each dialect, run with plain values in the connection's transaction,
+    its rows plain tuples. All of its parameters are given at every call, as the driver takes them.
 
     Raises UserError as SQLAlchemy's own statements do here, and else the driver's errors.
     """
@@ -216,27 +252,32 @@ class Statement:
     def __init__(
         self, make: Callable[[sa.Dialect], Written], columns: Sequence[str] | None = None
     ) -> None:
-        """`make` writes it for a dialect; `columns` are those that an insert or update sets."""
+        """Define a statement.
+
+        Args:
+            make: Writes it for a dialect.
+            columns: Those that an insert or update sets.
+        """
         self._make, self._columns = make, columns
         self._compiled: dict[str, _Compiled] = {}
 
     def run(self, connection: sa.Connection, values: Values) -> int:
-        """Execute it; how many rows it changed."""
+        """Execute it; return how many rows it changed."""
         return int(self._execute(connection, values).rowcount)
 
     def run_many(self, connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute it with each row, whose values stand in the order of its parameters."""
         compiled = self._for(connection.dialect)
-        with translated(connection):
-            driver(connection).cursor().executemany(compiled.text, rows)
+        with driver_errors(connection):
+            driver_of(connection).cursor().executemany(compiled.text, rows)
 
     def first(self, connection: sa.Connection, values: Values) -> tuple[Any, ...] | None:
-        """Its first row, None for none."""
+        """Execute it; return its first row, None for none."""
         rows = self.all(connection, values)
         return rows[0] if rows else None
 
     def all(self, connection: sa.Connection, values: Values) -> list[tuple[Any, ...]]:
-        """Its rows."""
+        """Execute it; return its rows."""
         rows: list[tuple[Any, ...]] = self._execute(connection, values).fetchall()
         return rows
 
@@ -244,7 +285,7 @@ class Statement:
         compiled = self._for(connection.dialect)
         given = values if compiled.names is None else [values[name] for name in compiled.names]
         try:
-            return driver(connection).execute(compiled.text, given)
+            return driver_of(connection).execute(compiled.text, given)
         except connection.dialect.loaded_dbapi.Error as error:
             raise_explained(connection, error)
 
@@ -258,13 +299,13 @@ class Statement:
         return found
 
 
-def driver(connection: sa.Connection) -> Any:
-    """The driver's own connection, in the same transaction."""
+def driver_of(connection: sa.Connection) -> Any:
+    """Return the driver's own connection, in the same transaction."""
     return connection.connection.dbapi_connection
 
 
 @contextmanager
-def translated(connection: sa.Connection) -> Iterator[None]:
+def driver_errors(connection: sa.Connection) -> Iterator[None]:
     """Raise the driver's failures as a `Statement` does."""
     try:
         yield

@@ -4,7 +4,7 @@ from lcma.sweeps.errors import UserError
 
 
 class Unavailable(UserError):  # noqa: N818 - what the database is
-    """The database cannot be reached, or not written, for now: the same may work later.
+    """The database is unreachable, or cannot be written, for now: the same may work later.
 
     Nothing was changed; but where the connection was lost in the middle of a commit, everything
     may have been.

@@ -21,13 +21,21 @@ SAME = ("recipe_id", "dataset", "variant", "factorization", "map_options")
 
 
 def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Intersection over union of two sets, as masks of one shape; 1 for two empty ones."""
+    """Return the intersection over union of two sets.
+
+    Args:
+        one: A set as a mask of any shape.
+        other: Another one as a mask of the same shape.
+
+    Returns:
+        A share from 0 to 1; 1 for two empty sets.
+    """
     union = int(np.logical_or(one, other).sum())
     return float(np.logical_and(one, other).sum() / union) if union else 1.0
 
 
 def encode_table(item: IndexTable, attempt_id: int) -> dict[str, Any]:
-    """The row of `index_tables`."""
+    """Return the row of `index_tables`."""
     channels, height, width = item.kept.shape
     return {
         "trial_id": item.trial_id,
@@ -44,7 +52,7 @@ def encode_table(item: IndexTable, attempt_id: int) -> dict[str, Any]:
 
 
 def insert_overlaps(connection: sa.Connection, items: Sequence[IndexTable]) -> None:
-    """Hold the tables of one trial against those of trials that differ in seed or budget alone."""
+    """Insert how far a trial's tables agree with those of other seeds and other budgets."""
     if not items:
         return
     # Two that finish at once must not both miss the other: the second waits for the first.
@@ -71,7 +79,7 @@ def insert_overlaps(connection: sa.Connection, items: Sequence[IndexTable]) -> N
 def insert_overlaps_of(
     connection: sa.Connection, trial_ids: Sequence[str], data_digest: str
 ) -> None:
-    """The same for many trials, whose tables were just inserted in this transaction."""
+    """Insert the overlaps of many trials, whose tables were just inserted in this transaction."""
     lock(connection, "overlaps", data_digest)
     new = frozenset(trial_ids)
     groups = defaultdict[tuple[Any, ...], list[sa.Row[Any]]](list)
@@ -95,7 +103,7 @@ def insert_overlaps_of(
 def _families(
     connection: sa.Connection, trial_ids: Sequence[str], data_digest: str
 ) -> Iterator[sa.Row[Any]]:
-    """The tables of these trials, and of all that share a recipe and a factorization with one."""
+    # The tables of these trials, and of all that share a recipe and a factorization with one.
     names = ("dataset", "flow", "factorization")
     recipes = defaultdict[tuple[str, ...], set[str]](set)
     for some in chunks(sorted(trial_ids)):
@@ -122,7 +130,7 @@ def _families(
 def _pairs(
     rows: Sequence[sa.Row[Any]], new: Collection[str]
 ) -> Iterator[tuple[str, str, int, str, float]]:
-    """Each two of one group of which one is new and which differ in seed or budget alone."""
+    # Each two of one group of which one is new and which differ in seed or budget alone.
     fresh = [place for place, row in enumerate(rows) if row.trial_id in new]
     if not fresh or len(rows) < 2:
         return

@@ -33,7 +33,7 @@ from lcma.db.schema import (
 from lcma.sweeps.errors import UserError
 
 Progress = Callable[[str, int, int | None], None]
-"""Told what is looked at, how many rows of it are done and how many there are, if that is known."""
+"""Called with what is checked, how many rows of it are done and how many there are, or None."""
 
 ROWS = 64
 """Rows read at once."""
@@ -61,7 +61,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found, and how many rows each table that was read in full has."""
+    """The faults that were found, and how many rows each table that was read in full has."""
 
     findings: tuple[Finding, ...]
     read: Mapping[str, int]
@@ -72,8 +72,11 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`query` gives the primary key of each row of `table` that breaks the rule, then what
-    `problem` has to name."""
+    """A state that cannot be.
+
+    `query` gives the primary key of each row of `table` that is in it, then what `problem` has to
+    name.
+    """
 
     table: sa.Table
     query: sa.Select[Any]
@@ -81,7 +84,7 @@ class Rule:
 
 
 def list_rules() -> Iterator[Rule]:
-    """Every rule: references first, then the states of jobs, then where things come from."""
+    """Yield every rule: references first, then the states of jobs, then where things come from."""
     yield from _references()
     yield from _states()
     yield from _attempts()
@@ -180,7 +183,7 @@ def _attempts() -> Iterator[Rule]:
 
 
 def _origins() -> Iterator[Rule]:
-    """A row was made by an attempt at the job that is about the same."""
+    # A row was made by an attempt at the job that is about the same.
     for table, names in (
         (results, ("trial_id", "data_digest")),
         (index_tables, ("trial_id", "data_digest")),
@@ -242,10 +245,17 @@ def _overlaps() -> Rule:
 def check_integrity(
     database: Database, progress: Progress = lambda what, done, total: None
 ) -> Report:
-    """Look at everything, and change nothing.
+    """Check everything that a database holds, and change nothing.
 
-    What others write meanwhile is seen or not, each row whole. Raises UserError where there is no
-    database, or its schema is another one than this code's.
+    What others write meanwhile is seen or not, each row whole.
+
+    Args:
+        database: The database.
+        progress: Called with what is checked, how many rows of it are done, and how many there are
+            or None.
+
+    Raises:
+        UserError: There is no database, or its schema is another one than this code's.
     """
     found = database.identify()
     migrate.require(database, found)
@@ -286,7 +296,7 @@ def check_integrity(
 
 
 def _all(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-    """The rows of a query in a transaction of its own: those who write go on."""
+    # In a transaction of its own: those who write go on.
     rows = connection.execute(query).all()
     connection.rollback()
     return rows
@@ -299,7 +309,7 @@ def _broken(connection: sa.Connection, rule: Rule) -> Iterator[Finding]:
 
 
 class _Rows:
-    """All rows of a table in the order of its key, with those of their data sets."""
+    """All rows of a table in the order of its key."""
 
     def __init__(self, connection: sa.Connection, table: sa.Table, progress: Progress) -> None:
         self.connection, self.table, self.progress = connection, table, progress
@@ -330,7 +340,7 @@ class _Rows:
         return Finding(self.table.name, row, problem)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """(C, H, W) of the images of every data set by its digest."""
+        # (C, H, W) of the images of every data set by its digest.
         columns = (data_sets.c[n] for n in ("digest", "channels", "height", "width"))
         rows = _all(self.connection, sa.select(*columns))
         return {row[0]: tuple(row[1:]) for row in rows}
@@ -360,7 +370,7 @@ def _check_maps(rows: _Rows) -> Iterator[Finding]:
 
 
 def _check_tables(rows: _Rows) -> Iterator[Finding]:
-    """Each split keeps half of what the one before it kept, and nothing else."""
+    # Each split keeps half of what the one before it kept, and nothing else.
     shapes = rows.shapes()
     before: tuple[str, str, int] = ("", "", 0)
     kept_before: NDArray[np.bool_] | None = None

@@ -187,14 +187,14 @@ def end_attempt(
     Where the policy says so, the job is put back to pending at once. The events say what was
     decided.
     """
-    again, said = (False, "") if policy is None else _decide(connection, job, outcome, policy)
+    again, decision = (False, "") if policy is None else _decide(connection, job, outcome, policy)
     ended = move_job(
-        connection, job, outcome, now, report=report, detail="" if again else said, **columns
+        connection, job, outcome, now, report=report, detail="" if again else decision, **columns
     )
     if ended is None or not again:
         return ended
     owner = replace(ended, owner=job.owner)  # in the event: no longer in the row
-    return move_job(connection, owner, "again", now, detail=said, owner=None)
+    return move_job(connection, owner, "again", now, detail=decision, owner=None)
 
 
 def _decide(
@@ -205,20 +205,20 @@ def _decide(
     if outcome not in FAILURES:
         return False, ""
     times = policy.times(outcome)
-    said = f"policy {outcome}: {'always' if times is None else times}"
+    words = f"policy {outcome}: {'always' if times is None else times}"
     if times == 0:
-        return False, f"given up: {said}"
+        return False, f"given up: {words}"
     former = connection.execute(
         sa.select(sa.func.count()).where(
             events.c.job_id == job.id, events.c.event == outcome, SINCE_RETRY
         )
     ).scalar_one()
     if times is not None and former >= times:
-        return False, f"given up: {said} used"
+        return False, f"given up: {words} used"
     if outcome == "oom" and policy.hopeless:
         return False, f"given up: {policy.hopeless}"
     how = f" {policy.remedy}" if outcome == "oom" and policy.remedy else ""
-    return True, f"to be run again{how} ({said})"
+    return True, f"to be run again{how} ({words})"
 
 
 def claim_job(

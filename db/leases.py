@@ -1,4 +1,4 @@
-"""When a lease is over: decided here alone, for records and in SQL, by the database's clock.
+"""The end of leases: decided here alone, for records and in SQL, by the database's clock.
 
 `now` is always the time by that clock: `Store.now()`, or `Database.clock` inside a transaction. The
 clocks of workers may differ from it.

@@ -1,4 +1,4 @@
-"""Bringing a database to the current schema, with Alembic, in one transaction under a lock."""
+"""Upgrades of a database to the current schema, with Alembic, in one transaction under a lock."""
 
 import importlib.resources
 import io
@@ -33,10 +33,15 @@ class Upgrade:
 
 
 def ensure(database: Database, *, create: bool) -> None:
-    """See that a current database is there: make it, upgrade it, or leave it as it is.
+    """Make a database, upgrade it, or leave it as it is if its schema is current.
 
-    Raises UserError, with the database as it was, when it is missing and `create` is False, is not
-    ours, is damaged, or is of a newer schema than this code knows.
+    Args:
+        database: The database.
+        create: Make it where it is missing.
+
+    Raises:
+        UserError: It is missing and `create` is False, is not ours, is damaged, or is of a newer
+            schema than this code knows. The database is left as it was.
     """
     found = database.identify()
     if found.revision == REVISIONS[-1]:
@@ -65,7 +70,7 @@ def refuse_newer(database: Database, found: Found) -> None:
 
 
 def upgrade(database: Database, revision: str = "head") -> Upgrade:
-    """Upgrade the database, made when it is missing, to a revision. Safe with processes racing.
+    """Upgrade a database, made when it is missing, to a revision. Safe with processes racing.
 
     A file of an older schema is copied before; see `Database.keep_copy`.
     """
@@ -85,9 +90,10 @@ def upgrade(database: Database, revision: str = "head") -> Upgrade:
 
 
 def downgrade(database: Database, revision: str) -> None:
-    """Downgrade the database to an older revision, 'base' for none.
+    """Downgrade a database to an older revision, 'base' for none.
 
-    Raises UserError where rows would be lost.
+    Raises:
+        UserError: Rows would be lost.
     """
     from alembic import command
 

@@ -1,4 +1,4 @@
-"""Which database a URL or a path means."""
+"""The database that a URL or a path means."""
 
 from pathlib import Path
 
@@ -16,9 +16,14 @@ FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 
 
 def locate(url: str) -> Database:
-    """The database that a URL, or a bare path ending in .db or .sqlite, means.
+    """Find out which database a URL or a path means. Nothing is opened.
 
-    Raises UserError for what is neither a file of SQLite nor a PostgreSQL server.
+    Args:
+        url: `sqlite:///PATH`, a bare path ending in .db or .sqlite, or
+            `postgresql://USER@HOST/DATABASE`.
+
+    Raises:
+        UserError: It means neither a file of SQLite nor a PostgreSQL server.
     """
     # What cannot be read may hold a password, so it is not repeated.
     unread = UserError(f"cannot read the database URL: give it as {FORMS}")

@@ -1,4 +1,4 @@
-"""A connection that stays open for a moment after its use, so that a burst of calls opens one."""
+"""A pool whose connection stays open for a moment, so that a burst of calls opens one."""
 
 import atexit
 import os
@@ -22,10 +22,10 @@ _inherited: list[ConnectionPoolEntry] = []
 
 
 class BriefPool(Pool):
-    """Keeps the connection that came back last for a second; any number may be in use.
+    """A pool that keeps the connection that came back last for a second; any number may be in use.
 
     None is kept over a fork or at exit, and one that is found dead when it is wanted again is
-    opened anew; see `while_alive`.
+    opened anew; see `replace_dead`.
     """
 
     def __init__(self, creator: Any, **options: Any) -> None:
@@ -90,14 +90,18 @@ class BriefPool(Pool):
         return "a connection is kept" if self._idle else "no connection is kept"
 
     def leave_to_parent(self) -> None:
-        """In a forked process: forget what is the parent's, and whatever its threads held."""
+        """Forget, in a forked process, what is the parent's, and whatever its threads held."""
         if self._idle is not None:
             _inherited.append(self._idle)
         self._start_afresh()
 
 
-def while_alive(engine: sa.Engine, alive: Callable[[Any, ConnectionPoolEntry], bool]) -> sa.Engine:
-    """The engine, which opens a new connection where the kept one is not `alive` any more."""
+def replace_dead(engine: sa.Engine, alive: Callable[[Any, ConnectionPoolEntry], bool]) -> sa.Engine:
+    """Make an engine open a new connection where the kept one is not `alive` any more.
+
+    Returns:
+        The same engine.
+    """
 
     @event.listens_for(engine, "checkout")
     def _check(connection: Any, record: ConnectionPoolEntry, proxy: object) -> None:

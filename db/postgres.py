@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool, Pool
 
-from lcma.db.engine import Connections, Database, Found, QueryResult, Statement, translating
-from lcma.db.pool import BriefPool, while_alive
+from lcma.db.engine import Connections, Database, Found, QueryResult, Statement, translate_errors
+from lcma.db.pool import BriefPool, replace_dead
 from lcma.db.schema.base import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
@@ -37,7 +37,7 @@ WAIT_SECONDS = 60
 DEFAULTS: Mapping[str, Any] = {
     "connect_timeout": 10,
     "application_name": "lcma",
-    # A server that went away without a word is noticed within about two minutes.
+    # A server that became unreachable without a word is noticed within about two minutes.
     "keepalives_idle": 30,
     "keepalives_interval": 15,
     "keepalives_count": 4,
@@ -250,7 +250,7 @@ class PostgresDatabase(Database):
             yield
 
     def keep_copy(self, revision: str) -> None:
-        """Nothing: a server has its own ways, and its owner's."""
+        """Do nothing: a server has its own ways, and its owner's."""
 
     def backup(self, out: Path | None) -> Path:
         # `set` would keep a password, where None is given to it.
@@ -328,7 +328,7 @@ class PostgresDatabase(Database):
         return _query(self, sql, limit, timeout)
 
     def hide(self, text: str) -> str:
-        """The text without the URL's password."""
+        """Return a text without the URL's password."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
@@ -349,18 +349,18 @@ class PostgresDatabase(Database):
             connect_args={**settings, "prepare_threshold": None},
             use_native_hstore=False,
         )
-        return while_alive(translating(engine, self), _is_silent)
+        return replace_dead(translate_errors(engine, self), _is_silent)
 
 
 def _reading(engine: sa.Engine) -> sa.Engine:
-    """The engine's connections, for transactions that see one state and write nothing."""
+    # The engine's connections, for transactions that see one state and write nothing.
     from psycopg import IsolationLevel
 
     return _beginning(engine, IsolationLevel.REPEATABLE_READ, True)
 
 
 def _writing(engine: sa.Engine) -> sa.Engine:
-    """The engine's connections, for transactions that write, where the server lets them."""
+    # The engine's connections, for transactions that write, where the server lets them.
     from psycopg import IsolationLevel
 
     # What a statement waited for, it must see: so each has a view of its own.
@@ -382,7 +382,7 @@ def _beginning(
 
 
 def _is_silent(connection: "psycopg.Connection", _: object) -> bool:
-    """Whether nothing came from the server since the last transaction: its farewell would."""
+    # Whether nothing came from the server since the last transaction: its farewell would.
     if connection.closed:
         return False
     waiting = select.poll()
@@ -395,7 +395,7 @@ def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _one_line(error: BaseException) -> str:
-    """The heart of a message, which libpq may spread over lines and addresses."""
+    # The heart of a message, which libpq may spread over lines and addresses.
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     return text.removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")
@@ -450,7 +450,7 @@ def _explain_query(database: PostgresDatabase, error: Any, first: str, timeout: 
 
 
 def _plain(value: Any) -> Any:
-    """As SQLite would give it: int, float, text, bytes or None."""
+    # As SQLite would give it: int, float, text, bytes or None.
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, Decimal):

@@ -6,21 +6,30 @@ from lcma.db.places import locate
 from lcma.sweeps.errors import UserError
 
 MOST_ROWS = 2**31 - 2
-"""Drivers count rows in 32 bits, and one more is asked for."""
+"""Drivers count rows in 32 bits, and one more than the limit is fetched."""
 
 
-def run(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30.0) -> QueryResult:
-    """Run one statement that reads, for at most `timeout` seconds; at most `limit` rows.
+def run_sql(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30.0) -> QueryResult:
+    """Run one statement that reads.
 
-    Numbers are int or float and truth is 1 or 0 on both engines. Raises UserError in one line for
-    anything else: a statement that writes, attaches a file or changes a setting, more than one
-    statement, wrong SQL, or a query that takes too long.
+    Args:
+        url: As for `lcma.db.connect`.
+        sql: The statement.
+        limit: How many rows to return at most; None for all.
+        timeout: Seconds that it may take.
+
+    Returns:
+        Its rows. Numbers are int or float and truth is 1 or 0 on both engines.
+
+    Raises:
+        UserError: It is anything else: a statement that writes, attaches a file or changes a
+            setting, more than one statement, wrong SQL, or a query that takes too long.
     """
-    return run_query(find(url), sql, limit=limit, timeout=timeout)
+    return run_query(find_database(url), sql, limit=limit, timeout=timeout)
 
 
 def run_query(database: Database, sql: str, *, limit: int | None, timeout: float) -> QueryResult:
-    """Run one statement that reads on a database; see `run`."""
+    """Run one statement that reads on a database; see `run_sql`."""
     # A second ; would be a second statement to SQLite, a first one a mistake to PostgreSQL.
     sql = sql.strip("; \t\r\n\f")
     if not sql or "\0" in sql:
@@ -32,9 +41,12 @@ def run_query(database: Database, sql: str, *, limit: int | None, timeout: float
     return database.query(sql, None if limit is None else min(limit, MOST_ROWS), timeout)
 
 
-def find(url: str) -> Database:
-    """The database at a URL, to be read. Raises UserError where none is there, or one that this
-    version cannot read."""
+def find_database(url: str) -> Database:
+    """Find the database at a URL, to be read.
+
+    Raises:
+        UserError: None is there, or one that this version cannot read.
+    """
     database = locate(url)
     found = database.identify()
     migrate.require(database, found)

@@ -1,4 +1,4 @@
-"""What a database says of itself: the meaning of its columns, and the numbers that papers print.
+"""Reference data in a database: the meaning of its columns, and the numbers that papers print.
 
 Both come from the package, and are written into the database when its schema is made or upgraded,
 and the printed numbers again when a sweep is registered.
@@ -11,15 +11,17 @@ import sqlalchemy as sa
 
 from lcma.db.inserts import insert_missing
 from lcma.db.records import content_hash
-from lcma.db.relations import Relation, list_relations
+from lcma.db.relations import Relation, find_relations
 from lcma.db.schema import dictionary, reference_results
 from lcma.sweeps import published
 
 
 def write_dictionary(connection: sa.Connection) -> None:
-    """Say what every view, table and column means, in `dictionary`, and on PostgreSQL in comments
-    too."""
-    found = list_relations()
+    """Write the meaning of every view, table and column into `dictionary`.
+
+    On PostgreSQL it is written into comments too.
+    """
+    found = find_relations()
     connection.execute(sa.delete(dictionary))
     connection.execute(sa.insert(dictionary), [row for one in found for row in _rows(one)])
     if connection.dialect.name == "postgresql":
@@ -29,7 +31,7 @@ def write_dictionary(connection: sa.Connection) -> None:
 
 
 def write_references(connection: sa.Connection) -> None:
-    """Add the printed numbers that are missing, take away those that the package has no more."""
+    """Add the printed numbers that are missing, delete those that the package has no more."""
     rows = list(_references())
     ids = [row["id"] for row in rows]
     connection.execute(sa.delete(reference_results).where(reference_results.c.id.not_in(ids)))

@@ -1,4 +1,4 @@
-"""What every view, table and column is, told from the schema's own comments."""
+"""Every view, table and column with its meaning, from the schema's own comments."""
 
 import difflib
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ TYPES: dict[type, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `type` says too whether it is a key, may be null, or refers to another column.
+    """A column of a view or table.
 
-    `meaning` has the unit, where there is one.
+    `type` tells too whether it is a key, may be null, or refers to another column; `meaning` has
+    the unit, where there is one.
     """
 
     name: str
@@ -40,8 +41,12 @@ class Relation:
     columns: tuple[Column, ...]
 
 
-def list_relations(name: str | None = None) -> tuple[Relation, ...]:
-    """All views, then all tables; or the one of this name. Raises UserError for an unknown one."""
+def find_relations(name: str | None = None) -> tuple[Relation, ...]:
+    """Return all views, then all tables; or the one of a name.
+
+    Raises:
+        UserError: There is none of this name.
+    """
     known = {table.name: table for table in (*views.tables.values(), *metadata.sorted_tables)}
     if name is None:
         return tuple(map(describe_relation, known.values()))
@@ -56,7 +61,7 @@ def list_relations(name: str | None = None) -> tuple[Relation, ...]:
 
 
 def describe_relation(table: sa.Table) -> Relation:
-    """A view or table of the schema."""
+    """Return a view or table of the schema with its columns and their meanings."""
     kind: Literal["view", "table"] = "view" if table.metadata is views else "table"
     columns = tuple(
         Column(column.name, _type(column), str(column.comment)) for column in table.columns

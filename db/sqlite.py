@@ -14,14 +14,14 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
-from lcma.db.engine import Database, Found, QueryResult, beginning, translating
+from lcma.db.engine import Database, Found, QueryResult, begin_with, translate_errors
 from lcma.db.errors import Unavailable
-from lcma.db.pool import BriefPool, while_alive
+from lcma.db.pool import BriefPool, replace_dead
 from lcma.db.schema.base import OPTUNA_TABLES, VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
 APPLICATION_ID = 0x6C636D61
-"""Written in the file's header ("lcma"), so that another program's file is told apart."""
+"""Written in the file's header ("lcma"), so that another program's file is known as such."""
 
 BUSY_SECONDS = 60.0
 """How long a connection waits for another one's lock."""
@@ -82,12 +82,12 @@ Mode = Literal["rwc", "rw", "ro"]
 
 
 def sqlite_url(path: Path) -> str:
-    """The URL under which another process finds the same file."""
+    """Return the URL under which another process finds the same file."""
     return sa.URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def explain(path: Path, error: BaseException | None) -> str | None:
-    """One line for a failure that the file, the disk or another process causes; else None."""
+    """Return one line for a failure that the file, disk or another process causes; else None."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return None
@@ -111,13 +111,13 @@ def explain(path: Path, error: BaseException | None) -> str | None:
 
 
 def passes(error: BaseException | None) -> bool:
-    """Whether a failure may be over by itself: a lock, a full disk, a disk that fails."""
+    """Return whether a failure may be over by itself: a lock, a full disk, a disk that fails."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in PASSING
 
 
 def open_sqlite(path: Path, mode: Mode, *, immutable: bool = False) -> sqlite3.Connection:
-    """A bare connection without implicit transactions, usable from any thread, one at a time."""
+    """Open a bare connection without implicit transactions, for any thread, one at a time."""
     options = f"?mode={mode}" + ("&immutable=1" if immutable else "")
     return sqlite3.connect(
         path.as_uri() + options,
@@ -129,9 +129,11 @@ def open_sqlite(path: Path, mode: Mode, *, immutable: bool = False) -> sqlite3.C
 
 
 def open_readonly(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write, on a read-only medium too.
+    """Open a connection that cannot write, on a read-only medium too.
 
-    Raises sqlite3.Error where the file cannot be read, UserError where its latest changes cannot.
+    Raises:
+        sqlite3.Error: The file cannot be read.
+        UserError: Its latest changes cannot be read.
     """
     connection = open_sqlite(path, "ro")
     try:
@@ -159,7 +161,7 @@ def open_readonly(path: Path) -> sqlite3.Connection:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that writes nothing but may tidy up SQLite's side files, where it can."""
+    """Open a connection that writes nothing but may tidy up SQLite's side files, where it can."""
     try:
         connection = open_sqlite(path, "rw")
     except sqlite3.OperationalError:
@@ -179,7 +181,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
 def open_writer(
     path: Path, *, create: bool = False, foreign_keys: bool = True
 ) -> sqlite3.Connection:
-    """A connection that writes, in WAL mode."""
+    """Open a connection that writes, in WAL mode."""
     connection = open_sqlite(path, "rwc" if create else "rw")
     try:
         _enter_wal_mode(connection)
@@ -213,8 +215,9 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
 def identify(path: Path) -> Found:
     """Look at a path without changing it.
 
-    Raises UserError for a folder, another program's file, a damaged one, a place on a network file
-    system, or no place for one.
+    Raises:
+        UserError: It is a folder, another program's file, a damaged one, a place on a network file
+            system, or no place for one.
     """
     kind = network_file_system(path.parent)
     if kind is not None:
@@ -254,11 +257,9 @@ def identify(path: Path) -> Found:
 
 
 def _has_magic(path: Path) -> bool:
-    """Whether a file that SQLite has refused begins like one of its own.
-
-    Never asked of one that it opens: to close a file drops the locks that this process has on it,
-    also those of SQLite's connections, and others would then remove its log under them.
-    """
+    # Whether a file that SQLite has refused begins like one of its own. Never called for one that
+    # SQLite opens: to close a file drops the locks that this process has on it, also those of
+    # SQLite's connections, and others would then remove its log under them.
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
@@ -283,7 +284,7 @@ def _examine(connection: sqlite3.Connection, path: Path) -> Found:
 
 
 def network_file_system(folder: Path) -> str | None:
-    """The kind of network file system that a folder is on; None for a local disk."""
+    """Return the kind of network file system that a folder is on; None for a local disk."""
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         real = folder.resolve()
@@ -304,11 +305,8 @@ def network_file_system(folder: Path) -> str | None:
 
 
 def _keep_copy(path: Path, revision: str) -> Path:
-    """Copy a database beside itself as it was last committed; the copy's path.
-
-    `results.db` of schema 0003 gives `results.schema-0003.db`; a copy that is there already is
-    left alone. Raises UserError, with nothing left behind, where there is no room.
-    """
+    # `results.db` of schema 0003 gives `results.schema-0003.db`; a copy that is there already is
+    # left alone. Raises UserError, with nothing left behind, where there is no room.
     numbers = ("" if n == 1 else f"-{n}" for n in count(1))
     copy = next(
         name
@@ -319,11 +317,8 @@ def _keep_copy(path: Path, revision: str) -> Path:
 
 
 def _backup(path: Path, out: Path | None) -> Path:
-    """Copy a database as it was last committed, while others write; the copy's path.
-
-    Without `out`, `results.db` gives `results.backup-20260131T120000Z.db` beside itself. Raises
-    UserError, with nothing left behind, where something is at `out`, or there is no room.
-    """
+    # Without `out`, `results.db` gives `results.backup-20260131T120000Z.db` beside itself. Raises
+    # UserError, with nothing left behind, where something is at `out`, or there is no room.
     if out is None:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         out = path.with_name(f"{path.stem}.backup-{stamp}{path.suffix}")
@@ -364,7 +359,7 @@ def _copy(path: Path, target: Path, when: str) -> Path:
 
 
 def _rename_to_new(aside: Path, target: Path) -> None:
-    """Rename, but never over what is there: FileExistsError."""
+    # Never over what is there: FileExistsError.
     try:
         os.link(aside, target)
     except FileExistsError:
@@ -555,10 +550,10 @@ class SqliteDatabase(Database):
         self, begin: str, opener: Callable[[], sqlite3.Connection], pool: type[Pool]
     ) -> sa.Engine:
         engine = sa.create_engine("sqlite://", creator=opener, poolclass=pool)
-        return while_alive(translating(beginning(engine, begin), self), self._is_still_there)
+        return replace_dead(translate_errors(begin_with(engine, begin), self), self._is_still_there)
 
     def _is_still_there(self, _: object, record: ConnectionPoolEntry) -> bool:
-        """Whether the path leads to the file that was opened, and not to another in its place."""
+        # Whether the path leads to the file that was opened, and not to another in its place.
         try:
             status = self.path.stat()
         except OSError:

@@ -215,7 +215,9 @@ class Store:
         """Run one statement that reads; the engine itself keeps it from writing.
 
         Example:
-            >>> store.sql("SELECT factorization, avg(bits_per_dim) FROM trial_results GROUP BY 1")
+            >>> means = store.sql(
+            ...     "SELECT factorization, avg(bits_per_dim) FROM trial_results GROUP BY 1"
+            ... )
 
         Args:
             query: The statement. `lcma schema` lists views and tables with their columns.

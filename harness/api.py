@@ -180,9 +180,8 @@ def board(
     Raises:
         UserError: For an unknown sweep, column or factorization.
     """
-    from lcma.harness.report.board import read_board
     from lcma.harness.report.notebook import BoardView
-    from lcma.harness.results.board import filter_board
+    from lcma.harness.results.board import filter_board, read_board
 
     opened = store if isinstance(store, Store) else connect(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id

@@ -35,7 +35,7 @@ def read_environment(device: str) -> db.Environment:
     """Return the environment of this process for computations on a device, 'cpu' or 'cuda'."""
     commit, dirty = _version()
     version = importlib.metadata.version("lcma")
-    packages = {name: importlib.metadata.version(name) for name in _NAMED}
+    packages = {name: found for name in _NAMED if (found := _version_of(name)) is not None}
     return db.Environment(
         code_version=f"{version}+{commit}" if commit else version,
         dirty=dirty,
@@ -48,6 +48,13 @@ def read_environment(device: str) -> db.Environment:
         driver=_driver() if device == "cuda" else None,
         flags=json.dumps(_flags(), sort_keys=True),
     )
+
+
+def _version_of(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _driver() -> str | None:

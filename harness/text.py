@@ -4,8 +4,6 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.text import Text
-
 
 def printable(value: object) -> str:
     """One line without control, bidirectional or other invisible characters.
@@ -20,11 +18,6 @@ def printable(value: object) -> str:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
-
-
-def text_cell(value: object, style: str = "") -> Text:
-    """Stored text for a Rich table: no markup in it is read; '-' for None."""
-    return Text("-" if value is None else printable(value), style=style)
 
 
 def format_number(value: float | None, places: int = 4, *, sign: bool = False) -> str:

@@ -1,7 +1,9 @@
 """What all tests share: quiet services, one thread, and no skip that nobody wrote down."""
 
+import gc
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -38,6 +40,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.slow)
 
 
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collector of garbage need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    _same_environment()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call() -> None:
+    _same_environment()
+
+
+def _same_environment() -> None:
+    """Without the test's name: workers are copies of a process only in the environment that it was
+    started in (`lcma.harness.run.local`)."""
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped:
         _skipped.add(report.nodeid)
@@ -46,6 +70,20 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     if report.skipped:
         _skipped.add(report.nodeid)
+
+
+ROOMS = ("harness", "models", "sweeps", "db")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """No test leaves one of our folders imported as a package of its own: it would be a second copy
+    of what `lcma` has. A checkout's root on the path is enough for that."""
+    yield
+    found = [name for name in ROOMS if name in sys.modules]
+    for name in found:
+        del sys.modules[name]
+    assert not found, f"imported without `lcma.` before them: {', '.join(found)}"
 
 
 @pytest.hookimpl(trylast=True)

@@ -18,7 +18,7 @@ def lcma(folder: Path, *arguments: str, **variables: str) -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "-m", "lcma", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables,
         capture_output=True,
         text=True,
         timeout=280,
@@ -85,7 +85,7 @@ def test_planning_with_these_plugins_loads_no_torch(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         check=False,

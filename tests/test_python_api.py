@@ -51,7 +51,10 @@ def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> N
     of_rows = frame[~frame["label"].str.startswith("bar: ")]
     assert list(of_rows["label"]) == [row.label for row in board.board.groups[0].rows]
     only = lcma.board("lcma.db", factorization="low")
-    assert [row.label for row in only.board.groups[0].rows] == ["low (LL)"]
+    shown = only.board.groups[0].rows
+    assert [r.label for r in shown if not r.reference] == ["low (LL)"], "beside what it is from"
+    with pytest.raises(lcma.UserError):
+        lcma.board("lcma.db", factorization="lou")
 
 
 @pytest.mark.xdist_group("notebook")

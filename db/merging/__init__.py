@@ -1,4 +1,4 @@
-"""Merging: what another site's database has, taken over into this one."""
+"""Merging of what another site's database has into this one."""
 
 from lcma.db.merging.merger import merge
 from lcma.db.merging.report import Counts, Difference, Left, MergeReport

@@ -1,4 +1,4 @@
-"""What databases have of jobs, and what one of them can take over from the other."""
+"""What databases have of jobs, and what one of them gains from the other."""
 
 import math
 from collections import defaultdict
@@ -61,11 +61,18 @@ class Evidence:
 
 @dataclass(slots=True)
 class Gain:
-    """What a job takes over. `here` is None where the job is not here yet.
+    """What a job takes over.
 
-    attempts: those that are not here; `known` are the numbers here of those that are, by theirs.
-    results, maps and tables: those that are not here. beside: what results here lack, by their id.
-    event: what this does to the job's state; the rest of its files and curves comes with it.
+    Attributes:
+        there: The job in the source.
+        here: The job in the target, None where it is not there yet.
+        event: What this does to the job's state; the rest of its files and curves comes with it.
+        attempts: Those that are not here.
+        known: The numbers here of the attempts that are here, by theirs.
+        results: Those that are not here.
+        maps: Those that are not here.
+        tables: Those that are not here.
+        beside: What results here lack, by their id.
     """
 
     there: Evidence
@@ -93,7 +100,7 @@ class Gain:
 def read_evidence(
     connection: sa.Connection, ids: Sequence[str], *, hold: bool = False, bytes_of_maps: bool
 ) -> dict[str, Evidence]:
-    """Those of the jobs that are there, by id; held until the transaction ends where asked."""
+    """Read those of the jobs that exist, by id; with `hold` until the transaction ends."""
     jobs, maps = schema.jobs, schema.contribution_maps
     query = sa.select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)
     rows = connection.execute(query.with_for_update() if hold else query)
@@ -149,8 +156,14 @@ def _rows(
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
-def gain(there: Evidence, here: Evidence | None, refused: Refused, tally: Tally) -> Gain | None:
-    """What a job here takes over from there, counted; None, with the reason told, for nothing."""
+def find_gain(
+    there: Evidence, here: Evidence | None, refused: Refused, tally: Tally
+) -> Gain | None:
+    """Return what a job here takes over from there, and count it.
+
+    Returns:
+        The gain; or None, with the reason in the tally, where nothing is taken.
+    """
     ended = [row for row in there.attempts if row["ended"] is not None]
     reason = _obstacle(there, here, refused)
     differences = [] if reason or here is None else _differences(there, here)
@@ -168,7 +181,7 @@ def gain(there: Evidence, here: Evidence | None, refused: Refused, tally: Tally)
     new, known = _match(ended, here.attempts if here else [])
     event = event_elsewhere(here.job.state if here else "pending", there.job.state)
     if event in ("failed_elsewhere", "diverged_elsewhere") and there.job.attempt_id in known:
-        event = None  # it was told before: since then somebody here asked for a retry
+        event = None  # it was merged before: since then somebody here asked for a retry
     found = Gain(
         there=there,
         here=here,
@@ -185,7 +198,7 @@ def gain(there: Evidence, here: Evidence | None, refused: Refused, tally: Tally)
 
 
 def _obstacle(there: Evidence, here: Evidence | None, refused: Refused) -> str | None:
-    """Why nothing of a job can be taken."""
+    # Why nothing of a job can be taken.
     reason = None
     if refused:
         reason = refused.reason(schema.jobs, job_row(there.job))
@@ -197,7 +210,7 @@ def _obstacle(there: Evidence, here: Evidence | None, refused: Refused) -> str |
 
 
 def job_row(job: Job) -> Row:
-    """The row of `jobs`."""
+    """Return the row of `jobs`."""
     return {column.name: getattr(job, column.name) for column in schema.jobs.columns}
 
 
@@ -242,7 +255,7 @@ def _differences(there: Evidence, here: Evidence) -> list[Difference]:
 
 
 def _difference_beside(key: Sequence[str], here: Row, there: Row) -> Difference | None:
-    """Of what was measured beside a result, in the same way on both sides."""
+    # Of what was measured beside a result, in the same way on both sides.
     for columns, way in (
         (Result.BOUND, ("bound_draws", "bound_images")),
         (Result.SERIES, ("series_terms",)),
@@ -267,7 +280,7 @@ def _beside(there: Evidence, here: Evidence) -> dict[str, Row]:
 
 
 def _match(theirs: Sequence[Row], ours: Sequence[Row]) -> tuple[list[Row], dict[int, int]]:
-    """Their attempts that are not among ours, and our numbers of those that are, each once."""
+    # Their attempts that are not among ours, and our numbers of those that are, each once.
     here: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for row in ours:
         here[tuple(row[name] for name in SAME_ATTEMPT)].append(row["id"])
@@ -286,7 +299,7 @@ def _absent(there: Mapping[Any, Row], here: Mapping[Any, Row]) -> list[Row]:
 
 
 def _sizes(one: Evidence) -> dict[str, int]:
-    """How many rows of each table a job has."""
+    # How many rows of each table a job has.
     return {
         "jobs": 1,
         "attempts": len(one.attempts),

@@ -1,4 +1,4 @@
-"""Taking over what another site's database has: by content, never over what is here.
+"""The merge of another site's database: by content, never over what is here.
 
 The other database is read in one state of it and never written. What is taken comes in parts, each
 in a transaction of its own that leaves this database sound, so that workers go on meanwhile, and
@@ -17,10 +17,10 @@ from lcma.db.errors import Unavailable
 from lcma.db.events import add_event
 from lcma.db.inserts import lock
 from lcma.db.integrity import ENGINE, Progress, list_rules
-from lcma.db.merging.evidence import Evidence, Gain, gain, read_evidence
+from lcma.db.merging.evidence import Evidence, Gain, find_gain, read_evidence
 from lcma.db.merging.plans import Refused, merge_plans
 from lcma.db.merging.report import MergeReport, Tally
-from lcma.db.merging.taking import take
+from lcma.db.merging.transfer import write_gains
 from lcma.sweeps.errors import UserError
 
 TRIALS, SEGMENTS = 500, 16
@@ -41,12 +41,22 @@ def merge(
     dry_run: bool = False,
     progress: Progress = lambda what, done, total: None,
 ) -> MergeReport:
-    """Take over what `source` has and `target` has not; the target is made if it is missing.
+    """Take over what `source` has and `target` has not.
 
-    With `dry_run` nothing is written. Raises UserError, with the target as it was, where both are
-    one database, the source is missing, damaged, unsound, or of another schema than this code's, or
-    the target is not ours, or of a newer one. Where the target fails on the way, what has come over
-    is whole, and merging again goes on.
+    Args:
+        source: Where to read; it is not changed.
+        target: Where to write; made if it is missing.
+        dry_run: Write nothing.
+        progress: As in `check_integrity`.
+
+    Returns:
+        What was found and done.
+
+    Raises:
+        UserError: Both are one database, the source is missing, damaged, unsound, or of another
+            schema than this code's, or the target is not ours, or of a newer schema; the target is
+            as it was. Or the target fails on the way: what has come over is whole, and merging
+            again goes on.
     """
     _require_source(source)
     found = target.identify()
@@ -83,7 +93,6 @@ def _require_source(source: Database) -> None:
 
 
 def _require_sound(source: Database, connection: sa.Connection, progress: Progress) -> None:
-    """Raise UserError where the source is in a state that cannot be."""
     for rule in list_rules():
         if rule.table in DERIVED:
             continue
@@ -112,7 +121,7 @@ class _Merge:
         self.tally, self.refused = Tally(), Refused()
         self.writer = target.reader() if dry_run else target.writer()
         self.event_id: int | None = None
-        self.told = ""
+        self.written = ""
 
     def run(self) -> MergeReport:
         try:
@@ -126,10 +135,10 @@ class _Merge:
             )
             self._merge_jobs()
         except UserError as error:
-            if not self.told:
+            if not self.written:
                 raise
             raise UserError(
-                f"{error}; before that came over, whole: {self.told}; merge again to go on"
+                f"{error}; before that came over, whole: {self.written}; merge again to go on"
             ) from error
         return self.tally.report(
             self.source.name, self.target.name, dry_run=self.dry_run, studies=self._studies()
@@ -137,7 +146,7 @@ class _Merge:
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        """A transaction of the target, with the merge's event in it if it brings anything."""
+        # Of the target, with the merge's event in it if it brings anything.
         with self._begin() as connection:
             try:
                 if not self.dry_run:
@@ -145,7 +154,7 @@ class _Merge:
                     lock(connection, "register")
                 yield connection
                 if not self.dry_run:
-                    told = self._tell(connection)
+                    written = self._add_event(connection)
             except sa.exc.DBAPIError:
                 raise
             except Exception as error:
@@ -155,15 +164,15 @@ class _Merge:
                 kind = Unavailable if self.target.passes(error) else UserError
                 raise kind(problem) from error
         if not self.dry_run:
-            self.told, self.event_id = told
+            self.written, self.event_id = written
 
     def _begin(self) -> AbstractContextManager[sa.Connection]:
         return self.writer.connect() if self.dry_run else self.writer.begin()
 
-    def _tell(self, connection: sa.Connection) -> tuple[str, int | None]:
-        """Say in the target's history what came over so far; what is said, and in which event."""
+    def _add_event(self, connection: sa.Connection) -> tuple[str, int | None]:
+        # To the target's history: what came over so far. Returns its text, and the event's number.
         gains, event_id = self.tally.gains(), self.event_id
-        if gains != self.told:
+        if gains != self.written:
             events, detail = schema.events, f"from {self.source.name}: {gains}"
             if event_id is None:
                 add_event(connection, "merge", self.target.clock(connection), detail=detail)
@@ -186,7 +195,7 @@ class _Merge:
                 self.progress("jobs", done, total)
 
     def _job_ids(self) -> tuple[list[str], list[str]]:
-        """Segments and trials, so that what is summed up or compared together comes together."""
+        # Segments and trials, so that what is summed up or compared together comes together.
         jobs, pretrainings, trials = schema.jobs, schema.pretrainings, schema.trials
         segments = (
             sa.select(jobs.c.id)
@@ -220,14 +229,13 @@ class _Merge:
             here = read_evidence(connection, ids, hold=not self.dry_run, bytes_of_maps=False)
             gains: list[Gain] = []
             for job_id in ids:
-                found = gain(there[job_id], here.get(job_id), self.refused, self.tally)
+                found = find_gain(there[job_id], here.get(job_id), self.refused, self.tally)
                 if found is not None and found.anything:
                     gains.append(found)
             if gains and not self.dry_run:
-                take(self.connection, connection, gains, self.target.clock(connection))
+                write_gains(self.connection, connection, gains, self.target.clock(connection))
 
     def _studies(self) -> int:
-        """How many studies of Optuna are in the source."""
         if not sa.inspect(self.connection).has_table("studies"):
             return 0
         count = sa.select(sa.func.count()).select_from(sa.table("studies"))

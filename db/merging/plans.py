@@ -1,4 +1,4 @@
-"""Merging what was to be run, and where: rows that are known by their content."""
+"""The merge of plans and environments: rows that are known by their content."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -53,7 +53,7 @@ class Refused:
             self._keys.setdefault(table.name, set()).add(row[keys[0].name])
 
     def reason(self, table: sa.Table, row: Mapping[str, Any]) -> str | None:
-        """What of a row's references is refused; None where nothing is."""
+        """Return which of a row's references is refused; None where none is."""
         for column in table.columns:
             for key in column.foreign_keys:
                 referred = key.column.table.name
@@ -102,7 +102,7 @@ def _missing(
     tally: Tally,
     refused: Refused,
 ) -> list[dict[str, Any]]:
-    """Those of the rows that are not here and may be."""
+    # Those of the rows that are not here and may be.
     key = [column.name for column in table.primary_key.columns]
     free = CIRCUMSTANCE.get(table.name, frozenset())
     compared = [c.name for c in table.columns if c.name not in key and c.name not in free]

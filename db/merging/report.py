@@ -1,4 +1,4 @@
-"""What a merge found and did, by table and by name."""
+"""The report of a merge: what was found and done, by table and by name."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,14 @@ TABLES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of the rows of one table of the other database.
+    """How many rows of one table of the other database became what.
 
-    new: they were missing here. completed: they were here and took over what they lacked, as a job
-    its end. equal: they were here. conflicting: they are here with another value, which stays.
-    left: they stay behind, as those of a job that runs here, or is in conflict.
+    Attributes:
+        new: They were missing here.
+        completed: They were here and took over what they lacked, as a job its end.
+        equal: They were here.
+        conflicting: They are here with another value, which stays.
+        left: They stay behind, as those of a job that runs here, or is in conflict.
     """
 
     new: int = 0
@@ -101,17 +104,17 @@ class Tally:
         self.add(difference.table, "conflicting")
 
     def copy(self) -> "Tally":
-        """The tally as it stands, which later counts do not change."""
+        """Return the tally as it stands, which later counts do not change."""
         counts = {table: dict(own) for table, own in self.counts.items()}
         return Tally(counts, list(self.differences), list(self.left))
 
     def gains(self) -> str:
-        """What came over so far, in words; empty for nothing."""
+        """Return what came over so far, in words; empty for nothing."""
         came = {table: own["new"] + own["completed"] for table, own in self.counts.items()}
         return ", ".join(f"{number} {table}" for table, number in came.items() if number)
 
     def report(self, source: str, target: str, *, dry_run: bool, studies: int) -> MergeReport:
-        """The whole of it."""
+        """Return the whole report."""
         tables = {table: Counts(**own) for table, own in self.counts.items()}
         return MergeReport(
             source, target, dry_run, tables, tuple(self.differences), tuple(self.left), studies
@@ -125,7 +128,7 @@ def first_difference(
     here: Mapping[str, Any],
     there: Mapping[str, Any],
 ) -> Difference | None:
-    """The first of the columns in which two rows of one key differ."""
+    """Return the first of the columns in which two rows of one key differ; None for none."""
     for name in columns:
         if here[name] != there[name]:
             where = {part: there[part] for part in key}

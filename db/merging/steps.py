@@ -1,4 +1,4 @@
-"""What becomes of jobs by what happened to them in another database."""
+"""Transitions of jobs by what happened to them in another database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,11 @@ ELSEWHERE: Mapping[State, Elsewhere] = {
 
 
 def event_elsewhere(here: State, there: State) -> Elsewhere | None:
-    """What happens to a job in one state when a database is merged where it is in another; None
-    where it stays as it is."""
+    """Return what happens to a job in one state when a database is merged where it is in another.
+
+    Returns:
+        The event, or None where the job stays as it is.
+    """
     event = ELSEWHERE.get(there)
     return event if event is not None and (here, event) in TRANSITIONS else None
 

@@ -1,4 +1,4 @@
-"""What all records share: their content as a hash, and as a row."""
+"""The content of a record, as a hash and as a row."""
 
 import hashlib
 import json
@@ -7,11 +7,11 @@ from typing import Any
 
 
 def content_hash(what: str, content: Any) -> str:
-    """Sha256 in hex of `content` as canonical JSON, set apart by the word `what`."""
+    """Return the sha256 in hex of `content` as canonical JSON, set apart by the word `what`."""
     text = json.dumps([what, content], sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def row_of(record: Any) -> dict[str, Any]:
-    """A record's fields by name: `dataclasses.asdict` for one that holds plain values."""
+    """Return a record's fields by name: `dataclasses.asdict` for one that holds plain values."""
     return {field.name: getattr(record, field.name) for field in fields(record)}

@@ -1,4 +1,4 @@
-"""What an attempt leaves: results, contribution maps, index tables, curves, files and costs."""
+"""Records of what an attempt leaves: results, maps, index tables, curves, files and costs."""
 
 import hashlib
 import math
@@ -13,10 +13,15 @@ from lcma.db.records.content import content_hash, row_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What an attempt took: wall and CPU seconds, training images/s, peak memory in bytes.
+    """What an attempt took.
 
-    data_wait: share of the time of its training steps that went on waiting for images.
-    gpu_seconds: wall seconds times the share of a GPU that it held, None on a CPU.
+    Attributes:
+        seconds: Wall-clock seconds.
+        cpu_seconds: CPU seconds.
+        images_per_second: Training images per second.
+        peak_memory: Bytes.
+        data_wait: Share of the time of its training steps that went on waiting for images, 0 to 1.
+        gpu_seconds: Wall-clock seconds times the share of a GPU that it held, None on a CPU.
     """
 
     seconds: float
@@ -53,14 +58,15 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """An evaluated trial. Bits/dim with standard errors; `log_det`, `log_prior` in nats/image.
+    """An evaluated trial: bits/dim with standard errors, `log_det` and `log_prior` in nats/image.
 
     A standard error is None where a single image or cluster gives none. `BESIDE` names what was
     measured beside the bits/dim, each None where it was not: the bound of `bound_draws`
     dequantizations over `bound_images` images, by `bound_gain` below that of one; and for the
     power series of residual blocks its terms with what bits/dim lose at twice as many.
 
-    Raises ValueError for a number that is not finite: such a run is `diverged`.
+    Raises:
+        ValueError: A number is not finite: such a run is `diverged`.
     """
 
     trial_id: str
@@ -107,8 +113,10 @@ class Result:
 
     @property
     def id(self) -> str:
-        """Content hash of all fields, to the last bit, but those in `BESIDE`: they may be added
-        to a result that is there."""
+        """The content hash of all fields, to the last bit, but those in `BESIDE`.
+
+        These may be added to a result that is there.
+        """
         content = {k: v for k, v in row_of(self).items() if k not in self.BESIDE}
         return content_hash("result", content)
 
@@ -149,9 +157,11 @@ class ContributionMap:
     `values` and `standard_errors` are float32 of shape (C, H, W), in the coordinates of the input
     image; `halves`, (2, C, H, W), are the values from two halves of the images. `split` counts
     from 1. `mean_log_det` is the scalar in nats per image that the map has to sum to, computed
-    apart; `sum_error` is by how much it does not.
-    Standard errors and halves may be NaN where there is nothing to take them from. Raises
-    ValueError for other shapes or types, or values not finite.
+    apart; `sum_error` is by how much it does not. Standard errors and halves may be NaN where there
+    is nothing to take them from.
+
+    Raises:
+        ValueError: An array has another shape or type, or a value is not finite.
     """
 
     pretraining_id: str
@@ -186,7 +196,7 @@ class ContributionMap:
 
     @property
     def digest(self) -> str:
-        """Sha256 in hex of the values as little-endian float32 in C order."""
+        """The sha256 in hex of the values as little-endian float32 in C order."""
         return hashlib.sha256(raw_bytes(self.values)).hexdigest()
 
     @property
@@ -198,8 +208,10 @@ class ContributionMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StoredMap(ContributionMap):
-    """A contribution map with what it is of: the flow, data set, seed and recipe of its
-    pretraining, and the form `nms` of the flow without splits."""
+    """A contribution map with the flow, data set, seed and recipe of its pretraining.
+
+    `nms` is the form of the flow without splits.
+    """
 
     flow: str
     dataset: str
@@ -228,10 +240,13 @@ class TableStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class IndexTable:
-    """Which dimensions are still there after one split of a trial.
+    """The dimensions that are still there after one split of a trial.
 
     `kept` is a mask of shape (C, H, W) in the coordinates of the input image; `digest` is the
     sha256 of the split's whole permutation. `split` counts from 1.
+
+    Raises:
+        ValueError: `kept` is no such mask.
     """
 
     trial_id: str
@@ -247,5 +262,5 @@ class IndexTable:
 
 
 def raw_bytes(array: NDArray[np.float32]) -> bytes:
-    """The array as little-endian float32 in C order."""
+    """Return an array as little-endian float32 in C order."""
     return np.ascontiguousarray(array, dtype="<f4").tobytes()

@@ -12,8 +12,11 @@ SHORTEST = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFacts:
-    """A job as it stands, with what it is. `pretraining_id` is that which it is a segment of, or
-    whose maps the trial reads up to `budget`."""
+    """A job as it stands, with what it works on.
+
+    `pretraining_id` is the pretraining that it is a segment of, or whose maps the trial reads up to
+    `budget`.
+    """
 
     job_id: str
     kind: Kind
@@ -47,8 +50,11 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One execution of a job. `log` is None and `seconds` too where it ended without a report;
-    `protocol` is that of an evaluation of kept weights. Times are Unix seconds UTC."""
+    """One execution of a job. Times are Unix seconds UTC.
+
+    `log` and `seconds` are None where it ended without a report; `protocol` is that of an
+    evaluation of kept weights.
+    """
 
     id: int
     job_id: str
@@ -72,7 +78,7 @@ class Attempt:
 
     @property
     def share(self) -> float | None:
-        """Of a GPU, that it held; None on a CPU and where it ended without a report."""
+        """The share of a GPU that it held; None on a CPU and where it ended without a report."""
         return self.gpu_seconds / self.seconds if self.gpu_seconds and self.seconds else None
 
 
@@ -107,8 +113,13 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Trials done in the last `seconds`, an hour or since work began in it; and training steps
-    per second over all attempts that run, each since it started."""
+    """How fast a sweep goes.
+
+    Attributes:
+        trials: Trials done in the last `seconds`.
+        seconds: An hour, or the time since work began in it.
+        steps_per_second: Training steps over all attempts that run, each since it started.
+    """
 
     trials: int
     seconds: float
@@ -116,13 +127,13 @@ class Rates:
 
     @property
     def trials_per_hour(self) -> float:
-        """As if it went on like that."""
+        """How many trials would be done in an hour as fast as this."""
         return 3600.0 * self.trials / max(self.seconds, SHORTEST)
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A sweep that a trial is in, and the factorization's name as it was asked for there."""
+    """A sweep that a trial is in, and the factorization's name as the sweep asked for it."""
 
     trial_id: str
     sweep: Sweep
@@ -131,8 +142,10 @@ class Membership:
 
 @dataclass(frozen=True)
 class LostTrials:
-    """How many trials of one cell of the matrix ended as ``state``: diverged or failed, their last
-    attempts with this outcome."""
+    """How many trials of one cell of the matrix ended as `state`: diverged or failed.
+
+    Their last attempts ended with this `outcome`.
+    """
 
     state: str
     flow: str
@@ -150,8 +163,10 @@ class LostTrials:
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that failed or diverged, with the outcome and message of its last attempt, and why it
-    is not run again by itself."""
+    """A job that failed or diverged, with the outcome and message of its last attempt.
+
+    `decision` is why it is not run again without a person.
+    """
 
     job_id: str
     kind: str
@@ -171,8 +186,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class DataWait:
-    """The share of training steps that attempts on one set and kind of device waited for images:
-    its mean over attempts and the largest, 0 to 1."""
+    """The share of training steps that attempts on one set and kind of device waited for images.
+
+    `mean` is over attempts, `largest` the largest of them, 0 to 1.
+    """
 
     dataset: str
     variant: str
@@ -184,7 +201,7 @@ class DataWait:
 
 @dataclass(frozen=True)
 class MapKey:
-    """Under which the contribution maps of one pretraining at one budget are stored."""
+    """The key of the maps of one pretraining at one budget, without the split."""
 
     pretraining_id: str
     data_digest: str
@@ -211,7 +228,7 @@ class MapUser:
 
 @dataclass(frozen=True)
 class TrainedTrial:
-    """A trial on one exact data set; ``weights`` says whether its weights were kept."""
+    """A trial on one exact data set; `weights` tells whether its weights were kept."""
 
     trial_id: str
     job_id: str
@@ -230,7 +247,7 @@ class TrainedTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDuration:
-    """The attempt by which a job was done, with what it was at and on which device.
+    """The attempt by which a job was done, and how long it took on which device.
 
     `device` is 'cpu' or that of a GPU, `device_name` and `cpu_capability` are those of its
     environment. `factorization` is None for a pretraining, `nms` for a trial. `images_per_second`
@@ -254,8 +271,11 @@ class JobDuration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """A job with a curve. `subject` is the id of its trial or pretraining, `nms` the form of a
-    pretraining's flow; `budget` is that of the trial or of the segment."""
+    """A job with a curve.
+
+    `subject` is the id of its trial or pretraining, `nms` the form of a pretraining's flow;
+    `budget` is that of the trial or of the segment.
+    """
 
     job_id: str
     kind: Kind
@@ -313,8 +333,10 @@ class Making:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What was measured beside a result's bits/dim: the bound of several draws, and the bias of
-    the series; names as in `trial_results`, None where not taken."""
+    """What was measured beside a result's bits/dim: the bound of several draws, the series' bias.
+
+    Names are as in `trial_results`; None stands for what was not measured.
+    """
 
     result_id: str
     bound_draws: int | None
@@ -328,10 +350,13 @@ class Beside:
 class SeededCell:
     """All results that differ in the seed alone: bits/dim on test by seed.
 
-    ``repeated`` is a seed with two results, where there is one. ``standard_error`` is the largest
-    of one result's in bits/dim, ``images`` and ``clusters`` the fewest behind one; None where none
-    is known. ``data_wait`` is the largest share of a step's time that a training waited for images,
-    None where it is no more than was asked about.
+    Attributes:
+        repeated: A seed with two results, where there is one.
+        standard_error: The largest of one result's, bits/dim; None where none is known.
+        images: The fewest behind a result.
+        clusters: The fewest behind a result; None where none is known.
+        data_wait: The largest share of a step's time that a training waited for images; None where
+            it is no more than the caller's threshold.
     """
 
     flow: str

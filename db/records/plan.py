@@ -1,4 +1,4 @@
-"""What is planned: recipes, data, trials, pretrainings, sweeps and their jobs."""
+"""Records of what is planned: recipes, data, trials, pretrainings, sweeps and their jobs."""
 
 from dataclasses import asdict, dataclass
 from typing import Self
@@ -9,7 +9,7 @@ from lcma.db.records.work import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A resolved training recipe; `body` is its canonical JSON text, `size` the image side.
+    """A resolved training recipe; `body` is its canonical JSON, `size` the image side in pixels.
 
     `conventional` is the canonical name of its flow's conventional factorization, None where that
     is not known.
@@ -75,13 +75,13 @@ class Environment:
 
     @property
     def id(self) -> str:
-        """Content hash of all fields."""
+        """The content hash of all fields."""
         return content_hash("environment", asdict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """A planned sweep; `spec` is the canonical JSON text of what was asked for."""
+    """A planned sweep; `spec` is its specification as canonical JSON text."""
 
     id: str
     name: str
@@ -91,7 +91,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class SweepMember:
-    """A trial's place in a sweep, under the factorization's name as it was asked for."""
+    """A trial's place in a sweep, under the name by which the sweep asked for its factorization."""
 
     sweep_id: str
     trial_id: str
@@ -144,12 +144,12 @@ class PlannedJob:
 
     @classmethod
     def of_trial(cls, trial_id: str, data_digest: str, *, steps: int) -> Self:
-        """The job that trains and evaluates one trial."""
+        """Return the job that trains and evaluates one trial."""
         return cls(kind="trial", trial_id=trial_id, data_digest=data_digest, steps=steps)
 
     @classmethod
     def of_pretraining(cls, pretraining_id: str, data_digest: str, *, budget: int) -> Self:
-        """The segment of a pretraining that ends at step `budget` and leaves its maps."""
+        """Return the segment of a pretraining that ends at step `budget` and leaves its maps."""
         return cls(
             kind="pretraining",
             pretraining_id=pretraining_id,
@@ -160,7 +160,7 @@ class PlannedJob:
 
     @property
     def id(self) -> str:
-        """Content hash of kind, subject, budget and data."""
+        """The content hash of kind, subject, budget and data."""
         subject = self.pretraining_id if self.kind == "pretraining" else self.trial_id
         return content_hash("job", [self.kind, subject, self.budget, self.data_digest])
 

@@ -1,4 +1,4 @@
-"""What becomes of a job after a failure, and what a person asks of launches."""
+"""Records of retries and stops: policies after failures, caps, and requests to stop."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from lcma.db.records.work import Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """After how many attempts that ended so a job is run again by itself, None for all of them;
-    counted since a person last asked for a retry.
+    """After how many attempts with an outcome a job is run again without a person; None for all.
 
-    `remedy` says in words what the next attempt after an 'oom' has that this one had not, as
-    'alone on a full GPU'; `hopeless` why there is nothing more to give, and so no such attempt.
+    They are counted since a person last asked for a retry. `remedy` says in words what the next
+    attempt after an 'oom' has that this one had not, as 'alone on a full GPU'; `hopeless` why there
+    is nothing more to give, and so no such attempt.
     """
 
     oom: int | None = 0
@@ -22,8 +22,11 @@ class Policy:
     hopeless: str = ""
 
     def times(self, outcome: Outcome) -> int | None:
-        """How many attempts with this outcome are followed by another. Raises ValueError for an
-        outcome that no policy is asked about."""
+        """Return how many attempts with this outcome are followed by another.
+
+        Raises:
+            ValueError: There is no policy about the outcome.
+        """
         match outcome:
             case "oom":
                 return self.oom
@@ -38,8 +41,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Starved:
-    """How many attempts at a job ran out of memory since a person last asked for a retry: as they
-    said themselves, and as their node said, which killed them."""
+    """How many attempts at a job ran out of memory since a person last asked for a retry.
+
+    `told` reported it themselves; `killed` were killed by their node, which reported it.
+    """
 
     told: int = 0
     killed: int = 0
@@ -47,7 +52,7 @@ class Starved:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """At most so many jobs of a sweep run at once, over all its launches."""
+    """How many jobs of a sweep may run at once, over all its launches."""
 
     sweep_id: str
     parallel: int
@@ -55,8 +60,10 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """Somebody wants the launches to end that began before: `event` is its number, `time` Unix
-    seconds; `sweep_id` is None where all sweeps are meant."""
+    """A person's request that the launches end that began before.
+
+    `event` is its number, `time` Unix seconds; `sweep_id` is None where all sweeps are meant.
+    """
 
     event: int
     time: float
@@ -66,7 +73,7 @@ class StopRequest:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """A request whose launches still hold so many jobs."""
+    """A request to stop, and how many jobs its launches still hold."""
 
     request: StopRequest
     held: int

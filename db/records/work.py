@@ -1,4 +1,4 @@
-"""Who works on what: jobs as they stand, and the right to work on one."""
+"""Records of jobs as they stand, and of the right to work on one."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -63,9 +63,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What happened to jobs: the `last` event there is, and the `jobs` that it and those before it
-    were about, by id and as they stand; and which of them were `put_back` to pending, by a policy
-    or a person."""
+    """What happened to jobs.
+
+    Attributes:
+        last: The number of the last event there is.
+        jobs: The jobs that it and those before it were about, by id and as they stand.
+        put_back: Those of them that a policy or a person put back to pending.
+    """
 
     last: int
     jobs: dict[str, Job]
@@ -121,7 +125,7 @@ class StateCounts:
 
     @property
     def total(self) -> int:
-        """Jobs in any state."""
+        """The number of jobs in any state."""
         return self.pending + self.running + self.done + self.diverged + self.failed
 
 
@@ -134,7 +138,7 @@ class Counts:
 
     @property
     def by_state(self) -> dict[str, int]:
-        """How many of either kind."""
+        """The number of jobs of either kind by state."""
         return {
             state: getattr(self.pretraining, state) + getattr(self.trial, state)
             for state in StateCounts.__dataclass_fields__

@@ -1,4 +1,4 @@
-"""What all tables share: one MetaData whose constraints have predictable names."""
+"""The MetaData that all tables share, its naming of constraints, and columns."""
 
 from collections.abc import Collection
 from typing import Any
@@ -33,7 +33,7 @@ REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005", "0006", "0
 
 
 def only_optuna(tables: Collection[str]) -> bool:
-    """Whether a database's tables are those of Optuna and no others: studies came before us."""
+    """Return whether tables are those of Optuna and no others: studies were made before results."""
     names = frozenset(tables)
     # Other programs have tables called `trials` or `alembic_version` too.
     return {"studies", "version_info"} <= names <= OPTUNA_TABLES
@@ -50,28 +50,28 @@ def _type(kind: type[sa.types.TypeEngine[Any]]) -> Any:
 def required(
     name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any, **options: Any
 ) -> sa.Column[Any]:
-    """A column that always has a value."""
+    """Return a column that always has a value."""
     return sa.Column(name, _type(kind), *more, nullable=False, comment=comment, **options)
 
 
 def optional(
     name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any
 ) -> sa.Column[Any]:
-    """A column that may be null; its comment says when."""
+    """Return a column that may be null; its comment says when."""
     return sa.Column(name, _type(kind), *more, nullable=True, comment=comment)
 
 
 def key(
     name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any, **options: Any
 ) -> sa.Column[Any]:
-    """A column of the primary key."""
+    """Return a column of the primary key."""
     return sa.Column(
         name, _type(kind), *more, primary_key=True, nullable=False, comment=comment, **options
     )
 
 
 def beside() -> tuple[sa.Column[Any], ...]:
-    """The columns of what is measured beside the bits/dim of a result."""
+    """Return the columns of what is measured beside the bits/dim of a result."""
     return (
         optional(
             "bound_draws",
@@ -115,6 +115,6 @@ def beside() -> tuple[sa.Column[Any], ...]:
 
 
 def one_of(column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
-    """A check that holds a column to a closed list of words."""
+    """Return a check that holds a column to a closed list of words."""
     listed = ", ".join(f"'{word}'" for word in words)
     return sa.CheckConstraint(f"{column} IN ({listed})", name=column)

@@ -29,17 +29,17 @@ SUBJECT = {
 
 
 def said(*names: str) -> list[Column[Any]]:
-    """Columns of `SUBJECT`, none of which is null."""
+    """Return columns of `SUBJECT`, none of which is null."""
     return [required(name, Text, SUBJECT[name]) for name in names]
 
 
 def budget() -> Column[Any]:
-    """The column of a trial's budget."""
+    """Return the column of a trial's budget."""
     return optional("budget", Integer, "pretraining steps behind the maps, null where none is used")
 
 
 def map_options() -> Column[Any]:
-    """The column of a trial's options."""
+    """Return the column of a trial's options."""
     return optional(
         "map_options",
         Text,
@@ -49,7 +49,7 @@ def map_options() -> Column[Any]:
 
 
 def sizes() -> list[Column[Any]]:
-    """The columns that say how large a recipe is."""
+    """Return the columns of how large a recipe is."""
     return [
         required("splits", Integer, "number of splits of the flow"),
         required("size", Integer, "height and width of the images in pixels"),
@@ -58,7 +58,7 @@ def sizes() -> list[Column[Any]]:
 
 
 def moments(of: str = "bits per dimension on the test part") -> list[Column[Any]]:
-    """The columns of a cell's numbers over seeds."""
+    """Return the columns of a cell's numbers over seeds."""
     return [
         required("n", Integer, "number of seeds"),
         required("mean", Double, f"mean {of} over seeds"),
@@ -67,7 +67,10 @@ def moments(of: str = "bits per dimension on the test part") -> list[Column[Any]
 
 
 def ordered(*names: str) -> dict[str, Sequence[str]]:
-    """By which columns a view's rows are given, if not by all in turn; they tell rows apart."""
+    """Return `info` for a view whose rows are ordered by these columns, not by all in turn.
+
+    The columns tell rows apart.
+    """
     return {"order": names}
 
 

@@ -10,7 +10,7 @@ from lcma.db.schema.views import budget, map_options, ordered, said, views
 
 
 def _job(*own: Column[Any]) -> list[Column[Any]]:
-    """The columns of a view of jobs."""
+    # The columns of a view of jobs.
     return [
         required("kind", Text, "'pretraining' or 'trial'"),
         *said("flow", "dataset", "variant", "profile"),

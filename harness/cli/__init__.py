@@ -1,1 +1,1 @@
-"""The command line. Each verb is a small file; what is heavy is imported when it is called."""
+"""The command line: a small file for each command, which imports what is heavy when it runs."""

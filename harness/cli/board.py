@@ -1,4 +1,4 @@
-"""`lcma board`: which factorization gives the fewest bits per dimension."""
+"""`lcma board`: factorizations ranked by bits per dimension."""
 
 from typing import Annotated
 
@@ -18,46 +18,44 @@ def board(
     profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
     against: Annotated[
-        str, typer.Option(metavar="NAME", help="The factorization that differences are from")
+        str, typer.Option(metavar="NAME", help="The factorization that others are compared with")
     ] = "conventional",
     effects: Annotated[
-        bool, typer.Option("--effects", help="Which split carries a gap: effects of the letters")
+        bool,
+        typer.Option(
+            "--effects", help="Show which split makes the difference: effects of the letters"
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
     """Rank factorizations by bits/dim, with differences paired by seed.
 
-    Only results that can be compared stand in one table.
+    Results that cannot be compared stand in tables of their own.
     """
     from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.board import (
-        board_as_json,
-        read_board,
-        read_contents,
-        render_board,
-        render_contents,
-    )
-    from lcma.harness.report.effects import compute_effects, effects_as_dict, render_effects
-    from lcma.harness.results.board import filter_board
+    from lcma.harness.report.board import board_as_json, render_board, render_contents
+    from lcma.harness.report.effects import effects_as_dict, render_effects
+    from lcma.harness.results.board import filter_board, read_board, read_contents
+    from lcma.harness.results.effects import compute_effects
     from lcma.harness.results.lookup import find_sweep, require_results
     from lcma.harness.text import to_json
 
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
-    wanted = {name: value for name, value in filters.items() if value is not None}
+    given = {name: value for name, value in filters.items() if value is not None}
     if sweep_id is None and not json and not effects and not factorization:
-        tables = read_contents(store, wanted)
+        tables = read_contents(store, given)
         if tables is not None:
             Console().print(render_contents(tables))
             return
-    found = read_board(store, sweep_id=sweep_id, against=against, **wanted)
+    found = read_board(store, sweep_id=sweep_id, against=against, **given)
     if not found.groups:
-        require_results(store, sweep_id, wanted)
+        require_results(store, sweep_id, given)
     if effects:
         if factorization:
             raise UserError("--effects needs all words: leave --factorization out")

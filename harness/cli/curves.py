@@ -1,4 +1,4 @@
-"""`lcma curves`: how training went, as pictures of its curves."""
+"""`lcma curves`: drawing the curves of trainings."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ def curves(
         ),
     ] = None,
     sweep: Annotated[
-        str | None, typer.Option("--sweep", help="Of this sweep, by name or id [the newest]")
+        str | None, typer.Option("--sweep", help="Draw this sweep, by name or id (default: newest)")
     ] = None,
     name: Annotated[
         str | None,
@@ -32,17 +32,17 @@ def curves(
         list[str] | None, typer.Option(help="Only this one and the conventional; repeatable")
     ] = None,
     budget: Annotated[
-        int | None, typer.Option(help="Only this budget, in steps, and what has none")
+        int | None, typer.Option(help="Only this budget, in steps, and trials without one")
     ] = None,
     pretraining: Annotated[
-        bool, typer.Option("--pretraining", help="The sweep's pretrainings too")
+        bool, typer.Option("--pretraining", help="Draw the sweep's pretrainings too")
     ] = False,
     json: Json = False,
 ) -> None:
     """Draw the curves of trainings: bits/dim over steps, a line for each factorization.
 
-    A picture for each flow, data set and recipe goes to --out (lcma-pictures), or to that file
-    where it ends in .png or .svg.
+    A picture for each flow, data set and recipe goes to --out (lcma-pictures), or
+    to that file if it ends in .png or .svg.
     """
     from rich.console import Console
     from rich.text import Text
@@ -50,8 +50,8 @@ def curves(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.report.curve_pictures import draw_charts
-    from lcma.harness.report.curve_text import curves_as_records, render_curves
-    from lcma.harness.report.formats import picture_target
+    from lcma.harness.report.curves import curves_as_records, render_curves
+    from lcma.harness.report.targets import picture_target
     from lcma.harness.results.curves import (
         choose_trainings,
         conventional_by_recipe,

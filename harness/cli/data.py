@@ -1,4 +1,4 @@
-"""lcma data"""
+"""`lcma data`: the commands about data sets."""
 
 import typer
 

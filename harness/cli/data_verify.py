@@ -1,4 +1,4 @@
-"""`lcma data verify`: whether every byte is as it was prepared."""
+"""`lcma data verify`: comparing every byte of a prepared set with its manifest."""
 
 from typing import Annotated
 
@@ -14,14 +14,16 @@ def verify(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Hash the files of prepared data sets again and compare with their manifests."""
-    import json as jsons
+    """Hash the files of prepared data sets again and compare them with their manifests.
 
+    Exit code 2 if a file is damaged.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
         Progress,
+        TaskID,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
@@ -29,6 +31,7 @@ def verify(
 
     import lcma.harness.data
     from lcma.harness.place import find_place
+    from lcma.harness.text import to_json
     from lcma.sweeps.errors import UserError
 
     root = find_place(None, None, data).data
@@ -37,10 +40,13 @@ def verify(
     if not names:
         raise UserError(f"no data set is prepared in {root}: run: lcma data list")
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     intact, damaged = [], []
     with Progress(
-        *(*columns, TransferSpeedColumn(), TimeRemainingColumn()),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
@@ -48,18 +54,20 @@ def verify(
         for one in names:
             task = bar.add_task(one)
 
-            def read(file: str, done: int, total: int, one: str = one, task: object = task) -> None:
-                bar.update(task, completed=done, total=total, description=f"{one}: {file}")  # type: ignore[arg-type]
+            def progress(
+                file: str, done: int, total: int, one: str = one, task: TaskID = task
+            ) -> None:
+                bar.update(task, completed=done, total=total, description=f"{one}: {file}")
 
             try:
                 prepared = lcma.harness.data.load(one, root)
-                prepared.verify(read)
+                prepared.verify(progress)
             except UserError as error:
                 damaged.append(str(error))
             else:
                 intact.append({"name": one, "digest": prepared.manifest.digest})
     if json:
-        print(jsons.dumps({"intact": intact, "damaged": damaged}, indent=2))
+        print(to_json({"intact": intact, "damaged": damaged}))
     else:
         for found in intact:
             print(f"{found['name']} is intact: {found['digest']}")

@@ -1,4 +1,4 @@
-"""lcma db"""
+"""`lcma db`: the commands about databases."""
 
 import typer
 

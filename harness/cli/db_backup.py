@@ -1,4 +1,4 @@
-"""`lcma db backup`: a copy of the database, while others write."""
+"""`lcma db backup`: copying a database while others write."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,13 +15,13 @@ def backup(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="Where to; nothing may be there [beside the database, with the time in its name]",
+            help="The copy, a new file (default: beside the database, named by the time)",
         ),
     ] = None,
 ) -> None:
-    """Copy a SQLite database as it was last committed, whoever writes meanwhile.
+    """Copy a SQLite database as it was last committed, while others may write to it.
 
-    For a server it ends with the command that copies its database.
+    For a PostgreSQL database, fail and name the command that copies it.
     """
     from lcma.db import locate, migrate
     from lcma.harness.place import find_place

@@ -1,4 +1,4 @@
-"""`lcma db check`: whether the database is sound."""
+"""`lcma db check`: looking for damage in a database."""
 
 import typer
 
@@ -6,9 +6,9 @@ from lcma.harness.cli.options import Db, Json
 
 
 def check(db: Db = None, json: Json = False) -> None:
-    """Look for damage and for states that cannot be; nothing is changed.
+    """Look for damage and for states that cannot be. Nothing is changed.
 
-    A line for each fault names table and row; exit code 1 if there are any.
+    A line for each fault names table and row. Exit code 1 if there is one.
     """
     from dataclasses import asdict
 
@@ -36,9 +36,9 @@ def check(db: Db = None, json: Json = False) -> None:
     else:
         for finding in report.findings:
             print(printable(finding))
-        rows = ", ".join(f"{count} of {table}" for table, count in report.read.items())
         number = len(report.findings)
-        verdict = f"{number} fault{'s' * (number != 1)}" if number else "no fault"
-        print(f"{verdict} found in {database.name}; rows read: {rows}")
+        rows = ", ".join(f"{count} of {table}" for table, count in report.read.items())
+        faults = {0: "no fault", 1: "1 fault"}.get(number, f"{number} faults")
+        print(f"{faults} found in {database.name}; rows read: {rows}")
     if report.findings:
         raise typer.Exit(1)

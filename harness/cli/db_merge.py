@@ -1,4 +1,4 @@
-"""`lcma db merge`: what another site's database has, taken over into this one."""
+"""`lcma db merge`: copying into a database what another one has."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +9,8 @@ from lcma.harness.cli.options import Db, Json
 if TYPE_CHECKING:
     from lcma.db.merging import MergeReport
 
-SHOWN = 50
-"""Conflicts, and jobs left behind, that are printed one by one."""
+MOST_LINES = 50
+"""Most conflicts, and most jobs left behind, that are printed one by one."""
 
 
 def merge(
@@ -19,22 +19,21 @@ def merge(
     ],
     db: Db = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would come over, and write nothing")
+        bool, typer.Option("--dry-run", help="Print what would be copied, and write nothing")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Take over what another database has and this one has not; nothing here is written over.
+    """Copy what another database has and this one has not. Nothing here is overwritten.
 
-    The other one is not changed. Merging again adds nothing. Exit code 1 if something that both
-    have differs: it stays as it is here, and is named.
+    The other one is not changed. Merging again adds nothing. Exit code 1 if both
+    have something that differs: it stays as it is here, and is listed.
     """
     from dataclasses import asdict
 
     from rich.console import Console
     from rich.progress import Progress
 
-    from lcma.db import locate
-    from lcma.db.merging import merge as take_over
+    from lcma.db import locate, merging
     from lcma.harness.place import find_place
     from lcma.harness.text import to_json
 
@@ -46,22 +45,23 @@ def merge(
         def progress(what: str, done: int, total: int | None) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
-        report = take_over(theirs, ours, dry_run=dry_run, progress=progress)
+        report = merging.merge(theirs, ours, dry_run=dry_run, progress=progress)
     if json:
         print(to_json(asdict(report)))
     else:
-        _tell(report, source, db)
+        _print_report(report, source, db)
     if report.differences:
         raise typer.Exit(1)
 
 
-def _tell(report: "MergeReport", source: str, db: str | None) -> None:
+def _print_report(report: "MergeReport", source: str, db: str | None) -> None:
     from dataclasses import asdict
 
     from rich.console import Console
     from rich.table import Table
 
-    from lcma.harness.text import printable, text_cell
+    from lcma.harness.terminal import text_cell
+    from lcma.harness.text import printable
 
     table = Table("table", "new", "completed", "equal", "conflicting", "left")
     for column in table.columns[1:]:
@@ -73,30 +73,30 @@ def _tell(report: "MergeReport", source: str, db: str | None) -> None:
             )
     console = Console()
     console.print(table)
-    said = "would come" if report.dry_run else "came"
     if report.changed:
         rows = sum(counts.new + counts.completed for counts in report.tables.values())
-        print(printable(f"{rows} rows {said} from {report.source} to {report.target}"))
+        came = "would come" if report.dry_run else "came"
+        print(printable(f"{rows} rows {came} from {report.source} to {report.target}"))
     else:
         print(printable(f"nothing in {report.source} is new to {report.target}"))
     for word, found in (("conflict", report.differences), ("left", report.left)):
-        for one in found[:SHOWN]:
+        for one in found[:MOST_LINES]:
             print(printable(f"{word}: {one}"))
-        if len(found) > SHOWN:
-            print(f"{word}: {len(found) - SHOWN} more, which --json names")
+        if len(found) > MOST_LINES:
+            print(f"{word}: {len(found) - MOST_LINES} more, which --json names")
     if report.studies:
         print(f"{report.studies} of Optuna's studies stay there; trials that they made travel")
     if report.tables["artifacts"].new:
         print("files stay where they are: copy the other site's runs folder into yours for them")
-    print(f"Next: {_next(report, source, db)}")
+    print(f"Next: {_next_command(report, source, db)}")
 
 
-def _next(report: "MergeReport", source: str, db: str | None) -> str:
-    """The command to type, without a password."""
+def _next_command(report: "MergeReport", source: str, db: str | None) -> str:
     import shlex
 
     from lcma.harness.text import printable
 
+    # The names of a report's databases hold no password.
     here = () if db is None else ("--db", report.target)
     if report.dry_run and report.changed:
         there = report.source if "://" in source else source

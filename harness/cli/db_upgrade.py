@@ -1,17 +1,17 @@
-"""`lcma db upgrade`: the current schema."""
+"""`lcma db upgrade`: bringing a database to the current schema."""
 
 from lcma.harness.cli.options import Db
 
 
 def upgrade(db: Db = None) -> None:
-    """Bring the database to the current schema. A SQLite file is copied beside itself before."""
+    """Bring the database to the current schema. A SQLite file is first copied beside itself."""
     from lcma.db import locate, migrate
     from lcma.harness.place import find_place
 
     database = locate(find_place(db, None, None).db)
-    found = database.identify()
-    migrate.require(database, found)
-    migrate.refuse_newer(database, found)
+    identity = database.identify()
+    migrate.require(database, identity)
+    migrate.refuse_newer(database, identity)
     done = migrate.upgrade(database)
     if done.before == done.after:
         print(f"{database.name} has the current schema, {done.after}")

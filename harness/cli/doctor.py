@@ -1,4 +1,4 @@
-"""lcma doctor"""
+"""`lcma doctor`: checks of an installation."""
 
 from typing import Annotated
 
@@ -12,25 +12,28 @@ def doctor(
     runs: Runs = None,
     data: Data = None,
     ray: Annotated[
-        str | None, typer.Option("--ray", metavar="ADDRESS", help="A running Ray cluster")
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="Check a running Ray cluster too")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check this installation, the database, the folders, the devices and a cluster."""
-    import json as jsons
+    """Check this installation, the database, the folders, the devices and a cluster.
 
+    Exit code 1 if a launch would fail.
+    """
     from rich.console import Console
     from rich.markup import escape
 
     from lcma.harness.place import find_place
+    from lcma.harness.text import to_json
     from lcma.harness.watch.doctor import run_checks
 
-    findings = run_checks(find_place(db, runs, data), ray)
+    results = run_checks(find_place(db, runs, data), ray)
     if json:
-        print(jsons.dumps([vars(f) for f in findings], indent=2))
+        print(to_json([vars(result) for result in results]))
     else:
+        console = Console()
         marks = {"good": "[green]good[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/] "}
-        for finding in findings:
-            Console().print(f"{marks[finding.verdict]}  {finding.what}: {escape(finding.said)}")
-    if any(f.verdict == "bad" for f in findings):
+        for result in results:
+            console.print(f"{marks[result.verdict]}  {result.what}: {escape(result.said)}")
+    if any(result.verdict == "bad" for result in results):
         raise typer.Exit(1)

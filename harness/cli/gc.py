@@ -1,4 +1,4 @@
-"""`lcma gc`: what nobody needs any more of checkpoints and weights."""
+"""`lcma gc`: removing checkpoints and weights that are no longer needed."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,7 @@ from lcma.harness.cli.options import Db, Json, Runs
 if TYPE_CHECKING:
     from lcma.harness.run.gc import What
 
-NAMES: dict["What", str] = {
+DESCRIPTIONS: dict["What", str] = {
     "checkpoints": "checkpoints of trials that are done",
     "snapshots": "checkpoints of pretrainings that are done",
     "lost": "checkpoints of what failed or diverged",
@@ -21,25 +21,26 @@ NAMES: dict["What", str] = {
 
 def gc(
     sweep: Annotated[
-        str | None, typer.Option("--sweep", help="Only what jobs of this sweep left, by name or id")
+        str | None,
+        typer.Option("--sweep", help="Remove only what jobs of this sweep left, by name or id"),
     ] = None,
     older: Annotated[
-        float | None, typer.Option(min=0, metavar="DAYS", help="Only files older than this")
+        float | None, typer.Option(min=0, metavar="DAYS", help="Remove only files older than this")
     ] = None,
     lost: Annotated[
-        bool, typer.Option("--lost", help="Also checkpoints of jobs that failed or diverged")
+        bool, typer.Option("--lost", help="Remove checkpoints of jobs that failed or diverged too")
     ] = False,
     weights: Annotated[
-        bool, typer.Option("--weights", help="Also the weights of trials that are done")
+        bool, typer.Option("--weights", help="Remove the weights of trials that are done too")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would go, and change nothing")
+        bool, typer.Option("--dry-run", help="Print what would be removed, and change nothing")
     ] = False,
     db: Db = None,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Remove checkpoints and weights that nobody needs, beside running workers too."""
+    """Remove checkpoints and weights that nobody needs, even while workers run."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -51,43 +52,42 @@ def gc(
     from lcma.harness.run.gc import Asked, find_garbage, remove_garbage
     from lcma.harness.text import format_size, printable, to_json
 
-    where = find_place(db, runs, None)
-    store = connect(where.db, create=False)
-    asked = Asked(sweep, older, lost, weights)
-    found = find_garbage(store, where.runs, asked)
-    gone = found.waste if dry_run else remove_garbage(store, where.runs, found)
+    place = find_place(db, runs, None)
+    store = connect(place.db, create=False)
+    found = find_garbage(store, place.runs, Asked(sweep, older, lost, weights))
+    removed = found.waste if dry_run else remove_garbage(store, place.runs, found)
     rows = [
-        (what, len(files), sum(files))
-        for what in NAMES
-        if (files := [one.file.bytes for one in gone if one.what == what])
+        (what, len(sizes), sum(sizes))
+        for what in DESCRIPTIONS
+        if (sizes := [one.file.bytes for one in removed if one.what == what])
     ]
-    total = len(gone), sum(one.file.bytes for one in gone)
+    total = len(removed), sum(one.file.bytes for one in removed)
     unknown = len(found.unknown), sum(file.bytes for file in found.unknown)
-    name = storage.open_folder(where.runs).name
+    name = storage.open_folder(place.runs).name
     if json:
-        told = [{"what": what, "files": files, "bytes": length} for what, files, length in rows]
-        both = {
-            key: {"files": files, "bytes": length}
-            for key, (files, length) in (("total", total), ("unknown", unknown))
+        content = {
+            "place": name,
+            "dry_run": dry_run,
+            "removed": [{"what": what, "files": n, "bytes": size} for what, n, size in rows],
+            "total": {"files": total[0], "bytes": total[1]},
+            "unknown": {"files": unknown[0], "bytes": unknown[1]},
         }
-        print(to_json({"place": name, "dry_run": dry_run, "removed": told, **both}))
+        print(to_json(content))
         return
     console = Console()
     if rows:
         table = Table("what", "files", "size", box=box.SIMPLE_HEAD)
         for column in table.columns[1:]:
             column.justify = "right"
-        for title, count, length in (*((NAMES[w], n, s) for w, n, s in rows), ("total", *total)):
-            table.add_row(title, str(count), format_size(length))
+        for what, count, size in rows:
+            table.add_row(DESCRIPTIONS[what], str(count), format_size(size))
+        table.add_row("total", str(total[0]), format_size(total[1]))
         console.print(table)
-    said = f"{'would free' if dry_run else 'freed'} {format_size(total[1])} in {printable(name)}"
-    console.print(Text(said), soft_wrap=True)
+    freed = f"{'would free' if dry_run else 'freed'} {format_size(total[1])} in {printable(name)}"
+    console.print(Text(freed), soft_wrap=True)
     if unknown[0]:
-        console.print(
-            Text(
-                f"left alone: {unknown[0]} files ({format_size(unknown[1])}) of runs that "
-                "this database "
-                "does not know"
-            ),
-            soft_wrap=True,
+        left = (
+            f"left alone: {unknown[0]} files ({format_size(unknown[1])}) of runs that this "
+            "database does not know"
         )
+        console.print(Text(left), soft_wrap=True)

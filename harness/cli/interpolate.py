@@ -1,4 +1,4 @@
-"""`lcma interpolate`: images between two test images, by way of a trained flow's latents."""
+"""`lcma interpolate`: drawing the images between two test images in the latents of flows."""
 
 from typing import Annotated
 
@@ -15,20 +15,25 @@ def interpolate(
     data: Data = None,
     out: Out = None,
     format: Picture = None,
-    first: Annotated[int, typer.Option("--from", metavar="I", help="First test image, from 0")] = 0,
+    first: Annotated[
+        int, typer.Option("--from", metavar="I", help="Number of the first test image, from 0")
+    ] = 0,
     last: Annotated[
         int | None,
-        typer.Option("--to", metavar="J", help="Last test image [the middle one of the part]"),
+        typer.Option(
+            "--to", metavar="J", help="Number of the last test image (default: the middle one)"
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Images in the row, with both ends")] = 9,
+    steps: Annotated[int, typer.Option(help="How many images the row has, with both ends")] = 9,
     spherical: Annotated[
-        bool, typer.Option("--spherical", help="Along an arc, not along a straight line")
+        bool, typer.Option("--spherical", help="Go along an arc, not a straight line")
     ] = False,
     json: Json = False,
 ) -> None:
     """Draw the way between two test images in the latents of trained flows, a row for each.
 
-    Without a trial: each factorization of the sweep (the newest), at its first trained seed.
+    Without a trial, draw each factorization of the sweep (the newest) at its
+    first trained seed.
     """
     from dataclasses import asdict
 
@@ -37,16 +42,17 @@ def interpolate(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.formats import picture_folder
-    from lcma.harness.report.gallery import choose_trials, describe_trial, draw_interpolations
+    from lcma.harness.report.gallery import draw_interpolations
+    from lcma.harness.report.targets import picture_folder
+    from lcma.harness.results.trials import choose_trials, describe_trial
     from lcma.harness.text import printable, to_json
 
-    where = find_place(db, runs, data)
+    place = find_place(db, runs, data)
     target = picture_folder(out, format)
-    store = connect(where.db, create=False)
+    store = connect(place.db, create=False)
     sheets = draw_interpolations(
         store,
-        where,
+        place,
         choose_trials(store, trial, sweep),
         target,
         first=first,

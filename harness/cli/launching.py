@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from lcma.harness.cli.planning import Overrides, launch_command, read_spec
+from lcma.harness.extras import require_extra
 from lcma.harness.place import Place
-from lcma.harness.report.board import read_board, render_board
-from lcma.harness.report.gallery import draw_sweep
+from lcma.harness.report.board import render_board
+from lcma.harness.results.board import read_board
 from lcma.harness.run.driver import LaunchStoppedError
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.sweep import LaunchOptions, launch_sweep
@@ -56,6 +57,9 @@ def run_launch(command: LaunchCommand, place: Place) -> None:
     console.print(render_board(table))
     if command.pictures is not None and table.groups:
         try:
+            require_extra("pictures")
+            from lcma.harness.report.gallery import draw_sweep
+
             with console.status("drawing"):
                 drawn = draw_sweep(store, place, report.sweep_id, command.pictures)
         except UserError as error:  # the results stand, whatever became of the pictures

@@ -1,4 +1,4 @@
-"""`lcma logs`: what attempts at a trial or a pretraining said."""
+"""`lcma logs`: the logs of attempts at a trial or a pretraining."""
 
 from typing import Annotated
 
@@ -12,16 +12,19 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for the end of the running attempt")
     ] = False,
-    all_: Annotated[bool, typer.Option("--all", help="Every attempt, not only the last")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Show every attempt, not only the last")
+    ] = False,
     interval: Annotated[
         float, typer.Option(min=0.1, max=86_400, help="Seconds between two looks, with --follow")
     ] = 2.0,
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Show what the last attempt at a trial or a pretraining said, on whatever node it was.
+    """Show the log of the last attempt at a trial or a pretraining, on whatever node it ran.
 
-    An attempt's log comes with its end. Where there is none, it is said what is known.
+    A log is stored when its attempt ends. Without one, show what is known of the
+    attempt.
     """
     from rich.console import Console
 
@@ -42,15 +45,15 @@ def logs(
     if follow:
         wait_for_attempt(store, list(jobs), Console(stderr=True), interval)
         jobs = store.job_facts(list(jobs))
-    found = select_attempts(store.job_attempts(list(jobs)), jobs, every=all_)
+    attempts = select_attempts(store.job_attempts(list(jobs)), jobs, every=all_)
     now = store.now()
     if json:
-        print(to_json([attempt_as_dict(one, jobs[one.job_id], now) for one in found]))
+        print(to_json([attempt_as_dict(one, jobs[one.job_id], now) for one in attempts]))
         return
-    for number, attempt in enumerate(found):
+    for number, attempt in enumerate(attempts):
         if number:
             console.print()
         console.print(render_attempt(attempt, jobs[attempt.job_id], now), soft_wrap=True)
-    if not found:
+    if not attempts:
         names = ", ".join(dict.fromkeys(job_title(job) for job in jobs.values()))
         console.print(f"no attempt yet at {names}: `lcma why {trial}` says why", markup=False)

@@ -1,4 +1,4 @@
-"""The command `lcma`."""
+"""The command `lcma`: its subcommands, and how mistakes are reported."""
 
 import importlib
 import os
@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from lcma.harness.cli import data, db
+from lcma.harness.extras import explain_missing
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
 
@@ -22,8 +24,36 @@ app = typer.Typer(
 )
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+COMMANDS = (
+    "plan",
+    "launch",
+    "tune",
+    "status",
+    "logs",
+    "why",
+    "retry",
+    "stop",
+    "gc",
+    "board",
+    "verdicts",
+    "pareto",
+    "curves",
+    "maps",
+    "samples",
+    "interpolate",
+    "evaluate",
+    "sql",
+    "schema",
+    "export",
+    "serve",
+    "doctor",
+    "selftest",
+)
+"""Commands in the order of --help. Each is a function in a module of its own name."""
+
+
+def _print_version(given: bool) -> None:
+    if given:
         print(f"lcma {version('lcma')}")
         raise typer.Exit
 
@@ -33,42 +63,36 @@ def options(
     _: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_tell_version, is_eager=True, help="Show the version and exit."
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
 ) -> None:
-    """Benchmark how multi-scale flows choose the dimensions that leave early."""
+    """Benchmark how multi-scale flows choose the dimensions that they factor out early."""
 
 
-VERBS = (
-    *("plan", "launch", "tune", "status", "logs", "why", "retry", "stop", "gc"),
-    *("board", "verdicts", "pareto", "curves", "maps", "samples", "interpolate", "evaluate"),
-    *("sql", "schema", "export", "serve", "doctor", "selftest"),
-)
-
-
-def register() -> None:
-    """Add every verb to the app; the heavy imports stand inside the verbs."""
-    for verb in VERBS:
-        module = importlib.import_module(f"lcma.harness.cli.{verb}")
-        app.command(name=verb)(getattr(module, verb))
-    from lcma.harness.cli import data, db
-
-    app.add_typer(data.app, name="data")
-    app.add_typer(db.app, name="db")
-
-
-register()
+for _command in COMMANDS:
+    _module = importlib.import_module(f"lcma.harness.cli.{_command}")
+    app.command(name=_command)(getattr(_module, _command))
+app.add_typer(data.app, name="data")
+app.add_typer(db.app, name="db")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; a mistake of the person's is one line on stderr and exit code 2."""
+    """Run a command, given as arguments or by `sys.argv`.
+
+    A user's mistake (UserError, OSError) is reported in one line on stderr, with exit code 2.
+    """
     try:
         for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
             plugins.load_file(Path(path).resolve())
         app(args=list(arguments) if arguments is not None else None, prog_name="lcma")
     except UserError as error:
         print(f"lcma: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:  # of a library that an extra brings
+        if (known := explain_missing(error)) is None:
+            raise
+        print(f"lcma: {known}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,4 +1,4 @@
-"""`lcma maps`: contribution maps and the tables that follow from them, as pictures."""
+"""`lcma maps`: drawing contribution maps and the index tables made from them."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,35 +21,35 @@ def maps(
     seed: Annotated[int | None, typer.Option(help="Only this seed")] = None,
     score: Annotated[
         str | None,
-        typer.Option(help="By this score: cumulative (the default), normalized or total"),
+        typer.Option(help="Only maps by this score: cumulative (the default), normalized or total"),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this recipe, by the start of its id")
     ] = None,
     compare: Annotated[
         tuple[str, str] | None,
-        typer.Option(metavar="A B", help="Hold two sets of maps against each other, by their ids"),
+        typer.Option(metavar="A B", help="Compare two sets of maps, by their ids"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw contribution maps and the index tables they lead to, and say what they are made of.
+    """Draw contribution maps and the index tables made from them, and print their statistics.
 
-    Pictures go to --out (lcma-pictures): maps-* for each pretraining with its budgets, tables-* for
-    each budget, compare-* for --compare.
+    Pictures go to --out (lcma-pictures): maps-* for each pretraining with its
+    budgets, tables-* for each budget, compare-* for --compare.
     """
     from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.formats import picture_folder
     from lcma.harness.report.gallery import draw_comparison, draw_maps, sheet_paths
-    from lcma.harness.report.map_text import (
+    from lcma.harness.report.maps import (
         map_as_record,
         maps_as_records,
         render_comparison,
         render_maps,
     )
+    from lcma.harness.report.targets import picture_folder
     from lcma.harness.results.maps import USUAL, filter_map_sets, find_map_set, list_map_sets
     from lcma.harness.text import to_json
 
@@ -70,7 +70,7 @@ def maps(
             shown, content = render_maps(sheets), maps_as_records(sheets)
             pictures = sheet_paths(sheets)
         else:
-            one, other = (find_map_set(known, asked) for asked in compare)
+            one, other = (find_map_set(known, name) for name in compare)
             sheet = draw_comparison(store, one, other, target)
             shown, content = render_comparison(sheet), map_as_record(sheet)
             pictures = [sheet.picture]

@@ -1,11 +1,11 @@
-"""Options that several verbs share."""
+"""Options and arguments that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lcma.harness.report.formats import Format
+from lcma.harness.report.targets import PictureFormat
 
 Db = Annotated[
     str | None,
@@ -14,17 +14,21 @@ Db = Annotated[
 Runs = Annotated[
     str | None,
     typer.Option(
-        "--runs", metavar="DIR", help="Checkpoints and weights, or a URL [LCMA_RUNS, lcma-runs]"
+        "--runs",
+        metavar="DIR",
+        help="Folder or URL of checkpoints and weights [LCMA_RUNS, lcma-runs]",
     ),
 ]
 Data = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", help="Prepared data sets [LCMA_DATA, lcma-data]"),
+    typer.Option(
+        "--data", metavar="DIR", help="Folder of prepared data sets [LCMA_DATA, lcma-data]"
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 Trial = Annotated[
     str | None,
-    typer.Argument(help="Trial, or the first characters of its id; default: see the text above"),
+    typer.Argument(help="First characters of a trial's id; default: see the text above"),
 ]
 Work = Annotated[
     str,
@@ -33,12 +37,14 @@ Work = Annotated[
     ),
 ]
 Sweep = Annotated[
-    str | None, typer.Option("--sweep", help="Trials of this sweep, by name or id [the newest]")
+    str | None,
+    typer.Option("--sweep", help="Trials of this sweep, by name or id (default: newest)"),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="PATH", help="Where to draw [lcma-pictures]")
+    Path | None,
+    typer.Option("--out", metavar="PATH", help="Where to write pictures (default: lcma-pictures)"),
 ]
 Picture = Annotated[
-    Format | None,
-    typer.Option("--format", help="png or svg [what the name of --out says, else png]"),
+    PictureFormat | None,
+    typer.Option("--format", help="png or svg (default: as --out ends, else png)"),
 ]

@@ -1,4 +1,4 @@
-"""`lcma pareto`: how much pretraining is worth buying."""
+"""`lcma pareto`: bits per dimension against the budget of the pretraining."""
 
 from typing import Annotated, Literal
 
@@ -20,17 +20,20 @@ def pareto(
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
     gain: Annotated[
-        float, typer.Option(metavar="SHARE", help="Recommend what has this share of the gain")
+        float,
+        typer.Option(
+            metavar="SHARE", help="Recommend the smallest budget with this share of the gain"
+        ),
     ] = 0.99,
     cost: Annotated[
-        Literal["seconds", "images"], typer.Option(help="What the Pareto front is over")
+        Literal["seconds", "images"], typer.Option(help="The cost axis of the Pareto front")
     ] = "seconds",
     json: Json = False,
 ) -> None:
-    """Show bits/dim against the budget of the pretraining, and which budget is worth its cost.
+    """Show bits/dim against the budget of the pretraining, and recommend a budget.
 
-    A picture of each curve goes to --out (lcma-pictures), or to that file where it ends in .png
-    or .svg.
+    A picture of each curve goes to --out (lcma-pictures), or to that file if it
+    ends in .png or .svg.
     """
     from rich.console import Console
     from rich.text import Text
@@ -38,8 +41,8 @@ def pareto(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.report.budget_pictures import draw_budget_curves
-    from lcma.harness.report.budget_text import budgets_as_records, render_budgets
-    from lcma.harness.report.formats import picture_target
+    from lcma.harness.report.budgets import budgets_as_records, render_budgets
+    from lcma.harness.report.targets import picture_target
     from lcma.harness.results.budgets import read_budget_curves
     from lcma.harness.results.lookup import find_sweep
     from lcma.harness.text import to_json

@@ -1,15 +1,11 @@
-"""lcma data prepare"""
+"""`lcma data prepare`: reading a data set once into arrays."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lcma.harness.cli.options import Json
-
-if TYPE_CHECKING:
-    from lcma.harness.data import Manifest
-    from lcma.harness.data.bars import ComputedBar
 
 
 def prepare(
@@ -48,6 +44,7 @@ def prepare(
     from lcma.harness.data.bars import ensure_bars
     from lcma.harness.data.fetching import fetch_files
     from lcma.harness.place import find_place
+    from lcma.harness.report.data_sets import describe_prepared_set
 
     root = find_place(None, None, data).data
     if download:
@@ -74,40 +71,9 @@ def prepare(
             waiting=lambda: console.print(f"another process prepares {name}: waiting for it"),
         )
         seconds = time.perf_counter() - began[0] if began else 0.0
-        found = ensure_bars(prepared, progress)
-    manifest = prepared.manifest
+        bars = ensure_bars(prepared, progress)
     if json:
-        print(manifest.model_dump_json(indent=2))
+        print(prepared.manifest.model_dump_json(indent=2))
         return
-    print("\n".join(_lines(manifest, prepared.folder, seconds, found)))
-
-
-def _lines(
-    manifest: "Manifest", folder: Path, seconds: float, bars: "tuple[ComputedBar, ...]"
-) -> list[str]:
-    counts = manifest.counts
-    n = counts.train + counts.holdout + counts.test
-    lines = [
-        f"{manifest.name}: {counts.train} train, {counts.holdout} holdout and {counts.test} test "
-        f"images of {'x'.join(map(str, manifest.shape))} ({manifest.variant}) in {folder}",
-        f"source: {manifest.source.layout}, {manifest.source.verdict}",
-    ]
-    if manifest.deviation:
-        lines.append(f"not the published set: {manifest.deviation}")
-    if manifest.skipped:
-        first = ", ".join(manifest.skipped[:3])
-        more = ", ..." if len(manifest.skipped) > 3 else ""
-        lines.append(f"left out: {len(manifest.skipped)} images ({first}{more})")
-    lines.append(f"digest: {manifest.digest}")
-    if seconds:
-        lines.append(f"read in {seconds:.1f} s, {n / seconds:.0f} images/s")
-    return [
-        *lines,
-        f"to beat: {_to_beat(bars)}",
-        f"Next: lcma plan demo --dataset {manifest.name}",
-    ]
-
-
-def _to_beat(bars: "tuple[ComputedBar, ...]") -> str:
-    known = [f"{b.name} {b.bits_per_dim:.3f}" for b in bars if b.bits_per_dim is not None]
-    return ", ".join(known) + " bits/dim on the test part"
+    for line in describe_prepared_set(prepared.manifest, prepared.folder, seconds, bars):
+        print(line)

@@ -1,4 +1,4 @@
-"""`lcma retry`: jobs that were lost are to be run again."""
+"""`lcma retry`: putting lost jobs back to pending."""
 
 from typing import Annotated
 
@@ -11,7 +11,8 @@ def retry(
     trials: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TRIAL]...", help="First characters of ids, of pretrainings too [all]"
+            metavar="[TRIAL]...",
+            help="First characters of ids, of pretrainings and jobs too (default: all lost jobs)",
         ),
     ] = None,
     classes: Annotated[
@@ -24,14 +25,14 @@ def retry(
         str | None, typer.Option("--sweep", help="Only jobs of this sweep, by name or id")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say which, and change nothing")
+        bool, typer.Option("--dry-run", help="List the jobs and change nothing")
     ] = False,
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Put jobs that failed or diverged back to pending, for the next launch to run again.
+    """Put jobs that failed or diverged back to pending, so that the next launch runs them again.
 
-    A trial that waits for a pretraining that was lost means that pretraining too.
+    With a trial that waits for a lost pretraining, put that pretraining back too.
     """
     from rich.console import Console
     from rich.text import Text
@@ -40,26 +41,26 @@ def retry(
     from lcma.harness.place import find_place
     from lcma.harness.text import printable, to_json
     from lcma.harness.watch.commands import relaunch_commands
-    from lcma.harness.watch.retry import choose_lost_jobs, describe_classes, describe_failure
+    from lcma.harness.watch.retry import choose_lost_jobs, count_classes, describe_failure
 
     store = connect(find_place(db, None, None).db, create=False)
-    found = choose_lost_jobs(store, classes or (), sweep, trials or ())
-    ids = [one.job_id for one in found]
+    jobs = choose_lost_jobs(store, classes or (), sweep, trials or ())
+    ids = [job.job_id for job in jobs]
     commands = relaunch_commands(store, ids)
     put_back = 0 if dry_run else store.retry(ids)
     if json:
         print(to_json({"jobs": ids, "put_back": put_back, "next": commands}))
         return
     console = Console()
-    if not found:
+    if not jobs:
         console.print(Text("nothing to retry: no such job has failed or diverged"))
         return
     if dry_run:
-        for one in found:
-            console.print(Text(printable(describe_failure(one))), soft_wrap=True)
-        console.print(Text(f"{describe_classes(found)} would be put back to pending"))
+        for job in jobs:
+            console.print(Text(printable(describe_failure(job))), soft_wrap=True)
+        console.print(Text(f"{count_classes(jobs)} would be put back to pending"))
         return
-    console.print(Text(f"{describe_classes(found)} put back to pending"))
+    console.print(Text(f"{count_classes(jobs)} put back to pending"))
     for number, command in enumerate(commands):
         lead = "Next: " if number == 0 else "      "
         console.print(Text(lead).append(command, style="bold"), soft_wrap=True)

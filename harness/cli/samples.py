@@ -1,4 +1,4 @@
-"""`lcma samples`: images drawn from trained flows."""
+"""`lcma samples`: drawing samples from trained flows."""
 
 from typing import Annotated
 
@@ -14,14 +14,15 @@ def samples(
     runs: Runs = None,
     out: Out = None,
     format: Picture = None,
-    count: Annotated[int, typer.Option(help="Images in a grid")] = 64,
-    temperature: Annotated[float, typer.Option(help="Scales the noise of the priors")] = 1.0,
+    count: Annotated[int, typer.Option(help="How many images a grid has")] = 64,
+    temperature: Annotated[float, typer.Option(help="Factor on the noise of the priors")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise")] = 0,
     json: Json = False,
 ) -> None:
     """Draw samples from trained flows, a grid for each, into --out (lcma-pictures).
 
-    Without a trial: each factorization of the sweep (the newest), at its first trained seed.
+    Without a trial, draw each factorization of the sweep (the newest) at its
+    first trained seed.
     """
     from dataclasses import asdict
 
@@ -30,20 +31,21 @@ def samples(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.formats import picture_folder
-    from lcma.harness.report.gallery import choose_trials, describe_trial, draw_samples
+    from lcma.harness.report.gallery import draw_samples
+    from lcma.harness.report.targets import picture_folder
+    from lcma.harness.results.trials import choose_trials, describe_trial
     from lcma.harness.text import printable, to_json
 
-    where = find_place(db, runs, None)
+    place = find_place(db, runs, None)
     target = picture_folder(out, format)
-    store = connect(where.db, create=False)
+    store = connect(place.db, create=False)
     chosen = choose_trials(store, trial, sweep)
     sheets = draw_samples(
-        store, where, chosen, target, count=count, temperature=temperature, seed=seed
+        store, place, chosen, target, count=count, temperature=temperature, seed=seed
     )
     if json:
-        asked = {"count": count, "temperature": temperature, "sample_seed": seed}
-        print(to_json([asdict(s.trial) | asked | {"grid": str(s.grid)} for s in sheets]))
+        options = {"count": count, "temperature": temperature, "sample_seed": seed}
+        print(to_json([asdict(s.trial) | options | {"grid": str(s.grid)} for s in sheets]))
         return
     console = Console()
     for sheet in sheets:

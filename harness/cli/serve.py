@@ -1,4 +1,4 @@
-"""`lcma serve`: the site live from the database, on this machine alone."""
+"""`lcma serve`: the site, live from the database, on this machine alone."""
 
 from typing import Annotated
 
@@ -11,14 +11,17 @@ def serve(
     db: Db = None,
     runs: Runs = None,
     host: Annotated[
-        str, typer.Option(help="This machine's own address; another one is refused")
+        str,
+        typer.Option(help="Address to listen on; only this machine's own (loopback) are allowed"),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one")
+    ] = 8000,
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
 ) -> None:
     """Show the pages of `lcma export --format html` live, read-only, until Ctrl-C.
 
-    A page looks again by itself while jobs run.
+    While jobs run, pages reload themselves.
     """
     from rich.console import Console
     from rich.text import Text
@@ -30,16 +33,16 @@ def serve(
     from lcma.harness.results.lookup import find_sweep
 
     require_loopback(host)
-    where = find_place(db, runs, None)
-    store = connect(where.db, create=False)
+    place = find_place(db, runs, None)
+    store = connect(place.db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
     options = Options(sweep_id=sweep_id, samples=False, live=True)
-    Site(store, where, options)  # a missing extra ends it here
-    said = Console(stderr=True)
+    Site(store, place, options)  # fails early if an extra is not installed
+    errors = Console(stderr=True)
 
-    def tell(line: str) -> None:
-        said.print(Text(line), soft_wrap=True)
+    def report(line: str) -> None:
+        errors.print(Text(line), soft_wrap=True)
 
-    with Server(lambda: Site(store, where, options), port, tell) as server:
+    with Server(lambda: Site(store, place, options), port, report) as server:
         Console().print(Text(f"{server.url} (read-only, this machine alone; Ctrl-C ends it)"))
         server.serve_forever(poll_interval=0.2)

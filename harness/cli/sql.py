@@ -1,9 +1,7 @@
 """`lcma sql`: read-only queries, one or at a prompt."""
 
 import sys
-from collections.abc import Callable
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,22 +12,14 @@ if TYPE_CHECKING:
     from lcma.db import QueryResult
 
 
-class Format(StrEnum):
-    """How rows are printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
 def sql(
     query: Annotated[
         str | None, typer.Argument(help="One SELECT statement; - reads it from stdin")
     ] = None,
     db: Db = None,
-    format: Annotated[Format, typer.Option("--format", help="How to print the rows")] = (
-        Format.table
-    ),
+    format: Annotated[
+        Literal["table", "csv", "json"], typer.Option("--format", help="How to print the rows")
+    ] = "table",
     limit: Annotated[int, typer.Option(min=0, help="Most rows to print")] = 1000,
     every: Annotated[bool, typer.Option("--all", help="Print all rows, however many")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds after which to give up")] = 30.0,
@@ -37,74 +27,58 @@ def sql(
 ) -> None:
     """Query the database with SQL. Nothing can be changed that way.
 
-    Without a query a terminal shows a prompt, where Tab completes names; .help says more. What is
-    not a terminal is read as the query: lcma sql < query.sql.
+    Without a query, open a prompt on a terminal, where Tab completes names and
+    .help shows what else there is. Elsewhere, read the query from stdin:
+    lcma sql < query.sql.
 
-    docs/database.md describes tables and views; trial_results has a row for each result.
-    Bytes are shown by their length in a table, in hexadecimal digits elsewhere.
+    docs/database.md describes tables and views; trial_results has a row for each
+    result. Bytes are shown by their length in a table, in hexadecimal digits
+    elsewhere.
     """
-    from lcma.db import query as queries
+    from lcma.db.query import run_sql
     from lcma.harness.place import find_place
 
     url = find_place(db, None, None).db
-    form = Format.json if json else format
+    form = "json" if json else format
+    at_prompt = query is None and sys.stdin is not None and sys.stdin.isatty()
 
     def answer(statement: str) -> None:
-        found = queries.run(url, statement, limit=None if every else limit, timeout=timeout)
-        _show(found, form, count=asking)
+        found = run_sql(url, statement, limit=None if every else limit, timeout=timeout)
+        _print_rows(found, form, count=at_prompt)
 
-    asking = query is None and sys.stdin is not None and sys.stdin.isatty()
-    if asking:
-        _prompt(url, answer)
+    if at_prompt:
+        from lcma.harness.prompt.loop import open_prompt
+
+        open_prompt(url, answer)
     else:
-        answer(_stdin() if query is None or query == "-" else query)
+        answer(_read_stdin() if query is None or query == "-" else query)
 
 
-def _show(found: "QueryResult", form: Format, *, count: bool) -> None:
-    """Print the rows on stdout; on stderr what is to be said of them."""
+def _print_rows(found: "QueryResult", form: str, *, count: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
     from lcma.harness.report.tables import render_rows, rows_as_csv, rows_as_json
 
-    if form is Format.json:
+    if form == "json":
         print(rows_as_json(found))
         return
-    if form is Format.csv:
+    if form == "csv":
         print(rows_as_csv(found), end="")
     else:
         console = Console()
         console.print(render_rows(found, console), soft_wrap=True)
+    # Remarks go to stderr, so that stdout holds rows alone.
     if found.truncated:
         note = f"There are more than these {len(found.rows)} rows: --limit N or --all shows them."
         Console(stderr=True).print(Text(note))
-    elif count and form is Format.table:
+    elif count and form == "table":
         number = len(found.rows)
         Console(stderr=True).print(Text("1 row" if number == 1 else f"{number} rows"))
 
 
-def _stdin() -> str:
+def _read_stdin() -> str:
     try:
         return sys.stdin.read().removeprefix("\N{BYTE ORDER MARK}") if sys.stdin else ""
     except UnicodeDecodeError as error:
         raise UserError(f"stdin is no text: {error}; give SQL in UTF-8") from None
-
-
-def _prompt(url: str, answer: Callable[[str], None]) -> None:
-    from prompt_toolkit.application import create_app_session
-    from prompt_toolkit.output.defaults import create_output
-
-    from lcma.db import query as queries
-    from lcma.db.schema import REVISIONS
-    from lcma.harness.prompt.loop import run_prompt
-
-    database = queries.find(url)
-    revision = database.identify().revision
-    older = "" if revision == REVISIONS[-1] else f", schema {revision} (newer: lcma db upgrade)"
-    heading = (
-        f"{database.engine}, read-only: {database.name}{older}\n"
-        "A ; or an empty line ends a query; .help says more."
-    )
-    # Where rows go to a file, the prompt still stands on the terminal.
-    with create_app_session(output=create_output(always_prefer_tty=True)):
-        run_prompt(answer, heading)

@@ -1,4 +1,4 @@
-"""`lcma verdicts`: what the results say of the paper's claims and of ours."""
+"""`lcma verdicts`: the paper's claims and ours, judged by the results."""
 
 from typing import Annotated
 
@@ -15,15 +15,16 @@ def verdicts(
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
     json: Json = False,
 ) -> None:
-    """Say of each claim whether it is supported, refuted or undecided at this n and scale.
+    """Judge each claim: supported, refuted or undecided at this n and scale.
 
-    A sentence each, by one rule, with effect, interval, n and what would decide it.
+    Print a sentence for each, by one rule, with effect, interval, n and what
+    would decide it.
     """
     from rich.console import Console
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.verdict_text import render_verdicts, verdicts_as_dict
+    from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict
     from lcma.harness.results.lookup import find_sweep, require_results
     from lcma.harness.results.verdicts import read_verdicts
     from lcma.harness.text import to_json
@@ -31,9 +32,9 @@ def verdicts(
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
-    wanted = {name: value for name, value in filters.items() if value is not None}
-    require_results(store, sweep_id, wanted)
-    found = read_verdicts(store, sweep_id=sweep_id, **wanted)
+    given = {name: value for name, value in filters.items() if value is not None}
+    require_results(store, sweep_id, given)
+    found = read_verdicts(store, sweep_id=sweep_id, **given)
     if json:
         print(to_json(verdicts_as_dict(found)))
     else:

@@ -1,4 +1,4 @@
-"""`lcma why`: the chain of causes behind the state of a trial."""
+"""`lcma why`: the causes of a job's state."""
 
 from lcma.harness.cli.options import Db, Json, Work
 
@@ -8,9 +8,10 @@ def why(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Say why a trial is as it is: who did it, who runs it, what it waits for, why it failed.
+    """Explain the state of a trial: who ran it, who runs it, what it waits for, why it failed.
 
-    What it waits for is followed down to what has to happen first, with the command to type next.
+    What it waits for is followed down to what has to happen first, with the
+    command to type next.
     """
     from rich.console import Console
 
@@ -21,12 +22,12 @@ def why(
     from lcma.harness.watch.why import explain_job, explanation_as_dict, render_explanation
 
     store = connect(find_place(db, None, None).db, create=False)
-    found = [explain_job(store, job) for job in jobs_of(store, trial)]
+    explanations = [explain_job(store, job) for job in jobs_of(store, trial)]
     if json:
-        print(to_json([explanation_as_dict(one) for one in found]))
+        print(to_json([explanation_as_dict(one) for one in explanations]))
         return
     console = Console()
-    for number, one in enumerate(found):
+    for number, explanation in enumerate(explanations):
         if number:
             console.print()
-        console.print(render_explanation(one), soft_wrap=True)
+        console.print(render_explanation(explanation), soft_wrap=True)

@@ -93,5 +93,5 @@ def _shipped() -> Path:
     # find_spec does not import it: scikit-learn takes long, and only its file is wanted.
     spec = importlib.util.find_spec("sklearn")
     if spec is None or not spec.submodule_search_locations:
-        raise UserError("scikit-learn is not installed: pip install 'scikit-learn>=1.4'")
+        raise UserError("scikit-learn is not installed: pip install 'lcma[digits]'")
     return Path(spec.submodule_search_locations[0]) / "datasets" / "data"

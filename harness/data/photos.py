@@ -164,7 +164,7 @@ def _shipped() -> Path:
     # find_spec does not import it: scikit-image takes long, and only its files are wanted.
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
-        raise UserError("scikit-image is not installed: pip install 'scikit-image>=0.24'")
+        raise UserError("scikit-image is not installed: pip install 'lcma[photos]'")
     return Path(spec.submodule_search_locations[0]) / "data"
 
 

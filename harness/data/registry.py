@@ -31,6 +31,10 @@ _SOURCES: dict[str, Source] = {
 }
 
 
+_EXTRAS: dict[type, str] = {Photos: "photos", Digits: "digits"}
+"""Of the package, by what reads the files of a library that it brings."""
+
+
 @dataclass(frozen=True)
 class PreparableSet:
     """A named set that can be prepared: a source, and the factor of its box filter (1 for none).
@@ -67,13 +71,22 @@ class SetInfo:
     command: str
     own: bool = False
     filtered: bool = False
+    extra: str | None = None
 
 
 def names(root: Path | None = None) -> list[SetInfo]:
     """Return the known sets in the order of a list, with a root also a person's own below it."""
     sets = [*_shipped().values(), *(own_set(name) for name in (own_names(root) if root else ()))]
     return [
-        SetInfo(s.name, s.description, s.source.needs_path, s.command, s.own, s.box > 1)
+        SetInfo(
+            s.name,
+            s.description,
+            s.source.needs_path,
+            s.command,
+            s.own,
+            s.box > 1,
+            _EXTRAS.get(type(s.source)),
+        )
         for s in sets
     ]
 

@@ -1,1 +1,1 @@
-"""The prompt of `lcma sql`: what is typed, what completes it, and the loop that answers."""
+"""The prompt of `lcma sql`: completion of what is typed, and the loop that answers."""

@@ -1,4 +1,4 @@
-"""What the prompt offers while SQL is typed: relations, columns and words, with their meaning."""
+"""Completions for SQL at the prompt: relations, columns, keywords and functions."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +9,6 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from lcma.db.relations import Relation
-
-# SQL while it is being typed: its tokens, the relations it names, and whether it is finished
 
 TOKEN = re.compile(
     r"""
@@ -25,38 +23,36 @@ TOKEN = re.compile(
     re.X | re.S,
 )
 
+# fmt: off
 KEYWORDS = (
-    *("select", "from", "where", "group", "by", "order", "having", "limit", "offset", "join"),
-    *("left", "right", "full", "inner", "outer", "cross", "natural", "on", "using", "as", "and"),
-    *("or", "not", "in", "is", "null", "like", "between", "exists", "case", "when", "then"),
-    *("else", "end", "cast", "distinct", "all", "union", "intersect", "except", "with"),
-    *("recursive", "values", "asc", "desc", "nulls", "first", "last", "filter", "over"),
-    *("partition", "window", "rows", "range", "preceding", "following", "unbounded", "current"),
-    *("row", "explain", "escape", "lateral", "materialized"),
+    "select", "from", "where", "group", "by", "order", "having", "limit", "offset", "join", "left",
+    "right", "full", "inner", "outer", "cross", "natural", "on", "using", "as", "and", "or", "not",
+    "in", "is", "null", "like", "between", "exists", "case", "when", "then", "else", "end", "cast",
+    "distinct", "all", "union", "intersect", "except", "with", "recursive", "values", "asc", "desc",
+    "nulls", "first", "last", "filter", "over", "partition", "window", "rows", "range", "preceding",
+    "following", "unbounded", "current", "row", "explain", "escape", "lateral", "materialized",
 )
-"""Words of the language that are read alike on both engines."""
+"""Keywords that both engines have."""
 
 FUNCTIONS = (
-    *("abs", "avg", "ceil", "coalesce", "count", "cume_dist", "dense_rank", "first_value"),
-    *("floor", "lag", "last_value", "lead", "length", "lower", "ltrim", "max", "min"),
-    *("nth_value", "ntile", "nullif", "percent_rank", "rank", "replace", "round", "row_number"),
-    *("rtrim", "sign", "sqrt", "substr", "sum", "trim", "upper"),
+    "abs", "avg", "ceil", "coalesce", "count", "cume_dist", "dense_rank", "first_value", "floor",
+    "lag", "last_value", "lead", "length", "lower", "ltrim", "max", "min", "nth_value", "ntile",
+    "nullif", "percent_rank", "rank", "replace", "round", "row_number", "rtrim", "sign", "sqrt",
+    "substr", "sum", "trim", "upper",
 )
 """Functions that both engines have."""
 
-ENDS_A_LIST = frozenset(
-    {
-        *("where", "group", "order", "having", "limit", "offset", "window", "select"),
-        *("union", "except", "intersect"),
-    }
-)
-"""What no relation follows any more, until the next FROM or JOIN."""
+ENDS_A_LIST = frozenset((
+    "where", "group", "order", "having", "limit", "offset", "window", "select", "union", "except",
+    "intersect",
+))
+"""Keywords that end a list of relations."""
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of a statement; `is_open` where it is a string, a quoted name or a comment that goes
-    on behind the end."""
+    """A piece of a statement. `is_open` marks a string, name or comment that is not closed."""
 
     kind: str
     text: str
@@ -64,50 +60,50 @@ class Token:
 
     @property
     def lower(self) -> str:
+        """Return the text in lower case."""
         return self.text.lower()
 
     @property
     def is_name(self) -> bool:
-        """Whether it may name a relation, a column or an alias."""
+        """Return whether the token may name a relation, a column or an alias."""
         return self.kind == "quoted" or (self.kind == "word" and self.lower not in KEYWORDS)
 
     @property
     def name(self) -> str:
+        """Return the name without its quotes, in lower case."""
         return self.text.strip('"').lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names in a statement, in lower case.
-
-    `relations` has each relation, as it stands there, by its alias (its own name where it has
-    none); `defined` what WITH defines; `expected` says whether a relation comes next.
-    """
+    """The names in a statement, in lower case."""
 
     relations: Mapping[str, str]
+    """Names of relations by alias; by the name itself for a relation that has no alias."""
     defined: tuple[str, ...]
+    """Names that WITH defines."""
     expected: bool
+    """Whether a relation comes next."""
 
 
 def tokenize(text: str) -> list[Token]:
-    """All of the text in order, white space too."""
-    found = []
+    """Split a text into tokens, white space among them, so that they join to the text again."""
+    tokens = []
     for match in TOKEN.finditer(text):
         groups = match.groupdict()
         kind = next(kind for kind, value in groups.items() if value is not None)
         is_open = any(groups[name] is not None for name in groups if name.startswith("open_"))
-        found.append(Token(kind, match[0], is_open))
-    return found
+        tokens.append(Token(kind, match[0], is_open))
+    return tokens
 
 
 def is_command(text: str) -> bool:
-    """Whether it speaks to the prompt, and not to the database."""
+    """Return whether a text is a command to the prompt, and no SQL."""
     return text.lstrip().startswith((".", "\\")) or text.strip().lower() in ("quit", "exit")
 
 
 def is_finished(text: str) -> bool:
-    """Whether Enter runs it: a command, nothing at all, a statement behind whose end is a `;`, or
-    one that an empty line follows."""
+    """Return whether Enter runs a text: a command, SQL that ends in ; or an empty line, or none."""
     if not text.strip() or is_command(text) or not text.rpartition("\n")[2].strip():
         return True
     real = [token for token in tokenize(text) if token.kind not in ("space", "comment")]
@@ -115,7 +111,7 @@ def is_finished(text: str) -> bool:
 
 
 def statement_around(before: str, behind: str) -> tuple[list[Token], list[Token]]:
-    """The statement that the cursor is in: its tokens up to the cursor, and all of them."""
+    """Return the tokens of the statement at the cursor: those before the cursor, and all."""
     start = 0
     position = 0
     for token in tokenize(before):
@@ -134,10 +130,10 @@ def statement_around(before: str, behind: str) -> tuple[list[Token], list[Token]
 
 
 def find_names(parts: Sequence[Token]) -> Names:
-    """What the tokens of one statement name."""
+    """Return the names in the tokens of one statement."""
     real = [token for token in parts if token.kind not in ("space", "comment")]
     relations: dict[str, str] = {}
-    in_list = [False]  # whether a comma goes on with a list of relations, by depth of brackets
+    in_list = [False]  # by depth of brackets: whether a comma goes on with a list of relations
     expected = False
     index = 0
     while index < len(real):
@@ -149,10 +145,10 @@ def find_names(parts: Sequence[Token]) -> Names:
             continue
         elif expected and token.is_name:
             name = alias = token.name
-            while _texts(real, index) == "." and index + 1 < len(real):
+            while _text_at(real, index) == "." and index + 1 < len(real):
                 name = alias = real[index + 1].name
                 index += 2
-            index += _texts(real, index) == "as"
+            index += _text_at(real, index) == "as"
             if index < len(real) and real[index].is_name:
                 alias = real[index].name
                 index += 1
@@ -171,17 +167,17 @@ def find_names(parts: Sequence[Token]) -> Names:
             expected = False
             if token.lower in ENDS_A_LIST:
                 in_list[-1] = False
-    return Names(relations, tuple(_defined(real)), expected)
+    return Names(relations, tuple(_find_defined(real)), expected)
 
 
-def _texts(real: Sequence[Token], index: int) -> str:
+def _text_at(real: Sequence[Token], index: int) -> str:
     return real[index].lower if index < len(real) else ""
 
 
-def _defined(real: Sequence[Token]) -> Iterator[str]:
-    """The names before AS (, with a list of columns between or without."""
+def _find_defined(real: Sequence[Token]) -> Iterator[str]:
+    # A name, perhaps a list of columns in brackets, and AS (.
     for index, token in enumerate(real):
-        if token.lower != "as" or _texts(real, index + 1) != "(":
+        if token.lower != "as" or _text_at(real, index + 1) != "(":
             continue
         before = index - 1
         if before >= 0 and real[before].text == ")":
@@ -202,7 +198,7 @@ COMMANDS: dict[str, str] = {
 
 
 class Offer(NamedTuple):
-    """What is inserted, what is said beside it, and whether it is a word of the language."""
+    """A completion: the text, its meaning, and whether it is a word of SQL."""
 
     text: str
     meaning: str
@@ -216,12 +212,12 @@ WORDS = [
 
 
 class SqlCompleter(Completer):
-    """Completes from the schema.
+    """A completer of SQL that knows the schema.
 
-    Behind FROM and JOIN: relations, then the rest. Behind a relation or its alias and a dot: its
-    columns. Elsewhere: the columns of the relations that the statement names, of all where it
-    names none yet; then their aliases, keywords and functions. What is typed may be the beginning
-    of a name or of one of its words, in any case.
+    It offers relations after FROM and JOIN, and columns after the name or alias of a relation and a
+    dot. Elsewhere it offers the columns of the relations that the statement names, or of all while
+    it names none, then their aliases, keywords and functions. The user may type the beginning of a
+    name or of one of its words, in any case.
     """
 
     def __init__(self, relations: Sequence[Relation]) -> None:
@@ -230,11 +226,12 @@ class SqlCompleter(Completer):
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterator[Completion]:
+        """Yield the completions at the cursor."""
         before = document.text_before_cursor
         if is_command(before):
-            yield from self._commands(before)
+            yield from self._complete_command(before)
             return
-        left, word = _split(before)
+        left, word = _split_word(before)
         parts, whole = statement_around(left, word + document.text_after_cursor)
         if parts and parts[-1].is_open:
             return
@@ -243,17 +240,20 @@ class SqlCompleter(Completer):
         if not (word or qualifier or expected or complete_event.completion_requested):
             return
         names = find_names(whole)
-        relations = [*(Offer(name, "defined by WITH") for name in names.defined), *self._named()]
+        relations = [
+            *(Offer(name, "defined by WITH") for name in names.defined),
+            *self._offer_relations(),
+        ]
         if qualifier:
-            groups = [self._columns_of(names, qualifier["name"].strip('"').lower())]
+            groups = [self._offer_columns_of(names, qualifier["name"].strip('"').lower())]
         elif expected:
             groups = [relations, WORDS]
         else:
             aliases = [Offer(alias, name) for alias, name in names.relations.items()]
-            groups = [self._columns(names), aliases, WORDS, relations]
-        yield from _matching(word, groups)
+            groups = [self._offer_columns(names), aliases, WORDS, relations]
+        yield from _match_offers(word, groups)
 
-    def _commands(self, before: str) -> Iterator[Completion]:
+    def _complete_command(self, before: str) -> Iterator[Completion]:
         command, space, typed = before.lstrip().partition(" ")
         if not space:
             yield from (
@@ -262,16 +262,16 @@ class SqlCompleter(Completer):
                 if name.startswith(command.lower())
             )
         elif command.lower() == ".schema":
-            yield from _matching(typed.lstrip(), [self._named()])
+            yield from _match_offers(typed.lstrip(), [self._offer_relations()])
 
-    def _named(self) -> list[Offer]:
+    def _offer_relations(self) -> list[Offer]:
         return [Offer(name, relation.meaning) for name, relation in self._relations.items()]
 
-    def _columns_of(self, names: Names, qualifier: str) -> list[Offer]:
+    def _offer_columns_of(self, names: Names, qualifier: str) -> list[Offer]:
         relation = self._relations.get(names.relations.get(qualifier, qualifier))
         return [] if relation is None else [Offer(c.name, c.meaning) for c in relation.columns]
 
-    def _columns(self, names: Names) -> list[Offer]:
+    def _offer_columns(self, names: Names) -> list[Offer]:
         named = [self._relations[n] for n in names.relations.values() if n in self._relations]
         return [
             Offer(column.name, column.meaning if named else f"{relation.name}: {column.meaning}")
@@ -280,16 +280,16 @@ class SqlCompleter(Completer):
         ]
 
 
-def _split(before: str) -> tuple[str, str]:
-    """What is before the word at the cursor, and the word as far as it is typed."""
+def _split_word(before: str) -> tuple[str, str]:
+    """Return the text before the word at the cursor, and the word as far as it is typed."""
     start = len(before)
     while start and (before[start - 1].isalnum() or before[start - 1] in "_$"):
         start -= 1
     return before[:start], before[start:]
 
 
-def _matching(word: str, groups: Sequence[Sequence[Offer]]) -> Iterator[Completion]:
-    """The offers that the word may begin, group by group; first those of which it is the start."""
+def _match_offers(word: str, groups: Sequence[Sequence[Offer]]) -> Iterator[Completion]:
+    """Yield the offers that a word may begin, group by group, those that start with it first."""
     typed, upper = word.lower(), word.isupper()
     seen = {typed}
     for group in groups:

@@ -5,7 +5,7 @@ terminal, `as_json` for programs, `as_markdown` and `as_csv` for papers and spre
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -15,25 +15,19 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.db import Bar, LostTrials, QueryResult, Store
+from lcma.db import Bar, QueryResult
 from lcma.harness.report.tables import Section, latex_document, rows_as_csv, rows_as_stored
 from lcma.harness.results.board import (
     ENOUGH,
-    LONG_WAIT,
     Board,
     Difference,
     Group,
     Row,
     factorization_label,
-    make_board,
-    no_garbage_collection,
 )
-from lcma.harness.results.lookup import data_facts
-from lcma.harness.text import escape_markdown, format_number, printable, short_id, text_cell
-from lcma.sweeps import catalog, factorizations, known_sets
-
-Value = str | int | float | None
-Wanted = Value | tuple[Value, ...]
+from lcma.harness.terminal import text_cell
+from lcma.harness.text import escape_markdown, format_number, printable, short_id
+from lcma.sweeps import catalog, known_sets
 
 HEADINGS = (
     "factorization",
@@ -48,43 +42,6 @@ HEADINGS = (
 )
 
 _NOT_IN_CSV = ("rows", "notes", "made_with", "bars")
-
-
-def read_board(
-    store: Store, *, sweep_id: str | None = None, against: str = "conventional", **where: Wanted
-) -> Board:
-    """The board of the results in a database, of one sweep or of all.
-
-    ``against`` names the factorization that differences are from.
-    ``where`` names columns of `trial_results`, each with the value or values it may have. Trials
-    that were lost are chosen by those of them that they have, such as flow, dataset and profile.
-    Raises UserError for another column.
-    """
-    with no_garbage_collection():
-        cells = store.cells(sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
-        if against not in {
-            cell.factorization for cell in cells
-        }:  # a plug-in's is known by its results
-            against = factorizations.normalize(against)
-        lost = [
-            one
-            for one in store.lost_trials(sweep_id)
-            if all(_fits(one, name, value) for name, value in where.items())
-        ]
-        return make_board(
-            cells,
-            data_facts(store),
-            lost,
-            bars=store.bars(),
-            recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
-            conventional=store.conventional_factorizations(),
-            against=against,
-        )
-
-
-def _fits(one: LostTrials, name: str, wanted: Wanted) -> bool:
-    several = wanted if isinstance(wanted, tuple) else (wanted,)
-    return not hasattr(one, name) or getattr(one, name) in several
 
 
 def render_board(board: Board) -> RenderableType:
@@ -343,19 +300,8 @@ def by_class(lost: Sequence[tuple[str, int]]) -> str:
 
 # A line for each table of a board with too many to read, as fast as the views are
 
-MOST_TABLES = 20
-"""Beyond so many tables the board is a list of them."""
 
 _HEADINGS = ("data set", "flow", "profile", "steps", "recipe", "lowest mean", "n", "bits/dim")
-
-
-def read_contents(store: Store, where: Mapping[str, str]) -> list[dict[str, Any]] | None:
-    """The cell of the lowest mean of each table, as the view `leaderboard` has it; None where the
-    tables are few enough to be shown. ``where`` names columns of that view."""
-    found = store.view_rows("leaderboard", rank=1, **where)
-    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
-    tables = {(row["recipe_id"], row["comparable"]): row for row in reversed(rows)}
-    return list(reversed(tables.values())) if len(tables) > MOST_TABLES else None
 
 
 def render_contents(rows: list[dict[str, Any]]) -> RenderableType:

@@ -8,14 +8,14 @@ from typing import Any
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from lcma.harness.files import file_name, write_file
-from lcma.harness.report.budget_text import (
+from lcma.harness.report.budgets import (
     curve_title,
     describe_curve_key,
     every_row,
     recommendation,
 )
 from lcma.harness.report.figures import INK, add_text, figure_bytes, new_figure, tidy_axes
-from lcma.harness.report.formats import Target
+from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.budgets import BudgetCurve, Row, Spread, Stability
 from lcma.harness.text import printable
 
@@ -28,7 +28,7 @@ _ROOM = 0.045
 """Of the width between two labels of an axis."""
 
 
-def draw_budget_curves(curves: Sequence[BudgetCurve], target: Target) -> list[Path]:
+def draw_budget_curves(curves: Sequence[BudgetCurve], target: PictureTarget) -> list[Path]:
     """A picture of each curve into the folder, or of the only one as the file.
 
     Raises UserError where it cannot be written, or for one file and several curves.
@@ -37,7 +37,7 @@ def draw_budget_curves(curves: Sequence[BudgetCurve], target: Target) -> list[Pa
     return [draw_budget_curve(curve, target) for curve in curves]
 
 
-def draw_budget_curve(curve: BudgetCurve, target: Target) -> Path:
+def draw_budget_curve(curve: BudgetCurve, target: PictureTarget) -> Path:
     """The three panels of one curve as a file."""
     figure = new_figure(*_SIZE)
     title, sentence = curve_title(curve.key), recommendation(curve)

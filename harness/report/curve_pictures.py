@@ -11,9 +11,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from lcma.harness.files import file_name, write_file
-from lcma.harness.report.curve_text import describe_chart, describe_chart_key
+from lcma.harness.report.curves import describe_chart, describe_chart_key
 from lcma.harness.report.figures import INK, add_text, figure_bytes, new_figure, tidy_axes
-from lcma.harness.report.formats import Target
+from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.curves import Chart, Level, Line, LineKey, Panel, SeedCurve
 from lcma.harness.text import printable
 
@@ -66,7 +66,7 @@ class Range:
         return self.low <= value <= self.high
 
 
-def draw_charts(charts: Sequence[Chart], target: Target) -> list[Path]:
+def draw_charts(charts: Sequence[Chart], target: PictureTarget) -> list[Path]:
     """A picture of each chart into the folder, or of the only one as the file.
 
     Raises UserError where it cannot be written, or for one file and several charts.
@@ -75,7 +75,7 @@ def draw_charts(charts: Sequence[Chart], target: Target) -> list[Path]:
     return [draw_chart(chart, target) for chart in charts]
 
 
-def draw_chart(chart: Chart, target: Target) -> Path:
+def draw_chart(chart: Chart, target: PictureTarget) -> Path:
     """The panels of one chart below each other, with their legend beside them."""
     keys = list(dict.fromkeys(line.key for panel in chart.panels for line in panel.lines))
     styles = dict(zip(keys, _styles(keys), strict=True))

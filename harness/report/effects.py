@@ -1,18 +1,7 @@
-"""The letters of words: at which split it matters whether low or high contributions leave.
+"""Effects of the letters of words as tables for a terminal and as JSON."""
 
-The 2^L words over L and H are a full factorial design, one factor of two levels for each of the L
-splits, repeated at every seed at which all words have a result. Main effects and interactions are
-its orthogonal contrasts (Box, Hunter, Hunter: Statistics for Experimenters, 2nd ed., ch. 5), paired
-by seed as the board's differences are. `of` makes them of a board; `render` shows them in a
-terminal, `as_dict` makes them JSON.
-"""
-
-import itertools
-import math
-import shlex
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -21,101 +10,17 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.harness.results.board import (
-    COMPARABLE,
-    ENOUGH,
-    Board,
-    Difference,
-    Group,
-    Row,
-    paired_difference,
-)
+from lcma.harness.results.effects import Effect, Effects
 from lcma.harness.text import format_number, printable, short_id
-from lcma.sweeps import factorizations, known_sets
-
-HANDFUL = 5
-"""How many words or seeds a note names before it counts."""
 
 HEADINGS = ("split", "effect", "± 95 %", "se", "seeds", "share")
 
-
-@dataclass(frozen=True)
-class Effect:
-    """Mean bits/dim of half of the words less that of the others, by seed, then over seeds.
-
-    ``splits`` are counted from 1. For one split this is its main effect: words with L there less
-    words with H there, below 0 where letting the low contributions leave gives fewer bits. For
-    more it is their interaction: words with an even number of H at these splits less the others.
-    For two this is half of what the effect of the one changes by when the other's letter goes
-    from H to L.
-
-    The standard error and the 95 % t-interval (low, high) over seeds are None for one seed.
-    ``share`` is its part of the sum of squares among the word means, 2^L (mean / 2)^2 / SS, None
-    where SS is 0. The shares of all effects add up to 1, and those of noise are in them.
-    """
-
-    splits: tuple[int, ...]
-    mean: float
-    standard_error: float | None
-    low: float | None
-    high: float | None
-    share: float | None
-
-
-@dataclass(frozen=True)
-class Incomplete:
-    """A seed with results of some words but not of all."""
-
-    seed: int
-    missing: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Effects:
-    """All effects among the words of one group, budget and map options.
-
-    ``seeds`` are those at which all 2^splits words have a result. Where there are none, ``main``
-    and ``interactions`` are empty and a note says what is missing. ``interactions`` are of two
-    and more letters, ``interactions_share`` is the sum of their shares. ``lost`` are the words of
-    which any trial diverged or failed.
-    """
-
-    dataset: str
-    variant: str
-    data_digest: str
-    flow: str
-    recipe_id: str
-    protocol: str
-    precision: str
-    profile: str
-    splits: int
-    steps: int
-    budget: int | None
-    map_options: str | None
-    seeds: tuple[int, ...]
-    main: tuple[Effect, ...]
-    interactions: tuple[Effect, ...]
-    interactions_share: float | None
-    incomplete: tuple[Incomplete, ...]
-    lost: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def compute_effects(board: Board) -> tuple[Effects, ...]:
-    """The effects in each group of a board, by budget; those that cannot be had yet too.
-
-    Empty where no group has words. A board that `ranking.only` cut lacks the words cut away.
-    """
-    found: list[Effects] = []
-    for group in board.groups:
-        words = frozenset(factorizations.words(group.splits))
-        cells: dict[tuple[int, str], list[Row]] = {}
-        for row in group.rows:
-            if row.factorization in words:
-                budget = -1 if row.budget is None else row.budget
-                cells.setdefault((budget, row.map_options or ""), []).append(row)
-        found += [_effects(group, cells[cell]) for cell in sorted(cells)]
-    return tuple(found)
+_CONVENTION = (
+    "Effect: bits/dim of the words with L at the split less those with H there, by seed; below 0: "
+    "fewer bits when the low contributions leave there. ± 95 %: half of the t-interval over seeds, "
+    "not corrected for the number of effects. Share: of the sum of squares among the word means, "
+    "noise included."
+)
 
 
 def render_effects(effects: Sequence[Effects]) -> RenderableType:
@@ -138,142 +43,6 @@ def render_effects(effects: Sequence[Effects]) -> RenderableType:
 def effects_as_dict(effects: Sequence[Effects]) -> dict[str, Any]:
     """All numbers in full under "effects", ready for JSON; a missing one is None."""
     return {"effects": [asdict(one) for one in effects]}
-
-
-_CONVENTION = (
-    "Effect: bits/dim of the words with L at the split less those with H there, by seed; below 0: "
-    "fewer bits when the low contributions leave there. ± 95 %: half of the t-interval over seeds, "
-    "not corrected for the number of effects. Share: of the sum of squares among the word means, "
-    "noise included."
-)
-
-
-def _effects(group: Group, rows: Sequence[Row]) -> Effects:
-    """``rows`` are words of one budget and map options, in any order."""
-    rows = sorted(rows, key=lambda r: r.factorization)
-    by_seed: dict[int, dict[str, float]] = {}
-    for row in rows:
-        for seed, bits in zip(row.seeds, row.bits_per_dim, strict=True):
-            by_seed.setdefault(seed, {})[row.factorization] = bits
-    words = factorizations.words(group.splits)
-    full = {seed: by_seed[seed] for seed in sorted(by_seed) if len(by_seed[seed]) == len(words)}
-    incomplete = tuple(
-        Incomplete(seed, tuple(word for word in words if word not in by_seed[seed]))
-        for seed in sorted(by_seed.keys() - full.keys())
-    )
-    all_effects = _decompose(full, group.splits) if full else ()
-    main = tuple(e for e in all_effects if len(e.splits) == 1)
-    interactions = tuple(e for e in all_effects if len(e.splits) > 1)
-    shares = [e.share for e in interactions if e.share is not None]
-    known = any(e.share is not None for e in all_effects)
-    return Effects(
-        **{name: getattr(group, name) for name in COMPARABLE},
-        profile=group.profile,
-        splits=group.splits,
-        steps=group.steps,
-        budget=rows[0].budget,
-        map_options=rows[0].map_options,
-        seeds=tuple(full),
-        main=main,
-        interactions=interactions,
-        interactions_share=math.fsum(shares) if known else None,
-        incomplete=incomplete,
-        lost=tuple(row.factorization for row in rows if row.diverged or row.failed),
-        notes=tuple(_notes(group, rows, tuple(full), incomplete)),
-    )
-
-
-def _decompose(full: Mapping[int, Mapping[str, float]], splits: int) -> tuple[Effect, ...]:
-    """Every contrast of the design, single letters first; ``full`` has all words at each seed."""
-    places = range(1, splits + 1)
-    found = {
-        chosen: _contrast(full, chosen)
-        for count in places
-        for chosen in itertools.combinations(places, count)
-    }
-    total = math.fsum(d.mean**2 for d in found.values())  # SS / 2^(L - 2)
-    return tuple(
-        Effect(
-            splits=chosen,
-            mean=d.mean,
-            standard_error=d.standard_error,
-            low=d.low,
-            high=d.high,
-            share=d.mean**2 / total if total else None,
-        )
-        for chosen, d in found.items()
-    )
-
-
-def _contrast(full: Mapping[int, Mapping[str, float]], splits: tuple[int, ...]) -> Difference:
-    even: dict[int, float] = {}
-    odd: dict[int, float] = {}
-    for seed, by_word in full.items():
-        halves: tuple[list[float], list[float]] = ([], [])
-        for word, bits in by_word.items():
-            halves[sum(word[k - 1] == "H" for k in splits) % 2].append(bits)
-        even[seed], odd[seed] = map(statistics.fmean, halves)
-    found = paired_difference(even, odd)
-    assert found is not None
-    return found
-
-
-def _notes(
-    group: Group,
-    rows: Sequence[Row],
-    seeds: tuple[int, ...],
-    incomplete: Sequence[Incomplete],
-) -> Iterator[str]:
-    if not seeds:
-        yield _nothing_yet(factorizations.words(group.splits), incomplete)
-    elif incomplete:
-        of_each = [f"{one.seed} (missing {_listed(one.missing)})" for one in incomplete]
-        some = "seed" if len(incomplete) == 1 else "seeds"
-        yield f"Left out, for not all {2**group.splits} words: {some} {_listed(of_each)}."
-    if 0 < len(seeds) < ENOUGH:
-        yield f"Fewer than {ENOUGH} seeds decide nothing: this is a first look."
-    lost = [
-        f"{row.factorization} {count} {state}"
-        for row in rows
-        for count, state in ((row.diverged, "diverged"), (row.failed, "failed"))
-        if count
-    ]
-    if lost:
-        yield f"Lost trials: {_listed(lost)}; `lcma status` says why."
-    if incomplete or not seeds:
-        yield _next(group, rows[0])
-
-
-def _nothing_yet(words: Sequence[str], incomplete: Sequence[Incomplete]) -> str:
-    if incomplete:
-        fullest = min(incomplete, key=lambda one: len(one.missing))
-        there = (
-            f"seed {fullest.seed} has the most, {len(words) - len(fullest.missing)} of "
-            f"{len(words)}, missing {_listed(fullest.missing)}"
-        )
-    else:
-        there = f"0 of {len(words)} have a result, missing {_listed(words)}"
-    return f"No effects: they need all words at one seed; {there}."
-
-
-def _next(group: Group, word: Row) -> str:
-    options = [
-        "--dataset",
-        known_sets.set_name(group.dataset, group.variant),
-        "--profile",
-        group.profile.split(", ")[0],
-    ]
-    if word.budget is not None:
-        options += ["--budget", str(word.budget)]
-    options += ["--set", f"model.splits={group.splits}", "--set", f"training.steps={group.steps}"]
-    if word.map_options is not None:
-        options += ["--set", f"maps={word.map_options}"]
-    return "Next: " + shlex.join(["lcma", "launch", "words", *map(printable, options)])
-
-
-def _listed(items: Sequence[str]) -> str:
-    named = ", ".join(items[:HANDFUL])
-    return named if len(items) <= HANDFUL else f"{named} and {len(items) - HANDFUL} more"
 
 
 def _titles(one: Effects) -> tuple[str, str]:

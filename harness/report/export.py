@@ -11,13 +11,12 @@ from typing import Any
 from lcma.db import QueryResult, Store
 from lcma.db.schema import REVISIONS, views
 from lcma.harness.report.board import (
-    Value,
     board_as_latex,
     board_as_markdown,
     board_json_parts,
     board_rows,
-    read_board,
 )
+from lcma.harness.report.paper import paper_as_text, paper_rows
 from lcma.harness.report.tables import (
     latex_of_rows,
     parquet_of_rows,
@@ -25,11 +24,11 @@ from lcma.harness.report.tables import (
     rows_as_json,
     rows_as_markdown,
 )
-from lcma.harness.report.verdict_text import verdict_rows, verdicts_as_dict, verdicts_as_markdown
-from lcma.harness.results.board import Board, no_garbage_collection
+from lcma.harness.report.verdicts import verdict_rows, verdicts_as_dict, verdicts_as_markdown
+from lcma.harness.results.board import Board, ColumnValue, no_garbage_collection, read_board
 from lcma.harness.results.grouping import DEFAULT, group_rows
 from lcma.harness.results.lookup import require_results
-from lcma.harness.results.paper import compare_with_paper, paper_as_text, paper_rows
+from lcma.harness.results.paper import compare_with_paper
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.text import printable, to_json
 from lcma.sweeps.errors import UserError
@@ -44,7 +43,7 @@ def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> di
     may have any of the values. Raises UserError for another column, or a value it cannot have.
     """
     columns = views.tables[view].c
-    found: dict[str, tuple[Value, ...]] = {}
+    found: dict[str, tuple[ColumnValue, ...]] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         name = name.strip()
@@ -62,7 +61,7 @@ def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> di
     return dict(found)
 
 
-def _value(name: str, text: str, kind: type) -> Value:
+def _value(name: str, text: str, kind: type) -> ColumnValue:
     if text == NULL:
         return None
     if kind is str:

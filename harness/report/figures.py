@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from lcma.harness.files import write_file
-from lcma.harness.report.formats import Format, format_of
+from lcma.harness.report.targets import PictureFormat, format_of
 from lcma.harness.text import printable
 
 DPI = 100
@@ -39,9 +39,9 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def figure_bytes(figure: Figure, form: Format, title: str, about: str = "") -> bytes:
+def figure_bytes(figure: Figure, form: PictureFormat, title: str, about: str = "") -> bytes:
     """The file. In SVG ``title`` and ``about`` are the words for whoever cannot see it."""
-    if form is Format.svg:
+    if form is PictureFormat.svg:
         return _svg(figure, printable(title), printable(about))
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
@@ -96,7 +96,7 @@ class Canvas:
     It is saved in the ``form`` that it was made for.
     """
 
-    def __init__(self, width: int, height: int, form: Format = Format.png) -> None:
+    def __init__(self, width: int, height: int, form: PictureFormat = PictureFormat.png) -> None:
         self.width, self.height, self.form = width, height, form
         self._figure = new_figure(width, height)
         self._pixels: Any = None
@@ -104,12 +104,12 @@ class Canvas:
     @classmethod
     def of(cls, path: Path, width: int, height: int) -> "Canvas":
         """A canvas for a file, in the format that its name says: PNG where it says none."""
-        return cls(width, height, format_of(path) or Format.png)
+        return cls(width, height, format_of(path) or PictureFormat.png)
 
     def image(self, rgb: Rgb, left: int, top: int, scale: int) -> None:
         """Draw rgb (h, w, 3), each entry as a square of ``scale`` pixels."""
         height, width = rgb.shape[0] * scale, rgb.shape[1] * scale
-        if self.form is Format.png:
+        if self.form is PictureFormat.png:
             large = rgb.repeat(scale, axis=0).repeat(scale, axis=1)
             self._figure.figimage(large, left, self.height - top - height, origin="upper")
             return

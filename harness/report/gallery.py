@@ -5,28 +5,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcma.db import Store, Sweep, TrainedTrial
+from lcma.db import Store, TrainedTrial
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
 from lcma.harness.report import map_pictures
-from lcma.harness.report.formats import Target
 from lcma.harness.report.map_pictures import MOST, Column
 from lcma.harness.report.pictures import draw_tables, sample_grid
-from lcma.harness.results.board import factorization_label
-from lcma.harness.results.lookup import find_sweep, full_trial_id
+from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.maps import (
     MapSet,
     Reader,
     SplitComparison,
     SplitSummary,
+    choose_evenly,
     compare_maps,
     every_table,
     list_map_sets,
+    series_key,
     shape_of,
     used_by,
 )
+from lcma.harness.results.trials import describe_trial, first_of_each
 from lcma.harness.run import weights
-from lcma.harness.text import printable, short_id
 from lcma.harness.train.interpolation import interpolate
 from lcma.sweeps.errors import UserError
 
@@ -83,15 +83,15 @@ class InterpolationSheet:
     settled: bool
 
 
-def draw_maps(store: Store, sets: Iterable[MapSet], target: Target) -> list[MapSheet]:
+def draw_maps(store: Store, sets: Iterable[MapSet], target: PictureTarget) -> list[MapSheet]:
     """Draw maps, the budgets of a pretraining side by side, and every factorization's tables.
 
     Raises UserError where maps are damaged or a picture cannot be written.
     """
     reader = Reader(store, list_map_sets(store))
     sheets = []
-    ordered = sorted(sets, key=lambda one: (*_series(one), one.key.budget))
-    for _, group in itertools.groupby(ordered, key=_series):
+    ordered = sorted(sets, key=lambda one: (*series_key(one), one.key.budget))
+    for _, group in itertools.groupby(ordered, key=series_key):
         series = list(group)
         shown = choose_evenly(series, MOST)
         overview = _draw_overview(reader, shown, series, target)
@@ -108,7 +108,9 @@ def draw_maps(store: Store, sets: Iterable[MapSet], target: Target) -> list[MapS
     return sheets
 
 
-def draw_comparison(store: Store, one: MapSet, other: MapSet, target: Target) -> ComparisonSheet:
+def draw_comparison(
+    store: Store, one: MapSet, other: MapSet, target: PictureTarget
+) -> ComparisonSheet:
     """Hold two sets of maps against each other, and draw them with their difference.
 
     Raises UserError where they differ in shape or number of splits, are damaged, or the picture
@@ -128,18 +130,11 @@ def draw_comparison(store: Store, one: MapSet, other: MapSet, target: Target) ->
     return ComparisonSheet(one, other, tuple(numbers), drawn)
 
 
-def choose_evenly(series: Sequence[MapSet], most: int) -> list[MapSet]:
-    """At most that many of them, evenly spaced, the first and the last among them."""
-    if len(series) <= most:
-        return list(series)
-    return [series[round(k * (len(series) - 1) / (most - 1))] for k in range(most)]
-
-
 def draw_samples(
     store: Store,
     place: Place,
     trials: Iterable[TrainedTrial],
-    target: Target,
+    target: PictureTarget,
     *,
     count: int = SAMPLES,
     temperature: float = 1.0,
@@ -168,7 +163,7 @@ def draw_interpolations(
     store: Store,
     place: Place,
     trials: Iterable[TrainedTrial],
-    target: Target,
+    target: PictureTarget,
     *,
     first: int = 0,
     last: int | None = None,
@@ -204,72 +199,13 @@ def draw_interpolations(
     return sheets
 
 
-def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[TrainedTrial]:
-    """The trial that a person named by the start of its id, or the first of each of a sweep.
-
-    Raises UserError for both together, and where there is nothing with weights.
-    """
-    if trial is not None and sweep is not None:
-        raise UserError("a trial and --sweep exclude each other: leave one out")
-    if trial is None:
-        found = find_sweep(store, sweep)
-        kept = first_of_each(store, found.id)
-        if not kept:
-            raise nothing_kept(found, newest=sweep is None)
-        return kept
-    full = full_trial_id(store, trial)
-    known = store.trained_trials([full])
-    if not known:
-        raise UserError(f"trial {printable(full)} was never planned on data: launch it first")
-    return ([one for one in known if one.weights] or known)[:1]
-
-
-def nothing_kept(sweep: Sweep, *, newest: bool) -> UserError:
-    """What is said of a sweep none of whose trials has weights."""
-    return UserError(
-        f"no trial of the {'newest ' if newest else ''}sweep {printable(sweep.name)} has "
-        "weights yet: "
-        "`lcma status` shows how far it is"
-    )
-
-
-def first_of_each(store: Store, sweep_id: str) -> list[TrainedTrial]:
-    """Each factorization of a sweep at the first seed that has weights; empty if none has."""
-    members = [member.trial_id for member in store.sweep_members(sweep_id)]
-    kept = [one for one in store.trained_trials(members) if one.weights]
-    first = min((one.seed for one in kept), default=0)
-    found: dict[tuple[object, ...], TrainedTrial] = {}
-    for one in kept:
-        if one.seed == first:
-            found.setdefault((one.flow, one.dataset, one.factorization, one.budget), one)
-    return list(found.values())
-
-
-def trials_with_weights(store: Store, sweep_id: str) -> list[TrainedTrial]:
-    """The trials of a sweep that have weights, each on the content that it was trained on last."""
-    members = [member.trial_id for member in store.sweep_members(sweep_id)]
-    found: dict[str, TrainedTrial] = {}
-    for one in store.trained_trials(members):
-        if one.weights:
-            found.setdefault(one.trial_id, one)
-    return list(found.values())
-
-
 def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[Path]:
     """Maps, tables and samples of a sweep at its first trained seed; the pictures' paths."""
-    target, trials = Target(folder), first_of_each(store, sweep_id)
+    target, trials = PictureTarget(folder), first_of_each(store, sweep_id)
     used = {(one.trial_id, one.data_digest) for one in trials}
     sets = used_by(list_map_sets(store), store, used)
     drawn = sheet_paths(draw_maps(store, sets, target))
     return drawn + [sheet.grid for sheet in draw_samples(store, place, trials, target)]
-
-
-def describe_trial(one: TrainedTrial) -> str:
-    """A trial in a few words."""
-    at = "" if one.budget is None else f" at budget {one.budget}"
-    trial = short_id(one.trial_id)
-    what = factorization_label(one.factorization)
-    return f"{one.flow} on {one.dataset}, {what}{at}, seed {one.seed} ({trial})"
 
 
 def sheet_paths(sheets: Sequence[MapSheet]) -> list[Path]:
@@ -277,18 +213,12 @@ def sheet_paths(sheets: Sequence[MapSheet]) -> list[Path]:
     return list(dict.fromkeys(path for s in sheets for path in (s.maps, s.tables)))
 
 
-def _series(one: MapSet) -> tuple[str, str, int, str, str, str]:
-    """The same for sets that stand side by side in one picture."""
-    key = one.key
-    return (key.dataset, key.flow, key.seed, key.pretraining_id, key.data_digest, key.score)
-
-
 def _in_full(one: MapSet) -> str:
     return f"{one.id}, {one.of_pretraining}, budget {one.key.budget}; {one.options}"
 
 
 def _draw_overview(
-    reader: Reader, shown: Sequence[MapSet], series: Sequence[MapSet], target: Target
+    reader: Reader, shown: Sequence[MapSet], series: Sequence[MapSet], target: PictureTarget
 ) -> Path:
     first = shown[0]
     budgets = [one.key.budget for one in series if one not in shown]
@@ -303,7 +233,7 @@ def _draw_overview(
     )
 
 
-def _draw_tables(reader: Reader, one: MapSet, target: Target) -> Path:
+def _draw_tables(reader: Reader, one: MapSet, target: PictureTarget) -> Path:
     maps = reader.maps(one)
     return draw_tables(
         every_table(maps, one.key.seed),

@@ -17,7 +17,7 @@ from lcma.harness.data.manifest import PartName
 from lcma.harness.data.prepared import Prepared
 from lcma.harness.files import write_file
 from lcma.harness.report.figures import Canvas, Rgb, text_width
-from lcma.harness.report.formats import Format, format_of
+from lcma.harness.report.targets import PictureFormat, format_of
 from lcma.models import SplitTable
 from lcma.models.factorization import surviving_ids
 from lcma.sweeps.errors import UserError
@@ -174,8 +174,8 @@ def sample_grid(
         row, column = divmod(index, columns)
         top, left = gap + row * (h + gap), gap + column * (w + gap)
         grid[top : top + h, left : left + w] = image
-    if format_of(path) is Format.svg:
-        canvas = Canvas(size[1], size[0], Format.svg)
+    if format_of(path) is PictureFormat.svg:
+        canvas = Canvas(size[1], size[0], PictureFormat.svg)
         canvas.image(grid, 0, 0, 1)
         return canvas.save(path, title, f"{count} images in rows of {columns}")
     out = io.BytesIO()  # of any size, which a canvas of PNG is not

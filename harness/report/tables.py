@@ -16,7 +16,8 @@ from rich.text import Text
 
 from lcma.db import QueryResult
 from lcma.db.schema import views
-from lcma.harness.text import escape_markdown, printable, text_cell, to_json
+from lcma.harness.terminal import text_cell
+from lcma.harness.text import escape_markdown, printable, to_json
 
 if TYPE_CHECKING:
     import pyarrow as pa

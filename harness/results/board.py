@@ -1,4 +1,9 @@
-"""The statistics of the board: means over seeds, and differences paired by seed."""
+"""The board: which factorization gives the fewest bits/dim, among results that can be compared.
+
+`read_board` computes it from a database, `make_board` from cells, and `filter_board` selects rows.
+Its numbers are means over seeds, differences paired by seed, tests of them and ranks. Notes say
+what to keep in mind of each group: precision, bars, seeds, losses, comparability.
+"""
 
 import gc
 import math
@@ -8,215 +13,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-
-# What is known of how far the numbers of a board lie from what they stand for
 from itertools import groupby, islice
 from operator import attrgetter
-from statistics import fmean
-
-# What a board is made of: cells with their results by seed, gathered into what can be compared
-from typing import TYPE_CHECKING
+from typing import Any
 
 from scipy.special import stdtrit
 
-from lcma.db import Bar, Beside, LostTrials, Making, SeededCell
-from lcma.harness.results.lookup import DataFacts
+from lcma.db import Bar, Beside, LostTrials, Making, SeededCell, Store
+from lcma.harness.results.lookup import DataFacts, data_facts, parse_object
 from lcma.harness.results.statistics import PairedTest, adjust_holm, beaten_by, paired_tests
 from lcma.harness.text import format_number, printable
-from lcma.sweeps import catalog, factorizations, known_sets, published
+from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.published import Number
-
-if TYPE_CHECKING:
-    pass
-
-
-# What to keep in mind of a group of the board: precision, bars, seeds, losses, comparability
-import json
-from typing import TYPE_CHECKING, Any
-
-from lcma.sweeps import settings
-
-if TYPE_CHECKING:
-    pass
-
-
-# In what the groups of a board differ: settings of their recipes, and what keeps them apart
-
-SHOWN = ("training.steps",)
-"""Settings that a group's title has in any case."""
-
-
-def mark_settings(groups: "Sequence[Group]", recipes: Mapping[str, str]) -> "list[Group]":
-    """The groups with ``settings`` set where others of their flow, data and profile differ."""
-    alike = defaultdict(set)
-    for group in groups:
-        alike[_kind(group)].add(group.recipe_id)
-    texts: dict[str, str] = {}
-    for ids in alike.values():
-        known = {i: settings.flat(_body(recipes[i])) for i in ids if i in recipes}
-        keys = sorted({key for flat in known.values() for key in flat})
-        differing = [
-            key
-            for key in keys
-            if key not in SHOWN and len({flat.get(key) for flat in known.values()}) > 1
-        ]
-        for recipe_id, flat in known.items():
-            texts[recipe_id] = " ".join(f"{k}={flat[k]}" for k in differing if k in flat)
-    return [replace(group, settings=texts.get(group.recipe_id, "")) for group in groups]
-
-
-KEYS = ("variant", "data_digest", "profile", "protocol", "precision", "recipe_id")
-"""What groups of one flow and data set can differ in; the recipe where nothing else differs."""
-
-
-def kept_apart(groups: "Sequence[Group]") -> Iterator[str]:
-    """A sentence for each flow and data set that has several groups: what they differ in."""
-    alike: dict[tuple[str, str], list[Group]] = defaultdict(list)
-    for group in groups:
-        alike[group.flow, group.dataset].append(group)
-    for (flow, dataset), members in sorted(alike.items()):
-        if len(members) > 1:
-            values = {key: sorted({str(getattr(g, key)) for g in members}) for key in KEYS}
-            words = [_words(key, found) for key, found in values.items() if len(found) > 1]
-            yield (
-                f"Kept apart, since rows that differ in it cannot be ranked together: "
-                f"{len(members)} tables of {printable(flow)} on {printable(dataset)}, by "
-                f"{'; '.join(words)}."
-            )
-
-
-def _words(key: str, values: "Sequence[str]") -> str:
-    named = {"data_digest": "content of the data", "recipe_id": "recipe"}.get(key, key)
-    if key in ("data_digest", "recipe_id"):
-        return f"{named} ({len(values)})"
-    return f"{named} ({', '.join(map(printable, values))})"
-
-
-def _kind(group: "Group") -> tuple[str, ...]:
-    return (group.dataset, group.variant, group.flow, group.profile)
-
-
-def _body(text: str) -> dict[str, Any]:
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-ENOUGH = 6
-"""Seeds below which no difference is called one."""
-
-LONG_WAIT = 0.02
-"""Share of a step's time that may go on waiting for images before it is told."""
-
-PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
-"""Data sets on which papers report bits/dim. Box-filtered ones are others."""
-
-
-def group_notes(group: "Group", facts: DataFacts | None, corrected: Sequence[str]) -> list[str]:
-    """What stands below a group's table, a line each."""
-    notes = [
-        _precision(group),
-        *corrected,
-        *_bar_notes(group),
-        *_printed_notes(group),
-    ]
-    if any(row.n < ENOUGH for row in group.rows):
-        notes.append(f"Fewer than {ENOUGH} seeds decide nothing: this is a first look.")
-    with_results = [row for row in group.rows if row.seeds]
-    if len({row.seeds for row in with_results}) > 1:
-        notes.append("Rows have different seeds: trust the paired differences, not the order.")
-    for row in group.rows:
-        lost = [f"{n} {word}" for n, word in _losses(row) if n]
-        if lost:
-            at = "" if row.budget is None else f" at budget {row.budget}"
-            notes.append(f"{printable(row.label)}{at}: {', '.join(lost)}.")
-    notes += _variant_notes(group)
-    if group.dataset not in PUBLISHED:
-        notes.append(
-            f"{printable(group.dataset)} is no published benchmark: these numbers stand beside no "
-            "published ones."
-        )
-    elif facts is not None and not facts.whole:
-        notes.append(
-            f"This {printable(group.dataset)} is not the whole official set "
-            f"({printable(facts.verdict or 'of unknown origin')}): its numbers are not the "
-            "published "
-            "set's, do not compare them with published numbers."
-        )
-    return notes
-
-
-def _variant_notes(group: "Group") -> list[str]:
-    """What the variant of a data set means for its numbers."""
-    if group.variant == "float":
-        return [
-            f"The images of this {printable(group.dataset)} are not rounded to integers: "
-            "these numbers "
-            "are no bound on the bits of discrete images, and are not to be compared with those of "
-            "the variant u8."
-        ]
-    if group.dataset in PUBLISHED and group.variant == "npz":
-        return [
-            f"This {printable(group.dataset)} is of the npz release, which is easier by "
-            "roughly 0.3 "
-            "bits/dim than the PNG release that published numbers of flows are on: those stand "
-            "beside the variant png alone."
-        ]
-    if group.dataset == "celeba64":
-        return [
-            "Published numbers of RealNVP and LCMA on CelebA are on images that are not rounded "
-            "to integers: they stand beside the variant float alone."
-        ]
-    return []
-
-
-def describe_waiting(most: float | None) -> list[str]:
-    """Whether trainings waited for images so long that their speed is not the flow's own."""
-    if most is None or most <= LONG_WAIT:
-        return []
-    return [
-        f"Up to {most:.1%} of a training step went on waiting for images: speeds and costs are not "
-        "the flow's alone."
-    ]
-
-
-def _bar_notes(group: "Group") -> list[str]:
-    notes = []
-    if any(row.cleared is False for row in group.rows):
-        notes.append(
-            "† not trained enough: it does not clear the bars (in brackets), which any model must."
-        )
-    if not group.bars:
-        notes.append("No bars are known for this data set: launch again to measure them.")
-    for bar in group.bars:
-        if bar.bits_per_dim is None:
-            notes.append(f"No bar {printable(bar.name)}: {printable(bar.detail)}")
-    return notes
-
-
-def _printed_notes(group: "Group") -> list[str]:
-    """What a source says of the numbers that stand beside these rows."""
-    numbers = dict.fromkeys(n for row in group.rows for n in row.published if n.note)
-    return [f"{n.bits_per_dim:.2f} ({n.where}, {n.split}): {n.note}." for n in numbers]
-
-
-def _precision(group: "Group") -> str:
-    clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
-    counted = f"{group.images} test images{clustered}"
-    if group.standard_error is None:
-        return f"{counted}: too few for a standard error."
-    kind = "standard error" if group.clusters is None else "standard error by photograph"
-    return (
-        f"{counted}; one trial's {kind} is at most {format_number(group.standard_error)} bits/dim."
-    )
-
-
-def _losses(row: "Row") -> tuple[tuple[int, str], ...]:
-    return (row.diverged, "diverged"), (row.failed, "failed")
-
 
 COMPARABLE = (
     "dataset",
@@ -229,123 +38,17 @@ COMPARABLE = (
 )
 """Rows that differ in one of these are never ranked together."""
 
-Cell = tuple[str, int | None, str | None]
-"""Factorization, budget, and options of the map."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Cells that can be compared, with their bits/dim by seed, and what is known of all.
-
-    ``images`` and ``clusters`` are the fewest behind a result, ``standard_error`` is the largest
-    of one, in bits/dim; ``data_wait`` the largest share of time that a training waited, None where
-    none is told.
-    """
-
-    dataset: str
-    variant: str
-    data_digest: str
-    flow: str
-    recipe_id: str
-    protocol: str
-    precision: str
-    profile: str
-    splits: int
-    size: int
-    steps: int
-    images: int
-    clusters: int | None
-    standard_error: float | None
-    made_with: tuple[str, ...]
-    cells: Mapping[Cell, Mapping[int, float]]
-    beside: tuple[Beside, ...]
-    data_wait: float | None
-
-
-def gather_measured(cells: Sequence[SeededCell]) -> list[Measured]:
-    """The cells by what can be compared. Raises UserError where a seed has two results."""
-    key = attrgetter(*COMPARABLE)
-    return [_measured(list(some)) for _, some in groupby(sorted(cells, key=key), key=key)]
-
-
-def _measured(cells: Sequence[SeededCell]) -> Measured:
-    first = cells[0]
-    own: dict[Cell, Mapping[int, float]] = {}
-    for cell in cells:
-        if cell.repeated is not None:
-            raise UserError(
-                f"two results of seed {cell.repeated} for {printable(cell.factorization)} on "
-                f"{printable(cell.dataset)} with recipe {printable(cell.recipe_id)}: look "
-                "at them with "
-                "`lcma sql`"
-            )
-        own[cell.factorization, cell.budget, cell.map_options] = cell.bits_per_dim
-    errors = [cell.standard_error for cell in cells if cell.standard_error is not None]
-    waits = [cell.data_wait for cell in cells if cell.data_wait is not None]
-    beside = sorted((one for cell in cells for one in cell.beside), key=attrgetter("result_id"))
-    return Measured(
-        **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
-        profile=", ".join(sorted({cell.profile for cell in cells})),
-        images=min(cell.images for cell in cells),
-        clusters=min((c.clusters for c in cells if c.clusters is not None), default=None),
-        standard_error=max(errors, default=None),
-        made_with=tuple(sorted({_made_with(one) for one in _makings(cells)})),
-        cells=own,
-        beside=tuple(beside),
-        data_wait=max(waits, default=None),
-    )
-
-
-def _makings(cells: Sequence[SeededCell]) -> set[Making]:
-    several = {cell.makings for cell in cells}
-    return {one for makings in several for one in makings}
-
-
-def _made_with(making: Making) -> str:
-    changed = "" if making.dirty is None else " with uncommitted changes"
-    return (
-        f"lcma {making.code_version}{changed}, torch {making.torch}, "
-        f"{making.device} ({making.cpu_capability}, threads: {making.threads})"
-    )
-
-
-def correction_notes(results: Sequence[Beside]) -> list[str]:
-    """Sentences on the K-sample bounds and the series of results that stand in one table."""
-    return [*_bounds(results), *_series(results)]
-
-
-def _bounds(results: Sequence[Beside]) -> list[str]:
-    found = [(r.bound_draws, r.bound_gain) for r in results if r.bound_gain is not None]
-    if not found:
-        return []
-    draws = "/".join(str(k) for k in sorted({k for k, _ in found if k is not None}))
-    gain = fmean(gain for _, gain in found)
-    if round(gain, 5) == 0:
-        told = "is that of one within 0.00001 bits/dim"
-    else:
-        side = "lower" if gain > 0 else "higher"
-        told = f"is {side} than that of one by {abs(gain):.5f} bits/dim"
-    return [f"The bound of {draws} dequantization draws {told}, on average over trials."]
-
-
-def _series(results: Sequence[Beside]) -> list[str]:
-    found = [(r.series_bias, r) for r in results if r.series_bias is not None]
-    if not found:
-        return []
-    bias, worst = max(found, key=lambda one: abs(one[0]))
-    terms, error = worst.series_terms or 0, worst.series_bias_standard_error
-    within = "" if error is None else f" \u00b1 {error:.5f}"
-    return [
-        f"Bits/dim at {terms} terms of the series less those at {2 * terms}, by the same probes: "
-        f"{bias:+.5f}{within} in the trial with the most."
-    ]
-
+ENOUGH = 6
+"""Seeds below which no difference is called one."""
 
 CONFIDENCE = 0.95
 
-
 TESTED_AT_ONCE = 2_000
 """Rows, in so many groups as they fill: one call of a library for all is much faster."""
+
+ColumnValue = str | int | float | None
+
+ColumnFilter = ColumnValue | tuple[ColumnValue, ...]
 
 
 @dataclass(slots=True)
@@ -455,6 +158,47 @@ class Board:
     apart: tuple[str, ...] = ()
 
 
+def read_board(
+    store: Store,
+    *,
+    sweep_id: str | None = None,
+    against: str = "conventional",
+    **where: ColumnFilter,
+) -> Board:
+    """The board of the results in a database, of one sweep or of all.
+
+    ``against`` names the factorization that differences are from.
+    ``where`` names columns of `trial_results`, each with the value or values it may have. Trials
+    that were lost are chosen by those of them that they have, such as flow, dataset and profile.
+    Raises UserError for another column.
+    """
+    with no_garbage_collection():
+        cells = store.cells(sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
+        if against not in {
+            cell.factorization for cell in cells
+        }:  # a plug-in's is known by its results
+            against = factorizations.normalize(against)
+        lost = [
+            one
+            for one in store.lost_trials(sweep_id)
+            if all(_fits(one, name, value) for name, value in where.items())
+        ]
+        return make_board(
+            cells,
+            data_facts(store),
+            lost,
+            bars=store.bars(),
+            recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
+            conventional=store.conventional_factorizations(),
+            against=against,
+        )
+
+
+def _fits(one: LostTrials, name: str, wanted: ColumnFilter) -> bool:
+    several = wanted if isinstance(wanted, tuple) else (wanted,)
+    return not hasattr(one, name) or getattr(one, name) in several
+
+
 def make_board(
     cells: Sequence[SeededCell],
     facts: Mapping[str, DataFacts] | None = None,
@@ -504,45 +248,6 @@ def make_board(
     )
 
 
-_place = attrgetter("dataset", "variant", "data_digest", "flow", "recipe_id")
-"""What lost trials have of what tells groups apart."""
-
-
-class _Compared:
-    """Cells that can be compared, those without results too, and which of them is the reference."""
-
-    def __init__(
-        self,
-        measured: Measured,
-        lost: Sequence[LostTrials],
-        conventional: Mapping[str, str],
-        against: str,
-    ) -> None:
-        self.measured, self.against = measured, against
-        self.lost: defaultdict[Cell, list[LostTrials]] = defaultdict(list)
-        for one in lost:
-            self.lost[one.factorization, one.budget, one.map_options].append(one)
-        self.cells = dict(measured.cells) | {
-            cell: {} for cell in self.lost if cell not in measured.cells
-        }
-        own = conventional.get(measured.recipe_id) or catalog.flows().get(measured.flow)
-        self.reference = _reference(self.cells, own, measured.splits, against)
-        self.conventional = _canonical("conventional", own, measured.splits)
-
-    @property
-    def held_against(self) -> Mapping[int, float]:
-        """Bits/dim of the reference by seed."""
-        return {} if self.reference is None else self.cells[self.reference]
-
-
-@lru_cache(10_000)
-def factorization_label(factorization: str) -> str:
-    """How a factorization is shown: 'low (LLL)' and 'high (HHH)', the others by their name."""
-    if factorizations.is_word(factorization) and len(set(factorization)) == 1:
-        return f"{'low' if factorization[0] == 'L' else 'high'} ({factorization})"
-    return factorization
-
-
 def filter_board(board: Board, names: Sequence[str]) -> Board:
     """The rows of these factorizations, under any of their names, and the reference.
 
@@ -573,6 +278,146 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
     return replace(board, groups=tuple(groups))
 
 
+@lru_cache(10_000)
+def factorization_label(factorization: str) -> str:
+    """How a factorization is shown: 'low (LLL)' and 'high (HHH)', the others by their name."""
+    if factorizations.is_word(factorization) and len(set(factorization)) == 1:
+        return f"{'low' if factorization[0] == 'L' else 'high'} ({factorization})"
+    return factorization
+
+
+def paired_difference(
+    results: Mapping[int, float], against: Mapping[int, float]
+) -> Difference | None:
+    """Mean difference of two sets of values by seed, over the common seeds; None if none."""
+    common = sorted(results.keys() & against.keys())
+    if not common:
+        return None
+    differences = [results[seed] - against[seed] for seed in common]
+    mean, n = statistics.fmean(differences), len(differences)
+    if n < 2:
+        return Difference(mean, None, n, None, None)
+    error = statistics.stdev(differences) / math.sqrt(n)
+    half = _half_width(error, n)
+    return Difference(mean, error, n, mean - half, mean + half)
+
+
+# Cells with their results by seed, gathered into what can be compared
+
+Cell = tuple[str, int | None, str | None]
+"""Factorization, budget, and options of the map."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Cells that can be compared, with their bits/dim by seed, and what is known of all.
+
+    ``images`` and ``clusters`` are the fewest behind a result, ``standard_error`` is the largest
+    of one, in bits/dim; ``data_wait`` the largest share of time that a training waited, None where
+    none is told.
+    """
+
+    dataset: str
+    variant: str
+    data_digest: str
+    flow: str
+    recipe_id: str
+    protocol: str
+    precision: str
+    profile: str
+    splits: int
+    size: int
+    steps: int
+    images: int
+    clusters: int | None
+    standard_error: float | None
+    made_with: tuple[str, ...]
+    cells: Mapping[Cell, Mapping[int, float]]
+    beside: tuple[Beside, ...]
+    data_wait: float | None
+
+
+def gather_measured(cells: Sequence[SeededCell]) -> list[Measured]:
+    """The cells by what can be compared. Raises UserError where a seed has two results."""
+    key = attrgetter(*COMPARABLE)
+    return [_measured(list(some)) for _, some in groupby(sorted(cells, key=key), key=key)]
+
+
+def _measured(cells: Sequence[SeededCell]) -> Measured:
+    first = cells[0]
+    own: dict[Cell, Mapping[int, float]] = {}
+    for cell in cells:
+        if cell.repeated is not None:
+            raise UserError(
+                f"two results of seed {cell.repeated} for {printable(cell.factorization)} on "
+                f"{printable(cell.dataset)} with recipe {printable(cell.recipe_id)}: look "
+                "at them with "
+                "`lcma sql`"
+            )
+        own[cell.factorization, cell.budget, cell.map_options] = cell.bits_per_dim
+    errors = [cell.standard_error for cell in cells if cell.standard_error is not None]
+    waits = [cell.data_wait for cell in cells if cell.data_wait is not None]
+    beside = sorted((one for cell in cells for one in cell.beside), key=attrgetter("result_id"))
+    return Measured(
+        **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
+        profile=", ".join(sorted({cell.profile for cell in cells})),
+        images=min(cell.images for cell in cells),
+        clusters=min((c.clusters for c in cells if c.clusters is not None), default=None),
+        standard_error=max(errors, default=None),
+        made_with=tuple(sorted({_made_with(one) for one in _makings(cells)})),
+        cells=own,
+        beside=tuple(beside),
+        data_wait=max(waits, default=None),
+    )
+
+
+def _makings(cells: Sequence[SeededCell]) -> set[Making]:
+    several = {cell.makings for cell in cells}
+    return {one for makings in several for one in makings}
+
+
+def _made_with(making: Making) -> str:
+    changed = "" if making.dirty is None else " with uncommitted changes"
+    return (
+        f"lcma {making.code_version}{changed}, torch {making.torch}, "
+        f"{making.device} ({making.cpu_capability}, threads: {making.threads})"
+    )
+
+
+# Groups and rows, with the tests between them
+
+
+class _Compared:
+    """Cells that can be compared, those without results too, and which of them is the reference."""
+
+    def __init__(
+        self,
+        measured: Measured,
+        lost: Sequence[LostTrials],
+        conventional: Mapping[str, str],
+        against: str,
+    ) -> None:
+        self.measured, self.against = measured, against
+        self.lost: defaultdict[Cell, list[LostTrials]] = defaultdict(list)
+        for one in lost:
+            self.lost[one.factorization, one.budget, one.map_options].append(one)
+        self.cells = dict(measured.cells) | {
+            cell: {} for cell in self.lost if cell not in measured.cells
+        }
+        own = conventional.get(measured.recipe_id) or catalog.flows().get(measured.flow)
+        self.reference = _reference(self.cells, own, measured.splits, against)
+        self.conventional = _canonical("conventional", own, measured.splits)
+
+    @property
+    def held_against(self) -> Mapping[int, float]:
+        """Bits/dim of the reference by seed."""
+        return {} if self.reference is None else self.cells[self.reference]
+
+
+_place = attrgetter("dataset", "variant", "data_digest", "flow", "recipe_id")
+"""What lost trials have of what tells groups apart."""
+
+
 def _groups(
     compared: Sequence[_Compared],
     facts: Mapping[str, DataFacts],
@@ -592,6 +437,12 @@ def _groups(
 
 def _less(bits: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
     return [value - other[seed] for seed, value in bits.items() if seed in other]
+
+
+_OF_MEASURED = (
+    *("profile", "splits", "size", "steps", "images", "clusters", "standard_error"),
+    "made_with",
+)
 
 
 def _group(
@@ -631,12 +482,6 @@ def _group(
     told = [*correction_notes(measured.beside), *describe_waiting(measured.data_wait)]
     said = group_notes(group, known, told)
     return replace(group, notes=tuple(said))
-
-
-_OF_MEASURED = (
-    *("profile", "splits", "size", "steps", "images", "clusters", "standard_error"),
-    "made_with",
-)
 
 
 def _row(
@@ -697,22 +542,6 @@ def _difference(test: PairedTest | None, corrected: Iterator[float]) -> Differen
     )
 
 
-def paired_difference(
-    results: Mapping[int, float], against: Mapping[int, float]
-) -> Difference | None:
-    """Mean difference of two sets of values by seed, over the common seeds; None if none."""
-    common = sorted(results.keys() & against.keys())
-    if not common:
-        return None
-    differences = [results[seed] - against[seed] for seed in common]
-    mean, n = statistics.fmean(differences), len(differences)
-    if n < 2:
-        return Difference(mean, None, n, None, None)
-    error = statistics.stdev(differences) / math.sqrt(n)
-    half = _half_width(error, n)
-    return Difference(mean, error, n, mean - half, mean + half)
-
-
 def _half_width(error: float, n: int) -> float:
     """Of the t-interval."""
     return _quantile(n - 1) * error
@@ -762,7 +591,224 @@ def _count(lost: Sequence[LostTrials], state: str) -> int:
     return sum(one.trials for one in lost if one.state == state)
 
 
-# The collector of cycles, kept from looking through what has none
+# How the groups of a board differ: settings of their recipes, and what keeps them apart
+
+SHOWN = ("training.steps",)
+"""Settings that a group's title has in any case."""
+
+KEYS = ("variant", "data_digest", "profile", "protocol", "precision", "recipe_id")
+"""What groups of one flow and data set can differ in; the recipe where nothing else differs."""
+
+
+def mark_settings(groups: "Sequence[Group]", recipes: Mapping[str, str]) -> "list[Group]":
+    """The groups with ``settings`` set where others of their flow, data and profile differ."""
+    alike = defaultdict(set)
+    for group in groups:
+        alike[_kind(group)].add(group.recipe_id)
+    texts: dict[str, str] = {}
+    for ids in alike.values():
+        known = {i: settings.flat(parse_object(recipes[i])) for i in ids if i in recipes}
+        keys = sorted({key for flat in known.values() for key in flat})
+        differing = [
+            key
+            for key in keys
+            if key not in SHOWN and len({flat.get(key) for flat in known.values()}) > 1
+        ]
+        for recipe_id, flat in known.items():
+            texts[recipe_id] = " ".join(f"{k}={flat[k]}" for k in differing if k in flat)
+    return [replace(group, settings=texts.get(group.recipe_id, "")) for group in groups]
+
+
+def kept_apart(groups: "Sequence[Group]") -> Iterator[str]:
+    """A sentence for each flow and data set that has several groups: what they differ in."""
+    alike: dict[tuple[str, str], list[Group]] = defaultdict(list)
+    for group in groups:
+        alike[group.flow, group.dataset].append(group)
+    for (flow, dataset), members in sorted(alike.items()):
+        if len(members) > 1:
+            values = {key: sorted({str(getattr(g, key)) for g in members}) for key in KEYS}
+            words = [_words(key, found) for key, found in values.items() if len(found) > 1]
+            yield (
+                f"Kept apart, since rows that differ in it cannot be ranked together: "
+                f"{len(members)} tables of {printable(flow)} on {printable(dataset)}, by "
+                f"{'; '.join(words)}."
+            )
+
+
+def _words(key: str, values: "Sequence[str]") -> str:
+    named = {"data_digest": "content of the data", "recipe_id": "recipe"}.get(key, key)
+    if key in ("data_digest", "recipe_id"):
+        return f"{named} ({len(values)})"
+    return f"{named} ({', '.join(map(printable, values))})"
+
+
+def _kind(group: "Group") -> tuple[str, ...]:
+    return (group.dataset, group.variant, group.flow, group.profile)
+
+
+# What to keep in mind of a group: precision, bars, seeds, losses, comparability
+
+LONG_WAIT = 0.02
+"""Share of a step's time that may go on waiting for images before it is told."""
+
+PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
+"""Data sets on which papers report bits/dim. Box-filtered ones are others."""
+
+
+def group_notes(group: "Group", facts: DataFacts | None, corrected: Sequence[str]) -> list[str]:
+    """What stands below a group's table, a line each."""
+    notes = [
+        _precision(group),
+        *corrected,
+        *_bar_notes(group),
+        *_printed_notes(group),
+    ]
+    if any(row.n < ENOUGH for row in group.rows):
+        notes.append(f"Fewer than {ENOUGH} seeds decide nothing: this is a first look.")
+    with_results = [row for row in group.rows if row.seeds]
+    if len({row.seeds for row in with_results}) > 1:
+        notes.append("Rows have different seeds: trust the paired differences, not the order.")
+    for row in group.rows:
+        lost = [f"{n} {word}" for n, word in _losses(row) if n]
+        if lost:
+            at = "" if row.budget is None else f" at budget {row.budget}"
+            notes.append(f"{printable(row.label)}{at}: {', '.join(lost)}.")
+    notes += _variant_notes(group)
+    if group.dataset not in PUBLISHED:
+        notes.append(
+            f"{printable(group.dataset)} is no published benchmark: these numbers stand beside no "
+            "published ones."
+        )
+    elif facts is not None and not facts.whole:
+        notes.append(
+            f"This {printable(group.dataset)} is not the whole official set "
+            f"({printable(facts.verdict or 'of unknown origin')}): its numbers are not the "
+            "published "
+            "set's, do not compare them with published numbers."
+        )
+    return notes
+
+
+def _precision(group: "Group") -> str:
+    clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
+    counted = f"{group.images} test images{clustered}"
+    if group.standard_error is None:
+        return f"{counted}: too few for a standard error."
+    kind = "standard error" if group.clusters is None else "standard error by photograph"
+    return (
+        f"{counted}; one trial's {kind} is at most {format_number(group.standard_error)} bits/dim."
+    )
+
+
+def _bar_notes(group: "Group") -> list[str]:
+    notes = []
+    if any(row.cleared is False for row in group.rows):
+        notes.append(
+            "† not trained enough: it does not clear the bars (in brackets), which any model must."
+        )
+    if not group.bars:
+        notes.append("No bars are known for this data set: launch again to measure them.")
+    for bar in group.bars:
+        if bar.bits_per_dim is None:
+            notes.append(f"No bar {printable(bar.name)}: {printable(bar.detail)}")
+    return notes
+
+
+def _printed_notes(group: "Group") -> list[str]:
+    """What a source says of the numbers that stand beside these rows."""
+    numbers = dict.fromkeys(n for row in group.rows for n in row.published if n.note)
+    return [f"{n.bits_per_dim:.2f} ({n.where}, {n.split}): {n.note}." for n in numbers]
+
+
+def _losses(row: "Row") -> tuple[tuple[int, str], ...]:
+    return (row.diverged, "diverged"), (row.failed, "failed")
+
+
+def _variant_notes(group: "Group") -> list[str]:
+    """What the variant of a data set means for its numbers."""
+    if group.variant == "float":
+        return [
+            f"The images of this {printable(group.dataset)} are not rounded to integers: "
+            "these numbers "
+            "are no bound on the bits of discrete images, and are not to be compared with those of "
+            "the variant u8."
+        ]
+    if group.dataset in PUBLISHED and group.variant == "npz":
+        return [
+            f"This {printable(group.dataset)} is of the npz release, which is easier by "
+            "roughly 0.3 "
+            "bits/dim than the PNG release that published numbers of flows are on: those stand "
+            "beside the variant png alone."
+        ]
+    if group.dataset == "celeba64":
+        return [
+            "Published numbers of RealNVP and LCMA on CelebA are on images that are not rounded "
+            "to integers: they stand beside the variant float alone."
+        ]
+    return []
+
+
+def describe_waiting(most: float | None) -> list[str]:
+    """Whether trainings waited for images so long that their speed is not the flow's own."""
+    if most is None or most <= LONG_WAIT:
+        return []
+    return [
+        f"Up to {most:.1%} of a training step went on waiting for images: speeds and costs are not "
+        "the flow's alone."
+    ]
+
+
+# How far numbers lie from what they stand for: the K-sample bound, the truncated series
+
+
+def correction_notes(results: Sequence[Beside]) -> list[str]:
+    """Sentences on the K-sample bounds and the series of results that stand in one table."""
+    return [*_bounds(results), *_series(results)]
+
+
+def _bounds(results: Sequence[Beside]) -> list[str]:
+    found = [(r.bound_draws, r.bound_gain) for r in results if r.bound_gain is not None]
+    if not found:
+        return []
+    draws = "/".join(str(k) for k in sorted({k for k, _ in found if k is not None}))
+    gain = statistics.fmean(gain for _, gain in found)
+    if round(gain, 5) == 0:
+        told = "is that of one within 0.00001 bits/dim"
+    else:
+        side = "lower" if gain > 0 else "higher"
+        told = f"is {side} than that of one by {abs(gain):.5f} bits/dim"
+    return [f"The bound of {draws} dequantization draws {told}, on average over trials."]
+
+
+def _series(results: Sequence[Beside]) -> list[str]:
+    found = [(r.series_bias, r) for r in results if r.series_bias is not None]
+    if not found:
+        return []
+    bias, worst = max(found, key=lambda one: abs(one[0]))
+    terms, error = worst.series_terms or 0, worst.series_bias_standard_error
+    within = "" if error is None else f" \u00b1 {error:.5f}"
+    return [
+        f"Bits/dim at {terms} terms of the series less those at {2 * terms}, by the same probes: "
+        f"{bias:+.5f}{within} in the trial with the most."
+    ]
+
+
+# The cell of the lowest mean of each table: a board too long to read in one line per table
+
+MOST_TABLES = 20
+"""Beyond so many tables the board is a list of them."""
+
+
+def read_contents(store: Store, where: Mapping[str, str]) -> list[dict[str, Any]] | None:
+    """The cell of the lowest mean of each table, as the view `leaderboard` has it; None where the
+    tables are few enough to be shown. ``where`` names columns of that view."""
+    found = store.view_rows("leaderboard", rank=1, **where)
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    tables = {(row["recipe_id"], row["comparable"]): row for row in reversed(rows)}
+    return list(reversed(tables.values())) if len(tables) > MOST_TABLES else None
+
+
+# Python searches for cycles whenever many objects are made: a board has none
 
 
 @contextmanager

@@ -168,6 +168,19 @@ def used_by(
     ]
 
 
+def series_key(one: MapSet) -> tuple[str, str, int, str, str, str]:
+    """The same for sets that stand side by side in one picture."""
+    key = one.key
+    return (key.dataset, key.flow, key.seed, key.pretraining_id, key.data_digest, key.score)
+
+
+def choose_evenly(series: Sequence[MapSet], most: int) -> list[MapSet]:
+    """At most that many of them, evenly spaced, the first and the last among them."""
+    if len(series) <= most:
+        return list(series)
+    return [series[round(k * (len(series) - 1) / (most - 1))] for k in range(most)]
+
+
 def require_any(sets: Sequence[MapSet]) -> None:
     """UserError for a database without maps."""
     if not sets:

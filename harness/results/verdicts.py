@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lcma.db import Store
-from lcma.harness.report.board import read_board
 from lcma.harness.results import board
-from lcma.harness.results.board import Board, Group, Row
+from lcma.harness.results.board import Board, Group, Row, read_board
 from lcma.harness.results.statistics import (
     LEVEL,
     PairedTest,

@@ -3,12 +3,15 @@
 import os
 import signal
 import socket
+import sys
 import threading
-import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context, parent_process
+from multiprocessing.context import BaseContext
+
+import numpy as np
 
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.work import Report, Work
@@ -109,10 +112,47 @@ class LocalExecutor(Executor):
         gpu = None if self.per_gpu is None else slot // self.per_gpu
         return ProcessPoolExecutor(
             1,
-            mp_context=get_context("spawn"),
+            mp_context=get_context("spawn") if gpu is not None else _context(),
             initializer=_start_worker,
-            initargs=(os.getpid(), gpu),
+            initargs=(dict(os.environ), gpu),
         )
+
+
+_PRELOADED = (run_work.__module__, "torch._dynamo")
+"""The second is what the first optimizer of a process imports, for a second."""
+
+_LATE = ("LCMA_", "RAY_", "CUBLAS_", "TORCHINDUCTOR_CACHE_", "COLUMNS", "PYTHONBREAKPOINT")
+"""Variables that no module reads while it is imported begin with one of these."""
+
+_served: tuple[int, dict[str, str], list[str]] | None = None
+"""The process that started a server of workers, and its environment and path then."""
+
+
+def _context() -> BaseContext:
+    """How a worker starts: as a copy of a process that has the bodies imported already, which takes
+    no time; by itself where that process is another than this one would start now."""
+    global _served
+    if sys.platform != "linux":  # elsewhere libraries may not be used after a fork
+        return get_context("spawn")
+    # What is read when a module is imported cannot be handed over.
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(_LATE)}
+    if _served is None:
+        _served = os.getpid(), variables, list(sys.path)
+    pid, same, path = _served
+    if (os.getpid(), variables, sys.path[: len(path)]) != (pid, same, path):
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([*_PRELOADED])
+    # The server is a `python -c`, which would prefer modules of the current folder.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        forkserver.ensure_running()
+    finally:
+        if (before := variables.get("PYTHONSAFEPATH")) is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+    return context
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:
@@ -121,15 +161,21 @@ def _kill(pool: ProcessPoolExecutor) -> None:
         process.kill()
 
 
-def _start_worker(parent: int, gpu: int | None) -> None:
-    """Leave interrupts to the launching process, do not outlive it, and keep to one GPU."""
+def _start_worker(environment: dict[str, str], gpu: int | None) -> None:
+    """Be as if started by the launching process now; leave interrupts to it, do not outlive it, and
+    keep to one GPU."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if environment != os.environ:
+        os.environ.clear()
+        os.environ.update(environment)
+    np.random.seed()  # a plug-in may draw from it: not the same in all workers
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+    parent = parent_process()
+    assert parent is not None
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lcma import db
+from lcma.harness.extras import require_extra
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Course, Display, Ended, Launch
 from lcma.harness.run.outages import Value, wait_out
@@ -110,6 +111,8 @@ def launch_sweep(
     )
     check_compilable(plan.expansion, resources)
     missing = missing_data(spec, place)
+    if options.tensorboard is not None:
+        require_extra("tensorboard")
     check_writable(place, tensorboard=options.tensorboard, **dict(options.folders))
     if not (plan.trainings_left or plan.pretrainings_left or (options.retry and plan.lost)):
         store = db.connect(place.db)

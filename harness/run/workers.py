@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import lcma.harness.data
 from lcma import db
+from lcma.harness.extras import require_extra
 from lcma.harness.place import Place
 from lcma.harness.run.driver import LaunchStoppedError, new_owner
 from lcma.harness.run.executor import Executor
@@ -84,6 +85,8 @@ def missing_data(spec: Spec, place: Place) -> list[str]:
         if known.needs_path or (place.data / known.name).exists():
             lcma.harness.data.load(known.name, place.data)
         else:
+            if known.extra is not None:
+                require_extra(known.extra)
             missing.append(known.name)
     return missing
 

@@ -24,7 +24,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from lcma.db import Store, Unavailable
-from lcma.db.engine import Database, translating
+from lcma.db.engine import Database, translate_errors
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.outages import wait_out
 from lcma.harness.tuning.target import StudyTarget
@@ -136,7 +136,7 @@ def make_storage(database: Database) -> RDBStorage:
     options = {"poolclass": sa.NullPool, "connect_args": settings}
     with _explaining(database):
         made = RDBStorage(database.url, engine_kwargs=options)
-    translating(made.engine, database)
+    translate_errors(made.engine, database)
     return made
 
 

@@ -1,1 +1,1 @@
-"""Tell people of running jobs: status, reasons, logs, stopping, retrying."""
+"""Show people how jobs are: status, reasons and logs; stop launches and retry jobs."""

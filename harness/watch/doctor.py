@@ -1,4 +1,4 @@
-"""What `lcma doctor` looks at."""
+"""Checks of the installation, the database, the folders, the data sets and a cluster."""
 
 import importlib.metadata
 import os
@@ -17,12 +17,13 @@ from lcma.harness.run.preflight import require_here
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 
-_LITTLE_DISK = 2 * 2**30
+LITTLE_DISK = 2 * 2**30
+"""Free bytes below which a folder's disk is remarked on."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing looked at. ``bad`` means that a launch would fail on it."""
+class CheckResult:
+    """The result of one check. ``bad`` means that a launch would fail on it."""
 
     what: str
     verdict: Literal["good", "note", "bad"]
@@ -31,97 +32,109 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Workers:
-    """How many could work at once, and where that is: on this machine, or on a cluster."""
-
     most: int
     where: str
 
 
-def run_checks(place: Place, ray: str | None = None) -> list[Finding]:
-    """Every check, in the order in which a launch would meet them; of the Ray cluster at an
-    address too, if there is one."""
-    cluster, workers = _ray(ray)
-    found = [*_code(), *_devices(), *_database(place, workers), *_folders(place)]
-    return [*found, *_data_sets(place), *cluster]
+def run_checks(place: Place, ray: str | None = None) -> list[CheckResult]:
+    """Run all checks, in the order in which a launch would meet them.
+
+    ``ray`` is the address of a Ray cluster to check too.
+    """
+    ray_results, workers = _check_ray(ray)
+    return [
+        *_check_code(),
+        *_check_devices(),
+        *_check_database(place, workers),
+        *_check_folders(place),
+        *_check_data_sets(place),
+        *ray_results,
+    ]
 
 
-def _code() -> list[Finding]:
+def _check_code() -> list[CheckResult]:
     current = read_environment("cpu")
     changed = " with uncommitted changes" if current.dirty else ""
-    said = f"lcma {current.code_version}{changed}, Python {current.python}, torch {current.torch}"
-    return [Finding("code", "good", said)]
+    text = f"lcma {current.code_version}{changed}, Python {current.python}, torch {current.torch}"
+    return [CheckResult("code", "good", text)]
 
 
-def _devices() -> list[Finding]:
+def _check_devices() -> list[CheckResult]:
     cores = os.cpu_count() or 1
-    found = [Finding("cpu", "good", f"{cores} cores, {torch.backends.cpu.get_cpu_capability()}")]
+    found = [
+        CheckResult("cpu", "good", f"{cores} cores, {torch.backends.cpu.get_cpu_capability()}")
+    ]
     if not torch.cuda.is_available():
-        return [*found, Finding("gpu", "note", "none that PyTorch can use; sweeps run on the CPU")]
+        return [
+            *found,
+            CheckResult("gpu", "note", "none that PyTorch can use; sweeps run on the CPU"),
+        ]
     for index in range(torch.cuda.device_count()):
-        found.append(Finding("gpu", "good", torch.cuda.get_device_name(index)))
+        found.append(CheckResult("gpu", "good", torch.cuda.get_device_name(index)))
     return found
 
 
-def _database(place: Place, workers: _Workers) -> list[Finding]:
+def _check_database(place: Place, workers: _Workers) -> list[CheckResult]:
     try:
         database = db.locate(place.db)
-        said = f"{database.name} ({database.version()})"
+        text = f"{database.name} ({database.version()})"
         if not database.identify().exists:
-            return [Finding("database", "note", f"{said}: nothing yet; the first launch makes it")]
+            return [
+                CheckResult("database", "note", f"{text}: nothing yet; the first launch makes it")
+            ]
         store = db.connect(place.db, create=False)
         counts = store.job_counts()
     except UserError as error:
-        return [Finding("database", "bad", str(error))]
+        return [CheckResult("database", "bad", str(error))]
     trials = counts.trial
-    said += f": {trials.done} of {trials.total} trials done, {trials.running} running"
-    return [Finding("database", "good", said), *_connections(store, workers)]
+    text += f": {trials.done} of {trials.total} trials done, {trials.running} running"
+    return [CheckResult("database", "good", text), *_check_connections(store, workers)]
 
 
-def _connections(store: db.Store, wanted: _Workers) -> list[Finding]:
-    """How many workers a server lets in: a training and its heartbeat may each hold a connection
-    for a moment, and so may the driver and what a person types."""
+def _check_connections(store: db.Store, workers: _Workers) -> list[CheckResult]:
     limits = store.database.connections()
     if limits is None:
         return []
-    workers = max(0, (limits.free - 2) // 2)
-    said = (
-        f"{limits.most} at most, {limits.used} in use: enough for {workers} workers at once "
-        f"(raise max_connections for more); {wanted.where} may run {wanted.most}"
+    # A training and its heartbeat may each hold a connection for a moment, and so may the driver
+    # and a command that a user types.
+    enough_for = max(0, (limits.free - 2) // 2)
+    text = (
+        f"{limits.most} at most, {limits.used} in use: enough for {enough_for} workers at once "
+        f"(raise max_connections for more); {workers.where} may run {workers.most}"
     )
-    enough = workers >= wanted.most
-    return [Finding("connections", "good" if enough else "note", said)]
+    verdict: Literal["good", "note"] = "good" if enough_for >= workers.most else "note"
+    return [CheckResult("connections", verdict, text)]
 
 
-def _folders(place: Place) -> list[Finding]:
+def _check_folders(place: Place) -> list[CheckResult]:
     found = []
     for what, folder in (("runs", place.runs), ("data", place.data)):
         if isinstance(folder, str):
-            found.append(_elsewhere(folder))
+            found.append(_check_runs_url(folder))
             continue
         there = next(p for p in (folder, *folder.parents) if p.exists())
         try:
             with tempfile.TemporaryFile(dir=there):
                 pass
         except OSError as error:
-            said = f"{folder} cannot be written ({error.strerror}): give --{what} DIR"
-            found.append(Finding(what, "bad", said))
+            text = f"{folder} cannot be written ({error.strerror}): give --{what} DIR"
+            found.append(CheckResult(what, "bad", text))
             continue
         free = shutil.disk_usage(there).free
-        verdict: Literal["good", "note"] = "good" if free > _LITTLE_DISK else "note"
-        found.append(Finding(what, verdict, f"{folder}, {free / 2**30:.1f} GiB free"))
+        verdict: Literal["good", "note"] = "good" if free > LITTLE_DISK else "note"
+        found.append(CheckResult(what, verdict, f"{folder}, {free / 2**30:.1f} GiB free"))
     return found
 
 
-def _elsewhere(runs: str) -> Finding:
-    """Whether this host can write and read checkpoints at a URL."""
+def _check_runs_url(runs: str) -> CheckResult:
     try:
         require_here(runs)
     except UserError as error:
-        return Finding("runs", "bad", str(error))
-    return Finding("runs", "good", f"{storage.open_folder(runs).name} can be written and read")
+        return CheckResult("runs", "bad", str(error))
+    return CheckResult("runs", "good", f"{storage.open_folder(runs).name} can be written and read")
 
 
-def _data_sets(place: Place) -> list[Finding]:
+def _check_data_sets(place: Place) -> list[CheckResult]:
     found = []
     for known in data.names(place.data):
         if not (place.data / known.name).exists():
@@ -129,29 +142,31 @@ def _data_sets(place: Place) -> list[Finding]:
         try:
             data.load(known.name, place.data).verify()
         except UserError as error:
-            found.append(Finding("data set", "bad", str(error)))
+            found.append(CheckResult("data set", "bad", str(error)))
         else:
-            found.append(Finding("data set", "good", f"{known.name} is intact"))
-    none = Finding("data set", "note", "none prepared; launches prepare those that need no files")
+            found.append(CheckResult("data set", "good", f"{known.name} is intact"))
+    none = CheckResult(
+        "data set", "note", "none prepared; launches prepare those that need no files"
+    )
     return found or [none]
 
 
-def _ray(address: str | None) -> tuple[list[Finding], _Workers]:
-    """What is said of Ray; and as many workers as there are cores, which is the most."""
+def _check_ray(address: str | None) -> tuple[list[CheckResult], _Workers]:
+    """Return the check of Ray, and the most workers that could run: one for each core."""
     here = _Workers(os.cpu_count() or 1, "this machine")
     version = f"version {importlib.metadata.version('ray')}"
     if address is None:
-        return [Finding("ray", "good", version)], here
+        return [CheckResult("ray", "good", version)], here
     from lcma.harness.run.cluster import RayExecutor
 
     try:
         executor = RayExecutor(Resources(), address)
     except UserError as error:
-        return [Finding("ray", "bad", str(error))], here
+        return [CheckResult("ray", "bad", str(error))], here
     try:
         cpus, gpus = executor.total("CPU"), executor.total("GPU")
         hosts = ", ".join(executor.hosts())
     finally:
         executor.close(kill=False)
-    said = f"{version}; the cluster at {address} has {cpus:g} CPUs and {gpus:g} GPUs on {hosts}"
-    return [Finding("ray", "good", said)], _Workers(max(1, int(cpus)), "the cluster")
+    text = f"{version}; the cluster at {address} has {cpus:g} CPUs and {gpus:g} GPUs on {hosts}"
+    return [CheckResult("ray", "good", text)], _Workers(max(1, int(cpus)), "the cluster")

@@ -1,4 +1,4 @@
-"""Predicted device hours, for people and for programs."""
+"""Predicted device hours, in text and as JSON values."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from lcma.harness.text import format_duration, printable
 
 
 def render_predictions(predicted: Predictions) -> Lines:
-    """A few lines for each device, or that there is no history."""
+    """Return a few lines for each device, or one that says that there is no history."""
     lines = [line for device in predicted.devices for line in _device(device)]
     if not lines:
         lines = [f"No prediction: {_unknown(predicted.left)}"]
@@ -21,14 +21,14 @@ def render_predictions(predicted: Predictions) -> Lines:
 
 
 def describe_rest(predicted: Predictions) -> Iterator[str]:
-    """A line for each device about what is left, where anything of it is known."""
+    """Yield a line about what is left for each device on which something of it is known."""
     for device in predicted.devices:
         if device.left.known:
             yield f"Predicted for what is left on {device.device}: {_amount(device.left)}"
 
 
 def predictions_as_dict(predicted: Predictions) -> dict[str, Any]:
-    """The same with each part, in device hours."""
+    """Return predictions with each of their parts as JSON values, in device hours."""
     return {
         "unit": "device hours",
         "quantiles_percent": dict(zip(("low", "expected", "high"), QUANTILES, strict=True)),
@@ -61,27 +61,25 @@ def _device(device: Prediction) -> Iterator[str]:
 
 
 def _amount(amount: Amount) -> str:
-    """Hours of what is known, from how many attempts, and what is not."""
-    said = []
+    words = []
     if amount.known:
         attempts = sorted({part.attempts for part in amount.known})
         of_each = " of each kind" if len(amount.known) > 1 else ""
         number = "-".join(map(str, attempts[:1] + attempts[1:][-1:]))
         ending = "" if attempts[-1] == 1 else "s"
-        said.append(f"{_hours(amount.hours)}, from {number} attempt{ending}{of_each}")
+        words.append(f"{_hours(amount.hours)}, from {number} attempt{ending}{of_each}")
     if amount.unknown:
-        said.append(_unknown(amount))
-    return "; ".join(said) or "nothing is left"
+        words.append(_unknown(amount))
+    return "; ".join(words) or "nothing is left"
 
 
 def _unknown(amount: Amount) -> str:
-    """By flow and data set, though it may be work of several kinds."""
     jobs = defaultdict[str, Counter[str]](Counter)
     for part in amount.unknown:
         jobs[f"{part.flow} on {part.dataset}"][part.what] += part.jobs
     named = (
-        f"{where} ({', '.join(_counted(*each) for each in sorted(of.items(), reverse=True))})"
-        for where, of in jobs.items()
+        f"{where} ({', '.join(_counted(*each) for each in sorted(counts.items(), reverse=True))})"
+        for where, counts in jobs.items()
     )
     return f"no history for: {', '.join(named)}" if jobs else "nothing is left"
 

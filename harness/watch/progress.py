@@ -1,4 +1,4 @@
-"""Progress of a launch: bars in a terminal, lines elsewhere."""
+"""The progress of a launch: bars on a terminal, lines elsewhere."""
 
 import time
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from lcma.harness.run.prediction import Predictions
 from lcma.harness.run.work import Report
 from lcma.harness.watch.predictions import describe_rest
 
-_STYLE = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
+STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 
 
 class Bars:
-    """One bar for the sweep and one for each running job, named by what it is."""
+    """A bar for the sweep and one for each running job, with lines about what happens above."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -40,9 +40,9 @@ class Bars:
             console=console,
             transient=True,
         )
-        self._whole = self.progress.add_task("sweep", unit="jobs", total=None)
+        self._sweep = self.progress.add_task("sweep", unit="jobs", total=None)
         self._bars: dict[str, TaskID] = {}
-        self._away_since: float | None = None
+        self._unreachable_since: float | None = None
         self._updated = False
 
     def __enter__(self) -> Self:
@@ -58,50 +58,56 @@ class Bars:
             self.progress.stop()
 
     def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
-        if self._away_since is not None:
-            away = time.time() - self._away_since
-            self.note(f"the database is back after {away:.0f} s")
-            self.progress.update(self._whole, description="sweep")
-            self._away_since = None
+        """Show how many jobs have ended, of how many, and how far each running one is."""
+        if self._unreachable_since is not None:
+            seconds = time.time() - self._unreachable_since
+            self.note(f"the database is back after {seconds:.0f} s")
+            self.progress.update(self._sweep, description="sweep")
+            self._unreachable_since = None
         self._updated = True
         if self.console.is_terminal:
             self.progress.start()  # only now: a stage has a spinner of its own
-        self.progress.update(self._whole, completed=ended, total=total)
+        self.progress.update(self._sweep, completed=ended, total=total)
         for job in running:
             if job.job_id not in self._bars:
-                self._bars[job.job_id] = self.progress.add_task(_title(job), unit="steps")
+                self._bars[job.job_id] = self.progress.add_task(_name_bar(job), unit="steps")
             self.progress.update(self._bars[job.job_id], completed=job.step, total=job.steps)
         for job_id in set(self._bars) - {job.job_id for job in running}:
             self.progress.remove_task(self._bars.pop(job_id))
 
     def unreachable(self, since: float, why: str) -> None:
-        if self._away_since is None:
+        """Show that the database is unreachable, since when in Unix seconds, and why."""
+        if self._unreachable_since is None:
             at = time.strftime("%H:%M:%S", time.localtime(since))
-            self.note(f"the database is away since {at}, waiting for it: {why}")
-            self.progress.update(self._whole, description=f"database away since {at}")
-        self._away_since = since
+            self.note(f"the database has been unreachable since {at}, waiting for it: {why}")
+            self.progress.update(self._sweep, description=f"database unreachable since {at}")
+        self._unreachable_since = since
 
     def note(self, line: str) -> None:
+        """Print a line above the bars."""
         self.console.print(escape(line), highlight=False, soft_wrap=True)
 
     def stage(self, what: str) -> AbstractContextManager[object]:
+        """Show a spinner with what is done, while the returned context is open."""
         return self.console.status(what)
 
     def planned(self, plan: Plan, predicted: Predictions | None) -> None:
+        """Print what a plan has, and what is predicted for the rest of it."""
         self.console.print(f"{escape(plan.spec.name)}: {plan.summary}", highlight=False)
         for line in describe_rest(predicted) if predicted is not None else ():
             self.console.print(escape(line), highlight=False, soft_wrap=True)
 
     def job_ended(self, title: str, report: Report) -> None:
-        if report.ending == "pruned":  # a tuner has words of its own for it
+        """Print how a job ended, with the last line of its message."""
+        if report.ending == "pruned":  # the tuner prints a line of its own
             return
-        style = _STYLE.get(report.ending, "white")
+        style = STYLES.get(report.ending, "white")
         lines = report.message.strip().splitlines()
         why = f": {escape(lines[-1])}" if lines else ""
         self.console.print(f"[{style}]{report.ending:>8}[/]  {escape(title)}{why}", highlight=False)
 
 
-def _title(job: RunningJob) -> str:
+def _name_bar(job: RunningJob) -> str:
     budget = "" if job.budget is None else f" {job.budget}"
     what = f"{job.factorization}{budget}" if job.kind == "trial" else f"pretrain to{budget}"
     return escape(f"{job.flow} {job.dataset} {what} seed {job.seed}")

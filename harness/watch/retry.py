@@ -1,4 +1,4 @@
-"""Which of the jobs that were lost are to be run again."""
+"""Lost jobs, those that failed or diverged: which of them to run again."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,55 +6,61 @@ from collections.abc import Sequence
 from lcma.db import FAILURES, Failure, Store
 from lcma.harness.results.lookup import find_sweep, jobs_of
 from lcma.harness.text import printable, short_id
+from lcma.harness.watch.jobs import name_failed_job
 from lcma.sweeps.errors import UserError
-
-CLASSES = FAILURES
-"""The outcomes of an attempt after which nobody takes the job by itself."""
 
 
 def choose_lost_jobs(
-    store: Store, classes: Sequence[str], sweep: str | None, starts: Sequence[str]
+    store: Store, classes: Sequence[str], sweep: str | None, ids: Sequence[str]
 ) -> list[Failure]:
-    """The lost jobs of these classes, of the sweep, and of these trials and what they wait for;
-    all where nothing is said. Raises UserError for an unknown class, sweep or id."""
+    """Return the lost jobs that meet all of the given conditions.
+
+    Args:
+        store: The database.
+        classes: Outcomes of the last attempt, of which a job has one; any if empty.
+        sweep: Name or id of the sweep that a job belongs to; any if None.
+        ids: First characters of the ids of trials, pretrainings or jobs; any if empty. A trial
+            means the segments of the pretraining that its maps need too.
+
+    Raises:
+        UserError: A class, the sweep or an id is unknown.
+    """
     for name in classes:
-        if name not in CLASSES:
-            raise UserError(f"no failure class {printable(name)!r}: there are {', '.join(CLASSES)}")
-    wanted: list[set[str]] = []
+        if name not in FAILURES:
+            known = ", ".join(FAILURES)
+            raise UserError(f"no failure class {printable(name)!r}: there are {known}")
+    chosen: list[set[str]] = []
     if sweep is not None:
-        wanted.append(set(store.job_ids(find_sweep(store, sweep).id)))
-    if starts:
-        wanted.append({job_id for start in starts for job_id in _with_segments(store, start)})
+        chosen.append(set(store.job_ids(find_sweep(store, sweep).id)))
+    if ids:
+        chosen.append({job_id for start in ids for job_id in _with_segments(store, start)})
     return [
-        one
-        for one in store.failures()
-        if (not classes or one.outcome in classes) and all(one.job_id in ids for ids in wanted)
+        job
+        for job in store.failures()
+        if (not classes or job.outcome in classes) and all(job.job_id in some for some in chosen)
     ]
 
 
-def describe_classes(found: Sequence[Failure]) -> str:
-    """How many jobs of each class, in words."""
-    by_class = Counter(one.outcome or "no attempt" for one in found)
-    jobs = f"{len(found)} job{'s' * (len(found) != 1)}"
-    return f"{jobs} ({', '.join(f'{n} {printable(name)}' for name, n in sorted(by_class.items()))})"
+def count_classes(jobs: Sequence[Failure]) -> str:
+    """Return how many jobs there are of each class, such as '3 jobs (2 oom, 1 timeout)'."""
+    by_class = sorted(Counter(job.outcome or "no attempt" for job in jobs).items())
+    counts = ", ".join(f"{number} {printable(name)}" for name, number in by_class)
+    return f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} ({counts})"
 
 
-def describe_failure(one: Failure) -> str:
-    """A job with how it was lost."""
-    what = f"{one.flow} {one.dataset} {one.factorization or one.kind}"
-    at = "" if one.budget is None else f" budget {one.budget}"
-    return f"{short_id(one.job_id)} {one.outcome or 'no attempt'}: {what}{at} seed {one.seed}"
+def describe_failure(job: Failure) -> str:
+    """Return a lost job's id, outcome and name, in one line."""
+    return f"{short_id(job.job_id)} {job.outcome or 'no attempt'}: {name_failed_job(job)}"
 
 
 def _with_segments(store: Store, start: str) -> set[str]:
-    """The jobs that a person named, with the segments that the maps of a trial need."""
     found = set()
     for job in jobs_of(store, start):
         found.add(job.job_id)
         if job.kind == "trial" and job.pretraining_id is not None and job.budget is not None:
             found |= {
-                one.job_id
-                for one in store.segments(job.pretraining_id, job.data_digest)
-                if one.budget is not None and one.budget <= job.budget
+                segment.job_id
+                for segment in store.segments(job.pretraining_id, job.data_digest)
+                if segment.budget is not None and segment.budget <= job.budget
             }
     return found

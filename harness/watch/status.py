@@ -1,7 +1,7 @@
-"""How far a sweep is: once, or again and again until it has ended."""
+"""The state of a database's jobs, of all or of one sweep: read once, or watched until it ends."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,18 +13,99 @@ from rich.table import Table
 from rich.text import Text
 
 from lcma import db
-from lcma.db import CellState, Counts, Rates, RunningJob, Stopping, Store, Sweep, Waiting
+from lcma.db import (
+    CellState,
+    Counts,
+    DataWait,
+    Failure,
+    Rates,
+    RunningJob,
+    Stopping,
+    Store,
+    Sweep,
+    Waiting,
+)
 from lcma.harness.results.lookup import job_title
-from lcma.harness.text import format_duration, printable, short_id, text_cell
-from lcma.harness.watch.logs import describe_progress
+from lcma.harness.terminal import text_cell
+from lcma.harness.text import format_duration, printable, short_id
+from lcma.harness.watch.jobs import (
+    describe_progress,
+    lease_is_over,
+    name_experiment,
+    name_failed_job,
+)
 
-MOST = 5
-"""Lines about what waits, and about leases that are over, on a screen."""
+MESSAGE_LENGTH = 100
+"""Characters of a failure's message that a line shows."""
+
+MOST_LINES = 5
+"""Most lines about what waits, and about leases that are over, on a screen."""
 
 
 @dataclass(frozen=True)
-class Overview:
-    """A sweep at one moment, Unix seconds by the database's clock."""
+class DatabaseStatus:
+    """All jobs of a database at one moment; ``now`` is in Unix seconds by the database's clock."""
+
+    now: float
+    counts: Counts
+    running: tuple[RunningJob, ...]
+    failures: tuple[Failure, ...]
+    data_waits: tuple[DataWait, ...]
+    stopping: tuple[Stopping, ...]
+    sweep_names: dict[str, str]
+    """Names of the sweeps by id; empty if none was asked to stop."""
+
+
+def read_database_status(store: Store) -> DatabaseStatus:
+    """Read the state of all jobs."""
+    counts, running, failures = store.job_counts(), store.running_jobs(), store.failures()
+    data_waits, stopping = store.data_waits(), store.open_stop_requests()
+    return DatabaseStatus(
+        now=store.now(),
+        counts=counts,
+        running=tuple(running),
+        failures=tuple(failures),
+        data_waits=tuple(data_waits),
+        stopping=tuple(stopping),
+        sweep_names={sweep.id: sweep.name for sweep in store.sweeps()} if stopping else {},
+    )
+
+
+def render_database_status(status: DatabaseStatus, limit: int) -> Group:
+    """Return counts, stop requests, running jobs, the first ``limit`` failures, waits for data."""
+    parts: list[RenderableType] = [_render_counts(status.counts)]
+    for one in status.stopping:
+        sweep_id = one.request.sweep_id
+        what = "all sweeps" if sweep_id is None else f"the sweep {status.sweep_names[sweep_id]}"
+        parts.append(Text(_describe_stopping(what, one, status.now), style="bold"))
+    if status.running:
+        parts += [Text(), _render_running(status.running, status.now)]
+    if status.failures:
+        parts += [Text(), *(Text(_describe_failure(job)) for job in status.failures[:limit])]
+        if len(status.failures) > limit:
+            parts.append(Text(f"and {len(status.failures) - limit} more: --limit N shows them"))
+    if status.data_waits:
+        parts += [Text(), *map(_render_data_wait, status.data_waits)]
+    return Group(*parts)
+
+
+def database_status_as_dict(status: DatabaseStatus) -> dict[str, Any]:
+    """Return the state of all jobs as JSON values."""
+    return {
+        "jobs": asdict(status.counts),
+        "running": [
+            asdict(job) | {"lease_seconds_left": job.lease_until - status.now}
+            for job in status.running
+        ],
+        "failures": [asdict(failure) for failure in status.failures],
+        "data_waits": [asdict(wait) for wait in status.data_waits],
+        "stopping": [asdict(one.request) | {"held": one.held} for one in status.stopping],
+    }
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """The jobs of a sweep at one moment; ``now`` is in Unix seconds by the database's clock."""
 
     sweep: Sweep
     now: float
@@ -33,89 +114,60 @@ class Overview:
     rates: Rates
     waiting: tuple[Waiting, ...]
     stale: tuple[RunningJob, ...]
+    """Running jobs whose lease is over."""
     stop: Stopping | None
-    """A request that its launches end, which is newer than all of them, and what they hold."""
+    """A request to stop that is newer than all launches of the sweep, and what they hold."""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing runs, and nothing is left that could start without a retry."""
-        return not any(one.running or one.pending for one in self.cells)
+        """Return whether nothing runs, and nothing is left that could start without a retry."""
+        return not any(cell.running or cell.pending for cell in self.cells)
 
     @property
     def lost(self) -> int:
-        """Trials and segments that failed or diverged."""
+        """Return how many trials and segments failed or diverged."""
         kinds = (self.counts.trial, self.counts.pretraining)
         return sum(kind.failed + kind.diverged for kind in kinds)
 
 
-def read_overview(store: Store, sweep: Sweep) -> Overview:
-    """How far the sweep is now."""
+def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
+    """Read the state of a sweep's jobs."""
     own, now, request = set(store.job_ids(sweep.id)), store.now(), store.stop_request(sweep.id)
-    return Overview(
+    return SweepStatus(
         sweep=sweep,
         now=now,
         counts=store.job_counts(sweep.id),
         cells=tuple(store.cell_states(sweep.id)),
         rates=store.rates(sweep.id),
         waiting=tuple(store.awaited_segments(sweep.id)),
-        stale=tuple(j for j in store.running_jobs() if j.job_id in own and j.lease_until <= now),
+        stale=tuple(
+            job for job in store.running_jobs() if job.job_id in own and lease_is_over(job, now)
+        ),
         stop=None if request is None else Stopping(request, store.count_held_jobs(sweep.id)),
     )
 
 
-def watch_sweep(store: Store, sweep: Sweep, console: Console, interval: float) -> None:
-    """Show the sweep every ``interval`` seconds until it has ended: in place on a terminal, one
-    below the other elsewhere. A database that is away is waited for."""
-    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-    with ExitStack() as shown:
-        if live is not None:
-            shown.enter_context(live)
-        last = Group()
-        while True:
-            ended = False
-            try:
-                found = read_overview(store, sweep)
-                last, ended = (
-                    render_overview(found, None if live is None else console.height),
-                    found.ended,
-                )
-                now = last
-            except db.Unavailable as error:
-                now = Group(*last.renderables, Text(printable(error), style="yellow"))
-            if live is not None:
-                live.update(now, refresh=True)
-            else:
-                print_overview(now, console)
-            if ended:
-                return
-            if live is None:
-                console.print()
-            time.sleep(interval)
+def render_sweep_status(status: SweepStatus, height: int | None = None) -> Group:
+    """Return counts, rates, cells, what waits for what, and leases that are over.
 
-
-def print_overview(shown: Group, console: Console) -> None:
-    """Print it, with lines that are not cut."""
-    for part in shown.renderables:
-        console.print(part, soft_wrap=isinstance(part, Text))
-
-
-def render_overview(found: Overview, height: int | None = None) -> Group:
-    """Counts, rates, cells, what waits for what, and leases that are over; where a ``height`` is
-    given, no more than so many lines, with the cells that are not done first."""
+    With a ``height`` there are no more lines than that, and cells that are done are left out first.
+    """
     wraps = height is None
-    waiting = _some([_waits(one, found.now) for one in found.waiting], None if wraps else MOST)
-    stale = _some([_silent(one, found.now) for one in found.stale], None if wraps else MOST)
-    head = Text(f"sweep {printable(found.sweep.name)} ({short_id(found.sweep.id)})", style="bold")
-    parts: list[RenderableType] = [
-        head,
-        describe_counts(found.counts),
-        Text(),
-        _rates(found.rates),
-        Text(),
-    ]
-    end = _end(found)
+    most = None if wraps else MOST_LINES
+    waiting = _shorten([_describe_waiting(one, status.now) for one in status.waiting], most)
+    stale = _shorten([_describe_stale(job, status.now) for job in status.stale], most)
+    end = _describe_end(status)
+    name = f"sweep {printable(status.sweep.name)} ({short_id(status.sweep.id)})"
+    # 13: title, counts, rates, headings and the blank lines between them.
     room = None if height is None else height - 13 - len(waiting) - len(stale) - len(end)
-    parts += _cells(found.cells, room)
+    parts: list[RenderableType] = [
+        Text(name, style="bold"),
+        _render_counts(status.counts),
+        Text(),
+        _render_rates(status.rates),
+        Text(),
+        *_render_cells(status.cells, room),
+    ]
     if waiting or stale or end:
         parts.append(Text())
     for lines, style in ((waiting, ""), (stale, "red"), (end, "bold")):
@@ -127,75 +179,156 @@ def render_overview(found: Overview, height: int | None = None) -> Group:
     return Group(*parts)
 
 
-def overview_as_dict(found: Overview) -> dict[str, Any]:
-    """The same for programs."""
-    rates = asdict(found.rates) | {"trials_per_hour": found.rates.trials_per_hour}
+def sweep_status_as_dict(status: SweepStatus) -> dict[str, Any]:
+    """Return the state of a sweep as JSON values."""
+    rates = asdict(status.rates) | {"trials_per_hour": status.rates.trials_per_hour}
     return {
-        "sweep": {"id": found.sweep.id, "name": found.sweep.name},
-        "ended": found.ended,
-        "jobs": asdict(found.counts),
-        "cells": [asdict(one) for one in found.cells],
+        "sweep": {"id": status.sweep.id, "name": status.sweep.name},
+        "ended": status.ended,
+        "jobs": asdict(status.counts),
+        "cells": [asdict(cell) for cell in status.cells],
         "rates": rates,
-        "waiting": [asdict(one.segment) | {"trials": one.trials} for one in found.waiting],
-        "stop": None if found.stop is None else asdict(found.stop.request),
-        "stale": [asdict(one) | {"overdue": found.now - one.lease_until} for one in found.stale],
+        "waiting": [asdict(one.segment) | {"trials": one.trials} for one in status.waiting],
+        "stop": None if status.stop is None else asdict(status.stop.request),
+        "stale": [asdict(job) | {"overdue": status.now - job.lease_until} for job in status.stale],
     }
 
 
-def describe_counts(counts: Counts) -> Table:
-    """Jobs by kind and state."""
+def print_status(status: Group, console: Console) -> None:
+    """Print a rendered status. Lines of text are not wrapped."""
+    for part in status.renderables:
+        console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def watch_sweep(store: Store, sweep: Sweep, console: Console, interval: float) -> None:
+    """Show a sweep every ``interval`` seconds until it has ended.
+
+    A terminal is redrawn in place; elsewhere one status follows the other. While the database is
+    unreachable, the last status is shown with the reason.
+    """
+    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    with ExitStack() as stack:
+        if live is not None:
+            stack.enter_context(live)
+        last = Group()
+        while True:
+            ended = False
+            try:
+                status = read_sweep_status(store, sweep)
+                height = None if live is None else console.height
+                shown = last = render_sweep_status(status, height)
+                ended = status.ended
+            except db.Unavailable as error:
+                shown = Group(*last.renderables, Text(printable(error), style="yellow"))
+            if live is not None:
+                live.update(shown, refresh=True)
+            else:
+                print_status(shown, console)
+            if ended:
+                return
+            if live is None:
+                console.print()
+            time.sleep(interval)
+
+
+def _render_counts(counts: Counts) -> Table:
     table = Table("jobs", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     by_kind = asdict(counts)
     for state in (*by_kind["trial"], "total"):
         table.add_column(state, justify="right")
-    for kind, of in by_kind.items():
-        table.add_row(kind, *map(str, of.values()), str(sum(of.values())))
+    for kind, states in by_kind.items():
+        table.add_row(kind, *map(str, states.values()), str(sum(states.values())))
     return table
 
 
-def _cells(cells: Sequence[CellState], room: int | None) -> list[RenderableType]:
+def _render_running(running: Sequence[RunningJob], now: float) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    recipes = len({one.recipe_id for one in cells})
-    kinds = {(one.flow, one.dataset) for one in cells}
-    heading = " ".join(kinds.pop()) if len(kinds) == 1 else ""
+    for heading in ("running", "id", "budget", "seed", "step", "by", "lease"):
+        right = heading in ("budget", "seed", "step")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for job in running:
+        left = job.lease_until - now
+        if lease_is_over(job, now):
+            lease = Text(f"over since {-left:.0f} s", style="red")
+        else:
+            lease = Text(f"{left:.0f} s left")
+        table.add_row(
+            text_cell(name_experiment(job)),
+            text_cell(short_id(job.job_id)),
+            text_cell(job.budget),
+            text_cell(job.seed),
+            text_cell(f"{job.step}/{job.steps}"),
+            text_cell(f"{job.owner} on {job.host}"),
+            lease,
+        )
+    return table
+
+
+def _describe_failure(failure: Failure) -> str:
+    lines = (failure.message or "").strip().splitlines() or ["no message"]
+    message = lines[-1].strip()  # of a traceback, the line that says what it was
+    if len(message) > MESSAGE_LENGTH:
+        message = message[: MESSAGE_LENGTH - 3] + "..."
+    line = (
+        f"{short_id(failure.job_id)} {failure.state} ({failure.outcome or 'no attempt'}) "
+        f"at step {failure.step}/{failure.steps}: {name_failed_job(failure)}: {message}"
+    )
+    if failure.decision is not None:
+        line += f" ({failure.decision})"
+    return printable(line)
+
+
+def _render_data_wait(wait: DataWait) -> Text:
+    from lcma.harness.results.board import LONG_WAIT  # imports scipy, which takes long
+
+    line = (
+        f"waiting for images, {wait.dataset} ({wait.variant}) on {wait.device}: "
+        f"{wait.mean:.2%} of a step, at most {wait.largest:.2%} ({wait.attempts} attempts)"
+    )
+    return Text(printable(line), style="yellow" if wait.largest > LONG_WAIT else "")
+
+
+def _render_cells(cells: Sequence[CellState], room: int | None) -> list[RenderableType]:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    several_recipes = len({cell.recipe_id for cell in cells}) > 1
+    subjects = {(cell.flow, cell.dataset) for cell in cells}
+    heading = " ".join(subjects.pop()) if len(subjects) == 1 else ""
     table.add_column(text_cell(heading or "cell"), no_wrap=True, overflow="ellipsis")
     for name in ("done", "runs", "waits", "lost"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("why")  # of all columns the one that may be cut
     shown = list(cells)
     if room is not None and len(cells) > room:
-        shown = sorted(cells, key=lambda one: one.done == one.planned)[: max(room - 1, 1)]
-    for one in shown:
+        shown = sorted(cells, key=lambda cell: cell.done == cell.planned)[: max(room - 1, 1)]
+    for cell in shown:
+        lost = cell.diverged + cell.failed
+        done = "green" if cell.done == cell.planned else ""
         table.add_row(
-            text_cell(" ".join(_label(one, whole=not heading, recipe=recipes > 1))),
-            text_cell(
-                f"{one.done}/{one.planned}", style="green" if one.done == one.planned else ""
-            ),
-            *(text_cell(one.running or "-"), text_cell(one.pending + one.blocked or "-")),
-            text_cell(
-                one.diverged + one.failed or "-", style="red" * (one.diverged + one.failed > 0)
-            ),
-            Text(printable(one.why or ""), no_wrap=True, overflow="ellipsis"),
+            text_cell(_name_cell(cell, subject=not heading, recipe=several_recipes)),
+            text_cell(f"{cell.done}/{cell.planned}", style=done),
+            text_cell(cell.running or "-"),
+            text_cell(cell.pending + cell.blocked or "-"),
+            text_cell(lost or "-", style="red" if lost else ""),
+            Text(printable(cell.why or ""), no_wrap=True, overflow="ellipsis"),
         )
     if len(shown) == len(cells):
         return [table]
     return [table, Text(f"and {len(cells) - len(shown)} more cells", style="dim")]
 
 
-def _label(one: CellState, *, whole: bool, recipe: bool) -> Iterator[str]:
-    """What the cell is, in words: as far as it may differ from the others."""
-    if whole:
-        yield from (one.flow, one.dataset)
-    yield one.asked
-    if one.budget is not None:
-        yield str(one.budget)
-    if one.map_options is not None:
-        yield one.map_options
+def _name_cell(cell: CellState, *, subject: bool, recipe: bool) -> str:
+    words = [cell.flow, cell.dataset] if subject else []
+    words.append(cell.asked)
+    if cell.budget is not None:
+        words.append(str(cell.budget))
+    if cell.map_options is not None:
+        words.append(cell.map_options)
     if recipe:
-        yield f"({one.recipe_id[:6]})"
+        words.append(f"({cell.recipe_id[:6]})")
+    return " ".join(words)
 
 
-def _rates(rates: Rates) -> Text:
+def _render_rates(rates: Rates) -> Text:
     if not rates.seconds:
         return Text("nothing happened in the last hour")
     trials = "trial" if rates.trials == 1 else "trials"
@@ -204,45 +337,44 @@ def _rates(rates: Rates) -> Text:
     return Text(f"{done}{per_hour}; {rates.steps_per_second:.3g} steps/s by what runs now")
 
 
-def _waits(one: Waiting, now: float) -> str:
+def _describe_waiting(one: Waiting, now: float) -> str:
     segment = one.segment
-    number = f"{one.trials} trial{'s wait' if one.trials != 1 else ' waits'}"
-    how = (
-        describe_progress(segment, now) if segment.state == "running" else printable(segment.state)
-    )
-    return f"{number} for {job_title(segment)} ({short_id(segment.job_id)}): {how}"
+    trials = "1 trial waits" if one.trials == 1 else f"{one.trials} trials wait"
+    if segment.state == "running":
+        how = describe_progress(segment, now)
+    else:
+        how = printable(segment.state)
+    return f"{trials} for {job_title(segment)} ({short_id(segment.job_id)}): {how}"
 
 
-def _silent(job: RunningJob, now: float) -> str:
-    what = f"{job.flow} {job.dataset} {job.factorization or job.kind}"
+def _describe_stale(job: RunningJob, now: float) -> str:
     late = format_duration(now - job.lease_until)
-    return printable(
-        f"lease over since {late}: {what} seed {job.seed} ({job.job_id[:8]}) on {job.host}"
-    )
+    name = f"{name_experiment(job)} seed {job.seed} ({job.job_id[:8]})"
+    return printable(f"lease over since {late}: {name} on {job.host}")
 
 
-def describe_stopping(of: str, one: Stopping, now: float) -> str:
-    """That the launches ``of`` something were asked to end, and how far that is."""
-    asked = (
-        f"{of} was asked to stop {format_duration(now - one.request.time)} ago by {one.request.by}"
-    )
+def _describe_stopping(what: str, one: Stopping, now: float) -> str:
+    since = format_duration(now - one.request.time)
     jobs = "1 job still runs" if one.held == 1 else f"{one.held} jobs still run"
-    return printable(f"{asked}: {jobs if one.held else 'nothing of it runs'}")
+    return printable(
+        f"{what} was asked to stop {since} ago by {one.request.by}: "
+        f"{jobs if one.held else 'nothing of it runs'}"
+    )
 
 
-def _end(found: Overview) -> list[str]:
-    if not found.ended and found.stop is not None:
-        return [describe_stopping("it", found.stop, found.now)]
-    if not found.ended:
+def _describe_end(status: SweepStatus) -> list[str]:
+    if not status.ended and status.stop is not None:
+        return [_describe_stopping("it", status.stop, status.now)]
+    if not status.ended:
         return []
-    if found.lost:
-        name = printable(found.sweep.name)
-        lost = "1 job was" if found.lost == 1 else f"{found.lost} jobs were"
+    if status.lost:
+        name = printable(status.sweep.name)
+        lost = "1 job was" if status.lost == 1 else f"{status.lost} jobs were"
         return [f"ended; {lost} lost: lcma retry --sweep {name}"]
     return ["all done: lcma board"]
 
 
-def _some(lines: list[str], most: int | None) -> list[str]:
+def _shorten(lines: list[str], most: int | None) -> list[str]:
     if most is None or len(lines) <= most:
         return lines
     return [*lines[: most - 1], f"and {len(lines) - most + 1} more"]

@@ -1,4 +1,4 @@
-"""Asking the launches of sweeps to end, and seeing that nothing of them goes on."""
+"""Stopping the launches of sweeps, and taking the jobs of those that do not answer."""
 
 import difflib
 import time
@@ -10,56 +10,81 @@ from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
 ANSWER_SECONDS = 20.0
-"""How long launches have to end in good order, before their jobs are taken from them."""
+"""Seconds that launches have to end in good order, before their jobs are taken from them."""
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """What was stopped: how many jobs were held when it was asked for, and how many of them were
-    taken from workers in the end."""
+    """The jobs that launches held when they were asked to stop, and those taken in the end."""
 
     held: int
     taken: int
 
 
-def find_sweeps(store: Store, asked: str | None) -> list[Sweep]:
-    """The sweeps of that name, or the one of that id, which may be shortened; the newest one where
-    none is named. Raises UserError where there is none."""
+def find_sweeps(store: Store, name: str | None) -> list[Sweep]:
+    """Return all sweeps of a name, or those whose id starts so; the newest one for None.
+
+    Raises UserError if there is none.
+    """
     sweeps = store.sweeps()
     if not sweeps:
         raise UserError("the database has no sweep, so there is nothing to stop")
-    if asked is None:
+    if name is None:
         return sweeps[-1:]
-    found = [s for s in sweeps if s.name == asked]
-    if not found and asked:
-        found = [s for s in sweeps if s.id.startswith(asked)]
+    found = [sweep for sweep in sweeps if sweep.name == name]
+    if not found and name:
+        found = [sweep for sweep in sweeps if sweep.id.startswith(name)]
     if not found:
-        names = sorted({s.name for s in sweeps})
-        near = difflib.get_close_matches(asked, names, n=1)
+        names = sorted({sweep.name for sweep in sweeps})
+        near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
-        raise UserError(printable(f"no sweep {asked!r} in the database: {hint}"))
+        raise UserError(printable(f"no sweep {name!r} in the database: {hint}"))
     return found
 
 
 def stop_sweeps(
     store: Store, sweeps: Sequence[Sweep] | None, *, by: str, seconds: float
 ) -> Stopped:
-    """Ask the launches of these sweeps, or of all, to end, and wait until they hold nothing; after
-    so many seconds take what they still hold, so that workers find their lease lost."""
+    """Ask launches to end, and wait until they hold no job.
+
+    Args:
+        store: The database.
+        sweeps: Whose launches to stop; those of all sweeps if None.
+        by: Who asks, as USER@HOST.
+        seconds: How long to wait. Jobs that are held longer are taken from their workers, which
+            lose their lease and notice that at their next heartbeat.
+    """
     ids = None if sweeps is None else [sweep.id for sweep in sweeps]
     each: list[str | None] = [None] if ids is None else list(ids)
 
-    def count() -> int:
+    def count_held() -> int:
         return sum(store.count_held_jobs(sweep_id) for sweep_id in each)
 
-    held = count()
+    held = count_held()
     store.request_stop(ids, by=by)
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     left = held
-    while left and time.monotonic() < until:
-        time.sleep(LOOK_SECONDS)
-        left = count()
+    while left and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        left = count_held()
     taken = sum(store.release_sweep(sweep_id) for sweep_id in each) if left else 0
     return Stopped(held, taken)
+
+
+def name_sweeps(sweeps: Sequence[Sweep] | None) -> str:
+    """Return 'all sweeps' for None, or the name that the sweeps share."""
+    return "all sweeps" if sweeps is None else f"the sweep {sweeps[-1].name}"
+
+
+def describe_stopped(stopped: Stopped, sweeps: Sequence[Sweep] | None, seconds: float) -> str:
+    """Return what became of the launches, in one line. ``seconds`` is how long was waited."""
+    what = name_sweeps(sweeps)
+    if stopped.taken:
+        jobs = "1 job was" if stopped.taken == 1 else f"{stopped.taken} jobs were"
+        why = f"since their launch did not answer in {seconds:.0f} s" if seconds else "at once"
+        return printable(f"stopped {what}: {jobs} taken from workers {why}")
+    if stopped.held:
+        return printable(f"stopped {what}: nothing of it runs any more")
+    return printable(f"nothing of {what} runs; a launch that only waits ends within seconds")

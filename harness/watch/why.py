@@ -1,6 +1,6 @@
-"""Why a job is as it is: the chain of causes, each in a line."""
+"""The chain of causes behind the state of a job, with the commands to type next."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,16 +11,17 @@ from lcma.db import Attempt, JobFacts, Store
 from lcma.harness.results.lookup import job_title
 from lcma.harness.text import format_time, printable, short_id
 from lcma.harness.watch.commands import relaunch_commands
-from lcma.harness.watch.logs import describe_progress
+from lcma.harness.watch.jobs import describe_progress, lease_is_over
 
-STYLE = {"done": "green", "failed": "red", "diverged": "yellow"}
-MESSAGE = 200
+STYLES = {"done": "green", "failed": "red", "diverged": "yellow"}
+
+MESSAGE_LENGTH = 200
 """Characters of a message's last line that are shown."""
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A job with what is to be said of it. ``depth`` counts what waits for it in the chain."""
+    """A job of the chain. ``lines`` explain its state, ``depth`` is its place in the chain."""
 
     job: JobFacts
     depth: int
@@ -29,38 +30,37 @@ class Cause:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a job is as it is, the chain down to what it waits for, and what to type next."""
+    """A job with all that it waits for, one after the other, and the commands to type next."""
 
     causes: tuple[Cause, ...]
     next: tuple[str, ...]
 
 
 def explain_job(store: Store, job: JobFacts) -> Explanation:
-    """The causes of one job's state."""
+    """Read why a job is in its state, down to what has to happen first."""
     now = store.now()
-    chain = [job, *_waits_for(store, job)]
+    chain = [job, *_read_waits(store, job)]
     attempts: dict[str, list[Attempt]] = {one.job_id: [] for one in chain}
     for attempt in store.job_attempts(list(attempts)):
         attempts[attempt.job_id].append(attempt)
-    decided = store.decisions(list(attempts))
-    causes = [
-        Cause(
-            one,
-            depth,
-            tuple(map(printable, _lines(store, one, attempts[one.job_id], chain, decided, now))),
+    decisions = store.decisions(list(attempts))
+    causes = []
+    for depth, one in enumerate(chain):
+        following = chain[depth + 1] if depth + 1 < len(chain) else None
+        lines = _explain_state(
+            store, one, attempts[one.job_id], following, decisions.get(one.job_id), now
         )
-        for depth, one in enumerate(chain)
-    ]
-    return Explanation(tuple(causes), tuple(_next(store, job, chain[-1], now)))
+        causes.append(Cause(one, depth, tuple(map(printable, lines))))
+    return Explanation(tuple(causes), tuple(_next_commands(store, job, chain[-1], now)))
 
 
 def render_explanation(found: Explanation) -> RenderableType:
-    """A line for each thing to be said, indented along the chain."""
+    """Return a line for each fact, indented along the chain, then the commands."""
     lines: list[RenderableType] = []
     for cause in found.causes:
         indent = "  " * cause.depth
         head = Text(f"{indent}{job_title(cause.job)} ({short_id(cause.job.job_id)}): ")
-        head.append(printable(cause.job.state), style=STYLE.get(cause.job.state, "bold"))
+        head.append(printable(cause.job.state), style=STYLES.get(cause.job.state, "bold"))
         lines += [head, *(Text(f"{indent}  {line}") for line in cause.lines)]
     for number, command in enumerate(found.next):
         lines.append(Text("Next: " if number == 0 else "      ").append(command, style="bold"))
@@ -68,54 +68,55 @@ def render_explanation(found: Explanation) -> RenderableType:
 
 
 def explanation_as_dict(found: Explanation) -> dict[str, Any]:
-    """The same for programs."""
+    """Return an explanation as JSON values."""
     causes = [asdict(cause.job) | {"said": cause.lines} for cause in found.causes]
     return {"causes": causes, "next": found.next}
 
 
-def _waits_for(store: Store, job: JobFacts) -> list[JobFacts]:
-    """The segments that a pending job waits for, the next first, down to one that does not."""
+def _read_waits(store: Store, job: JobFacts) -> list[JobFacts]:
+    """Return the segments that a pending job waits for, the next first, down to one that waits for
+    none."""
     if job.state != "pending" or job.pretraining_id is None or job.budget is None:
         return []
     last = job.budget if job.kind == "trial" else job.budget - 1
     chain: list[JobFacts] = []
-    for one in reversed(store.segments(job.pretraining_id, job.data_digest)):
-        if one.budget is None or one.budget > last:
+    for segment in reversed(store.segments(job.pretraining_id, job.data_digest)):
+        if segment.budget is None or segment.budget > last:
             continue
-        if one.state == "done":
+        if segment.state == "done":
             break
-        chain.append(one)
-        if one.state != "pending":
+        chain.append(segment)
+        if segment.state != "pending":
             break
     return chain
 
 
-def _lines(
+def _explain_state(
     store: Store,
     job: JobFacts,
     attempts: Sequence[Attempt],
-    chain: Sequence[JobFacts],
-    decided: Mapping[str, str],
+    following: JobFacts | None,
+    decision: str | None,
     now: float,
 ) -> Iterator[str]:
-    own = [one for one in attempts if one.protocol is None]
+    own = [attempt for attempt in attempts if attempt.protocol is None]
     # Not the newest: a merge may have brought others' attempts since.
-    last = next((one for one in own if one.id == job.attempt_id), None)
+    last = next((attempt for attempt in own if attempt.id == job.attempt_id), None)
     if job.state == "done":
-        yield from _done(store, job, last)
+        yield from _explain_done(store, job, last)
     elif job.state == "running":
-        yield from _running(job, last, now)
+        yield from _explain_running(job, last, now)
     elif job.state == "pending":
-        yield from _pending(job, last, chain, decided.get(job.job_id))
+        yield from _explain_pending(job, last, following, decision)
     else:
-        yield from _lost(job, last, own, decided.get(job.job_id))
+        yield from _explain_lost(job, last, own, decision)
 
 
-def _done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator[str]:
+def _explain_done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator[str]:
     if last is None:
         yield "by an attempt that this database does not have"
         return
-    yield f"by attempt {last.token} on {last.host}, at {_ended(last)}, launch {last.owner}"
+    yield f"by attempt {last.token} on {last.host}, at {_format_end(last)}, launch {last.owner}"
     if job.trial_id is None:
         return
     for member in store.memberships([job.trial_id]):
@@ -125,38 +126,36 @@ def _done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator[str]:
         yield f"in the sweep {member.sweep.name} as {member.asked}: {how}"
 
 
-def _running(job: JobFacts, last: Attempt | None, now: float) -> Iterator[str]:
+def _explain_running(job: JobFacts, last: Attempt | None, now: float) -> Iterator[str]:
     yield describe_progress(job, now)
     since = "" if last is None else f" since {format_time(last.started)}"
     yield f"attempt {job.token}{since}, launch {job.owner}"
-    if job.lease_until is not None and job.lease_until <= now:
+    if lease_is_over(job, now):
         yield "nobody has heard of it since: the next launch that wants it takes it over"
 
 
-def _pending(
-    job: JobFacts, last: Attempt | None, chain: Sequence[JobFacts], decided: str | None
+def _explain_pending(
+    job: JobFacts, last: Attempt | None, following: JobFacts | None, decision: str | None
 ) -> Iterator[str]:
     if last is not None:
-        yield f"attempt {last.token} on {last.host} ended as {last.outcome} at {_ended(last)}"
-        yield from _memory(last)
-        if decided is not None:
-            yield decided
+        yield f"attempt {last.token} on {last.host} ended as {last.outcome} at {_format_end(last)}"
+        yield from _explain_memory(last)
+        if decision is not None:
+            yield decision
         yield f"the next goes on from its last checkpoint, step {job.step} was the last heard of"
-    place = [one.job_id for one in chain].index(job.job_id)
-    if place + 1 < len(chain):
-        yield f"waits for its pretraining to {chain[place + 1].budget}:"
+    if following is not None:
+        yield f"waits for its pretraining to {following.budget}:"
     elif last is None:
         yield "not started: nothing is in its way, a launch runs it"
     else:
         yield "nothing is in its way: a launch runs it again"
 
 
-def _memory(last: Attempt) -> Iterator[str]:
-    """What an attempt that ran out of memory had, and took."""
+def _explain_memory(last: Attempt) -> Iterator[str]:
     if last.outcome != "oom":
         return
     if last.peak_memory is None:
-        yield "it had not told how much memory it took"
+        yield "it had not reported how much memory it took"
         return
     took = f"at most {last.peak_memory / 2**30:.2f} GiB"
     if last.devices is None:
@@ -166,33 +165,33 @@ def _memory(last: Attempt) -> Iterator[str]:
         yield f"its tensors took {took} of {last.devices}, where it held {share}"
 
 
-def _lost(
-    job: JobFacts, last: Attempt | None, own: Sequence[Attempt], decided: str | None
+def _explain_lost(
+    job: JobFacts, last: Attempt | None, own: Sequence[Attempt], decision: str | None
 ) -> Iterator[str]:
     if last is None:
         yield "by an attempt that this database does not have"
         return
     lines = last.message.strip().splitlines() or ["no message"]
-    same = sum(one.outcome == last.outcome for one in own)
+    same = sum(attempt.outcome == last.outcome for attempt in own)
     often = "once" if same == 1 else f"{same} times"
-    yield f"{last.outcome}: {lines[-1].strip()[:MESSAGE]}"
+    attempts = "1 attempt" if len(own) == 1 else f"{len(own)} attempts"
+    yield f"{last.outcome}: {lines[-1].strip()[:MESSAGE_LENGTH]}"
     yield (
-        f"at step {last.last_step}/{job.steps} on {last.host}, {_ended(last)}; "
-        f"{often} in {len(own)} attempt{'s' * (len(own) != 1)}"
+        f"at step {last.last_step}/{job.steps} on {last.host}, {_format_end(last)}; "
+        f"{often} in {attempts}"
     )
-    yield from _memory(last)
-    if decided is not None:
-        yield decided
+    yield from _explain_memory(last)
+    if decision is not None:
+        yield decision
 
 
-def _next(store: Store, job: JobFacts, cause: JobFacts, now: float) -> Iterator[str]:
-    given = short_id(job.job_id)
+def _next_commands(store: Store, job: JobFacts, cause: JobFacts, now: float) -> Iterator[str]:
     if job.state == "done":
-        yield f"lcma logs {given}"
+        yield f"lcma logs {short_id(job.job_id)}"
         if job.trial_id is not None:
             yield f"lcma samples {printable(job.trial_id)[:12]}"
         return
-    if cause.state == "running" and cause.lease_until is not None and cause.lease_until > now:
+    if cause.state == "running" and not lease_is_over(cause, now):
         yield f"lcma logs {short_id(cause.job_id)} -f"
         return
     if cause.state in ("failed", "diverged"):
@@ -202,5 +201,5 @@ def _next(store: Store, job: JobFacts, cause: JobFacts, now: float) -> Iterator[
     yield from relaunch_commands(store, [job.job_id])
 
 
-def _ended(attempt: Attempt) -> str:
+def _format_end(attempt: Attempt) -> str:
     return "no known time" if attempt.ended is None else format_time(attempt.ended)

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.db import query
+from lcma.db.query import run_sql
 from lcma.sweeps.errors import UserError
 
 OPENERS: dict[str, Callable[[str], object]] = {
     "connect": db.connect,
     "connect without creating": lambda url: db.connect(url, create=False),
-    "query": lambda url: query.run(url, "SELECT 1"),
+    "query": lambda url: run_sql(url, "SELECT 1"),
 }
 
 
@@ -126,7 +126,7 @@ def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
     path.write_bytes(content)
     before = listing(path.parent)
     refused(lambda: db.connect(str(path)).results(), str(path), "damaged")
-    refused(lambda: query.run(str(path), "SELECT * FROM results"), str(path), "damaged")
+    refused(lambda: run_sql(str(path), "SELECT * FROM results"), str(path), "damaged")
     assert listing(path.parent) == before
 
 
@@ -198,7 +198,7 @@ def test_a_read_only_medium_can_be_read_but_not_written(
 ) -> None:
     path = read_only(filled_path)
     before = listing(path.parent)
-    assert query.run(str(path), "SELECT count(*) FROM results").rows == ((3,),)
+    assert run_sql(str(path), "SELECT count(*) FROM results").rows == ((3,),)
     store = db.connect(str(path), create=False)
     assert len(store.results()) == 3
     refused(lambda: store.release("me"), str(path))

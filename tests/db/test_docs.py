@@ -1,5 +1,6 @@
 """docs/database.md says what the schema says, and its examples run."""
 
+import doctest
 import re
 import shutil
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from lcma.db import docs, query
+from lcma import db
+from lcma.db import docs, store
+from lcma.db.query import run_sql
 from lcma.db.schema import metadata, views
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "database.md"
@@ -56,12 +59,12 @@ def test_rendering_into_a_document_without_the_marker(tmp_path: Path, capsys: An
 
 @pytest.mark.parametrize("sql", EXAMPLES)
 def test_the_examples_find_something(crowded_url: str, sql: str) -> None:
-    assert query.run(crowded_url, sql).rows
+    assert run_sql(crowded_url, sql).rows
 
 
 def test_the_paired_difference_of_the_examples_is_right(filled: Any) -> None:
     (sql,) = [sql for sql in EXAMPLES if "'HHH'" in sql]
-    assert query.run(filled.store.url, sql).rows == (("realnvp", "photos16", 100, 0, -0.5),)
+    assert run_sql(filled.store.url, sql).rows == (("realnvp", "photos16", 100, 0, -0.5),)
 
 
 def test_every_view_is_in_the_list(crowded_url: str) -> None:
@@ -74,7 +77,7 @@ def test_the_python_of_the_page_runs(crowded_url: str, capsys: Any) -> None:
     """Block after block, as it stands but for the place of the database."""
     names: dict[str, Any] = {}
     for block in PYTHON:
-        exec(block.replace("lcma.db", crowded_url), names)
+        exec(block.replace('"lcma.db"', repr(crowded_url)), names)
     board = names["board"]
     assert list(board["rank"]) == [1, 2, 3, 4, 5, 6]
     assert board["mean"].is_monotonic_increasing
@@ -85,3 +88,12 @@ def test_the_python_of_the_page_runs(crowded_url: str, capsys: Any) -> None:
     assert [item.seed for item in names["maps"]] == [0, 1]
     assert names["over_seeds"].shape == (2, 3, 16, 16)
     assert "its pretraining diverged" in capsys.readouterr().out
+
+
+def test_the_examples_of_the_store_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    known = {"store": db.connect("results.db")}
+    runner = doctest.DocTestRunner()
+    for example in doctest.DocTestFinder().find(store, "store", globs=known):
+        runner.run(example)
+    assert runner.summarize() == doctest.TestResults(failed=0, attempted=6)

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, example, given, settings
 
 from lcma import db
-from lcma.db import query
 from lcma.db.merging import Counts, Difference, merge
+from lcma.db.query import run_sql
 from tests.db.conftest import (
     COST,
     DATA,
@@ -47,7 +47,7 @@ def test_what_one_site_has_comes_over_whole_and_once(
     assert here == there
     (event,) = [row for row in target.dump()["events"] if row.event == "merge"]
     assert event.detail.startswith(f"from {source.store.name}: 2 recipes, 1 data_sets, ")
-    found = query.run(target.store.url, "SELECT max(evaluation_seconds) FROM trial_results")
+    found = run_sql(target.store.url, "SELECT max(evaluation_seconds) FROM trial_results")
     assert found.rows == ((7.0,),)
     before = target.dump()
     again = merged(source, target)

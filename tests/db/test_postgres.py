@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.db import query
+from lcma.db.query import run_sql
 from lcma.sweeps.errors import UserError
 
 SECRET = "s3cret/&word"
@@ -34,7 +34,7 @@ def refused(action: Callable[[], object], *words: str) -> None:
 def all_refuse(url: str, *words: str) -> None:
     refused(lambda: db.connect(url), *words)
     refused(lambda: db.exists(url), *words)
-    refused(lambda: query.run(url, "SELECT 1"), *words)
+    refused(lambda: run_sql(url, "SELECT 1"), *words)
 
 
 def execute(url: str, *statements: str) -> None:
@@ -169,7 +169,7 @@ def test_a_newer_schema_is_refused(postgres: Any, filled_name: str) -> None:
 
 def test_an_empty_database_has_no_results(postgres_url: str) -> None:
     refused(lambda: db.connect(postgres_url, create=False), "lcma launch demo")
-    refused(lambda: query.run(postgres_url, "SELECT 1"), "lcma launch demo")
+    refused(lambda: run_sql(postgres_url, "SELECT 1"), "lcma launch demo")
     assert relations(postgres_url) == []
 
 
@@ -192,7 +192,7 @@ def test_a_lost_connection_is_no_crash(postgres: Any, filled_name: str) -> None:
 
     cutter = threading.Thread(target=cut)
     cutter.start()
-    refused(lambda: query.run(store.url, "SELECT pg_sleep(20)"), "lost the database")
+    refused(lambda: run_sql(store.url, "SELECT pg_sleep(20)"), "lost the database")
     cutter.join()
     assert len(store.results()) == 3
 
@@ -220,7 +220,7 @@ def test_a_damaged_page_is_found(postgres: Any, filled_name: str) -> None:
     damaged.write_bytes(b"\xff" * damaged.stat().st_size)
     store = db.connect(postgres.url(copy))
     refused(lambda: store.results(), "damaged")
-    refused(lambda: query.run(store.url, "SELECT * FROM results"), "damaged")
+    refused(lambda: run_sql(store.url, "SELECT * FROM results"), "damaged")
     assert len(store.sweeps()) == 1
     postgres.drop(copy)
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.db import query
+from lcma.db.query import run_sql
 from lcma.sweeps.errors import UserError
 from tests.db.freeze import go_down
 
 
 def test_a_query_gives_columns_and_rows(filled: Any) -> None:
-    found = query.run(
+    found = run_sql(
         filled.store.url,
         "SELECT factorization AS f, bits_per_dim FROM trial_results ORDER BY bits_per_dim",
     )
@@ -32,7 +32,7 @@ def test_a_query_gives_columns_and_rows(filled: Any) -> None:
 def test_the_limit_tells_what_it_cut(
     filled: Any, limit: int | None, rows: int, truncated: bool
 ) -> None:
-    found = query.run(filled.store.url, "SELECT * FROM results", limit=limit)
+    found = run_sql(filled.store.url, "SELECT * FROM results", limit=limit)
     assert (len(found.rows), found.truncated) == (rows, truncated)
 
 
@@ -70,7 +70,7 @@ def engine_of(world: Any) -> str:
 
 def test_what_reads_is_allowed(filled: Any) -> None:
     for sql in (*BOTH, *ONE[engine_of(filled)]):
-        assert query.run(filled.store.url, sql).rows, sql
+        assert run_sql(filled.store.url, sql).rows, sql
 
 
 def test_both_engines_give_the_same_values(filled: Any) -> None:
@@ -78,14 +78,14 @@ def test_both_engines_give_the_same_values(filled: Any) -> None:
         "SELECT count(*), sum(seed), avg(bits_per_dim), max(seed) = 0, NULL, sum(images) / 2.0, "
         "min(factorization), max(bits_per_dim) > 100, sum(peak_memory) FROM trial_results"
     )
-    (row,) = query.run(filled.store.url, sql).rows
+    (row,) = run_sql(filled.store.url, sql).rows
     assert row == (3, 0, 3.5, 1, None, 150.0, "HHH", 0, 3 * 2**30)
     assert [type(value) for value in row] == [
         *(int, int, float, int, type(None), float, str, int, int)
     ]
     ordered = "SELECT factorization FROM trial_results ORDER BY factorization"
-    assert query.run(filled.store.url, ordered).rows == (("HHH",), ("LLL",), ("channel",))
-    (blob,) = query.run(
+    assert run_sql(filled.store.url, ordered).rows == (("HHH",), ("LLL",), ("channel",))
+    (blob,) = run_sql(
         filled.store.url, 'SELECT "values" FROM contribution_maps WHERE split = 1'
     ).rows
     assert blob == (filled.contribution_map(1).values.tobytes(),)
@@ -147,7 +147,7 @@ REFUSED_BY_POSTGRES = [
 
 def refused(url: str, sql: str, words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
-        query.run(url, sql)
+        run_sql(url, sql)
     assert "\n" not in str(caught.value)
 
 
@@ -165,11 +165,11 @@ def test_a_query_without_end_is_stopped(filled: Any) -> None:
     start = time.monotonic()
     for sql in (endless + "SELECT max(i) FROM n", endless + "SELECT i FROM n WHERE i < 0"):
         with pytest.raises(UserError, match=r"took longer than 0\.2 s"):
-            query.run(filled.store.url, sql, timeout=0.2)
+            run_sql(filled.store.url, sql, timeout=0.2)
     assert time.monotonic() - start < 5
-    found = query.run(filled.store.url, endless + "SELECT i FROM n", limit=5)
+    found = run_sql(filled.store.url, endless + "SELECT i FROM n", limit=5)
     assert (len(found.rows), found.truncated) == (5, True)
-    assert query.run(filled.store.url, "SELECT 1", timeout=float("inf")).rows == ((1,),)
+    assert run_sql(filled.store.url, "SELECT 1", timeout=float("inf")).rows == ((1,),)
 
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
@@ -181,21 +181,21 @@ def test_an_interrupt_stops_the_query(filled: Any) -> None:
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            query.run(filled.store.url, ENDLESS, timeout=20)
+            run_sql(filled.store.url, ENDLESS, timeout=20)
         timer.join()
     if engine_of(filled) == "postgresql":
         others = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
             "AND state = 'active' AND pid <> pg_backend_pid()"
         )
-        assert ((0,),) in (query.run(filled.store.url, others).rows for _ in range(100))
-    assert query.run(filled.store.url, "SELECT 1").rows == ((1,),)
+        assert ((0,),) in (run_sql(filled.store.url, others).rows for _ in range(100))
+    assert run_sql(filled.store.url, "SELECT 1").rows == ((1,),)
 
 
 def test_a_newer_schema_is_refused_and_an_older_one_read(filled: Any) -> None:
     count = "SELECT count(*) FROM results"
     go_down(filled.store.url, "0003")
-    assert query.run(filled.store.url, count).rows == ((3,),)
+    assert run_sql(filled.store.url, count).rows == ((3,),)
     assert filled.store.database.identify().revision == "0003"
     filled.damage("UPDATE lcma_alembic_version SET version_num = '0999'")
     refused(filled.store.url, count, "schema 0999.*upgrade lcma")
@@ -203,22 +203,22 @@ def test_a_newer_schema_is_refused_and_an_older_one_read(filled: Any) -> None:
 
 def test_limits_that_make_no_sense_are_refused(filled: Any) -> None:
     with pytest.raises(UserError, match="limit of -1"):
-        query.run(filled.store.url, "SELECT 1", limit=-1)
+        run_sql(filled.store.url, "SELECT 1", limit=-1)
     for timeout in (0.0, -1.0, float("nan")):
         with pytest.raises(UserError, match=r"time limit of .* makes no sense"):
-            query.run(filled.store.url, "SELECT 1", timeout=timeout)
+            run_sql(filled.store.url, "SELECT 1", timeout=timeout)
 
 
 @pytest.mark.parametrize("limit", [2**31 - 2, 2**31 - 1, 2**31, 2**80])
 def test_a_limit_may_be_more_than_a_driver_can_count(filled: Any, limit: int) -> None:
-    found = query.run(filled.store.url, "SELECT id FROM results", limit=limit)
+    found = run_sql(filled.store.url, "SELECT id FROM results", limit=limit)
     assert (len(found.rows), found.truncated) == (3, False)
 
 
 def test_a_query_sees_what_others_have_just_written(filled: Any) -> None:
     count = "SELECT count(*) FROM metrics JOIN curves ON id = curve_id WHERE name = 'loss'"
-    assert query.run(filled.store.url, count).rows == ((0,),)
+    assert run_sql(filled.store.url, count).rows == ((0,),)
     filled.store.release("me")
     claim = filled.win(filled.segments[1])
     filled.store.add_metrics(claim, [db.Metric("loss", 1, 1.0)])
-    assert query.run(filled.store.url, count).rows == ((1,),)
+    assert run_sql(filled.store.url, count).rows == ((1,),)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db import migrate
-from lcma.db.relations import list_relations
+from lcma.db.relations import find_relations
 from lcma.db.schema import metadata, views
 from lcma.sweeps import published
 from tests.db import crowd
@@ -476,7 +476,7 @@ def test_a_word_stands_beside_every_name_of_it(
 def test_the_dictionary_and_comments_tell_every_view(full: Told) -> None:
     expected = {
         (relation.name, column.name): column.meaning
-        for relation in list_relations()
+        for relation in find_relations()
         for column in relation.columns
     }
     rows = full.tables["dictionary"]

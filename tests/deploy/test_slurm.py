@@ -113,7 +113,7 @@ def job(tmp_path: Path) -> Iterator[Job]:
     environment = {
         **{n: v for n, v in os.environ.items() if not n.startswith(("LCMA_", "RAY_", "SLURM_"))},
         "PATH": os.pathsep.join(path),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT / "src"),
         "STAND_IN": str(stand_in.parent),
         "LCMA_DB": str(tmp_path / "lcma.db"),
         "LCMA_RUNS": str(tmp_path / "runs"),

@@ -35,7 +35,7 @@ def head() -> Iterator[Head]:
     environment = os.environ | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT / "src"),
     }
     with socket.create_server(("", 0)) as found:
         port = found.getsockname()[1]

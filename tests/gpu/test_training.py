@@ -122,7 +122,7 @@ def test_two_trials_share_a_device_through_ray(device: torch.device, tmp_path: P
         done = subprocess.run(
             [sys.executable, "-m", "lcma", *arguments],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
             capture_output=True,
             text=True,
             check=False,
@@ -145,7 +145,7 @@ def test_the_step_benchmark_runs(device: torch.device) -> None:
     done = subprocess.run(
         [sys.executable, *command, "--device", device.type],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         check=False,

@@ -11,6 +11,7 @@ import pytest
 
 from lcma import db
 from lcma.harness import data
+from lcma.harness.data import crops
 from lcma.harness.place import Place
 from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
@@ -79,6 +80,19 @@ def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with photos8 prepared."""
     root = tmp_path_factory.mktemp("data")
     data.prepare("photos8", root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def few_photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with fewer images, since what is not training costs by the image."""
+    root = tmp_path_factory.mktemp("few")
+    with pytest.MonkeyPatch.context() as patch:
+        whole = crops.grid_corners
+        patch.setattr(crops, "grid_corners", lambda *size: whole(*size)[::3])
+        patch.setattr(crops, "MAX_TRAIN", 400)
+        patch.setattr(crops, "MAX_HOLDOUT", 10)
+        data.prepare("photos8", root)
     return root
 
 

@@ -111,7 +111,7 @@ def exact_terms(block: ResidualBlock, x: Tensor, weights: Sequence[float]) -> Te
 # Contributions
 
 
-@pytest.mark.slow_on("i-ResNet")
+@pytest.mark.slow_on("i-ResNet", "Residual Flow")
 def test_contributions_are_the_diagonal_of_the_logarithm(block: ResidualBlock) -> None:
     """Within four standard errors, these under 2 % of the diagonal's size."""
     x, batches, batch = images(), 10, 2500

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup, escape
 
 from lcma.db import Bar, Store
-from lcma.harness.report.board import group_titles, lines_below, read_board
+from lcma.harness.report.board import group_titles, lines_below
 from lcma.harness.report.site.queries import number_of_results_query, run_query
-from lcma.harness.results.board import Board, Group, Row
+from lcma.harness.results.board import Board, Group, Row, read_board
 from lcma.harness.text import format_number, printable
 from lcma.sweeps.published import Number
 

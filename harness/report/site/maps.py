@@ -20,6 +20,7 @@ from lcma.harness.results.maps import (
     SplitSummary,
     every_table,
     list_map_sets,
+    series_key,
     shape_of,
     word_tables,
 )
@@ -98,9 +99,9 @@ def list_series(store: Store, sweep_id: str | None) -> list[Series]:
             (use.pretraining_id, use.score) for use in map_uses(store) if use.trial_id in members
         }
         sets = [s for s in sets if (s.key.pretraining_id, s.key.score) in uses]
-    sets.sort(key=lambda one: (*_series_key(one), one.key.budget))
+    sets.sort(key=lambda one: (*series_key(one), one.key.budget))
     found = []
-    for _, some in groupby(sets, key=_series_key):
+    for _, some in groupby(sets, key=series_key):
         group = tuple(some)
         key = group[0].key
         name = file_name(
@@ -216,8 +217,3 @@ def _picture(rgb: Rgb, name: str, alt: str, files: dict[str, bytes]) -> Picture:
     file = f"images/{name}.png"
     files[file] = out.getvalue()
     return Picture(file, alt, rgb.shape[1], rgb.shape[0])
-
-
-def _series_key(one: MapSet) -> tuple[str, str, int, str, str, str]:
-    key = one.key
-    return (key.dataset, key.flow, key.seed, key.pretraining_id, key.data_digest, key.score)

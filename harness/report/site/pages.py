@@ -204,7 +204,8 @@ class Site:
         done = [one.trial_id for one in self._trials if one.state == "done"]
         if not done or not self._options.samples or self._options.live:
             return None
-        from lcma.harness.report.site.sheets import choose_trials_of_cells, draw_sheets
+        from lcma.harness.report.site.sheets import draw_sheets
+        from lcma.harness.results.trials import choose_trials_of_cells
 
         chosen = choose_trials_of_cells(self._store, done)
         return draw_sheets(self._store, self._place, chosen, self._step)
@@ -269,12 +270,12 @@ class Site:
     def _verdicts(self, path: str) -> bytes:
         if self._large:
             return self._render("verdicts.html", path, large=True)
-        from lcma.harness.report import verdict_text
+        from lcma.harness.report import verdicts
         from lcma.harness.results.verdicts import CLAIMS, read_verdicts
 
         found = read_verdicts(self._store, sweep_id=self._options.sweep_id)
         return self._render(
-            "verdicts.html", path, large=False, found=found, words=verdict_text, claims=CLAIMS
+            "verdicts.html", path, large=False, found=found, words=verdicts, claims=CLAIMS
         )
 
     def _paper(self, path: str) -> bytes:
@@ -328,7 +329,7 @@ class Site:
         if self._large:
             said = "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
             return self._render("budgets.html", path, curves=[], said=said)
-        from lcma.harness.report import budget_text as words
+        from lcma.harness.report import budgets
         from lcma.harness.results.budgets import read_budget_curves
 
         curves, said = [], ""
@@ -343,7 +344,7 @@ class Site:
             tuple(chart for pair in pairs for chart in pair),
             curves=list(zip(curves, pairs, strict=True)),
             said=said,
-            words=words,
+            words=budgets,
         )
 
     def _samples(self, path: str) -> bytes:

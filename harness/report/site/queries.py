@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lcma.db import Store, query
+from lcma.db import Store
+from lcma.db.query import run_sql
 
 MOST = 2000
 """Rows of one table at most; the page says where there are more."""
@@ -30,8 +31,8 @@ class Rows:
 
 
 def run_query(store: Store, asked: Query, most: int = MOST) -> Rows:
-    """The rows of a query. Raises UserError as `lcma.db.query.run` does."""
-    found = query.run(store.database.url, asked.sql, limit=most, timeout=TIMEOUT)
+    """The rows of a query. Raises UserError as `lcma.db.query.run_sql` does."""
+    found = run_sql(store.database.url, asked.sql, limit=most, timeout=TIMEOUT)
     rows = tuple(dict(zip(found.columns, row, strict=True)) for row in found.rows)
     return Rows(rows, found.truncated)
 

@@ -11,10 +11,10 @@ from PIL import Image
 from lcma.db import Store, TrainedTrial
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
-from lcma.harness.report.gallery import describe_trial
 from lcma.harness.report.pictures import sample_grid
 from lcma.harness.report.site.maps import Picture
 from lcma.harness.results.board import factorization_label
+from lcma.harness.results.trials import describe_trial
 from lcma.harness.run.weights import draw_samples, load_data, load_trained
 from lcma.harness.text import printable
 from lcma.harness.train.interpolation import interpolate
@@ -62,17 +62,6 @@ class Drawn:
     def of(self, job_id: str) -> Sheet | None:
         """The sheet of a job."""
         return next((s for side in self.sides for s in side.sheets if s.job_id == job_id), None)
-
-
-def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[TrainedTrial]:
-    """Of each cell the trial of the highest seed that has weights."""
-    found: dict[tuple[object, ...], TrainedTrial] = {}
-    for one in store.trained_trials(trial_ids):
-        if one.weights:
-            key = (one.data_digest, one.recipe_id, one.factorization, one.budget)
-            if key not in found or found[key].seed < one.seed:
-                found[key] = one
-    return list(found.values())
 
 
 def draw_sheets(store: Store, place: Place, trials: Sequence[TrainedTrial], step: Step) -> Drawn:

@@ -13,6 +13,12 @@ from tests.db.conftest import Stage, World
 Typed = Callable[..., tuple[int, str, str]]
 
 
+@pytest.fixture(scope="session")
+def photos_root(few_photos_root: Path) -> Path:
+    """A root with photos8 prepared, of few images."""
+    return few_photos_root
+
+
 @pytest.fixture
 def planned(new_url: Callable[[Stage], str], in_tmp: Path) -> World:
     """The plan of `tests.db.conftest` on each engine, with none of its work done."""

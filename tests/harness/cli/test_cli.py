@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
+from rich.text import Text
 
 from lcma.db import locate
 from lcma.harness import data
@@ -62,6 +63,19 @@ def test_every_command_and_option_is_documented(name: str, options: list[str]) -
     assert not missing, f"docs/cli.md says nothing of {name} {missing}"
 
 
+def test_no_help_is_lost_to_markup() -> None:
+    """A word in square brackets is a tag to Rich, so that --help would leave it out."""
+
+    def walk(command) -> Iterator[str]:
+        yield command.help or ""
+        yield from (param.help or "" for param in command.params if hasattr(param, "help"))
+        for sub in getattr(command, "commands", {}).values():
+            yield from walk(sub)
+
+    for text in walk(typer.main.get_command(cli.app)):
+        assert Text.from_markup(text).plain == text
+
+
 def test_the_docs_name_no_command_that_is_not_there() -> None:
     known = {name for name, _ in commands()}
     written = set(re.findall(r"^## (lcma(?: [a-z]+)+)", DOCS.read_text(), flags=re.M))
@@ -94,16 +108,16 @@ WRONG_SPECS = {
 }
 
 
-@pytest.mark.parametrize("verb", ["plan", "launch"])
+@pytest.mark.parametrize("command", ["plan", "launch"])
 @pytest.mark.parametrize("case", WRONG_SPECS.values(), ids=WRONG_SPECS)
-def test_a_wrong_name_in_a_spec_changes_nothing(capsys, in_tmp: Path, verb: str, case) -> None:
+def test_a_wrong_name_in_a_spec_changes_nothing(capsys, in_tmp: Path, command: str, case) -> None:
     flow, dataset, factorization, said = case
     spec = in_tmp / "wrong.yaml"
     spec.write_text(
         f"name: wrong\nmatrix: {{flow: {flow}, dataset: {dataset}, "
         f"factorization: {factorization}, budget: 10}}\n"
     )
-    refused(run(capsys, verb, spec), said)
+    refused(run(capsys, command, spec), said)
     assert list(in_tmp.iterdir()) == [spec]
 
 
@@ -321,24 +335,24 @@ def test_a_launch_ends_with_board_pictures_and_next_commands(launched: Place) ->
 
 @LAUNCHED
 @pytest.mark.parametrize(
-    "verb",
+    "command",
     [
         *(["status"], ["board"], ["maps"], ["samples"], ["interpolate"], ["export"], ["doctor"]),
         ["sql", "select 1"],
     ],
 )
-def test_read_verbs_speak_to_people_and_programs(
-    capsys, launched: Place, in_tmp: Path, verb: list[str]
+def test_read_commands_speak_to_people_and_programs(
+    capsys, launched: Place, in_tmp: Path, command: list[str]
 ) -> None:
     where = ["--db", launched.db]
-    if verb[0] in ("samples", "interpolate", "doctor"):
+    if command[0] in ("samples", "interpolate", "doctor"):
         where += ["--runs", launched.runs]
-    if verb[0] in ("interpolate", "doctor"):
+    if command[0] in ("interpolate", "doctor"):
         where += ["--data", launched.data]
-    code, out, err = run(capsys, *verb, *where)
+    code, out, err = run(capsys, *command, *where)
     assert (code, err) == (0, "")
     assert out.strip()
-    code, out, err = run(capsys, *verb, *where, "--json")
+    code, out, err = run(capsys, *command, *where, "--json")
     assert code == 0
     json.loads(out)
 

@@ -128,6 +128,7 @@ def test_curves_are_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
         assert len(image.convert("RGB").getcolors(2**24)) > 20
 
 
+@pytest.mark.slow_on("postgresql")
 def test_an_svg_has_the_lines_and_their_names(world: str, lcma: Any, in_tmp: Path) -> None:
     for name in ("a.svg", "b.svg"):
         assert lcma("curves", "--out", name)[0] == 0
@@ -148,6 +149,7 @@ def test_an_svg_has_the_lines_and_their_names(world: str, lcma: Any, in_tmp: Pat
     assert f"random {value(4.45, 1, LAST):.4f} at step {LAST} (n = 3)" in about
 
 
+@pytest.mark.slow_on("postgresql")
 def test_programs_get_the_numbers_that_are_drawn(world: str, lcma: Any) -> None:
     code, out, _ = lcma("curves", "--json")
     assert code == 0

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lcma import db
-from lcma.db import migrate, query
+from lcma.db import migrate
+from lcma.db.query import run_sql
 from lcma.db.schema import REVISIONS, metadata, views
 from tests.db.conftest import fill, plan
 from tests.harness.cli.conftest import Typed
@@ -25,8 +26,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_a_database_from_nothing_to_an_upgrade(lcma: Typed, url: str) -> None:
     name, latest = db.locate(url).name, REVISIONS[-1]
-    for verb in ("upgrade", "check", "backup"):
-        code, out, err = lcma("db", verb, "--db", url)
+    for command in ("upgrade", "check", "backup"):
+        code, out, err = lcma("db", command, "--db", url)
         assert (code, out) == (2, "")
         assert f"no results at {name}" in err
         assert not db.exists(url)
@@ -203,6 +204,7 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     assert len(report["left"]) == 2
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_merge_makes_the_database_and_ends_well_without_conflicts(
     lcma: Typed, url: str, in_tmp: Path
 ) -> None:
@@ -213,12 +215,13 @@ def test_a_merge_makes_the_database_and_ends_well_without_conflicts(
     assert not db.exists(url)
     code, out, err = lcma("db", "merge", "other.db", "--db", url)
     assert (code, err) == (0, "")
-    assert query.run(url, "SELECT count(*) FROM results").rows == ((3,),)
+    assert run_sql(url, "SELECT count(*) FROM results").rows == ((3,),)
     code, out, _ = lcma("db", "merge", "other.db", "--db", url)
     assert code == 0
     assert f"nothing in {in_tmp / 'other.db'} is new to {db.locate(url).name}" in out.splitlines()
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_database_is_not_merged_with_itself(lcma: Typed, url: str) -> None:
     fill(db.connect(url))
     code, out, err = lcma("db", "merge", url, "--db", url)

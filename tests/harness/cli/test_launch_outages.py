@@ -10,7 +10,7 @@ import yaml
 from lcma import db
 from lcma.db import Store
 from lcma.harness.kill_points import install_hook
-from lcma.harness.report import board
+from lcma.harness.results import board
 from lcma.harness.run import plan as plans
 from tests.harness.cli.conftest import Typed
 from tests.harness.outages import Moment, Outages, passing
@@ -22,8 +22,8 @@ CALLS: Mapping[str, tuple[Any, str]] = {
     "register": (Store, "register"),
     "begin": (Store, "begin_launch"),
     "retry": (Store, "retry"),
-    "plan": (plans, "make"),
-    "board": (board, "read"),
+    "plan": (plans, "make_plan"),
+    "board": (board, "read_board"),
 }
 
 AT: Mapping[Moment, int] = {

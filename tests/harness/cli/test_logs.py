@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.db.conftest import COST, TRIALS, World
 from tests.harness.cli.conftest import Typed
 
@@ -41,6 +43,7 @@ def test_the_last_attempt_is_shown_with_where_when_and_how_it_ended(
     assert {one["trial_id"] for one in found} == {TRIAL}
 
 
+@pytest.mark.slow_on("postgresql")
 def test_an_attempt_without_a_report_is_told_with_what_is_known(
     planned: World, typed: Typed
 ) -> None:
@@ -60,6 +63,7 @@ def test_an_attempt_without_a_report_is_told_with_what_is_known(
     assert "its launch gave the job back" in typed("logs", TRIAL)[1]
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_pretraining_is_told_by_its_last_segment(planned: World, typed: Typed) -> None:
     planned.finish_segment(0)
     planned.finish_segment(1)
@@ -68,6 +72,7 @@ def test_a_pretraining_is_told_by_its_last_segment(planned: World, typed: Typed)
     assert typed("logs", "p", "--all")[1].count("pretrain realnvp") == 2
 
 
+@pytest.mark.slow_on("postgresql")
 def test_what_was_never_begun_and_what_is_not_there(planned: World, typed: Typed) -> None:
     code, out, err = typed("logs", TRIAL)
     assert (code, err) == (0, "")
@@ -84,6 +89,7 @@ def test_what_was_never_begun_and_what_is_not_there(planned: World, typed: Typed
     assert planned.dump() == before
 
 
+@pytest.mark.slow_on("postgresql")
 def test_following_shows_steps_and_ends_with_the_attempt(planned: World, typed: Typed) -> None:
     """Of an attempt that ends while another process looks, and of one whose node is dead."""
     claim = planned.win(planned.trials[1], now=time.time())

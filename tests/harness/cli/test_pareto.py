@@ -54,6 +54,7 @@ def world(request: pytest.FixtureRequest, in_tmp: Path, monkeypatch: pytest.Monk
     return url
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
     code, out, err = lcma("pareto", "--factorization", "low")
     assert (code, err) == (0, "")

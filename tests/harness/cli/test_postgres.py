@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +37,7 @@ def lcma(capsys: Any) -> Any:
             code = 0
         printed = capsys.readouterr()
         assert not code, printed.err
+        assert "s3cret" not in printed.err
         return str(printed.out)
 
     return run
@@ -51,6 +50,7 @@ def test_a_sweep_is_the_same_on_postgres(
     place: Any,
     in_tmp: Path,
     postgres: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, nodes = registered()
     for node in nodes:
@@ -61,15 +61,10 @@ def test_a_sweep_is_the_same_on_postgres(
     url = sa.make_url(postgres.url(name)).set(password=password)
     hidden = url.render_as_string(hide_password=False)
     where = ["--db", hidden, "--runs", in_tmp / "runs", "--data", place.data]
-    program = [sys.executable, "-m", "lcma"]
-    done = subprocess.run(
-        [*program, "launch", "small.yaml", "--local", "--data", str(place.data)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "LCMA_DB": hidden, "LCMA_RUNS": str(in_tmp / "runs")},
-    )
-    assert done.returncode == 0, done.stderr
-    printed = [done.stdout, done.stderr]
+    with monkeypatch.context() as patch:
+        patch.setenv("LCMA_DB", hidden)
+        patch.setenv("LCMA_RUNS", str(in_tmp / "runs"))
+        printed = [lcma("launch", "small.yaml", "--local", "--data", place.data)]
 
     def both(query: str) -> list[Any]:
         answers = [lcma("sql", query, "--db", at, "--json") for at in (place.db, hidden)]
@@ -87,8 +82,8 @@ def test_a_sweep_is_the_same_on_postgres(
 
     needs = {"runs": where[:4], "data": where}
     answers = {
-        verb: lcma(verb, *needs.get(need, where[:2]), "--json")
-        for verb, need in (
+        command: lcma(command, *needs.get(need, where[:2]), "--json")
+        for command, need in (
             *(("status", ""), ("board", ""), ("maps", ""), ("export", ""), ("samples", "runs")),
             *(("evaluate", "data"), ("doctor", "data")),
         )

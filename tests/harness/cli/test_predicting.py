@@ -123,6 +123,7 @@ def without_history(amount: dict[str, Any]) -> set[tuple[str, int, int]]:
     return {(part["what"], part["jobs"], part["steps"]) for part in amount["no_history"]}
 
 
+@pytest.mark.slow_on("postgresql")
 def test_without_a_history_it_is_said_what_has_none(history: History) -> None:
     found = history.plan()
     assert found["devices"] == []
@@ -160,6 +161,7 @@ def test_hours_are_the_medians_with_quantiles_of_what_was_measured(history: Hist
     assert f"  the whole sweep from the start: {said}" in text
 
 
+@pytest.mark.slow_on("postgresql")
 def test_the_length_of_the_training_matters_only_to_the_number_of_steps(history: History) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     (device,) = history.plan("--set", "training.steps=50")["devices"]
@@ -167,6 +169,7 @@ def test_the_length_of_the_training_matters_only_to_the_number_of_steps(history:
     assert without_history(device["left"]) == {("pretraining", 6, 60)}
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_pretraining_is_the_same_whatever_follows_it(history: History) -> None:
     history.finish(history.segments(10)[0], step=1.0, rest=10.0)
     (device,) = history.plan("--set", "training.ema=0.9")["devices"]
@@ -174,12 +177,14 @@ def test_a_pretraining_is_the_same_whatever_follows_it(history: History) -> None
     assert without_history(device["left"]) == {("training", 9, 180)}
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("setting", ["training.ema=0.9", "model.architecture.width=8"])
 def test_another_recipe_has_a_history_of_its_own(history: History, setting: str) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     assert history.plan("--set", setting)["devices"] == []
 
 
+@pytest.mark.slow_on("postgresql")
 def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) -> None:
     first, second, _ = history.trials("checkerboard-even")
     history.finish(first, step=1.0, rest=10.0)
@@ -199,6 +204,7 @@ def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) ->
     assert hours(device["left"]) == pytest.approx([7 * 30] * 3)
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_job_that_runs_counts_from_where_it_stands(history: History) -> None:
     first, second, _ = history.trials("checkerboard-even")
     history.finish(first, step=1.0, rest=0.0)
@@ -207,6 +213,7 @@ def test_a_job_that_runs_counts_from_where_it_stands(history: History) -> None:
     assert hours(device["left"]) == pytest.approx([7 * 20 + 5] * 3)
 
 
+@pytest.mark.slow_on("postgresql")
 def test_each_device_and_each_share_of_a_gpu_has_a_history_of_its_own(history: History) -> None:
     cpu, half, _ = history.trials("checkerboard-even")
     history.finish(half, step=1.0, rest=0.0, share=0.5)

@@ -67,6 +67,7 @@ def test_programs_are_told_jobs_and_commands(lost: World, typed: Typed) -> None:
     assert json.loads(typed("retry", "--class", "diverged", "--json")[1]) == nothing
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("arguments", [["--class", "timeout"], ["--sweep", "s", "--class", "oom"]])
 def test_nothing_to_retry_is_one_line(lost: World, typed: Typed, arguments: list[str]) -> None:
     before = lost.dump()
@@ -75,6 +76,7 @@ def test_nothing_to_retry_is_one_line(lost: World, typed: Typed, arguments: list
     assert lost.dump() == before
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

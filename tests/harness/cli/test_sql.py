@@ -52,6 +52,7 @@ def refused(outcome: tuple[int, str, str], said: str) -> None:
     assert re.fullmatch(rf"lcma: .*{said}.*\n", err), err
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("end", ["", ";", " ;\n", "; -- done"])
 def test_a_query_may_end_with_a_semicolon_typed_or_read(
     lcma: Typed, url: str, typed: Callable[[bytes], None], end: str
@@ -77,6 +78,7 @@ def test_the_options_hold_for_what_is_read(
     refused(lcma("sql", "--db", url, "--timeout", "0.1"), "took longer than 0.1 s")
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -190,6 +192,7 @@ def terminal(in_tmp: Path) -> Iterator[Callable[..., Terminal]]:
         one.close()
 
 
+@pytest.mark.slow_on("postgresql")
 def test_the_prompt_on_a_terminal(
     terminal: Callable[..., Terminal], url: str, in_tmp: Path
 ) -> None:

@@ -68,6 +68,7 @@ def test_a_sweep_is_watched_until_all_is_done(planned: World, typed: Typed) -> N
     assert out.count("sweep demo (s)") >= 1
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_watch_ends_where_only_a_retry_goes_on(planned: World, typed: Typed) -> None:
     planned.finish_trial(0)
     claim = planned.win(planned.segments[0])
@@ -103,6 +104,7 @@ def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World, typed: T
     assert first.count(b"\n") < 16
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -119,11 +121,12 @@ def test_mistakes_are_one_line(
     assert said in err
 
 
-@pytest.mark.parametrize("verb", [("status", "-w"), ("logs", "-f", "channel-0")])
+@pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize("command", [("status", "-w"), ("logs", "-f", "channel-0")])
 @pytest.mark.parametrize("interval", ["inf", "1e12", "nan", "0"])
 def test_an_interval_that_nobody_can_wait_is_refused(
-    planned: World, typed: Typed, verb: tuple[str, ...], interval: str
+    planned: World, typed: Typed, command: tuple[str, ...], interval: str
 ) -> None:
-    code, out, err = typed(*verb, "--interval", interval)
+    code, out, err = typed(*command, "--interval", interval)
     assert (code, out) == (2, "")
     assert "--interval" in err

@@ -43,6 +43,7 @@ def held(planned: World) -> db.Claim:
     return got
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("arguments", [[], ["demo"], ["s"], ["--all"], ["demo", "--now"]])
 def test_what_no_launch_lets_go_is_taken(
     planned: World, held: db.Claim, typed: Typed, arguments: list[str]
@@ -56,6 +57,7 @@ def test_what_no_launch_lets_go_is_taken(
     assert not planned.store.heartbeat(held, step=1, lease_seconds=60.0)
 
 
+@pytest.mark.slow_on("postgresql")
 def test_where_nothing_runs_it_says_so(planned: World, typed: Typed) -> None:
     code, out, _ = typed("stop", "demo", "--json")
     found = json.loads(out)
@@ -90,6 +92,7 @@ def test_a_running_launch_is_stopped_from_elsewhere_and_goes_on(
     assert (again.returncode, err) == (0, "")
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -122,6 +125,7 @@ def test_status_shows_what_was_asked_to_stop(planned: World, held: db.Claim, typ
     assert not re.search(asked, typed("status", "--sweep", "demo")[1])
 
 
+@pytest.mark.slow_on("postgresql")
 def test_what_was_decided_after_a_failure_is_told(planned: World, typed: Typed) -> None:
     policy = db.Policy(oom=1, remedy="alone on a full GPU")
     cost = db.Cost(seconds=10.0, cpu_seconds=4.0, gpu_seconds=3.0, peak_memory=3 * 2**29)

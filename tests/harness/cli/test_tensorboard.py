@@ -88,6 +88,7 @@ def test_a_run_for_each_trial_and_pretraining_with_all_their_curves(
     assert "_hparams_/session_start_info" in reader.summary_metadata
 
 
+@pytest.mark.slow_on("postgresql")
 def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
     planned: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +109,7 @@ def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
     assert read(tmp_path / "tb") == {TRIAL: expected}
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("damage", ["cut off", "older points are missing", "gone"])
 def test_a_file_that_is_not_as_the_database_says_is_made_anew(
     planned: World, typed: Typed, tmp_path: Path, damage: str
@@ -128,6 +130,7 @@ def test_a_file_that_is_not_as_the_database_says_is_made_anew(
     assert read(tmp_path / "tb") == {TRIAL: {"train_bits_per_dim": as_read(*steps)}}
 
 
+@pytest.mark.slow_on("postgresql")
 def test_points_that_came_late_are_in_their_place_at_the_end(
     planned: World, tmp_path: Path
 ) -> None:
@@ -144,6 +147,7 @@ def test_a_long_curve_is_read_in_parts(planned: World, typed: Typed, tmp_path: P
     assert read(tmp_path / "tb")[MAPPED]["train_bits_per_dim"] == as_read(*steps)
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_launch_ends_well_whatever_becomes_of_its_files(
     planned: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +162,7 @@ def test_a_launch_ends_well_whatever_becomes_of_its_files(
     assert told.startswith("the curves for TensorBoard are not complete: cannot write in")
 
 
+@pytest.mark.slow_on("postgresql")
 def test_two_do_not_write_in_one_folder(planned: World, typed: Typed, tmp_path: Path) -> None:
     with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials):
         code, out, err = typed("export", "--tensorboard", str(tmp_path / "tb"))
@@ -165,18 +170,20 @@ def test_two_do_not_write_in_one_folder(planned: World, typed: Typed, tmp_path: 
     assert "another launch writes its curves there" in err
 
 
-@pytest.mark.parametrize("verb", [("launch", "demo", "--local", "--no-pictures"), ("export",)])
+@pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize("command", [("launch", "demo", "--local", "--no-pictures"), ("export",)])
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
-    planned: World, typed: Typed, tmp_path: Path, verb: tuple[str, ...]
+    planned: World, typed: Typed, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     (tmp_path / "file").write_text("")
     before = planned.dump()
-    code, _, err = typed(*verb, "--tensorboard", str(tmp_path / "file" / "tb"))
+    code, _, err = typed(*command, "--tensorboard", str(tmp_path / "file" / "tb"))
     assert (code, err.count("\n")) == (2, 1)
     assert "--tensorboard DIR" in err
     assert planned.dump() == before
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_sweep_is_named_only_for_its_curves(planned: World, typed: Typed) -> None:
     code, _, err = typed("export", "--sweep", "demo")
     assert (code, err.count("\n")) == (2, 1)

@@ -4,10 +4,10 @@ import pytest
 from prompt_toolkit.completion import CompleteEvent, Completion
 from prompt_toolkit.document import Document
 
-from lcma.db.relations import list_relations
+from lcma.db.relations import find_relations
 from lcma.harness.prompt.completion import FUNCTIONS, KEYWORDS, SqlCompleter, is_finished
 
-KNOWN = {relation.name: relation for relation in list_relations()}
+KNOWN = {relation.name: relation for relation in find_relations()}
 
 
 def completions(typed: str, *, asked: bool = False) -> list[Completion]:
@@ -15,7 +15,7 @@ def completions(typed: str, *, asked: bool = False) -> list[Completion]:
     before, _, behind = typed.partition("|")
     document = Document(before + behind, len(before))
     event = CompleteEvent(text_inserted=not asked, completion_requested=asked)
-    return list(SqlCompleter(list_relations()).get_completions(document, event))
+    return list(SqlCompleter(find_relations()).get_completions(document, event))
 
 
 def offered(typed: str, *, asked: bool = False) -> list[str]:

@@ -14,14 +14,8 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.db import Bar
-from lcma.harness.report.board import (
-    board_as_csv,
-    board_as_json,
-    board_as_markdown,
-    read_board,
-    render_board,
-)
-from lcma.harness.results.board import Difference, filter_board
+from lcma.harness.report.board import board_as_csv, board_as_json, board_as_markdown, render_board
+from lcma.harness.results.board import Difference, filter_board, read_board
 from lcma.sweeps.errors import UserError
 from tests.harness.report.frames import board_of
 

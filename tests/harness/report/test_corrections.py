@@ -2,7 +2,7 @@
 
 import pytest
 
-from lcma.harness.report.board import read_board
+from lcma.harness.results.board import read_board
 
 BOUND = {"bound_draws": 10, "bound_images": 100, "bound_bits_per_dim": 3.9}
 

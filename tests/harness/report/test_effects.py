@@ -14,14 +14,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
-from lcma.harness.report.board import read_board
-from lcma.harness.report.effects import (
-    Effect,
-    Incomplete,
-    compute_effects,
-    effects_as_dict,
-    render_effects,
-)
+from lcma.harness.report.effects import effects_as_dict, render_effects
+from lcma.harness.results.board import read_board
+from lcma.harness.results.effects import Effect, Incomplete, compute_effects
 from lcma.harness.text import to_json
 from lcma.sweeps import factorizations, settings
 from tests.harness.report.frames import board_of

@@ -19,8 +19,9 @@ from scipy import stats
 from lcma import db
 from lcma.db import QueryResult
 from lcma.harness.cli import main as cli
-from lcma.harness.report.board import board_as_csv, board_as_latex, board_as_markdown, read_board
+from lcma.harness.report.board import board_as_csv, board_as_latex, board_as_markdown
 from lcma.harness.report.export import Format, Query, What, make_export, parse_filters
+from lcma.harness.report.paper import paper_as_text
 from lcma.harness.report.tables import (
     escape_latex,
     for_csv,
@@ -30,8 +31,9 @@ from lcma.harness.report.tables import (
     rows_as_json,
     rows_as_markdown,
 )
+from lcma.harness.results.board import read_board
 from lcma.harness.results.grouping import COMPARABLE, STATISTICS, group_rows
-from lcma.harness.results.paper import compare_with_paper, paper_as_text, published
+from lcma.harness.results.paper import compare_with_paper, published
 from lcma.sweeps.errors import UserError
 from tests.db import worked
 from tests.harness.report.synthetic import board

@@ -11,19 +11,14 @@ from hypothesis import strategies as st
 
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.report.formats import Target
-from lcma.harness.report.gallery import (
-    choose_evenly,
-    draw_comparison,
-    draw_maps,
-    draw_sweep,
-    sheet_paths,
-)
+from lcma.harness.report.gallery import draw_comparison, draw_maps, draw_sweep, sheet_paths
 from lcma.harness.report.pictures import fates
+from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.lookup import find_sweep
 from lcma.harness.results.map_statistics import table_statistics
 from lcma.harness.results.maps import (
     Reader,
+    choose_evenly,
     compare_maps,
     every_table,
     filter_map_sets,
@@ -201,7 +196,7 @@ def test_budgets_stand_side_by_side_in_one_picture(filler):
         filler.maps(0, budget, scores=("cumulative", "total"))
     filler.maps(1, 100)
     sets = filter_map_sets(list_map_sets(filler.store), score="cumulative")
-    sheets = draw_maps(filler.store, sets[::-1], Target(filler.folder / "out"))
+    sheets = draw_maps(filler.store, sets[::-1], PictureTarget(filler.folder / "out"))
     assert [s.set.id for s in sheets] == ["p0@100", "p0@500", "p1@100"]
     assert sheets[0].maps == sheets[1].maps != sheets[2].maps
     assert len({s.tables for s in sheets}) == 3
@@ -215,7 +210,7 @@ def test_maps_of_two_forms_are_compared_in_windows_of_the_image(filler):
     known = list_map_sets(filler.store)
     for name, maps, form in (("p1", again, "squeezed"), ("p2-flat", flat, "flat")):
         pair = find_map_set(known, "p0"), find_map_set(known, name)
-        sheet = draw_comparison(filler.store, *pair, Target(filler.folder / "out"))
+        sheet = draw_comparison(filler.store, *pair, PictureTarget(filler.folder / "out"))
         expected = compare_maps(squeezed, maps, form)
         assert list(sheet.splits) == expected
         assert expected != compare_maps(
@@ -227,7 +222,7 @@ def test_of_many_budgets_some_are_not_drawn(filler):
     for budget in range(100, 1100, 100):
         filler.maps(0, budget)
     sets = list_map_sets(filler.store)
-    sheets = draw_maps(filler.store, sets, Target(filler.folder / "out"))
+    sheets = draw_maps(filler.store, sets, PictureTarget(filler.folder / "out"))
     drawn = [s.set.key.budget for s in sheets if s.in_picture]
     assert len(sheets) == 10
     assert len(drawn) == 8

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lcma.db import query
+from lcma.db.query import run_sql
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
 from lcma.harness.report.site import Options, Site, write_site
@@ -219,7 +219,7 @@ def test_the_sql_on_the_pages_runs_as_it_stands(any_filler, tmp_path, sweep_id) 
     statements = re.findall(r"<pre tabindex=\"0\">(SELECT.*?)</pre>", about.decode(), re.S)
     assert len(statements) >= 8
     for statement in map(html.unescape, statements):
-        found = query.run(any_filler.url, statement)
+        found = run_sql(any_filler.url, statement)
         assert found.columns
         if "FROM trial_results" in statement:
             assert len(found.rows) == sum(map(len, BITS.values()))
@@ -230,7 +230,7 @@ def test_a_database_of_many_cells_is_paginated(large_site) -> None:
     boards = [p for p in out.iterdir() if re.fullmatch(r"index(-\d+)?\.html", p.name)]
     assert len(boards) > 5
     assert all(p.stat().st_size < 2_000_000 for p in out.rglob("*"))
-    cells = query.run(url, "SELECT count(*) FROM cells").rows[0][0]
+    cells = run_sql(url, "SELECT count(*) FROM cells").rows[0][0]
     assert sum(page.read_bytes().count(b"<tr data-name") for page in boards) == cells
 
 

@@ -70,7 +70,7 @@ def test_help(lcma, verb):
 
 
 def test_importing_the_verbs_is_cheap():
-    code = "import sys\n" + "\n".join(f"import harness.cli.{verb}" for verb in VERBS)
+    code = "import sys\n" + "\n".join(f"import lcma.harness.cli.{verb}" for verb in VERBS)
     heavy = "('torch', 'ray', 'pandas', 'matplotlib', 'sqlalchemy', 'scipy', 'numpy')"
     code += f"\nprint([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

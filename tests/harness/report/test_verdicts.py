@@ -10,7 +10,7 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.harness.cli import main as cli
-from lcma.harness.report.verdict_text import render_verdicts, verdicts_as_dict, verdicts_as_markdown
+from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict, verdicts_as_markdown
 from lcma.harness.results.verdicts import Verdicts, make_verdicts
 from lcma.harness.text import to_json
 from lcma.sweeps import factorizations

@@ -112,6 +112,12 @@ class Inline(Executor):
         pass
 
 
+@pytest.fixture(scope="session")
+def photos_root(few_photos_root: Path) -> Path:
+    """A root with photos8 prepared, of few images."""
+    return few_photos_root
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -350,7 +350,7 @@ def test_a_launch_tells_once_that_the_database_is_away_and_once_that_it_is_back(
         bars.update(2, 2, [])
     first, second = text.getvalue().strip().splitlines()
     assert re.fullmatch(
-        r"the database is away since \d\d:\d\d:\d\d, waiting for it: "
+        r"the database has been unreachable since \d\d:\d\d:\d\d, waiting for it: "
         r"cannot open the database \[x\]: refused; check that it runs",
         first,
     )

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lcma import db
-from lcma.db import query
+from lcma.db.query import run_sql
 from lcma.harness.environment import read_environment
 from lcma.harness.run.driver import Course, Launch, LaunchStoppedError
 from lcma.harness.run.executor import Executor, Finished
@@ -270,7 +270,7 @@ class Holding(Executor):
 
 
 def events(store: db.Store) -> list[str]:
-    rows = query.run(store.url, "SELECT event FROM events ORDER BY id", limit=None).rows
+    rows = run_sql(store.url, "SELECT event FROM events ORDER BY id", limit=None).rows
     return [event for (event,) in rows]
 
 

@@ -57,6 +57,7 @@ def weights(made: Trainer) -> dict[str, torch.Tensor]:
     return found
 
 
+@pytest.mark.slow_on("iresnet")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_resumed_training_ends_with_the_same_bits(
     flow: str, prepared: data.Prepared, tmp_path: Path

@@ -34,11 +34,28 @@ def run(tuned: Tuning, cluster: RayExecutor, parallel: int = 1) -> None:
 def test_it_is_the_study_that_runs_without_ray(
     tuning: Make, cluster: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And no file of Tune's holds the database's URL: its folder is searched while the study runs,
+    at every trial's end."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     tuned = tuning({"tune": STOP})
-    run(tuned, cluster)
+    secret, seen, leaks = tuned.place.db.encode(), set[str](), list[str]()
+
+    def search(name: str, when: str) -> None:
+        for folder, _, files in os.walk(scratch):
+            for path in (Path(folder) / file for file in files):
+                seen.add(path.name)
+                if secret in path.read_bytes():
+                    leaks.append(path.name)
+
+    install_hook(search)
+    try:
+        run(tuned, cluster)
+    finally:
+        install_hook(None)
+    assert "tuner.pkl" in seen
+    assert leaks == []
     assert list(scratch.iterdir()) == []
     local = tuned.elsewhere()
     local.run()
@@ -68,32 +85,3 @@ def test_a_lost_training_is_a_failed_trial(tuning: Make, cluster: RayExecutor) -
     run(tuned, cluster)
     assert [row[2] for row in tuned.history()] == ["FAIL", "FAIL"]
     assert "not finite" in tuned.study.trials[0].user_attrs["reason"]
-
-
-def test_no_file_of_tunes_holds_the_databases_url(
-    tuning: Make,
-    cluster: RayExecutor,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Its folder is searched while the study runs, at every trial's end."""
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    tuned = tuning({"tune": {"trials": 2}})
-    secret, seen, leaks = tuned.place.db.encode(), set[str](), list[str]()
-
-    def search(name: str, when: str) -> None:
-        for folder, _, files in os.walk(scratch):
-            for path in (Path(folder) / file for file in files):
-                seen.add(path.name)
-                if secret in path.read_bytes():
-                    leaks.append(path.name)
-
-    install_hook(search)
-    try:
-        run(tuned, cluster)
-    finally:
-        install_hook(None)
-    assert "tuner.pkl" in seen
-    assert leaks == []

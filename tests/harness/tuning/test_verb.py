@@ -58,30 +58,34 @@ def tuned_in(folder: Path, few_root: Path, change: dict[str, Any] | None = None)
 
 
 def test_the_verb_tunes_tells_and_goes_on(
-    typed: Typed,
     folder: Path,
     few_root: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("LCMA_DATA", str(few_root))
+    monkeypatch.setenv("COLUMNS", "100")
     change = {"tune": {"trials": 2, "stop": {"rungs": [10], "startup": 1}}}
-    done = typed("--local", change=change)
-    assert done.returncode == 0, done.stderr
-    assert "trial 0, 0 steps: done" in done.stdout
-    assert "Study tuned" in done.stdout
-    assert "conventional" in done.stdout
-    assert f"optuna-dashboard sqlite:///{folder / 'lcma.db'}" in done.stdout
-    assert "lcma pareto --sweep tuned" in done.stdout
-    again = typed("--local", "--trials", "3", "--json", change=change)
-    assert again.returncode == 0, again.stderr
-    told = json.loads(again.stdout)
+    Path("tuned.yaml").write_text(yaml.safe_dump(content(change)))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "tuned.yaml", "--local"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "trial 0, 0 steps: done" in printed
+    assert "Study tuned" in printed
+    assert "conventional" in printed
+    assert f"optuna-dashboard sqlite:///{folder / 'lcma.db'}" in printed
+    assert "lcma pareto --sweep tuned" in printed
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "tuned.yaml", "--local", "--trials", "3", "--json"])
+    assert ended.value.code == 0
+    told = json.loads(capsys.readouterr().out)
     assert [row["number"] for row in told["rows"]] == [None, 0, 1, 2]
     assert [row["budget"] for row in told["rows"]][:3] == [None, 0, 20]
     assert told["rows"][0]["name"] == "conventional"
     assert told["best"]["number"] in (0, 1, 2)
     assert len(tuned_in(folder, few_root).study.trials) == 3
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("LCMA_DATA", str(few_root))
     Path("tuned.yaml").write_text(yaml.safe_dump(content(merged(change, {"seeds": 2}))))
     with pytest.raises(SystemExit) as ended:
         cli.main(["tune", "tuned.yaml", "--local"])

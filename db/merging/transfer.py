@@ -1,4 +1,4 @@
-"""Writing what jobs take over from another database, for some hundreds of them at once.
+"""Writes of what jobs take over from another database, for some hundreds of them at once.
 
 Locks are taken in the order in which a worker that finishes takes them: jobs, cells, overlaps.
 """
@@ -26,11 +26,13 @@ from lcma.db.records import Job
 from lcma.db.schema import cells, results, trials
 
 CURVES, POINTS = 500, 20_000
-"""Curves asked for at once, and points of them held in memory."""
+"""Curves read at once, and points of them held in memory."""
 
 
-def take(source: sa.Connection, target: sa.Connection, gains: Sequence[Gain], now: float) -> None:
-    """Write it all, in the transaction of `target` that has read and held the jobs here."""
+def write_gains(
+    source: sa.Connection, target: sa.Connection, gains: Sequence[Gain], now: float
+) -> None:
+    """Write what jobs gain, in the transaction of `target` that has read and held the jobs here."""
     jobs = {one.there.job.id: _planned(one, now) for one in gains}
     new = [jobs[one.there.job.id] for one in gains if one.here is None]
     append_mappings(target, schema.jobs, [job_row(job) for job in new])
@@ -53,7 +55,7 @@ def take(source: sa.Connection, target: sa.Connection, gains: Sequence[Gain], no
 
 
 def _planned(one: Gain, now: float) -> Job:
-    """The job as it is here, or as a plan would register it."""
+    # The job as it is here, or as a plan would register it.
     if one.here is not None:
         return one.here.job
     there = one.there.job
@@ -78,7 +80,7 @@ def _planned(one: Gain, now: float) -> Job:
 
 
 def _add_attempts(target: sa.Connection, gains: Sequence[Gain]) -> dict[int, int]:
-    """Add attempts behind those that are here; the numbers here of all attempts, by theirs."""
+    # Behind those that are here. Returns the numbers here of all attempts, by theirs.
     table = schema.attempts
     numbers = {theirs: ours for one in gains for theirs, ours in one.known.items()}
     rows, places = [], {}
@@ -163,8 +165,8 @@ def _add_overlaps(target: sa.Connection, gains: Sequence[Gain]) -> None:
 
 
 def _add_curves(source: sa.Connection, target: sa.Connection, gains: Sequence[Gain]) -> None:
-    """Curves with their points; of a curve that is here too, those that are not, and the others
-    become what they are there, as when a worker that goes on from a checkpoint reports them."""
+    # With their points; of a curve that is here too, those that are not, and the others become what
+    # they are there, as when a worker that goes on from a checkpoint reports them.
     table = schema.curves
     there = {one.there.job.id: one.there.curves for one in gains}
     here = {one.there.job.id: one.here.curves if one.here else {} for one in gains}
@@ -189,7 +191,7 @@ def _add_curves(source: sa.Connection, target: sa.Connection, gains: Sequence[Ga
 
 
 def _points(source: sa.Connection, numbers: dict[int, int]) -> Iterator[tuple[int, int, Any]]:
-    """The points of curves there, under their numbers here."""
+    # The points of curves there, under their numbers here.
     table = schema.metrics
     curves = sorted(numbers)
     for start in range(0, len(curves), CURVES):
@@ -201,7 +203,7 @@ def _points(source: sa.Connection, numbers: dict[int, int]) -> Iterator[tuple[in
 
 
 def _add_artifacts(target: sa.Connection, gains: Sequence[Gain]) -> None:
-    """Files: those that a job left when it ended take the place of what it had before."""
+    # Files that a job left when it ended take the place of what it had before.
     fresh, known = list[Row](), list[Row]()
     for one in gains:
         for kind, row in one.there.artifacts.items():
@@ -212,7 +214,7 @@ def _add_artifacts(target: sa.Connection, gains: Sequence[Gain]) -> None:
 
 
 def _step(one: Gain, job: Job, attempts: dict[int, int]) -> Step | None:
-    """What becomes of a job; None where it stays as it is."""
+    # What becomes of a job; None where it stays as it is.
     if one.event is None and not one.attempts:
         return None
     latest, step = job.attempt_id, job.step

@@ -1,4 +1,7 @@
-"""Name the formats of pictures, and where pictures go."""
+"""Where pictures go, and in which format: a folder, or one file by the ending of its name.
+
+Nothing here imports Matplotlib: every command of `lcma` reads the formats for its options.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +13,7 @@ FOLDER = Path("lcma-pictures")
 """Where pictures go by default."""
 
 
-class Format(StrEnum):
+class PictureFormat(StrEnum):
     """Of a picture."""
 
     png = "png"
@@ -18,11 +21,11 @@ class Format(StrEnum):
 
 
 @dataclass(frozen=True)
-class Target:
+class PictureTarget:
     """A folder for pictures of one format, or with ``single`` the file of the only one."""
 
     out: Path
-    form: Format = Format.png
+    form: PictureFormat = PictureFormat.png
     single: bool = False
 
     def path(self, name: str) -> Path:
@@ -38,13 +41,13 @@ class Target:
             )
 
 
-def format_of(path: Path) -> Format | None:
+def format_of(path: Path) -> PictureFormat | None:
     """The format that the file's name says, None where it says none."""
     ending = path.suffix.lower().removeprefix(".")
-    return Format(ending) if ending in set(Format) else None
+    return PictureFormat(ending) if ending in set(PictureFormat) else None
 
 
-def picture_target(out: Path | None, asked: Format | None) -> Target:
+def picture_target(out: Path | None, asked: PictureFormat | None) -> PictureTarget:
     """Where to draw, for a verb that takes a folder or one file by --out.
 
     A name with the ending of a format is a file, unless there is a folder of that name. Raises
@@ -57,10 +60,10 @@ def picture_target(out: Path | None, asked: Format | None) -> Target:
             f"--out {place} is the name of a file in {said}, and --format says {asked}: leave one "
             "of them out"
         )
-    return Target(place, said or asked or Format.png, single=said is not None)
+    return PictureTarget(place, said or asked or PictureFormat.png, single=said is not None)
 
 
-def picture_folder(out: Path | None, asked: Format | None) -> Target:
+def picture_folder(out: Path | None, asked: PictureFormat | None) -> PictureTarget:
     """The same for a verb that takes a folder alone."""
     found = picture_target(out, asked)
     if found.single:

@@ -1,0 +1,34 @@
+"""Say which extra of the package brings a library that is missing."""
+
+from importlib.util import find_spec
+
+from lcma.sweeps.errors import UserError
+
+MODULES = {
+    "digits": ("sklearn",),
+    "parquet": ("pyarrow",),
+    "photos": ("skimage",),
+    "pictures": ("matplotlib",),
+    "prompt": ("prompt_toolkit", "pygments"),
+    "site": ("altair", "jinja2", "vl_convert", "matplotlib"),
+    "tensorboard": ("tensorboardX",),
+}
+"""What each extra brings, by the names under which it is imported."""
+
+
+def require_extra(extra: str) -> None:
+    """Raise UserError if a library of an extra is not installed."""
+    for module in MODULES[extra]:
+        if find_spec(module) is None:
+            raise _missing(module, extra)
+
+
+def explain_missing(error: ModuleNotFoundError) -> UserError | None:
+    """Return an error that names the extra to install; None for a module of none."""
+    module = (error.name or "").split(".")[0]
+    extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
+    return None if extra is None else _missing(module, extra)
+
+
+def _missing(module: str, extra: str) -> UserError:
+    return UserError(f"this needs {module}, which is not installed: pip install 'lcma[{extra}]'")

@@ -1,0 +1,10 @@
+"""Stored text for Rich's tables."""
+
+from rich.text import Text
+
+from lcma.harness.text import printable
+
+
+def text_cell(value: object, style: str = "") -> Text:
+    """Return stored text for a cell, of which no markup is read; '-' for None."""
+    return Text("-" if value is None else printable(value), style=style)

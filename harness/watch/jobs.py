@@ -1,0 +1,30 @@
+"""Names, leases and progress of jobs, as every command about running jobs prints them."""
+
+from lcma.db import Failure, JobFacts, RunningJob, leases
+from lcma.harness.text import format_duration, printable
+
+
+def lease_is_over(job: JobFacts | RunningJob, now: float) -> bool:
+    """Return whether a job has a lease that has ended. ``now`` is the database's clock."""
+    return job.lease_until is not None and leases.is_over(job.lease_until, now)
+
+
+def name_experiment(job: RunningJob | Failure) -> str:
+    """Return flow, data set, and factorization, or the kind of a job that has none."""
+    return f"{job.flow} {job.dataset} {job.factorization or job.kind}"
+
+
+def name_failed_job(job: Failure) -> str:
+    """Return flow, data set, factorization, budget and seed."""
+    budget = "" if job.budget is None else f" budget {job.budget}"
+    return f"{name_experiment(job)}{budget} seed {job.seed}"
+
+
+def describe_progress(job: JobFacts, now: float) -> str:
+    """Return step, host and lease of a running job, in one line."""
+    assert job.lease_until is not None
+    if lease_is_over(job, now):
+        lease = f"lease over since {format_duration(now - job.lease_until)}"
+    else:
+        lease = f"lease {format_duration(job.lease_until - now)} left"
+    return printable(f"step {job.step}/{job.steps} on {job.host}, {lease}")

@@ -1,0 +1,173 @@
+"""Workers of this machine: whose copies they are, and with whom they end."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run.driver import Launch
+from lcma.harness.run.local import LocalExecutor
+from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
+from lcma.sweeps import spec as specs
+from tests.harness.conftest import SMALL, merged
+from tests.harness.run.conftest import Told
+
+RULE = """
+import json, os, time
+from pathlib import Path
+from lcma.sweeps.plugins import factorization
+
+@factorization("{name}", reads="seed")
+def rule(shape, split, seed, values):
+    import numpy as np
+    told = {{
+        "pid": os.getpid(),
+        "parent": os.getppid(),
+        "folder": os.getcwd(),
+        "environment": dict(os.environ),
+        "drawn": np.random.random(),
+    }}
+    path = Path({folder!r}) / f"{{seed}}.json"
+    path.with_suffix(".tmp").write_text(json.dumps(told))
+    path.with_suffix(".tmp").rename(path)
+    time.sleep({seconds})
+    mask = np.zeros(shape, bool)
+    mask[:, : shape[1] // 2] = True
+    return mask
+"""
+
+DRIVER = """
+import pickle, sys
+from lcma.harness.run.local import LocalExecutor
+
+if __name__ == "__main__":
+    executor = LocalExecutor(1)
+    executor.submit(pickle.load(open(sys.argv[1], "rb")), None)
+    executor.wait(600)
+"""
+
+OTHERS = """
+import pathlib
+pathlib.Path(__file__).with_suffix(".imported").touch()
+raise ImportError("another program's module")
+"""
+
+
+@pytest.fixture
+def telling(place: Place, tmp_path: Path) -> Callable[..., tuple[db.Store, list[Node]]]:
+    """Trainings of as many seeds by a rule that says where it is; by seed, in `told`."""
+
+    def make(seeds: int, seconds: float = 0.0) -> tuple[db.Store, list[Node]]:
+        told = tmp_path / "told"
+        told.mkdir(exist_ok=True)
+        rule = tmp_path / "rule.py"
+        name = f"where-{tmp_path.name[-8:].replace('_', '-')}"
+        rule.write_text(RULE.format(name=name, folder=str(told), seconds=seconds))
+        change = {"matrix": {"factorization": name}, "seeds": seeds, "plugins": str(rule)}
+        spec = specs.check(merged(SMALL, change), "test", tmp_path)
+        store = db.connect(place.db)
+        plan = make_plan(spec, place, store)
+        register_plan(plan, place, store)
+        return store, make_nodes(plan, place, owner="a launch", device="cpu")
+
+    return make
+
+
+def told(folder: Path, seed: int) -> dict[str, Any]:
+    """What the worker of a seed said, as soon as it did."""
+    path = folder / "told" / f"{seed}.json"
+    wait_until(path.exists)
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def environment(found: Mapping[str, str]) -> dict[str, str]:
+    """Less what PyTorch and a training set for themselves."""
+    own = "CUBLAS_WORKSPACE_CONFIG", "TORCHINDUCTOR_CACHE_DIR"
+    return {name: value for name, value in found.items() if name not in own}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def run(store: db.Store, nodes: list[Node], executor: LocalExecutor) -> None:
+    assert len(Launch(store, nodes, executor, Told()).run().of("done")) == len(nodes)
+
+
+def test_a_worker_is_as_if_this_process_had_started_it_now(
+    telling: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the first one started with."""
+    store, nodes = telling(4)
+    for seed, variable in enumerate(("LCMA_OF_THE_TEST", "LCMA_OF_THE_TEST", "OF_THE_TEST")):
+        here = tmp_path / f"here{seed}"
+        here.mkdir()
+        monkeypatch.chdir(here)
+        monkeypatch.setenv(variable, str(seed))
+        executor = LocalExecutor(1)
+        run(store, [nodes[seed]], executor)
+        executor.close(kill=False)
+        found = told(tmp_path, seed)
+        assert found["folder"] == str(here)
+        assert environment(found["environment"]) == environment(os.environ)
+    monkeypatch.undo()
+    executor = LocalExecutor(1)
+    run(store, [nodes[3]], executor)
+    executor.close(kill=False)
+    assert environment(told(tmp_path, 3)["environment"]) == environment(os.environ)
+    drawn = [told(tmp_path, seed)["drawn"] for seed in range(4)]
+    assert len(set(drawn)) == 4, "numpy's own generator is not the same in all"
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_is_started_again(telling: Any, tmp_path: Path) -> None:
+    store, nodes = telling(2)
+    executor = LocalExecutor(1)
+    run(store, nodes[:1], executor)
+    server = told(tmp_path, 0)["parent"]
+    assert server != os.getpid()
+    os.kill(server, signal.SIGKILL)
+    run(store, nodes[1:], executor)
+    assert told(tmp_path, 1)["parent"] not in (server, os.getpid())
+    executor.close(kill=True)
+
+
+def test_nothing_outlives_a_killed_driver_and_no_module_of_its_folder_is_taken(
+    telling: Any, tmp_path: Path
+) -> None:
+    _, nodes = telling(1, seconds=600.0)
+    work, driver, here = tmp_path / "work", tmp_path / "bin" / "driver.py", tmp_path / "here"
+    work.write_bytes(pickle.dumps(nodes[0].work))
+    for folder in (driver.parent, here):
+        folder.mkdir()
+    driver.write_text(DRIVER)
+    for name in ("torch", "numpy", "yaml", "lcma"):
+        (here / f"{name}.py").write_text(OTHERS)
+    process = subprocess.Popen([sys.executable, str(driver), str(work)], cwd=here)
+    found = told(tmp_path, 0)
+    process.kill()
+    process.wait()
+    assert found["parent"] != process.pid
+    wait_until(lambda: not any(_lives(found[name]) for name in ("pid", "parent")))
+    assert not list(here.glob("*.imported"))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
