@@ -57,14 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _ours(folder: Path, size: int, celeba: bool) -> float:
     """Seconds of all that `prepare` does: hashing, decoding, writing and waiting for the disk."""
-    from lcma.harness.data import Options, prepare
+    from lcma.harness.data import SourceOptions, prepare
 
     with tempfile.TemporaryDirectory() as root:
         began = time.perf_counter()
         if celeba:
             prepare("celeba64", Path(root), source=folder)
         else:
-            options = Options(size=size, grey_to_rgb=True)
+            options = SourceOptions(size=size, grey_to_rgb=True)
             prepare("images", Path(root), source=folder, options=options)
         return time.perf_counter() - began
 

@@ -133,7 +133,7 @@ def make_images(folder: Path, root: Path) -> None:
     for number in range(IMAGES):
         pixels = generator.integers(256, size=(8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
-    data.prepare(DATASET, root, source=folder, options=data.Options(size=8))
+    data.prepare(DATASET, root, source=folder, options=data.SourceOptions(size=8))
     data.know_own(root)
 
 

@@ -1,4 +1,4 @@
-"""What code ran, on what: stored with every attempt."""
+"""The environment of a run, code and device, stored with every attempt."""
 
 import hashlib
 import importlib.metadata
@@ -16,8 +16,14 @@ from lcma import db
 
 _NAMED = ("torch", "torchvision", "numpy", "ray", "sqlalchemy", "scikit-image", "pillow")
 _VARIABLES = (
-    *("ATEN_CPU_CAPABILITY", "CUBLAS_WORKSPACE_CONFIG", "MKL_CBWR", "MKL_NUM_THREADS"),
-    *("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE"),
+    "ATEN_CPU_CAPABILITY",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "MKL_CBWR",
+    "MKL_NUM_THREADS",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
 )
 _DRIVER = Path("/proc/driver/nvidia/version")
 _ROOT = Path(__file__).resolve().parent.parent  # a checkout's; src/lcma links to its folders

@@ -1,1 +1,1 @@
-"""What to run: recipes, specs, their expansion into trials, and identity."""
+"""Plans of what to run: recipes, specs, their expansion into trials, and identity."""

@@ -64,7 +64,7 @@ def prepare(
             name,
             root,
             source=source,
-            options=lcma.harness.data.Options(
+            options=lcma.harness.data.SourceOptions(
                 skip_bad=skip_bad, size=size, grey_to_rgb=grey_to_rgb
             ),
             progress=progress,

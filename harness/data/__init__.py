@@ -1,7 +1,7 @@
 """Prepared image data sets for density models: read once, kept as memory-mapped arrays.
 
-`prepare` makes ``<root>/<name>/`` from a source, `load` opens it, `names` lists what is known.
-Both hand out a `Prepared`: its `Manifest` says what the pixels are and where they came from, its
+`prepare` makes ``<root>/<name>/`` from a source, `load` opens it, `names` lists the known sets.
+Both return a `Prepared`: its `Manifest` says what the pixels are and where they came from, its
 parts hold the images.
 """
 
@@ -15,21 +15,21 @@ from lcma.harness.data.manifest import (
     SourceFile,
     SourceRecord,
 )
-from lcma.harness.data.prepared import Part, Prepared, load
+from lcma.harness.data.prepared import Prepared, PreparedPart, load
 from lcma.harness.data.registry import SetInfo, know_own, names
-from lcma.harness.data.source import Options
+from lcma.harness.data.source import SourceOptions
 
 __all__ = [
     "PARTS",
     "ByPart",
     "Manifest",
-    "Options",
-    "Part",
     "PartDigest",
     "PartName",
     "Prepared",
+    "PreparedPart",
     "SetInfo",
     "SourceFile",
+    "SourceOptions",
     "SourceRecord",
     "know_own",
     "load",

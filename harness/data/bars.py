@@ -1,4 +1,4 @@
-"""Bars that any density model must clear on a data set: closed-form Gaussians, lossless codecs.
+"""Bars that any density model should clear on a data set: closed-form Gaussians, lossless codecs.
 
 A model above one of them knows less of the images than their first two moments, or than a codec
 made for any picture. All are bits/dim of the test part; what is fitted is fitted on the training
@@ -29,7 +29,7 @@ from lcma.sweeps.errors import UserError
 
 BarName = Literal["gaussian", "full-gaussian", "png", "webp"]
 Progress = Callable[[str, int, int], None]
-"""Called with the step at work, how many images were read so far, and how many are to be read."""
+"""Callback with the current step, the images read so far, and the images to be read."""
 
 FILE_NAME: Final = "bars.json"
 _FORMAT: Final = 1
@@ -51,12 +51,12 @@ _Measured = tuple[Floats, str]
 
 
 @dataclass(frozen=True)
-class Bar:
-    """Bits/dim of the test part by one simple means; None where it is left out.
+class ComputedBar:
+    """Bits/dim of the test part by one simple method; None if it is left out.
 
-    standard_error: over test images, clustered by photograph where the set has clusters; None where
-    it cannot be known. images: how many test images were measured. detail: one
-    sentence, what was done or why it is left out.
+    standard_error: over test images, clustered by photograph if the set has clusters; None if it
+    cannot be known. images: number of test images that were measured. detail: a sentence, what was
+    done or why it is left out.
     """
 
     name: BarName
@@ -66,14 +66,14 @@ class Bar:
     detail: str
 
 
-def compute_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[Bar, ...]:
-    """The four bars of a set, in the order of `BarName`.
+def compute_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[ComputedBar, ...]:
+    """Compute the four bars of a set, in the order of `BarName`.
 
     Gaussians are those of x + u, u ~ U[0, 1), by maximum likelihood: the covariance of the pixels
     plus I/12. Their bits/dim is the expectation over u, the bound that a dequantized flow reports.
     Codecs: 8 times the bytes of one file an image, over the dimensions.
 
-    Raises UserError where a part is damaged or holds values that are not finite.
+    Raises UserError if a part is damaged or holds values that are not finite.
     """
     meter = _Meter(prepared, progress)
     images, groups = _count(prepared, "test"), prepared.part("test").groups
@@ -89,20 +89,20 @@ def compute_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[
             else:
                 bits, detail = _codec(name, prepared, meter)
         except _LeftOutError as reason:
-            bars.append(Bar(name, None, None, images, f"left out: {reason}"))
+            bars.append(ComputedBar(name, None, None, images, f"left out: {reason}"))
             meter.add(name, images)
         else:
             mean = clustered_mean(bits, groups)
             error = mean.standard_error if math.isfinite(mean.standard_error) else None
-            bars.append(Bar(name, mean.value, error, images, detail + sampled))
+            bars.append(ComputedBar(name, mean.value, error, images, detail + sampled))
     return tuple(bars)
 
 
-def ensure_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[Bar, ...]:
-    """The bars as the set's folder has them, or computed and, where it can be written, put there.
+def ensure_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[ComputedBar, ...]:
+    """Return the bars in the set's folder, or compute them and, if possible, write them there.
 
     A file that belongs to other images or another format, or is damaged, is replaced. Raises
-    UserError as `compute` does.
+    UserError as `compute_bars` does.
     """
     path = prepared.folder / FILE_NAME
     bars = _read(path, prepared)
@@ -116,11 +116,11 @@ def ensure_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[B
 
 
 class _LeftOutError(Exception):
-    """A bar cannot be had for this set; the message says why."""
+    """Raised if a bar cannot be computed for this set; the message says why."""
 
 
 class _Meter:
-    """Counts images read, over two passes of train and one of test for each bar."""
+    """Count of images read, over two passes of train and one of test for each bar."""
 
     def __init__(self, prepared: Prepared, progress: Progress | None) -> None:
         self._total = 2 * _count(prepared, "train") + len(_NAMES) * _count(prepared, "test")
@@ -167,7 +167,7 @@ def _can_be_full(n: int, D: int) -> bool:
 
 
 def _rows(prepared: Prepared, part: PartName) -> Iterator[Floats]:
-    """The images of a part as fresh float64 arrays (up to some thousands, D)."""
+    """Yield the images of a part as new float64 arrays (up to some thousands, D)."""
     images, chosen = prepared.part(part).images, _chosen(prepared, part)
     D = math.prod(images.shape[1:])
     size = max(1, min(_CHUNK, _CHUNK_VALUES // D))
@@ -183,12 +183,12 @@ def _rows(prepared: Prepared, part: PartName) -> Iterator[Floats]:
 
 
 def _count(prepared: Prepared, part: PartName) -> int:
-    """How many images of a part are read."""
+    """Return the number of images of a part that are read."""
     return min(prepared.manifest.counts[part], _MOST_IMAGES[part])
 
 
 def _chosen(prepared: Prepared, part: PartName) -> npt.NDArray[np.int64]:
-    """Their indices: all, or at even distances."""
+    """Return the indices of the images that are read: all, or at even distances."""
     count = _count(prepared, part)
     return np.arange(count, dtype=np.int64) * prepared.manifest.counts[part] // count
 
@@ -201,7 +201,7 @@ def _sampled(prepared: Prepared) -> str:
 def _gaussian(
     name: Literal["gaussian", "full-gaussian"], prepared: Prepared, moments: _Moments, meter: _Meter
 ) -> _Measured:
-    """Bits/dim of each test image, in expectation over the noise.
+    """Return bits/dim of each test image, in expectation over the noise.
 
     With S the covariance of x + u and m the mean of x, that of (x + u - m - 1/2)' S^-1 (...) is
     (x - m)' S^-1 (x - m) + trace(S^-1) / 12.
@@ -231,7 +231,7 @@ def _gaussian(
 
 
 _Shape = tuple[float, float, Callable[[Floats], Floats]]
-"""Of a covariance S: log det S, trace S^-1, and d' S^-1 d of each row d of (n, D)."""
+"""log det S and trace S^-1 of a covariance S, and d' S^-1 d of each row d of (n, D)."""
 
 
 def _diagonal(variance: Floats) -> _Shape:
@@ -277,7 +277,7 @@ def _singular() -> _LeftOutError:
 
 
 def _codec(name: Literal["png", "webp"], prepared: Prepared, meter: _Meter) -> _Measured:
-    """Bits/dim of each test image, each in a file of its own."""
+    """Return bits/dim of each test image, each in a file of its own."""
     title, options = _CODECS[name]
     manifest = prepared.manifest
     C = manifest.shape[0]
@@ -293,16 +293,16 @@ def _codec(name: Literal["png", "webp"], prepared: Prepared, meter: _Meter) -> _
         chunk = images[chosen[start : start + _CODEC_CHUNK]]
         sizes[start : start + len(chunk)] = [_file_bytes(image, name, options) for image in chunk]
         meter.add(name, len(chunk))
-    said = ", ".join(f"{option}={value}" for option, value in options.items())
+    settings = ", ".join(f"{option}={value}" for option, value in options.items())
     detail = (
-        f"each test image in a {title} file of its own, by Pillow {PIL.__version__} with {said}, "
-        f"every file's headers counted: {sizes.mean():.1f} bytes a file on average"
+        f"each test image in a {title} file of its own, by Pillow {PIL.__version__} with "
+        f"{settings}, every file's headers counted: {sizes.mean():.1f} bytes a file on average"
     )
     return 8 * sizes / math.prod(manifest.shape), detail
 
 
 def _file_bytes(image: npt.NDArray[Any], codec: str, options: dict[str, Any]) -> int:
-    """Bytes of the file of one uint8 image C x H x W."""
+    """Return the size in bytes of the file of one uint8 image C x H x W."""
     pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(file, codec, **options)
@@ -310,17 +310,17 @@ def _file_bytes(image: npt.NDArray[Any], codec: str, options: dict[str, Any]) ->
 
 
 class _File(BaseModel):
-    """What `FILE_NAME` holds; digest: the manifest's."""
+    """Content of `FILE_NAME`; digest: the manifest's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     format: Literal[1]
     digest: str
-    bars: tuple[Bar, ...]
+    bars: tuple[ComputedBar, ...]
 
 
-def _read(path: Path, prepared: Prepared) -> tuple[Bar, ...] | None:
-    """The bars that a file holds, or None where they are not those of this set."""
+def _read(path: Path, prepared: Prepared) -> tuple[ComputedBar, ...] | None:
+    """Return the bars in a file, or None if they are not those of this set."""
     try:
         file = _File.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):

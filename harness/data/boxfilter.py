@@ -1,4 +1,4 @@
-"""Shrinking images by an exact box filter."""
+"""Shrink images by an exact box filter."""
 
 from typing import Any
 
@@ -7,8 +7,10 @@ import numpy.typing as npt
 
 
 def box_filter(images: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
-    """Mean of each factor x factor window: of uint8 exact, halves rounded to even; of float32 in
-    float64, rounded to float32.
+    """Return the mean of each factor x factor window.
+
+    The mean of uint8 is exact, halves rounded to even; that of float32 is in float64, rounded to
+    float32.
 
     images: N x C x H x W. Returns N x C x H/factor x W/factor. Raises ValueError where factor does
     not divide H and W, or is above 16 (the sums are 16-bit).

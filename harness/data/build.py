@@ -1,4 +1,4 @@
-"""Preparing a data set: from a source to a finished folder, in one step or not at all."""
+"""Prepare a data set: from a source to a finished folder, whole or not at all."""
 
 import contextlib
 import importlib.metadata
@@ -20,11 +20,11 @@ from lcma.harness.data.manifest import (
 )
 from lcma.harness.data.partial import Partial, clear_partial, partial_folder
 from lcma.harness.data.prepared import Prepared, load
-from lcma.harness.data.registry import DataSet, find_set, own_set
-from lcma.harness.data.source import Opened, Options, Progress, sha256
+from lcma.harness.data.registry import PreparableSet, find_set, own_set
+from lcma.harness.data.source import OpenedSource, Progress, SourceOptions, sha256
 from lcma.sweeps.errors import UserError
 
-_PLAIN: Final = Options()
+_PLAIN: Final = SourceOptions()
 
 
 def prepare(
@@ -32,21 +32,29 @@ def prepare(
     root: Path,
     *,
     source: Path | None = None,
-    options: Options = _PLAIN,
+    options: SourceOptions = _PLAIN,
     progress: Progress | None = None,
     waiting: Callable[[], None] | None = None,
 ) -> Prepared:
-    """Make ``<root>/<name>`` from its source, or return it where it is there already.
+    """Prepare ``<root>/<name>`` from its source, or return it if it exists already.
 
-    source: where the files lie, for sets that need it; with ``options.size`` a folder of a person's
-    own images, and a new name. An existing set is verified and returned if it came from the same
-    files by the same rules, or if no source is given; it is never overwritten. The folder appears
-    whole, by a rename. An interrupted run leaves a hidden folder, with which the next one from the
-    same files goes on. Of two runs at once the later one calls `waiting`, waits, and returns what
-    the earlier made.
+    An existing set is verified and returned if it came from the same files by the same rules, or
+    if no source is given; it is never overwritten. The folder appears whole, by a rename. An
+    interrupted run leaves a hidden folder, with which the next one from the same files goes on.
 
-    Raises UserError where the set is unknown, the source is not as its layout demands, the folder
-    holds something else, or the root cannot be written.
+    Args:
+        name: Name of the set, or a new name for a person's own images.
+        root: Folder of prepared sets.
+        source: Place of the files, for sets that need it; with ``options.size`` a folder of a
+            person's own images.
+        options: Options of reading the source.
+        progress: Callback with the step just done, the number done, and the number of all.
+        waiting: Called if another run prepares the same set; this one then waits for it and
+            returns its set.
+
+    Raises:
+        UserError: If the set is unknown, the source is not as its layout demands, the folder holds
+            something else, or the root cannot be written.
     """
     data_set = _find(name, root, source, options)
     if source is not None and not data_set.source.needs_path:
@@ -70,10 +78,10 @@ def prepare(
 
 
 def _silent(label: str, done: int, total: int) -> None:
-    """For a caller who does not ask for progress."""
+    """Report no progress."""
 
 
-def _find(name: str, root: Path, source: Path | None, options: Options) -> DataSet:
+def _find(name: str, root: Path, source: Path | None, options: SourceOptions) -> PreparableSet:
     own = options.size is not None or options.grey_to_rgb
     if not own:
         return find_set(name, root)
@@ -91,7 +99,7 @@ def _verified(name: str, root: Path) -> Prepared:
     return prepared
 
 
-def _preprocessing(data_set: DataSet, opened: Opened) -> str:
+def _preprocessing(data_set: PreparableSet, opened: OpenedSource) -> str:
     box = data_set.box
     if box == 1:
         return opened.preprocessing
@@ -101,7 +109,7 @@ def _preprocessing(data_set: DataSet, opened: Opened) -> str:
     )
 
 
-def _same_origin(existing: Prepared, data_set: DataSet, opened: Opened) -> Prepared:
+def _same_origin(existing: Prepared, data_set: PreparableSet, opened: OpenedSource) -> Prepared:
     # File contents and rules decide; where the files lie and which versions read them do not.
     there = existing.manifest
     pairs = (
@@ -124,8 +132,8 @@ def _other_content(existing: Prepared) -> UserError:
     )
 
 
-def _origin(data_set: DataSet, opened: Opened, options: Options) -> str:
-    """A digest of all that decides the bytes: an unfinished folder is gone on with for no other."""
+def _origin(data_set: PreparableSet, opened: OpenedSource, options: SourceOptions) -> str:
+    """Return a digest of all that decides the bytes; only an unfinished folder of it is resumed."""
     content = {
         "schema": SCHEMA_VERSION,
         "record": opened.record.model_dump(mode="json"),
@@ -142,7 +150,7 @@ def _origin(data_set: DataSet, opened: Opened, options: Options) -> str:
 
 @contextlib.contextmanager
 def _locked(root: Path, name: str, waiting: Callable[[], None] | None) -> Iterator[None]:
-    """Alone with a set below a root; a root that was made for nothing is gone afterwards."""
+    """Hold the lock of a set below a root; a root that was created and left empty is removed."""
     from filelock import FileLock, Timeout
 
     new_root = not root.exists()
@@ -177,7 +185,7 @@ def _unwritable(root: Path, error: OSError) -> UserError:
 
 
 def _make(
-    folder: Path, data_set: DataSet, opened: Opened, progress: Progress, root: Path
+    folder: Path, data_set: PreparableSet, opened: OpenedSource, progress: Progress, root: Path
 ) -> Prepared:
     try:
         try:
@@ -194,7 +202,9 @@ def _make(
     return made
 
 
-def _write(folder: Path, data_set: DataSet, opened: Opened, progress: Progress) -> Manifest:
+def _write(
+    folder: Path, data_set: PreparableSet, opened: OpenedSource, progress: Progress
+) -> Manifest:
     with ExitStack() as stack:
         parts = Partial(folder, opened, data_set.box, stack)
         begun = parts.done
@@ -214,7 +224,7 @@ def _write(folder: Path, data_set: DataSet, opened: Opened, progress: Progress) 
     return manifest
 
 
-def _manifest(data_set: DataSet, opened: Opened, parts: Partial) -> Manifest:
+def _manifest(data_set: PreparableSet, opened: OpenedSource, parts: Partial) -> Manifest:
     return Manifest(
         name=data_set.name,
         dataset=data_set.dataset,

@@ -25,7 +25,14 @@ from lcma.harness.data.image_files import (
 )
 from lcma.harness.data.manifest import PARTS, ByPart, SourceFile, SourceRecord
 from lcma.harness.data.safe_zip import open_zip
-from lcma.harness.data.source import Hashed, Opened, Options, Progress, read_bytes, sha256
+from lcma.harness.data.source import (
+    Hashed,
+    OpenedSource,
+    Progress,
+    SourceOptions,
+    read_bytes,
+    sha256,
+)
 from lcma.sweeps.errors import UserError
 
 _IMAGES: Final = "img_align_celeba"
@@ -57,7 +64,7 @@ class CelebA:
     def __init__(self, variant: Literal["u8", "float"]) -> None:
         self.variant = variant
 
-    def open(self, path: Path | None, options: Options, progress: Progress) -> Opened:
+    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
         """Find and hash images and list. Raises UserError where they do not belong together."""
         if path is None:
             raise UserError(f"CelebA needs the folder of {_IMAGES}: add --from PATH")
@@ -75,7 +82,7 @@ class CelebA:
             options.skip_bad,
             image_bytes=3 * _SIZE**2 * (4 if self.variant == "float" else 1),
         )
-        return Opened(
+        return OpenedSource(
             record=SourceRecord(
                 layout=f"{_IMAGES} with {_LIST}",
                 package=None,
@@ -112,7 +119,7 @@ class CelebA:
 
 
 def _locate(path: Path) -> tuple[Path, Path]:
-    """The folder or zip file of the images, and the list beside it."""
+    """Find the folder or zip file of the images, and the list beside it."""
     if not path.exists():
         raise UserError(f"{path} does not exist: give the folder of {_IMAGES} with --from PATH")
     choices = (path / _IMAGES, path / _ZIP) if path.is_dir() and path.name != _IMAGES else (path,)
@@ -131,7 +138,7 @@ def _locate(path: Path) -> tuple[Path, Path]:
 
 
 def _partition(path: Path, raw: bytes) -> dict[str, int]:
-    """The part (0 train, 1 validation, 2 test) of every image, in the order of names."""
+    """Read the part (0 train, 1 validation, 2 test) of every image, in the order of names."""
     found: dict[str, int] = {}
     for number, line in enumerate(raw.decode("latin-1").splitlines(), start=1):
         if not line.strip():

@@ -18,10 +18,10 @@ from lcma.harness.data.safe_tar import list_members, read_member
 from lcma.harness.data.source import (
     Chunk,
     Done,
-    Opened,
-    Options,
+    OpenedSource,
     Progress,
-    Step,
+    SourceOptions,
+    SourceStep,
     describe_split,
     read_bytes,
     require_unchanged,
@@ -56,8 +56,8 @@ class Cifar10:
     needs_path: ClassVar[bool] = True
     can_skip: ClassVar[bool] = False
 
-    def open(self, path: Path | None, options: Options, progress: Progress) -> Opened:
-        """Find and hash the batches. Raises UserError where the path or a batch is missing."""
+    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
+        """Find and hash the batches. Raises UserError if the path or a batch is missing."""
         if path is None:
             raise UserError(f"CIFAR-10 needs the folder {_FOLDER}: add --from PATH")
         place = _locate(path)
@@ -70,7 +70,7 @@ class Cifar10:
             digests[name] = sha256(raw)
             official += hashlib.md5(raw, usedforsecurity=False).hexdigest() == OFFICIAL_MD5[name]
         everything = len(OFFICIAL_MD5)
-        return Opened(
+        return OpenedSource(
             record=SourceRecord(
                 layout=f"{_FOLDER} pickles",
                 package=None,
@@ -94,16 +94,16 @@ class Cifar10:
 
 
 class _Place(Protocol):
-    """Where the batches lie."""
+    """Place of the batches."""
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of that name."""
+        """Return whether there is a file of a name."""
 
     def path(self, name: str) -> Path:
-        """How to name the file to a person."""
+        """Return the name of a file for people."""
 
     def read(self, name: str) -> bytes:
-        """The whole file. Raises UserError where it is unreadable, empty or too large."""
+        """Read a whole file. Raises UserError if it is unreadable, empty or too large."""
 
 
 @dataclass(frozen=True)
@@ -159,19 +159,19 @@ def _locate(path: Path) -> _Place:
     return _Folder(folder)
 
 
-def _steps(place: _Place, digests: dict[str, str], done: Done) -> Iterator[Step]:
+def _steps(place: _Place, digests: dict[str, str], done: Done) -> Iterator[SourceStep]:
     before = done.counts.train + done.counts.holdout
     for name in (*_TRAIN, _TEST)[done.steps :]:
         images = _batch(place, name, digests[name])
         if name == _TEST:
-            yield Step(name, (Chunk("test", images),))
+            yield SourceStep(name, (Chunk("test", images),))
         else:
-            yield Step(name, split_training(images, before, _HOLDOUT_EVERY))
+            yield SourceStep(name, split_training(images, before, _HOLDOUT_EVERY))
             before += len(images)
 
 
 def _batch(place: _Place, name: str, digest: str) -> npt.NDArray[np.uint8]:
-    """Images of one batch, N x 3 x 32 x 32."""
+    """Read the images of one batch, N x 3 x 32 x 32."""
     path = place.path(name)
     fields = _fields(path, require_unchanged(path, place.read(name), digest))
     data, labels = fields.get("data"), fields.get("labels")

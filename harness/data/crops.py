@@ -1,4 +1,4 @@
-"""Where crops are cut from a photograph, so that its held-out strip shares no pixel with training.
+"""Places of crops in a photograph, whose held-out strip shares no pixel with training.
 
 All arithmetic is on integers: the same photograph gives the same crops everywhere.
 """
@@ -16,23 +16,26 @@ Corners = npt.NDArray[np.int64]
 
 
 def strip_top(height: int) -> int:
-    """First row of the held-out strip: whole crop rows nearest to a tenth of the height, or one."""
+    """Return the first row of the held-out strip.
+
+    The strip has the number of whole crop rows nearest to a tenth of the height, at least one.
+    """
     rows = max(1, (height + 5 * SIZE) // (10 * SIZE))
     return height - rows * SIZE
 
 
 def train_corners(height: int, width: int) -> Corners:
-    """Crops above the held-out strip: a grid of stride 16, thinned evenly to 1024."""
+    """Return the crops above the held-out strip: a grid of stride 16, thinned evenly to 1024."""
     return _thin(_grid(0, strip_top(height), width, TRAIN_STRIDE), MAX_TRAIN)
 
 
 def holdout_corners(height: int, width: int) -> Corners:
-    """Crops of the held-out strip: a grid without overlap, thinned evenly to 128."""
+    """Return the crops of the held-out strip: a grid without overlap, thinned evenly to 128."""
     return _thin(_grid(strip_top(height), height, width, SIZE), MAX_HOLDOUT)
 
 
 def grid_corners(height: int, width: int) -> Corners:
-    """All crops of a grid without overlap: a test photograph is used whole."""
+    """Return all crops of a grid without overlap: a test photograph is used whole."""
     return _grid(0, height, width, SIZE)
 
 

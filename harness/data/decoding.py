@@ -1,4 +1,4 @@
-"""One image file to pixels: what is taken, what is converted, what is refused.
+"""Decode an image file to pixels: formats that are accepted, converted and refused.
 
 JPEG and PNG of 8 bits are decoded by torchvision (libjpeg-turbo, libpng), which lets other threads
 run meanwhile; Pillow reads every header, and decodes the rest. On the images that both can read
@@ -21,7 +21,7 @@ Pixels = npt.NDArray[np.uint8]
 """C x H x W, C being 1 or 3."""
 
 FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
-"""What Pillow is asked to read: no format that needs another program, holds pages or drawings, or
+"""Formats that Pillow may read: none that needs another program, holds pages or drawings, or
 hides that it has more than 8 bits."""
 LARGEST: Final = 2**26
 """Pixels of an image. 64 million are 8192 x 8192."""
@@ -34,12 +34,12 @@ _COLOUR: Final = ("RGB", "RGBX", "RGBA", "RGBa", "P", "PA")
 
 
 class BadImageError(Exception):
-    """A file that gives no 8-bit grey or RGB image; the message says why."""
+    """Raised for a file without an 8-bit grey or RGB image; the message says why."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the start of a file says: channels (1 grey, 3 colour), height and width as shown."""
+    """Header of an image file: channels (1 grey, 3 colour), height and width as shown."""
 
     channels: Literal[1, 3]
     height: int
@@ -47,13 +47,13 @@ class Header:
 
 
 def read_header(raw: bytes) -> Header:
-    """The header alone. Raises BadImageError where the image would not be taken."""
+    """Read the header alone. Raises BadImageError if the image would be refused."""
     with _opened(raw) as (_, header, _turn):
         return header
 
 
 def decode_image(raw: bytes) -> Pixels:
-    """The pixels, turned as the file says that it is to be shown. Raises BadImageError."""
+    """Decode the pixels, in the orientation that the file states. Raises BadImageError."""
     with _opened(raw) as (image, header, turn), _BUDGET.take(header.height * header.width):
         turned = turn not in (0, 1)
         plain = image.mode in ("L", "RGB") and "transparency" not in image.info and not turned
@@ -63,7 +63,7 @@ def decode_image(raw: bytes) -> Pixels:
 
 
 def centre_square(pixels: Pixels) -> Pixels:
-    """The middle of the longer side; one pixel nearer to the start where it cannot be even."""
+    """Crop to the centre square; one pixel nearer to the start if it cannot be centred."""
     _, h, w = pixels.shape
     side = min(h, w)
     top, left = (h - side) // 2, (w - side) // 2
@@ -71,7 +71,7 @@ def centre_square(pixels: Pixels) -> Pixels:
 
 
 def shrink(pixels: Pixels, size: int) -> Pixels:
-    """To size x size, bilinear with antialiasing, in integers as Pillow does it."""
+    """Shrink to size x size, bilinear with antialiasing, in integers as Pillow does it."""
     import torch
 
     if pixels.shape[1:] == (size, size):
@@ -84,7 +84,7 @@ def shrink(pixels: Pixels, size: int) -> Pixels:
 
 
 def bilinear(pixels: Pixels, size: int) -> npt.NDArray[np.float32]:
-    """To size x size, bilinear without antialiasing, float32 in 0..255."""
+    """Resize to size x size, bilinear without antialiasing, float32 in 0..255."""
     import torch
 
     found = torch.nn.functional.interpolate(
@@ -95,7 +95,7 @@ def bilinear(pixels: Pixels, size: int) -> npt.NDArray[np.float32]:
 
 
 def describe_decoder() -> str:
-    """What decodes and resizes here, with versions."""
+    """Return the software that decodes and resizes, with versions."""
     import torch
     import torchvision
 
@@ -169,7 +169,7 @@ def _header(image: Image.Image, turn: int) -> Header:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether Pillow would throw bits away: it says RGB of 16-bit files too."""
+    """Return whether Pillow would drop bits: it reports RGB for 16-bit files too."""
     if image.format == "TIFF":
         bits: tuple[int, ...] = getattr(image, "tag_v2", {}).get(258, (8,))
         return max(bits) > 8

@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lcma.harness.data.manifest import ByPart, PartName, SourceFile, SourceRecord
-from lcma.harness.data.source import Chunk, Opened, Options, Progress, Step, read_bytes, sha256
+from lcma.harness.data.source import (
+    Chunk,
+    OpenedSource,
+    Progress,
+    SourceOptions,
+    SourceStep,
+    read_bytes,
+    sha256,
+)
 from lcma.sweeps.errors import UserError
 
 _FILE: Final = "digits.csv.gz"
@@ -35,12 +43,12 @@ class Digits:
     needs_path: ClassVar[bool] = False
     can_skip: ClassVar[bool] = False
 
-    def open(self, path: Path | None, options: Options, progress: Progress) -> Opened:
-        """Find and hash the file. Raises UserError where it is missing or another one."""
+    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
+        """Find and hash the file. Raises UserError if it is missing or another one."""
         file = _shipped() / _FILE
         raw = read_bytes(file, _LIMIT)
         digest = sha256(raw)
-        return Opened(
+        return OpenedSource(
             record=SourceRecord(
                 layout="digits of scikit-learn",
                 package=f"scikit-learn {importlib.metadata.version('scikit-learn')}",
@@ -59,11 +67,11 @@ class Digits:
         )
 
 
-def _steps(file: Path, raw: bytes, done: int) -> Iterator[Step]:
+def _steps(file: Path, raw: bytes, done: int) -> Iterator[SourceStep]:
     if done:
         return
     images = _images(file, raw)
-    yield Step(_FILE, tuple(Chunk(part, images[rows]) for part, rows in _PARTS.items()))
+    yield SourceStep(_FILE, tuple(Chunk(part, images[rows]) for part, rows in _PARTS.items()))
 
 
 def _images(file: Path, raw: bytes) -> npt.NDArray[np.uint8]:

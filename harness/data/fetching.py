@@ -1,4 +1,4 @@
-"""Letting torchvision fetch CIFAR-10."""
+"""Fetch CIFAR-10 with torchvision."""
 
 from pathlib import Path
 from typing import Final
@@ -8,7 +8,7 @@ from lcma.harness.data.registry import find_set
 from lcma.sweeps.errors import UserError
 
 FOLDER: Final = ".downloads"
-"""Below the data root."""
+"""Folder of fetched files below the data root."""
 
 
 def fetch_files(name: str, root: Path, source: Path | None) -> Path:

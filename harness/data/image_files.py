@@ -15,7 +15,14 @@ from lcma.harness.data.decoding import BadImageError
 from lcma.harness.data.manifest import PARTS, SourceFile
 from lcma.harness.data.parallel import in_order
 from lcma.harness.data.safe_zip import DAMAGE, open_zip
-from lcma.harness.data.source import Chunk, Done, Progress, Step, changed_error, unreadable_error
+from lcma.harness.data.source import (
+    Chunk,
+    Done,
+    Progress,
+    SourceStep,
+    changed_error,
+    unreadable_error,
+)
 from lcma.sweeps.errors import UserError
 
 T = TypeVar("T")
@@ -33,10 +40,10 @@ class Files(Protocol):
     names: Sequence[str]
 
     def read(self, index: int) -> bytes:
-        """A file's bytes. Raises UserError where it is unreadable."""
+        """Return a file's bytes. Raises UserError if it is unreadable."""
 
     def where(self, index: int) -> str:
-        """How to name a file to a person."""
+        """Return the name of a file for people."""
 
 
 class FolderFiles:
@@ -64,7 +71,7 @@ class ZipFiles:
     """Members of an archive, read one by one and never unpacked to a disk."""
 
     def __init__(self, path: Path, members: Sequence[str], names: Sequence[str]) -> None:
-        """names: what they are called in the manifest."""
+        """names: their names in the manifest."""
         self.path, self.names, self._members = path, names, members
         self._archive = open_zip(path)
 
@@ -91,14 +98,14 @@ class HashedFiles:
     digests: bytes
 
     def record(self, name: str) -> SourceFile:
-        """One entry for all of them; see `SourceFile`."""
+        """Return one entry for all of them; see `SourceFile`."""
         whole = hashlib.sha256()
         for index, file in enumerate(self.files.names):
             whole.update(file.encode("utf-8", "surrogateescape") + b"\0" + self._digest(index))
         return SourceFile(name=name, sha256=whole.hexdigest(), files=len(self.files.names))
 
     def read(self, index: int) -> bytes:
-        """The bytes that were hashed. Raises UserError where they are others now."""
+        """Return the bytes that were hashed. Raises UserError if they have changed."""
         raw = self.files.read(index)
         if hashlib.sha256(raw).digest() != self._digest(index):
             raise changed_error(self.files.where(index))
@@ -111,7 +118,7 @@ class HashedFiles:
 def hash_files(
     files: Files, progress: Progress, look: Callable[[int, bytes], T] | None = None
 ) -> tuple[HashedFiles, list[T]]:
-    """Read every file once, on all cores; `look` is called with each index and its bytes."""
+    """Read and hash every file once, on all cores; call `look` with each index and its bytes."""
     n = len(files.names)
     digests = bytearray()
     found: list[T] = []
@@ -135,7 +142,7 @@ def hash_files(
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """How files become images and where these go.
+    """Conversion of files into images of the parts.
 
     convert: a file's bytes to C x H x W; raises BadImageError where it cannot. assign: images
     N x C x H x W, their indices among the files, and how many training images (train and holdout)
@@ -157,8 +164,8 @@ class Reading:
     def n_steps(self) -> int:
         return -(-len(self.hashed.files.names) // self._per_step)
 
-    def steps(self, done: Done) -> Iterator[Step]:
-        """See `Opened.steps`."""
+    def steps(self, done: Done) -> Iterator[SourceStep]:
+        """Yield the remaining steps; see `OpenedSource.steps`."""
         n, size = len(self.hashed.files.names), self._per_step
         before = done.counts.train + done.counts.holdout
         images: list[npt.NDArray[Any]] = []
@@ -181,7 +188,7 @@ class Reading:
                 parts = self.assign(stack, np.array(indices, np.int64), before)
                 chunks = tuple(Chunk(part, stack[parts == code]) for code, part in enumerate(PARTS))
                 before += int((parts < 2).sum())
-            yield Step("images", chunks, tuple(skipped))
+            yield SourceStep("images", chunks, tuple(skipped))
             images, indices, skipped = [], [], []
 
     def _block(self, block: range) -> list[tuple[int, npt.NDArray[Any] | None]]:
@@ -198,7 +205,7 @@ class Reading:
 
 
 def bad_image(where: str, error: BadImageError) -> UserError:
-    """The error for an image that is not taken."""
+    """Return the error for an image that is refused."""
     return UserError(
         f"{where} is not taken ({error}): mend or remove it, or leave all such images out with "
         "--skip-bad"

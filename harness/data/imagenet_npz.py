@@ -16,10 +16,10 @@ from lcma.harness.data.source import (
     Chunk,
     Done,
     Hashed,
-    Opened,
-    Options,
+    OpenedSource,
     Progress,
-    Step,
+    SourceOptions,
+    SourceStep,
     describe_split,
     split_count,
     split_training,
@@ -36,7 +36,7 @@ _STEP_BYTES: Final = 2**25
 
 @dataclass(frozen=True)
 class _Batch:
-    """One file: what it was, its images (N, 3 S S), and how many of them make a step."""
+    """One file: its hash, its images (N, 3 S S), and how many of them make a step."""
 
     hashed: Hashed
     data: NpyMember
@@ -56,7 +56,7 @@ class ImageNetNpz:
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def open(self, path: Path | None, options: Options, progress: Progress) -> Opened:
+    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
         """Find and hash the files, and check shapes and labels. Raises UserError where one is
         missing or not as it should be."""
         if path is None:
@@ -71,7 +71,7 @@ class ImageNetNpz:
         counts = [batch.data.shape[0] for batch in batches]
         train, test = sum(counts[:-1]), counts[-1]
         kept, held_out = split_count(TRAIN, HOLDOUT_EVERY)
-        return Opened(
+        return OpenedSource(
             record=SourceRecord(
                 layout=f"{_TRAIN[0]} to 10 and {_TEST}",
                 package=None,
@@ -137,7 +137,7 @@ class ImageNetNpz:
             _check_labels(path, archive, labels, data.shape[0])
         return _Batch(Hashed.of(path), data, max(1, _STEP_BYTES // width))
 
-    def _steps(self, batches: list[_Batch], done: Done) -> Iterator[Step]:
+    def _steps(self, batches: list[_Batch], done: Done) -> Iterator[SourceStep]:
         left = done.steps
         before = done.counts.train + done.counts.holdout
         for batch in batches:
@@ -151,9 +151,9 @@ class ImageNetNpz:
                     images = rows.reshape(-1, 3, self.size, self.size)
                     batch.hashed.check()
                     if path.name == _TEST:
-                        yield Step(path.name, (Chunk("test", images),))
+                        yield SourceStep(path.name, (Chunk("test", images),))
                         continue
-                    yield Step(path.name, split_training(images, before, HOLDOUT_EVERY))
+                    yield SourceStep(path.name, split_training(images, before, HOLDOUT_EVERY))
                     before += len(images)
             left = 0
 

@@ -9,7 +9,13 @@ import numpy.typing as npt
 from lcma.harness.data.decoding import BadImageError, decode_image, describe_decoder
 from lcma.harness.data.image_files import FolderFiles, Reading, hash_files, list_folder
 from lcma.harness.data.manifest import ByPart, SourceRecord
-from lcma.harness.data.source import Opened, Options, Progress, describe_split, split_count
+from lcma.harness.data.source import (
+    OpenedSource,
+    Progress,
+    SourceOptions,
+    describe_split,
+    split_count,
+)
 from lcma.sweeps.errors import UserError
 
 TRAIN, TEST = 1_281_149, 49_999
@@ -25,8 +31,8 @@ class ImageNetPng:
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def open(self, path: Path | None, options: Options, progress: Progress) -> Opened:
-        """Find and hash the files. Raises UserError where a folder is missing or empty."""
+    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
+        """Find and hash the files. Raises UserError if a folder is missing or empty."""
         if path is None:
             raise UserError(
                 f"imagenet{self.size}-png needs the folder above its two: add --from PATH"
@@ -51,7 +57,7 @@ class ImageNetPng:
         reading = Reading(hashed, self._convert, assign, options.skip_bad, 3 * self.size**2)
         kept, held_out = split_count(TRAIN, HOLDOUT_EVERY)
         complete = (len(of_train), len(of_test)) == (TRAIN, TEST)
-        return Opened(
+        return OpenedSource(
             record=SourceRecord(
                 layout=f"PNG folders {train.name} and {test.name}",
                 package=None,

@@ -1,4 +1,4 @@
-"""What can be said of a prepared set's images by reading each of them once."""
+"""Statistics of a prepared set's images from reading each of them once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lcma.harness.data.manifest import PARTS, ByPart, PartName
 from lcma.harness.data.prepared import Prepared
 
 Progress = Callable[[str, int, int], None]
-"""Called with the part at work, how many images were read so far, and how many there are."""
+"""Callback with the current part, the images read so far, and the number of all."""
 
 Keys = npt.NDArray[np.uint64]
 

@@ -1,4 +1,4 @@
-"""The manifest of a prepared data set: what its pixels are, where from, and their content hash."""
+"""Manifests of prepared data sets: what the pixels are, where from, and their content hash."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ class ByPart(_Frozen, Generic[T]):
         return value
 
     def items(self) -> Iterator[tuple[PartName, T]]:
-        """The (part, value) pairs, in the order of `PARTS`."""
+        """Return the (part, value) pairs, in the order of `PARTS`."""
         return ((part, self[part]) for part in PARTS)
 
 
@@ -48,7 +48,7 @@ class PartDigest(_Frozen):
 class SourceFile(_Frozen):
     """A file that was read: its name inside the source (never a machine's path) and sha256.
 
-    files: how many, where one entry stands for all images of a folder; sha256 is then over each
+    files: their number, if one entry stands for all images of a folder; sha256 is then over each
     file's name, a zero byte and its sha256 (raw), in the order of names.
     """
 
@@ -58,11 +58,11 @@ class SourceFile(_Frozen):
 
 
 class SourceRecord(_Frozen):
-    """What a set was read from, by what, and whether the files are the known ones.
+    """Source of a set: its files, what read them, and whether they are the known ones.
 
-    layout: how the files lie. package: what shipped them. reader: what decoded and resized them.
-    verdict: `official` or `known` where checksums say so, `published counts` where none are known
-    and the counts agree, else in words what is missing or other.
+    layout: layout of the files. package: package that shipped them. reader: software that decoded
+    and resized them. verdict: `official` or `known` by checksums, `published counts` if none are
+    known and the counts agree, else in words what is missing or differs.
     """
 
     layout: str
@@ -73,12 +73,12 @@ class SourceRecord(_Frozen):
 
 
 class Manifest(_Frozen):
-    """Everything that is known of a prepared set; `digest` is its identity.
+    """Description of a prepared set; `digest` is its identity.
 
-    name: of its folder. dataset, variant: what trials and results know of it. box: by how much its
-    images were box-filtered (1: not at all). shape: (C, H, W). dtype: numpy's name. expected: what
-    the counts would be of the set as published, None where nothing was. skipped: names of
-    unreadable images that were left out, as asked for. groups: names of the clusters of each
+    name: of its folder. dataset, variant: its key in trials and results. box: factor of the box
+    filter (1 for none). shape: (C, H, W). dtype: numpy's name. expected: counts of the set as
+    published, None if there is no such set. skipped: names of unreadable images that were left
+    out. groups: names of the clusters of each
     part, indexed by the part's group array, or None where images are not clustered. digest: content
     hash over shape, dtype and the parts, the same wherever the source lay.
     """
@@ -103,7 +103,7 @@ class Manifest(_Frozen):
 
     @property
     def deviation(self) -> str:
-        """How the counts differ from those published, in words; '' where they do not."""
+        """Difference of the counts from those published, in words; '' if there is none."""
         if self.expected is None or self.expected == self.counts:
             return ""
         differing = [
@@ -123,7 +123,7 @@ class Manifest(_Frozen):
 def content_digest(
     shape: tuple[int, int, int], dtype: str, counts: ByPart[int], digests: ByPart[PartDigest]
 ) -> str:
-    """The digest of the whole: sha256 (hex) over shape, dtype, counts and digests of the parts."""
+    """Return the sha256 (hex) over shape, dtype, counts and digests of the parts."""
     parts = {
         part: {
             "count": counts[part],
@@ -136,7 +136,7 @@ def content_digest(
 
 
 def to_json(manifest: Manifest) -> str:
-    """The text of `FILE_NAME`: the manifest and a seal over it, by which edits are noticed."""
+    """Return the text of `FILE_NAME`: the manifest and a seal over it, which reveals edits."""
     fields = manifest.model_dump(mode="json")
     return json.dumps({**fields, "seal": _sha256_of(fields)}, indent=2) + "\n"
 
@@ -144,7 +144,7 @@ def to_json(manifest: Manifest) -> str:
 def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest file.
 
-    Raises UserError where it cannot be read, is of another schema, or is not as it was written.
+    Raises UserError if it cannot be read, is of another schema, or is not as it was written.
     """
     remedy = f"use another root or remove {path.parent} and prepare it again"
     try:

@@ -1,4 +1,4 @@
-"""Arrays inside an npz file, read row by row: the whole is never in memory, no object is made."""
+"""Read arrays inside an npz file row by row, never whole and without making objects."""
 
 import math
 import zipfile
@@ -28,8 +28,10 @@ class NpyMember:
     def rows(
         self, archive: zipfile.ZipFile, size: int, skip: int = 0
     ) -> Iterator[npt.NDArray[Any]]:
-        """The rows after the first `skip`, up to `size` at a time. Raises UserError where there are
-        fewer bytes than the header says."""
+        """Yield the rows after the first `skip`, up to `size` at a time.
+
+        Raises UserError if there are fewer bytes than the header says.
+        """
         width = self.dtype.itemsize * math.prod(self.shape[1:])
         try:
             with archive.open(self.name) as stream:
@@ -49,8 +51,11 @@ class NpyMember:
 
 
 def find_array(archive: zipfile.ZipFile, path: Path, key: str) -> NpyMember:
-    """The array that `np.load` would find under a key. Raises UserError where there is none, or it
-    holds Python objects, lies in columns, or is not as long as it says."""
+    """Find the array that `np.load` would find under a key.
+
+    Raises UserError if there is none, or it holds Python objects, lies in columns, or is not as
+    long as its header says.
+    """
     name = f"{key}.npy"
     try:
         info = archive.getinfo(name)

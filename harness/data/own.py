@@ -1,4 +1,4 @@
-"""Images of one's own: every image below a folder, cut to a square and shrunk."""
+"""A person's own images: every image below a folder, cut to a square and shrunk."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from lcma.harness.data.decoding import (
 )
 from lcma.harness.data.image_files import FolderFiles, Reading, bad_image, hash_files
 from lcma.harness.data.manifest import SourceRecord
-from lcma.harness.data.source import Opened, Options, Progress
+from lcma.harness.data.source import OpenedSource, Progress, SourceOptions
 from lcma.sweeps.errors import UserError
 
 LEAST, MOST = 4, 1024
@@ -32,7 +32,7 @@ class OwnImages:
     needs_path: ClassVar[bool] = True
     can_skip: ClassVar[bool] = True
 
-    def open(self, path: Path | None, options: Options, progress: Progress) -> Opened:
+    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
         """Find, hash and look at every image. Raises UserError where there is none, one is not
         taken, or grey and colour are mixed and are not to be."""
         size = options.size
@@ -70,7 +70,7 @@ class OwnImages:
             return small if len(small) == channels else np.repeat(small, channels, axis=0)
 
         reading = Reading(hashed, convert, _assign, options.skip_bad, channels * size**2)
-        return Opened(
+        return OpenedSource(
             record=SourceRecord(
                 layout="images below a folder",
                 package=None,
@@ -97,7 +97,7 @@ class OwnImages:
 
 
 def _walk(folder: Path) -> tuple[list[str], int]:
-    """Image files below a folder by their endings, sorted, and how much else there is."""
+    """Return the image files below a folder, sorted, and the number of other entries."""
     from PIL import Image
 
     endings = set(Image.registered_extensions()) | {".heic", ".heif"}
@@ -118,7 +118,7 @@ def _check_size(height: int, width: int, size: int) -> None:
         raise BadImageError(f"{width}x{height}, smaller than {size}")
 
 
-def _channels(files: FolderFiles, headers: Sequence[Header | None], options: Options) -> int:
+def _channels(files: FolderFiles, headers: Sequence[Header | None], options: SourceOptions) -> int:
     grey = [i for i, h in enumerate(headers) if h is not None and h.channels == 1]
     taken = sum(h is not None for h in headers)
     if not taken:

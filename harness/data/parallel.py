@@ -1,4 +1,4 @@
-"""Work on all cores, in order, a bounded way ahead."""
+"""Parallel work on all cores, with results in order."""
 
 import os
 from collections import deque
@@ -14,8 +14,10 @@ _AHEAD: Final = 2
 
 
 def in_order(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """`work` of every item, in the items' order, by threads that are at most two items for each
-    core ahead. An exception is raised when its item's turn comes."""
+    """Yield `work` of every item in order, by threads that are at most two items per core ahead.
+
+    An exception is raised when its item's turn comes.
+    """
     cores = min(_MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
     waiting: deque[Future[B]] = deque()
     pool = ThreadPoolExecutor(cores)

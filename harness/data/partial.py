@@ -1,4 +1,4 @@
-"""The folder of an unfinished preparation: what is in it, and how a later run goes on with it."""
+"""The folder of an unfinished preparation, with which a later run goes on."""
 
 import contextlib
 import json
@@ -14,14 +14,14 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 from lcma.harness.data.boxfilter import box_filter
 from lcma.harness.data.manifest import PARTS, ByPart, PartDigest, PartName
 from lcma.harness.data.prepared import GROUPS_DTYPE, groups_file, images_file
-from lcma.harness.data.source import Done, Opened, Step
+from lcma.harness.data.source import Done, OpenedSource, SourceStep
 from lcma.harness.data.writer import NpyWriter
 
 JOURNAL: Final = "journal.json"
 
 
 class _Journal(BaseModel):
-    """What is on the disk for certain; files may hold more, which is cut off."""
+    """Record of what is on the disk for certain; files may hold more, which is cut off."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -36,8 +36,8 @@ class Partial:
     Raises OSError as the file system does.
     """
 
-    def __init__(self, folder: Path, opened: Opened, box: int, stack: ExitStack) -> None:
-        """Begin in the folder, or go on where its journal says that an earlier run was."""
+    def __init__(self, folder: Path, opened: OpenedSource, box: int, stack: ExitStack) -> None:
+        """Begin in the folder, or go on from the step in the journal of an earlier run."""
         c, h, w = opened.shape
         self.shape = (c, h // box, w // box)
         self._folder, self._box, self._opened = folder, box, opened
@@ -82,12 +82,12 @@ class Partial:
 
     @property
     def done(self) -> Done:
-        """How far it is."""
+        """Steps and images so far."""
         return Done(self._steps, self.counts)
 
     @property
     def digests(self) -> ByPart[PartDigest]:
-        """Of what is written."""
+        """Digests of what is written."""
         return ByPart[PartDigest](
             **{
                 part: PartDigest(
@@ -98,8 +98,8 @@ class Partial:
             }
         )
 
-    def add(self, step: Step) -> None:
-        """Write a step's images, and note that they are there once they are on the disk."""
+    def add(self, step: SourceStep) -> None:
+        """Write the images of a step, and record them once they are on the disk."""
         for chunk in step.chunks:
             pixels = chunk.images
             self._images[chunk.part].append(
@@ -120,7 +120,7 @@ class Partial:
         temporary.replace(self._folder / JOURNAL)
 
     def finish(self) -> None:
-        """Complete the files and leave nothing but them."""
+        """Complete the files and remove the journal."""
         for writer in (*self._images.values(), *self._groups.values()):
             writer.finish()
         for name in (JOURNAL, f"{JOURNAL}.new"):
@@ -136,17 +136,17 @@ def _read(folder: Path) -> _Journal:
 
 
 def clear_partial(root: Path, name: str) -> None:
-    """Remove what unfinished preparations of a set left below a root."""
+    """Remove the folders of unfinished preparations of a set below a root."""
     for folder in find_partial(root, name):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_partial(root: Path, name: str) -> Iterator[Path]:
-    """The folders of unfinished preparations of a set."""
+    """Return the folders of unfinished preparations of a set."""
     with contextlib.suppress(OSError):
         yield from sorted(root.glob(f".{name}.*.partial"))
 
 
 def partial_folder(root: Path, name: str, origin: str) -> Path:
-    """The folder for a set from one origin (hex digest)."""
+    """Return the folder for a set from one origin (hex digest)."""
     return root / f".{name}.{origin[:16]}.partial"

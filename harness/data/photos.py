@@ -31,10 +31,10 @@ from lcma.harness.data.crops import (
 from lcma.harness.data.manifest import ByPart, PartName, SourceFile, SourceRecord
 from lcma.harness.data.source import (
     Chunk,
-    Opened,
-    Options,
+    OpenedSource,
     Progress,
-    Step,
+    SourceOptions,
+    SourceStep,
     read_bytes,
     require_unchanged,
     sha256,
@@ -83,10 +83,10 @@ class Photos:
     def open(
         self,
         path: Path | None = None,
-        options: Options | None = None,
+        options: SourceOptions | None = None,
         progress: Progress | None = None,
-    ) -> Opened:
-        """Find and hash the nine files, in `path` if given. Raises UserError where one lacks."""
+    ) -> OpenedSource:
+        """Find and hash the nine files, in `path` if given. Raises UserError if one is missing."""
         folder = path or _shipped()
         missing = [name for name in _KNOWN if not (folder / name).is_file()]
         if missing:
@@ -94,7 +94,7 @@ class Photos:
                 f"{folder} lacks {', '.join(missing)}: pip install --force-reinstall scikit-image"
             )
         found = {name: sha256(read_bytes(folder / name, _LIMIT)) for name in (*_TRAIN, *_TEST)}
-        return Opened(
+        return OpenedSource(
             record=SourceRecord(
                 layout="photographs of scikit-image",
                 package=_package(),
@@ -121,7 +121,7 @@ class Photos:
         )
 
 
-def _steps(folder: Path, digests: dict[str, str], done: int) -> Iterator[Step]:
+def _steps(folder: Path, digests: dict[str, str], done: int) -> Iterator[SourceStep]:
     for name, digest in list(digests.items())[done:]:
         path = folder / name
         photograph = _decode(path, require_unchanged(path, read_bytes(path, _LIMIT), digest))
@@ -132,11 +132,11 @@ def _steps(folder: Path, digests: dict[str, str], done: int) -> Iterator[Step]:
                 _chunk("train", photograph, train_corners(*size), group),
                 _chunk("holdout", photograph, holdout_corners(*size), group),
             )
-            yield Step(name, chunks)
+            yield SourceStep(name, chunks)
         else:
             group = _TEST_SCENES.index(_scene(name))
             corners = grid_corners(*size)
-            yield Step(name, (_chunk("test", photograph, corners, group),))
+            yield SourceStep(name, (_chunk("test", photograph, corners, group),))
 
 
 def _chunk(

@@ -1,4 +1,4 @@
-"""A prepared data set on disk: opening it, checking it, handing out its parts."""
+"""Prepared data sets on disk: open and check them, and read their parts."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -16,13 +16,13 @@ from lcma.sweeps.errors import UserError
 GROUPS_DTYPE = "int32"
 
 Read = Callable[[str, int, int], None]
-"""Called with the file at work, the bytes read so far, and the bytes of all files."""
+"""Callback with the current file, the bytes read so far, and the bytes of all files."""
 
 _PIECE = 2**24
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PreparedPart:
     """Images of one part and the cluster of each.
 
     images: read-only memory map, N x C x H x W. groups: int32, N, an index into the manifest's
@@ -42,22 +42,22 @@ class Prepared:
 
     @property
     def folder(self) -> Path:
-        """Where its files lie: ``<root>/<name>``."""
+        """Folder of its files, ``<root>/<name>``."""
         return self.root / self.manifest.name
 
-    def part(self, part: PartName) -> Part:
-        """Memory-map one part. Raises UserError where a file is not as the manifest says."""
+    def part(self, part: PartName) -> PreparedPart:
+        """Memory-map one part. Raises UserError if a file is not as the manifest says."""
         count = self.manifest.counts[part]
         images = self._open(images_file(part), self.manifest.dtype, (count, *self.manifest.shape))
         if self.manifest.groups is None:
-            return Part(images, None)
-        return Part(images, self._open(groups_file(part), GROUPS_DTYPE, (count,)))
+            return PreparedPart(images, None)
+        return PreparedPart(images, self._open(groups_file(part), GROUPS_DTYPE, (count,)))
 
     def pieces(self, part: PartName) -> Iterator[npt.NDArray[Any]]:
-        """A part's images, N x C x H x W, piece by piece and in order, about 16 MB each.
+        """Yield a part's images, N x C x H x W, piece by piece and in order, about 16 MB each.
 
         They are read from the file: the pages of a map that is read through once would count as
-        this process's memory. Raises UserError where the file is not as the manifest says.
+        this process's memory. Raises UserError if the file is not as the manifest says.
         """
         images = self.part(part).images
         rows = max(1, _PIECE // images[:1].nbytes)
@@ -93,12 +93,12 @@ class Prepared:
                 )
 
     def files(self) -> tuple[Path, ...]:
-        """The files that hold the images and their groups."""
+        """Return the files of the images and their groups."""
         groups = () if self.manifest.groups is None else tuple(map(groups_file, PARTS))
         return tuple(self.folder / name for name in (*map(images_file, PARTS), *groups))
 
     def _raw(self, name: str, array: npt.NDArray[Any]) -> Iterator[bytes]:
-        """The bytes of a file after its npy header."""
+        """Yield the bytes of a file after its npy header."""
         try:
             with (self.folder / name).open("rb") as file:
                 file.seek(_start(array))
@@ -135,31 +135,37 @@ class Prepared:
 
 
 def _start(array: npt.NDArray[Any]) -> int:
-    """Where in its file a memory map begins."""
+    """Return the offset of a memory map in its file."""
     assert isinstance(array, np.memmap)
     return int(array.offset)
 
 
 def images_file(part: PartName) -> str:
-    """File name of a part's images."""
+    """Return the file name of a part's images."""
     return f"{part}.npy"
 
 
 def groups_file(part: PartName) -> str:
-    """File name of a part's group indices."""
+    """Return the file name of a part's group indices."""
     return f"{part}_groups.npy"
 
 
 def prepare_command(name: str, root: Path) -> str:
-    """The command that prepares a set."""
+    """Return the command that prepares a set."""
     return find_set(name, root).command
 
 
 def load(name: str, root: Path) -> Prepared:
-    """Open a prepared set: the manifest, and shape, dtype and size of every file are checked.
+    """Open a prepared set, and check the manifest and shape, dtype and size of every file.
 
-    Pixels are not hashed; `Prepared.verify` does that. Raises UserError where the set is unknown,
-    not prepared below `root` or not as its manifest says.
+    Pixels are not hashed; `Prepared.verify` does that.
+
+    Args:
+        name: Name of the set, such as `cifar10`.
+        root: Folder of prepared sets.
+
+    Raises:
+        UserError: If the set is unknown, not prepared below ``root``, or not as its manifest says.
     """
     find_set(name, root)
     folder = root / name

@@ -1,4 +1,4 @@
-"""The data sets that can be prepared, by name."""
+"""Register of the data sets that can be prepared, by name."""
 
 import difflib
 from dataclasses import dataclass
@@ -36,10 +36,10 @@ _EXTRAS: dict[type, str] = {Photos: "photos", Digits: "digits"}
 
 
 @dataclass(frozen=True)
-class DataSet:
-    """A named set: a source, and by how much its images are box-filtered (1: not at all).
+class PreparableSet:
+    """A named set that can be prepared: a source, and the factor of its box filter (1 for none).
 
-    dataset, variant: what trials and results know of it. own: images of a person's own.
+    dataset, variant: its key in trials and results. own: images of a person's own.
     """
 
     name: str
@@ -52,15 +52,18 @@ class DataSet:
 
     @property
     def command(self) -> str:
-        """The command that prepares it."""
+        """Command that prepares it."""
         path = " --from PATH" if self.source.needs_path else ""
         return f"lcma data prepare {self.name}{path}{' --size S' if self.own else ''}"
 
 
 @dataclass(frozen=True)
 class SetInfo:
-    """A line of the list of known sets; needs_path: `prepare` wants the place of its files. own: a
-    person's images."""
+    """A line of the list of known sets.
+
+    needs_path: `prepare` needs the place of its files. own: a person's images. filtered: a
+    box-filtered form of another set.
+    """
 
     name: str
     description: str
@@ -72,8 +75,7 @@ class SetInfo:
 
 
 def names(root: Path | None = None) -> list[SetInfo]:
-    """The known sets, in the order in which a list should show them; with a root, a person's own
-    that are prepared below it too."""
+    """Return the known sets in the order of a list, with a root also a person's own below it."""
     sets = [*_shipped().values(), *(own_set(name) for name in (own_names(root) if root else ()))]
     return [
         SetInfo(
@@ -89,9 +91,11 @@ def names(root: Path | None = None) -> list[SetInfo]:
     ]
 
 
-def find_set(name: str, root: Path | None = None) -> DataSet:
-    """The set of that name, a person's own below the root too. Raises UserError with the nearest
-    names where there is none."""
+def find_set(name: str, root: Path | None = None) -> PreparableSet:
+    """Return the set of a name, also a person's own below the root.
+
+    Raises UserError with the nearest names if there is none.
+    """
     shipped = _shipped()
     if name in shipped:
         return shipped[name]
@@ -104,14 +108,14 @@ def find_set(name: str, root: Path | None = None) -> DataSet:
     raise UserError(f"unknown data set {name!r}: {hint} (lcma data list shows all)")
 
 
-def own_set(name: str) -> DataSet:
-    """A set of a person's own images. Raises UserError where it cannot have that name."""
+def own_set(name: str) -> PreparableSet:
+    """Return a set of a person's own images. Raises UserError if it cannot have that name."""
     known_sets.check_own(name)
-    return DataSet(name, name, "u8", "images of a folder", OwnImages(), own=True)
+    return PreparableSet(name, name, "u8", "images of a folder", OwnImages(), own=True)
 
 
 def own_names(root: Path) -> list[str]:
-    """The names of a person's own sets below a root, in order."""
+    """Return the names of a person's own sets below a root, in order."""
     shipped = _shipped()
     try:
         folders = sorted(root.iterdir())
@@ -127,7 +131,7 @@ def own_names(root: Path) -> list[str]:
 
 
 def know_own(root: Path) -> None:
-    """Let sweeps name the person's own sets that are prepared below the root, as they are."""
+    """Make a person's own sets that are prepared below the root known to sweeps."""
     for name in own_names(root):
         try:
             manifest = read_manifest(root / name / FILE_NAME)
@@ -139,10 +143,12 @@ def know_own(root: Path) -> None:
 
 
 @cache
-def _shipped() -> dict[str, DataSet]:
+def _shipped() -> dict[str, PreparableSet]:
     found = {}
     for name, facts in known_sets.shipped().items():
         base = facts.filtered_from or name
         box = known_sets.shipped()[base].size // facts.size
-        found[name] = DataSet(name, facts.dataset, facts.variant, facts.about, _SOURCES[base], box)
+        found[name] = PreparableSet(
+            name, facts.dataset, facts.variant, facts.about, _SOURCES[base], box
+        )
     return found

@@ -1,4 +1,4 @@
-"""Reading pickles of plain values and numpy arrays without running anything that they name.
+"""Read pickles of plain values and numpy arrays without running anything that they name.
 
 A pickle is a program. Here every name in it is looked up in a short table of stand-ins, which only
 write down what they were called with: no function of numpy or of anything else is ever called with
@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 
 class HoldsCodeError(Exception):
-    """The pickle names something that plain data do not need."""
+    """Raised if a pickle names something that plain data do not need."""
 
 
 class MalformedError(Exception):
-    """The bytes are not a whole pickle of plain values and arrays."""
+    """Raised for bytes that are not a whole pickle of plain values and arrays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class ArrayRecord:
     fortran: bool
 
     def uint8(self) -> npt.NDArray[np.uint8]:
-        """The array, read-only. Raises ValueError where it is no uint8 array or lacks bytes."""
+        """Return the array, read-only. Raises ValueError if it is no uint8 array or lacks bytes."""
         if self.dtype != "u1" or math.prod(self.shape) != len(self.raw):
             raise ValueError("not a whole uint8 array")
         flat = np.frombuffer(self.raw, np.uint8)
@@ -42,7 +42,7 @@ class ArrayRecord:
 
 
 def loads(raw: bytes) -> object:
-    """The value of a pickle; arrays come as `ArrayRecord`, Python 2 strings as bytes.
+    """Return the value of a pickle; arrays come as `ArrayRecord`, Python 2 strings as bytes.
 
     Raises HoldsCodeError where it names anything but arrays, MalformedError where it is no whole
     pickle of plain values.
@@ -72,7 +72,7 @@ def _check_memo(raw: bytes) -> None:
 
 
 class _Array:
-    """Stands in for an array: only remembers the state it is given."""
+    """Stand-in for an array that only keeps its state."""
 
     __slots__ = ("record",)
 
@@ -93,7 +93,7 @@ class _Array:
 
 
 class _Dtype:
-    """Stands in for a dtype: remembers its code; the state only repeats it."""
+    """Stand-in for a dtype that keeps its code; the state only repeats it."""
 
     __slots__ = ("code",)
 
@@ -104,11 +104,11 @@ class _Dtype:
         self.code = text
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and alignment, which bytes do not have."""
+        """Ignore byte order and alignment, which bytes do not have."""
 
 
 class _StandIn:
-    """Something that a pickle may name; it can be called, but not changed by the pickle."""
+    """Base class of what a pickle may name; it can be called, but not changed by the pickle."""
 
     __slots__ = ()
 
@@ -124,7 +124,7 @@ class _Reconstruct(_StandIn):
 
 
 class _FromBuffer(_StandIn):
-    """How protocol 5 writes arrays."""
+    """Call with which protocol 5 writes arrays."""
 
     __slots__ = ()
 
@@ -148,7 +148,7 @@ class _ArrayName(_StandIn):
 
 
 class _NoBytes(_StandIn):
-    """Python 3 writes empty bytes in protocol 2 as a call without arguments."""
+    """Call without arguments with which Python 3 writes empty bytes in protocol 2."""
 
     __slots__ = ()
 
@@ -157,7 +157,7 @@ class _NoBytes(_StandIn):
 
 
 class _Encode(_StandIn):
-    """Python 3 writes bytes in protocol 2 as text to be encoded as Latin-1."""
+    """Call with which Python 3 writes bytes in protocol 2, as text to be encoded as Latin-1."""
 
     __slots__ = ()
 
@@ -189,7 +189,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _settle(value: object) -> object:
-    """Put records in the place of stand-ins, in the values of a dict or at the top."""
+    """Replace stand-ins by records, in the values of a dict or at the top."""
     if isinstance(value, dict):
         return {key: _settle_one(item) for key, item in value.items()}
     return _settle_one(value)

@@ -1,4 +1,4 @@
-"""Reading tar.gz files that may be anything: nothing is unpacked to a disk, sizes are bounded."""
+"""Read untrusted tar.gz files: nothing is unpacked to a disk, sizes are bounded."""
 
 import tarfile
 import zlib
@@ -11,7 +11,7 @@ _DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError)
 
 
 def list_members(path: Path, limit: int) -> list[str]:
-    """The names of the plain files.
+    """Return the names of the plain files.
 
     Raises UserError where the file is no archive or cut short, unpacks to more than `limit` bytes,
     or has a member that is a link or a device or is outside the archive by its name.
@@ -34,7 +34,7 @@ def list_members(path: Path, limit: int) -> list[str]:
 
 
 def read_member(path: Path, name: str, limit: int) -> bytes:
-    """One file of the archive. Raises UserError where it is gone, empty or above `limit` bytes."""
+    """Read one file of the archive. Raises UserError if it is gone, empty or too large."""
     for archive, member in _walk(path):
         if member.name != name or not member.isfile():
             continue

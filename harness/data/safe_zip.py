@@ -1,4 +1,4 @@
-"""Reading zip files that may be anything: nothing is unpacked to a disk, sizes are bounded."""
+"""Read untrusted zip files: nothing is unpacked to a disk, sizes are bounded."""
 
 import stat
 import zipfile
@@ -21,7 +21,7 @@ DAMAGE: Final = (
     ValueError,
     OSError,
 )
-"""What zipfile raises on files that are broken or need what it has not."""
+"""Exceptions of zipfile for files that are broken or need unsupported features."""
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

@@ -1,4 +1,4 @@
-"""What a source of images is: the contract that one module per layout fulfils."""
+"""The interface of sources of images, which one module per layout implements."""
 
 import hashlib
 import os
@@ -14,12 +14,12 @@ from lcma.harness.data.manifest import ByPart, PartName, SourceRecord
 from lcma.sweeps.errors import UserError
 
 Progress = Callable[[str, int, int], None]
-"""Called with what was just done, how much is done, and how much there is."""
+"""Callback with the step just done, the number done, and the number of all."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Some consecutive images of one part.
+    """Consecutive images of one part.
 
     images: N x C x H x W in the source's shape and dtype. groups: int32, N, or None. Chunks of a
     part are appended in the order in which they come.
@@ -31,9 +31,9 @@ class Chunk:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
-    """A piece of the source read: its label for a progress display, the images that it gave, and
-    the names of those that were left out. A preparation can be interrupted between two steps."""
+class SourceStep:
+    """A piece of the source that was read: its label for a progress display, its images, and the
+    names of those left out. A preparation can be interrupted between two steps."""
 
     label: str
     chunks: tuple[Chunk, ...]
@@ -42,18 +42,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Done:
-    """How far a preparation is: steps, and the images that they gave."""
+    """Progress of a preparation: steps, and the images in them."""
 
     steps: int
     counts: ByPart[int]
 
 
 START: Final = Done(0, ByPart[int](train=0, holdout=0, test=0))
-"""Nothing done yet."""
+"""A preparation that has not begun."""
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class OpenedSource:
     """A source whose files are found and hashed, but not decoded yet.
 
     expected: the counts of the published set, or None. steps(done) decodes what is left after the
@@ -69,14 +69,15 @@ class Opened:
     preprocessing: str
     holdout_rule: str
     n_steps: int
-    steps: Callable[[Done], Iterator[Step]]
+    steps: Callable[[Done], Iterator[SourceStep]]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a person may ask of a source.
+class SourceOptions:
+    """Options of reading a source.
 
-    skip_bad: leave unreadable images out. size, grey_to_rgb: of images of one's own alone.
+    skip_bad: leave unreadable images out. size (pixels), grey_to_rgb: for a person's own images
+    alone.
     """
 
     skip_bad: bool = False
@@ -89,18 +90,18 @@ class Source(Protocol):
 
     @property
     def needs_path(self) -> bool:
-        """Whether `open` needs the place of the files."""
+        """True if `open` needs the place of the files."""
 
     @property
     def can_skip(self) -> bool:
-        """Whether `Options.skip_bad` means something: the source is a file for each image."""
+        """True if `SourceOptions.skip_bad` applies: the source has a file for each image."""
 
-    def open(self, path: Path | None, options: Options, progress: Progress) -> Opened:
-        """Find and hash the files. Raises UserError where one is missing or unreadable."""
+    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
+        """Find and hash the files. Raises UserError if one is missing or unreadable."""
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """A whole file. Raises UserError where it is unreadable, empty or above `limit` bytes."""
+    """Read a whole file. Raises UserError if it is unreadable, empty or above `limit` bytes."""
     try:
         size = path.stat().st_size
         if size > limit:
@@ -117,32 +118,32 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 
 def unreadable_error(path: Path, error: OSError) -> UserError:
-    """The error for a file that the system does not let us read."""
+    """Return the error for a file that the system does not let us read."""
     return UserError(
         f"{path} cannot be read ({error.strerror or error}): check the path and the file"
     )
 
 
 def sha256(raw: bytes) -> str:
-    """sha256 in hex."""
+    """Return the sha256 in hex."""
     return hashlib.sha256(raw).hexdigest()
 
 
 def require_unchanged(path: Path, raw: bytes, digest: str) -> bytes:
-    """`raw`, if it still is what was hashed before. Raises UserError otherwise."""
+    """Return `raw` if it has the digest hashed before. Raises UserError otherwise."""
     if sha256(raw) != digest:
         raise changed_error(path)
     return raw
 
 
 def changed_error(path: Path | str) -> UserError:
-    """The error for a file that is not what it was when it was hashed."""
+    """Return the error for a file that changed after it was hashed."""
     return UserError(f"{path} changed while it was read: run the command again")
 
 
 @dataclass(frozen=True)
 class Hashed:
-    """A large file as it was when it was hashed: sha256 and md5 in hex, and the system's facts."""
+    """A large file when it was hashed: sha256 and md5 in hex, size, time of change and inode."""
 
     path: Path
     sha256: str
@@ -151,7 +152,7 @@ class Hashed:
 
     @staticmethod
     def of(path: Path) -> "Hashed":
-        """Hash a file. Raises UserError where it is unreadable or changes meanwhile."""
+        """Hash a file. Raises UserError if it is unreadable or changes meanwhile."""
         sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         try:
             with path.open("rb") as file:
@@ -167,7 +168,7 @@ class Hashed:
         return Hashed(path, sha.hexdigest(), md5.hexdigest(), after)
 
     def check(self) -> None:
-        """UserError where the file is another one by size, time of change or place on the disk."""
+        """Raise UserError if the file changed by size, time of change or inode."""
         try:
             facts = _facts(self.path.stat())
         except OSError as error:
@@ -181,7 +182,7 @@ def _facts(status: os.stat_result) -> tuple[int, int, int]:
 
 
 def describe_split(k: int) -> str:
-    """The rule of `split_training` in words."""
+    """Return the rule of `split_training` in words."""
     return (
         f"training image i, counted from 0 in the order of the source, is held out where "
         f"i mod {k} = {k - 1}"
@@ -189,11 +190,11 @@ def describe_split(k: int) -> str:
 
 
 def split_training(images: npt.NDArray[Any], before: int, k: int) -> tuple[Chunk, Chunk]:
-    """Training images that follow `before` others: what is trained on, and every k-th, held out."""
+    """Split training images that follow `before` others: every k-th is held out."""
     held_out = (before + np.arange(len(images))) % k == k - 1
     return Chunk("train", images[~held_out]), Chunk("holdout", images[held_out])
 
 
 def split_count(n: int, k: int) -> tuple[int, int]:
-    """How many of n training images `split_training` keeps and holds out."""
+    """Return how many of n training images `split_training` keeps and holds out."""
     return n - n // k, n // k

@@ -1,4 +1,4 @@
-"""Hashing a prepared set once for each host, however many trials read it."""
+"""Verification of prepared sets, once for each host, and opening the images of a job."""
 
 import contextlib
 import hashlib
@@ -18,12 +18,12 @@ from lcma.sweeps.errors import UserError
 
 
 def verify_once(prepared: Prepared) -> bool:
-    """`Prepared.verify`, unless this host has done it for these very files; whether it was done.
+    """Verify a set unless this host has verified these very files; return whether it did.
 
-    What was verified is remembered by the content hash and by path, size, time of change and
-    inode of each file, in the folder LCMA_CACHE or the person's cache. Of several processes at
-    once one hashes and the others wait for it. Where nothing can be remembered each of them
-    hashes. Raises UserError as `verify` does.
+    Verified files are remembered by the content hash and by path, size, time of change and inode
+    of each, in the folder LCMA_CACHE or the person's cache. Of several processes at once one
+    hashes and the others wait for it; each hashes if nothing can be remembered. Raises UserError
+    as `Prepared.verify` does.
     """
     stamp = _stamp(prepared)
     if stamp is None:
@@ -41,7 +41,7 @@ def verify_once(prepared: Prepared) -> bool:
 
 
 def _state(prepared: Prepared) -> str:
-    """The content hash and what the system says of each file, as JSON."""
+    """Return the content hash and the path, size, time and inode of each file, as JSON."""
     found = []
     for path in prepared.files():
         status = path.stat()
@@ -50,7 +50,7 @@ def _state(prepared: Prepared) -> str:
 
 
 def _stamp(prepared: Prepared) -> Path | None:
-    """The file that remembers a set; None where there is no folder of one's own to keep it."""
+    """Return the stamp of a set; None if this user has no folder to keep it in."""
     # A home on a network file system serves hosts whose data folders differ under one name.
     key = f"{socket.gethostname()}\0{prepared.folder.resolve()}"
     name = f"verified-{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
@@ -60,7 +60,7 @@ def _stamp(prepared: Prepared) -> Path | None:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """One process of this host at a time, where the file system can lock."""
+    """Let one process of this host at a time pass, if the file system can lock."""
     lock = FileLock(path)
     try:
         lock.acquire()
@@ -89,14 +89,11 @@ def _write(stamp: Path, text: str) -> None:
         aside.unlink(missing_ok=True)
 
 
-# The images of a job on the host that runs it
-
-
 def open_images(name: str, root: Path, digest: str) -> data.Prepared:
-    """The set ``name`` below ``root`` if it is the one of that content hash, byte for byte.
+    """Open the set ``name`` below ``root`` if it has a content hash, byte for byte.
 
     The bytes are hashed the first time that this host uses these files. Raises UserError that
-    names the host and the root where the set is missing, damaged or another one.
+    names the host and the root if the set is missing, damaged or another one.
     """
     prepared = find_images(name, root, digest)
     try:
@@ -107,7 +104,7 @@ def open_images(name: str, root: Path, digest: str) -> data.Prepared:
 
 
 def find_images(name: str, root: Path, digest: str) -> data.Prepared:
-    """The same by its manifest alone, whatever became of its bytes."""
+    """Open the same by its manifest alone, without hashing. Raises UserError as `open_images`."""
     host = socket.gethostname()
     if not (root / name).exists():
         raise UserError(
@@ -126,7 +123,7 @@ def find_images(name: str, root: Path, digest: str) -> data.Prepared:
 
 
 def _command(name: str) -> str:
-    """A set that is not shipped is a person's own, known only where it lies."""
+    # A set that is not shipped is a person's own, known only below its root.
     try:
         return find_set(name).command
     except UserError:

@@ -1,4 +1,4 @@
-"""Writing a npy file chunk by chunk, hashing its content on the way; it can be taken up again."""
+"""Write a npy file chunk by chunk, hashing its content; a later run can go on with it."""
 
 import hashlib
 import os
@@ -13,15 +13,18 @@ _BLOCK = 2**22
 
 
 class NpyWriter:
-    """Appends arrays along the first axis to a npy file; the header is completed at the end.
+    """Writer of a npy file that appends along the first axis; the header is completed at the end.
 
-    Raises OSError as the file system does, ValueError where an array has another shape or dtype, or
-    where a file to be taken up again holds less than it should.
+    Raises OSError as the file system does, ValueError if an array has another shape or dtype, or
+    if a file to go on with holds less than it should.
     """
 
     def __init__(self, path: Path, dtype: str, shape: tuple[int, ...], count: int = 0) -> None:
-        """shape: of one item. count: the items of an earlier run that are kept; what that run wrote
-        after them is cut off. Files are little-endian on every machine."""
+        """Open a little-endian file.
+
+        shape: of one item. count: items of an earlier run that are kept; what it wrote after them
+        is cut off.
+        """
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._shape = shape
         self._sha256 = hashlib.sha256()

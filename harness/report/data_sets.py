@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lcma.harness import data
 from lcma.harness.data import Manifest
-from lcma.harness.data.bars import Bar
+from lcma.harness.data.bars import ComputedBar
 from lcma.harness.data.inspection import Duplicates, Inspection
 from lcma.sweeps.errors import UserError
 
@@ -94,7 +94,7 @@ def describe_data_sets(rows: Sequence[dict[str, Any]], *, every: bool) -> list[s
 
 
 def describe_prepared_set(
-    manifest: Manifest, folder: Path, seconds: float, bars: Sequence[Bar]
+    manifest: Manifest, folder: Path, seconds: float, bars: Sequence[ComputedBar]
 ) -> list[str]:
     """Return lines about a set that was prepared, in so many seconds or (0) earlier."""
     counts = manifest.counts
@@ -119,7 +119,7 @@ def describe_prepared_set(
     return lines
 
 
-def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[Bar]) -> list[str]:
+def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[ComputedBar]) -> list[str]:
     """Return lines about a prepared set: counts, source, copies of images and bars."""
     counts, expected, source = manifest.counts, manifest.expected, manifest.source
     lines = [
@@ -166,7 +166,7 @@ def render_channels(found: Inspection) -> Table:
 
 
 def set_as_dict(
-    manifest: Manifest, found: Inspection, bars: Sequence[Bar], picture: Path
+    manifest: Manifest, found: Inspection, bars: Sequence[ComputedBar], picture: Path
 ) -> dict[str, Any]:
     """Return a prepared set as JSON values."""
     return {

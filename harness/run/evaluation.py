@@ -105,7 +105,7 @@ def measure_flow(
 
 def measure_beside(
     flow: models.Flow,
-    test: data.Part,
+    test: data.PreparedPart,
     protocol: Protocol,
     device: torch.device,
     draws: int | None = None,

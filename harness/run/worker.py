@@ -442,7 +442,7 @@ class _Attempt:
     def _device(self) -> torch.device:
         return torch.device(self.work.device)
 
-    def _images(self, part: data.Part) -> Images:
+    def _images(self, part: data.PreparedPart) -> Images:
         return Images(part.images, self._device)
 
     def _placed(self, flow: models.Flow) -> models.Flow:

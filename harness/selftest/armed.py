@@ -68,7 +68,7 @@ class _Operation:
 
 
 class _Operations(threading.local):
-    """What this thread is doing to the database: functions that were entered, outermost first."""
+    """Operations on the database that this thread has entered, outermost first."""
 
     def __init__(self) -> None:
         self.entered: list[_Operation] = []

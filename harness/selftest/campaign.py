@@ -35,10 +35,10 @@ LEASE_SECONDS = 3.0
 """Length of leases: short, so that the jobs of a dead launch are soon free."""
 
 STOP_SECONDS = 4 * LEASE_SECONDS
-"""How long a worker stands still; another launch has its job when it wakes up."""
+"""Seconds that a worker stands still; another launch has its job when it wakes up."""
 
 OUTAGE_SECONDS = 1.5 * LEASE_SECONDS
-"""How long the database is unreachable."""
+"""Seconds that the database is unreachable."""
 
 POLL_SECONDS = 0.1
 """Time between two looks at the launch and at the log of kills."""
@@ -64,7 +64,7 @@ STUCK_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class CampaignSettings:
-    """What to kill, how often and where; ``ray`` is the cluster's address, None without Ray."""
+    """Settings of a self-test; ``ray`` is the cluster's address, None without Ray."""
 
     kills: int
     seed: int
@@ -76,7 +76,7 @@ class CampaignSettings:
 
 @dataclass
 class CampaignOutcome:
-    """How a self-test ended: its kills, and where its runs differ from the undisturbed one.
+    """Result of a self-test: its kills, and where its runs differ from the undisturbed one.
 
     ``unmet`` are planned kills for which there was no occasion, ``counts`` the rows compared by
     table, ``seconds`` the time it took.

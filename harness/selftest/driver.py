@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class LaunchTask:
-    """What to launch and where. ``kills`` is the folder of orders, None for an undisturbed run."""
+    """A launch and its places. ``kills`` is the folder of orders, None for an undisturbed run."""
 
     spec: str
     db: str

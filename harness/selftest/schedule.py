@@ -27,7 +27,7 @@ BOUNDARIES = (*COMMITS_OF_LAUNCHES, *DRIVER, *COMMITS_OF_WORKERS, *FILES)
 """Every point at which a process is killed, before and after it."""
 
 DRIVER_NOW, NODE_NOW, AWAY = "driver", "node", "connection"
-"""What the campaign itself strikes at no point in particular, beside `NOW` and `STOP`."""
+"""Targets that the campaign itself strikes, at no point in particular."""
 
 SHARE_AT_ANY_TIME = 0.15
 """The share of kills at no point in particular."""

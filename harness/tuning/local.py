@@ -14,7 +14,7 @@ from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding, run_task
 from lcma.harness.tuning.tuner import Tuner
 
 STEP_SECONDS = 0.1
-"""How long one launch polls the executor before the others may."""
+"""Seconds that one launch polls the executor before the others may."""
 
 
 class SharedExecutor:
@@ -128,7 +128,7 @@ LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class _Message:
-    """What the thread of a task reports; ``reply`` says whether the task ends at a rung."""
+    """A report of the thread of a task; ``reply`` gets whether the task ends at a rung."""
 
     task: StudyTask
     what: Rung | TaskEnding | BaseException

@@ -157,7 +157,7 @@ class StudyScheduler(FIFOScheduler):
 
 
 RESTARTS = 3
-"""How often a Tune trial whose process died is started again; it goes on from its checkpoints."""
+"""Restarts of a Tune trial whose process died; it goes on from its checkpoints."""
 
 SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON or TensorBoard beside the database

@@ -125,7 +125,7 @@ class StudyTrial:
     number: int
     budget: int
     served: bool | None
-    """Whether all its trainings were done when it was asked for; None if not known yet."""
+    """True if all its trainings were done when it was asked for; None if not known yet."""
 
 
 def make_storage(database: Database) -> RDBStorage:

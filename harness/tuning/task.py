@@ -45,7 +45,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class TaskEnding:
-    """How a task ended; ``why`` is a line where it has no result."""
+    """The end of a task; ``why`` is a line if it has no result."""
 
     how: How
     why: str = ""

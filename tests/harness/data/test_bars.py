@@ -23,7 +23,7 @@ from PIL import Image
 from scipy.stats import multivariate_normal, norm
 
 from lcma.harness.data import ByPart, Manifest, PartDigest, Prepared, SourceRecord, prepare
-from lcma.harness.data.bars import Bar, compute_bars, ensure_bars
+from lcma.harness.data.bars import ComputedBar, compute_bars, ensure_bars
 from lcma.harness.data.manifest import content_digest
 
 LN2 = math.log(2)
@@ -71,7 +71,7 @@ def stored(folder: Path, train: Array, test: Array, groups: Array | None = None)
     return Prepared(manifest, folder)
 
 
-def by_name(prepared: Prepared) -> dict[str, Bar]:
+def by_name(prepared: Prepared) -> dict[str, ComputedBar]:
     return {bar.name: bar for bar in compute_bars(prepared)}
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lcma.harness.cli import main as cli
-from lcma.harness.data import Options, load, prepare
+from lcma.harness.data import SourceOptions, load, prepare
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_images_of_ones_own_are_listed_shown_and_verified(lcma, root: Path, tmp_
     folder.mkdir()
     for index in range(40):
         Image.new("RGB", (9, 10), (index * 6, 255 - index, index)).save(folder / f"{index}.png")
-    prepare("mine", root, source=folder, options=Options(size=8))
+    prepare("mine", root, source=folder, options=SourceOptions(size=8))
     _, out, _ = lcma("list", "--json")
     row = next(row for row in json.loads(out) if row["name"] == "mine")
     assert (row["own"], row["prepared"], row["variant"]) == (True, True, "u8")

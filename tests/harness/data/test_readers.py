@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lcma.harness.data import Options, Prepared, load, prepare
+from lcma.harness.data import Prepared, SourceOptions, load, prepare
 from lcma.harness.data.boxfilter import box_filter
 from lcma.harness.data.source import Progress
 
@@ -230,7 +230,7 @@ def test_a_source_that_changes_is_refused(
 ) -> None:
     fixture = {"imagenet32": "npz", "celeba64": "celeba", "imagenet32-png": "pngs"}
     source: Path = request.getfixturevalue(fixture.get(name, "pictures"))
-    options = Options(size=16) if name == "mine" else Options()
+    options = SourceOptions(size=16) if name == "mine" else SourceOptions()
     root = tmp_path / "root"
 
     def change(label: str, done: int, total: int) -> None:
@@ -349,7 +349,9 @@ def test_a_bad_image_is_named_or_left_out(
     root, size = tmp_path / "root", 16 if name == "mine" else None
 
     def call(skip_bad: bool) -> Prepared:
-        return prepare(name, root, source=source, options=Options(skip_bad=skip_bad, size=size))
+        return prepare(
+            name, root, source=source, options=SourceOptions(skip_bad=skip_bad, size=size)
+        )
 
     message = refused(root, lambda: call(False))
     assert victim in message
@@ -377,7 +379,7 @@ def test_an_image_of_another_size_is_named(
 def test_skipping_means_nothing_where_there_is_no_file_for_each_image(
     tmp_path: Path, npz: Path, refused: Refused
 ) -> None:
-    root, options = tmp_path / "root", Options(skip_bad=True)
+    root, options = tmp_path / "root", SourceOptions(skip_bad=True)
     message = refused(root, lambda: prepare("imagenet32", root, source=npz, options=options))
     assert "leave --skip-bad out" in message
 
@@ -553,7 +555,7 @@ def test_digits_are_those_of_scikit_learn(tmp_path: Path) -> None:
 def test_own_images_are_cut_shrunk_and_divided_by_content(tmp_path: Path, pictures: Path) -> None:
     shutil.copyfile(pictures / "f0" / "000.png", pictures / "f2" / "twin.png")
     (pictures / "notes.txt").write_text("mine")
-    prepared = prepare("mine", tmp_path, source=pictures, options=Options(size=16))
+    prepared = prepare("mine", tmp_path, source=pictures, options=SourceOptions(size=16))
     found = images_of(prepared)
     assert sum(map(len, found.values())) == 61
     assert prepared.manifest.shape == (3, 16, 16)
@@ -576,16 +578,18 @@ def test_grey_images_have_one_channel_and_are_not_mixed_unasked(
     root = tmp_path / "root"
     grey = pictures / "f1" / "grey.png"
     Image.open(pictures / "f0" / "000.png").convert("L").save(grey)
-    message = refused(root, lambda: prepare("m", root, source=pictures, options=Options(size=16)))
+    message = refused(
+        root, lambda: prepare("m", root, source=pictures, options=SourceOptions(size=16))
+    )
     assert str(grey) in message
     assert "--grey-to-rgb" in message
-    options = Options(size=16, grey_to_rgb=True)
+    options = SourceOptions(size=16, grey_to_rgb=True)
     assert prepare("m", root, source=pictures, options=options).manifest.shape == (3, 16, 16)
     for path in [p for p in pictures.rglob("*") if p.is_file()]:
         Image.open(path).convert("L").save(path.with_suffix(".png"))
         if path.suffix != ".png":
             path.unlink()
-    only = prepare("grey", root, source=pictures, options=Options(size=16))
+    only = prepare("grey", root, source=pictures, options=SourceOptions(size=16))
     assert only.manifest.shape == (1, 16, 16)
 
 
@@ -605,18 +609,18 @@ def test_an_image_is_turned_as_its_file_says(tmp_path: Path, pictures: Path) -> 
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [
-        ("cifar10", Options(size=16), "is the name of a set that lcma knows"),
-        ("imagenet64-16-png", Options(size=16), "is the name of a set that lcma knows"),
-        ("Mine", Options(size=16), "cannot name a data set"),
-        ("../mine", Options(size=16), "cannot name a data set"),
-        ("mine", Options(size=15), "give a power of two"),
-        ("mine", Options(size=32), "smaller than 32"),
-        ("mine", Options(grey_to_rgb=True), "need their folder and a size"),
-        ("mine", Options(), "unknown data set"),
+        ("cifar10", SourceOptions(size=16), "is the name of a set that lcma knows"),
+        ("imagenet64-16-png", SourceOptions(size=16), "is the name of a set that lcma knows"),
+        ("Mine", SourceOptions(size=16), "cannot name a data set"),
+        ("../mine", SourceOptions(size=16), "cannot name a data set"),
+        ("mine", SourceOptions(size=15), "give a power of two"),
+        ("mine", SourceOptions(size=32), "smaller than 32"),
+        ("mine", SourceOptions(grey_to_rgb=True), "need their folder and a size"),
+        ("mine", SourceOptions(), "unknown data set"),
     ],
 )
 def test_wrong_wishes_for_own_images_are_refused(
-    tmp_path: Path, pictures: Path, refused: Refused, name: str, options: Options, says: str
+    tmp_path: Path, pictures: Path, refused: Refused, name: str, options: SourceOptions, says: str
 ) -> None:
     root = tmp_path / "root"
     call = functools.partial(prepare, name, root, source=pictures, options=options)
@@ -626,7 +630,7 @@ def test_wrong_wishes_for_own_images_are_refused(
 def test_a_folder_without_images_or_with_too_few_is_refused(
     tmp_path: Path, pictures: Path, refused: Refused
 ) -> None:
-    root, options = tmp_path / "root", Options(size=16)
+    root, options = tmp_path / "root", SourceOptions(size=16)
     empty = tmp_path / "empty"
     empty.mkdir()
     message = refused(root, lambda: prepare("mine", root, source=empty, options=options))
@@ -639,6 +643,6 @@ def test_a_folder_without_images_or_with_too_few_is_refused(
 @pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
 def test_linked_folders_are_not_entered(tmp_path: Path, pictures: Path) -> None:
     (pictures / "f0" / "loop").symlink_to(pictures, target_is_directory=True)
-    prepared = prepare("mine", tmp_path / "root", source=pictures, options=Options(size=16))
+    prepared = prepare("mine", tmp_path / "root", source=pictures, options=SourceOptions(size=16))
     assert sum(n for _, n in prepared.manifest.counts.items()) == 60
     assert "1 other files and linked folders" in prepared.manifest.source.verdict

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lcma import db
 from lcma.harness import data
-from lcma.harness.data.source import Options
+from lcma.harness.data.source import SourceOptions
 from lcma.harness.kill_points import When, install_hook
 from lcma.harness.place import Place
 from lcma.harness.run.driver import new_owner
@@ -136,7 +136,7 @@ def few_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(80):
         pixels = noise.integers(0, 256, 3) + noise.normal(0, 9, (8, 8, 3)).cumsum(0).cumsum(1)
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{number}.png")
-    data.prepare("few", root, source=folder, options=Options(size=8))
+    data.prepare("few", root, source=folder, options=SourceOptions(size=8))
     return root
 
 
