@@ -224,7 +224,7 @@ def ours(
 
 def _launch(store: db.Store, nodes: Sequence[Node], executor: Executor) -> None:
     ended = Launch(store, nodes, executor, _Silent()).run()
-    assert len(ended.of("done")) == len(nodes)
+    assert len(ended.with_ending("done")) == len(nodes)
 
 
 def _report_once(settings: dict[str, Any]) -> None:

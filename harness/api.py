@@ -1,4 +1,4 @@
-"""The Python API: what `import lcma` gives, for notebooks and scripts."""
+"""The public functions of `import lcma`, for notebooks and scripts."""
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -212,10 +212,10 @@ def load_flow(
     Raises:
         UserError: For an unknown trial, one without weights, or damaged weights.
     """
-    from lcma.harness.run.weights import load_flow as load
+    from lcma.harness.run import weights
 
     opened = store if isinstance(store, Store) else connect(store)
-    return load(opened, _place(opened, runs, None), find_trial_id(opened, trial))
+    return weights.load_flow(opened, _place(opened, runs, None), find_trial_id(opened, trial))
 
 
 def _place(
@@ -224,12 +224,12 @@ def _place(
     data: str | os.PathLike[str] | None,
 ) -> Place:
     url = store.url if isinstance(store, Store) else store
-    found = find_place(
+    place = find_place(
         None if url is None else str(url),
         None if runs is None else os.fspath(runs),
         None if data is None else Path(data),
     )
-    return replace(found, db=store.url) if isinstance(store, Store) else found
+    return replace(place, db=store.url) if isinstance(store, Store) else place
 
 
 def _read_spec(

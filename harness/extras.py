@@ -1,4 +1,4 @@
-"""Say which extra of the package brings a library that is missing."""
+"""The extras of the package, and errors that name the one to install."""
 
 from importlib.util import find_spec
 
@@ -13,7 +13,7 @@ MODULES = {
     "site": ("altair", "jinja2", "vl_convert", "matplotlib"),
     "tensorboard": ("tensorboardX",),
 }
-"""What each extra brings, by the names under which it is imported."""
+"""Importable modules that each extra installs."""
 
 
 def require_extra(extra: str) -> None:
@@ -24,7 +24,7 @@ def require_extra(extra: str) -> None:
 
 
 def explain_missing(error: ModuleNotFoundError) -> UserError | None:
-    """Return an error that names the extra to install; None for a module of none."""
+    """Return an error that names the extra to install; None if no extra has the module."""
     module = (error.name or "").split(".")[0]
     extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
     return None if extra is None else _missing(module, extra)

@@ -49,12 +49,12 @@ def gc(
     from lcma.db import connect
     from lcma.harness import storage
     from lcma.harness.place import find_place
-    from lcma.harness.run.gc import Asked, find_garbage, remove_garbage
+    from lcma.harness.run.gc import GarbageFilter, find_garbage, remove_garbage
     from lcma.harness.text import format_size, printable, to_json
 
     place = find_place(db, runs, None)
     store = connect(place.db, create=False)
-    found = find_garbage(store, place.runs, Asked(sweep, older, lost, weights))
+    found = find_garbage(store, place.runs, GarbageFilter(sweep, older, lost, weights))
     removed = found.waste if dry_run else remove_garbage(store, place.runs, found)
     rows = [
         (what, len(sizes), sum(sizes))

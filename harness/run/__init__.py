@@ -1,1 +1,1 @@
-"""Making a sweep happen: planning against the database, scheduling, and the task bodies."""
+"""Running a sweep: plan, driver, executors and task bodies, and the files that they leave."""

@@ -1,4 +1,4 @@
-"""The files of a trial or a pretraining: where they lie, and which of them stay when it is done."""
+"""The files of a trial or a pretraining: their names, and which stay once the job is done."""
 
 import hashlib
 import re
@@ -14,18 +14,18 @@ _WEIGHTS = re.compile(r"weights\.(\d+)\.([0-9a-f]{8})\.safetensors")
 
 
 def run_name(job: PlannedJob | Owner) -> str:
-    """The folder, in the place of all, of the job's trial or pretraining on its exact data set."""
+    """Return the name of the folder of the job's trial or pretraining on its exact data."""
     return f"{job.trial_id or job.pretraining_id}-{job.data_digest[:12]}"
 
 
 def is_run(name: str) -> bool:
-    """Whether a folder of that name is one of these."""
+    """Return whether a folder of this name is one of `run_name`."""
     return _RUN.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
 class Writer:
-    """The attempt that wrote a file of weights: its token, and its launch by a short hash."""
+    """The attempt that wrote a file of weights: its token, and a short hash of its launch."""
 
     token: int
     launch: str
@@ -36,22 +36,22 @@ class Writer:
 
     @classmethod
     def named_by(cls, file: str) -> "Writer | None":
-        """The writer by the file's name, None for another file."""
+        """Return the writer of a file by its name; None for a file that is not of weights."""
         found = _WEIGHTS.fullmatch(file)
         return cls(int(found[1]), found[2]) if found else None
 
     @property
     def weights(self) -> str:
-        """The file's name: no other worker writes it, not even one of another database."""
+        """The name of the file. No other worker writes it, not even one of another database."""
         return f"weights.{self.token}.{self.launch}.safetensors"
 
 
 def superfluous_checkpoints(
     checkpoints: Sequence[CheckpointFile], kind: Kind, keep: Keep
 ) -> list[CheckpointFile]:
-    """Which checkpoints go, of all by step, once a trial or every budget of a pretraining is done.
+    """Return the checkpoints to remove once a trial or every budget of a pretraining is done.
 
-    The last one is what a longer budget of the pretraining would go on from.
+    ``checkpoints`` are all, by step. A longer budget of a pretraining goes on from the last one.
     """
     last = list(checkpoints[-1:])
     if kind == "trial":
@@ -64,14 +64,14 @@ def superfluous_checkpoints(
 
 
 def tidy_files(store: Store, folder: CheckpointFolder, job: PlannedJob, keep: Keep) -> None:
-    """Remove what a job that has just been done leaves behind and nobody needs.
+    """Remove the superfluous checkpoints of a job that has just been done.
 
     Raises UserError, with the rest left for `lcma gc`.
     """
     if job.kind == "trial" and keep.checkpoints == "none":
         folder.clear()
         return
-    found = folder.list()  # before the look at the segments: who is later sees what is left
+    found = folder.list()  # before the segments are read: the last of concurrent jobs removes
     segments = store.segments(job.pretraining_id, job.data_digest) if job.pretraining_id else []
     if all(one.state == "done" for one in segments):
         folder.remove(superfluous_checkpoints(found, job.kind, keep))

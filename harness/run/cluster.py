@@ -1,4 +1,4 @@
-"""Task bodies as Ray tasks. No other module touches Ray."""
+"""The executor on Ray: task bodies as Ray tasks. No other module of `run` touches Ray."""
 
 import contextlib
 import logging
@@ -31,27 +31,31 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 
 ASK_SECONDS = 120.0
-"""How long a node may take to start a worker and to say whether it can use a place."""
+"""Time that a node may take to start a worker and to answer whether it can use a place."""
 
 
 class RayExecutor(Executor):
-    """One Ray task for each piece of work. What a task waits for is its argument, so that
-    waiting holds neither CPU nor GPU."""
+    """An executor that makes each piece of work one Ray task.
+
+    The task that another one waits for is its argument, so that waiting holds neither CPU nor GPU.
+    """
 
     def __init__(self, resources: Resources, address: str | None) -> None:
         # CPU tasks must not see the GPUs of their node, whatever Ray's default is.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if address is not None:
-            _reach(address)
+            _require_reachable(address)
         self.resources, self.address = resources, address
         self.need = {"CPU": 1.0}
         self._refs: dict[str, Any] = {}
         self._jobs: dict[Any, str] = {}
         self._after: dict[str, str | None] = {}
-        hook = os.environ.get(HOOK_VARIABLE)  # tasks have their node's environment, not this one
+        hook = os.environ.get(
+            HOOK_VARIABLE
+        )  # tasks have their node's environment, not this process's
         try:
-            with contextlib.nullcontext() if address is None else _quiet():
+            with contextlib.nullcontext() if address is None else _silence_stderr():
                 ray.init(
                     address=address or "local",  # and not what RAY_ADDRESS may name
                     include_dashboard=None if address else False,
@@ -61,7 +65,7 @@ class RayExecutor(Executor):
                     runtime_env={"env_vars": {HOOK_VARIABLE: hook}} if hook else None,
                 )
         except (OSError, RayError, ValueError) as error:
-            if address is not None and (why := _no_token(error)):
+            if address is not None and (why := _find_token_problem(error)):
                 raise UserError(
                     f"Ray at {address} lets nobody in without its token ({why}): set "
                     f"RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to a file with the token "
@@ -78,7 +82,7 @@ class RayExecutor(Executor):
         self._nodes()
 
     def check(self, threads: int) -> None:
-        """UserError where no node of the cluster could ever run one task."""
+        """Raise UserError if no node of the cluster can ever run one task."""
         resources = self.resources
         self.need = self._need(threads, resources.gpus or 0.0, resources.memory_gb)
         lack = self._lack(self.need)
@@ -98,7 +102,7 @@ class RayExecutor(Executor):
         nodes = [n["Resources"] for n in self._nodes()]
         if any(all(n.get(k, 0.0) >= v for k, v in need.items()) for n in nodes):
             return None
-        asked = ", ".join(_amount(k, v) for k, v in need.items() if v)
+        needs = ", ".join(_amount(k, v) for k, v in need.items() if v)
 
         def meets(node: dict[str, float]) -> list[float]:
             shares = [min(node.get(k, 0.0) / v, 1.0) for k, v in need.items() if v]
@@ -106,10 +110,10 @@ class RayExecutor(Executor):
 
         nearest: dict[str, float] = max(nodes, key=meets, default={})
         has = ", ".join(_amount(k, nearest.get(k, 0.0)) for k in need)
-        return f"a trial asks for {asked}, and no node has that (the nearest has {has})"
+        return f"a trial asks for {needs}, and no node has that (the nearest has {has})"
 
     def hosts(self) -> list[str]:
-        """The machines that may run a task, and this one, by name and address."""
+        """Return the machines that may run a task, and this one, by name and address."""
         alive = self._nodes()
         nodes = {(n["NodeManagerHostname"], n["NodeManagerAddress"]) for n in alive}
         here = socket.gethostname()
@@ -118,25 +122,25 @@ class RayExecutor(Executor):
         return sorted(f"{name} ({address})" for name, address in nodes)
 
     def total(self, resource: str) -> float:
-        """How much of a resource all nodes have together, such as 'CPU'."""
+        """Return the amount of a resource that all nodes have together, such as 'CPU'."""
         return sum(float(node["Resources"].get(resource, 0.0)) for node in self._nodes())
 
     def ask(self, question: Question) -> list[Answer]:
-        """What each node says that could run a task; of one that is lost meanwhile nothing."""
+        """Return the answer of each node that could run a task; none of a node lost meanwhile."""
         if self.address is None:
             return super().ask(question)
         task: Any = ray.remote(num_cpus=0, max_retries=0, max_calls=0)(answer_question)
-        asked: dict[Any, str] = {}
+        hosts: dict[Any, str] = {}
         for node in self._nodes():
             if all(node["Resources"].get(k, 0.0) >= v for k, v in self.need.items()):
                 there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 host = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
                 ref = task.options(scheduling_strategy=there, name=f"check {host}").remote(question)
-                asked[ref] = host
-        if not asked:
+                hosts[ref] = host
+        if not hosts:
             return []
-        _, late = ray.wait(list(asked), num_returns=len(asked), timeout=ASK_SECONDS)
-        return [a for ref, host in asked.items() if (a := _answered(ref, host, ref in late))]
+        _, late = ray.wait(list(hosts), num_returns=len(hosts), timeout=ASK_SECONDS)
+        return [a for ref, host in hosts.items() if (a := _read_answer(ref, host, ref in late))]
 
     def submit(self, work: Work, after: str | None) -> None:
         gpus, memory_gb = self._gpus(work), self._memory_gb(work)
@@ -169,7 +173,6 @@ class RayExecutor(Executor):
         ray.shutdown()
 
     def _nodes(self) -> list[dict[str, Any]]:
-        """Those that are there."""
         nodes = ray.nodes()  # type: ignore[no-untyped-call]
         found = [n for n in nodes if n["Alive"]]
         self._several_gpus |= any(n["Resources"].get("GPU", 0.0) > 1 for n in found)
@@ -190,14 +193,14 @@ class RayExecutor(Executor):
             report: Report = ray.get(ref)
         except RayError as error:
             after = self._after[job_id]
-            if after is not None and self._was_lost(after):
+            if after is not None and self._is_lost(after):
                 return Finished(job_id, Report(job_id, "blocked", "what it waited for was lost"))
-            told = isinstance(error, RayTaskError)
-            why = str(error).strip().splitlines()[-1] if told else type(error).__name__
-            return Finished(job_id, None, why, _what_was_lost(error))
+            raised = isinstance(error, RayTaskError)
+            why = str(error).strip().splitlines()[-1] if raised else type(error).__name__
+            return Finished(job_id, None, why, _classify_loss(error))
         return Finished(job_id, report)
 
-    def _was_lost(self, job_id: str) -> bool:
+    def _is_lost(self, job_id: str) -> bool:
         try:
             ray.get(self._refs[job_id], timeout=0)
         except GetTimeoutError:
@@ -207,8 +210,8 @@ class RayExecutor(Executor):
         return False
 
 
-def _answered(ref: Any, host: str, late: bool) -> Answer | None:
-    """What a node says, or what its silence does."""
+def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
+    """Return the node's answer, or one with the problem if it timed out; None if it is lost."""
     if late:
         return Answer(
             host,
@@ -228,11 +231,11 @@ def _answered(ref: Any, host: str, late: bool) -> Answer | None:
     return answer
 
 
-def _what_was_lost(error: RayError) -> Lost:
+def _classify_loss(error: RayError) -> Lost:
     if isinstance(error, OutOfMemoryError):
         return "memory"
     if isinstance(error, WorkerCrashedError):
-        return "process"  # told by its node, which is there
+        return "process"  # reported by its node, which is alive
     if isinstance(error, (NodeDiedError, LocalRayletDiedError, ObjectLostError)):
         return "node"
     return "error"
@@ -242,8 +245,8 @@ def _amount(resource: str, value: float) -> str:
     return f"{value / 1e9:.4g} GB of memory" if resource == "memory" else f"{value:g} {resource}"
 
 
-def _reach(address: str) -> None:
-    """UserError if nothing listens there: Ray itself would try for minutes."""
+def _require_reachable(address: str) -> None:
+    """Raise UserError if nothing listens at the address: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host and port in ("auto", "local"):
         return
@@ -258,9 +261,11 @@ def _reach(address: str) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the warnings that Ray's C++ part writes to stderr each second while it is refused:
-    the error raised in the end says the same."""
+def _silence_stderr() -> Iterator[None]:
+    """Drop the warnings that Ray's C++ part writes to stderr each second while it is refused.
+
+    The error raised in the end says the same.
+    """
     sys.stderr.flush()
     kept = os.dup(2)
     nothing = os.open(os.devnull, os.O_WRONLY)
@@ -273,13 +278,15 @@ def _quiet() -> Iterator[None]:
         os.close(nothing)
 
 
-def _no_token(error: BaseException | None) -> str | None:
-    """What is wrong with the token, if that is what is wrong. Ray says so in the error, or only
-    in what the error came from."""
+def _find_token_problem(error: BaseException | None) -> str | None:
+    """Return what is wrong with the cluster's token; None if the error is about something else.
+
+    Ray says it in the error or in one of its causes.
+    """
     while error is not None:
         text = f"{type(error).__name__}: {error}"
-        _, found, told = text.rpartition("AuthenticationError: ")
+        _, found, why = text.rpartition("AuthenticationError: ")
         if found:
-            return told.split(". ")[0].removeprefix("RPC error: InvalidAuthToken: ")
+            return why.split(". ")[0].removeprefix("RPC error: InvalidAuthToken: ")
         error = error.__cause__ or error.__context__
     return None

@@ -1,4 +1,9 @@
-"""The evaluation of a trained flow as a result, with what it costs."""
+"""The evaluation of a trained flow as a result, and what an attempt costs.
+
+`measure_flow` evaluates a flow on the three parts of its data, and `make_result` makes the row of
+the database from that. `Stopwatch` measures time and the peak of memory; the functions after it
+prepare a device and free it.
+"""
 
 import contextlib
 import gc
@@ -32,43 +37,21 @@ from lcma.harness.train.evaluate import (
 from lcma.harness.train.protocol import PLAIN, Protocol
 from lcma.harness.train.series import residual_blocks, series_terms
 
-# How much memory a piece of work took at most, in a process that may have done others before
-
 _OWN = Path("/proc/self")
 
-
-def begin_peak(device: str) -> None:
-    """From here on `peak` counts anew, where the system can."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        return
-    with contextlib.suppress(OSError):
-        (_OWN / "clear_refs").write_text("5")  # resets the high-water mark alone
-
-
-def peak_memory(device: str) -> int:
-    """Bytes: of tensors on the GPU, or else of the whole process."""
-    if device == "cuda":
-        return int(torch.cuda.max_memory_allocated())
-    with contextlib.suppress(OSError):
-        for line in (_OWN / "status").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name == "VmHWM":
-                return int(value.split()[0]) * 1024
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else used * 1024
-
-
-RAN_OUT = (
-    *("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory"),
-    *("CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED"),
+OUT_OF_MEMORY_MESSAGES = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "CUDA error: out of memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
 )
-"""What errors say that are about memory and are of no class of their own."""
+"""Parts of the messages of RuntimeErrors that mean that memory ran out."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A flow evaluated on the parts of a data set; of train as many images as there are in test."""
+class FlowEvaluation:
+    """A flow evaluated on the parts of a data set; on as many images of train as test has."""
 
     test: Evaluation
     holdout: Evaluation
@@ -78,7 +61,7 @@ class Measured:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The numbers that are finite unless the flow has diverged."""
+        """Bits/dim of all evaluations: finite unless the flow has diverged."""
         parts = (self.test, self.holdout, self.train)
         return tuple(part.bits_per_dim.value for part in parts) + _numbers(self.bound, self.series)
 
@@ -90,8 +73,8 @@ def measure_flow(
     device: torch.device,
     draws: int | None = None,
     seen: Seen = lambda count: None,
-) -> Measured:
-    """Evaluate on the three parts, and what belongs beside; see `beside`."""
+) -> FlowEvaluation:
+    """Evaluate a flow on the three parts, with the bound and bias of `measure_beside`."""
     train, holdout, test = (prepared.part(p) for p in data.PARTS)
     some = min(len(train.images), len(test.images))
     spread = np.arange(some) * len(train.images) // some
@@ -100,7 +83,7 @@ def measure_flow(
     groups = {"test": test.groups, "holdout": holdout.groups, "train": None}
     found = {p: evaluate(flow, images[p], protocol, groups[p], seen) for p in images}
     bound, series = measure_beside(flow, test, protocol, device, draws, seen)
-    return Measured(found["test"], found["holdout"], found["train"], bound, series)
+    return FlowEvaluation(found["test"], found["holdout"], found["train"], bound, series)
 
 
 def measure_beside(
@@ -111,8 +94,11 @@ def measure_beside(
     draws: int | None = None,
     seen: Seen = lambda count: None,
 ) -> tuple[Bound | None, SeriesBias | None]:
-    """The bound of ``draws`` dequantizations on up to 1000 images (None: by default `BOUND_DRAWS`
-    on fewer, or no bound), and the series' bias."""
+    """Evaluate the K-sample bound and the bias of the truncated series on the test part.
+
+    The bound takes ``draws`` dequantizations on up to `BOUND_IMAGES` images; None stands for
+    `default_draws`, which may be no bound, on up to `BESIDE_IMAGES`.
+    """
     images = Images(test.images, device)
     most = BESIDE_IMAGES if draws is None else BOUND_IMAGES
     draws = default_draws(flow, protocol) if draws is None else draws
@@ -121,7 +107,7 @@ def measure_beside(
 
 
 def images_of_parts(prepared: data.Prepared, protocol: Protocol) -> int:
-    """How many images the three parts take, an image counted as often as it is evaluated."""
+    """Count the evaluations of images on the three parts."""
     counts = prepared.manifest.counts
     return (counts.test + counts.holdout + min(counts.train, counts.test)) * protocol.draws
 
@@ -129,7 +115,7 @@ def images_of_parts(prepared: data.Prepared, protocol: Protocol) -> int:
 def images_beside(
     flow: models.Flow, prepared: data.Prepared, protocol: Protocol, draws: int | None = None
 ) -> int:
-    """The same for what `beside` evaluates."""
+    """Count the evaluations of images in `measure_beside`."""
     test = prepared.manifest.counts.test
     most = BESIDE_IMAGES if draws is None else BOUND_IMAGES
     draws = default_draws(flow, protocol) if draws is None else draws
@@ -138,17 +124,18 @@ def images_beside(
 
 
 def default_draws(flow: models.Flow, protocol: Protocol) -> int | None:
-    """Draws of the bound unless a number is asked for; None for no bound.
+    """Return the default number of the bound's draws; None for no bound.
 
-    Residual blocks make each draw dear, and the noise of their estimate enters the bound.
+    With residual blocks there is none: each draw is expensive, and the noise of their estimate
+    enters the bound.
     """
     return BOUND_DRAWS if protocol == PLAIN and not residual_blocks(flow) else None
 
 
 def make_result(
-    measured: Measured, trial_id: str, data_digest: str, protocol: Protocol, *, step: int
+    measured: FlowEvaluation, trial_id: str, data_digest: str, protocol: Protocol, *, step: int
 ) -> db.Result:
-    """The row of the database; ``step`` is that of the evaluated weights."""
+    """Return the row of the database; ``step`` is that of the evaluated weights."""
     test, holdout = measured.test.bits_per_dim, measured.holdout.bits_per_dim
     return db.Result(
         trial_id=trial_id,
@@ -172,7 +159,7 @@ def make_result(
 
 
 def bound_columns(bound: Bound | None) -> dict[str, Any]:
-    """The columns `db.Result.BOUND`."""
+    """Return the columns `db.Result.BOUND` by name; {} without a bound."""
     if bound is None:
         return {}
     values = (bound.draws, bound.images, bound.bits_per_dim, bound.gain)
@@ -180,7 +167,7 @@ def bound_columns(bound: Bound | None) -> dict[str, Any]:
 
 
 def series_columns(series: SeriesBias | None) -> dict[str, Any]:
-    """The columns `db.Result.SERIES`."""
+    """Return the columns `db.Result.SERIES` by name; {} without a truncated series."""
     if series is None:
         return {}
     bias = series.bits_per_dim
@@ -190,7 +177,7 @@ def series_columns(series: SeriesBias | None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """What a piece of work costs from now on, while it holds so many GPUs."""
+    """The cost of a piece of work since the stopwatch was made, while it holds so many GPUs."""
 
     device: str
     gpus: float = 0.0
@@ -205,7 +192,7 @@ class Stopwatch:
     def cost(
         self, images_per_second: float | None = None, data_wait: float | None = None
     ) -> db.Cost:
-        """So far; the peak memory is that of the process or of the GPU."""
+        """Return the cost so far; the peak of memory is that of the GPU or of the process."""
         seconds = self.seconds
         return db.Cost(
             seconds=seconds,
@@ -218,33 +205,63 @@ class Stopwatch:
 
 
 def granted_device(device: str) -> str | None:
-    """The GPU that this process computes on, as the driver names it; None on a CPU."""
+    """Return the id of the GPU that this process computes on, by its driver; None on a CPU."""
     if device != "cuda":
         return None
     return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
 
 
 def ran_out_of_memory(error: Exception) -> bool:
-    """Whether it is about memory, of the GPU or of the host."""
+    """Return whether an error means that memory ran out, of the GPU or of the host."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in RAN_OUT)
+    return isinstance(error, RuntimeError) and any(
+        part in str(error) for part in OUT_OF_MEMORY_MESSAGES
+    )
 
 
 def free_memory(device: str) -> None:
-    """Leave the GPU's memory to others: the process may be kept for long with nothing to do."""
+    """Free the GPU's memory: the process may be kept idle for long."""
     if device == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
 
 
 def settle_device(device: str, threads: int) -> None:
-    """The same sums in the same order, whatever was granted."""
+    """Make the results of this process reproducible, and begin to measure its memory.
+
+    Sums then have the same order, whatever was granted.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32, matmuls are so by default
     begin_peak(device)
+
+
+def begin_peak(device: str) -> None:
+    """Reset the peak that `peak_memory` reads, where the system can."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with contextlib.suppress(OSError):
+        (_OWN / "clear_refs").write_text("5")  # resets the high-water mark alone
+
+
+def peak_memory(device: str) -> int:
+    """Return the peak of memory in bytes: of tensors on the GPU, or else of the whole process.
+
+    Since `begin_peak`, where that worked: a process may have done other work before.
+    """
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    with contextlib.suppress(OSError):
+        for line in (_OWN / "status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "VmHWM":
+                return int(value.split()[0]) * 1024
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
 
 
 def _known(standard_error: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Where task bodies run. The local executor and Ray's keep one contract."""
+"""The interface of executors, which run task bodies: on this machine, or on Ray."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -8,15 +8,19 @@ from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
 
 Lost = Literal["error", "process", "memory", "node"]
+"""What was lost with a task; see `Finished`."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A task that came back: with its report, or without one, and ``crash`` says why.
+    """A task that ended: with its report, or without one, and then ``crash`` says why.
 
-    ``lost`` says what went with it: nothing but the task, which raised an ``error``; its very
-    ``process``, which is known to be dead, or which its node killed for want of ``memory``; or its
-    ``node``, of which nothing is known any more.
+    ``lost`` says what was lost with a task without a report:
+
+    - ``error``: nothing else, the task raised an error;
+    - ``process``: its process, which is known to be dead;
+    - ``memory``: its process, which its node killed because memory ran out;
+    - ``node``: its node, so that nothing is known of its process.
     """
 
     job_id: str
@@ -26,29 +30,35 @@ class Finished:
 
 
 class Executor(ABC):
-    """Runs ``bodies.run`` somewhere. Tasks are named by their job's id, one at a time each."""
+    """A place that runs `run_work`. A task is named by its job's id; a job has one at a time."""
 
     @abstractmethod
     def hosts(self) -> list[str]:
-        """The machines on which tasks may run."""
+        """Return the machines on which tasks may run."""
 
     def ask(self, question: Question) -> list[Answer]:
-        """What each machine on which tasks may run says. This process speaks for its own."""
+        """Return the answer of each machine on which tasks may run; by default of this one."""
         return [answer_question(question)]
 
     @abstractmethod
     def submit(self, work: Work, after: str | None) -> None:
-        """Start the work as soon as there is room and ``after``, a task submitted here and not
-        yet collected, has ended. Waiting holds no room."""
+        """Start the work once there is room and ``after`` has ended.
+
+        ``after`` is a task submitted here and not yet returned by `wait`. A waiting task takes no
+        room.
+        """
 
     @abstractmethod
     def wait(self, seconds: float) -> list[Finished]:
-        """The tasks that ended, waiting at most this long for the first. A task whose own process
-        was lost has no report; one that was lost with what it waited for is `blocked`."""
+        """Return the tasks that ended, after waiting at most ``seconds`` for the first.
+
+        A task whose own process was lost has no report; one whose dependency was lost is reported
+        as `blocked`.
+        """
 
     def lack(self, work: Work) -> str | None:
-        """What the work asks for that no machine has that is there now, and what they have, in a
-        line; None where one has it, busy or not."""
+        """Return in one line what the work needs that no present machine has, and what they have;
+        None if one has it, busy or not."""
         return None
 
     @abstractmethod

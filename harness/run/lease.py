@@ -1,33 +1,34 @@
-"""A worker's hold on a job: a thread that extends the lease and delivers what was measured."""
+"""The lease of a worker: a thread that extends it and delivers points of curves."""
 
 import threading
 from types import TracebackType
 from typing import Self
 
 from lcma.db import Claim, Metric, Store
-from lcma.harness.run.log import own
+from lcma.harness.run.log import logger
 from lcma.harness.run.spool import Spool
 from lcma.harness.train.trainer import Undelivered
 from lcma.sweeps.errors import UserError
 
 BEAT_SECONDS = 2.0
+"""Longest interval between heartbeats."""
 
 LEAVE_SECONDS = 5.0
-"""How long the end of the block waits for a heartbeat that hangs."""
+"""Wait at the end of the block for a heartbeat that hangs."""
 
 
 class Lease:
-    """Keeps a claim alive while the block runs; ``lost`` tells when it is no longer ours.
+    """A claim that is kept alive while the block runs; ``lost`` once it is another worker's.
 
-    Only the database can say so: while it is away the thread keeps trying, and what is to be told
-    is kept in the spool and in memory. None of the methods waits for the database.
+    Only the database decides that: while it is unreachable the thread keeps trying, and points of
+    curves are kept in the spool and in memory. None of the methods waits for the database.
     """
 
     def __init__(self, store: Store, claim: Claim, seconds: float, spool: Spool) -> None:
         self.store, self.claim, self.seconds, self.spool = store, claim, seconds, spool
         self.step = claim.step
         self.first_step: int | None = None
-        self._untold = self._away = False
+        self._start_unreported = self._unreachable = False
         self._pending: list[Metric] = []
         self._spooled = 0
         self._of_others: Undelivered = {}
@@ -54,7 +55,7 @@ class Lease:
         return self._lost.is_set()
 
     def progress(self, step: int) -> None:
-        """The step that the next heartbeat reports."""
+        """Set the step that the next heartbeat reports."""
         self.step = step
 
     def metric(self, name: str, step: int, value: float) -> None:
@@ -63,23 +64,26 @@ class Lease:
             self._pending.append(Metric(name, step, value))
 
     def started_at(self, step: int, undelivered: Undelivered) -> None:
-        """Say from which step the attempt went on, and what its checkpoint brought along: points
-        of this job, which are delivered now, and of others, which go into the next checkpoint."""
+        """Report the step from which the attempt goes on, and take over its checkpoint's points.
+
+        Points of this job are delivered with the next heartbeat; those of other jobs go into the
+        next checkpoint.
+        """
         with self._lock:
             self.step = self.first_step = step
             own = undelivered.get(self.claim.job_id, ())
             self._pending += (Metric(*point) for point in own)
             self._of_others = {k: v for k, v in undelivered.items() if k != self.claim.job_id}
-            self._untold = True
+            self._start_unreported = True
         self._wake.set()
 
     def pending(self) -> tuple[Metric, ...]:
-        """The points that the database has not acknowledged."""
+        """Return the points that the database has not acknowledged."""
         with self._lock:
             return tuple(self._pending)
 
     def undelivered(self) -> Undelivered:
-        """The same for a checkpoint, with those of other jobs on this run."""
+        """Return the unacknowledged points for a checkpoint, other jobs' points included."""
         own = [(metric.name, metric.step, metric.value) for metric in self.pending()]
         return {**self._of_others, self.claim.job_id: own} if own else dict(self._of_others)
 
@@ -89,13 +93,16 @@ class Lease:
             self._wake.clear()
             if self._ended.is_set():
                 return
-            if not self._tell():
+            if not self._send_heartbeat():
                 self._lost.set()
                 return
 
-    def _tell(self) -> bool:
+    def _send_heartbeat(self) -> bool:
         with self._lock:
-            points, first_step = list(self._pending), self.first_step if self._untold else None
+            points, first_step = (
+                list(self._pending),
+                self.first_step if self._start_unreported else None,
+            )
             new, self._spooled = points[self._spooled :], len(points)
         if new:
             self.spool.metrics(new)
@@ -107,22 +114,22 @@ class Lease:
                 first_step=first_step,
                 metrics=points,
             )
-        except UserError as error:  # it may be back; nobody but it can take the job away
-            if not self._away:
-                own.warning("the database is away, and the work goes on: %s", error)
-            self._away = True
+        except UserError as error:  # only the database can take the job away, and it may return
+            if not self._unreachable:
+                logger.warning("the database is unreachable, and the work goes on: %s", error)
+            self._unreachable = True
             return True
         except Exception:  # noqa: BLE001 - whatever it is, the work is not lost by it
-            # Without a heartbeat the job would be another's; who goes on is told at the end.
-            own.exception("a heartbeat failed, and the work goes on")
+            # The lease may run out by this; the database decides at the end whose the job is.
+            logger.exception("a heartbeat failed, and the work goes on")
             return True
-        if self._away:
-            own.info("the database is back")
-            self._away = False
+        if self._unreachable:
+            logger.info("the database is back")
+            self._unreachable = False
         if alive:
             with self._lock:
                 del self._pending[: len(points)]
                 self._spooled = 0
-                self._untold = self._untold and first_step is None
+                self._start_unreported = self._start_unreported and first_step is None
             self.spool.acknowledged()
         return alive

@@ -1,4 +1,4 @@
-"""Task bodies in processes of this machine, without Ray."""
+"""The local executor: task bodies in processes of this machine, without Ray."""
 
 import os
 import signal
@@ -19,10 +19,10 @@ from lcma.harness.run.worker import run_work
 
 
 class LocalExecutor(Executor):
-    """A number of slots, each a process of its own, so that one's death touches no other.
+    """An executor with a number of slots, each a process, so that one's death touches no other.
 
-    With ``per_gpu`` the slots are dealt to the GPUs of the machine, that many on each; work for a
-    whole GPU waits until all slots of one are free, and has them all.
+    With ``per_gpu`` each GPU of the machine has that many of the slots; work for a whole GPU waits
+    until all slots of one are free, and takes them all.
     """
 
     def __init__(self, slots: int, per_gpu: int | None = None) -> None:
@@ -48,7 +48,9 @@ class LocalExecutor(Executor):
         finished = [self._collect(future) for future in done]
         ended = {f.job_id: f.report or Report(f.job_id, "stopped", f.crash) for f in finished}
         freed = [(w, ended[after]) for w, after in self._waiting if after in ended]
-        self._ready.extendleft(reversed(freed))  # before what was submitted with less to wait for
+        self._ready.extendleft(
+            reversed(freed)
+        )  # before tasks without a dependency, which were submitted later
         self._waiting = [(w, after) for w, after in self._waiting if after not in ended]
         self._fill()
         return finished
@@ -73,8 +75,11 @@ class LocalExecutor(Executor):
         self._ready = waiting + self._ready
 
     def _slots_for(self, work: Work, kept: set[int]) -> list[int]:
-        """Free slots that the work may have now. None for a whole GPU that is not free yet: the
-        slots of the GPU that has most of them free are ``kept`` for it."""
+        """Return free slots for the work, [] if it must wait.
+
+        For work that waits for a whole GPU, the slots of the GPU with most free ones are added to
+        ``kept``, which later work may not take.
+        """
         if self.per_gpu is None or self.per_gpu == 1 or work.gpus < 1:
             return sorted(self._free - kept)[:1]
         slots = range(len(self._pools))
@@ -119,26 +124,27 @@ class LocalExecutor(Executor):
 
 
 _PRELOADED = (run_work.__module__, "torch._dynamo")
-"""The second is what the first optimizer of a process imports, for a second."""
+"""Modules that workers have imported when they start. The first optimizer of a process would import
+the second one, which takes a second."""
 
 _LATE = ("LCMA_", "RAY_", "CUBLAS_", "TORCHINDUCTOR_CACHE_", "COLUMNS", "PYTHONBREAKPOINT")
-"""Variables that no module reads while it is imported begin with one of these."""
+"""Beginnings of the names of variables that no module reads while it is imported."""
 
-_served: tuple[int, dict[str, str], list[str]] | None = None
-"""The process that started a server of workers, and its environment and path then."""
+_server_start: tuple[int, dict[str, str], list[str]] | None = None
+"""The process that started the fork server, and its environment and sys.path then."""
 
 
 def _context() -> BaseContext:
-    """How a worker starts: as a copy of a process that has the bodies imported already, which takes
-    no time; by itself where that process is another than this one would start now."""
-    global _served
+    """Return how workers start: forked from a server that has imported the bodies, which takes no
+    time; spawned if the server's environment or path is not what this process would give it now."""
+    global _server_start
     if sys.platform != "linux":  # elsewhere libraries may not be used after a fork
         return get_context("spawn")
-    # What is read when a module is imported cannot be handed over.
+    # What a module reads while it is imported cannot be set afterwards.
     variables = {k: v for k, v in os.environ.items() if not k.startswith(_LATE)}
-    if _served is None:
-        _served = os.getpid(), variables, list(sys.path)
-    pid, same, path = _served
+    if _server_start is None:
+        _server_start = os.getpid(), variables, list(sys.path)
+    pid, same, path = _server_start
     if (os.getpid(), variables, sys.path[: len(path)]) != (pid, same, path):
         return get_context("spawn")
     context = get_context("forkserver")
@@ -162,13 +168,13 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 
 
 def _start_worker(environment: dict[str, str], gpu: int | None) -> None:
-    """Be as if started by the launching process now; leave interrupts to it, do not outlive it, and
-    keep to one GPU."""
+    """Take over the launching process's environment, leave interrupts to it, end with it, and keep
+    to one GPU."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if environment != os.environ:
         os.environ.clear()
         os.environ.update(environment)
-    np.random.seed()  # a plug-in may draw from it: not the same in all workers
+    np.random.seed()  # a plug-in may draw from it, and forked workers would all draw the same
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
     parent = parent_process()

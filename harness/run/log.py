@@ -1,4 +1,4 @@
-"""What an attempt says while it runs: its own steps, and what libraries warn of."""
+"""The log of an attempt: its own lines, and warnings of libraries."""
 
 import logging
 import time
@@ -7,15 +7,15 @@ from types import TracebackType
 from typing import Self
 
 LONGEST = 64 * 1024
-"""Characters of a log that are kept, the last ones."""
+"""Characters kept of a log, the last ones."""
 
-own = logging.getLogger("lcma")
-"""Where an attempt says what it does."""
+logger = logging.getLogger("lcma")
+"""The logger to which an attempt writes."""
 
 
 class Log(logging.Handler):
-    """Keeps what is logged in this process for the time of a block: everything of ours, and of
-    others what is a warning or worse."""
+    """A handler that keeps what this process logs during a block: all lines of our logger, and
+    warnings and errors of others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,10 +28,10 @@ class Log(logging.Handler):
         self._cut = False
 
     def __enter__(self) -> Self:
-        self._level, self._propagated = own.level, own.propagate
-        own.setLevel(logging.INFO)
-        own.propagate = False
-        own.addHandler(self)
+        self._level, self._propagated = logger.level, logger.propagate
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        logger.addHandler(self)
         logging.getLogger().addHandler(self)
         logging.captureWarnings(True)
         return self
@@ -44,12 +44,12 @@ class Log(logging.Handler):
     ) -> None:
         logging.captureWarnings(False)
         logging.getLogger().removeHandler(self)
-        own.removeHandler(self)
-        own.setLevel(self._level)
-        own.propagate = self._propagated
+        logger.removeHandler(self)
+        logger.setLevel(self._level)
+        logger.propagate = self._propagated
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < logging.WARNING and record.name != own.name:
+        if record.levelno < logging.WARNING and record.name != logger.name:
             return
         line = self.format(record).rstrip()[-LONGEST:]
         self._lines.append(line)
@@ -60,7 +60,7 @@ class Log(logging.Handler):
 
     @property
     def text(self) -> str:
-        """All lines so far; a first line says where earlier ones were cut off."""
+        """The lines so far; the first one says so if earlier ones were cut off."""
         self.acquire()
         try:
             lines = ["... earlier lines were cut off"] if self._cut else []

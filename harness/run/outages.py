@@ -1,4 +1,4 @@
-"""Waiting for a database, or a place of files, that is away."""
+"""Retry while a database, or a place of files, is unreachable."""
 
 import math
 import secrets
@@ -10,9 +10,9 @@ from lcma.db import Unavailable
 from lcma.harness.storage import UnreachableError
 
 SHORTEST, LONGEST = 0.1, 5.0
-"""Seconds before the first and the later tries."""
+"""Seconds of the first pause between two tries and of the longest one."""
 
-_random = secrets.SystemRandom()  # no seed of anybody else's is touched
+_random = secrets.SystemRandom()  # leaves the state of `random` alone, which may be seeded
 
 Value = TypeVar("Value")
 
@@ -21,21 +21,21 @@ def wait_out(
     action: Callable[[], Value],
     *,
     seconds: float = math.inf,
-    noticed: Callable[[], None] = lambda: None,
+    on_failure: Callable[[], None] = lambda: None,
 ) -> Value:
-    """What the action gives, tried again as long as it raises Unavailable or UnreachableError.
+    """Return what the action returns, retried as long as it raises Unavailable or UnreachableError.
 
-    ``noticed`` is called when it did. Raises the last of them after so many seconds, at once
-    where they are 0.
+    ``on_failure`` is called after each such failure. Raises the last one after ``seconds``, at once
+    if they are 0.
     """
     until, pause = time.monotonic() + seconds, SHORTEST
     while True:
         try:
             return action()
         except (Unavailable, UnreachableError):
-            noticed()
+            on_failure()
             if time.monotonic() + pause > until:
                 raise
-        # Those who lost the database together shall not come back together.
+        # Random, so that processes that lost the database together do not return together.
         time.sleep(pause * _random.uniform(0.5, 1.0))
         pause = min(2 * pause, LONGEST)

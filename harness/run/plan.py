@@ -1,4 +1,4 @@
-"""Plan a sweep: the difference between what is wanted and what the database has."""
+"""The plan of a sweep: the difference between its spec and what the database has."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,15 +21,15 @@ from lcma.sweeps.spec import Spec
 if TYPE_CHECKING:
     import pandas as pd
 
-Lost = dict[str, list[tuple[int, str]]]
-"""Of each pretraining that was lost, budgets and states of its lost segments, ascending."""
+LostSegments = dict[str, list[tuple[int, str]]]
+"""Budgets and states of the lost segments of each pretraining that was lost, ascending."""
 
 Status = Literal["new", "there", "running", "diverged", "failed", "blocked", "same", "invalid"]
 
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell of the matrix with what would become of it."""
+    """A cell of the matrix, its status, and a note on that."""
 
     cell: Cell
     status: Status
@@ -38,19 +38,26 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class PlannedPretraining:
-    """A shared pretraining: the budgets asked of it, those whose maps are there already, and the
-    state in which it was lost ('' if it was not)."""
+    """A shared pretraining of a plan."""
 
     pretraining: Pretraining
+
     budgets: tuple[int, ...]
+    """Its budgets in the spec."""
+
     there: tuple[int, ...]
+    """Budgets whose maps the database has."""
+
     trials: int
+    """The number of trials that read its maps."""
+
     lost: str
+    """The state in which it was lost, '' if it was not."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """A job of a plan, what it trains, and the id of the job that it waits for."""
+class PlannedStep:
+    """A job of a plan, its subject, and the id of the job that it waits for."""
 
     job: PlannedJob
     subject: Trial | Pretraining
@@ -59,18 +66,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a launch of a spec would do.
+    """The work that a launch of a spec would do.
 
-    ``digests`` are content hashes of data by the set's name, where it is prepared; ``steps`` is the
-    task graph of what can be run on those, what unblocks others first; ``jobs`` are those of them
-    that the database has, by id.
+    ``digests`` are the content hashes of prepared data sets, by name; ``steps`` is the task graph
+    on those, jobs that unblock others first; ``jobs`` are those of the steps' jobs that the
+    database has, by id.
     """
 
     expansion: Expansion
     cells: tuple[PlannedCell, ...]
     pretrainings: tuple[PlannedPretraining, ...]
     digests: Mapping[str, str] = field(default_factory=dict)
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PlannedStep, ...] = ()
     jobs: Mapping[str, Job] = field(default_factory=dict)
 
     @property
@@ -108,12 +115,12 @@ class Plan:
         return tuple(c for c in self.cells if c.status == "invalid")
 
     def count(self) -> Counter[Status]:
-        """How many cells have each status."""
+        """Count the cells with each status."""
         return Counter(c.status for c in self.cells)
 
     @property
     def summary(self) -> str:
-        """How many cells have which status, in one line."""
+        """The number of cells with each status, in one line."""
         counted: Counter[str] = Counter(c.status for c in self.cells)
         return ", ".join(f"{count} {status}" for status, count in sorted(counted.items()))
 
@@ -130,13 +137,13 @@ class Plan:
 
     @property
     def pretrainings_left(self) -> int:
-        """Pretrainings some of whose maps a launch would make or wait for."""
+        """Pretrainings with maps that a launch would make or wait for."""
         return sum(len(p.there) < len(p.budgets) and not p.lost for p in self.pretrainings)
 
 
 @dataclass(frozen=True)
 class Node:
-    """A piece of work and the job it waits for."""
+    """A piece of work and the id of the job that it waits for."""
 
     work: Work
     after: str | None
@@ -148,29 +155,29 @@ def open_existing(place: Place) -> Store | None:
 
 
 def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:
-    """Plan a spec against a database; without one, all is new."""
+    """Plan a spec against a database; without one, everything is new."""
     return plan_expansion(expand(spec, preparable=preparable_sets(place)), place, store)
 
 
 def preparable_sets(place: Place) -> list[str]:
-    """Return the names of the data sets that can be had here."""
+    """Return the names of the data sets that can be prepared here, or are."""
     return [known.name for known in data.names(place.data)]
 
 
 def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> Plan:
-    """Plan an expansion against a database; without one, all is new."""
+    """Plan an expansion against a database; without one, everything is new."""
     digests = known_digests(expansion, place)
-    return _judge_all(expansion, digests, _make_steps(expansion, digests), store)
+    return _read_states(expansion, digests, _make_steps(expansion, digests), store)
 
 
 def update_plan(plan: Plan, store: Store) -> Plan:
     """Read the states of a plan's jobs again."""
-    return _judge_all(plan.expansion, plan.digests, plan.steps, store)
+    return _read_states(plan.expansion, plan.digests, plan.steps, store)
 
 
-def _make_steps(expansion: Expansion, digests: Mapping[str, str]) -> tuple[Step, ...]:
+def _make_steps(expansion: Expansion, digests: Mapping[str, str]) -> tuple[PlannedStep, ...]:
     """Build the task graph: segments in a chain, then trials, those that read maps last."""
-    found: list[Step] = []
+    found: list[PlannedStep] = []
     segments: dict[tuple[str, int], str] = {}
     for pid, (pretraining, budgets) in expansion.pretrainings.items():
         digest, after = digests.get(pretraining.set_name), None
@@ -178,25 +185,27 @@ def _make_steps(expansion: Expansion, digests: Mapping[str, str]) -> tuple[Step,
             continue
         for budget in budgets:
             job = PlannedJob.of_pretraining(pretraining.id, digest, budget=budget)
-            found.append(Step(job, pretraining, after))
+            found.append(PlannedStep(job, pretraining, after))
             after = segments[pid, budget] = job.id
-    reading_maps: list[Step] = []
+    reading_maps: list[PlannedStep] = []
     for trial in expansion.trials:
         digest = digests.get(trial.set_name)
         if digest is None:
             continue
         job = PlannedJob.of_trial(trial.id, digest, steps=trial.recipe.training.steps)
         if trial.pretraining is None or trial.budget is None:
-            found.append(Step(job, trial, None))
+            found.append(PlannedStep(job, trial, None))
         else:
-            reading_maps.append(Step(job, trial, segments[trial.pretraining.id, trial.budget]))
+            reading_maps.append(
+                PlannedStep(job, trial, segments[trial.pretraining.id, trial.budget])
+            )
     return (*found, *reading_maps)
 
 
-def _judge_all(
+def _read_states(
     expansion: Expansion,
     digests: Mapping[str, str],
-    steps: tuple[Step, ...],
+    steps: tuple[PlannedStep, ...],
     store: Store | None,
 ) -> Plan:
     jobs = store.jobs([step.job.id for step in steps]) if store else {}
@@ -211,7 +220,7 @@ def _judge_all(
         else:
             of_segments[step.subject.id, step.job.budget] = job
     shared = expansion.pretrainings
-    lost: Lost = defaultdict(list)
+    lost: LostSegments = defaultdict(list)
     for pid, (_, budgets) in shared.items():
         for budget in budgets:
             segment = of_segments.get((pid, budget))
@@ -228,7 +237,7 @@ def _judge_all(
         )
         for pid, (pretraining, budgets) in shared.items()
     )
-    cells = tuple(_judge(cell, of_trials, lost, now) for cell in expansion.cells)
+    cells = tuple(_plan_cell(cell, of_trials, lost, now) for cell in expansion.cells)
     return Plan(expansion, cells, pretrainings, digests, steps, jobs)
 
 
@@ -252,7 +261,7 @@ def register_plan(plan: Plan, place: Place, store: Store) -> str:
                 for c in plan.expansion.cells
                 if c.trial
             ),
-            recipes=tuple(_recipes(trials)),
+            recipes=tuple(_recipe_rows(trials)),
             data_sets=tuple(_data_set_row(p) for p in prepared.values()),
             pretrainings=tuple(_pretraining_row(p) for p, _ in shared.values()),
             trials=tuple(_trial_row(t) for t in trials),
@@ -305,7 +314,7 @@ def _require_prepared(plan: Plan) -> None:
 
 
 def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
-    """UserError if the plan has nothing valid, or anything invalid that is not to be skipped."""
+    """Raise UserError if no cell is valid, or if one is invalid and ``skip_invalid`` is not set."""
     invalid = plan.invalid
     if not invalid:
         return
@@ -321,7 +330,7 @@ def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
 
 
 def known_digests(expansion: Expansion, place: Place) -> dict[str, str]:
-    """The content hashes of those data sets of an expansion that are prepared."""
+    """Return the content hashes of those data sets of an expansion that are prepared, by name."""
     known = {}
     for name in _set_names(expansion):
         if (place.data / name / "manifest.json").exists():
@@ -333,7 +342,7 @@ def _is_done(job: Job | None) -> bool:
     return job is not None and job.state == "done"
 
 
-def _judge(cell: Cell, jobs: Mapping[str, Job], lost: Lost, now: float) -> PlannedCell:
+def _plan_cell(cell: Cell, jobs: Mapping[str, Job], lost: LostSegments, now: float) -> PlannedCell:
     if cell.trial is None:
         return PlannedCell(cell, "invalid", cell.reason or "")
     if cell.same_as is not None:
@@ -341,7 +350,7 @@ def _judge(cell: Cell, jobs: Mapping[str, Job], lost: Lost, now: float) -> Plann
     job = jobs.get(cell.trial.id)
     expired = job is not None and job.state == "running" and not job.is_held(now)
     if job is None or job.state == "pending" or expired:
-        why = _broken_pretraining(cell.trial, lost)
+        why = _lost_segment_state(cell.trial, lost)
         if why:
             return PlannedCell(cell, "blocked", f"its pretraining {why}; launch with --retry")
         note = f"goes on from step {job.step}" if job and job.step else ""
@@ -353,19 +362,21 @@ def _judge(cell: Cell, jobs: Mapping[str, Job], lost: Lost, now: float) -> Plann
     return PlannedCell(cell, job.state, "launch with --retry to run it again")
 
 
-def _broken_pretraining(trial: Trial, lost: Lost) -> str:
-    """The state of a lost segment on the way to the trial's maps."""
+def _lost_segment_state(trial: Trial, lost: LostSegments) -> str:
+    """Return the state of the first lost segment on the way to the trial's maps; '' if none is."""
     if trial.pretraining is None or trial.budget is None:
         return ""
     on_the_way = lost.get(trial.pretraining.id, ())
     return next((state for budget, state in on_the_way if budget <= trial.budget), "")
 
 
-def _recipes(trials: Sequence[Trial]) -> Iterable[db.Recipe]:
-    """Every recipe of the trials and of their pretrainings, once."""
+def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.Recipe]:
+    """Return every recipe of the trials and of their pretrainings, once."""
     rows: dict[str, db.Recipe] = {}
     for trial in trials:
-        used = [trial.recipe, *([trial.pretraining.recipe] if trial.pretraining else [])]
+        used = [trial.recipe]
+        if trial.pretraining:
+            used.append(trial.pretraining.recipe)
         rows |= {recipe.id: _recipe_row(recipe, trial.profile) for recipe in used}
     return rows.values()
 

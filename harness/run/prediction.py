@@ -1,19 +1,18 @@
-"""How many device hours a plan would take, from how long the same work took before.
+"""Prediction of the device hours of a plan, from how long the same work took before.
 
 *Device hours* are the hours for which tasks hold their device: wall-clock time, times the share of
 a GPU where they hold one. A GPU of which tasks had another share counts as another device.
 
-**The same work** is a pretraining or a training with the same recipe on exactly the same data. Of a
-recipe it does not matter how many steps it trains: the time of a step does not depend on that. Nor
-do the seed and the factorization, which fill the tables of one and the same flow; only `none` is a
-flow of its own. A pretraining has no part in the recipe's `training` section at all.
+**The same work** is a pretraining or a training with the same recipe on exactly the same data,
+whatever its number of steps, its seed and its factorization: none of these changes the time of a
+step. Only `none` is another flow. A recipe's `training` section does not concern a pretraining.
 
-**How.** Each attempt by which such work was done says how long a step took, and how long all the
-rest did: data, model, evaluation or maps. Of both, the median over attempts makes the expected
-time, and their 10 % and 90 % quantiles the ends of the range, summed as if all of the work went as
-fast or as slow as these: what slows down one task mostly slows down those beside it. A range from
-few attempts is too narrow. Attempts that failed do not count, so hours lost to failures are not in
-it. Nothing is guessed from another recipe, data set or device.
+**Method.** Each attempt that ended such work well gives the time of a step, and the time of all the
+rest: data, model, evaluation or maps. Of both, the median over attempts gives the expected time,
+and the 10 % and 90 % quantiles the ends of the range. They are summed as if all of the work went as
+fast or as slow as these, since what slows down one task mostly slows down those beside it. A range
+from few attempts is too narrow. Attempts that failed do not count, so hours lost to failures are
+not included. Nothing is guessed from another recipe, data set or device.
 """
 
 import json
@@ -31,14 +30,14 @@ from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import Recipe
 
 QUANTILES = (10.0, 50.0, 90.0)
-"""Of the attempts: the lower end of the range, the expected value, the upper end, in percent."""
+"""Quantiles over attempts, in percent: lower end of the range, expected value, upper end."""
 
 What = Literal["pretraining", "training"]
 
 
 @dataclass(frozen=True)
 class Hours:
-    """Device hours with their range."""
+    """Device hours, expected and as a range."""
 
     expected: float
     low: float
@@ -49,9 +48,11 @@ class Hours:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Jobs of one kind, so many steps in all, that are the same work. ``hours`` is None, and
-    ``attempts`` 0, where none of it was ever done."""
+class PredictedPart:
+    """Jobs that are the same work, with their steps in all.
+
+    ``hours`` is None, and ``attempts`` 0, if such work was never done.
+    """
 
     what: What
     flow: str
@@ -66,28 +67,28 @@ class Part:
 class Amount:
     """Work that is predicted together."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[PredictedPart, ...]
 
     @property
-    def known(self) -> tuple[Part, ...]:
+    def known(self) -> tuple[PredictedPart, ...]:
         """The parts with a history."""
         return tuple(part for part in self.parts if part.hours is not None)
 
     @property
-    def unknown(self) -> tuple[Part, ...]:
-        """Those without."""
+    def unknown(self) -> tuple[PredictedPart, ...]:
+        """The parts without a history."""
         return tuple(part for part in self.parts if part.hours is None)
 
     @property
     def hours(self) -> Hours:
-        """Of all parts with a history."""
+        """The sum over all parts with a history."""
         return sum((p.hours for p in self.parts if p.hours is not None), Hours(0.0, 0.0, 0.0))
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a plan takes on one device: what is left of it; all of it, with shared pretrainings;
-    and all of it if each cell ran alone."""
+    """The predicted hours of a plan on one device: of what is left, of all of it with shared
+    pretrainings, and of all of it if each cell ran alone."""
 
     device: str
     left: Amount
@@ -97,7 +98,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictions:
-    """One for each device with a history, by name; and what is left, whatever is known of it."""
+    """The predictions for each device with a history, by name, and the work left, without hours."""
 
     devices: tuple[Prediction, ...]
     left: Amount
@@ -105,8 +106,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class _Same:
-    """What work has in common that takes equally long: the data's digest is empty where they are
-    not prepared."""
+    """The key of work that takes equally long; ``data_digest`` is '' for data not yet prepared."""
 
     what: What
     recipe: str
@@ -115,7 +115,7 @@ class _Same:
 
 @dataclass(frozen=True)
 class _Piece:
-    """Steps of one job."""
+    """The steps of one job."""
 
     same: _Same
     flow: str
@@ -125,46 +125,47 @@ class _Piece:
 
 @dataclass
 class _Measured:
-    """Device seconds of each step, and of all the rest, by attempt."""
+    """Device seconds of a step, and of all the rest, one value for each attempt."""
 
     step: list[float]
     rest: list[float]
 
 
 def predict_hours(plan: Plan, store: Store | None, gpus: float) -> Predictions:
-    """The device hours of a plan where each task gets so many GPUs (0: on CPUs)."""
+    """Predict the device hours of a plan whose tasks get so many GPUs each (0: on CPUs)."""
     kinds = _Kinds(plan)
-    left, shared, alone = (list(of(plan, kinds)) for of in (_left, _shared, _alone))
+    left, shared, alone = (list(pieces(plan, kinds)) for pieces in (_left, _shared, _alone))
     history = {} if store is None else _history(plan, kinds, store, gpus)
     found = (
-        Prediction(device, *(_amount(pieces, measured) for pieces in (left, shared, alone)))
+        Prediction(device, *(_predict_amount(pieces, measured) for pieces in (left, shared, alone)))
         for device, measured in sorted(history.items())
     )
-    return Predictions(tuple(p for p in found if p.shared.known), _amount(left, {}))
+    return Predictions(tuple(p for p in found if p.shared.known), _predict_amount(left, {}))
 
 
 class _Kinds:
-    """What planned work has in common, worked out once for each recipe."""
+    """The keys of planned work, computed once for each recipe."""
 
     def __init__(self, plan: Plan) -> None:
         self.digests = plan.digests
         self._bodies: dict[int, tuple[str, str]] = {}
 
     def training(self, trial: Trial, steps: int) -> _Piece:
-        of = _training(self._of(trial.recipe)[0], trial.factorization)
-        return self._piece("training", of, trial, steps)
+        key = _training(self._identities_of(trial.recipe)[0], trial.factorization)
+        return self._piece("training", key, trial, steps)
 
     def pretraining(self, pretraining: Pretraining, steps: int) -> _Piece:
-        of = _pretraining(self._of(pretraining.recipe)[1], pretraining.nms)
-        return self._piece("pretraining", of, pretraining, steps)
+        key = _pretraining(self._identities_of(pretraining.recipe)[1], pretraining.nms)
+        return self._piece("pretraining", key, pretraining, steps)
 
     @property
     def recipes(self) -> set[str]:
-        """As `_identities` has them."""
+        """The recipes' keys, as `_identities` returns them."""
         return {identity for both in self._bodies.values() for identity in both}
 
-    def _of(self, recipe: Recipe) -> tuple[str, str]:
-        found = self._bodies.get(id(recipe))  # cells share their recipe, and hashing it is dear
+    def _identities_of(self, recipe: Recipe) -> tuple[str, str]:
+        # Cells share their recipe, and hashing it is expensive.
+        found = self._bodies.get(id(recipe))
         if found is None:
             found = self._bodies[id(recipe)] = _identities(recipe.body)
         return found
@@ -176,7 +177,8 @@ class _Kinds:
 
 
 def _identities(body: str) -> tuple[str, str]:
-    """What of a recipe matters to the time of a training's step, and of a pretraining's."""
+    """Return the parts of a recipe that the time of a training's step, and of a pretraining's,
+    depends on."""
     content = json.loads(body)
     training = {k: v for k, v in content.pop("training", {}).items() if k != "steps"}
     return canonical_json(content | {"training": training}), canonical_json(content)
@@ -191,7 +193,7 @@ def _pretraining(recipe: str, nms: str) -> str:
 
 
 def _left(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
-    """Work that a launch would do or wait for, from where it stands."""
+    """Iterate over the work that a launch would do or wait for, from where it stands."""
     new = [c.cell.trial for c in plan.cells if c.status in ("new", "running")]
     for trial in (trial for trial in new if trial is not None):
         steps, digest = trial.recipe.training.steps, plan.digests.get(trial.set_name, "")
@@ -209,7 +211,7 @@ def _left(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
 
 
 def _shared(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
-    """All of it from the start."""
+    """Iterate over all of the work from the start, with shared pretrainings."""
     for trial in plan.expansion.trials:
         yield kinds.training(trial, trial.recipe.training.steps)
     for planned in plan.pretrainings:
@@ -218,7 +220,7 @@ def _shared(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
 
 
 def _alone(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
-    """The same, and a pretraining of its own for each cell that uses a map."""
+    """Iterate over all of the work with a separate pretraining for each cell that reads maps."""
     for trial in (cell.trial for cell in plan.expansion.cells):
         if trial is None:
             continue
@@ -230,56 +232,64 @@ def _alone(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
 def _history(
     plan: Plan, kinds: _Kinds, store: Store, gpus: float
 ) -> dict[str, dict[_Same, _Measured]]:
-    """What was measured, by device and by what it is the same as."""
+    """Read the measured times, by device and by key."""
     flows = {trial.recipe.model.flow for trial in plan.expansion.trials}
     bodies = store.recipe_bodies_of_flows(flows)
     wanted = kinds.recipes
-    of = {key: _identities(body) for key, body in bodies.items()}
-    alike = {key for key, identities in of.items() if not wanted.isdisjoint(identities)}
+    identities = {key: _identities(body) for key, body in bodies.items()}
+    alike = {key for key, both in identities.items() if not wanted.isdisjoint(both)}
     batches = {key: json.loads(bodies[key])["optimization"]["batch"] for key in alike}
     found: dict[str, dict[_Same, _Measured]] = defaultdict(dict)
-    for pace in store.job_durations(alike, set(plan.digests.values())):
-        if _share(pace) != round(gpus, 3):
+    for duration in store.job_durations(alike, set(plan.digests.values())):
+        if _share(duration) != round(gpus, 3):
             continue
-        training, pretraining = of[pace.recipe_id]
+        training, pretraining = identities[duration.recipe_id]
         same = (
-            _Same("training", _training(training, pace.factorization or ""), pace.data_digest)
-            if pace.kind == "trial"
-            else _Same("pretraining", _pretraining(pretraining, pace.nms or ""), pace.data_digest)
+            _Same(
+                "training", _training(training, duration.factorization or ""), duration.data_digest
+            )
+            if duration.kind == "trial"
+            else _Same(
+                "pretraining", _pretraining(pretraining, duration.nms or ""), duration.data_digest
+            )
         )
-        measured = found[_device(pace)].setdefault(same, _Measured([], []))
-        held = _share(pace) or 1.0
-        steps, trained = pace.last_step - pace.first_step, 0.0
-        if pace.images_per_second and steps > 0:
-            trained = min(pace.seconds, steps * batches[pace.recipe_id] / pace.images_per_second)
+        measured = found[_device(duration)].setdefault(same, _Measured([], []))
+        held = _share(duration) or 1.0
+        steps, trained = duration.last_step - duration.first_step, 0.0
+        if duration.images_per_second and steps > 0:
+            trained = min(
+                duration.seconds, steps * batches[duration.recipe_id] / duration.images_per_second
+            )
             measured.step.append(held * trained / steps)
-        measured.rest.append(held * (pace.seconds - trained))
+        measured.rest.append(held * (duration.seconds - trained))
     return found
 
 
-def _share(pace: JobDuration) -> float:
-    """Of a GPU; 0 on a CPU."""
-    if pace.gpu_seconds is None or not pace.seconds:
+def _share(duration: JobDuration) -> float:
+    """Return the share of a GPU; 0 on a CPU."""
+    if duration.gpu_seconds is None or not duration.seconds:
         return 0.0
-    return round(pace.gpu_seconds / pace.seconds, 3)
+    return round(duration.gpu_seconds / duration.seconds, 3)
 
 
-def _device(pace: JobDuration) -> str:
-    if pace.gpu_seconds is None:
-        return f"CPU ({pace.device_name}, {pace.cpu_capability})"
-    share = _share(pace)
-    return pace.device_name if share == 1 else f"{share:g} of {pace.device_name}"
+def _device(duration: JobDuration) -> str:
+    if duration.gpu_seconds is None:
+        return f"CPU ({duration.device_name}, {duration.cpu_capability})"
+    share = _share(duration)
+    return duration.device_name if share == 1 else f"{share:g} of {duration.device_name}"
 
 
-def _amount(pieces: Sequence[_Piece], history: Mapping[_Same, _Measured]) -> Amount:
+def _predict_amount(pieces: Sequence[_Piece], history: Mapping[_Same, _Measured]) -> Amount:
     groups = defaultdict[tuple[_Same, str, str], list[_Piece]](list)
     for piece in pieces:
         groups[piece.same, piece.flow, piece.dataset].append(piece)
-    return Amount(tuple(_part(group, history.get(same)) for (same, *_), group in groups.items()))
+    return Amount(
+        tuple(_predict_part(group, history.get(same)) for (same, *_), group in groups.items())
+    )
 
 
-def _part(pieces: Sequence[_Piece], measured: _Measured | None) -> Part:
-    """Of pieces that are all the same work."""
+def _predict_part(pieces: Sequence[_Piece], measured: _Measured | None) -> PredictedPart:
+    """Predict pieces that are all the same work."""
     first, steps = pieces[0], sum(piece.steps for piece in pieces)
     hours, attempts = None, 0
     if measured is not None and (measured.step or not steps):
@@ -287,4 +297,6 @@ def _part(pieces: Sequence[_Piece], measured: _Measured | None) -> Part:
         rest = np.percentile(measured.rest, QUANTILES)
         low, expected, high = ((steps * step + len(pieces) * rest) / 3600).tolist()
         hours, attempts = Hours(expected, low, high), len(measured.rest)
-    return Part(first.same.what, first.flow, first.dataset, len(pieces), steps, attempts, hours)
+    return PredictedPart(
+        first.same.what, first.flow, first.dataset, len(pieces), steps, attempts, hours
+    )

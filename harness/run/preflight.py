@@ -1,7 +1,7 @@
-"""Whether all machines of a launch can use the place of its checkpoints, and have its images.
+"""Checks that every machine of a launch can use the place of checkpoints and has the images.
 
-The launching process puts a file there, which each machine reads, and reads what each puts there.
-Nothing of it stays.
+The launching process writes a file to the place, which each machine reads, and reads the file that
+each machine writes there. All of them are removed.
 """
 
 import secrets
@@ -18,17 +18,18 @@ from lcma.harness.storage import Folder, MissingFileError, StorageError
 from lcma.sweeps.errors import UserError
 
 FOLDER = "probe-"
-"""How the folder of one look at a place begins."""
+"""The beginning of the name of a folder of test files."""
 
 OURS = "launch"
-"""The file of the launching process in it."""
+"""The name of the launching process's test file."""
 
 SHARED = "give --runs (LCMA_RUNS) a folder that all hosts see, or a URL such as s3://BUCKET/PREFIX"
+"""The remedy for a place that is not shared."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a machine is asked: the place, the folder in it, and the data sets with their hashes."""
+    """A request to a machine to check a folder in the place, and data sets by their hashes."""
 
     runs: Path | str
     folder: str
@@ -38,7 +39,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a machine says: the file that it put into the folder, or the problem in one line."""
+    """A machine's answer: the file that it put into the folder, or the problem in one line."""
 
     host: str
     file: str = ""
@@ -46,7 +47,7 @@ class Answer:
 
 
 def answer_question(question: Question) -> Answer:
-    """What this machine says."""
+    """Check the place and the data sets from this machine."""
     host = socket.gethostname()
     try:
         place = storage.open_folder(question.runs)
@@ -74,20 +75,20 @@ def answer_question(question: Question) -> Answer:
 def require_machines(
     ask: Callable[[Question], Sequence[Answer]], place: Place, sets: Mapping[str, str]
 ) -> None:
-    """UserError where a machine cannot use the place, or has not all the sets of these hashes."""
+    """Raise UserError if a machine cannot use the place, or lacks data sets with these hashes."""
     name = FOLDER + secrets.token_hex(8)
     with _probing(place.runs, name) as folder:
         answers = ask(Question(place.runs, name, place.data, sets))
         seen = {file.name for file in folder.files()}
-        problems = [one.problem or _unseen(one, place, seen) for one in answers]
-    said = [problem for problem in problems if problem]
-    if said:
-        others = f" ({len(said) - 1} more hosts have a problem)" if len(said) > 1 else ""
-        raise UserError(said[0] + others)
+        problems = [one.problem or _check_seen(one, place, seen) for one in answers]
+    found = [problem for problem in problems if problem]
+    if found:
+        others = f" ({len(found) - 1} more hosts have a problem)" if len(found) > 1 else ""
+        raise UserError(found[0] + others)
 
 
 def require_here(runs: Path | str) -> None:
-    """UserError where this process cannot write and read the place, or alone sees it."""
+    """Raise UserError if this process cannot write and read the place, or no other one sees it."""
     place = storage.open_folder(runs)
     if place.of_one_process:
         raise UserError(
@@ -98,7 +99,7 @@ def require_here(runs: Path | str) -> None:
         folder.read(OURS)
 
 
-def _unseen(one: Answer, place: Place, seen: set[str]) -> str:
+def _check_seen(one: Answer, place: Place, seen: set[str]) -> str:
     if one.file in seen:
         return ""
     return (
@@ -110,7 +111,7 @@ def _unseen(one: Answer, place: Place, seen: set[str]) -> str:
 
 @contextmanager
 def _probing(runs: Path | str, name: str) -> Iterator[Folder]:
-    """The folder of that name in the place, with a file of this process, while a block runs."""
+    """Provide a folder of that name in the place, with this process's test file, during a block."""
     folder = storage.open_folder(runs).below(name)
     missing = _missing(runs)
     try:
@@ -126,7 +127,7 @@ def _probing(runs: Path | str, name: str) -> Iterator[Folder]:
 
 
 def _missing(runs: Path | str) -> list[Path]:
-    """What of a local folder's path is not there, the folder itself first."""
+    """Return the parts of a local folder's path that do not exist, the folder itself first."""
     if isinstance(runs, str):
         return []
     return [path for path in (runs, *runs.parents) if not path.exists()]

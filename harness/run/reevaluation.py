@@ -1,4 +1,4 @@
-"""Evaluating what a trial has left, without training."""
+"""Evaluation of a trial's kept weights by another protocol, without training."""
 
 import math
 import socket
@@ -30,13 +30,13 @@ from lcma.harness.train.protocol import Name, Protocol, find_protocol
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
 
-Progress = Callable[[int, int], None]
-"""Told how many images have been evaluated, of how many."""
+ProgressFunction = Callable[[int, int], None]
+"""Called with the number of images that have been evaluated, and of all."""
 
 
 @dataclass(frozen=True)
 class Reevaluated:
-    """A trial's result by a protocol; ``new``: whether anything of it was not there before."""
+    """A trial's result by a protocol; ``new`` if anything of it was not stored before."""
 
     trial: TrainedTrial
     result: db.Result
@@ -51,25 +51,25 @@ def reevaluate(
     *,
     owner: str,
     draws: int | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressFunction = lambda done, total: None,
 ) -> Reevaluated:
     """Evaluate a trial's kept weights by a protocol, and store the result.
 
-    What is there already is served. ``draws`` asks for a bound of that many draws. Raises
-    UserError where weights or images are missing, damaged or other than those of the trial,
-    where the numbers are not finite, and where others were stored meanwhile.
+    A stored result is returned as it is. ``draws`` requests a bound of that many draws. Raises
+    UserError if weights or images are missing, damaged or not those of the trial, if the numbers
+    are not finite, and if another result was stored meanwhile.
     """
     stored = store.result(one.trial_id, one.data_digest, name)
     if stored is not None and _is_whole(stored, draws):
         return Reevaluated(one, stored, new=False)
-    device = _device(store, one)
+    device = _choose_device(store, one)
     stopwatch, started = Stopwatch(device, gpus=1.0), store.now()
     prepared = weights.load_data(place, one)
     verify_once(prepared)
     flow, recipe = weights.load_trained(store, place, one)
     settle_device(device, recipe.optimization.threads)
     protocol = find_protocol(name, recipe.model)
-    result = _evaluated(
+    result = _evaluate(
         store, flow.to(device), prepared, one, protocol, stored, device, draws, progress
     )
     by = db.Evaluator(
@@ -82,7 +82,7 @@ def reevaluate(
     )
     try:
         new = store.add_evaluation(one.job_id, result, by=by, cost=stopwatch.cost())
-    except db.Conflict as error:  # somebody else was first
+    except db.Conflict as error:  # another process was first
         raise UserError(f"{error}; what is stored stays") from error
     kept = store.result(one.trial_id, one.data_digest, name)
     assert kept is not None
@@ -90,7 +90,7 @@ def reevaluate(
 
 
 def require_weights(store: Store, place: Place, trials: Sequence[TrainedTrial], name: Name) -> None:
-    """UserError, before anything is evaluated, where weights or images are missing."""
+    """Raise UserError, before anything is evaluated, if weights or images are missing."""
     for one in trials:
         if store.result(one.trial_id, one.data_digest, name) is None:
             weights.require_weights(store, place, one)
@@ -98,8 +98,10 @@ def require_weights(store: Store, place: Place, trials: Sequence[TrainedTrial], 
 
 
 def _is_whole(stored: db.Result, draws: int | None) -> bool:
-    """Whether a stored result has all that is asked for. Since schema 0003 a plain result has a
-    bound or, with residual blocks, a series."""
+    """Return whether a stored result has all that is requested.
+
+    Since schema 0003 a plain result has a bound or, with residual blocks, a series.
+    """
     if draws is not None:
         has = (stored.bound_draws or 0, stored.bound_images or 0)
         return has >= (draws, min(stored.images, BOUND_IMAGES))
@@ -107,7 +109,7 @@ def _is_whole(stored: db.Result, draws: int | None) -> bool:
     return beside or stored.protocol != "plain"
 
 
-def _evaluated(
+def _evaluate(
     store: Store,
     flow: Flow,
     prepared: data.Prepared,
@@ -116,7 +118,7 @@ def _evaluated(
     stored: db.Result | None,
     device: str,
     draws: int | None,
-    progress: Progress,
+    progress: ProgressFunction,
 ) -> db.Result:
     total = images_beside(flow, prepared, protocol, draws)
     if stored is None:
@@ -152,8 +154,8 @@ def _require_finite(one: TrainedTrial, *values: float) -> None:
         )
 
 
-def _device(store: Store, one: TrainedTrial) -> str:
-    """That of the training where there is one like it, since other devices end in other bits."""
+def _choose_device(store: Store, one: TrainedTrial) -> str:
+    """Return the training's kind of device, if there is one here: other kinds give other bits."""
     frame = store.attempts(job_id=one.job_id)
     trained = frame[frame["protocol"].isna() & (frame["outcome"] == "done")]
     on_gpu = len(trained) > 0 and str(trained["device"].iloc[-1]).startswith("cuda")

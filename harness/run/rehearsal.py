@@ -1,4 +1,4 @@
-"""What plug-ins do, tried once in the launching process, before anything is changed."""
+"""A trial run of plug-ins in the launching process, before anything is changed."""
 
 import numpy as np
 import torch
@@ -12,8 +12,8 @@ from lcma.sweeps.factorizations import RULES, needs_maps
 
 
 def rehearse_plugins(plan: Plan) -> None:
-    """Fill the tables of every rule and build every flow that is a plug-in's, and start it on
-    two images of noise. Raises UserError naming the plug-in where that fails.
+    """Fill the tables of every plug-in rule, and build every plug-in flow and initialize it on two
+    images of noise. Raises UserError naming the plug-in if that fails.
     """
     tried = set()
     for trial in plan.expansion.trials:

@@ -1,9 +1,12 @@
-"""What an attempt has to tell the database, kept on the worker's own disk until it is committed.
+"""Spools: what an attempt has not yet committed to the database, in a file of the worker's disk.
 
-An attempt has one file. Its records say which claim on which database it belongs to, the points of
-curves that the database does not have yet, and at last how the attempt ends. They are appended;
-what was acknowledged is cut off again, and a file all of which is committed is removed. Whoever
-writes a file holds a lock on it, so that one whose writer died is told apart.
+An attempt has one file, a `Spool`. Its records say to which claim on which database it belongs, the
+points of curves that the database does not have yet, and at last the attempt's `Ending`. They are
+appended; points that the database acknowledged are cut off again, and a file that is committed
+entirely is removed. The writer of a file holds a lock on it, by which the file of a dead writer is
+recognized; `deliver_leftovers` commits those.
+
+A record is JSON with raw arrays behind it, framed by length and checksum so that a torn one shows.
 """
 
 import contextlib
@@ -16,12 +19,8 @@ import secrets
 import socket
 import struct
 import threading
-
-# Records as bytes and back: JSON with raw arrays behind it, framed so that a torn one shows
 import traceback
 import zlib
-
-# How an attempt ends, with all it made: what is committed in one transaction
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -36,10 +35,28 @@ from lcma.harness.cache import cache_folder
 from lcma.harness.kill_points import kill_point
 from lcma.sweeps.errors import UserError
 
+VARIABLE = "LCMA_SPOOL"
+"""Environment variable that names the folder of spools, in place of one in the cache folder."""
+
+MAGIC = b"lcma spool 1\n"
+"""The beginning of a file, with the version of the records' format."""
+
+ARRAY = "array"
+"""The only key of the JSON object for an array: its dtype, shape and offset behind the JSON."""
+
+FRAME = struct.Struct("<II")
+"""The header of a record: its length in bytes and their CRC-32."""
+
+LENGTH = struct.Struct("<I")
+"""The header of a record's JSON: its length in bytes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """What `Store.finish` takes. The metrics are those that the database does not have yet."""
+    """The end of an attempt with all that it made, as `Store.finish` commits it in one transaction.
+
+    ``metrics`` are the points that the database does not have yet.
+    """
 
     outcome: db.Outcome
     message: str
@@ -56,10 +73,10 @@ class Ending:
     policy: db.Policy | None = None
 
     def commit(self, store: Store, claim: Claim) -> "Ending | None":
-        """Store it; what was stored, None if the claim is no longer good.
+        """Store the ending; return what was stored, None if the claim was lost.
 
-        What the database refuses, such as another result under the same key, is stored as the
-        `code_error` that it is. Raises UserError as `Store.finish` does.
+        An ending that the database refuses, such as another result under the same key, is stored as
+        a `code_error` without its results. Raises UserError as `Store.finish` does.
         """
         try:
             stored = self._finish(store, claim)
@@ -78,13 +95,13 @@ class Ending:
             return refused if refused._finish(store, claim) else None
         return self if stored else None
 
-    def noting(self, note: str) -> Self:
-        """The same with a note before its message."""
+    def with_note(self, note: str) -> Self:
+        """Return the ending with a note before its message."""
         return replace(self, message="\n".join(filter(None, (note, self.message))))
 
     @classmethod
     def read(cls, content: dict[str, Any]) -> Self:
-        """One that was packed. Raises TypeError or KeyError for what is none."""
+        """Read an unpacked ending. Raises TypeError or KeyError if it is none."""
         policy = content.get("policy")
         parts = {
             "policy": None if policy is None else db.Policy(**policy),
@@ -102,81 +119,9 @@ class Ending:
         return store.finish(claim, **given)
 
 
-def _map(content: dict[str, Any]) -> db.ContributionMap:
-    found = content["statistics"]
-    statistics = None if found is None else db.MapStatistics(**found)
-    return db.ContributionMap(**(content | {"statistics": statistics}))
-
-
-def _table(content: dict[str, Any]) -> db.IndexTable:
-    return db.IndexTable(**(content | {"statistics": db.TableStatistics(**content["statistics"])}))
-
-
-ARRAY = "array"
-"""The one key of what stands for an array: its type, shape and place behind the JSON."""
-
-FRAME = struct.Struct("<II")
-"""Before each record: its length in bytes and their CRC-32."""
-
-LENGTH = struct.Struct("<I")
-"""Before the JSON of a record: its length in bytes."""
-
-
-def pack_record(content: object) -> bytes:
-    """A framed record of plain values, dataclasses and arrays. Floats keep every bit."""
-    arrays: list[bytes] = []
-
-    def plain(value: Any) -> Any:
-        if is_dataclass(value):
-            return {field.name: getattr(value, field.name) for field in fields(value)}
-        if isinstance(value, np.ndarray):
-            at = sum(map(len, arrays))
-            arrays.append(np.ascontiguousarray(value).tobytes())
-            return {ARRAY: [value.dtype.str, value.shape, at]}
-        if isinstance(value, np.generic):
-            return value.item()
-        raise TypeError(f"{type(value).__name__} cannot be packed")
-
-    text = json.dumps(content, default=plain).encode()
-    record = b"".join((LENGTH.pack(len(text)), text, *arrays))
-    return FRAME.pack(len(record), zlib.crc32(record)) + record
-
-
-def unpack_records(raw: bytes) -> Iterator[Any]:
-    """The records one after the other, up to the first that is torn; dataclasses as dicts."""
-    at = 0
-    while len(raw) >= at + FRAME.size:
-        length, checksum = FRAME.unpack_from(raw, at)
-        record = raw[at + FRAME.size : at + FRAME.size + length]
-        if len(record) < length or zlib.crc32(record) != checksum or length < LENGTH.size:
-            return
-        yield _content(record)
-        at += FRAME.size + length
-
-
-def _content(record: bytes) -> Any:
-    end = LENGTH.size + LENGTH.unpack_from(record)[0]
-
-    def whole(value: dict[str, Any]) -> Any:
-        if set(value) != {ARRAY}:
-            return value
-        dtype, shape, at = value[ARRAY]
-        count = int(np.prod(shape, dtype=np.int64))
-        return np.frombuffer(record, np.dtype(dtype), count, end + at).reshape(shape)
-
-    return json.loads(record[LENGTH.size : end], object_hook=whole)
-
-
-VARIABLE = "LCMA_SPOOL"
-"""Names the folder of spools, in place of one in the host's cache folder."""
-
-MAGIC = b"lcma spool 1\n"
-"""How a file begins; the number is that of the records' format."""
-
-
 @dataclass(frozen=True)
 class Spooled:
-    """What a file holds. `place` is `Database.place`; without an ending the attempt had none."""
+    """The content of a spool; ``place`` is `Database.place`, ``ending`` None if there is none."""
 
     place: str
     claim: Claim
@@ -185,10 +130,10 @@ class Spooled:
 
 
 class Spool:
-    """The file of one attempt, for the time of a block; it stays unless it was `discard`ed.
+    """The spool file of one attempt, open during a block; it stays unless it was `discard`ed.
 
-    Where the disk does not take it, ``problem`` says why in one line, and what was to be kept is in
-    memory alone. Safe to use from several threads.
+    If the disk fails, ``problem`` says why in one line, and points and ending are in memory alone.
+    Safe to use from several threads.
     """
 
     def __init__(self, store: Store, claim: Claim) -> None:
@@ -222,29 +167,28 @@ class Spool:
         self._close()
 
     def metrics(self, points: Sequence[Metric]) -> None:
-        """Keep points of curves until they are acknowledged."""
+        """Keep points of curves until the database acknowledges them."""
         with self._lock:
             self._append(pack_record({"metrics": points}))
 
     def acknowledged(self) -> None:
-        """The database has all points that were kept so far."""
+        """Drop the points kept so far: the database has them."""
         with self._lock:
             if self._file is not None and not self._ended:
                 with contextlib.suppress(OSError):
                     self._cut(self._start)
 
     def end(self, ending: Ending) -> Ending:
-        """Keep how the attempt ends, even if the power fails; with the problem in its message,
-        where there was one."""
-        told = ending.noting(self.problem)
+        """Write the ending to disk (fsync); return it with the problem, if any, in its message."""
+        kept = ending.with_note(self.problem)
         with self._lock:
             self._ended = True
             with kill_point("spool-end"):
-                self._append(pack_record({"ending": told}), synced=True)
-        return ending.noting(self.problem)
+                self._append(pack_record({"ending": kept}), synced=True)
+        return ending.with_note(self.problem)
 
     def discard(self) -> None:
-        """Remove the file: all of it is committed, or will never be."""
+        """Remove the file, when all of it is committed or never will be."""
         with self._lock:
             if self._path is not None:
                 with contextlib.suppress(OSError), kill_point("spool-remove"):
@@ -287,19 +231,52 @@ class Spool:
 
 
 def spool_folder() -> Path | None:
-    """Where spools are: LCMA_SPOOL, which may be missing, or below the host's cache folder; None
-    where that cannot be made."""
-    asked = os.environ.get(VARIABLE)
-    return Path(asked).expanduser().absolute() if asked else cache_folder("spool")
+    """Return the folder of spools: LCMA_SPOOL, which need not exist, or one in the host's cache
+    folder; None if that cannot be made."""
+    named = os.environ.get(VARIABLE)
+    return Path(named).expanduser().absolute() if named else cache_folder("spool")
+
+
+def deliver_leftovers(store: Store, note: Callable[[str], None]) -> None:
+    """Commit the spools of this host for this database, each under the claim that it was made with.
+
+    A spool whose claim was lost is dropped. ``note`` is called with a line for each dropped ending,
+    and for each spool that the database refuses. Raises Unavailable, with the rest left for later.
+    """
+    for path, spooled in left_spools():
+        if spooled.place != store.database.place:
+            continue
+        try:
+            deliver_spool(store, spooled, note)
+        except Unavailable:
+            raise
+        except UserError as error:
+            note(f"the spool {path} stays where it is: {error}")
+            continue
+        with contextlib.suppress(OSError), kill_point("leftover-remove"):
+            path.unlink(missing_ok=True)
+
+
+def deliver_spool(store: Store, spooled: Spooled, note: Callable[[str], None]) -> None:
+    """Commit one spool under its claim; call ``note`` if its ending is dropped, its claim lost."""
+    claim, ending = spooled.claim, spooled.ending
+    if ending is None:
+        if spooled.metrics:
+            store.add_metrics(claim, spooled.metrics)
+    elif ending.commit(store, claim) is None:
+        note(
+            f"dropped the '{ending.outcome}' that attempt {claim.attempt_id} at job "
+            f"{claim.job_id[:12]} left in a spool: its lease was lost"
+        )
 
 
 def left_spools() -> Iterator[tuple[Path, Spooled]]:
-    """The files of this host whose writers are gone, each held while the caller looks at it."""
+    """Iterate over spools of this host whose writers are dead, each locked during its turn."""
     there = spool_folder()
     for path in sorted(there.glob(f"{_host()}-*.spool")) if there else ():
         try:
             with path.open("r+b") as file:
-                if not _hold(file, wait=False):
+                if not _lock_file(file, wait=False):
                     continue
                 raw = file.read()
                 spooled = read_spool(raw)
@@ -308,14 +285,16 @@ def left_spools() -> Iterator[tuple[Path, Spooled]]:
                 elif MAGIC.startswith(raw[: len(MAGIC)]) and not any(
                     unpack_records(raw[len(MAGIC) :])
                 ):
-                    path.unlink(missing_ok=True)  # killed before it told whose it is
+                    path.unlink(
+                        missing_ok=True
+                    )  # its writer was killed before it wrote whose it is
         except OSError:
             continue
 
 
 def read_spool(raw: bytes) -> Spooled | None:
-    """What the bytes of a file hold, but for a torn end; None where its beginning is torn, or of
-    another version."""
+    """Read the bytes of a spool but for a torn end; None if its beginning is torn or of another
+    version."""
     if not raw.startswith(MAGIC):
         return None
     records = unpack_records(raw[len(MAGIC) :])
@@ -334,8 +313,63 @@ def read_spool(raw: bytes) -> Spooled | None:
         return None
 
 
+def pack_record(content: object) -> bytes:
+    """Pack plain values, dataclasses and arrays as a framed record. Floats keep every bit."""
+    arrays: list[bytes] = []
+
+    def plain(value: Any) -> Any:
+        if is_dataclass(value):
+            return {field.name: getattr(value, field.name) for field in fields(value)}
+        if isinstance(value, np.ndarray):
+            at = sum(map(len, arrays))
+            arrays.append(np.ascontiguousarray(value).tobytes())
+            return {ARRAY: [value.dtype.str, value.shape, at]}
+        if isinstance(value, np.generic):
+            return value.item()
+        raise TypeError(f"{type(value).__name__} cannot be packed")
+
+    text = json.dumps(content, default=plain).encode()
+    record = b"".join((LENGTH.pack(len(text)), text, *arrays))
+    return FRAME.pack(len(record), zlib.crc32(record)) + record
+
+
+def unpack_records(raw: bytes) -> Iterator[Any]:
+    """Iterate over the records up to the first torn one; dataclasses come as dicts."""
+    at = 0
+    while len(raw) >= at + FRAME.size:
+        length, checksum = FRAME.unpack_from(raw, at)
+        record = raw[at + FRAME.size : at + FRAME.size + length]
+        if len(record) < length or zlib.crc32(record) != checksum or length < LENGTH.size:
+            return
+        yield _content(record)
+        at += FRAME.size + length
+
+
+def _content(record: bytes) -> Any:
+    end = LENGTH.size + LENGTH.unpack_from(record)[0]
+
+    def whole(value: dict[str, Any]) -> Any:
+        if set(value) != {ARRAY}:
+            return value
+        dtype, shape, at = value[ARRAY]
+        count = int(np.prod(shape, dtype=np.int64))
+        return np.frombuffer(record, np.dtype(dtype), count, end + at).reshape(shape)
+
+    return json.loads(record[LENGTH.size : end], object_hook=whole)
+
+
+def _map(content: dict[str, Any]) -> db.ContributionMap:
+    found = content["statistics"]
+    statistics = None if found is None else db.MapStatistics(**found)
+    return db.ContributionMap(**(content | {"statistics": statistics}))
+
+
+def _table(content: dict[str, Any]) -> db.IndexTable:
+    return db.IndexTable(**(content | {"statistics": db.TableStatistics(**content["statistics"])}))
+
+
 def _create(folder: Path, claim: Claim) -> tuple[Path, BinaryIO]:
-    """A new file, locked."""
+    """Create a new file and lock it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     while True:
         name = f"{_host()}-{claim.job_id[:12]}-{claim.token}-{secrets.token_hex(4)}.spool"
@@ -343,7 +377,7 @@ def _create(folder: Path, claim: Claim) -> tuple[Path, BinaryIO]:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
         file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
         try:
-            _hold(file, wait=True)
+            _lock_file(file, wait=True)
         except OSError:
             file.close()
             path.unlink(missing_ok=True)
@@ -353,8 +387,8 @@ def _create(folder: Path, claim: Claim) -> tuple[Path, BinaryIO]:
         file.close()  # another process found it before it was locked, empty, and removed it
 
 
-def _hold(file: BinaryIO, *, wait: bool) -> bool:
-    """Lock a file until it is closed; whether it could be."""
+def _lock_file(file: BinaryIO, *, wait: bool) -> bool:
+    """Lock a file until it is closed; return whether that succeeded."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
@@ -378,40 +412,3 @@ def _sync(folder: Path) -> None:
 
 def _host() -> str:
     return re.sub(r"[^\w.-]", "_", socket.gethostname())
-
-
-# Delivering what workers of this host that died had still to tell a database
-
-
-def deliver_leftovers(store: Store, say: Callable[[str], None]) -> None:
-    """Commit what lies in spools for this database, each under the claim that it was made with.
-
-    Where that claim is no longer good it is dropped; ``say`` is told, in one line, of an ending
-    that was, and of a spool that the database does not take. Raises Unavailable, with the rest
-    left for later.
-    """
-    for path, spooled in left_spools():
-        if spooled.place != store.database.place:
-            continue
-        try:
-            deliver_spool(store, spooled, say)
-        except Unavailable:
-            raise
-        except UserError as error:
-            say(f"the spool {path} stays where it is: {error}")
-            continue
-        with contextlib.suppress(OSError), kill_point("leftover-remove"):
-            path.unlink(missing_ok=True)
-
-
-def deliver_spool(store: Store, spooled: Spooled, say: Callable[[str], None]) -> None:
-    """Commit what one spool holds under its claim; ``say`` is told if the claim was lost."""
-    claim, ending = spooled.claim, spooled.ending
-    if ending is None:
-        if spooled.metrics:
-            store.add_metrics(claim, spooled.metrics)
-    elif ending.commit(store, claim) is None:
-        say(
-            f"dropped the '{ending.outcome}' that attempt {claim.attempt_id} at job "
-            f"{claim.job_id[:12]} left in a spool: its lease was lost"
-        )

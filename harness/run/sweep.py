@@ -1,4 +1,4 @@
-"""Launch a sweep: plan it, check what can be refused, run it, say how it ended."""
+"""The launch of a sweep as a library call: plan, check what can be refused, run, report."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -9,7 +9,7 @@ from typing import Protocol
 from lcma import db
 from lcma.harness.extras import require_extra
 from lcma.harness.place import Place
-from lcma.harness.run.driver import Course, Display, Ended, Launch
+from lcma.harness.run.driver import Display, EndedJobs, Launch, LaunchRecord
 from lcma.harness.run.outages import Value, wait_out
 from lcma.harness.run.plan import (
     Plan,
@@ -42,7 +42,7 @@ LOST = ("failed", "diverged", "blocked")
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """How a sweep is launched.
+    """The options of a launch.
 
     Without ``local`` and ``ray``, the address of a cluster, Ray is started on this machine.
     ``gpus`` for each trial (0 to 1) and ``parallel``, the most jobs of the sweep at once, take the
@@ -64,19 +64,19 @@ class LaunchOptions:
 
 
 class Observer(Display, Protocol):
-    """What a launch shows of itself while it runs."""
+    """A receiver of all that a launch reports: its stages, its plan, its jobs."""
 
     def stage(self, what: str) -> AbstractContextManager[object]:
         """Show that something is being done, for the time of a block."""
 
     def planned(self, plan: Plan, predicted: Predictions | None) -> None:
-        """Show the plan as it is once the sweep is registered; ``predicted`` is what is left, None
-        if nothing is."""
+        """Show the plan once the sweep is registered, and the prediction of what is left; None if
+        nothing is left."""
 
 
 @dataclass(frozen=True)
 class LaunchReport:
-    """How a launch ended: the sweep's id and name, and the report of each job by its id.
+    """The end of a launch: the sweep's id and name, and the report of each job by its id.
 
     ``lost`` is the number of jobs without a result; where nothing was left to run there are no
     reports, and it counts the trials that were lost before.
@@ -132,7 +132,7 @@ def launch_sweep(
         with observer.stage("registering the sweep, with the bars of its data"):
             sweep_id = _wait_out(observer, lambda: register_plan(plan, place, opened))
         ended = _run(workers, options, plan, place, store, sweep_id, observer)
-    return LaunchReport(sweep_id, spec.name, ended.reports, len(ended.of(*LOST))), store
+    return LaunchReport(sweep_id, spec.name, ended.reports, len(ended.with_ending(*LOST))), store
 
 
 def _run(
@@ -143,7 +143,7 @@ def _run(
     store: db.Store,
     sweep_id: str,
     observer: Observer,
-) -> Ended:
+) -> EndedJobs:
     assert workers.executor is not None
     workers.store, resources = store, workers.resources
     begun = _wait_out(observer, lambda: store.begin_launch(workers.owner, sweep_id))
@@ -160,12 +160,12 @@ def _run(
     ids = [node.work.job_id for node in nodes]
     if options.retry:
         _wait_out(observer, lambda: store.retry(ids))
-    now = _wait_out(observer, lambda: update_plan(plan, store))
-    predicted = _wait_out(observer, lambda: predict_hours(now, store, resources.gpus or 0.0))
-    observer.planned(now, predicted)
-    course = Course(sweep_id, begun, resources.parallel)
+    plan_now = _wait_out(observer, lambda: update_plan(plan, store))
+    predicted = _wait_out(observer, lambda: predict_hours(plan_now, store, resources.gpus or 0.0))
+    observer.planned(plan_now, predicted)
+    record = LaunchRecord(sweep_id, begun, resources.parallel)
     with plot_curves(options.tensorboard, observer, store, ids) as display:
-        return Launch(store, nodes, workers.executor, display, course).run()
+        return Launch(store, nodes, workers.executor, display, record).run()
 
 
 def _terms(plan: Plan, resources: Resources, sweep_id: str) -> Terms:
@@ -187,12 +187,12 @@ def _wait_out(observer: Observer, action: Callable[[], Value]) -> Value:
             observer.note("The database is unreachable: waiting for it.")
             noted = True
 
-    return wait_out(action, noticed=note)
+    return wait_out(action, on_failure=note)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a launch is: jobs that have ended of ``total``, what runs, and what just happened."""
+    """Progress of a launch: jobs that have ended of ``total``, running ones, the last message."""
 
     ended: int
     total: int
@@ -201,13 +201,13 @@ class Progress:
 
 
 class Callback:
-    """An observer that hands everything to a function as `Progress`."""
+    """An observer that passes everything to a function as `Progress`."""
 
     def __init__(self, call: Callable[[Progress], None]) -> None:
         self._call = call
         self._last = Progress(0, 0, ())
 
-    def stage(self, what: str) -> "AbstractContextManager[object]":
+    def stage(self, what: str) -> AbstractContextManager[object]:
         self.note(what)
         return nullcontext()
 

@@ -1,4 +1,9 @@
-"""A launch's display that keeps TensorBoard's event files up to date beside another display."""
+"""Curves as TensorBoard's event files, written once or while a launch runs.
+
+`write_curves` writes the files of some jobs as the curves are now; `plot_curves` keeps them up to
+date beside a launch's display. Each trial and each pretraining is one run of TensorBoard, with one
+file.
+"""
 
 import json
 import os
@@ -20,19 +25,52 @@ from lcma.harness.run.driver import Display
 from lcma.harness.run.work import Report
 from lcma.sweeps.errors import UserError
 
-# Curves as TensorBoard's event files: one run for each trial and each pretraining, with a file of
+SECONDS = 5.0
+"""Interval between updates of the files of running jobs."""
 
 NAME = "events.out.tfevents.lcma"
-"""Of the file of each run; TensorBoard knows it by its middle."""
+"""Name of each run's file; TensorBoard recognizes it by `tfevents`."""
 
 _FRAME = struct.Struct("<QI")
-"""Before each record: its length, and a checksum of that; behind it stands another."""
+"""The header of a record: its length and the checksum of that. The record's checksum follows it."""
+
+
+@contextmanager
+def plot_curves(
+    folder: Path | None, display: Display, store: Store, job_ids: Sequence[str]
+) -> Iterator[Display]:
+    """Provide a display that also writes the curves of a launch's jobs to a folder.
+
+    They are complete when the block ends without an error. Without a folder it is the same display.
+    Raises UserError as `EventFiles` does.
+    """
+    if folder is None:
+        yield display
+        return
+    with EventFiles(folder.absolute()) as files:
+        shown = Plotting(display, files, store, job_ids)
+        shown.update_files(job_ids)
+        yield shown
+        shown.update_files(job_ids)
+
+
+def write_curves(folder: Path, store: Store, job_ids: Sequence[str]) -> int:
+    """Write the curves of jobs as they are now, and return the number of runs.
+
+    Raises UserError as `EventFiles` does.
+    """
+    with EventFiles(folder.absolute()) as files:
+        files.set_jobs(store, job_ids)
+        return files.update(store, job_ids)
 
 
 @dataclass
 class _Run:
-    """A trial, or a pretraining with its segments, and what its file has: how many points, and up
-    to which step of each curve. None: nobody has looked."""
+    """A trial, or a pretraining with its segments, and what its file has.
+
+    ``points`` is the number of points, None before the file was read; ``last`` is the last step by
+    curve.
+    """
 
     name: str
     about: dict[str, Any]
@@ -42,8 +80,10 @@ class _Run:
 
 
 class EventFiles:
-    """The files of some jobs' curves below a folder, which nobody else may write for the time of a
-    block. Raises UserError where the folder cannot be made, or another launch writes there."""
+    """The event files of some jobs in a folder, which is locked during a block.
+
+    Raises UserError if the folder cannot be made, or another launch writes there.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -69,9 +109,11 @@ class EventFiles:
     ) -> None:
         self._lock.release()
 
-    def know(self, store: Store, job_ids: Sequence[str]) -> None:
-        """Which jobs there are. Trials and pretrainings have runs named by what they are, their
-        data set's digest included where the same one is on several contents."""
+    def set_jobs(self, store: Store, job_ids: Sequence[str]) -> None:
+        """Set the jobs whose curves are written, and name their runs.
+
+        A name includes the data's digest if the same trial is on several contents of its data set.
+        """
         facts = store.job_facts(job_ids)
         recipes = store.recipe_ids(job_ids)
         bodies = store.recipe_bodies(sorted(set(recipes.values())))
@@ -87,24 +129,24 @@ class EventFiles:
             runs[key].jobs.append(fact.job_id)
         self._runs = {job_id: run for run in runs.values() for job_id in run.jobs}
 
-    def follow(self, store: Store, job_ids: Iterable[str]) -> int:
-        """Bring the files of these jobs up to what the database has; how many there are.
+    def update(self, store: Store, job_ids: Iterable[str]) -> int:
+        """Update the files of these jobs from the database; return the number of files.
 
-        Raises UserError where the disk does not take it, and as the store does.
+        Raises UserError if the disk fails, and as the store does.
         """
-        of = {j for job_id in job_ids if job_id in self._runs for j in self._runs[job_id].jobs}
+        wanted = {j for job_id in job_ids if job_id in self._runs for j in self._runs[job_id].jobs}
         runs: dict[str, list[Curve]] = {}
-        for curve in store.curves(sorted(of)):
+        for curve in store.curves(sorted(wanted)):
             runs.setdefault(self._runs[curve.job_id].name, []).append(curve)
         with _disk(self.folder):
             for curves in runs.values():
-                self._bring_up(self._runs[curves[0].job_id], curves, store)
+                self._update_run(self._runs[curves[0].job_id], curves, store)
         return len(runs)
 
-    def _bring_up(self, run: _Run, curves: Sequence[Curve], store: Store) -> None:
+    def _update_run(self, run: _Run, curves: Sequence[Curve], store: Store) -> None:
         total = sum(curve.points for curve in curves)
         if run.points is None:
-            records = _count(self._path(run))
+            records = _count_records(self._path(run))
             if records is not None and records - len(_head(run.about)) == total:
                 run.points, run.last = total, {curve.id: curve.last_step for curve in curves}
         elif run.points < total:
@@ -134,7 +176,7 @@ class EventFiles:
             aside.unlink(missing_ok=True)
 
     def _append(self, file: BinaryIO, run: _Run, curves: Iterable[Curve], store: Store) -> None:
-        """Points in parts, so that no curve has to fit in memory."""
+        """Append the points that are missing, in parts, so that no curve has to fit in memory."""
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.summary_pb2 import Summary
 
@@ -154,8 +196,53 @@ class EventFiles:
         run.points = points
 
 
+class Plotting:
+    """A display that passes everything to another one and keeps the event files up to date.
+
+    A failure of the files does not fail the launch: it is noted once, and the next update retries.
+    """
+
+    def __init__(
+        self, display: Display, files: EventFiles, store: Store, job_ids: Sequence[str]
+    ) -> None:
+        self.display, self.files, self.store, self.job_ids = display, files, store, job_ids
+        self._jobs_set = False
+        self._last_update = 0.0
+        self._ended: set[str] = set()
+        self._problem = ""
+
+    def update_files(self, job_ids: Collection[str]) -> None:
+        """Update the files of these jobs from the database, and note a failure."""
+        try:
+            if not self._jobs_set:
+                self.files.set_jobs(self.store, self.job_ids)
+                self._jobs_set = True
+            self.files.update(self.store, job_ids)
+            self._ended.difference_update(job_ids)
+        except UserError as error:
+            if self._problem != str(error):
+                self._problem = str(error)
+                self.note(f"the curves for TensorBoard are not complete: {error}")
+        self._last_update = time.monotonic()
+
+    def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
+        self.display.update(ended, total, running)
+        if time.monotonic() - self._last_update >= SECONDS:
+            self.update_files({job.job_id for job in running} | self._ended)
+
+    def job_ended(self, title: str, report: Report) -> None:
+        self._ended.add(report.job_id)
+        self.display.job_ended(title, report)
+
+    def unreachable(self, since: float, why: str) -> None:
+        self.display.unreachable(since, why)
+
+    def note(self, line: str) -> None:
+        self.display.note(line)
+
+
 def _name(fact: JobFacts, *, several: bool) -> str:
-    """`realnvp-photos16/LLL-100-seed0-1a2b3c4d`."""
+    """Return a name such as `realnvp-photos16/LLL-100-seed0-1a2b3c4d`."""
     what: list[object] = ["pretraining" if fact.kind == "pretraining" else fact.factorization]
     if fact.kind == "trial" and fact.budget is not None:
         what.append(fact.budget)
@@ -166,7 +253,7 @@ def _name(fact: JobFacts, *, several: bool) -> str:
 
 
 def _about(fact: JobFacts, body: str) -> dict[str, Any]:
-    """What the run is, in words and numbers: what is planned, and the recipe."""
+    """Return the hyper-parameters of a run: what was planned, and its recipe."""
     found: dict[str, Any] = {
         "kind": fact.kind,
         "flow": fact.flow,
@@ -191,15 +278,20 @@ def _flat(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
 
 
 def _head(about: Mapping[str, Any]) -> list[bytes]:
-    """The records before the points: the format, and what the run is, as text and for the page of
-    hyper-parameters."""
+    """Return the records before the points: the format, and the hyper-parameters, as text and for
+    TensorBoard's page of them."""
     from tensorboardX import summary
     from tensorboardX.proto.event_pb2 import Event
 
     rows = "\n".join(f"| {name} | {value} |" for name, value in about.items())
     shown = summary.text("run", f"| | |\n| --- | --- |\n{rows}")
-    told = summary.hparams(about, {"train_bits_per_dim": 0.0, "holdout_bits_per_dim": 0.0})
-    events = [Event(file_version="brain.Event:2"), *(Event(summary=s) for s in (shown, *told))]
+    hyperparameters = summary.hparams(
+        about, {"train_bits_per_dim": 0.0, "holdout_bits_per_dim": 0.0}
+    )
+    events = [
+        Event(file_version="brain.Event:2"),
+        *(Event(summary=s) for s in (shown, *hyperparameters)),
+    ]
     for event in events:
         event.wall_time = time.time()
     return [event.SerializeToString() for event in events]
@@ -213,8 +305,8 @@ def _framed(record: bytes) -> bytes:
     return length + next(sums) + record + next(sums)
 
 
-def _count(path: Path) -> int | None:
-    """Records of a file; None if it is not there, or its last one is cut off."""
+def _count_records(path: Path) -> int | None:
+    """Count the records of a file; None if it does not exist or its last record is cut off."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -233,7 +325,7 @@ def _count(path: Path) -> int | None:
 
 @contextmanager
 def _disk(folder: Path) -> Iterator[None]:
-    """Failures of the disk as a UserError."""
+    """Raise failures of the disk as UserError."""
     try:
         yield
     except OSError as error:
@@ -243,73 +335,3 @@ def _disk(folder: Path) -> Iterator[None]:
 def _unwritable(folder: Path, error: OSError) -> UserError:
     why = error.strerror or type(error).__name__
     return UserError(f"cannot write in {folder} ({why}): give --tensorboard DIR")
-
-
-SECONDS = 5.0
-"""Between two looks at the curves of what runs."""
-
-
-class Plotting:
-    """Tells the other display everything. What hinders the files hinders no launch: it is told
-    once, and the next look tries again."""
-
-    def __init__(
-        self, display: Display, files: EventFiles, store: Store, job_ids: Sequence[str]
-    ) -> None:
-        self.display, self.files, self.store, self.job_ids = display, files, store, job_ids
-        self._known = False
-        self._looked = 0.0
-        self._ended: set[str] = set()
-        self._hindered = ""
-
-    def look(self, job_ids: Collection[str]) -> None:
-        """Bring the files of these jobs up to what the database has, if nothing hinders it."""
-        try:
-            if not self._known:
-                self.files.know(self.store, self.job_ids)
-                self._known = True
-            self.files.follow(self.store, job_ids)
-            self._ended.difference_update(job_ids)
-        except UserError as error:
-            if self._hindered != str(error):
-                self._hindered = str(error)
-                self.note(f"the curves for TensorBoard are not complete: {error}")
-        self._looked = time.monotonic()
-
-    def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
-        self.display.update(ended, total, running)
-        if time.monotonic() - self._looked >= SECONDS:
-            self.look({job.job_id for job in running} | self._ended)
-
-    def job_ended(self, title: str, report: Report) -> None:
-        self._ended.add(report.job_id)
-        self.display.job_ended(title, report)
-
-    def unreachable(self, since: float, why: str) -> None:
-        self.display.unreachable(since, why)
-
-    def note(self, line: str) -> None:
-        self.display.note(line)
-
-
-@contextmanager
-def plot_curves(
-    folder: Path | None, display: Display, store: Store, job_ids: Sequence[str]
-) -> Iterator[Display]:
-    """A display for a launch of these jobs, whose curves are in the folder when it ends in good
-    order; without a folder the same display. Raises UserError as `EventFiles`."""
-    if folder is None:
-        yield display
-        return
-    with EventFiles(folder.absolute()) as files:
-        shown = Plotting(display, files, store, job_ids)
-        shown.look(job_ids)
-        yield shown
-        shown.look(job_ids)
-
-
-def write_curves(folder: Path, store: Store, job_ids: Sequence[str]) -> int:
-    """The curves of jobs as they are now; how many runs that is. Raises as `EventFiles`."""
-    with EventFiles(folder.absolute()) as files:
-        files.know(store, job_ids)
-        return files.follow(store, job_ids)

@@ -1,4 +1,4 @@
-"""Trained flows back from their weights, and samples of them."""
+"""Trained flows, loaded from their weights, and samples of them."""
 
 import hashlib
 import math
@@ -24,17 +24,17 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.recipe import Recipe
 
 CHUNK = 64
-"""Images drawn at once. Noise is drawn chunk by chunk, so the seed fixes them for a given chunk."""
+"""Images drawn at once. Noise is drawn by chunk, so a seed fixes the images for this size only."""
 
 MOST = 4096
-"""More samples than this fit no picture that a person would look at."""
+"""Most samples: more do not fit into a picture."""
 
 
 def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
-    """A trained flow, as it was evaluated, and its recipe.
+    """Load a trained flow, as it was evaluated, and its recipe.
 
-    Where the trial was trained on several contents of its data set, the latest. Raises UserError
-    for an unknown trial, one without weights, and weights that are missing or damaged.
+    If the trial was trained on several contents of its data set, the latest is loaded. Raises
+    UserError for an unknown trial, one without weights, and weights that are missing or damaged.
     """
     known = store.trained_trials([trial_id])
     if not known:
@@ -47,8 +47,8 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
 
 
 def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, Recipe]:
-    """The same for a trial on one exact content of its data set."""
-    trial_id, again = one.trial_id, _again(one)
+    """Load the flow and recipe of a trial on one exact content of its data set, as `load_flow`."""
+    trial_id, remedy = one.trial_id, _remedy(one)
     content, where = _read_weights(store, place, one)
     plugins.load_installed()
     try:
@@ -65,12 +65,12 @@ def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, R
         flow.load_state_dict(load_tensors(content))
     except (SafetensorError, RuntimeError) as error:
         why = " ".join(str(error).split())[:120]
-        raise UserError(f"the weights {where} do not fit their recipe ({why}): {again}") from None
+        raise UserError(f"the weights {where} do not fit their recipe ({why}): {remedy}") from None
     return flow.eval(), recipe
 
 
 def load_data(place: Place, one: TrainedTrial) -> data.Prepared:
-    """The data set that a trial was trained on; UserError where another content is prepared."""
+    """Load the data on which a trial was trained. Raises UserError if others are prepared."""
     prepared = data.load(known_sets.set_name(one.dataset, one.variant), place.data)
     if prepared.manifest.digest != one.data_digest:
         raise UserError(
@@ -84,7 +84,7 @@ def load_data(place: Place, one: TrainedTrial) -> data.Prepared:
 def draw_samples(
     flow: Flow, count: int, seed: int = 0, temperature: float = 1.0
 ) -> NDArray[np.uint8]:
-    """Images (count, C, H, W). The same seed gives the same images on one kind of device.
+    """Draw images (count, C, H, W), uint8. A seed fixes them on one kind of device.
 
     ``temperature`` scales the noise of every prior. Raises UserError for a count or temperature
     that makes no sense.
@@ -103,34 +103,34 @@ def draw_samples(
 
 
 def require_weights(store: Store, place: Place, one: TrainedTrial) -> None:
-    """UserError where the trial left no weights, or their file is not there or cannot be read."""
-    artifact = _weights(store, one)
-    folder, name = _where(place, artifact)
-    with _explaining(one, f"{folder.name}/{name}"):
+    """Raise UserError if the trial left no weights, or their file is missing or unreadable."""
+    artifact = _find_weights(store, one)
+    folder, name = _open_folder(place, artifact)
+    with _explain_errors(one, f"{folder.name}/{name}"):
         if name not in {file.name for file in folder.files()}:
             raise MissingFileError(f"cannot read {folder.name}/{name} (no such file)")
 
 
 def _read_weights(store: Store, place: Place, one: TrainedTrial) -> tuple[bytes, str]:
-    """The bytes of a trial's weights, which are whole, and where they lie, for people."""
-    artifact = _weights(store, one)
-    folder, name = _where(place, artifact)
+    """Read the bytes of a trial's weights, verified, and their place, for messages."""
+    artifact = _find_weights(store, one)
+    folder, name = _open_folder(place, artifact)
     where = f"{folder.name}/{name}"
-    with _explaining(one, where):
+    with _explain_errors(one, where):
         content = folder.read(name)
     if hashlib.sha256(content).hexdigest() != artifact.digest:
-        raise UserError(f"the weights {where} are damaged (sha256 differs): {_again(one)}")
+        raise UserError(f"the weights {where} are damaged (sha256 differs): {_remedy(one)}")
     return content, where
 
 
-def _weights(store: Store, one: TrainedTrial) -> Artifact:
+def _find_weights(store: Store, one: TrainedTrial) -> Artifact:
     if not one.weights:
-        raise UserError(f"trial {one.trial_id} is {one.state} and left no weights: {_again(one)}")
+        raise UserError(f"trial {one.trial_id} is {one.state} and left no weights: {_remedy(one)}")
     (artifact,) = [a for a in store.artifacts(one.job_id) if a.kind == "weights"]
     return artifact
 
 
-def _where(place: Place, artifact: Artifact) -> tuple[Folder, str]:
+def _open_folder(place: Place, artifact: Artifact) -> tuple[Folder, str]:
     folder = storage.open_folder(place.runs)
     *parts, name = artifact.path.split("/")
     for part in parts:
@@ -139,15 +139,15 @@ def _where(place: Place, artifact: Artifact) -> tuple[Folder, str]:
 
 
 @contextmanager
-def _explaining(one: TrainedTrial, where: str) -> Iterator[None]:
+def _explain_errors(one: TrainedTrial, where: str) -> Iterator[None]:
     try:
         yield
     except StorageError as error:
         raise UserError(
             f"cannot read the weights {where} of trial {one.trial_id} ({error}): name their place "
-            f"with --runs, or {_again(one)}"
+            f"with --runs, or {_remedy(one)}"
         ) from None
 
 
-def _again(one: TrainedTrial) -> str:
+def _remedy(one: TrainedTrial) -> str:
     return f"train {one.trial_id} again into another database with `lcma launch`"

@@ -1,84 +1,60 @@
-"""One unit of work as it travels to a worker, and what the worker reports."""
+"""A unit of work as it travels to a worker, its terms, and the report that the worker returns.
+
+`Work` is a job with all that its body needs. `Terms` are its limits; `make_policy` and `grow_work`
+say what follows when they were not enough. *Rungs* are steps of a training at which a tuner
+compares it with others and may stop it.
+"""
 
 import pickle
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from lcma.db import Cap, PlannedJob, Policy, Starved, State
+from lcma.db import Cap, PlannedJob, Policy, Starved, State, Store
 from lcma.harness.place import Place
 from lcma.sweeps import plugins
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.plugins import Plugin
 from lcma.sweeps.spec import Failures, Keep
 
-if TYPE_CHECKING:
-    pass
-
-
-# The terms of work: what a person allows it, and what becomes of it when that was not enough
-from lcma.db import Store
+LEASE_SECONDS = 30.0
+"""Time without a heartbeat after which others take a worker for dead."""
 
 FULL = "alone on a full GPU"
+"""The remedy for a trial that ran out of the memory of its share of a GPU."""
+
+CURVE = "rung_bits_per_dim"
+"""Name of the curve of bits/dim at rungs."""
+
+HOLDOUT = "holdout_bits_per_dim"
+"""Name of the curve of bits/dim on holdout at the steps that the recipe sets."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What the work of a launch is allowed: wall-clock hours for an attempt, memory in GB (1e9
-    bytes), jobs of its sweep at once; None for no limit."""
+    """The limits of a launch's work, and what follows its failures; None for no limit."""
 
     failures: Failures = field(default_factory=Failures)
+
     hours: float | None = None
+    """Wall-clock hours of an attempt."""
+
     memory_gb: float | None = None
+    """Memory of the host in GB (1e9 bytes)."""
+
     cap: Cap | None = None
-
-
-def policy_of(work: "Work", *, killed: bool = False) -> Policy:
-    """What becomes of a job after an attempt at this work that failed; ``killed`` where its node
-    did that, for want of memory."""
-    failures = work.terms.failures
-    remedy = hopeless = ""
-    if killed:
-        more = grow_work(work, Starved(killed=1)).terms.memory_gb
-        remedy = "as it was" if more is None else f"with {more:g} GB of memory"
-    elif work.device == "cpu":
-        hopeless = "it ran on a CPU, which has no more memory to give"
-    elif work.gpus >= 1:
-        hopeless = "it had a full GPU already"
-    else:
-        remedy = FULL
-    return Policy(
-        oom=failures.oom,
-        timeout=None if failures.timeout == "always" else failures.timeout,
-        code_error=failures.code_error,
-        diverged=failures.diverged,
-        remedy=remedy,
-        hopeless=hopeless,
-    )
-
-
-def grow_work(work: "Work", starved: Starved) -> "Work":
-    """The same with more, where it ran out of memory: a full GPU instead of a share of one, and
-    twice the host's memory for each time that its node killed it."""
-    memory = work.terms.memory_gb
-    if memory is not None:
-        memory *= 2**starved.killed
-    gpus = 1.0 if starved.told and 0 < work.gpus < 1 else work.gpus
-    return replace(work, gpus=gpus, terms=replace(work.terms, memory_gb=memory))
-
-
-LEASE_SECONDS = 30.0
-"""How long a worker may be silent before others take it for dead."""
+    """Jobs of the sweep at once."""
 
 
 @dataclass(frozen=True)
 class Work:
     """A job with all that its body needs: plain values, no connections and no tensors.
 
-    ``gpus`` is the share of a GPU that it holds.
-    ``rung`` is the step at which a training ends for a tuner to decide whether it goes on.
+    ``gpus`` is the share of a GPU that it holds. ``rung`` is the step at which a training ends for
+    a tuner to decide whether it goes on.
 
-    Exactly one of ``trial`` and ``pretraining`` is the job's subject. Where it needs ``plugins``
-    it arrives ``sealed``, since it may hold objects of their classes; `opened` loads them.
+    Exactly one of ``trial`` and ``pretraining`` is the job's subject. A subject that needs
+    ``plugins`` travels ``sealed``, as bytes, since it may hold objects of their classes; `opened`
+    loads the plug-ins and then the subject.
     """
 
     job: PlannedJob
@@ -105,7 +81,10 @@ class Work:
         return state
 
     def opened(self) -> "Work":
-        """The same with its plug-ins loaded; UserError where they are not those of the plan."""
+        """Load the plug-ins and return the work with its subject.
+
+        Raises UserError if the plug-ins are not those of the plan.
+        """
         plugins.load(self.plugins)
         if self.sealed is None:
             return self
@@ -127,7 +106,7 @@ class Work:
 
     @property
     def title(self) -> str:
-        """A name for people: in progress bars and in Ray's dashboard."""
+        """A readable name, for progress bars and Ray's dashboard."""
         subject = self._subject
         flow = f"{subject.recipe.model.flow} {subject.set_name}"
         if self.trial is None:
@@ -144,48 +123,82 @@ class Work:
 
 @dataclass(frozen=True)
 class _Sealed:
-    """A subject as bytes, and what must be known of it before it can be read."""
+    """A subject as bytes, with what must be known before they can be read."""
 
     content: bytes
     threads: int
 
 
-How = Literal["done", "pruned", "diverged", "failed", "elsewhere", "blocked", "stopped", "away"]
+ReportEnding = Literal[
+    "done", "pruned", "diverged", "failed", "elsewhere", "blocked", "stopped", "away"
+]
 
-ENDINGS: dict[State, How] = {"done": "done", "diverged": "diverged", "failed": "failed"}
-"""The states of a job that nobody works on any more."""
+ENDINGS: dict[State, ReportEnding] = {"done": "done", "diverged": "diverged", "failed": "failed"}
+"""The final states of a job, and the endings that they stand for."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """How a task ended. ``pruned``: it stands at its rung; ``elsewhere``: another launch has the
-    job; ``blocked``: what it needed did not end well; ``stopped``: the lease was lost or the launch
-    is ending; ``away``: the host could not reach the database or the checkpoints, and nothing was
-    begun.
+    """How a task ended.
 
-    ``notes`` are lines to be told beside, of what others had left on that host.
+    ``ending`` is the state of the job, or one of
+
+    - ``pruned``: the training stands at its rung;
+    - ``elsewhere``: another launch has the job;
+    - ``blocked``: a job that it needs ended without a result;
+    - ``stopped``: the lease was lost or the launch is ending;
+    - ``away``: the host could not reach the database or the checkpoints, and nothing was begun.
+
+    ``notes`` are lines to show beside it, about spools that others had left on that host.
     """
 
     job_id: str
-    ending: How
+    ending: ReportEnding
     message: str = ""
     notes: tuple[str, ...] = ()
 
 
-# Rungs: steps of a training at which a tuner compares it with others and may stop it
+def make_policy(work: "Work", *, killed: bool = False) -> Policy:
+    """Return what the database shall do with a job after a failed attempt at this work.
 
-CURVE = "rung_bits_per_dim"
-"""The curve of the values at rungs."""
+    ``killed``: its node killed the attempt because memory ran out.
+    """
+    failures = work.terms.failures
+    remedy = hopeless = ""
+    if killed:
+        more = grow_work(work, Starved(killed=1)).terms.memory_gb
+        remedy = "as it was" if more is None else f"with {more:g} GB of memory"
+    elif work.device == "cpu":
+        hopeless = "it ran on a CPU, which has no more memory to give"
+    elif work.gpus >= 1:
+        hopeless = "it had a full GPU already"
+    else:
+        remedy = FULL
+    return Policy(
+        oom=failures.oom,
+        timeout=None if failures.timeout == "always" else failures.timeout,
+        code_error=failures.code_error,
+        diverged=failures.diverged,
+        remedy=remedy,
+        hopeless=hopeless,
+    )
 
-HOLDOUT = "holdout_bits_per_dim"
-"""The curve of the same at the steps that the recipe asks for."""
+
+def grow_work(work: "Work", starved: Starved) -> "Work":
+    """Return the work with the memory that a job needs after it ran out: a full GPU instead of a
+    share of one, and twice the host's memory for each time that its node killed it."""
+    memory = work.terms.memory_gb
+    if memory is not None:
+        memory *= 2**starved.killed
+    gpus = 1.0 if starved.told and 0 < work.gpus < 1 else work.gpus
+    return replace(work, gpus=gpus, terms=replace(work.terms, memory_gb=memory))
 
 
 class AtRungError(Exception):
-    """A training stands at its rung, with a checkpoint of that step where one could be written."""
+    """A training has reached its rung; its checkpoint is written, unless the place failed."""
 
 
 def rung_values(store: Store, job_id: str) -> dict[int, float]:
-    """Bits/dim on the holdout part by step, wherever it is known."""
+    """Return bits/dim on the holdout part by step, wherever it was evaluated."""
     curves = (store.metrics(job_id, name) for name in (HOLDOUT, CURVE))
     return {point.step: point.value for curve in curves for point in curve}

@@ -1,4 +1,4 @@
-"""Checks before a launch or a tuning changes anything, and the workers while they are needed."""
+"""The workers of a launch or a tuning, and the checks before anything is changed."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from lcma.sweeps.expansion import Expansion
 from lcma.sweeps.spec import Resources, Spec
 
 Stage = Callable[[str], AbstractContextManager[object]]
-"""Shows that something is being done, for the time of a block."""
+"""Shows what is being done during a block."""
 
 
 class LaunchInterrupted(KeyboardInterrupt):
@@ -35,7 +35,7 @@ class LaunchInterrupted(KeyboardInterrupt):
 
 
 class _InterruptedError(BaseException):
-    """SIGINT or SIGTERM; a BaseException, so that no handler on the way takes it for its own."""
+    """A SIGINT or SIGTERM; a BaseException, so that no `except Exception` on the way catches it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -44,8 +44,10 @@ class _InterruptedError(BaseException):
 def resolve_resources(
     spec: Spec, *, gpus: float | None, parallel: int | None, ray: str | None
 ) -> Resources:
-    """What one trial asks for, with what the command line says in place of the spec's. UserError
-    where this machine has no GPU and no cluster is named."""
+    """Return the resources of one trial, with the given options in place of the spec's.
+
+    Raises UserError if a GPU is needed, this machine has none, and no cluster is named.
+    """
     gpus = spec.gpus if gpus is None else gpus
     if not 0 <= gpus <= 1:
         raise UserError(f"--gpus {gpus:g}: a trial uses between 0 and 1 GPU")
@@ -63,12 +65,12 @@ def resolve_resources(
 
 
 def max_threads(expansion: Expansion) -> int:
-    """The most CPU threads that any of the trials takes."""
+    """Return the most CPU threads that any of the trials takes."""
     return max(t.recipe.optimization.threads for t in expansion.trials)
 
 
 def check_compilable(expansion: Expansion, resources: Resources) -> None:
-    """UserError for recipes that compile where trials run on CPUs."""
+    """Raise UserError for recipes that compile if trials run on CPUs."""
     if not resources.gpus and any(t.recipe.optimization.compile for t in expansion.trials):
         raise UserError(
             "`optimization.compile: true` is for GPUs, and these trials run on CPUs: "
@@ -77,7 +79,7 @@ def check_compilable(expansion: Expansion, resources: Resources) -> None:
 
 
 def missing_data(spec: Spec, place: Place) -> list[str]:
-    """The sets still to be prepared; UserError for one that needs files named by a person."""
+    """Return the sets to be prepared. Raises UserError for one that needs the user's files."""
     missing = []
     for known in lcma.harness.data.names(place.data):
         if known.name not in spec.matrix.dataset:
@@ -92,7 +94,7 @@ def missing_data(spec: Spec, place: Place) -> list[str]:
 
 
 def check_writable(place: Place, **others: Path | None) -> None:
-    """UserError if a folder could not be made or written; none is made yet."""
+    """Raise UserError if a folder cannot be made or written; none is made yet."""
     folders = {"data": place.data}
     if isinstance(place.runs, Path):
         folders["runs"] = place.runs
@@ -113,7 +115,7 @@ def check_writable(place: Place, **others: Path | None) -> None:
 
 
 def check_shared(place: Place, hosts: list[str]) -> None:
-    """UserError where workers are on machines that cannot all write the database."""
+    """Raise UserError if workers are on machines that cannot all write the database."""
     database = db.locate(place.db)
     if database.one_host and len(hosts) > 1:
         shown = ", ".join(hosts[:3]) + (", ..." if len(hosts) > 3 else "")
@@ -124,10 +126,10 @@ def check_shared(place: Place, hosts: list[str]) -> None:
 
 
 class Workers:
-    """An executor for the time of a block.
+    """An executor that runs during a block.
 
-    SIGINT and SIGTERM end the block with LaunchInterrupted, if it runs in the main thread. Whatever
-    ends it early gives the jobs of its ``owner`` back once ``store`` is set.
+    SIGINT and SIGTERM end the block with LaunchInterrupted, if it runs in the main thread. If the
+    block ends early and ``store`` is set, the jobs of its ``owner`` are released.
     """
 
     def __init__(
@@ -141,12 +143,12 @@ class Workers:
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # others cannot handle signals
+        if threading.current_thread() is threading.main_thread():  # other threads cannot
             self._handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
         self._handle(_interrupt)
         try:
             with self.stage("starting workers"):
-                self.executor = _executor(self.resources, self.threads, self.local, self.ray)
+                self.executor = _make_executor(self.resources, self.threads, self.local, self.ray)
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
@@ -155,7 +157,7 @@ class Workers:
 
     @property
     def need(self) -> dict[str, float]:
-        """What Ray has to grant one trial; nothing without Ray."""
+        """The resources that Ray must grant one trial; {} without Ray."""
         return dict(getattr(self.executor, "need", {}))
 
     def prepare(self, expansion: Expansion, place: Place, missing: list[str]) -> db.Store:
@@ -175,8 +177,8 @@ class Workers:
         return store
 
     def _require(self, expansion: Expansion, place: Place) -> None:
-        """UserError where a machine cannot use the place of the checkpoints, or has not those data
-        of an expansion that are prepared here."""
+        """Raise UserError if a machine cannot use the place of checkpoints, or lacks data of the
+        expansion that are prepared here."""
         assert self.executor is not None
         with self.stage("asking the workers for checkpoints and data"):
             require_machines(self.executor.ask, place, known_digests(expansion, place))
@@ -211,7 +213,7 @@ class Workers:
             signal.signal(number, handler)
 
 
-def _executor(resources: Resources, threads: int, local: bool, ray: str | None) -> Executor:
+def _make_executor(resources: Resources, threads: int, local: bool, ray: str | None) -> Executor:
     if local:
         from lcma.harness.run.local import LocalExecutor
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lcma import db
-from lcma.harness.run.driver import Course, Display, Launch, LaunchStoppedError
+from lcma.harness.run.driver import Display, Launch, LaunchRecord, LaunchStoppedError
 from lcma.harness.run.executor import Executor
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import Node
@@ -27,7 +27,7 @@ class StudyTask:
     budget: int | None
     nodes: tuple[Node, ...]
     rungs: tuple[int, ...]
-    course: Course
+    record: LaunchRecord
 
     @property
     def title(self) -> str:
@@ -85,7 +85,7 @@ def _run(
     store: db.Store, task: StudyTask, executor: Executor, display: Display, rung: int | None
 ) -> list[Report]:
     nodes = [_until(node, rung) for node in task.nodes]
-    return [*Launch(store, nodes, executor, display, task.course).run().reports.values()]
+    return [*Launch(store, nodes, executor, display, task.record).run().reports.values()]
 
 
 def _until(node: Node, rung: int | None) -> Node:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from lcma.db import Cap, Store
 from lcma.harness.place import Place
-from lcma.harness.run.driver import Course
+from lcma.harness.run.driver import LaunchRecord
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import (
     Plan,
@@ -62,8 +62,8 @@ def open_tuner(
         plan = plan_expansion(target.baseline, place, None)
         sweep_id = wait_out(lambda: register_plan(plan, place, store))
         begun = wait_out(lambda: store.begin_launch(settings.owner, sweep_id))
-        course = Course(sweep_id, begun, settings.resources.parallel)
-        yield Tuner(study, place, digest, course, settings, note)
+        record = LaunchRecord(sweep_id, begun, settings.resources.parallel)
+        yield Tuner(study, place, digest, record, settings, note)
 
 
 class Tuner:
@@ -74,12 +74,12 @@ class Tuner:
         study: Study,
         place: Place,
         digest: str,
-        course: Course,
+        record: LaunchRecord,
         settings: TunerSettings,
         note: Note,
     ) -> None:
         self.study, self.store, self.target = study, study.store, study.target
-        self.place, self.digest, self.course, self.settings = place, digest, course, settings
+        self.place, self.digest, self.record, self.settings = place, digest, record, settings
         self.note = note
         self.stopped: str | None = None
         """Why the study's launches were asked to end, once somebody has."""
@@ -191,12 +191,12 @@ class Tuner:
         return self._plan_task(number, plan, rungs)
 
     def _plan_task(self, number: int | None, plan: Plan, rungs: tuple[int, ...]) -> StudyTask:
-        need, most = self.settings.resources, self.course.parallel
+        need, most = self.settings.resources, self.record.parallel
         terms = Terms(
             failures=self.target.spec.failures,
             hours=need.hours,
             memory_gb=need.memory_gb,
-            cap=None if most is None else Cap(self.course.sweep_id, most),
+            cap=None if most is None else Cap(self.record.sweep_id, most),
         )
         nodes = make_nodes(
             plan,
@@ -208,7 +208,7 @@ class Tuner:
             lease_seconds=self.settings.lease_seconds,
             terms=terms,
         )
-        return StudyTask(number, plan.expansion.trials[0].budget, tuple(nodes), rungs, self.course)
+        return StudyTask(number, plan.expansion.trials[0].budget, tuple(nodes), rungs, self.record)
 
     def _has_work_left(self, task: StudyTask) -> bool:
         """Return whether any training of a task is not done."""

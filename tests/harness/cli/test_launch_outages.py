@@ -52,7 +52,7 @@ def test_a_launch_waits_for_its_database_from_registering_to_its_board(
             install_hook(None)
             outages.wait()
         assert (code, outages.left) == (0, {}), err
-        assert out.count("The database is away: waiting for it.") >= 4
+        assert out.count("The database is unreachable: waiting for it.") >= 4
         assert bits(server.url) == bits("sqlite:///alone.db")
 
 

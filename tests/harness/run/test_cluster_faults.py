@@ -191,7 +191,7 @@ def launched(
             doing.result(DEADLINE)
     finally:
         executor.close(kill=True)
-    assert len(ended.of("done")) == len(nodes)
+    assert len(ended.with_ending("done")) == len(nodes)
 
 
 @pytest.mark.parametrize("kind", ["pretraining", "trial"])
@@ -344,7 +344,7 @@ def test_a_worker_that_stood_still_for_longer_than_its_lease_changes_nothing(
             other.close(kill=False)
         finally:
             os.kill(job.pid, signal.SIGCONT)
-        assert len(again.of("done")) == 1
+        assert len(again.with_ending("done")) == 1
         stopped.append(job.id)
 
     launched(one, nodes_of.address, stop)

@@ -17,7 +17,7 @@ from lcma.harness import storage
 from lcma.harness.cli import main as cli
 from lcma.harness.environment import read_environment
 from lcma.harness.run.artifacts import Writer, run_name
-from lcma.harness.run.gc import Asked, Survey, Waste, find_garbage, remove_garbage
+from lcma.harness.run.gc import GarbageFilter, Survey, Waste, find_garbage, remove_garbage
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.work import Report, Work
@@ -97,7 +97,7 @@ class Site:
 
     def collect(self, **asked: Any) -> list[str]:
         """Collect; what went, with its folder's first characters."""
-        found = find_garbage(self.store, self.files.runs, Asked(**asked))
+        found = find_garbage(self.store, self.files.runs, GarbageFilter(**asked))
         return sorted(w.what for w in remove_garbage(self.store, self.files.runs, found))
 
 
@@ -222,7 +222,7 @@ def test_a_worker_that_starts_meanwhile_keeps_what_it_writes(site) -> None:
         site.write(work, ".2-live.tmp")
         site.folder(work).save(10, {"step": 10})
 
-    found = find_garbage(site.store, site.files.runs, Asked(), starts)
+    found = find_garbage(site.store, site.files.runs, GarbageFilter(), starts)
     assert remove_garbage(site.store, site.files.runs, found) == []
     site.store.release("ghost")
 
@@ -230,7 +230,7 @@ def test_a_worker_that_starts_meanwhile_keeps_what_it_writes(site) -> None:
         site.write(work, ".3-live.tmp")
         site.claim(work)
 
-    found = find_garbage(site.store, site.files.runs, Asked(), starts_again)
+    found = find_garbage(site.store, site.files.runs, GarbageFilter(), starts_again)
     assert found.waste == ()
     assert len(site.names(work)) == 4
 
@@ -240,7 +240,9 @@ def test_weights_that_are_named_meanwhile_stay(site) -> None:
     (work,) = works.values()
     site.claim(work)
     site.store.release("ghost")
-    found = find_garbage(site.store, site.files.runs, Asked(), lambda: run_work(work) and None)
+    found = find_garbage(
+        site.store, site.files.runs, GarbageFilter(), lambda: run_work(work) and None
+    )
     assert found.waste == ()
     assert site.collect() == []
     load_trained(site.store, site.place, site.store.trained_trials([work.trial.id])[0])

@@ -53,13 +53,13 @@ def run(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[En
 def test_crashes_with_progress_in_between_do_not_count(run: Any) -> None:
     """Each process is known to be dead, so that no lease of ten minutes is waited for."""
     ended, store = run("process", [0, 0, 4, 2, 8, 8, 9], lease=600.0)
-    assert len(ended.of("done")) == 1
+    assert len(ended.with_ending("done")) == 1
     assert store.attempts().outcome.tolist() == ["node_lost"] * 7 + ["done"]
 
 
 def test_three_crashes_without_progress_are_the_end(run: Any) -> None:
     ended, store = run("process", [3, 5, 4, 5, 9], lease=600.0)
-    (report,) = ended.of("failed")
+    (report,) = ended.with_ending("failed")
     assert report.message == "it died, 3 times without getting beyond step 5"
     assert store.attempts().outcome.tolist() == ["node_lost"] * 4
     (job,) = store.jobs([report.job_id]).values()
@@ -69,5 +69,5 @@ def test_three_crashes_without_progress_are_the_end(run: Any) -> None:
 def test_to_be_lost_with_the_node_never_counts(run: Any) -> None:
     """Nothing is known of the process there: its lease is waited for."""
     ended, store = run("node", [0] * 4, lease=2.0)
-    assert len(ended.of("done")) == 1
+    assert len(ended.with_ending("done")) == 1
     assert store.attempts().outcome.tolist() == ["node_lost"] * 4 + ["done"]

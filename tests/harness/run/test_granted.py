@@ -104,7 +104,7 @@ def test_here_a_whole_gpu_is_waited_for_and_had_alone(telling: Any) -> None:
         ended = Launch(store, nodes, executor, Told()).run()
     finally:
         executor.close(kill=True)
-    assert len(ended.of("done")) == 6
+    assert len(ended.with_ending("done")) == 6
     said = read(folder, 6)
     assert {one["gpus"] for one in said} == {"0", "1"}
     assert most_at_once(said) <= 2
@@ -158,7 +158,7 @@ def test_on_ray_shares_are_packed_and_each_task_sees_what_it_was_granted(
         ended = Launch(store, nodes, executor, told).run()
     finally:
         executor.close(kill=True)
-    assert (len(ended.of("done")), told.notes) == (8, [])
+    assert (len(ended.with_ending("done")), told.notes) == (8, [])
     said = read(folder, 8)
     assert {one["gpus"] for one in said[:6]} <= {"0", "1"}
     assert [one["gpus"] for one in said[6:]] == ["", ""]

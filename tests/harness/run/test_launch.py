@@ -69,12 +69,12 @@ def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
 ) -> None:
     store, nodes = registered({"matrix": {"budget": [0, 10]}})
     ended = Launch(store, nodes, executor, Silent()).run()
-    assert len(ended.of("done")) == len(nodes) == 5
+    assert len(ended.with_ending("done")) == len(nodes) == 5
     attempts = store.attempts()
     assert len(attempts) == 5
     assert len(store.results()) == 3
     again = Launch(store, nodes, executor, Silent()).run()
-    assert len(again.of("done")) == 5
+    assert len(again.with_ending("done")) == 5
     assert store.attempts().equals(attempts)
 
 
@@ -105,7 +105,7 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     killer.start()
     ended = Launch(store, nodes, executor, Silent()).run()
     killer.join()
-    assert len(ended.of("done")) == 1
+    assert len(ended.with_ending("done")) == 1
     outcomes = store.attempts().sort_values("token").outcome.tolist()
     assert outcomes == ["node_lost", "done"]
     assert len(store.results()) == 1
@@ -122,7 +122,7 @@ def test_failures_block_what_needs_them_and_nothing_else(registered, executor) -
     display = Silent()
     ended = Launch(store, nodes, executor, display).run()
     assert sorted(ending for _, ending in display.titles) == ["blocked", "diverged", "done"]
-    assert len(ended.of("blocked")) == 1
+    assert len(ended.with_ending("blocked")) == 1
 
 
 def _diverging(node):
@@ -154,5 +154,5 @@ def test_what_another_launch_holds_is_waited_for(registered) -> None:
         thread.join()
     for one in executors:
         one.close(kill=True)
-    assert [len(launch.ended.of("done")) for launch in launches] == [len(nodes)] * 2
+    assert [len(launch.ended.with_ending("done")) for launch in launches] == [len(nodes)] * 2
     assert len(store.attempts()) == len(nodes)

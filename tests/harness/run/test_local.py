@@ -105,7 +105,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def run(store: db.Store, nodes: list[Node], executor: LocalExecutor) -> None:
-    assert len(Launch(store, nodes, executor, Told()).run().of("done")) == len(nodes)
+    assert len(Launch(store, nodes, executor, Told()).run().with_ending("done")) == len(nodes)
 
 
 def test_a_worker_is_as_if_this_process_had_started_it_now(

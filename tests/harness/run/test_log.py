@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from lcma.harness.run.log import LONGEST, Log, own
+from lcma.harness.run.log import LONGEST, Log, logger
 from lcma.harness.run.worker import run_work
 from lcma.harness.train.trainer import Trainer
 
@@ -62,11 +62,11 @@ def test_the_next_attempt_in_a_process_has_a_log_of_its_own(registered) -> None:
 def test_of_a_long_log_the_last_lines_are_kept() -> None:
     with Log() as log:
         for number in range(5000):
-            own.info("line %d of many that are all alike but for their number", number)
-        own.info("x" * (2 * LONGEST))
-        own.info("the end")
+            logger.info("line %d of many that are all alike but for their number", number)
+        logger.info("x" * (2 * LONGEST))
+        logger.info("the end")
     assert len(log.text) <= LONGEST + 40
     assert log.text.startswith("... earlier lines were cut off\n")
     assert log.text.endswith("lcma: the end")
-    own.info("after the block")
+    logger.info("after the block")
     assert "after the block" not in log.text

@@ -35,7 +35,7 @@ class Recording(Inline):
 def run(store: db.Store, nodes: Sequence[Node]) -> Recording:
     executor = Recording()
     ended = Launch(store, nodes, executor, Told()).run()
-    assert len(ended.of("done")) == len(nodes)
+    assert len(ended.with_ending("done")) == len(nodes)
     return executor
 
 

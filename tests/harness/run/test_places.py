@@ -16,7 +16,7 @@ from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
 from lcma.harness.run import worker
 from lcma.harness.run.artifacts import run_name
-from lcma.harness.run.gc import Asked, find_garbage, remove_garbage
+from lcma.harness.run.gc import GarbageFilter, find_garbage, remove_garbage
 from lcma.harness.run.weights import load_trained, require_weights
 from lcma.harness.run.work import Report
 from lcma.harness.train.trainer import Trainer
@@ -147,7 +147,7 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
     time.sleep(0.4)
     assert worker.run_work(work).ending == "done"
     assert store.attempts().sort_values("token").first_step.tolist() == [0, 20]
-    found = find_garbage(store, files.runs, Asked())
+    found = find_garbage(store, files.runs, GarbageFilter())
     gone = remove_garbage(store, files.runs, found)
     assert [one.what for one in gone] == (["unnamed"] if when == "after" else [])
     (artifact,) = store.artifacts(work.job_id)
@@ -217,7 +217,7 @@ def test_weights_are_there_when_the_store_comes_back_in_time(
 ) -> None:
     store, nodes = registered({"matrix": {"factorization": "conventional"}})
     work = at(nodes[0], bucket.runs).work
-    put = worker._Attempt._waiting
+    put = worker._Attempt._wait_for_storage
 
     def waiting(self, action, lease):
         """Back after the first try."""
@@ -233,7 +233,7 @@ def test_weights_are_there_when_the_store_comes_back_in_time(
             return put(self, tried, lease)
         return put(self, action, lease)
 
-    monkeypatch.setattr(worker._Attempt, "_waiting", waiting)
+    monkeypatch.setattr(worker._Attempt, "_wait_for_storage", waiting)
     assert worker.run_work(work).ending == "done"
     assert len(store.artifacts(work.job_id)) == 1
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from lcma import db
 from lcma.db.query import run_sql
 from lcma.harness.environment import read_environment
-from lcma.harness.run.driver import Course, Launch, LaunchStoppedError
+from lcma.harness.run.driver import Launch, LaunchRecord, LaunchStoppedError
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import Node
-from lcma.harness.run.work import Terms, Work, policy_of
+from lcma.harness.run.work import Terms, Work, make_policy
 from lcma.harness.run.worker import Report, run_work
 from lcma.harness.watch.stop import Stopped, stop_sweeps
 from lcma.sweeps.spec import Failures
@@ -76,7 +76,7 @@ class Small(Inline):
             cost=db.Cost(seconds=1.0, cpu_seconds=1.0),
             message="CUDA out of memory",
             log="it said so",
-            policy=policy_of(on_gpu),
+            policy=make_policy(on_gpu),
         )
         return Finished(work.job_id, Report(work.job_id, "failed", "CUDA out of memory"))
 
@@ -89,7 +89,7 @@ def test_an_oom_is_retried_alone_on_a_full_gpu(one_trial: Any, tmp_path: Path) -
     store, node = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
     executor, told = Small(store, lambda work: work.gpus == 1, killed=False), Told()
     ended = Launch(store, [with_terms(node, gpus=0.3)], executor, told).run()
-    assert len(ended.of("done")) == 1
+    assert len(ended.with_ending("done")) == 1
     assert executor.had == [(0.3, None), (1.0, None)]
     assert outcomes(store) == ["oom", "done"]
     assert told.notes == [f"{node.work.title} is run again: CUDA out of memory"]
@@ -99,7 +99,7 @@ def test_an_oom_on_a_full_gpu_is_the_end(one_trial: Any, tmp_path: Path) -> None
     store, node = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
     executor = Small(store, lambda work: False, killed=False)
     ended = Launch(store, [with_terms(node, gpus=1.0)], executor, Told()).run()
-    assert [report.message for report in ended.of("failed")] == ["CUDA out of memory"]
+    assert [report.message for report in ended.with_ending("failed")] == ["CUDA out of memory"]
     (failure,) = store.failures()
     assert failure.decision == "given up: it had a full GPU already"
     assert len(executor.had) == 1
@@ -113,7 +113,7 @@ def test_what_its_node_killed_for_its_memory_gets_twice_as_much(
     executor = Small(store, lambda work: len(executor.had) == 3, killed=True)
     allowed = with_terms(node, memory_gb=memory, failures=Failures(oom=2))
     ended = Launch(store, [allowed], executor, Told()).run()
-    assert len(ended.of("done")) == 1
+    assert len(ended.with_ending("done")) == 1
     assert executor.had == [(0.0, gb) for gb in had]
     assert outcomes(store) == ["oom", "oom", "done"]
     first = store.job_attempts([node.work.job_id])[0]
@@ -127,7 +127,7 @@ def test_a_retry_that_no_node_can_run_is_given_up_with_the_reason(
     executor = Small(store, lambda work: False, killed=False)
     executor.lacks = lambda work: "no node has 1 GPU" if work.gpus == 1 else None
     ended = Launch(store, [with_terms(node, gpus=0.5)], executor, Told()).run()
-    (report,) = ended.of("failed")
+    (report,) = ended.with_ending("failed")
     why = "given up: after it ran out of memory no node has 1 GPU"
     assert report.message == why
     (failure,) = store.failures()
@@ -198,7 +198,7 @@ def test_two_launches_at_once_retry_an_oom_once(
     for thread in threads:
         thread.join()
     assert outcomes(store) == ["oom", "oom"]
-    assert [len(launch.ended.of("failed")) for launch in launches] == [1, 1]
+    assert [len(launch.ended.with_ending("failed")) for launch in launches] == [1, 1]
 
 
 TOO_SHORT = 1e-9
@@ -209,10 +209,10 @@ def test_a_timeout_goes_on_from_its_checkpoint_to_the_same_bits(
     one_trial: Any, tmp_path: Path
 ) -> None:
     alone, node = one_trial(f"sqlite:///{tmp_path / 'alone.db'}")
-    assert len(Launch(alone, [node], Inline(), Told()).run().of("done")) == 1
+    assert len(Launch(alone, [node], Inline(), Told()).run().with_ending("done")) == 1
     store, node = one_trial(f"sqlite:///{tmp_path / 'hurried.db'}")
     ended = Launch(store, [with_terms(node, hours=TOO_SHORT)], Inline(), Told()).run()
-    assert len(ended.of("done")) == 1
+    assert len(ended.with_ending("done")) == 1
     first, second = store.job_attempts([node.work.job_id])
     assert (first.outcome, first.last_step, second.first_step) == ("timeout", 10, 10)
     assert first.message == "it took 1e-09 h, as long as `resources.hours` lets an attempt"
@@ -297,8 +297,8 @@ def test_a_cap_holds_over_all_launches_of_a_sweep(
             )
             for node in nodes
         ]
-        course = Course(sweep.id, store.begin_launch(owner, sweep.id), cap.parallel)
-        launches.append(Launch(store, own, Holding(store), Told(), course))
+        record = LaunchRecord(sweep.id, store.begin_launch(owner, sweep.id), cap.parallel)
+        launches.append(Launch(store, own, Holding(store), Told(), record))
     threads = [threading.Thread(target=launch.run) for launch in launches]
     for thread in threads:
         thread.start()
@@ -320,9 +320,9 @@ def test_what_orphans_of_a_killed_driver_hold_counts_against_the_cap(registered:
             assert len(held | {work.job_id for work in self.works}) <= 2
             return super().wait(seconds)
 
-    course = Course(sweep.id, store.begin_launch("next", sweep.id), 2)
-    ended = Launch(store, nodes, Watched(store), Told(), course).run()
-    assert len(ended.of("diverged")) == 3
+    record = LaunchRecord(sweep.id, store.begin_launch("next", sweep.id), 2)
+    ended = Launch(store, nodes, Watched(store), Told(), record).run()
+    assert len(ended.with_ending("diverged")) == 3
 
 
 def launched(store: db.Store, node: Node, owner: str) -> Launch:
@@ -331,7 +331,7 @@ def launched(store: db.Store, node: Node, owner: str) -> Launch:
         node, work=dataclasses.replace(node.work, owner=owner, lease_seconds=600.0)
     )
     return Launch(
-        store, [own], Inline(), Told(), Course(sweep.id, store.begin_launch(owner, sweep.id))
+        store, [own], Inline(), Told(), LaunchRecord(sweep.id, store.begin_launch(owner, sweep.id))
     )
 
 
@@ -343,7 +343,7 @@ def test_a_launch_ends_when_asked_and_a_later_one_does_not(one_trial: Any, tmp_p
     assert done == Stopped(held=0, taken=0)
     with pytest.raises(LaunchStoppedError, match="asked to stop by me@here"):
         first.run()
-    assert len(launched(store, node, "later").run().of("done")) == 1
+    assert len(launched(store, node, "later").run().with_ending("done")) == 1
 
 
 def test_what_a_dead_launch_holds_is_taken_from_it(one_trial: Any, tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ def test_nodes_that_are_too_small_for_now_are_told_once_and_waited_for(
 
     waits: list[float] = []
     told = Told()
-    assert len(Launch(store, [node], Shrunk(), told).run().of("done")) == 1
+    assert len(Launch(store, [node], Shrunk(), told).run().with_ending("done")) == 1
     first, second = told.notes
     assert first.startswith("it asks for 1 GPU, and no node has that: waiting for a node")
     assert second.startswith("a node has what trials ask for again")

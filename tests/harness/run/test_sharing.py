@@ -76,7 +76,7 @@ def test_two_launches_at_once_train_one_chain(registered: Registered, second: li
         thread.join()
     for executor in executors:
         executor.close(kill=True)
-    assert [len(launch.ended.of("done")) for launch in launches] == [len(one), len(two)]
+    assert [len(launch.ended.with_ending("done")) for launch in launches] == [len(one), len(two)]
     jobs = {**budgets(one), **budgets(two)}
     ends = sorted(jobs)
     trained = pretraining_steps(store, *jobs.values())
@@ -114,5 +114,5 @@ def test_a_launch_hands_out_no_segment_that_it_would_not_get(registered: Registe
 
     ended = Launch(store, longer, executor, Looking()).run()
     assert submitted == [0, 0, 1, 0]
-    assert len(ended.of("done")) == 1
+    assert len(ended.with_ending("done")) == 1
     assert len(store.attempts(job_id=jobs[20])) == 1

@@ -73,7 +73,7 @@ def launched(tuned: Tuning, spec: specs.Spec) -> None:
     plan = make_plan(spec, tuned.place, store)
     register_plan(plan, tuned.place, store)
     nodes = make_nodes(plan, tuned.place, owner="sweep", device="cpu")
-    assert len(Launch(store, nodes, Inline(), Told()).run().of("done")) == len(nodes)
+    assert len(Launch(store, nodes, Inline(), Told()).run().with_ending("done")) == len(nodes)
 
 
 def test_the_value_is_of_the_holdout_part_and_the_cost_is_stand_alone(tuning: Make) -> None:
