@@ -83,17 +83,22 @@ def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
-def few_photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with fewer images, since what is not training costs by the image."""
-    root = tmp_path_factory.mktemp("few")
+def few_photos(root: Path, nth: int) -> Path:
+    """photos8 of fewer images, since what is not training costs by the image: each n-th of the test
+    part, and about as few of the others."""
     with pytest.MonkeyPatch.context() as patch:
         whole = crops.grid_corners
-        patch.setattr(crops, "grid_corners", lambda *size: whole(*size)[::3])
+        patch.setattr(crops, "grid_corners", lambda *size: whole(*size)[::nth])
         patch.setattr(crops, "MAX_TRAIN", 400)
         patch.setattr(crops, "MAX_HOLDOUT", 10)
         data.prepare("photos8", root)
     return root
+
+
+@pytest.fixture(scope="session")
+def few_photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with photos8 prepared, of few images."""
+    return few_photos(tmp_path_factory.mktemp("few"), 10)
 
 
 @pytest.fixture

@@ -24,12 +24,19 @@ from lcma.harness.run.worker import run_work
 from lcma.harness.train.protocol import PLAIN
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
+from tests.harness.conftest import few_photos
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "realnvp": {"width": 4, "channel_couplings": 1, "last_couplings": 1},
     "iresnet": {"width": 4, "blocks": 1},
     "resflow": {"width": 4, "blocks": 1, "fully_connected": 0},
 }
+
+
+@pytest.fixture(scope="module")
+def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with photos8 prepared, its test part larger than what a bound is measured on."""
+    return few_photos(tmp_path_factory.mktemp("photos"), 3)
 
 
 @pytest.fixture(scope="module")
