@@ -192,7 +192,7 @@ def _wait_out(observer: Observer, action: Callable[[], Value]) -> Value:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a launch: jobs that have ended of ``total``, running ones, the last message."""
+    """The progress of a launch: jobs that ended of ``total``, running ones, the last message."""
 
     ended: int
     total: int

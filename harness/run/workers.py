@@ -79,7 +79,7 @@ def check_compilable(expansion: Expansion, resources: Resources) -> None:
 
 
 def missing_data(spec: Spec, place: Place) -> list[str]:
-    """Return the sets still to be prepared. Raises UserError for one that needs the user's files."""
+    """Return the sets still to be prepared. Raises UserError if one needs files of the user."""
     missing = []
     for known in lcma.harness.data.names(place.data):
         if known.name not in spec.matrix.dataset:
