@@ -8,7 +8,7 @@ import pytest
 
 from lcma import db
 from lcma.harness.environment import read_environment
-from lcma.harness.run.driver import Ended, Launch
+from lcma.harness.run.driver import EndedJobs, Launch
 from lcma.harness.run.executor import Finished, Lost
 from tests.harness.run.conftest import Inline, Told
 
@@ -41,8 +41,8 @@ class Fragile(Inline):
 
 
 @pytest.fixture
-def run(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[Ended, db.Store]]:
-    def run(lost: Lost, steps: list[int], lease: float) -> tuple[Ended, db.Store]:
+def run(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[EndedJobs, db.Store]]:
+    def run(lost: Lost, steps: list[int], lease: float) -> tuple[EndedJobs, db.Store]:
         store, node = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=lease)
         ended = Launch(store, [node], Fragile(store, lost, steps), Told()).run()
         return ended, store
