@@ -51,9 +51,8 @@ class RayExecutor(Executor):
         self._refs: dict[str, Any] = {}
         self._jobs: dict[Any, str] = {}
         self._after: dict[str, str | None] = {}
-        hook = os.environ.get(
-            HOOK_VARIABLE
-        )  # tasks have their node's environment, not this process's
+        # Tasks have their node's environment, not this process's.
+        hook = os.environ.get(HOOK_VARIABLE)
         try:
             with contextlib.nullcontext() if address is None else _silence_stderr():
                 ray.init(

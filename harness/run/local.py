@@ -48,9 +48,8 @@ class LocalExecutor(Executor):
         finished = [self._collect(future) for future in done]
         ended = {f.job_id: f.report or Report(f.job_id, "stopped", f.crash) for f in finished}
         freed = [(w, ended[after]) for w, after in self._waiting if after in ended]
-        self._ready.extendleft(
-            reversed(freed)
-        )  # before tasks without a dependency, which were submitted later
+        # Before tasks without a dependency, which were submitted later.
+        self._ready.extendleft(reversed(freed))
         self._waiting = [(w, after) for w, after in self._waiting if after not in ended]
         self._fill()
         return finished

@@ -244,15 +244,12 @@ def _history(
         if _share(duration) != round(gpus, 3):
             continue
         training, pretraining = identities[duration.recipe_id]
-        same = (
-            _Same(
-                "training", _training(training, duration.factorization or ""), duration.data_digest
-            )
-            if duration.kind == "trial"
-            else _Same(
-                "pretraining", _pretraining(pretraining, duration.nms or ""), duration.data_digest
-            )
-        )
+        if duration.kind == "trial":
+            recipe = _training(training, duration.factorization or "")
+            same = _Same("training", recipe, duration.data_digest)
+        else:
+            recipe = _pretraining(pretraining, duration.nms or "")
+            same = _Same("pretraining", recipe, duration.data_digest)
         measured = found[_device(duration)].setdefault(same, _Measured([], []))
         held = _share(duration) or 1.0
         steps, trained = duration.last_step - duration.first_step, 0.0

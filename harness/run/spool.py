@@ -285,9 +285,8 @@ def left_spools() -> Iterator[tuple[Path, Spooled]]:
                 elif MAGIC.startswith(raw[: len(MAGIC)]) and not any(
                     unpack_records(raw[len(MAGIC) :])
                 ):
-                    path.unlink(
-                        missing_ok=True
-                    )  # its writer was killed before it wrote whose it is
+                    # Its writer was killed before it wrote whose it is.
+                    path.unlink(missing_ok=True)
         except OSError:
             continue
 

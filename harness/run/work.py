@@ -139,7 +139,7 @@ ENDINGS: dict[State, ReportEnding] = {"done": "done", "diverged": "diverged", "f
 
 @dataclass(frozen=True)
 class Report:
-    """How a task ended.
+    """The end of a task, as its worker reports it.
 
     ``ending`` is the state of the job, or one of
 

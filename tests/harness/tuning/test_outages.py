@@ -163,7 +163,7 @@ def test_a_study_outlives_outages_at_moments_of_its_jobs(
     at: Mapping[Moment, int],
 ) -> None:
     """Jobs are done in this process, whose moments can be seen."""
-    monkeypatch.setattr(workers, "_executor", lambda *_: Inline())
+    monkeypatch.setattr(workers, "_make_executor", lambda *_: Inline())
     outages = Outages(server, at)
     assert typed(url, outages) == 0
     assert outages.left == {}
@@ -174,7 +174,7 @@ def test_why_a_trial_failed_is_waited_for(
     typed: Typed, server: Server, url: str, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of one whose training was lost in an earlier launch, so that only the database knows."""
-    monkeypatch.setattr(workers, "_executor", lambda *_: Inline())
+    monkeypatch.setattr(workers, "_make_executor", lambda *_: Inline())
     change = {
         "recipe": {"optimization": {"learning_rate": 1e30, "clip": None}},
         "tune": {"trials": 2},
