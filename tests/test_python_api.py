@@ -121,3 +121,18 @@ def test_every_public_name_is_there_and_documented() -> None:
         assert getattr(lcma, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         lcma.nothing  # noqa: B018
+
+
+def test_a_launch_that_loses_jobs_reports_them_and_its_command_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = "name: hot\nmatrix: {flow: realnvp, dataset: photos8, factorization: rows}\n"
+    sweep += "recipe: {training: {steps: 20}, optimization: {learning_rate: 1.0e+20}}\n"
+    Path("hot.yaml").write_text(sweep)
+    report = lcma.launch("hot.yaml", "lcma.db", local=True)
+    assert (report.lost, [r.ending for r in report.reports.values()]) == (1, ["diverged"])
+    command = [sys.executable, "-m", "lcma", "launch", "hot.yaml", "--local", "--no-pictures"]
+    done = subprocess.run([*command, "--retry"], capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 jobs did not end well" in done.stdout

@@ -77,6 +77,18 @@ def pages(files: dict[str, bytes]) -> dict[str, str]:
     return {name: content.decode() for name, content in files.items() if name.endswith(".html")}
 
 
+def test_no_page_may_run_a_script_that_is_not_a_file_of_the_site(whole) -> None:
+    for name, text in pages(whole.files).items():
+        (policy,) = (
+            found["content"] or ""
+            for tag, found in Links(text).elements
+            if tag == "meta" and found.get("http-equiv") == "Content-Security-Policy"
+        )
+        directives = {d.split()[0]: d.split()[1:] for d in policy.split(";")}
+        assert directives["default-src"] == ["'none'"], name
+        assert directives["script-src"] == ["'self'", "file:"], name
+
+
 def test_a_site_has_every_page_and_every_link_leads_somewhere(whole) -> None:
     files = whole.files
     found = pages(files)

@@ -151,6 +151,8 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     two = ["step-000000010.pt", "step-000000020.pt"]
     left = {w: site.names(w) for w in works.values()}
     where = ["--db", site.store.url, "--runs", str(site.files.runs)]
+    young = json.loads(typed(capsys, "gc", *where, "--dry-run", "--json", "--older", "1"))
+    assert young["removed"] == [], "all of it was written within a day"
     would = json.loads(typed(capsys, "gc", *where, "--dry-run", "--json"))
     assert {w: site.names(w) for w in works.values()} == left
     assert {one["what"]: one["files"] for one in would["removed"]} == {
