@@ -46,7 +46,7 @@ class Writer:
         return f"weights.{self.token}.{self.launch}.safetensors"
 
 
-def superfluous_checkpoints(
+def find_superfluous_checkpoints(
     checkpoints: Sequence[CheckpointFile], kind: Kind, keep: Keep
 ) -> list[CheckpointFile]:
     """Return the checkpoints to remove once a trial or every budget of a pretraining is done.
@@ -74,4 +74,4 @@ def tidy_files(store: Store, folder: CheckpointFolder, job: PlannedJob, keep: Ke
     found = folder.list()  # before the segments are read: the last of concurrent jobs removes
     segments = store.segments(job.pretraining_id, job.data_digest) if job.pretraining_id else []
     if all(one.state == "done" for one in segments):
-        folder.remove(superfluous_checkpoints(found, job.kind, keep))
+        folder.remove(find_superfluous_checkpoints(found, job.kind, keep))

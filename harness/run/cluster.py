@@ -214,7 +214,7 @@ def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
     if late:
         return Answer(
             host,
-            problem=f"host {host} did not say within {ASK_SECONDS:.0f} s whether it can use the "
+            problem=f"host {host} did not report within {ASK_SECONDS:.0f} s whether it can use the "
             "place of the checkpoints: see whether --runs (LCMA_RUNS) hangs there",
         )
     try:

@@ -148,7 +148,7 @@ class _CrashCount:
 
 
 class Launch:
-    """One run of the driver's loop over a task graph.
+    """A run of the driver's loop over a task graph.
 
     Without a ``record`` no stop request reaches it, and any number of jobs may run at once.
     """

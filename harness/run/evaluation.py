@@ -97,33 +97,33 @@ def measure_beside(
     """Evaluate the K-sample bound and the bias of the truncated series on the test part.
 
     The bound takes ``draws`` dequantizations on up to `BOUND_IMAGES` images; None stands for
-    `default_draws`, which may be no bound, on up to `BESIDE_IMAGES`.
+    `choose_draws`, which may be no bound, on up to `BESIDE_IMAGES`.
     """
     images = Images(test.images, device)
     most = BESIDE_IMAGES if draws is None else BOUND_IMAGES
-    draws = default_draws(flow, protocol) if draws is None else draws
+    draws = choose_draws(flow, protocol) if draws is None else draws
     bound = None if draws is None else sample_bound(flow, images, protocol, draws, seen, most)
     return bound, series_bias(flow, images, protocol, test.groups, seen)
 
 
-def images_of_parts(prepared: data.Prepared, protocol: Protocol) -> int:
+def count_part_images(prepared: data.Prepared, protocol: Protocol) -> int:
     """Count the evaluations of images on the three parts."""
     counts = prepared.manifest.counts
     return (counts.test + counts.holdout + min(counts.train, counts.test)) * protocol.draws
 
 
-def images_beside(
+def count_beside_images(
     flow: models.Flow, prepared: data.Prepared, protocol: Protocol, draws: int | None = None
 ) -> int:
     """Count the evaluations of images in `measure_beside`."""
     test = prepared.manifest.counts.test
     most = BESIDE_IMAGES if draws is None else BOUND_IMAGES
-    draws = default_draws(flow, protocol) if draws is None else draws
+    draws = choose_draws(flow, protocol) if draws is None else draws
     biased = series_terms(protocol, flow) is not None and protocol.roulette_mean is None
     return (draws or 0) * min(test, most) + 2 * biased * min(test, BESIDE_IMAGES)
 
 
-def default_draws(flow: models.Flow, protocol: Protocol) -> int | None:
+def choose_draws(flow: models.Flow, protocol: Protocol) -> int | None:
     """Return the default number of the bound's draws; None for no bound.
 
     With residual blocks there is none: each draw is expensive, and the noise of their estimate
@@ -204,7 +204,7 @@ class Stopwatch:
         )
 
 
-def granted_device(device: str) -> str | None:
+def read_granted_device(device: str) -> str | None:
     """Return the id of the GPU that this process computes on, by its driver; None on a CPU."""
     if device != "cuda":
         return None

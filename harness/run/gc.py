@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from lcma.db import Owner, State, Store
 from lcma.harness import storage
 from lcma.harness.results.lookup import find_sweep, parse_object
-from lcma.harness.run.artifacts import Writer, is_run, run_name, superfluous_checkpoints
+from lcma.harness.run.artifacts import Writer, find_superfluous_checkpoints, is_run, run_name
 from lcma.harness.run.preflight import FOLDER
 from lcma.harness.storage import File, is_temporary
 from lcma.harness.train.checkpoint import sort_checkpoints
@@ -189,10 +189,10 @@ def _find_in_run(
     keep = known.keep(owners)
     if states == {"done"}:
         what: What = "checkpoints" if first.kind == "trial" else "snapshots"
-        found += ((what, one.name) for one in superfluous_checkpoints(there, first.kind, keep))
+        found += ((what, one.name) for one in find_superfluous_checkpoints(there, first.kind, keep))
     elif only.lost and states <= ENDED:
         kept = [one for one in there if one.kept]
-        go = [one for one in there if not one.kept] + superfluous_checkpoints(
+        go = [one for one in there if not one.kept] + find_superfluous_checkpoints(
             kept, first.kind, keep
         )
         found += (("lost", one.name) for one in go)

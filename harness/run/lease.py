@@ -131,5 +131,5 @@ class Lease:
                 del self._pending[: len(points)]
                 self._spooled = 0
                 self._start_unreported = self._start_unreported and first_step is None
-            self.spool.acknowledged()
+            self.spool.acknowledge()
         return alive

@@ -37,7 +37,7 @@ What = Literal["pretraining", "training"]
 
 @dataclass(frozen=True)
 class Hours:
-    """Device hours, expected and as a range."""
+    """An amount of device hours, expected and as a range."""
 
     expected: float
     low: float
@@ -49,7 +49,7 @@ class Hours:
 
 @dataclass(frozen=True)
 class PredictedPart:
-    """Jobs that are the same work, with their steps in all.
+    """The jobs of a plan that are the same work, with their steps in all.
 
     ``hours`` is None, and ``attempts`` 0, if such work was never done.
     """
@@ -65,7 +65,7 @@ class PredictedPart:
 
 @dataclass(frozen=True)
 class Amount:
-    """Work that is predicted together."""
+    """An amount of work that is predicted together."""
 
     parts: tuple[PredictedPart, ...]
 

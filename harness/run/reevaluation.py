@@ -17,8 +17,8 @@ from lcma.harness.run import weights
 from lcma.harness.run.evaluation import (
     Stopwatch,
     bound_columns,
-    images_beside,
-    images_of_parts,
+    count_beside_images,
+    count_part_images,
     make_result,
     measure_beside,
     measure_flow,
@@ -120,9 +120,9 @@ def _evaluate(
     draws: int | None,
     progress: ProgressFunction,
 ) -> db.Result:
-    total = images_beside(flow, prepared, protocol, draws)
+    total = count_beside_images(flow, prepared, protocol, draws)
     if stored is None:
-        total += images_of_parts(prepared, protocol)
+        total += count_part_images(prepared, protocol)
     done = 0
 
     def seen(count: int) -> None:

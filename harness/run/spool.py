@@ -107,8 +107,8 @@ class Ending:
             "policy": None if policy is None else db.Policy(**policy),
             "cost": db.Cost(**content["cost"]),
             "result": None if content["result"] is None else db.Result(**content["result"]),
-            "maps": tuple(_map(one) for one in content["maps"]),
-            "tables": tuple(_table(one) for one in content["tables"]),
+            "maps": tuple(_read_map(one) for one in content["maps"]),
+            "tables": tuple(_read_table(one) for one in content["tables"]),
             "artifacts": tuple(db.Artifact(**one) for one in content["artifacts"]),
             "metrics": tuple(db.Metric(**one) for one in content["metrics"]),
         }
@@ -171,7 +171,7 @@ class Spool:
         with self._lock:
             self._append(pack_record({"metrics": points}))
 
-    def acknowledged(self) -> None:
+    def acknowledge(self) -> None:
         """Drop the points kept so far: the database has them."""
         with self._lock:
             if self._file is not None and not self._ended:
@@ -243,7 +243,7 @@ def deliver_leftovers(store: Store, note: Callable[[str], None]) -> None:
     A spool whose claim was lost is dropped. ``note`` is called with a line for each dropped ending,
     and for each spool that the database refuses. Raises Unavailable, with the rest left for later.
     """
-    for path, spooled in left_spools():
+    for path, spooled in find_left_spools():
         if spooled.place != store.database.place:
             continue
         try:
@@ -270,7 +270,7 @@ def deliver_spool(store: Store, spooled: Spooled, note: Callable[[str], None]) -
         )
 
 
-def left_spools() -> Iterator[tuple[Path, Spooled]]:
+def find_left_spools() -> Iterator[tuple[Path, Spooled]]:
     """Iterate over spools of this host whose writers are dead, each locked during its turn."""
     there = spool_folder()
     for path in sorted(there.glob(f"{_host()}-*.spool")) if there else ():
@@ -357,13 +357,13 @@ def _content(record: bytes) -> Any:
     return json.loads(record[LENGTH.size : end], object_hook=whole)
 
 
-def _map(content: dict[str, Any]) -> db.ContributionMap:
+def _read_map(content: dict[str, Any]) -> db.ContributionMap:
     found = content["statistics"]
     statistics = None if found is None else db.MapStatistics(**found)
     return db.ContributionMap(**(content | {"statistics": statistics}))
 
 
-def _table(content: dict[str, Any]) -> db.IndexTable:
+def _read_table(content: dict[str, Any]) -> db.IndexTable:
     return db.IndexTable(**(content | {"statistics": db.TableStatistics(**content["statistics"])}))
 
 

@@ -37,10 +37,10 @@ from lcma.harness.run.artifacts import Writer, run_name, tidy_files
 from lcma.harness.run.evaluation import (
     Stopwatch,
     free_memory,
-    granted_device,
     make_result,
     measure_flow,
     ran_out_of_memory,
+    read_granted_device,
     settle_device,
 )
 from lcma.harness.run.lease import Lease
@@ -138,7 +138,7 @@ def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
             pid=os.getpid(),
             environment_id=store.add_environment(read_environment(work.device)),
             device=work.device,
-            devices=granted_device(work.device),
+            devices=read_granted_device(work.device),
             threads=work.threads,
             lease_seconds=work.lease_seconds,
             cap=work.terms.cap,
@@ -180,7 +180,7 @@ class _Attempt:
             Lease(self.store, self.claim, self.work.lease_seconds, spool) as lease,
         ):
             try:
-                ending = self._work(lease)
+                ending = self._run_body(lease)
             except StoppedError:
                 spool.discard()
                 return Report(self.work.job_id, "stopped", "its lease was lost")
@@ -224,7 +224,7 @@ class _Attempt:
             return Report(self.work.job_id, stored.outcome, stored.message)
         return Report(self.work.job_id, "failed", stored.message)
 
-    def _work(self, lease: Lease) -> Ending:
+    def _run_body(self, lease: Lease) -> Ending:
         self.work = self.work.opened()
         logger.info("attempt %d at %s", self.claim.token, self.work.title)
         for note in self.notes:
@@ -255,13 +255,13 @@ class _Attempt:
             _make_map(one, pretraining, self.work.job.data_digest, budget) for one in measured
         )
         kept, keep = trainer.kept, self.work.keep.snapshots
-        snapshot = (
-            () if kept is None or keep == "none" else (self._make_artifact("checkpoint", kept),)
-        )
+        artifacts: tuple[db.Artifact, ...] = ()
+        if kept is not None and keep != "none":
+            artifacts = (self._make_artifact("checkpoint", kept),)
         return replace(
             self._make_ending("done", lease),
             maps=maps,
-            artifacts=snapshot,
+            artifacts=artifacts,
             longest_only=keep == "longest",
         )
 

@@ -17,7 +17,7 @@ from lcma.harness.run.spool import (
     Ending,
     Spool,
     deliver_leftovers,
-    left_spools,
+    find_left_spools,
     pack_record,
     read_spool,
     unpack_records,
@@ -190,14 +190,14 @@ def test_a_whole_file_holds_everything(whole: bytes) -> None:
 def test_what_is_acknowledged_is_cut_off(store: db.Store, folder: Path) -> None:
     with Spool(store, CLAIM) as made:
         made.metrics(POINTS[:2])
-        made.acknowledged()
+        made.acknowledge()
         made.metrics(POINTS[4:5])
         (file,) = folder.iterdir()
         found = read_spool(file.read_bytes())
         assert found is not None
         assert list(found.metrics) == POINTS[4:5]
         made.end(ending())
-        made.acknowledged()  # of a heartbeat that was on its way: the ending stays
+        made.acknowledge()  # of a heartbeat that was on its way: the ending stays
         found = read_spool(file.read_bytes())
         assert found is not None
         assert found.ending is not None
@@ -210,9 +210,9 @@ def test_a_spool_is_left_when_its_writer_is_gone_and_not_before(
 ) -> None:
     with Spool(store, CLAIM) as made:
         made.metrics(POINTS[:1])
-        assert list(left_spools()) == []
+        assert list(find_left_spools()) == []
         assert _found_by_another_process() == 0
-    ((_, found),) = left_spools()
+    ((_, found),) = find_left_spools()
     assert (found.place, found.claim) == (store.name, CLAIM)
     assert list(found.metrics) == POINTS[:1]
 
@@ -223,7 +223,7 @@ def _found_by_another_process() -> int:
 
 
 def _count() -> int:
-    return len(list(left_spools()))
+    return len(list(find_left_spools()))
 
 
 def test_one_that_died_before_it_said_whose_it_is_leaves_nothing(
@@ -234,7 +234,7 @@ def test_one_that_died_before_it_said_whose_it_is_leaves_nothing(
         raw = file.read_bytes()
     for cut in (0, 5, len(MAGIC), len(raw) - 1):
         file.write_bytes(raw[:cut])
-        assert list(left_spools()) == []
+        assert list(find_left_spools()) == []
         assert not file.exists()
 
 
@@ -251,7 +251,7 @@ def test_files_of_another_version_another_host_and_of_others_are_left_alone(
     file.with_name("elsewhere-1-1-1.spool").write_bytes(raw)
     file.with_name("notes.txt").write_bytes(raw)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert list(left_spools()) == []
+    assert list(find_left_spools()) == []
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -276,7 +276,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_stops_nothing(
     monkeypatch.setenv("LCMA_SPOOL", str(blocked / "spools"))
     with Spool(store, CLAIM) as made:
         made.metrics(POINTS)
-        made.acknowledged()
+        made.acknowledge()
         told = made.end(dataclasses.replace(ending(), message="why it ended"))
         made.discard()
     first, last = told.message.splitlines()
