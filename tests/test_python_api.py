@@ -1,5 +1,6 @@
 """`import lcma`, as a notebook or a script uses it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import lcma
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "python.md"
+NOTEBOOK = DOCUMENT.with_suffix(".ipynb")
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,27 @@ def test_a_store_opened_for_reading_changes_nothing(notebook: dict[str, Any]) ->
         with pytest.raises(lcma.UserError):
             store.sql("DELETE FROM results")
         assert len(store.sql("SELECT * FROM trial_results", limit=3)) == 3
+
+
+def cells() -> list[dict[str, Any]]:
+    found = json.loads(NOTEBOOK.read_text())["cells"]
+    return [cell for cell in found if cell["cell_type"] == "code"]
+
+
+def test_the_notebook_was_run_from_top_to_bottom() -> None:
+    assert [cell["execution_count"] for cell in cells()] == list(range(1, len(cells()) + 1))
+    outputs = [output for cell in cells() for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} == {"stream", "execute_result"}
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "notebook"}
+    for number, cell in enumerate(cells()):
+        exec(compile("".join(cell["source"]), f"cell {number + 1}", "exec"), names)
+    assert names["report"].lost == 0
+    assert tuple(names["images"].shape) == (8, 3, 8, 8)
 
 
 def test_reading_makes_no_database(tmp_path: Path) -> None:

@@ -108,7 +108,8 @@ class Plan:
         return pd.DataFrame(rows, columns=names).astype({"budget": "Int64"})
 
     def _repr_html_(self) -> str:
-        return self.to_pandas().to_html(escape=True, na_rep="-", index=False, max_rows=60)
+        frame = self.to_pandas().astype(object)
+        return frame.where(frame.notna(), "-").to_html(escape=True, index=False, max_rows=60)
 
     @property
     def invalid(self) -> tuple[PlannedCell, ...]:
