@@ -370,7 +370,7 @@ def _choose_curves(groups: Mapping[CurveKey, object], requested: str | None) -> 
     if name in ("conventional", "checkerboard", *factorizations.FIXED):
         raise UserError(
             f"{name} uses no pretraining, so there is no budget curve of it: give a word such as "
-            "low; conventional is the base line of every curve"
+            "low; conventional is the baseline of every curve"
         )
     found = [key for key in keys if name in (key.factorization, key.label.split(" ")[0])]
     if keys and not found:

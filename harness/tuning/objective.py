@@ -42,7 +42,7 @@ class BudgetCost:
 
 @dataclass(frozen=True)
 class MeasuredBudget:
-    """A budget or a base line whose trials are all done: bits/dim, a mean over seeds.
+    """A budget or a baseline whose trials are all done: bits/dim, a mean over seeds.
 
     ``bits`` is of the holdout part and is optimized; ``spread`` is its sample standard deviation,
     None for one seed. ``test_bits`` is only reported.

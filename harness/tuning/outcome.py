@@ -1,4 +1,4 @@
-"""Results of a study so far: a row for each of its trials and for each base line."""
+"""Results of a study so far: a row for each of its trials and for each baseline."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +23,7 @@ from lcma.sweeps.tuning import UNITS
 
 @dataclass(frozen=True)
 class StudyRow:
-    """A trial of the study, or a base line (``number`` None).
+    """A trial of the study, or a baseline (``number`` None).
 
     Bits/dim and costs are means over ``n`` seeds; ``saved`` is the part of the stand-alone
     pretraining that an earlier trial had run.
@@ -47,7 +47,7 @@ class StudyRow:
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """All rows of a study, the base lines first."""
+    """All rows of a study, the baselines first."""
 
     study: str
     unit: str

@@ -21,7 +21,7 @@ from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding, run_task
 from lcma.harness.tuning.tuner import Tuner
 
 NUMBER, BUDGET = "number", "budget"
-"""Configuration that the searcher suggests: a trial of the study, None for the base lines, and its
+"""Configuration that the searcher suggests: a trial of the study, None for the baselines, and its
 budget."""
 
 STEP, BITS, HOW, WHY = "rung", "bits_per_dim", "how", "why"

@@ -14,7 +14,7 @@ from lcma.sweeps.tuning import Tune
 
 @dataclass(frozen=True)
 class StudyTarget:
-    """A spec with a section `tune`, expanded into base lines and the trials of every budget.
+    """A spec with a section `tune`, expanded into baselines and the trials of every budget.
 
     Both belong to the spec's own sweep. The pretraining of a budget passes all shorter ones and
     leaves its maps at each of them.
@@ -76,7 +76,7 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
         if cell.budget is not None or cell.trial is None:
             why = cell.reason or "it has a budget"
             raise UserError(
-                f"{where}: `matrix.factorization`: {cell.factorization} cannot be a base line: "
+                f"{where}: `matrix.factorization`: {cell.factorization} cannot be a baseline: "
                 f"{why}; what is tuned stands in `tune.factorization`"
             )
     tuned = _expanded(

@@ -1,4 +1,4 @@
-"""The trainings of one budget, or of the base lines, run on any executor."""
+"""The trainings of one budget, or of the baselines, run on any executor."""
 
 import statistics
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ How = Literal["done", "pruned", "failed", "stopped"]
 class StudyTask:
     """Segments and trials of one budget for all its seeds, with all that a worker must know.
 
-    ``number`` is that of the study's trial, None for the base lines; ``rungs`` are the steps at
+    ``number`` is that of the study's trial, None for the baselines; ``rungs`` are the steps at
     which the trainings stop for a decision. Plain values, no connections.
     """
 
@@ -32,7 +32,7 @@ class StudyTask:
     @property
     def title(self) -> str:
         """A title for people."""
-        return "base lines" if self.number is None else f"trial {self.number}: {self.budget} steps"
+        return "baselines" if self.number is None else f"trial {self.number}: {self.budget} steps"
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class Tuner:
         self.stopped: str | None = None
         """Why the study's launches were asked to end, once somebody has."""
         self.baseline_lost = ""
-        """Why the base lines failed, once they have."""
+        """Why the baselines failed, once they have."""
         self._budgets: dict[int | None, int | None] = {}
         self._pruned: set[int] = set()
         self._baseline_begun = False
@@ -139,7 +139,7 @@ class Tuner:
             self.stopped = ending.why
             return
         budget = self._budgets.get(number)
-        name = "base lines" if number is None else f"trial {number}, {budget} steps"
+        name = "baselines" if number is None else f"trial {number}, {budget} steps"
         if ending.how == "failed":
             self.note(f"{name}: failed: {ending.why}")
             if number is None:
@@ -172,7 +172,7 @@ class Tuner:
         return self.target.budgets[budget].trials
 
     def plan_all_tasks(self) -> dict[int | None, StudyTask]:
-        """Return the tasks by budget, and that of the base lines under None; register nothing."""
+        """Return the tasks by budget, and that of the baselines under None; register nothing."""
         rungs, budgets = self.target.tune.rungs, self.target.budgets
         found: dict[int | None, StudyTask] = {
             b: self._plan_task(0, self._plan(p), rungs) for b, p in budgets.items()

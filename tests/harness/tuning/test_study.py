@@ -29,7 +29,7 @@ def test_a_study_pretrains_once_and_serves_what_is_there(on_each: Make) -> None:
     assert [row[1] for row in history][:2] == [0, 20]
     budgets = {row[1] for row in history}
     assert budgets <= set(POINTS)
-    # Two seeds; one pretraining each, to the longest; base line and each budget trained once.
+    # Two seeds; one pretraining each, to the longest; baseline and each budget trained once.
     assert tuned.steps("pretraining") == 2 * STEPS
     assert tuned.steps("trial") == 2 * STEPS * (1 + len(budgets))
     snapshots = tuned.store.view("snapshots")
@@ -215,7 +215,7 @@ def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:
     tuned = tuning({"tune": {"cost_hours": 1e-9}})
     tuned.run()
     assert tuned.history() == []
-    assert len(tuned.bits()) == 1  # the base line
+    assert len(tuned.bits()) == 1  # the baseline
     tuned.changed({"tune": {"cost_hours": 1.0}}).run()
     assert len(tuned.history()) == 5
 

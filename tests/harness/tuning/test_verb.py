@@ -119,7 +119,7 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "two flows": ([], {"matrix": {"flow": ["realnvp", "glow"]}}, "a study tunes one"),
     "two sets": ([], {"matrix": {"dataset": ["few", "photos8"]}}, "a study tunes one"),
     "budgets": ([], {"matrix": {"budget": [10]}}, "stand in `tune.budget`"),
-    "a word as a base line": ([], {"matrix": {"factorization": "low"}}, "`tune.factorization`"),
+    "a word as a baseline": ([], {"matrix": {"factorization": "low"}}, "`tune.factorization`"),
     "trials": (["--trials", "1"], {}, "2"),
     "both engines": (["--local", "--ray", "x:1"], {}, "exclude each other"),
     "no cluster": (["--ray", "127.0.0.1:1"], {}, "cannot reach Ray"),
