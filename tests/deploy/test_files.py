@@ -274,12 +274,12 @@ def test_every_variable_that_is_set_is_explained() -> None:
 def test_the_image_has_the_package_and_its_extras() -> None:
     text = joined(TEXTS[DEPLOY / "Dockerfile"])
     copied = [word for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for word in line.split()]
-    assert {"db", "harness", "models", "sweeps", "pyproject.toml"} <= set(copied)
+    assert {"db", "harness", "models", "src", "sweeps", "pyproject.toml"} <= set(copied)
     assert all((ROOT / name).exists() for name in copied)
     installs = [text, *CLUSTER["setup_commands"], PAGE]
     found = [re.findall(r"\[([a-z0-9,]+)\]'|\.whl\)\[([a-z,]+)\]", t) for t in installs]
     extras = {e for hits in found for hit in hits for part in hit for e in part.split(",") if e}
-    assert extras == {"cluster", "postgres", "s3", "gcs"}
+    assert extras == {"cluster", "gcs", "photos", "pictures", "postgres", "s3"}
     assert extras <= set(PROJECT["optional-dependencies"])
     assert re.search(r"^USER lcma$", text, re.M)
 
