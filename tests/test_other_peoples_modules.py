@@ -34,7 +34,10 @@ def run(project: Path, *command: str) -> str:
 
 @pytest.mark.parametrize(
     "options",
-    [["--local"], pytest.param([], marks=[pytest.mark.ray, pytest.mark.xdist_group("ray")])],
+    [
+        pytest.param(["--local"], marks=pytest.mark.slow),
+        pytest.param([], marks=[pytest.mark.ray, pytest.mark.xdist_group("ray")]),
+    ],
     ids=["local", "ray"],
 )
 def test_a_launch_runs_beside_them(project: Path, options: list[str]) -> None:

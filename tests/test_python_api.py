@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import lcma
+from lcma.harness.cli.main import main
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "python.md"
 NOTEBOOK = DOCUMENT.with_suffix(".ipynb")
@@ -147,7 +148,7 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 
 def test_a_launch_that_loses_jobs_reports_them_and_its_command_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     sweep = "name: hot\nmatrix: {flow: realnvp, dataset: photos8, factorization: rows}\n"
@@ -155,7 +156,7 @@ def test_a_launch_that_loses_jobs_reports_them_and_its_command_fails(
     Path("hot.yaml").write_text(sweep)
     report = lcma.launch("hot.yaml", "lcma.db", local=True)
     assert (report.lost, [r.ending for r in report.reports.values()]) == (1, ["diverged"])
-    command = [sys.executable, "-m", "lcma", "launch", "hot.yaml", "--local", "--no-pictures"]
-    done = subprocess.run([*command, "--retry"], capture_output=True, text=True)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 jobs did not end well" in done.stdout
+    with pytest.raises(SystemExit) as end:
+        main(["launch", "hot.yaml", "--local", "--no-pictures", "--retry"])
+    assert end.value.code == 1
+    assert "1 jobs did not end well" in capsys.readouterr().out
