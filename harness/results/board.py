@@ -18,7 +18,7 @@ from operator import attrgetter
 from typing import Any
 
 from lcma.db import Bar, Beside, LostTrials, Making, SeededCell, Store
-from lcma.harness.results.lookup import DataFacts, parse_object, read_data_facts
+from lcma.harness.results.lookup import LONG_WAIT, DataFacts, parse_object, read_data_facts
 from lcma.harness.results.statistics import (
     PairedTest,
     adjust_holm,
@@ -671,9 +671,6 @@ def _kind_key(group: "Group") -> tuple[str, ...]:
 
 
 # Notes on a group: precision, bars, seeds, losses, comparability
-
-LONG_WAIT = 0.02
-"""Share of a step's time spent waiting for images above which a note says so."""
 
 PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
 """Data sets on which papers report bits/dim. Box-filtered ones are others."""

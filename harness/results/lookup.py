@@ -9,6 +9,9 @@ from lcma.db import JobFacts, Store, Sweep
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
+LONG_WAIT = 0.02
+"""Share of a step's time spent waiting for images above which a note says so."""
+
 WHOLE = ("official", "published counts")
 """Verdicts on the files of a whole set: by their checksums, or by the number of images."""
 

@@ -25,7 +25,7 @@ from lcma.db import (
     Sweep,
     Waiting,
 )
-from lcma.harness.results.lookup import job_title
+from lcma.harness.results.lookup import LONG_WAIT, job_title
 from lcma.harness.terminal import text_cell
 from lcma.harness.text import format_duration, printable, short_id
 from lcma.harness.watch.jobs import (
@@ -279,8 +279,6 @@ def _describe_failure(failure: Failure) -> str:
 
 
 def _render_data_wait(wait: DataWait) -> Text:
-    from lcma.harness.results.board import LONG_WAIT  # imports scipy, which takes long
-
     line = (
         f"waiting for images, {wait.dataset} ({wait.variant}) on {wait.device}: "
         f"{wait.mean:.2%} of a step, at most {wait.largest:.2%} ({wait.attempts} attempts)"
