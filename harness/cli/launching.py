@@ -16,8 +16,7 @@ from lcma.harness.place import Place
 from lcma.harness.report.board import render_board
 from lcma.harness.results.board import read_board
 from lcma.harness.run.driver import LaunchStoppedError
-from lcma.harness.run.outages import wait_out
-from lcma.harness.run.sweep import LaunchOptions, launch_sweep
+from lcma.harness.run.sweep import LaunchOptions, launch_sweep, wait_with_note
 from lcma.harness.run.workers import LaunchInterrupted
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
@@ -53,7 +52,7 @@ def run_launch(command: LaunchCommand, place: Place) -> None:
     spec = read_spec(command.spec, command.overrides, place)
     with ending_early(console, command.again), Bars(console) as bars:
         report, store = launch_sweep(spec, place, command.options, bars)
-    table = wait_out(lambda: read_board(store, sweep_id=report.sweep_id))
+    table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))
     console.print(render_board(table))
     if command.pictures is not None and table.groups:
         try:

@@ -130,7 +130,7 @@ def launch_sweep(
         if missing:
             plan = plan_expansion(plan.expansion, place, store)
         with observer.stage("registering the sweep, with the bars of its data"):
-            sweep_id = _wait_out(observer, lambda: register_plan(plan, place, opened))
+            sweep_id = wait_with_note(observer.note, lambda: register_plan(plan, place, opened))
         ended = _run(workers, options, plan, place, store, sweep_id, observer)
     return LaunchReport(sweep_id, spec.name, ended.reports, len(ended.with_ending(*LOST))), store
 
@@ -146,7 +146,7 @@ def _run(
 ) -> EndedJobs:
     assert workers.executor is not None
     workers.store, resources = store, workers.resources
-    begun = _wait_out(observer, lambda: store.begin_launch(workers.owner, sweep_id))
+    begun = wait_with_note(observer.note, lambda: store.begin_launch(workers.owner, sweep_id))
     nodes = make_nodes(
         plan,
         place,
@@ -159,9 +159,11 @@ def _run(
     )
     ids = [node.work.job_id for node in nodes]
     if options.retry:
-        _wait_out(observer, lambda: store.retry(ids))
-    plan_now = _wait_out(observer, lambda: update_plan(plan, store))
-    predicted = _wait_out(observer, lambda: predict_hours(plan_now, store, resources.gpus or 0.0))
+        wait_with_note(observer.note, lambda: store.retry(ids))
+    plan_now = wait_with_note(observer.note, lambda: update_plan(plan, store))
+    predicted = wait_with_note(
+        observer.note, lambda: predict_hours(plan_now, store, resources.gpus or 0.0)
+    )
     observer.planned(plan_now, predicted)
     record = LaunchRecord(sweep_id, begun, resources.parallel)
     with plot_curves(options.tensorboard, observer, store, ids) as display:
@@ -177,14 +179,14 @@ def _terms(plan: Plan, resources: Resources, sweep_id: str) -> Terms:
     )
 
 
-def _wait_out(observer: Observer, action: Callable[[], Value]) -> Value:
-    """Retry while the database is unreachable, and note it once."""
+def wait_with_note(note_line: Callable[[str], None], action: Callable[[], Value]) -> Value:
+    """Return what the action returns, retried while the database is unreachable, noted once."""
     noted = False
 
     def note() -> None:
         nonlocal noted
         if not noted:
-            observer.note("The database is unreachable: waiting for it.")
+            note_line("The database is unreachable: waiting for it.")
             noted = True
 
     return wait_out(action, on_failure=note)

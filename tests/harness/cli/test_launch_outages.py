@@ -9,9 +9,9 @@ import yaml
 
 from lcma import db
 from lcma.db import Store
+from lcma.harness.cli import launching
 from lcma.harness.kill_points import install_hook
-from lcma.harness.results import board
-from lcma.harness.run import plan as plans
+from lcma.harness.run import sweep
 from tests.harness.cli.conftest import Typed
 from tests.harness.outages import Moment, Outages, passing
 from tests.harness.run.conftest import stoppable
@@ -22,15 +22,15 @@ CALLS: Mapping[str, tuple[Any, str]] = {
     "register": (Store, "register"),
     "begin": (Store, "begin_launch"),
     "retry": (Store, "retry"),
-    "plan": (plans, "make_plan"),
-    "board": (board, "read_board"),
+    "plan": (sweep, "update_plan"),
+    "board": (launching, "read_board"),
 }
 
 AT: Mapping[Moment, int] = {
     ("register", "before"): 1,
     ("begin", "before"): 1,
     ("retry", "before"): 1,
-    ("plan", "before"): 2,  # the first is before anything is changed, and not waited for
+    ("plan", "before"): 1,
     ("board", "before"): 1,
 }
 
