@@ -12,10 +12,10 @@ import yaml
 
 from lcma.db import Store
 from lcma.harness.cli import main as cli
+from lcma.harness.cli import tuning as tune_command
 from lcma.harness.kill_points import TUNER, install_hook
 from lcma.harness.place import Place
 from lcma.harness.run import workers
-from lcma.harness.tuning import outcome
 from lcma.harness.tuning.study import Study
 from tests.conftest import Postgres
 from tests.harness.conftest import merged
@@ -40,7 +40,7 @@ CALLS: Mapping[str, tuple[Any, str]] = {
     "claim": (Store, "claim"),
     "finish": (Store, "finish"),
     "failures": (Store, "failures"),
-    "outcome": (outcome, "read"),
+    "outcome": (tune_command, "read_outcome"),
     "read": (Study, "read"),
 }
 """What the tuner and its workers do at the database that is none of the `kill_points`: a turn ends
