@@ -24,8 +24,8 @@ from benchmarks.worlds import ENVIRONMENT
 from lcma import db
 from lcma.db import schema
 from lcma.db.cells import OF_TRIAL, compute_sums, encode_cell
+from lcma.db.migrate import current_version
 from lcma.db.records import row_of
-from lcma.db.schema.base import REVISIONS
 
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
 SETS = ("cifar10", "imagenet32", "imagenet64", "celeba64", "photos16")
@@ -103,7 +103,7 @@ def made(site: Site, trials: int, *, maps: bool = True) -> tuple[str, float]:
 
     Without `maps` none of its trials needs any.
     """
-    name = f"lcma_{trials}_trials{'' if maps else '_plain'}_schema_{REVISIONS[-1]}"
+    name = f"lcma_{trials}_trials{'' if maps else '_plain'}_{current_version().replace('-', '_')}"
     url = site.make(name)
     if db.exists(url):
         store = db.connect(url)

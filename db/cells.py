@@ -29,8 +29,8 @@ from lcma.db.schema import (
     results,
     sweep_trials,
     trials,
-    views,
 )
+from lcma.db.views import views
 
 # Sums over seeds
 

@@ -15,7 +15,6 @@ from lcma.db.engine import Database
 from lcma.db.maps import decode_map, find_map_damage
 from lcma.db.results import decode_result
 from lcma.db.schema import (
-    REVISIONS,
     attempts,
     cells,
     contribution_maps,
@@ -258,13 +257,7 @@ def check_integrity(
         UserError: There is no database, or its schema is another one than this code's.
     """
     found = database.identify()
-    migrate.require(database, found)
-    migrate.refuse_newer(database, found)
-    if found.revision != REVISIONS[-1]:
-        raise UserError(
-            f"{database.name} has schema {found.revision}, and schema {REVISIONS[-1]} can be "
-            "checked: run `lcma db upgrade`"
-        )
+    migrate.require_current(database, found)
     findings: list[Finding] = []
     progress(ENGINE, 0, None)
     findings += [Finding(None, None, fault) for fault in database.faults()]

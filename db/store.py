@@ -95,12 +95,10 @@ from lcma.db.schema import (
     bars,
     cells,
     contribution_maps,
-    coverage,
     curves,
     data_sets,
     environments,
     events,
-    failures,
     jobs,
     metrics,
     pretrainings,
@@ -109,8 +107,8 @@ from lcma.db.schema import (
     sweep_trials,
     sweeps,
     trials,
-    views,
 )
+from lcma.db.views import coverage, failures, views
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -124,7 +122,7 @@ LATEST = 5000
 
 
 def connect(url: str, *, create: bool = True) -> "Store":
-    """Open a results database, and bring it to the current schema.
+    """Open a results database.
 
     Example:
         >>> from lcma.db import connect
@@ -134,19 +132,24 @@ def connect(url: str, *, create: bool = True) -> "Store":
     Args:
         url: `sqlite:///PATH`, a bare path ending in .db or .sqlite, or
             `postgresql://USER@HOST/DATABASE`.
-        create: Make the tables, and a file with them, where they are missing.
+        create: Make the tables, and a file with them, where they are missing, and bring an older
+            schema to the current one where no job runs.
 
     Returns:
         The store. It opens connections as its methods need them.
 
     Raises:
-        UserError: The URL means another kind of database; or none can be there, `create` is False
-            and none is there, it is another program's, it is damaged, or its schema is newer than
-            this version knows. The database is left as it was.
+        UserError: The URL means another kind of database; or none can be there, it is another
+            program's, it is damaged, or its schema is one that this version does not know; or
+            `create` is False, and none is there or one of an older schema. The database is left as
+            it was.
         Unavailable: It cannot be reached or written for now.
     """
     database = locate(url)
-    migrate.ensure(database, create=create)
+    if create:
+        migrate.ensure(database)
+    else:
+        migrate.require_current(database, database.identify())
     return Store(database)
 
 

@@ -53,7 +53,7 @@ class Artifact:
     path: str
     bytes: int
     digest: str
-    place: str | None = None
+    place: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +173,9 @@ class ContributionMap:
     standard_errors: NDArray[np.float32]
     images: int
     mean_log_det: float
+    halves: NDArray[np.float32]
+    statistics: MapStatistics
     clusters: int | None = None
-    halves: NDArray[np.float32] | None = None
-    statistics: MapStatistics | None = None
 
     def __post_init__(self) -> None:
         for name in ("values", "standard_errors"):
@@ -189,7 +189,7 @@ class ContributionMap:
             raise ValueError("values and standard_errors differ in shape")
         expected = (2, *self.values.shape)
         halves = self.halves
-        if halves is not None and (halves.dtype != np.float32 or halves.shape != expected):
+        if halves.dtype != np.float32 or halves.shape != expected:
             raise ValueError(f"halves must be float32 of shape {expected}")
         if not math.isfinite(self.mean_log_det):
             raise ValueError(f"mean_log_det is {self.mean_log_det}: it must be finite")

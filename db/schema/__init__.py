@@ -1,6 +1,6 @@
-"""The schema: every table, view and column with its type and meaning."""
+"""The schema: every table and column with its type and meaning. Views are in `lcma.db.views`."""
 
-from lcma.db.schema.base import OPTUNA_TABLES, REVISIONS, VERSION_TABLE, metadata
+from lcma.db.schema.base import OPTUNA_TABLES, REVISION, VERSION_TABLE, metadata
 from lcma.db.schema.evidence import (
     artifacts,
     attempts,
@@ -24,25 +24,21 @@ from lcma.db.schema.plan import (
     trials,
 )
 from lcma.db.schema.summary import cells, dictionary, reference_results
-from lcma.db.schema.views import trial_results, views
-from lcma.db.schema.work_views import coverage, failures
 
 __all__ = [
     "OPTUNA_TABLES",
-    "REVISIONS",
+    "REVISION",
     "VERSION_TABLE",
     "artifacts",
     "attempts",
     "bars",
     "cells",
     "contribution_maps",
-    "coverage",
     "curves",
     "data_sets",
     "dictionary",
     "environments",
     "events",
-    "failures",
     "index_tables",
     "jobs",
     "metadata",
@@ -54,7 +50,5 @@ __all__ = [
     "sweep_trials",
     "sweeps",
     "table_overlaps",
-    "trial_results",
     "trials",
-    "views",
 ]

@@ -28,8 +28,8 @@ OPTUNA_TABLES = frozenset(
 )
 """What Optuna's storage makes in the same database. They are Optuna's to make, change and drop."""
 
-REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
-"""All schema revisions that this code knows, oldest first; the last one is current."""
+REVISION = "0001"
+"""The schema's revision. Until the first release there is one, and its tables may change."""
 
 
 def only_optuna(tables: Collection[str]) -> bool:

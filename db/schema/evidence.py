@@ -16,8 +16,7 @@ from sqlalchemy import UniqueConstraint as Unique
 from lcma.db.records import EVENTS, MOVES, OUTCOMES
 from lcma.db.schema.base import beside, key, metadata, one_of, optional, required
 
-_OLD = "null if it was made before schema 0002"
-_NULL = f"null where it cannot be known, and {_OLD}"
+_NULL = "null where it cannot be known"
 
 attempts = Table(
     "attempts",
@@ -52,7 +51,7 @@ attempts = Table(
         "data_wait",
         Double,
         "share of the time of its training steps that went on waiting for images, 0 to 1; null "
-        "when it made no step or was made before schema 0004",
+        "when it made no step",
     ),
     optional(
         "devices",
@@ -68,8 +67,7 @@ attempts = Table(
     optional(
         "lease_seconds",
         Double,
-        "how long its lease was, seconds; null if it was made before schema 0005, and without a "
-        "claim",
+        "how long its lease was, seconds; null without a claim",
     ),
     optional(
         "log",
@@ -112,11 +110,11 @@ contribution_maps = Table(
     required("sum_error", Double, "|sum of values - mean_log_det| / sum of |values|"),
     optional("clusters", Integer, "clusters behind the standard errors, null for none"),
     required("attempt_id", Integer, "attempt that made it", ForeignKey("attempts.id")),
-    optional(
+    required(
         "halves",
         LargeBinary,
         "the map from two halves of the images (alternating ones, or alternating clusters), "
-        "(2, C, H, W), laid out alike; null if it was made before schema 0002",
+        "(2, C, H, W), laid out alike",
     ),
     optional(
         "mask_share",
@@ -124,15 +122,9 @@ contribution_maps = Table(
         "share of the variance inside 2x2 windows that channel and position explain, 0 to 1; "
         f"{_NULL}",
     ),
-    optional(
-        "mask_share_by_chance", Double, f"what mask_share is on average for a map with none; {_OLD}"
-    ),
+    required("mask_share_by_chance", Double, "what mask_share is on average for a map with none"),
     optional("standard_error", Double, f"root mean square of standard_errors, nats; {_NULL}"),
-    optional(
-        "rank_gap",
-        Double,
-        f"median over windows of the second value less the third, nats; {_OLD}",
-    ),
+    required("rank_gap", Double, "median over windows of the second value less the third, nats"),
     optional("error_to_gap", Double, f"standard_error / rank_gap; {_NULL}"),
     optional(
         "unresolved",
@@ -140,11 +132,10 @@ contribution_maps = Table(
         "share of windows whose gap between ranks two and three is at most two standard errors; "
         f"{_NULL}",
     ),
-    optional(
+    required(
         "tied",
         Double,
-        "share of windows in which ranks two and three are equal, so that raster order decides; "
-        f"{_OLD}",
+        "share of windows in which ranks two and three are equal, so that raster order decides",
     ),
     CheckConstraint("split >= 1", name="split"),
     Unique(
@@ -294,11 +285,10 @@ artifacts = Table(
     required("job_id", Text, "the job", ForeignKey("jobs.id")),
     required("kind", Text, "what it is: 'checkpoint', 'weights', 'samples' and the like"),
     required("path", Text, "where it is, under the launch's storage folder"),
-    optional(
+    required(
         "place",
         Text,
-        "where the launch kept files: host and folder as HOST:FOLDER, or a URL without passwords; "
-        "null if it was made before schema 0005",
+        "where the launch kept files: host and folder as HOST:FOLDER, or a URL without passwords",
     ),
     required("bytes", BigInteger, "length in bytes"),
     required("digest", Text, "sha256 of the file"),

@@ -54,12 +54,8 @@ environments = Table(
     required("device", Text, "model of the GPU, or architecture of the processor, as 'x86_64'"),
     required("cpu_capability", Text, "instruction set that PyTorch uses, such as 'AVX512'"),
     required("packages", Text, "versions of the other packages as JSON"),
-    optional("driver", Text, "version of the GPU's driver, null on a CPU and before schema 0005"),
-    optional(
-        "flags",
-        Text,
-        "settings that may change the last bits or the speed as JSON; null before schema 0005",
-    ),
+    optional("driver", Text, "version of the GPU's driver, null on a CPU"),
+    required("flags", Text, "settings that may change the last bits or the speed as JSON"),
     required("created", Double, "when the row was added, Unix seconds UTC"),
     comment="Where code ran: versions and hardware.",
 )
@@ -87,7 +83,6 @@ pretrainings = Table(
         "nms",
         Text,
         "the flow without splits: 'squeezed' between scales, or 'flat' at full size throughout",
-        server_default="squeezed",
     ),
     comment="Runs of a flow with no splits, whose contribution maps serve the trials.",
 )

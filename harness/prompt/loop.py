@@ -18,9 +18,9 @@ from pygments.lexers.sql import SqlLexer
 from rich.console import Console
 from rich.text import Text
 
+from lcma.db.migrate import current_version
 from lcma.db.query import find_database
 from lcma.db.relations import find_relations
-from lcma.db.schema import REVISIONS
 from lcma.harness.cache import cache_folder
 from lcma.harness.prompt.completion import COMMANDS, SqlCompleter, is_command, is_finished
 from lcma.harness.report.relations import render_relation, render_relations
@@ -46,7 +46,7 @@ def open_prompt(url: str, answer: Callable[[str], None]) -> None:
     """Run a prompt for the database at a URL; see `run_prompt`."""
     database = find_database(url)
     revision = database.identify().revision
-    older = "" if revision == REVISIONS[-1] else f", schema {revision} (newer: lcma db upgrade)"
+    older = "" if revision == current_version() else f", schema {revision} (newer: lcma db upgrade)"
     heading = (
         f"{database.engine}, read-only: {database.name}{older}\n"
         "A ; or an empty line ends a query; .help says more."

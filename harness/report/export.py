@@ -8,7 +8,8 @@ from importlib.metadata import version
 from typing import Any
 
 from lcma.db import QueryResult, Store
-from lcma.db.schema import REVISIONS, views
+from lcma.db.migrate import current_version
+from lcma.db.views import views
 from lcma.harness.report.board import (
     board_as_latex,
     board_as_markdown,
@@ -201,7 +202,7 @@ def make_manifest(content: bytes, query: Mapping[str, Any]) -> str:
         to_json(
             {
                 "generator": f"lcma {version('lcma')}",
-                "schema": REVISIONS[-1],
+                "schema": current_version(),
                 "query": dict(query),
                 "bytes": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lcma.db import QueryResult
-from lcma.db.schema import views
+from lcma.db.views import views
 from lcma.harness.terminal import text_cell
 from lcma.harness.text import escape_markdown, printable, to_json
 

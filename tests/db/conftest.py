@@ -113,6 +113,17 @@ STATISTICS = db.TableStatistics(
 )
 
 
+MAP_STATISTICS = db.MapStatistics(
+    mask_share=0.5,
+    mask_share_by_chance=0.0625,
+    standard_error=0.5,
+    rank_gap=0.25,
+    error_to_gap=2.0,
+    unresolved=0.75,
+    tied=0.0,
+)
+
+
 def result(trial_id: str, bits_per_dim: float = 3.5) -> db.Result:
     return db.Result(
         trial_id=trial_id,
@@ -142,6 +153,8 @@ def contribution_map(split: int, budget: int = 100, shift: float = 0.0) -> db.Co
         score="cumulative",
         values=values,
         standard_errors=np.abs(values),
+        halves=np.stack([values, values]),
+        statistics=MAP_STATISTICS,
         images=1000,
         mean_log_det=float(values.sum(dtype=np.float64)),
     )
@@ -225,7 +238,11 @@ class World:
             result=result(TRIALS[index].id, bits_per_dim),
             tables=[index_table(TRIALS[index].id, 1, HALF)],
             metrics=[db.Metric("train_bits_per_dim", 100, 4.0)],
-            artifacts=[db.Artifact(kind="weights", path="a/b", bytes=12, digest="e" * 64)],
+            artifacts=[
+                db.Artifact(
+                    kind="weights", path="a/b", bytes=12, digest="e" * 64, place="here:/runs"
+                )
+            ],
             now=now,
         )
         return claim

@@ -58,7 +58,7 @@ def test_a_worker_whose_lease_was_taken_changes_nothing(world: Any) -> None:
         cost=COST,
         result=world.result("channel-0-None"),
         metrics=[db.Metric("loss", 1, 1.0)],
-        artifacts=[db.Artifact(kind="weights", path="x", bytes=1, digest="x")],
+        artifacts=[db.Artifact(kind="weights", path="x", bytes=1, digest="x", place="h:/r")],
         now=2001.0,
     )
     assert world.job(world.trials[0]) == before

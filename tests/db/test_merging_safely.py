@@ -18,6 +18,7 @@ from lcma.db.integrity import check_integrity
 from lcma.db.merging import Counts, merge
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import ENGINES, Engine, World
+from tests.db.inspecting import make_older
 from tests.db.sites import Sites, known, merged
 from tests.db.test_bad_input import listing
 
@@ -244,8 +245,8 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "text": (text_file, "not a SQLite database"),
     "other program": (other_program, "another program"),
     "damaged": (damaged, "damaged"),
-    "newer": (statement("UPDATE lcma_alembic_version SET version_num = '0999'"), "upgrade lcma"),
-    "older": (statement("UPDATE lcma_alembic_version SET version_num = '0004'"), "lcma db upgrade"),
+    "newer": (statement("UPDATE lcma_alembic_version SET version_num = '0999'"), "does not know"),
+    "older": (lambda path: make_older(f"sqlite:///{path}"), "lcma db upgrade"),
     "unsound": (
         statement("UPDATE jobs SET token = 7 WHERE trial_id = 'channel-0-None'"),
         "lcma db check",

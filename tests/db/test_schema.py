@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from lcma.db.schema import metadata, views
+from lcma.db.schema import metadata
+from lcma.db.views import views
 
 
 @pytest.mark.parametrize("table", [*metadata.sorted_tables, *views.sorted_tables], ids=str)

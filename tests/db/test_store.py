@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.sweeps.errors import UserError
+from tests.db.conftest import MAP_STATISTICS
 
 
 def test_registering_a_plan_twice_changes_nothing(world: Any) -> None:
@@ -92,6 +93,8 @@ def test_the_sum_error_is_relative_to_the_sum_of_magnitudes() -> None:
         score="cumulative",
         values=values,
         standard_errors=values,
+        halves=np.stack([values, values]),
+        statistics=MAP_STATISTICS,
         images=1,
         mean_log_det=1.0,
     )
@@ -128,7 +131,8 @@ def test_a_map_that_is_none_cannot_be_made(wrong: dict[str, Any]) -> None:
     good = np.zeros((3, 2, 2), dtype=np.float32)
     fields: dict[str, Any] = {"values": good, "standard_errors": good, "mean_log_det": 0.0}
     common: dict[str, Any] = {"pretraining_id": "p", "data_digest": "d", "budget": 1}
-    common |= {"split": 1, "score": "cumulative", "images": 1}
+    common |= {"split": 1, "score": "cumulative", "images": 1, "statistics": MAP_STATISTICS}
+    common |= {"halves": np.zeros((2, 3, 2, 2), dtype=np.float32)}
     db.ContributionMap(**common, **fields)
     with pytest.raises(ValueError):
         db.ContributionMap(**common, **(fields | wrong))
@@ -193,9 +197,9 @@ def test_a_training_is_known_by_what_it_is(world: Any) -> None:
 
 
 def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
-    old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a")
-    new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b")
-    other = db.Artifact(kind="samples", path="png", bytes=3, digest="c")
+    old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a", place="h:/runs")
+    new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b", place="h:/runs")
+    other = db.Artifact(kind="samples", path="png", bytes=3, digest="c", place="h:/runs")
     cost = db.Cost(seconds=1, cpu_seconds=1)
     for artifacts in ([old, other], [new]):
         claim = world.win(world.trials[0])
@@ -213,7 +217,7 @@ def test_once_a_pretraining_is_done_its_longest_snapshot_alone_is_on_record(
     cost = db.Cost(seconds=1, cpu_seconds=1)
     for job_id in order:
         claim = world.win(job_id)
-        kept = db.Artifact(kind="checkpoint", path=job_id, bytes=1, digest=job_id)
+        kept = db.Artifact(kind="checkpoint", path=job_id, bytes=1, digest=job_id, place="h:/runs")
         assert world.store.finish(
             claim, "done", last_step=1, cost=cost, artifacts=[kept], longest_only=longest_only
         )
@@ -225,7 +229,7 @@ def test_once_a_pretraining_is_done_its_longest_snapshot_alone_is_on_record(
 
 def test_files_are_known_by_path_and_forgotten_by_it(world: Any) -> None:
     files = [
-        db.Artifact(kind=kind, path=f"run/{kind}", bytes=1, digest="a")
+        db.Artifact(kind=kind, path=f"run/{kind}", bytes=1, digest="a", place="h:/runs")
         for kind in ("samples", "weights")
     ]
     claim, cost = world.win(world.trials[0]), db.Cost(seconds=1, cpu_seconds=1)

@@ -13,12 +13,13 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.db import migrate
 from lcma.db.relations import find_relations
-from lcma.db.schema import metadata, views
+from lcma.db.schema import metadata
+from lcma.db.views import views
 from lcma.sweeps import published
 from tests.db import crowd
 from tests.db.crowd import FACES, JOBS, OF_FACES, TRIALS
+from tests.db.inspecting import is_current
 
 Row = dict[str, Any]
 LOST = ("diverged", "failed")
@@ -481,7 +482,7 @@ def test_the_dictionary_and_comments_tell_every_view(full: Told) -> None:
     }
     rows = full.tables["dictionary"]
     assert {(r["relation"], r["column"]): r["meaning"] for r in rows if r["column"]} == expected
-    migrate.check(db.locate(full.store.url))
+    assert is_current(full.store.url)
     if full.store.url.startswith("sqlite"):
         return
     with sa.create_engine(full.store.url, poolclass=sa.NullPool).connect() as connection:

@@ -100,7 +100,7 @@ def ending(outcome: Any = "done", **more: Any) -> Ending:
         result=result,
         maps=(given_map,),
         tables=(table,),
-        artifacts=(db.Artifact(kind="weights", path="a/b", bytes=12, digest="e"),),
+        artifacts=(db.Artifact(kind="weights", path="a/b", bytes=12, digest="e", place="h:/r"),),
         metrics=tuple(POINTS),
         **more,
     )
