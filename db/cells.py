@@ -47,7 +47,7 @@ OF_TRIAL = (
     *("seed", "profile", "flow", "dataset", "variant", "recipe_id", "factorization", "budget"),
     "map_options",
 )
-"""What is needed of a trial."""
+"""What is needed of a trial; its profile as its recipe is known, since a cell has one name."""
 
 UNKNOWN = {
     "seeds": 0,
@@ -62,11 +62,15 @@ UNKNOWN = {
 """The sums of a cell whose first result is about to be added."""
 
 
-_TRIAL = Statement(
-    lambda _: sa.select(*(trials.c[name] for name in OF_TRIAL)).where(
-        trials.c.id == sa.bindparam("id")
+def select_of_trials() -> sa.Select[Any]:
+    """Select what is needed of trials, `OF_TRIAL`, and their ids."""
+    columns = (recipes.c.profile if name == "profile" else trials.c[name] for name in OF_TRIAL)
+    return sa.select(*columns, trials.c.id).join_from(
+        trials, recipes, recipes.c.id == trials.c.recipe_id
     )
-)
+
+
+_TRIAL = Statement(lambda _: select_of_trials().where(trials.c.id == sa.bindparam("id")))
 _MAKE = Statement(
     lambda dialect: insert(dialect, cells).on_conflict_do_nothing(),
     columns=tuple(cells.c.keys()),
@@ -108,7 +112,7 @@ def join_cell(connection: sa.Connection, result: Result) -> dict[str, Any]:
     found = _TRIAL.first(connection, {"id": result.trial_id})
     if found is None:
         raise LookupError(f"no trial {result.trial_id}")
-    trial = dict(zip(OF_TRIAL, found, strict=True))
+    trial = dict(zip(OF_TRIAL, found, strict=False))
     own = {name: getattr(result, name) for name in ("data_digest", "protocol", "precision")}
     row = encode_cell(trial, own)
     if _HOLD.first(connection, row) is None:

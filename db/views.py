@@ -133,7 +133,7 @@ trial_results = view(
     "trial_results",
     """
 SELECT
-    flow_trials.flow, flow_trials.profile, flow_trials.dataset, flow_trials.variant,
+    flow_trials.flow, recipes.profile, flow_trials.dataset, flow_trials.variant,
     results.data_digest, flow_trials.factorization, flow_trials.budget, flow_trials.seed,
     results.protocol, results.precision, results.bits_per_dim, results.standard_error,
     results.holdout_bits_per_dim, results.holdout_standard_error, results.train_bits_per_dim,

@@ -11,6 +11,7 @@ from lcma.db.integrity import Progress
 from lcma.db.merging.report import Difference, Tally, first_difference
 from lcma.db.schema import (
     bars,
+    cells,
     data_sets,
     environments,
     pretrainings,
@@ -28,8 +29,11 @@ CIRCUMSTANCE: Mapping[str, frozenset[str]] = {
     "environments": frozenset({"created"}),
     "sweeps": frozenset({"created"}),
     "bars": frozenset({"detail"}),
+    "recipes": frozenset({"profile"}),
+    "flow_trials": frozenset({"profile"}),
 }
-"""Columns in which two rows of one key may differ: what a set was called and where it was read."""
+"""Columns in which two rows of one key may differ: what a set was called and where it was read, and
+the name of a profile, which is no part of what was run."""
 
 ROWS = 2000
 """Rows merged in one transaction."""
@@ -84,8 +88,20 @@ def merge_plans(
                     insert_missing(connection, table, new)  # a worker may add one meanwhile
                 elif write:
                     append_mappings(connection, table, new)
+                if write and table is recipes:
+                    _agree_on_profiles(connection, some)
             done += len(some)
             progress(table.name, done, total)
+
+
+def _agree_on_profiles(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+    # Of the names that one recipe has at two sites the first in the alphabet is shown, in whatever
+    # order they are merged.
+    names = [{"the_id": row["id"], "name": row["profile"]} for row in rows]
+    for table, key in ((recipes, recipes.c.id), (cells, cells.c.recipe_id)):
+        later = key == sa.bindparam("the_id"), table.c.profile > sa.bindparam("name")
+        update = sa.update(table).where(*later).values(profile=sa.bindparam("name"))
+        connection.execute(update, names)
 
 
 def _batches(source: sa.Connection, table: sa.Table) -> Iterator[list[dict[str, Any]]]:

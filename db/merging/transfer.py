@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lcma.db import schema
-from lcma.db.cells import SHARED, UNKNOWN, compute_sums, encode_cell
+from lcma.db.cells import SHARED, UNKNOWN, compute_sums, encode_cell, select_of_trials
 from lcma.db.filters import chunks
 from lcma.db.index_tables import insert_overlaps_of
 from lcma.db.inserts import (
@@ -124,7 +124,7 @@ def _join_cells(
     ids = sorted({row["trial_id"] for row in found})
     of_trials: dict[str, Mapping[str, Any]] = {}
     for some in chunks(ids):
-        query = sa.select(trials).where(trials.c.id.in_(some))
+        query = select_of_trials().where(trials.c.id.in_(some))
         of_trials |= {row["id"]: row for row in connection.execute(query).mappings()}
     made: dict[tuple[Any, ...], dict[str, Any]] = {}
     joined = []

@@ -14,7 +14,7 @@ recipes = Table(
     required("profile", Text, "size of the recipe: 'paper', 'small', 'tiny' or a custom one"),
     required("splits", Integer, "number of splits, 0 for a flow with none"),
     required("size", Integer, "height and width of the images in pixels"),
-    required("steps", Integer, "length of the training in optimizer steps"),
+    required("steps", Integer, "length of the training in optimizer steps, 0 for such a part"),
     required("body", Text, "the whole resolved recipe as canonical JSON"),
     optional(
         "conventional",
@@ -22,7 +22,8 @@ recipes = Table(
         "canonical name of the flow's conventional factorization on it, 'none' without splits; "
         "null for a flow that was not known",
     ),
-    comment="Resolved training recipes: all that fixes the training of one flow on one data set.",
+    comment="Resolved training recipes: all that fixes the training of one flow on one data set; and "
+    "of pretrainings the part that they depend on, model and optimization.",
 )
 
 data_sets = Table(
@@ -73,8 +74,10 @@ sweeps = Table(
 pretrainings = Table(
     "pretrainings",
     metadata,
-    key("id", Text, "content hash of recipe, data set, variant and seed"),
-    required("recipe_id", Text, "its recipe", ForeignKey("recipes.id")),
+    key("id", Text, "content hash of its part of the recipe, data set, variant and seed"),
+    required(
+        "recipe_id", Text, "the part of a recipe that it depends on", ForeignKey("recipes.id")
+    ),
     required("flow", Text, "name of the flow"),
     required("dataset", Text, "name of the data set"),
     required("variant", Text, "variant of the data set"),

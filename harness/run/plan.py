@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from lcma import db
@@ -372,14 +372,21 @@ def _lost_segment_state(trial: Trial, lost: LostSegments) -> str:
 
 
 def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.Recipe]:
-    """Return every recipe of the trials and of their pretrainings, once."""
-    rows: dict[str, db.Recipe] = {}
-    for trial in trials:
-        used = [trial.recipe]
-        if trial.pretraining:
-            used.append(trial.pretraining.recipe)
-        rows |= {recipe.id: _recipe_row(recipe, trial.profile) for recipe in used}
-    return rows.values()
+    """Return every recipe of the trials, and every part that their pretrainings have, once."""
+    # Trials share their recipes, and hashing one is expensive.
+    used = {id(one.recipe): (one.recipe, one.profile) for one in trials}
+    mapped = {id(one.recipe): (one.recipe, one.profile) for one in trials if one.pretraining}
+    rows = [_recipe_row(recipe, profile) for recipe, profile in used.values()]
+    rows += [
+        replace(
+            _recipe_row(recipe, profile),
+            id=recipe.pretraining_part_id,
+            body=recipe.pretraining_part_body,
+            steps=0,
+        )
+        for recipe, profile in mapped.values()
+    ]
+    return {row.id: row for row in rows}.values()
 
 
 def _recipe_row(recipe: Recipe, profile: str) -> db.Recipe:
@@ -427,7 +434,7 @@ def _bar_rows(prepared: data.Prepared) -> Iterable[db.Bar]:
 def _pretraining_row(pretraining: Pretraining) -> db.Pretraining:
     return db.Pretraining(
         id=pretraining.id,
-        recipe_id=pretraining.recipe.id,
+        recipe_id=pretraining.recipe.pretraining_part_id,
         flow=pretraining.recipe.model.flow,
         dataset=pretraining.dataset,
         variant=pretraining.variant,

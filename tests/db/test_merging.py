@@ -191,6 +191,19 @@ def test_another_map_stays_and_what_hangs_on_another_recipe_is_left(
     assert report.tables["flow_trials"] == Counts(left=4)
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_recipe_by_two_names_has_the_first_of_the_alphabet(sites: Sites, swapped: bool) -> None:
+    one, other = sites.new("sqlite", "filled"), sites.new("sqlite", "filled")
+    for table in ("recipes", "flow_trials", "cells"):
+        with sa.create_engine(other.store.url, poolclass=sa.NullPool).begin() as connection:
+            connection.execute(sa.text(f"UPDATE {table} SET profile = 'mine'"))
+    source, target = (other, one) if swapped else (one, other)
+    report = merged(source, target)
+    assert report.differences == ()
+    for view in ("trial_results", "leaderboard"):
+        assert set(target.store.view(view)["profile"]) == {"mine"}
+
+
 @BETWEEN_ENGINES
 def test_a_running_job_waits_and_a_retry_is_not_undone(
     sites: Sites, engines: tuple[Engine, Engine]
