@@ -22,8 +22,8 @@ recipes = Table(
         "canonical name of the flow's conventional factorization on it, 'none' without splits; "
         "null for a flow that was not known",
     ),
-    comment="Resolved training recipes: all that fixes the training of one flow on one data set; and "
-    "of pretrainings the part that they depend on, model and optimization.",
+    comment="Resolved training recipes: all that fixes the training of one flow on one data set; "
+    "and of pretrainings the part that they depend on, model and optimization.",
 )
 
 data_sets = Table(
