@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from lcma.db.records import ContributionMap, MapStatistics, StoredMap, raw_bytes
 from lcma.sweeps.errors import UserError
 
-MAP_KEY = ("pretraining_id", "data_digest", "budget", "split", "score")
-
 MAP_FACTS = ("flow", "dataset", "variant", "seed", "nms", "recipe_id")
 """The columns of its pretraining that come with a stored map."""
 

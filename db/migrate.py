@@ -22,10 +22,16 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from lcma.db.engine import Database, Found
-from lcma.db.reference import write_dictionary, write_references
+from lcma.db.reference import (
+    write_dictionary,
+    write_measure_kinds,
+    write_quantiles,
+    write_references,
+)
 from lcma.db.schema import REVISION, VERSION_TABLE, jobs, metadata
 from lcma.db.views import render_views, views
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import SHIPPED
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -145,6 +151,8 @@ def upgrade(database: Database, *, force: bool = False) -> Upgrade:
             )
         write_dictionary(connection)
         write_references(connection)
+        write_measure_kinds(connection, SHIPPED)
+        write_quantiles(connection)
         _write_version(connection, current_version())
         return Upgrade(before, current_version(), copy)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text
 
-from lcma.db.schema.base import beside, optional, required
+from lcma.db.schema.base import optional, required
 
 views = MetaData()
 """Kept apart from the tables' MetaData, of which the tables are made."""
@@ -46,10 +46,11 @@ SUBJECT = {
     "factorization": "canonical name of the factorization",
     "protocol": "name of the evaluation protocol",
     "precision": "number format of the evaluation",
+    "measure": "what is measured (measure_kinds.name), such as 'bits_per_dim'",
     "nms": "the flow without splits: 'squeezed' or 'flat'",
     "data_digest": "content hash of the exact data set",
-    "comparable": "hash of data set, variant, content, protocol and precision: results that differ "
-    "in it are not to be ranked together",
+    "comparable": "hash of data set, variant, content, protocol, precision and measure: numbers "
+    "that differ in it are not to be ranked together",
     "recipe_id": "the recipe",
     "cell_id": "what the results are seeds of (cells.id)",
 }
@@ -85,11 +86,11 @@ def sizes() -> list[Column[Any]]:
     ]
 
 
-def moments(of: str = "bits per dimension on the test part") -> list[Column[Any]]:
+def moments() -> list[Column[Any]]:
     """Return the columns of a cell's numbers over seeds."""
     return [
         required("n", Integer, "number of seeds"),
-        required("mean", Double, f"mean {of} over seeds"),
+        required("mean", Double, "mean over seeds, in the measure's unit"),
         required("squared_deviations", Double, "sum over seeds of squared deviations from mean"),
     ]
 
@@ -97,27 +98,51 @@ def moments(of: str = "bits per dimension on the test part") -> list[Column[Any]
 NEAR = """FROM cells AS near
         WHERE near.recipe_id = cells.recipe_id AND near.comparable = cells.comparable"""
 
-# For each cell on an index: the first fifty of a data set and flow cost no more than fifty.
+# For each cell on an index: the first fifty of a data set and flow cost no more than fifty. A
+# measure of which more is better is ranked the other way round.
 RANK_BY_COUNTING = {
-    "rank": f"(SELECT count(*) + 1 {NEAR} AND near.mean < cells.mean)",
-    "best": f"(SELECT min(near.mean) {NEAR})",
-    "usual": f"(SELECT min(near.mean) {NEAR} AND near.factorization = recipes.conventional)",
+    "position": f"""CASE WHEN measure_kinds.direction = 'higher'
+        THEN (SELECT count(*) + 1 {NEAR} AND near.mean > cells.mean)
+        ELSE (SELECT count(*) + 1 {NEAR} AND near.mean < cells.mean) END""",
+    "best": f"""CASE WHEN measure_kinds.direction = 'higher'
+        THEN (SELECT max(near.mean) {NEAR}) ELSE (SELECT min(near.mean) {NEAR}) END""",
+    "usual": f"""(SELECT CASE WHEN measure_kinds.direction = 'higher' THEN max(near.mean)
+        ELSE min(near.mean) END {NEAR} AND near.factorization = recipes.conventional)""",
     "window": "",
 }
+
+_BETTER = "CASE WHEN measure_kinds.direction = 'higher' THEN -1 ELSE 1 END"
 
 # What can be asked for stands in the partition too, though recipe and `comparable` imply it: a
 # WHERE on it then holds for what is ranked, and not only for what comes out.
 RANK_BY_WINDOW = {
-    "rank": "rank() OVER near",
-    "best": "min(cells.mean) OVER near",
-    "usual": "min(CASE WHEN cells.factorization = recipes.conventional THEN cells.mean END) "
-    "OVER near",
-    "window": """WINDOW near AS (
+    "position": "rank() OVER near",
+    "best": f"{_BETTER} * min({_BETTER} * cells.mean) OVER near",
+    "usual": f"{_BETTER} * min(CASE WHEN cells.factorization = recipes.conventional "
+    f"THEN {_BETTER} * cells.mean END) OVER near",
+    "window": f"""WINDOW near AS (
     PARTITION BY cells.recipe_id, cells.comparable, cells.data_digest, cells.flow, cells.dataset,
-        cells.variant, cells.protocol, cells.precision
-    ORDER BY cells.mean ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+        cells.variant, cells.protocol, cells.precision, cells.measure
+    ORDER BY {_BETTER} * cells.mean ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
 )""",
 }
+
+BESIDE = """LEFT JOIN measures AS {alias} ON {alias}.result_id = bits.result_id
+    AND {alias}.protocol = bits.protocol AND {alias}.name = '{name}'"""
+
+BESIDES = {
+    "holdout": "holdout_bits_per_dim",
+    "train": "train_bits_per_dim",
+    "log_det": "log_det",
+    "log_prior": "log_prior",
+    "draws": "bound_draws",
+    "bound": "bound_bits_per_dim",
+    "gain": "bound_gain",
+    "terms": "series_terms",
+    "bias": "series_bias",
+    "step": "seconds_per_step",
+}
+"""The measures that stand beside bits per dimension in `trial_results`."""
 
 OWN = """(SELECT {sum} FROM attempts AS a
         WHERE a.job_id = {job} AND a.protocol IS NULL) AS {kind}"""
@@ -135,12 +160,14 @@ trial_results = view(
 SELECT
     flow_trials.flow, recipes.profile, flow_trials.dataset, flow_trials.variant,
     results.data_digest, flow_trials.factorization, flow_trials.budget, flow_trials.seed,
-    results.protocol, results.precision, results.bits_per_dim, results.standard_error,
-    results.holdout_bits_per_dim, results.holdout_standard_error, results.train_bits_per_dim,
-    results.log_det, results.log_prior, results.images, results.clusters, results.bound_draws,
-    results.bound_images, results.bound_bits_per_dim, results.bound_gain, results.series_terms,
-    results.series_bias, results.series_bias_standard_error, recipes.splits, recipes.size,
-    results.step, recipes.steps, attempts.images_per_second,
+    bits.protocol, protocols.precision, bits.value AS bits_per_dim, bits.standard_error,
+    holdout.value AS holdout_bits_per_dim, holdout.standard_error AS holdout_standard_error,
+    train.value AS train_bits_per_dim, log_det.value AS log_det, log_prior.value AS log_prior,
+    bits.images, bits.clusters, CAST(draws.value AS BIGINT) AS bound_draws,
+    bound.images AS bound_images, bound.value AS bound_bits_per_dim, gain.value AS bound_gain,
+    CAST(terms.value AS BIGINT) AS series_terms, bias.value AS series_bias,
+    bias.standard_error AS series_bias_standard_error, step.value AS seconds_per_step,
+    recipes.splits, recipes.size, results.step, recipes.steps, attempts.images_per_second,
     (SELECT max(a.data_wait) FROM attempts AS a WHERE a.job_id = attempts.job_id
         AND a.protocol IS NULL) AS data_wait,
     (SELECT {seconds} FROM attempts AS a WHERE a.job_id = attempts.job_id
@@ -152,14 +179,18 @@ SELECT
     attempts.peak_memory, attempts.threads, environments.device, environments.cpu_capability,
     environments.driver, environments.torch, environments.code_version, environments.dirty,
     results.created, flow_trials.map_options, cells.comparable, results.trial_id,
-    flow_trials.recipe_id, flow_trials.pretraining_id, attempts.environment_id, results.cell_id,
+    flow_trials.recipe_id, flow_trials.pretraining_id, attempts.environment_id, bits.cell_id,
     results.id AS result_id
-FROM results
+FROM measures AS bits
+JOIN cells ON cells.id = bits.cell_id
+JOIN results ON results.id = bits.result_id
+JOIN protocols ON protocols.id = bits.protocol_id
 JOIN flow_trials ON flow_trials.id = results.trial_id
 JOIN recipes ON recipes.id = flow_trials.recipe_id
-JOIN attempts ON attempts.id = results.attempt_id
+JOIN attempts ON attempts.id = bits.attempt_id
 JOIN environments ON environments.id = attempts.environment_id
-JOIN cells ON cells.id = results.cell_id
+{beside}
+WHERE bits.name = 'bits_per_dim'
 """,
     *said("flow", "profile", "dataset", "variant", "data_digest", "factorization"),
     budget(),
@@ -171,18 +202,54 @@ JOIN cells ON cells.id = results.cell_id
         Double,
         "standard error of bits_per_dim over images or clusters, null for a single one",
     ),
-    required("holdout_bits_per_dim", Double, "bits per dimension on the holdout part"),
+    optional("holdout_bits_per_dim", Double, "bits per dimension on the holdout part"),
     optional(
         "holdout_standard_error",
         Double,
         "standard error of holdout_bits_per_dim, null for a single image or cluster",
     ),
     optional("train_bits_per_dim", Double, "bits per dimension on train, null when not taken"),
-    required("log_det", Double, "mean log-det on the test part, nats per image"),
-    required("log_prior", Double, "mean log-density of the latents there, nats per image"),
-    required("images", Integer, "number of test images"),
+    optional("log_det", Double, "mean log-det on the test part, nats per image"),
+    optional("log_prior", Double, "mean log-density of the latents there, nats per image"),
+    optional("images", Integer, "number of test images"),
     optional("clusters", Integer, "clusters behind the standard errors, null for none"),
-    *beside(),
+    optional(
+        "bound_draws",
+        Integer,
+        "K, dequantization draws of the importance-weighted bound; null when not taken",
+    ),
+    optional("bound_images", Integer, "first test images that the bound is over"),
+    optional(
+        "bound_bits_per_dim",
+        Double,
+        "bits per dimension of -log of the mean likelihood over K draws, on those images; null "
+        "when not taken",
+    ),
+    optional(
+        "bound_gain",
+        Double,
+        "by how much that is below the bits per dimension of one draw on the same images; null "
+        "when not taken",
+    ),
+    optional(
+        "series_terms",
+        Integer,
+        "exact terms of the power series of residual blocks; null for a flow without them",
+    ),
+    optional(
+        "series_bias",
+        Double,
+        "bits per dimension less those at twice as many terms with the same probes, on the first "
+        "200 test images; null without a series, and where roulette leaves no bias",
+    ),
+    optional(
+        "series_bias_standard_error",
+        Double,
+        "standard error of series_bias over images or clusters, null with it or for one image",
+    ),
+    optional(
+        "seconds_per_step", Double, "wall-clock seconds of a training step; null when not measured"
+    ),
     *sizes()[:2],
     required("step", Integer, "training step of the evaluated weights"),
     *sizes()[2:],
@@ -230,8 +297,11 @@ JOIN cells ON cells.id = results.cell_id
     required("environment_id", Text, "versions and hardware of that attempt"),
     *said("cell_id"),
     required("result_id", Text, "the result"),
-    comment="One readable row for each result.",
-    order=("dataset", "flow", "profile", "factorization", "budget", "seed", "result_id"),
+    comment="One readable row for each current result and protocol. See trial_measures for others.",
+    order=(
+        *("dataset", "flow", "profile", "factorization", "budget", "seed", "protocol"),
+        "result_id",
+    ),
 )
 
 seed_statistics = view(
@@ -239,28 +309,34 @@ seed_statistics = view(
     """
 SELECT
     cells.dataset, cells.variant, cells.flow, cells.profile, cells.protocol, cells.precision,
-    cells.factorization, cells.budget, cells.map_options, cells.seeds AS n, cells.mean,
-    cells.squared_deviations, cells.least, cells.greatest, cells.holdout_mean,
-    cells.holdout_squared_deviations, recipes.splits, recipes.size, recipes.steps,
-    cells.data_digest, cells.recipe_id, cells.comparable, cells.id AS cell_id
-FROM cells JOIN recipes ON recipes.id = cells.recipe_id
+    cells.measure, cells.factorization, cells.budget, cells.map_options, cells.seeds AS n,
+    cells.mean, cells.squared_deviations, cells.deviation, cells.standard_error,
+    t_quantiles.quantile * cells.standard_error AS half_width, cells.least, cells.greatest,
+    recipes.splits, recipes.size, recipes.steps, cells.data_digest, cells.recipe_id,
+    cells.comparable, cells.id AS cell_id
+FROM cells
+JOIN recipes ON recipes.id = cells.recipe_id
+LEFT JOIN t_quantiles ON t_quantiles.freedom = cells.seeds - 1
 """,
-    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "factorization"),
+    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "measure"),
+    *said("factorization"),
     budget(),
     map_options(),
     *moments(),
-    required("least", Double, "bits per dimension of the best seed"),
-    required("greatest", Double, "bits per dimension of the worst seed"),
-    required("holdout_mean", Double, "mean bits per dimension on the holdout part over seeds"),
-    required(
-        "holdout_squared_deviations",
+    optional("deviation", Double, "sample standard deviation over seeds, null for one seed"),
+    optional("standard_error", Double, "deviation / sqrt(n), null for one seed"),
+    optional(
+        "half_width",
         Double,
-        "sum over seeds of squared deviations from holdout_mean",
+        "half of the 95 % t-interval of the mean: t_quantiles.quantile times standard_error; null "
+        "for one seed",
     ),
+    required("least", Double, "the least value of a seed"),
+    required("greatest", Double, "the greatest value of a seed"),
     *sizes(),
     *said("data_digest", "recipe_id", "comparable", "cell_id"),
-    comment="Results over seeds: a row for each cell, which is all that results share but the "
-    "seed. The sample variance is squared_deviations / (n - 1).",
+    comment="Measures over seeds: a row for each cell, which is all that numbers share but the "
+    "seed. For bits per dimension ask for measure = 'bits_per_dim'.",
 )
 
 leaderboard = view(
@@ -268,22 +344,31 @@ leaderboard = view(
     """
 SELECT
     cells.dataset, cells.variant, cells.flow, cells.profile, cells.protocol, cells.precision,
-    {rank} AS rank, cells.factorization, cells.budget, cells.map_options, cells.seeds AS n,
-    cells.mean, cells.squared_deviations, cells.mean - {best} AS from_best, recipes.conventional,
-    cells.mean - {usual} AS from_conventional, recipes.splits, recipes.size, recipes.steps,
-    cells.data_digest, cells.recipe_id, cells.comparable, cells.id AS cell_id
-FROM cells JOIN recipes ON recipes.id = cells.recipe_id
+    cells.measure, {position} AS position, cells.factorization, cells.budget, cells.map_options,
+    cells.seeds AS n, cells.mean, cells.squared_deviations,
+    t_quantiles.quantile * cells.standard_error AS half_width, cells.mean - {best} AS from_best,
+    recipes.conventional, cells.mean - {usual} AS from_conventional, recipes.splits,
+    recipes.size, recipes.steps, cells.data_digest, cells.recipe_id, cells.comparable,
+    cells.id AS cell_id
+FROM cells
+JOIN recipes ON recipes.id = cells.recipe_id
+JOIN measure_kinds ON measure_kinds.name = cells.measure
+LEFT JOIN t_quantiles ON t_quantiles.freedom = cells.seeds - 1
 {window}
 """,
-    *said("dataset", "variant", "flow", "profile", "protocol", "precision"),
+    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "measure"),
     required(
-        "rank", Integer, "place by mean among the cells of the recipe that can be compared, from 1"
+        "position",
+        Integer,
+        "place by mean among the cells of the recipe that can be compared, from 1. It says nothing "
+        "of whether a test tells cells apart, as a board's rank does",
     ),
     *said("factorization"),
     budget(),
     map_options(),
     *moments(),
-    required("from_best", Double, "mean less the least mean there, bits per dimension, at least 0"),
+    optional("half_width", Double, "half of the 95 % t-interval of the mean; null for one seed"),
+    required("from_best", Double, "mean less the best mean there, in the measure's unit"),
     optional(
         "conventional",
         Text,
@@ -292,16 +377,16 @@ FROM cells JOIN recipes ON recipes.id = cells.recipe_id
     optional(
         "from_conventional",
         Double,
-        "mean less that of the conventional factorization there, bits per dimension, negative "
-        "where it is better; null without one. Seeds are not paired: see pairs",
+        "mean less that of the conventional factorization there, in the measure's unit; null "
+        "without one. Seeds are not paired: see pairs",
     ),
     *sizes(),
     *said("data_digest", "recipe_id", "comparable", "cell_id"),
-    comment="Cells ranked by mean bits per dimension within what can be compared and has one "
-    "recipe. No WHERE changes a rank.",
+    comment="Cells by mean within what can be compared and has one recipe. No WHERE changes a "
+    "position.",
     order=(
         *("dataset", "variant", "flow", "profile", "protocol", "precision", "recipe_id"),
-        *("comparable", "rank", "cell_id"),
+        *("comparable", "position", "cell_id"),
     ),
 )
 
@@ -309,36 +394,38 @@ pairs = view(
     "pairs",
     """
 SELECT
-    one.dataset, one.variant, one.flow, one.profile, one.protocol, one.precision, own.seed,
-    one.factorization, one.budget, one.map_options, own.bits_per_dim,
+    one.dataset, one.variant, one.flow, one.profile, one.protocol, one.precision, one.measure,
+    own.seed, one.factorization, one.budget, one.map_options, own.value,
     other.factorization AS other_factorization, other.budget AS other_budget,
-    other.map_options AS other_map_options, their.bits_per_dim AS other_bits_per_dim,
-    own.bits_per_dim - their.bits_per_dim AS difference, one.data_digest, one.recipe_id,
-    one.comparable, one.id AS cell_id, other.id AS other_cell_id, own.trial_id,
-    their.trial_id AS other_trial_id, own.id AS result_id, their.id AS other_result_id
+    other.map_options AS other_map_options, their.value AS other_value,
+    own.value - their.value AS difference, one.data_digest, one.recipe_id,
+    one.comparable, one.id AS cell_id, other.id AS other_cell_id, own_result.trial_id,
+    their_result.trial_id AS other_trial_id, own.result_id, their.result_id AS other_result_id
 FROM cells AS one
 JOIN cells AS other
   ON other.comparable = one.comparable AND other.recipe_id = one.recipe_id
  AND other.factorization <> one.factorization
  AND (one.budget IS NULL OR other.budget IS NULL OR (other.budget = one.budget
       AND coalesce(other.map_options, '') = coalesce(one.map_options, '')))
-JOIN results AS own ON own.cell_id = one.id
-JOIN results AS their ON their.cell_id = other.id AND their.seed = own.seed
+JOIN measures AS own ON own.cell_id = one.id
+JOIN measures AS their ON their.cell_id = other.id AND their.seed = own.seed
+JOIN results AS own_result ON own_result.id = own.result_id
+JOIN results AS their_result ON their_result.id = their.result_id
 """,
-    *said("dataset", "variant", "flow", "profile", "protocol", "precision"),
+    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "measure"),
     required("seed", Integer, "seed of both trials"),
     *said("factorization"),
     budget(),
     map_options(),
-    required("bits_per_dim", Double, "bits per dimension on the test part"),
+    required("value", Double, "the measure's value"),
     required("other_factorization", Text, "canonical name of the other factorization"),
     optional("other_budget", Integer, "the other trial's budget, null where it uses no map"),
     optional("other_map_options", Text, "the other trial's options of the map"),
-    required("other_bits_per_dim", Double, "the other trial's bits per dimension"),
+    required("other_value", Double, "the other trial's value"),
     required(
         "difference",
         Double,
-        "bits_per_dim - other_bits_per_dim, bits per dimension, negative where the other has more",
+        "value - other_value, negative where the other has more",
     ),
     *said("data_digest", "recipe_id", "comparable", "cell_id"),
     required("other_cell_id", Text, "cell of the other result"),
@@ -346,11 +433,20 @@ JOIN results AS their ON their.cell_id = other.id AND their.seed = own.seed
     required("other_trial_id", Text, "the other trial"),
     required("result_id", Text, "the result"),
     required("other_result_id", Text, "the other result"),
-    comment="Results that differ in the factorization alone, paired by seed: one recipe, data set, "
-    "protocol and precision; budget and options of the map too, where both use maps. Each pair is "
-    "there both ways round.",
+    comment="Numbers that differ in the factorization alone, paired by seed: one recipe, data set, "
+    "protocol, precision and measure; budget and options of the map too, where both use maps. Each "
+    "pair is there both ways round.",
     order=(
-        *("dataset", "variant", "flow", "profile", "protocol", "factorization", "budget"),
+        *(
+            "dataset",
+            "variant",
+            "flow",
+            "profile",
+            "protocol",
+            "measure",
+            "factorization",
+            "budget",
+        ),
         *("other_factorization", "other_budget", "seed", "result_id", "other_result_id"),
     ),
 )
@@ -360,22 +456,23 @@ budget_curve = view(
     """
 SELECT
     cells.dataset, cells.variant, cells.flow, cells.profile, cells.protocol, cells.precision,
-    cells.factorization, cells.map_options, cells.budget, cells.seeds AS n, cells.mean,
-    cells.squared_deviations,
-    (SELECT {seconds} / count(DISTINCT results.id) FROM results
+    cells.measure, cells.factorization, cells.map_options, cells.budget, cells.seeds AS n,
+    cells.mean, cells.squared_deviations,
+    (SELECT {seconds} / count(DISTINCT results.id) FROM measures
+        JOIN results ON results.id = measures.result_id
         JOIN flow_trials ON flow_trials.id = results.trial_id
         JOIN jobs AS segment ON segment.pretraining_id = flow_trials.pretraining_id
             AND segment.data_digest = results.data_digest AND segment.budget <= flow_trials.budget
         JOIN attempts AS a ON a.job_id = segment.id AND a.seconds IS NOT NULL
-        WHERE results.cell_id = cells.id) AS pretraining_seconds,
-    (SELECT {mean_mask_share} FROM results
-        JOIN index_tables AS seen ON seen.trial_id = results.trial_id
-            AND seen.data_digest = results.data_digest
-        WHERE results.cell_id = cells.id) AS mask_share,
-    (SELECT {mean_mask_share_by_chance} FROM results
-        JOIN index_tables AS seen ON seen.trial_id = results.trial_id
-            AND seen.data_digest = results.data_digest
-        WHERE results.cell_id = cells.id) AS mask_share_by_chance,
+        WHERE measures.cell_id = cells.id) AS pretraining_seconds,
+    (SELECT {mean_mask_share} FROM measures
+        JOIN results ON results.id = measures.result_id
+        JOIN index_tables AS seen ON seen.attempt_id = results.attempt_id
+        WHERE measures.cell_id = cells.id) AS mask_share,
+    (SELECT {mean_mask_share_by_chance} FROM measures
+        JOIN results ON results.id = measures.result_id
+        JOIN index_tables AS seen ON seen.attempt_id = results.attempt_id
+        WHERE measures.cell_id = cells.id) AS mask_share_by_chance,
     recipes.conventional, usual.seeds AS conventional_n, usual.mean AS conventional_mean,
     usual.squared_deviations AS conventional_squared_deviations,
     cells.mean - usual.mean AS from_conventional, cells.data_digest, cells.recipe_id,
@@ -390,7 +487,8 @@ LEFT JOIN cells AS usual ON usual.id = (
 )
 WHERE cells.budget IS NOT NULL
 """,
-    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "factorization"),
+    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "measure"),
+    *said("factorization"),
     map_options(),
     required("budget", Integer, "pretraining steps behind the maps"),
     *moments(),
@@ -413,9 +511,9 @@ WHERE cells.budget IS NOT NULL
         "canonical name of the flow's conventional factorization, null for an unknown flow",
     ),
     optional("conventional_n", Integer, "its seeds on the same recipe, null without results"),
-    optional("conventional_mean", Double, "its mean bits per dimension there"),
+    optional("conventional_mean", Double, "its mean there"),
     optional("conventional_squared_deviations", Double, "its sum over seeds of squared deviations"),
-    optional("from_conventional", Double, "mean - conventional_mean, bits per dimension"),
+    optional("from_conventional", Double, "mean - conventional_mean"),
     *said("data_digest", "recipe_id", "comparable", "cell_id"),
     comment="How much pretraining it takes: the cells that use maps by budget, beside the "
     "conventional factorization on the same recipe.",
@@ -435,7 +533,7 @@ SELECT
 FROM cells
 JOIN recipes ON recipes.id = cells.recipe_id
 JOIN reference_results AS printed
-  ON printed.flow = cells.flow
+  ON printed.flow = cells.flow AND cells.measure = 'bits_per_dim'
  AND printed.dataset = CASE WHEN cells.variant IN ('u8', 'npz') THEN cells.dataset
         ELSE cells.dataset || '-' || cells.variant END
  AND (printed.factorization = cells.factorization
@@ -733,13 +831,13 @@ SELECT
           AND segment.data_digest = jobs.data_digest
           AND segment.budget <= jobs.budget AND a.protocol IS NULL) AS total_seconds,
     (SELECT count(*) FROM contribution_maps AS map
-        WHERE map.pretraining_id = jobs.pretraining_id AND map.data_digest = jobs.data_digest
-          AND map.budget = jobs.budget) AS maps,
+        WHERE map.attempt_id = jobs.done_attempt_id) AS maps,
     kept.place, kept.path, kept.bytes, kept.digest, jobs.data_digest, pretrainings.recipe_id,
     jobs.pretraining_id, jobs.id AS job_id
 FROM jobs
 JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
-LEFT JOIN artifacts AS kept ON kept.job_id = jobs.id AND kept.kind = 'checkpoint'
+LEFT JOIN artifacts AS kept ON kept.kind = 'checkpoint'
+    AND kept.attempt_id = coalesce(jobs.done_attempt_id, jobs.attempt_id)
 """,
     *said("flow", "dataset", "variant"),
     required("seed", Integer, "seed of the pretraining"),
@@ -776,6 +874,7 @@ SELECT
     contribution_maps.sum_error, contribution_maps.images, contribution_maps.clusters,
     pretrainings.recipe_id, contribution_maps.pretraining_id, contribution_maps.digest
 FROM contribution_maps
+JOIN jobs ON jobs.done_attempt_id = contribution_maps.attempt_id
 JOIN pretrainings ON pretrainings.id = contribution_maps.pretraining_id
 """,
     *said("flow", "dataset", "variant", "data_digest"),
@@ -821,6 +920,7 @@ SELECT
        AND other.split = index_tables.split AND other.differs = 'budget') AS iou_other_budgets,
     flow_trials.recipe_id, index_tables.trial_id, index_tables.digest
 FROM index_tables
+JOIN jobs ON jobs.done_attempt_id = index_tables.attempt_id
 JOIN flow_trials ON flow_trials.id = index_tables.trial_id
 """,
     *said("flow", "profile", "dataset", "variant", "data_digest", "factorization"),
@@ -892,6 +992,9 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         # A window has to see all cells of a data set and flow, which SQLite does more slowly.
         **(RANK_BY_WINDOW if postgresql else RANK_BY_COUNTING),
         "gpu": OWN.format(sum=sums["gpu_seconds"], kind="gpu_seconds", job="attempts.job_id"),
+        "beside": "\n".join(
+            BESIDE.format(alias=alias, name=name) for alias, name in BESIDES.items()
+        ),
         "iou": mean("other.iou"),
         "now": now,
         "own_sums": ", ".join(own),

@@ -14,14 +14,19 @@ from lcma.db.schema import (
     cells,
     data_sets,
     environments,
+    measure_kinds,
     pretrainings,
+    protocols,
     recipes,
     sweep_trials,
     sweeps,
     trials,
 )
 
-TABLES = (recipes, data_sets, bars, environments, sweeps, pretrainings, trials, sweep_trials)
+TABLES = (
+    *(recipes, data_sets, bars, environments, sweeps, pretrainings, trials, sweep_trials),
+    *(protocols, measure_kinds),
+)
 """Those whose rows are known by their content; what a row refers to comes before it."""
 
 CIRCUMSTANCE: Mapping[str, frozenset[str]] = {
@@ -31,6 +36,7 @@ CIRCUMSTANCE: Mapping[str, frozenset[str]] = {
     "bars": frozenset({"detail"}),
     "recipes": frozenset({"profile"}),
     "flow_trials": frozenset({"profile"}),
+    "measure_kinds": frozenset({"meaning"}),
 }
 """Columns in which two rows of one key may differ: what a set was called and where it was read, and
 the name of a profile, which is no part of what was run."""
@@ -84,7 +90,7 @@ def merge_plans(
             with transaction() as connection:
                 new = _missing(connection, table, some, tally, refused)
                 tally.add(table.name, "new", len(new))
-                if write and table is environments:
+                if write and table in (environments, protocols, measure_kinds):
                     insert_missing(connection, table, new)  # a worker may add one meanwhile
                 elif write:
                     append_mappings(connection, table, new)

@@ -8,9 +8,13 @@ from lcma.db.schema.evidence import (
     curves,
     events,
     index_tables,
+    measures,
     metrics,
+    protocols,
     results,
+    supersedes,
     table_overlaps,
+    verifications,
 )
 from lcma.db.schema.plan import (
     bars,
@@ -23,7 +27,7 @@ from lcma.db.schema.plan import (
     sweeps,
     trials,
 )
-from lcma.db.schema.summary import cells, dictionary, reference_results
+from lcma.db.schema.summary import cells, dictionary, measure_kinds, reference_results, t_quantiles
 
 __all__ = [
     "OPTUNA_TABLES",
@@ -41,14 +45,20 @@ __all__ = [
     "events",
     "index_tables",
     "jobs",
+    "measure_kinds",
+    "measures",
     "metadata",
     "metrics",
     "pretrainings",
+    "protocols",
     "recipes",
     "reference_results",
     "results",
+    "supersedes",
     "sweep_trials",
     "sweeps",
+    "t_quantiles",
     "table_overlaps",
     "trials",
+    "verifications",
 ]

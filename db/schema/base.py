@@ -70,50 +70,6 @@ def key(
     )
 
 
-def beside() -> tuple[sa.Column[Any], ...]:
-    """Return the columns of what is measured beside the bits/dim of a result."""
-    return (
-        optional(
-            "bound_draws",
-            sa.Integer,
-            "K, dequantization draws of the importance-weighted bound; null when not taken",
-        ),
-        optional(
-            "bound_images",
-            sa.Integer,
-            "first test images that the bound is over; null when not taken",
-        ),
-        optional(
-            "bound_bits_per_dim",
-            sa.Double,
-            "bits per dimension of -log of the mean likelihood over K draws, on those images; null "
-            "when not taken",
-        ),
-        optional(
-            "bound_gain",
-            sa.Double,
-            "by how much that is below the bits per dimension of one draw on the same images; null "
-            "when not taken",
-        ),
-        optional(
-            "series_terms",
-            sa.Integer,
-            "exact terms of the power series of residual blocks; null for a flow without them",
-        ),
-        optional(
-            "series_bias",
-            sa.Double,
-            "bits per dimension less those at twice as many terms with the same probes, on the "
-            "first 200 test images; null without a series, and where roulette leaves no bias",
-        ),
-        optional(
-            "series_bias_standard_error",
-            sa.Double,
-            "standard error of series_bias over images or clusters, null with it or for one image",
-        ),
-    )
-
-
 def one_of(column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
     """Return a check that holds a column to a closed list of words."""
     listed = ", ".join(f"'{word}'" for word in words)

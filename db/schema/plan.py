@@ -116,6 +116,8 @@ trials = Table(
     ),
     CheckConstraint("(budget IS NULL) = (pretraining_id IS NULL)", name="map_origin"),
     Index(None, "dataset", "flow", "factorization"),
+    Index(None, "recipe_id"),
+    Index(None, "pretraining_id", "budget"),
     comment="Trials: a recipe on a data set with one factorization and one seed.",
 )
 
@@ -137,6 +139,7 @@ sweep_trials = Table(
     key("sweep_id", Text, "the sweep", ForeignKey("sweeps.id")),
     key("trial_id", Text, "a trial of the sweep", ForeignKey("flow_trials.id")),
     key("factorization", Text, "the factorization's name as it was asked for, such as 'low'"),
+    Index(None, "trial_id"),
     comment="Which trials a sweep has, under the names that it asked for.",
 )
 
@@ -165,6 +168,11 @@ jobs = Table(
     optional(
         "attempt_id", Integer, "its latest claim's attempt (attempts.id), null before the first"
     ),
+    optional(
+        "done_attempt_id",
+        Integer,
+        "attempt whose result, or maps, are current (attempts.id); null before one is done",
+    ),
     optional("owner", Text, "launch that holds the job, null unless running"),
     optional("host", Text, "machine it runs on, null unless running"),
     optional("pid", Integer, "process it runs in, null unless running"),
@@ -182,5 +190,7 @@ jobs = Table(
     Unique("pretraining_id", "budget", "data_digest"),
     Unique("trial_id", "data_digest"),
     Index(None, "state"),
+    Index(None, "done_attempt_id"),
+    Index(None, "data_digest"),
     comment="Units of work: a trial, or one segment of a pretraining, on one exact data set.",
 )

@@ -29,6 +29,7 @@ from lcma.harness.results.statistics import (
 from lcma.harness.text import format_number, printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 from lcma.sweeps.published import Number
 
 COMPARABLE = (
@@ -187,7 +188,7 @@ def read_board(
             names several rows.
     """
     with no_garbage_collection():
-        cells = store.cells(sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
+        cells = store.cells(measure=BITS_PER_DIM, sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
         # A plug-in's rule is known by its results, wherever the plug-in is now.
         if against not in {cell.factorization for cell in cells}:
             against = factorizations.normalize(against)

@@ -297,7 +297,9 @@ class _Attempt:
         artifacts = self._save_weights(flow, lease)
         return replace(
             self._make_ending("done", lease),
-            result=make_result(measured, trial.id, digest, PLAIN, step=step),
+            result=make_result(
+                measured, trial.id, digest, PLAIN, step=step, more=self._time_steps(trainer)
+            ),
             tables=_make_index_tables(trial, maps, digest),
             artifacts=artifacts,
         )
@@ -443,6 +445,11 @@ class _Attempt:
             digest=stored.digest,
             place=storage.open_folder(self.work.place.runs).place,
         )
+
+    def _time_steps(self, trainer: Trainer) -> tuple[db.Measure, ...]:
+        """Return the measure of how long a step of this attempt took; none without a step."""
+        seconds = trainer.waiting.seconds_per_step
+        return () if seconds is None else (db.Measure("seconds_per_step", seconds),)
 
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0

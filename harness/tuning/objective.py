@@ -10,6 +10,7 @@ from lcma.db import Store
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.target import StudyTarget
 from lcma.sweeps.expansion import Trial
+from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
 from lcma.sweeps.tuning import UNITS, Tune
 
 
@@ -67,11 +68,11 @@ def measure_budget(
     results = [store.result(trial.id, digest, PLAIN.name) for trial in trials]
     found = [result for result in results if result is not None]
     assert len(found) == len(trials)
-    bits = [result.holdout_bits_per_dim for result in found]
+    bits = [result.value(HOLDOUT) for result in found]
     return MeasuredBudget(
         bits=statistics.fmean(bits),
         spread=statistics.stdev(bits) if len(bits) > 1 else None,
-        test_bits=statistics.fmean(result.bits_per_dim for result in found),
+        test_bits=statistics.fmean(result.value(BITS_PER_DIM) for result in found),
         cost=measure_cost(store, target, trials, digest),
     )
 

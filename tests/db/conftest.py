@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lcma import db
 from lcma.db.schema import metadata
+from tests.db.measuring import OF_RESULT, make_measures, make_result
 
 if TYPE_CHECKING:
     from tests.db.sites import Sites
@@ -125,7 +126,7 @@ MAP_STATISTICS = db.MapStatistics(
 
 
 def result(trial_id: str, bits_per_dim: float = 3.5) -> db.Result:
-    return db.Result(
+    return make_result(
         trial_id=trial_id,
         data_digest=DATA.digest,
         protocol="plain",
@@ -251,8 +252,11 @@ class World:
         self, index: int, protocol: str = "published", *, bits_per_dim: float = 3.25, **more: Any
     ) -> bool:
         """Add an evaluation of a trial that is done."""
+        own = {name: more.pop(name) for name in OF_RESULT if name in more}
+        found = result(TRIALS[index].id, bits_per_dim)
+        known = tuple(one for one in found.measures if one.name not in more)
         found = dataclasses.replace(
-            result(TRIALS[index].id, bits_per_dim), protocol=protocol, **more
+            found, protocol=protocol, measures=known + make_measures(**more), **own
         )
         by = db.Evaluator(
             owner="evaluator",

@@ -16,6 +16,7 @@ from tests.db.conftest import (
     recipe,
     result,
 )
+from tests.db.measuring import change
 
 FAR = 4e9
 """A time that has not come, Unix seconds: a lease until then is not over."""
@@ -159,9 +160,11 @@ class Crowd:
     def done(self, trial: db.Trial, **more: Any) -> None:
         job = JOBS[trial.id]
         found = dataclasses.replace(
-            result(trial.id, self.number(3.0, 4.0)),
+            change(
+                result(trial.id, self.number(3.0, 4.0)),
+                holdout_bits_per_dim=self.number(3.0, 4.0),
+            ),
             data_digest=job.data_digest,
-            holdout_bits_per_dim=self.number(3.0, 4.0),
         )
         tables = []
         if trial.budget is not None:

@@ -16,6 +16,7 @@ from tests.db.inspecting import is_current, make_older
 FORKED = """
 import os, sys, time
 from lcma import db
+from tests.db.measuring import make_result
 import alembic.command
 
 def race(processes, work):
@@ -175,7 +176,7 @@ def work(index):
         if isinstance(claim, db.Job):
             continue
         assert store.heartbeat(claim, step=1, lease_seconds=60)
-        result = db.Result(
+        result = make_result(
             trial_id=f"t{number}", data_digest="d" * 64, protocol="plain", protocol_body="{}",
             precision="float32", step=1, bits_per_dim=1.0, standard_error=0.1, images=1,
             holdout_bits_per_dim=1.0, holdout_standard_error=0.1, log_det=0.0, log_prior=0.0,
@@ -253,7 +254,7 @@ def work(index):
         device="cpu", threads=1, lease_seconds=60,
     )
     trial_id = store.job(jobs[index]).trial_id
-    result = db.Result(
+    result = make_result(
         trial_id=trial_id, data_digest="d" * 64, protocol="plain", protocol_body="{}",
         precision="float32", step=1, bits_per_dim=1.0, standard_error=0.1, images=1,
         holdout_bits_per_dim=1.0, holdout_standard_error=0.1, log_det=0.0, log_prior=0.0,

@@ -1,5 +1,6 @@
 """What goes in comes out: plans, maps, curves, files, counts and tables."""
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.sweeps.errors import UserError
-from tests.db.conftest import MAP_STATISTICS
+from tests.db.conftest import COST, MAP_STATISTICS
 
 
 def test_registering_a_plan_twice_changes_nothing(world: Any) -> None:
@@ -347,28 +348,26 @@ def test_the_seconds_of_a_result_count_every_attempt(world: Any) -> None:
     assert list(world.store.attempts(outcome="preempted")["last_step"]) == [9]
 
 
-@pytest.mark.parametrize("name", ["bits_per_dim", "holdout_standard_error", "train_bits_per_dim"])
-def test_a_result_must_be_finite(filled: Any, name: str) -> None:
-    fields: dict[str, Any] = {
-        "trial_id": "t",
-        "data_digest": "d",
-        "protocol": "plain",
-        "protocol_body": "{}",
-        "precision": "float32",
-        "step": 1,
-        "bits_per_dim": 1.0,
-        "standard_error": 1.0,
-        "images": 1,
-        "holdout_bits_per_dim": 1.0,
-        "holdout_standard_error": 1.0,
-        "log_det": 1.0,
-        "log_prior": 1.0,
-    }
-    # Another hash for the same content would make every result in every database a new one.
-    assert db.Result(**fields).id.startswith("d25aed3aac2ffa86")
-    assert db.Result(**fields).id != db.Result(**(fields | {"bits_per_dim": 1.0 + 2**-52})).id
-    with pytest.raises(ValueError, match=name):
-        db.Result(**(fields | {name: math.nan}))
+@pytest.mark.parametrize("number", ["value", "standard_error"])
+def test_a_measure_must_be_finite(number: str) -> None:
+    with pytest.raises(ValueError, match="bits_per_dim is nan"):
+        db.Measure(**({"name": "bits_per_dim", "value": 1.0} | {number: math.nan}))
+
+
+def test_a_measure_is_there_once(filled: Any) -> None:
+    found = filled.result("LLL-0-100")
+    with pytest.raises(ValueError, match="twice"):
+        dataclasses.replace(found, measures=found.measures * 2)
+
+
+def test_a_measure_that_nobody_registered_is_refused(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    found = world.result("channel-0-None")
+    found = dataclasses.replace(found, measures=(*found.measures, db.Measure("colour", 1.0)))
+    before = world.dump()
+    with pytest.raises(UserError, match="no measure 'colour': choose among bits_per_dim"):
+        world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
+    assert world.dump() == before
 
 
 def test_many_points_at_once_are_kept_as_few_are(world: Any) -> None:

@@ -17,6 +17,7 @@ from lcma.harness.results.map_statistics import compute_map_statistics
 from lcma.models import Flow, build
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe
+from tests.db.measuring import make_result
 
 COST = db.Cost(seconds=60.0, cpu_seconds=50.0, images_per_second=1000.0, peak_memory=2**30)
 ENVIRONMENT = db.Environment(
@@ -178,7 +179,7 @@ class Filler:
     ) -> None:
         """End a job with a result, and what is measured beside it."""
         assert job.trial_id is not None
-        result = db.Result(
+        result = make_result(
             trial_id=job.trial_id,
             data_digest=job.data_digest,
             protocol=protocol,

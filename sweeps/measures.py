@@ -1,0 +1,108 @@
+"""The register of measures: what each named number of a result is, its unit and direction.
+
+A measure belongs to a result. Those with a direction can be ranked: boards, tests, verdicts and
+studies take any of them (docs/measures.md).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lcma.sweeps.errors import UserError
+
+Direction = Literal["lower", "higher"]
+
+BITS_PER_DIM = "bits_per_dim"
+"""The measure that boards show by default."""
+
+HOLDOUT = "holdout_bits_per_dim"
+"""The measure by which checkpoints and budgets are chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureKind:
+    """What a measure is.
+
+    Attributes:
+        name: Its name in the database.
+        unit: Its unit in words.
+        direction: Which values are better; None for one that is not ranked.
+        meaning: What it is, in a sentence.
+    """
+
+    name: str
+    unit: str
+    direction: Direction | None
+    meaning: str
+
+
+SHIPPED: tuple[MeasureKind, ...] = (
+    MeasureKind(BITS_PER_DIM, "bits per dimension", "lower", "on the test part"),
+    MeasureKind(HOLDOUT, "bits per dimension", "lower", "on the holdout part"),
+    MeasureKind(
+        "train_bits_per_dim",
+        "bits per dimension",
+        "lower",
+        "on as many images of the train part as the test part has",
+    ),
+    MeasureKind("log_det", "nats per image", None, "mean log-determinant on the test part"),
+    MeasureKind(
+        "log_prior", "nats per image", None, "mean log-density of the latents on the test part"
+    ),
+    MeasureKind(
+        "bound_bits_per_dim",
+        "bits per dimension",
+        "lower",
+        "the importance-weighted bound of bound_draws dequantizations on the first test images",
+    ),
+    MeasureKind(
+        "bound_gain",
+        "bits per dimension",
+        None,
+        "by how much the bound is below that of one dequantization on the same images",
+    ),
+    MeasureKind("bound_draws", "dequantizations", None, "K of the bound"),
+    MeasureKind("series_terms", "terms", None, "exact terms of the series of residual blocks"),
+    MeasureKind(
+        "series_bias",
+        "bits per dimension",
+        None,
+        "what bits per dimension lose at twice as many terms with the same probes, on the first "
+        "test images",
+    ),
+    MeasureKind(
+        "seconds_per_step",
+        "seconds",
+        "lower",
+        "wall-clock seconds of a training step, without evaluations and checkpoints",
+    ),
+)
+
+_registered: dict[str, MeasureKind] = {kind.name: kind for kind in SHIPPED}
+
+
+def register_measure(kind: MeasureKind) -> None:
+    """Add a measure to the register.
+
+    Raises:
+        UserError: Another one has the name.
+    """
+    if _registered.setdefault(kind.name, kind) != kind:
+        raise UserError(f"there is a measure '{kind.name}' already: choose another name")
+
+
+def find_measure(name: str) -> MeasureKind:
+    """Return a registered measure.
+
+    Raises:
+        UserError: There is none of that name.
+    """
+    try:
+        return _registered[name]
+    except KeyError:
+        ranked = ", ".join(kind.name for kind in _registered.values() if kind.direction)
+        raise UserError(f"there is no measure '{name}': choose among {ranked}") from None
+
+
+def list_measures() -> tuple[MeasureKind, ...]:
+    """Return all registered measures."""
+    return tuple(_registered.values())
