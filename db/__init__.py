@@ -62,6 +62,7 @@ from lcma.db.records import (
     TrainedTrial,
     Training,
     Trial,
+    Verification,
     Waiting,
 )
 from lcma.db.store import Store, connect, exists
@@ -129,6 +130,7 @@ __all__ = [
     "Training",
     "Trial",
     "Unavailable",
+    "Verification",
     "Waiting",
     "connect",
     "exists",

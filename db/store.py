@@ -83,7 +83,9 @@ from lcma.db.records import (
     SweepMember,
     TrainedTrial,
     Training,
+    Verification,
     Waiting,
+    content_hash,
     row_of,
 )
 from lcma.db.reference import write_references
@@ -115,6 +117,7 @@ from lcma.db.schema import (
     sweep_trials,
     sweeps,
     trials,
+    verifications,
 )
 from lcma.db.views import coverage, failures, views
 from lcma.sweeps.errors import UserError
@@ -796,6 +799,24 @@ class Store:
             delete_measures(connection, result_id, result)
             insert_measures(connection, result_id, result, attempt_id, clock, current=True)
             return True
+
+    def add_verification(self, verification: Verification, *, now: float | None = None) -> None:
+        """Store how a result compares with that of a second training.
+
+        Args:
+            verification: The comparison. Its environment is stored; see `add_environment`.
+
+        Raises:
+            LookupError: There is no such result.
+        """
+        with self._writer.begin() as connection:
+            known = sa.select(results.c.id).where(results.c.id == verification.result_id)
+            if connection.execute(known).first() is None:
+                raise LookupError(f"no result {verification.result_id}")
+            row = row_of(verification) | {"equal": int(verification.equal)}
+            row["time"] = self._clock(connection, now)
+            row["id"] = content_hash("verification", row)
+            insert_missing(connection, verifications, [row])
 
     # ---------------------------------------------------------------------------------------------
     # Reading results

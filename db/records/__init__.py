@@ -22,6 +22,7 @@ from lcma.db.records.evidence import (
     Result,
     StoredMap,
     TableStatistics,
+    Verification,
     raw_bytes,
 )
 from lcma.db.records.joined import (
@@ -136,6 +137,7 @@ __all__ = [
     "TrainedTrial",
     "Training",
     "Trial",
+    "Verification",
     "Waiting",
     "content_hash",
     "raw_bytes",

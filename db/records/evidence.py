@@ -121,6 +121,31 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """How a result compares with that of a second training.
+
+    Attributes:
+        result_id: The result.
+        equal: Whether all measures came out equal to the last bit, but for times.
+        largest_difference: The largest difference of a measure in bits/dim.
+        tolerance: The difference up to which the result counts as verified, bits/dim.
+        environment_id: Versions and hardware of the second training.
+        device: Its device, such as 'cpu' or 'cuda:0'.
+        threads: Its number of CPU threads.
+        user: Who verified.
+    """
+
+    result_id: str
+    equal: bool
+    largest_difference: float
+    tolerance: float
+    environment_id: str
+    device: str
+    threads: int
+    user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluator:
     """Who evaluates kept weights, on what, and since when (Unix seconds UTC)."""
 
