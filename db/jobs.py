@@ -323,13 +323,21 @@ def hash_attempt(job_id: str, owner: str, host: str, token: int, started: float)
 
 
 def _read_rerun(connection: sa.Connection, job: Job) -> str:
-    # By what the files of a rerun are kept apart: when it was asked for, which segments of one
-    # pretraining share.
-    if job.done_attempt_id is None:
-        return ""
-    asked = sa.select(sa.func.max(events.c.time)).where(
-        events.c.job_id == job.id, events.c.event == "rerun"
-    )
+    # By what the files of a rerun are kept apart: when one was last asked for, of the job or of a
+    # segment whose checkpoint or maps it goes on from. Jobs put back by one call share it.
+    pretraining_id, budget = job.pretraining_id, job.budget
+    if job.trial_id is not None:
+        own = sa.select(trials.c.pretraining_id, trials.c.budget).where(trials.c.id == job.trial_id)
+        pretraining_id, budget = connection.execute(own).one()
+    which = events.c.job_id == job.id
+    if pretraining_id is not None:
+        segments = sa.select(jobs.c.id).where(
+            jobs.c.pretraining_id == pretraining_id,
+            jobs.c.data_digest == job.data_digest,
+            jobs.c.budget <= budget,
+        )
+        which = sa.or_(which, events.c.job_id.in_(segments))
+    asked = sa.select(sa.func.max(events.c.time)).where(which, events.c.event == "rerun")
     time = connection.execute(asked).scalar()
     return "" if time is None else f"{round(1000 * time):x}"
 

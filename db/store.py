@@ -13,6 +13,7 @@ from lcma.db import leases, migrate, schema
 from lcma.db.cells import has_any_result, read_cells, read_values
 from lcma.db.curves import insert_metrics
 from lcma.db.engine import Database, QueryResult
+from lcma.db.errors import Conflict
 from lcma.db.events import add_event
 from lcma.db.filters import Scalar, Where, build_conditions, chunks
 from lcma.db.index_tables import encode_table, insert_overlaps
@@ -71,6 +72,7 @@ from lcma.db.records import (
     Policy,
     Rates,
     Registration,
+    Rerun,
     Result,
     RunningJob,
     SeededCell,
@@ -744,8 +746,9 @@ class Store:
             False, with nothing changed, where nothing is new.
 
         Raises:
-            Conflict: A measure is there with another value; nothing is changed.
-            ValueError: The result is of another job, or the job is not done.
+            Conflict: A measure is there with another value, or the job is being run anew; nothing
+                is changed.
+            ValueError: The result is of another job, or the job has none.
             LookupError: The job is not registered.
         """
         with self._writer.begin() as connection:
@@ -753,11 +756,13 @@ class Store:
             job = read_job(connection, job_id)
             if job is None:
                 raise LookupError(f"no job {job_id}")
-            if job.state != "done" or (job.trial_id, job.data_digest) != (
+            if job.done_attempt_id is None or (job.trial_id, job.data_digest) != (
                 result.trial_id,
                 result.data_digest,
             ):
                 raise ValueError(f"the result is not of a trial that job {job_id} has done")
+            if job.state == "running":
+                raise Conflict(f"trial {job.trial_id} is being run anew")
             own = result.trial_id, result.data_digest
             stored = read_result(connection, *own, result.protocol)
             if stored is not None:
@@ -1044,11 +1049,15 @@ class Store:
         ]
 
     def lost_trials(self, sweep_id: str | None = None) -> list[LostTrials]:
-        """Return how many trials diverged or failed, by cell, of one sweep or of all."""
+        """Return how many trials diverged or failed, by cell, of one sweep or of all.
+
+        Those that have a result, since a rerun of them failed, are left out.
+        """
         columns = [failures.c[field.name] for field in fields(LostTrials) if field.name != "trials"]
         query = (
             sa.select(*columns, sa.func.count().label("trials"))
-            .where(failures.c.kind == "trial")
+            .join(jobs, jobs.c.id == failures.c.job_id)
+            .where(failures.c.kind == "trial", jobs.c.done_attempt_id.is_(None))
             .group_by(*columns)
         )
         if sweep_id is not None:
@@ -1461,6 +1470,27 @@ class Store:
         query = query.order_by(failures.c.updated.desc(), failures.c.job_id)
         with self._reader.connect() as connection:
             return [Failure(**row._mapping) for row in connection.execute(query)]
+
+    def reruns(self) -> dict[str, Rerun]:
+        """Return the reruns that were asked for and are not done, by the job's id."""
+        last = (
+            sa.select(sa.func.max(events.c.id))
+            .where(events.c.job_id == jobs.c.id, events.c.event == "rerun")
+            .correlate(jobs)
+            .scalar_subquery()
+        )
+        asked = events.alias("asked")
+        query = (
+            sa.select(
+                *(jobs.c.id, jobs.c.kind, jobs.c.state, attempts.c.ended),
+                *(asked.c.owner, asked.c.detail),
+            )
+            .join_from(jobs, attempts, attempts.c.id == jobs.c.done_attempt_id)
+            .join(asked, asked.c.id == last)
+            .where(jobs.c.state != "done")
+        )
+        with self._reader.connect() as connection:
+            return {row.id: Rerun(*row) for row in connection.execute(query)}
 
     def decisions(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Return what was decided about jobs after a failure: 'given up: policy oom: 1 used'.

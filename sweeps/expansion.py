@@ -10,7 +10,6 @@ from lcma.sweeps import catalog, factorizations, known_sets, settings
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.factorizations import ImpossibleError, UnavailableError
 from lcma.sweeps.identity import canonical_json, content_id, identity_of
-from lcma.sweeps.known_sets import DataSetFacts
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.spec import Exclusion, Spec
 
@@ -261,7 +260,9 @@ def _cells(
         asked_budgets = (None,)
         reason = reason or f"{name} needs a contribution map: give `matrix.budget`"
     facts = known_sets.known()[dataset]
-    shared = _pretraining(recipe, facts, seed) if mapped and recipe and not reason else None
+    shared = None
+    if mapped and recipe and not reason:
+        shared = make_pretraining(recipe, facts.dataset, facts.variant, seed)
     cells = []
     for budget in asked_budgets:
         if any(_excludes(e, flow, dataset, synonyms, budget, seed) for e in spec.exclude):
@@ -296,13 +297,14 @@ def _unfit_options(recipe: Recipe) -> str | None:
     return None
 
 
-def _pretraining(recipe: Recipe, facts: DataSetFacts, seed: int) -> Pretraining:
+def make_pretraining(recipe: Recipe, dataset: str, variant: str, seed: int) -> Pretraining:
+    """Return the pretraining whose maps trials of a recipe read."""
     options = recipe.maps
     if options.masks == "swapped":
         swapped = recipe.model.architecture.swapped
         model = recipe.model.model_copy(update={"architecture": swapped})
         recipe = recipe.model_copy(update={"model": model})
-    return Pretraining(recipe, facts.dataset, facts.variant, seed, options.nms)
+    return Pretraining(recipe, dataset, variant, seed, options.nms)
 
 
 def _excludes(

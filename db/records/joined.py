@@ -184,6 +184,27 @@ class Failure:
     decision: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """A job that was put back to be run anew, and is not done.
+
+    Attributes:
+        job_id: The job.
+        kind: Its kind.
+        state: Its state.
+        made: When its result or maps were made, which stay current until then, Unix seconds UTC.
+        by: Who asked for it.
+        why: The reason, may be empty.
+    """
+
+    job_id: str
+    kind: Kind
+    state: State
+    made: float
+    by: str | None
+    why: str
+
+
 @dataclass(frozen=True)
 class DataWait:
     """The share of training steps that attempts on one set and kind of device waited for images.

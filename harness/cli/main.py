@@ -32,6 +32,8 @@ COMMANDS = (
     "logs",
     "why",
     "retry",
+    "rerun",
+    "verify",
     "stop",
     "gc",
     "board",

@@ -27,14 +27,12 @@ def stop(
     Running jobs go back to pending and keep their last checkpoint. A later launch
     goes on.
     """
-    import getpass
-    import socket
-
     from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
+    from lcma.harness.terminal import user_name
     from lcma.harness.text import printable, to_json
     from lcma.harness.watch.commands import relaunch_command
     from lcma.harness.watch.stop import (
@@ -49,11 +47,10 @@ def stop(
         raise UserError("--all and a sweep exclude each other: leave one out")
     store = connect(find_place(db, None, None).db, create=False)
     sweeps = None if everything else find_sweeps(store, sweep)
-    by = f"{getpass.getuser()}@{socket.gethostname()}"
     seconds = 0.0 if now else ANSWER_SECONDS
     console = Console()
     with console.status(printable(f"waiting for the launches of {name_sweeps(sweeps)}")):
-        stopped = stop_sweeps(store, sweeps, by=by, seconds=seconds)
+        stopped = stop_sweeps(store, sweeps, by=user_name(), seconds=seconds)
     commands = [] if sweeps is None else [relaunch_command(sweeps[-1])]
     if json:
         ids = None if sweeps is None else [one.id for one in sweeps]

@@ -9,18 +9,24 @@ from lcma.db import Kind, Owner, PlannedJob, Store
 from lcma.harness.train.checkpoint import CheckpointFile, CheckpointFolder
 from lcma.sweeps.spec import Keep
 
-_RUN = re.compile(r"([0-9a-f]{20})-([0-9a-f]{12})")
+_RUN = re.compile(r"([0-9a-f]{20}-[0-9a-f]{12})(?:-[0-9a-f]+)?")
 _WEIGHTS = re.compile(r"weights\.(\d+)\.([0-9a-f]{8})\.safetensors")
 
 
-def run_name(job: PlannedJob | Owner) -> str:
-    """Return the name of the folder of the job's trial or pretraining on its exact data."""
-    return f"{job.trial_id or job.pretraining_id}-{job.data_digest[:12]}"
+def run_name(job: PlannedJob | Owner, rerun: str = "") -> str:
+    """Return the name of the folder of the job's trial or pretraining on its exact data.
+
+    Each rerun (`Claim.rerun`) has a folder of its own, so that it goes on from nothing that was
+    there before.
+    """
+    name = f"{job.trial_id or job.pretraining_id}-{job.data_digest[:12]}"
+    return f"{name}-{rerun}" if rerun else name
 
 
-def is_run(name: str) -> bool:
-    """Return whether a folder of this name is one of `run_name`."""
-    return _RUN.fullmatch(name) is not None
+def first_run_name(folder: str) -> str | None:
+    """Return the folder's name without its rerun; None for a folder that `run_name` never names."""
+    found = _RUN.fullmatch(folder)
+    return found and found[1]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,12 @@ from pydantic import ValidationError
 from lcma.db import Owner, State, Store
 from lcma.harness import storage
 from lcma.harness.results.lookup import find_sweep, parse_object
-from lcma.harness.run.artifacts import Writer, find_superfluous_checkpoints, is_run, run_name
+from lcma.harness.run.artifacts import (
+    Writer,
+    find_superfluous_checkpoints,
+    first_run_name,
+    run_name,
+)
 from lcma.harness.run.preflight import FOLDER
 from lcma.harness.storage import File, is_temporary
 from lcma.harness.train.checkpoint import sort_checkpoints
@@ -97,8 +102,9 @@ def find_garbage(
     waste: list[Waste] = []
     unknown: list[File] = []
     for folder, there in files.items():
-        owners = known.owners.get(folder, ())
-        if not is_run(folder):
+        first_run = first_run_name(folder)
+        owners = known.owners.get(first_run or "", ())
+        if first_run is None:
             waste += () if sweep else _find_probes(folder, there)
         elif not owners:
             unknown += there
@@ -127,7 +133,7 @@ def remove_garbage(store: Store, runs: Path | str, found: Survey) -> list[Waste]
         for one in go:
             folder.remove(one.file.name)
             removed.append(one)
-        if not is_run(name):
+        if first_run_name(name) is None:
             folder.remove_if_empty()
     return removed
 
@@ -137,7 +143,7 @@ class _Known:
     """The contents of the database that concern files."""
 
     owners: Mapping[str, Sequence[Owner]]
-    """Jobs by folder."""
+    """Jobs by the folder of their first run; reruns have others beside it."""
 
     named: frozenset[str]
     """Paths that rows name."""
@@ -167,7 +173,7 @@ class _Known:
 def _list_folders(runs: Path | str) -> dict[str, list[File]]:
     """List the files of each folder of a run, or of a launch's test of the place."""
     place = storage.open_folder(runs)
-    names = [n for n in place.folders() if is_run(n) or n.startswith(FOLDER)]
+    names = [n for n in place.folders() if first_run_name(n) or n.startswith(FOLDER)]
     with ThreadPoolExecutor(LISTING) as pool:
         return dict(zip(names, pool.map(lambda n: place.below(n).files(), names), strict=True))
 

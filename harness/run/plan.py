@@ -11,6 +11,7 @@ from lcma.harness import data
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place
 from lcma.harness.run.work import LEASE_SECONDS, Terms, Work
+from lcma.harness.text import format_time
 from lcma.sweeps import catalog, factorizations, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
@@ -211,6 +212,7 @@ def _read_states(
 ) -> Plan:
     jobs = store.jobs([step.job.id for step in steps]) if store else {}
     now = store.now() if store and any(job.state == "running" for job in jobs.values()) else 0.0
+    reruns = store.reruns() if store else {}
     of_trials: dict[str, Job] = {}
     of_segments: dict[tuple[str, int | None], Job] = {}
     for step in steps:
@@ -238,7 +240,10 @@ def _read_states(
         )
         for pid, (pretraining, budgets) in shared.items()
     )
-    cells = tuple(_plan_cell(cell, of_trials, lost, now) for cell in expansion.cells)
+    cells = tuple(
+        _note_rerun(_plan_cell(cell, of_trials, lost, now), of_trials, reruns)
+        for cell in expansion.cells
+    )
     return Plan(expansion, cells, pretrainings, digests, steps, jobs)
 
 
@@ -252,25 +257,34 @@ def register_plan(plan: Plan, place: Place, store: Store) -> str:
     prepared = {name: data.load(name, place.data) for name in _set_names(plan.expansion)}
     spec = plan.spec
     sweep = db.Sweep(id=content_id("sweep", {"spec": spec.body}), name=spec.name, spec=spec.body)
-    trials = plan.expansion.trials
-    shared = plan.expansion.pretrainings
+    jobs = [step.job for step in plan.steps]
     store.register(
-        Registration(
+        replace(
+            make_registration(plan.expansion.trials, prepared.values(), jobs),
             sweeps=(sweep,),
             members=tuple(
                 db.SweepMember(sweep.id, c.trial.id, c.factorization)
                 for c in plan.expansion.cells
                 if c.trial
             ),
-            recipes=tuple(_recipe_rows(trials)),
-            data_sets=tuple(_data_set_row(p) for p in prepared.values()),
-            pretrainings=tuple(_pretraining_row(p) for p, _ in shared.values()),
-            trials=tuple(_trial_row(t) for t in trials),
-            jobs=tuple(step.job for step in plan.steps),
             bars=tuple(bar for p in prepared.values() for bar in _bar_rows(p)),
         )
     )
     return sweep.id
+
+
+def make_registration(
+    trials: Sequence[Trial], prepared: Iterable[data.Prepared], jobs: Iterable[PlannedJob]
+) -> Registration:
+    """Return all that the jobs of some trials and their pretrainings need in a database."""
+    shared = {t.pretraining.id: t.pretraining for t in trials if t.pretraining}
+    return Registration(
+        recipes=tuple(_recipe_rows(trials)),
+        data_sets=tuple(_data_set_row(p) for p in prepared),
+        pretrainings=tuple(_pretraining_row(p) for p in shared.values()),
+        trials=tuple(_trial_row(t) for t in trials),
+        jobs=tuple(jobs),
+    )
 
 
 def make_nodes(
@@ -361,6 +375,20 @@ def _plan_cell(cell: Cell, jobs: Mapping[str, Job], lost: LostSegments, now: flo
     if job.state == "running":
         return PlannedCell(cell, "running", f"on {job.host}, step {job.step} of {job.steps}")
     return PlannedCell(cell, job.state, "launch with --retry to run it again")
+
+
+def _note_rerun(
+    planned: PlannedCell, jobs: Mapping[str, Job], reruns: Mapping[str, db.Rerun]
+) -> PlannedCell:
+    trial = planned.cell.trial
+    job = None if trial is None or planned.status == "same" else jobs.get(trial.id)
+    rerun = None if job is None else reruns.get(job.id)
+    if rerun is None:
+        return planned
+    stays = f"its result of {format_time(rerun.made)} stays"
+    if rerun.state not in ("failed", "diverged"):
+        stays = f"to be run anew, {stays} until then"
+    return replace(planned, note="; ".join(filter(None, (stays, planned.note))))
 
 
 def _lost_segment_state(trial: Trial, lost: LostSegments) -> str:

@@ -4,6 +4,7 @@ import math
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
@@ -64,7 +65,9 @@ def reevaluate(
     stored = store.result(one.trial_id, one.data_digest, name)
     if stored is not None and _is_whole(stored, draws):
         return Reevaluated(one, stored, new=False)
-    device = _choose_device(store, one)
+    if one.state == "running":
+        raise UserError(f"trial {one.trial_id} is being run anew: evaluate it when that has ended")
+    device = choose_device(store, one)
     stopwatch, started = Stopwatch(device, gpus=1.0), store.now()
     prepared = weights.load_data(place, one)
     verify_once(prepared)
@@ -154,9 +157,9 @@ def _require_finite(one: TrainedTrial, *values: float) -> None:
         )
 
 
-def _choose_device(store: Store, one: TrainedTrial) -> str:
+def choose_device(store: Store, one: TrainedTrial) -> Literal["cpu", "cuda"]:
     """Return the training's kind of device, if there is one here: other kinds give other bits."""
-    frame = store.attempts(job_id=one.job_id)
-    trained = frame[frame["protocol"].isna() & (frame["outcome"] == "done")]
+    job, frame = store.job(one.job_id), store.attempts(job_id=one.job_id)
+    trained = frame[frame["id"] == (job and job.done_attempt_id)]
     on_gpu = len(trained) > 0 and str(trained["device"].iloc[-1]).startswith("cuda")
     return "cuda" if on_gpu and torch.cuda.is_available() else "cpu"

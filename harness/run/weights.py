@@ -48,16 +48,8 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
 
 def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, Recipe]:
     """Load the flow and recipe of a trial on one exact content of its data set, as `load_flow`."""
-    trial_id, remedy = one.trial_id, _remedy(one)
     content, where = _read_weights(store, place, one)
-    plugins.load_installed()
-    try:
-        recipe = Recipe.model_validate_json(store.recipe_bodies([one.recipe_id])[one.recipe_id])
-    except ValidationError:
-        raise UserError(
-            f"the recipe of trial {trial_id} cannot be read by this version: upgrade lcma, "
-            "or name in LCMA_PLUGINS the plug-in that its flow is from"
-        ) from None
+    recipe = load_recipe(store, one)
     # Any split will do: the trained table is a buffer of the split, kept with the weights.
     split = "none" if one.factorization == "none" else "checkerboard-even"
     flow = build(recipe.model, split, seed=0)
@@ -65,8 +57,22 @@ def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, R
         flow.load_state_dict(load_tensors(content))
     except (SafetensorError, RuntimeError) as error:
         why = " ".join(str(error).split())[:120]
-        raise UserError(f"the weights {where} do not fit their recipe ({why}): {remedy}") from None
+        raise UserError(
+            f"the weights {where} do not fit their recipe ({why}): {_remedy(one)}"
+        ) from None
     return flow.eval(), recipe
+
+
+def load_recipe(store: Store, one: TrainedTrial) -> Recipe:
+    """Load a trial's recipe, but for its map options. Raises UserError if it cannot be read."""
+    plugins.load_installed()
+    try:
+        return Recipe.model_validate_json(store.recipe_bodies([one.recipe_id])[one.recipe_id])
+    except ValidationError:
+        raise UserError(
+            f"the recipe of trial {one.trial_id} cannot be read by this version: upgrade lcma, "
+            "or name in LCMA_PLUGINS the plug-in that its flow is from"
+        ) from None
 
 
 def load_data(place: Place, one: TrainedTrial) -> data.Prepared:

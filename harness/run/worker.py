@@ -155,9 +155,9 @@ def _has_passed_rung(work: Work) -> bool:
     return pending and work.rung in rung_values(store, work.job_id)
 
 
-def _open_folder(work: Work) -> Folder:
+def _open_folder(work: Work, rerun: str = "") -> Folder:
     """Return the folder of the trial's or pretraining's files. Raises StorageError."""
-    return storage.open_folder(work.place.runs).below(run_name(work.job))
+    return storage.open_folder(work.place.runs).below(run_name(work.job, rerun))
 
 
 class _Attempt:
@@ -306,7 +306,7 @@ class _Attempt:
 
     def _train(self, trainer: Trainer, until: int, lease: Lease, rung: int | None = None) -> None:
         """Train up to a step. At a rung on the way: evaluate, and raise AtRungError."""
-        folder = self.folder = CheckpointFolder(_open_folder(self.work))
+        folder = self.folder = CheckpointFolder(_open_folder(self.work, self.claim.rerun))
         most = until if rung is None else min(rung, until)
         step = self._wait_for_storage(lambda: trainer.resume(folder, at_most=most), lease)
         lease.started_at(step, trainer.undelivered)
@@ -440,7 +440,7 @@ class _Attempt:
     def _make_artifact(self, kind: str, stored: storage.Stored) -> db.Artifact:
         return db.Artifact(
             kind=kind,
-            path=f"{run_name(self.work.job)}/{stored.name}",
+            path=f"{run_name(self.work.job, self.claim.rerun)}/{stored.name}",
             bytes=stored.bytes,
             digest=stored.digest,
             place=storage.open_folder(self.work.place.runs).place,

@@ -1,7 +1,12 @@
 """Names, leases and progress of jobs, as every command about running jobs prints them."""
 
-from lcma.db import Failure, JobFacts, RunningJob, leases
-from lcma.harness.text import format_duration, printable
+from lcma.db import Failure, JobFacts, Rerun, RunningJob, leases
+from lcma.harness.text import format_duration, format_time, printable
+
+
+def count_jobs(number: int) -> str:
+    """Return '1 job', or '2 jobs'."""
+    return "1 job" if number == 1 else f"{number} jobs"
 
 
 def lease_is_over(job: JobFacts | RunningJob, now: float) -> bool:
@@ -28,3 +33,13 @@ def describe_progress(job: JobFacts, now: float) -> str:
     else:
         lease = f"lease {format_duration(job.lease_until - now)} left"
     return printable(f"step {job.step}/{job.steps} on {job.host}, {lease}")
+
+
+def describe_rerun(rerun: Rerun) -> str:
+    """Return how far a rerun is, who asked for it and why, and what stays meanwhile, in a line."""
+    ended = rerun.state in ("failed", "diverged")
+    state = "run anew" if ended or rerun.state == "running" else "to be run anew"
+    why = f" ({rerun.why})" if rerun.why else ""
+    left = "its result" if rerun.kind == "trial" else "what its maps were"
+    made = f"{left} of {format_time(rerun.made)} stays{'' if ended else ' until then'}"
+    return printable(f"{state}, asked for by {rerun.by or 'somebody'}{why}; {made}")

@@ -1,7 +1,7 @@
 """The state of a database's jobs, of all or of one sweep: read once, or watched until it ends."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from lcma.db import (
     DataWait,
     Failure,
     Rates,
+    Rerun,
     RunningJob,
     Stopping,
     Store,
@@ -29,7 +30,9 @@ from lcma.harness.results.lookup import LONG_WAIT, job_title
 from lcma.harness.terminal import text_cell
 from lcma.harness.text import format_duration, printable, short_id
 from lcma.harness.watch.jobs import (
+    count_jobs,
     describe_progress,
+    describe_rerun,
     lease_is_over,
     name_experiment,
     name_failed_job,
@@ -54,6 +57,8 @@ class DatabaseStatus:
     stopping: tuple[Stopping, ...]
     sweep_names: dict[str, str]
     """Names of the sweeps by id; empty if none was asked to stop."""
+    reruns: dict[str, Rerun]
+    """The jobs that are to be run anew and are not done, by id."""
 
 
 def read_database_status(store: Store) -> DatabaseStatus:
@@ -68,12 +73,14 @@ def read_database_status(store: Store) -> DatabaseStatus:
         data_waits=tuple(data_waits),
         stopping=tuple(stopping),
         sweep_names={sweep.id: sweep.name for sweep in store.sweeps()} if stopping else {},
+        reruns=store.reruns(),
     )
 
 
 def render_database_status(status: DatabaseStatus, limit: int) -> Group:
     """Return counts, stop requests, running jobs, the first ``limit`` failures, waits for data."""
     parts: list[RenderableType] = [_render_counts(status.counts)]
+    parts += [Text(line) for line in _describe_reruns(status.reruns)]
     for one in status.stopping:
         sweep_id = one.request.sweep_id
         what = "all sweeps" if sweep_id is None else f"the sweep {status.sweep_names[sweep_id]}"
@@ -81,7 +88,10 @@ def render_database_status(status: DatabaseStatus, limit: int) -> Group:
     if status.running:
         parts += [Text(), _render_running(status.running, status.now)]
     if status.failures:
-        parts += [Text(), *(Text(_describe_failure(job)) for job in status.failures[:limit])]
+        parts += [
+            Text(),
+            *(Text(_describe_failure(job, status.reruns)) for job in status.failures[:limit]),
+        ]
         if len(status.failures) > limit:
             parts.append(Text(f"and {len(status.failures) - limit} more: --limit N shows them"))
     if status.data_waits:
@@ -100,6 +110,7 @@ def database_status_as_dict(status: DatabaseStatus) -> dict[str, Any]:
         "failures": [asdict(failure) for failure in status.failures],
         "data_waits": [asdict(wait) for wait in status.data_waits],
         "stopping": [asdict(one.request) | {"held": one.held} for one in status.stopping],
+        "reruns": [asdict(one) for one in status.reruns.values()],
     }
 
 
@@ -117,6 +128,8 @@ class SweepStatus:
     """Running jobs whose lease is over."""
     stop: Stopping | None
     """A request to stop that is newer than all launches of the sweep, and what they hold."""
+    reruns: dict[str, Rerun]
+    """The jobs that are to be run anew and are not done, by id."""
 
     @property
     def ended(self) -> bool:
@@ -126,8 +139,8 @@ class SweepStatus:
     @property
     def lost(self) -> int:
         """Return how many trials and segments failed or diverged."""
-        kinds = (self.counts.trial, self.counts.pretraining)
-        return sum(kind.failed + kind.diverged for kind in kinds)
+        states = self.counts.by_state
+        return states["failed"] + states["diverged"]
 
 
 def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
@@ -144,6 +157,7 @@ def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
             job for job in store.running_jobs() if job.job_id in own and lease_is_over(job, now)
         ),
         stop=None if request is None else Stopping(request, store.count_held_jobs(sweep.id)),
+        reruns={job_id: rerun for job_id, rerun in store.reruns().items() if job_id in own},
     )
 
 
@@ -157,9 +171,10 @@ def render_sweep_status(status: SweepStatus, height: int | None = None) -> Group
     waiting = _shorten([_describe_waiting(one, status.now) for one in status.waiting], most)
     stale = _shorten([_describe_stale(job, status.now) for job in status.stale], most)
     end = _describe_end(status)
+    reruns = _describe_reruns(status.reruns)
     name = f"sweep {printable(status.sweep.name)} ({short_id(status.sweep.id)})"
     # 13: title, counts, rates, headings and the blank lines between them.
-    room = None if height is None else height - 13 - len(waiting) - len(stale) - len(end)
+    room = None if height is None else height - 13 - len(waiting + stale + reruns + end)
     parts: list[RenderableType] = [
         Text(name, style="bold"),
         _render_counts(status.counts),
@@ -168,9 +183,9 @@ def render_sweep_status(status: SweepStatus, height: int | None = None) -> Group
         Text(),
         *_render_cells(status.cells, room),
     ]
-    if waiting or stale or end:
+    if waiting or stale or reruns or end:
         parts.append(Text())
-    for lines, style in ((waiting, ""), (stale, "red"), (end, "bold")):
+    for lines, style in ((waiting, ""), (stale, "red"), (reruns, ""), (end, "bold")):
         for line in lines:
             if wraps:
                 parts.append(Text(line, style=style))
@@ -190,6 +205,7 @@ def sweep_status_as_dict(status: SweepStatus) -> dict[str, Any]:
         "rates": rates,
         "waiting": [asdict(one.segment) | {"trials": one.trials} for one in status.waiting],
         "stop": None if status.stop is None else asdict(status.stop.request),
+        "reruns": [asdict(one) for one in status.reruns.values()],
         "stale": [asdict(job) | {"overdue": status.now - job.lease_until} for job in status.stale],
     }
 
@@ -264,7 +280,18 @@ def _render_running(running: Sequence[RunningJob], now: float) -> Table:
     return table
 
 
-def _describe_failure(failure: Failure) -> str:
+def _describe_reruns(reruns: Mapping[str, Rerun]) -> list[str]:
+    failed = sum(one.state in ("failed", "diverged") for one in reruns.values())
+    left = len(reruns) - failed
+    found = []
+    if left:
+        found.append(f"{count_jobs(left)} to be run anew; the former results stay until then")
+    if failed:
+        found.append(f"{count_jobs(failed)} failed when run anew; the former results stay")
+    return found
+
+
+def _describe_failure(failure: Failure, reruns: Mapping[str, Rerun]) -> str:
     lines = (failure.message or "").strip().splitlines() or ["no message"]
     message = lines[-1].strip()  # of a traceback, the line that says what it was
     if len(message) > MESSAGE_LENGTH:
@@ -275,6 +302,8 @@ def _describe_failure(failure: Failure) -> str:
     )
     if failure.decision is not None:
         line += f" ({failure.decision})"
+    if failure.job_id in reruns:
+        line += f" ({describe_rerun(reruns[failure.job_id])})"
     return printable(line)
 
 
@@ -353,7 +382,7 @@ def _describe_stale(job: RunningJob, now: float) -> str:
 
 def _describe_stopping(what: str, one: Stopping, now: float) -> str:
     since = format_duration(now - one.request.time)
-    jobs = "1 job still runs" if one.held == 1 else f"{one.held} jobs still run"
+    jobs = f"{count_jobs(one.held)} still run{'s' if one.held == 1 else ''}"
     return printable(
         f"{what} was asked to stop {since} ago by {one.request.by}: "
         f"{jobs if one.held else 'nothing of it runs'}"

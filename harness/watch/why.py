@@ -11,7 +11,7 @@ from lcma.db import Attempt, JobFacts, Store
 from lcma.harness.results.lookup import job_title
 from lcma.harness.text import format_time, printable, short_id
 from lcma.harness.watch.commands import relaunch_commands
-from lcma.harness.watch.jobs import describe_progress, lease_is_over
+from lcma.harness.watch.jobs import describe_progress, describe_rerun, lease_is_over
 
 STYLES = {"done": "green", "failed": "red", "diverged": "yellow"}
 
@@ -43,13 +43,13 @@ def explain_job(store: Store, job: JobFacts) -> Explanation:
     attempts: dict[str, list[Attempt]] = {one.job_id: [] for one in chain}
     for attempt in store.job_attempts(list(attempts)):
         attempts[attempt.job_id].append(attempt)
-    decisions = store.decisions(list(attempts))
+    decisions, reruns = store.decisions(list(attempts)), store.reruns()
     causes = []
     for depth, one in enumerate(chain):
         following = chain[depth + 1] if depth + 1 < len(chain) else None
-        lines = _explain_state(
-            store, one, attempts[one.job_id], following, decisions.get(one.job_id), now
-        )
+        rerun, decision = reruns.get(one.job_id), decisions.get(one.job_id)
+        lines = [] if rerun is None else [describe_rerun(rerun)]
+        lines += _explain_state(store, one, attempts[one.job_id], following, decision, now)
         causes.append(Cause(one, depth, tuple(map(printable, lines))))
     return Explanation(tuple(causes), tuple(_next_commands(store, job, chain[-1], now)))
 
@@ -102,6 +102,8 @@ def _explain_state(
     own = [attempt for attempt in attempts if attempt.protocol is None]
     # Not the newest: a merge may have brought others' attempts since.
     last = next((attempt for attempt in own if attempt.id == job.attempt_id), None)
+    if job.state == "pending" and last is not None and last.outcome == "done":
+        last = None  # a rerun that has not begun
     if job.state == "done":
         yield from _explain_done(store, job, last)
     elif job.state == "running":

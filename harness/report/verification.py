@@ -1,0 +1,77 @@
+"""A verification, as text and as JSON."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lcma.harness.results.trials import describe_trial
+from lcma.harness.run.verification import Verified
+from lcma.harness.terminal import text_cell
+from lcma.harness.text import printable
+
+
+def render_verification(verified: Verified) -> Group:
+    """Return the measures of both trainings, in what their environments differ, and the verdict."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("measure")
+    for heading in ("stored", "again", "difference"):
+        table.add_column(heading, justify="right")
+    for one in verified.comparisons:
+        difference = "equal" if one.equal else f"{one.difference:.2g}"
+        values = (f"{measure.value:.6f}" for measure in (one.stored, one.again))
+        table.add_row(text_cell(one.name), *values, difference)
+    parts: list[RenderableType] = [Text(printable(describe_trial(verified.trial))), table]
+    if verified.uncompared:
+        names = ", ".join(verified.uncompared)
+        parts.append(Text(printable(f"not compared, since only one has them: {names}")))
+    parts += [Text(line) for line in _describe_environments(verified)]
+    return Group(*parts, Text(describe_verdict(verified), style="bold"))
+
+
+def _describe_environments(verified: Verified) -> Iterator[str]:
+    for name, then in verified.made.items():
+        now = verified.made_again[name]
+        if then != now:
+            yield printable(f"{name}: {_or_none(then)} then, {_or_none(now)} now")
+
+
+def _or_none(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+def describe_verdict(verified: Verified) -> str:
+    """Return in one line whether the numbers came out again."""
+    found = verified.verification
+    if found.equal:
+        return "all measures are equal to the last bit"
+    side = "within" if verified.good else "above"
+    return (
+        f"the largest difference is {found.largest_difference:.2g} bits/dim, {side} the tolerance "
+        f"of {found.tolerance:g}"
+    )
+
+
+def verification_as_dict(verified: Verified) -> dict[str, Any]:
+    """Return a verification as JSON values."""
+    return {
+        "trial": asdict(verified.trial),
+        **asdict(verified.verification),
+        "verified": verified.good,
+        "measures": [
+            {
+                "name": one.name,
+                "stored": one.stored.value,
+                "again": one.again.value,
+                "equal": one.equal,
+            }
+            for one in verified.comparisons
+        ],
+        "uncompared": verified.uncompared,
+        "made": dict(verified.made),
+        "made_again": dict(verified.made_again),
+    }

@@ -1,0 +1,279 @@
+"""Verification of a result: its trial is trained again, and all measures are compared.
+
+It is trained from scratch and with its pretraining, in a database and a folder of its own, so that
+the result and its job stay as they are.
+"""
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from lcma import db
+from lcma.db import Measure, PlannedJob, Store, TrainedTrial
+from lcma.db.results import BOUND
+from lcma.harness import data
+from lcma.harness.environment import read_environment
+from lcma.harness.place import Place
+from lcma.harness.results.lookup import find_trial_id, frame_records, parse_object
+from lcma.harness.run.evaluation import settle_device
+from lcma.harness.run.local import LocalExecutor
+from lcma.harness.run.plan import make_registration
+from lcma.harness.run.reevaluation import choose_device
+from lcma.harness.run.weights import load_data, load_recipe
+from lcma.harness.run.work import Work
+from lcma.harness.train.protocol import PLAIN
+from lcma.sweeps import factorizations, known_sets, plugins
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Trial, make_pretraining
+from lcma.sweeps.measures import BITS_PER_DIM, find_measure
+from lcma.sweeps.recipe import MapOptions
+from lcma.sweeps.spec import Keep
+
+TIMES = ("seconds_per_step",)
+"""Measures that no second training gives again."""
+
+ENVIRONMENT = ("code_version", "dirty", "torch", "device", "cpu_capability", "driver", "threads")
+"""Columns of `trial_results` that say with what a result was made."""
+
+POLL_SECONDS = 0.5
+
+ProgressFunction = Callable[[int, int], None]
+"""Called with the number of training steps that are done, and of all."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A measure as it is stored, and as the second training gives it."""
+
+    stored: Measure
+    again: Measure
+
+    @property
+    def name(self) -> str:
+        return self.stored.name
+
+    @property
+    def equal(self) -> bool:
+        """True if value and standard error are equal to the last bit."""
+        return self.stored == self.again
+
+    @property
+    def difference(self) -> float:
+        """Its absolute difference."""
+        return abs(self.again.value - self.stored.value)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A trial and its second training.
+
+    ``uncompared`` are measures that only one of the two has. ``made`` and ``made_again`` are the
+    environments of both trainings, by the columns of `ENVIRONMENT`.
+    """
+
+    trial: TrainedTrial
+    verification: db.Verification
+    environment: db.Environment
+    comparisons: tuple[Comparison, ...]
+    uncompared: tuple[str, ...]
+    made: Mapping[str, Any]
+    made_again: Mapping[str, Any]
+
+    @property
+    def good(self) -> bool:
+        """True if all measures are equal, or differ by no more than the tolerance."""
+        found = self.verification
+        return found.equal or found.largest_difference <= found.tolerance
+
+
+def verify(
+    store: Store,
+    place: Place,
+    start: str,
+    *,
+    tolerance: float,
+    user: str,
+    progress: ProgressFunction = lambda done, total: None,
+) -> Verified:
+    """Train a trial again and compare; nothing is stored.
+
+    Args:
+        store: The database that has the result.
+        place: Where the data are.
+        start: The first characters of the trial's id.
+        tolerance: The largest difference in bits/dim that is good.
+        user: Who verifies.
+        progress: Called while it trains.
+
+    Raises:
+        UserError: The trial has no result, its data or a plug-in are not here, or it cannot be
+            trained again.
+    """
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise UserError(f"--tolerance {tolerance} makes no sense: give 0 or more bits/dim")
+    one, row, prepared = _find_result(store, place, find_trial_id(store, start))
+    stored = store.result(one.trial_id, one.data_digest, PLAIN.name)
+    assert stored is not None
+    trial, device = _rebuild_trial(store, one, row), choose_device(store, one)
+    with tempfile.TemporaryDirectory(prefix="lcma-verify-") as folder:
+        own = Place(str(Path(folder, "verify.db")), Path(folder, "runs"), place.data)
+        with db.connect(own.db) as again:
+            _train(again, own, trial, prepared, device, progress)
+            result = again.result(one.trial_id, one.data_digest, PLAIN.name)
+            (row_again,) = frame_records(again.results(protocol=PLAIN.name))
+    assert result is not None
+    comparisons, uncompared = _compare(stored, result)
+    threads = trial.recipe.optimization.threads
+    settle_device(device, threads)
+    environment = read_environment(device)
+    verification = db.Verification(
+        result_id=row["result_id"],
+        equal=all(one.equal for one in comparisons),
+        largest_difference=max(
+            one.difference
+            for one in comparisons
+            if find_measure(one.name).unit == find_measure(BITS_PER_DIM).unit
+        ),
+        tolerance=tolerance,
+        environment_id=environment.id,
+        device=device,
+        threads=threads,
+        user=user,
+    )
+    return Verified(
+        trial=one,
+        verification=verification,
+        environment=environment,
+        comparisons=comparisons,
+        uncompared=uncompared,
+        made={name: row[name] for name in ENVIRONMENT},
+        made_again={name: row_again[name] for name in ENVIRONMENT},
+    )
+
+
+def store_verification(store: Store, verified: Verified) -> None:
+    """Store what came out. Raises UserError if the database cannot be written."""
+    store.add_environment(verified.environment)
+    store.add_verification(verified.verification)
+
+
+def _find_result(
+    store: Store, place: Place, trial_id: str
+) -> tuple[TrainedTrial, dict[str, Any], data.Prepared]:
+    """Return the trial's result by the protocol of trainings, of several that on the data here."""
+    rows = frame_records(store.results(trial_id=trial_id, protocol=PLAIN.name))
+    if not rows:
+        raise UserError(f"trial {trial_id} has no result yet: `lcma why {trial_id[:8]}` says why")
+    by_digest = {row["data_digest"]: row for row in rows}
+    trials = [o for o in store.trained_trials([trial_id]) if o.data_digest in by_digest]
+    known = known_sets.set_name(trials[0].dataset, trials[0].variant)
+    here = data.load(known, place.data).manifest.digest
+    one = next((o for o in trials if o.data_digest == here), trials[0])
+    return one, by_digest[one.data_digest], load_data(place, one)
+
+
+def _rebuild_trial(store: Store, one: TrainedTrial, row: Mapping[str, Any]) -> Trial:
+    """Return the trial as a sweep would plan it. Raises UserError if that is another one here."""
+    options = {k: v for k, v in parse_object(row["map_options"] or "{}").items() if k != "rule"}
+    recipe = load_recipe(store, one)
+    pretraining = None
+    if one.pretraining_id is not None:
+        recipe = recipe.model_copy(update={"maps": MapOptions(**options)})
+        pretraining = make_pretraining(recipe, one.dataset, one.variant, one.seed)
+    trial = Trial(
+        recipe=recipe,
+        profile=row["profile"],
+        dataset=one.dataset,
+        variant=one.variant,
+        factorization=one.factorization,
+        seed=one.seed,
+        budget=one.budget,
+        pretraining=pretraining,
+        rule=factorizations.version(one.factorization),
+    )
+    here = {plugin.version for plugin in plugins.loaded()}
+    if trial.id != one.trial_id or not trial.plugins <= here:
+        raise UserError(
+            f"trial {one.trial_id} is another one here: name in LCMA_PLUGINS the plug-in that its "
+            f"flow or rule is from, as it was, or take lcma {row['code_version']}"
+        )
+    return trial
+
+
+def _train(
+    store: Store,
+    place: Place,
+    trial: Trial,
+    prepared: data.Prepared,
+    device: Literal["cpu", "cuda"],
+    progress: ProgressFunction,
+) -> None:
+    works = _make_works(place, trial, prepared.manifest.digest, device)
+    store.register(make_registration([trial], [prepared], [work.job for work in works]))
+    left, total = [work.job_id for work in works], sum(work.job.steps for work in works)
+    executor = LocalExecutor(1)
+    try:
+        executor.submit(works[0], None)
+        for before, work in pairwise(works):
+            executor.submit(work, before.job_id)
+        while left:
+            for finished in executor.wait(POLL_SECONDS):
+                report = finished.report
+                if report is None or report.ending != "done":
+                    lines = (finished.crash if report is None else report.message).strip()
+                    ending = "crashed" if report is None else report.ending
+                    why = (lines.splitlines() or [ending])[-1]
+                    raise UserError(
+                        f"trial {trial.id} could not be trained again ({ending}): {why}"
+                    )
+                left.remove(finished.job_id)
+            jobs = store.jobs([work.job_id for work in works])
+            progress(sum(job.step for job in jobs.values()), total)
+    finally:
+        executor.close(kill=True)
+
+
+def _make_works(
+    place: Place, trial: Trial, digest: str, device: Literal["cpu", "cuda"]
+) -> list[Work]:
+    """Return the work of the pretraining, if there is one, and of the trial."""
+
+    def make(job: PlannedJob, **subject: Any) -> Work:
+        return Work(
+            job,
+            place,
+            owner="verification",
+            device=device,
+            gpus=1.0 if device == "cuda" else 0.0,
+            plugins=plugins.loaded(trial.plugins),
+            keep=Keep(weights=False),
+            **subject,
+        )
+
+    works = []
+    if trial.pretraining is not None and trial.budget is not None:
+        job = PlannedJob.of_pretraining(trial.pretraining.id, digest, budget=trial.budget)
+        works.append(make(job, pretraining=trial.pretraining))
+    job = PlannedJob.of_trial(trial.id, digest, steps=trial.recipe.training.steps)
+    return [*works, make(job, trial=trial)]
+
+
+def _compare(stored: db.Result, again: db.Result) -> tuple[tuple[Comparison, ...], tuple[str, ...]]:
+    """Compare the measures that both have, and name the others.
+
+    A bound of other draws, which `lcma evaluate` may have left, is another measure.
+    """
+    draws = [result.measure("bound_draws") for result in (stored, again)]
+    apart = {*TIMES, *(BOUND if draws[0] != draws[1] else ())}
+    both: list[Comparison] = []
+    names: Sequence[str] = sorted({one.name for one in (*stored.measures, *again.measures)})
+    for name in names:
+        pair = stored.measure(name), again.measure(name)
+        if name not in apart and pair[0] is not None and pair[1] is not None:
+            both.append(Comparison(pair[0], pair[1]))
+    compared = {one.name for one in both}
+    return tuple(both), tuple(name for name in names if name not in compared | {*TIMES})

@@ -1,0 +1,256 @@
+"""Jobs that are run anew: their files, their results, and what a launch makes of them."""
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from lcma import db
+from lcma.db.integrity import check_integrity
+from lcma.harness.run.gc import GarbageFilter, find_garbage, remove_garbage
+from lcma.harness.run.plan import make_plan
+from lcma.harness.run.reevaluation import reevaluate
+from lcma.harness.run.weights import load_trained
+from lcma.harness.run.work import Report, Work
+from lcma.harness.run.worker import _Attempt, run_work
+from lcma.harness.train.trainer import Trainer
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from tests.harness.conftest import SMALL, merged
+
+BUDGETS = {"matrix": {"factorization": ["conventional", "low"], "budget": [10, 20]}}
+NEVER = "made of old code"
+
+
+class Runs:
+    """A small sweep in a database of one engine, all of it done once."""
+
+    def __init__(self, store: db.Store, place: Any, nodes: Any) -> None:
+        self.store, self.place, self.nodes = store, place, nodes
+        self.works: dict[str, Work] = {}
+        for node in nodes:
+            trial, job = node.work.trial, node.work.job
+            name = f"segment {job.budget}" if trial is None else f"trial {trial.budget}"
+            self.works[name] = node.work
+
+    def run(self, **change: Any) -> list[str]:
+        """Run every body in order, in this process; the endings."""
+        return [run_work(dataclasses.replace(n.work, **change)).ending for n in self.nodes]
+
+    def rerun(self, *names: str, why: str = "") -> None:
+        ids = [self.works[name].job_id for name in names]
+        assert self.store.rerun(ids, by="ann@here", why=why) == len(names)
+
+    def bits(self, name: str) -> float:
+        trial = self.works[name].trial
+        assert trial is not None
+        (bits,) = self.store.results(trial_id=trial.id).bits_per_dim
+        return float(bits)
+
+    def folders(self) -> dict[str, list[str]]:
+        """The files by folder, without digests."""
+        return {
+            folder.name: sorted(
+                ".".join(part for part in file.name.split(".") if len(part) != 16)
+                for file in folder.iterdir()
+            )
+            for folder in sorted(self.place.runs.iterdir())
+        }
+
+    def change(self, statement: str) -> None:
+        with sa.create_engine(self.store.url).begin() as connection:
+            connection.execute(sa.text(statement))
+
+
+@pytest.fixture
+def runs(place: Any, registered: Callable[..., Any], spools: Any) -> Runs:
+    return Runs(*_split(registered(BUDGETS), place))
+
+
+def _split(made: tuple[db.Store, Any], place: Any) -> tuple[db.Store, Any, Any]:
+    store, nodes = made
+    return store, place, nodes
+
+
+def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(runs: Runs) -> None:
+    runs.run()
+    first, before = runs.bits("trial None"), runs.folders()
+    runs.rerun("trial None", why=NEVER)
+    assert runs.bits("trial None") == first
+    assert runs.run() == ["done"] * 5
+    assert runs.bits("trial None") == first, "the same code gives the same bits"
+    (new,) = runs.folders().keys() - before.keys()
+    old = new.rpartition("-")[0]
+    assert runs.folders()[old] == before[old]
+    attempts = runs.store.job_attempts([runs.works["trial None"].job_id])
+    assert [(one.first_step, one.last_step) for one in attempts] == [(0, 20), (0, 20)]
+    (row,) = runs.store.sql("SELECT * FROM supersedes").to_dict("records")
+    assert (row["user"], row["why"]) == ("ann@here", NEVER)
+    assert check_integrity(runs.store.database).findings == ()
+
+
+def test_weights_are_those_of_what_is_current(runs: Runs) -> None:
+    runs.run()
+    trial = runs.works["trial None"].trial
+    assert trial is not None
+    runs.rerun("trial None")
+    (one,) = runs.store.trained_trials([trial.id])
+    load_trained(runs.store, runs.place, one)
+    assert reevaluate(runs.store, runs.place, one, "published", owner="me").new
+    runs.run()
+    (one,) = runs.store.trained_trials([trial.id])
+    (kept,) = [a for a in runs.store.artifacts(one.job_id) if a.kind == "weights"]
+    shutil.rmtree(runs.place.runs / kept.path.split("/")[0].rpartition("-")[0])
+    load_trained(runs.store, runs.place, one)
+
+
+def test_what_is_run_anew_now_is_not_evaluated(runs: Runs) -> None:
+    runs.run()
+    trial = runs.works["trial None"].trial
+    assert trial is not None
+    runs.rerun("trial None")
+    claim = _claim(runs, "trial None")
+    (one,) = runs.store.trained_trials([trial.id])
+    with pytest.raises(UserError, match="is being run anew"):
+        reevaluate(runs.store, runs.place, one, "published", owner="me")
+    assert runs.store.heartbeat(claim, step=1, lease_seconds=60.0)
+
+
+def _claim(runs: Runs, name: str, owner: str = "ghost") -> db.Claim:
+    (environment_id,) = set(runs.store.attempts().environment_id)
+    found = runs.store.claim(
+        runs.works[name].job_id,
+        owner=owner,
+        host="elsewhere",
+        pid=1,
+        environment_id=environment_id,
+        device="cpu",
+        threads=1,
+        lease_seconds=60.0,
+    )
+    assert isinstance(found, db.Claim)
+    return found
+
+
+def test_segments_put_back_together_go_on_from_one_another(runs: Runs) -> None:
+    """And so do longer budgets that are asked for later."""
+    runs.run()
+    runs.rerun("segment 10", "segment 20", "trial 10", "trial 20")
+    assert runs.run() == ["done"] * 5
+    attempts = runs.store.job_attempts([runs.works["segment 20"].job_id])
+    assert [(one.first_step, one.last_step) for one in attempts] == [(10, 20), (10, 20)]
+    names = [name for name in runs.folders() if name.count("-") == 2]
+    assert len(names) == 3, "two trials and a pretraining"
+    pretraining = runs.works["segment 10"].pretraining
+    assert pretraining is not None
+    (again,) = (name for name in names if name.startswith(pretraining.id))
+    assert runs.folders()[again] == ["step-000000020.kept.pt"]
+
+
+def test_a_longer_budget_goes_on_from_the_rerun(
+    runs: Runs, registered: Callable[..., Any], place: Any
+) -> None:
+    runs.run()
+    runs.rerun("segment 10", "segment 20", "trial 10", "trial 20")
+    runs.run()
+    pretraining = runs.works["segment 10"].pretraining
+    assert pretraining is not None
+    (old,) = (n for n in runs.folders() if n.startswith(pretraining.id) and n.count("-") == 1)
+    shutil.rmtree(place.runs / old)
+    more = Runs(*_split(registered(merged(BUDGETS, {"matrix": {"budget": [10, 20, 30]}})), place))
+    assert set(more.run()) == {"done"}
+    (attempt,) = more.store.job_attempts([more.works["segment 30"].job_id])
+    assert (attempt.first_step, attempt.last_step) == (20, 30)
+
+
+def test_a_trial_that_was_cut_off_does_not_go_on_with_former_maps(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment, trial = runs.works["segment 10"], runs.works["trial 10"]
+    assert run_work(segment).ending == "done"
+    _die_at(monkeypatch, 15, trial)
+    runs.rerun("segment 10")
+    runs.store.mark_lost(trial.job_id, owner=trial.owner, token=1)
+    assert run_work(segment).ending == run_work(trial).ending == "done"
+    attempts = runs.store.job_attempts([trial.job_id])
+    assert [one.first_step for one in attempts] == [0, 0]
+
+
+def _die_at(monkeypatch: pytest.MonkeyPatch, step: int, work: Work) -> None:
+    class Killed(BaseException):
+        pass
+
+    one_step = Trainer._one_step
+
+    def dying(self: Trainer) -> Any:
+        if self.step == step:
+            raise Killed
+        return one_step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_one_step", dying)
+        patch.setattr(_Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        with pytest.raises(Killed):
+            run_work(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
+
+
+def test_a_rerun_that_was_killed_goes_on_from_its_own_checkpoint(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.run()
+    first = runs.bits("trial None")
+    runs.change("UPDATE measures SET value = value + 1 WHERE name = 'bits_per_dim'")
+    runs.rerun("trial None")
+    _die_at(monkeypatch, 15, runs.works["trial None"])
+    time.sleep(1.0)
+    assert run_work(runs.works["trial None"]).ending == "done"
+    attempts = runs.store.job_attempts([runs.works["trial None"].job_id])
+    assert [one.first_step for one in attempts] == [0, 0, 10]
+    assert runs.bits("trial None") == first
+
+
+def test_files_of_reruns_are_known_and_stay_while_rows_name_them(runs: Runs) -> None:
+    runs.run()
+    runs.rerun("segment 10", "segment 20", "trial 10", "trial 20", "trial None")
+
+    def collect(**asked: Any) -> list[str]:
+        found = find_garbage(runs.store, runs.place.runs, GarbageFilter(**asked))
+        assert found.unknown == ()
+        return [one.what for one in remove_garbage(runs.store, runs.place.runs, found)]
+
+    assert collect() == []
+    assert [run_work(runs.works[name]).ending for name in ("segment 10", "segment 20")] == [
+        "done",
+        "done",
+    ]
+    assert collect(lost=True) == []
+    runs.run()
+    before = runs.folders()
+    assert collect() == []
+    assert runs.folders() == before
+    assert collect(weights=True) == ["named"] * 6
+
+
+def test_a_plan_and_a_board_keep_what_is_current(runs: Runs) -> None:
+    runs.run()
+    spec = specs.check(merged(SMALL, BUDGETS), "test")
+    runs.rerun("trial None")
+
+    def noted() -> list[tuple[str, str]]:
+        plan = make_plan(spec, runs.place, runs.store)
+        return [(one.status, one.note) for one in plan.cells if one.note]
+
+    ((status, note),) = noted()
+    assert status == "new"
+    assert note.startswith("to be run anew, its result of 2")
+    assert note.endswith(" stays until then")
+    cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
+    runs.store.finish(_claim(runs, "trial None"), "code_error", last_step=3, cost=cost)
+    ((status, note),) = noted()
+    assert status == "failed"
+    assert note.endswith(" stays; launch with --retry to run it again")
+    assert runs.store.lost_trials() == []
