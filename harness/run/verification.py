@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from lcma import db
 from lcma.db import Measure, PlannedJob, Store, TrainedTrial
 from lcma.db.results import BOUND
@@ -182,7 +184,10 @@ def _rebuild_trial(store: Store, one: TrainedTrial, row: Mapping[str, Any]) -> T
     recipe = load_recipe(store, one)
     pretraining = None
     if one.pretraining_id is not None:
-        recipe = recipe.model_copy(update={"maps": MapOptions(**options)})
+        try:
+            recipe = recipe.model_copy(update={"maps": MapOptions(**options)})
+        except ValidationError:
+            raise _other_trial_error(one, row) from None
         pretraining = make_pretraining(recipe, one.dataset, one.variant, one.seed)
     trial = Trial(
         recipe=recipe,
@@ -197,11 +202,15 @@ def _rebuild_trial(store: Store, one: TrainedTrial, row: Mapping[str, Any]) -> T
     )
     here = {plugin.version for plugin in plugins.loaded()}
     if trial.id != one.trial_id or not trial.plugins <= here:
-        raise UserError(
-            f"trial {one.trial_id} is another one here: name in LCMA_PLUGINS the plug-in that its "
-            f"flow or rule is from, as it was, or take lcma {row['code_version']}"
-        )
+        raise _other_trial_error(one, row)
     return trial
+
+
+def _other_trial_error(one: TrainedTrial, row: Mapping[str, Any]) -> UserError:
+    return UserError(
+        f"trial {one.trial_id} is another one here: name in LCMA_PLUGINS the plug-in that its "
+        f"flow or rule is from, as it was, or take lcma {row['code_version']}"
+    )
 
 
 def _train(

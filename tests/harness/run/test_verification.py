@@ -1,0 +1,137 @@
+"""A result is verified: its trial is trained again elsewhere, and compared."""
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.run.verification import Verified, store_verification, verify
+from lcma.harness.run.worker import run_work
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from tests.harness.conftest import SMALL, merged
+
+OPTIONS = {
+    "matrix": {"factorization": ["low"]},
+    "recipe": {"maps": {"score": "normalized", "masks": "swapped"}},
+}
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Path:
+    """A folder with a database in which a trial was trained that reads maps by options."""
+    folder = tmp_path_factory.mktemp("trained")
+    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
+    plan = make_plan(specs.check(merged(SMALL, OPTIONS), "test"), place, None)
+    register_plan(plan, place, db.connect(place.db))
+    for node in make_nodes(plan, place, owner="trainer", device="cpu"):
+        assert run_work(node.work).ending == "done"
+    return folder
+
+
+@pytest.fixture
+def trained(trained_once: Path, tmp_path: Path, photos_root: Path) -> SimpleNamespace:
+    """The same in a place of its own."""
+    folder = Path(shutil.copytree(trained_once, tmp_path / "copy"))
+    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
+    store = db.connect(place.db)
+
+    def change(statement: str) -> None:
+        with sa.create_engine(place.db).begin() as connection:
+            connection.execute(sa.text(statement))
+
+    def again(**more: Any) -> Verified:
+        trial_id = str(store.results().trial_id[0])
+        return verify(store, place, trial_id, **{"tolerance": 1e-4, "user": "ann@here", **more})
+
+    return SimpleNamespace(store=store, place=place, change=change, again=again)
+
+
+def _dump(store: db.Store) -> dict[str, list[Any]]:
+    tables = ("jobs", "attempts", "events", "results", "measures", "artifacts", "supersedes")
+    return {name: store.sql(f"SELECT * FROM {name}").to_dict("records") for name in tables}
+
+
+def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) -> None:
+    before, files = _dump(trained.store), sorted(trained.place.runs.rglob("*"))
+    steps: list[tuple[int, int]] = []
+    verified = trained.again(progress=lambda done, total: steps.append((done, total)))
+    found = verified.verification
+    assert (found.equal, found.largest_difference, verified.good) == (True, 0.0, True)
+    names = {one.name for one in verified.comparisons}
+    assert {"bits_per_dim", "log_det", "bound_bits_per_dim"} < names
+    assert "seconds_per_step" not in names
+    assert verified.uncompared == ()
+    assert verified.made == verified.made_again
+    assert steps[-1] == (30, 30)
+    store_verification(trained.store, verified)
+    (row,) = trained.store.sql("SELECT * FROM verifications").to_dict("records")
+    assert row["result_id"] == trained.store.results().result_id[0]
+    assert (row["equal"], row["tolerance"], row["user"]) == (1, 1e-4, "ann@here")
+    assert row["environment_id"] == trained.store.results().environment_id[0]
+    assert str(_dump(trained.store)) == str(before)
+    assert sorted(trained.place.runs.rglob("*")) == files
+
+
+def test_a_difference_is_the_largest_in_bits_per_dim(trained: SimpleNamespace) -> None:
+    trained.change("UPDATE measures SET value = value + 0.25 WHERE name = 'bits_per_dim'")
+    trained.change("UPDATE measures SET value = value - 0.5 WHERE name = 'holdout_bits_per_dim'")
+    trained.change("UPDATE measures SET value = value + 9 WHERE name = 'log_det'")
+    verified = trained.again()
+    found = verified.verification
+    assert (found.equal, verified.good) == (False, False)
+    assert found.largest_difference == pytest.approx(0.5)
+    unequal = {one.name for one in verified.comparisons if not one.equal}
+    assert unequal == {"bits_per_dim", "holdout_bits_per_dim", "log_det"}
+
+
+def test_a_bound_of_other_draws_is_another_measure(trained: SimpleNamespace) -> None:
+    trained.change("UPDATE measures SET value = value + 1 WHERE name LIKE 'bound%'")
+    verified = trained.again(tolerance=0.0)
+    assert verified.verification.equal
+    assert verified.uncompared == ("bound_bits_per_dim", "bound_draws", "bound_gain")
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE flow_trials SET factorization = 'mine'", "name in LCMA_PLUGINS the plug-in"),
+        ('UPDATE flow_trials SET map_options = \'{"score": "odd"}\'', "is another one here"),
+        ("UPDATE recipes SET body = replace(body, 'realnvp', 'mine')", "LCMA_PLUGINS the plug-in"),
+    ],
+)
+def test_what_this_version_cannot_train_is_refused(
+    trained: SimpleNamespace, statement: str, said: str
+) -> None:
+    trained.change(statement)
+    with pytest.raises(UserError, match=said):
+        trained.again()
+
+
+def test_other_images_and_tolerances_are_refused(trained: SimpleNamespace, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--tolerance nan makes no sense"):
+        trained.again(tolerance=float("nan"))
+    trained.place = Place(trained.place.db, trained.place.runs, tmp_path / "nothing")
+    one = trained.store.results().trial_id[0]
+    with pytest.raises(UserError, match="photos8"):
+        verify(trained.store, trained.place, one, tolerance=0.1, user="me")
+
+
+def test_a_training_that_fails_is_one_line(trained: SimpleNamespace, tmp_path: Path) -> None:
+    """Here that of a pretraining whose images have gone bad."""
+    images = tmp_path / "data" / "photos8"
+    shutil.copytree(trained.place.data / "photos8", images)
+    content = bytearray((images / "train.npy").read_bytes())
+    content[-1] ^= 1
+    (images / "train.npy").write_bytes(content)
+    place = Place(trained.place.db, trained.place.runs, images.parent)
+    one = trained.store.results().trial_id[0]
+    with pytest.raises(UserError, match="could not be trained again") as refused:
+        verify(trained.store, place, one, tolerance=0.1, user="me")
+    assert "damaged" in str(refused.value)
