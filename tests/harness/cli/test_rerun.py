@@ -1,0 +1,182 @@
+"""`lcma rerun`, as it is typed, on both engines."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from lcma import db
+from tests.db.conftest import COST, World
+from tests.harness.cli.conftest import Typed
+
+SWEEP = "Next: lcma launch demo  (with the options that it had)\n"
+
+
+@pytest.fixture
+def done(planned: World) -> World:
+    """All segments and trials done, but for the last trial, which is pending."""
+    for number in (0, 1):
+        planned.finish_segment(number)
+    for number in (0, 1, 2):
+        planned.finish_trial(number)
+    return planned
+
+
+def put_back(world: World) -> set[str]:
+    jobs = world.store.jobs([*world.trials, *world.segments])
+    return {i for i, job in jobs.items() if job.state == "pending"} - {world.trials[3]}
+
+
+@pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize(
+    ("arguments", "trials"),
+    [
+        (["channel-0"], {0}),
+        (["channel-0", "channel-1"], {0, 1}),
+        (["--where", "factorization=channel"], {0, 1}),
+        (["--where", "factorization=channel", "--where", "seed=1"], {1}),
+        (["--where", "seed=1", "--where", "seed=0"], {0, 1, 2}),
+        (["channel-0", "LLL", "--where", "factorization=LLL"], {2}),
+        (["LLL"], {2}),
+    ],
+)
+def test_what_is_chosen_is_put_back_and_a_dry_run_says_the_same(
+    done: World, typed: Typed, arguments: list[str], trials: set[int]
+) -> None:
+    before = done.dump()
+    code, out, err = typed("rerun", *arguments, "--dry-run")
+    assert (code, err) == (0, "")
+    counted = "1 job (1 trial)" if len(trials) == 1 else f"{len(trials)} jobs ({len(trials)} trials"
+    assert out.splitlines()[-1].startswith(counted)
+    assert out.splitlines()[-1].endswith(" would be put back to pending")
+    assert done.dump() == before
+    code, out, err = typed("rerun", *arguments, "--why", "old code")
+    assert (code, err) == (0, "")
+    assert out.startswith(counted)
+    assert "put back to pending\nNext: lcma launch" in out
+    assert put_back(done) == {done.trials[number] for number in trials}
+    assert {one.why for one in done.store.reruns().values()} == {"old code"}
+    assert len(done.store.results()) == 3, "what is there stays current"
+
+
+@pytest.mark.parametrize("arguments", [["p"], ["LLL", "--with-pretraining"]])
+def test_a_pretraining_takes_along_the_trials_that_read_its_maps(
+    done: World, typed: Typed, arguments: list[str]
+) -> None:
+    """Not without a word: what was not named is counted first."""
+    everything = {*done.segments, done.trials[2]}
+    before = done.dump()
+    if arguments == ["p"]:
+        code, out, err = typed("rerun", *arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "3 jobs (2 segments and 1 trial, 1 more than named, for the maps)" in err
+        assert "would be run anew: give --yes, or look with --dry-run" in err
+        assert done.dump() == before
+    code, out, err = typed("rerun", *arguments, "--yes")
+    assert (code, err) == (0, "")
+    assert "3 jobs (2 segments and 1 trial" in out
+    assert "1 job stays as it is, not done: 1 pending" in out
+    assert SWEEP in out
+    assert put_back(done) == everything
+    claims = [done.win(job_id, now=3000.0) for job_id in sorted(everything)[:1]]
+    assert all(claim.rerun for claim in claims)
+
+
+@pytest.mark.parametrize(("answer", "moved"), [("y", 3), ("n", 0)])
+def test_a_person_is_asked(
+    done: World, typed: Typed, monkeypatch: pytest.MonkeyPatch, answer: str, moved: int
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(f"{answer}\n"))
+    code, out, _ = typed("rerun", "p")
+    assert code == 0
+    assert "3 jobs (2 segments and 1 trial, 1 more than named, for the maps) will be run" in out
+    assert len(put_back(done)) == moved
+
+
+def test_a_trial_that_runs_with_the_former_maps_is_named(done: World, typed: Typed) -> None:
+    done.win(done.trials[3])
+    code, out, _ = typed("rerun", "p", "--yes")
+    assert code == 0
+    command = f"lcma rerun {done.trials[3][:8]} when done"
+    assert f"1 job stays as it is, not done: 1 running; with the former maps: {command}" in out
+
+
+def test_programs_are_told_jobs_and_commands(done: World, typed: Typed) -> None:
+    found = json.loads(typed("rerun", "p", "--yes", "--json")[1])
+    assert set(found["jobs"]) == {*done.segments, done.trials[2]}
+    assert (found["more"], found["put_back"]) == ([done.trials[2]], 3)
+    assert found["next"][0] == "lcma launch demo  (with the options that it had)"
+    found = json.loads(typed("rerun", "p", "--yes", "--json")[1])
+    assert found == {"jobs": [], "more": [], "put_back": 0, "next": []}
+
+
+@pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "nothing says what to run anew: give ids of trials, or --where KEY=VALUE"),
+        (["nope"], "no trial, pretraining or job starts with 'nope'"),
+        (["--where", "flow"], "--where 'flow': give KEY=VALUE such as flow=realnvp"),
+        (["--where", "nope=1"], "--where 'nope': no such column"),
+        (["--where", "seed=x"], "--where seed=x: seed is a whole number"),
+        (["--where", "flow=glow"], "no results with --where flow=glow: there are realnvp"),
+        (["p", "--json"], "give --yes, or look with --dry-run"),
+    ],
+)
+def test_bad_input_is_one_line_and_changes_nothing(
+    done: World, typed: Typed, arguments: list[str], said: str
+) -> None:
+    before = done.dump()
+    code, out, err = typed("rerun", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert done.dump() == before
+
+
+def test_nothing_to_run_anew_is_no_error(planned: World, typed: Typed) -> None:
+    code, out, err = typed("rerun", "channel-0")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "1 job stays as it is, not done: 1 pending",
+        "nothing to run anew: no such job is done",
+    ]
+
+
+@pytest.mark.slow_on("postgresql")
+def test_status_and_why_say_what_is_run_anew(done: World, typed: Typed) -> None:
+    job = done.trials[0]
+    done.store.rerun([job], by="ann@here", why="old code", now=2000.0)
+    when = "1970-01-01 00:16:50 UTC"
+
+    def said(*arguments: str) -> str:
+        code, out, err = typed(*arguments)
+        assert (code, err) == (0, "")
+        return out
+
+    asked = "asked for by ann@here (old code); its result of " + when
+    assert said("why", "channel-0").splitlines()[1:3] == [
+        f"  to be run anew, {asked} stays until then",
+        "  not started: nothing is in its way, a launch runs it",
+    ]
+    line = "1 job to be run anew; the former results stay until then"
+    assert line in said("status")
+    assert line in said("status", "--sweep", "demo")
+    (one,) = json.loads(said("status", "--json"))["reruns"]
+    assert (one["job_id"], one["by"], one["why"]) == (job, "ann@here", "old code")
+    claim = done.win(job, now=2001.0)
+    assert f"run anew, {asked} stays until then" in said("why", "channel-0")
+    assert done.store.finish(claim, "code_error", last_step=9, cost=COST, message="bad")
+    assert f"run anew, {asked} stays\n" in said("why", "channel-0")
+    out = said("status")
+    assert "1 job failed when run anew; the former results stay" in out
+    assert f"(run anew, {asked} stays)" in out
+    assert done.store.lost_trials() == []
+    assert isinstance(done.store.retry([job]), int)
+    again = done.win(job, now=2002.0)
+    assert isinstance(again, db.Claim)
+    assert again.rerun == claim.rerun

@@ -1,0 +1,106 @@
+"""`lcma verify`, as it is typed, on both engines."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.run.worker import run_work
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from tests.db.conftest import Stage
+from tests.harness.cli.conftest import Typed
+from tests.harness.conftest import SMALL, merged
+
+
+@pytest.fixture
+def store(
+    new_url: Callable[[Stage], str],
+    photos_root: Path,
+    in_tmp: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> db.Store:
+    """A database with one trained trial, where commands look for one."""
+    place = Place(new_url("empty"), in_tmp / "runs", photos_root)
+    monkeypatch.setenv("LCMA_DB", place.db)
+    monkeypatch.setenv("LCMA_DATA", str(photos_root))
+    opened = db.connect(place.db)
+    change = {"matrix": {"factorization": ["conventional"]}}
+    plan = make_plan(specs.check(merged(SMALL, change), "test"), place, opened)
+    register_plan(plan, place, opened)
+    (node,) = make_nodes(plan, place, owner="trainer", device="cpu")
+    assert run_work(node.work).ending == "done"
+    return opened
+
+
+def test_what_comes_out_is_said_and_stored(
+    store: db.Store, lcma: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit, then with a difference within and above the tolerance."""
+    trial = str(store.results().trial_id[0])
+    code, out, err = lcma("verify", trial[:8])
+    assert (code, err) == (0, "")
+    assert out.endswith("all measures are equal to the last bit\n")
+    with sa.create_engine(store.url).begin() as connection:
+        change = "UPDATE measures SET value = value + 0.125 WHERE name = 'bits_per_dim'"
+        connection.execute(sa.text(change))
+        connection.execute(sa.text("UPDATE environments SET torch = '1.0'"))
+    code, out, err = lcma("verify", trial[:8])
+    assert (code, err) == (1, "")
+    said = "the largest difference is 0.12 bits/dim, above the tolerance of 0.0001\n"
+    assert out.endswith(said)
+    assert "torch: 1.0 then, 2." in out
+    code, out, _ = lcma("verify", trial[:8], "--tolerance", "0.5", "--json")
+    found = json.loads(out)
+    assert (code, found["verified"], found["equal"], found["stored"]) == (0, True, False, True)
+    assert found["largest_difference"] == pytest.approx(0.125)
+    rows = store.sql("SELECT equal, largest_difference FROM verifications ORDER BY time")
+    assert list(rows["equal"]) == [1, 0, 0]
+    assert list(rows.largest_difference) == pytest.approx([0.0, 0.125, 0.125])
+
+
+def test_a_database_that_cannot_be_written_is_no_reason_not_to_report(
+    store: db.Store, lcma: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **more: object) -> None:
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(db.Store, "add_verification", refuse)
+    trial = str(store.results().trial_id[0])
+    code, out, err = lcma("verify", trial)
+    assert code == 0
+    assert out.endswith("all measures are equal to the last bit\n")
+    assert err == "lcma: this verification could not be stored: the disk is full\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nope"], "no trial starts with 'nope'"),
+        (["TRIAL", "--tolerance", "-1"], "--tolerance -1.0 makes no sense"),
+        (["TRIAL", "--tolerance", "nan"], "--tolerance nan makes no sense"),
+        (["TRIAL", "--data", "nowhere"], "photos8"),
+    ],
+)
+def test_bad_input_is_one_line(
+    store: db.Store, lcma: Typed, arguments: list[str], said: str
+) -> None:
+    trial = str(store.results().trial_id[0])
+    code, out, err = lcma("verify", *(trial if one == "TRIAL" else one for one in arguments))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert len(store.sql("SELECT * FROM verifications")) == 0
+
+
+def test_a_trial_without_a_result_is_one_line(store: db.Store, lcma: Typed) -> None:
+    trial = str(store.results().trial_id[0])
+    with sa.create_engine(store.url).begin() as connection:
+        connection.execute(sa.text("UPDATE measures SET cell_id = NULL"))
+    code, _, err = lcma("verify", trial)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"trial {trial} has no result yet" in err
