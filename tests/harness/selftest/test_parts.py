@@ -28,7 +28,10 @@ from lcma.harness.selftest.schedule import (
 )
 from tests.db.conftest import fill
 
-OF_OTHER_COMMANDS = {"add_evaluation", "request_stop", "forget_artifacts", "release_sweep", "retry"}
+OF_OTHER_COMMANDS = {
+    *("add_evaluation", "request_stop", "forget_artifacts", "release_sweep", "retry", "rerun"),
+    "add_verification",
+}
 """Commits that no launch makes, but for one that is told to --retry."""
 
 OF_LACK = {"give_up"}
