@@ -121,7 +121,9 @@ def verify(
     stored = store.result(one.trial_id, one.data_digest, PLAIN.name)
     assert stored is not None
     trial, device = _rebuild_trial(store, one, row), choose_device(store, one)
-    with tempfile.TemporaryDirectory(prefix="lcma-verify-") as folder:
+    # What is removed may belong to a worker that was killed, and has not ended yet.
+    temporary = tempfile.TemporaryDirectory(prefix="lcma-verify-", ignore_cleanup_errors=True)
+    with temporary as folder:
         own = Place(str(Path(folder, "verify.db")), Path(folder, "runs"), place.data)
         with db.connect(own.db) as again:
             _train(again, own, trial, prepared, device, progress)
@@ -224,7 +226,7 @@ def _train(
     works = _make_works(place, trial, prepared.manifest.digest, device)
     store.register(make_registration([trial], [prepared], [work.job for work in works]))
     left, total = [work.job_id for work in works], sum(work.job.steps for work in works)
-    executor = LocalExecutor(1)
+    executor = LocalExecutor(1, per_gpu=1 if device == "cuda" else None)
     try:
         executor.submit(works[0], None)
         for before, work in pairwise(works):

@@ -40,6 +40,6 @@ def describe_rerun(rerun: Rerun) -> str:
     ended = rerun.state in ("failed", "diverged")
     state = "run anew" if ended or rerun.state == "running" else "to be run anew"
     why = f" ({rerun.why})" if rerun.why else ""
-    left = "its result" if rerun.kind == "trial" else "what its maps were"
-    made = f"{left} of {format_time(rerun.made)} stays{'' if ended else ' until then'}"
-    return printable(f"{state}, asked for by {rerun.by or 'somebody'}{why}; {made}")
+    made, until = format_time(rerun.made), "" if ended else " until then"
+    stays = f"its result of {made} stays" if rerun.kind == "trial" else f"its maps of {made} stay"
+    return printable(f"{state}, asked for by {rerun.by or 'somebody'}{why}; {stays}{until}")

@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db.integrity import check_integrity
+from lcma.harness.place import Place
 from lcma.harness.run.gc import GarbageFilter, find_garbage, remove_garbage
-from lcma.harness.run.plan import make_plan
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.work import Report, Work
@@ -20,19 +22,22 @@ from lcma.harness.run.worker import _Attempt, run_work
 from lcma.harness.train.trainer import Trainer
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
+from tests.db.conftest import Stage
 from tests.harness.conftest import SMALL, merged
 
 BUDGETS = {"matrix": {"factorization": ["conventional", "low"], "budget": [10, 20]}}
-NEVER = "made of old code"
 
 
 class Runs:
     """A small sweep in a database of one engine, all of it done once."""
 
-    def __init__(self, store: db.Store, place: Any, nodes: Any) -> None:
-        self.store, self.place, self.nodes = store, place, nodes
+    def __init__(self, place: Place, change: dict[str, Any] = BUDGETS) -> None:
+        self.place, self.store = place, db.connect(place.db)
+        plan = make_plan(specs.check(merged(SMALL, change), "test"), place, self.store)
+        register_plan(plan, place, self.store)
+        self.nodes = make_nodes(plan, place, owner="a launch", device="cpu")
         self.works: dict[str, Work] = {}
-        for node in nodes:
+        for node in self.nodes:
             trial, job = node.work.trial, node.work.job
             name = f"segment {job.budget}" if trial is None else f"trial {trial.budget}"
             self.works[name] = node.work
@@ -67,19 +72,21 @@ class Runs:
 
 
 @pytest.fixture
-def runs(place: Any, registered: Callable[..., Any], spools: Any) -> Runs:
-    return Runs(*_split(registered(BUDGETS), place))
+def runs(place: Place, spools: Path) -> Runs:
+    return Runs(place)
 
 
-def _split(made: tuple[db.Store, Any], place: Any) -> tuple[db.Store, Any, Any]:
-    store, nodes = made
-    return store, place, nodes
+@pytest.fixture
+def anywhere(place: Place, spools: Path, new_url: Callable[[Stage], str]) -> Runs:
+    """The same on each engine."""
+    return Runs(dataclasses.replace(place, db=new_url("empty")))
 
 
-def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(runs: Runs) -> None:
+def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(anywhere: Runs) -> None:
+    runs = anywhere
     runs.run()
     first, before = runs.bits("trial None"), runs.folders()
-    runs.rerun("trial None", why=NEVER)
+    runs.rerun("trial None", why="old code")
     assert runs.bits("trial None") == first
     assert runs.run() == ["done"] * 5
     assert runs.bits("trial None") == first, "the same code gives the same bits"
@@ -89,7 +96,7 @@ def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(runs: Runs) -> None:
     attempts = runs.store.job_attempts([runs.works["trial None"].job_id])
     assert [(one.first_step, one.last_step) for one in attempts] == [(0, 20), (0, 20)]
     (row,) = runs.store.sql("SELECT * FROM supersedes").to_dict("records")
-    assert (row["user"], row["why"]) == ("ann@here", NEVER)
+    assert (row["user"], row["why"]) == ("ann@here", "old code")
     assert check_integrity(runs.store.database).findings == ()
 
 
@@ -136,8 +143,9 @@ def _claim(runs: Runs, name: str, owner: str = "ghost") -> db.Claim:
     return found
 
 
-def test_segments_put_back_together_go_on_from_one_another(runs: Runs) -> None:
-    """And so do longer budgets that are asked for later."""
+@pytest.mark.slow_on("postgresql")
+def test_segments_put_back_together_go_on_from_one_another(anywhere: Runs) -> None:
+    runs = anywhere
     runs.run()
     runs.rerun("segment 10", "segment 20", "trial 10", "trial 20")
     assert runs.run() == ["done"] * 5
@@ -151,9 +159,7 @@ def test_segments_put_back_together_go_on_from_one_another(runs: Runs) -> None:
     assert runs.folders()[again] == ["step-000000020.kept.pt"]
 
 
-def test_a_longer_budget_goes_on_from_the_rerun(
-    runs: Runs, registered: Callable[..., Any], place: Any
-) -> None:
+def test_a_longer_budget_goes_on_from_the_rerun(runs: Runs, place: Place) -> None:
     runs.run()
     runs.rerun("segment 10", "segment 20", "trial 10", "trial 20")
     runs.run()
@@ -161,7 +167,7 @@ def test_a_longer_budget_goes_on_from_the_rerun(
     assert pretraining is not None
     (old,) = (n for n in runs.folders() if n.startswith(pretraining.id) and n.count("-") == 1)
     shutil.rmtree(place.runs / old)
-    more = Runs(*_split(registered(merged(BUDGETS, {"matrix": {"budget": [10, 20, 30]}})), place))
+    more = Runs(place, merged(BUDGETS, {"matrix": {"budget": [10, 20, 30]}}))
     assert set(more.run()) == {"done"}
     (attempt,) = more.store.job_attempts([more.works["segment 30"].job_id])
     assert (attempt.first_step, attempt.last_step) == (20, 30)
