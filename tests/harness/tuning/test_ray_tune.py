@@ -39,7 +39,7 @@ def test_it_is_the_study_that_runs_without_ray(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    tuned = tuning({"tune": STOP})
+    tuned = tuning({"tune": STOP | {"trials": 3}})
     secret, seen, leaks = tuned.place.db.encode(), set[str](), list[str]()
 
     def search(name: str, when: str) -> None:

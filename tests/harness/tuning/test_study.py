@@ -3,20 +3,45 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
 
 import pytest
 
 from lcma import db
+from lcma.harness.place import Place
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Inline, Told
-from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning
+from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, make
 
 Make = Callable[..., Tuning]
 STOP = {"tune": {"stop": {"rungs": [10], "startup": 2}}}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, few_root: Path) -> Place:
+    """A place where a sweep has trained all that a study of one seed may ask for."""
+    folder = tmp_path_factory.mktemp("swept")
+    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", few_root)
+    launched(make(place), a_sweep({"factorization": ["conventional", "low"], "budget": [*POINTS]}))
+    return place
+
+
+@pytest.fixture
+def served(swept: Place, tmp_path: Path) -> Make:
+    """Makes a study at a copy of that place, a new one each time."""
+    copies = (tmp_path / f"served{number}.db" for number in count())
+
+    def at_a_copy(change: dict[str, object] | None = None) -> Tuning:
+        copy = db.locate(swept.db).backup(next(copies))
+        return make(replace(swept, db=f"sqlite:///{copy}"), change)
+
+    return at_a_copy
 
 
 @pytest.mark.slow_on("postgresql")
@@ -97,8 +122,8 @@ def test_the_value_is_of_the_holdout_part_and_the_cost_is_stand_alone(tuning: Ma
         longest = max(longest, row.budget)
 
 
-def test_two_objectives(tuning: Make) -> None:
-    tuned = tuning({"tune": {"objective": "pareto", "trials": 4}})
+def test_two_objectives(served: Make) -> None:
+    tuned = served({"tune": {"objective": "pareto", "trials": 4}})
     tuned.run()
     study = tuned.study
     assert [d.name for d in study.directions] == ["MINIMIZE", "MINIMIZE"]
@@ -141,8 +166,8 @@ def test_a_stopped_trial_is_pruned_and_a_sweep_continues_it_to_the_same_bits(
 
 def test_rungs_disturb_nothing(tuning: Make) -> None:
     """With the best weights by holdout chosen on the way, and looks at other steps than rungs."""
-    best = {"training": {"steps": 40, "ema": 0.9, "select": "best", "holdout_every": 20}}
-    rungs = {"rungs": [10, 20, 30], "startup": 100}
+    best = {"training": {"steps": 30, "ema": 0.9, "select": "best", "holdout_every": 20}}
+    rungs = {"rungs": [10, 20], "startup": 100}
     stopping = tuning({"recipe": best, "tune": {"stop": rungs, "trials": 2}})
     stopping.run()
     plain = stopping.changed({"recipe": best, "tune": {"trials": 2}}).elsewhere()
@@ -195,8 +220,8 @@ def test_two_tuners_on_one_study(on_each: Make) -> None:
     assert tuned.steps("trial") == STEPS * (1 + len(budgets))
 
 
-def test_a_study_of_another_spec_is_refused_and_left(tuning: Make) -> None:
-    tuned = tuning({"tune": {"trials": 2}})
+def test_a_study_of_another_spec_is_refused_and_left(served: Make) -> None:
+    tuned = served({"tune": {"trials": 2}})
     tuned.run()
     before = tuned.history()
     for change in (
@@ -216,19 +241,19 @@ def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:
     tuned.run()
     assert tuned.history() == []
     assert len(tuned.bits()) == 1  # the baseline
-    tuned.changed({"tune": {"cost_hours": 1.0}}).run()
-    assert len(tuned.history()) == 5
+    tuned.changed({"tune": {"cost_hours": 1.0, "trials": 2}}).run()
+    assert len(tuned.history()) == 2
 
 
 @pytest.mark.parametrize(
     "sampler", ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gp", "grid"))]
 )
-def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
-    tuned = tuning({"tune": {"sampler": sampler, "trials": 6}})
+def test_every_sampler_asks_the_same_again(served: Make, sampler: str) -> None:
+    """After the first trials, which are drawn at random, too."""
+    tuned, other = (served({"tune": {"sampler": sampler, "trials": 8}}) for _ in range(2))
     tuned.run()
     history = tuned.history()
-    assert len(history) == (4 if sampler == "grid" else 6)
-    other = tuned.elsewhere()
+    assert len(history) == (4 if sampler == "grid" else 8)
     other.run()
     assert other.history() == history
 
@@ -237,6 +262,6 @@ def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
 def test_the_database_stays_sound(on_each: Make) -> None:
     from lcma.db.integrity import check_integrity
 
-    tuned = on_each(STOP)
+    tuned = on_each({"tune": STOP["tune"] | {"trials": 3}})
     tuned.run()
     assert check_integrity(db.locate(tuned.place.db)).findings == ()
