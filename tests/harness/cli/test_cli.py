@@ -299,7 +299,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Pla
         "recipe:\n"
         "  model: {architecture: {width: 4, checkerboard_couplings: 1, channel_couplings: 1,\n"
         "          last_couplings: 1}}\n"
-        "  training: {steps: 20}\n"
+        "  training: {steps: 10}\n"
         f"resources: {{gpus: 0, cpus: {os.cpu_count()}}}\n"  # a second worker's start takes longer
     )
     done = subprocess.run(

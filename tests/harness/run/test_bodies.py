@@ -275,7 +275,7 @@ MAP_OPTIONS = [
 def test_every_map_option_is_carried_out(registered) -> None:
     """Each gives the map that it says, and the table that the trained flow then has."""
     matrix = {"factorization": ["low"], "recipe": [{"maps": o} for o in MAP_OPTIONS]}
-    change = {"matrix": matrix, "recipe": {"model": {"splits": 2}}}
+    change = {"matrix": matrix, "recipe": {"model": {"splits": 2}, "training": {"steps": 2}}}
     store, nodes = registered(change)
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
     assert len(nodes) == 3 + len(MAP_OPTIONS), "three pretrainings serve all"

@@ -62,7 +62,7 @@ def test_a_few_kills_change_nothing(
         assert long in spec
         spec = spec.replace(long, short)
     monkeypatch.setattr(sweep, "SPEC", spec)
-    monkeypatch.setattr(campaign, "LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(campaign, "LEASE_SECONDS", 2.0)
     monkeypatch.setenv(VARIABLE, "its own")
     options = ("--keep", "--local", "--kill", "2", "--seed", "5")
     with pytest.raises(SystemExit) as end:
