@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.conftest import few_photos_root
+
+__all__ = ["few_photos_root"]
+
 SWEEP = """\
 name: beside
 matrix: {flow: realnvp, dataset: photos8, factorization: low, budget: 10}
@@ -40,7 +44,10 @@ def run(project: Path, *command: str) -> str:
     ],
     ids=["local", "ray"],
 )
-def test_a_launch_runs_beside_them(project: Path, options: list[str]) -> None:
+def test_a_launch_runs_beside_them(
+    project: Path, few_photos_root: Path, options: list[str]
+) -> None:
+    options = ["--data", str(few_photos_root), *options]
     lcma = (sys.executable, "-m", "lcma")
     out = run(project, *lcma, "launch", "beside.yaml", "--no-pictures", *options)
     assert "low (LL)" in out

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 
@@ -302,20 +303,11 @@ def launched(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Pla
         "  training: {steps: 10}\n"
         f"resources: {{gpus: 0, cpus: {os.cpu_count()}}}\n"  # a second worker's start takes longer
     )
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "lcma",
-            *("launch", "small.yaml", "--local", "--data", str(photos_root)),
-        ],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=250,
-    )
-    assert done.returncode == 0, done.stderr
-    (folder / "out.txt").write_text(done.stdout)
+    with pytest.MonkeyPatch.context() as patch, (folder / "out.txt").open("w") as out:
+        patch.chdir(folder)
+        with redirect_stdout(out), pytest.raises(SystemExit) as end:
+            cli.main(["launch", "small.yaml", "--local", "--data", str(photos_root)])
+    assert end.value.code == 0
     return Place(f"sqlite:///{folder / 'lcma.db'}", folder / "lcma-runs", photos_root)
 
 
