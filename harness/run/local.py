@@ -13,7 +13,7 @@ from multiprocessing.context import BaseContext
 
 import numpy as np
 
-from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.executor import Executor, Finished, run_body
 from lcma.harness.run.work import Report, Work
 
 
@@ -94,10 +94,10 @@ class LocalExecutor(Executor):
 
     def _start(self, slot: int, work: Work, after: Report | None) -> Future[Report]:
         try:
-            return self._pools[slot].submit(_run, work, after)
+            return self._pools[slot].submit(run_body, work, after)
         except BrokenProcessPool:  # it died while it was idle
             self._pools[slot] = self._new_pool(slot)
-            return self._pools[slot].submit(_run, work, after)
+            return self._pools[slot].submit(run_body, work, after)
 
     def _collect(self, future: Future[Report]) -> Finished:
         job_id, (slot, *others) = self._running.pop(future)
@@ -121,14 +121,7 @@ class LocalExecutor(Executor):
         )
 
 
-def _run(work: Work, after: Report | None) -> Report:
-    # The launch itself does not wait for torch, nor hold it in memory.
-    from lcma.harness.run.worker import run_work
-
-    return run_work(work, after)
-
-
-_PRELOADED = (__name__, "lcma.harness.run.worker", "torch._dynamo")
+_PRELOADED = (run_body.__module__, "lcma.harness.run.worker", "torch._dynamo")
 """Modules that workers have imported when they start. The first optimizer of a process would import
 the second one, which takes a second."""
 
