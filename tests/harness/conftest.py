@@ -89,7 +89,7 @@ def few_photos(root: Path, nth: int) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         whole = photos.grid_corners
         patch.setattr(photos, "grid_corners", lambda *size: whole(*size)[::nth])
-        patch.setattr(crops, "MAX_TRAIN", 200)
+        patch.setattr(crops, "MAX_TRAIN", 400)
         patch.setattr(crops, "MAX_HOLDOUT", 10)
         data.prepare("photos8", root)
     return root
