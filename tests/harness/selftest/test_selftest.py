@@ -64,12 +64,13 @@ def test_a_few_kills_change_nothing(
     monkeypatch.setattr(sweep, "SPEC", spec)
     monkeypatch.setattr(campaign, "LEASE_SECONDS", 2.0)
     monkeypatch.setenv(VARIABLE, "its own")
-    options = ("--keep", "--local", "--kill", "2", "--seed", "5")
+    options = ("--keep", "--local", "--kill", "2", "--seed", "148")
     with pytest.raises(SystemExit) as end:
         cli.main(["selftest", "--json", "--runs", str(tmp_path), *options])
     assert end.value.code == 0
     found = checked(tmp_path, capsys.readouterr().out, results=3)
     assert {kill["who"] for kill in found["kills"]} == {"worker", "driver"}
+    assert "checkpoint" in {kill["moment"] for kill in found["kills"]}, "a training is resumed"
     assert found["launches"] >= found["rounds"]
 
 
