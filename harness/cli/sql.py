@@ -47,7 +47,7 @@ def sql(
         _print_rows(found, form, count=at_prompt)
 
     if at_prompt:
-        from lcma.harness.prompt.loop import open_prompt
+        from lcma.harness.cli.sql_prompt import open_prompt
 
         open_prompt(url, answer)
     else:
