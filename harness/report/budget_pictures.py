@@ -60,7 +60,7 @@ def _draw_curve(curve: BudgetCurve, target: PictureTarget) -> Path:
     add_text(figure, 0.06, 0.945, describe_curve_key(curve.key), 9)
     for k, line in enumerate(textwrap.wrap(answer, 125)):
         add_text(figure, 0.06, 0.917 - 0.023 * k, line, 10)
-    _draw_differences(figure.add_axes((0.07, 0.51, 0.9, 0.355)), curve)
+    _draw_differences(figure.add_axes((0.07, 0.51, 0.9, 0.33)), curve)
     _draw_front(figure.add_axes((0.07, 0.075, 0.4, 0.3)), curve)
     _draw_map(figure.add_axes((0.555, 0.075, 0.415, 0.3)), curve)
     return write_file(target.path(_name(curve)), figure_bytes(figure, target.form, title, answer))
@@ -86,7 +86,7 @@ def _draw_differences(axes: Any, curve: BudgetCurve) -> None:
     for colour, label in ((GREEN, "mean, 95 %: enough"), (INK, "mean, 95 %: not shown to be")):
         axes.plot([], [], "D-", color=colour, ms=6, label=label)
     axes.set_ylabel(f"bits/dim minus those of {found.longest} steps")
-    _add_legend(axes)
+    _add_legend(axes, 5)
 
 
 def _draw_interval(axes: Any, x: float, test: PairedTest, colour: str) -> None:
@@ -122,7 +122,7 @@ def _draw_front(axes: Any, curve: BudgetCurve) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     if on:
-        _add_legend(axes)
+        _add_legend(axes, 2)
 
 
 def _draw_map(axes: Any, curve: BudgetCurve) -> None:
@@ -149,9 +149,7 @@ def _draw_map(axes: Any, curve: BudgetCurve) -> None:
         axes.plot([], [], style, color=INK, ms=4, label=label)
     axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.03)
     axes.set_ylabel(f"map against that of {curve.stability[0].longest} steps")
-    axes.legend(
-        fontsize=7.5, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(-0.02, 0.98)
-    )
+    _add_legend(axes, 3)
 
 
 def _set_budgets(axes: Any, budgets: Sequence[int]) -> None:
@@ -168,8 +166,10 @@ def _say_nothing(axes: Any, text: str) -> None:
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=INK)
 
 
-def _add_legend(axes: Any) -> None:
-    axes.legend(fontsize=8.5, framealpha=0.85, edgecolor="none", loc="best")
+def _add_legend(axes: Any, columns: int) -> None:
+    """Add a legend above the axes, where it covers nothing."""
+    where = {"loc": "lower left", "bbox_to_anchor": (-0.01, 0.98)}
+    axes.legend(fontsize=8, frameon=False, ncols=columns, **where)
 
 
 def _name(curve: BudgetCurve) -> str:

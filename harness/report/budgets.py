@@ -124,7 +124,8 @@ def _describe_failure(found: SmallestBudget) -> str:
     if test is None:
         return f"{failed} have no seed in common with {found.longest}."
     if test.n >= ENOUGH and test.low is not None and test.low > found.margin:
-        return f"{failed} are worse by more than that, {_describe(test)}."
+        longer = "" if found.budget is not None else " Longer budgets may be better still."
+        return f"{failed} are worse by more than that, {_describe(test)}.{longer}"
     text = f"{failed} differ by {_describe(test)}"
     if test.n < ENOUGH:
         text += f", and fewer than {ENOUGH} seeds decide nothing"

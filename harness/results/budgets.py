@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from lcma.db import ContributionMap, Store, overlap
 from lcma.harness.results.board import ENOUGH, factorization_label
 from lcma.harness.results.lookup import frame_records, parse_object, require_results
@@ -113,7 +111,9 @@ class BudgetRow:
     @property
     def half_width(self) -> float | None:
         """Half of the 95 % t-interval of the mean on holdout; None for one seed."""
-        return self.deviation and half_width(self.deviation / math.sqrt(self.n), self.n)
+        if self.deviation is None:
+            return None
+        return half_width(self.deviation / math.sqrt(self.n), self.n)
 
 
 @dataclass(frozen=True)
@@ -384,10 +384,8 @@ class _CurveReader:
         score = str(parse_object(key.map_options or "{}").get("score", "cumulative"))
         found: dict[int, dict[int, list[ContributionMap]]] = defaultdict(dict)
         for one in self._map_keys:
-            if one.pretraining_id in own and (one.score, one.data_digest) == (
-                score,
-                key.data_digest,
-            ):
+            alike = (one.score, one.data_digest) == (score, key.data_digest)
+            if alike and one.pretraining_id in own:
                 chosen = ("pretraining_id", "data_digest", "budget", "score")
                 maps = self._store.maps(**{name: getattr(one, name) for name in chosen})
                 require_fit(maps, f"{one.pretraining_id}@{one.budget}")
@@ -612,11 +610,8 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
                     alone = (known.mask_share, known.tied) if known else (None, None)
                     found[budget, k + 1].append((correlation, both, *alone))
     return [
-        Stability(
-            *(budget, split, len(numbers), longest, iou_by_chance(split)),
-            *map(_mean_known, zip(*numbers, strict=True)),
-        )
-        for (budget, split), numbers in sorted(found.items())
+        Stability(budget, split, len(seeds), longest, iou_by_chance(split), *_mean_columns(seeds))
+        for (budget, split), seeds in sorted(found.items())
     ]
 
 
@@ -629,6 +624,9 @@ def _kept_dimensions(maps: Sequence[ContributionMap], factorization: str) -> lis
     return list(make_kept_masks(found, shape))
 
 
-def _mean_known(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+def _mean_columns(rows: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """Return the mean of each column over what is known in it."""
+    columns = [
+        [value for value in column if value is not None] for column in zip(*rows, strict=True)
+    ]
+    return [statistics.fmean(column) if column else None for column in columns]

@@ -166,6 +166,7 @@ def test_the_sentences_say_what_is_enough_and_what_it_costs() -> None:
     )
     assert "They cost 10 % of the pretraining of 1000 steps, 18 % with training." in said
     assert "Below that, 30 steps are worse by more than that, +0.0" in said
+    assert "Longer budgets" not in said
     assert "At 1000 steps low (LL) is worse than conventional: +0." in said
     assert "No shorter budget was tried" in say({b: train()[b] for b in (300, 1000)})
     assert "0.5 bits/dim" in say(train(), margin=0.5)
@@ -192,3 +193,4 @@ def test_a_longest_budget_that_is_better_than_all_others_is_said_to_be() -> None
     said = say(train({0: 0.09, 100: 0.06, 1000: 0.0}))
     assert "No budget below 1000 steps is shown to be enough within 0.01 bits/dim: 100" in said
     assert "100 steps are worse by more than that" in said
+    assert "Longer budgets may be better still." in said
