@@ -132,8 +132,8 @@ class Tune(Section):
 
     @property
     def most(self) -> int:
-        """Largest number of trials; a budget that is tried twice counts twice."""
-        return len(self.points) if self.sampler == "grid" else self.trials
+        """Number of budgets with which the study is complete."""
+        return min(self.trials, len(self.points))
 
     @property
     def rungs(self) -> tuple[int, ...]:

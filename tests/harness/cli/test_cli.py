@@ -236,7 +236,7 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
         (["retry"], "lcma launch demo"),
         (["board"], "lcma launch demo"),
         (["pareto"], "lcma launch demo"),
-        (["pareto", "--gain", "1.5"], "--gain 1.5"),
+        (["pareto", "--margin", "-1"], "--margin -1"),
         (["maps"], "lcma launch demo"),
         (["samples"], "lcma launch demo"),
         (["evaluate"], "lcma launch demo"),
