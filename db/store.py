@@ -109,6 +109,7 @@ from lcma.db.schema import (
     events,
     index_tables,
     jobs,
+    launches,
     measures,
     metrics,
     pretrainings,
@@ -1521,14 +1522,37 @@ class Store:
     # Stopping and caps
     # ---------------------------------------------------------------------------------------------
 
-    def begin_launch(self, owner: str, sweep_id: str, *, now: float | None = None) -> int:
-        """Add the event that a launch of a sweep begins.
+    def begin_launch(
+        self,
+        owner: str,
+        sweep_id: str,
+        *,
+        launched_by: str = "",
+        host: str = "",
+        arguments: str = "",
+        code_version: str = "",
+        dirty: str | None = None,
+        now: float | None = None,
+    ) -> int:
+        """Store that a launch of a sweep begins.
+
+        Args:
+            owner: The launch, as its attempts name it.
+            sweep_id: The sweep.
+            launched_by: Who launches.
+            host: The machine that launches.
+            arguments: What was typed, without secrets.
+            code_version: Version of the package.
+            dirty: Digest of uncommitted changes; None for none.
 
         Returns:
             The number of the event. A request to stop that is older does not concern the launch.
         """
         with self._writer.begin() as connection:
             clock = self._clock(connection, now)
+            row = {"owner": owner, "sweep_id": sweep_id, "launched_by": launched_by}
+            row |= {"host": host, "arguments": arguments, "code_version": code_version}
+            insert_missing(connection, launches, [row | {"dirty": dirty, "started": clock}])
             add_event(connection, "launch", clock, owner=owner, sweep_id=sweep_id)
             own = events.c.event == "launch", events.c.owner == owner
             number = sa.select(sa.func.max(events.c.id)).where(*own)

@@ -132,7 +132,7 @@ class Verification:
         environment_id: Versions and hardware of the second training.
         device: Its device, such as 'cpu' or 'cuda:0'.
         threads: Its number of CPU threads.
-        user: Who verified.
+        verified_by: Who verified.
     """
 
     result_id: str
@@ -142,7 +142,7 @@ class Verification:
     environment_id: str
     device: str
     threads: int
-    user: str
+    verified_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
