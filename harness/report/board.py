@@ -1,7 +1,7 @@
 """The board for a terminal, and as JSON, Markdown, LaTeX and CSV."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -18,12 +18,11 @@ from lcma.harness.results.board import (
     Board,
     BoardRow,
     Group,
-    PairedDifference,
     factorization_label,
 )
+from lcma.harness.results.statistics import PairedTest
 from lcma.harness.terminal import text_cell
 from lcma.harness.text import escape_markdown, format_number, printable, short_id
-from lcma.sweeps import catalog, known_sets
 
 HEADINGS = (
     "factorization",
@@ -61,39 +60,62 @@ def render_board(board: Board) -> RenderableType:
 
 def board_as_json(board: Board) -> str:
     """Return all numbers in full, a line for each row; a missing one is null."""
-    return "".join(board_json_parts(board))
-
-
-def board_json_parts(board: Board) -> Iterator[str]:
-    """Yield the board's JSON in parts, which need not all be in memory at once."""
-    yield '{\n  "groups": ['
-    for place, group in enumerate(board.groups):
-        yield ",\n    {" if place else "\n    {"
-        for name in _GROUP:
-            value = getattr(group, name)
-            value = [asdict(bar) for bar in value] if name == "bars" else value
-            yield f"\n      {_JSON(name)}: {_JSON(value)},"
-        lines = ",".join(f"\n        {_JSON(_row_dict(row))}" for row in group.rows)
-        yield f'\n      "rows": [{lines}\n      ]\n    }}'
-    yield "\n  ]" if board.groups else "]"
-    for name in ("diverged", "failed", "lost", "apart"):
-        yield f",\n  {_JSON(name)}: {_JSON(getattr(board, name))}"
-    yield "\n}"
+    groups = []
+    for group in board.groups:
+        facts = {name: getattr(group, name) for name in _GROUP}
+        facts["bars"] = [asdict(bar) for bar in group.bars]
+        lines = [f"\n      {_JSON(name)}: {_JSON(value)}," for name, value in facts.items()]
+        rows = ",".join(f"\n        {_JSON(_row_dict(row))}" for row in group.rows)
+        groups.append(f'\n    {{{"".join(lines)}\n      "rows": [{rows}\n      ]\n    }}')
+    rest = [
+        f",\n  {_JSON(name)}: {_JSON(getattr(board, name))}"
+        for name in ("diverged", "failed", "lost", "apart")
+    ]
+    end = "\n  ]" if groups else "]"
+    return f'{{\n  "groups": [{",".join(groups)}{end}{"".join(rest)}\n}}'
 
 
 _JSON = json.JSONEncoder(allow_nan=False).encode
 _GROUP = tuple(f.name for f in fields(Group) if f.name != "rows")
-_ROW = tuple(f.name for f in fields(BoardRow))
-_DIFFERENCE = tuple(f.name for f in fields(PairedDifference))
+_ROW = (
+    "factorization",
+    "label",
+    "budget",
+    "map_options",
+    "conventional",
+    "seeds",
+    "bits_per_dim",
+    "mean",
+    "deviation",
+    "difference",
+    "diverged",
+    "failed",
+    "published",
+    "cleared",
+    "reference",
+    "low",
+    "high",
+    "rank",
+)
+_TEST = (
+    "standard_error",
+    "low",
+    "high",
+    "t_p",
+    "sign_flip_p",
+    "holm_p",
+    "detectable",
+)
 
 
 def _row_dict(row: BoardRow) -> dict[str, Any]:
-    # `asdict` copies every number and takes longer than the statistics.
     found = {name: getattr(row, name) for name in _ROW}
-    if row.difference is not None:
-        found["difference"] = {name: getattr(row.difference, name) for name in _DIFFERENCE}
-    if row.published:
-        found["published"] = [asdict(number) for number in row.published]
+    found["published"] = [asdict(number) for number in row.published]
+    test = row.difference
+    if test is not None:
+        tests = {name: getattr(test, name) for name in _TEST}
+        pairs = {"mean": test.mean, "standard_error": test.standard_error, "pairs": test.n}
+        found["difference"] = pairs | tests
     return found
 
 
@@ -191,7 +213,7 @@ def board_rows(board: Board) -> QueryResult:
 
 
 def _row_values(row: BoardRow) -> tuple[Any, ...]:
-    found = row.difference or PairedDifference(0.0, None, 0, None, None)
+    found = row.difference or PairedTest(0, 0.0)
     mean = None if row.difference is None else found.mean
     return (
         row.factorization,
@@ -204,7 +226,7 @@ def _row_values(row: BoardRow) -> tuple[Any, ...]:
         row.deviation,
         mean,
         found.standard_error,
-        found.pairs,
+        found.n,
         found.low,
         found.high,
         row.diverged,
@@ -267,11 +289,8 @@ def _format_published(row: BoardRow) -> str:
 
 def _mark_own_recipe(group: Group) -> str:
     """Return a mark for a recipe of profile `paper` that no publication has."""
-    if group.profile != "paper" or catalog.is_published(
-        group.flow, known_sets.set_name(group.dataset, group.variant), "paper"
-    ):
-        return ""
-    return " (recipe: ours)"
+    ours = group.profile == "paper" and not group.published_recipe
+    return " (recipe: ours)" if ours else ""
 
 
 def _format_row(row: BoardRow) -> list[str]:
@@ -280,7 +299,6 @@ def _format_row(row: BoardRow) -> list[str]:
     if row.map_options is not None:
         name += f" {printable(row.map_options)}"
     found = row.difference
-    half = None if found is None or found.high is None else found.high - found.mean
     return [
         name,
         "-" if row.budget is None else str(row.budget),
@@ -288,8 +306,8 @@ def _format_row(row: BoardRow) -> list[str]:
         format_number(row.mean),
         format_number(row.deviation),
         format_number(None if found is None else found.mean, sign=True),
-        format_number(half),
-        "-" if found is None else str(found.pairs),
+        format_number(None if found is None else found.half_width),
+        "-" if found is None else str(found.n),
         "-" if row.rank is None else str(row.rank),
     ]
 

@@ -10,8 +10,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lcma.harness.report.board import format_titles
+from lcma.harness.results.board import COMPARABLE
 from lcma.harness.results.effects import Effect, Effects
-from lcma.harness.text import format_number, printable, short_id
+from lcma.harness.text import format_number, printable
 
 HEADINGS = ("split", "effect", "± 95 %", "se", "seeds", "share")
 
@@ -42,21 +44,41 @@ def render_effects(effects: Sequence[Effects]) -> RenderableType:
 
 def effects_as_dict(effects: Sequence[Effects]) -> dict[str, Any]:
     """Return all numbers in full under "effects", ready for JSON; a missing one is None."""
-    return {"effects": [asdict(one) for one in effects]}
+    return {"effects": [_as_dict(one) for one in effects]}
+
+
+_GROUP = (*COMPARABLE, "profile", "splits", "steps")
+
+
+def _as_dict(one: Effects) -> dict[str, Any]:
+    return {
+        **{name: getattr(one.group, name) for name in _GROUP},
+        "budget": one.budget,
+        "map_options": one.map_options,
+        "seeds": one.seeds,
+        "main": list(map(_effect_dict, one.main)),
+        "interactions": list(map(_effect_dict, one.interactions)),
+        "interactions_share": one.interactions_share,
+        "incomplete": list(map(asdict, one.incomplete)),
+        "lost": one.lost,
+        "notes": one.notes,
+    }
+
+
+def _effect_dict(effect: Effect) -> dict[str, Any]:
+    test = {name: getattr(effect.test, name) for name in ("mean", "standard_error", "low", "high")}
+    return {"splits": effect.splits, **test, "share": effect.share}
 
 
 def _titles(one: Effects) -> tuple[str, str]:
-    splits = "1 split" if one.splits == 1 else f"{one.splits} splits"
+    group = one.group
+    splits = "1 split" if group.splits == 1 else f"{group.splits} splits"
     budget = "" if one.budget is None else f", budget {one.budget}"
     title = (
-        f"{printable(one.dataset)} ({printable(one.variant)}), {printable(one.flow)}, "
-        f"{printable(one.profile)}: "
-        f"{one.steps} steps, {splits}{budget}"
+        f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
+        f"{printable(group.profile)}: {group.steps} steps, {splits}{budget}"
     )
-    under = (
-        f"data {short_id(one.data_digest)}, recipe {short_id(one.recipe_id)}, "
-        f"protocol {printable(one.protocol)}, {printable(one.precision)}"
-    )
+    _, under = format_titles(group)
     if one.map_options is not None:
         under += f", maps {printable(one.map_options)}"
     return title, under
@@ -69,9 +91,9 @@ def _table(one: Effects) -> Table:
     for effect in one.main:
         table.add_row(
             str(effect.splits[0]),
-            format_number(effect.mean, sign=True),
-            format_number(_half(effect)),
-            format_number(effect.standard_error),
+            format_number(effect.test.mean, sign=True),
+            format_number(effect.test.half_width),
+            format_number(effect.test.standard_error),
             str(len(one.seeds)),
             _percent(effect.share),
         )
@@ -82,18 +104,14 @@ def _left_to_interactions(one: Effects) -> Iterator[str]:
     if one.interactions_share is None:
         yield "All words have the same mean bits/dim: there is nothing to share."
     elif one.interactions:
-        largest = max(one.interactions, key=lambda e: abs(e.mean))
-        half = _half(largest)
+        largest = max(one.interactions, key=lambda e: abs(e.test.mean))
+        mean, half = largest.test.mean, largest.test.half_width
         interval = "" if half is None else f" ± {format_number(half)}"
         yield (
             f"{_percent(one.interactions_share)} is left to interactions; the largest, of splits "
-            f"{' and '.join(map(str, largest.splits))}: {format_number(largest.mean, sign=True)}"
+            f"{' and '.join(map(str, largest.splits))}: {format_number(mean, sign=True)}"
             f"{interval} (even less odd number of H there)."
         )
-
-
-def _half(effect: Effect) -> float | None:
-    return None if effect.high is None else effect.high - effect.mean
 
 
 def _percent(share: float | None) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 from lcma.db import QueryResult, Store
 from lcma.db.schema import REVISIONS, views
 from lcma.harness.report.board import (
+    board_as_json,
     board_as_latex,
     board_as_markdown,
-    board_json_parts,
     board_rows,
 )
 from lcma.harness.report.paper import paper_as_text, paper_rows
@@ -24,7 +24,7 @@ from lcma.harness.report.tables import (
     rows_as_parquet,
 )
 from lcma.harness.report.verdicts import verdict_rows, verdicts_as_dict, verdicts_as_markdown
-from lcma.harness.results.board import Board, ColumnValue, no_garbage_collection, read_board
+from lcma.harness.results.board import Board, ColumnValue, read_board
 from lcma.harness.results.grouping import DEFAULT_STATISTICS, group_rows
 from lcma.harness.results.lookup import require_results
 from lcma.harness.results.paper import compare_with_paper
@@ -84,11 +84,6 @@ class ExportQuery:
 
 def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     """Return the export. Raises UserError where parts of the query do not go together."""
-    with no_garbage_collection():
-        return _make_content(store, query, form)
-
-
-def _make_content(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     where = parse_filters(query.where)
     require_results(store, None, where, "--where {name}=")
     if query.statistics and not query.by:
@@ -114,7 +109,7 @@ def _make_content(store: Store, query: ExportQuery, form: ExportFormat) -> bytes
 
 def _board(board: Board, form: ExportFormat) -> bytes:
     if form is ExportFormat.json:
-        return b"".join([*(part.encode() for part in board_json_parts(board)), b"\n"])
+        return (board_as_json(board) + "\n").encode()
     if form is ExportFormat.md:
         return board_as_markdown(board).encode()
     if form is ExportFormat.latex:

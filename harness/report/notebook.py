@@ -4,7 +4,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from lcma.harness.report.board import board_rows, format_titles, list_lines_below
-from lcma.harness.results.board import Board, Group, PairedDifference, factorization_label
+from lcma.harness.results.board import Board, Group, factorization_label
 from lcma.harness.text import format_number, printable
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _table(group: Group) -> str:
             str(row.n),
             format_number(row.mean),
             "-" if difference is None else format_number(difference.mean, sign=True),
-            _half_width(difference),
+            format_number(None if difference is None else difference.half_width),
             "-" if row.rank is None else str(row.rank),
         )
         rows.append("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in cells) + "</tr>")
@@ -58,12 +58,6 @@ def _table(group: Group) -> str:
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         f"<p><small>{notes.removeprefix('<br>')}</small></p>"
     )
-
-
-def _half_width(difference: PairedDifference | None) -> str:
-    if difference is None or difference.high is None:
-        return "-"
-    return format_number(difference.high - difference.mean)
 
 
 def _text(value: str) -> str:

@@ -14,13 +14,25 @@ from rich.text import Text
 from lcma.db import QueryResult
 from lcma.harness.report.board import format_outcomes
 from lcma.harness.report.tables import flag_as_stored
-from lcma.harness.results.statistics import PairedTest
 from lcma.harness.results.verdicts import CLAIMS, Scale, Verdict, Verdicts
 from lcma.harness.text import escape_markdown, format_number, printable, short_id
 
 STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
 
 HEADINGS = ("verdict", "claim", "effect", "95 %", "n", "p")
+
+TEST_NUMBERS = (
+    "n",
+    "mean",
+    "deviation",
+    "standard_error",
+    "low",
+    "high",
+    "t_p",
+    "sign_flip_p",
+    "detectable",
+)
+"""Numbers of the test that decided; its p after Holm's correction is the verdict's."""
 
 APART = (
     "Apart: models that do not clear the bars of their data set, or of which no bars are known. "
@@ -65,7 +77,6 @@ def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
 def verdict_rows(results: Verdicts) -> QueryResult:
     """Return a row for each verdict, including those apart."""
     facts = tuple(f.name for f in fields(Scale))
-    numbers = tuple(f.name for f in fields(PairedTest))
     own = ("decision", "claim", "source", "text", "cleared", "on_published", "unit", "comparison")
     rest = ("t_p_of_claim", "holm_p", "family_size", "printed", "lost", "why", "next")
     rows = []
@@ -82,7 +93,7 @@ def verdict_rows(results: Verdicts) -> QueryResult:
                 claim.unit,
                 one.comparison.name,
                 *(flag_as_stored(getattr(claim.scale, name)) for name in facts),
-                *(None if one.test is None else getattr(one.test, name) for name in numbers),
+                *(None if one.test is None else getattr(one.test, name) for name in TEST_NUMBERS),
                 one.t_p,
                 one.holm_p,
                 one.family_size,
@@ -92,7 +103,7 @@ def verdict_rows(results: Verdicts) -> QueryResult:
                 next_command(one),
             )
         )
-    return QueryResult((*own, *facts, *numbers, *rest), tuple(rows), truncated=False)
+    return QueryResult((*own, *facts, *TEST_NUMBERS, *rest), tuple(rows), truncated=False)
 
 
 def verdicts_as_markdown(results: Verdicts) -> str:
@@ -189,7 +200,9 @@ def _as_dict(one: Verdict) -> dict[str, Any]:
         "why": one.why,
         "comparison": one.comparison.name,
         "n": one.n,
-        "test": None if one.test is None else asdict(one.test),
+        "test": None
+        if one.test is None
+        else {name: getattr(one.test, name) for name in TEST_NUMBERS},
         "t_p": one.t_p,
         "holm_p": one.holm_p,
         "family_size": one.family_size,

@@ -14,12 +14,12 @@ from typing import Any, Literal
 import numpy as np
 
 from lcma.db import ContributionMap, MapKey, Store, overlap
-from lcma.harness.results.board import compute_difference, factorization_label
+from lcma.harness.results.board import factorization_label
 from lcma.harness.results.budget_fit import BudgetResult, Fit, Interval, fit_curve
 from lcma.harness.results.lookup import frame_records, parse_object, require_results
 from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.harness.results.maps import image_shape, iou_by_chance, rank_correlation, require_fit
-from lcma.harness.results.statistics import t_quantile
+from lcma.harness.results.statistics import compare_by_seed, t_quantile
 from lcma.harness.text import printable
 from lcma.models import make_tables
 from lcma.sweeps import catalog, factorizations
@@ -430,7 +430,7 @@ def _make_row(
 ) -> BudgetRow:
     ordered = tuple(sorted(results, key=lambda one: one.seed))
     values = [one.holdout for one in ordered]
-    paired = compute_difference(
+    paired = compare_by_seed(
         {one.seed: one.holdout for one in ordered},
         {one.seed: one.holdout for one in conventional},
     )

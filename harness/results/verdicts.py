@@ -8,7 +8,7 @@ states the rule in words.
 import itertools
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lcma.db import Store
@@ -18,10 +18,10 @@ from lcma.harness.results.statistics import (
     LEVEL,
     PairedTest,
     adjust_holm,
+    half_width,
     paired_test,
     seeds_needed,
     subtract_by_seed,
-    t_interval,
 )
 from lcma.harness.text import printable
 from lcma.sweeps import catalog, factorizations, known_sets, published
@@ -288,17 +288,16 @@ def _reasons_against(claim: TestedClaim, tests: Sequence[PairedTest | None]) -> 
     found = []
     level = LEVEL / len(tests)
     confidence = f"{100 * (1 - level):.3g} %"
-    for comparison, test in zip(claim.comparisons, tests, strict=True):
+    for test in tests:
         why = ""
-        wide = t_interval(list(comparison.by_seed.values()), level)
-        if test is not None and test.n >= ENOUGH and wide is not None:
-            low, high = wide
-            if claim.margin is not None and max(-low, high) <= claim.margin:
+        if test is not None and test.deviation is not None and test.n >= ENOUGH:
+            half = half_width(test.deviation, test.n, level)
+            if claim.margin is not None and abs(test.mean) + half <= claim.margin:
                 why = (
                     f"the {confidence} interval is wholly within {claim.margin} {claim.unit} of "
                     "zero"
                 )
-            elif low > 0:
+            elif test.mean - half > 0:
                 why = f"the {confidence} interval is wholly above zero"
         found.append(why)
     return found
@@ -399,11 +398,6 @@ def make_scale(group: Group, budget: int | None) -> Scale:
     )
 
 
-def map_seeds_to_bits(row: BoardRow) -> dict[int, float]:
-    """Return bits/dim by seed."""
-    return dict(zip(row.seeds, row.bits_per_dim, strict=True))
-
-
 def all_cleared(rows: Iterable[BoardRow]) -> bool | None:
     """Return whether all rows clear the bars; None where that is not known."""
     found = {row.cleared for row in rows}
@@ -445,7 +439,7 @@ def make_claim(
 def compare_rows(one: BoardRow, other: BoardRow) -> Comparison:
     """Return one row minus another, by seed."""
     name = f"{printable(one.label)} - {printable(other.label)}"
-    return Comparison(name, subtract_by_seed(map_seeds_to_bits(one), map_seeds_to_bits(other)))
+    return Comparison(name, subtract_by_seed(one.by_seed, other.by_seed))
 
 
 # Claims about the rows of one group: which choice is better, and by which letter
@@ -563,7 +557,7 @@ def _first_split_claim(cells: Cells) -> Iterator[TestedClaim]:
     words = cells.words
     if words is None or cells.group.splits < 2:
         return
-    by_word = {word: map_seeds_to_bits(row) for word, row in words.items()}
+    by_word = {word: row.by_seed for word, row in words.items()}
     seeds = sorted(set.intersection(*(set(found) for found in by_word.values())))
     effects = [
         {
@@ -599,7 +593,7 @@ def _budget_claim(group: Group) -> Iterator[TestedClaim]:
     yield make_claim(
         select_longest(group),
         (short, long),
-        [Comparison(name, subtract_by_seed(map_seeds_to_bits(long), map_seeds_to_bits(short)))],
+        [Comparison(name, subtract_by_seed(long.by_seed, short.by_seed))],
         key="budget",
         source="LCMA, pretraining",
         text=f"low gives fewer bits/dim after {budgets[-1]} pretraining steps than after "
@@ -746,11 +740,8 @@ def _variant_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
         by_variant: Mapping[str, Cells] = {c.group.variant: c for c in members}
         if not {"u8", "float"} <= by_variant.keys():
             continue
-        rows: list[BoardRow] = []
-        for name in ("float", "u8"):
-            row = by_variant[name].conventional
-            assert row is not None
-            rows.append(replace(row, label=f"{row.label} on {name}"))
+        both = [by_variant[name].conventional for name in ("float", "u8")]
+        rows = [row for row in both if row is not None]
         moved = compare_rows(*rows).by_seed
         yield make_claim(
             by_variant["float"],

@@ -53,7 +53,6 @@ class LeaderboardRow:
     seeds: tuple[LeaderboardSeed, ...]
     difference: float | None
     half: float | None
-    pairs: int | None
     rank: int | None
     tied: bool
     published: tuple[Number, ...]
@@ -184,10 +183,7 @@ def _line(
             if singly
         ),
         difference=None if difference is None else difference.mean,
-        half=None
-        if difference is None or difference.high is None
-        else difference.high - difference.mean,
-        pairs=None if difference is None else difference.pairs,
+        half=None if difference is None else difference.half_width,
         rank=row.rank,
         tied=tied,
         published=row.published,
