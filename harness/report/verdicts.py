@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
 from typing import Any
 
 from rich import box
@@ -14,7 +13,7 @@ from rich.text import Text
 from lcma.db import QueryResult
 from lcma.harness.report.board import format_outcomes
 from lcma.harness.report.tables import flag_as_stored
-from lcma.harness.results.verdicts import CLAIMS, Scale, Verdict, Verdicts
+from lcma.harness.results.verdicts import CLAIMS, SCALE, Cells, Verdict, Verdicts
 from lcma.harness.text import escape_markdown, format_number, printable, short_id
 
 STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
@@ -76,7 +75,6 @@ def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
 
 def verdict_rows(results: Verdicts) -> QueryResult:
     """Return a row for each verdict, including those apart."""
-    facts = tuple(f.name for f in fields(Scale))
     own = ("decision", "claim", "source", "text", "cleared", "on_published", "unit", "comparison")
     rest = ("t_p_of_claim", "holm_p", "family_size", "printed", "lost", "why", "next")
     rows = []
@@ -92,7 +90,7 @@ def verdict_rows(results: Verdicts) -> QueryResult:
                 flag_as_stored(one.on_published),
                 claim.unit,
                 one.comparison.name,
-                *(flag_as_stored(getattr(claim.scale, name)) for name in facts),
+                *map(flag_as_stored, claim.cells.facts.values()),
                 *(None if one.test is None else getattr(one.test, name) for name in TEST_NUMBERS),
                 one.t_p,
                 one.holm_p,
@@ -103,11 +101,11 @@ def verdict_rows(results: Verdicts) -> QueryResult:
                 next_command(one),
             )
         )
-    return QueryResult((*own, *facts, *TEST_NUMBERS, *rest), tuple(rows), truncated=False)
+    return QueryResult((*own, *SCALE, *TEST_NUMBERS, *rest), tuple(rows), truncated=False)
 
 
 def verdicts_as_markdown(results: Verdicts) -> str:
-    """Return a section with a list for each kind of scale."""
+    """Return a section with a list of those that clear the bars, and of those apart."""
     lines: list[str] = []
     for heading, verdicts in _sections(results):
         lines += [f"### {escape_markdown(heading)}", ""]
@@ -122,7 +120,7 @@ def verdicts_as_markdown(results: Verdicts) -> str:
 
 
 def verdict_sentence(one: Verdict) -> str:
-    """Return the claim, on which scale, by which numbers, and why it is decided so."""
+    """Return the claim, on which models, by which numbers, and why it is decided so."""
     claim, test = one.claim, one.test
     text = f"{claim.text} ({claim.source}), on {_scale(one)}. {one.comparison.name}: "
     if test is None:
@@ -145,7 +143,7 @@ def verdict_sentence(one: Verdict) -> str:
     text += f"; {one.why}."
     if claim.printed is not None:
         text += f" The paper prints {claim.printed:+.2f}"
-        other = "models" if claim.scale.whole else "images"
+        other = "models" if claim.cells.group.whole else "images"
         text += "." if one.on_published else f", of other {other}: no verdict on that number."
     if claim.lost:
         text += f" {claim.lost} trials of these cells were lost."
@@ -156,20 +154,20 @@ def next_command(one: Verdict) -> str | None:
     """Return the launch that would decide an undecided claim, None for a decided one."""
     if one.decision != "undecided":
         return None
-    claim, scale = one.claim, one.claim.scale
+    claim, group, budget = one.claim, one.claim.cells.group, one.claim.cells.budget
+    groups = [cells.group for cells in claim.members]
     if one.seeds is None:
         return "no sweep that anybody runs: the effect is too small beside its spread"
-    options = ["--profile", scale.profile.split(", ")[0], *claim.sets]
+    options = ["--profile", group.profile.split(", ")[0], *claim.sets]
     if "--dataset" not in claim.sets:
-        options += ["--dataset", scale.set_name]
-    if scale.budget is not None and "--budget" not in claim.sets:
-        options += ["--budget", str(scale.budget)]
-    members = claim.members or (scale,)
-    if len({one.splits for one in members}) == 1:
-        options += ["--set", f"model.splits={scale.splits}"]
-    for setting in scale.settings.split() if len({one.settings for one in members}) == 1 else ():
+        options += ["--dataset", group.set_name]
+    if budget is not None and "--budget" not in claim.sets:
+        options += ["--budget", str(budget)]
+    if len({one.splits for one in groups}) == 1:
+        options += ["--set", f"model.splits={group.splits}"]
+    for setting in group.settings.split() if len({one.settings for one in groups}) == 1 else ():
         options += ["--set", setting]
-    lengths = claim.lengths or tuple({one.steps for one in members})
+    lengths = claim.lengths or tuple({one.steps for one in groups})
     alike = bool(claim.lengths) or len(lengths) == 1
     commands = [
         shlex.join(
@@ -189,11 +187,27 @@ def next_command(one: Verdict) -> str | None:
 
 
 def _as_dict(one: Verdict) -> dict[str, Any]:
-    claim = asdict(one.claim)
-    claim["comparisons"] = [
-        {"name": c.name, "seeds": list(c.by_seed), "differences": list(c.by_seed.values())}
-        for c in one.claim.comparisons
-    ]
+    of_claim, several = one.claim, len(one.claim.members) > 1
+    claim = {
+        "key": of_claim.key,
+        "source": of_claim.source,
+        "text": of_claim.text,
+        "scale": of_claim.cells.facts,
+        "comparisons": [
+            {"name": c.name, "seeds": list(c.by_seed), "differences": list(c.by_seed.values())}
+            for c in of_claim.comparisons
+        ],
+        "unit": of_claim.unit,
+        "margin": of_claim.margin,
+        "printed": of_claim.printed,
+        "family": of_claim.family,
+        "cleared": of_claim.cleared,
+        "lost": of_claim.lost,
+        "sweep": of_claim.sweep,
+        "sets": of_claim.sets,
+        "lengths": of_claim.lengths,
+        "members": [cells.facts for cells in of_claim.members] if several else [],
+    }
     return {
         "decision": one.decision,
         "sentence": verdict_sentence(one),
@@ -220,19 +234,20 @@ def _sections(results: Verdicts) -> Iterator[tuple[str, Sequence[Verdict]]]:
 
 
 def _scale(one: Verdict) -> str:
-    return "; ".join(map(_scale_text, one.claim.members or (one.claim.scale,)))
+    return "; ".join(map(_describe_cells, one.claim.members))
 
 
-def _scale_text(scale: Scale) -> str:
+def _describe_cells(cells: Cells) -> str:
+    group = cells.group
     text = (
-        f"{printable(scale.dataset)} ({printable(scale.variant)}), {printable(scale.flow)}, "
-        f"{printable(scale.profile)}, {scale.steps} steps, {scale.splits} splits"
+        f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
+        f"{printable(group.profile)}, {group.steps} steps, {group.splits} splits"
     )
-    if scale.budget is not None:
-        text += f", budget {scale.budget}"
-    if scale.protocol != "plain":
-        text += f", protocol {printable(scale.protocol)}"
-    return f"{text} (recipe {short_id(scale.recipe_id)})"
+    if cells.budget is not None:
+        text += f", budget {cells.budget}"
+    if group.protocol != "plain":
+        text += f", protocol {printable(group.protocol)}"
+    return f"{text} (recipe {short_id(group.recipe_id)})"
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
@@ -247,8 +262,8 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
             interval = (
                 f"{format_number(test.low, 3, sign=True)} {format_number(test.high, 3, sign=True)}"
             )
-        scale = one.claim.scale
-        where = printable(f"{scale.dataset} {scale.flow} {scale.profile} {scale.steps}")
+        group = one.claim.cells.group
+        where = printable(f"{group.dataset} {group.flow} {group.profile} {group.steps}")
         table.add_row(
             Text(one.decision, style=STYLES[one.decision]),
             Text(f"{one.claim.key}: {where}"),

@@ -7,13 +7,19 @@ states the rule in words.
 
 import itertools
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lcma.db import Store
-from lcma.harness.results import board
-from lcma.harness.results.board import Board, BoardRow, Group, read_board
+from lcma.harness.results.board import (
+    COMPARABLE,
+    ENOUGH,
+    Board,
+    BoardRow,
+    Group,
+    read_board,
+)
 from lcma.harness.results.statistics import (
     LEVEL,
     PairedTest,
@@ -24,15 +30,15 @@ from lcma.harness.results.statistics import (
     subtract_by_seed,
 )
 from lcma.harness.text import printable
-from lcma.sweeps import catalog, factorizations, known_sets, published
+from lcma.sweeps import factorizations, published
 
 MARGIN = 0.01
 """Bits/dim below which a difference does not matter."""
 
-ENOUGH = board.ENOUGH
-"""Seeds below which every claim is undecided."""
-
 ALONE, CHOICE = "alone", "choice"
+
+SCALE = (*COMPARABLE, "profile", "splits", "steps", "settings", "budget", "whole")
+"""What tells the models of one claim from those of another."""
 
 Decision = Literal["supported", "refuted", "undecided"]
 
@@ -66,41 +72,51 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Scale:
-    """The models that a claim is tested on.
+class Cells:
+    """A group's rows under one budget, including those that need no map.
 
-    ``steps`` are those of the longest training. ``whole`` says whether the images are known to be
-    those of a whole data set.
+    Rows with options of the map are left out: they are experiments of their own.
     """
 
-    dataset: str
-    variant: str
-    data_digest: str
-    flow: str
-    recipe_id: str
-    protocol: str
-    precision: str
-    profile: str
-    splits: int
-    steps: int
-    settings: str
+    group: Group
     budget: int | None
-    whole: bool
+    rows: Mapping[str, BoardRow] = field(repr=False, hash=False)
 
     @property
-    def set_name(self) -> str:
-        """Name under which the data set is prepared."""
-        return known_sets.set_name(self.dataset, self.variant)
+    def facts(self) -> dict[str, Any]:
+        """The models that these rows are of: all that tells them from other cells."""
+        group = {name: getattr(self.group, name) for name in SCALE if name != "budget"}
+        return {name: group.get(name, self.budget) for name in SCALE}
 
     @property
-    def published(self) -> bool:
-        """True if the recipe is that of the flow's publication."""
-        return catalog.is_published(self.flow, self.set_name, self.profile)
+    def conventional(self) -> BoardRow | None:
+        """The flow's own factorization, where it has results."""
+        return next((row for row in self.rows.values() if row.conventional), None)
+
+    @property
+    def low(self) -> BoardRow | None:
+        """`low`, where it has results and is not the conventional one."""
+        row = self.rows.get("L" * self.group.splits)
+        return None if row is None or row.conventional else row
+
+    @property
+    def low_and_conventional(self) -> tuple[BoardRow, BoardRow] | None:
+        """Both, where both have results."""
+        low, own = self.low, self.conventional
+        return None if low is None or own is None else (low, own)
+
+    @property
+    def words(self) -> dict[str, BoardRow] | None:
+        """All 2^splits words in the order of Table 4 from the best to the worst, or None."""
+        words = tuple(reversed(factorizations.words(self.group.splits)))
+        if not self.group.splits or any(word not in self.rows for word in words):
+            return None
+        return {word: self.rows[word] for word in words}
 
 
 @dataclass(frozen=True)
 class TestedClaim:
-    """A statement on one scale, true if and only if all its comparisons are below zero.
+    """A statement on some cells, true if and only if all its comparisons are below zero.
 
     ``key`` names it for programs. ``source`` is the paper's table, or "ours". Differences within
     ``margin`` of zero do not matter; None where no difference is too small. ``printed`` is the
@@ -108,15 +124,16 @@ class TestedClaim:
     flow and recipe it shares Holm's correction. ``cleared`` says whether all the models clear the
     bars of the data set, None where no bars are known. ``lost`` counts trials of these cells that
     diverged or failed. ``sweep`` is the shipped sweep that tests it, ``sets`` are options that it
-    needs besides those of the scale, and ``lengths`` the training steps, where several are
-    compared. ``members`` are the scales of a claim over several flows or data sets, of which
-    ``scale`` is the longest trained.
+    needs besides those of the cells, and ``lengths`` the training steps, where several are
+    compared. ``members`` are the cells of a claim over several flows or data sets, of which
+    ``cells`` are the longest trained; else these alone.
     """
 
     key: str
     source: str
     text: str
-    scale: Scale
+    cells: Cells
+    members: tuple[Cells, ...]
     comparisons: tuple[Comparison, ...]
     unit: str = "bits/dim"
     margin: float | None = MARGIN
@@ -127,7 +144,6 @@ class TestedClaim:
     sweep: str = "words"
     sets: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
-    members: tuple[Scale, ...] = ()
 
     @property
     def parts_below_zero(self) -> int:
@@ -159,8 +175,8 @@ class Verdict:
     @property
     def on_published(self) -> bool:
         """True if this is a verdict on the published numbers."""
-        scales = self.claim.members or (self.claim.scale,)
-        whole = all(scale.published and scale.whole for scale in scales)
+        groups = [cells.group for cells in self.claim.members]
+        whole = all(group.published_recipe and group.whole for group in groups)
         return self.claim.cleared is True and whole
 
 
@@ -199,7 +215,7 @@ def make_verdicts(board: Board, shares: Shares | None = None) -> Verdicts:
     claims += list_group_pair_claims(board.groups)
     claims += list_mask_claims(board.groups, shares or {})
     order = list(CLAIMS)
-    claims.sort(key=lambda one: (_claim_order(one, order), str(one.scale)))
+    claims.sort(key=lambda one: (_claim_order(one, order), _scale(one)))
     found = decide_claims(claims)
     return Verdicts(
         verdicts=tuple(one for one in found if one.claim.cleared),
@@ -209,6 +225,10 @@ def make_verdicts(board: Board, shares: Shares | None = None) -> Verdicts:
         failed=board.failed,
         lost=board.lost,
     )
+
+
+def _scale(claim: TestedClaim) -> str:
+    return str(tuple(claim.cells.facts.values()))
 
 
 def _claim_order(claim: TestedClaim, order: list[str]) -> int:
@@ -227,7 +247,7 @@ def decide_claims(claims: Sequence[TestedClaim]) -> tuple[Verdict, ...]:
     families: dict[tuple[object, ...], list[int]] = {}
     for index, one in enumerate(claims):
         if one.family != ALONE:
-            families.setdefault((one.family, one.scale), []).append(index)
+            families.setdefault((one.family, _scale(one)), []).append(index)
     for members in families.values():
         corrected = adjust_holm([p_values[index] for index in members])
         for index, p in zip(members, corrected, strict=True):
@@ -318,37 +338,6 @@ def _seeds_to_decide(claim: TestedClaim, test: PairedTest | None, n: int) -> int
 # The rows of a group that claims are about
 
 
-@dataclass(frozen=True)
-class Cells:
-    """A group's rows under one budget, including those that need no map.
-
-    Rows with options of the map are left out: they are experiments of their own.
-    """
-
-    group: Group
-    budget: int | None
-    rows: dict[str, BoardRow]
-
-    @property
-    def conventional(self) -> BoardRow | None:
-        """The flow's own factorization, where it has results."""
-        return next((row for row in self.rows.values() if row.conventional), None)
-
-    @property
-    def low(self) -> BoardRow | None:
-        """`low`, where it has results and is not the conventional one."""
-        row = self.rows.get("L" * self.group.splits)
-        return None if row is None or row.conventional else row
-
-    @property
-    def words(self) -> dict[str, BoardRow] | None:
-        """All 2^splits words in the order of Table 4 from the best to the worst, or None."""
-        words = tuple(reversed(factorizations.words(self.group.splits)))
-        if not self.group.splits or any(word not in self.rows for word in words):
-            return None
-        return {word: self.rows[word] for word in words}
-
-
 def select_longest(group: Group) -> Cells:
     """Return the rows under the group's longest budget, whatever their results say."""
     budgets = list_budgets(group)
@@ -379,60 +368,17 @@ def _usual_rows(group: Group) -> list[BoardRow]:
     return [row for row in group.rows if row.map_options is None]
 
 
-def make_scale(group: Group, budget: int | None) -> Scale:
-    """Return the scale of a group of the board."""
-    return Scale(
-        dataset=group.dataset,
-        variant=group.variant,
-        data_digest=group.data_digest,
-        flow=group.flow,
-        recipe_id=group.recipe_id,
-        protocol=group.protocol,
-        precision=group.precision,
-        profile=group.profile,
-        splits=group.splits,
-        steps=group.steps,
-        settings=group.settings,
-        budget=budget,
-        whole=group.whole,
-    )
-
-
-def all_cleared(rows: Iterable[BoardRow]) -> bool | None:
-    """Return whether all rows clear the bars; None where that is not known."""
-    found = {row.cleared for row in rows}
-    if False in found:
-        return False
-    return None if None in found else True
-
-
-def count_lost(rows: Iterable[BoardRow]) -> int:
-    """Return how many of the rows' trials diverged or failed."""
-    return sum(row.diverged + row.failed for row in rows)
-
-
 def make_claim(
-    cells: Cells,
-    rows: Sequence[BoardRow],
-    comparisons: Sequence[Comparison],
-    *,
-    key: str,
-    source: str,
-    text: str,
-    sweep: str,
-    **more: object,
+    cells: Cells, rows: Sequence[BoardRow], comparisons: Sequence[Comparison], **more: Any
 ) -> TestedClaim:
     """Return a claim about these rows of a group."""
+    cleared = {row.cleared for row in rows}
     return TestedClaim(
-        key=key,
-        source=source,
-        text=text,
-        scale=make_scale(cells.group, cells.budget),
+        cells=cells,
         comparisons=tuple(comparisons),
-        cleared=all_cleared(rows),
-        lost=count_lost(rows),
-        sweep=sweep,
-        **more,  # type: ignore[arg-type]
+        cleared=False if False in cleared else None if None in cleared else True,
+        lost=sum(row.diverged + row.failed for row in rows),
+        **({"members": (cells,)} | more),
     )
 
 
@@ -505,9 +451,8 @@ def _choice_claims(cells: Cells) -> Iterator[TestedClaim]:
 
 def _printed_difference(group: Group) -> tuple[str, float | None]:
     """Return where the paper prints both numbers of a cell, and their difference."""
-    scale = make_scale(group, None)
     found = {
-        name: published.find(group.flow, scale.set_name, [name]) for name in ("low", "conventional")
+        name: published.find(group.flow, group.set_name, [name]) for name in ("low", "conventional")
     }
     for low in found["low"]:
         for conventional in found["conventional"]:
@@ -621,7 +566,7 @@ def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
 
     Seeds are paired within each cell, then averaged over cells.
     """
-    usable = _longest_trained([c for c in all_cells if _low_and_conventional(c)])
+    usable = _longest_trained([c for c in all_cells if c.low_and_conventional])
 
     def table_1(cells: Cells) -> Key:
         return cells.group.flow, cells.group.profile, cells.group.protocol, cells.group.precision
@@ -637,7 +582,7 @@ def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     )
     for key, table, over in kinds:
         for members in _group_alike(usable, key):
-            rows = [pair for c in members if (pair := _low_and_conventional(c))]
+            rows = [pair for c in members if (pair := c.low_and_conventional)]
             gaps = [compare_rows(low, own).by_seed for low, own in rows]
             seeds = sorted(set.intersection(*(set(gap) for gap in gaps)))
             mean = {seed: statistics.fmean(gap[seed] for gap in gaps) for seed in seeds}
@@ -651,18 +596,13 @@ def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
                 source=f"LCMA, Table {table}",
                 text=f"low gives fewer bits/dim than conventional on average over {len(names)} "
                 f"{over} ({printable(', '.join(names))})",
-                members=tuple(make_scale(c.group, c.budget) for c in members),
+                members=tuple(members),
                 sweep=f"table{table}",
                 sets=(
                     "--dataset",
-                    ",".join(sorted({make_scale(c.group, None).set_name for c in members})),
+                    ",".join(sorted({c.group.set_name for c in members})),
                 ),
             )
-
-
-def _low_and_conventional(cells: Cells) -> tuple[BoardRow, BoardRow] | None:
-    low, own = cells.low, cells.conventional
-    return None if low is None or own is None else (low, own)
 
 
 def _longest_trained(all_cells: Sequence[Cells]) -> list[Cells]:
@@ -694,7 +634,7 @@ def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
         model = (group.flow, group.profile, group.splits, group.settings)
         return *data, *model, group.protocol, group.precision
 
-    usable = [c for c in all_cells if _low_and_conventional(c)]
+    usable = [c for c in all_cells if c.low_and_conventional]
     for members in _group_alike(usable, key):
         ends = sorted(members, key=_training_length)
         if ends[0].group.steps == ends[-1].group.steps:

@@ -139,7 +139,7 @@ def test_longer_pretraining():
     made = make_verdicts(board(rows(bits) + long))
     claims = {one.claim.key: one for one in made.verdicts}
     assert claims["budget"].decision == "supported"
-    assert claims["low-conventional"].claim.scale.budget == 500, "the longest, whatever it says"
+    assert claims["low-conventional"].claim.cells.budget == 500, "the longest, whatever it says"
     assert claims["low-conventional"].test.mean == pytest.approx(-0.2, abs=0.01)
 
 
