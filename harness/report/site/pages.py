@@ -15,12 +15,11 @@ from lcma.db import Store
 from lcma.harness.place import Place
 from lcma.harness.report.site.boards import (
     LARGE,
-    Leaderboard,
-    LeaderboardTable,
+    BoardPart,
+    TrialKey,
     count_results,
-    paginate_tables,
-    read_leaderboard,
-    rows_as_html,
+    paginate_groups,
+    trial_key,
 )
 from lcma.harness.report.site.charts import (
     Chart,
@@ -48,6 +47,7 @@ from lcma.harness.report.site.queries import (
 )
 from lcma.harness.report.site.rendering import read_asset, render_page
 from lcma.harness.report.site.trials import ListedTrial, list_trials, read_trial, trial_keys
+from lcma.harness.results.board import Board, read_board
 from lcma.harness.results.lookup import read_data_facts
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
@@ -179,13 +179,16 @@ class Site:
         return {one.page: one for one in self._trials if one.page is not None}
 
     @cached_property
-    def _leaderboard(self) -> Leaderboard:
-        keys = trial_keys(self._trials)
-        return read_leaderboard(self._store, self._options.sweep_id, keys)
+    def _leaderboard(self) -> Board:
+        return read_board(self._store, sweep_id=self._options.sweep_id)
 
     @cached_property
-    def _board_pages(self) -> list[list[LeaderboardTable]]:
-        return paginate_tables(self._leaderboard.tables)
+    def _board_pages(self) -> list[list[BoardPart]]:
+        return paginate_groups(self._leaderboard.groups, singly=not self._large)
+
+    @cached_property
+    def _trial_pages(self) -> dict[TrialKey, str]:
+        return trial_keys(self._trials)
 
     @cached_property
     def _series(self) -> "list[maps.MapSeries]":
@@ -237,16 +240,19 @@ class Site:
         )
 
     def _board(self, path: str) -> bytes:
+        from lcma.harness.report import board
+
         number = _number(path)
-        found = self._leaderboard
         return self._render(
             "board.html",
             path,
-            board=found,
-            tables=self._board_pages[number] if self._board_pages else [],
+            board=self._leaderboard,
+            parts=self._board_pages[number],
+            trial_pages=self._trial_pages,
+            trial_key=trial_key,
+            words=board,
             number=number,
             count=len(self._board_pages),
-            rows=rows_as_html,
             numbered=_numbered,
             query=board_query(self._options.sweep_id),
         )
@@ -257,17 +263,17 @@ class Site:
         It has page, flow, data set and factorizations of every table's part, the factorizations by
         their number in a list of all.
         """
-        names = sorted({one.name for table in self._leaderboard.tables for one in table.lines})
+        names = sorted({row.label for group in self._leaderboard.groups for row in group.rows})
         numbers = {name: number for number, name in enumerate(names)}
         parts = [
             (
                 _numbered("index", number),
-                table.flow,
-                table.dataset,
-                sorted({numbers[line.name] for line in table.lines}),
+                part.group.flow,
+                f"{part.group.dataset} ({part.group.variant})",
+                sorted({numbers[row.label] for row in part.rows}),
             )
-            for number, tables in enumerate(self._board_pages)
-            for table in tables
+            for number, page in enumerate(self._board_pages)
+            for part in page
         ]
         found = json.dumps({"names": names, "parts": parts}, separators=(",", ":"))
         return f"window.lcmaBoard = {found};\n".encode()
