@@ -70,8 +70,7 @@ class BoardPart:
 
 def count_results(store: Store) -> int:
     """Return how many results the database holds."""
-    found = run_query(store, number_of_results_query()).rows[0]["results"]
-    return int(str(found)) if found is not None else 0
+    return int(run_query(store, number_of_results_query()).rows[0]["results"] or 0)
 
 
 def paginate_groups(

@@ -46,7 +46,7 @@ from lcma.harness.report.site.queries import (
     trials_query,
 )
 from lcma.harness.report.site.rendering import read_asset, render_page
-from lcma.harness.report.site.trials import ListedTrial, list_trials, read_trial, trial_keys
+from lcma.harness.report.site.trials import ListedTrial, list_trials, read_trial
 from lcma.harness.results.board import Board, read_board
 from lcma.harness.results.lookup import read_data_facts
 from lcma.harness.text import printable
@@ -188,7 +188,7 @@ class Site:
 
     @cached_property
     def _trial_pages(self) -> dict[TrialKey, str]:
-        return trial_keys(self._trials)
+        return {one.key: one.page for one in self._by_page.values() if one.page is not None}
 
     @cached_property
     def _series(self) -> "list[maps.MapSeries]":
