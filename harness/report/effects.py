@@ -4,18 +4,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from lcma.harness.report.board import format_titles
+from lcma.harness.report.tables import Column, Table, render_table
 from lcma.harness.results.board import COMPARABLE
 from lcma.harness.results.effects import Effect, Effects
 from lcma.harness.text import format_number, printable
 
-HEADINGS = ("split", "effect", "± 95 %", "se", "seeds", "share")
+COLUMNS = (
+    Column("split", kind="number"),
+    Column("effect", kind="number", places=4, sign=True),
+    Column("± 95 %", kind="number", places=4),
+    Column("se", kind="number", places=4),
+    Column("seeds", kind="number"),
+    Column("share", kind="number"),
+)
 
 _CONVENTION = (
     "Effect: bits/dim of the words with L at the split less those with H there, by seed; below 0: "
@@ -34,7 +40,10 @@ def render_effects(effects: Sequence[Effects]) -> RenderableType:
         title, under = _titles(one)
         parts += [Text(title, style="bold"), Text(under, style="dim")]
         if one.main:
-            parts += [_table(one), *(Text(line) for line in _left_to_interactions(one))]
+            parts += [
+                render_table(_table(one)),
+                *(Text(line) for line in _left_to_interactions(one)),
+            ]
         style = "dim" if one.main else ""
         parts += [*(Text(note, style=style) for note in one.notes), Text()]
     if any(one.main for one in effects):
@@ -85,19 +94,18 @@ def _titles(one: Effects) -> tuple[str, str]:
 
 
 def _table(one: Effects) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right", overflow="fold")
-    for effect in one.main:
-        table.add_row(
-            str(effect.splits[0]),
-            format_number(effect.test.mean, sign=True),
-            format_number(effect.test.half_width),
-            format_number(effect.test.standard_error),
-            str(len(one.seeds)),
+    rows = tuple(
+        (
+            effect.splits[0],
+            effect.test.mean,
+            effect.test.half_width,
+            effect.test.standard_error,
+            len(one.seeds),
             _percent(effect.share),
         )
-    return table
+        for effect in one.main
+    )
+    return Table(COLUMNS, rows)
 
 
 def _left_to_interactions(one: Effects) -> Iterator[str]:

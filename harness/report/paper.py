@@ -1,28 +1,22 @@
-"""The tables of the LCMA paper beside ours, as rows for every format."""
+"""The tables of the LCMA paper beside ours."""
 
-from lcma.db import QueryResult
+from lcma.harness.report.tables import Column, Table
 from lcma.harness.results.paper import PaperTable, PaperValue
 from lcma.harness.text import format_number
 
 
-def paper_rows(table: PaperTable) -> QueryResult:
-    """Return the table as it stands, for formats of rows."""
-    rows = tuple((name, whose, *values) for name, whose, values in table.rows)
-    return QueryResult(("row", "bits_per_dim", *table.columns), rows, truncated=False)
+def paper_table(found: PaperTable, *, in_full: bool) -> Table:
+    """Return the table; for people with two decimals as printed, and four of ours."""
 
+    def show(whose: str, value: PaperValue) -> PaperValue:
+        if in_full or not isinstance(value, float):
+            return value
+        places = 2 if whose == "paper" else 4
+        return format_number(value, places, sign=whose.startswith("difference"))
 
-def paper_as_text(table: PaperTable) -> QueryResult:
-    """Return the table for people: two decimals as printed, four of ours, '-' for none."""
-
-    def shown(whose: str, value: PaperValue) -> str:
-        if not isinstance(value, float):
-            return "-" if value is None else str(value)
-        return format_number(
-            value, 2 if whose == "paper" else 4, sign=whose.startswith("difference")
-        )
-
+    columns = (Column("row"), Column("bits_per_dim", "bits/dim"), *map(Column, found.columns))
     rows = tuple(
-        (name, whose, *(shown(whose, value) for value in values))
-        for name, whose, values in table.rows
+        (name, whose, *(show(whose, value) for value in values))
+        for name, whose, values in found.rows
     )
-    return QueryResult(("row", "bits/dim", *table.columns), rows, truncated=False)
+    return Table(columns, rows, found.title)

@@ -4,21 +4,26 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from lcma.db import QueryResult
 from lcma.harness.report.board import format_outcomes
-from lcma.harness.report.tables import flag_as_stored
+from lcma.harness.report.tables import Column, Table, flag_as_stored, make_table, render_table
 from lcma.harness.results.verdicts import CLAIMS, SCALE, Cells, Verdict, Verdicts
 from lcma.harness.text import escape_markdown, format_number, printable, short_id
 
 STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
 
-HEADINGS = ("verdict", "claim", "effect", "95 %", "n", "p")
+COLUMNS = (
+    Column("verdict"),
+    Column("claim"),
+    Column("effect", kind="number", places=3, sign=True),
+    Column("95 %", right=True),
+    Column("n", kind="number"),
+    Column("p", kind="number", places=3),
+)
 
 TEST_NUMBERS = (
     "n",
@@ -48,7 +53,7 @@ def render_verdicts(results: Verdicts) -> RenderableType:
     """Return a table of all, then a sentence for each, for a terminal."""
     parts: list[RenderableType] = []
     for heading, verdicts in _sections(results):
-        parts += [Text(heading, style="bold"), _table(verdicts), Text()]
+        parts += [Text(heading, style="bold"), render_table(_table(verdicts)), Text()]
         for one in verdicts:
             parts.append(
                 Text(f"{one.decision}: ", style=STYLES[one.decision]) + verdict_sentence(one)
@@ -73,7 +78,7 @@ def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
     }
 
 
-def verdict_rows(results: Verdicts) -> QueryResult:
+def verdict_table(results: Verdicts) -> Table:
     """Return a row for each verdict, including those apart."""
     own = ("decision", "claim", "source", "text", "cleared", "on_published", "unit", "comparison")
     rest = ("t_p_of_claim", "holm_p", "family_size", "printed", "lost", "why", "next")
@@ -101,7 +106,8 @@ def verdict_rows(results: Verdicts) -> QueryResult:
                 next_command(one),
             )
         )
-    return QueryResult((*own, *SCALE, *TEST_NUMBERS, *rest), tuple(rows), truncated=False)
+    names = (*own, *SCALE, *TEST_NUMBERS, *rest)
+    return make_table(QueryResult(names, tuple(rows), truncated=False), "Verdicts")
 
 
 def verdicts_as_markdown(results: Verdicts) -> str:
@@ -251,28 +257,18 @@ def _describe_cells(cells: Cells) -> str:
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in HEADINGS:
-        right = heading in HEADINGS[2:]
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    rows = []
     for one in verdicts:
-        test = one.test
-        interval = "-"
+        test, group = one.test, one.claim.cells.group
+        interval = None
         if test is not None and test.low is not None:
-            interval = (
-                f"{format_number(test.low, 3, sign=True)} {format_number(test.high, 3, sign=True)}"
-            )
-        group = one.claim.cells.group
-        where = printable(f"{group.dataset} {group.flow} {group.profile} {group.steps}")
-        table.add_row(
-            Text(one.decision, style=STYLES[one.decision]),
-            Text(f"{one.claim.key}: {where}"),
-            format_number(None if test is None else test.mean, 3, sign=True),
-            interval,
-            str(one.n),
-            format_number(one.holm_p, 3),
-        )
-    return table
+            ends = (format_number(end, 3, sign=True) for end in (test.low, test.high))
+            interval = " ".join(ends)
+        claim = f"{one.claim.key}: {group.dataset} {group.flow} {group.profile} {group.steps}"
+        mean = None if test is None else test.mean
+        rows.append((one.decision, claim, mean, interval, one.n, one.holm_p))
+    styles = {(number, 0): STYLES[one.decision] for number, one in enumerate(verdicts)}
+    return Table(COLUMNS, tuple(rows), styles=styles)
 
 
 def _ending(results: Verdicts) -> Iterator[str]:

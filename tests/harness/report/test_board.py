@@ -14,7 +14,8 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.db import Bar
-from lcma.harness.report.board import board_as_csv, board_as_json, board_as_markdown, render_board
+from lcma.harness.report.board import board_as_json, board_as_markdown, board_table, render_board
+from lcma.harness.report.tables import table_as_csv
 from lcma.harness.results.board import filter_board, read_board
 from lcma.harness.results.statistics import PairedTest
 from lcma.sweeps.errors import UserError
@@ -30,6 +31,10 @@ def shown(board, width=80):
     console = Console(width=width, file=io.StringIO())
     console.print(render_board(board))
     return console.file.getvalue()
+
+
+def board_as_csv(board):
+    return table_as_csv(board_table(board))
 
 
 def frame(rows):
