@@ -116,7 +116,7 @@ def make_table(result: QueryResult, title: str = "") -> Table:
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, int | float | None) for value in values)
+    return set(map(type, values)) <= {int, float, bool, type(None)}
 
 
 # For people
