@@ -72,9 +72,9 @@ def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
         "verdicts": [_as_dict(one) for one in results.verdicts],
         "apart": [_as_dict(one) for one in results.apart],
         "unmeasured": list(results.unmeasured),
-        "diverged": results.diverged,
-        "failed": results.failed,
-        "lost": dict(results.lost),
+        "diverged": results.board.diverged,
+        "failed": results.board.failed,
+        "lost": dict(results.board.lost),
     }
 
 
@@ -96,7 +96,10 @@ def verdict_table(results: Verdicts) -> Table:
                 claim.unit,
                 one.comparison.name,
                 *map(flag_as_stored, claim.cells.facts.values()),
-                *(None if one.test is None else getattr(one.test, name) for name in TEST_NUMBERS),
+                *(
+                    None if one.comparison.test is None else getattr(one.comparison.test, name)
+                    for name in TEST_NUMBERS
+                ),
                 one.t_p,
                 one.holm_p,
                 one.family_size,
@@ -127,7 +130,7 @@ def verdicts_as_markdown(results: Verdicts) -> str:
 
 def verdict_sentence(one: Verdict) -> str:
     """Return the claim, on which models, by which numbers, and why it is decided so."""
-    claim, test = one.claim, one.test
+    claim, test = one.claim, one.comparison.test
     text = f"{claim.text} ({claim.source}), on {_scale(one)}. {one.comparison.name}: "
     if test is None:
         text += "no seed has both sides"
@@ -220,9 +223,7 @@ def _as_dict(one: Verdict) -> dict[str, Any]:
         "why": one.why,
         "comparison": one.comparison.name,
         "n": one.n,
-        "test": None
-        if one.test is None
-        else {name: getattr(one.test, name) for name in TEST_NUMBERS},
+        "test": _test_numbers(one) or None,
         "t_p": one.t_p,
         "holm_p": one.holm_p,
         "family_size": one.family_size,
@@ -230,6 +231,11 @@ def _as_dict(one: Verdict) -> dict[str, Any]:
         "next": next_command(one),
         "claim": claim,
     }
+
+
+def _test_numbers(one: Verdict) -> dict[str, Any]:
+    test = one.comparison.test
+    return {} if test is None else {name: getattr(test, name) for name in TEST_NUMBERS}
 
 
 def _sections(results: Verdicts) -> Iterator[tuple[str, Sequence[Verdict]]]:
@@ -259,7 +265,7 @@ def _describe_cells(cells: Cells) -> str:
 def _table(verdicts: Sequence[Verdict]) -> Table:
     rows = []
     for one in verdicts:
-        test, group = one.test, one.claim.cells.group
+        test, group = one.comparison.test, one.claim.cells.group
         interval = None
         if test is not None and test.low is not None:
             ends = (format_number(end, 3, sign=True) for end in (test.low, test.high))
@@ -276,10 +282,10 @@ def _ending(results: Verdicts) -> Iterator[str]:
         yield RULE
     else:
         yield "No results that bear on a claim yet."
-    if results.diverged or results.failed:
+    if results.board.diverged or results.board.failed:
         yield (
-            f"{results.diverged} trials diverged, {results.failed} failed"
-            f"{format_outcomes(results.lost)}: `lcma status` says why."
+            f"{results.board.diverged} trials diverged, {results.board.failed} failed"
+            f"{format_outcomes(results.board.lost)}: `lcma status` says why."
         )
     for key in results.unmeasured:
         text, launch = CLAIMS[key]

@@ -6,9 +6,12 @@ states the rule in words.
 """
 
 import itertools
+import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
 from typing import Any, Literal
 
 from lcma.db import Store
@@ -68,7 +71,29 @@ class Comparison:
     """Differences by seed, which the claim says to be below zero on average."""
 
     name: str
-    by_seed: dict[int, float] = field(hash=False)
+    by_seed: Mapping[int, float] = field(hash=False)
+
+    @cached_property
+    def test(self) -> PairedTest | None:
+        """Tests of the differences, None where no seed has both sides."""
+        return paired_test(list(self.by_seed.values()))
+
+    @property
+    def upper_end(self) -> float:
+        """Upper end of the 95 % t-interval, infinity where there is none."""
+        return math.inf if self.test is None or self.test.high is None else self.test.high
+
+    @property
+    def p_in_favour(self) -> float:
+        """Two-sided p of the paired t-test where the mean is on the claim's side, else 1."""
+        test = self.test
+        return 1.0 if test is None or test.t_p is None or test.mean >= 0 else test.t_p
+
+    @property
+    def sign_flip_p(self) -> float:
+        """Two-sided p of the sign-flip test, 1 where there is none."""
+        test = self.test
+        return 1.0 if test is None or test.sign_flip_p is None else test.sign_flip_p
 
 
 @dataclass(frozen=True)
@@ -148,24 +173,22 @@ class TestedClaim:
     @property
     def parts_below_zero(self) -> int:
         """Number of comparisons with a mean below zero."""
-        means = [statistics.fmean(c.by_seed.values()) for c in self.comparisons if c.by_seed]
-        return sum(mean < 0 for mean in means)
+        return sum(one.test is not None and one.test.mean < 0 for one in self.comparisons)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """A claim's verdict, with the comparison that decided it, or that is nearest to spoiling it.
 
-    ``test`` is of that comparison, None where no seed has both sides; of a claim of several
-    comparisons ``t_p`` is the largest p in its favour, and ``holm_p`` that after Holm's correction
-    over the ``family_size`` claims of its family. ``seeds`` is about how many would decide it.
+    ``n`` is the fewest seeds of a comparison. ``t_p`` is the largest p of a comparison in the
+    claim's favour, and ``holm_p`` that after Holm's correction over the ``family_size`` claims of
+    its family. ``seeds`` is about how many would decide it.
     """
 
     claim: TestedClaim
     decision: Decision
     why: str
     comparison: Comparison
-    test: PairedTest | None
     n: int
     t_p: float
     holm_p: float
@@ -185,16 +208,14 @@ class Verdicts:
     """All verdicts of a database.
 
     ``verdicts`` are of models that clear the bars, ``apart`` of those that do not, or where no bars
-    are known. ``unmeasured`` are keys of claims without any results. ``diverged`` and ``failed``
-    count lost trials, ``lost`` the same by outcome.
+    are known. ``unmeasured`` are keys of claims without any results.
     """
+
+    board: Board
 
     verdicts: tuple[Verdict, ...]
     apart: tuple[Verdict, ...]
     unmeasured: tuple[str, ...]
-    diverged: int = 0
-    failed: int = 0
-    lost: tuple[tuple[str, int], ...] = ()
 
 
 def read_verdicts(store: Store, *, sweep_id: str | None = None, **where: Any) -> Verdicts:
@@ -218,12 +239,10 @@ def make_verdicts(board: Board, shares: Shares | None = None) -> Verdicts:
     claims.sort(key=lambda one: (_claim_order(one, order), _scale(one)))
     found = decide_claims(claims)
     return Verdicts(
+        board=board,
         verdicts=tuple(one for one in found if one.claim.cleared),
         apart=tuple(one for one in found if not one.claim.cleared),
         unmeasured=tuple(key for key in CLAIMS if key not in {one.key for one in claims}),
-        diverged=board.diverged,
-        failed=board.failed,
-        lost=board.lost,
     )
 
 
@@ -240,87 +259,54 @@ def _claim_order(claim: TestedClaim, order: list[str]) -> int:
 
 def decide_claims(claims: Sequence[TestedClaim]) -> tuple[Verdict, ...]:
     """Return the verdicts, in the order of the claims."""
-    tests = [_test_comparisons(one) for one in claims]
-    p_values = [max(map(_p_in_favour, found)) for found in tests]
-    holm = list(p_values)
-    sizes = [1] * len(claims)
+    p_values = [max(one.p_in_favour for one in claim.comparisons) for claim in claims]
     families: dict[tuple[object, ...], list[int]] = {}
     for index, one in enumerate(claims):
-        if one.family != ALONE:
-            families.setdefault((one.family, _scale(one)), []).append(index)
+        family = (one.family, index if one.family == ALONE else _scale(one))
+        families.setdefault(family, []).append(index)
+    found: dict[int, Verdict] = {}
     for members in families.values():
         corrected = adjust_holm([p_values[index] for index in members])
-        for index, p in zip(members, corrected, strict=True):
-            holm[index], sizes[index] = p, len(members)
-    return tuple(
-        _decide_claim(one, found, p, p_holm, size)
-        for one, found, p, p_holm, size in zip(claims, tests, p_values, holm, sizes, strict=True)
-    )
+        for index, holm_p in zip(members, corrected, strict=True):
+            found[index] = _decide_claim(claims[index], p_values[index], holm_p, len(members))
+    return tuple(found[index] for index in range(len(claims)))
 
 
-def _decide_claim(
-    claim: TestedClaim, tests: Sequence[PairedTest | None], p: float, holm_p: float, size: int
-) -> Verdict:
-    n = min(0 if one is None else one.n for one in tests)
-    refuting = [k for k, why in enumerate(_reasons_against(claim, tests)) if why]
-    worst = max(range(len(tests)), key=lambda k: _upper_end(tests[k]))
-    decision: Decision
+def _decide_claim(claim: TestedClaim, p: float, holm_p: float, size: int) -> Verdict:
+    n = min(len(one.by_seed) for one in claim.comparisons)
+    worst = max(claim.comparisons, key=attrgetter("upper_end"))
+    refuting = [one for one in claim.comparisons if _reason_against(claim, one)]
+    decision: Decision = "undecided"
     if n < ENOUGH:
-        decision, why = "undecided", f"fewer than {ENOUGH} seeds decide nothing"
+        why = f"fewer than {ENOUGH} seeds decide nothing"
     elif refuting:
-        worst = max(refuting, key=lambda k: _upper_end(tests[k]))
-        decision, why = "refuted", _reasons_against(claim, tests)[worst]
-    elif _upper_end(tests[worst]) >= 0:
-        decision, why = "undecided", "the interval contains zero"
-    elif max(_sign_flip(one) for one in tests) > 2 * LEVEL:  # 5 % in the claim's direction
-        decision, why = "undecided", "the exact sign-flip test does not show it"
+        worst = max(refuting, key=attrgetter("upper_end"))
+        decision, why = "refuted", _reason_against(claim, worst)
+    elif worst.upper_end >= 0:
+        why = "the interval contains zero"
+    elif max(one.sign_flip_p for one in claim.comparisons) > 2 * LEVEL:  # 5 % on the claim's side
+        why = "the exact sign-flip test does not show it"
     elif holm_p > LEVEL:
-        decision, why = "undecided", f"it does not outlast Holm's correction over {size} claims"
+        why = f"it does not outlast Holm's correction over {size} claims"
     else:
         decision, why = "supported", "the 95 % interval is wholly below zero"
-    seeds = None if decision != "undecided" else _seeds_to_decide(claim, tests[worst], n)
-    comparison, test = claim.comparisons[worst], tests[worst]
-    return Verdict(claim, decision, why, comparison, test, n, p, holm_p, size, seeds)
+    seeds = _seeds_to_decide(claim, worst.test, n) if decision == "undecided" else None
+    return Verdict(claim, decision, why, worst, n, p, holm_p, size, seeds)
 
 
-def _test_comparisons(claim: TestedClaim) -> list[PairedTest | None]:
-    return [paired_test(list(one.by_seed.values())) for one in claim.comparisons]
-
-
-def _p_in_favour(test: PairedTest | None) -> float:
-    """Return the two-sided p where the mean is on the claim's side, else 1."""
-    return 1.0 if test is None or test.t_p is None or test.mean >= 0 else test.t_p
-
-
-def _sign_flip(test: PairedTest | None) -> float:
-    return 1.0 if test is None or test.sign_flip_p is None else test.sign_flip_p
-
-
-def _upper_end(test: PairedTest | None) -> float:
-    return float("inf") if test is None or test.high is None else test.high
-
-
-def _reasons_against(claim: TestedClaim, tests: Sequence[PairedTest | None]) -> list[str]:
-    """Return for each comparison why it refutes the claim, or nothing.
+def _reason_against(claim: TestedClaim, comparison: Comparison) -> str:
+    """Return why a comparison refutes the claim, or nothing.
 
     Of k comparisons any one can, so each is compared with an interval of 1 - 5 % / k.
     """
-    found = []
-    level = LEVEL / len(tests)
-    confidence = f"{100 * (1 - level):.3g} %"
-    for test in tests:
-        why = ""
-        if test is not None and test.deviation is not None and test.n >= ENOUGH:
-            half = half_width(test.deviation, test.n, level)
-            if claim.margin is not None and abs(test.mean) + half <= claim.margin:
-                why = (
-                    f"the {confidence} interval is wholly within {claim.margin} {claim.unit} of "
-                    "zero"
-                )
-            elif test.mean - half > 0:
-                why = f"the {confidence} interval is wholly above zero"
-        found.append(why)
-    return found
+    test, level = comparison.test, LEVEL / len(claim.comparisons)
+    if test is None or test.deviation is None or test.n < ENOUGH:
+        return ""
+    half = half_width(test.deviation, test.n, level)
+    interval = f"the {100 * (1 - level):.3g} % interval is wholly"
+    if claim.margin is not None and abs(test.mean) + half <= claim.margin:
+        return f"{interval} within {claim.margin} {claim.unit} of zero"
+    return f"{interval} above zero" if test.mean - half > 0 else ""
 
 
 def _seeds_to_decide(claim: TestedClaim, test: PairedTest | None, n: int) -> int | None:
@@ -382,6 +368,10 @@ def make_claim(
     )
 
 
+def _sweep(group: Group) -> str:
+    return "demo" if group.flow == "realnvp" else "flows"
+
+
 def compare_rows(one: BoardRow, other: BoardRow) -> Comparison:
     """Return one row minus another, by seed."""
     name = f"{printable(one.label)} - {printable(other.label)}"
@@ -409,44 +399,30 @@ def _choice_claims(cells: Cells) -> Iterator[TestedClaim]:
     low, conventional = cells.low, cells.conventional
     if low is None:
         return
-    sweep = "demo" if cells.group.flow == "realnvp" else "flows"
+
+    def choice(others: Sequence[BoardRow], key: str, text: str, **more: Any) -> TestedClaim:
+        return make_claim(
+            cells,
+            (low, *others),
+            [compare_rows(low, other) for other in others],
+            key=key,
+            text=f"low gives fewer bits/dim than {text}",
+            family=CHOICE,
+            sweep=_sweep(cells.group),
+            **more,
+        )
+
     if conventional is not None:
         source, printed = _printed_difference(cells.group)
-        yield make_claim(
-            cells,
-            (low, conventional),
-            [compare_rows(low, conventional)],
-            key="low-conventional",
-            source=source or "LCMA, as in Tables 1 and 2",
-            text=f"low gives fewer bits/dim than conventional ({printable(conventional.label)})",
-            printed=printed,
-            family=CHOICE,
-            sweep=sweep,
-        )
+        text = f"conventional ({printable(conventional.label)})"
+        yield choice([conventional], "low-conventional", text, source=source, printed=printed)
     phases = [cells.rows[name] for name in PHASES if name in cells.rows]
     if len(phases) == len(PHASES):
-        yield make_claim(
-            cells,
-            (low, *phases),
-            [compare_rows(low, phase) for phase in phases],
-            key="low-better-phase",
-            source="ours",
-            text="low gives fewer bits/dim than the better phase of the checkerboard",
-            family=CHOICE,
-            sweep=sweep,
-        )
+        text = "the better phase of the checkerboard"
+        yield choice(phases, "low-better-phase", text, source="ours")
     if "random-local" in cells.rows:
-        local = cells.rows["random-local"]
-        yield make_claim(
-            cells,
-            (low, local),
-            [compare_rows(low, local)],
-            key="low-random-local",
-            source="ours",
-            text="low gives fewer bits/dim than chance with the same locality (random-local)",
-            family=CHOICE,
-            sweep=sweep,
-        )
+        text = "chance with the same locality (random-local)"
+        yield choice([cells.rows["random-local"]], "low-random-local", text, source="ours")
 
 
 def _printed_difference(group: Group) -> tuple[str, float | None]:
@@ -461,7 +437,7 @@ def _printed_difference(group: Group) -> tuple[str, float | None]:
                 noun = "Tables" if len(tables) > 1 else "Table"
                 where = f"{low.source}, {noun} {' and '.join(tables)}"
                 return where, round(low.bits_per_dim - conventional.bits_per_dim, 4)
-    return "", None
+    return "LCMA, as in Tables 1 and 2", None
 
 
 def _order_claims(cells: Cells) -> Iterator[TestedClaim]:
@@ -543,45 +519,40 @@ def _budget_claim(group: Group) -> Iterator[TestedClaim]:
         source="LCMA, pretraining",
         text=f"low gives fewer bits/dim after {budgets[-1]} pretraining steps than after "
         f"{budgets[0]}",
-        sweep="demo" if group.flow == "realnvp" else "flows",
+        sweep=_sweep(group),
         sets=("--budget", f"{budgets[0]},{budgets[-1]}"),
     )
 
 
 # Claims that compare several groups: whole tables, training lengths, variants of a data set
 
-Key = tuple[object, ...]
+DATA = ("dataset", "variant", "data_digest")
+
+EVALUATION = ("profile", "protocol", "precision")
 
 
 def list_group_pair_claims(groups: Sequence[Group]) -> Iterator[TestedClaim]:
     """Yield all claims that take more than one group."""
     all_cells = [select_longest(group) for group in groups]
-    yield from _table_claims(all_cells)
-    yield from _persistence_claims(all_cells)
+    both = [cells for cells in all_cells if cells.low_and_conventional]
+    yield from _table_claims(both)
+    yield from _persistence_claims(both)
     yield from _variant_claims(all_cells)
 
 
 def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
-    """Yield Tables 1 and 2 as wholes.
+    """Yield Tables 1 and 2 as wholes, of the longest trained of recipes that are alike.
 
     Seeds are paired within each cell, then averaged over cells.
     """
-    usable = _longest_trained([c for c in all_cells if c.low_and_conventional])
-
-    def table_1(cells: Cells) -> Key:
-        return cells.group.flow, cells.group.profile, cells.group.protocol, cells.group.precision
-
-    def table_2(cells: Cells) -> Key:
-        group = cells.group
-        data = (group.dataset, group.variant, group.data_digest)
-        return *data, group.profile, group.protocol, group.precision
-
-    kinds: tuple[tuple[Callable[[Cells], Key], str, str], ...] = (
-        (table_1, "1", "data sets"),
-        (table_2, "2", "flows"),
-    )
-    for key, table, over in kinds:
-        for members in _group_alike(usable, key):
+    usable = [
+        max(members, key=_training_length)
+        for members in _group_alike(all_cells, "flow", *DATA, *EVALUATION)
+    ]
+    for table, over, alike in (("1", "data sets", ("flow",)), ("2", "flows", DATA)):
+        for members in _group_alike(usable, *alike, *EVALUATION):
+            if len(members) < 2:
+                continue
             rows = [pair for c in members if (pair := c.low_and_conventional)]
             gaps = [compare_rows(low, own).by_seed for low, own in rows]
             seeds = sorted(set.intersection(*(set(gap) for gap in gaps)))
@@ -605,37 +576,14 @@ def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             )
 
 
-def _longest_trained(all_cells: Sequence[Cells]) -> list[Cells]:
-    """Return, of groups alike but for the recipe, the one trained longest."""
-
-    def key(cells: Cells) -> Key:
-        group = cells.group
-        data = (group.dataset, group.variant, group.data_digest)
-        return group.flow, *data, group.profile, group.protocol, group.precision
-
-    longest: dict[Key, Cells] = {}
-    for one in all_cells:
-        held = longest.get(key(one))
-        if held is None or _training_length(one) > _training_length(held):
-            longest[key(one)] = one
-    return list(longest.values())
-
-
 def _training_length(cells: Cells) -> tuple[int, str]:
     return cells.group.steps, cells.group.recipe_id
 
 
 def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     """Yield claims on recipes that differ in the number of training steps alone."""
-
-    def key(cells: Cells) -> Key:
-        group = cells.group
-        data = (group.dataset, group.variant, group.data_digest)
-        model = (group.flow, group.profile, group.splits, group.settings)
-        return *data, *model, group.protocol, group.precision
-
-    usable = [c for c in all_cells if c.low_and_conventional]
-    for members in _group_alike(usable, key):
+    model = ("flow", "splits", "settings")
+    for members in _group_alike(all_cells, *DATA, *model, *EVALUATION):
         ends = sorted(members, key=_training_length)
         if ends[0].group.steps == ends[-1].group.steps:
             continue
@@ -662,21 +610,15 @@ def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             source="ours",
             text=f"low leads conventional after {steps[0]} training steps, and at least half of "
             f"the gap is left after {steps[1]}",
-            sweep="demo" if long.group.flow == "realnvp" else "flows",
+            sweep=_sweep(long.group),
             lengths=steps,
         )
 
 
 def _variant_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     gap = _published_gap()
-
-    def key(cells: Cells) -> Key:
-        group = cells.group
-        model = (group.flow, group.profile, group.splits, group.steps, group.settings)
-        return *model, group.protocol, group.precision
-
     usable = [c for c in all_cells if c.group.dataset == "celeba64" and c.conventional is not None]
-    for members in _group_alike(usable, key):
+    for members in _group_alike(usable, "flow", "splits", "steps", "settings", *EVALUATION):
         by_variant: Mapping[str, Cells] = {c.group.variant: c for c in members}
         if not {"u8", "float"} <= by_variant.keys():
             continue
@@ -708,16 +650,12 @@ def _published_gap() -> float:
     return round(own - low, 4)
 
 
-def _group_alike(all_cells: Sequence[Cells], key: Callable[[Cells], Key]) -> Iterator[list[Cells]]:
-    """Yield those of one key together, where they are several."""
-
-    def text(one: Cells) -> str:
-        return str(key(one))
-
-    for _, members in itertools.groupby(sorted(all_cells, key=text), key=text):
-        alike = list(members)
-        if len(alike) > 1:
-            yield alike
+def _group_alike(all_cells: Sequence[Cells], *names: str) -> list[list[Cells]]:
+    """Return the cells whose groups agree in these facts, together."""
+    found: dict[tuple[object, ...], list[Cells]] = {}
+    for one in all_cells:
+        found.setdefault(tuple(getattr(one.group, name) for name in names), []).append(one)
+    return list(found.values())
 
 
 # Claims about maps: the share of one that repeats over the image, as coupling masks do
@@ -749,7 +687,7 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
             "all over the image, as the coupling masks are",
             unit="of the variance",
             margin=None,
-            sweep="demo" if group.flow == "realnvp" else "flows",
+            sweep=_sweep(group),
         )
 
 
