@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -12,8 +11,8 @@ from rich.text import Text
 
 from lcma.db import Bar, QueryResult
 from lcma.harness.report.tables import (
-    Column,
     Table,
+    TableColumn,
     flag_as_stored,
     make_table,
     render_table,
@@ -23,16 +22,16 @@ from lcma.harness.report.tables import (
 from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, factorization_label
 from lcma.harness.text import escape_markdown, printable, short_id
 
-COLUMNS: tuple[Column, ...] = (
-    Column("factorization"),
-    Column("budget", kind="number"),
-    Column("n", kind="number"),
-    Column("bits/dim", kind="number", places=4),
-    Column("sd", kind="number", places=4),
-    Column("difference", kind="number", places=4, sign=True),
-    Column("± 95 %", kind="number", places=4),
-    Column("pairs", kind="number"),
-    Column("rank", kind="number"),
+COLUMNS: tuple[TableColumn, ...] = (
+    TableColumn("factorization"),
+    TableColumn("budget", kind="number"),
+    TableColumn("n", kind="number"),
+    TableColumn("bits/dim", kind="number", places=4),
+    TableColumn("sd", kind="number", places=4),
+    TableColumn("difference", kind="number", places=4, sign=True),
+    TableColumn("± 95 %", kind="number", places=4),
+    TableColumn("pairs", kind="number"),
+    TableColumn("rank", kind="number"),
 )
 """What people read of a row, beside printed numbers where there are any."""
 
@@ -64,7 +63,7 @@ def group_table(group: Group) -> Table:
     """Return a group as people read it, with the bars among the rows by bits/dim."""
     columns = COLUMNS
     if any(row.published for row in group.rows):
-        columns += (Column("published", right=True),)
+        columns += (TableColumn("published", right=True),)
     bars = [bar for bar in group.bars if bar.bits_per_dim is not None]
     lines: list[Bar | BoardRow] = [*bars, *group.rows]
     lines.sort(key=_bits)
@@ -153,25 +152,24 @@ _ROW = (
     "high",
     "rank",
 )
-_TEST = (
-    "standard_error",
-    "low",
-    "high",
-    "t_p",
-    "sign_flip_p",
-    "holm_p",
-    "detectable",
-)
+_TEST = {
+    "mean": "mean",
+    "standard_error": "standard_error",
+    "pairs": "n",
+    "low": "low",
+    "high": "high",
+    "t_p": "t_p",
+    "sign_flip_p": "sign_flip_p",
+    "holm_p": "holm_p",
+    "detectable": "detectable",
+}
 
 
 def _row_dict(row: BoardRow) -> dict[str, Any]:
     found = {name: getattr(row, name) for name in _ROW}
     found["published"] = [asdict(number) for number in row.published]
-    test = row.difference
-    if test is not None:
-        tests = {name: getattr(test, name) for name in _TEST}
-        pairs = {"mean": test.mean, "standard_error": test.standard_error, "pairs": test.n}
-        found["difference"] = pairs | tests
+    if row.difference is not None:
+        found["difference"] = {name: getattr(row.difference, at) for name, at in _TEST.items()}
     return found
 
 
@@ -235,9 +233,10 @@ def _row_in_full(row: BoardRow) -> dict[str, Any]:
 
 def format_titles(group: Group) -> tuple[str, str]:
     """Return what a group is of, and what exactly keeps others out of it."""
+    ours = group.profile == "paper" and not group.published_recipe
     title = (
         f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
-        f"{printable(group.profile)}{_mark_own_recipe(group)}: {group.steps} steps, "
+        f"{printable(group.profile)}{' (recipe: ours)' if ours else ''}: {group.steps} steps, "
         f"{group.splits} splits"
     )
     if group.settings:
@@ -251,12 +250,6 @@ def format_titles(group: Group) -> tuple[str, str]:
 
 def _format_published(row: BoardRow) -> str:
     return ", ".join(f"{n.bits_per_dim:.2f} ({n.where})" for n in row.published)
-
-
-def _mark_own_recipe(group: Group) -> str:
-    """Return a mark for a recipe of profile `paper` that no publication has."""
-    ours = group.profile == "paper" and not group.published_recipe
-    return " (recipe: ours)" if ours else ""
 
 
 def list_lines_below(group: Group) -> list[str]:
@@ -283,34 +276,32 @@ def list_lines_below(group: Group) -> list[str]:
 
 
 def _ending(board: Board) -> list[str]:
-    lines = []
-    if not board.groups:
-        lines.append("No results yet.")
-    lines += board.apart
-    if board.diverged or board.failed:
-        lines.append(
-            f"{board.diverged} trials diverged, {board.failed} failed"
-            f"{format_outcomes(board.lost)}: `lcma status` says why."
-        )
-    return lines
+    empty = [] if board.groups else ["No results yet."]
+    return [*empty, *board.apart, *describe_lost(board)]
 
 
-def format_outcomes(lost: Sequence[tuple[str, int]]) -> str:
-    """Return how often each outcome ended lost trials, in brackets."""
-    return f" ({', '.join(f'{printable(name)} {count}' for name, count in lost)})" if lost else ""
+def describe_lost(board: Board) -> list[str]:
+    """Return how many trials were lost and by which outcomes; nothing where there are none."""
+    if not board.diverged and not board.failed:
+        return []
+    outcomes = ", ".join(f"{printable(name)} {count}" for name, count in board.lost)
+    return [
+        f"{board.diverged} trials diverged, {board.failed} failed"
+        f"{f' ({outcomes})' if outcomes else ''}: `lcma status` says why."
+    ]
 
 
 # The short form of a board with too many tables to read
 
 CONTENTS = (
-    Column("data set"),
-    Column("flow"),
-    Column("profile"),
-    Column("steps", kind="number"),
-    Column("recipe"),
-    Column("lowest mean"),
-    Column("n", kind="number"),
-    Column("bits/dim", kind="number", places=4),
+    TableColumn("data set"),
+    TableColumn("flow"),
+    TableColumn("profile"),
+    TableColumn("steps", kind="number"),
+    TableColumn("recipe"),
+    TableColumn("lowest mean"),
+    TableColumn("n", kind="number"),
+    TableColumn("bits/dim", kind="number", places=4),
 )
 
 

@@ -9,18 +9,18 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from lcma.harness.report.board import format_titles
-from lcma.harness.report.tables import Column, Table, render_table
+from lcma.harness.report.tables import Table, TableColumn, render_table
 from lcma.harness.results.board import COMPARABLE
 from lcma.harness.results.effects import Effect, Effects
 from lcma.harness.text import format_number, printable
 
 COLUMNS = (
-    Column("split", kind="number"),
-    Column("effect", kind="number", places=4, sign=True),
-    Column("± 95 %", kind="number", places=4),
-    Column("se", kind="number", places=4),
-    Column("seeds", kind="number"),
-    Column("share", kind="number"),
+    TableColumn("split", kind="number"),
+    TableColumn("effect", kind="number", places=4, sign=True),
+    TableColumn("± 95 %", kind="number", places=4),
+    TableColumn("se", kind="number", places=4),
+    TableColumn("seeds", kind="number"),
+    TableColumn("share", kind="number"),
 )
 
 _CONVENTION = (

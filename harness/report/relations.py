@@ -9,20 +9,22 @@ from rich.text import Text
 from lcma.db import locate
 from lcma.db.relations import Relation
 from lcma.db.sqlite import SqliteDatabase
-from lcma.harness.report.tables import Column, Table, render_table
+from lcma.harness.report.tables import Table, TableColumn, render_table
 from lcma.sweeps.errors import UserError
 
 
 def render_relations(found: Sequence[Relation]) -> RenderableType:
     """Return a table with a line for each relation: name, kind and meaning."""
     rows = tuple((one.name, one.kind, one.meaning) for one in found)
-    return render_table(Table((Column("name"), Column("kind"), Column("meaning")), rows))
+    return render_table(
+        Table((TableColumn("name"), TableColumn("kind"), TableColumn("meaning")), rows)
+    )
 
 
 def render_relation(relation: Relation) -> RenderableType:
     """Return a relation with its columns: type and meaning, with the unit."""
     rows = tuple((one.name, one.type, one.meaning) for one in relation.columns)
-    columns = (Column("column"), Column("type"), Column("meaning"))
+    columns = tuple(map(TableColumn, ("column", "type", "meaning")))
     heading = Text(f"{relation.kind} {relation.name}", style="bold")
     return Group(heading, Text(relation.meaning), Text(), render_table(Table(columns, rows)))
 

@@ -33,7 +33,7 @@ FORMULA = ("=", "+", "-", "@")
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of a table.
 
     Programs know it by its ``name``, people by its ``heading``, which is the name where there is
@@ -78,7 +78,7 @@ class Table:
     says that there are more rows.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[tuple[Any, ...], ...]
     title: str = ""
     under: str = ""
@@ -105,7 +105,7 @@ def make_table(result: QueryResult, title: str = "") -> Table:
     columns = list(zip(*result.rows, strict=True)) or [()] * len(result.columns)
     return Table(
         columns=tuple(
-            Column(name, kind="number" if _are_numbers(values) else "text")
+            TableColumn(name, kind="number" if _are_numbers(values) else "text")
             for name, values in zip(result.columns, columns, strict=True)
         ),
         rows=result.rows,

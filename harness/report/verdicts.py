@@ -9,20 +9,20 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from lcma.db import QueryResult
-from lcma.harness.report.board import format_outcomes
-from lcma.harness.report.tables import Column, Table, flag_as_stored, make_table, render_table
+from lcma.harness.report.board import describe_lost
+from lcma.harness.report.tables import Table, TableColumn, flag_as_stored, make_table, render_table
 from lcma.harness.results.verdicts import CLAIMS, SCALE, Cells, Verdict, Verdicts
 from lcma.harness.text import escape_markdown, format_number, printable, short_id
 
 STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
 
 COLUMNS = (
-    Column("verdict"),
-    Column("claim"),
-    Column("effect", kind="number", places=3, sign=True),
-    Column("95 %", right=True),
-    Column("n", kind="number"),
-    Column("p", kind="number", places=3),
+    TableColumn("verdict"),
+    TableColumn("claim"),
+    TableColumn("effect", kind="number", places=3, sign=True),
+    TableColumn("95 %", right=True),
+    TableColumn("n", kind="number"),
+    TableColumn("p", kind="number", places=3),
 )
 
 TEST_NUMBERS = (
@@ -282,11 +282,7 @@ def _ending(results: Verdicts) -> Iterator[str]:
         yield RULE
     else:
         yield "No results that bear on a claim yet."
-    if results.board.diverged or results.board.failed:
-        yield (
-            f"{results.board.diverged} trials diverged, {results.board.failed} failed"
-            f"{format_outcomes(results.board.lost)}: `lcma status` says why."
-        )
+    yield from describe_lost(results.board)
     for key in results.unmeasured:
         text, launch = CLAIMS[key]
         yield f"No results yet: {text}. lcma launch {launch}"

@@ -67,7 +67,7 @@ CLAIMS = {
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Differences by seed, which the claim says to be below zero on average."""
 
     name: str
@@ -159,7 +159,7 @@ class TestedClaim:
     text: str
     cells: Cells
     members: tuple[Cells, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[PairedComparison, ...]
     unit: str = "bits/dim"
     margin: float | None = MARGIN
     printed: float | None = None
@@ -188,7 +188,7 @@ class Verdict:
     claim: TestedClaim
     decision: Decision
     why: str
-    comparison: Comparison
+    comparison: PairedComparison
     n: int
     t_p: float
     holm_p: float
@@ -294,7 +294,7 @@ def _decide_claim(claim: TestedClaim, p: float, holm_p: float, size: int) -> Ver
     return Verdict(claim, decision, why, worst, n, p, holm_p, size, seeds)
 
 
-def _reason_against(claim: TestedClaim, comparison: Comparison) -> str:
+def _reason_against(claim: TestedClaim, comparison: PairedComparison) -> str:
     """Return why a comparison refutes the claim, or nothing.
 
     Of k comparisons any one can, so each is compared with an interval of 1 - 5 % / k.
@@ -355,7 +355,7 @@ def _usual_rows(group: Group) -> list[BoardRow]:
 
 
 def make_claim(
-    cells: Cells, rows: Sequence[BoardRow], comparisons: Sequence[Comparison], **more: Any
+    cells: Cells, rows: Sequence[BoardRow], comparisons: Sequence[PairedComparison], **more: Any
 ) -> TestedClaim:
     """Return a claim about these rows of a group."""
     cleared = {row.cleared for row in rows}
@@ -372,10 +372,10 @@ def _sweep(group: Group) -> str:
     return "demo" if group.flow == "realnvp" else "flows"
 
 
-def compare_rows(one: BoardRow, other: BoardRow) -> Comparison:
+def compare_rows(one: BoardRow, other: BoardRow) -> PairedComparison:
     """Return one row minus another, by seed."""
     name = f"{printable(one.label)} - {printable(other.label)}"
-    return Comparison(name, subtract_by_seed(one.by_seed, other.by_seed))
+    return PairedComparison(name, subtract_by_seed(one.by_seed, other.by_seed))
 
 
 # Claims about the rows of one group: which choice is better, and by which letter
@@ -488,9 +488,9 @@ def _first_split_claim(cells: Cells) -> Iterator[TestedClaim]:
         }
         for split in range(cells.group.splits)
     ]
-    comparisons = [Comparison("effect of L at split 1", effects[0])]
+    comparisons = [PairedComparison("effect of L at split 1", effects[0])]
     comparisons += [
-        Comparison(f"effect at split 1 - at split {k}", subtract_by_seed(effects[0], effect))
+        PairedComparison(f"effect at split 1 - at split {k}", subtract_by_seed(effects[0], effect))
         for k, effect in enumerate(effects[1:], start=2)
     ]
     yield make_claim(
@@ -514,7 +514,7 @@ def _budget_claim(group: Group) -> Iterator[TestedClaim]:
     yield make_claim(
         select_longest(group),
         (short, long),
-        [Comparison(name, subtract_by_seed(long.by_seed, short.by_seed))],
+        [PairedComparison(name, subtract_by_seed(long.by_seed, short.by_seed))],
         key="budget",
         source="LCMA, pretraining",
         text=f"low gives fewer bits/dim after {budgets[-1]} pretraining steps than after "
@@ -562,7 +562,7 @@ def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             yield make_claim(
                 last,
                 [row for pair in rows for row in pair],
-                [Comparison("low - conventional, mean over cells", mean)],
+                [PairedComparison("low - conventional, mean over cells", mean)],
                 key=f"table{table}-mean",
                 source=f"LCMA, Table {table}",
                 text=f"low gives fewer bits/dim than conventional on average over {len(names)} "
@@ -600,8 +600,8 @@ def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             long,
             rows,
             [
-                Comparison(f"low - conventional after {steps[0]} steps", gap_short),
-                Comparison(
+                PairedComparison(f"low - conventional after {steps[0]} steps", gap_short),
+                PairedComparison(
                     f"the gap after {steps[1]} steps - half of that after {steps[0]}",
                     subtract_by_seed(gap_long, half),
                 ),
@@ -625,12 +625,16 @@ def _variant_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
         both = [by_variant[name].conventional for name in ("float", "u8")]
         rows = [row for row in both if row is not None]
         moved = compare_rows(*rows).by_seed
+        more = {seed: value - gap for seed, value in moved.items()}
+        fewer = {seed: -value - gap for seed, value in moved.items()}
         yield make_claim(
             by_variant["float"],
             rows,
             [
-                Comparison(f"float - u8 - {gap:.2f}", {s: d - gap for s, d in moved.items()}),
-                Comparison(f"u8 - float - {gap:.2f}", {s: -d - gap for s, d in moved.items()}),
+                PairedComparison(f"float - u8 - {gap:.2f}", {s: d - gap for s, d in moved.items()}),
+                PairedComparison(
+                    f"u8 - float - {gap:.2f}", {s: -d - gap for s, d in moved.items()}
+                ),
             ],
             key="variant",
             source="ours",
@@ -676,7 +680,7 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
             cells,
             [cells.low],
             [
-                Comparison(
+                PairedComparison(
                     "1/2 - mask share at split 1",
                     {seed: HALF - share for seed, share in sorted(shares[key].items())},
                 )

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from lcma.db import QueryResult
 from lcma.harness.report.tables import (
-    Column,
     Table,
+    TableColumn,
     make_table,
     render_rows,
     table_as_csv,
@@ -73,8 +73,8 @@ def test_markup_is_text():
 
 def test_people_read_numbers_as_their_column_says():
     columns = (
-        Column("mean", "bits/dim", kind="number", places=2, sign=True),
-        Column("seeds", kind="number"),
+        TableColumn("mean", "bits/dim", kind="number", places=2, sign=True),
+        TableColumn("seeds", kind="number"),
     )
     found = Table(columns, ((0.125, 3), (None, None)), "Title", "more", ("a note",))
     markdown = table_as_markdown(found).splitlines()
