@@ -631,10 +631,8 @@ def _variant_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             by_variant["float"],
             rows,
             [
-                PairedComparison(f"float - u8 - {gap:.2f}", {s: d - gap for s, d in moved.items()}),
-                PairedComparison(
-                    f"u8 - float - {gap:.2f}", {s: -d - gap for s, d in moved.items()}
-                ),
+                PairedComparison(f"float - u8 - {gap:.2f}", more),
+                PairedComparison(f"u8 - float - {gap:.2f}", fewer),
             ],
             key="variant",
             source="ours",
