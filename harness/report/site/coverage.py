@@ -28,7 +28,6 @@ class CoverageCell:
     done: int
     state: str
     counts: str
-    why: str | None
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,7 @@ def _cell(row: Mapping[str, Any]) -> CoverageCell:
     planned = _count(row, "planned")
     state = next((s for s in STATES if counts[s]), "pending")
     text = ", ".join(f"{counts[s]} {s}" for s in reversed(STATES) if counts[s])
-    why = None if row["why"] is None else printable(row["why"])
-    return CoverageCell(planned, counts["done"], state, text or "nothing planned", why)
+    return CoverageCell(planned, counts["done"], state, text or "nothing planned")
 
 
 def _count(row: Mapping[str, Any], name: str) -> int:

@@ -83,27 +83,13 @@ class ThinnedCurve:
 
 
 @dataclass(frozen=True)
-class ShownAttempt:
-    """An attempt in words."""
-
-    number: str
-    outcome: str
-    when: str
-    took: str
-    where: str
-    steps: str
-    message: str
-    log: str
-
-
-@dataclass(frozen=True)
 class TrialPage:
     """All that the page of a trial shows."""
 
     listed: ListedTrial
     evaluations: tuple[ShownResult, ...]
     curves: tuple[ThinnedCurve, ...]
-    attempts: tuple[ShownAttempt, ...]
+    attempts: tuple[Attempt, ...]
     provenance: tuple[tuple[str, str], ...]
     sweeps: tuple[str, ...]
     recipe: str
@@ -119,12 +105,11 @@ def read_trial(store: Store, one: ListedTrial) -> TrialPage:
     """Return what is known of a trial on one exact data set."""
     results = frame_records(store.results(trial_id=one.trial_id, data_digest=one.data_digest))
     members = store.memberships([one.trial_id])
-    attempts = store.job_attempts([one.job_id])
     return TrialPage(
         listed=one,
         evaluations=tuple(_evaluation(store, record) for record in results),
         curves=tuple(_curves(store, one.job_id)),
-        attempts=tuple(map(_tried, attempts)),
+        attempts=tuple(store.job_attempts([one.job_id])),
         provenance=tuple(_provenance(store, one, results)),
         sweeps=tuple(f"{m.sweep.name} as {m.asked}" for m in members),
         recipe=_pretty(store.recipe_bodies([one.recipe_id]).get(one.recipe_id, "")),
@@ -180,21 +165,6 @@ def _curves(store: Store, job_id: str) -> Iterator[ThinnedCurve]:
             thinned.append(points[-1])
         if points:
             yield ThinnedCurve(curve.name, tuple(thinned), len(points))
-
-
-def _tried(one: Attempt) -> ShownAttempt:
-    device = one.device if one.devices is None else f"{one.device} ({one.devices})"
-    ended = "" if one.ended is None else f" to {format_time(one.ended)}"
-    return ShownAttempt(
-        number=str(one.token) if one.protocol is None else f"evaluation ({one.protocol})",
-        outcome=one.outcome or "running",
-        when=printable(format_time(one.started) + ended),
-        took="" if one.ended is None else format_duration(one.ended - one.started),
-        where=printable(f"{one.host}, {device}"),
-        steps=f"{one.first_step} to {one.last_step}",
-        message=one.message.strip(),
-        log=(one.log or "").strip(),
-    )
 
 
 def _provenance(
