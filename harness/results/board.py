@@ -10,7 +10,6 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -298,7 +297,6 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
     return replace(board, groups=tuple(groups))
 
 
-@lru_cache(10_000)
 def factorization_label(factorization: str) -> str:
     """Return a factorization's name as shown, such as 'low (LLL)' or 'channel'."""
     if factorizations.is_word(factorization) and len(set(factorization)) == 1:
@@ -450,7 +448,6 @@ def _made_with(making: Making) -> str:
     )
 
 
-@lru_cache(10_000)
 def _find_published(
     flow: str, dataset: str, variant: str, factorization: str, splits: int
 ) -> tuple[Number, ...]:
