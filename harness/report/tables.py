@@ -74,8 +74,8 @@ class Table:
     """Rows with a value for each column, a title and lines above them, and notes below.
 
     ``styles`` are those of cells (row, column) in a terminal. ``bold`` are the cells that are bold
-    in print. People read ``missing`` where there is no value. ``truncated``
-    says that there are more rows.
+    in print. People read ``missing`` where there is no value. ``truncated`` says that there are
+    more rows.
     """
 
     columns: tuple[TableColumn, ...]
@@ -95,24 +95,23 @@ class Table:
             for row in self.rows
         ]
 
-    def values(self) -> list[tuple[Any, ...]]:
-        """Return the values by column."""
-        return list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
-
 
 def make_table(result: QueryResult, title: str = "") -> Table:
     """Return the rows of a query as a table, with numbers in full."""
-    columns = list(zip(*result.rows, strict=True)) or [()] * len(result.columns)
     return Table(
         columns=tuple(
             TableColumn(name, kind="number" if _are_numbers(values) else "text")
-            for name, values in zip(result.columns, columns, strict=True)
+            for name, values in _by_column(result.columns, result.rows)
         ),
         rows=result.rows,
         title=title,
         missing="",
         truncated=result.truncated,
     )
+
+
+def _by_column(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Any]]:
+    return zip(names, list(zip(*rows, strict=True)) or [()] * len(names), strict=True)
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
@@ -331,7 +330,7 @@ def table_as_parquet(table: Table) -> bytes:
     from pyarrow import parquet
 
     names = [column.name for column in table.columns]
-    arrays = [_array(n, values) for n, values in zip(names, table.values(), strict=True)]
+    arrays = [_array(name, values) for name, values in _by_column(names, table.rows)]
     out = io.BytesIO()
     made = pa.Table.from_arrays(arrays, names=list(map(printable, names)))
     parquet.write_table(made, out, compression="zstd")

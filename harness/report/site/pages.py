@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lcma.db import Store
 from lcma.harness.place import Place
+from lcma.harness.report.site import queries
 from lcma.harness.report.site.boards import (
     LARGE,
     BoardPart,
@@ -30,21 +31,6 @@ from lcma.harness.report.site.charts import (
     vega_bundle,
 )
 from lcma.harness.report.site.coverage import read_coverage
-from lcma.harness.report.site.queries import (
-    MOST,
-    QueryRows,
-    SiteQuery,
-    board_query,
-    cells_query,
-    coverage_query,
-    data_sets_query,
-    environments_query,
-    failures_query,
-    paper_query,
-    protocols_query,
-    run_query,
-    trials_query,
-)
 from lcma.harness.report.site.rendering import read_asset, render_page
 from lcma.harness.report.site.trials import ListedTrial, list_trials, read_trial
 from lcma.harness.results.board import Board, read_board
@@ -171,7 +157,7 @@ class Site:
     def _trials(self) -> list[ListedTrial]:
         if self._large:
             return []
-        found = run_query(self._store, trials_query(self._options.sweep_id), LARGE)
+        found = queries.run_query(self._store, queries.trials_query(self._options.sweep_id), LARGE)
         return list_trials(found.rows, TRIAL_PAGES)
 
     @cached_property
@@ -254,7 +240,7 @@ class Site:
             number=number,
             count=len(self._board_pages),
             numbered=_numbered,
-            query=board_query(self._options.sweep_id),
+            query=queries.board_query(self._options.sweep_id),
         )
 
     def _index(self) -> bytes:
@@ -290,13 +276,13 @@ class Site:
         )
 
     def _paper(self, path: str) -> bytes:
-        query = paper_query(self._options.sweep_id)
+        query = queries.paper_query(self._options.sweep_id)
         facts = read_data_facts(self._store)
         return self._render("paper.html", path, found=self._rows(query), facts=facts, query=query)
 
     def _coverage(self, path: str) -> bytes:
         covered, sweeps = read_coverage(self._store, self._options.sweep_id)
-        query = coverage_query(covered[0].sweep.id) if covered else None
+        query = queries.coverage_query(covered[0].sweep.id) if covered else None
         return self._render("coverage.html", path, covered=covered, sweeps=sweeps, query=query)
 
     def _trial_list(self, path: str) -> bytes:
@@ -310,7 +296,7 @@ class Site:
             number=number,
             count=max(1, -(-len(self._trials) // LISTED)),
             numbered=_numbered,
-            query=trials_query(self._options.sweep_id),
+            query=queries.trials_query(self._options.sweep_id),
         )
 
     def _trial(self, path: str) -> bytes:
@@ -368,19 +354,27 @@ class Site:
         )
 
     def _failures(self, path: str) -> bytes:
-        query = failures_query(self._options.sweep_id)
+        query = queries.failures_query(self._options.sweep_id)
         pages = {one.job_id: one.page for one in self._trials}
         found = self._rows(query, LISTED)
         return self._render("failures.html", path, found=found, query=query, pages=pages)
 
     def _about(self, path: str) -> bytes:
         sweep_id = self._options.sweep_id
-        tables = [environments_query(), protocols_query(), data_sets_query()]
-        others = [board_query(sweep_id), cells_query(sweep_id), paper_query(sweep_id)]
-        others += [trials_query(sweep_id), failures_query(sweep_id)]
+        tables = [
+            queries.environments_query(),
+            queries.protocols_query(),
+            queries.data_sets_query(),
+        ]
+        others = [
+            queries.board_query(sweep_id),
+            queries.cells_query(sweep_id),
+            queries.paper_query(sweep_id),
+        ]
+        others += [queries.trials_query(sweep_id), queries.failures_query(sweep_id)]
         sweeps = self._store.sweeps()
         if sweeps:
-            others.append(coverage_query(sweep_id or sweeps[-1].id))
+            others.append(queries.coverage_query(sweep_id or sweeps[-1].id))
         return self._render(
             "about.html",
             path,
@@ -391,8 +385,8 @@ class Site:
             queries=[*others, *tables],
         )
 
-    def _rows(self, query: SiteQuery, most: int = MOST) -> QueryRows:
-        return run_query(self._store, query, most)
+    def _rows(self, query: queries.SiteQuery, most: int = queries.MOST) -> queries.QueryRows:
+        return queries.run_query(self._store, query, most)
 
 
 _INDEX = "data/board.js"
