@@ -15,9 +15,9 @@ from lcma.harness.report.board import (
     board_as_markdown,
     board_table,
 )
-from lcma.harness.report.paper import paper_table
 from lcma.harness.report.tables import (
     Table,
+    TableColumn,
     make_table,
     table_as_csv,
     table_as_json,
@@ -29,9 +29,9 @@ from lcma.harness.report.verdicts import verdict_table, verdicts_as_dict, verdic
 from lcma.harness.results.board import Board, ColumnValue, read_board
 from lcma.harness.results.grouping import DEFAULT_STATISTICS, group_rows
 from lcma.harness.results.lookup import require_results
-from lcma.harness.results.paper import compare_with_paper
+from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_paper
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
-from lcma.harness.text import printable, to_json
+from lcma.harness.text import format_number, printable, to_json
 from lcma.sweeps.errors import UserError
 
 SUFFIX = ".manifest.json"
@@ -105,6 +105,26 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     if query.what is ExportContent.verdicts:
         return _write_verdicts(read_verdicts(store, **where), form)
     return _write_board(read_board(store, **where), form)
+
+
+def paper_table(found: PaperTable, *, in_full: bool) -> Table:
+    """Return the table; for people with two decimals as printed, and four of ours."""
+
+    def show(of: str, value: PaperValue) -> PaperValue:
+        if in_full or not isinstance(value, float):
+            return value
+        places = 2 if of == "paper" else 4
+        return format_number(value, places, sign=of.startswith("difference"))
+
+    columns = (
+        TableColumn("row"),
+        TableColumn("bits_per_dim", "bits/dim"),
+        *map(TableColumn, found.columns),
+    )
+    rows = tuple(
+        (name, of, *(show(of, value) for value in values)) for name, of, values in found.rows
+    )
+    return Table(columns, rows, found.title)
 
 
 def _write_board(board: Board, form: ExportFormat) -> bytes:

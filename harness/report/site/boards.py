@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from lcma.db import Store
-from lcma.harness.report.site.queries import number_of_results_query, run_query
 from lcma.harness.results.board import BoardRow, Group
 
 LARGE = 20_000
@@ -66,11 +64,6 @@ class BoardPart:
         """Return where a value lies on the scale, 0 to 100; outside it for bars far off."""
         least, most = self.ends
         return round(100 * (value - least) / (most - least), 2)
-
-
-def count_results(store: Store) -> int:
-    """Return how many results the database holds."""
-    return int(run_query(store, number_of_results_query()).rows[0]["results"] or 0)
 
 
 def paginate_groups(

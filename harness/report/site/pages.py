@@ -18,7 +18,6 @@ from lcma.harness.report.site.boards import (
     LARGE,
     BoardPart,
     TrialKey,
-    count_results,
     paginate_groups,
     trial_key,
 )
@@ -144,7 +143,7 @@ class Site:
         """True if these are too many results for a page of each trial."""
         if self._options.sweep_id is not None:
             return False
-        return count_results(self._store) > LARGE
+        return sum(row.n for group in self._leaderboard.groups for row in group.rows) > LARGE
 
     @cached_property
     def _scope(self) -> str:

@@ -159,13 +159,6 @@ def data_sets_query() -> SiteQuery:
     )
 
 
-def number_of_results_query() -> SiteQuery:
-    """Return the query for how many results there are, from the sums over seeds."""
-    return SiteQuery(
-        "Results", "How many results there are.", "SELECT sum(seeds) AS results FROM cells"
-    )
-
-
 def _of(sweep_id: str | None, column: str = "trial_id") -> str:
     if sweep_id is None:
         return ""

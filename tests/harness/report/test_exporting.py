@@ -25,9 +25,9 @@ from lcma.harness.report.export import (
     ExportFormat,
     ExportQuery,
     make_export,
+    paper_table,
     parse_filters,
 )
-from lcma.harness.report.paper import paper_table
 from lcma.harness.report.tables import (
     escape_csv,
     escape_latex,
