@@ -339,7 +339,6 @@ def _make_group(
     reference = _find_reference(by_seed, own, first.splits, against)
     conventional = _canonical("conventional", own, first.splits)
     lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
-    base = {} if reference is None else by_seed[reference]
     better = find_better(list(by_seed.values()), ENOUGH).sum(axis=1).tolist()
     differences = _compare_with_reference(by_seed, reference)
     rows = [
@@ -375,7 +374,7 @@ def _make_group(
             (c.standard_error for c in cells if c.standard_error is not None), default=None
         ),
         made_with=tuple(sorted({_made_with(one) for cell in cells for one in cell.makings})),
-        reference=factorization_label(reference[0]) if reference and base else None,
+        reference=factorization_label(reference[0]) if reference and by_seed[reference] else None,
         against=against,
         rows=tuple(rows),
         notes=(),

@@ -213,7 +213,7 @@ def _sign_flip(differences: NDArray[np.float64]) -> float:
     return float(np.mean(far >= far[0] - ROUNDING * np.abs(differences).sum()))
 
 
-@lru_cache(8)
+@lru_cache(2)
 def _signs(n: int) -> NDArray[np.float64]:
     """Return rows of n signs, the first all +.
 
