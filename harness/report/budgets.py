@@ -18,7 +18,7 @@ from lcma.harness.results.budgets import (
     SmallestBudget,
     compute_cost_shares,
 )
-from lcma.harness.results.statistics import PairedTest, half_width
+from lcma.harness.results.statistics import PairedTest
 from lcma.harness.text import format_duration, format_number, printable, short_id
 
 _HEADINGS = ("budget", "n", "holdout", "sd", "test", "- conventional", "- longest")
@@ -156,7 +156,7 @@ def _difference(test: PairedTest | None) -> str:
     mean = format_number(test.mean, sign=True)
     if test.standard_error is None:
         return mean
-    return f"{mean} ± {format_number(half_width(test.standard_error, test.n))}"
+    return f"{mean} ± {format_number(test.half_width)}"
 
 
 def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:

@@ -18,10 +18,9 @@ from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.harness.results.maps import image_shape, iou_by_chance, rank_correlation, require_fit
 from lcma.harness.results.statistics import (
     PairedTest,
+    compare_by_seed,
     half_width,
-    paired_test,
     seeds_needed,
-    subtract_by_seed,
 )
 from lcma.harness.results.verdicts import MARGIN
 from lcma.harness.text import printable
@@ -113,7 +112,7 @@ class BudgetRow:
         """Half of the 95 % t-interval of the mean on holdout; None for one seed."""
         if self.deviation is None:
             return None
-        return half_width(self.deviation / math.sqrt(self.n), self.n)
+        return half_width(self.deviation, self.n)
 
 
 @dataclass(frozen=True)
@@ -206,11 +205,6 @@ def _seeds_to_show(margin: float, test: PairedTest | None) -> int | None:
         return None
     needed = seeds_needed(margin, test.deviation)
     return None if needed is None else max(needed, ENOUGH)
-
-
-def compare_by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> PairedTest | None:
-    """Return the test of ``one`` minus ``other``, None where no seed has both."""
-    return paired_test(list(subtract_by_seed(one, other).values()))
 
 
 # Curves from a database

@@ -1,6 +1,5 @@
 """The SQL behind each table of the site: what runs is what is shown to be copied."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,7 @@ class SiteQuery:
 class QueryRows:
     """Rows by column name; ``truncated`` says that there were more than `MOST`."""
 
-    rows: tuple[dict[str, object], ...]
+    rows: tuple[dict[str, Any], ...]
     truncated: bool
 
 
@@ -35,13 +34,6 @@ def run_query(store: Store, statement: SiteQuery, most: int = MOST) -> QueryRows
     found = run_sql(store.database.url, statement.sql, limit=most, timeout=TIMEOUT)
     rows = tuple(dict(zip(found.columns, row, strict=True)) for row in found.rows)
     return QueryRows(rows, found.truncated)
-
-
-def stream_query(store: Store, statement: SiteQuery) -> Iterator[Any]:
-    """Yield all rows of a query as named tuples, one by one."""
-    with store.database.reader().connect() as connection:
-        found = connection.execution_options(stream_results=True).exec_driver_sql(statement.sql)
-        yield from found
 
 
 def sql_literal(value: str) -> str:
@@ -164,13 +156,6 @@ def data_sets_query() -> SiteQuery:
         "The exact images: a content hash, and how many of each part.",
         "SELECT digest, name, variant, channels, height, width, train, holdout, test\n"
         "FROM data_sets ORDER BY name, variant, digest",
-    )
-
-
-def number_of_results_query() -> SiteQuery:
-    """Return the query for how many results there are, from the sums over seeds."""
-    return SiteQuery(
-        "Results", "How many results there are.", "SELECT sum(seeds) AS results FROM cells"
     )
 
 

@@ -1,8 +1,8 @@
-"""A database of a million finished trials, made once and kept, and what is asked of it.
+"""A database of many finished trials, made once and kept, and what is asked of it.
 
-Its rows are those that the store would have written, but for events and curves: 1000 recipes (4
-flows, 5 data sets), each with 100 cells of ten seeds: 8 words at 12 budgets and 4 factorizations
-without maps. Of a hundred trials one has failed and two are pending.
+Its rows are those that the store would have written, but for events and curves. A thousand trials
+have one recipe (of 4 flows and 5 data sets), with 100 cells of ten seeds: 8 words at 12 budgets and
+4 factorizations without maps. Of a hundred trials one has failed and two are pending.
 """
 
 import hashlib
