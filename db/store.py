@@ -110,6 +110,7 @@ from lcma.db.schema import (
     index_tables,
     jobs,
     launches,
+    measure_kinds,
     measures,
     metrics,
     pretrainings,
@@ -122,7 +123,7 @@ from lcma.db.schema import (
 )
 from lcma.db.views import coverage, failures, views
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM
+from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -886,6 +887,12 @@ class Store:
         """
         with self._reader.connect() as connection:
             return read_values(connection, name, sweep_id)
+
+    def measure_kinds(self) -> dict[str, MeasureKind]:
+        """Return what measures are that the database knows, by name."""
+        with self._reader.connect() as connection:
+            found = connection.execute(sa.select(measure_kinds).order_by(measure_kinds.c.name))
+            return {row.name: MeasureKind(**row._mapping) for row in found}
 
     def cells(
         self,

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from rich.console import Group as Lines
@@ -21,6 +21,7 @@ from lcma.harness.report.tables import (
 )
 from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, factorization_label
 from lcma.harness.text import escape_markdown, printable, short_id
+from lcma.sweeps.measures import BITS_PER_DIM
 
 COLUMNS: tuple[TableColumn, ...] = (
     TableColumn("factorization"),
@@ -61,12 +62,15 @@ def board_as_latex(board: Board) -> str:
 
 def group_table(group: Group) -> Table:
     """Return a group as people read it, with the bars among the rows by bits/dim."""
-    columns = COLUMNS
+    columns = tuple(
+        replace(one, name=name_measure(group.measure)) if one.name == "bits/dim" else one
+        for one in COLUMNS
+    )
     if any(row.published for row in group.rows):
         columns += (TableColumn("published", right=True),)
     bars = [bar for bar in group.bars if bar.bits_per_dim is not None]
     lines: list[Bar | BoardRow] = [*bars, *group.rows]
-    lines.sort(key=_bits)
+    lines.sort(key=lambda one: _place(one, group.direction))
     ranks = {row.rank for row in group.rows if row.rank is not None}
     best = [i for i, one in enumerate(lines) if isinstance(one, BoardRow) and one.rank == 1]
     title, under = format_titles(group)
@@ -81,9 +85,24 @@ def group_table(group: Group) -> Table:
     )
 
 
-def _bits(line: Bar | BoardRow) -> float:
-    bits = line.bits_per_dim if isinstance(line, Bar) else line.mean
-    return math.inf if bits is None else bits
+def name_measure(measure: str) -> str:
+    """Return a measure's name as shown."""
+    return "bits/dim" if measure == BITS_PER_DIM else printable(measure)
+
+
+def describe_direction(board: Board) -> str:
+    """Return which values are better, in a sentence."""
+    first = board.groups[0] if board.groups else None
+    if first is None or first.measure == BITS_PER_DIM:
+        return "fewer bits per dimension are better."
+    return f"ranked by {name_measure(first.measure)}, {first.direction} is better."
+
+
+def _place(line: Bar | BoardRow, direction: str | None) -> float:
+    value = line.bits_per_dim if isinstance(line, Bar) else line.mean
+    if value is None:
+        return math.inf
+    return -value if direction == "higher" else value
 
 
 def _style(line: Bar | BoardRow) -> str:
@@ -139,7 +158,7 @@ _ROW = (
     "map_options",
     "conventional",
     "seeds",
-    "bits_per_dim",
+    "values",
     "mean",
     "deviation",
     "difference",
@@ -180,7 +199,7 @@ _ROW_IN_FULL = {
     "map_options": "map_options",
     "conventional": "conventional",
     "n": "n",
-    "bits_per_dim": "mean",
+    "mean": "mean",
     "standard_deviation": "deviation",
     "difference": "difference.mean",
     "difference_standard_error": "difference.standard_error",
@@ -215,7 +234,7 @@ def board_table(board: Board) -> Table:
         shared = [flag_as_stored(getattr(group, name)) for name in of_group]
         lines = list(map(_row_in_full, group.rows))
         lines += [
-            {"label": f"bar: {bar.name}", "conventional": 0, "bits_per_dim": bar.bits_per_dim}
+            {"label": f"bar: {bar.name}", "conventional": 0, "mean": bar.bits_per_dim}
             for bar in group.bars
         ]
         found += [(*shared, *map(line.get, _ROW_IN_FULL)) for line in lines]
@@ -259,12 +278,12 @@ def list_lines_below(group: Group) -> list[str]:
         first = f"* {requested}: no results of it here, so there are no differences."
     else:
         first = (
-            f"* {printable(group.against)}. Differences from it in bits/dim, paired by "
-            "seed; below 0: "
-            f"fewer bits than {printable(group.reference)}. ± 95 %: half of the t-interval."
+            f"* {printable(group.against)}. Differences from it in {name_unit(group)}, paired by "
+            f"seed; {'above' if group.direction == 'higher' else 'below'} 0: "
+            f"better than {printable(group.reference)}. ± 95 %: half of the t-interval."
         )
     ranks = (
-        "Rank: 1 + the rows with fewer bits by test (paired t, 5 %, Holm over all pairs, "
+        "Rank: 1 + the rows that are better by test (paired t, 5 %, Holm over all pairs, "
         f"{ENOUGH} common seeds at least); rows of one rank are not told apart."
     )
     return [
@@ -273,6 +292,11 @@ def list_lines_below(group: Group) -> list[str]:
         *group.notes,
         "Made with " + "; ".join(map(printable, group.made_with)) + ".",
     ]
+
+
+def name_unit(group: Group) -> str:
+    """Return the unit of a group's differences, as shown."""
+    return "bits/dim" if group.measure == BITS_PER_DIM else printable(group.unit)
 
 
 def _ending(board: Board) -> list[str]:
@@ -299,9 +323,9 @@ CONTENTS = (
     TableColumn("profile"),
     TableColumn("steps", kind="number"),
     TableColumn("recipe"),
-    TableColumn("lowest mean"),
+    TableColumn("best mean"),
     TableColumn("n", kind="number"),
-    TableColumn("bits/dim", kind="number", places=4),
+    TableColumn("mean", kind="number", places=4),
 )
 
 
@@ -316,7 +340,7 @@ def render_contents(rows: list[dict[str, Any]]) -> RenderableType:
         lines.append((dataset, row["flow"], *recipe, best, row["n"], row["mean"]))
     hint = (
         f"{len(rows)} tables are too many to show at once: this is a line for each, with the "
-        "lowest mean in it, which is no test. --flow, --dataset, --profile or --sweep choose; "
+        "best mean in it, which is no test. --flow, --dataset, --profile or --sweep choose; "
         "`lcma export` has them all."
     )
     return Lines(render_table(Table(CONTENTS, tuple(lines))), Text(hint))

@@ -26,8 +26,10 @@ from lcma.harness.results.statistics import (
 from lcma.harness.text import format_number, printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM
+from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, find_measure
 from lcma.sweeps.published import Number
+
+BITS = find_measure(BITS_PER_DIM)
 
 COMPARABLE = (
     "dataset",
@@ -54,11 +56,12 @@ ColumnFilter = ColumnValue | tuple[ColumnValue, ...]
 class BoardRow:
     """One factorization at one budget.
 
-    ``by_seed`` are bits/dim on test; ``mean`` is None where no seed has a result. ``deviation`` is
-    the sample standard deviation over seeds and (``low``, ``high``) the 95 % t-interval of the
-    mean, None for fewer than two seeds. ``rank`` is one more than the number of rows of the group
-    with fewer bits by test: paired t, 5 %, after Holm's correction over all pairs of rows with
-    enough common seeds. Rows that no test tells apart share it; None where there is no mean.
+    ``by_seed`` are the measure's values; ``mean`` is None where no seed has a result.
+    ``deviation`` is the sample standard deviation over seeds and (``low``, ``high``) the 95 %
+    t-interval of the mean, None for fewer than two seeds. ``rank`` is one more than the number of
+    rows of the group that are better by test: paired t, 5 %, after Holm's correction over all pairs
+    of rows with enough common seeds. Rows that no test tells apart share it; None where there is no
+    mean.
     ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
     mean is below every bar of the data set, None where there is no mean or no bar. The
     ``difference``, paired by seed, is from the row that is the ``reference``; its ``holm_p`` is
@@ -93,8 +96,8 @@ class BoardRow:
         return tuple(self.by_seed)
 
     @property
-    def bits_per_dim(self) -> tuple[float, ...]:
-        """Bits/dim in the order of the seeds."""
+    def values(self) -> tuple[float, ...]:
+        """The measure's values in the order of the seeds."""
         return tuple(self.by_seed.values())
 
     @property
@@ -107,8 +110,9 @@ class BoardRow:
 class Group:
     """Rows that can be compared, best first, with ``notes`` on what to keep in mind.
 
-    ``standard_error`` is the largest of one trial's over test images, in bits/dim, None where none
-    is known. ``reference`` is the label of the row that differences are from, None where it has no
+    ``measure`` is what the rows are ranked by, in ``unit``, of which 'lower' or 'higher' values are
+    better (``direction``). ``standard_error`` is the largest of one trial's, None where none is
+    known. ``reference`` is the label of the row that differences are from, None where it has no
     results; ``against`` is the name under which it was requested. ``settings`` are those of the
     recipe in which other groups of the same flow, data set and profile differ. ``whole`` says
     whether the images are known to be those of a whole set.
@@ -125,7 +129,7 @@ class Group:
     splits: int
     size: int
     steps: int
-    images: int
+    images: int | None
     clusters: int | None
     standard_error: float | None
     made_with: tuple[str, ...]
@@ -136,6 +140,9 @@ class Group:
     settings: str = ""
     against: str = "conventional"
     whole: bool = False
+    measure: str = BITS_PER_DIM
+    unit: str = BITS.unit
+    direction: str | None = BITS.direction
 
     @property
     def set_name(self) -> str:
@@ -167,6 +174,7 @@ class Board:
 def read_board(
     store: Store,
     *,
+    measure: str = BITS_PER_DIM,
     sweep_id: str | None = None,
     against: str = "conventional",
     **where: ColumnFilter,
@@ -175,16 +183,18 @@ def read_board(
 
     Args:
         store: The database.
+        measure: What rows are ranked by.
         sweep_id: Only this sweep's trials.
         against: The factorization that differences are from.
         where: Columns of `trial_results`, each with the value or values it may have. Lost trials
             are filtered by those columns that they have, such as flow, dataset and profile.
 
     Raises:
-        UserError: A column is unknown, two results stand for one seed of one row, or ``against``
-            names several rows.
+        UserError: A column or the measure is unknown, two results stand for one seed of one row, or
+            ``against`` names several rows.
     """
-    cells = store.cells(measure=BITS_PER_DIM, sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
+    kind = find_ranked_measure(store, measure)
+    cells = store.cells(measure=measure, sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
     # A plug-in's rule is known by its results, wherever the plug-in is now.
     if against not in {cell.factorization for cell in cells}:
         against = factorizations.normalize(against)
@@ -201,7 +211,20 @@ def read_board(
         recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
         conventional=store.conventional_factorizations(),
         against=against,
+        kind=kind,
     )
+
+
+def find_ranked_measure(store: Store, name: str) -> MeasureKind:
+    """Return what a measure is by which results of a database can be ranked.
+
+    Raises UserError for any other.
+    """
+    known = store.measure_kinds()
+    if name not in known or known[name].direction is None:
+        ranked = ", ".join(sorted(one.name for one in known.values() if one.direction))
+        raise UserError(f"results cannot be ranked by '{printable(name)}': choose among {ranked}")
+    return known[name]
 
 
 def _matches(one: LostTrials, name: str, wanted: ColumnFilter) -> bool:
@@ -218,13 +241,15 @@ def make_board(
     recipes: Mapping[str, str] | None = None,
     conventional: Mapping[str, str] | None = None,
     against: str = "conventional",
+    kind: MeasureKind = BITS,
 ) -> Board:
     """Return the board of cells, in whatever order they come.
 
     ``against`` names the factorization that differences are from. ``facts`` and ``bars``, both by
     data digest, let notes say which data sets are subsets and which models are undertrained.
     ``recipes`` are their JSON by id. ``conventional`` is, by recipe, the factorization that was run
-    under that name, so that flows unknown here are covered too. Raises UserError where two results
+    under that name, so that flows unknown here are covered too. ``kind`` is the measure that the
+    cells have. Raises UserError where two results
     stand for one seed of one row, or several rows for the name ``against``.
     """
     lost_of: defaultdict[tuple[str, ...], list[LostTrials]] = defaultdict(list)
@@ -243,6 +268,7 @@ def make_board(
                 bars=tuple((bars or {}).get(first.data_digest, ())),
                 own=(conventional or {}).get(first.recipe_id) or catalog.flows().get(first.flow),
                 against=against,
+                kind=kind,
             )
         )
     groups.sort(
@@ -324,6 +350,7 @@ def _make_group(
     bars: tuple[Bar, ...],
     own: str | None,
     against: str,
+    kind: MeasureKind,
 ) -> Group:
     """Return the group of cells that can be compared.
 
@@ -336,11 +363,15 @@ def _make_group(
     by_seed: dict[CellKey, Mapping[int, float]] = {key: {} for key in lost_of}
     for cell in cells:
         _refuse_repeated(cell)
-        by_seed[_cell_key(cell)] = cell.bits_per_dim
+        by_seed[_cell_key(cell)] = cell.values
     reference = _find_reference(by_seed, own, first.splits, against)
     conventional = _canonical("conventional", own, first.splits)
+    if kind.name != BITS_PER_DIM:
+        bars = ()
     lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
-    better = find_better(list(by_seed.values()), ENOUGH).sum(axis=1).tolist()
+    sign = -1 if kind.direction == "higher" else 1
+    signed = [{seed: sign * one for seed, one in own.items()} for own in by_seed.values()]
+    better = find_better(signed, ENOUGH).sum(axis=1).tolist()
     differences = _compare_with_reference(by_seed, reference)
     rows = [
         _make_row(
@@ -352,15 +383,15 @@ def _make_group(
             lowest_bar=lowest,
             conventional=cell[0] == conventional,
             reference=cell == reference,
-            published=_find_published(
-                first.flow, first.dataset, first.variant, cell[0], first.splits
-            ),
+            published=()
+            if kind.name != BITS_PER_DIM
+            else _find_published(first.flow, first.dataset, first.variant, cell[0], first.splits),
         )
         for (cell, bits), beaten in zip(by_seed.items(), better, strict=True)
     ]
     rows.sort(
         key=lambda r: (
-            math.inf if r.mean is None else r.mean,
+            math.inf if r.mean is None else sign * r.mean,
             r.factorization,
             -1 if r.budget is None else r.budget,
             r.map_options or "",
@@ -369,7 +400,7 @@ def _make_group(
     group = Group(
         **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
         profile=", ".join(sorted({cell.profile for cell in cells})),
-        images=min(cell.images for cell in cells),
+        images=min((c.images for c in cells if c.images is not None), default=None),
         clusters=min((c.clusters for c in cells if c.clusters is not None), default=None),
         standard_error=max(
             (c.standard_error for c in cells if c.standard_error is not None), default=None
@@ -381,6 +412,9 @@ def _make_group(
         notes=(),
         bars=bars,
         whole=data is not None and data.whole,
+        measure=kind.name,
+        unit=kind.unit,
+        direction=kind.direction,
     )
     return replace(group, notes=tuple(_list_notes(group, data, cells)))
 
@@ -687,12 +721,14 @@ MOST_TABLES = 20
 """Number of tables above which the board is a list of them."""
 
 
-def read_contents(store: Store, where: Mapping[str, str]) -> list[dict[str, Any]] | None:
-    """Return the cell of the lowest mean of each table, from the view `leaderboard`.
+def read_contents(
+    store: Store, where: Mapping[str, str], measure: str = BITS_PER_DIM
+) -> list[dict[str, Any]] | None:
+    """Return the cell of the best mean of each table, from the view `leaderboard`.
 
     ``where`` names columns of that view. Returns None where the tables are few enough to be shown.
     """
-    found = store.view_rows("leaderboard", rank=1, **where)
+    found = store.view_rows("leaderboard", position=1, measure=measure, **where)
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     tables = {(row["recipe_id"], row["comparable"]): row for row in reversed(rows)}
     return list(reversed(tables.values())) if len(tables) > MOST_TABLES else None

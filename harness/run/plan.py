@@ -375,7 +375,11 @@ def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.Recipe]:
     """Return every recipe of the trials, and every part that their pretrainings have, once."""
     # Trials share their recipes, and hashing one is expensive.
     used = {id(one.recipe): (one.recipe, one.profile) for one in trials}
-    mapped = {id(one.recipe): (one.recipe, one.profile) for one in trials if one.pretraining}
+    mapped = {
+        id(one.pretraining.recipe): (one.pretraining.recipe, one.profile)
+        for one in trials
+        if one.pretraining
+    }
     rows = [_recipe_row(recipe, profile) for recipe, profile in used.values()]
     rows += [
         replace(

@@ -52,7 +52,7 @@ class BoardPart:
         """Ends of the scale of interval bars: all intervals and seeds, with some room."""
         values: list[float | None] = []
         for row in self.group.rows:
-            values += [row.mean, row.low, row.high, *(row.bits_per_dim if self.singly else ())]
+            values += [row.mean, row.low, row.high, *(row.values if self.singly else ())]
         finite = [value for value in values if value is not None and math.isfinite(value)]
         if not finite:
             return 0.0, 1.0
