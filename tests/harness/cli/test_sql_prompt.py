@@ -121,7 +121,7 @@ def test_the_schema_and_help_are_shown(press: Press, capsys) -> None:
     assert press(f".schema{ENTER}.schema RESULTS;{ENTER}.help{ENTER}") == []
     listed, _, one = capsys.readouterr().out.partition("table results\n")
     assert "trial_results" in listed
-    assert "bits per dimension on the test part" in " ".join(one.split())
+    assert "content hash of trial, data and attempt" in " ".join(one.split())
     assert ".schema NAME" in one
 
 
