@@ -88,7 +88,7 @@ from lcma.db.records import (
     content_hash,
     row_of,
 )
-from lcma.db.reference import write_references
+from lcma.db.reference import write_measure_kinds, write_references
 from lcma.db.results import (
     delete_measures,
     find_additions,
@@ -123,7 +123,7 @@ from lcma.db.schema import (
 )
 from lcma.db.views import coverage, failures, views
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind
+from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, plugin_measures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -290,6 +290,9 @@ class Store:
             insert_missing(connection, sweep_trials, [asdict(m) for m in plan.members])
             insert_missing(connection, jobs, [_planned_row(job, now) for job in plan.jobs])
             write_references(connection)
+            if plugin_measures():
+                kinds = (kind for one in plugin_measures() for kind in one.kinds)
+                write_measure_kinds(connection, kinds)
             for sweep in new:
                 detail = f"sweep {sweep.name} {sweep.id}, {len(plan.jobs)} jobs"
                 add_event(connection, "register", now, detail=detail)

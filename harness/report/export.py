@@ -34,6 +34,7 @@ from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_pape
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.text import format_number, printable, to_json
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 
 SUFFIX = ".manifest.json"
 """Ending of the file with an export's manifest, after the export's own name."""
@@ -64,7 +65,8 @@ class ExportQuery:
     """Selection of an export.
 
     ``where`` are KEY=VALUE of columns of `trial_results`. ``by`` are columns to sum results up by,
-    with these ``statistics``. ``paper`` is the number of a table of the paper.
+    with these ``statistics``. ``paper`` is the number of a table of the paper. ``measure`` is what
+    the board is ranked by.
     """
 
     what: ExportContent = ExportContent.board
@@ -72,6 +74,7 @@ class ExportQuery:
     by: tuple[str, ...] = ()
     statistics: tuple[str, ...] = ()
     paper: str | None = None
+    measure: str = BITS_PER_DIM
 
     def as_dict(self, form: ExportFormat) -> dict[str, Any]:
         """Return the query for a manifest."""
@@ -82,6 +85,7 @@ class ExportQuery:
             "by": list(self.by),
             "stat": list(self.statistics),
             "paper": self.paper,
+            "measure": self.measure,
         }
 
 
@@ -93,6 +97,9 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
         raise UserError("--stat says what --by COLUMNS is to sum up: give that too")
     if query.by and query.paper:
         raise UserError("--by and --paper are two tables: give one of them")
+    of_board = query.what is ExportContent.board and not query.by and not query.paper
+    if query.measure != BITS_PER_DIM and not of_board:
+        raise UserError("--measure is what the board is ranked by: export it alone")
     if query.paper:
         found = compare_with_paper(read_board(store, **where), query.paper)
         for_people = form in (ExportFormat.md, ExportFormat.latex)
@@ -105,7 +112,7 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
         return _write(make_table(store.view_rows("trial_results", **where), "Results"), form)
     if query.what is ExportContent.verdicts:
         return _write_verdicts(read_verdicts(store, **where), form)
-    return _write_board(read_board(store, **where), form)
+    return _write_board(read_board(store, measure=query.measure, **where), form)
 
 
 def paper_table(found: PaperTable, *, in_full: bool) -> Table:

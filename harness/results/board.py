@@ -588,12 +588,13 @@ PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
 def _list_notes(group: Group, facts: DataFacts | None, cells: Sequence[SeededCell]) -> list[str]:
     """Return the notes below a group's table, one line each."""
     beside = sorted((one for cell in cells for one in cell.beside), key=attrgetter("result_id"))
+    of_bits = group.measure == BITS_PER_DIM
     notes = [
         _precision_note(group),
-        *_bound_notes(beside),
-        *_series_notes(beside),
+        *(_bound_notes(beside) if of_bits else ()),
+        *(_series_notes(beside) if of_bits else ()),
         *_waiting_notes(max((c.data_wait for c in cells if c.data_wait is not None), default=0.0)),
-        *_bar_notes(group),
+        *(_bar_notes(group) if of_bits else ()),
         *_printed_notes(group),
     ]
     if any(row.n < ENOUGH for row in group.rows):
@@ -628,9 +629,8 @@ def _precision_note(group: Group) -> str:
     if group.standard_error is None:
         return f"{counted}: too few for a standard error."
     kind = "standard error" if group.clusters is None else "standard error by photograph"
-    return (
-        f"{counted}; one trial's {kind} is at most {format_number(group.standard_error)} bits/dim."
-    )
+    unit = "bits/dim" if group.measure == BITS_PER_DIM else printable(group.unit)
+    return f"{counted}; one trial's {kind} is at most {format_number(group.standard_error)} {unit}."
 
 
 def _bar_notes(group: Group) -> list[str]:

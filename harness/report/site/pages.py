@@ -36,6 +36,7 @@ from lcma.harness.results.board import Board, read_board
 from lcma.harness.results.lookup import read_data_facts
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 
 if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
@@ -54,13 +55,14 @@ Make = Callable[[str], bytes]
 class SiteOptions:
     """Selection of what a site shows, and how.
 
-    ``sweep_id`` leaves only a sweep's trials, ``samples`` draws samples from kept weights, ``live``
-    makes pages that reload by themselves while jobs run.
+    ``sweep_id`` leaves only a sweep's trials, ``measure`` ranks the leaderboard, ``samples`` draws
+    samples from kept weights, ``live`` makes pages that reload by themselves while jobs run.
     """
 
     sweep_id: str | None = None
     samples: bool = True
     live: bool = False
+    measure: str = BITS_PER_DIM
 
 
 class Site:
@@ -165,7 +167,8 @@ class Site:
 
     @cached_property
     def _leaderboard(self) -> Board:
-        return read_board(self._store, sweep_id=self._options.sweep_id)
+        chosen = self._options
+        return read_board(self._store, measure=chosen.measure, sweep_id=chosen.sweep_id)
 
     @cached_property
     def _board_pages(self) -> list[list[BoardPart]]:

@@ -260,8 +260,8 @@ def test_the_verb_writes_a_site_and_says_where(filled, tmp_path, capsys) -> None
     ("more", "word"),
     [
         ((), "give --out DIR"),
-        (("results", "--out", "site"), "choose by --sweep alone"),
-        (("--out", "site", "--where", "flow=glow"), "choose by --sweep alone"),
+        (("results", "--out", "site"), "give --sweep or --measure alone"),
+        (("--out", "site", "--where", "flow=glow"), "give --sweep or --measure alone"),
         (("--out", "site", "--sweep", "nobody's"), "no sweep"),
     ],
 )
