@@ -1,10 +1,12 @@
 """The built wheel holds all that the package needs away from its sources, and their commit."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import tarfile
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -146,9 +148,10 @@ def test_an_editable_install_asks_the_checkout(source: Path, tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_sweep_runs_from_an_environment_outside_the_source_tree(
-    wheel: Path, tmp_path: Path
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Installed as a person would, with this environment's packages beside it."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     environment = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
@@ -181,3 +184,6 @@ def test_a_sweep_runs_from_an_environment_outside_the_source_tree(
         check=True,
     )
     assert where.stdout.startswith(str(environment))
+    with closing(sqlite3.connect(tmp_path / "lcma.db")) as connection:
+        recorded = connection.execute("SELECT code_version, dirty FROM environments").fetchall()
+    assert set(recorded) == {read_code_version()}
