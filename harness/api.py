@@ -148,6 +148,7 @@ def launch(
         retry=retry,
         skip_invalid=skip_invalid,
         tensorboard=None if tensorboard is None else Path(tensorboard),
+        arguments="lcma.launch",
     )
     observer = Callback(progress or (lambda _: None))
     report, _ = launch_sweep(_read_spec(spec, place, **overrides), place, options, observer)

@@ -21,6 +21,7 @@ from lcma.harness.run.plan import (
     plan_expansion,
     register_plan,
 )
+from lcma.harness.run.sweep import begin_launch
 from lcma.harness.run.work import LEASE_SECONDS, Terms
 from lcma.harness.tuning.objective import (
     BudgetCost,
@@ -41,12 +42,13 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TunerSettings:
-    """Owner, resources and intervals (seconds) of the work of a tuner, as for a launch."""
+    """Owner, resources, intervals (seconds) and arguments of a tuner, as for a launch."""
 
     owner: str
     resources: Resources
     checkpoint_seconds: float | None = None
     lease_seconds: float = LEASE_SECONDS
+    arguments: str = ""
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def open_tuner(
     with Study(store, target, digest, settings.owner) as study:
         plan = plan_expansion(target.baseline, place, None)
         sweep_id = wait_out(lambda: register_plan(plan, place, store))
-        begun = wait_out(lambda: store.begin_launch(settings.owner, sweep_id))
+        begun = wait_out(lambda: begin_launch(store, settings.owner, sweep_id, settings.arguments))
         record = LaunchRecord(sweep_id, begun, settings.resources.parallel)
         yield Tuner(study, place, digest, record, settings, note)
 
