@@ -9,18 +9,13 @@ from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import SHIPPED
 from tests.harness.conftest import SMALL, merged
 
-BRIGHT = """
-import lcma
+ROOT = Path(__file__).parents[3]
 
-@lcma.measure("brightness", unit="levels", direction="{direction}", meaning="mean of samples")
-def brightness(flow, images, seed):
-    import torch
-
-    drawn = flow.sample(32, torch.Generator(images.device).manual_seed(seed)).float()
-    return float(drawn.mean()), float(drawn.mean(dim=(1, 2, 3)).std() / 32**0.5)
-"""
+PAGE = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
+BRIGHT = PAGE.split("```python\n")[1].split("```")[0]
 BROKEN = """
 import lcma
 
@@ -68,7 +63,7 @@ def launch(capsys, tmp_path, photos_root: Path, monkeypatch):
 
 @pytest.mark.parametrize("direction", ["lower", "higher"])
 def test_a_measure_in_one_file_is_taken_and_ranked(launch, capsys, direction: str) -> None:
-    where = launch(BRIGHT.format(direction=direction))
+    where = launch(BRIGHT.replace('direction="lower"', f'direction="{direction}"'))
     store = db.connect("lcma.db", create=False)
     rows = store.view("trial_measures", measure=["brightness", "holdout_brightness"])
     assert len(rows) == 2 * 4
@@ -128,7 +123,7 @@ def test_a_study_tunes_by_it(tmp_path: Path) -> None:
     from lcma.sweeps.tuning import Tune
 
     path = tmp_path / "plugin.py"
-    path.write_text(BRIGHT.format(direction="higher"), encoding="utf-8")
+    path.write_text(BRIGHT.replace('"lower"', '"higher"'), encoding="utf-8")
     plugins.load_file(path)
     tune = Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "brightness"})
     assert (tune.tuned, tune.sign) == ("holdout_brightness", -1)
@@ -139,3 +134,10 @@ def test_a_study_tunes_by_it(tmp_path: Path) -> None:
         Tune.model_validate(
             {"budget": {"low": 0, "high": 10}, "measure": "brightness", "stop": stop}
         )
+
+
+def test_the_page_lists_every_measure() -> None:
+    rows = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
+    assert rows == [
+        [f"`{k.name}`", k.unit, k.direction or "not ranked", k.meaning] for k in SHIPPED
+    ]
