@@ -20,6 +20,9 @@ HELD_OUT = "holdout_"
 HOLDOUT = HELD_OUT + BITS_PER_DIM
 """The measure by which checkpoints and budgets are chosen."""
 
+SECONDS_PER_STEP = "seconds_per_step"
+"""The measure by which a choice that costs training time is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class MeasureKind:
@@ -73,7 +76,7 @@ SHIPPED: tuple[MeasureKind, ...] = (
         "test images",
     ),
     MeasureKind(
-        "seconds_per_step",
+        SECONDS_PER_STEP,
         "seconds",
         "lower",
         "wall-clock seconds of a training step, without evaluations and checkpoints",

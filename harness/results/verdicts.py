@@ -34,6 +34,7 @@ from lcma.harness.results.statistics import (
 )
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations, published
+from lcma.sweeps.measures import BITS_PER_DIM, SECONDS_PER_STEP
 
 MARGIN = 0.01
 """Bits/dim below which a difference does not matter."""
@@ -53,6 +54,7 @@ CLAIMS = {
     "table3-order": ("the order of Table 3", "table3"),
     "table4-order": ("the order of the words in Table 4", "table4"),
     "budget": ("longer pretraining gives low fewer bits/dim", "demo --budget 100,1000"),
+    "time": ("low costs no training time (section 3.4)", "demo"),
     "low-better-phase": ("low beats the better phase of the checkerboard", "demo"),
     "low-random-local": ("low beats chance with the same locality", "demo"),
     "mask-share": ("most of the map is the masks' own pattern", "demo"),
@@ -226,13 +228,25 @@ def read_verdicts(store: Store, *, sweep_id: str | None = None, **where: Any) ->
         sweep_id: Only this sweep's trials.
         where: Columns of `trial_results`, as for `board.read_board`.
     """
-    board = read_board(store, sweep_id=sweep_id, **where)
-    return make_verdicts(board, _read_mask_shares(store))
+    board, timed = (
+        read_board(store, measure=measure, sweep_id=sweep_id, **where)
+        for measure in (BITS_PER_DIM, SECONDS_PER_STEP)
+    )
+    return make_verdicts(board, _read_mask_shares(store), timed)
 
 
-def make_verdicts(board: Board, shares: Shares | None = None) -> Verdicts:
-    """Return the verdicts on a board, and on the share of the masks in the maps behind it."""
+def make_verdicts(
+    board: Board, shares: Shares | None = None, timed: Board | None = None
+) -> Verdicts:
+    """Return the verdicts on a board.
+
+    Args:
+        board: By bits/dim.
+        shares: The share of the masks in the maps behind it.
+        timed: The same results by `seconds_per_step`.
+    """
     claims = [one for group in board.groups for one in list_group_claims(group)]
+    claims += list_time_claims(board.groups, () if timed is None else timed.groups)
     claims += list_group_pair_claims(board.groups)
     claims += list_mask_claims(board.groups, shares or {})
     order = list(CLAIMS)
@@ -658,6 +672,40 @@ def _group_alike(all_cells: Sequence[Cells], *names: str) -> list[list[Cells]]:
     for one in all_cells:
         found.setdefault(tuple(getattr(one.group, name) for name in names), []).append(one)
     return list(found.values())
+
+
+# The claim that a choice costs no time, by another measure than bits/dim
+
+SLOWER = 2.0
+"""Percent of a training step that are no cost: timings of equal code differ by as much."""
+
+
+def list_time_claims(groups: Sequence[Group], timed: Sequence[Group]) -> Iterator[TestedClaim]:
+    """Yield one claim for each group with steps of `low` and conventional that were timed."""
+    by_scale = {str(tuple(select_longest(one).facts.values())): one for one in timed}
+    for group in groups:
+        cells = select_longest(group)
+        same = by_scale.get(str(tuple(cells.facts.values())))
+        pair, rows = same and select_longest(same).low_and_conventional, cells.low_and_conventional
+        if not pair or rows is None:
+            continue
+        low, own = (row.by_seed for row in pair)
+        slower = {seed: 100 * (low[seed] / own[seed] - 1) for seed in sorted(low.keys() & own)}
+        if not slower:
+            continue
+        over = {seed: percent - SLOWER for seed, percent in slower.items()}
+        yield make_claim(
+            cells,
+            rows,
+            [PairedComparison(f"low / {printable(pair[1].label)} - 1 - {SLOWER:g} %", over)],
+            key="time",
+            source="section 3.4",
+            text=f"a training step of low takes less than {SLOWER:g} % longer than one of "
+            f"conventional ({printable(pair[1].label)})",
+            unit="% of a step",
+            margin=None,
+            sweep=_sweep(group),
+        )
 
 
 # Claims about maps: the share of one that repeats over the image, as coupling masks do

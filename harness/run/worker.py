@@ -67,7 +67,7 @@ from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Pretraining, Trial
-from lcma.sweeps.measures import plugin_measures
+from lcma.sweeps.measures import SECONDS_PER_STEP, plugin_measures
 
 START_SECONDS = 600.0
 """Wait for the database, and for the place of checkpoints, before a body has begun anything."""
@@ -454,7 +454,7 @@ class _Attempt:
     def _time_steps(self, trainer: Trainer) -> tuple[db.Measure, ...]:
         """Return the measure of how long a step of this attempt took; none without a step."""
         seconds = trainer.waiting.seconds_per_step
-        return () if seconds is None else (db.Measure("seconds_per_step", seconds),)
+        return () if seconds is None else (db.Measure(SECONDS_PER_STEP, seconds),)
 
     def _take_measures(
         self, flow: models.Flow, prepared: data.Prepared, seed: int

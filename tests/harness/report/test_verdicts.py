@@ -209,6 +209,21 @@ def test_how_much_of_the_map_is_the_masks():
     assert one.decision == "refuted"
 
 
+@pytest.mark.parametrize(
+    ("percent", "decision"), [(0.0, "supported"), (2.0, "undecided"), (4.0, "refuted")]
+)
+def test_a_step_that_is_slower_by_more_than_timings_differ_is_a_cost(percent, decision):
+    bits = shifted(-0.1)
+    own = {seed: 0.5 + 0.1 * seed for seed in range(6)}
+    low = {seed: own[seed] * (1 + percent / 100 + SPREAD[seed] / 10) for seed in own}
+    timed = board(rows({"checkerboard-even": own, "LLL": low}), bar=None)
+    made = make_verdicts(board(rows(bits)), timed=timed)
+    (one,) = (one for one in made.verdicts if one.claim.key == "time")
+    assert one.decision == decision
+    assert one.comparison.test.mean == pytest.approx(percent - 2 + np.mean(SPREAD[:6]) * 10)
+    assert "time" not in found(bits)
+
+
 def test_models_that_do_not_clear_the_bars_stand_apart():
     made = make_verdicts(board(rows(shifted(-0.1)), bar=4.2))
     assert made.verdicts == ()
