@@ -122,6 +122,17 @@ def _store_and_read(store: db.Store, repeats: int) -> dict[str, list[float]]:
     return {"write_milliseconds": writing, "read_milliseconds": reading}
 
 
+STATISTICS = db.MapStatistics(
+    mask_share=0.5,
+    mask_share_by_chance=0.0625,
+    standard_error=0.5,
+    rank_gap=0.25,
+    error_to_gap=2.0,
+    unresolved=0.75,
+    tied=0.0,
+)
+
+
 def _map(split: int, budget: int) -> db.ContributionMap:
     generator = np.random.default_rng([split, budget])
     values = generator.normal(size=(CHANNELS, SIDE, SIDE)).astype(np.float32)
@@ -133,6 +144,8 @@ def _map(split: int, budget: int) -> db.ContributionMap:
         score="cumulative",
         values=values,
         standard_errors=np.abs(values),
+        halves=np.stack([values, values]),
+        statistics=STATISTICS,
         images=DATA.train,
         mean_log_det=float(values.sum(dtype=np.float64)),
     )

@@ -35,6 +35,7 @@ from lcma.db.records import (
     MapKey,
     MapStatistics,
     MapUser,
+    Measure,
     Membership,
     Metric,
     News,
@@ -61,6 +62,7 @@ from lcma.db.records import (
     TrainedTrial,
     Training,
     Trial,
+    Verification,
     Waiting,
 )
 from lcma.db.store import Store, connect, exists
@@ -98,6 +100,7 @@ __all__ = [
     "MapKey",
     "MapStatistics",
     "MapUser",
+    "Measure",
     "Membership",
     "Metric",
     "News",
@@ -127,6 +130,7 @@ __all__ = [
     "Training",
     "Trial",
     "Unavailable",
+    "Verification",
     "Waiting",
     "connect",
     "exists",

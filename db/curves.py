@@ -22,7 +22,7 @@ _KNOWN = Statement(
         sa.select(sa.func.max(metrics.c.step))
         .where(metrics.c.curve_id == curves.c.id)
         .scalar_subquery(),
-    ).where(curves.c.job_id == sa.bindparam("job_id"))
+    ).where(curves.c.attempt_id == sa.bindparam("attempt_id"))
 )
 
 
@@ -30,12 +30,12 @@ def _begin_curve(dialect: sa.Dialect) -> sa.sql.dml.UpdateBase:
     new = insert(dialect, curves)
     # Sets what is there to itself, so that its id comes back either way.
     same = new.on_conflict_do_update(
-        index_elements=["job_id", "name"], set_={"name": new.excluded.name}
+        index_elements=["attempt_id", "name"], set_={"name": new.excluded.name}
     )
     return same.returning(curves.c.id)
 
 
-_BEGIN = Statement(_begin_curve, columns=("job_id", "name"))
+_BEGIN = Statement(_begin_curve, columns=("attempt_id", "name"))
 
 
 def _put_points(dialect: sa.Dialect) -> sa.sql.dml.UpdateBase:
@@ -59,21 +59,21 @@ def _put_points(dialect: sa.Dialect) -> sa.sql.dml.UpdateBase:
 _PUT = Statement(_put_points, columns=("curve_id", "step", "value"))
 
 
-def insert_metrics(connection: sa.Connection, job_id: str, points: Sequence[Metric]) -> None:
-    """Store points of a job's curves; a point that is there already is replaced.
+def insert_metrics(connection: sa.Connection, attempt_id: int, points: Sequence[Metric]) -> None:
+    """Store points of an attempt's curves; a point that is there already is replaced.
 
-    The job must be held by this transaction.
+    Its job must be held by this transaction.
     """
     if not points:
         return
     ids: dict[str, int] = {}
     last: dict[int, int] = {}
-    for name, curve, step in _KNOWN.all(connection, {"job_id": job_id}):
+    for name, curve, step in _KNOWN.all(connection, {"attempt_id": attempt_id}):
         ids[name] = curve
         if step is not None:
             last[curve] = step
     for name in sorted({point.name for point in points} - ids.keys()):
-        ((ids[name],),) = _BEGIN.all(connection, {"job_id": job_id, "name": name})
+        ((ids[name],),) = _BEGIN.all(connection, {"attempt_id": attempt_id, "name": name})
     # Of two at one place, the later one counts.
     values = {
         (ids[point.name], point.step): None if math.isnan(point.value) else float(point.value)
@@ -81,7 +81,7 @@ def insert_metrics(connection: sa.Connection, job_id: str, points: Sequence[Metr
     }
     rows = [(curve, step, value) for (curve, step), value in values.items()]
     if connection.dialect.name != "postgresql":
-        _PUT.run_many(connection, rows)
+        _PUT.run_tuples(connection, rows)
     elif len(rows) >= MANY and all(step > last.get(curve, -1) for curve, step in values):
         _copy(connection, rows)
     else:

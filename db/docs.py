@@ -6,7 +6,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lcma.db.relations import Column, describe_relation
-from lcma.db.schema import metadata, views
+from lcma.db.schema import metadata
+from lcma.db.views import views
 from lcma.sweeps.errors import UserError
 
 BEGIN = "<!-- The rest is rendered by `python -m lcma.db.docs docs/database.md`. -->"

@@ -265,7 +265,17 @@ class Statement:
         """Execute it; return how many rows it changed."""
         return int(self._execute(connection, values).rowcount)
 
-    def run_many(self, connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+    def run_many(self, connection: sa.Connection, rows: Iterable[Values]) -> None:
+        """Execute it with each row."""
+        compiled = self._for(connection.dialect)
+        if compiled.names is not None:
+            given: Iterable[Any] = [[row[name] for name in compiled.names] for row in rows]
+        else:
+            given = list(rows)
+        with driver_errors(connection):
+            driver_of(connection).cursor().executemany(compiled.text, given)
+
+    def run_tuples(self, connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute it with each row, whose values stand in the order of its parameters."""
         compiled = self._for(connection.dialect)
         with driver_errors(connection):

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from lcma.db.filters import chunks
 from lcma.db.inserts import append_rows, insert_missing, lock
 from lcma.db.records import IndexTable
-from lcma.db.schema import index_tables, table_overlaps, trials
-
-TABLE_KEY = ("trial_id", "data_digest", "split")
+from lcma.db.schema import index_tables, jobs, table_overlaps, trials
 
 SAME = ("recipe_id", "dataset", "variant", "factorization", "map_options")
 """What two trials have in common whose tables are held against each other."""
@@ -116,6 +114,7 @@ def _families(
         query = (
             sa.select(*shown, trials.c.seed, trials.c.budget, *(trials.c[name] for name in SAME))
             .join(trials, trials.c.id == index_tables.c.trial_id)
+            .join(jobs, jobs.c.done_attempt_id == index_tables.c.attempt_id)
             .where(
                 *(trials.c[name] == value for name, value in zip(names, family, strict=True)),
                 trials.c.recipe_id.in_(sorted(ids)),
@@ -175,6 +174,7 @@ def _relatives(item: IndexTable) -> sa.Select[Any]:
         .select_from(own)
         .join(other, sa.and_(*same, seed != budget))
         .join(index_tables, index_tables.c.trial_id == other.c.id)
+        .join(jobs, jobs.c.done_attempt_id == index_tables.c.attempt_id)
         .where(own.c.id == item.trial_id, index_tables.c.data_digest == item.data_digest)
         .order_by(index_tables.c.trial_id, index_tables.c.split)
     )

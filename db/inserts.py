@@ -8,8 +8,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from lcma.db.errors import Conflict
-
 Row = Mapping[str, Any]
 
 CIRCUMSTANCE = ("attempt_id", "created")
@@ -54,39 +52,6 @@ def lock(connection: sa.Connection, *what: object) -> None:
         digest = hashlib.sha256(repr(what).encode()).digest()
         key = int.from_bytes(digest[:8], "big", signed=True)
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
-
-
-def insert_once(
-    connection: sa.Connection, table: sa.Table, key: Sequence[str], row: dict[str, Any]
-) -> None:
-    """Insert a row unless an equal one is there.
-
-    Raises:
-        Conflict: Its key is there with other values.
-    """
-    insert_missing(connection, table, [row])
-    require_stored(connection, table, key, row)
-
-
-def require_stored(
-    connection: sa.Connection, table: sa.Table, key: Sequence[str], row: dict[str, Any]
-) -> None:
-    """Raise Conflict where the row that is stored under the same key differs."""
-    same_key = sa.and_(*(table.c[name] == row[name] for name in key))
-    stored = connection.execute(sa.select(table).where(same_key)).one()
-    require_same(table, key, stored._asdict(), row)
-
-
-def require_same(
-    table: sa.Table, key: Sequence[str], stored: Mapping[str, Any], row: Mapping[str, Any]
-) -> None:
-    """Raise Conflict where a row differs from `stored`, which has the same key."""
-    for name, value in row.items():
-        if name not in CIRCUMSTANCE and stored[name] != value:
-            where = ", ".join(f"{part} {row[part]}" for part in key)
-            raise Conflict(
-                f"{table.name} has another {name} for {where}: the same seed gave two values"
-            )
 
 
 def escape_text(text: str) -> str:

@@ -13,9 +13,8 @@ from lcma.db import migrate
 from lcma.db.cells import SHARED, compute_sums, encode_cell
 from lcma.db.engine import Database
 from lcma.db.maps import decode_map, find_map_damage
-from lcma.db.results import decode_result
+from lcma.db.results import find_measure_damage, hash_result
 from lcma.db.schema import (
-    REVISIONS,
     attempts,
     cells,
     contribution_maps,
@@ -24,9 +23,13 @@ from lcma.db.schema import (
     events,
     index_tables,
     jobs,
+    measure_kinds,
+    measures,
     metadata,
     metrics,
+    protocols,
     results,
+    supersedes,
     table_overlaps,
     trials,
 )
@@ -106,6 +109,8 @@ def _references() -> Iterator[Rule]:
     # Attempts refer to jobs, so that a constraint the other way would be a circle; and events and
     # points are to be added without a look at attempt and curve.
     more = [(table.c.attempt_id, attempts.c.id) for table in (jobs, events)]
+    more.append((jobs.c.done_attempt_id, attempts.c.id))
+    more.append((measures.c.name, measure_kinds.c.name))
     more.append((metrics.c.curve_id, curves.c.id))
     for column, target in (*columns, *more):
         other = target.table.alias("other")
@@ -122,14 +127,8 @@ def _states() -> Iterator[Rule]:
     def of_jobs(problem: str, *where: sa.ColumnElement[bool]) -> Rule:
         return Rule(jobs, sa.select(jobs.c.id).where(*where).order_by(jobs.c.id), problem)
 
-    result = sa.exists().where(
-        results.c.trial_id == jobs.c.trial_id, results.c.data_digest == jobs.c.data_digest
-    )
-    maps = sa.exists().where(
-        contribution_maps.c.pretraining_id == jobs.c.pretraining_id,
-        contribution_maps.c.data_digest == jobs.c.data_digest,
-        contribution_maps.c.budget == jobs.c.budget,
-    )
+    result = sa.exists().where(results.c.attempt_id == jobs.c.done_attempt_id)
+    maps = sa.exists().where(contribution_maps.c.attempt_id == jobs.c.done_attempt_id)
     done, running = jobs.c.state == "done", jobs.c.state == "running"
     holder = (jobs.c.owner, jobs.c.host, jobs.c.pid, jobs.c.lease_until)
     yield of_jobs("it is done without a result", done, jobs.c.kind == "trial", ~result)
@@ -172,6 +171,35 @@ def _attempts() -> Iterator[Rule]:
         joined.where(jobs.c.state == "running", attempts.c.ended.is_not(None)).order_by(jobs.c.id),
         "it is running, but its attempt {} has ended",
     )
+    done = sa.select(jobs.c.id, attempts.c.id).join(
+        attempts, attempts.c.id == jobs.c.done_attempt_id
+    )
+    differs = sa.or_(attempts.c.job_id != jobs.c.id, attempts.c.outcome.is_distinct_from("done"))
+    yield Rule(
+        jobs,
+        done.where(differs).order_by(jobs.c.id),
+        "its current attempt {} is at another job, or was not done",
+    )
+    # As `choose_current` chooses it.
+    now, other = attempts.alias("now"), attempts.alias("other")
+    older = sa.exists().where(supersedes.c.superseded_id == other.c.id)
+    first = sa.or_(
+        now.c.id.is_(None),
+        other.c.ended < now.c.ended,
+        sa.and_(other.c.ended == now.c.ended, other.c.uid < now.c.uid),
+        sa.exists().where(supersedes.c.superseded_id == now.c.id),
+    )
+    candidates = (other.c.outcome == "done", other.c.protocol.is_(None), ~older)
+    yield Rule(
+        jobs,
+        sa.select(jobs.c.id, sa.func.min(other.c.id))
+        .join_from(jobs, other, other.c.job_id == jobs.c.id)
+        .outerjoin(now, now.c.id == jobs.c.done_attempt_id)
+        .where(*candidates, first)
+        .group_by(jobs.c.id)
+        .order_by(jobs.c.id),
+        "its current attempt is not the one that the rule chooses, such as {}",
+    )
     held = sa.exists().where(jobs.c.attempt_id == attempts.c.id, jobs.c.state == "running")
     yield Rule(
         attempts,
@@ -201,25 +229,37 @@ def _origins() -> Iterator[Rule]:
             f"its attempt {{}} was at job {{}}, of another {' or '.join(names)}",
         )
     shared = [cells.c[name].is_distinct_from(trials.c[name]) for name in SHARED if name in trials.c]
-    own = [cells.c[name] != results.c[name] for name in SHARED if name in results.c]
-    yield Rule(
-        results,
-        sa.select(results.c.id, results.c.trial_id)
+    own = (
+        cells.c.data_digest != results.c.data_digest,
+        cells.c.protocol != measures.c.protocol,
+        cells.c.precision != protocols.c.precision,
+        cells.c.measure != measures.c.name,
+    )
+    of_trial = (
+        sa.select(*_keys(measures), results.c.trial_id)
+        .join_from(measures, results, results.c.id == measures.c.result_id)
         .join(trials, trials.c.id == results.c.trial_id)
-        .join(cells, cells.c.id == results.c.cell_id)
-        .where(sa.or_(results.c.seed != trials.c.seed, *shared, *own))
-        .order_by(results.c.id),
+        .join(protocols, protocols.c.id == measures.c.protocol_id)
+        .outerjoin(cells, cells.c.id == measures.c.cell_id)
+        .order_by(*_keys(measures))
+    )
+    in_cell = measures.c.cell_id.is_not(None)
+    yield Rule(
+        measures,
+        of_trial.where(
+            sa.or_(measures.c.seed != trials.c.seed, sa.and_(in_cell, sa.or_(*shared, *own)))
+        ),
         "its seed or cell is not that of trial {}",
     )
-    job = sa.exists().where(
-        jobs.c.trial_id == results.c.trial_id,
-        jobs.c.data_digest == results.c.data_digest,
-        jobs.c.state == "done",
+    current = sa.exists().where(jobs.c.done_attempt_id == results.c.attempt_id)
+    ranked = sa.exists().where(
+        measure_kinds.c.name == measures.c.name, measure_kinds.c.direction.is_not(None)
     )
     yield Rule(
-        results,
-        sa.select(results.c.id, results.c.trial_id).where(~job).order_by(results.c.id),
-        "no job of trial {} is done on its data",
+        measures,
+        of_trial.where(in_cell != sa.and_(current, ranked)),
+        "it is in a cell though it is not ranked or not current, or the other way round, of trial "
+        "{}",
     )
 
 
@@ -258,13 +298,7 @@ def check_integrity(
         UserError: There is no database, or its schema is another one than this code's.
     """
     found = database.identify()
-    migrate.require(database, found)
-    migrate.refuse_newer(database, found)
-    if found.revision != REVISIONS[-1]:
-        raise UserError(
-            f"{database.name} has schema {found.revision}, and schema {REVISIONS[-1]} can be "
-            "checked: run `lcma db upgrade`"
-        )
+    migrate.require_current(database, found)
     findings: list[Finding] = []
     progress(ENGINE, 0, None)
     findings += [Finding(None, None, fault) for fault in database.faults()]
@@ -287,6 +321,7 @@ def check_integrity(
             (contribution_maps, _check_maps),
             (index_tables, _check_tables),
             (results, _check_results),
+            (measures, _check_measures),
             (cells, _check_cells),
         ):
             rows = _Rows(connection, table, progress)
@@ -408,26 +443,31 @@ def _half_problem(kept: NDArray[np.bool_], parent: NDArray[np.bool_]) -> str | N
 
 
 def _check_results(rows: _Rows) -> Iterator[Finding]:
+    query = sa.select(attempts.c.id, attempts.c.uid)
+    uids = {row.id: row.uid for row in _all(rows.connection, query)}
     for name, row in rows:
-        try:
-            if decode_result(row).id != row["id"]:
-                yield rows.finding(name, "its numbers do not match its id, the hash of them")
-        except (ValueError, TypeError) as error:
-            yield rows.finding(name, f"it is no result: {error}")
+        own = row["trial_id"], row["data_digest"], uids.get(row["attempt_id"], "")
+        if hash_result(*own) != row["id"]:
+            yield rows.finding(name, "its trial, data and attempt do not match its id, their hash")
+
+
+def _check_measures(rows: _Rows) -> Iterator[Finding]:
+    for name, row in rows:
+        damage = find_measure_damage(row)
+        if damage is not None:
+            yield rows.finding(name, damage)
 
 
 def _check_cells(rows: _Rows) -> Iterator[Finding]:
-    test, holdout = results.c.bits_per_dim, results.c.holdout_bits_per_dim
     for name, row in rows:
-        query = sa.select(test, holdout).where(results.c.cell_id == row["id"])
-        found = _all(rows.connection, query)
+        query = sa.select(measures.c.value).where(measures.c.cell_id == row["id"])
+        found = [value for (value,) in _all(rows.connection, query)]
         if not found:
-            yield rows.finding(name, "it has no result")
+            yield rows.finding(name, "there is nothing in it")
             continue
-        numbers = compute_sums(*(list(values) for values in zip(*found, strict=True)))
-        wrong = [what for what, value in numbers.items() if row[what] != value]
+        wrong = [what for what, value in compute_sums(found).items() if row[what] != value]
         if wrong:
-            yield rows.finding(name, f"its {', '.join(wrong)} do not follow from its results")
+            yield rows.finding(name, f"its {', '.join(wrong)} do not follow from its numbers")
         own = {what: row[what] for what in SHARED}
         if encode_cell(row, own)["id"] != row["id"]:
             yield rows.finding(name, "its columns do not match its id, the hash of them")

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from lcma.db import leases
 from lcma.db.engine import Statement
 from lcma.db.events import add_event
-from lcma.db.records import FAILURES, Claim, Cost, Job, Outcome, Policy, State
-from lcma.db.schema import attempts, events, jobs, sweep_trials, trials
+from lcma.db.records import FAILURES, Claim, Cost, Job, Outcome, Policy, State, content_hash
+from lcma.db.schema import artifacts, attempts, curves, events, jobs, sweep_trials, trials
 
 Elsewhere = Literal["done_elsewhere", "failed_elsewhere", "diverged_elsewhere"]
 """How a job ended by attempts in another database, whose evidence is merged into this one."""
 
-Event = Outcome | Literal["claim", "retry", "again", "give_up"] | Elsewhere
+Event = Outcome | Literal["claim", "retry", "rerun", "again", "give_up"] | Elsewhere
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
     ("pending", "claim"): "running",
@@ -35,6 +35,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     ("running", "cancelled"): "pending",
     ("failed", "retry"): "pending",
     ("diverged", "retry"): "pending",
+    ("done", "rerun"): "pending",
     ("failed", "again"): "pending",
     ("diverged", "again"): "pending",
     ("pending", "give_up"): "failed",
@@ -53,7 +54,7 @@ HOLDER = ("owner", "host", "pid", "lease_until")
 JOB = tuple(field.name for field in fields(Job))
 """The columns of a job."""
 
-CHANGED = ("state", "step", "token", "attempt_id", *HOLDER, "updated")
+CHANGED = ("state", "step", "token", "attempt_id", "done_attempt_id", *HOLDER, "updated")
 """The columns that a transition may change."""
 
 REPORT = ("message", "log", "last_step", *(field.name for field in fields(Cost)))
@@ -111,7 +112,17 @@ _REPORT_AND_END = Statement(
 _BEGIN = Statement(
     lambda _: sa.insert(attempts).returning(attempts.c.id),
     columns=(
-        *("job_id", "token", "owner", "host", "environment_id", "device", "devices", "threads"),
+        *(
+            "uid",
+            "job_id",
+            "token",
+            "owner",
+            "host",
+            "environment_id",
+            "device",
+            "devices",
+            "threads",
+        ),
         *("lease_seconds", "started", "message", "first_step", "last_step"),
     ),
 )
@@ -136,6 +147,7 @@ def move_job(
     *,
     report: Mapping[str, Any] | None = None,
     detail: str = "",
+    by: str | None = None,
     **columns: Any,
 ) -> Job | None:
     """Take a job, just read in this transaction, through one transition.
@@ -143,7 +155,8 @@ def move_job(
     Returns the job after it, or None where `TRANSITIONS` has no such transition.
 
     A job that stops running has no holder any more, and its attempt is ended with that outcome
-    and, where there is one, with its `report`. `detail` goes into the event.
+    and, where there is one, with its `report`. `detail` goes into the event, with the person that
+    it is done `by`.
     """
     state = TRANSITIONS.get((job.state, event))
     if state is None:
@@ -166,7 +179,7 @@ def move_job(
         now,
         job_id=job.id,
         attempt_id=moved.attempt_id,
-        owner=moved.owner or job.owner,
+        owner=by or moved.owner or job.owner,
         detail=detail,
     )
     return moved
@@ -264,6 +277,7 @@ def claim_job(
         return job
     token = job.token + 1
     attempt = {
+        "uid": hash_attempt(job_id, owner, host, token, now),
         "job_id": job_id,
         "token": token,
         "owner": owner,
@@ -279,6 +293,8 @@ def claim_job(
         "last_step": job.step,
     }
     ((attempt_id,),) = _BEGIN.all(connection, attempt)
+    if job.attempt_id is not None:
+        _take_over(connection, job.attempt_id, attempt_id)
     move_job(
         connection,
         job,
@@ -291,7 +307,42 @@ def claim_job(
         pid=pid,
         lease_until=now + lease_seconds,
     )
-    return Claim(job_id=job_id, attempt_id=attempt_id, token=token, step=job.step, owner=owner)
+    return Claim(
+        job_id=job_id,
+        attempt_id=attempt_id,
+        token=token,
+        step=job.step,
+        owner=owner,
+        rerun=_read_rerun(connection, job),
+    )
+
+
+def hash_attempt(job_id: str, owner: str, host: str, token: int, started: float) -> str:
+    """Return the `uid` of an attempt, by which it is known again in other databases."""
+    return content_hash("attempt", [job_id, owner, host, token, started])[:20]
+
+
+def _read_rerun(connection: sa.Connection, job: Job) -> str:
+    # By what the files of a rerun are kept apart: when it was asked for, which segments of one
+    # pretraining share.
+    if job.done_attempt_id is None:
+        return ""
+    asked = sa.select(sa.func.max(events.c.time)).where(
+        events.c.job_id == job.id, events.c.event == "rerun"
+    )
+    time = connection.execute(asked).scalar()
+    return "" if time is None else f"{round(1000 * time):x}"
+
+
+def _take_over(connection: sa.Connection, former: int, attempt_id: int) -> None:
+    # An attempt goes on with what an unfinished one left, so curves and files go over to it. One
+    # that begins anew, after a rerun was asked for, leaves what the job has.
+    outcome = connection.execute(sa.select(attempts.c.outcome).where(attempts.c.id == former))
+    if outcome.scalar_one() == "done":
+        return
+    for table in (curves, artifacts):
+        own = sa.update(table).where(table.c.attempt_id == former)
+        connection.execute(own.values(attempt_id=attempt_id))
 
 
 def _shorter_until(connection: sa.Connection, job: Job) -> float | None:

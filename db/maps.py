@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from lcma.db.records import ContributionMap, MapStatistics, StoredMap, raw_bytes
 from lcma.sweeps.errors import UserError
 
-MAP_KEY = ("pretraining_id", "data_digest", "budget", "split", "score")
-
 MAP_FACTS = ("flow", "dataset", "variant", "seed", "nms", "recipe_id")
 """The columns of its pretraining that come with a stored map."""
 
@@ -46,8 +44,8 @@ def encode_map(item: ContributionMap, attempt_id: int) -> dict[str, Any]:
         "mean_log_det": item.mean_log_det,
         "sum_error": item.sum_error,
         "clusters": item.clusters,
-        "halves": None if item.halves is None else raw_bytes(item.halves),
-        **({} if item.statistics is None else asdict(item.statistics)),
+        "halves": raw_bytes(item.halves),
+        **asdict(item.statistics),
         "attempt_id": attempt_id,
     }
 
@@ -99,15 +97,11 @@ def _map_fields(row: Mapping[str, Any]) -> dict[str, Any]:
         **{name: row[name] for name in (*plain, "clusters")},
         "values": array("values"),
         "standard_errors": array("standard_errors"),
-        "halves": None if row["halves"] is None else array("halves", 2),
-        "statistics": None if row["rank_gap"] is None else _statistics(row),
+        "halves": array("halves", 2),
+        "statistics": MapStatistics(**{one.name: row[one.name] for one in fields(MapStatistics)}),
     }
 
 
 def _fill(row: Mapping[str, Any], size: int) -> bool:
     lengths = {len(row["values"]), len(row["standard_errors"])}
-    return lengths == {size} and (row["halves"] is None or len(row["halves"]) == 2 * size)
-
-
-def _statistics(row: Mapping[str, Any]) -> MapStatistics:
-    return MapStatistics(**{field.name: row[field.name] for field in fields(MapStatistics)})
+    return lengths == {size} and len(row["halves"]) == 2 * size

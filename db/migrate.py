@@ -1,20 +1,37 @@
-"""Upgrades of a database to the current schema, with Alembic, in one transaction under a lock."""
+"""Making and upgrading databases, with Alembic, in one transaction under a lock.
 
+The version of a database is its revision with a digest of its tables and one of its views, such as
+`0001-3f2a9c12-77e0b1aa`, so that one made while a revision was not yet released is told from one of
+today. Alembic sees the revision alone. Views, and what the database says of its columns, are made
+anew at every upgrade.
+"""
+
+import hashlib
 import importlib.resources
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from lcma.db.engine import Database, Found
-from lcma.db.reference import write_dictionary, write_references
-from lcma.db.schema.base import REVISIONS, VERSION_TABLE
+from lcma.db.reference import (
+    write_dictionary,
+    write_measure_kinds,
+    write_quantiles,
+    write_references,
+)
+from lcma.db.schema import REVISION, VERSION_TABLE, dictionary, jobs, metadata
+from lcma.db.views import render_views, views
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import SHIPPED
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -22,34 +39,55 @@ if TYPE_CHECKING:
 _one_at_a_time = threading.Lock()
 """Alembic keeps its running environment in module globals."""
 
+_version = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
+
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """From which schema a database came, None for a new one; and the copy made before, if any."""
+    """From which version a database came, None for a new one; and the copy made before, if any."""
 
     before: str | None
     after: str
     copy: Path | None
 
 
-def ensure(database: Database, *, create: bool) -> None:
-    """Make a database, upgrade it, or leave it as it is if its schema is current.
+@cache
+def current_version() -> str:
+    """Return the version that this code makes and reads."""
+    return f"{_tables_version()}-{_digest(sql for _, sql in render_views('sqlite'))}"
 
-    Args:
-        database: The database.
-        create: Make it where it is missing.
+
+@cache
+def _tables_version() -> str:
+    dialect = sqlite.dialect()
+    statements = [str(CreateTable(table).compile(dialect=dialect)) for table in _tables()]
+    statements += [
+        str(CreateIndex(index).compile(dialect=dialect))
+        for table in _tables()
+        for index in sorted(table.indexes, key=lambda index: str(index.name))
+    ]
+    return f"{REVISION}-{_digest(statements)}"
+
+
+def _tables() -> list[sa.Table]:
+    return sorted(metadata.tables.values(), key=lambda table: table.name)
+
+
+def _digest(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
+
+
+def ensure(database: Database) -> None:
+    """Make a database, or upgrade it where nobody is at work in it; leave a current one alone.
 
     Raises:
-        UserError: It is missing and `create` is False, is not ours, is damaged, or is of a newer
-            schema than this code knows. The database is left as it was.
+        UserError: It is not ours, is damaged, has a version that this code does not know, or has an
+            older one and jobs that run. The database is left as it was.
     """
     found = database.identify()
-    if found.revision == REVISIONS[-1]:
-        return
-    if not create:
-        require(database, found)
-    refuse_newer(database, found)
-    upgrade(database)
+    if found.revision != current_version():
+        require_known(database, found)
+        upgrade(database)
 
 
 def require(database: Database, found: Found) -> None:
@@ -60,53 +98,86 @@ def require(database: Database, found: Found) -> None:
         )
 
 
-def refuse_newer(database: Database, found: Found) -> None:
-    """Raise UserError for a schema that this code does not know."""
-    if found.revision is not None and found.revision not in REVISIONS:
+def require_current(database: Database, found: Found) -> None:
+    """Raise UserError where nothing was found, or another version than the current one."""
+    require(database, found)
+    require_known(database, found)
+    if found.revision != current_version():
         raise UserError(
-            f"{database.name} has schema {found.revision}, newer than {REVISIONS[-1]} which this "
-            "version knows: upgrade lcma"
+            f"{database.name} has schema {found.revision}, and this version of lcma reads "
+            f"{current_version()}: run `lcma db upgrade` on it, or on a copy of it"
         )
 
 
-def upgrade(database: Database, revision: str = "head") -> Upgrade:
-    """Upgrade a database, made when it is missing, to a revision. Safe with processes racing.
+def require_known(database: Database, found: Found) -> None:
+    """Raise UserError for a version that this code can neither read nor upgrade."""
+    if found.revision is not None and not found.revision.startswith(f"{_tables_version()}-"):
+        raise UserError(
+            f"{database.name} has schema {found.revision}, which this version of lcma does not "
+            f"know (it has {current_version()}): use the version that made it, or a newer one"
+        )
 
-    A file of an older schema is copied before; see `Database.keep_copy`.
+
+def upgrade(database: Database, *, force: bool = False) -> Upgrade:
+    """Bring a database, made where it is missing, to the current version. Safe with racing.
+
+    A file of an older version is copied before; see `Database.keep_copy`.
+
+    Args:
+        database: The database.
+        force: Do it although jobs run, whose workers may be of the older version.
+
+    Raises:
+        UserError: Jobs run, and it is not forced.
     """
     from alembic import command
 
     with _migrating(database) as (connection, config):
         # Another process may have upgraded it while this one waited for the lock.
-        before, copy = _revision(connection), None
-        if before is not None and before != REVISIONS[-1]:
+        before, copy = _read_version(connection), None
+        if before == current_version():
+            return Upgrade(before, before, None)
+        if before is not None:
+            _require_idle(database, connection, force=force)
             copy = database.keep_copy(before)
-        command.upgrade(config, revision)
-        after = str(_revision(connection))
-        if after == REVISIONS[-1]:
-            write_dictionary(connection)
-            write_references(connection)
-        return Upgrade(before, after, copy)
+            _write_version(connection, before.partition("-")[0])
+            _drop_views(connection)
+        command.upgrade(config, "head")
+        for name, select in render_views(connection.dialect.name):
+            # Without parameters a % stands for itself.
+            connection.exec_driver_sql(
+                f"CREATE VIEW {name} AS {select}", execution_options={"no_parameters": True}
+            )
+        write_dictionary(connection)
+        write_references(connection)
+        write_measure_kinds(connection, SHIPPED)
+        write_quantiles(connection)
+        _write_version(connection, current_version())
+        return Upgrade(before, current_version(), copy)
 
 
-def downgrade(database: Database, revision: str) -> None:
-    """Downgrade a database to an older revision, 'base' for none.
+def _drop_views(connection: sa.Connection) -> None:
+    # Those of the older version, as its dictionary lists them. Later ones refer to earlier ones.
+    relation, kind = dictionary.c.relation, dictionary.c.type
+    listed = sa.select(relation).where(dictionary.c.position == 0, kind == "view")
+    there = set(connection.execute(listed).scalars()) | views.tables.keys()
+    known = list(views.tables)
+    for name in (*sorted(there - views.tables.keys()), *reversed(known)):
+        quoted = connection.dialect.identifier_preparer.quote(name)
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {quoted}")
 
-    Raises:
-        UserError: Rows would be lost.
-    """
-    from alembic import command
 
-    with _migrating(database) as (_, config):
-        command.downgrade(config, revision)
-
-
-def check(database: Database) -> None:
-    """Raise alembic's CommandError where the database's tables differ from those of the code."""
-    from alembic import command
-
-    with _migrating(database) as (_, config):
-        command.check(config)
+def _require_idle(database: Database, connection: sa.Connection, *, force: bool) -> None:
+    held = sa.select(sa.func.count()).where(
+        jobs.c.state == "running", jobs.c.lease_until > database.clock(connection)
+    )
+    running = connection.execute(held).scalar_one()
+    if running and not force:
+        raise UserError(
+            f"{database.name} has an older schema, and jobs run in it ({running} now), whose "
+            "workers may be of the older version: upgrade it when they are done or after "
+            "`lcma stop`, or at once with `lcma db upgrade --force`"
+        )
 
 
 @contextmanager
@@ -123,8 +194,11 @@ def _migrating(database: Database) -> "Iterator[tuple[sa.Connection, Config]]":
         yield connection, config
 
 
-def _revision(connection: sa.Connection) -> str | None:
+def _read_version(connection: sa.Connection) -> str | None:
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
-    table = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
-    return connection.execute(sa.select(table.c.version_num)).scalar()
+    return connection.execute(sa.select(_version.c.version_num)).scalar()
+
+
+def _write_version(connection: sa.Connection, version: str) -> None:
+    connection.execute(sa.update(_version).values(version_num=version))

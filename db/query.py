@@ -50,5 +50,5 @@ def find_database(url: str) -> Database:
     database = locate(url)
     found = database.identify()
     migrate.require(database, found)
-    migrate.refuse_newer(database, found)
+    migrate.require_known(database, found)
     return database

@@ -4,16 +4,22 @@ Both come from the package, and are written into the database when its schema is
 and the printed numbers again when a sweep is registered.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 
-from lcma.db.inserts import insert_missing
+from lcma.db.inserts import append_rows, insert_missing, insert_or_replace
 from lcma.db.records import content_hash
 from lcma.db.relations import Relation, find_relations
-from lcma.db.schema import dictionary, reference_results
+from lcma.db.schema import dictionary, measure_kinds, reference_results, t_quantiles
 from lcma.sweeps import published
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import MeasureKind
+
+MOST_FREEDOM = 1000
+"""The degrees of freedom up to which `t_quantiles` goes."""
 
 
 def write_dictionary(connection: sa.Connection) -> None:
@@ -36,6 +42,34 @@ def write_references(connection: sa.Connection) -> None:
     ids = [row["id"] for row in rows]
     connection.execute(sa.delete(reference_results).where(reference_results.c.id.not_in(ids)))
     insert_missing(connection, reference_results, rows)
+
+
+def write_measure_kinds(connection: sa.Connection, kinds: Iterable[MeasureKind]) -> None:
+    """Store what measures are.
+
+    Raises:
+        UserError: One is there with another unit or direction: their numbers are not alike.
+    """
+    rows = {kind.name: asdict(kind) for kind in kinds}
+    known = sa.select(measure_kinds).where(measure_kinds.c.name.in_(list(rows)))
+    for there in connection.execute(known).mappings():
+        row = rows[there["name"]]
+        if (there["unit"], there["direction"]) != (row["unit"], row["direction"]):
+            raise UserError(
+                f"the measure '{row['name']}' is in {there['unit']} in this database, "
+                f"{there['direction']} is better, and here in {row['unit']}, {row['direction']}: "
+                "give it another name"
+            )
+    insert_or_replace(connection, measure_kinds, list(rows.values()))
+
+
+def write_quantiles(connection: sa.Connection) -> None:
+    """Fill `t_quantiles` where it is empty."""
+    from scipy.special import stdtrit
+
+    if connection.execute(sa.select(t_quantiles.c.freedom).limit(1)).first() is None:
+        rows = enumerate(stdtrit(range(1, MOST_FREEDOM + 1), 0.975).tolist(), start=1)
+        append_rows(connection, t_quantiles, ("freedom", "quantile"), rows)
 
 
 def _references() -> Iterator[dict[str, Any]]:
@@ -64,11 +98,10 @@ def _comments(connection: sa.Connection, one: Relation) -> Iterator[str]:
     quote = connection.dialect.identifier_preparer.quote
 
     def literal(text: str) -> str:
-        return str(
-            sa.literal(text).compile(
-                dialect=connection.dialect, compile_kwargs={"literal_binds": True}
-            )
+        quoted = sa.literal(text).compile(
+            dialect=connection.dialect, compile_kwargs={"literal_binds": True}
         )
+        return str(quoted).replace("%%", "%")  # which stands so only beside parameters
 
     relation = quote(one.name)
     yield f"COMMENT ON {one.kind.upper()} {relation} IS {literal(one.meaning)}"

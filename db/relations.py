@@ -6,7 +6,8 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from lcma.db.schema import metadata, views
+from lcma.db.schema import metadata
+from lcma.db.views import views
 from lcma.sweeps.errors import UserError
 
 TYPES: dict[type, str] = {

@@ -1,56 +1,282 @@
-"""Results of trials as rows: decoded, inserted with their cell, and completed."""
+"""Results of trials and their measures as rows, and which of several results is current."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from lcma.db.cells import join_cell, update_sums
+from lcma.db.cells import TrialCells, update_sums
 from lcma.db.engine import Statement
-from lcma.db.inserts import insert, require_stored
-from lcma.db.records import Result, row_of
-from lcma.db.schema import results
+from lcma.db.errors import Conflict
+from lcma.db.filters import chunks
+from lcma.db.inserts import insert
+from lcma.db.records import Job, Measure, Result, content_hash
+from lcma.db.schema import (
+    attempts,
+    events,
+    index_tables,
+    jobs,
+    measures,
+    protocols,
+    results,
+    supersedes,
+    table_overlaps,
+)
+from lcma.sweeps.measures import find_measure
 
-RESULT_KEY = ("trial_id", "data_digest", "protocol")
+NUMBERS = ("value", "standard_error", "images", "clusters")
+"""The columns of `measures` that say what came out."""
 
-
-def decode_result(row: Mapping[str, Any]) -> Result:
-    """Return a row of `results` as a record. Raises ValueError as `Result` does."""
-    return Result(**{field.name: row[field.name] for field in fields(Result)})
-
+CONTENT = ("result_id", "protocol", "protocol_id", "name", *NUMBERS)
+"""The columns of `measures` that its digest covers."""
 
 _ADD_RESULT = Statement(
     lambda dialect: insert(dialect, results).on_conflict_do_nothing(),
     columns=tuple(results.c.keys()),
 )
+_ADD_MEASURES = Statement(lambda _: sa.insert(measures), columns=tuple(measures.c.keys()))
+_PROTOCOL = Statement(
+    lambda _: sa.select(protocols.c.id).where(protocols.c.id == sa.bindparam("id"))
+)
+_ADD_PROTOCOL = Statement(
+    lambda dialect: insert(dialect, protocols).on_conflict_do_nothing(),
+    columns=tuple(protocols.c.keys()),
+)
+_UID = Statement(lambda _: sa.select(attempts.c.uid).where(attempts.c.id == sa.bindparam("id")))
 
 
-def insert_result(connection: sa.Connection, result: Result, attempt_id: int, now: float) -> None:
-    """Store a result and update the sums of its cell.
+def hash_result(trial_id: str, data_digest: str, attempt_uid: str) -> str:
+    """Return the id of a result."""
+    return content_hash("result", [trial_id, data_digest, attempt_uid])
+
+
+def hash_measure(row: Mapping[str, Any]) -> str:
+    """Return the digest of a row of `measures`."""
+    numbers = (row[name] for name in CONTENT)
+    # A database gives 10.0 for a 10.
+    content = [float(one) if isinstance(one, int) else one for one in numbers]
+    return content_hash("measure", content)[:16]
+
+
+def find_measure_damage(row: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the numbers of a row of `measures`, None for nothing."""
+    if not math.isfinite(row["value"]):
+        return f"{row['name']} is no finite number"
+    if hash_measure(row) != row["digest"]:
+        return f"the numbers of {row['name']} do not match their digest"
+    return None
+
+
+def insert_result(
+    connection: sa.Connection, result: Result, attempt_id: int, now: float, *, current: bool
+) -> str:
+    """Store what an attempt at a trial left; return its id. It joins cells if it is current."""
+    uid = _UID.all(connection, {"id": attempt_id})[0][0]
+    result_id = hash_result(result.trial_id, result.data_digest, uid)
+    row = {
+        "id": result_id,
+        "trial_id": result.trial_id,
+        "data_digest": result.data_digest,
+        "attempt_id": attempt_id,
+        "step": result.step,
+        "created": now,
+    }
+    _ADD_RESULT.run(connection, row)
+    insert_measures(connection, result_id, result, attempt_id, now, current=current)
+    return result_id
+
+
+def insert_measures(
+    connection: sa.Connection,
+    result_id: str,
+    result: Result,
+    attempt_id: int,
+    now: float,
+    *,
+    current: bool,
+) -> None:
+    """Store measures of a result, and update the sums of their cells."""
+    protocol = {"name": result.protocol, "precision": result.precision}
+    protocol |= {"body": result.protocol_body}
+    protocol["id"] = content_hash("protocol", [*protocol.values()])[:20]
+    if _PROTOCOL.first(connection, protocol) is None:
+        _ADD_PROTOCOL.run(connection, protocol)
+    trial = TrialCells(connection, result.trial_id)
+    ranked = [one.name for one in result.measures if current and find_measure(one.name).direction]
+    shared = {"data_digest": result.data_digest, "protocol": result.protocol}
+    shared |= {"precision": result.precision}
+    cells = dict(
+        zip(ranked, trial.hold(shared | {"measure": name} for name in ranked), strict=True)
+    )
+    rows = []
+    for one in result.measures:
+        row = {
+            "result_id": result_id,
+            "protocol": result.protocol,
+            "protocol_id": protocol["id"],
+            **{name: getattr(one, name) for name in ("name", *NUMBERS)},
+            "attempt_id": attempt_id,
+            "seed": trial.seed,
+            "cell_id": cells.get(one.name),
+            "created": now,
+        }
+        rows.append(row | {"digest": hash_measure(row)})
+    _ADD_MEASURES.run_many(connection, rows)
+    update_sums(connection, cells.values())
+
+
+def read_result(
+    connection: sa.Connection, trial_id: str, data_digest: str, protocol: str
+) -> Result | None:
+    """Read the current result of a trial by a protocol; None if there is none yet."""
+    found = connection.execute(
+        select_current()
+        .add_columns(*(protocols.c[name] for name in ("precision", "body")), *_MEASURE)
+        .join(measures, measures.c.result_id == results.c.id)
+        .join(protocols, protocols.c.id == measures.c.protocol_id)
+        .where(
+            results.c.trial_id == trial_id,
+            results.c.data_digest == data_digest,
+            measures.c.protocol == protocol,
+        )
+        .order_by(measures.c.name)
+    ).all()
+    if not found:
+        return None
+    first = found[0]
+    return Result(
+        trial_id=trial_id,
+        data_digest=data_digest,
+        step=first.step,
+        protocol=protocol,
+        protocol_body=first.body,
+        precision=first.precision,
+        measures=tuple(
+            Measure(**{name: row._mapping[name] for name in ("name", *NUMBERS)}) for row in found
+        ),
+    )
+
+
+_MEASURE = tuple(measures.c[name] for name in ("name", *NUMBERS))
+
+
+def select_current() -> sa.Select[Any]:
+    """Select id and step of the results that are current."""
+    return sa.select(results.c.id, results.c.step).join(
+        jobs, jobs.c.done_attempt_id == results.c.attempt_id
+    )
+
+
+BOUND = ("bound_draws", "bound_bits_per_dim", "bound_gain")
+"""Measures of which those of more draws or images take the place."""
+
+
+def bound_extent(result: Result) -> tuple[float, int]:
+    """Return draws and images of a result's K-sample bound, zeros for none."""
+    draws, bound = result.measure("bound_draws"), result.measure("bound_bits_per_dim")
+    if draws is None or bound is None:
+        return 0.0, 0
+    return draws.value, bound.images or 0
+
+
+def find_additions(stored: Result, found: Result) -> tuple[Measure, ...]:
+    """Return the measures that a stored result gains from a new evaluation of the same weights.
+
+    These are those that it lacks, and a bound of more draws or images.
 
     Raises:
-        Conflict: It is there with another value.
+        Conflict: One is there with another value.
     """
-    cell = join_cell(connection, result)
-    row = {"id": result.id, **row_of(result), **cell, "attempt_id": attempt_id, "created": now}
-    if _ADD_RESULT.run(connection, row) == 0:
-        require_stored(connection, results, RESULT_KEY, row)
-    update_sums(connection, cell["cell_id"])
+    extents = bound_extent(found), bound_extent(stored)
+    new = []
+    for one in found.measures:
+        there = stored.measure(one.name)
+        if one.name in BOUND and extents[0] != extents[1]:
+            if extents[0] > extents[1]:
+                new.append(one)
+        elif there is None:
+            new.append(one)
+        elif there != one:
+            raise Conflict(
+                f"{one.name} of trial {found.trial_id} by the protocol {found.protocol} is "
+                f"{there.value!r} there, and now {one.value!r}: the same weights gave two values"
+            )
+    return tuple(new)
 
 
-def find_additions(stored: Result, found: Result) -> dict[str, Any]:
-    """Return the columns that a stored result gains from a new evaluation of the same weights.
+# Of several results the current one
 
-    These are a bound of more draws or images, and what is known of a series where nothing was.
+
+def choose_current(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, int | None]:
+    """Return by job the attempt whose result or maps are current, None where there is none.
+
+    Of the attempts that are done and superseded by none, it is the one that ended first; of those
+    that ended at one time, the one whose `uid` comes first.
     """
-    more: dict[str, Any] = {}
-    if _extent(found) > _extent(stored):
-        more |= {name: getattr(found, name) for name in Result.BOUND}
-    if stored.series_terms is None and found.series_terms is not None:
-        more |= {name: getattr(found, name) for name in Result.SERIES}
-    return more
+    found: dict[str, int | None] = dict.fromkeys(job_ids)
+    older = sa.exists().where(supersedes.c.superseded_id == attempts.c.id)
+    for some in chunks(sorted(job_ids)):
+        query = (
+            sa.select(attempts.c.job_id, attempts.c.id)
+            .where(
+                attempts.c.job_id.in_(some),
+                attempts.c.outcome == "done",
+                attempts.c.protocol.is_(None),
+                ~older,
+            )
+            .order_by(attempts.c.ended.desc(), attempts.c.uid.desc())
+        )
+        found |= {row.job_id: row.id for row in connection.execute(query)}
+    return found
 
 
-def _extent(result: Result) -> tuple[int, int]:
-    return result.bound_draws or 0, result.bound_images or 0
+def supersede(connection: sa.Connection, job: Job, attempt_id: int) -> None:
+    """Note that an attempt at a job, done anew, replaces the one whose evidence was current."""
+    asked = connection.execute(
+        sa.select(events.c.owner, events.c.time, events.c.detail)
+        .where(events.c.job_id == job.id, events.c.event == "rerun")
+        .order_by(events.c.id.desc())
+        .limit(1)
+    ).first()
+    row: dict[str, Any] = {"attempt_id": attempt_id, "superseded_id": job.done_attempt_id}
+    row |= {"requested_by": "", "time": job.updated, "why": ""}
+    if asked is not None:
+        row |= {"requested_by": asked.owner or "", "time": asked.time, "why": asked.detail}
+    connection.execute(sa.insert(supersedes), row)
+    retire(connection, [job.done_attempt_id])
+
+
+def retire(connection: sa.Connection, attempt_ids: Sequence[int | None]) -> None:
+    """Take what attempts left out of cells and overlaps, since it is not current any more."""
+    for some in chunks([one for one in attempt_ids if one is not None]):
+        own = sa.select(results.c.id).where(results.c.attempt_id.in_(some))
+        of_result = measures.c.result_id.in_(own), measures.c.cell_id.is_not(None)
+        left = connection.execute(sa.select(measures.c.cell_id).where(*of_result).distinct())
+        cell_ids = sorted(left.scalars())
+        connection.execute(sa.update(measures).where(*of_result).values(cell_id=None))
+        update_sums(connection, cell_ids)
+        query = (
+            sa.select(index_tables.c.trial_id, index_tables.c.data_digest)
+            .where(index_tables.c.attempt_id.in_(some))
+            .distinct()
+        )
+        for trial_id, digest in connection.execute(query).all():
+            either = sa.or_(
+                table_overlaps.c.trial_id == trial_id, table_overlaps.c.other_trial_id == trial_id
+            )
+            connection.execute(
+                sa.delete(table_overlaps).where(either, table_overlaps.c.data_digest == digest)
+            )
+
+
+def delete_measures(connection: sa.Connection, result_id: str, result: Result) -> None:
+    """Delete those measures of a result in whose place others come."""
+    names = [one.name for one in result.measures]
+    connection.execute(
+        sa.delete(measures).where(
+            measures.c.result_id == result_id,
+            measures.c.protocol == result.protocol,
+            measures.c.name.in_(names),
+        )
+    )

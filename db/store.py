@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,14 +15,12 @@ from lcma.db.curves import insert_metrics
 from lcma.db.engine import Database, QueryResult
 from lcma.db.events import add_event
 from lcma.db.filters import Scalar, Where, build_conditions, chunks
-from lcma.db.index_tables import TABLE_KEY, encode_table, insert_overlaps
+from lcma.db.index_tables import encode_table, insert_overlaps
 from lcma.db.inserts import (
     escape_text,
     insert_missing,
-    insert_once,
     insert_or_replace,
     lock,
-    require_same,
 )
 from lcma.db.jobs import (
     SINCE_RETRY,
@@ -31,6 +29,7 @@ from lcma.db.jobs import (
     end_attempt,
     extend_lease,
     has_ended_as,
+    hash_attempt,
     in_sweep,
     move_job,
     move_jobs,
@@ -38,7 +37,7 @@ from lcma.db.jobs import (
     read_job,
     release_jobs,
 )
-from lcma.db.maps import MAP_FACTS, MAP_KEY, MAP_ORDER, decode_stored_map, encode_map
+from lcma.db.maps import MAP_FACTS, MAP_ORDER, decode_stored_map, encode_map
 from lcma.db.places import locate
 from lcma.db.records import (
     KINDS,
@@ -84,24 +83,35 @@ from lcma.db.records import (
     SweepMember,
     TrainedTrial,
     Training,
+    Verification,
     Waiting,
+    content_hash,
     row_of,
 )
-from lcma.db.reference import write_references
-from lcma.db.results import RESULT_KEY, decode_result, find_additions, insert_result
+from lcma.db.reference import write_measure_kinds, write_references
+from lcma.db.results import (
+    delete_measures,
+    find_additions,
+    insert_measures,
+    insert_result,
+    read_result,
+    supersede,
+)
 from lcma.db.schema import (
     artifacts,
     attempts,
     bars,
     cells,
     contribution_maps,
-    coverage,
     curves,
     data_sets,
     environments,
     events,
-    failures,
+    index_tables,
     jobs,
+    launches,
+    measure_kinds,
+    measures,
     metrics,
     pretrainings,
     recipes,
@@ -109,9 +119,11 @@ from lcma.db.schema import (
     sweep_trials,
     sweeps,
     trials,
-    views,
+    verifications,
 )
+from lcma.db.views import coverage, failures, views
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, plugin_measures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +136,7 @@ LATEST = 5000
 
 
 def connect(url: str, *, create: bool = True) -> "Store":
-    """Open a results database, and bring it to the current schema.
+    """Open a results database.
 
     Example:
         >>> from lcma.db import connect
@@ -134,19 +146,24 @@ def connect(url: str, *, create: bool = True) -> "Store":
     Args:
         url: `sqlite:///PATH`, a bare path ending in .db or .sqlite, or
             `postgresql://USER@HOST/DATABASE`.
-        create: Make the tables, and a file with them, where they are missing.
+        create: Make the tables, and a file with them, where they are missing, and bring an older
+            schema to the current one where no job runs.
 
     Returns:
         The store. It opens connections as its methods need them.
 
     Raises:
-        UserError: The URL means another kind of database; or none can be there, `create` is False
-            and none is there, it is another program's, it is damaged, or its schema is newer than
-            this version knows. The database is left as it was.
+        UserError: The URL means another kind of database; or none can be there, it is another
+            program's, it is damaged, or its schema is one that this version does not know; or
+            `create` is False, and none is there or one of an older schema. The database is left as
+            it was.
         Unavailable: It cannot be reached or written for now.
     """
     database = locate(url)
-    migrate.ensure(database, create=create)
+    if create:
+        migrate.ensure(database)
+    else:
+        migrate.require_current(database, database.identify())
     return Store(database)
 
 
@@ -273,6 +290,9 @@ class Store:
             insert_missing(connection, sweep_trials, [asdict(m) for m in plan.members])
             insert_missing(connection, jobs, [_planned_row(job, now) for job in plan.jobs])
             write_references(connection)
+            if plugin_measures():
+                kinds = (kind for one in plugin_measures() for kind in one.kinds)
+                write_measure_kinds(connection, kinds)
             for sweep in new:
                 detail = f"sweep {sweep.name} {sweep.id}, {len(plan.jobs)} jobs"
                 add_event(connection, "register", now, detail=detail)
@@ -489,7 +509,7 @@ class Store:
                 now=self._clock(connection, now),
             )
             if alive:
-                insert_metrics(connection, claim.job_id, metrics)
+                insert_metrics(connection, claim.attempt_id, metrics)
             return alive
 
     def release(self, owner: str, *, now: float | None = None) -> int:
@@ -549,6 +569,33 @@ class Store:
                 for some in chunks(sorted(job_ids))
             )
 
+    def rerun(
+        self, job_ids: Sequence[str], *, by: str, why: str = "", now: float | None = None
+    ) -> int:
+        """Put those of the jobs that are done back to pending, to be run anew.
+
+        What they left stays current until the new attempt is done, and is superseded then.
+
+        Args:
+            job_ids: The jobs.
+            by: Who asks for it.
+            why: The reason.
+
+        Returns:
+            How many jobs were put back.
+        """
+        with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+            count = 0
+            for some in chunks(sorted(job_ids)):
+                which = jobs.c.id.in_(some), jobs.c.state == "done"
+                query = sa.select(jobs).where(*which).order_by(jobs.c.id).with_for_update()
+                for row in connection.execute(query).all():
+                    job = decode_job(row)
+                    move_job(connection, job, "rerun", clock, detail=why, by=by, step=0)
+                    count += 1
+            return count
+
     def give_up(self, job_id: str, *, token: int, why: str, now: float | None = None) -> bool:
         """Fail a pending job that was not claimed since.
 
@@ -582,7 +629,7 @@ class Store:
         with self._writer.begin() as connection:
             if read_claimed(connection, claim) is None:
                 return False
-            insert_metrics(connection, claim.job_id, rows)
+            insert_metrics(connection, claim.attempt_id, rows)
             return True
 
     def finish(
@@ -629,7 +676,6 @@ class Store:
             the claim is no longer good.
 
         Raises:
-            Conflict: A result, map or table is there with another value; nothing is changed.
             ValueError: One of them is of another job, or a trial is done without a result.
         """
         with self._writer.begin() as connection:
@@ -640,20 +686,23 @@ class Store:
             _check_subject(job, outcome, result, maps, tables)
             for item in maps:
                 row = encode_map(item, claim.attempt_id)
-                insert_once(connection, contribution_maps, MAP_KEY, row)
+                connection.execute(sa.insert(contribution_maps), row)
             for table in tables:
                 row = encode_table(table, claim.attempt_id)
-                insert_once(connection, schema.index_tables, TABLE_KEY, row)
+                connection.execute(sa.insert(index_tables), row)
+            own = {"attempt_id": claim.attempt_id, "created": clock}
+            rows = [{**asdict(item), **own} for item in artifacts]
+            insert_or_replace(connection, schema.artifacts, rows)
+            insert_metrics(connection, claim.attempt_id, metrics)
+            columns: dict[str, Any] = {}
+            if outcome == "done":
+                columns["done_attempt_id"] = claim.attempt_id
+                if job.done_attempt_id is not None:
+                    supersede(connection, job, claim.attempt_id)
             insert_overlaps(connection, tables)
-            insert_metrics(connection, claim.job_id, metrics)
-            insert_or_replace(
-                connection,
-                schema.artifacts,
-                [{**asdict(item), "job_id": job.id, "created": clock} for item in artifacts],
-            )
             if result is not None:
                 # Late, since trials of the same cell wait for each other from here on.
-                insert_result(connection, result, claim.attempt_id, clock)
+                insert_result(connection, result, claim.attempt_id, clock, current=True)
             report = {
                 "message": escape_text(message),
                 "log": None if log is None else escape_text(log),
@@ -662,7 +711,14 @@ class Store:
                 **row_of(cost),
             }
             ended = end_attempt(
-                connection, job, outcome, clock, policy=policy, report=report, step=last_step
+                connection,
+                job,
+                outcome,
+                clock,
+                policy=policy,
+                report=report,
+                step=last_step,
+                **columns,
             )
             if longest_only and outcome == "done" and job.kind == "pretraining":
                 _forget_shorter(connection, job)
@@ -677,10 +733,11 @@ class Store:
         cost: Cost,
         now: float | None = None,
     ) -> bool:
-        """Store a result of weights that a job left when it was done, without a claim.
+        """Store what was measured of weights that a job left when it was done, without a claim.
 
-        The evaluation is an attempt of its own, which ends as 'done'. Where the result is there,
-        what was measured beside it is added if it is new, or a bound of more draws or images.
+        The measures are added to the current result of the trial. The evaluation is an attempt of
+        its own, which ends as 'done'. Where measures by this protocol are there, those that are new
+        are added, or a bound of more draws or images.
 
         Args:
             job_id: The job that left the weights.
@@ -692,7 +749,7 @@ class Store:
             False, with nothing changed, where nothing is new.
 
         Raises:
-            Conflict: The result is there with another value; nothing is changed.
+            Conflict: A measure is there with another value; nothing is changed.
             ValueError: The result is of another job, or the job is not done.
             LookupError: The job is not registered.
         """
@@ -706,19 +763,19 @@ class Store:
                 result.data_digest,
             ):
                 raise ValueError(f"the result is not of a trial that job {job_id} has done")
-            key = {name: getattr(result, name) for name in RESULT_KEY}
-            stored = _select_result(connection, **key)
-            more: dict[str, Any] = {}
+            own = result.trial_id, result.data_digest
+            stored = read_result(connection, *own, result.protocol)
             if stored is not None:
-                require_same(results, RESULT_KEY, _without_beside(stored), _without_beside(result))
                 more = find_additions(stored, result)
                 if not more:
                     return False
+                result = replace(result, measures=more)
             token = job.token + 1
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(token=token))
             attempt_id: int = connection.execute(
                 sa.insert(attempts)
                 .values(
+                    uid=hash_attempt(job_id, by.owner, by.host, token, by.started),
                     job_id=job_id,
                     token=token,
                     protocol=result.protocol,
@@ -741,12 +798,30 @@ class Store:
                 owner=by.owner,
                 detail=result.protocol,
             )
-            if stored is None:
-                insert_result(connection, result, attempt_id, clock)
-                return True
-            same_key = sa.and_(*(results.c[name] == value for name, value in key.items()))
-            connection.execute(sa.update(results).where(same_key).values(more))
+            (result_id,) = connection.execute(
+                sa.select(results.c.id).where(results.c.attempt_id == job.done_attempt_id)
+            ).one()
+            delete_measures(connection, result_id, result)
+            insert_measures(connection, result_id, result, attempt_id, clock, current=True)
             return True
+
+    def add_verification(self, verification: Verification, *, now: float | None = None) -> None:
+        """Store how a result compares with that of a second training.
+
+        Args:
+            verification: The comparison. Its environment is stored; see `add_environment`.
+
+        Raises:
+            LookupError: There is no such result.
+        """
+        with self._writer.begin() as connection:
+            known = sa.select(results.c.id).where(results.c.id == verification.result_id)
+            if connection.execute(known).first() is None:
+                raise LookupError(f"no result {verification.result_id}")
+            row = row_of(verification) | {"equal": int(verification.equal)}
+            row["time"] = self._clock(connection, now)
+            row["id"] = content_hash("verification", row)
+            insert_missing(connection, verifications, [row])
 
     # ---------------------------------------------------------------------------------------------
     # Reading results
@@ -816,23 +891,31 @@ class Store:
         with self._reader.connect() as connection:
             return read_values(connection, name, sweep_id)
 
+    def measure_kinds(self) -> dict[str, MeasureKind]:
+        """Return what measures are that the database knows, by name."""
+        with self._reader.connect() as connection:
+            found = connection.execute(sa.select(measure_kinds).order_by(measure_kinds.c.name))
+            return {row.name: MeasureKind(**row._mapping) for row in found}
+
     def cells(
         self,
         *,
+        measure: str = BITS_PER_DIM,
         sweep_id: str | None = None,
         waits_over: float = 0.0,
         **where: Scalar | Collection[Scalar],
     ) -> list[SeededCell]:
-        """Return the cells of results, with the bits/dim of every seed.
+        """Return the cells of current results, with the value of every seed.
 
         Args:
+            measure: The measure whose values they have.
             sweep_id: The sweep whose trials count; None for all.
             waits_over: Of the shares of time that trainings waited for images, from 0 to 1, give
                 those above this one.
             **where: Which results count, as in `results`.
         """
         with self._reader.connect() as connection:
-            return read_cells(connection, where, sweep_id, waits_over)
+            return read_cells(connection, where, sweep_id, waits_over, measure)
 
     def leaderboard(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
         """Return rows of the view `leaderboard`; see `view`."""
@@ -854,16 +937,16 @@ class Store:
             return _read_frame(connection, query)
 
     def result(self, trial_id: str, data_digest: str, protocol: str) -> Result | None:
-        """Return the result of a trial on one exact data set by a protocol.
+        """Return the current result of a trial on one exact data set by a protocol.
 
         Returns:
             The result, or None if there is none yet.
         """
         with self._reader.connect() as connection:
-            return _select_result(connection, trial_id, data_digest, protocol)
+            return read_result(connection, trial_id, data_digest, protocol)
 
     def maps(self, **where: Scalar | Collection[Scalar]) -> list[StoredMap]:
-        """Return contribution maps, by data set, flow, seed, budget, score and split.
+        """Return current contribution maps, by data set, flow, seed, budget, score and split.
 
         Example:
             >>> maps = store.maps(flow="realnvp", budget=200, split=1, score="cumulative")
@@ -884,6 +967,7 @@ class Store:
         query = (
             sa.select(contribution_maps, *(pretrainings.c[name] for name in MAP_FACTS))
             .join(pretrainings, pretrainings.c.id == contribution_maps.c.pretraining_id)
+            .join(jobs, jobs.c.done_attempt_id == contribution_maps.c.attempt_id)
             .where(*build_conditions("contribution_maps", columns, where))
             .order_by(*(columns[name] for name in MAP_ORDER))
         )
@@ -900,6 +984,7 @@ class Store:
             )
             .distinct()
             .join_from(maps, own, own.c.id == maps.c.pretraining_id)
+            .join(jobs, jobs.c.done_attempt_id == maps.c.attempt_id)
             .order_by(
                 *(own.c.dataset, own.c.variant, maps.c.data_digest, own.c.flow, own.c.seed),
                 *(maps.c.budget, maps.c.score, maps.c.pretraining_id),
@@ -935,7 +1020,9 @@ class Store:
         Of several jobs of one trial, the latest comes first.
         """
         own = ("flow", "dataset", "variant", "factorization", "budget", "seed", "recipe_id")
-        weights = sa.and_(artifacts.c.job_id == jobs.c.id, artifacts.c.kind == "weights")
+        weights = sa.and_(
+            artifacts.c.attempt_id == jobs.c.done_attempt_id, artifacts.c.kind == "weights"
+        )
         query = (
             sa.select(
                 *(trials.c.id.label("trial_id"), jobs.c.id.label("job_id")),
@@ -1023,10 +1110,16 @@ class Store:
                 sa.null().label("nms"),
                 *attempt,
             )
-            .join_from(cells, results, results.c.cell_id == cells.c.id)
+            .join_from(cells, measures, measures.c.cell_id == cells.c.id)
+            .join(results, results.c.id == measures.c.result_id)
             .join(attempts, attempts.c.id == results.c.attempt_id)
             .join(environments, environments.c.id == attempts.c.environment_id)
-            .where(cells.c.data_digest.in_(digests), *done)
+            .where(
+                cells.c.data_digest.in_(digests),
+                cells.c.measure == BITS_PER_DIM,
+                cells.c.protocol == "plain",
+                *done,
+            )
         )
         of_segments = (
             sa.select(
@@ -1079,7 +1172,7 @@ class Store:
             .outerjoin(trials, trials.c.id == jobs.c.trial_id)
             .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
             .join(recipes, recipes.c.id == either["recipe_id"])
-            .where(sa.exists().where(curves.c.job_id == jobs.c.id))
+            .where(sa.exists().where(curves.c.attempt_id == _shown_attempt()))
         )
         asked = [] if sweep_id is None else [in_sweep(sweep_id)]
         asked += [jobs.c.id.in_(some) for some in chunks(sorted(job_ids))]
@@ -1096,7 +1189,8 @@ class Store:
         query = (
             sa.select(metrics.c.step, metrics.c.value)
             .join(curves, curves.c.id == metrics.c.curve_id)
-            .where(curves.c.job_id == job_id, curves.c.name == name)
+            .join(jobs, curves.c.attempt_id == _shown_attempt())
+            .where(jobs.c.id == job_id, curves.c.name == name)
             .order_by(metrics.c.step)
         )
         with self._reader.connect() as connection:
@@ -1109,15 +1203,16 @@ class Store:
         """Return the curves of jobs that have any point, by job and name."""
         last = sa.func.max(metrics.c.step)
         query = (
-            sa.select(curves.c.id, curves.c.job_id, curves.c.name, sa.func.count(), last)
-            .join_from(curves, metrics, metrics.c.curve_id == curves.c.id)
-            .group_by(curves.c.id, curves.c.job_id, curves.c.name)
+            sa.select(curves.c.id, jobs.c.id, curves.c.name, sa.func.count(), last)
+            .join_from(curves, jobs, curves.c.attempt_id == _shown_attempt())
+            .join(metrics, metrics.c.curve_id == curves.c.id)
+            .group_by(curves.c.id, jobs.c.id, curves.c.name)
         )
         with self._reader.connect() as connection:
             found = [
                 Curve(*row)
                 for some in chunks(sorted(job_ids))
-                for row in connection.execute(query.where(curves.c.job_id.in_(some)))
+                for row in connection.execute(query.where(jobs.c.id.in_(some)))
             ]
         return sorted(found, key=lambda curve: (curve.job_id, curve.name))
 
@@ -1428,7 +1523,8 @@ class Store:
             new = sa.and_(events.c.id > after, events.c.job_id.is_not(None))
             changed = sa.select(events.c.job_id).where(new)
             rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(changed)))
-            put_back = connection.execute(changed.where(events.c.event.in_(("again", "retry"))))
+            again = events.c.event.in_(("again", "retry", "rerun"))
+            put_back = connection.execute(changed.where(again))
             found = {row.id: decode_job(row) for row in rows}
             return News(last, found, frozenset(put_back.scalars()))
 
@@ -1436,14 +1532,37 @@ class Store:
     # Stopping and caps
     # ---------------------------------------------------------------------------------------------
 
-    def begin_launch(self, owner: str, sweep_id: str, *, now: float | None = None) -> int:
-        """Add the event that a launch of a sweep begins.
+    def begin_launch(
+        self,
+        owner: str,
+        sweep_id: str,
+        *,
+        launched_by: str = "",
+        host: str = "",
+        arguments: str = "",
+        code_version: str = "",
+        dirty: str | None = None,
+        now: float | None = None,
+    ) -> int:
+        """Store that a launch of a sweep begins.
+
+        Args:
+            owner: The launch, as its attempts name it.
+            sweep_id: The sweep.
+            launched_by: Who launches.
+            host: The machine that launches.
+            arguments: What was typed, without secrets.
+            code_version: Version of the package.
+            dirty: Digest of uncommitted changes; None for none.
 
         Returns:
             The number of the event. A request to stop that is older does not concern the launch.
         """
         with self._writer.begin() as connection:
             clock = self._clock(connection, now)
+            row = {"owner": owner, "sweep_id": sweep_id, "launched_by": launched_by}
+            row |= {"host": host, "arguments": arguments, "code_version": code_version}
+            insert_missing(connection, launches, [row | {"dirty": dirty, "started": clock}])
             add_event(connection, "launch", clock, owner=owner, sweep_id=sweep_id)
             own = events.c.event == "launch", events.c.owner == owner
             number = sa.select(sa.func.max(events.c.id)).where(*own)
@@ -1539,7 +1658,12 @@ class Store:
     def artifacts(self, job_id: str) -> list[Artifact]:
         """Return the files that a job left, by kind."""
         columns = (artifacts.c[field.name] for field in fields(Artifact))
-        query = sa.select(*columns).where(artifacts.c.job_id == job_id).order_by(artifacts.c.kind)
+        query = (
+            sa.select(*columns)
+            .join(jobs, artifacts.c.attempt_id == _shown_attempt())
+            .where(jobs.c.id == job_id)
+            .order_by(artifacts.c.kind)
+        )
         with self._reader.connect() as connection:
             return [Artifact(**row._mapping) for row in connection.execute(query)]
 
@@ -1625,35 +1749,23 @@ def _check_subject(
 def _forget_shorter(connection: sa.Connection, job: Job) -> None:
     # Once every segment of a pretraining is done, the longest one's checkpoint is enough.
     found = connection.execute(
-        sa.select(jobs.c.id, jobs.c.state)
+        sa.select(jobs.c.attempt_id, jobs.c.state)
         .where(jobs.c.pretraining_id == job.pretraining_id, jobs.c.data_digest == job.data_digest)
         .order_by(jobs.c.budget)
     ).all()
     if any(segment.state != "done" for segment in found):
         return
-    shorter = [segment.id for segment in found[:-1]]
+    shorter = [segment.attempt_id for segment in found[:-1]]
     connection.execute(
         sa.delete(artifacts).where(
-            artifacts.c.job_id.in_(shorter), artifacts.c.kind == "checkpoint"
+            artifacts.c.attempt_id.in_(shorter), artifacts.c.kind == "checkpoint"
         )
     )
 
 
-def _select_result(
-    connection: sa.Connection, trial_id: str, data_digest: str, protocol: str
-) -> Result | None:
-    row = connection.execute(
-        sa.select(results).where(
-            results.c.trial_id == trial_id,
-            results.c.data_digest == data_digest,
-            results.c.protocol == protocol,
-        )
-    ).first()
-    return None if row is None else decode_result(row._asdict())
-
-
-def _without_beside(result: Result) -> dict[str, Any]:
-    return {k: v for k, v in asdict(result).items() if k not in Result.BESIDE}
+def _shown_attempt() -> sa.ColumnElement[int | None]:
+    # The attempt whose curves stand for a job: the one whose result is current, else the last.
+    return sa.func.coalesce(jobs.c.done_attempt_id, jobs.c.attempt_id)
 
 
 def _select_facts(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[JobFacts]:

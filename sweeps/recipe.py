@@ -211,14 +211,28 @@ class Recipe(RecipePart):
 
         How coupling nets run is there where it is not the default, as in bodies from before.
         """
+        return canonical_json(self._body())
+
+    def _body(self) -> dict[str, Any]:
         body = self.model_dump(mode="json", exclude={"maps"})
         changed = self.optimization.model_dump(include=_OF_NETS, exclude_defaults=True)
         for option in _OF_NETS - changed.keys():
             del body["optimization"][option]
         if self.model.plugin is None:
             del body["model"]["plugin"]
-        return canonical_json(body)
+        return body
 
     def pretraining_identity(self) -> dict[str, object]:
         """Return what a pretraining depends on: all but the settings of the final training."""
         return {"model": identity_of(self.model), "optimization": identity_of(self.optimization)}
+
+    @property
+    def pretraining_part_id(self) -> str:
+        """Content id of `pretraining_identity`, 20 hexadecimal digits."""
+        return content_id("pretraining part", self.pretraining_identity())
+
+    @property
+    def pretraining_part_body(self) -> str:
+        """Canonical JSON of that part, as `body` has it."""
+        body = self._body()
+        return canonical_json({name: body[name] for name in ("model", "optimization")})

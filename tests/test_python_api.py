@@ -54,7 +54,8 @@ def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> N
     board = notebook["board"]
     assert repr(board) == "<board of 2 rows in 1 table: .to_pandas()>"
     html = board._repr_html_()
-    assert html.count("<tr>") == 3
+    bars = [bar for bar in board.board.groups[0].bars if bar.bits_per_dim is not None]
+    assert html.count("<tr>") == 3 + len(bars)
     assert "low (LL)" in html
     frame = board.to_pandas()
     of_rows = frame[~frame["label"].str.startswith("bar: ")]

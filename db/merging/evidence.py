@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,43 +12,28 @@ from lcma.db import schema
 from lcma.db.jobs import Elsewhere
 from lcma.db.maps import find_map_damage
 from lcma.db.merging.plans import Refused
-from lcma.db.merging.report import Difference, Left, Tally, first_difference
+from lcma.db.merging.report import Difference, Left, Tally
 from lcma.db.merging.steps import event_elsewhere
-from lcma.db.records import Job, Result
-from lcma.db.results import decode_result, find_additions
+from lcma.db.records import Job
+from lcma.db.results import BOUND, find_measure_damage
 
 Row = dict[str, Any]
-
-SAME_ATTEMPT = ("owner", "host", "started", "ended", "outcome", "protocol")
-"""By which an attempt that has ended is known again under another number."""
-
-MAP_COLUMNS = (
-    *("channels", "height", "width", "dtype", "images", "clusters", "digest", "mean_log_det"),
-)
-"""What must be equal in two maps of one key; the rest follows from it, or was added later."""
-
-TABLE_COLUMNS = ("channels", "height", "width", "digest", "kept")
-"""The same for index tables."""
-
-RESULT_COLUMNS = tuple(
-    column.name
-    for column in schema.results.columns
-    if column.name not in ("attempt_id", "created", "seed", "cell_id", "id", *Result.BESIDE)
-)
-"""The same for results: all that the id is made of. It comes last, as it says least."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A job and all that came of it, but the points of its curves."""
+    """A job and all that came of it, but the points of its curves.
+
+    What attempts made is listed by the `uid` of the attempt and what tells it apart there: results
+    by nothing more, measures by protocol and name, maps by split and score, tables by split, files
+    by kind, curves by name, and what they supersede by the other attempt's `uid`.
+    """
 
     job: Job
-    attempts: list[Row] = field(default_factory=list)
-    results: dict[str, Row] = field(default_factory=dict)
-    maps: dict[tuple[int, str], Row] = field(default_factory=dict)
-    tables: dict[int, Row] = field(default_factory=dict)
-    artifacts: dict[str, Row] = field(default_factory=dict)
-    curves: dict[str, int] = field(default_factory=dict)
+    attempts: dict[str, Row] = field(default_factory=dict)
+    made: dict[str, dict[tuple[Any, ...], Row]] = field(
+        default_factory=lambda: {table: {} for table in MADE}
+    )
 
     @property
     def subject(self) -> str:
@@ -58,6 +43,25 @@ class Evidence:
             return f"trial {job.trial_id}"
         return f"pretraining {job.pretraining_id} to step {job.budget}"
 
+    def of_attempt(self, table: str, uid: str) -> dict[tuple[Any, ...], Row]:
+        """Return the rows of a table that an attempt made."""
+        return {key: row for key, row in self.made[table].items() if key[0] == uid}
+
+
+MADE: Mapping[str, tuple[str, ...]] = {
+    "results": (),
+    "measures": ("protocol", "name"),
+    "contribution_maps": ("split", "score"),
+    "index_tables": ("split",),
+    "supersedes": ("superseded_id",),
+    "curves": ("name",),
+    "artifacts": ("kind",),
+}
+"""The tables of what attempts make, and by what its rows are told apart there."""
+
+MOVING = ("curves", "artifacts")
+"""Of those the ones that an attempt takes over from a former one, with which it goes on."""
+
 
 @dataclass(slots=True)
 class Gain:
@@ -66,80 +70,59 @@ class Gain:
     Attributes:
         there: The job in the source.
         here: The job in the target, None where it is not there yet.
-        event: What this does to the job's state; the rest of its files and curves comes with it.
-        attempts: Those that are not here.
-        known: The numbers here of the attempts that are here, by theirs.
-        results: Those that are not here.
-        maps: Those that are not here.
-        tables: Those that are not here.
-        beside: What results here lack, by their id.
+        event: What this does to the job's state.
+        attempts: Those that are not here, by `uid`.
+        made: By table the rows that are not here.
+        moved: Attempts here whose curves and files are those of a later attempt there.
     """
 
     there: Evidence
     here: Evidence | None
     event: Elsewhere | None
-    attempts: list[Row]
-    known: dict[int, int]
-    results: list[Row]
-    maps: list[Row]
-    tables: list[Row]
-    beside: dict[str, Row]
-
-    @property
-    def whole(self) -> bool:
-        """Whether curves and files come too: those of the attempts by which the job ended."""
-        return self.event is not None
+    attempts: dict[str, Row]
+    made: dict[str, list[Row]]
+    moved: list[str]
 
     @property
     def anything(self) -> bool:
         """Whether there is anything to take over."""
-        found = (self.attempts, self.results, self.maps, self.tables, self.beside)
-        return self.here is None or self.event is not None or any(found)
+        return (
+            self.here is None or self.event is not None or any((self.attempts, *self.made.values()))
+        )
 
 
 def read_evidence(
     connection: sa.Connection, ids: Sequence[str], *, hold: bool = False, bytes_of_maps: bool
 ) -> dict[str, Evidence]:
     """Read those of the jobs that exist, by id; with `hold` until the transaction ends."""
-    jobs, maps = schema.jobs, schema.contribution_maps
+    jobs = schema.jobs
     query = sa.select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)
     rows = connection.execute(query.with_for_update() if hold else query)
     found = {row.id: Evidence(Job(**row._mapping)) for row in rows}
-    some = list(found)
-    if not some:
+    if not found:
         return found
-    for row in _rows(connection, schema.attempts, schema.attempts.c.job_id.in_(some), "token"):
-        found[row["job_id"]].attempts.append(row)
-    for table, name, key in (
-        (schema.artifacts, "artifacts", "kind"),
-        (schema.curves, "curves", "name"),
-    ):
-        for row in _rows(connection, table, table.c.job_id.in_(some), key):
-            getattr(found[row["job_id"]], name)[row[key]] = (
-                row if name == "artifacts" else row["id"]
-            )
-    trials = {(e.job.trial_id, e.job.data_digest): e for e in found.values() if e.job.trial_id}
-    for table, name, key in (
-        (schema.results, "results", "protocol"),
-        (schema.index_tables, "tables", "split"),
-    ):
-        for row in _rows(connection, table, table.c.trial_id.in_([one for one, _ in trials]), key):
-            evidence = trials.get((row["trial_id"], row["data_digest"]))
-            if evidence is not None:
-                getattr(evidence, name)[row[key]] = row
-    segments = {
-        (e.job.pretraining_id, e.job.data_digest, e.job.budget): e
-        for e in found.values()
-        if e.job.pretraining_id
-    }
-    if segments:
+    uids, of_job = dict[int, str](), dict[int, Evidence]()
+    own = schema.attempts.c.job_id.in_(list(found))
+    for row in _rows(connection, schema.attempts, own, ("token",)):
+        evidence = found[row["job_id"]]
+        evidence.attempts[row["uid"]] = row
+        uids[row["id"]], of_job[row["id"]] = row["uid"], evidence
+    made_by = sa.select(schema.attempts.c.id).where(own)
+    by_result = dict[str, int]()
+    for name, key in MADE.items():
+        table = schema.metadata.tables[name]
         left_out = () if bytes_of_maps else ("values", "standard_errors", "halves")
-        budgets = maps.c.budget.in_({budget for _, _, budget in segments})
-        which = sa.and_(maps.c.pretraining_id.in_({one for one, _, _ in segments}), budgets)
-        for row in _rows(connection, maps, which, "id", left_out):
-            evidence = segments.get((row["pretraining_id"], row["data_digest"], row["budget"]))
-            if evidence is not None:
-                evidence.maps[row["split"], row["score"]] = row
+        if name == "measures":
+            where = table.c.result_id.in_(list(by_result))
+        else:
+            where = table.c.attempt_id.in_(made_by)
+        order = tuple(column.name for column in table.primary_key.columns)
+        for row in _rows(connection, table, where, order, left_out):
+            attempt_id = by_result[row["result_id"]] if name == "measures" else row["attempt_id"]
+            if name == "results":
+                by_result[row["id"]] = attempt_id
+            told = tuple(uids[row[k]] if k == "superseded_id" else row[k] for k in key)
+            of_job[attempt_id].made[name][uids[attempt_id], *told] = row
     return found
 
 
@@ -147,13 +130,13 @@ def _rows(
     connection: sa.Connection,
     table: sa.Table,
     where: sa.ColumnElement[bool],
-    order: str,
+    order: Sequence[str],
     left_out: Sequence[str] = (),
 ) -> list[Row]:
     columns = [column for column in table.columns if column.name not in left_out]
     names = [column.name for column in columns]
-    found = connection.execute(sa.select(*columns).where(where).order_by(table.c[order]))
-    return [dict(zip(names, row, strict=True)) for row in found]
+    query = sa.select(*columns).where(where).order_by(*(table.c[name] for name in order))
+    return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
 
 
 def find_gain(
@@ -164,37 +147,51 @@ def find_gain(
     Returns:
         The gain; or None, with the reason in the tally, where nothing is taken.
     """
-    ended = [row for row in there.attempts if row["ended"] is not None]
     reason = _obstacle(there, here, refused)
-    differences = [] if reason or here is None else _differences(there, here)
-    if reason or differences:
-        for difference in differences:
-            tally.differ(difference)
-        in_conflict = defaultdict[str, int](int)
-        for difference in differences:
-            in_conflict[difference.table] += 1
+    if reason:
         for table, number in _sizes(there).items():
-            tally.add(table, "left", number - in_conflict[table])
-        why = reason or "a number of it differs here, so all of it stays as it is"
-        tally.left.append(Left(there.job.id, there.subject, why))
+            tally.add(table, "left", number)
+        tally.left.append(Left(there.job.id, there.subject, reason))
         return None
-    new, known = _match(ended, here.attempts if here else [])
-    event = event_elsewhere(here.job.state if here else "pending", there.job.state)
-    if event in ("failed_elsewhere", "diverged_elsewhere") and there.job.attempt_id in known:
-        event = None  # it was merged before: since then somebody here asked for a retry
-    found = Gain(
-        there=there,
-        here=here,
-        event=event,
-        attempts=new,
-        known=known,
-        results=_absent(there.results, here.results if here else {}),
-        maps=_absent(there.maps, here.maps if here else {}),
-        tables=_absent(there.tables, here.tables if here else {}),
-        beside={} if here is None else _beside(there, here),
-    )
-    _count(found, tally)
+    ended = {uid: row for uid, row in there.attempts.items() if row["ended"] is not None}
+    ours = {} if here is None else here.attempts
+    new = {uid: row for uid, row in ended.items() if uid not in ours}
+    event = None
+    if here is None or here.job.done_attempt_id is None:
+        event = event_elsewhere(here.job.state if here else "pending", _state(there))
+        last = _uid_of(there, there.job.attempt_id)
+        if event in ("failed_elsewhere", "diverged_elsewhere") and last in ours:
+            event = None  # it was merged before: since then somebody here asked for a retry
+    found = Gain(there, here, event, new, {name: [] for name in MADE}, [])
+    for name in MADE:
+        known: Iterable[tuple[Any, ...]] = () if here is None else here.made[name]
+        missing = {
+            key: row
+            for key, row in there.made[name].items()
+            if key[0] in ended and key not in known and (name not in MOVING or key[0] in new)
+        }
+        found.made[name] = list(missing.values())
+    if here is not None:
+        found.made["measures"] += _wider_bounds(there, here)
+        found.moved = [
+            uid
+            for uid in ours
+            if uid in ended and new and any(here.of_attempt(n, uid) for n in MOVING)
+            if not any(there.of_attempt(n, uid) for n in MOVING)
+        ]
+        for difference in _differences(there, here):
+            tally.differences.append(difference)
+    _count(found, len(there.attempts) - len(ended), tally)
     return found
+
+
+def _state(there: Evidence) -> Any:
+    # A job of which a result is current counts as done, though it is run anew.
+    return "done" if there.job.done_attempt_id is not None else there.job.state
+
+
+def _uid_of(one: Evidence, attempt_id: int | None) -> str | None:
+    return next((uid for uid, row in one.attempts.items() if row["id"] == attempt_id), None)
 
 
 def _obstacle(there: Evidence, here: Evidence | None, refused: Refused) -> str | None:
@@ -202,7 +199,7 @@ def _obstacle(there: Evidence, here: Evidence | None, refused: Refused) -> str |
     reason = None
     if refused:
         reason = refused.reason(schema.jobs, job_row(there.job))
-        for row in there.attempts:
+        for row in there.attempts.values():
             reason = reason or refused.reason(schema.attempts, row)
     if reason is None and here is not None and here.job.state == "running":
         return "it is running here: merge again when it is done"
@@ -215,128 +212,99 @@ def job_row(job: Job) -> Row:
 
 
 def _damage(there: Evidence) -> str | None:
-    for row in there.results.values():
-        try:
-            sound = decode_result(row).id == row["id"]
-        except (ValueError, TypeError):
-            sound = False
-        if not sound:
-            return f"its result {row['id']} is damaged there: its numbers do not match its id"
-    for row in there.maps.values():
-        damage = find_map_damage(row)
-        if damage is not None:
-            return f"its map {row['id']} is damaged there: {damage}"
-    for row in there.tables.values():
-        shape = (row["channels"], row["height"], row["width"])
-        if len(row["kept"]) != -(-math.prod(shape) // 8):
-            return f"its table of split {row['split']} is damaged there"
+    checks: Mapping[str, Callable[[Row], str | None]] = {
+        "measures": find_measure_damage,
+        "contribution_maps": find_map_damage,
+        "index_tables": _table_damage,
+    }
+    for table, check in checks.items():
+        for row in there.made[table].values():
+            damage = check(row)
+            if damage is not None:
+                return f"a row of its {table} is damaged there: {damage}"
     return None
+
+
+def _table_damage(row: Row) -> str | None:
+    shape = (row["channels"], row["height"], row["width"])
+    fits = len(row["kept"]) == -(-math.prod(shape) // 8)
+    return None if fits else f"the bytes of split {row['split']} do not fill the shape {shape}"
+
+
+def _wider_bounds(there: Evidence, here: Evidence) -> list[Row]:
+    # K-sample bounds there of more draws or images than those of the same results here.
+    found = []
+    extents = [_bound_extents(one) for one in (there, here)]
+    for key, extent in extents[0].items():
+        ours = extents[1].get(key)
+        if ours is not None and extent > ours:
+            found += [there.made["measures"][*key, name] for name in BOUND]
+    return found
+
+
+def _bound_extents(one: Evidence) -> dict[tuple[Any, ...], tuple[float, int]]:
+    measures = one.made["measures"]
+    return {
+        key[:-1]: (row["value"], measures[*key[:-1], "bound_bits_per_dim"]["images"])
+        for key, row in measures.items()
+        if key[-1] == "bound_draws" and (*key[:-1], "bound_bits_per_dim") in measures
+    }
 
 
 def _differences(there: Evidence, here: Evidence) -> list[Difference]:
-    pairs = (
-        ("results", ("trial_id", "data_digest", "protocol"), (*RESULT_COLUMNS, "id")),
-        ("maps", ("pretraining_id", "data_digest", "budget", "split", "score"), MAP_COLUMNS),
-        ("tables", ("trial_id", "data_digest", "split"), TABLE_COLUMNS),
-    )
-    named = {"results": "results", "maps": "contribution_maps", "tables": "index_tables"}
+    # Of one attempt nothing can be another. Where the work was done twice, both stay; that they
+    # gave other numbers is told, unless one of them was done anew on purpose.
     found = []
-    for name, key, columns in pairs:
-        ours: Mapping[Any, Row] = getattr(here, name)
-        for which, row in getattr(there, name).items():
-            if which not in ours:
+    for name, column in (("measures", "value"), ("contribution_maps", "digest")):
+        seen = defaultdict[tuple[Any, ...], list[Row]](list)
+        for key, row in here.made[name].items():
+            seen[key[1:]].append(row)
+        for key, row in there.made[name].items():
+            if key in here.made[name]:
+                ours = here.made[name][key]
+                differ = [] if key[-1] in BOUND and _is_wider(there, here, key) else [ours]
+            else:
+                differ = seen[key[1:]] if key[0] not in here.attempts else []
+            if _is_timing(name, key):
                 continue
-            difference = first_difference(named[name], key, columns, ours[which], row)
-            if difference is None and name == "results":
-                difference = _difference_beside(key, ours[which], row)
-            if difference is not None:
-                found.append(difference)
+            for ours in differ:
+                if ours[column] != row[column] and not _is_superseded(there, here):
+                    where = {"job": there.job.id}
+                    where |= dict(zip(MADE[name], key[1:], strict=True))
+                    found.append(Difference(name, where, column, ours[column], row[column]))
+                    break
     return found
 
 
-def _difference_beside(key: Sequence[str], here: Row, there: Row) -> Difference | None:
-    # Of what was measured beside a result, in the same way on both sides.
-    for columns, way in (
-        (Result.BOUND, ("bound_draws", "bound_images")),
-        (Result.SERIES, ("series_terms",)),
-    ):
-        both = [(here[name], there[name]) for name in way]
-        if all(one == other and one is not None for one, other in both):
-            difference = first_difference("results", key, columns, here, there)
-            if difference is not None:
-                return difference
-    return None
+def _is_wider(there: Evidence, here: Evidence, key: tuple[Any, ...]) -> bool:
+    # Whether two K-sample bounds are over other draws or images.
+    extents = [_bound_extents(one).get(key[:-1]) for one in (there, here)]
+    return extents[0] != extents[1]
 
 
-def _beside(there: Evidence, here: Evidence) -> dict[str, Row]:
-    found = {}
-    for protocol, row in there.results.items():
-        stored = here.results.get(protocol)
-        if stored is not None and any(stored[name] != row[name] for name in Result.BESIDE):
-            more = find_additions(decode_result(stored), decode_result(row))
-            if more:
-                found[stored["id"]] = more
-    return found
+def _is_timing(table: str, key: tuple[Any, ...]) -> bool:
+    return table == "measures" and key[-1] == "seconds_per_step"
 
 
-def _match(theirs: Sequence[Row], ours: Sequence[Row]) -> tuple[list[Row], dict[int, int]]:
-    # Their attempts that are not among ours, and our numbers of those that are, each once.
-    here: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    for row in ours:
-        here[tuple(row[name] for name in SAME_ATTEMPT)].append(row["id"])
-    new, known = [], {}
-    for row in theirs:
-        same = here[tuple(row[name] for name in SAME_ATTEMPT)]
-        if same:
-            known[row["id"]] = same.pop(0)
-        else:
-            new.append(row)
-    return new, known
-
-
-def _absent(there: Mapping[Any, Row], here: Mapping[Any, Row]) -> list[Row]:
-    return [row for key, row in there.items() if key not in here]
+def _is_superseded(there: Evidence, here: Evidence) -> bool:
+    return bool(there.made["supersedes"] or here.made["supersedes"])
 
 
 def _sizes(one: Evidence) -> dict[str, int]:
     # How many rows of each table a job has.
-    return {
-        "jobs": 1,
-        "attempts": len(one.attempts),
-        "contribution_maps": len(one.maps),
-        "index_tables": len(one.tables),
-        "results": len(one.results),
-        "curves": len(one.curves),
-        "artifacts": len(one.artifacts),
-    }
+    counts = {name: len(rows) for name, rows in one.made.items()}
+    return {"jobs": 1, "attempts": len(one.attempts), **counts}
 
 
-def _count(found: Gain, tally: Tally) -> None:
-    there, here = found.there, found.here
-    sizes = _sizes(there)
-    new = {
-        "jobs": int(here is None),
-        "attempts": len(found.attempts),
-        "contribution_maps": len(found.maps),
-        "index_tables": len(found.tables),
-        "results": len(found.results),
-    }
-    completed = {
-        "jobs": int(here is not None and found.event is not None),
-        "results": len(found.beside),
-    }
-    for name in ("curves", "artifacts"):
-        theirs, ours = getattr(there, name), getattr(here, name) if here else {}
-        new[name] = sum(one not in ours for one in theirs) if found.whole else 0
-        completed[name] = len(theirs) - new[name] if found.whole else 0
-        if not found.whole:
-            left = sum(one not in ours for one in theirs)
-            tally.add(name, "left", left)
-            sizes[name] -= left
-    running = len(there.attempts) - len(found.attempts) - len(found.known)
+def _count(found: Gain, running: int, tally: Tally) -> None:
+    sizes = _sizes(found.there)
+    new = {"jobs": int(found.here is None), "attempts": len(found.attempts)}
+    new |= {name: len(rows) for name, rows in found.made.items()}
+    if found.here is not None and found.event is not None:
+        tally.add("jobs", "completed")
+        sizes["jobs"] -= 1
     tally.add("attempts", "left", running)
     sizes["attempts"] -= running
     for table, size in sizes.items():
         tally.add(table, "new", new[table])
-        tally.add(table, "completed", completed.get(table, 0))
-        tally.add(table, "equal", size - new[table] - completed.get(table, 0))
+        tally.add(table, "equal", size - new[table])

@@ -60,7 +60,7 @@ def merge(
     """
     _require_source(source)
     found = target.identify()
-    migrate.refuse_newer(target, found)
+    migrate.require_known(target, found)
     if source.identity() == target.identity():
         raise UserError(
             f"{source.name} and {target.name} are one database: give another one to merge from"
@@ -71,11 +71,11 @@ def merge(
     with source.reader().connect() as connection:
         _require_sound(source, connection, progress)
         if not dry_run:
-            migrate.ensure(target, create=True)
-        elif found.revision != schema.REVISIONS[-1]:
+            migrate.ensure(target)
+        elif found.revision != migrate.current_version():
             raise UserError(
                 f"a dry run writes nothing, and {target.name} is not a database of schema "
-                f"{schema.REVISIONS[-1]}: run `lcma db init` or `lcma db upgrade` before"
+                f"{migrate.current_version()}: run `lcma db init` or `lcma db upgrade` before"
             )
         return _Merge(source, connection, target, dry_run, progress).run()
 
@@ -84,12 +84,7 @@ def _require_source(source: Database) -> None:
     found = source.identify()
     if not found.exists:
         raise UserError(f"there are no results at {source.name}: give a database to merge from")
-    migrate.refuse_newer(source, found)
-    if found.revision != schema.REVISIONS[-1]:
-        raise UserError(
-            f"{source.name} has schema {found.revision}, and a merge, which changes nothing there, "
-            f"needs {schema.REVISIONS[-1]}: run `lcma db upgrade` on it, or on a copy of it"
-        )
+    migrate.require_current(source, found)
 
 
 def _require_sound(source: Database, connection: sa.Connection, progress: Progress) -> None:

@@ -11,16 +11,22 @@ from lcma.db.integrity import Progress
 from lcma.db.merging.report import Difference, Tally, first_difference
 from lcma.db.schema import (
     bars,
+    cells,
     data_sets,
     environments,
+    measure_kinds,
     pretrainings,
+    protocols,
     recipes,
     sweep_trials,
     sweeps,
     trials,
 )
 
-TABLES = (recipes, data_sets, bars, environments, sweeps, pretrainings, trials, sweep_trials)
+TABLES = (
+    *(recipes, data_sets, bars, environments, sweeps, pretrainings, trials, sweep_trials),
+    *(protocols, measure_kinds),
+)
 """Those whose rows are known by their content; what a row refers to comes before it."""
 
 CIRCUMSTANCE: Mapping[str, frozenset[str]] = {
@@ -28,8 +34,12 @@ CIRCUMSTANCE: Mapping[str, frozenset[str]] = {
     "environments": frozenset({"created"}),
     "sweeps": frozenset({"created"}),
     "bars": frozenset({"detail"}),
+    "recipes": frozenset({"profile"}),
+    "flow_trials": frozenset({"profile"}),
+    "measure_kinds": frozenset({"meaning"}),
 }
-"""Columns in which two rows of one key may differ: what a set was called and where it was read."""
+"""Columns in which two rows of one key may differ: what a set was called and where it was read, and
+the name of a profile, which is no part of what was run."""
 
 ROWS = 2000
 """Rows merged in one transaction."""
@@ -80,12 +90,24 @@ def merge_plans(
             with transaction() as connection:
                 new = _missing(connection, table, some, tally, refused)
                 tally.add(table.name, "new", len(new))
-                if write and table is environments:
+                if write and table in (environments, protocols, measure_kinds):
                     insert_missing(connection, table, new)  # a worker may add one meanwhile
                 elif write:
                     append_mappings(connection, table, new)
+                if write and table is recipes:
+                    _agree_on_profiles(connection, some)
             done += len(some)
             progress(table.name, done, total)
+
+
+def _agree_on_profiles(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+    # Of the names that one recipe has at two sites the first in the alphabet is shown, in whatever
+    # order they are merged.
+    names = [{"the_id": row["id"], "name": row["profile"]} for row in rows]
+    for table, key in ((recipes, recipes.c.id), (cells, cells.c.recipe_id)):
+        later = key == sa.bindparam("the_id"), table.c.profile > sa.bindparam("name")
+        update = sa.update(table).where(*later).values(profile=sa.bindparam("name"))
+        connection.execute(update, names)
 
 
 def _batches(source: sa.Connection, table: sa.Table) -> Iterator[list[dict[str, Any]]]:

@@ -9,8 +9,8 @@ Scalar = str | int | float | None
 
 TABLES = (
     *("recipes", "data_sets", "bars", "environments", "sweeps", "pretrainings", "flow_trials"),
-    *("sweep_trials", "jobs", "attempts", "results", "contribution_maps", "index_tables"),
-    *("curves", "artifacts"),
+    *("sweep_trials", "protocols", "measure_kinds", "jobs", "attempts", "results", "measures"),
+    *("contribution_maps", "index_tables", "supersedes", "curves", "artifacts"),
 )
 """The tables whose rows are counted."""
 

@@ -35,6 +35,7 @@ class Step:
     event: Elsewhere | None
     token: int
     attempt_id: int | None
+    done_attempt_id: int | None
     step: int
 
 
@@ -50,6 +51,7 @@ def take_steps(connection: sa.Connection, steps: Sequence[Step], now: float) -> 
             "state": one.job.state if one.event is None else TRANSITIONS[one.job.state, one.event],
             "token": one.token,
             "attempt_id": one.attempt_id,
+            "done_attempt_id": one.done_attempt_id,
             "step": one.step,
             "updated": now,
         }

@@ -4,26 +4,21 @@ Locks are taken in the order in which a worker that finishes takes them: jobs, c
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from lcma.db import schema
-from lcma.db.cells import SHARED, UNKNOWN, compute_sums, encode_cell
+from lcma.db.cells import encode_cell, hold_cells, select_of_trials, update_sums
 from lcma.db.filters import chunks
 from lcma.db.index_tables import insert_overlaps_of
-from lcma.db.inserts import (
-    append_mappings,
-    append_rows,
-    escape_text,
-    insert_missing,
-    insert_or_replace,
-)
-from lcma.db.merging.evidence import Gain, Row, job_row
+from lcma.db.inserts import append_mappings, append_rows, escape_text
+from lcma.db.merging.evidence import MADE, MOVING, Gain, job_row
 from lcma.db.merging.steps import Step, take_steps
 from lcma.db.records import Job
-from lcma.db.schema import cells, results, trials
+from lcma.db.results import BOUND, choose_current, retire
+from lcma.db.schema import measure_kinds, measures, protocols, results, trials
 
 CURVES, POINTS = 500, 20_000
 """Curves read at once, and points of them held in memory."""
@@ -36,22 +31,22 @@ def write_gains(
     jobs = {one.there.job.id: _planned(one, now) for one in gains}
     new = [jobs[one.there.job.id] for one in gains if one.here is None]
     append_mappings(target, schema.jobs, [job_row(job) for job in new])
-    attempts = _add_attempts(target, gains)
-    _add_results(target, gains, attempts)
-    for name, table in (("maps", schema.contribution_maps), ("tables", schema.index_tables)):
-        rows = [
-            {key: value for key, value in row.items() if key != "id"}
-            | {"attempt_id": attempts[row["attempt_id"]]}
-            for one in gains
-            for row in getattr(one, name)
-        ]
-        append_mappings(target, table, rows)
-    _add_overlaps(target, gains)
-    whole = [one for one in gains if one.whole]
-    _add_curves(source, target, whole)
-    _add_artifacts(target, whole)
-    steps = [_step(one, jobs[one.there.job.id], attempts) for one in gains]
+    numbers = _add_attempts(target, gains)
+    for name in MADE:
+        if name not in (*MOVING, "measures"):
+            _add_made(target, gains, name, numbers)
+    _add_measures(target, gains, numbers)
+    _move(target, gains)
+    _add_made(target, gains, "artifacts", numbers)
+    _add_curves(source, target, gains, numbers)
+    current = choose_current(target, sorted(jobs))
+    steps = [_step(one, jobs[one.there.job.id], numbers, current) for one in gains]
     take_steps(target, [one for one in steps if one is not None], now)
+    former = {job_id: job.done_attempt_id for job_id, job in jobs.items()}
+    retire(target, [one for job, one in former.items() if one not in (None, current[job])])
+    _join_cells(target, [one for one in current.values() if one is not None])
+    changed = [job for job, one in current.items() if one is not None and one != former[job]]
+    _add_overlaps(target, [jobs[job_id] for job_id in changed])
 
 
 def _planned(one: Gain, now: float) -> Job:
@@ -71,6 +66,7 @@ def _planned(one: Gain, now: float) -> Job:
         step=0,
         token=0,
         attempt_id=None,
+        done_attempt_id=None,
         owner=None,
         host=None,
         pid=None,
@@ -79,115 +75,92 @@ def _planned(one: Gain, now: float) -> Job:
     )
 
 
-def _add_attempts(target: sa.Connection, gains: Sequence[Gain]) -> dict[int, int]:
-    # Behind those that are here. Returns the numbers here of all attempts, by theirs.
+def _add_attempts(target: sa.Connection, gains: Sequence[Gain]) -> dict[str, int]:
+    # Behind those that are here. Returns the numbers here of all attempts by `uid`.
     table = schema.attempts
-    numbers = {theirs: ours for one in gains for theirs, ours in one.known.items()}
-    rows, places = [], {}
+    rows = []
     for one in gains:
         before = 0 if one.here is None else one.here.job.token
-        for token, row in enumerate(one.attempts, start=before + 1):
-            places[row["job_id"], token] = row["id"]
-            said = {name: row[name] and escape_text(row[name]) for name in ("message", "log")}
-            rows.append({k: v for k, v in row.items() if k != "id"} | said | {"token": token})
+        for token, row in enumerate(one.attempts.values(), start=before + 1):
+            told = {name: row[name] and escape_text(row[name]) for name in ("message", "log")}
+            rows.append({k: v for k, v in row.items() if k != "id"} | told | {"token": token})
     append_mappings(target, table, rows)
-    for some in chunks(sorted({row["job_id"] for row in rows})):
-        columns = (table.c.id, table.c.job_id, table.c.token)
-        for number, job_id, token in target.execute(
-            sa.select(*columns).where(table.c.job_id.in_(some))
-        ):
-            if (job_id, token) in places:
-                numbers[places[job_id, token]] = number
+    numbers: dict[str, int] = {}
+    for some in chunks(sorted(one.there.job.id for one in gains)):
+        query = sa.select(table.c.uid, table.c.id).where(table.c.job_id.in_(some))
+        numbers |= {row.uid: row.id for row in target.execute(query)}
     return numbers
 
 
-def _add_results(target: sa.Connection, gains: Sequence[Gain], attempts: dict[int, int]) -> None:
-    found = [row for one in gains for row in one.results]
-    own = _join_cells(target, found)
-    rows = [
-        row | cell | {"attempt_id": attempts[row["attempt_id"]]}
-        for row, cell in zip(found, own, strict=True)
-    ]
-    append_mappings(target, schema.results, rows)
-    _update_all_sums(target, {cell["cell_id"] for cell in own})
+def _uids(one: Gain) -> dict[int, str]:
+    # The attempts there by their numbers there.
+    return {row["id"]: uid for uid, row in one.there.attempts.items()}
+
+
+def _add_made(
+    target: sa.Connection, gains: Sequence[Gain], name: str, numbers: Mapping[str, int]
+) -> None:
+    rows = []
     for one in gains:
-        for result_id, more in one.beside.items():
-            table = schema.results
-            target.execute(sa.update(table).where(table.c.id == result_id).values(more))
+        uids = _uids(one)
+        for row in one.made[name]:
+            own = {key: value for key, value in row.items() if key != "id" or name == "results"}
+            for column in ("attempt_id", "superseded_id"):
+                if column in own:
+                    own[column] = numbers[uids[own[column]]]
+            rows.append(own)
+    append_mappings(target, schema.metadata.tables[name], rows)
 
 
-def _join_cells(
-    connection: sa.Connection, found: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    # The columns of rows of `results` that say which cells they are in. The cells are made where
-    # they are missing, and nobody else changes them until the transaction ends.
-    ids = sorted({row["trial_id"] for row in found})
-    of_trials: dict[str, Mapping[str, Any]] = {}
-    for some in chunks(ids):
-        query = sa.select(trials).where(trials.c.id.in_(some))
-        of_trials |= {row["id"]: row for row in connection.execute(query).mappings()}
-    made: dict[tuple[Any, ...], dict[str, Any]] = {}
-    joined = []
-    for row in found:
-        trial = of_trials[row["trial_id"]]
-        key = tuple(trial[name] if name in trial else row[name] for name in SHARED)
-        if key not in made:
-            made[key] = encode_cell(trial, row)
-        joined.append({"seed": trial["seed"], "cell_id": made[key]["id"]})
-    rows = sorted(made.values(), key=lambda row: str(row["id"]))
-    insert_missing(connection, cells, [row | UNKNOWN for row in rows])
-    for some in chunks([row["id"] for row in rows]):
-        hold = sa.select(cells.c.id).where(cells.c.id.in_(some)).order_by(cells.c.id)
-        connection.execute(hold.with_for_update())
-    return joined
-
-
-def _update_all_sums(connection: sa.Connection, cell_ids: Collection[str]) -> None:
-    columns = (results.c.cell_id, results.c.bits_per_dim, results.c.holdout_bits_per_dim)
-    for some in chunks(sorted(cell_ids)):
-        test, holdout = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
-        query = sa.select(*columns).where(results.c.cell_id.in_(some))
-        for cell_id, one, other in connection.execute(query):
-            test[cell_id].append(one)
-            holdout[cell_id].append(other)
-        rows = [{"the_id": c, **compute_sums(test[c], holdout[c])} for c in some]
-        connection.execute(sa.update(cells).where(cells.c.id == sa.bindparam("the_id")), rows)
-
-
-def _add_overlaps(target: sa.Connection, gains: Sequence[Gain]) -> None:
-    by_data: dict[str, list[str]] = {}
+def _add_measures(target: sa.Connection, gains: Sequence[Gain], numbers: Mapping[str, int]) -> None:
+    # Those of a wider K-sample bound take the place of what is here.
+    rows = []
     for one in gains:
-        job = one.there.job
-        if one.tables and job.trial_id is not None:
-            by_data.setdefault(job.data_digest, []).append(job.trial_id)
-    for digest, trial_ids in sorted(by_data.items()):
-        insert_overlaps_of(target, trial_ids, digest)
+        uids = _uids(one)
+        for row in one.made["measures"]:
+            rows.append(row | {"attempt_id": numbers[uids[row["attempt_id"]]], "cell_id": None})
+    for row in rows:
+        if row["name"] in BOUND:
+            same = (measures.c[name] == row[name] for name in ("result_id", "protocol", "name"))
+            target.execute(sa.delete(measures).where(*same))
+    append_mappings(target, measures, rows)
 
 
-def _add_curves(source: sa.Connection, target: sa.Connection, gains: Sequence[Gain]) -> None:
-    # With their points; of a curve that is here too, those that are not, and the others become what
-    # they are there, as when a worker that goes on from a checkpoint reports them.
+def _move(target: sa.Connection, gains: Sequence[Gain]) -> None:
+    # Curves and files that are there those of a later attempt, which comes with them.
+    for one in gains:
+        if one.here is None or not one.moved:
+            continue
+        former = [one.here.attempts[uid]["id"] for uid in one.moved]
+        for name in MOVING:
+            table = schema.metadata.tables[name]
+            if name == "curves":
+                gone = sa.select(table.c.id).where(table.c.attempt_id.in_(former))
+                points = schema.metrics
+                target.execute(sa.delete(points).where(points.c.curve_id.in_(gone)))
+            target.execute(sa.delete(table).where(table.c.attempt_id.in_(former)))
+
+
+def _add_curves(
+    source: sa.Connection,
+    target: sa.Connection,
+    gains: Sequence[Gain],
+    numbers: Mapping[str, int],
+) -> None:
     table = schema.curves
-    there = {one.there.job.id: one.there.curves for one in gains}
-    here = {one.there.job.id: one.here.curves if one.here else {} for one in gains}
-    names = [(job_id, name) for job_id, own in there.items() for name in own]
-    missing = [(job_id, name) for job_id, name in names if name not in here[job_id]]
-    append_rows(target, table, ("job_id", "name"), missing)
-    fresh, known = dict[int, int](), dict[int, int]()
-    for some in chunks(sorted(there)):
-        columns = (table.c.id, table.c.job_id, table.c.name)
-        for number, job_id, name in target.execute(
-            sa.select(*columns).where(table.c.job_id.in_(some))
-        ):
-            theirs = there[job_id].get(name)
-            if theirs is not None:
-                (known if name in here[job_id] else fresh)[theirs] = number
+    theirs: dict[tuple[int, str], int] = {}
+    for one in gains:
+        uids = _uids(one)
+        for row in one.made["curves"]:
+            theirs[numbers[uids[row["attempt_id"]]], row["name"]] = row["id"]
+    append_rows(target, table, ("attempt_id", "name"), list(theirs))
+    fresh: dict[int, int] = {}
+    for some in chunks(sorted({attempt_id for attempt_id, _ in theirs})):
+        query = sa.select(table.c.id, table.c.attempt_id, table.c.name)
+        for number, attempt_id, name in target.execute(query.where(table.c.attempt_id.in_(some))):
+            if (attempt_id, name) in theirs:
+                fresh[theirs[attempt_id, name]] = number
     append_rows(target, schema.metrics, ("curve_id", "step", "value"), _points(source, fresh))
-    rows = [
-        {"curve_id": curve, "step": step, "value": value}
-        for curve, step, value in _points(source, known)
-    ]
-    insert_or_replace(target, schema.metrics, rows)
 
 
 def _points(source: sa.Connection, numbers: dict[int, int]) -> Iterator[tuple[int, int, Any]]:
@@ -202,27 +175,72 @@ def _points(source: sa.Connection, numbers: dict[int, int]) -> Iterator[tuple[in
             yield numbers[curve], step, value
 
 
-def _add_artifacts(target: sa.Connection, gains: Sequence[Gain]) -> None:
-    # Files that a job left when it ended take the place of what it had before.
-    fresh, known = list[Row](), list[Row]()
-    for one in gains:
-        for kind, row in one.there.artifacts.items():
-            there = {key: value for key, value in row.items() if key != "id"}
-            (known if one.here and kind in one.here.artifacts else fresh).append(there)
-    append_mappings(target, schema.artifacts, fresh)
-    insert_or_replace(target, schema.artifacts, known)
+def _join_cells(target: sa.Connection, current: Sequence[int]) -> None:
+    # Put the ranked measures of current results, which are in no cell yet, into theirs.
+    of_trials: dict[str, Mapping[str, Any]] = {}
+    made: dict[tuple[str, str, str], dict[str, Any]] = {}
+    joined = []
+    for some in chunks(sorted(current)):
+        query = (
+            sa.select(
+                *(measures.c[name] for name in ("result_id", "protocol", "name")),
+                *(results.c.trial_id, results.c.data_digest, protocols.c.precision),
+            )
+            .join_from(measures, results, results.c.id == measures.c.result_id)
+            .join(protocols, protocols.c.id == measures.c.protocol_id)
+            .join(measure_kinds, measure_kinds.c.name == measures.c.name)
+            .where(
+                results.c.attempt_id.in_(some),
+                measures.c.cell_id.is_(None),
+                measure_kinds.c.direction.is_not(None),
+            )
+        )
+        rows = target.execute(query).all()
+        ids = sorted({row.trial_id for row in rows} - of_trials.keys())
+        found = target.execute(select_of_trials().where(trials.c.id.in_(ids))).mappings()
+        of_trials |= {row["id"]: row for row in found}
+        for row in rows:
+            key = (row.trial_id + row.data_digest, row.protocol + row.precision, row.name)
+            if key not in made:
+                made[key] = encode_cell(
+                    of_trials[row.trial_id], dict(row._mapping) | {"measure": row.name}
+                )
+            which = {f"the_{name}": row._mapping[name] for name in _MEASURE_KEY}
+            joined.append(which | {"cell": made[key]["id"]})
+    hold_cells(target, sorted(made.values(), key=lambda row: str(row["id"])))
+    if joined:
+        same = (measures.c[name] == sa.bindparam(f"the_{name}") for name in _MEASURE_KEY)
+        update = sa.update(measures).where(*same).values(cell_id=sa.bindparam("cell"))
+        target.execute(update, joined)
+    update_sums(target, {row["cell"] for row in joined})
 
 
-def _step(one: Gain, job: Job, attempts: dict[int, int]) -> Step | None:
+_MEASURE_KEY = ("result_id", "protocol", "name")
+
+
+def _add_overlaps(target: sa.Connection, jobs: Sequence[Job]) -> None:
+    by_data = defaultdict[str, list[str]](list)
+    for job in jobs:
+        if job.trial_id is not None:
+            by_data[job.data_digest].append(job.trial_id)
+    for digest, trial_ids in sorted(by_data.items()):
+        insert_overlaps_of(target, trial_ids, digest)
+
+
+def _step(
+    one: Gain, job: Job, numbers: Mapping[str, int], current: Mapping[str, int | None]
+) -> Step | None:
     # What becomes of a job; None where it stays as it is.
-    if one.event is None and not one.attempts:
+    done = current[job.id]
+    if one.event is None and not one.attempts and done == job.done_attempt_id:
         return None
     latest, step = job.attempt_id, job.step
+    claims = [uid for uid, row in one.attempts.items() if row["protocol"] is None]
     if one.event is not None:
-        ended_by = one.there.job.attempt_id
-        latest = None if ended_by is None else attempts[ended_by]
-        step = one.there.job.step
-    elif latest is None:
-        claims = [row["id"] for row in one.attempts if row["protocol"] is None]
-        latest = attempts[claims[-1]] if claims else None
-    return Step(job, one.event, job.token + len(one.attempts), latest, step)
+        last = one.there.job.attempt_id
+        uid = next((uid for uid, row in one.there.attempts.items() if row["id"] == last), None)
+        latest = done if one.event == "done_elsewhere" else numbers.get(uid or "", latest)
+        step = one.there.job.steps if one.event == "done_elsewhere" else one.there.job.step
+    elif latest is None and claims:
+        latest = numbers[claims[-1]]
+    return Step(job, one.event, job.token + len(one.attempts), latest, done, step)

@@ -17,10 +17,12 @@ from lcma.db.records.evidence import (
     Evaluator,
     IndexTable,
     MapStatistics,
+    Measure,
     Metric,
     Result,
     StoredMap,
     TableStatistics,
+    Verification,
     raw_bytes,
 )
 from lcma.db.records.joined import (
@@ -108,6 +110,7 @@ __all__ = [
     "MapKey",
     "MapStatistics",
     "MapUser",
+    "Measure",
     "Membership",
     "Metric",
     "News",
@@ -134,6 +137,7 @@ __all__ = [
     "TrainedTrial",
     "Training",
     "Trial",
+    "Verification",
     "Waiting",
     "content_hash",
     "raw_bytes",

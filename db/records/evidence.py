@@ -3,12 +3,9 @@
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-from lcma.db.records.content import content_hash, row_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,72 +50,101 @@ class Artifact:
     path: str
     bytes: int
     digest: str
-    place: str | None = None
+    place: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """An evaluated trial: bits/dim with standard errors, `log_det` and `log_prior` in nats/image.
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A named number of a result; `lcma.sweeps.measures` says what each is.
 
-    A standard error is None where a single image or cluster gives none. `BESIDE` names what was
-    measured beside the bits/dim, each None where it was not: the bound of `bound_draws`
-    dequantizations over `bound_images` images, by `bound_gain` below that of one; and for the
-    power series of residual blocks its terms with what bits/dim lose at twice as many.
+    Attributes:
+        name: What is measured, such as 'bits_per_dim'.
+        value: The value in its unit.
+        standard_error: Its standard error; None where there is none.
+        images: The images that it is over; None for none.
+        clusters: The clusters behind the standard error; None for none.
 
     Raises:
         ValueError: A number is not finite: such a run is `diverged`.
     """
 
+    name: str
+    value: float
+    standard_error: float | None = None
+    images: int | None = None
+    clusters: int | None = None
+
+    def __post_init__(self) -> None:
+        for value in (self.value, self.standard_error):
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{self.name} is {value}: a measure must be finite")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What was measured of a trained trial by one protocol.
+
+    `step` is the training step of the evaluated weights, `protocol_body` the whole protocol as
+    JSON. The measures are kept in the order of their names.
+
+    Raises:
+        ValueError: A measure is there twice.
+    """
+
     trial_id: str
     data_digest: str
+    step: int
     protocol: str
     protocol_body: str
     precision: str
-    step: int
-    bits_per_dim: float
-    standard_error: float | None
-    images: int
-    holdout_bits_per_dim: float
-    holdout_standard_error: float | None
-    log_det: float
-    log_prior: float
-    clusters: int | None = None
-    train_bits_per_dim: float | None = None
-    bound_draws: int | None = None
-    bound_images: int | None = None
-    bound_bits_per_dim: float | None = None
-    bound_gain: float | None = None
-    series_terms: int | None = None
-    series_bias: float | None = None
-    series_bias_standard_error: float | None = None
-
-    BOUND: ClassVar = ("bound_draws", "bound_images", "bound_bits_per_dim", "bound_gain")
-    SERIES: ClassVar = ("series_terms", "series_bias", "series_bias_standard_error")
-    BESIDE: ClassVar = (*BOUND, *SERIES)
+    measures: tuple[Measure, ...]
 
     def __post_init__(self) -> None:
-        for name in (
-            "bits_per_dim",
-            "standard_error",
-            "holdout_bits_per_dim",
-            "holdout_standard_error",
-            "log_det",
-            "log_prior",
-            "train_bits_per_dim",
-            *self.BESIDE,
-        ):
-            value = getattr(self, name)
-            if value is not None and not math.isfinite(value):
-                raise ValueError(f"{name} is {value}: a result must be finite")
+        names = [one.name for one in self.measures]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a measure is there twice: {', '.join(sorted(names))}")
+        ordered = tuple(sorted(self.measures, key=lambda one: one.name))
+        object.__setattr__(self, "measures", ordered)
 
-    @property
-    def id(self) -> str:
-        """The content hash of all fields, to the last bit, but those in `BESIDE`.
+    def measure(self, name: str) -> Measure | None:
+        """Return a measure; None where it was not taken."""
+        return next((one for one in self.measures if one.name == name), None)
 
-        These may be added to a result that is there.
+    def value(self, name: str) -> float:
+        """Return the value of a measure that was taken.
+
+        Raises:
+            KeyError: It was not.
         """
-        content = {k: v for k, v in row_of(self).items() if k not in self.BESIDE}
-        return content_hash("result", content)
+        found = self.measure(name)
+        if found is None:
+            raise KeyError(name)
+        return found.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """How a result compares with that of a second training.
+
+    Attributes:
+        result_id: The result.
+        equal: Whether all measures came out equal to the last bit, but for times.
+        largest_difference: The largest difference of a measure in bits/dim.
+        tolerance: The difference up to which the result counts as verified, bits/dim.
+        environment_id: Versions and hardware of the second training.
+        device: Its device, such as 'cpu' or 'cuda:0'.
+        threads: Its number of CPU threads.
+        verified_by: Who verified.
+    """
+
+    result_id: str
+    equal: bool
+    largest_difference: float
+    tolerance: float
+    environment_id: str
+    device: str
+    threads: int
+    verified_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +199,9 @@ class ContributionMap:
     standard_errors: NDArray[np.float32]
     images: int
     mean_log_det: float
+    halves: NDArray[np.float32]
+    statistics: MapStatistics
     clusters: int | None = None
-    halves: NDArray[np.float32] | None = None
-    statistics: MapStatistics | None = None
 
     def __post_init__(self) -> None:
         for name in ("values", "standard_errors"):
@@ -189,7 +215,7 @@ class ContributionMap:
             raise ValueError("values and standard_errors differ in shape")
         expected = (2, *self.values.shape)
         halves = self.halves
-        if halves is not None and (halves.dtype != np.float32 or halves.shape != expected):
+        if halves.dtype != np.float32 or halves.shape != expected:
             raise ValueError(f"halves must be float32 of shape {expected}")
         if not math.isfinite(self.mean_log_det):
             raise ValueError(f"mean_log_det is {self.mean_log_det}: it must be finite")

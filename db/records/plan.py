@@ -71,7 +71,7 @@ class Environment:
     cpu_capability: str
     packages: str
     driver: str | None = None
-    flags: str | None = None
+    flags: str = "{}"
 
     @property
     def id(self) -> str:

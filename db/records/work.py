@@ -25,7 +25,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 FAILURES: tuple[Outcome, ...] = ("diverged", "oom", "timeout", "code_error")
 """The outcomes after which it is a matter of policy whether the job is run again by itself."""
 
-MOVES = ("claim", "retry", "again", "give_up")
+MOVES = ("claim", "retry", "rerun", "again", "give_up")
 """The transitions of a job that no attempt's end makes."""
 
 EVENTS: tuple[str, ...] = (
@@ -37,7 +37,8 @@ EVENTS: tuple[str, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as it stands. `token` counts its claims; `attempt_id` is its latest attempt."""
+    """A job as it stands. `token` counts its claims; `attempt_id` is its latest attempt, and
+    `done_attempt_id` the one whose result or maps are current."""
 
     id: str
     kind: Kind
@@ -50,6 +51,7 @@ class Job:
     step: int
     token: int
     attempt_id: int | None
+    done_attempt_id: int | None
     owner: str | None
     host: str | None
     pid: int | None
@@ -81,7 +83,7 @@ class Claim:
     """The right to work on a job until its lease ends; `step` is the progress known so far.
 
     `owner` is whom the job was claimed for: with it, a claim on another database that lay at the
-    same place is never good.
+    same place is never good. `rerun` names the rerun that it is part of, '' for a first run.
     """
 
     job_id: str
@@ -89,6 +91,7 @@ class Claim:
     token: int
     step: int
     owner: str
+    rerun: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""The schema: every table, view and column with its type and meaning."""
+"""The schema: every table and column with its type and meaning. Views are in `lcma.db.views`."""
 
-from lcma.db.schema.base import OPTUNA_TABLES, REVISIONS, VERSION_TABLE, metadata
+from lcma.db.schema.base import OPTUNA_TABLES, REVISION, VERSION_TABLE, metadata
 from lcma.db.schema.evidence import (
     artifacts,
     attempts,
@@ -8,9 +8,14 @@ from lcma.db.schema.evidence import (
     curves,
     events,
     index_tables,
+    launches,
+    measures,
     metrics,
+    protocols,
     results,
+    supersedes,
     table_overlaps,
+    verifications,
 )
 from lcma.db.schema.plan import (
     bars,
@@ -23,38 +28,39 @@ from lcma.db.schema.plan import (
     sweeps,
     trials,
 )
-from lcma.db.schema.summary import cells, dictionary, reference_results
-from lcma.db.schema.views import trial_results, views
-from lcma.db.schema.work_views import coverage, failures
+from lcma.db.schema.summary import cells, dictionary, measure_kinds, reference_results, t_quantiles
 
 __all__ = [
     "OPTUNA_TABLES",
-    "REVISIONS",
+    "REVISION",
     "VERSION_TABLE",
     "artifacts",
     "attempts",
     "bars",
     "cells",
     "contribution_maps",
-    "coverage",
     "curves",
     "data_sets",
     "dictionary",
     "environments",
     "events",
-    "failures",
     "index_tables",
     "jobs",
+    "launches",
+    "measure_kinds",
+    "measures",
     "metadata",
     "metrics",
     "pretrainings",
+    "protocols",
     "recipes",
     "reference_results",
     "results",
+    "supersedes",
     "sweep_trials",
     "sweeps",
+    "t_quantiles",
     "table_overlaps",
-    "trial_results",
     "trials",
-    "views",
+    "verifications",
 ]

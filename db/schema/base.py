@@ -28,8 +28,8 @@ OPTUNA_TABLES = frozenset(
 )
 """What Optuna's storage makes in the same database. They are Optuna's to make, change and drop."""
 
-REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
-"""All schema revisions that this code knows, oldest first; the last one is current."""
+REVISION = "0001"
+"""The schema's revision. Until the first release there is one, and its tables may change."""
 
 
 def only_optuna(tables: Collection[str]) -> bool:
@@ -67,50 +67,6 @@ def key(
     """Return a column of the primary key."""
     return sa.Column(
         name, _type(kind), *more, primary_key=True, nullable=False, comment=comment, **options
-    )
-
-
-def beside() -> tuple[sa.Column[Any], ...]:
-    """Return the columns of what is measured beside the bits/dim of a result."""
-    return (
-        optional(
-            "bound_draws",
-            sa.Integer,
-            "K, dequantization draws of the importance-weighted bound; null when not taken",
-        ),
-        optional(
-            "bound_images",
-            sa.Integer,
-            "first test images that the bound is over; null when not taken",
-        ),
-        optional(
-            "bound_bits_per_dim",
-            sa.Double,
-            "bits per dimension of -log of the mean likelihood over K draws, on those images; null "
-            "when not taken",
-        ),
-        optional(
-            "bound_gain",
-            sa.Double,
-            "by how much that is below the bits per dimension of one draw on the same images; null "
-            "when not taken",
-        ),
-        optional(
-            "series_terms",
-            sa.Integer,
-            "exact terms of the power series of residual blocks; null for a flow without them",
-        ),
-        optional(
-            "series_bias",
-            sa.Double,
-            "bits per dimension less those at twice as many terms with the same probes, on the "
-            "first 200 test images; null without a series, and where roulette leaves no bias",
-        ),
-        optional(
-            "series_bias_standard_error",
-            sa.Double,
-            "standard error of series_bias over images or clusters, null with it or for one image",
-        ),
     )
 
 

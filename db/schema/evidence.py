@@ -14,16 +14,16 @@ from sqlalchemy import (
 from sqlalchemy import UniqueConstraint as Unique
 
 from lcma.db.records import EVENTS, MOVES, OUTCOMES
-from lcma.db.schema.base import beside, key, metadata, one_of, optional, required
+from lcma.db.schema.base import key, metadata, one_of, optional, required
 
-_OLD = "null if it was made before schema 0002"
-_NULL = f"null where it cannot be known, and {_OLD}"
+_NULL = "null where it cannot be known"
 
 attempts = Table(
     "attempts",
     metadata,
     key("id", Integer, "running number"),
     required("job_id", Text, "the job", ForeignKey("jobs.id")),
+    required("uid", Text, "content hash of job, owner, host, first token and start"),
     required("token", Integer, "which attempt at the job this is, from 1"),
     required("owner", Text, "launch that ran it"),
     required("host", Text, "machine it ran on"),
@@ -52,7 +52,7 @@ attempts = Table(
         "data_wait",
         Double,
         "share of the time of its training steps that went on waiting for images, 0 to 1; null "
-        "when it made no step or was made before schema 0004",
+        "when it made no step",
     ),
     optional(
         "devices",
@@ -68,8 +68,7 @@ attempts = Table(
     optional(
         "lease_seconds",
         Double,
-        "how long its lease was, seconds; null if it was made before schema 0005, and without a "
-        "claim",
+        "how long its lease was, seconds; null without a claim",
     ),
     optional(
         "log",
@@ -79,6 +78,9 @@ attempts = Table(
     one_of("outcome", OUTCOMES),
     CheckConstraint("(ended IS NULL) = (outcome IS NULL)", name="end"),
     Unique("job_id", "token"),
+    Unique("uid"),
+    Index(None, "owner"),
+    Index(None, "environment_id"),
     comment="Executions of jobs, and evaluations of what they left, each ended by one outcome.",
 )
 
@@ -112,11 +114,11 @@ contribution_maps = Table(
     required("sum_error", Double, "|sum of values - mean_log_det| / sum of |values|"),
     optional("clusters", Integer, "clusters behind the standard errors, null for none"),
     required("attempt_id", Integer, "attempt that made it", ForeignKey("attempts.id")),
-    optional(
+    required(
         "halves",
         LargeBinary,
         "the map from two halves of the images (alternating ones, or alternating clusters), "
-        "(2, C, H, W), laid out alike; null if it was made before schema 0002",
+        "(2, C, H, W), laid out alike",
     ),
     optional(
         "mask_share",
@@ -124,15 +126,9 @@ contribution_maps = Table(
         "share of the variance inside 2x2 windows that channel and position explain, 0 to 1; "
         f"{_NULL}",
     ),
-    optional(
-        "mask_share_by_chance", Double, f"what mask_share is on average for a map with none; {_OLD}"
-    ),
+    required("mask_share_by_chance", Double, "what mask_share is on average for a map with none"),
     optional("standard_error", Double, f"root mean square of standard_errors, nats; {_NULL}"),
-    optional(
-        "rank_gap",
-        Double,
-        f"median over windows of the second value less the third, nats; {_OLD}",
-    ),
+    required("rank_gap", Double, "median over windows of the second value less the third, nats"),
     optional("error_to_gap", Double, f"standard_error / rank_gap; {_NULL}"),
     optional(
         "unresolved",
@@ -140,22 +136,14 @@ contribution_maps = Table(
         "share of windows whose gap between ranks two and three is at most two standard errors; "
         f"{_NULL}",
     ),
-    optional(
+    required(
         "tied",
         Double,
-        "share of windows in which ranks two and three are equal, so that raster order decides; "
-        f"{_OLD}",
+        "share of windows in which ranks two and three are equal, so that raster order decides",
     ),
     CheckConstraint("split >= 1", name="split"),
-    Unique(
-        "pretraining_id",
-        "data_digest",
-        "budget",
-        "split",
-        "score",
-        # The name by the convention would be longer than PostgreSQL allows.
-        name="uq_contribution_maps_key",
-    ),
+    Unique("attempt_id", "split", "score"),
+    Index(None, "pretraining_id", "budget"),
     comment="Contribution maps: what each dimension adds to the log-det before a split. Windows "
     "are those of the flow without splits at that place.",
 )
@@ -163,9 +151,16 @@ contribution_maps = Table(
 index_tables = Table(
     "index_tables",
     metadata,
-    key("trial_id", Text, "the trial", ForeignKey("flow_trials.id")),
-    key("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
-    key("split", Integer, "the split, from 1"),
+    key(
+        "attempt_id",
+        Integer,
+        "attempt that used it",
+        ForeignKey("attempts.id"),
+        autoincrement=False,
+    ),
+    key("split", Integer, "the split, from 1", autoincrement=False),
+    required("trial_id", Text, "the trial", ForeignKey("flow_trials.id")),
+    required("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
     required("channels", Integer, "channels of the image"),
     required("height", Integer, "height of the image in pixels"),
     required("width", Integer, "width of the image in pixels"),
@@ -208,8 +203,8 @@ index_tables = Table(
         "overlap of what stays after the split between the tables of two halves of the data; "
         "null without a map",
     ),
-    required("attempt_id", Integer, "attempt that used it", ForeignKey("attempts.id")),
     CheckConstraint("split >= 1", name="split"),
+    Index(None, "trial_id"),
     comment="Index tables of trained trials, split by split: what stays, and what it looks like.",
 )
 
@@ -227,53 +222,73 @@ table_overlaps = Table(
         "overlap (intersection over union) of the dimensions that are there after the split",
     ),
     one_of("differs", ("seed", "budget")),
-    comment="Overlaps of the tables of trials that differ in seed or budget alone, both ways.",
+    comment="Overlaps of current tables of trials that differ in seed or budget alone, both ways.",
 )
 
 results = Table(
     "results",
     metadata,
-    key("id", Text, "content hash of the result without bound and series"),
+    key("id", Text, "content hash of trial, data and attempt"),
     required("trial_id", Text, "the trial", ForeignKey("flow_trials.id")),
     required("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
-    required("protocol", Text, "name of the evaluation protocol, such as 'plain'"),
-    required("protocol_body", Text, "the whole protocol as JSON"),
-    required("precision", Text, "number format of the evaluation, such as 'float32'"),
+    required("attempt_id", Integer, "attempt that trained it", ForeignKey("attempts.id")),
     required("step", Integer, "training step of the evaluated weights"),
-    required("bits_per_dim", Double, "bits per dimension on the test part"),
-    optional(
-        "standard_error",
-        Double,
-        "standard error of bits_per_dim over images or clusters, null for a single one",
-    ),
-    optional("clusters", Integer, "clusters behind the standard errors, null for none"),
-    required("images", Integer, "number of test images"),
-    required("holdout_bits_per_dim", Double, "bits per dimension on the holdout part"),
-    optional(
-        "holdout_standard_error",
-        Double,
-        "standard error of holdout_bits_per_dim, null for a single image or cluster",
-    ),
-    optional("train_bits_per_dim", Double, "bits per dimension on train, null when not taken"),
-    required("log_det", Double, "mean log-det on the test part, nats per image"),
-    required("log_prior", Double, "mean log-density of the latents there, nats per image"),
-    required("attempt_id", Integer, "attempt that made it", ForeignKey("attempts.id")),
     required("created", Double, "when the row was added, Unix seconds UTC"),
-    *beside(),
+    Unique("attempt_id"),
+    Index(None, "trial_id", "data_digest"),
+    comment="Trained trials: what an attempt at a trial on one exact data set left. What was "
+    "measured of it is in measures.",
+)
+
+protocols = Table(
+    "protocols",
+    metadata,
+    key("id", Text, "content hash of the other columns"),
+    required("name", Text, "name of the evaluation protocol, such as 'plain'"),
+    required("precision", Text, "number format of the evaluation, such as 'float32'"),
+    required("body", Text, "the whole protocol as JSON"),
+    comment="Protocols by which results were measured.",
+)
+
+measures = Table(
+    "measures",
+    metadata,
+    key("result_id", Text, "the result", ForeignKey("results.id")),
+    key("protocol", Text, "name of the protocol by which it was measured"),
+    key("name", Text, "what is measured, such as 'bits_per_dim' (measure_kinds.name)"),
+    required("value", Double, "the value, in the unit of measure_kinds"),
+    optional("standard_error", Double, "its standard error, null where there is none"),
+    optional("images", Integer, "images that it is over, null where it is over none"),
+    optional("clusters", Integer, "clusters behind the standard error, null for none"),
+    required("protocol_id", Text, "the exact protocol", ForeignKey("protocols.id")),
+    required("attempt_id", Integer, "attempt that measured it", ForeignKey("attempts.id")),
     required("seed", Integer, "seed of the trial"),
-    required("cell_id", Text, "what it is a seed of", ForeignKey("cells.id")),
-    Unique("trial_id", "data_digest", "protocol"),
-    Index(None, "cell_id", "seed", "bits_per_dim"),
-    comment="Evaluated trials: one row for each trial, exact data set and protocol.",
+    optional(
+        "cell_id",
+        Text,
+        "what it is a seed of; null for one that is not ranked, and where the result is not the "
+        "current one of its trial",
+        ForeignKey("cells.id"),
+    ),
+    required("created", Double, "when the row was added, Unix seconds UTC"),
+    required("digest", Text, "content hash of result, protocol, name and the numbers"),
+    Index(None, "cell_id", "seed", "value"),
+    sqlite_with_rowid=False,
+    comment="Named numbers of results: bits per dimension and all else that is measured.",
 )
 
 curves = Table(
     "curves",
     metadata,
     key("id", Integer, "running number"),
-    required("job_id", Text, "the job", ForeignKey("jobs.id")),
+    required(
+        "attempt_id",
+        Integer,
+        "the attempt; one that goes on with what another left takes over its curves",
+        ForeignKey("attempts.id"),
+    ),
     required("name", Text, "what is measured, such as 'train_bits_per_dim'"),
-    Unique("job_id", "name"),
+    Unique("attempt_id", "name"),
     comment="What was measured while a job trained; the points are in metrics.",
 )
 
@@ -287,24 +302,85 @@ metrics = Table(
     comment="Points of curves over training.",
 )
 
+supersedes = Table(
+    "supersedes",
+    metadata,
+    key("attempt_id", Integer, "the newer attempt", ForeignKey("attempts.id"), autoincrement=False),
+    key(
+        "superseded_id",
+        Integer,
+        "the older attempt at the same job, whose result or maps it replaces",
+        ForeignKey("attempts.id"),
+        autoincrement=False,
+    ),
+    required("requested_by", Text, "who asked for it, may be empty"),
+    required("time", Double, "when that was asked for, Unix seconds UTC"),
+    required("why", Text, "the reason given, may be empty"),
+    Index(None, "superseded_id"),
+    comment="Which attempts replace which by a rerun. What is current is superseded by nothing; of "
+    "several, the one that ended first.",
+)
+
+verifications = Table(
+    "verifications",
+    metadata,
+    key("id", Text, "content hash of the other columns"),
+    required("result_id", Text, "the result", ForeignKey("results.id")),
+    required("equal", Integer, "1 where all measures came out equal to the last bit, 0 where not"),
+    required("largest_difference", Double, "largest difference of a measure in bits per dimension"),
+    required("tolerance", Double, "difference up to which the result counts as verified"),
+    required(
+        "environment_id",
+        Text,
+        "versions and hardware of the second training",
+        ForeignKey("environments.id"),
+    ),
+    required("device", Text, "device of the second training, such as 'cpu' or 'cuda:0'"),
+    required("threads", Integer, "number of its CPU threads"),
+    required("verified_by", Text, "who verified, may be empty"),
+    required("time", Double, "when, Unix seconds UTC"),
+    Index(None, "result_id"),
+    Index(None, "environment_id"),
+    comment="Results that were trained again, to see whether the same numbers come out.",
+)
+
 artifacts = Table(
     "artifacts",
     metadata,
     key("id", Integer, "running number"),
-    required("job_id", Text, "the job", ForeignKey("jobs.id")),
+    required(
+        "attempt_id",
+        Integer,
+        "the attempt; one that goes on with what another left takes over its files",
+        ForeignKey("attempts.id"),
+    ),
     required("kind", Text, "what it is: 'checkpoint', 'weights', 'samples' and the like"),
     required("path", Text, "where it is, under the launch's storage folder"),
-    optional(
+    required(
         "place",
         Text,
-        "where the launch kept files: host and folder as HOST:FOLDER, or a URL without passwords; "
-        "null if it was made before schema 0005",
+        "where the launch kept files: host and folder as HOST:FOLDER, or a URL without passwords",
     ),
     required("bytes", BigInteger, "length in bytes"),
     required("digest", Text, "sha256 of the file"),
     required("created", Double, "when the row was added, Unix seconds UTC"),
-    Unique("job_id", "kind"),
+    Unique("attempt_id", "kind"),
     comment="Files that jobs left, kept outside the database.",
+)
+
+launches = Table(
+    "launches",
+    metadata,
+    key("owner", Text, "the launch, as attempts name it (attempts.owner)"),
+    required("sweep_id", Text, "the sweep, which has the spec", ForeignKey("sweeps.id")),
+    required("launched_by", Text, "who launched, may be empty"),
+    required("host", Text, "the machine that launched"),
+    required("arguments", Text, "what was typed, without places and passwords, may be empty"),
+    required("code_version", Text, "version of the package, with the commit where it is known"),
+    optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
+    required("started", Double, "when it began, Unix seconds UTC"),
+    Index(None, "sweep_id"),
+    comment="Launches of sweeps and studies: who launched what, with which code.",
 )
 
 events = Table(
@@ -336,5 +412,7 @@ events = Table(
     ),
     one_of("event", EVENTS),
     Index(None, "job_id"),
+    Index(None, "attempt_id"),
+    Index(None, "sweep_id"),
     comment="What happened when: every transition of a job, and what was added at once.",
 )

@@ -14,7 +14,7 @@ recipes = Table(
     required("profile", Text, "size of the recipe: 'paper', 'small', 'tiny' or a custom one"),
     required("splits", Integer, "number of splits, 0 for a flow with none"),
     required("size", Integer, "height and width of the images in pixels"),
-    required("steps", Integer, "length of the training in optimizer steps"),
+    required("steps", Integer, "length of the training in optimizer steps, 0 for such a part"),
     required("body", Text, "the whole resolved recipe as canonical JSON"),
     optional(
         "conventional",
@@ -22,7 +22,8 @@ recipes = Table(
         "canonical name of the flow's conventional factorization on it, 'none' without splits; "
         "null for a flow that was not known",
     ),
-    comment="Resolved training recipes: all that fixes the training of one flow on one data set.",
+    comment="Resolved training recipes: all that fixes the training of one flow on one data set; "
+    "and of pretrainings the part that they depend on, model and optimization.",
 )
 
 data_sets = Table(
@@ -54,12 +55,8 @@ environments = Table(
     required("device", Text, "model of the GPU, or architecture of the processor, as 'x86_64'"),
     required("cpu_capability", Text, "instruction set that PyTorch uses, such as 'AVX512'"),
     required("packages", Text, "versions of the other packages as JSON"),
-    optional("driver", Text, "version of the GPU's driver, null on a CPU and before schema 0005"),
-    optional(
-        "flags",
-        Text,
-        "settings that may change the last bits or the speed as JSON; null before schema 0005",
-    ),
+    optional("driver", Text, "version of the GPU's driver, null on a CPU"),
+    required("flags", Text, "settings that may change the last bits or the speed as JSON"),
     required("created", Double, "when the row was added, Unix seconds UTC"),
     comment="Where code ran: versions and hardware.",
 )
@@ -77,8 +74,10 @@ sweeps = Table(
 pretrainings = Table(
     "pretrainings",
     metadata,
-    key("id", Text, "content hash of recipe, data set, variant and seed"),
-    required("recipe_id", Text, "its recipe", ForeignKey("recipes.id")),
+    key("id", Text, "content hash of its part of the recipe, data set, variant and seed"),
+    required(
+        "recipe_id", Text, "the part of a recipe that it depends on", ForeignKey("recipes.id")
+    ),
     required("flow", Text, "name of the flow"),
     required("dataset", Text, "name of the data set"),
     required("variant", Text, "variant of the data set"),
@@ -87,7 +86,6 @@ pretrainings = Table(
         "nms",
         Text,
         "the flow without splits: 'squeezed' between scales, or 'flat' at full size throughout",
-        server_default="squeezed",
     ),
     comment="Runs of a flow with no splits, whose contribution maps serve the trials.",
 )
@@ -118,6 +116,8 @@ trials = Table(
     ),
     CheckConstraint("(budget IS NULL) = (pretraining_id IS NULL)", name="map_origin"),
     Index(None, "dataset", "flow", "factorization"),
+    Index(None, "recipe_id"),
+    Index(None, "pretraining_id", "budget"),
     comment="Trials: a recipe on a data set with one factorization and one seed.",
 )
 
@@ -139,6 +139,7 @@ sweep_trials = Table(
     key("sweep_id", Text, "the sweep", ForeignKey("sweeps.id")),
     key("trial_id", Text, "a trial of the sweep", ForeignKey("flow_trials.id")),
     key("factorization", Text, "the factorization's name as it was asked for, such as 'low'"),
+    Index(None, "trial_id"),
     comment="Which trials a sweep has, under the names that it asked for.",
 )
 
@@ -167,6 +168,11 @@ jobs = Table(
     optional(
         "attempt_id", Integer, "its latest claim's attempt (attempts.id), null before the first"
     ),
+    optional(
+        "done_attempt_id",
+        Integer,
+        "attempt whose result, or maps, are current (attempts.id); null before one is done",
+    ),
     optional("owner", Text, "launch that holds the job, null unless running"),
     optional("host", Text, "machine it runs on, null unless running"),
     optional("pid", Integer, "process it runs in, null unless running"),
@@ -184,5 +190,7 @@ jobs = Table(
     Unique("pretraining_id", "budget", "data_digest"),
     Unique("trial_id", "data_digest"),
     Index(None, "state"),
+    Index(None, "done_attempt_id"),
+    Index(None, "data_digest"),
     comment="Units of work: a trial, or one segment of a pretraining, on one exact data set.",
 )

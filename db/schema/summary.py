@@ -11,8 +11,8 @@ cells = Table(
     required(
         "comparable",
         Text,
-        "hash of data set, variant, content, protocol and precision: results that differ in it are "
-        "not to be ranked together",
+        "hash of data set, variant, content, protocol, precision and measure: results that differ "
+        "in it are not to be ranked together",
     ),
     required("flow", Text, "name of the flow"),
     required("profile", Text, "profile of the recipe"),
@@ -25,20 +25,27 @@ cells = Table(
     optional("map_options", Text, "options of the map as JSON, null for the default or no map"),
     required("protocol", Text, "name of the evaluation protocol"),
     required("precision", Text, "number format of the evaluation"),
+    required("measure", Text, "what is measured (measure_kinds.name)"),
     required("seeds", Integer, "number of results"),
-    required("mean", Double, "mean bits per dimension on the test part over seeds"),
+    required("mean", Double, "mean over seeds, in the measure's unit"),
     required("squared_deviations", Double, "sum over seeds of squared deviations from the mean"),
-    required("least", Double, "bits per dimension of the best seed"),
-    required("greatest", Double, "bits per dimension of the worst seed"),
-    required("holdout_mean", Double, "mean bits per dimension on the holdout part over seeds"),
-    required(
-        "holdout_squared_deviations",
-        Double,
-        "sum over seeds of squared deviations from holdout_mean",
-    ),
-    Index(None, "dataset", "flow", "protocol", "mean"),
+    required("least", Double, "the least value of a seed"),
+    required("greatest", Double, "the greatest value of a seed"),
+    optional("deviation", Double, "sample standard deviation over seeds, null for one seed"),
+    optional("standard_error", Double, "deviation / sqrt(seeds), null for one seed"),
+    Index(None, "dataset", "flow", "protocol", "measure", "mean"),
     Index(None, "recipe_id", "comparable", "mean", "factorization"),
-    comment="Results summed up over seeds, kept in the transaction that adds a result.",
+    comment="Measures summed up over seeds of current results, in the transaction that adds one.",
+)
+
+measure_kinds = Table(
+    "measure_kinds",
+    metadata,
+    key("name", Text, "name of the measure"),
+    required("unit", Text, "its unit"),
+    optional("direction", Text, "'lower' or 'higher' is better; null for one that is not ranked"),
+    required("meaning", Text, "what it is"),
+    comment="What measures are: those of the package, and those of plug-ins that were used.",
 )
 
 reference_results = Table(
@@ -54,6 +61,19 @@ reference_results = Table(
     required("part", Text, "part of the data set, as far as the paper says: else 'unspecified'"),
     required("note", Text, "what to keep in mind, may be empty"),
     comment="Numbers that papers print, none of which was measured here.",
+)
+
+t_quantiles = Table(
+    "t_quantiles",
+    metadata,
+    key("freedom", Integer, "degrees of freedom, from 1", autoincrement=False),
+    required(
+        "quantile",
+        Double,
+        "97.5 % quantile of Student's t: a mean's 95 % interval is it "
+        "times the standard error to either side",
+    ),
+    comment="Quantiles of Student's t, for intervals in SQL.",
 )
 
 dictionary = Table(

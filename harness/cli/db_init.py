@@ -6,17 +6,16 @@ from lcma.harness.cli.options import Db
 def init(db: Db = None) -> None:
     """Make an empty database. One that is there is left as it is, and its schema is printed."""
     from lcma.db import locate, migrate
-    from lcma.db.schema import REVISIONS
     from lcma.harness.place import find_place
 
     database = locate(find_place(db, None, None).db)
     identity = database.identify()
-    migrate.refuse_newer(database, identity)
+    migrate.require_known(database, identity)
     if not identity.exists:
         made = migrate.upgrade(database)
         if made.before is None:
             print(f"made {database.name}, schema {made.after}")
             return
         identity = database.identify()
-    older = "" if identity.revision == REVISIONS[-1] else "; newer: lcma db upgrade"
+    older = "" if identity.revision == migrate.current_version() else "; newer: lcma db upgrade"
     print(f"{database.name} is there, schema {identity.revision}{older}")

@@ -1,9 +1,18 @@
 """`lcma db upgrade`: bringing a database to the current schema."""
 
+from typing import Annotated
+
+import typer
+
 from lcma.harness.cli.options import Db
 
 
-def upgrade(db: Db = None) -> None:
+def upgrade(
+    db: Db = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also while jobs run, whose workers may be older.")
+    ] = False,
+) -> None:
     """Bring the database to the current schema. A SQLite file is first copied beside itself."""
     from lcma.db import locate, migrate
     from lcma.harness.place import find_place
@@ -11,8 +20,8 @@ def upgrade(db: Db = None) -> None:
     database = locate(find_place(db, None, None).db)
     identity = database.identify()
     migrate.require(database, identity)
-    migrate.refuse_newer(database, identity)
-    done = migrate.upgrade(database)
+    migrate.require_known(database, identity)
+    done = migrate.upgrade(database, force=force)
     if done.before == done.after:
         print(f"{database.name} has the current schema, {done.after}")
         return

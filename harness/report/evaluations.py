@@ -1,28 +1,35 @@
 """Results of evaluations by another protocol, in text."""
 
+from lcma.db import Measure
 from lcma.harness.results.trials import describe_trial
 from lcma.harness.run.reevaluation import Reevaluated
 from lcma.harness.text import format_number, printable
+from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def describe_evaluation(one: Reevaluated) -> str:
     """Return trial, protocol, bits/dim, bound and series terms of a result, in one line."""
-    result = one.result
-    bits = f"{result.protocol} {format_number(result.bits_per_dim)}"
-    if result.standard_error is not None:
-        bits += f" \u00b1 {format_number(result.standard_error)}"
+    measures = {measure.name: measure for measure in one.result.measures}
+    bits = f"{one.result.protocol} {_describe(measures[BITS_PER_DIM])}"
     facts = [f"{bits} bits/dim"]
-    if result.bound_bits_per_dim is not None and result.bound_gain is not None:
+    bound, gain = measures.get("bound_bits_per_dim"), measures.get("bound_gain")
+    if bound is not None and gain is not None:
         facts.append(
-            f"K={result.bound_draws} bound {format_number(result.bound_bits_per_dim)} on "
-            f"{result.bound_images} images ({format_number(-result.bound_gain, 5, sign=True)})"
+            f"K={measures['bound_draws'].value:.0f} bound {format_number(bound.value)} on "
+            f"{bound.images} images ({format_number(-gain.value, 5, sign=True)})"
         )
-    if result.series_terms is not None:
-        facts.append(f"{result.series_terms} terms")
-    if result.series_bias is not None:
-        facts[-1] += f": {format_number(result.series_bias, 5, sign=True)}"
-        if result.series_bias_standard_error is not None:
-            facts[-1] += f" \u00b1 {format_number(result.series_bias_standard_error, 5)}"
-        facts[-1] += f" over {2 * (result.series_terms or 0)}"
+    if "series_terms" in measures:
+        terms = round(measures["series_terms"].value)
+        facts.append(f"{terms} terms")
+        if "series_bias" in measures:
+            bias = _describe(measures["series_bias"], 5, sign=True)
+            facts[-1] += f": {bias} over {2 * terms}"
     there = "" if one.new else " (there already)"
     return f"{printable(describe_trial(one.trial))}: {printable('; '.join(facts))}{there}"
+
+
+def _describe(measure: Measure, digits: int = 4, *, sign: bool = False) -> str:
+    text = format_number(measure.value, digits, sign=sign)
+    if measure.standard_error is None:
+        return text
+    return f"{text} \u00b1 {format_number(measure.standard_error, digits)}"

@@ -368,11 +368,7 @@ class MapReader:
 
     def _word(self, letter: str, one: MapSet) -> list[WordTable]:
         maps, kept = self.maps(one), self.kept(one, letter)
-        halves = [
-            (m.halves[0], m.halves[1])
-            for m in maps
-            if m.halves is not None and np.isfinite(m.halves).all()
-        ]
+        halves = [(m.halves[0], m.halves[1]) for m in maps if np.isfinite(m.halves).all()]
         statistics = compute_table_statistics(
             letter * len(maps),
             make_word_tables(letter, maps),

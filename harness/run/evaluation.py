@@ -12,15 +12,16 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from lcma import db, models
 from lcma.harness import data
+from lcma.harness.averages import Mean
 from lcma.harness.train.batches import Images
 from lcma.harness.train.evaluate import (
     BESIDE_IMAGES,
@@ -36,6 +37,7 @@ from lcma.harness.train.evaluate import (
 )
 from lcma.harness.train.protocol import PLAIN, Protocol
 from lcma.harness.train.series import residual_blocks, series_terms
+from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
 
 _OWN = Path("/proc/self")
 
@@ -133,46 +135,69 @@ def choose_draws(flow: models.Flow, protocol: Protocol) -> int | None:
 
 
 def make_result(
-    measured: FlowEvaluation, trial_id: str, data_digest: str, protocol: Protocol, *, step: int
+    measured: FlowEvaluation,
+    trial_id: str,
+    data_digest: str,
+    protocol: Protocol,
+    *,
+    step: int,
+    more: Sequence[db.Measure] = (),
 ) -> db.Result:
-    """Return the row of the database; ``step`` is that of the evaluated weights."""
+    """Return the result as the database stores it.
+
+    Args:
+        measured: The evaluated flow.
+        trial_id: The trial.
+        data_digest: Its exact data set.
+        protocol: How it was evaluated.
+        step: The step of the evaluated weights.
+        more: What was measured beside that.
+    """
     test, holdout = measured.test.bits_per_dim, measured.holdout.bits_per_dim
+    train = measured.train.bits_per_dim
+    own = (
+        _make_measure(BITS_PER_DIM, test),
+        _make_measure(HOLDOUT, holdout),
+        db.Measure("train_bits_per_dim", train.value, images=train.count),
+        db.Measure("log_det", measured.test.log_det, images=test.count),
+        db.Measure("log_prior", measured.test.log_prior, images=test.count),
+        *bound_measures(measured.bound),
+        *series_measures(measured.series),
+    )
     return db.Result(
         trial_id=trial_id,
         data_digest=data_digest,
+        step=step,
         protocol=protocol.name,
         protocol_body=protocol.body,
         precision=protocol.precision,
-        step=step,
-        bits_per_dim=test.value,
-        standard_error=_known(test.standard_error),
-        clusters=test.clusters,
-        images=test.count,
-        holdout_bits_per_dim=holdout.value,
-        holdout_standard_error=_known(holdout.standard_error),
-        train_bits_per_dim=measured.train.bits_per_dim.value,
-        log_det=measured.test.log_det,
-        log_prior=measured.test.log_prior,
-        **bound_columns(measured.bound),
-        **series_columns(measured.series),
+        measures=(*own, *more),
     )
 
 
-def bound_columns(bound: Bound | None) -> dict[str, Any]:
-    """Return the columns `db.Result.BOUND` by name; {} without a bound."""
+def _make_measure(name: str, mean: Mean) -> db.Measure:
+    error = None if math.isnan(mean.standard_error) else mean.standard_error
+    return db.Measure(name, mean.value, error, mean.count, mean.clusters)
+
+
+def bound_measures(bound: Bound | None) -> tuple[db.Measure, ...]:
+    """Return the measures of a K-sample bound; none without one."""
     if bound is None:
-        return {}
-    values = (bound.draws, bound.images, bound.bits_per_dim, bound.gain)
-    return dict(zip(db.Result.BOUND, values, strict=True))
+        return ()
+    return (
+        db.Measure("bound_draws", float(bound.draws)),
+        db.Measure("bound_bits_per_dim", bound.bits_per_dim, images=bound.images),
+        db.Measure("bound_gain", bound.gain, images=bound.images),
+    )
 
 
-def series_columns(series: SeriesBias | None) -> dict[str, Any]:
-    """Return the columns `db.Result.SERIES` by name; {} without a truncated series."""
+def series_measures(series: SeriesBias | None) -> tuple[db.Measure, ...]:
+    """Return the measures of a truncated series; none without one."""
     if series is None:
-        return {}
+        return ()
+    terms = db.Measure("series_terms", float(series.terms))
     bias = series.bits_per_dim
-    found = (None, None) if bias is None else (bias.value, _known(bias.standard_error))
-    return dict(zip(db.Result.SERIES, (series.terms, *found), strict=True))
+    return (terms,) if bias is None else (terms, _make_measure("series_bias", bias))
 
 
 @dataclass(frozen=True)
@@ -262,10 +287,6 @@ def peak_memory(device: str) -> int:
                 return int(value.split()[0]) * 1024
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else used * 1024
-
-
-def _known(standard_error: float) -> float | None:
-    return None if math.isnan(standard_error) else standard_error
 
 
 def _numbers(bound: Bound | None, series: SeriesBias | None) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from lcma import db
@@ -15,6 +15,7 @@ from lcma.sweeps import catalog, factorizations, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from lcma.sweeps.identity import content_id
+from lcma.sweeps.measures import plugin_measures
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.spec import Spec
 
@@ -298,7 +299,7 @@ def make_nodes(
                 step.subject if isinstance(step.subject, Pretraining) else None,
                 checkpoint_seconds,
                 lease_seconds,
-                plugins.loaded(step.subject.plugins),
+                plugins.loaded(_plugins_of(step.subject)),
                 terms=terms or Terms(),
                 keep=plan.spec.keep,
             ),
@@ -306,6 +307,14 @@ def make_nodes(
         )
         for step in plan.steps
     ]
+
+
+def _plugins_of(subject: Trial | Pretraining) -> set[str]:
+    # Those that it needs, and those whose measures are taken of every trial.
+    versions = set(subject.plugins)
+    if isinstance(subject, Trial):
+        versions |= {one.version for one in plugin_measures() if one.version is not None}
+    return versions
 
 
 def _require_prepared(plan: Plan) -> None:
@@ -372,14 +381,25 @@ def _lost_segment_state(trial: Trial, lost: LostSegments) -> str:
 
 
 def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.Recipe]:
-    """Return every recipe of the trials and of their pretrainings, once."""
-    rows: dict[str, db.Recipe] = {}
-    for trial in trials:
-        used = [trial.recipe]
-        if trial.pretraining:
-            used.append(trial.pretraining.recipe)
-        rows |= {recipe.id: _recipe_row(recipe, trial.profile) for recipe in used}
-    return rows.values()
+    """Return every recipe of the trials, and every part that their pretrainings have, once."""
+    # Trials share their recipes, and hashing one is expensive.
+    used = {id(one.recipe): (one.recipe, one.profile) for one in trials}
+    mapped = {
+        id(one.pretraining.recipe): (one.pretraining.recipe, one.profile)
+        for one in trials
+        if one.pretraining
+    }
+    rows = [_recipe_row(recipe, profile) for recipe, profile in used.values()]
+    rows += [
+        replace(
+            _recipe_row(recipe, profile),
+            id=recipe.pretraining_part_id,
+            body=recipe.pretraining_part_body,
+            steps=0,
+        )
+        for recipe, profile in mapped.values()
+    ]
+    return {row.id: row for row in rows}.values()
 
 
 def _recipe_row(recipe: Recipe, profile: str) -> db.Recipe:
@@ -427,7 +447,7 @@ def _bar_rows(prepared: data.Prepared) -> Iterable[db.Bar]:
 def _pretraining_row(pretraining: Pretraining) -> db.Pretraining:
     return db.Pretraining(
         id=pretraining.id,
-        recipe_id=pretraining.recipe.id,
+        recipe_id=pretraining.recipe.pretraining_part_id,
         flow=pretraining.recipe.model.flow,
         dataset=pretraining.dataset,
         variant=pretraining.variant,

@@ -9,6 +9,7 @@ import torch
 
 from lcma import db
 from lcma.db import Store, TrainedTrial
+from lcma.db.results import bound_extent
 from lcma.harness import data
 from lcma.harness.data.verified import verify_once
 from lcma.harness.environment import read_environment
@@ -16,19 +17,20 @@ from lcma.harness.place import Place
 from lcma.harness.run import weights
 from lcma.harness.run.evaluation import (
     Stopwatch,
-    bound_columns,
+    bound_measures,
     count_beside_images,
     count_part_images,
     make_result,
     measure_beside,
     measure_flow,
-    series_columns,
+    series_measures,
     settle_device,
 )
 from lcma.harness.train.evaluate import BOUND_IMAGES
 from lcma.harness.train.protocol import Name, Protocol, find_protocol
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 
 ProgressFunction = Callable[[int, int], None]
 """Called with the number of images that have been evaluated, and of all."""
@@ -98,15 +100,12 @@ def require_weights(store: Store, place: Place, trials: Sequence[TrainedTrial], 
 
 
 def _is_whole(stored: db.Result, draws: int | None) -> bool:
-    """Return whether a stored result has all that is requested.
-
-    Since schema 0003 a plain result has a bound or, with residual blocks, a series.
-    """
-    if draws is not None:
-        has = (stored.bound_draws or 0, stored.bound_images or 0)
-        return has >= (draws, min(stored.images, BOUND_IMAGES))
-    beside = stored.bound_draws is not None or stored.series_terms is not None
-    return beside or stored.protocol != "plain"
+    """Return whether a stored result has all that is requested."""
+    if draws is None:
+        return True
+    test = stored.measure(BITS_PER_DIM)
+    images = BOUND_IMAGES if test is None or test.images is None else test.images
+    return bound_extent(stored) >= (draws, min(images, BOUND_IMAGES))
 
 
 def _evaluate(
@@ -133,9 +132,10 @@ def _evaluate(
     where = torch.device(device)
     if stored is not None:
         bound, series = measure_beside(flow, prepared.part("test"), protocol, where, draws, seen)
-        columns = bound_columns(bound) | series_columns(series)
-        _require_finite(one, *(v for v in columns.values() if v is not None))
-        return replace(stored, **columns)
+        try:
+            return replace(stored, measures=(*bound_measures(bound), *series_measures(series)))
+        except ValueError as error:
+            raise UserError(f"trial {one.trial_id}: {error} by this protocol") from error
     measured = measure_flow(flow, prepared, protocol, where, draws, seen)
     _require_finite(one, *measured.values)
     of_training = store.result(one.trial_id, one.data_digest, "plain")

@@ -106,7 +106,7 @@ class Ending:
         parts = {
             "policy": None if policy is None else db.Policy(**policy),
             "cost": db.Cost(**content["cost"]),
-            "result": None if content["result"] is None else db.Result(**content["result"]),
+            "result": _read_result(content["result"]),
             "maps": tuple(_read_map(one) for one in content["maps"]),
             "tables": tuple(_read_table(one) for one in content["tables"]),
             "artifacts": tuple(db.Artifact(**one) for one in content["artifacts"]),
@@ -355,6 +355,13 @@ def _content(record: bytes) -> Any:
         return np.frombuffer(record, np.dtype(dtype), count, end + at).reshape(shape)
 
     return json.loads(record[LENGTH.size : end], object_hook=whole)
+
+
+def _read_result(content: dict[str, Any] | None) -> db.Result | None:
+    if content is None:
+        return None
+    measures = tuple(db.Measure(**one) for one in content["measures"])
+    return db.Result(**(content | {"measures": measures}))
 
 
 def _read_map(content: dict[str, Any]) -> db.ContributionMap:

@@ -14,24 +14,47 @@ from lcma.db.integrity import check_integrity
 SHOWN = 10
 """Most differences that are printed."""
 
-CIRCUMSTANCE = {"attempt_id", "created"}
+CIRCUMSTANCE = {"id", "attempt_id", "created"}
 """Columns in which equal rows may differ."""
 
 KEYS: Mapping[str, Sequence[str]] = {
-    "results": ("trial_id", "data_digest", "protocol"),
     "contribution_maps": ("pretraining_id", "data_digest", "budget", "split", "score"),
     "index_tables": ("trial_id", "data_digest", "split"),
     "table_overlaps": ("trial_id", "other_trial_id", "data_digest", "split"),
 }
 """The tables that are compared whole, with the columns that identify a row."""
 
-CURVES = sa.select(
-    schema.curves.c.job_id, schema.curves.c.name, schema.metrics.c.step, schema.metrics.c.value
-).join_from(schema.curves, schema.metrics, schema.curves.c.id == schema.metrics.c.curve_id)
+_OF_RESULTS = ("protocol", "name", "value", "standard_error", "images", "clusters")
 
-WEIGHTS = sa.select(
-    schema.artifacts.c.job_id, schema.artifacts.c.kind, schema.artifacts.c.digest
-).where(schema.artifacts.c.kind == "weights")
+MEASURES = (
+    sa.select(
+        schema.results.c.trial_id,
+        schema.results.c.data_digest,
+        *(schema.measures.c[name] for name in _OF_RESULTS),
+    )
+    .join_from(schema.measures, schema.results, schema.results.c.id == schema.measures.c.result_id)
+    .where(schema.measures.c.name != "seconds_per_step")
+)
+"""Times differ from run to run."""
+
+CURVES = (
+    sa.select(
+        schema.attempts.c.job_id,
+        schema.curves.c.name,
+        schema.metrics.c.step,
+        schema.metrics.c.value,
+    )
+    .join_from(schema.curves, schema.metrics, schema.curves.c.id == schema.metrics.c.curve_id)
+    .join(schema.attempts, schema.attempts.c.id == schema.curves.c.attempt_id)
+)
+
+WEIGHTS = (
+    sa.select(schema.attempts.c.job_id, schema.artifacts.c.kind, schema.artifacts.c.digest)
+    .join_from(
+        schema.artifacts, schema.attempts, schema.attempts.c.id == schema.artifacts.c.attempt_id
+    )
+    .where(schema.artifacts.c.kind == "weights")
+)
 """Checkpoints hold the points of curves that the database did not have yet, so they differ."""
 
 Rows = dict[tuple[Any, ...], tuple[tuple[str, Any], ...]]
@@ -58,6 +81,8 @@ def read_run(store: db.Store) -> RunContent:
         for name, key in KEYS.items():
             table = schema.metadata.tables[name]
             tables[name] = _rows(connection, sa.select(table), key)
+        key = ("trial_id", "data_digest", "protocol", "name")
+        tables["measures"] = _rows(connection, MEASURES, key)
         tables["curves"] = _rows(connection, CURVES, ("job_id", "name", "step"))
         tables["artifacts"] = _rows(connection, WEIGHTS, ("job_id", "kind"))
         jobs = connection.execute(sa.select(schema.jobs.c.id, schema.jobs.c.state)).all()

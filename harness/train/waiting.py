@@ -18,6 +18,7 @@ class WaitTimer:
     device: torch.device
     waited: float = 0.0
     total: float = 0.0
+    steps: int = 0
     _marks: list[float] = field(default_factory=list)
     _events: list[torch.cuda.Event] = field(default_factory=list)
 
@@ -37,12 +38,19 @@ class WaitTimer:
             del self._marks[:3]
             self.waited += there - began
             self.total += ended - began
+            self.steps += 1
         while len(self._events) >= 3:
             first, with_images, last = self._events[:3]
             del self._events[:3]
             last.synchronize()
             self.waited += first.elapsed_time(with_images) / 1000
             self.total += first.elapsed_time(last) / 1000
+            self.steps += 1
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Mean seconds of a step, its images included; None before the first step."""
+        return self.total / self.steps if self.steps else None
 
     @property
     def share(self) -> float | None:

@@ -42,10 +42,10 @@ class BudgetCost:
 
 @dataclass(frozen=True)
 class MeasuredBudget:
-    """A budget or a baseline whose trials are all done: bits/dim, a mean over seeds.
+    """A budget or a baseline whose trials are all done: the study's measure, a mean over seeds.
 
-    ``bits`` is of the holdout part and is optimized; ``spread`` is its sample standard deviation,
-    None for one seed. ``test_bits`` is only reported.
+    ``bits`` is of the holdout part, where it is taken there, and is optimized; ``spread`` is its
+    sample standard deviation, None for one seed. ``test_bits`` is only reported.
     """
 
     bits: float
@@ -56,8 +56,8 @@ class MeasuredBudget:
     def values(self, tune: Tune) -> list[float]:
         """Return the one or two values that Optuna minimizes."""
         if tune.objective == "pareto":
-            return [self.bits, self.cost.total(tune)]
-        return [self.bits + tune.cost_weight * self.cost.total(tune)]
+            return [tune.sign * self.bits, self.cost.total(tune)]
+        return [tune.sign * self.bits + tune.cost_weight * self.cost.total(tune)]
 
 
 def measure_budget(
@@ -67,11 +67,11 @@ def measure_budget(
     results = [store.result(trial.id, digest, PLAIN.name) for trial in trials]
     found = [result for result in results if result is not None]
     assert len(found) == len(trials)
-    bits = [result.holdout_bits_per_dim for result in found]
+    bits = [result.value(target.tune.tuned) for result in found]
     return MeasuredBudget(
         bits=statistics.fmean(bits),
         spread=statistics.stdev(bits) if len(bits) > 1 else None,
-        test_bits=statistics.fmean(result.bits_per_dim for result in found),
+        test_bits=statistics.fmean(result.value(target.tune.measure) for result in found),
         cost=measure_cost(store, target, trials, digest),
     )
 

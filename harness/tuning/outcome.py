@@ -13,11 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from lcma.db import Store
+from lcma.harness.report.board import name_measure
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.objective import measure_budget, measure_cost
 from lcma.harness.tuning.study import BUDGET, REASON, SERVED, Study
 from lcma.harness.tuning.target import StudyTarget
 from lcma.sweeps.expansion import Cell, Trial
+from lcma.sweeps.measures import BITS_PER_DIM
 from lcma.sweeps.tuning import UNITS
 
 
@@ -54,10 +56,11 @@ class StudyOutcome:
     weight: float
     objective: str
     rows: tuple[StudyRow, ...]
+    measure: str = BITS_PER_DIM
 
     @property
     def best(self) -> StudyRow | None:
-        """The row with the lowest value; None if the study has two values, or no trial is done."""
+        """The row with the best value; None if the study has two values, or no trial is done."""
         done = [r for r in self.rows if r.number is not None and r.state == "COMPLETE"]
         if self.objective == "pareto" or not done:
             return None
@@ -79,7 +82,12 @@ def read_outcome(store: Store, target: StudyTarget, digest: str) -> StudyOutcome
         longest = max(longest, row.budget or 0)
         rows.append(row)
     return StudyOutcome(
-        target.spec.name, UNITS[tune.cost][1], tune.cost_weight, tune.objective, tuple(rows)
+        target.spec.name,
+        UNITS[tune.cost][1],
+        tune.cost_weight,
+        tune.objective,
+        tuple(rows),
+        tune.measure,
     )
 
 
@@ -145,7 +153,8 @@ def render_outcome(outcome: StudyOutcome) -> RenderableType:
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("budget", no_wrap=True)
     valued = any(row.values != (row.bits_per_dim,) for row in outcome.rows if row.values)
-    numbers = ["n", "bits/dim", "test", "value", "seconds", "saved", "images"]
+    shown = name_measure(outcome.measure)
+    numbers = ["n", shown, "test", "value", "seconds", "saved", "images"]
     if not valued:
         numbers.remove("value")
     for name in numbers:
@@ -178,16 +187,17 @@ def _state(row: StudyRow) -> str:
 
 
 def _legend(outcome: StudyOutcome) -> str:
+    shown = name_measure(outcome.measure)
     lines = [
-        "bits/dim is of the holdout part and what is optimized; test is only reported.",
+        f"{shown} is of the holdout part and what is optimized; test is only reported.",
         "seconds (of a device) and images: the pretraining by itself and the training, a mean",
         "over seeds; saved: seconds of that pretraining that an earlier trial had run.",
         "Budget 0 reads the map of a fresh model, which has learned nothing.",
     ]
     if outcome.objective == "pareto":
-        lines.append(f"value: bits/dim, and the cost in {outcome.unit}s.")
+        lines.append(f"value: {shown}, and the cost in {outcome.unit}s.")
     elif outcome.weight:
-        lines.append(f"value: bits/dim + {outcome.weight:g} for each {outcome.unit}.")
+        lines.append(f"value: {shown} + {outcome.weight:g} for each {outcome.unit}.")
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lcma import db
 from lcma.db.schema import metadata
+from tests.db.measuring import OF_RESULT, make_measures, make_result
 
 if TYPE_CHECKING:
     from tests.db.sites import Sites
@@ -113,8 +114,19 @@ STATISTICS = db.TableStatistics(
 )
 
 
+MAP_STATISTICS = db.MapStatistics(
+    mask_share=0.5,
+    mask_share_by_chance=0.0625,
+    standard_error=0.5,
+    rank_gap=0.25,
+    error_to_gap=2.0,
+    unresolved=0.75,
+    tied=0.0,
+)
+
+
 def result(trial_id: str, bits_per_dim: float = 3.5) -> db.Result:
-    return db.Result(
+    return make_result(
         trial_id=trial_id,
         data_digest=DATA.digest,
         protocol="plain",
@@ -142,6 +154,8 @@ def contribution_map(split: int, budget: int = 100, shift: float = 0.0) -> db.Co
         score="cumulative",
         values=values,
         standard_errors=np.abs(values),
+        halves=np.stack([values, values]),
+        statistics=MAP_STATISTICS,
         images=1000,
         mean_log_det=float(values.sum(dtype=np.float64)),
     )
@@ -225,7 +239,11 @@ class World:
             result=result(TRIALS[index].id, bits_per_dim),
             tables=[index_table(TRIALS[index].id, 1, HALF)],
             metrics=[db.Metric("train_bits_per_dim", 100, 4.0)],
-            artifacts=[db.Artifact(kind="weights", path="a/b", bytes=12, digest="e" * 64)],
+            artifacts=[
+                db.Artifact(
+                    kind="weights", path="a/b", bytes=12, digest="e" * 64, place="here:/runs"
+                )
+            ],
             now=now,
         )
         return claim
@@ -234,8 +252,11 @@ class World:
         self, index: int, protocol: str = "published", *, bits_per_dim: float = 3.25, **more: Any
     ) -> bool:
         """Add an evaluation of a trial that is done."""
+        own = {name: more.pop(name) for name in OF_RESULT if name in more}
+        found = result(TRIALS[index].id, bits_per_dim)
+        known = tuple(one for one in found.measures if one.name not in more)
         found = dataclasses.replace(
-            result(TRIALS[index].id, bits_per_dim), protocol=protocol, **more
+            found, protocol=protocol, measures=known + make_measures(**more), **own
         )
         by = db.Evaluator(
             owner="evaluator",

@@ -4,7 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lcma.db.schema import VERSION_TABLE
+from lcma import db
+from lcma.db import migrate
+from lcma.db.schema import OPTUNA_TABLES, VERSION_TABLE, metadata
 
 PARTS = {
     *("name", "type", "nullable", "default", "sqltext", "column_names", "constrained_columns"),
@@ -39,6 +41,40 @@ def execute(url: str, *statements: str) -> list[Any]:
         for statement in statements:
             found = connection.execute(sa.text(statement))
         return [tuple(row) for row in found] if found.returns_rows else [found.rowcount]
+
+
+def make_older(url: str) -> str:
+    """Give a database views of an older version, of which it lacks one; the version."""
+    version = migrate.current_version()[:-8] + "0" * 8
+    execute(
+        url,
+        "DROP VIEW leaderboard",
+        "DROP VIEW failures",
+        "CREATE VIEW leaderboard AS SELECT 1 AS one",
+        "DELETE FROM dictionary WHERE relation = 'leaderboard'",
+        f"UPDATE {VERSION_TABLE} SET version_num = '{version}'",
+    )
+    return version
+
+
+def drift(url: str) -> list[Any]:
+    """In what the tables differ from those of the code, as Alembic sees it."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    options = {
+        "version_table": VERSION_TABLE,
+        "compare_type": True,
+        "include_name": lambda name, kind, _: kind != "table" or name not in OPTUNA_TABLES,
+    }
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        return list(compare_metadata(context, metadata))
+
+
+def is_current(url: str) -> bool:
+    """Whether tables and version are those of the code."""
+    return db.locate(url).identify().revision == migrate.current_version() and not drift(url)
 
 
 def rows_of(url: str, query: str) -> list[Row]:

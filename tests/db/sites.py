@@ -37,32 +37,39 @@ class Sites:
 def merged(source: World, target: World, **options: Any) -> MergeReport:
     """Merge, and hold the target against the check."""
     report = merge(source.store.database, target.store.database, **options)
-    assert check_integrity(target.store.database).findings == ()
+    found = check_integrity(target.store.database).findings
+    assert found == (), list(map(str, found))
     return report
 
 
 def known(world: World) -> dict[str, Any]:
-    """All that is known, without numbers that count rows or attempts, and without history."""
+    """All that is known, attempts by `uid`, without numbers that count rows and without history."""
     dump = world.dump()
-    jobs = {row.id: row.state for row in dump["jobs"]}
-    curves = {row.id: (row.job_id, row.name) for row in dump["curves"]}
+    uids = {row.id: row.uid for row in dump["attempts"]}
+    curves = {row.id: (uids[row.attempt_id], row.name) for row in dump["curves"]}
 
     def rows(table: str, *without: str) -> list[dict[str, Any]]:
-        left_out = {"id", "attempt_id", "job_id", *without} if without else set()
-        found = [
-            {k: v for k, v in row._mapping.items() if k not in left_out} for row in dump[table]
-        ]
+        found = []
+        for row in dump[table]:
+            own = {k: v for k, v in row._mapping.items() if k not in without}
+            for name in ("attempt_id", "superseded_id"):
+                if name in own:
+                    own[name] = uids[own[name]]
+            found.append(own)
         return sorted(found, key=repr)
 
+    plain = ("recipes", "flow_trials", "sweep_trials", "cells", "table_overlaps", "protocols")
     return {
-        **{name: rows(name) for name in ("recipes", "flow_trials", "sweep_trials", "cells")},
-        "jobs": jobs,
+        **{name: rows(name) for name in plain},
+        "jobs": {row.id: row.state for row in dump["jobs"]},
+        "current": {row.id: uids.get(row.done_attempt_id) for row in dump["jobs"]},
         "results": rows("results", "created"),
-        "maps": rows("contribution_maps", "created"),
-        "tables": rows("index_tables", "created"),
-        "overlaps": rows("table_overlaps"),
-        "attempts": rows("attempts", "token"),
-        "artifacts": rows("artifacts", "created"),
+        "measures": rows("measures", "created"),
+        "contribution_maps": rows("contribution_maps", "id", "created"),
+        "index_tables": rows("index_tables", "created"),
+        "supersedes": rows("supersedes"),
+        "attempts": rows("attempts", "id", "token"),
+        "artifacts": rows("artifacts", "id", "created"),
         "metrics": sorted((*curves[row.curve_id], row.step, row.value) for row in dump["metrics"]),
     }
 

@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.db import migrate
 from lcma.db.integrity import Finding, check_integrity
 from lcma.db.schema import index_tables
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import HALF
+from tests.db.inspecting import make_older
 
 FIRST = HALF.ravel()
 SECOND = FIRST & (np.arange(FIRST.size) % 4 == 0)
@@ -45,8 +45,11 @@ def next_split(where: str) -> str:
 
 
 MAP, TABLE = "UPDATE contribution_maps SET", "UPDATE index_tables SET"
-RESULT, JOB, ATTEMPT = "UPDATE results SET", "UPDATE jobs SET", "UPDATE attempts SET"
-CELL, CHANNEL = "UPDATE cells SET", "WHERE factorization = 'channel'"
+RESULT, MEASURE = "UPDATE results SET", "UPDATE measures SET"
+JOB, ATTEMPT = "UPDATE jobs SET", "UPDATE attempts SET"
+CELL = "UPDATE cells SET"
+CHANNEL = "WHERE factorization = 'channel' AND measure = 'bits_per_dim'"
+BITS = "WHERE name = 'bits_per_dim' AND value = 3.5"
 ONE = "WHERE trial_id = 'channel-0-None'"
 LOW = "WHERE trial_id = 'LLL-0-100'"
 
@@ -64,12 +67,18 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "what had left": (next_split("trial_id = 'LLL-0-100'"), "index_tables", "had left before"),
     "a split left out": (f"{TABLE} split = 2 {ONE}", "index_tables", "none of split 1"),
     "a table's shape": (f"{TABLE} height = 8, width = 32 {ONE}", "index_tables", "its images are"),
-    "a table of another": (f"{TABLE} attempt_id = 3 {ONE}", "index_tables", "of another trial_id"),
-    "a changed result": (f"{RESULT} bits_per_dim = 1.5 {ONE}", "results", "hash"),
-    "an infinite result": (f"{RESULT} bits_per_dim = :infinite {ONE}", "results", "finite"),
+    "a table of another": (f"{TABLE} attempt_id = 5 {ONE}", "index_tables", "of another trial_id"),
+    "a changed result": (f"{MEASURE} value = 1.5 {BITS}", "measures", "digest"),
+    "an infinite result": (
+        f"{MEASURE} value = :infinite {BITS}",
+        "measures",
+        "no finite number",
+    ),
     "an unknown attempt": (f"{RESULT} attempt_id = 99 {ONE}", "results", "99 is not in attempts"),
-    "a result of another": (f"{RESULT} attempt_id = 3 {ONE}", "results", "of another trial_id"),
-    "a job undone": (f"{JOB} state = 'failed' {ONE}", "results", "no job of trial channel-0-None"),
+    "a result of another": (f"{RESULT} attempt_id = 5 {ONE}", "results", "of another trial_id"),
+    "another trial": (f"{RESULT} trial_id = 'x' {ONE}", "results", "do not match its id"),
+    "nothing current": (f"{JOB} done_attempt_id = NULL {ONE}", "jobs", "that the rule chooses"),
+    "another current": (f"{JOB} done_attempt_id = 5 {ONE}", "jobs", "at another job, or was not"),
     "no result": (f"DELETE FROM results {LOW}", "jobs", "done without a result"),
     "no maps": (
         f"{JOB} state = 'done', owner = NULL, host = NULL, pid = NULL, lease_until = NULL "
@@ -103,9 +112,9 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "99 is not in curves",
     ),
     "a curve of nobody": (
-        "INSERT INTO curves (job_id, name) VALUES ('gone', 'loss')",
+        "INSERT INTO curves (attempt_id, name) VALUES (99, 'loss')",
         "curves",
-        "gone is not in jobs",
+        "99 is not in attempts",
     ),
     "a stray event": (
         "INSERT INTO events (time, event, attempt_id, detail) VALUES (1.0, 'done', 99, '')",
@@ -115,12 +124,14 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "another mean": (f"{CELL} mean = 3.0 {CHANNEL}", "cells", "mean do not follow"),
     "a cell's data": (f"{CELL} variant = 'float' {CHANNEL}", "cells", "do not match its id"),
     "a result's cell": (
-        f"{RESULT} cell_id = (SELECT id FROM cells WHERE factorization = 'LLL') {ONE}",
-        "results",
+        f"{MEASURE} cell_id = (SELECT id FROM cells WHERE factorization = 'LLL' "
+        f"AND measure = 'bits_per_dim') {BITS}",
+        "measures",
         "its seed or cell is not that of trial channel-0-None",
     ),
-    "an empty cell": (f"DELETE FROM results {LOW}", "cells", "it has no result"),
-    "a result's seed": (f"{RESULT} seed = 9 {ONE}", "results", "its seed or cell"),
+    "an empty cell": (f"{MEASURE} cell_id = NULL {BITS}", "cells", "there is nothing in it"),
+    "a value in no cell": (f"{MEASURE} cell_id = NULL {BITS}", "measures", "not ranked or not"),
+    "a measure's seed": (f"{MEASURE} seed = 9 {BITS}", "measures", "its seed or cell"),
     "an overlap one way": (
         "INSERT INTO table_overlaps (trial_id, other_trial_id, data_digest, split, differs, iou) "
         "SELECT trial_id, 'HHH-0-100', data_digest, 1, 'seed', 0.5 FROM index_tables " + LOW,
@@ -140,8 +151,9 @@ def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
     assert report.read == {
         "contribution_maps": 2,
         "index_tables": 4,
-        "results": 4,
-        "cells": 4,
+        "results": 3,
+        "measures": 16,
+        "cells": 8,
     }
     assert filled.dump() == before
 
@@ -189,11 +201,11 @@ def test_more_rows_than_are_read_at_once_are_all_looked_at(filled: Any) -> None:
 
 def test_an_older_and_a_newer_schema_are_not_checked(new_url: Callable[[str], str]) -> None:
     old, new = new_url("empty"), new_url("empty")
-    migrate.downgrade(db.locate(old), "0003")
-    with pytest.raises(UserError, match=r"schema 0003.*lcma db upgrade"):
+    version = make_older(old)
+    with pytest.raises(UserError, match=rf"schema {version}.*lcma db upgrade"):
         findings(old)
     plant(new, "UPDATE lcma_alembic_version SET version_num = '9999'")
-    with pytest.raises(UserError, match="newer than"):
+    with pytest.raises(UserError, match="does not know"):
         findings(new)
 
 

@@ -11,7 +11,8 @@ import pytest
 from lcma import db
 from lcma.db import docs, store
 from lcma.db.query import run_sql
-from lcma.db.schema import metadata, views
+from lcma.db.schema import metadata
+from lcma.db.views import views
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "database.md"
 EXAMPLES, PYTHON = (

@@ -1,4 +1,4 @@
-"""Results of kept weights: rows and attempts of their own, and nothing else changed."""
+"""Evaluations of kept weights: measures and attempts of their own, and nothing else changed."""
 
 import dataclasses
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lcma import db
+from tests.db.measuring import make_measures
 
 BOUND = {"bound_draws": 10, "bound_images": 100, "bound_bits_per_dim": 3.2, "bound_gain": 0.05}
 SERIES = {"series_terms": 20, "series_bias": 1e-4, "series_bias_standard_error": 1e-5}
@@ -27,8 +28,9 @@ def world(filled: Any) -> Any:
 
 
 def test_a_result_reads_as_it_was_written(world: Any) -> None:
-    plain = stored(world, 2, "plain")
-    assert plain == world.result("LLL-0-100", 3.25)
+    plain, given = stored(world, 2, "plain"), world.result("LLL-0-100", 3.25)
+    assert {one.name: one for one in plain.measures} == {one.name: one for one in given.measures}
+    assert dataclasses.replace(plain, measures=given.measures) == given
     assert world.store.result("LLL-0-100", "d" * 64, "published") is None
     assert world.store.result("LLL-0-100", "e" * 64, "plain") is None
 
@@ -38,18 +40,17 @@ def test_an_evaluation_adds_a_row_and_an_attempt(world: Any) -> None:
     assert world.evaluate(2, **SERIES)
     after = world.dump()
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"jobs", "attempts", "results", "cells", "events"}
+    assert changed == {"jobs", "attempts", "measures", "cells", "protocols", "events"}
     assert after["events"][-1].event == "evaluate"
     assert after["attempts"][:-1] == before["attempts"]
-    assert after["results"] != before["results"]
-    assert len(after["results"]) == len(before["results"]) + 1
+    assert len(after["measures"]) == len(before["measures"]) + 6
     assert world.job(job.id) == dataclasses.replace(job, token=job.token + 1)
     last = after["attempts"][-1]._mapping
     assert (last["job_id"], last["token"]) == (job.id, job.token + 1)
     assert (last["protocol"], last["outcome"], last["owner"]) == ("published", "done", "evaluator")
     assert (last["started"], last["ended"], last["seconds"]) == (1990.0, 2000.0, 7.0)
     assert (last["first_step"], last["last_step"]) == (500, 500)
-    assert stored(world, 2, "published").series_bias == 1e-4
+    assert stored(world, 2, "published").value("series_bias") == 1e-4
 
 
 def test_the_costs_of_training_and_evaluation_stand_apart(world: Any) -> None:
@@ -74,22 +75,23 @@ def test_what_is_beside_a_result_may_come_later(world: Any) -> None:
     plain = stored(world, 2, "plain")
     assert world.evaluate(2, "plain", **BOUND)
     assert world.evaluate(2, "plain", **SERIES)
-    whole = dataclasses.replace(plain, **BOUND, **SERIES)
-    assert stored(world, 2, "plain") == whole
-    assert whole.id == plain.id
+    (result_id,) = world.store.results(trial_id="LLL-0-100").result_id
+    whole = {one.name: one for one in (*plain.measures, *make_measures(**BOUND, **SERIES))}
+    assert {one.name: one for one in stored(world, 2, "plain").measures} == whole
     assert not world.evaluate(2, "plain", **(BOUND | {"bound_draws": 9, "bound_images": 1000}))
     more = BOUND | {"bound_draws": 11, "bound_gain": 0.06}
     assert world.evaluate(2, "plain", **more)
-    assert stored(world, 2, "plain") == dataclasses.replace(whole, **more)
+    whole |= {one.name: one for one in make_measures(**more)}
+    assert {one.name: one for one in stored(world, 2, "plain").measures} == whole
     frame = world.store.results(trial_id="LLL-0-100")
-    assert frame.result_id.tolist() == [plain.id]
+    assert frame.result_id.tolist() == [result_id]
     assert frame.images_per_second.tolist() == [1000.0], "the result is still the training's"
 
 
 @pytest.mark.parametrize("more", [{}, BOUND])
 def test_another_value_is_a_conflict(world: Any, more: dict[str, Any]) -> None:
     before = world.dump()
-    with pytest.raises(db.Conflict, match="another bits_per_dim"):
+    with pytest.raises(db.Conflict, match="the same weights gave two values"):
         world.evaluate(2, "plain", bits_per_dim=3.26, **more)
     assert world.dump() == before
 
@@ -110,7 +112,7 @@ def test_only_what_is_done_can_be_evaluated(world: Any) -> None:
     assert world.dump() == before
 
 
-@pytest.mark.parametrize("name", [*BOUND, *SERIES])
+@pytest.mark.parametrize("name", ["bound_gain", "bits_per_dim", "series_bias"])
 def test_what_is_beside_a_result_is_finite(name: str, world: Any) -> None:
     with pytest.raises(ValueError, match=name):
         world.evaluate(2, **{name: float("nan")})

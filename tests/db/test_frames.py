@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.db.schema import views
+from lcma.db.views import views
 from lcma.sweeps.errors import UserError
 
 

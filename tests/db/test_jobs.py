@@ -1,7 +1,7 @@
 """The life of a job, one case at a time."""
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -9,7 +9,9 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db import leases
+from lcma.db.integrity import check_integrity
 from lcma.db.schema import jobs
+from tests.db.conftest import HALF, index_table
 
 COST = db.Cost(seconds=5.0, cpu_seconds=4.0, images_per_second=10.0, peak_memory=100)
 
@@ -58,7 +60,7 @@ def test_a_worker_whose_lease_was_taken_changes_nothing(world: Any) -> None:
         cost=COST,
         result=world.result("channel-0-None"),
         metrics=[db.Metric("loss", 1, 1.0)],
-        artifacts=[db.Artifact(kind="weights", path="x", bytes=1, digest="x")],
+        artifacts=[db.Artifact(kind="weights", path="x", bytes=1, digest="x", place="h:/r")],
         now=2001.0,
     )
     assert world.job(world.trials[0]) == before
@@ -170,36 +172,78 @@ def test_finishing_twice_is_harmless(world: Any) -> None:
     assert len(world.store.results()) == 1
 
 
-def send_round_again(world: Any, job_id: str) -> db.Claim:
-    """As a merge with a copy from before the job was done would."""
-    world.damage(f"UPDATE jobs SET state = 'pending' WHERE id = '{job_id}'")
-    claim = world.win(job_id)
-    assert isinstance(claim, db.Claim)
-    return claim
+def rerun(world: Any, job_id: str, now: float = 1500.0) -> db.Claim:
+    """Ask for a rerun, and claim the job."""
+    assert world.store.rerun([job_id], by="ann@here", why="a fault is mended", now=now) == 1
+    return cast("db.Claim", world.win(job_id, now=now))
 
 
-def test_the_same_map_again_is_fine_and_another_is_a_conflict(world: Any) -> None:
-    claim = send_round_again(world, world.finish_segment(0).job_id)
-    before = world.dump()
-    same, new = world.contribution_map(1), world.contribution_map(3)
-    other = world.contribution_map(2, shift=1.0)
-    with pytest.raises(db.Conflict, match=r"contribution_maps has another values for .*split 2"):
-        world.store.finish(claim, "done", last_step=100, cost=COST, maps=[same, new, other])
-    assert world.dump() == before
-    assert world.store.finish(claim, "done", last_step=100, cost=COST, maps=[same, new])
-    assert [item.split for item in world.store.maps(pretraining_id="p", budget=100)] == [1, 2, 3]
+def test_a_rerun_of_a_segment_supersedes_its_maps(world: Any) -> None:
+    claim = rerun(world, world.finish_segment(0).job_id)
+    assert (claim.step, world.job(claim.job_id).step) == (0, 0)
+    before = world.store.maps(pretraining_id="p", budget=100)
+    assert len(before) == 2
+    other = [world.contribution_map(split, shift=1.0) for split in (1, 2)]
+    assert world.store.finish(
+        claim, "done", last_step=100, cost=COST, maps=other, metrics=[db.Metric("loss", 1, 2.0)]
+    )
+    after = world.store.maps(pretraining_id="p", budget=100)
+    assert [a.digest for a in after] == [o.digest for o in other]
+    assert len(world.store.sql("SELECT * FROM contribution_maps")) == 4
+    assert check_integrity(world.store.database).findings == ()
 
 
-def test_the_same_result_again_is_fine_and_another_is_a_conflict(world: Any) -> None:
-    claim = send_round_again(world, world.finish_trial(0).job_id)
-    same = world.result("channel-0-None", 3.5)
-    other = world.result("channel-0-None", 3.5 + 1e-15)
-    before = world.dump()
-    with pytest.raises(db.Conflict, match=r"results has another .* for trial_id channel-0-None"):
-        world.store.finish(claim, "done", last_step=500, cost=COST, result=other)
-    assert world.dump() == before
-    assert world.store.finish(claim, "done", last_step=500, cost=COST, result=same)
-    assert len(world.store.results()) == 1
+def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
+    first = world.finish_trial(0, bits_per_dim=3.5)
+    (old,) = world.store.results().result_id
+    claim = rerun(world, first.job_id)
+    assert claim.rerun
+    assert list(world.store.results().bits_per_dim) == [3.5], "current until the new one is there"
+    assert world.store.metrics(first.job_id, "train_bits_per_dim")
+    assert world.store.finish(
+        claim,
+        "done",
+        last_step=500,
+        cost=COST,
+        result=world.result("channel-0-None", 3.25),
+        tables=[index_table("channel-0-None", 1, ~HALF)],
+        now=1600.0,
+    )
+    frame = world.store.results()
+    assert list(frame.bits_per_dim) == [3.25]
+    assert list(frame.result_id) != [old]
+    (row,) = world.store.sql("SELECT * FROM supersedes").to_dict("records")
+    assert (row["attempt_id"], row["superseded_id"]) == (claim.attempt_id, first.attempt_id)
+    assert (row["requested_by"], row["why"], row["time"]) == (
+        "ann@here",
+        "a fault is mended",
+        1500.0,
+    )
+    assert list(world.store.leaderboard(measure="bits_per_dim")["mean"]) == [3.25]
+    assert len(world.store.sql("SELECT * FROM results")) == 2
+    assert world.store.metrics(first.job_id, "train_bits_per_dim") == []
+    assert check_integrity(world.store.database).findings == ()
+
+
+def test_a_rerun_that_fails_leaves_the_old_result_current(world: Any) -> None:
+    claim = rerun(world, world.finish_trial(0).job_id)
+    assert world.store.finish(claim, "code_error", last_step=7, cost=COST, message="no")
+    assert world.job(claim.job_id).state == "failed"
+    assert list(world.store.results().bits_per_dim) == [3.5]
+    assert len(world.store.sql("SELECT * FROM supersedes")) == 0
+    assert check_integrity(world.store.database).findings == ()
+    assert world.store.retry([claim.job_id]) == 1
+    again = world.win(claim.job_id, now=1700.0)
+    assert (again.rerun, again.step) == (claim.rerun, 7)
+
+
+def test_only_what_is_done_is_run_anew(world: Any) -> None:
+    world.win(world.trials[0])
+    world.finish_trial(1)
+    before = {job: world.job(job).state for job in (*world.trials, *world.segments)}
+    assert world.store.rerun([*before, "unknown"], by="me") == 1
+    after = {job: world.job(job).state for job in before}
+    assert after == before | {world.trials[1]: "pending"}
 
 
 def test_a_result_or_map_of_another_job_is_refused(world: Any) -> None:

@@ -40,7 +40,8 @@ def test_what_one_site_has_comes_over_whole_and_once(
     assert report.differences == report.left == ()
     assert report.tables["jobs"] == Counts(new=6)
     assert report.tables["attempts"] == Counts(new=6, left=1)
-    assert report.tables["results"] == Counts(new=4)
+    assert report.tables["results"] == Counts(new=3)
+    assert report.tables["measures"] == Counts(new=4 * 4)
     here, there = known(target), known(source)
     assert here.pop("jobs") == {**there.pop("jobs"), source.segments[1]: "pending"}
     there["attempts"] = [row for row in there["attempts"] if row["ended"] is not None]
@@ -52,7 +53,7 @@ def test_what_one_site_has_comes_over_whole_and_once(
     before = target.dump()
     again = merged(source, target)
     assert not again.changed
-    assert again.tables["results"] == Counts(equal=4)
+    assert again.tables["results"] == Counts(equal=3)
     assert target.dump() == before
     assert not merged(target, source).changed
     assert source.dump() == untouched
@@ -125,7 +126,9 @@ def test_work_split_over_two_sites_is_the_same_merged_in_any_order(
                 assert (found[job] == "done") == ("done" in outcomes)
                 assert (found[job] == "pending") == (not ended)
         if "running" not in {outcomes[1] for outcomes in plan}:
-            for name in ("results", "maps", "tables", "overlaps", "cells"):
+            for name in ("results", "measures", "contribution_maps", "index_tables"):
+                assert into[name] == both[0][name]
+            for name in ("table_overlaps", "cells", "current"):
                 assert into[name] == both[0][name]
         for world in thirds:
             before = world.dump()
@@ -137,32 +140,59 @@ def test_work_split_over_two_sites_is_the_same_merged_in_any_order(
 
 
 @BETWEEN_ENGINES
-def test_other_numbers_stay_as_they_are_and_are_named(
+def test_of_work_done_twice_the_first_is_current_and_other_numbers_are_named(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
     source, target = (sites.new(engine) for engine in engines)
-    for world, bits in ((source, 3.5), (target, 3.25)):
-        world.finish_trial(0, bits_per_dim=bits)
-        world.finish_segment(0)
+    for world, bits, owner, now in ((source, 3.5, "there", 1000.0), (target, 3.25, "here", 900.0)):
+        claim = world.win(world.trials[0], owner=owner, now=now)
+        own = {"result": result(TRIALS[0].id, bits), "tables": [index_table(TRIALS[0].id, 1, HALF)]}
+        assert world.store.finish(claim, "done", last_step=500, cost=COST, now=now + 1, **own)
     source.finish_trial(1, bits_per_dim=4.0)
-    source.evaluate(0)
-    evidence = ("attempts", "results", "index_tables", "artifacts", "curves", "jobs")
-    before = {name: target.dump()[name] for name in ("results", "cells")}
     report = merged(source, target)
-    key = {"trial_id": TRIALS[0].id, "data_digest": DATA.digest, "protocol": "plain"}
     (difference,) = report.differences
-    assert difference == Difference("results", key, "bits_per_dim", 3.25, 3.5)
-    (left,) = report.left
-    assert left.job_id == source.trials[0]
-    assert report.tables["results"] == Counts(new=1, conflicting=1, left=1)
-    assert report.tables["contribution_maps"] == Counts(equal=2)
+    key = {"job": source.trials[0], "protocol": "plain", "name": "bits_per_dim"}
+    assert difference == Difference("measures", key, "value", 3.25, 3.5)
+    assert report.left == ()
+    assert report.tables["results"] == Counts(new=2)
+    shown = target.store.results().set_index("trial_id")["bits_per_dim"].to_dict()
+    assert shown == {TRIALS[0].id: 3.25, TRIALS[1].id: 4.0}
+    assert target.job(target.trials[0]).token == 2
     after = target.dump()
-    assert before["results"] == [row for row in after["results"] if row.bits_per_dim == 3.25]
-    assert {row.bits_per_dim for row in after["results"]} == {3.25, 4.0}
-    assert target.job(target.trials[0]).token == 1
-    assert all(after[name] for name in evidence)
-    assert merged(source, target).differences == report.differences
+    assert not merged(source, target).changed
     assert target.dump() == after
+    merged(target, source)
+    for name in ("results", "measures", "cells", "current", "table_overlaps"):
+        assert known(source)[name] == known(target)[name]
+
+
+@BETWEEN_ENGINES
+def test_a_rerun_comes_over_and_takes_the_place_of_what_it_supersedes(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    """Merged before it, while it runs, and after it."""
+    source, target = (sites.new(engine) for engine in engines)
+    source.finish_trial(0, bits_per_dim=3.5)
+    source.finish_trial(1, bits_per_dim=4.0)
+    merged(source, target)
+    source.store.rerun([source.trials[0]], by="ann", why="a fault is mended", now=1500.0)
+    claim = source.win(source.trials[0], now=1500.0)
+    assert not merged(source, target).changed
+    assert target.job(target.trials[0]).state == "done"
+    third = sites.new(engines[1])
+    merged(source, third)
+    assert third.job(third.trials[0]).state == "done"
+    own = {"result": result(TRIALS[0].id, 3.75), "tables": [index_table(TRIALS[0].id, 1, ~HALF)]}
+    assert source.store.finish(claim, "done", last_step=500, cost=COST, now=1600.0, **own)
+    for world in (target, third):
+        report = merged(source, world)
+        assert report.tables["supersedes"] == Counts(new=1)
+        assert report.differences == ()
+        assert not merged(source, world).changed
+        for name in ("results", "measures", "cells", "current", "supersedes", "table_overlaps"):
+            assert known(world)[name] == known(source)[name]
+        shown = world.store.results().set_index("trial_id")["bits_per_dim"].to_dict()
+        assert shown == {TRIALS[0].id: 3.75, TRIALS[1].id: 4.0}
 
 
 @BETWEEN_ENGINES
@@ -170,10 +200,10 @@ def test_another_map_stays_and_what_hangs_on_another_recipe_is_left(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
     source, target = (sites.new(engine) for engine in engines)
-    for world, shift in ((source, 1.0), (target, 0.0)):
-        claim = world.win(world.segments[0])
+    for world, shift, owner, now in ((source, 1.0, "there", 1000.0), (target, 0.0, "here", 900.0)):
+        claim = world.win(world.segments[0], owner=owner, now=now)
         maps = [world.contribution_map(split, shift=shift) for split in (1, 2)]
-        world.store.finish(claim, "done", last_step=100, cost=COST, maps=maps, now=1010.0)
+        world.store.finish(claim, "done", last_step=100, cost=COST, maps=maps, now=now + 10)
     source.finish_trial(0)
     source.damage("UPDATE recipes SET body = '[]' WHERE id = 'with'")
     before = target.dump()
@@ -183,12 +213,25 @@ def test_another_map_stays_and_what_hangs_on_another_recipe_is_left(
         ("contribution_maps", "digest"),
         ("contribution_maps", "digest"),
     ]
-    assert not report.changed
-    assert target.dump() == before
     reasons = {one.job_id: one.reason for one in report.left}
     assert reasons[source.trials[0]] == "flow_trials channel-0-None is another one here"
-    assert "stays as it is" in reasons[source.segments[0]]
+    assert target.dump()["results"] == before["results"] == []
+    digests = {row.digest for row in before["contribution_maps"]}
+    assert {m.digest for m in target.store.maps(pretraining_id="p", budget=100)} == digests
     assert report.tables["flow_trials"] == Counts(left=4)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_recipe_by_two_names_has_the_first_of_the_alphabet(sites: Sites, swapped: bool) -> None:
+    one, other = sites.new("sqlite", "filled"), sites.new("sqlite", "filled")
+    for table in ("recipes", "flow_trials", "cells"):
+        with sa.create_engine(other.store.url, poolclass=sa.NullPool).begin() as connection:
+            connection.execute(sa.text(f"UPDATE {table} SET profile = 'mine'"))
+    source, target = (other, one) if swapped else (one, other)
+    report = merged(source, target)
+    assert report.differences == ()
+    for view in ("trial_results", "leaderboard"):
+        assert set(target.store.view(view)["profile"]) == {"mine"}
 
 
 @BETWEEN_ENGINES
@@ -212,7 +255,7 @@ def test_a_running_job_waits_and_a_retry_is_not_undone(
     assert target.store.finish(held, "preempted", last_step=7, cost=COST, now=1020.0)
     assert merged(source, target).tables["results"] == Counts(new=1)
     done = target.job(held.job_id)
-    assert (done.state, done.step, done.token) == ("done", 100, 2)
+    assert (done.state, done.step, done.token) == ("done", 500, 2)
     assert not target.store.finish(held, "done", last_step=500, cost=COST, result=result("x"))
     points = target.store.metrics(held.job_id, "loss")
     assert points == source.store.metrics(held.job_id, "loss")
@@ -240,11 +283,11 @@ def test_what_is_measured_beside_a_result_is_taken_where_it_is_missing(
     target.evaluate(1, "plain", bits_per_dim=3.0 + 1 / 7, **bound, bound_bits_per_dim=3.125)
     report = merged(source, target)
     assert [(one.column, one.here, one.there) for one in report.differences] == [
-        ("bound_bits_per_dim", 3.125, 3.25)
+        ("value", 3.125, 3.25)
     ]
-    assert report.tables["results"] == Counts(completed=1, conflicting=1)
+    assert report.tables["measures"] == Counts(new=3, equal=2 * 5 + 3)
     found = target.store.result(TRIALS[0].id, DATA.digest, "plain")
-    assert (found.bound_draws, found.bound_bits_per_dim) == (10, 3.0)
+    assert (found.value("bound_draws"), found.value("bound_bits_per_dim")) == (10, 3.0)
     assert not merged(source, target).changed
 
 
@@ -282,8 +325,9 @@ def test_the_source_is_read_in_one_state_while_workers_go_on(
     own = {"result": result(TRIALS[0].id, 3.0)}
     assert target.store.finish(claims[0], "done", last_step=100, cost=COST, now=1020.0, **own)
     report = merged(source, target)
-    assert report.tables["results"] == Counts(new=1, equal=1)
+    assert report.tables["results"] == Counts(new=2)
     assert report.tables["index_tables"] == Counts(new=2)
+    assert len(target.store.results()) == 2
 
 
 @BETWEEN_ENGINES
@@ -316,5 +360,5 @@ def test_tables_of_two_sites_are_held_against_each_other(sites: Sites) -> None:
                 claim, "done", last_step=500, cost=COST, result=result(own), tables=tables, now=1010
             )
     merge(source.store.database, target.store.database)
-    assert known(target)["overlaps"] == known(whole)["overlaps"]
-    assert len(known(target)["overlaps"]) == 2 * 4 * 3
+    assert known(target)["table_overlaps"] == known(whole)["table_overlaps"]
+    assert len(known(target)["table_overlaps"]) == 2 * 4 * 3

@@ -18,6 +18,7 @@ from lcma.db.integrity import check_integrity
 from lcma.db.merging import Counts, merge
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import ENGINES, Engine, World
+from tests.db.inspecting import make_older
 from tests.db.sites import Sites, known, merged
 from tests.db.test_bad_input import listing
 
@@ -82,11 +83,12 @@ def test_workers_and_two_merges_do_not_get_into_each_other_s_way(
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     merged(source, target)
+    merged(target, source)
     here, there = known(target), known(source)
-    for name in ("results", "tables", "overlaps", "cells", "jobs", "metrics"):
+    for name in ("results", "index_tables", "table_overlaps", "cells", "jobs", "metrics"):
         assert here[name] == there[name]
-    assert len(here["results"]) == 48
-    assert len(here["overlaps"]) == 2 * 24 * 23
+    assert len(target.store.results()) == 48
+    assert len(here["table_overlaps"]) == 2 * 24 * 23
     assert not merged(source, target).changed
 
 
@@ -244,8 +246,8 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "text": (text_file, "not a SQLite database"),
     "other program": (other_program, "another program"),
     "damaged": (damaged, "damaged"),
-    "newer": (statement("UPDATE lcma_alembic_version SET version_num = '0999'"), "upgrade lcma"),
-    "older": (statement("UPDATE lcma_alembic_version SET version_num = '0004'"), "lcma db upgrade"),
+    "newer": (statement("UPDATE lcma_alembic_version SET version_num = '0999'"), "does not know"),
+    "older": (lambda path: make_older(f"sqlite:///{path}"), "lcma db upgrade"),
     "unsound": (
         statement("UPDATE jobs SET token = 7 WHERE trial_id = 'channel-0-None'"),
         "lcma db check",
@@ -272,7 +274,10 @@ def test_a_damaged_row_is_left_behind_with_its_job(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
     source, target = sites.new(engines[0], "filled"), sites.new(engines[1], "empty")
-    source.damage("UPDATE results SET log_det = 1.5 WHERE trial_id = 'channel-0-None'")
+    of_trial = "(SELECT id FROM results WHERE trial_id = 'channel-0-None')"
+    source.damage(
+        f"UPDATE measures SET value = 1.5 WHERE name = 'log_det' AND result_id = {of_trial}"
+    )
     source.damage("UPDATE contribution_maps SET mean_log_det = 0, digest = 'x' WHERE split = 2")
     source.damage("UPDATE index_tables SET kept = substr(kept, 1, 5) WHERE trial_id = 'LLL-0-100'")
     report = merged(source, target)

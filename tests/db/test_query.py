@@ -12,7 +12,7 @@ import pytest
 from lcma import db
 from lcma.db.query import run_sql
 from lcma.sweeps.errors import UserError
-from tests.db.freeze import go_down
+from tests.db.inspecting import make_older
 
 
 def test_a_query_gives_columns_and_rows(filled: Any) -> None:
@@ -194,11 +194,11 @@ def test_an_interrupt_stops_the_query(filled: Any) -> None:
 
 def test_a_newer_schema_is_refused_and_an_older_one_read(filled: Any) -> None:
     count = "SELECT count(*) FROM results"
-    go_down(filled.store.url, "0003")
+    version = make_older(filled.store.url)
     assert run_sql(filled.store.url, count).rows == ((3,),)
-    assert filled.store.database.identify().revision == "0003"
+    assert filled.store.database.identify().revision == version
     filled.damage("UPDATE lcma_alembic_version SET version_num = '0999'")
-    refused(filled.store.url, count, "schema 0999.*upgrade lcma")
+    refused(filled.store.url, count, "schema 0999, which this version of lcma does not know")
 
 
 def test_limits_that_make_no_sense_are_refused(filled: Any) -> None:

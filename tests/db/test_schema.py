@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from lcma.db.schema import metadata, views
+from lcma.db.schema import metadata
+from lcma.db.views import views
 
 
 @pytest.mark.parametrize("table", [*metadata.sorted_tables, *views.sorted_tables], ids=str)
@@ -49,8 +50,8 @@ def test_columns_of_the_view_that_may_not_be_null_are_not(filled: Any) -> None:
         "UPDATE attempts SET outcome = NULL",
         "UPDATE contribution_maps SET split = 0",
         "UPDATE contribution_maps SET split = 1",
-        "UPDATE results SET bits_per_dim = NULL",
-        "UPDATE results SET trial_id = 'channel-0-None'",
+        "UPDATE measures SET value = NULL",
+        "UPDATE results SET attempt_id = 1",
         "UPDATE attempts SET token = 1, job_id = (SELECT min(id) FROM jobs)",
     ],
 )
@@ -73,12 +74,18 @@ def test_rows_that_contradict_themselves_are_refused(filled: Any, statement: str
         "SELECT * FROM jobs WHERE trial_id = 'x'",
         "SELECT * FROM attempts WHERE job_id = 'x'",
         "SELECT * FROM contribution_maps WHERE pretraining_id = 'x' AND data_digest = 'y'",
-        "SELECT * FROM metrics JOIN curves ON id = curve_id WHERE job_id = 'x' AND name = 'y'",
-        "SELECT * FROM results WHERE cell_id = 'x' AND seed = 1",
+        "SELECT * FROM metrics JOIN curves ON id = curve_id WHERE attempt_id = 1 AND name = 'y'",
+        "SELECT * FROM measures WHERE cell_id = 'x' AND seed = 1",
         "SELECT * FROM cells WHERE dataset = 'x' AND flow = 'y' ORDER BY mean LIMIT 10",
         "SELECT * FROM events WHERE job_id = 'x'",
         "SELECT * FROM sweep_trials WHERE sweep_id = 'x'",
         "SELECT * FROM trial_results WHERE trial_id = 'x'",
+        "SELECT * FROM results WHERE attempt_id = 1",
+        "SELECT * FROM attempts WHERE environment_id = 'x'",
+        "SELECT * FROM attempts WHERE owner = 'x'",
+        "SELECT * FROM sweep_trials WHERE trial_id = 'x'",
+        "SELECT * FROM jobs WHERE data_digest = 'x'",
+        "SELECT * FROM supersedes WHERE superseded_id = 1",
     ],
 )
 def test_the_common_lookups_scan_no_table(path: Any, query: str) -> None:

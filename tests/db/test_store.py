@@ -1,5 +1,6 @@
 """What goes in comes out: plans, maps, curves, files, counts and tables."""
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.sweeps.errors import UserError
+from tests.db.conftest import COST, MAP_STATISTICS
 
 
 def test_registering_a_plan_twice_changes_nothing(world: Any) -> None:
@@ -92,6 +94,8 @@ def test_the_sum_error_is_relative_to_the_sum_of_magnitudes() -> None:
         score="cumulative",
         values=values,
         standard_errors=values,
+        halves=np.stack([values, values]),
+        statistics=MAP_STATISTICS,
         images=1,
         mean_log_det=1.0,
     )
@@ -128,7 +132,8 @@ def test_a_map_that_is_none_cannot_be_made(wrong: dict[str, Any]) -> None:
     good = np.zeros((3, 2, 2), dtype=np.float32)
     fields: dict[str, Any] = {"values": good, "standard_errors": good, "mean_log_det": 0.0}
     common: dict[str, Any] = {"pretraining_id": "p", "data_digest": "d", "budget": 1}
-    common |= {"split": 1, "score": "cumulative", "images": 1}
+    common |= {"split": 1, "score": "cumulative", "images": 1, "statistics": MAP_STATISTICS}
+    common |= {"halves": np.zeros((2, 3, 2, 2), dtype=np.float32)}
     db.ContributionMap(**common, **fields)
     with pytest.raises(ValueError):
         db.ContributionMap(**common, **(fields | wrong))
@@ -193,9 +198,9 @@ def test_a_training_is_known_by_what_it_is(world: Any) -> None:
 
 
 def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
-    old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a")
-    new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b")
-    other = db.Artifact(kind="samples", path="png", bytes=3, digest="c")
+    old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a", place="h:/runs")
+    new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b", place="h:/runs")
+    other = db.Artifact(kind="samples", path="png", bytes=3, digest="c", place="h:/runs")
     cost = db.Cost(seconds=1, cpu_seconds=1)
     for artifacts in ([old, other], [new]):
         claim = world.win(world.trials[0])
@@ -213,7 +218,7 @@ def test_once_a_pretraining_is_done_its_longest_snapshot_alone_is_on_record(
     cost = db.Cost(seconds=1, cpu_seconds=1)
     for job_id in order:
         claim = world.win(job_id)
-        kept = db.Artifact(kind="checkpoint", path=job_id, bytes=1, digest=job_id)
+        kept = db.Artifact(kind="checkpoint", path=job_id, bytes=1, digest=job_id, place="h:/runs")
         assert world.store.finish(
             claim, "done", last_step=1, cost=cost, artifacts=[kept], longest_only=longest_only
         )
@@ -225,7 +230,7 @@ def test_once_a_pretraining_is_done_its_longest_snapshot_alone_is_on_record(
 
 def test_files_are_known_by_path_and_forgotten_by_it(world: Any) -> None:
     files = [
-        db.Artifact(kind=kind, path=f"run/{kind}", bytes=1, digest="a")
+        db.Artifact(kind=kind, path=f"run/{kind}", bytes=1, digest="a", place="h:/runs")
         for kind in ("samples", "weights")
     ]
     claim, cost = world.win(world.trials[0]), db.Cost(seconds=1, cpu_seconds=1)
@@ -343,28 +348,26 @@ def test_the_seconds_of_a_result_count_every_attempt(world: Any) -> None:
     assert list(world.store.attempts(outcome="preempted")["last_step"]) == [9]
 
 
-@pytest.mark.parametrize("name", ["bits_per_dim", "holdout_standard_error", "train_bits_per_dim"])
-def test_a_result_must_be_finite(filled: Any, name: str) -> None:
-    fields: dict[str, Any] = {
-        "trial_id": "t",
-        "data_digest": "d",
-        "protocol": "plain",
-        "protocol_body": "{}",
-        "precision": "float32",
-        "step": 1,
-        "bits_per_dim": 1.0,
-        "standard_error": 1.0,
-        "images": 1,
-        "holdout_bits_per_dim": 1.0,
-        "holdout_standard_error": 1.0,
-        "log_det": 1.0,
-        "log_prior": 1.0,
-    }
-    # Another hash for the same content would make every result in every database a new one.
-    assert db.Result(**fields).id.startswith("d25aed3aac2ffa86")
-    assert db.Result(**fields).id != db.Result(**(fields | {"bits_per_dim": 1.0 + 2**-52})).id
-    with pytest.raises(ValueError, match=name):
-        db.Result(**(fields | {name: math.nan}))
+@pytest.mark.parametrize("number", ["value", "standard_error"])
+def test_a_measure_must_be_finite(number: str) -> None:
+    with pytest.raises(ValueError, match="bits_per_dim is nan"):
+        db.Measure(**({"name": "bits_per_dim", "value": 1.0} | {number: math.nan}))
+
+
+def test_a_measure_is_there_once(filled: Any) -> None:
+    found = filled.result("LLL-0-100")
+    with pytest.raises(ValueError, match="twice"):
+        dataclasses.replace(found, measures=found.measures * 2)
+
+
+def test_a_measure_that_nobody_registered_is_refused(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    found = world.result("channel-0-None")
+    found = dataclasses.replace(found, measures=(*found.measures, db.Measure("colour", 1.0)))
+    before = world.dump()
+    with pytest.raises(UserError, match="no measure 'colour': choose among bits_per_dim"):
+        world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
+    assert world.dump() == before
 
 
 def test_many_points_at_once_are_kept_as_few_are(world: Any) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import statistics
 import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -16,11 +17,14 @@ from lcma import db
 from lcma.db.cells import SHARED, compute_sums, encode_cell
 from lcma.db.integrity import check_integrity
 from tests.db.conftest import COST, DATA, ENVIRONMENT, World, recipe, result, trial
+from tests.db.measuring import change
 from tests.db.test_races import run
 
 SEEDS = 4
-NAMES = ("seeds", "mean", "squared_deviations", "least", "greatest", "holdout_mean")
-NAMES += ("holdout_squared_deviations",)
+NAMES = ("seeds", "mean", "squared_deviations", "least", "greatest")
+NAMES += ("deviation", "standard_error")
+MEASURES = ("bits_per_dim", "holdout_bits_per_dim")
+
 AWKWARD = [(3.1, 1 / 3), (3.3000000000000003, 1e-9), (2.9999999999999996, 1e9), (3.1, 0.1)]
 """Bits/dim on test and holdout of each seed: floats whose sums depend on their order."""
 
@@ -29,6 +33,12 @@ def cells(url: str) -> list[dict[str, Any]]:
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
         found = connection.exec_driver_sql("SELECT * FROM cells ORDER BY id")
         return [dict(row._mapping) for row in found]
+
+
+def by_measure(url: str) -> list[dict[str, Any]]:
+    """Of one set of seeds by one protocol, in the order of `MEASURES`."""
+    found = {cell["measure"]: cell for cell in cells(url)}
+    return [found[name] for name in MEASURES]
 
 
 def bits(cell: dict[str, Any]) -> dict[str, bytes]:
@@ -62,9 +72,8 @@ class Seeds:
 
     def result(self, seed: int, protocol: str) -> db.Result:
         test, holdout = AWKWARD[seed]
-        return dataclasses.replace(
-            result(self.trials[seed].id, test), holdout_bits_per_dim=holdout, protocol=protocol
-        )
+        found = change(result(self.trials[seed].id, test), holdout_bits_per_dim=holdout)
+        return dataclasses.replace(found, protocol=protocol)
 
     def finish(self, seed: int) -> None:
         claim = World(self.store).win(self.jobs[seed].id)
@@ -103,13 +112,15 @@ def test_cells_are_what_any_order_of_finishing_and_evaluating_leaves(
         left.append(cells(store.url))
         assert not check_integrity(db.locate(store.url)).findings
     assert left[0] == left[1] == left[2]
-    test, holdout = zip(*AWKWARD, strict=True)
+    values = dict(zip(MEASURES, zip(*AWKWARD, strict=True), strict=True))
     for cell in left[0]:
-        assert (cell["mean"], cell["squared_deviations"]) == exactly(test)
-        found = (cell["holdout_mean"], cell["holdout_squared_deviations"])
-        assert found == exactly(holdout)
-        assert (cell["seeds"], cell["least"], cell["greatest"]) == (4, min(test), max(test))
-    assert {cell["protocol"] for cell in left[0]} == {"plain", "published"}
+        own = values[cell["measure"]]
+        assert (cell["mean"], cell["squared_deviations"]) == exactly(own)
+        assert (cell["seeds"], cell["least"], cell["greatest"]) == (4, min(own), max(own))
+        assert cell["deviation"] == pytest.approx(statistics.stdev(own))
+        assert cell["standard_error"] == pytest.approx(statistics.stdev(own) / 2)
+    kinds = {(cell["protocol"], cell["measure"]) for cell in left[0]}
+    assert kinds == {(p, m) for p in ("plain", "published") for m in MEASURES}
 
 
 def test_every_step_of_the_way_is_summed_up(new_store: Callable[[str], db.Store]) -> None:
@@ -117,7 +128,7 @@ def test_every_step_of_the_way_is_summed_up(new_store: Callable[[str], db.Store]
     seeds = Seeds(store)
     for count, seed in enumerate((2, 0, 3, 1), start=1):
         seeds.finish(seed)
-        (cell,) = cells(store.url)
+        cell, _ = by_measure(store.url)
         known = [AWKWARD[s][0] for s in (2, 0, 3, 1)[:count]]
         assert (cell["seeds"], cell["least"], cell["greatest"]) == (count, min(known), max(known))
         assert (cell["mean"], cell["squared_deviations"]) == exactly(known)
@@ -139,19 +150,20 @@ def test_both_engines_keep_the_same_bits(
 finite = st.floats(min_value=-1e6, max_value=1e6)
 
 
-@given(st.lists(st.tuples(finite, finite), min_size=1, max_size=5), st.randoms())
+@given(st.lists(finite, min_size=2, max_size=5), st.randoms())
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-def test_numbers_do_not_depend_on_the_order(values: list[tuple[float, float]], random: Any) -> None:
-    shuffled = random.sample(values, len(values))
-    one, other = (
-        compute_sums([a for a, _ in some], [b for _, b in some]) for some in (values, shuffled)
-    )
+def test_numbers_do_not_depend_on_the_order(values: list[float], random: Any) -> None:
+    one, other = (compute_sums(some) for some in (values, random.sample(values, len(values))))
     assert bits(one) == bits(other)
-    test = [a for a, _ in values]
-    assert (one["mean"], one["squared_deviations"]) == exactly(test)
-    assert one["squared_deviations"] >= 0.0
-    assert one["least"] <= one["mean"] + 1e-9 * abs(one["mean"])
-    assert math.isfinite(one["holdout_squared_deviations"])
+    mean, deviations = exactly(values)
+    assert (one["mean"], one["squared_deviations"]) == (mean, deviations)
+    assert deviations >= 0.0
+    assert one["deviation"] == math.sqrt(deviations / (len(values) - 1))
+
+
+def test_one_seed_has_no_deviation() -> None:
+    found = compute_sums([3.5])
+    assert (found["mean"], found["deviation"], found["standard_error"]) == (3.5, None, None)
 
 
 def test_eight_processes_that_finish_seeds_of_one_cell_at_once_lose_none(world: Any) -> None:
@@ -170,7 +182,7 @@ def work(index):
             jobs[number], owner=str(index), host="h", pid=os.getpid(),
             environment_id=environment_id, device="cpu", threads=1, lease_seconds=60,
         )
-        result = db.Result(
+        result = make_result(
             trial_id=store.job(jobs[number]).trial_id, data_digest="d" * 64, protocol="plain",
             protocol_body="{}", precision="float32", step=1, bits_per_dim=3 + 0.1 * number,
             standard_error=0.1, images=1, holdout_bits_per_dim=1 / (number + 3),
@@ -185,20 +197,18 @@ race(8, work)
         ENVIRONMENT.id,
         *(job.id for job in jobs),
     )
-    (cell,) = cells(world.store.url)
     test = [3 + 0.1 * number for number in range(seeds)]
     holdout = [1 / (number + 3) for number in range(seeds)]
-    assert (cell["seeds"], cell["least"], cell["greatest"]) == (seeds, min(test), max(test))
-    assert (cell["mean"], cell["squared_deviations"]) == exactly(test)
-    found = (cell["holdout_mean"], cell["holdout_squared_deviations"])
-    assert found == exactly(holdout)
+    for cell, own in zip(by_measure(world.store.url), (test, holdout), strict=True):
+        assert (cell["seeds"], cell["least"], cell["greatest"]) == (seeds, min(own), max(own))
+        assert (cell["mean"], cell["squared_deviations"]) == exactly(own)
 
 
 @pytest.mark.parametrize("name", SHARED)
 def test_what_is_shared_sets_cells_apart(name: str) -> None:
     """And nothing else does: not the seed, not the profile's name."""
     own = {**dataclasses.asdict(trial("rows", 0)), "data_digest": "d", "protocol": "plain"}
-    own |= {"precision": "float32"}
+    own |= {"precision": "float32", "measure": "bits_per_dim"}
     base = encode_cell(own, own)
     other = own | {name: "another"}
     assert encode_cell(other, other)["id"] != base["id"]

@@ -10,7 +10,17 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from lcma import db
-from tests.db.conftest import COST, DATA, STATISTICS, contribution_map, recipe, result, trial
+from lcma.db.integrity import check_integrity
+from tests.db.conftest import (
+    COST,
+    DATA,
+    MAP_STATISTICS,
+    STATISTICS,
+    contribution_map,
+    recipe,
+    result,
+    trial,
+)
 from tests.db.conftest import index_table as table
 
 SHAPE = (3, 4, 6)
@@ -140,26 +150,25 @@ def test_tables_of_another_trial_are_refused(many: Any) -> None:
     assert many.dump() == before
 
 
-def test_the_same_trial_with_another_table_is_a_conflict(many: Any) -> None:
+def test_a_rerun_has_tables_of_its_own(many: Any) -> None:
+    """What is read and compared is what the current attempt had."""
     own = trial(*CELLS[0])
-    finish(many, CELLS[0], mask(0))
+    for cell in CELLS[:2]:
+        finish(many, cell, mask(0))
     job_id = db.PlannedJob.of_trial(own.id, DATA.digest, steps=500).id
-    with sa.create_engine(many.store.url, poolclass=sa.NullPool).begin() as connection:
-        connection.execute(
-            sa.text("UPDATE jobs SET state = 'pending' WHERE id = :id"), {"id": job_id}
-        )
-    before = many.dump()
-    claim = many.win(job_id)
-    with pytest.raises(db.Conflict, match="index_tables has another kept"):
-        many.store.finish(
-            claim,
-            "done",
-            last_step=500,
-            cost=COST,
-            result=result(own.id),
-            tables=[table(own.id, 1, mask(1))],
-        )
-    assert many.dump()["index_tables"] == before["index_tables"]
+    many.store.rerun([job_id], by="me")
+    claim = many.win(job_id, now=3000.0)
+    new = [table(own.id, 1, mask(1))]
+    assert many.store.finish(
+        claim, "done", last_step=500, cost=COST, result=result(own.id), tables=new, now=3001.0
+    )
+    assert len(many.dump()["index_tables"]) == 3
+    shown = many.store.view("table_statistics", trial_id=own.id)
+    assert list(shown["digest"]) == [new[0].digest]
+    overlaps = {row.iou for row in many.dump()["table_overlaps"]}
+    assert overlaps == {db.overlap(mask(0), mask(1))}
+    found = check_integrity(many.store.database).findings
+    assert [one for one in found if "its images are" not in one.problem] == []
 
 
 def test_a_mask_must_be_one() -> None:
@@ -211,7 +220,7 @@ def test_maps_keep_their_halves_and_statistics(world: Any) -> None:
     first, second = world.store.maps(pretraining_id="p", budget=100)
     assert np.array_equal(first.halves, halves)
     assert first.statistics == statistics
-    assert second.halves is second.statistics is None
+    assert second.statistics == MAP_STATISTICS
     told = pd.read_sql("SELECT * FROM map_statistics ORDER BY split", world.store.url)
     assert told["rank_gap"].tolist()[0] == 0.125
     assert told["nms"].tolist() == ["squeezed"] * 2

@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import duckdb_extension_sqlite_scanner
 import pytest
+import scipy.stats
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.db import migrate
 from lcma.db.relations import find_relations
-from lcma.db.schema import metadata, views
+from lcma.db.schema import metadata
+from lcma.db.views import views
 from lcma.sweeps import published
 from tests.db import crowd
 from tests.db.crowd import FACES, JOBS, OF_FACES, TRIALS
+from tests.db.inspecting import execute, is_current
 
 Row = dict[str, Any]
 LOST = ("diverged", "failed")
@@ -117,35 +121,50 @@ def test_a_column_that_may_not_be_null_is_not_and_types_are_as_declared(
         assert {type(v) for v in values if v is not None} <= {kinds[type(column.type)]}, column.name
 
 
-def test_seed_statistics_sum_up_the_results(full: Told) -> None:
-    trials, recipes = full.by_id("flow_trials"), full.by_id("recipes")
-    by_cell: dict[Any, list[Row]] = {}
-    for result in full.tables["results"]:
-        trial = trials[result["trial_id"]]
-        own = ("flow", "profile", "dataset", "variant", "recipe_id", "factorization", "budget")
-        key = (
-            *(trial[n] for n in (*own, "map_options")),
-            *(result[n] for n in ("data_digest", "protocol", "precision")),
-        )
-        by_cell.setdefault(key, []).append(result)
-    found = keyed(
-        full.view("seed_statistics"),
+def measured(full: Told, *names: str) -> list[Row]:
+    """The measures of current results, with what their trial, result and protocol say."""
+    trials, results = full.by_id("flow_trials"), full.by_id("results")
+    protocols = full.by_id("protocols")
+    current = {job["done_attempt_id"] for job in full.tables["jobs"]}
+    return [
+        {
+            **trials[results[row["result_id"]]["trial_id"]],
+            **results[row["result_id"]],
+            "precision": protocols[row["protocol_id"]]["precision"],
+            "measure": row["name"],
+            **row,
+        }
+        for row in full.tables["measures"]
+        if row["name"] in names and results[row["result_id"]]["attempt_id"] in current
+    ]
+
+
+def test_seed_statistics_sum_up_the_measures_that_are_ranked(full: Told) -> None:
+    recipes = full.by_id("recipes")
+    own = (
         *("flow", "profile", "dataset", "variant", "recipe_id", "factorization", "budget"),
-        *("map_options", "data_digest", "protocol", "precision"),
+        *("map_options", "data_digest", "protocol", "precision", "measure"),
     )
+    by_cell: dict[Any, list[Row]] = {}
+    for row in measured(full, "bits_per_dim", "holdout_bits_per_dim"):
+        by_cell.setdefault(tuple(row[name] for name in own), []).append(row)
+    found = keyed(full.view("seed_statistics"), *own)
     assert found.keys() == by_cell.keys()
     for key, results in by_cell.items():
         row = found[key]
-        test = [r["bits_per_dim"] for r in results]
-        holdout = [r["holdout_bits_per_dim"] for r in results]
-        assert row["n"] == len(test)
-        assert (row["least"], row["greatest"]) == (min(test), max(test))
-        for column, values in (("", test), ("holdout_", holdout)):
-            mean = math.fsum(values) / len(values)
-            assert row[f"{column}mean"] == mean
-            expected = math.fsum((value - mean) ** 2 for value in values)
-            assert row[f"{column}squared_deviations"] == expected
-            assert expected == pytest.approx(statistics.pvariance(values) * len(values))
+        values = [r["value"] for r in results]
+        assert row["n"] == len(values)
+        assert (row["least"], row["greatest"]) == (min(values), max(values))
+        mean = math.fsum(values) / len(values)
+        assert row["mean"] == mean
+        expected = math.fsum((value - mean) ** 2 for value in values)
+        assert row["squared_deviations"] == expected
+        assert expected == pytest.approx(statistics.pvariance(values) * len(values))
+        if len(values) == 1:
+            assert row["deviation"] is row["standard_error"] is row["half_width"] is None
+        elif min(values) < max(values):
+            low, high = scipy.stats.t.interval(0.95, len(values) - 1, mean, scipy.stats.sem(values))
+            assert row["half_width"] == pytest.approx((high - low) / 2)
         recipe = recipes[row["recipe_id"]]
         assert all(row[name] == recipe[name] for name in ("splits", "size", "steps"))
         assert {r["cell_id"] for r in results} == {row["cell_id"]}
@@ -173,27 +192,41 @@ def test_the_leaderboard_ranks_within_what_can_be_compared(full: Told) -> None:
             if (other["comparable"], other["recipe_id"]) == (cell["comparable"], cell["recipe_id"])
         ]
         usual = [other["mean"] for other in near if other["factorization"] == "channel"]
-        assert row["rank"] == 1 + sum(other["mean"] < cell["mean"] for other in near)
+        assert row["position"] == 1 + sum(other["mean"] < cell["mean"] for other in near)
         assert row["from_best"] == cell["mean"] - min(other["mean"] for other in near)
         assert row["conventional"] == "channel"
         assert row["from_conventional"] == (cell["mean"] - usual[0] if usual else None)
         assert all(row[name] == cell[name] for name in row.keys() & cell.keys())
-    assert max(row["rank"] for row in rows.values()) == 6
+    assert max(row["position"] for row in rows.values()) == 6
 
 
-def test_equal_means_share_a_rank(world: Any) -> None:
+def test_equal_means_share_a_position(world: Any) -> None:
     for index, bits in ((0, 3.5), (2, 3.5), (3, 3.75)):
         world.finish_trial(index, bits_per_dim=bits)
-    ranks = world.store.leaderboard().set_index("factorization")["rank"].to_dict()
-    assert ranks == {"channel": 1, "LLL": 1, "HHH": 3}
-    # Whatever is asked for, a rank is among all that can be compared.
-    assert list(world.store.leaderboard(factorization="HHH")["rank"]) == [3]
+    board = world.store.leaderboard(measure="bits_per_dim")
+    places = board.set_index("factorization")["position"].to_dict()
+    assert places == {"channel": 1, "LLL": 1, "HHH": 3}
+    # Whatever is asked for, a position is among all that can be compared.
+    few = world.store.leaderboard(measure="bits_per_dim", factorization="HHH")
+    assert list(few["position"]) == [3]
+
+
+def test_where_more_is_better_the_most_comes_first(world: Any) -> None:
+    for index, bits in ((0, 3.5), (2, 3.25), (3, 3.75)):
+        world.finish_trial(index, bits_per_dim=bits)
+    execute(
+        world.store.url, "UPDATE measure_kinds SET direction = 'higher' WHERE name = 'bits_per_dim'"
+    )
+    board = world.store.leaderboard(measure="bits_per_dim").set_index("factorization")
+    assert board["position"].to_dict() == {"HHH": 1, "channel": 2, "LLL": 3}
+    assert board["from_best"].to_dict() == {"HHH": 0.0, "channel": -0.25, "LLL": -0.5}
+    assert board["from_conventional"].to_dict() == {"HHH": 0.25, "channel": 0.0, "LLL": -0.25}
 
 
 def test_pairs_differ_in_the_factorization_alone(full: Told) -> None:
     trials = full.by_id("flow_trials")
     expected = {}
-    for one, other in itertools.permutations(full.tables["results"], 2):
+    for one, other in itertools.permutations(measured(full, "bits_per_dim"), 2):
         a, b = trials[one["trial_id"]], trials[other["trial_id"]]
         maps = ("budget", "map_options")
         if (
@@ -203,13 +236,15 @@ def test_pairs_differ_in_the_factorization_alone(full: Told) -> None:
             and all(one[n] == other[n] for n in ("data_digest", "protocol", "precision"))
             and (None in (a["budget"], b["budget"]) or all(a[name] == b[name] for name in maps))
         ):
-            expected[one["id"], other["id"]] = (a, b, one, other)
-    found = keyed(full.view("pairs"), "result_id", "other_result_id")
+            key = (one["result_id"], other["result_id"], one["protocol"])
+            expected[key] = (a, b, one, other)
+    pairs = [row for row in full.view("pairs") if row["measure"] == "bits_per_dim"]
+    found = keyed(pairs, "result_id", "other_result_id", "protocol")
     assert found.keys() == expected.keys()
     for key, (a, b, one, other) in expected.items():
         row = found[key]
-        assert row["difference"] == one["bits_per_dim"] - other["bits_per_dim"]
-        assert row["other_bits_per_dim"] == other["bits_per_dim"]
+        assert row["difference"] == one["value"] - other["value"]
+        assert row["other_value"] == other["value"]
         told = [row[f"other_{name}"] for name in ("factorization", "budget", "map_options")]
         assert told == [b["factorization"], b["budget"], b["map_options"]]
         assert [row[name] for name in ("seed", "trial_id")] == [a["seed"], a["id"]]
@@ -389,7 +424,7 @@ def test_the_budget_curve_stands_beside_the_conventional_row(full: Told) -> None
     for cell in cells:
         row = rows[cell["cell_id"],]
         assert all(row[name] == cell[name] for name in row.keys() & cell.keys())
-        results = [r for r in full.tables["results"] if r["cell_id"] == cell["cell_id"]]
+        results = [r for r in measured(full, cell["measure"]) if r["cell_id"] == cell["cell_id"]]
         seconds = [
             attempt["seconds"]
             for result in results
@@ -468,8 +503,9 @@ def test_a_word_stands_beside_every_name_of_it(
     crowd.Crowd(store).done(trial)
     rows = store.view("against_paper", factorization=factorization)
     assert set(rows["printed_as"]) == names
+    of_bits = {"measure": "bits_per_dim", "data_digest": FACES.digest}
     assert set(rows["cell_id"]) == set(
-        store.leaderboard(factorization=factorization, data_digest=FACES.digest)["cell_id"]
+        store.leaderboard(factorization=factorization, **of_bits)["cell_id"]
     )
 
 
@@ -481,7 +517,7 @@ def test_the_dictionary_and_comments_tell_every_view(full: Told) -> None:
     }
     rows = full.tables["dictionary"]
     assert {(r["relation"], r["column"]): r["meaning"] for r in rows if r["column"]} == expected
-    migrate.check(db.locate(full.store.url))
+    assert is_current(full.store.url)
     if full.store.url.startswith("sqlite"):
         return
     with sa.create_engine(full.store.url, poolclass=sa.NullPool).connect() as connection:
@@ -526,3 +562,16 @@ def test_trials_and_their_jobs_are_all_in_the_crowd(full: Told) -> None:
     states = {job["state"] for job in full.tables["jobs"]}
     assert states == {"pending", "running", "done", "diverged", "failed"}
     assert len(JOBS) == len(TRIALS) + len(OF_FACES)
+
+
+@pytest.mark.parametrize("name", views.tables)
+def test_duckdb_reads_every_view_of_the_file(both: dict[str, Told], name: str) -> None:
+    path = both["sqlite"].store.database.name
+    (extension,) = Path(duckdb_extension_sqlite_scanner.__file__).parent.glob(
+        f"**/v{duckdb.__version__}/*.duckdb_extension"
+    )
+    with duckdb.connect() as connection:
+        connection.execute(f"LOAD '{extension}'")
+        connection.execute(f"ATTACH '{path}' AS lcma (TYPE sqlite, READ_ONLY)")
+        found = connection.execute(f"SELECT * FROM lcma.{name}").fetchall()
+    assert len(found) == len(both["sqlite"].view(name))

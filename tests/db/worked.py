@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcma import db
+from tests.db.measuring import make_result
 
 SHAPE = (1, 8, 8)
 START = 1_767_225_600.25
@@ -171,7 +172,7 @@ def result(one: db.Trial, bits_per_dim: float, protocol: str = "plain", **more: 
         "clusters": None,
         "train_bits_per_dim": bits_per_dim - 1e-9,
     }
-    return db.Result(**(fields | more))
+    return make_result(**(fields | more))
 
 
 def bar(of: db.DataSet, name: str, bits_per_dim: float | None, detail: str) -> db.Bar:

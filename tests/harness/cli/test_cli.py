@@ -237,7 +237,7 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
         (["retry"], "lcma launch demo"),
         (["board"], "lcma launch demo"),
         (["pareto"], "lcma launch demo"),
-        (["pareto", "--gain", "1.5"], "--gain 1.5"),
+        (["pareto", "--margin", "-1"], "--margin -1"),
         (["maps"], "lcma launch demo"),
         (["samples"], "lcma launch demo"),
         (["evaluate"], "lcma launch demo"),
@@ -376,7 +376,7 @@ def test_kept_weights_are_evaluated_once_by_each_protocol(
     found = json.loads(out)
     assert {(f["protocol"], f["new"]) for f in found} == {("published", True)}
     assert len(found) == 6
-    query = "select trial_id, bits_per_dim from results where protocol = '{}' order by 1"
+    query = "select trial_id, bits_per_dim from trial_results where protocol = '{}' order by 1"
     place = Place(str(copy), launched.runs, launched.data)
     by_protocol = [rows(capsys, place, query.format(p)) for p in ("plain", "published")]
     assert by_protocol[0] == by_protocol[1], "the published protocol of RealNVP is plain's"

@@ -19,7 +19,7 @@ import pytest
 
 from lcma import db
 from tests.db.conftest import World
-from tests.db.freeze import go_down
+from tests.db.inspecting import make_older
 from tests.harness.cli.conftest import Typed
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
@@ -199,7 +199,7 @@ def test_the_prompt_on_a_terminal(
     here = terminal("--db", url, "--limit", "2")
     assert "read-only" in here.see("lcma>")
     here.press("select 'found ' || count(*) as n from resu")
-    here.see("Evaluated trials: one row")
+    here.see("Trained trials: what")
     here.press("\t")
     here.see("results")
     here.press("\r")
@@ -237,6 +237,6 @@ def test_no_prompt_where_there_is_nothing_to_ask(
 
 @pytest.mark.slow_on("sqlite")
 def test_the_prompt_tells_of_an_older_schema(terminal: Callable[..., Terminal], url: str) -> None:
-    go_down(url, "0003")
+    version = make_older(url)
     here = terminal("--db", url)
-    assert "schema 0003 (newer: lcma db upgrade)" in here.see("lcma>")
+    assert f"schema {version} (newer: lcma db upgrade)" in here.see("lcma>")

@@ -17,6 +17,7 @@ from lcma.harness.results.map_statistics import compute_map_statistics
 from lcma.models import Flow, build
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe
+from tests.db.measuring import make_result
 
 COST = db.Cost(seconds=60.0, cpu_seconds=50.0, images_per_second=1000.0, peak_memory=2**30)
 ENVIRONMENT = db.Environment(
@@ -178,7 +179,7 @@ class Filler:
     ) -> None:
         """End a job with a result, and what is measured beside it."""
         assert job.trial_id is not None
-        result = db.Result(
+        result = make_result(
             trial_id=job.trial_id,
             data_digest=job.data_digest,
             protocol=protocol,
@@ -234,20 +235,19 @@ class Filler:
         *,
         scores: Sequence[str] = ("cumulative",),
         digest: str = "d" * 64,
-        old: bool = False,
         change: Callable[[db.ContributionMap], db.ContributionMap] = lambda made: made,
         **pretraining: Any,
     ) -> list[db.ContributionMap]:
-        """A finished pretraining with random maps, as schema 0001 had them or not; the maps."""
+        """A finished pretraining with random maps; the maps."""
         name = self.pretraining(seed, **pretraining)
         job = db.PlannedJob.of_pretraining(name, digest, budget=budget)
         self.store.register(db.Registration(jobs=(job,)), now=1.0)
         made = [contribution_map(k + 1, seed, budget, s) for s in scores for k in range(splits)]
+        nms = pretraining.get("nms", "squeezed")
         found = [
-            change(dataclasses.replace(m, pretraining_id=name, data_digest=digest)) for m in made
+            measured(change(dataclasses.replace(m, pretraining_id=name, data_digest=digest)), nms)
+            for m in made
         ]
-        if not old:
-            found = [measured(m, pretraining.get("nms", "squeezed")) for m in found]
         mine = self.claim(job, now=3.0)
         assert self.store.finish(mine, "done", last_step=budget, cost=COST, maps=found, now=4.0)
         return found
@@ -269,7 +269,9 @@ class Filler:
         (self.runs / path).parent.mkdir(parents=True)
         (self.runs / path).write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        artifact = db.Artifact(kind="weights", path=str(path), bytes=len(content), digest=digest)
+        artifact = db.Artifact(
+            kind="weights", path=str(path), bytes=len(content), digest=digest, place="here:/runs"
+        )
         self.finish(job, 4.0, artifacts=[artifact])
         return self.runs / path
 
@@ -291,6 +293,7 @@ def contribution_map(
     more = [len(score)] if score != "cumulative" else []
     values = np.random.default_rng([split, seed, *more]).normal(size=(3, 16, 16))
     values = values.astype(np.float32)
+    errors = np.full_like(values, 0.125)
     return db.ContributionMap(
         pretraining_id=f"p{seed}",
         data_digest="d" * 64,
@@ -298,7 +301,9 @@ def contribution_map(
         split=split,
         score=score,
         values=values,
-        standard_errors=np.full_like(values, 0.125),
+        standard_errors=errors,
+        halves=np.stack([values, values]),
+        statistics=compute_map_statistics(values, errors, split, "squeezed"),
         images=1000,
         mean_log_det=float(values.sum(dtype=np.float64)),
         clusters=5,
@@ -308,7 +313,8 @@ def contribution_map(
 def measured(item: db.ContributionMap, nms: str = "squeezed") -> db.ContributionMap:
     """The map with its statistics, and halves that are as far apart as its errors say."""
     noise = np.random.default_rng([item.split, 99]).normal(size=item.values.shape)
-    noise = (noise * np.nan_to_num(item.standard_errors)).astype(np.float32)
+    with np.errstate(over="ignore"):  # of endless errors, halves that are not finite
+        noise = (noise * np.nan_to_num(item.standard_errors)).astype(np.float32)
     return dataclasses.replace(
         item,
         halves=np.stack([item.values - noise, item.values + noise]),
@@ -365,7 +371,7 @@ def any_filler(request: pytest.FixtureRequest, in_tmp: Path) -> Filler:
 @pytest.fixture(scope="session")
 def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A database of more results than are read seed by seed, and its site: URL and folder."""
-    from benchmarks.million import made
+    from benchmarks.many_trials import made
     from benchmarks.places import Files
     from lcma.harness.place import find_place
     from lcma.harness.report.site import write_site

@@ -3,6 +3,7 @@
 import numpy as np
 
 from lcma.db import ContributionMap
+from lcma.harness.results.map_statistics import compute_map_statistics
 
 
 def noise(seed, shape):
@@ -13,6 +14,7 @@ def noise(seed, shape):
 def contribution(values, split=1, errors=0.1):
     """A map with these values and one standard error."""
     values = np.asarray(values, dtype=np.float32)
+    errors = np.full_like(values, errors)
     return ContributionMap(
         pretraining_id="p",
         data_digest="d",
@@ -20,7 +22,9 @@ def contribution(values, split=1, errors=0.1):
         split=split,
         score="cumulative",
         values=values,
-        standard_errors=np.full_like(values, errors),
+        standard_errors=errors,
+        halves=np.stack([values, values]),
+        statistics=compute_map_statistics(values, errors, split, "squeezed"),
         images=10,
         mean_log_det=float(values.sum()),
     )

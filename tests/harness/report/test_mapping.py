@@ -73,20 +73,10 @@ def test_numbers_of_tables_are_those_of_the_instruments(filler, read, letter, na
     assert (found[0].iou_other_seeds, found[0].iou_other_budgets) == (None, None)
 
 
-def test_maps_of_the_first_schema_lack_what_was_not_stored(filler, read):
-    filler.maps(old=True)
-    reader, find = read()
-    for split in reader.summarize(find("p0")):
-        assert split.statistics is None
-        assert split.low.statistics.agreement is None
-        assert split.low.statistics.purity > 0
-
-
 def test_halves_that_are_not_known_leave_agreement_open(filler, read):
     filler.maps(
-        old=True,  # or they would be made anew
         change=lambda made: dataclasses.replace(
-            made, halves=np.full((2, *SHAPE), np.nan, dtype=np.float32)
+            made, standard_errors=np.full(SHAPE, np.inf, dtype=np.float32)
         ),
     )
     reader, find = read()
@@ -176,7 +166,8 @@ def test_every_table_is_there(filler):
 
 def test_maps_that_do_not_go_together(filler, read):
     one, two = filler.maps()
-    part = {"values": two.values[1:], "standard_errors": two.values[1:], "halves": None}
+    part = {"values": two.values[1:], "standard_errors": two.values[1:]}
+    part["halves"] = two.halves[:, 1:]
     smaller = dataclasses.replace(two, **part)
     for wrong in ([], [two], [one, one], [one, smaller], [one, two] * 3):
         with pytest.raises(UserError, match="maps of p0@100 do not go together"):

@@ -177,22 +177,19 @@ def test_maps_json_has_every_instrument(lcma, filler):
 
 def test_maps_in_a_terminal(lcma, filler):
     filler.maps(0, 100)
-    filler.maps(1, 1000, nms="flat", old=True)
+    filler.maps(1, 1000, nms="flat")
     lines = lcma("maps").splitlines()
     shown = [line for line in lines if "lcma-pictures" not in line]
     assert max(map(len, shown)) <= 80
     of_map, of_table = [k for k, line in enumerate(lines) if line.startswith("p0@100")]
-    of_old, table_of_old = [k for k, line in enumerate(lines) if line.startswith("p1-flat@1000")]
+    of_flat, _ = [k for k, line in enumerate(lines) if line.startswith("p1-flat@1000")]
     first = filler.store.maps(pretraining_id="p0", budget=100)[0].statistics
     assert lines[of_map].split("  ") == ["p0@100", "realnvp on photos16, seed 0"]
-    assert lines[of_old].endswith("seed 1; flat NMS")
+    assert lines[of_flat].endswith("seed 1; flat NMS")
     row = lines[of_map + 1].split()
     assert row[:3] == ["1", f"{first.mask_share:.3f}", f"{first.mask_share_by_chance:.3f}"]
     assert row[-2:] == [f"{first.unresolved:.1%}", "0.0%"]
-    assert lines[of_old + 1].split() == ["1", *"-" * 7]
     assert lines[of_table + 2].split()[0] == "2"
-    # Halves, other seeds, other budgets: there are none of a map as old as this.
-    assert lines[table_of_old + 1].split()[5:8] == ["-", "-", "-"]
 
 
 def test_maps_by_score_and_recipe(lcma, filler):
@@ -308,7 +305,7 @@ def test_evaluate_checks_all_weights_before_it_begins(lcma, filler):
     path.unlink()
     with pytest.raises(UserError, match=f"of trial {path.parent.name}"):
         lcma("evaluate", "--runs", "runs")
-    assert "10" not in lcma("sql", "SELECT count(*) FROM results WHERE protocol = 'published'")
+    assert "10" not in lcma("sql", "SELECT count(*) FROM measures WHERE protocol = 'published'")
 
 
 def test_samples_without_weights(lcma, filler):

@@ -108,7 +108,7 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
 
     other = db.connect(undisturbed.place.db)
     a, b = store.results(), other.results()
-    same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id"]
+    same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "trial_id"]
     assert a[same].equals(b[same])
     for name in ("train_bits_per_dim", "holdout_bits_per_dim"):
         assert store.metrics(work.job_id, name) == other.metrics(work.job_id, name) != []

@@ -30,7 +30,7 @@ from lcma.harness.train.trainer import Trainer
 from lcma.harness.watch.progress import Bars
 from tests.harness.run.conftest import Inline, Told, fill, register_one
 
-SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id", "step"]
+SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "trial_id", "step"]
 
 
 class Killed(BaseException):

@@ -1,10 +1,13 @@
 """A plan is the difference between what is asked for and what the database has."""
 
+import json
+
 import pytest
 
 from lcma import db
+from lcma.db.merging import merge
 from lcma.harness.environment import read_environment
-from lcma.harness.run.plan import make_plan, require_valid
+from lcma.harness.run.plan import make_plan, register_plan, require_valid
 from lcma.harness.run.worker import run_work
 from lcma.sweeps import known_sets
 from lcma.sweeps import spec as specs
@@ -123,3 +126,29 @@ def test_the_same_trial_on_other_pixels_is_another_job(registered) -> None:
     job = nodes[-1].work.job
     other = db.PlannedJob.of_trial(job.trial_id, "another digest", steps=job.steps)
     assert other.id != job.id
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_training_lengths_share_a_pretraining_whoever_plans_or_merges_first(
+    small_sweep, place, tmp_path, first
+) -> None:
+    sites = []
+    for steps in (20, 10):
+        small_sweep["recipe"]["training"]["steps"] = steps
+        plan = make_plan(specs.check(small_sweep, "test"), place, None)
+        store = db.connect(str(tmp_path / f"{steps}.db"))
+        register_plan(plan, place, store)
+        sites.append(store)
+    source, target = sites[first], sites[1 - first]
+    report = merge(source.database, target.database)
+    assert (report.differences, report.left) == ((), ())
+    counts = [
+        target.sql(f"SELECT count(*) AS n FROM {table}").n[0]
+        for table in ("pretrainings", "flow_trials", "recipes")
+    ]
+    assert counts == [1, 4, 3]
+    part = target.sql(
+        "SELECT body, steps FROM recipes WHERE id IN (SELECT recipe_id FROM pretrainings)"
+    )
+    assert [sorted(json.loads(body)) for body in part.body] == [["model", "optimization"]]
+    assert list(part.steps) == [0]

@@ -22,6 +22,7 @@ from lcma.harness.run.spool import (
     read_spool,
     unpack_records,
 )
+from tests.db.measuring import make_result
 from tests.harness.run.conftest import fill
 
 CLAIM = db.Claim("j" * 64, 7, 3, 40, "a launch")
@@ -75,7 +76,7 @@ def ending(outcome: Any = "done", **more: Any) -> Ending:
             agreement=None,
         ),
     )
-    result = db.Result(
+    result = make_result(
         trial_id="t",
         data_digest="d",
         protocol="plain",
@@ -100,7 +101,7 @@ def ending(outcome: Any = "done", **more: Any) -> Ending:
         result=result,
         maps=(given_map,),
         tables=(table,),
-        artifacts=(db.Artifact(kind="weights", path="a/b", bytes=12, digest="e"),),
+        artifacts=(db.Artifact(kind="weights", path="a/b", bytes=12, digest="e", place="h:/r"),),
         metrics=tuple(POINTS),
         **more,
     )

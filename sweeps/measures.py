@@ -1,0 +1,159 @@
+"""The register of measures: what each named number of a result is, its unit and direction.
+
+A measure belongs to a result. Those with a direction can be ranked: boards, tests, verdicts and
+studies take any of them (docs/measures.md).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lcma.sweeps.errors import UserError
+
+Direction = Literal["lower", "higher"]
+
+BITS_PER_DIM = "bits_per_dim"
+"""The measure that boards show by default."""
+
+HELD_OUT = "holdout_"
+
+HOLDOUT = HELD_OUT + BITS_PER_DIM
+"""The measure by which checkpoints and budgets are chosen."""
+
+SECONDS_PER_STEP = "seconds_per_step"
+"""The measure by which a choice that costs training time is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureKind:
+    """What a measure is.
+
+    Attributes:
+        name: Its name in the database.
+        unit: Its unit in words.
+        direction: Which values are better; None for one that is not ranked.
+        meaning: What it is, in a sentence.
+    """
+
+    name: str
+    unit: str
+    direction: Direction | None
+    meaning: str
+
+
+SHIPPED: tuple[MeasureKind, ...] = (
+    MeasureKind(BITS_PER_DIM, "bits per dimension", "lower", "on the test part"),
+    MeasureKind(HOLDOUT, "bits per dimension", "lower", "on the holdout part"),
+    MeasureKind(
+        "train_bits_per_dim",
+        "bits per dimension",
+        "lower",
+        "on as many images of the train part as the test part has",
+    ),
+    MeasureKind("log_det", "nats per image", None, "mean log-determinant on the test part"),
+    MeasureKind(
+        "log_prior", "nats per image", None, "mean log-density of the latents on the test part"
+    ),
+    MeasureKind(
+        "bound_bits_per_dim",
+        "bits per dimension",
+        "lower",
+        "the importance-weighted bound of bound_draws dequantizations on the first test images",
+    ),
+    MeasureKind(
+        "bound_gain",
+        "bits per dimension",
+        None,
+        "by how much the bound is below that of one dequantization on the same images",
+    ),
+    MeasureKind("bound_draws", "dequantizations", None, "K of the bound"),
+    MeasureKind("series_terms", "terms", None, "exact terms of the series of residual blocks"),
+    MeasureKind(
+        "series_bias",
+        "bits per dimension",
+        None,
+        "what bits per dimension lose at twice as many terms with the same probes, on the first "
+        "test images",
+    ),
+    MeasureKind(
+        SECONDS_PER_STEP,
+        "seconds",
+        "lower",
+        "wall-clock seconds of a training step, without evaluations and checkpoints",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class PluginMeasure:
+    """A measure of a plug-in; `compute` takes it of a trained flow, see `lcma.sweeps.plugins`."""
+
+    name: str
+    unit: str
+    direction: Direction
+    meaning: str
+    compute: Callable[..., Any]
+    plugin: str | None = None
+    version: str | None = None
+
+    @property
+    def kinds(self) -> tuple[MeasureKind, MeasureKind]:
+        """What it is on the test part, and on the holdout part."""
+        return tuple(  # type: ignore[return-value]
+            MeasureKind(f"{part}{self.name}", self.unit, self.direction, f"{self.meaning}, {where}")
+            for part, where in (("", "on the test part"), (HELD_OUT, "on the holdout part"))
+        )
+
+
+_registered: dict[str, MeasureKind] = {kind.name: kind for kind in SHIPPED}
+_computed: dict[str, PluginMeasure] = {}
+
+
+def add(measure: PluginMeasure) -> None:
+    """Add a plug-in's measure to the register.
+
+    Raises:
+        ValueError: Another one has the name, or it is no name.
+    """
+    if not measure.name.isidentifier() or measure.name != measure.name.lower():
+        raise ValueError(f"a measure cannot be named {measure.name!r}: use lower case letters")
+    for kind in measure.kinds:
+        if kind.name in _registered:
+            raise ValueError(f"there is a measure {kind.name!r} already: choose another name")
+    _computed[measure.name] = measure
+    _registered.update({kind.name: kind for kind in measure.kinds})
+
+
+def remove(measure: PluginMeasure) -> None:
+    """Take a plug-in's measure out of the register."""
+    _computed.pop(measure.name, None)
+    for kind in measure.kinds:
+        _registered.pop(kind.name, None)
+
+
+def plugin_measures() -> tuple[PluginMeasure, ...]:
+    """Return the measures of the plug-ins that are loaded."""
+    return tuple(_computed.values())
+
+
+def held_out(name: str) -> str:
+    """Return the measure on the holdout part that stands for a measure, if there is one."""
+    return HELD_OUT + name if HELD_OUT + name in _registered else name
+
+
+def find_measure(name: str) -> MeasureKind:
+    """Return a registered measure.
+
+    Raises:
+        UserError: There is none of that name.
+    """
+    try:
+        return _registered[name]
+    except KeyError:
+        ranked = ", ".join(kind.name for kind in _registered.values() if kind.direction)
+        raise UserError(f"there is no measure '{name}': choose among {ranked}") from None
+
+
+def list_measures() -> tuple[MeasureKind, ...]:
+    """Return all registered measures."""
+    return tuple(_registered.values())
