@@ -392,7 +392,9 @@ def test_kept_weights_are_evaluated_once_by_each_protocol(
     code, out, err = run(
         capsys, "evaluate", trial, "--protocol", "plain", "--draws", "11", *where, "--json"
     )
-    assert [(f["bound_draws"], f["new"]) for f in json.loads(out)] == [(11, True)]
+    assert [(f["measures"]["bound_draws"]["value"], f["new"]) for f in json.loads(out)] == [
+        (11, True)
+    ]
 
 
 @LAUNCHED

@@ -220,9 +220,9 @@ def test_rungs_disturb_nothing(tuning: Make) -> None:
     plain.run()
     assert stopping.bits() == plain.bits()
     curve = (
-        "select jobs.trial_id, metrics.step, value from metrics join curves on curves.id = curve_id "
-        "join attempts on attempts.id = curves.attempt_id join jobs on jobs.id = attempts.job_id "
-        "where name = 'holdout_bits_per_dim' order by 1, 2"
+        "select jobs.trial_id, metrics.step, value from metrics "
+        "join curves on curves.id = curve_id join attempts on attempts.id = curves.attempt_id "
+        "join jobs on jobs.id = attempts.job_id where name = 'holdout_bits_per_dim' order by 1, 2"
     )
     told = [t.store.database.query(curve, limit=None, timeout=10).rows for t in (stopping, plain)]
     assert told[0] == told[1] != ()
