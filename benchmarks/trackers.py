@@ -139,7 +139,9 @@ class Ours(Tracker):
             f"WHERE attempts.job_id = jobs.id) = {POINTS}"
         )
         begun = self.count("SELECT count(*) FROM attempts")
-        summed = self.count("SELECT coalesce(sum(seeds), 0) FROM cells")
+        summed = self.count(
+            "SELECT coalesce(sum(seeds), 0) FROM cells WHERE measure = 'bits_per_dim'"
+        )
         return Stored(whole, max(begun - whole, abs(summed - whole)))
 
 
