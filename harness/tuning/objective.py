@@ -44,20 +44,20 @@ class BudgetCost:
 class MeasuredBudget:
     """A budget or a baseline whose trials are all done: the study's measure, a mean over seeds.
 
-    ``bits`` is of the holdout part, where it is taken there, and is optimized; ``spread`` is its
-    sample standard deviation, None for one seed. ``test_bits`` is only reported.
+    ``mean`` is of the holdout part, where it is taken there, and is optimized; ``spread`` is its
+    sample standard deviation, None for one seed. ``test_mean`` is only reported.
     """
 
-    bits: float
+    mean: float
     spread: float | None
-    test_bits: float
+    test_mean: float
     cost: BudgetCost
 
     def values(self, tune: Tune) -> list[float]:
         """Return the one or two values that Optuna minimizes."""
         if tune.objective == "pareto":
-            return [tune.sign * self.bits, self.cost.total(tune)]
-        return [tune.sign * self.bits + tune.cost_weight * self.cost.total(tune)]
+            return [tune.sign * self.mean, self.cost.total(tune)]
+        return [tune.sign * self.mean + tune.cost_weight * self.cost.total(tune)]
 
 
 def measure_budget(
@@ -67,11 +67,11 @@ def measure_budget(
     results = [store.result(trial.id, digest, PLAIN.name) for trial in trials]
     found = [result for result in results if result is not None]
     assert len(found) == len(trials)
-    bits = [result.value(target.tune.tuned) for result in found]
+    values = [result.value(target.tune.tuned) for result in found]
     return MeasuredBudget(
-        bits=statistics.fmean(bits),
-        spread=statistics.stdev(bits) if len(bits) > 1 else None,
-        test_bits=statistics.fmean(result.value(target.tune.measure) for result in found),
+        mean=statistics.fmean(values),
+        spread=statistics.stdev(values) if len(values) > 1 else None,
+        test_mean=statistics.fmean(result.value(target.tune.measure) for result in found),
         cost=measure_cost(store, target, trials, digest),
     )
 

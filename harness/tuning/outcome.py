@@ -27,8 +27,8 @@ from lcma.sweeps.tuning import UNITS
 class StudyRow:
     """A trial of the study, or a baseline (``number`` None).
 
-    Bits/dim and costs are means over ``n`` seeds; ``saved`` is the part of the stand-alone
-    pretraining that an earlier trial had run.
+    ``mean`` and ``test_mean``, of the study's measure, and costs are means over ``n`` seeds;
+    ``saved`` is the part of the stand-alone pretraining that an earlier trial had run.
     """
 
     number: int | None
@@ -38,8 +38,8 @@ class StudyRow:
     state: str
     served: bool | None
     values: tuple[float, ...]
-    bits_per_dim: float | None
-    test_bits_per_dim: float | None
+    mean: float | None
+    test_mean: float | None
     cost_seconds: float | None
     cost_images: int | None
     saved_seconds: float | None
@@ -112,8 +112,8 @@ def _baseline(
         state="COMPLETE" if found else "missing",
         served=None,
         values=tuple(found.values(target.tune)) if found else (),
-        bits_per_dim=found.bits if found else None,
-        test_bits_per_dim=found.test_bits if found else None,
+        mean=found.mean if found else None,
+        test_mean=found.test_mean if found else None,
         cost_seconds=found.cost.training_seconds if found else None,
         cost_images=found.cost.training_images if found else None,
         saved_seconds=0.0 if found else None,
@@ -125,7 +125,7 @@ def _baseline(
 def _of_trial(
     store: Store, target: StudyTarget, trial: FrozenTrial, digest: str, longest: int
 ) -> StudyRow:
-    attrs = trial.user_attrs
+    attrs, measure = trial.user_attrs, target.tune.measure
     budget = int(attrs[BUDGET])
     saved = min(budget, longest)
     cost = measure_cost(store, target, target.budgets[saved].trials, digest)
@@ -137,8 +137,8 @@ def _of_trial(
         state=trial.state.name,
         served=attrs.get(SERVED),
         values=tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else (),
-        bits_per_dim=attrs.get("bits_per_dim"),
-        test_bits_per_dim=attrs.get("test_bits_per_dim"),
+        mean=attrs.get(measure),
+        test_mean=attrs.get(f"test_{measure}"),
         cost_seconds=attrs.get("cost_seconds"),
         cost_images=attrs.get("cost_images"),
         saved_seconds=cost.pretraining_seconds if saved else 0.0,
@@ -152,7 +152,7 @@ def render_outcome(outcome: StudyOutcome) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("budget", no_wrap=True)
-    valued = any(row.values != (row.bits_per_dim,) for row in outcome.rows if row.values)
+    valued = any(row.values != (row.mean,) for row in outcome.rows if row.values)
     shown = name_measure(outcome.measure)
     numbers = ["n", shown, "test", "value", "seconds", "saved", "images"]
     if not valued:
@@ -166,8 +166,8 @@ def render_outcome(outcome: StudyOutcome) -> RenderableType:
             "" if row.number is None else str(row.number),
             row.name if row.budget is None else str(row.budget),
             str(row.n),
-            _float(row.bits_per_dim, 4),
-            _float(row.test_bits_per_dim, 4),
+            _float(row.mean, 4),
+            _float(row.test_mean, 4),
             *((" ".join(f"{value:.4f}" for value in row.values),) if valued else ()),
             _float(row.cost_seconds, 1),
             _float(row.saved_seconds, 1),

@@ -269,7 +269,8 @@ class Study:
 
     def _study_of(self, opened: RDBStorage) -> optuna.Study:
         tune = self.target.tune
-        names = ["bits_per_dim", "cost"] if tune.objective == "pareto" else ["objective"]
+        measured = tune.measure if tune.sign > 0 else f"-{tune.measure}"
+        names = [measured, "cost"] if tune.objective == "pareto" else ["objective"]
         known = {one.study_name for one in opened.get_all_studies()}
         make = optuna.load_study if self.name in known else optuna.create_study
         more = {} if self.name in known else {"directions": ["minimize"] * len(names)}

@@ -160,7 +160,7 @@ class Tuner:
         else:
             found = self.measure(self._trials(number))
             values = found.values(self.target.tune)
-            self.study.complete(number, values, _notes(found))
+            self.study.complete(number, values, _notes(self.target.tune.measure, found))
             numbers = ", ".join(f"{value:.4f}" for value in values)
             self.note(f"{name}: {'served' if served else 'done'}, {numbers}")
 
@@ -265,10 +265,10 @@ def _known(value: Any) -> float:
     return float(value) if isinstance(value, float) and value == value else 0.0
 
 
-def _notes(found: MeasuredBudget) -> dict[str, Any]:
-    notes = {"bits_per_dim": found.bits, "test_bits_per_dim": found.test_bits}
+def _notes(measure: str, found: MeasuredBudget) -> dict[str, Any]:
+    notes = {measure: found.mean, f"test_{measure}": found.test_mean}
     if found.spread is not None:
-        notes["bits_per_dim_sd"] = found.spread
+        notes[f"{measure}_sd"] = found.spread
     return notes | _cost_notes(found.cost)
 
 

@@ -118,8 +118,29 @@ def test_a_name_that_is_taken_or_none_is_refused(tmp_path: Path, name: str) -> N
         plugins.load_file(path)
 
 
-def test_a_study_tunes_by_it(tmp_path: Path) -> None:
-    """On the holdout part; more is better is turned round for Optuna, which minimizes."""
+@pytest.mark.parametrize("direction", ["lower", "higher"])
+def test_a_study_tunes_by_it(capsys, tmp_path, photos_root, monkeypatch, direction: str) -> None:
+    """By values on the holdout part; more is better is turned round for Optuna."""
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(BRIGHT.replace('"lower"', f'"{direction}"'), encoding="utf-8")
+    tune = {"budget": {"low": 10, "high": 20}, "trials": 3, "measure": "brightness"}
+    spec = merged(SMALL, {"plugins": "own.py", "seeds": 1, "tune": tune})
+    spec["matrix"] |= {"factorization": ["conventional"], "budget": []}
+    Path("sweep.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    where = ("--db", "lcma.db", "--runs", "runs", "--data", photos_root)
+    code, out, err = typed(capsys, "tune", "sweep.yaml", "--local", "--json", *where)
+    assert code == 0, err
+    found = json.loads(out)
+    store = db.connect("lcma.db", create=False)
+    rows = store.view("trial_measures", measure="holdout_brightness")
+    values = {row.budget: row.value for row in rows.dropna(subset="budget").itertuples()}
+    told = {row["budget"]: row["mean"] for row in found["rows"]}
+    assert {budget: told[budget] for budget in values} == values
+    best = (min if direction == "lower" else max)(values.values())
+    assert found["best"]["mean"] == best
+
+
+def test_settings_of_a_study_by_a_measure(tmp_path: Path) -> None:
     from lcma.sweeps.tuning import Tune
 
     path = tmp_path / "plugin.py"
