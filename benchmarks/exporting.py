@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.million import made
+from benchmarks.many_trials import made
 from benchmarks.places import Site
 
 PROGRAM = (sys.executable, "-m", "lcma")

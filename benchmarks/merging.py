@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from benchmarks.million import made
+from benchmarks.many_trials import made
 from benchmarks.places import Site
 from lcma import db
 from lcma.db.merging import merge as take_over

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.million import made
+from benchmarks.many_trials import made
 from benchmarks.places import Site
 from lcma import db
 from lcma.harness import data

@@ -135,10 +135,13 @@ class Ours(Tracker):
             "AND (SELECT count(*) FROM attempts WHERE attempts.job_id = jobs.id) = 1 "
             "AND (SELECT count(*) FROM events WHERE events.job_id = jobs.id) = 2 "
             "AND (SELECT count(*) FROM curves JOIN metrics ON metrics.curve_id = curves.id "
-            f"WHERE curves.job_id = jobs.id) = {POINTS}"
+            "JOIN attempts ON attempts.id = curves.attempt_id "
+            f"WHERE attempts.job_id = jobs.id) = {POINTS}"
         )
         begun = self.count("SELECT count(*) FROM attempts")
-        summed = self.count("SELECT coalesce(sum(seeds), 0) FROM cells")
+        summed = self.count(
+            "SELECT coalesce(sum(seeds), 0) FROM cells WHERE measure = 'bits_per_dim'"
+        )
         return Stored(whole, max(begun - whole, abs(summed - whole)))
 
 

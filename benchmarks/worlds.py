@@ -78,15 +78,15 @@ def result(trial: str, bits_per_dim: float = 3.5) -> db.Result:
     return db.Result(
         trial_id=trial,
         data_digest=DIGEST,
+        step=RECIPE.steps,
         protocol="plain",
         protocol_body="{}",
         precision="float32",
-        step=RECIPE.steps,
-        bits_per_dim=bits_per_dim,
-        standard_error=0.01,
-        images=DATA.test,
-        holdout_bits_per_dim=3.6,
-        holdout_standard_error=0.02,
-        log_det=-100.0,
-        log_prior=-700.0,
+        measures=(
+            db.Measure("bits_per_dim", bits_per_dim, 0.01, DATA.test),
+            db.Measure("holdout_bits_per_dim", 3.6, 0.02, DATA.holdout),
+            db.Measure("log_det", -100.0, images=DATA.test),
+            db.Measure("log_prior", -700.0, images=DATA.test),
+            db.Measure("seconds_per_step", 0.01),
+        ),
     )

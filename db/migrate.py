@@ -28,7 +28,7 @@ from lcma.db.reference import (
     write_quantiles,
     write_references,
 )
-from lcma.db.schema import REVISION, VERSION_TABLE, jobs, metadata
+from lcma.db.schema import REVISION, VERSION_TABLE, dictionary, jobs, metadata
 from lcma.db.views import render_views, views
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import SHIPPED
@@ -141,8 +141,7 @@ def upgrade(database: Database, *, force: bool = False) -> Upgrade:
             _require_idle(database, connection, force=force)
             copy = database.keep_copy(before)
             _write_version(connection, before.partition("-")[0])
-            for name in views.tables:
-                connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+            _drop_views(connection)
         command.upgrade(config, "head")
         for name, select in render_views(connection.dialect.name):
             # Without parameters a % stands for itself.
@@ -155,6 +154,17 @@ def upgrade(database: Database, *, force: bool = False) -> Upgrade:
         write_quantiles(connection)
         _write_version(connection, current_version())
         return Upgrade(before, current_version(), copy)
+
+
+def _drop_views(connection: sa.Connection) -> None:
+    # Those of the older version, as its dictionary lists them. Later ones refer to earlier ones.
+    relation, kind = dictionary.c.relation, dictionary.c.type
+    listed = sa.select(relation).where(dictionary.c.position == 0, kind == "view")
+    there = set(connection.execute(listed).scalars()) | views.tables.keys()
+    known = list(views.tables)
+    for name in (*sorted(there - views.tables.keys()), *reversed(known)):
+        quoted = connection.dialect.identifier_preparer.quote(name)
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {quoted}")
 
 
 def _require_idle(database: Database, connection: sa.Connection, *, force: bool) -> None:

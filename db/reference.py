@@ -15,6 +15,7 @@ from lcma.db.records import content_hash
 from lcma.db.relations import Relation, find_relations
 from lcma.db.schema import dictionary, measure_kinds, reference_results, t_quantiles
 from lcma.sweeps import published
+from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import MeasureKind
 
 MOST_FREEDOM = 1000
@@ -44,8 +45,22 @@ def write_references(connection: sa.Connection) -> None:
 
 
 def write_measure_kinds(connection: sa.Connection, kinds: Iterable[MeasureKind]) -> None:
-    """Store what measures are, in place of what is there of the same names."""
-    insert_or_replace(connection, measure_kinds, [asdict(kind) for kind in kinds])
+    """Store what measures are.
+
+    Raises:
+        UserError: One is there with another unit or direction: their numbers are not alike.
+    """
+    rows = {kind.name: asdict(kind) for kind in kinds}
+    known = sa.select(measure_kinds).where(measure_kinds.c.name.in_(list(rows)))
+    for there in connection.execute(known).mappings():
+        row = rows[there["name"]]
+        if (there["unit"], there["direction"]) != (row["unit"], row["direction"]):
+            raise UserError(
+                f"the measure '{row['name']}' is in {there['unit']} in this database, "
+                f"{there['direction']} is better, and here in {row['unit']}, {row['direction']}: "
+                "give it another name"
+            )
+    insert_or_replace(connection, measure_kinds, list(rows.values()))
 
 
 def write_quantiles(connection: sa.Connection) -> None:

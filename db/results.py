@@ -240,9 +240,9 @@ def supersede(connection: sa.Connection, job: Job, attempt_id: int) -> None:
         .limit(1)
     ).first()
     row: dict[str, Any] = {"attempt_id": attempt_id, "superseded_id": job.done_attempt_id}
-    row |= {"user": "", "time": job.updated, "why": ""}
+    row |= {"requested_by": "", "time": job.updated, "why": ""}
     if asked is not None:
-        row |= {"user": asked.owner or "", "time": asked.time, "why": asked.detail}
+        row |= {"requested_by": asked.owner or "", "time": asked.time, "why": asked.detail}
     connection.execute(sa.insert(supersedes), row)
     retire(connection, [job.done_attempt_id])
 

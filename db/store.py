@@ -90,7 +90,7 @@ from lcma.db.records import (
     content_hash,
     row_of,
 )
-from lcma.db.reference import write_references
+from lcma.db.reference import write_measure_kinds, write_references
 from lcma.db.results import (
     delete_measures,
     find_additions,
@@ -111,6 +111,8 @@ from lcma.db.schema import (
     events,
     index_tables,
     jobs,
+    launches,
+    measure_kinds,
     measures,
     metrics,
     pretrainings,
@@ -123,7 +125,7 @@ from lcma.db.schema import (
 )
 from lcma.db.views import coverage, failures, views
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM
+from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, plugin_measures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -290,6 +292,9 @@ class Store:
             insert_missing(connection, sweep_trials, [asdict(m) for m in plan.members])
             insert_missing(connection, jobs, [_planned_row(job, now) for job in plan.jobs])
             write_references(connection)
+            if plugin_measures():
+                kinds = (kind for one in plugin_measures() for kind in one.kinds)
+                write_measure_kinds(connection, kinds)
             for sweep in new:
                 detail = f"sweep {sweep.name} {sweep.id}, {len(plan.jobs)} jobs"
                 add_event(connection, "register", now, detail=detail)
@@ -890,6 +895,12 @@ class Store:
         """
         with self._reader.connect() as connection:
             return read_values(connection, name, sweep_id)
+
+    def measure_kinds(self) -> dict[str, MeasureKind]:
+        """Return what measures are that the database knows, by name."""
+        with self._reader.connect() as connection:
+            found = connection.execute(sa.select(measure_kinds).order_by(measure_kinds.c.name))
+            return {row.name: MeasureKind(**row._mapping) for row in found}
 
     def cells(
         self,
@@ -1551,14 +1562,37 @@ class Store:
     # Stopping and caps
     # ---------------------------------------------------------------------------------------------
 
-    def begin_launch(self, owner: str, sweep_id: str, *, now: float | None = None) -> int:
-        """Add the event that a launch of a sweep begins.
+    def begin_launch(
+        self,
+        owner: str,
+        sweep_id: str,
+        *,
+        launched_by: str = "",
+        host: str = "",
+        arguments: str = "",
+        code_version: str = "",
+        dirty: str | None = None,
+        now: float | None = None,
+    ) -> int:
+        """Store that a launch of a sweep begins.
+
+        Args:
+            owner: The launch, as its attempts name it.
+            sweep_id: The sweep.
+            launched_by: Who launches.
+            host: The machine that launches.
+            arguments: What was typed, without secrets.
+            code_version: Version of the package.
+            dirty: Digest of uncommitted changes; None for none.
 
         Returns:
             The number of the event. A request to stop that is older does not concern the launch.
         """
         with self._writer.begin() as connection:
             clock = self._clock(connection, now)
+            row = {"owner": owner, "sweep_id": sweep_id, "launched_by": launched_by}
+            row |= {"host": host, "arguments": arguments, "code_version": code_version}
+            insert_missing(connection, launches, [row | {"dirty": dirty, "started": clock}])
             add_event(connection, "launch", clock, owner=owner, sweep_id=sweep_id)
             own = events.c.event == "launch", events.c.owner == owner
             number = sa.select(sa.func.max(events.c.id)).where(*own)

@@ -949,6 +949,260 @@ JOIN flow_trials ON flow_trials.id = index_tables.trial_id
 )
 
 
+trial_measures = view(
+    "trial_measures",
+    """
+SELECT
+    flow_trials.flow, recipes.profile, flow_trials.dataset, flow_trials.variant,
+    results.data_digest, flow_trials.factorization, flow_trials.budget, flow_trials.map_options,
+    flow_trials.seed, measures.protocol, protocols.precision, measures.name AS measure,
+    measures.value, measures.standard_error, measures.images, measures.clusters,
+    measure_kinds.unit, measure_kinds.direction, results.step, measures.created,
+    results.trial_id, flow_trials.recipe_id, measures.cell_id, measures.result_id
+FROM measures
+JOIN measure_kinds ON measure_kinds.name = measures.name
+JOIN protocols ON protocols.id = measures.protocol_id
+JOIN results ON results.id = measures.result_id
+JOIN jobs ON jobs.done_attempt_id = results.attempt_id
+JOIN flow_trials ON flow_trials.id = results.trial_id
+JOIN recipes ON recipes.id = flow_trials.recipe_id
+""",
+    *said("flow", "profile", "dataset", "variant", "data_digest", "factorization"),
+    budget(),
+    map_options(),
+    required("seed", Integer, "seed of the trial"),
+    *said("protocol", "precision", "measure"),
+    required("value", Double, "the value, in the unit"),
+    optional("standard_error", Double, "its standard error, null where there is none"),
+    optional("images", Integer, "images that it is over, null where it is over none"),
+    optional("clusters", Integer, "clusters behind the standard error, null for none"),
+    required("unit", Text, "the unit of the value"),
+    optional("direction", Text, "'lower' or 'higher' is better; null for one that is not ranked"),
+    required("step", Integer, "training step of the evaluated weights"),
+    required("created", Double, "when the measure was added, Unix seconds UTC"),
+    required("trial_id", Text, "the trial"),
+    *said("recipe_id"),
+    optional("cell_id", Text, "what the value is a seed of; null for one that is not ranked"),
+    required("result_id", Text, "the result"),
+    comment="Every measure of every current result, a row each.",
+    order=("dataset", "flow", "factorization", "seed", "result_id", "protocol", "measure"),
+)
+
+sweep_results = view(
+    "sweep_results",
+    """
+SELECT
+    sweeps.name AS sweep, sweep_trials.factorization AS asked, trial_results.flow,
+    trial_results.profile, trial_results.dataset, trial_results.variant,
+    trial_results.factorization, trial_results.budget, trial_results.map_options,
+    trial_results.seed, trial_results.protocol, trial_results.bits_per_dim,
+    trial_results.standard_error, trial_results.holdout_bits_per_dim, trial_results.steps,
+    trial_results.data_digest, trial_results.recipe_id, trial_results.trial_id,
+    trial_results.result_id, sweeps.id AS sweep_id
+FROM sweeps
+JOIN sweep_trials ON sweep_trials.sweep_id = sweeps.id
+JOIN trial_results ON trial_results.trial_id = sweep_trials.trial_id
+""",
+    required("sweep", Text, "name of the sweep"),
+    required("asked", Text, "the factorization's name as the sweep asked for it"),
+    *said("flow", "profile", "dataset", "variant", "factorization"),
+    budget(),
+    map_options(),
+    required("seed", Integer, "seed of the trial"),
+    *said("protocol"),
+    required("bits_per_dim", Double, "bits per dimension on the test part"),
+    optional("standard_error", Double, "its standard error, null for a single image or cluster"),
+    optional("holdout_bits_per_dim", Double, "bits per dimension on the holdout part"),
+    required("steps", Integer, "length of the training in optimizer steps"),
+    *said("data_digest", "recipe_id"),
+    required("trial_id", Text, "the trial"),
+    required("result_id", Text, "the result"),
+    required("sweep_id", Text, "the sweep"),
+    comment="Current results by the name of a sweep, under the names that it asked for. A trial "
+    "that several names mean is there under each.",
+    order=("sweep", "dataset", "flow", "asked", "budget", "seed", "result_id", "protocol"),
+)
+
+sweep_costs = view(
+    "sweep_costs",
+    """
+SELECT
+    each.sweep,
+    count(DISTINCT CASE WHEN each.kind = 'trial' THEN each.job_id END) AS trials,
+    count(DISTINCT CASE WHEN each.kind = 'pretraining' THEN each.job_id END) AS segments,
+    count(a.id) AS attempts, {seconds} AS seconds, {pretraining_seconds} AS pretraining_seconds,
+    {evaluation_seconds} AS evaluation_seconds, {lost_seconds} AS lost_seconds,
+    {cpu_seconds} AS cpu_seconds, {gpu_seconds} AS gpu_seconds, each.sweep_id
+FROM (
+    SELECT sweeps.name AS sweep, sweeps.id AS sweep_id, jobs.id AS job_id, jobs.kind
+    FROM sweeps
+    JOIN jobs ON jobs.trial_id IN (
+        SELECT sweep_trials.trial_id FROM sweep_trials WHERE sweep_trials.sweep_id = sweeps.id)
+    UNION
+    SELECT sweeps.name AS sweep, sweeps.id AS sweep_id, jobs.id AS job_id, jobs.kind
+    FROM sweeps
+    JOIN sweep_trials ON sweep_trials.sweep_id = sweeps.id
+    JOIN flow_trials ON flow_trials.id = sweep_trials.trial_id
+    JOIN jobs ON jobs.pretraining_id = flow_trials.pretraining_id
+        AND jobs.budget <= flow_trials.budget
+) AS each
+LEFT JOIN attempts AS a ON a.job_id = each.job_id
+GROUP BY each.sweep, each.sweep_id
+""",
+    required("sweep", Text, "name of the sweep"),
+    required("trials", Integer, "jobs of its trials"),
+    required("segments", Integer, "segments of pretrainings that they need"),
+    required("attempts", Integer, "attempts at all of these, evaluations too"),
+    optional("seconds", Double, "wall-clock seconds of all attempts, each counted once"),
+    optional("pretraining_seconds", Double, "of these, those of pretrainings"),
+    optional("evaluation_seconds", Double, "of these, those of evaluations of kept weights"),
+    optional("lost_seconds", Double, "of these, those of attempts that did not end as done"),
+    optional("cpu_seconds", Double, "CPU seconds of all attempts"),
+    optional("gpu_seconds", Double, "GPU seconds of all attempts, null on a CPU"),
+    required("sweep_id", Text, "the sweep"),
+    comment="What each sweep has cost, shared pretrainings counted once. Sweeps that share jobs "
+    "each count them.",
+)
+
+lost_time = view(
+    "lost_time",
+    """
+SELECT
+    each.kind, each.flow, each.dataset, each.factorization, each.budget, each.seed, each.lost,
+    each.lost_seconds, each.unreported, each.steps_made, each.step,
+    each.steps_made - each.step AS repeated_steps, each.job_id
+FROM (
+    SELECT
+        jobs.kind, coalesce(flow_trials.flow, pretrainings.flow) AS flow,
+        coalesce(flow_trials.dataset, pretrainings.dataset) AS dataset,
+        flow_trials.factorization, coalesce(flow_trials.budget, jobs.budget) AS budget,
+        coalesce(flow_trials.seed, pretrainings.seed) AS seed,
+        sum(CASE WHEN a.outcome <> 'done' THEN 1 ELSE 0 END) AS lost,
+        {lost_seconds} AS lost_seconds,
+        sum(CASE WHEN a.ended IS NOT NULL AND a.seconds IS NULL THEN 1 ELSE 0 END) AS unreported,
+        sum(a.last_step - a.first_step) AS steps_made, max(a.last_step) - min(a.first_step) AS step,
+        jobs.id AS job_id
+    FROM jobs
+    JOIN attempts AS a ON a.job_id = jobs.id AND a.protocol IS NULL
+    LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
+    LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
+    GROUP BY jobs.id, jobs.kind, flow_trials.flow, pretrainings.flow, flow_trials.dataset,
+        pretrainings.dataset, flow_trials.factorization, flow_trials.budget, jobs.budget,
+        flow_trials.seed, pretrainings.seed
+) AS each
+WHERE each.lost > 0
+""",
+    required("kind", Text, "'pretraining' or 'trial'"),
+    *said("flow", "dataset"),
+    optional("factorization", Text, "canonical name, null for a pretraining"),
+    optional("budget", Integer, "budget of the trial or of the segment, null where none is used"),
+    required("seed", Integer, "seed of the trial or pretraining"),
+    required("lost", Integer, "attempts that did not end as done: preempted, lost, failed"),
+    optional("lost_seconds", Double, "their wall-clock seconds, null where none reported any"),
+    required("unreported", Integer, "attempts that ended without a report, and count as no time"),
+    required("steps_made", Integer, "training steps of all attempts"),
+    required("step", Integer, "training steps from the first to the last one reached"),
+    required("repeated_steps", Integer, "steps_made - step: those that were made again"),
+    required("job_id", Text, "the job"),
+    comment="Time lost to preemption and failures, and steps made again: jobs of which an attempt "
+    "did not end as done.",
+    order=("dataset", "flow", "factorization", "budget", "seed", "job_id"),
+)
+
+result_revisions = view(
+    "result_revisions",
+    """
+SELECT
+    flow_trials.flow, flow_trials.dataset, flow_trials.factorization, flow_trials.budget,
+    flow_trials.seed, bits.protocol, bits.value AS bits_per_dim,
+    CASE WHEN jobs.done_attempt_id = results.attempt_id THEN 1 ELSE 0 END AS is_current,
+    current_bits.value - bits.value AS change, environments.code_version, environments.dirty,
+    environments.torch, environments.device, attempts.threads, attempts.ended,
+    supersedes.requested_by AS superseded_by, supersedes.why, supersedes.time AS superseded,
+    results.trial_id, results.data_digest, results.id AS result_id
+FROM results
+JOIN measures AS bits ON bits.result_id = results.id AND bits.name = 'bits_per_dim'
+JOIN flow_trials ON flow_trials.id = results.trial_id
+JOIN jobs ON jobs.trial_id = results.trial_id AND jobs.data_digest = results.data_digest
+JOIN attempts ON attempts.id = results.attempt_id
+JOIN environments ON environments.id = attempts.environment_id
+LEFT JOIN results AS present ON present.attempt_id = jobs.done_attempt_id
+LEFT JOIN measures AS current_bits ON current_bits.result_id = present.id
+    AND current_bits.protocol = bits.protocol AND current_bits.name = bits.name
+LEFT JOIN supersedes ON supersedes.superseded_id = results.attempt_id
+""",
+    *said("flow", "dataset", "factorization"),
+    budget(),
+    required("seed", Integer, "seed of the trial"),
+    *said("protocol"),
+    required("bits_per_dim", Double, "bits per dimension on the test part"),
+    required("is_current", Integer, "1 for the current result of the trial, else 0"),
+    optional("change", Double, "bits per dimension of the current result less these"),
+    required("code_version", Text, "version of the package that trained it"),
+    optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
+    required("torch", Text, "version of PyTorch"),
+    required("device", Text, "model of the GPU, or the architecture of the processor"),
+    required("threads", Integer, "number of CPU threads"),
+    optional("ended", Double, "when the training ended, Unix seconds UTC"),
+    optional("superseded_by", Text, "who asked for the rerun that replaced it, null for none"),
+    optional("why", Text, "the reason given"),
+    optional("superseded", Double, "when that was asked for, Unix seconds UTC"),
+    required("trial_id", Text, "the trial"),
+    *said("data_digest"),
+    required("result_id", Text, "the result"),
+    comment="All results of each trial, those too that a rerun superseded or that another site got "
+    "for the same trial.",
+    order=(
+        *("dataset", "flow", "factorization", "budget", "seed", "trial_id", "data_digest"),
+        *("protocol", "ended", "result_id"),
+    ),
+)
+
+drift = view(
+    "drift",
+    """
+SELECT
+    flow_trials.flow, flow_trials.dataset, flow_trials.factorization, flow_trials.budget,
+    flow_trials.seed, verifications.equal, verifications.largest_difference,
+    verifications.tolerance, environments.code_version, again.code_version AS code_version_again,
+    environments.torch, again.torch AS torch_again, environments.device,
+    again.device AS device_again, environments.cpu_capability,
+    again.cpu_capability AS cpu_capability_again, attempts.threads,
+    verifications.threads AS threads_again, attempts.ended, verifications.time,
+    verifications.verified_by, results.trial_id, results.id AS result_id, verifications.id
+FROM verifications
+JOIN results ON results.id = verifications.result_id
+JOIN flow_trials ON flow_trials.id = results.trial_id
+JOIN attempts ON attempts.id = results.attempt_id
+JOIN environments ON environments.id = attempts.environment_id
+JOIN environments AS again ON again.id = verifications.environment_id
+""",
+    *said("flow", "dataset", "factorization"),
+    budget(),
+    required("seed", Integer, "seed of the trial"),
+    required("equal", Integer, "1 where all measures came out equal to the last bit, else 0"),
+    required("largest_difference", Double, "largest difference in bits per dimension"),
+    required("tolerance", Double, "difference up to which it counts as verified"),
+    required("code_version", Text, "version of the package that trained the result"),
+    required("code_version_again", Text, "that of the second training"),
+    required("torch", Text, "version of PyTorch"),
+    required("torch_again", Text, "that of the second training"),
+    required("device", Text, "model of the GPU, or the architecture of the processor"),
+    required("device_again", Text, "that of the second training"),
+    required("cpu_capability", Text, "instruction set that PyTorch used"),
+    required("cpu_capability_again", Text, "that of the second training"),
+    required("threads", Integer, "number of CPU threads"),
+    required("threads_again", Integer, "that of the second training"),
+    optional("ended", Double, "when the first training ended, Unix seconds UTC"),
+    required("time", Double, "when it was verified, Unix seconds UTC"),
+    required("verified_by", Text, "who verified, may be empty"),
+    required("trial_id", Text, "the trial"),
+    required("result_id", Text, "the result"),
+    required("id", Text, "the verification"),
+    comment="Verifications, with what differed in code, PyTorch and device between both trainings.",
+)
+
+
 def render_views(engine: str) -> Iterator[tuple[str, str]]:
     """Yield name and SELECT of each view for an engine, 'sqlite' or 'postgresql'."""
     pieces = _pieces(postgresql=engine == "postgresql")
@@ -975,7 +1229,7 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
 
     def ended(attempt: str) -> str:
         # Its outcome, and the last line of its message: of a traceback, what it was.
-        newline = "chr(10)" if postgresql else "char(10)"
+        newline = "'\n'"  # by itself in quotes, as every engine has it
         said = f"rtrim({attempt}.message, ' ' || {newline})"
         before = f"rtrim({said}, replace({said}, {newline}, ''))"
         return (
@@ -987,8 +1241,15 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
     sums = {kind: total(f"a.{kind}") for kind in kinds}
     own = [OWN.format(sum=sums[kind], kind=kind, job="jobs.id") for kind in kinds]
     before = [BEFORE.format(sum=sums[kind], kind=kind) for kind in kinds]
+
+    def part(which: str) -> str:
+        return total(f"CASE WHEN {which} THEN a.seconds END")
+
     return {
         **sums,
+        "pretraining_seconds": part("each.kind = 'pretraining'"),
+        "evaluation_seconds": part("a.protocol IS NOT NULL"),
+        "lost_seconds": part("a.outcome <> 'done'"),
         # A window has to see all cells of a data set and flow, which SQLite does more slowly.
         **(RANK_BY_WINDOW if postgresql else RANK_BY_COUNTING),
         "gpu": OWN.format(sum=sums["gpu_seconds"], kind="gpu_seconds", job="attempts.job_id"),
@@ -1001,7 +1262,7 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         "pretraining_sums": ", ".join(before),
         "last_ended": ended("last"),
         "lost_ended": ended("lost_last"),
-        "collate": 'COLLATE "C"' if postgresql else "COLLATE BINARY",
+        "collate": 'COLLATE "C"' if postgresql else "",
         "mean_mask_share": mean("seen.mask_share"),
         "mean_mask_share_by_chance": mean("seen.mask_share_by_chance"),
     }

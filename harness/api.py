@@ -12,6 +12,7 @@ from lcma.harness.place import Place, find_place
 from lcma.harness.results.lookup import find_sweep, find_trial_id
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 from lcma.sweeps.spec import Spec
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def launch(
         retry=retry,
         skip_invalid=skip_invalid,
         tensorboard=None if tensorboard is None else Path(tensorboard),
+        arguments="lcma.launch",
     )
     observer = Callback(progress or (lambda _: None))
     report, _ = launch_sweep(_read_spec(spec, place, **overrides), place, options, observer)
@@ -156,6 +158,7 @@ def launch(
 def board(
     store: Store | str | None = None,
     *,
+    by: str = BITS_PER_DIM,
     sweep: str | None = None,
     against: str = "conventional",
     factorization: str | Collection[str] | None = None,
@@ -168,6 +171,7 @@ def board(
 
     Args:
         store: The database or its URL; by default as in `connect`.
+        by: The measure that rows are ranked by.
         sweep: The name or id of a sweep; by default all results.
         against: The factorization that differences are from.
         factorization: Only these, under any of their names.
@@ -178,14 +182,14 @@ def board(
         The board. A notebook shows it; `.to_pandas()` gives its rows.
 
     Raises:
-        UserError: For an unknown sweep, column or factorization.
+        UserError: For an unknown sweep, measure, column or factorization.
     """
     from lcma.harness.report.notebook import BoardView
     from lcma.harness.results.board import filter_board, read_board
 
     opened = store if isinstance(store, Store) else connect(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id
-    found = read_board(opened, sweep_id=sweep_id, against=against, **where)
+    found = read_board(opened, measure=by, sweep_id=sweep_id, against=against, **where)
     if factorization is not None:
         names = (factorization,) if isinstance(factorization, str) else tuple(factorization)
         found = filter_board(found, names)

@@ -1,18 +1,17 @@
 """The environment of a run, code and device, stored with every attempt."""
 
-import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
 
 import torch
 
 from lcma import db
+from lcma.harness.version import read_code_version
 
 _NAMED = ("torch", "torchvision", "numpy", "ray", "sqlalchemy", "scikit-image", "pillow")
 _VARIABLES = (
@@ -26,18 +25,15 @@ _VARIABLES = (
     "OPENBLAS_CORETYPE",
 )
 _DRIVER = Path("/proc/driver/nvidia/version")
-_ROOT = Path(__file__).resolve().parent.parent  # a checkout's; src/lcma links to its folders
-_OURS = ("harness", "models", "sweeps", "db", "src")
 
 
 @cache
 def read_environment(device: str) -> db.Environment:
     """Return the environment of this process for computations on a device, 'cpu' or 'cuda'."""
-    commit, dirty = _version()
-    version = importlib.metadata.version("lcma")
+    code_version, dirty = read_code_version()
     packages = {name: found for name in _NAMED if (found := _version_of(name)) is not None}
     return db.Environment(
-        code_version=f"{version}+{commit}" if commit else version,
+        code_version=code_version,
         dirty=dirty,
         python=platform.python_version(),
         torch=torch.__version__,
@@ -77,32 +73,3 @@ def _flags() -> dict[str, bool | str]:
         "mkldnn": bool(torch.backends.mkldnn.enabled),
         **variables,
     }
-
-
-def _version() -> tuple[str | None, str | None]:
-    """Return the commit and a digest of uncommitted changes, if the code runs from a checkout."""
-    if not (_ROOT / ".git").exists():
-        return None, None
-    commit = _git("rev-parse", "--short=12", "HEAD")
-    changes = _git("status", "--porcelain", "--", *_OURS)
-    if not commit or not changes:
-        return commit, None
-    digest = hashlib.sha256()
-    for path in sorted(p for own in _OURS for p in (_ROOT / own).rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(str(path.relative_to(_ROOT)).encode())
-            digest.update(path.read_bytes())
-    return commit, digest.hexdigest()[:16]
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(  # noqa: S603 - our own arguments
-            ["git", "-C", str(_ROOT), *arguments],  # noqa: S607 - whichever git is on the path
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()

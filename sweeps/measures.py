@@ -4,8 +4,9 @@ A measure belongs to a result. Those with a direction can be ranked: boards, tes
 studies take any of them (docs/measures.md).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from lcma.sweeps.errors import UserError
 
@@ -14,8 +15,13 @@ Direction = Literal["lower", "higher"]
 BITS_PER_DIM = "bits_per_dim"
 """The measure that boards show by default."""
 
-HOLDOUT = "holdout_bits_per_dim"
+HELD_OUT = "holdout_"
+
+HOLDOUT = HELD_OUT + BITS_PER_DIM
 """The measure by which checkpoints and budgets are chosen."""
+
+SECONDS_PER_STEP = "seconds_per_step"
+"""The measure by which a choice that costs training time is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +76,69 @@ SHIPPED: tuple[MeasureKind, ...] = (
         "test images",
     ),
     MeasureKind(
-        "seconds_per_step",
+        SECONDS_PER_STEP,
         "seconds",
         "lower",
         "wall-clock seconds of a training step, without evaluations and checkpoints",
     ),
 )
 
+
+@dataclass(frozen=True)
+class PluginMeasure:
+    """A measure of a plug-in; `compute` takes it of a trained flow, see `lcma.sweeps.plugins`."""
+
+    name: str
+    unit: str
+    direction: Direction
+    meaning: str
+    compute: Callable[..., Any]
+    plugin: str | None = None
+    version: str | None = None
+
+    @property
+    def kinds(self) -> tuple[MeasureKind, MeasureKind]:
+        """What it is on the test part, and on the holdout part."""
+        return tuple(  # type: ignore[return-value]
+            MeasureKind(f"{part}{self.name}", self.unit, self.direction, f"{self.meaning}, {where}")
+            for part, where in (("", "on the test part"), (HELD_OUT, "on the holdout part"))
+        )
+
+
 _registered: dict[str, MeasureKind] = {kind.name: kind for kind in SHIPPED}
+_computed: dict[str, PluginMeasure] = {}
 
 
-def register_measure(kind: MeasureKind) -> None:
-    """Add a measure to the register.
+def add(measure: PluginMeasure) -> None:
+    """Add a plug-in's measure to the register.
 
     Raises:
-        UserError: Another one has the name.
+        ValueError: Another one has the name, or it is no name.
     """
-    if _registered.setdefault(kind.name, kind) != kind:
-        raise UserError(f"there is a measure '{kind.name}' already: choose another name")
+    if not measure.name.isidentifier() or measure.name != measure.name.lower():
+        raise ValueError(f"a measure cannot be named {measure.name!r}: use lower case letters")
+    for kind in measure.kinds:
+        if kind.name in _registered:
+            raise ValueError(f"there is a measure {kind.name!r} already: choose another name")
+    _computed[measure.name] = measure
+    _registered.update({kind.name: kind for kind in measure.kinds})
+
+
+def remove(measure: PluginMeasure) -> None:
+    """Take a plug-in's measure out of the register."""
+    _computed.pop(measure.name, None)
+    for kind in measure.kinds:
+        _registered.pop(kind.name, None)
+
+
+def plugin_measures() -> tuple[PluginMeasure, ...]:
+    """Return the measures of the plug-ins that are loaded."""
+    return tuple(_computed.values())
+
+
+def held_out(name: str) -> str:
+    """Return the measure on the holdout part that stands for a measure, if there is one."""
+    return HELD_OUT + name if HELD_OUT + name in _registered else name
 
 
 def find_measure(name: str) -> MeasureKind:

@@ -1,4 +1,4 @@
-"""Plug-ins: flows and factorization rules of a person's own, from a file or installed package.
+"""Plug-ins: flows, factorization rules and measures of one's own, from a file or a package.
 
 A plug-in is Python code, and loading it runs it: docs/extending.md. Only what planning needs is
 declared here, as data; the function that builds a flow imports torch.
@@ -14,10 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from lcma.sweeps import architectures, catalog, factorizations
+from lcma.sweeps import architectures, catalog, factorizations, measures
 from lcma.sweeps.architectures import Architecture, FlowFacts
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import FactorizationRule, Reads
+from lcma.sweeps.measures import Direction, PluginMeasure
 
 GROUP = "lcma.plugins"
 """Entry points of installed plug-ins: each is a module, or a callable that registers."""
@@ -27,7 +28,7 @@ _MARK = "__lcma_plugin__"
 _PACKAGE = "lcma_plugin_"
 
 F = TypeVar("F", bound=Callable[..., Any])
-Declared = FlowFacts | FactorizationRule
+Declared = FlowFacts | FactorizationRule | PluginMeasure
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,42 @@ def flow(
     return declare
 
 
+def measure(name: str, *, unit: str, direction: Direction, meaning: str) -> Callable[[F], F]:
+    """Register the decorated function as a measure, taken of every trial of the sweep.
+
+    The function is called as (flow, images, seed) with the trained flow as it is evaluated, the
+    images of a part of the data, a uint8 tensor (N, C, H, W) on the flow's device, and the seed of
+    the trial, and returns the value, or the pair (value, standard error). It is called for the test
+    part, which gives the measure of this name, and for the holdout part, which gives that of
+    `holdout_NAME`, by which a study tunes. It must return the same whenever it is called.
+
+    Args:
+        name: Lower case letters, digits and underscores, such as `mean_latent`.
+        unit: The unit in words, such as 'nats per image'.
+        direction: Which values are better: 'lower' or 'higher'.
+        meaning: What it is, in a few words.
+
+    Raises:
+        ValueError: If ``direction`` makes no sense.
+
+    Example:
+        >>> @measure("brightness", unit="levels", direction="lower", meaning="distance of means")
+        ... def brightness(flow, images, seed):
+        ...     import torch
+        ...
+        ...     generator = torch.Generator(images.device).manual_seed(seed)
+        ...     drawn = flow.sample(16, generator)
+        ...     return float((drawn.float().mean() - images.float().mean()).abs())
+    """
+    if direction not in ("lower", "higher"):
+        raise ValueError(f"'lower' or 'higher' values are better, not {direction!r}")
+
+    def declare(compute: F) -> F:
+        return _declare(compute, PluginMeasure(name, unit, direction, meaning, compute))
+
+    return declare
+
+
 def load_file(path: Path, expected: str | None = None) -> Plugin:
     """Run a plug-in file and register what it declares; once for each content.
 
@@ -262,8 +299,8 @@ def _declared_by(name: str, run: Callable[[], ModuleType | None]) -> list[Declar
         declared += [m for m in marked if isinstance(m, Declared) and m not in declared]
     if not declared:
         raise UserError(
-            f"plug-in {name} registers nothing: put @factorization(...) or @flow(...) of "
-            f"sweeps.plugins before a function"
+            f"plug-in {name} registers nothing: put @lcma.factorization(...), @lcma.flow(...) or "
+            f"@lcma.measure(...) before a function"
         )
     return declared
 
@@ -301,14 +338,18 @@ def _admit(key: str, plugin: Plugin, declared: list[Declared]) -> Plugin:
             _LOADED[key] = before[0]
         text = str(error)
         raise UserError(text if plugin.name in text else f"plug-in {key}: {text}") from None
-    provides = tuple(
-        f"{'flow' if isinstance(one, FlowFacts) else 'factorization'} {one.name}" for one in added
-    )
+    provides = tuple(f"{_WORDS[type(one)]} {one.name}" for one in added)
     _LOADED[key] = replace(plugin, provides=provides)
     return _LOADED[key]
 
 
+_WORDS = {FlowFacts: "flow", FactorizationRule: "factorization", PluginMeasure: "measure"}
+
+
 def _add(one: Declared) -> None:
+    if isinstance(one, PluginMeasure):
+        measures.add(one)
+        return
     if isinstance(one, FactorizationRule):
         taken = factorizations.RULES.get(one.name)
         if taken is not None:
@@ -334,8 +375,12 @@ def _check_flow(facts: FlowFacts) -> None:
 
 def _registered_by(key: str) -> list[Declared]:
     name = _LOADED[key].name if key in _LOADED else None
-    rules = [r for r in factorizations.RULES.values() if r.plugin == name]
-    return [*rules, *(f for f in architectures.REGISTERED.values() if name and f.plugin == name)]
+    registers: tuple[Iterable[Declared], ...] = (
+        factorizations.RULES.values(),
+        architectures.REGISTERED.values(),
+        measures.plugin_measures(),
+    )
+    return [one for register in registers for one in register if name and one.plugin == name]
 
 
 def _drop(key: str) -> None:
@@ -345,6 +390,9 @@ def _drop(key: str) -> None:
 
 
 def _forget(one: Declared) -> None:
+    if isinstance(one, PluginMeasure):
+        measures.remove(one)
+        return
     forget = factorizations.forget if isinstance(one, FactorizationRule) else architectures.forget
     forget(one.name)
 

@@ -182,16 +182,21 @@ def load(name_or_path: str) -> Spec:
 def check(content: dict[str, Any], where: str, folder: Path = Path()) -> Spec:
     """Return the spec of a parsed sweep file, after checking that all its names are known.
 
-    Installed plug-ins and those that the spec names, relative to ``folder``, are loaded.
+    Installed plug-ins and those that the spec names, relative to ``folder``, are loaded: first, for
+    the names that they register.
     """
-    spec = validate(Spec, content, where)
-    paths = [(folder / name).resolve() for name in spec.plugins]
+    listed = {key: value for key, value in content.items() if key == "plugins"}
+    paths = [(folder / name).resolve() for name in validate(_Plugins, listed, where).plugins]
     plugins.load_installed()
     for path in paths:
         plugins.load_file(path)
-    spec = spec.model_copy(update={"plugins": tuple(map(str, paths))})
+    spec = validate(Spec, content | {"plugins": tuple(map(str, paths))}, where)
     check_names(spec, where)
     return spec
+
+
+class _Plugins(Section):
+    plugins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
 
 
 def check_names(spec: Spec, where: str) -> None:

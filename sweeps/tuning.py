@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lcma.sweeps import budgets, factorizations
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM, find_measure, held_out
 from lcma.sweeps.sections import Section, Seeds
 
 Objective = Literal["weighted", "pareto"]
@@ -86,9 +87,12 @@ class Tune(Section):
         None, gt=0, description="device hours of the study after which no more is asked for"
     )
     parallel: int = Field(1, strict=True, ge=1, description="budgets at once")
+    measure: str = Field(
+        BITS_PER_DIM, description="what is tuned, on the holdout part where it is taken there"
+    )
     objective: Objective = "weighted"
     cost_weight: float = Field(
-        0.0, ge=0, description="bits/dim for a million images, or for a device hour"
+        0.0, ge=0, description="what a million images, or a device hour, are worth"
     )
     cost: Unit = "images"
     sampler: Sampler = "tpe"
@@ -104,8 +108,24 @@ class Tune(Section):
         except UserError as error:
             raise ValueError(str(error)) from None
 
+    @field_validator("measure")
+    @classmethod
+    def _ranked(cls, name: str) -> str:
+        try:
+            kind = find_measure(name)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        if kind.direction is None:
+            raise ValueError(f"no values of {name} are better than others: give another measure")
+        return name
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.stop is not None and self.measure != BITS_PER_DIM:
+            raise ValueError(
+                f"`stop` with `measure: {self.measure}`: on the way only bits/dim are known; leave "
+                "one of them out"
+            )
         if self.objective == "pareto":
             if self.stop is not None:
                 raise ValueError(
@@ -125,6 +145,16 @@ class Tune(Section):
         return self
 
     @property
+    def tuned(self) -> str:
+        """The measure that is optimized: that on the holdout part where there is one."""
+        return held_out(self.measure)
+
+    @property
+    def sign(self) -> int:
+        """-1 where higher values are better, since Optuna minimizes, else 1."""
+        return -1 if find_measure(self.measure).direction == "higher" else 1
+
+    @property
     def points(self) -> tuple[int, ...]:
         """Budgets of the search, ascending; 0 is always one of them."""
         inside = budgets.grid(max(1, self.budget.low), self.budget.high)
@@ -132,8 +162,8 @@ class Tune(Section):
 
     @property
     def most(self) -> int:
-        """Largest number of trials; a budget that is tried twice counts twice."""
-        return len(self.points) if self.sampler == "grid" else self.trials
+        """Number of budgets with which the study is complete."""
+        return min(self.trials, len(self.points))
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -142,4 +172,7 @@ class Tune(Section):
 
     def identity(self) -> dict[str, object]:
         """Return the settings that identify the search."""
-        return self.model_dump(mode="json", exclude={"trials", "cost_hours", "parallel"})
+        found = self.model_dump(mode="json", exclude={"trials", "cost_hours", "parallel"})
+        if self.measure == BITS_PER_DIM:
+            del found["measure"]  # as in studies from before there was a choice
+        return found

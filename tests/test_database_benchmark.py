@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from benchmarks.million import made, questions
+from benchmarks.many_trials import made, questions
 from benchmarks.places import Files, Server, Site
 from lcma import db
 from lcma.db.integrity import check_integrity

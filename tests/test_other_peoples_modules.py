@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.conftest import few_photos_root
+
+__all__ = ["few_photos_root"]
+
 SWEEP = """\
 name: beside
-matrix: {flow: realnvp, dataset: photos8, factorization: [conventional, low], budget: 10}
+matrix: {flow: realnvp, dataset: photos8, factorization: low, budget: 10}
 recipe: {training: {steps: 10}}
 resources: {gpus: 0}
 """
@@ -40,7 +44,10 @@ def run(project: Path, *command: str) -> str:
     ],
     ids=["local", "ray"],
 )
-def test_a_launch_runs_beside_them(project: Path, options: list[str]) -> None:
+def test_a_launch_runs_beside_them(
+    project: Path, few_photos_root: Path, options: list[str]
+) -> None:
+    options = ["--data", str(few_photos_root), *options]
     lcma = (sys.executable, "-m", "lcma")
     out = run(project, *lcma, "launch", "beside.yaml", "--no-pictures", *options)
     assert "low (LL)" in out
@@ -48,4 +55,4 @@ def test_a_launch_runs_beside_them(project: Path, options: list[str]) -> None:
 
 def test_the_package_is_imported_beside_them(project: Path) -> None:
     code = "import lcma; print(lcma.plan('beside.yaml'))"
-    assert run(project, sys.executable, "-c", code) == "<plan of beside: 2 new>\n"
+    assert run(project, sys.executable, "-c", code) == "<plan of beside: 1 new>\n"

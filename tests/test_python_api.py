@@ -12,18 +12,24 @@ import pytest
 
 import lcma
 from lcma.harness.cli.main import main
+from tests.harness.conftest import few_photos_root
+
+__all__ = ["few_photos_root"]
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "python.md"
 NOTEBOOK = DOCUMENT.with_suffix(".ipynb")
 
 
 @pytest.fixture(scope="module")
-def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def notebook(
+    tmp_path_factory: pytest.TempPathFactory, few_photos_root: Path
+) -> Iterator[dict[str, Any]]:
     """The names that all examples of the document leave, run one after the other."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("notebook"))
-        for name in ("LCMA_DB", "LCMA_RUNS", "LCMA_DATA"):
+        for name in ("LCMA_DB", "LCMA_RUNS"):
             patch.delenv(name, raising=False)
+        patch.setenv("LCMA_DATA", str(few_photos_root))
         names: dict[str, Any] = {"__name__": "notebook"}
         examples = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.S)
         assert len(examples) >= 5
@@ -48,7 +54,8 @@ def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> N
     board = notebook["board"]
     assert repr(board) == "<board of 2 rows in 1 table: .to_pandas()>"
     html = board._repr_html_()
-    assert html.count("<tr>") == 3
+    bars = [bar for bar in board.board.groups[0].bars if bar.bits_per_dim is not None]
+    assert html.count("<tr>") == 3 + len(bars)
     assert "low (LL)" in html
     frame = board.to_pandas()
     of_rows = frame[~frame["label"].str.startswith("bar: ")]
@@ -148,9 +155,13 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 
 def test_a_launch_that_loses_jobs_reports_them_and_its_command_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    few_photos_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LCMA_DATA", str(few_photos_root))
     sweep = "name: hot\nmatrix: {flow: realnvp, dataset: photos8, factorization: rows}\n"
     sweep += "recipe: {training: {steps: 20}, optimization: {learning_rate: 1.0e+20}}\n"
     Path("hot.yaml").write_text(sweep)

@@ -1,12 +1,17 @@
-"""The built wheel holds all that the package needs away from its sources."""
+"""The built wheel holds all that the package needs away from its sources, and their commit."""
 
+import os
+import sqlite3
 import subprocess
 import sys
 import tarfile
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from lcma.harness.version import read_code_version, read_commit
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("harness", "models", "sweeps", "db")
@@ -17,9 +22,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("--wheel", ROOT, tmp_path_factory.mktemp("wheel"))
 
 
-def build(kind: str, folder: Path, out: Path) -> Path:
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """An unpacked source distribution."""
+    with tarfile.open(build("--sdist", ROOT, tmp_path / "sdist")) as archive:
+        # It holds no links, as an unpacked zip of the repository may not.
+        assert not [m.name for m in archive.getmembers() if m.issym() or m.islnk()]
+        archive.extractall(tmp_path / "source", filter="data")
+    (source,) = (tmp_path / "source").iterdir()
+    return source
+
+
+def build(kind: str, folder: Path, out: Path, **variables: str) -> Path:
     command = [sys.executable, "-m", "build", kind, "--no-isolation", "--outdir", out, folder]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **variables})
     (built,) = out.iterdir()
     return built
 
@@ -46,28 +62,96 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     wanted = {
         f"lcma/{name.removeprefix('src/lcma/')}" for name in tracked if (ROOT / name).is_file()
     }
+    if read_commit(ROOT):
+        wanted.add("lcma/_commit")
     assert len([w for w in wanted if w.endswith(".yaml")]) >= 3
     assert any("migrations/versions" in w for w in wanted)
     inside = {name for name in contents(wheel) if ".dist-info/" not in name}
     assert inside == wanted
 
 
-def test_a_wheel_made_from_the_source_distribution_is_the_same(wheel: Path, tmp_path: Path) -> None:
-    """A source distribution holds no links, as an unpacked zip of the repository may not."""
-    packed = build("--sdist", ROOT, tmp_path / "sdist")
-    with tarfile.open(packed) as archive:
-        assert not [m.name for m in archive.getmembers() if m.issym() or m.islnk()]
-        archive.extractall(tmp_path / "source", filter="data")
-    (source,) = (tmp_path / "source").iterdir()
+def test_a_wheel_made_from_the_source_distribution_is_the_same(
+    wheel: Path, source: Path, tmp_path: Path
+) -> None:
     assert contents(build("--wheel", source, tmp_path / "wheel")) == contents(wheel)
+
+
+def read_version(wheel: Path, folder: Path) -> list[str]:
+    """What an installed wheel says of its code: version with commit, digest of changes."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    code = (
+        "import sys; from lcma.harness.version import read_code_version\n"
+        "print(*read_code_version(), __import__('lcma').__file__)\n"
+        "assert not {'torch', 'ray', 'sqlalchemy'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    *version, where = done.stdout.split()
+    assert where == str(folder / "lcma" / "__init__.py")
+    return version
+
+
+def test_a_wheel_tells_the_commit_of_its_checkout(wheel: Path, tmp_path: Path) -> None:
+    assert read_version(wheel, tmp_path) == [str(part) for part in read_code_version()]
+
+
+def test_a_build_without_git_is_told_the_commit(source: Path, tmp_path: Path) -> None:
+    (source / "src" / "lcma" / "_commit").unlink(missing_ok=True)
+    unknown = build("--wheel", source, tmp_path / "unknown")
+    assert "+" not in read_version(unknown, tmp_path / "unknown-env")[0]
+    told = build("--wheel", source, tmp_path / "told", LCMA_COMMIT="498830264bff-5b1e")
+    version, digest = read_version(told, tmp_path / "told-env")
+    assert version.endswith("+498830264bff")
+    assert digest == "5b1e"
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        build("--wheel", source, tmp_path / "wrong", LCMA_COMMIT="main")
+    assert "not 'main'" in refused.value.stderr.decode()
+
+
+def test_a_build_tells_uncommitted_changes_and_leaves_none(source: Path, tmp_path: Path) -> None:
+    (source / "src" / "lcma" / "_commit").unlink(missing_ok=True)
+
+    def git(*arguments: str) -> str:
+        settings = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        command = ["git", "-C", source, *settings, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init")
+    git("add", "--all")
+    git("commit", "--message", "All")
+    with (source / "harness" / "text.py").open("a") as text:
+        text.write("# changed\n")
+    built = build("--wheel", source, tmp_path / "built", LCMA_COMMIT="498830264bff")
+    assert git("status", "--porcelain") == "M harness/text.py"
+    version, digest = read_version(built, tmp_path / "env")
+    assert version.endswith("+" + git("rev-parse", "--short=12", "HEAD"))
+    printed = [sys.executable, source / "harness" / "version.py"]
+    assert subprocess.run(printed, capture_output=True, text=True).stdout.endswith(f"-{digest}\n")
+
+
+def test_an_editable_install_asks_the_checkout(source: Path, tmp_path: Path) -> None:
+    """A commit that was written when it was installed would be wrong after the next one."""
+    code = "import sys, hatchling.build as b; b.build_editable(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=source, check=True)
+    (built,) = tmp_path.glob("*.whl")
+    inside = [name for name in contents(built) if ".dist-info/" not in name]
+    assert inside == ["_lcma.pth"]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_sweep_runs_from_an_environment_outside_the_source_tree(
-    wheel: Path, tmp_path: Path
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Installed as a person would, with this environment's packages beside it."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     environment = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
@@ -100,3 +184,6 @@ def test_a_sweep_runs_from_an_environment_outside_the_source_tree(
         check=True,
     )
     assert where.stdout.startswith(str(environment))
+    with closing(sqlite3.connect(tmp_path / "lcma.db")) as connection:
+        recorded = connection.execute("SELECT code_version, dirty FROM environments").fetchall()
+    assert set(recorded) == {read_code_version()}

@@ -85,7 +85,7 @@ class Result:
     """What was measured of a trained trial by one protocol.
 
     `step` is the training step of the evaluated weights, `protocol_body` the whole protocol as
-    JSON.
+    JSON. The measures are kept in the order of their names.
 
     Raises:
         ValueError: A measure is there twice.
@@ -103,6 +103,8 @@ class Result:
         names = [one.name for one in self.measures]
         if len(set(names)) < len(names):
             raise ValueError(f"a measure is there twice: {', '.join(sorted(names))}")
+        ordered = tuple(sorted(self.measures, key=lambda one: one.name))
+        object.__setattr__(self, "measures", ordered)
 
     def measure(self, name: str) -> Measure | None:
         """Return a measure; None where it was not taken."""
@@ -132,7 +134,7 @@ class Verification:
         environment_id: Versions and hardware of the second training.
         device: Its device, such as 'cpu' or 'cuda:0'.
         threads: Its number of CPU threads.
-        user: Who verified.
+        verified_by: Who verified.
     """
 
     result_id: str
@@ -142,7 +144,7 @@ class Verification:
     environment_id: str
     device: str
     threads: int
-    user: str
+    verified_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -367,14 +367,14 @@ class Beside:
     series_bias_standard_error: float | None
 
 
-@dataclass(slots=True)  # not frozen: a board has so many that it would show
+@dataclass(frozen=True, slots=True)
 class SeededCell:
-    """All results that differ in the seed alone: bits/dim on test by seed.
+    """All current results that differ in the seed alone: the values of one measure by seed.
 
     Attributes:
         repeated: A seed with two results, where there is one.
-        standard_error: The largest of one result's, bits/dim; None where none is known.
-        images: The fewest behind a result.
+        standard_error: The largest of one value's; None where none is known.
+        images: The fewest behind a value; None where it is over none.
         clusters: The fewest behind a result; None where none is known.
         data_wait: The largest share of a step's time that a training waited for images; None where
             it is no more than the caller's threshold.
@@ -394,10 +394,10 @@ class SeededCell:
     splits: int
     size: int
     steps: int
-    bits_per_dim: dict[int, float]
+    values: dict[int, float]
     repeated: int | None
     standard_error: float | None
-    images: int
+    images: int | None
     clusters: int | None
     makings: tuple[Making, ...]
     beside: tuple[Beside, ...] = ()

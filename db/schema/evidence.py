@@ -313,7 +313,7 @@ supersedes = Table(
         ForeignKey("attempts.id"),
         autoincrement=False,
     ),
-    required("user", Text, "who asked for it, may be empty"),
+    required("requested_by", Text, "who asked for it, may be empty"),
     required("time", Double, "when that was asked for, Unix seconds UTC"),
     required("why", Text, "the reason given, may be empty"),
     Index(None, "superseded_id"),
@@ -337,7 +337,7 @@ verifications = Table(
     ),
     required("device", Text, "device of the second training, such as 'cpu' or 'cuda:0'"),
     required("threads", Integer, "number of its CPU threads"),
-    required("user", Text, "who verified, may be empty"),
+    required("verified_by", Text, "who verified, may be empty"),
     required("time", Double, "when, Unix seconds UTC"),
     Index(None, "result_id"),
     Index(None, "environment_id"),
@@ -366,6 +366,21 @@ artifacts = Table(
     required("created", Double, "when the row was added, Unix seconds UTC"),
     Unique("attempt_id", "kind"),
     comment="Files that jobs left, kept outside the database.",
+)
+
+launches = Table(
+    "launches",
+    metadata,
+    key("owner", Text, "the launch, as attempts name it (attempts.owner)"),
+    required("sweep_id", Text, "the sweep, which has the spec", ForeignKey("sweeps.id")),
+    required("launched_by", Text, "who launched, may be empty"),
+    required("host", Text, "the machine that launched"),
+    required("arguments", Text, "what was typed, without places and passwords, may be empty"),
+    required("code_version", Text, "version of the package, with the commit where it is known"),
+    optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
+    required("started", Double, "when it began, Unix seconds UTC"),
+    Index(None, "sweep_id"),
+    comment="Launches of sweeps and studies: who launched what, with which code.",
 )
 
 events = Table(

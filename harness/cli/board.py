@@ -6,6 +6,7 @@ import typer
 
 from lcma.harness.cli.options import Db, Json
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def board(
@@ -17,6 +18,9 @@ def board(
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
+    by: Annotated[
+        str, typer.Option("--by", metavar="MEASURE", help="What rows are ranked by")
+    ] = BITS_PER_DIM,
     against: Annotated[
         str, typer.Option(metavar="NAME", help="The factorization that others are compared with")
     ] = "conventional",
@@ -28,7 +32,7 @@ def board(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Rank factorizations by bits/dim, with differences paired by seed.
+    """Rank factorizations by bits/dim or another measure, with differences paired by seed.
 
     Results that cannot be compared stand in tables of their own.
     """
@@ -49,11 +53,11 @@ def board(
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     given = {name: value for name, value in filters.items() if value is not None}
     if sweep_id is None and not json and not effects and not factorization:
-        tables = read_contents(store, given)
+        tables = read_contents(store, given, by)
         if tables is not None:
             Console().print(render_contents(tables))
             return
-    found = read_board(store, sweep_id=sweep_id, against=against, **given)
+    found = read_board(store, measure=by, sweep_id=sweep_id, against=against, **given)
     if not found.groups:
         require_results(store, sweep_id, given)
     if effects:

@@ -77,7 +77,11 @@ def evaluate(
             )
             bar.advance(all_trials)
     if json:
-        rows = [asdict(e.trial) | asdict(e.result) | {"new": e.new} for e in evaluations]
+        rows = []
+        for evaluation in evaluations:
+            named = {"measures": {m.name: asdict(m) for m in evaluation.result.measures}}
+            facts = asdict(evaluation.trial) | asdict(evaluation.result)
+            rows.append(facts | named | {"new": evaluation.new})
         print(to_json(rows))
         return
     console = Console()

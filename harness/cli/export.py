@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, Runs
+from lcma.harness.cli.options import Data, Db, Json, Measure, Runs
 from lcma.harness.place import Place
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def export(
@@ -62,6 +63,7 @@ def export(
     samples: Annotated[
         bool, typer.Option("--samples/--no-samples", help="With html: draw from kept weights")
     ] = True,
+    measure: Measure = BITS_PER_DIM,
     runs: Runs = None,
     data: Data = None,
     json: Json = False,
@@ -81,8 +83,10 @@ def export(
 
     if format == "html" and tensorboard is None and not json:
         if what != "board" or where or by or stat or paper or manifest:
-            raise UserError("--format html is a site of all there is: choose by --sweep alone")
-        _write_site(find_place(db, runs, data), out, sweep, samples=samples)
+            raise UserError(
+                "--format html is a site of all there is: give --sweep or --measure alone"
+            )
+        _write_site(find_place(db, runs, data), out, sweep, measure, samples=samples)
         return
     if sweep is not None and tensorboard is None:
         raise UserError("--sweep says whose curves --tensorboard DIR is to have: give that too")
@@ -110,6 +114,7 @@ def export(
         by=split_list(by or ()),
         statistics=split_list(stat or ()),
         paper=None if paper is None else paper.removeprefix("table"),
+        measure=measure,
     )
     form = ExportFormat.json if json else ExportFormat(format)
     content = make_export(store, query, form)
@@ -152,7 +157,7 @@ def _write_curves(place: Place, folder: Path, sweep: str | None) -> None:
     Console(stderr=True).print(Text(line), soft_wrap=True)
 
 
-def _write_site(place: Place, out: str, sweep: str | None, *, samples: bool) -> None:
+def _write_site(place: Place, out: str, sweep: str | None, measure: str, *, samples: bool) -> None:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.text import Text
@@ -165,7 +170,7 @@ def _write_site(place: Place, out: str, sweep: str | None, *, samples: bool) -> 
         raise UserError("a site is a folder of pages: give --out DIR")
     store = connect(place.db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
-    options = site.SiteOptions(sweep_id=sweep_id, samples=samples)
+    options = site.SiteOptions(sweep_id=sweep_id, measure=measure, samples=samples)
     errors = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     quiet = not errors.is_terminal

@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -50,8 +50,9 @@ def run_launch(command: LaunchCommand, place: Place) -> None:
     """Launch, then show the board. Exits with 1 if jobs were lost."""
     console = Console()
     spec = read_spec(command.spec, command.overrides, place)
+    options = replace(command.options, arguments=command.again)
     with ending_early(console, command.again), Bars(console) as bars:
-        report, store = launch_sweep(spec, place, command.options, bars)
+        report, store = launch_sweep(spec, place, options, bars)
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))
     console.print(render_board(table))
     if command.pictures is not None and table.groups:

@@ -40,6 +40,9 @@ Sweep = Annotated[
     str | None,
     typer.Option("--sweep", help="Trials of this sweep, by name or id (default: newest)"),
 ]
+Measure = Annotated[
+    str, typer.Option("--measure", metavar="NAME", help="What the board is ranked by")
+]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="PATH", help="Where to write pictures (default: lcma-pictures)"),

@@ -19,18 +19,19 @@ def pareto(
         str | None, typer.Option(help="Only this word, such as low or HLL")
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
-    gain: Annotated[
+    margin: Annotated[
         float,
         typer.Option(
-            metavar="SHARE", help="Recommend the smallest budget with this share of the gain"
+            metavar="BITS",
+            help="Bits/dim by which a budget that is enough may be worse than the longest",
         ),
-    ] = 0.99,
+    ] = 0.01,
     cost: Annotated[
         Literal["seconds", "images"], typer.Option(help="The cost axis of the Pareto front")
     ] = "seconds",
     json: Json = False,
 ) -> None:
-    """Show bits/dim against the budget of the pretraining, and recommend a budget.
+    """Show bits/dim by budget of the pretraining, and the smallest budget that is enough.
 
     A picture of each curve goes to --out (lcma-pictures), or to that file if it
     ends in .png or .svg.
@@ -47,8 +48,8 @@ def pareto(
     from lcma.harness.results.lookup import find_sweep
     from lcma.harness.text import to_json
 
-    if not 0 < gain < 1:
-        raise UserError(f"--gain {gain:g} is no share of the gain: give one such as 0.99")
+    if not 0 < margin < float("inf"):
+        raise UserError(f"--margin {margin:g} is no margin: give bits/dim above 0, such as 0.01")
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
@@ -57,7 +58,7 @@ def pareto(
         store,
         sweep_id=sweep_id,
         factorization=factorization,
-        share=gain,
+        margin=margin,
         cost=cost,
         **{name: value for name, value in filters.items() if value is not None},
     )

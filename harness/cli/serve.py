@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Runs
+from lcma.harness.cli.options import Db, Measure, Runs
+from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def serve(
@@ -18,6 +19,7 @@ def serve(
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one")
     ] = 8000,
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
+    measure: Measure = BITS_PER_DIM,
 ) -> None:
     """Show the pages of `lcma export --format html` live, read-only, until Ctrl-C.
 
@@ -36,7 +38,7 @@ def serve(
     place = find_place(db, runs, None)
     store = connect(place.db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
-    options = SiteOptions(sweep_id=sweep_id, samples=False, live=True)
+    options = SiteOptions(sweep_id=sweep_id, samples=False, live=True, measure=measure)
     Site(store, place, options)  # fails early if an extra is not installed
     errors = Console(stderr=True)
 

@@ -47,7 +47,7 @@ def sql(
         _print_rows(found, form, count=at_prompt)
 
     if at_prompt:
-        from lcma.harness.prompt.loop import open_prompt
+        from lcma.harness.cli.sql_prompt import open_prompt
 
         open_prompt(url, answer)
     else:
@@ -58,16 +58,17 @@ def _print_rows(found: "QueryResult", form: str, *, count: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from lcma.harness.report.tables import render_rows, rows_as_csv, rows_as_json
+    from lcma.harness.report.tables import make_table, render_rows, table_as_csv, table_as_json
 
+    table = make_table(found)
     if form == "json":
-        print(rows_as_json(found))
+        print(table_as_json(table))
         return
     if form == "csv":
-        print(rows_as_csv(found), end="")
+        print(table_as_csv(table), end="")
     else:
         console = Console()
-        console.print(render_rows(found, console), soft_wrap=True)
+        console.print(render_rows(table, console), soft_wrap=True)
     # Remarks go to stderr, so that stdout holds rows alone.
     if found.truncated:
         note = f"There are more than these {len(found.rows)} rows: --limit N or --all shows them."

@@ -82,7 +82,9 @@ def run_study(asked: Asked, place: Place) -> None:
     ):
         store = workers.prepare(target.whole, place, missing)
         workers.store, place = store, replace(place, db=store.url)
-        settings = TunerSettings(workers.owner, need, asked.checkpoint_seconds, asked.lease_seconds)
+        settings = TunerSettings(
+            workers.owner, need, asked.checkpoint_seconds, asked.lease_seconds, asked.command
+        )
         with Bars(console) as bars, open_tuner(target, place, store, settings, bars.note) as tuner:
             _engine(workers, asked, target, tuner, bars)
     found = wait_out(lambda: read_outcome(store, target, tuner.digest))

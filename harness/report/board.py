@@ -1,116 +1,55 @@
 """The board for a terminal, and as JSON, Markdown, LaTeX and CSV."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+import math
+from dataclasses import asdict, fields, replace
 from typing import Any
 
-from rich import box
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from lcma.db import Bar, QueryResult
-from lcma.harness.report.tables import LatexTable, flag_as_stored, latex_document, rows_as_csv
-from lcma.harness.results.board import (
-    ENOUGH,
-    Board,
-    BoardRow,
-    Group,
-    PairedDifference,
-    factorization_label,
+from lcma.harness.report.tables import (
+    Table,
+    TableColumn,
+    flag_as_stored,
+    make_table,
+    render_table,
+    table_as_markdown,
+    tables_as_latex,
 )
-from lcma.harness.terminal import text_cell
-from lcma.harness.text import escape_markdown, format_number, printable, short_id
-from lcma.sweeps import catalog, known_sets
+from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, factorization_label
+from lcma.harness.text import escape_markdown, printable, short_id
+from lcma.sweeps.measures import BITS_PER_DIM
 
-HEADINGS = (
-    "factorization",
-    "budget",
-    "n",
-    "bits/dim",
-    "sd",
-    "difference",
-    "± 95 %",
-    "pairs",
-    "rank",
+COLUMNS: tuple[TableColumn, ...] = (
+    TableColumn("factorization"),
+    TableColumn("budget", kind="number"),
+    TableColumn("n", kind="number"),
+    TableColumn("bits/dim", kind="number", places=4),
+    TableColumn("sd", kind="number", places=4),
+    TableColumn("difference", kind="number", places=4, sign=True),
+    TableColumn("± 95 %", kind="number", places=4),
+    TableColumn("pairs", kind="number"),
+    TableColumn("rank", kind="number"),
 )
-
-_NOT_IN_CSV = ("rows", "notes", "made_with", "bars")
+"""What people read of a row, beside printed numbers where there are any."""
 
 
 def render_board(board: Board) -> RenderableType:
     """Return the board for a terminal of 80 columns or more."""
     parts: list[RenderableType] = []
     for group in board.groups:
-        title, under = format_titles(group)
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
-        table.add_column(HEADINGS[0], overflow="fold")
-        for heading in _headings(group)[1:]:
-            # Printed numbers take several lines before any number of ours is cut short.
-            printed = heading == "published"
-            table.add_column(heading, justify="right", no_wrap=not printed, min_width=4 * printed)
-        for style, texts in _format_lines(group):
-            table.add_row(*(Text(text, style=style) for text in texts))
-        notes = [Text(note, style="dim") for note in list_lines_below(group)]
-        parts += [Text(title, style="bold"), Text(under, style="dim"), table, *notes, Text()]
-    parts += [Text(line) for line in _ending(board)]
-    return Lines(*parts)
-
-
-def board_as_json(board: Board) -> str:
-    """Return all numbers in full, a line for each row; a missing one is null."""
-    return "".join(board_json_parts(board))
-
-
-def board_json_parts(board: Board) -> Iterator[str]:
-    """Yield the board's JSON in parts, which need not all be in memory at once."""
-    yield '{\n  "groups": ['
-    for place, group in enumerate(board.groups):
-        yield ",\n    {" if place else "\n    {"
-        for name in _GROUP:
-            value = getattr(group, name)
-            value = [asdict(bar) for bar in value] if name == "bars" else value
-            yield f"\n      {_JSON(name)}: {_JSON(value)},"
-        lines = ",".join(f"\n        {_JSON(_row_dict(row))}" for row in group.rows)
-        yield f'\n      "rows": [{lines}\n      ]\n    }}'
-    yield "\n  ]" if board.groups else "]"
-    for name in ("diverged", "failed", "lost", "apart"):
-        yield f",\n  {_JSON(name)}: {_JSON(getattr(board, name))}"
-    yield "\n}"
-
-
-_JSON = json.JSONEncoder(allow_nan=False).encode
-_GROUP = tuple(f.name for f in fields(Group) if f.name != "rows")
-_ROW = tuple(f.name for f in fields(BoardRow))
-_DIFFERENCE = tuple(f.name for f in fields(PairedDifference))
-
-
-def _row_dict(row: BoardRow) -> dict[str, Any]:
-    # `asdict` copies every number and takes longer than the statistics.
-    found = {name: getattr(row, name) for name in _ROW}
-    if row.difference is not None:
-        found["difference"] = {name: getattr(row.difference, name) for name in _DIFFERENCE}
-    if row.published:
-        found["published"] = [asdict(number) for number in row.published]
-    return found
+        parts += [render_table(group_table(group), compact=True), Text()]
+    return Lines(*parts, *map(Text, _ending(board)))
 
 
 def board_as_markdown(board: Board) -> str:
     """Return one GitHub table for each group."""
-    lines: list[str] = []
-    for group in board.groups:
-        title, under = format_titles(group)
-        lines += [f"### {escape_markdown(title)}", "", escape_markdown(under), ""]
-        headings = _headings(group)
-        lines.append("| " + " | ".join(headings) + " |")
-        lines.append("| --- |" + " ---: |" * (len(headings) - 1))
-        for _, texts in _format_lines(group):
-            lines.append("| " + " | ".join(escape_markdown(text) for text in texts) + " |")
-        lines += ["", *(f"- {escape_markdown(note)}" for note in list_lines_below(group)), ""]
-    lines += [escape_markdown(line) for line in _ending(board)]
-    return "\n".join(lines).rstrip("\n") + "\n"
+    parts = [table_as_markdown(group_table(group)) for group in board.groups]
+    parts.append("".join(f"{escape_markdown(line)}\n" for line in _ending(board)))
+    return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def board_as_latex(board: Board) -> str:
@@ -118,114 +57,205 @@ def board_as_latex(board: Board) -> str:
 
     Rows of rank 1 are bold where any row has another rank, so that a test says what is best.
     """
-    sections = []
+    return tables_as_latex([group_table(group) for group in board.groups], _ending(board))
+
+
+def group_table(group: Group) -> Table:
+    """Return a group as people read it, with the bars among the rows by bits/dim."""
+    columns = tuple(
+        replace(one, name=name_measure(group.measure)) if one.name == "bits/dim" else one
+        for one in COLUMNS
+    )
+    if any(row.published for row in group.rows):
+        columns += (TableColumn("published", right=True),)
+    bars = [bar for bar in group.bars if bar.bits_per_dim is not None]
+    lines: list[Bar | BoardRow] = [*bars, *group.rows]
+    lines.sort(key=lambda one: _place(one, group.direction))
+    ranks = {row.rank for row in group.rows if row.rank is not None}
+    best = [i for i, one in enumerate(lines) if isinstance(one, BoardRow) and one.rank == 1]
+    title, under = format_titles(group)
+    return Table(
+        columns=columns,
+        rows=tuple(_show_line(one)[: len(columns)] for one in lines),
+        title=title,
+        under=under,
+        notes=tuple(list_lines_below(group)),
+        styles={(i, j): _style(one) for i, one in enumerate(lines) for j in range(len(columns))},
+        bold=frozenset((i, j) for i in best for j in (0, 3) if len(ranks) > 1),
+    )
+
+
+def name_measure(measure: str) -> str:
+    """Return a measure's name as shown."""
+    return "bits/dim" if measure == BITS_PER_DIM else printable(measure)
+
+
+def describe_direction(board: Board) -> str:
+    """Return which values are better, in a sentence."""
+    first = board.groups[0] if board.groups else None
+    if first is None or first.measure == BITS_PER_DIM:
+        return "fewer bits per dimension are better."
+    return f"ranked by {name_measure(first.measure)}, {first.direction} is better."
+
+
+def _place(line: Bar | BoardRow, direction: str | None) -> float:
+    value = line.bits_per_dim if isinstance(line, Bar) else line.mean
+    if value is None:
+        return math.inf
+    return -value if direction == "higher" else value
+
+
+def _style(line: Bar | BoardRow) -> str:
+    if isinstance(line, Bar):
+        return "dim italic"
+    return "bold" if line.reference else ""
+
+
+def _show_line(line: Bar | BoardRow) -> tuple[Any, ...]:
+    if isinstance(line, Bar):
+        return (f"[{line.name}]", None, None, line.bits_per_dim, *[None] * len(COLUMNS[3:]))
+    name = line.label + (" *" if line.reference else "")
+    name += " †" if line.cleared is False else ""
+    name += "" if line.map_options is None else f" {line.map_options}"
+    found = line.difference
+    return (
+        name,
+        line.budget,
+        line.n,
+        line.mean,
+        line.deviation,
+        None if found is None else found.mean,
+        None if found is None else found.half_width,
+        None if found is None else found.n,
+        line.rank,
+        _format_published(line) or None,
+    )
+
+
+def board_as_json(board: Board) -> str:
+    """Return all numbers in full, a line for each row; a missing one is null."""
+    groups = []
     for group in board.groups:
-        lines = _format_lines(group)
-        ranks = [row.rank for row in group.rows if row.rank is not None]
-        best = {_format_row(row)[0] + str(row.budget) for row in group.rows if row.rank == 1}
-        at = HEADINGS.index("bits/dim")
-        bold = frozenset(
-            (i, j)
-            for i, (_, texts) in enumerate(lines)
-            if max(ranks, default=1) > 1 and texts[0] + texts[1].replace("-", "None") in best
-            for j in (0, at)
-        )
-        title, under = format_titles(group)
-        sections.append(
-            LatexTable(
-                title=f"{title} ({under})",
-                headings=_headings(group),
-                rows=[texts for _, texts in lines],
-                notes=list_lines_below(group),
-                bold=bold,
-            )
-        )
-    return latex_document(sections, _ending(board))
+        facts = {name: getattr(group, name) for name in _GROUP}
+        facts["bars"] = [asdict(bar) for bar in group.bars]
+        lines = [f"\n      {_JSON(name)}: {_JSON(value)}," for name, value in facts.items()]
+        rows = ",".join(f"\n        {_JSON(_row_dict(row))}" for row in group.rows)
+        groups.append(f'\n    {{{"".join(lines)}\n      "rows": [{rows}\n      ]\n    }}')
+    rest = [
+        f",\n  {_JSON(name)}: {_JSON(getattr(board, name))}"
+        for name in ("diverged", "failed", "lost", "apart")
+    ]
+    end = "\n  ]" if groups else "]"
+    return f'{{\n  "groups": [{",".join(groups)}{end}{"".join(rest)}\n}}'
 
 
-def board_as_csv(board: Board) -> str:
-    """Return one line for each row of each group, with all that makes it comparable."""
-    return rows_as_csv(board_rows(board))
+_JSON = json.JSONEncoder(allow_nan=False).encode
+_GROUP = tuple(f.name for f in fields(Group) if f.name != "rows")
+_ROW = (
+    "factorization",
+    "label",
+    "budget",
+    "map_options",
+    "conventional",
+    "seeds",
+    "values",
+    "mean",
+    "deviation",
+    "difference",
+    "diverged",
+    "failed",
+    "published",
+    "cleared",
+    "reference",
+    "low",
+    "high",
+    "rank",
+)
+_TEST = {
+    "mean": "mean",
+    "standard_error": "standard_error",
+    "pairs": "n",
+    "low": "low",
+    "high": "high",
+    "t_p": "t_p",
+    "sign_flip_p": "sign_flip_p",
+    "holm_p": "holm_p",
+    "detectable": "detectable",
+}
 
 
-def board_rows(board: Board) -> QueryResult:
+def _row_dict(row: BoardRow) -> dict[str, Any]:
+    found = {name: getattr(row, name) for name in _ROW}
+    found["published"] = [asdict(number) for number in row.published]
+    if row.difference is not None:
+        found["difference"] = {name: getattr(row.difference, at) for name, at in _TEST.items()}
+    return found
+
+
+_ROW_IN_FULL = {
+    "factorization": "factorization",
+    "label": "label",
+    "budget": "budget",
+    "map_options": "map_options",
+    "conventional": "conventional",
+    "n": "n",
+    "mean": "mean",
+    "standard_deviation": "deviation",
+    "difference": "difference.mean",
+    "difference_standard_error": "difference.standard_error",
+    "pairs": "difference.n",
+    "low": "difference.low",
+    "high": "difference.high",
+    "diverged": "diverged",
+    "failed": "failed",
+    "cleared": "cleared",
+    "published": "published",
+    "t_p": "difference.t_p",
+    "sign_flip_p": "difference.sign_flip_p",
+    "holm_p": "difference.holm_p",
+    "detectable": "difference.detectable",
+    "mean_low": "low",
+    "mean_high": "high",
+    "rank": "rank",
+}
+"""Columns of a row in full, and where they stand in it."""
+
+
+def board_table(board: Board) -> Table:
     """Return a row for each row of each group, and for each bar.
 
     Each has all that makes it comparable.
     """
-    of_group = [f.name for f in fields(Group) if f.name not in _NOT_IN_CSV]
-    of_row = (
-        "factorization",
-        "label",
-        "budget",
-        "map_options",
-        "conventional",
-        "n",
-        "bits_per_dim",
-        "standard_deviation",
-        "difference",
-        "difference_standard_error",
-        "pairs",
-        "low",
-        "high",
-        "diverged",
-        "failed",
-        "cleared",
-        "published",
-        "t_p",
-        "sign_flip_p",
-        "holm_p",
-        "detectable",
-        "mean_low",
-        "mean_high",
-        "rank",
-    )
+    of_group = [
+        f.name for f in fields(Group) if f.name not in ("rows", "notes", "made_with", "bars")
+    ]
     found: list[tuple[Any, ...]] = []
     for group in board.groups:
-        values = tuple(flag_as_stored(getattr(group, name)) for name in of_group)
-        found += [(*values, *_row_values(row)) for row in group.rows]
-        for bar in group.bars:
-            cells = (None, f"bar: {bar.name}", None, None, 0, None, bar.bits_per_dim)
-            found.append((*values, *cells, *(None,) * (len(of_row) - len(cells))))
-    return QueryResult((*of_group, *of_row), tuple(found), truncated=False)
+        shared = [flag_as_stored(getattr(group, name)) for name in of_group]
+        lines = list(map(_row_in_full, group.rows))
+        lines += [
+            {"label": f"bar: {bar.name}", "conventional": 0, "mean": bar.bits_per_dim}
+            for bar in group.bars
+        ]
+        found += [(*shared, *map(line.get, _ROW_IN_FULL)) for line in lines]
+    return make_table(QueryResult((*of_group, *_ROW_IN_FULL), tuple(found), False), "Board")
 
 
-def _row_values(row: BoardRow) -> tuple[Any, ...]:
-    found = row.difference or PairedDifference(0.0, None, 0, None, None)
-    mean = None if row.difference is None else found.mean
-    return (
-        row.factorization,
-        row.label,
-        row.budget,
-        row.map_options,
-        flag_as_stored(row.conventional),
-        row.n,
-        row.mean,
-        row.deviation,
-        mean,
-        found.standard_error,
-        found.pairs,
-        found.low,
-        found.high,
-        row.diverged,
-        row.failed,
-        flag_as_stored(row.cleared),
-        _format_published(row),
-        found.t_p,
-        found.sign_flip_p,
-        found.holm_p,
-        found.detectable,
-        row.low,
-        row.high,
-        row.rank,
-    )
+def _row_in_full(row: BoardRow) -> dict[str, Any]:
+    found = {}
+    for name, path in _ROW_IN_FULL.items():
+        of_test = path.removeprefix("difference.")
+        one: Any = row if of_test == path else row.difference
+        found[name] = None if one is None else flag_as_stored(getattr(one, of_test))
+    return found | {"published": _format_published(row), "pairs": found["pairs"] or 0}
 
 
 def format_titles(group: Group) -> tuple[str, str]:
     """Return what a group is of, and what exactly keeps others out of it."""
+    ours = group.profile == "paper" and not group.published_recipe
     title = (
         f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
-        f"{printable(group.profile)}{_mark_own_recipe(group)}: {group.steps} steps, "
+        f"{printable(group.profile)}{' (recipe: ours)' if ours else ''}: {group.steps} steps, "
         f"{group.splits} splits"
     )
     if group.settings:
@@ -237,61 +267,8 @@ def format_titles(group: Group) -> tuple[str, str]:
     return title, under
 
 
-def _headings(group: Group) -> tuple[str, ...]:
-    return HEADINGS + (("published",) if any(row.published for row in group.rows) else ())
-
-
-def _format_lines(group: Group) -> list[tuple[str, list[str]]]:
-    """Return style and texts of every line: rows, with the bars among them by bits/dim."""
-    lines = []
-    bars = [bar for bar in group.bars if bar.bits_per_dim is not None]
-    bars.sort(key=lambda bar: bar.bits_per_dim or 0.0)
-    blank = ["-"] * (len(_headings(group)) - 4)
-    for row in group.rows:
-        while bars and (row.mean is None or (bars[0].bits_per_dim or 0.0) <= row.mean):
-            lines.append(("dim italic", _bar_texts(bars.pop(0), blank)))
-        texts = _format_row(row)
-        if len(blank) + 4 > len(HEADINGS):
-            texts.append(_format_published(row) or "-")
-        lines.append(("bold" if row.reference else "", texts))
-    return lines + [("dim italic", _bar_texts(bar, blank)) for bar in bars]
-
-
-def _bar_texts(bar: Bar, blank: list[str]) -> list[str]:
-    return [f"[{printable(bar.name)}]", "-", "-", format_number(bar.bits_per_dim), *blank]
-
-
 def _format_published(row: BoardRow) -> str:
     return ", ".join(f"{n.bits_per_dim:.2f} ({n.where})" for n in row.published)
-
-
-def _mark_own_recipe(group: Group) -> str:
-    """Return a mark for a recipe of profile `paper` that no publication has."""
-    if group.profile != "paper" or catalog.is_published(
-        group.flow, known_sets.set_name(group.dataset, group.variant), "paper"
-    ):
-        return ""
-    return " (recipe: ours)"
-
-
-def _format_row(row: BoardRow) -> list[str]:
-    name = printable(row.label) + (" *" if row.reference else "")
-    name += " †" if row.cleared is False else ""
-    if row.map_options is not None:
-        name += f" {printable(row.map_options)}"
-    found = row.difference
-    half = None if found is None or found.high is None else found.high - found.mean
-    return [
-        name,
-        "-" if row.budget is None else str(row.budget),
-        str(row.n),
-        format_number(row.mean),
-        format_number(row.deviation),
-        format_number(None if found is None else found.mean, sign=True),
-        format_number(half),
-        "-" if found is None else str(found.pairs),
-        "-" if row.rank is None else str(row.rank),
-    ]
 
 
 def list_lines_below(group: Group) -> list[str]:
@@ -301,12 +278,12 @@ def list_lines_below(group: Group) -> list[str]:
         first = f"* {requested}: no results of it here, so there are no differences."
     else:
         first = (
-            f"* {printable(group.against)}. Differences from it in bits/dim, paired by "
-            "seed; below 0: "
-            f"fewer bits than {printable(group.reference)}. ± 95 %: half of the t-interval."
+            f"* {printable(group.against)}. Differences from it in {name_unit(group)}, paired by "
+            f"seed; {'above' if group.direction == 'higher' else 'below'} 0: "
+            f"better than {printable(group.reference)}. ± 95 %: half of the t-interval."
         )
     ranks = (
-        "Rank: 1 + the rows with fewer bits by test (paired t, 5 %, Holm over all pairs, "
+        "Rank: 1 + the rows that are better by test (paired t, 5 %, Holm over all pairs, "
         f"{ENOUGH} common seeds at least); rows of one rank are not told apart."
     )
     return [
@@ -317,52 +294,53 @@ def list_lines_below(group: Group) -> list[str]:
     ]
 
 
+def name_unit(group: Group) -> str:
+    """Return the unit of a group's differences, as shown."""
+    return "bits/dim" if group.measure == BITS_PER_DIM else printable(group.unit)
+
+
 def _ending(board: Board) -> list[str]:
-    lines = []
-    if not board.groups:
-        lines.append("No results yet.")
-    lines += board.apart
-    if board.diverged or board.failed:
-        lines.append(
-            f"{board.diverged} trials diverged, {board.failed} failed"
-            f"{format_outcomes(board.lost)}: `lcma status` says why."
-        )
-    return lines
+    empty = [] if board.groups else ["No results yet."]
+    return [*empty, *board.apart, *describe_lost(board)]
 
 
-def format_outcomes(lost: Sequence[tuple[str, int]]) -> str:
-    """Return how often each outcome ended lost trials, in brackets."""
-    return f" ({', '.join(f'{printable(name)} {count}' for name, count in lost)})" if lost else ""
+def describe_lost(board: Board) -> list[str]:
+    """Return how many trials were lost and by which outcomes; nothing where there are none."""
+    if not board.diverged and not board.failed:
+        return []
+    outcomes = ", ".join(f"{printable(name)} {count}" for name, count in board.lost)
+    return [
+        f"{board.diverged} trials diverged, {board.failed} failed"
+        f"{f' ({outcomes})' if outcomes else ''}: `lcma status` says why."
+    ]
 
 
 # The short form of a board with too many tables to read
 
-_HEADINGS = ("data set", "flow", "profile", "steps", "recipe", "lowest mean", "n", "bits/dim")
+CONTENTS = (
+    TableColumn("data set"),
+    TableColumn("flow"),
+    TableColumn("profile"),
+    TableColumn("steps", kind="number"),
+    TableColumn("recipe"),
+    TableColumn("best mean"),
+    TableColumn("n", kind="number"),
+    TableColumn("mean", kind="number", places=4),
+)
 
 
 def render_contents(rows: list[dict[str, Any]]) -> RenderableType:
     """Return a line for each table, for a terminal."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in _HEADINGS:
-        right = heading in ("steps", "n", "bits/dim")
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    lines = []
     for row in rows:
         best = factorization_label(row["factorization"])
-        if row["budget"] is not None:
-            best += f" @{row['budget']}"
-        table.add_row(
-            text_cell(f"{row['dataset']} ({row['variant']})"),
-            text_cell(row["flow"]),
-            text_cell(row["profile"]),
-            str(row["steps"]),
-            short_id(row["recipe_id"]),
-            text_cell(best),
-            str(row["n"]),
-            format_number(row["mean"]),
-        )
+        best += "" if row["budget"] is None else f" @{row['budget']}"
+        dataset = f"{row['dataset']} ({row['variant']})"
+        recipe = (row["profile"], row["steps"], short_id(row["recipe_id"]))
+        lines.append((dataset, row["flow"], *recipe, best, row["n"], row["mean"]))
     hint = (
         f"{len(rows)} tables are too many to show at once: this is a line for each, with the "
-        "lowest mean in it, which is no test. --flow, --dataset, --profile or --sweep choose; "
+        "best mean in it, which is no test. --flow, --dataset, --profile or --sweep choose; "
         "`lcma export` has them all."
     )
-    return Lines(table, Text(hint))
+    return Lines(render_table(Table(CONTENTS, tuple(lines))), Text(hint))

@@ -1,18 +1,19 @@
-"""Budget curves as pictures: the curve, the Pareto front, and how the map changes."""
+"""Pictures of budget curves: differences from the longest budget, costs, and the map."""
 
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from lcma.harness.files import file_name, write_file
 from lcma.harness.report.budgets import (
     curve_title,
     describe_curve_key,
     list_rows,
-    recommendation,
+    list_sentences,
+    name_row,
 )
 from lcma.harness.report.figures import (
     BLACK,
@@ -29,15 +30,17 @@ from lcma.harness.report.figures import (
     tidy_axes,
 )
 from lcma.harness.report.targets import PictureTarget
-from lcma.harness.results.budgets import BudgetCurve, BudgetRow, Spread, Stability
+from lcma.harness.results.budgets import BudgetCurve
+from lcma.harness.results.statistics import PairedTest, subtract_by_seed
 from lcma.harness.text import printable
 
-CURVE, BASE, CHOSEN, SEEDS = BLUE, VERMILION, GREEN, "#8A8A8A"
+SEEDS = "#8A8A8A"
 SPLITS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY_BLUE, BLACK)
+MOST_LABELS = 16
+"""Budgets up to which each has a label."""
+
 _SIZE = (1100, 820)
 """Width and height in pixels."""
-_ROOM = 0.045
-"""Least distance between two labels of an axis, as a share of its width."""
 
 
 def draw_budget_curves(curves: Sequence[BudgetCurve], target: PictureTarget) -> list[Path]:
@@ -46,179 +49,133 @@ def draw_budget_curves(curves: Sequence[BudgetCurve], target: PictureTarget) -> 
     Raises UserError where it cannot be written, or for one file and several curves.
     """
     target.require_one(len(curves), "curves", "--flow, --dataset, --factorization or --profile")
-    return [draw_budget_curve(curve, target) for curve in curves]
+    return [_draw_curve(curve, target) for curve in curves]
 
 
-def draw_budget_curve(curve: BudgetCurve, target: PictureTarget) -> Path:
-    """Draw the three panels of one curve as a file."""
+def _draw_curve(curve: BudgetCurve, target: PictureTarget) -> Path:
     figure = new_figure(*_SIZE)
-    title, sentence = curve_title(curve.key), recommendation(curve)
-    _say(figure, 0.06, 0.972, title, 12, "bold")
-    _say(figure, 0.06, 0.945, describe_curve_key(curve.key), 9)
-    for k, line in enumerate(textwrap.wrap(sentence, 125)):
-        _say(figure, 0.06, 0.917 - 0.023 * k, line, 10)
-    _draw_curve(figure.add_axes((0.07, 0.51, 0.9, 0.355)), curve)
+    title, (answer, *_) = curve_title(curve.key), list_sentences(curve)
+    size = min(12.0, 1650 / max(len(printable(title)), 1))  # a long one as small as it has to be
+    add_text(figure, 0.06, 0.972, title, size, weight="bold")
+    add_text(figure, 0.06, 0.945, describe_curve_key(curve.key), 9)
+    for k, line in enumerate(textwrap.wrap(answer, 125)):
+        add_text(figure, 0.06, 0.917 - 0.023 * k, line, 10)
+    _draw_differences(figure.add_axes((0.07, 0.51, 0.9, 0.33)), curve)
     _draw_front(figure.add_axes((0.07, 0.075, 0.4, 0.3)), curve)
     _draw_map(figure.add_axes((0.555, 0.075, 0.415, 0.3)), curve)
-    return write_file(target.path(_name(curve)), figure_bytes(figure, target.form, title, sentence))
+    return write_file(target.path(_name(curve)), figure_bytes(figure, target.form, title, answer))
 
 
-def _draw_curve(axes: Any, curve: BudgetCurve) -> None:
-    fit, base = curve.fit, curve.conventional
-    budgets = [row.budget or 0 for row in curve.rows]
-    _over_budgets(axes, budgets)
+def _draw_differences(axes: Any, curve: BudgetCurve) -> None:
+    found, longest = curve.smallest, curve.rows[-1]
+    _set_budgets(axes, [row.budget or 0 for row in curve.rows])
+    axes.axhspan(0, found.margin, color=BLUE, alpha=0.2, lw=0, label=f"margin, {found.margin:g}")
+    axes.axhline(0, color=BLUE, lw=1)
+    base = None if curve.conventional is None else curve.conventional.from_longest
     if base is not None:
-        _draw_base(axes, base)
-    if fit.recommended is not None and fit.low is not None and fit.high is not None:
-        label = f"recommended: {fit.recommended} ({fit.low} to {fit.high})"
-        axes.axvspan(fit.low, fit.high, color=CHOSEN, alpha=0.14, lw=0)
-        axes.axvline(fit.recommended, color=CHOSEN, lw=2, label=label)
-    for seed in sorted({one.seed for row in curve.rows for one in row.results}):
-        own = [
-            (row.budget, one.holdout)
-            for row in curve.rows
-            for one in row.results
-            if one.seed == seed
-        ]
-        x, y = zip(*own, strict=True)
-        axes.plot(x, y, "o-", color=SEEDS, ms=4, lw=0.6, alpha=0.8)
-    axes.plot([], [], "o-", color=SEEDS, ms=4, lw=0.6, label="a seed")
-    means = [row.holdout for row in curve.rows]
-    axes.plot(budgets, means, "D", color=CURVE, ms=7, mec="white", label="mean", zorder=4)
-    if fit.band is not None:
-        x = fit.band.budgets
-        axes.fill_between(x, fit.band.low, fit.band.high, color=CURVE, alpha=0.22, lw=0)
-        axes.plot(x, fit.band.middle, color=CURVE, lw=2, label="fit, 95 % of its mean")
-    axes.set_ylabel("bits/dim on holdout")
-    axes.set_xlabel("budget: steps of pretraining")
-    _legend(axes, loc="best")
+        if base.low is not None and base.high is not None:
+            axes.axhspan(base.low, base.high, color=VERMILION, alpha=0.13, lw=0)
+        axes.axhline(base.mean, color=VERMILION, ls=(0, (5, 2)), label="conventional")
+    for k, row in enumerate(curve.rows):
+        own = [*subtract_by_seed(row.by_seed, longest.by_seed).values()]
+        axes.plot([k] * len(own), own, "o", color=SEEDS, ms=4, alpha=0.8)
+        enough = found.budget is not None and (row.budget or 0) >= found.budget
+        if row.from_longest is not None:
+            _draw_interval(axes, k + 0.12, row.from_longest, GREEN if enough else INK)
+    axes.plot([], [], "o", color=SEEDS, ms=4, label="a seed")
+    for colour, label in ((GREEN, "mean, 95 %: enough"), (INK, "mean, 95 %: not shown to be")):
+        axes.plot([], [], "D-", color=colour, ms=6, label=label)
+    axes.set_ylabel(f"bits/dim minus those of {found.longest} steps")
+    _add_legend(axes, 5)
 
 
-def _draw_base(axes: Any, base: BudgetRow) -> None:
-    spread = base.deviation or 0.0
-    axes.axhspan(base.holdout - spread, base.holdout + spread, color=BASE, alpha=0.13, lw=0)
-    label = f"conventional ± sd, n = {base.n}"
-    axes.axhline(base.holdout, color=BASE, lw=1.6, ls=(0, (5, 2)), label=label)
+def _draw_interval(axes: Any, x: float, test: PairedTest, colour: str) -> None:
+    if test.low is not None and test.high is not None:
+        axes.plot([x, x], [test.low, test.high], color=colour, lw=1.6)
+    axes.plot(x, test.mean, "D", color=colour, ms=6, mec="white", zorder=4)
 
 
 def _draw_front(axes: Any, curve: BudgetCurve) -> None:
-    rows = [row for row in list_rows(curve) if getattr(row, curve.cost) is not None]
     tidy_axes(axes)
     axes.set_ylabel("bits/dim on holdout")
     unit = "device seconds" if curve.cost == "seconds" else "images"
     axes.set_xlabel(f"{unit}, pretraining by itself and training")
+    rows = [row for row in list_rows(curve) if getattr(row, curve.cost) is not None]
     if not rows:
-        _nothing(axes, "costs are not known")
+        _say_nothing(axes, "costs are not known")
         return
     axes.set_xscale("log")
     on = sorted((getattr(row, curve.cost), row.holdout) for row in rows if row.on_front)
     if on:
-        x, y = zip(*on, strict=True)
-        axes.step(x, y, where="post", color=CURVE, lw=1.2, label="Pareto front")
+        axes.step(*zip(*on, strict=True), where="post", color=BLUE, lw=1.2, label="Pareto front")
     for row in rows:
-        colour = BASE if row.budget is None else CURVE
-        at = getattr(row, curve.cost)
-        axes.errorbar(at, row.holdout, yerr=row.deviation, color=colour, lw=1, alpha=0.5)
-        marker = "s" if row.budget is None else "o"
+        at, colour = getattr(row, curve.cost), VERMILION if row.budget is None else BLUE
+        axes.errorbar(at, row.holdout, yerr=row.half_width, color=colour, lw=1, alpha=0.5)
         face = colour if row.on_front else "white"
-        axes.plot(at, row.holdout, marker, color=colour, mfc=face, ms=7, zorder=4)
+        axes.plot(at, row.holdout, "o", color=colour, mfc=face, ms=7, zorder=4)
         if row.knee:
             axes.plot(at, row.holdout, "o", color=INK, mfc="none", ms=14, label="knee")
-        name = "conventional" if row.budget is None else str(row.budget)
-        axes.annotate(
-            name, (at, row.holdout), (6, 5), textcoords="offset points", fontsize=8, color=INK
-        )
+        offset = {"xytext": (6, 5), "textcoords": "offset points"}
+        axes.annotate(name_row(row), (at, row.holdout), fontsize=8, color=INK, **offset)
     axes.margins(x=0.14)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     if on:
-        _legend(axes, loc="best")
+        _add_legend(axes, 2)
 
 
 def _draw_map(axes: Any, curve: BudgetCurve) -> None:
-    stable = curve.stability
-    if not stable:
+    if not curve.stability:
         tidy_axes(axes)
-        _nothing(axes, "no maps in the database")
+        _say_nothing(axes, "no maps in the database")
         return
-    _over_budgets(axes, sorted({one.budget for one in stable}))
-    kinds = (("rank_correlation", "-", "o"), ("overlap", "--", "s"), ("mask_share", ":", "^"))
-    for split in sorted({one.split for one in stable}):
-        of = [one for one in stable if one.split == split]
-        colour = SPLITS[(split - 1) % len(SPLITS)]
-        for name, line, marker in kinds:
-            known = [(one.budget, _spread(one, name)) for one in of]
-            points = [(budget, s) for budget, s in known if s is not None]
-            if points:
-                x = [budget for budget, _ in points]
-                axes.plot(x, [s.mean for _, s in points], line, marker=marker, color=colour, ms=4)
-        axes.plot([], [], "-", color=colour, lw=4, label=f"split {split}")
-    for name, line, marker in kinds:
-        labels = {"rank_correlation": "rank correlation", "overlap": "overlap of what stays"}
-        label = labels.get(name, "mask share")
-        axes.plot([], [], line, marker=marker, color=INK, ms=4, label=label)
-    lowest = min([0.0, *(s.mean for one in stable if (s := one.rank_correlation) is not None)])
-    axes.set_ylim(min(0.0, lowest - 0.05), 1.03)
-    axes.set_ylabel(f"map against that of {stable[0].longest} steps")
-    axes.set_xlabel("budget: steps of pretraining")
-    axes.legend(
-        fontsize=7.5, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(-0.02, 0.98)
+    budgets = sorted({one.budget for one in curve.stability})
+    _set_budgets(axes, budgets)
+    kinds = (
+        ("rank_correlation", "rank correlation", "o-"),
+        ("overlap", "overlap of what stays", "s--"),
+        ("mask_share", "mask share", "^:"),
     )
+    for split in sorted({one.split for one in curve.stability}):
+        colour = SPLITS[(split - 1) % len(SPLITS)]
+        own = [one for one in curve.stability if one.split == split]
+        for name, _, style in kinds:
+            known = [one for one in own if getattr(one, name) is not None]
+            x = [budgets.index(one.budget) for one in known]
+            axes.plot(x, [getattr(one, name) for one in known], style, color=colour, ms=4)
+        axes.plot([], [], "-", color=colour, lw=4, label=f"split {split}")
+    for _, label, style in kinds:
+        axes.plot([], [], style, color=INK, ms=4, label=label)
+    axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.03)
+    axes.set_ylabel(f"map against that of {curve.stability[0].longest} steps")
+    _add_legend(axes, 3)
 
 
-def _spread(of: Stability, name: str) -> Spread | None:
-    found = getattr(of, name)
-    return found if isinstance(found, Spread) else None
-
-
-def _over_budgets(axes: Any, budgets: Sequence[int]) -> None:
-    """Set an axis that is linear from 0 to the first budget and logarithmic from there."""
+def _set_budgets(axes: Any, budgets: Sequence[int]) -> None:
+    """Set an axis with a place for each budget, all equally far apart."""
     tidy_axes(axes)
-    first = next((b for b in budgets if b > 0), 10)
-    axes.set_xscale("symlog", linthresh=first, linscale=0.5)
-    last = max(budgets[-1], first)
-    axes.set_xlim(-0.08 * first if budgets[0] == 0 else budgets[0] * 0.9, last * 1.15)
-    transform = axes.transData.transform
-    left, right = axes.get_xlim()
-    span = transform((right, 0))[0] - transform((left, 0))[0]
-    shown: list[int] = []
-    for budget in budgets:
-        x = transform((budget, 0))[0]
-        room = _ROOM * span if span > 600 else 2 * _ROOM * span
-        if not shown or x - transform((shown[-1], 0))[0] > room:
-            shown.append(budget)
-    axes.xaxis.set_major_locator(FixedLocator(shown))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    shown = range(0, len(budgets), 1 + len(budgets) // (MOST_LABELS + 1))
+    axes.set_xticks(shown, [str(budgets[k]) for k in shown])
+    axes.set_xlim(-0.5, len(budgets) - 0.5)
+    axes.set_xlabel("budget: steps of pretraining")
 
 
-def _nothing(axes: Any, text: str) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
+def _say_nothing(axes: Any, text: str) -> None:
+    axes.set(xticks=[], yticks=[])
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=INK)
 
 
-def _legend(axes: Any, **where: Any) -> None:
-    axes.legend(fontsize=8.5, framealpha=0.85, edgecolor="none", **where)
-
-
-def _say(figure: Any, x: float, y: float, text: str, size: float, weight: str = "normal") -> None:
-    size = min(size, size * 150 / max(len(printable(text)), 1) * 11 / size)
-    add_text(figure, x, y, text, size, weight=weight)
+def _add_legend(axes: Any, columns: int) -> None:
+    """Add a legend above the axes, where it covers nothing."""
+    where = {"loc": "lower left", "bbox_to_anchor": (-0.01, 0.98)}
+    axes.legend(fontsize=8, frameon=False, ncols=columns, **where)
 
 
 def _name(curve: BudgetCurve) -> str:
     key = curve.key
     return file_name(
-        "pareto",
-        key.flow,
-        key.dataset,
-        key.variant,
-        key.profile,
-        key.factorization,
-        key.protocol,
-        key.recipe_id[:8],
-        key.comparable[:8],
+        *("pareto", key.flow, key.dataset, key.variant, key.profile, key.factorization),
+        *(key.protocol, key.recipe_id[:8], key.comparable[:8]),
         *(() if key.map_options is None else (key.map_options,)),
     )

@@ -10,20 +10,18 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.harness.results.budget_fit import LEAST_BUDGETS, LEAST_SEEDS, Fit
+from lcma.harness.results.board import ENOUGH
 from lcma.harness.results.budgets import (
     BudgetCurve,
     BudgetRow,
     CurveKey,
-    Spread,
+    SmallestBudget,
     compute_cost_shares,
 )
+from lcma.harness.results.statistics import PairedTest
 from lcma.harness.text import format_duration, format_number, printable, short_id
 
-WIDE = 4
-"""Factor that a range may span before it is called too wide to buy by."""
-
-_HEADINGS = ("budget", "n", "holdout", "sd", "test", "- conventional", "± 95 %")
+_HEADINGS = ("budget", "n", "holdout", "sd", "test", "- conventional", "- longest")
 _COSTS = ("budget", "pretraining", "with training", "images", "saved", "front", "by seed")
 _MAP_HEADINGS = ("budget", "split", "n", "rank corr.", "overlap", "by chance", "mask share", "tied")
 
@@ -32,31 +30,28 @@ def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
     """Return the curves for a terminal of 80 columns or more."""
     parts: list[RenderableType] = []
     for curve in curves:
+        answer, *more = list_sentences(curve)
         parts += [
             Text(curve_title(curve.key), style="bold"),
             Text(describe_curve_key(curve.key), style="dim"),
-            _table(_HEADINGS, [_texts(row) for row in list_rows(curve)]),
-            Text(recommendation(curve), style="bold"),
-            *(Text(line) for line in recommendation_details(curve)),
+            _table(_HEADINGS, [_list_bits(row) for row in list_rows(curve)]),
+            Text(answer, style="bold"),
+            *map(Text, more),
             Text(),
             Text("What a trial costs by itself, and the Pareto front"),
-            _table(_COSTS, [_costs(row) for row in list_rows(curve)]),
+            _table(_COSTS, [_list_costs(row) for row in list_rows(curve)]),
         ]
         if curve.stability:
             longest = curve.stability[0].longest
             parts += [Text(), Text(f"The map against that of {longest} steps, mean over seeds")]
-            parts.append(_table(_MAP_HEADINGS, _map_lines(curve)))
+            parts.append(_table(_MAP_HEADINGS, _list_stability(curve)))
         parts += [*(Text(note, style="dim") for note in [*_legend(curve), *curve.notes]), Text()]
     return Lines(*parts)
 
 
 def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
     """Return all numbers in full, with the sentences, for JSON."""
-    return [
-        asdict(curve)
-        | {"recommendation": recommendation(curve), "more": list(recommendation_details(curve))}
-        for curve in curves
-    ]
+    return [asdict(curve) | {"sentences": list_sentences(curve)} for curve in curves]
 
 
 def curve_title(key: CurveKey) -> str:
@@ -82,84 +77,86 @@ def list_rows(curve: BudgetCurve) -> list[BudgetRow]:
     return [*curve.rows, *([] if curve.conventional is None else [curve.conventional])]
 
 
-def recommendation(curve: BudgetCurve) -> str:
-    """Return a sentence on how much pretraining is worth buying, or why it cannot be said."""
-    fit = curve.fit
-    if fit.verdict == "few" or fit.gain is None:
-        return _too_few(curve)
-    first, longest = fit.budgets[0], fit.budgets[-1]
-    if fit.verdict == "recommended" and fit.recommended is not None:
-        part, whole = compute_cost_shares(curve, fit.recommended)
-        cost = "" if part is None else f" at {_percent(part)} of the cost of pretraining {longest}"
-        with_it = "" if whole is None else f", {_percent(whole)} with training"
-        gained = f"{_share(fit)} of the gain of {fit.gain.value:.4f} bits/dim{cost}{with_it}"
-        return (
-            f"Recommended budget: {fit.recommended} steps ({gained}; n = {fit.seeds}, "
-            f"range {fit.low} to {fit.high})."
+def list_sentences(curve: BudgetCurve) -> list[str]:
+    """Return which budget is enough, in one sentence, and the sentences that belong to it."""
+    found = curve.smallest
+    longest = f"{found.longest} steps"
+    sentences = []
+    if len(curve.rows) == 1:
+        sentences.append(
+            "One budget cannot be compared. Next: lcma launch SPEC --budget 0,30,100,300,1000 "
+            f"--seeds {ENOUGH}"
         )
-    if fit.verdict == "worse":
-        return (
-            f"No recommendation: more pretraining makes it worse. {longest} steps have "
-            f"{-fit.gain.value:.4f} bits/dim more than {first} (n = {fit.seeds})."
+    elif found.budget is None:
+        sentences.append(
+            f"No budget below {longest} is shown to be enough within {found.margin:g} bits/dim: "
+            f"{_describe_failure(found)}"
         )
-    if fit.verdict == "unlike":
-        return (
-            f"No recommendation: the means do not fall along a saturating curve. The lowest is at "
-            f"{fit.best} steps (n = {fit.seeds})."
+    else:
+        tests = [row.from_longest for row in curve.rows if (row.budget or 0) >= found.budget]
+        n = min(test.n for test in tests if test is not None)
+        sentences.append(
+            f"{found.budget} steps are enough: from there on no budget is worse than {longest} by "
+            f"more than {found.margin:g} bits/dim (95 %, n = {n})."
         )
-    within = f"within {fit.resolution:.4f} bits/dim (n = {fit.seeds})"
-    if fit.differ:
-        return (
-            f"No recommendation: budgets differ, but {longest} steps are no better than {first} "
-            f"{within}. The lowest mean is at {fit.best} steps."
-        )
-    return f"No recommendation: no budget is better than another {within}."
-
-
-def recommendation_details(curve: BudgetCurve) -> Iterable[str]:
-    """Yield the sentences that belong to the recommendation."""
-    fit = curve.fit
-    if fit.verdict == "recommended" and fit.recommended is not None:
-        if fit.high is not None and fit.low is not None and fit.high >= WIDE * max(fit.low, 1):
-            yield (
-                f"The range spans a factor of {WIDE} or more: too wide to buy by; more seeds, or "
-                "budgets in between, narrow it."
+        part, whole = compute_cost_shares(curve, found.budget)
+        if part is not None:
+            training = "" if whole is None else f", {_percent(whole)} with training"
+            sentences.append(
+                f"They cost {_percent(part)} of the pretraining of {longest}{training}."
             )
-        if fit.falling:
-            yield (
-                f"The curve still falls at {fit.budgets[-1]} steps: add longer budgets before you "
-                "believe it."
-            )
-        if fit.early:
-            off = ", ".join(str(b) for b in fit.budgets[: fit.early])
-            yield f"Not monotone, or not yet falling: {off} steps most likely lie off the curve."
-    worst = max(curve.rows, key=lambda row: row.holdout)
-    if fit.differ and worst.budget not in (curve.rows[0].budget, curve.rows[-1].budget):
-        yield (
-            f"The worst mean is at {worst.budget} steps: a short pretraining can be worse than "
-            "none."
+        if found.failed is not None:
+            sentences.append(f"Below that, {_describe_failure(found)}")
+        elif found.budget:
+            sentences.append("No shorter budget was tried.")
+    test = curve.rows[-1].from_conventional
+    if test is not None:
+        sentences.append(
+            f"At {longest} {printable(curve.key.label)} is {_compare(test)} conventional: "
+            f"{_describe(test)}."
         )
-    last = curve.rows[-1]
-    if last.from_conventional is not None:
-        difference = last.from_conventional
-        half = (difference.high - difference.low) / 2
-        side = "not told apart from" if difference.low <= 0 <= difference.high else "worse than"
-        side = "better than" if difference.high < 0 else side
-        yield (
-            f"At {last.budget} steps it is {side} conventional: {difference.value:+.4f} "
-            f"± {half:.4f} bits/dim on holdout, paired by seed."
-        )
+    return sentences
 
 
-def _too_few(curve: BudgetCurve) -> str:
-    fit = curve.fit
-    budgets, seeds = len(fit.budgets), fit.seeds
-    counted = f"{budgets} budgets of {seeds} {'seed' if seeds == 1 else 'seeds'}"
-    have = counted if seeds else "no seed has two budgets"
+def _describe_failure(found: SmallestBudget) -> str:
+    """Return why the longest budget that is not shown to be enough is not."""
+    test, failed = found.test, f"{found.failed} steps"
+    if test is None:
+        return f"{failed} have no seed in common with {found.longest}."
+    if test.n >= ENOUGH and test.low is not None and test.low > found.margin:
+        longer = "" if found.budget is not None else " Longer budgets may be better still."
+        return f"{failed} are worse by more than that, {_describe(test)}.{longer}"
+    text = f"{failed} differ by {_describe(test)}"
+    if test.n < ENOUGH:
+        text += f", and fewer than {ENOUGH} seeds decide nothing"
+    if test.detectable is None or (test.n >= ENOUGH and test.detectable <= found.margin):
+        return f"{text}."
+    needed = "more seeds than anybody runs" if found.seeds is None else f"{found.seeds} seeds"
     return (
-        f"No fit: {have}, and a curve needs {LEAST_BUDGETS} budgets and {LEAST_SEEDS} seeds that "
-        "share them. Next: lcma launch SPEC --budget 0,30,100,300,1000 --seeds 6"
+        f"{text}. At this spread {test.n} seeds can show a margin of "
+        f"{format_number(test.detectable)}; {found.margin:g} takes {needed}."
     )
+
+
+def _compare(test: PairedTest) -> str:
+    if test.n < ENOUGH or test.low is None or test.high is None:
+        return f"not yet (fewer than {ENOUGH} seeds) told apart from"
+    if test.low <= 0 <= test.high:
+        return "not told apart from"
+    return "better than" if test.high < 0 else "worse than"
+
+
+def _describe(test: PairedTest) -> str:
+    return f"{_difference(test)} bits/dim (n = {test.n})"
+
+
+def _difference(test: PairedTest | None) -> str:
+    if test is None:
+        return "-"
+    mean = format_number(test.mean, sign=True)
+    if test.standard_error is None:
+        return mean
+    return f"{mean} ± {format_number(test.half_width)}"
 
 
 def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
@@ -171,55 +168,46 @@ def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
     return table
 
 
-def _texts(row: BudgetRow) -> list[str]:
-    difference = row.from_conventional if row.budget is not None else None
-    return [
-        _budget(row),
-        str(row.n),
-        format_number(row.holdout),
-        format_number(row.deviation),
-        format_number(row.test),
-        "-" if difference is None else format_number(difference.value, sign=True),
-        "-" if difference is None else format_number((difference.high - difference.low) / 2),
-    ]
+def _list_bits(row: BudgetRow) -> list[str]:
+    numbers = (format_number(value) for value in (row.holdout, row.deviation, row.test))
+    tests = (row.from_conventional, row.from_longest)
+    return [name_row(row), str(row.n), *numbers, *map(_difference, tests)]
 
 
-def _costs(row: BudgetRow) -> list[str]:
-    before = None if row.budget is None else row.pretraining_seconds
+def _list_costs(row: BudgetRow) -> list[str]:
+    pretraining = None if row.budget is None else row.pretraining_seconds
+    before, whole, saved = (
+        "-" if seconds is None else format_duration(seconds)
+        for seconds in (pretraining, row.seconds, row.saved)
+    )
     return [
-        _budget(row),
-        *(
-            "-" if seconds is None else format_duration(seconds)
-            for seconds in (before, row.seconds)
-        ),
+        *(name_row(row), before, whole),
         "-" if row.images is None else _count(row.images),
-        "-" if row.saved is None else format_duration(row.saved),
+        saved,
         "knee" if row.knee else "yes" if row.on_front else "-",
         f"{row.front_seeds}/{row.front_of}" if row.front_of else "-",
     ]
 
 
-def _budget(row: BudgetRow) -> str:
+def name_row(row: BudgetRow) -> str:
+    """Return the budget of a row, or that it is the conventional one."""
     return "conventional" if row.budget is None else str(row.budget)
 
 
-def _map_lines(curve: BudgetCurve) -> Iterable[list[str]]:
+def _list_stability(curve: BudgetCurve) -> Iterable[list[str]]:
     for one in curve.stability:
+        numbers = (one.rank_correlation, one.overlap, one.by_chance, one.mask_share)
         yield [
-            str(one.budget),
-            str(one.split),
-            str(one.seeds),
-            *(_mean(of) for of in (one.rank_correlation, one.overlap)),
-            format_number(one.by_chance, 3),
-            _mean(one.mask_share),
-            "-" if one.tied is None else f"{one.tied.mean:.1%}",
+            *(str(one.budget), str(one.split), str(one.seeds)),
+            *(format_number(number, 3) for number in numbers),
+            "-" if one.tied is None else f"{one.tied:.1%}",
         ]
 
 
 def _legend(curve: BudgetCurve) -> Iterable[str]:
     yield (
         "Bits/dim; holdout chooses, test is only reported. Differences are on holdout, paired by "
-        "seed."
+        "seed, with 95 % t-intervals. Budgets are tested from the longest down, until one fails."
     )
     yield (
         "Times are device seconds, and images training images, means over seeds, each pretraining "
@@ -229,14 +217,6 @@ def _legend(curve: BudgetCurve) -> Iterable[str]:
         f"front: no row is at most as costly in {curve.cost} and as high; by seed: in how many "
         "seeds' own results."
     )
-
-
-def _mean(spread: Spread | None) -> str:
-    return "-" if spread is None else format_number(spread.mean, 3)
-
-
-def _share(fit: Fit) -> str:
-    return f"{100 * fit.share:g} %"
 
 
 def _percent(part: float) -> str:

@@ -1,8 +1,9 @@
 """Curves over training as pictures: a panel for each measure, a line for each factorization."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,17 @@ from lcma.harness.files import file_name, write_file
 from lcma.harness.report.curves import describe_chart, describe_chart_key
 from lcma.harness.report.figures import (
     BLACK,
-    BLUE,
-    GREEN,
     INK,
-    ORANGE,
-    PURPLE,
-    SKY_BLUE,
-    VERMILION,
+    LINE_COLOURS,
     add_text,
     figure_bytes,
+    find_box,
     new_figure,
     tidy_axes,
 )
 from lcma.harness.report.targets import PictureTarget
-from lcma.harness.results.curves import CurveChart, CurveLine, CurvePanel, Level, LineKey, SeedCurve
+from lcma.harness.results.curves import CurveChart, CurveLine, CurvePanel, Level, LineKey
 from lcma.harness.text import printable
-
-COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE)
-"""Without the yellow, which is too pale for a line. Black is the conventional factorization."""
 
 DASHES: tuple[Any, ...] = (
     (0, (5, 1.5)),
@@ -49,21 +43,18 @@ BAND = 4
 EARLY = 0.2
 """Share of the training whose values may leave the axis, where a flow falls steeply."""
 
-_WIDTH, _PANEL, _BETWEEN, _HEAD = 1120, 300, 66, 74
-_LEFT, _RIGHT, _LEGEND = 72, 700, 840
-_ROW, _WRAP = 16, 32
+_WIDTH, _PANEL, _BETWEEN, _ROW = 628, 300, 66, 16
+"""Pixels: width and height of a panel, between panels, and of a line below them."""
+
 _GREY = "#6B6B6B"
 
+Style = dict[str, Any]
+"""Appearance of a line, as Matplotlib takes it."""
 
-@dataclass(frozen=True)
-class Style:
-    """Appearance of a line."""
-
-    colour: str
-    dashes: Any
-    marker: str
-    width: float
-    offset: float
+_SEED: Style = {"lw": 0.7}
+_LOST: Style = {"ls": "", "marker": "X", "ms": 9, "mec": "white", "mew": 0.8}
+_UNDONE: Style = {"ls": "", "marker": "o", "ms": 6, "mfc": "white", "mew": 1.2}
+_BAR: Style = {"color": _GREY, "lw": 0.9, "ls": (0, (1, 3))}
 
 
 @dataclass(frozen=True)
@@ -90,50 +81,47 @@ def draw_charts(charts: Sequence[CurveChart], target: PictureTarget) -> list[Pat
 
 def draw_chart(chart: CurveChart, target: PictureTarget) -> Path:
     """Draw the panels of one chart below each other, with their legend beside them."""
-    keys = list(dict.fromkeys(line.key for panel in chart.panels for line in panel.lines))
-    styles = dict(zip(keys, _styles(keys), strict=True))
+    styles = _choose_styles(
+        dict.fromkeys(line.key for panel in chart.panels for line in panel.lines)
+    )
     ranges = [_axis_range(panel) for panel in chart.panels]
-    handles, labels = _legend(chart, styles, ranges)
-    notes = [
-        line
-        for note in [*_beyond(chart.panels, ranges), *chart.notes]
-        for line in textwrap.wrap(printable(note), 160)
-    ]
-    panels = len(chart.panels) * (_PANEL + _BETWEEN)
-    rows = sum(label.count("\n") + 1 for label in labels)
-    height = _HEAD + max(panels, rows * _ROW + 20) + len(notes) * _ROW + 14
+    count = len(chart.panels)
+    height = count * _PANEL + (count - 1) * _BETWEEN
+    # The panels fill the figure; what stands around them is in the picture too.
     figure = new_figure(_WIDTH, height)
-    size = min(12.0, 12 * 95 / max(1, len(chart.key.title)))
-    add_text(figure, 20 / _WIDTH, 1 - 22 / height, chart.key.title, size, weight="bold")
-    add_text(figure, 20 / _WIDTH, 1 - 44 / height, describe_chart_key(chart), 9)
+    figure.subplots_adjust(0, 0, 1, 1, hspace=_BETWEEN / _PANEL)
     last = max(s.steps for p in chart.panels for line in p.lines for s in line.seeds)
-    for k, panel in enumerate(chart.panels):
-        bottom = height - _HEAD - k * (_PANEL + _BETWEEN) - _PANEL
-        axes = figure.add_axes(
-            (_LEFT / _WIDTH, bottom / height, (_RIGHT - _LEFT) / _WIDTH, _PANEL / height)
-        )
-        _draw_panel(axes, panel, ranges[k], styles, last, k)
-        if panel.part is not None:
+    for k, axes in enumerate(figure.subplots(count, squeeze=False)[:, 0]):
+        _draw_panel(axes, chart.panels[k], ranges[k], styles, last, k)
+        if chart.panels[k].part is not None:
             _draw_bars(axes, chart.bars, ranges[k])
-    _draw_legend(figure, handles, labels, 1 - (_HEAD - 8) / height)
-    for k, line in enumerate(notes):
-        at = (len(notes) - k) * _ROW / height
-        add_text(figure, 20 / _WIDTH, at, line, 8.5, color=_GREY)
+
+    def write(y: float, text: str, size: float, **how: Any) -> None:
+        add_text(figure, -52 / _WIDTH, y / height, text, size, **how)
+
+    write(height + 52, chart.key.title, 12, weight="bold")
+    write(height + 30, describe_chart_key(chart), 9)
+    bottom = min(-70, _add_legend(figure, chart, styles, ranges) - _ROW)
+    for note in [*_beyond(chart.panels, ranges), *chart.notes]:
+        for line in textwrap.wrap(printable(note), 160):
+            write(bottom, line, 8.5, color=_GREY)
+            bottom -= _ROW
     title = f"Curves over training: {chart.key.title}"
-    content = figure_bytes(figure, target.form, title, describe_chart(chart))
+    content = figure_bytes(figure, target.form, title, describe_chart(chart), find_box(figure))
     return write_file(target.path(_name(chart)), content)
 
 
-def _styles(keys: Sequence[LineKey]) -> Iterator[Style]:
-    place = 0
+def _choose_styles(keys: Iterable[LineKey]) -> dict[LineKey, Style]:
+    others = zip(cycle(LINE_COLOURS), cycle(DASHES), cycle(MARKERS))
+    styles: dict[LineKey, Style] = {}
     for k, key in enumerate(keys):
-        offset = 0.015 * (k % 8)
         if key.conventional:
-            yield Style(BLACK, "-", "", 2.2, offset)
-            continue
-        colour, dashes = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
-        yield Style(colour, dashes, MARKERS[place % len(MARKERS)], 1.6, offset)
-        place += 1
+            style: Style = {"color": BLACK, "ls": "-", "lw": 2.2}
+        else:
+            colour, dashes, marker = next(others)
+            style = {"color": colour, "ls": dashes, "lw": 1.6, "marker": marker, "ms": 5}
+        styles[key] = style | {"mec": "white", "mew": 0.6, "markevery": (0.015 * (k % 8), 0.12)}
+    return styles
 
 
 def _axis_range(panel: CurvePanel) -> AxisRange:
@@ -157,38 +145,15 @@ def _draw_panel(
     axes: Any,
     panel: CurvePanel,
     within: AxisRange,
-    styles: dict[LineKey, Style],
+    styles: Mapping[LineKey, Style],
     last: int,
     group: int,
 ) -> None:
     tidy_axes(axes)
-    for line in panel.lines:
-        style = styles[line.key]
-        members = [seed for seed in line.seeds if seed.in_mean]
-        if len(members) > BAND:
-            _draw_band(axes, line, members, style)
-        for seed in line.seeds:
-            if seed.points and (not seed.in_mean or 1 < len(members) <= BAND):
-                x, y = zip(*seed.points, strict=True)
-                axes.plot(x, y, color=style.colour, lw=0.7, alpha=0.45)
-        if line.mean:
-            x, y = zip(*line.mean, strict=True)
-            axes.plot(
-                x,
-                y,
-                color=style.colour,
-                ls=style.dashes,
-                lw=style.width,
-                marker=style.marker or None,
-                ms=5,
-                mec="white",
-                mew=0.6,
-                markevery=(style.offset, 0.12),
-                zorder=3,
-                gid=f"mean-{group}-{list(styles).index(line.key)}",
-            )
-        for seed in line.seeds:
-            _draw_end(axes, seed, style, within)
+    for k, (key, style) in enumerate(styles.items()):
+        for line in panel.lines:
+            if line.key == key:
+                _draw_line(axes, line, style, within, f"mean-{group}-{k}")
     axes.set_xlim(0, last * 1.01)
     axes.set_ylim(within.low, within.high)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
@@ -196,25 +161,27 @@ def _draw_panel(
     axes.set_ylabel(panel.label, fontsize=10, color=INK, parse_math=False)
 
 
-def _draw_band(axes: Any, line: CurveLine, members: Sequence[SeedCurve], style: Style) -> None:
-    values = [dict(seed.points) for seed in members]
-    steps = [step for step, _ in line.mean]
-    low = [min(of[step] for of in values) for step in steps]
-    high = [max(of[step] for of in values) for step in steps]
-    axes.fill_between(steps, low, high, color=style.colour, alpha=0.15, lw=0)
-
-
-def _draw_end(axes: Any, seed: SeedCurve, style: Style, within: AxisRange) -> None:
-    """Draw a cross where a training was lost, a ring where one goes on."""
-    if not seed.points or seed.state == "done":
-        return
-    step, value = seed.points[-1]
-    at = step, min(max(value, within.low), within.high)
-    more = {"color": style.colour, "ls": "", "zorder": 4, "clip_on": False}
-    if seed.lost:
-        axes.plot(*at, marker="X", ms=9, mec="white", mew=0.8, **more)
-    else:
-        axes.plot(*at, marker="o", ms=6, mfc="white", mew=1.2, **more)
+def _draw_line(axes: Any, line: CurveLine, style: Style, within: AxisRange, name: str) -> None:
+    colour = style["color"]
+    members = [seed for seed in line.seeds if seed.in_mean]
+    if len(members) > BAND:
+        values = [dict(seed.points) for seed in members]
+        steps = [step for step, _ in line.mean]
+        low = [min(of[step] for of in values) for step in steps]
+        high = [max(of[step] for of in values) for step in steps]
+        axes.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
+    for seed in line.seeds:
+        if seed.points and (not seed.in_mean or 1 < len(members) <= BAND):
+            axes.plot(*zip(*seed.points, strict=True), color=colour, alpha=0.45, **_SEED)
+    if line.mean:
+        axes.plot(*zip(*line.mean, strict=True), **style, zorder=3, gid=name)
+    for seed in line.seeds:
+        # A cross where a training was lost, a ring where one goes on.
+        if seed.points and seed.state != "done":
+            step, value = seed.points[-1]
+            end = min(max(value, within.low), within.high)
+            mark = _LOST if seed.lost else _UNDONE
+            axes.plot(step, end, color=colour, zorder=4, clip_on=False, **mark)
 
 
 def _draw_bars(axes: Any, bars: Sequence[Level], within: AxisRange) -> None:
@@ -224,7 +191,7 @@ def _draw_bars(axes: Any, bars: Sequence[Level], within: AxisRange) -> None:
     for bar in sorted(bars, key=lambda bar: bar.bits_per_dim):
         if not within.holds(bar.bits_per_dim):
             continue
-        axes.axhline(bar.bits_per_dim, color=_GREY, lw=0.9, ls=(0, (1, 3)), zorder=1)
+        axes.axhline(bar.bits_per_dim, zorder=1, **_BAR)
         at = max(bar.bits_per_dim, free)
         free = at + room
         axes.annotate(
@@ -241,68 +208,48 @@ def _draw_bars(axes: Any, bars: Sequence[Level], within: AxisRange) -> None:
         )
 
 
-def _legend(
-    chart: CurveChart, styles: dict[LineKey, Style], ranges: Sequence[AxisRange]
-) -> tuple[list[Any], list[str]]:
+def _add_legend(
+    figure: Any,
+    chart: CurveChart,
+    styles: Mapping[LineKey, Style],
+    ranges: Sequence[AxisRange],
+) -> float:
+    """Add the legend to the right of the panels, and return where it ends, in pixels."""
     lines = [line for panel in chart.panels for line in panel.lines]
-    handles: list[Any] = []
-    labels = []
+    seeds = [seed for line in lines for seed in line.seeds if seed.points]
+    entries: list[tuple[str, Any]] = []
     for key, style in styles.items():
         n = max(line.n for line in lines if line.key == key)
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=style.colour,
-                ls=style.dashes,
-                lw=style.width,
-                marker=style.marker or None,
-                ms=6,
-                mec="white",
-                mew=0.6,
-            )
-        )
-        labels.append("\n".join(textwrap.wrap(f"{key.name}, n\u00a0=\u00a0{n}", _WRAP)))
-    counts = [line.n for line in lines]
-    seeds = [seed for line in lines for seed in line.seeds if seed.points]
-    if any(1 < n <= BAND for n in counts) or any(not seed.in_mean for seed in seeds):
-        handles.append(Line2D([], [], color=_GREY, lw=0.7))
-        labels.append("a seed")
-    if any(n > BAND for n in counts):
-        handles.append(Patch(color=_GREY, alpha=0.25, lw=0))
-        labels.append("lowest to highest seed")
+        entries.append((f"{key.name}, n\u00a0=\u00a0{n}", Line2D([], [], **style)))
+    if any(1 < line.n <= BAND for line in lines) or any(not seed.in_mean for seed in seeds):
+        entries.append(("a seed", Line2D([], [], color=_GREY, **_SEED)))
+    if any(line.n > BAND for line in lines):
+        entries.append(("lowest to highest seed", Patch(color=_GREY, alpha=0.25, lw=0)))
     if any(seed.lost for seed in seeds):
-        handles.append(Line2D([], [], color=_GREY, ls="", marker="X", ms=8, mec="white"))
-        labels.append("diverged or failed here")
+        entries.append(("diverged or failed here", Line2D([], [], color=_GREY, **_LOST)))
     if any(not seed.lost and seed.state != "done" for seed in seeds):
-        handles.append(Line2D([], [], color=_GREY, ls="", marker="o", ms=6, mfc="white"))
-        labels.append("not done yet")
+        entries.append(("not done yet", Line2D([], [], color=_GREY, **_UNDONE)))
     if any(
-        within.holds(bar.bits_per_dim)
+        panel.part is not None and within.holds(bar.bits_per_dim)
         for panel, within in zip(chart.panels, ranges, strict=True)
         for bar in chart.bars
-        if panel.part is not None
     ):
-        handles.append(Line2D([], [], color=_GREY, lw=0.9, ls=(0, (1, 3))))
-        labels.append("bar: codec or simple density,\non test")
-    return handles, labels
-
-
-def _draw_legend(figure: Any, handles: Sequence[Any], labels: Sequence[str], top: float) -> None:
+        entries.append(("bar: codec or simple density, on test", Line2D([], [], **_BAR)))
     legend = figure.legend(
-        handles,
-        ["x"] * len(labels),  # one that starts with '_' would be left out
+        [handle for _, handle in entries],
+        ["x"] * len(entries),  # one that starts with '_' would be left out
         loc="upper left",
-        bbox_to_anchor=(_LEGEND / _WIDTH, top),
+        bbox_to_anchor=(1 + 140 / _WIDTH, 1),
         frameon=False,
         fontsize=8.5,
         handlelength=3.4,
         borderaxespad=0,
         labelcolor=INK,
     )
-    for text, label in zip(legend.get_texts(), labels, strict=True):
+    for text, (label, _) in zip(legend.get_texts(), entries, strict=True):
         text.set_parse_math(False)
-        text.set_text(label)
+        text.set_text("\n".join(textwrap.wrap(label, 32)))
+    return float(legend.get_window_extent().y0)
 
 
 def _beyond(panels: Sequence[CurvePanel], ranges: Sequence[AxisRange]) -> Iterator[str]:

@@ -4,16 +4,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from lcma.harness.report.board import format_titles
+from lcma.harness.report.tables import Table, TableColumn, render_table
+from lcma.harness.results.board import COMPARABLE
 from lcma.harness.results.effects import Effect, Effects
-from lcma.harness.text import format_number, printable, short_id
+from lcma.harness.text import format_number, printable
 
-HEADINGS = ("split", "effect", "± 95 %", "se", "seeds", "share")
+COLUMNS = (
+    TableColumn("split", kind="number"),
+    TableColumn("effect", kind="number", places=4, sign=True),
+    TableColumn("± 95 %", kind="number", places=4),
+    TableColumn("se", kind="number", places=4),
+    TableColumn("seeds", kind="number"),
+    TableColumn("share", kind="number"),
+)
 
 _CONVENTION = (
     "Effect: bits/dim of the words with L at the split less those with H there, by seed; below 0: "
@@ -32,7 +40,10 @@ def render_effects(effects: Sequence[Effects]) -> RenderableType:
         title, under = _titles(one)
         parts += [Text(title, style="bold"), Text(under, style="dim")]
         if one.main:
-            parts += [_table(one), *(Text(line) for line in _left_to_interactions(one))]
+            parts += [
+                render_table(_table(one)),
+                *(Text(line) for line in _left_to_interactions(one)),
+            ]
         style = "dim" if one.main else ""
         parts += [*(Text(note, style=style) for note in one.notes), Text()]
     if any(one.main for one in effects):
@@ -42,58 +53,73 @@ def render_effects(effects: Sequence[Effects]) -> RenderableType:
 
 def effects_as_dict(effects: Sequence[Effects]) -> dict[str, Any]:
     """Return all numbers in full under "effects", ready for JSON; a missing one is None."""
-    return {"effects": [asdict(one) for one in effects]}
+    return {"effects": [_as_dict(one) for one in effects]}
+
+
+_GROUP = (*COMPARABLE, "profile", "splits", "steps")
+
+
+def _as_dict(one: Effects) -> dict[str, Any]:
+    return {
+        **{name: getattr(one.group, name) for name in _GROUP},
+        "budget": one.budget,
+        "map_options": one.map_options,
+        "seeds": one.seeds,
+        "main": list(map(_effect_dict, one.main)),
+        "interactions": list(map(_effect_dict, one.interactions)),
+        "interactions_share": one.interactions_share,
+        "incomplete": list(map(asdict, one.incomplete)),
+        "lost": one.lost,
+        "notes": one.notes,
+    }
+
+
+def _effect_dict(effect: Effect) -> dict[str, Any]:
+    test = {name: getattr(effect.test, name) for name in ("mean", "standard_error", "low", "high")}
+    return {"splits": effect.splits, **test, "share": effect.share}
 
 
 def _titles(one: Effects) -> tuple[str, str]:
-    splits = "1 split" if one.splits == 1 else f"{one.splits} splits"
+    group = one.group
+    splits = "1 split" if group.splits == 1 else f"{group.splits} splits"
     budget = "" if one.budget is None else f", budget {one.budget}"
     title = (
-        f"{printable(one.dataset)} ({printable(one.variant)}), {printable(one.flow)}, "
-        f"{printable(one.profile)}: "
-        f"{one.steps} steps, {splits}{budget}"
+        f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
+        f"{printable(group.profile)}: {group.steps} steps, {splits}{budget}"
     )
-    under = (
-        f"data {short_id(one.data_digest)}, recipe {short_id(one.recipe_id)}, "
-        f"protocol {printable(one.protocol)}, {printable(one.precision)}"
-    )
+    _, under = format_titles(group)
     if one.map_options is not None:
         under += f", maps {printable(one.map_options)}"
     return title, under
 
 
 def _table(one: Effects) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right", overflow="fold")
-    for effect in one.main:
-        table.add_row(
-            str(effect.splits[0]),
-            format_number(effect.mean, sign=True),
-            format_number(_half(effect)),
-            format_number(effect.standard_error),
-            str(len(one.seeds)),
+    rows = tuple(
+        (
+            effect.splits[0],
+            effect.test.mean,
+            effect.test.half_width,
+            effect.test.standard_error,
+            len(one.seeds),
             _percent(effect.share),
         )
-    return table
+        for effect in one.main
+    )
+    return Table(COLUMNS, rows)
 
 
 def _left_to_interactions(one: Effects) -> Iterator[str]:
     if one.interactions_share is None:
         yield "All words have the same mean bits/dim: there is nothing to share."
     elif one.interactions:
-        largest = max(one.interactions, key=lambda e: abs(e.mean))
-        half = _half(largest)
+        largest = max(one.interactions, key=lambda e: abs(e.test.mean))
+        mean, half = largest.test.mean, largest.test.half_width
         interval = "" if half is None else f" ± {format_number(half)}"
         yield (
             f"{_percent(one.interactions_share)} is left to interactions; the largest, of splits "
-            f"{' and '.join(map(str, largest.splits))}: {format_number(largest.mean, sign=True)}"
+            f"{' and '.join(map(str, largest.splits))}: {format_number(mean, sign=True)}"
             f"{interval} (even less odd number of H there)."
         )
-
-
-def _half(effect: Effect) -> float | None:
-    return None if effect.high is None else effect.high - effect.mean
 
 
 def _percent(share: float | None) -> str:

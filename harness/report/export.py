@@ -2,36 +2,39 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import version
 from typing import Any
 
-from lcma.db import QueryResult, Store
+from lcma.db import Store
 from lcma.db.migrate import current_version
 from lcma.db.views import views
 from lcma.harness.report.board import (
+    board_as_json,
     board_as_latex,
     board_as_markdown,
-    board_json_parts,
-    board_rows,
+    board_table,
 )
-from lcma.harness.report.paper import paper_as_text, paper_rows
 from lcma.harness.report.tables import (
-    rows_as_csv,
-    rows_as_json,
-    rows_as_latex,
-    rows_as_markdown,
-    rows_as_parquet,
+    Table,
+    TableColumn,
+    make_table,
+    table_as_csv,
+    table_as_json,
+    table_as_markdown,
+    table_as_parquet,
+    tables_as_latex,
 )
-from lcma.harness.report.verdicts import verdict_rows, verdicts_as_dict, verdicts_as_markdown
-from lcma.harness.results.board import Board, ColumnValue, no_garbage_collection, read_board
+from lcma.harness.report.verdicts import verdict_table, verdicts_as_dict, verdicts_as_markdown
+from lcma.harness.results.board import Board, ColumnValue, read_board
 from lcma.harness.results.grouping import DEFAULT_STATISTICS, group_rows
 from lcma.harness.results.lookup import require_results
-from lcma.harness.results.paper import compare_with_paper
+from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_paper
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
-from lcma.harness.text import printable, to_json
+from lcma.harness.text import format_number, printable, to_json
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 
 SUFFIX = ".manifest.json"
 """Ending of the file with an export's manifest, after the export's own name."""
@@ -62,7 +65,8 @@ class ExportQuery:
     """Selection of an export.
 
     ``where`` are KEY=VALUE of columns of `trial_results`. ``by`` are columns to sum results up by,
-    with these ``statistics``. ``paper`` is the number of a table of the paper.
+    with these ``statistics``. ``paper`` is the number of a table of the paper. ``measure`` is what
+    the board is ranked by.
     """
 
     what: ExportContent = ExportContent.board
@@ -70,6 +74,7 @@ class ExportQuery:
     by: tuple[str, ...] = ()
     statistics: tuple[str, ...] = ()
     paper: str | None = None
+    measure: str = BITS_PER_DIM
 
     def as_dict(self, form: ExportFormat) -> dict[str, Any]:
         """Return the query for a manifest."""
@@ -80,69 +85,84 @@ class ExportQuery:
             "by": list(self.by),
             "stat": list(self.statistics),
             "paper": self.paper,
+            "measure": self.measure,
         }
 
 
 def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     """Return the export. Raises UserError where parts of the query do not go together."""
-    with no_garbage_collection():
-        return _make_content(store, query, form)
-
-
-def _make_content(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     where = parse_filters(query.where)
     require_results(store, None, where, "--where {name}=")
     if query.statistics and not query.by:
         raise UserError("--stat says what --by COLUMNS is to sum up: give that too")
     if query.by and query.paper:
         raise UserError("--by and --paper are two tables: give one of them")
+    of_board = query.what is ExportContent.board and not query.by and not query.paper
+    if query.measure != BITS_PER_DIM and not of_board:
+        raise UserError("--measure is what the board is ranked by: export it alone")
     if query.paper:
-        table = compare_with_paper(read_board(store, **where), query.paper)
+        found = compare_with_paper(read_board(store, **where), query.paper)
         for_people = form in (ExportFormat.md, ExportFormat.latex)
-        found = paper_as_text(table) if for_people else paper_rows(table)
-        return _rows(found, form, table.title)
+        return _write(paper_table(found, in_full=not for_people), form)
     if query.by:
-        frame = store.results(**where)
         statistics = query.statistics or DEFAULT_STATISTICS
-        summed = group_rows(frame, query.by, statistics)
-        return _rows(summed, form, f"Results by {', '.join(query.by)}")
+        summed = group_rows(store.results(**where), query.by, statistics)
+        return _write(make_table(summed, f"Results by {', '.join(query.by)}"), form)
     if query.what is ExportContent.results:
-        return _rows(store.view_rows("trial_results", **where), form, "Results")
+        return _write(make_table(store.view_rows("trial_results", **where), "Results"), form)
     if query.what is ExportContent.verdicts:
-        return _verdicts(read_verdicts(store, **where), form)
-    return _board(read_board(store, **where), form)
+        return _write_verdicts(read_verdicts(store, **where), form)
+    return _write_board(read_board(store, measure=query.measure, **where), form)
 
 
-def _board(board: Board, form: ExportFormat) -> bytes:
+def paper_table(found: PaperTable, *, in_full: bool) -> Table:
+    """Return the table; for people with two decimals as printed, and four of ours."""
+
+    def show(of: str, value: PaperValue) -> PaperValue:
+        if in_full or not isinstance(value, float):
+            return value
+        places = 2 if of == "paper" else 4
+        return format_number(value, places, sign=of.startswith("difference"))
+
+    columns = (
+        TableColumn("row"),
+        TableColumn("bits_per_dim", "bits/dim"),
+        *map(TableColumn, found.columns),
+    )
+    rows = tuple(
+        (name, of, *(show(of, value) for value in values)) for name, of, values in found.rows
+    )
+    return Table(columns, rows, found.title)
+
+
+def _write_board(board: Board, form: ExportFormat) -> bytes:
     if form is ExportFormat.json:
-        return b"".join([*(part.encode() for part in board_json_parts(board)), b"\n"])
+        return (board_as_json(board) + "\n").encode()
     if form is ExportFormat.md:
         return board_as_markdown(board).encode()
     if form is ExportFormat.latex:
         return board_as_latex(board).encode()
-    return _rows(board_rows(board), form, "Board")
+    return _write(board_table(board), form)
 
 
-def _verdicts(verdicts: Verdicts, form: ExportFormat) -> bytes:
+def _write_verdicts(verdicts: Verdicts, form: ExportFormat) -> bytes:
     if form is ExportFormat.json:
-        return _json(verdicts_as_dict(verdicts))
+        return (to_json(verdicts_as_dict(verdicts)) + "\n").encode()
     if form is ExportFormat.md:
         return verdicts_as_markdown(verdicts).encode()
-    return _rows(verdict_rows(verdicts), form, "Verdicts")
+    return _write(verdict_table(verdicts), form)
 
 
-def _rows(result: QueryResult, form: ExportFormat, title: str) -> bytes:
+def _write(table: Table, form: ExportFormat) -> bytes:
     if form is ExportFormat.parquet:
-        return rows_as_parquet(result)
+        return table_as_parquet(table)
     if form is ExportFormat.latex:
-        return rows_as_latex(result, title).encode()
+        return tables_as_latex([table]).encode()
     if form is ExportFormat.json:
-        return (rows_as_json(result) + "\n").encode()
-    return (rows_as_markdown(result) if form is ExportFormat.md else rows_as_csv(result)).encode()
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    return (to_json(content) + "\n").encode()
+        return (table_as_json(table) + "\n").encode()
+    if form is ExportFormat.md:
+        return table_as_markdown(replace(table, title="")).encode()
+    return table_as_csv(table).encode()
 
 
 # Filters: KEY=VALUE of columns, bound as parameters and never as SQL

@@ -1,8 +1,9 @@
-"""Matplotlib's figures as PNG or SVG, the same bytes for the same picture."""
+"""Matplotlib's figures as PNG or SVG, the same bytes for the same picture; grids of arrays."""
 
 import io
 import re
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -12,8 +13,9 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from lcma.harness.files import write_file
@@ -33,6 +35,10 @@ VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
 """Colours of Okabe and Ito, which colour-blind people tell apart."""
 
+AREA_COLOURS = (ORANGE, SKY_BLUE, GREEN, PURPLE, VERMILION, BLUE, YELLOW)
+LINE_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE)
+"""Those of the first, the second, ...; for lines without the yellow, which is too pale."""
+
 _SVG: Any = {
     "svg.hashsalt": "lcma",  # ids follow from what they name, not from chance
     "svg.fonttype": "none",  # text can be searched, copied and read aloud
@@ -49,23 +55,34 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def figure_bytes(figure: Figure, form: PictureFormat, title: str, about: str = "") -> bytes:
-    """Return a figure as a file.
+def find_box(figure: Figure) -> Bbox:
+    """Return what is seen of a figure with a margin around it, as whole pixels in inches."""
+    seen = figure.get_tightbbox().extents * DPI + np.array([-1, -1, 1, 1]) * 20
+    return Bbox.from_extents(*np.round(seen) / DPI)
+
+
+def figure_bytes(
+    figure: Figure, form: PictureFormat, title: str, about: str = "", box: Bbox | None = None
+) -> bytes:
+    """Return a figure as a file, or the part of it that a box in inches encloses.
 
     In SVG ``title`` and ``about`` are the words for whoever cannot see it.
     """
     if form is PictureFormat.svg:
-        return _svg(figure, printable(title), printable(about))
+        return _svg(figure, printable(title), printable(about), box)
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None}, bbox_inches=box)
     return out.getvalue()
 
 
-def _svg(figure: Figure, title: str, about: str) -> bytes:
+def _svg(figure: Figure, title: str, about: str, box: Bbox | None) -> bytes:
     out = io.StringIO()
     with rc_context(_SVG):
-        figure.savefig(out, format="svg", dpi=DPI, metadata=dict.fromkeys(_NOTHING))
-    width, height = (round(inches * DPI) for inches in figure.get_size_inches())
+        figure.savefig(
+            out, format="svg", dpi=DPI, metadata=dict.fromkeys(_NOTHING), bbox_inches=box
+        )
+    size = figure.get_size_inches() if box is None else box.size
+    width, height = (round(inches * DPI) for inches in size)
     words = f"<title>{escape(title)}</title>" + (f"<desc>{escape(about)}</desc>" if about else "")
     # Matplotlib sizes a picture in points: in pixels, the cells of an array are whole ones.
     text, found = re.subn(
@@ -92,104 +109,140 @@ def tidy_axes(axes: Any) -> None:
 def add_text(
     figure: Any, x: float, y: float, text: str, size: float, *, weight: str = "normal", **how: Any
 ) -> None:
-    """Add a line of text at a share of the figure's width and height, shown as it is."""
+    """Add a line of text to a figure or to axes, in their coordinates, shown as it is."""
     shown = printable(text)
     how = {"color": INK, "va": "center"} | how
     figure.text(x, y, shown, fontsize=size, weight=weight, parse_math=False, **how)
 
 
-# A figure measured in pixels
+# Grids of arrays
 
 Rgb = NDArray[np.uint8]
 
+BAR = 92
+"""Least gap before a panel with a scale of its colours, in pixels."""
 
-class Canvas:
-    """A white picture of ``width`` x ``height`` pixels; (0, 0) is the upper left corner.
+_LINE, _BETWEEN = 22, 14
+"""Pixels of a line of text, and between rows."""
 
-    One cell of an array is a whole number of pixels. It is saved in the ``form`` that it was made
-    for.
+
+@dataclass(frozen=True)
+class Panel:
+    """An array (H, W, 3) in a grid, each entry a square of ``scale`` pixels.
+
+    ``title`` is right above it, ``heading`` above that, and ``caption`` below it. ``gap`` pixels
+    lie before it, with the scale of its ``colours`` in nats, if it has one.
     """
 
-    def __init__(self, width: int, height: int, form: PictureFormat = PictureFormat.png) -> None:
-        self.width, self.height, self.form = width, height, form
-        self._figure = new_figure(width, height)
-        self._pixels: Any = None
+    rgb: Rgb
+    scale: int
+    title: str = ""
+    heading: str = ""
+    caption: str = ""
+    gap: int = 6
+    colours: ScalarMappable | None = None
 
-    @classmethod
-    def for_file(cls, path: Path, width: int, height: int) -> "Canvas":
-        """Return a canvas for a file, in the format that its name says: PNG where it says none."""
-        return cls(width, height, format_of(path) or PictureFormat.png)
+    @property
+    def width(self) -> int:
+        """Return its width in pixels."""
+        return int(self.rgb.shape[1]) * self.scale
 
-    def image(self, rgb: Rgb, left: int, top: int, scale: int) -> None:
-        """Draw rgb (h, w, 3), each entry as a square of ``scale`` pixels."""
-        height, width = rgb.shape[0] * scale, rgb.shape[1] * scale
-        if self.form is PictureFormat.png:
-            large = rgb.repeat(scale, axis=0).repeat(scale, axis=1)
-            self._figure.figimage(large, left, self.height - top - height, origin="upper")
-            return
-        # Not interpolated, an image is stored entry by entry and stays sharp at any size.
-        self._whole().imshow(
-            rgb, extent=(left, left + width, top + height, top), interpolation="none", aspect="auto"
-        )
-
-    def frame(self, left: int, top: int, width: int, height: int) -> None:
-        """Draw a grey line around what is drawn next on this rectangle."""
-        self.image(np.full((height + 2, width + 2, 3), 0xB0, np.uint8), left - 1, top - 1, 1)
-
-    def text(
-        self,
-        x: int,
-        y: int,
-        text: str,
-        *,
-        size: int = 13,
-        align: str = "left",
-        weight: str = "normal",
-        colour: str = INK,
-    ) -> None:
-        """Draw a line whose middle is at height ``y``; ``size`` in pixels. Shown as it is."""
-        across, up, points = x / self.width, 1 - y / self.height, size * 72 / DPI
-        add_text(self._figure, across, up, text, points, weight=weight, ha=align, color=colour)
-
-    def colour_bar(
-        self, colours: ScalarMappable, left: int, top: int, height: int, unit: str
-    ) -> None:
-        """Draw a vertical bar with ticks, 12 pixels wide."""
-        bottom = self.height - top - height
-        axes = self._figure.add_axes(
-            (left / self.width, bottom / self.height, 12 / self.width, height / self.height)
-        )
-        # A common factor of the labels would stand above the bar, where there is no room for it.
-        ticks = MaxNLocator(max(2, min(8, height // 24)))
-        plainly = FuncFormatter(lambda value, _: f"{value:.3g}")
-        bar = self._figure.colorbar(colours, cax=axes, ticks=ticks, format=plainly)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(labelsize=11 * 72 / DPI, colors=INK, width=0.6, length=3)
-        bar.set_label(unit, fontsize=11 * 72 / DPI, color=INK)
-
-    def save(self, path: Path, title: str, about: str = "") -> Path:
-        """Write the picture as a file and return its path; see `figure_bytes`.
-
-        Raises UserError where it cannot be written.
-        """
-        return write_file(path, figure_bytes(self._figure, self.form, title, about))
-
-    def _whole(self) -> Any:
-        if self._pixels is None:
-            self._pixels = self._figure.add_axes((0, 0, 1, 1))
-            self._pixels.set(xlim=(0, self.width), ylim=(self.height, 0))
-            self._pixels.set_axis_off()
-        return self._pixels
+    @property
+    def height(self) -> int:
+        """Return its height in pixels."""
+        return int(self.rgb.shape[0]) * self.scale
 
 
-def text_width(text: str, size: int = 13, weight: str = "normal") -> int:
-    """Return the pixels that `Canvas.text` takes for a line."""
-    font = FontProperties(size=size * 72 / DPI, weight=weight)
-    width, _, _ = _renderer().get_text_width_height_descent(printable(text), font, False)
-    return int(np.ceil(width))
+@dataclass(frozen=True)
+class Row:
+    """Panels side by side; ``name`` stands before their titles."""
+
+    panels: Sequence[Panel]
+    name: str = ""
 
 
-@cache
-def _renderer() -> Any:
-    agg: Any = FigureCanvasAgg(Figure(dpi=DPI))  # its methods have no types
-    return agg.get_renderer()
+def draw_grid(
+    path: Path,
+    rows: Sequence[Row],
+    title: str,
+    below: Sequence[str] = (),
+    legend: Sequence[tuple[str, str]] = (),
+) -> Path:
+    """Draw rows of panels below a title, lines, and a legend of labels and colours.
+
+    A cell of an array is a whole number of pixels, and the picture as large as what is in it. The
+    name of the file says the format, PNG where it says none. Raises UserError where it cannot be
+    written.
+    """
+    # One pair of axes in pixels for all, from the title at (0, 0) down.
+    figure = new_figure(1, 1)
+    page = figure.add_axes((0, 0, 1, 1))
+    page.set(xlim=(0, 1), ylim=(0, 1))
+    page.set_axis_off()
+
+    def write(x: int, y: int, text: str, pixels: int, weight: str = "normal") -> None:
+        if text:
+            add_text(page, x, -y, text, pixels * 72 / DPI, weight=weight)
+
+    write(0, 0, title, 16, "bold")
+    for k, line in enumerate(below, start=1):
+        write(0, _LINE * k, line, 12)
+    top = _LINE * (1 + len(below))
+    if legend:
+        _add_legend(page, legend, top)
+        top += _LINE + 4
+    for row in rows:
+        top += _LINE * any(panel.heading for panel in row.panels)
+        write(0, top, row.name, 12, "bold")
+        left = 0
+        height = max(panel.height for panel in row.panels)
+        for panel in row.panels:
+            left += panel.gap
+            write(left, top - _LINE, panel.heading, 13, "bold")
+            write(left, top, panel.title, 12)
+            _add_panel(page, panel, left, top + _LINE // 2)
+            write(left, top + _LINE + height, panel.caption, 11)
+            left += panel.width
+        top += _LINE + height + _BETWEEN + _LINE * any(panel.caption for panel in row.panels)
+    form = format_of(path) or PictureFormat.png
+    return write_file(path, figure_bytes(figure, form, title, "; ".join(below), find_box(figure)))
+
+
+def _add_panel(page: Any, panel: Panel, left: int, top: int) -> None:
+    right, bottom = left + panel.width, top + panel.height
+    # Not interpolated, an image is stored in SVG entry by entry and stays sharp at any size.
+    page.imshow(
+        panel.rgb, extent=(left, right, -bottom, -top), interpolation="none", aspect="auto"
+    ).set_clip_on(False)
+    if panel.colours is None:
+        return
+    place = (left - BAR, -bottom, 12, panel.height)
+    axes = page.inset_axes(place, transform=page.transData)
+    # A common factor of the labels would stand above the bar, where there is no room for it.
+    bar = page.figure.colorbar(
+        panel.colours,
+        cax=axes,
+        ticks=MaxNLocator(max(2, min(8, panel.height // 24))),
+        format=FuncFormatter(lambda value, _: f"{value:.3g}"),
+    )
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=11 * 72 / DPI, colors=INK, width=0.6, length=3)
+    bar.set_label("nats", fontsize=11 * 72 / DPI, color=INK)
+
+
+def _add_legend(page: Any, legend: Sequence[tuple[str, str]], top: int) -> None:
+    page.legend(
+        handles=[Patch(color=colour, label=label) for label, colour in legend],
+        loc="center left",
+        bbox_to_anchor=(0, -top),
+        bbox_transform=page.transData,
+        ncols=len(legend),
+        frameon=False,
+        fontsize=12 * 72 / DPI,
+        labelcolor=INK,
+        handlelength=1,
+        handleheight=1,
+        handletextpad=0.5,
+        borderpad=0,
+        borderaxespad=0,
+    )

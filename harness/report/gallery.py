@@ -97,15 +97,8 @@ def draw_maps(store: Store, sets: Iterable[MapSet], target: PictureTarget) -> li
         shown = choose_evenly(series, MOST)
         overview = _draw_overview(reader, shown, series, target)
         for one in series:
-            sheets.append(
-                MapSheet(
-                    set=one,
-                    splits=tuple(reader.summarize(one)),
-                    maps=overview,
-                    in_picture=one in shown,
-                    tables=_draw_tables(reader, one, target),
-                )
-            )
+            splits, tables = tuple(reader.summarize(one)), _draw_tables(reader, one, target)
+            sheets.append(MapSheet(one, splits, overview, one in shown, tables))
     return sheets
 
 
@@ -150,19 +143,10 @@ def draw_samples(
     for one in trials:
         flow, recipe = weights.load_flow(store, place, one.trial_id)
         images = weights.draw_samples(flow, count, seed, temperature)
-        name = file_name(
-            "samples",
-            one.flow,
-            one.dataset,
-            one.factorization,
-            *(() if one.budget is None else (f"b{one.budget}",)),
-            f"s{one.seed}",
-            one.trial_id[:8],
-            *(() if drawn_as_usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")),
-        )
-        scale = max(1, _PIXELS // recipe.model.size)
+        options = () if drawn_as_usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")
+        path = target.path(_name_picture("samples", one, *options))
         title = f"Samples of {describe_trial(one)}"
-        grid = sample_grid(images, target.path(name), COLUMNS, scale, title)
+        grid = sample_grid(images, path, COLUMNS, max(1, _PIXELS // recipe.model.size), title)
         sheets.append(SampleSheet(one, grid))
     return sheets
 
@@ -194,22 +178,10 @@ def draw_interpolations(
                 )
         flow, recipe = weights.load_trained(store, place, one)
         found = interpolate(flow, test[first], test[end], steps, spherical=spherical)
-        name = file_name(
-            "interpolation",
-            one.flow,
-            one.dataset,
-            one.factorization,
-            *(() if one.budget is None else (f"b{one.budget}",)),
-            f"s{one.seed}",
-            one.trial_id[:8],
-            f"i{first}",
-            f"j{end}",
-            f"n{steps}",
-            *(("spherical",) if spherical else ()),
-        )
-        scale = max(1, _PIXELS // recipe.model.size)
+        options = (f"i{first}", f"j{end}", f"n{steps}", *(("spherical",) if spherical else ()))
+        path = target.path(_name_picture("interpolation", one, *options))
         title = f"From one test image to another by {describe_trial(one)}"
-        row = sample_grid(found.images, target.path(name), steps, scale, title)
+        row = sample_grid(found.images, path, steps, max(1, _PIXELS // recipe.model.size), title)
         sheets.append(InterpolationSheet(one, first, end, row, found.iterations, found.settled))
     return sheets
 
@@ -229,6 +201,12 @@ def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[
 def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:
     """Return the pictures of the sheets in order, each once."""
     return list(dict.fromkeys(path for s in sheets for path in (s.maps, s.tables)))
+
+
+def _name_picture(kind: str, one: TrainedTrial, *options: str) -> str:
+    budget = () if one.budget is None else (f"b{one.budget}",)
+    what = (one.flow, one.dataset, one.factorization, *budget, f"s{one.seed}", one.trial_id[:8])
+    return file_name(kind, *what, *options)
 
 
 def _describe_set(one: MapSet) -> str:

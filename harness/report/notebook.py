@@ -1,11 +1,10 @@
 """Show a board in a notebook."""
 
-from html import escape
 from typing import TYPE_CHECKING
 
-from lcma.harness.report.board import board_rows, format_titles, list_lines_below
-from lcma.harness.results.board import Board, Group, PairedDifference, factorization_label
-from lcma.harness.text import format_number, printable
+from lcma.harness.report.board import board_table, group_table
+from lcma.harness.report.tables import table_as_html
+from lcma.harness.results.board import Board
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,43 +27,10 @@ class BoardView:
         """Return a row for each row of the board, with the columns of `lcma export`."""
         import pandas as pd
 
-        found = board_rows(self.board)
-        return pd.DataFrame.from_records(list(found.rows), columns=list(found.columns))
+        found = board_table(self.board)
+        names = [column.name for column in found.columns]
+        return pd.DataFrame.from_records(list(found.rows), columns=names)
 
     def _repr_html_(self) -> str:
-        return "\n".join(map(_table, self.board.groups)) or "<p>There are no results yet.</p>"
-
-
-def _table(group: Group) -> str:
-    title, apart = format_titles(group)
-    heads = ("factorization", "budget", "n", "bits/dim", "difference", "± 95 %", "rank")
-    rows = []
-    for row in group.rows:
-        difference = row.difference
-        cells = (
-            factorization_label(row.factorization),
-            "-" if row.budget is None else str(row.budget),
-            str(row.n),
-            format_number(row.mean),
-            "-" if difference is None else format_number(difference.mean, sign=True),
-            _half_width(difference),
-            "-" if row.rank is None else str(row.rank),
-        )
-        rows.append("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in cells) + "</tr>")
-    notes = "".join(f"<br>{_text(line)}" for line in list_lines_below(group))
-    head = "".join(f"<th>{_text(name)}</th>" for name in heads)
-    return (
-        f"<p><b>{_text(title)}</b><br>{_text(apart)}</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        f"<p><small>{notes.removeprefix('<br>')}</small></p>"
-    )
-
-
-def _half_width(difference: PairedDifference | None) -> str:
-    if difference is None or difference.high is None:
-        return "-"
-    return format_number(difference.high - difference.mean)
-
-
-def _text(value: str) -> str:
-    return escape(printable(value))
+        tables = (table_as_html(group_table(group)) for group in self.board.groups)
+        return "\n".join(tables) or "<p>There are no results yet.</p>"

@@ -3,13 +3,10 @@
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgba_array
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,51 +14,28 @@ from lcma.harness.data.manifest import PartName
 from lcma.harness.data.prepared import Prepared
 from lcma.harness.files import write_file
 from lcma.harness.report.figures import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    SKY_BLUE,
-    VERMILION,
-    YELLOW,
-    Canvas,
+    AREA_COLOURS,
+    Panel,
     Rgb,
-    text_width,
+    Row,
+    draw_grid,
+    figure_bytes,
+    new_figure,
 )
 from lcma.harness.report.targets import PictureFormat, format_of
 from lcma.models import SplitTable
 from lcma.models.factorization import surviving_ids
 from lcma.sweeps.errors import UserError
 
-EXIT_COLOURS = (ORANGE, SKY_BLUE, GREEN, PURPLE, VERMILION, BLUE, YELLOW)
-"""Colours of the dimensions that are factored out at split 1, 2, ..."""
-
 KEPT_COLOUR = "#3B3B3B"
-"""Colour of the dimensions that are still there."""
+"""Colour of the dimensions that are still there; the others have `AREA_COLOURS`, by split."""
 
 Shape = tuple[int, int, int]
 
 # Index tables as in the paper's Figure 1
 
-_MARGIN, _GAP, _PANEL = 20, 24, 176
-
-_TITLE, _HEADING, _ENTRY = 44, 22, 170
-
-
-@dataclass(frozen=True)
-class TablePanel:
-    """Place of one channel of one table in the picture of `draw_tables`, in pixels.
-
-    Entry (h, w) is the square of ``scale`` pixels whose upper left corner is at (top + h scale,
-    left + w scale). ``channel`` is None where one panel stands for all.
-    """
-
-    row: int
-    split: int
-    channel: int | None
-    left: int
-    top: int
-    scale: int
+_SIDE = 88
+"""Largest side of a table's channel, in pixels."""
 
 
 def draw_tables(
@@ -69,62 +43,30 @@ def draw_tables(
 ) -> Path:
     """Draw index tables as in the paper's Figure 1, on the grid of the input image (C, H, W).
 
-    A row for each factorization, a column for each split: which dimensions are factored out so far,
-    and when. Raises UserError where it cannot be written, ValueError for no tables.
+    A row for each factorization, and a column for each split, with all channels where those of any
+    table differ: which dimensions are factored out so far, and when. Raises UserError where it
+    cannot be written, ValueError for no tables.
     """
     if not named or not all(tables for _, tables in named):
         raise ValueError("no tables to draw")
-    channels, height, width = shape
     splits = max(len(tables) for _, tables in named)
-    panels = lay_out_tables(named, shape)
-    size = height * panels[0].scale
-    right = max(p.left for p in panels) + width * panels[0].scale + _MARGIN
-    title = title or "Index tables"
-    canvas = Canvas.for_file(
-        path,
-        max(right, legend_width(splits), title_width(title)),
-        max(p.top for p in panels) + size + _MARGIN,
-    )
-    canvas.text(_MARGIN, _TITLE // 2, title, size=16, weight="bold")
-    draw_legend(canvas, splits, _MARGIN, _TITLE)
-    done = [find_exit_splits(tables, shape) for _, tables in named]
-    colours = exit_colours(splits)
-    for panel in panels:
-        so_far = np.where(done[panel.row] <= panel.split, done[panel.row], 0)
-        canvas.image(colours[so_far[panel.channel or 0]], panel.left, panel.top, panel.scale)
-        if panel.row == 0 and not panel.channel:
-            heading = f"after split {panel.split}"
-            canvas.text(panel.left, _TITLE + _HEADING + 11, heading, size=12)
-        if panel.split == 1 and not panel.channel:
-            words = f"{named[panel.row][0]}{_format_channels(panel.channel, channels)}"
-            canvas.text(panel.left, panel.top - _HEADING // 2, words, size=12, weight="bold")
-    return canvas.save(path, title, f"Rows: {', '.join(name for name, _ in named)}")
-
-
-def lay_out_tables(
-    named: Sequence[tuple[str, Sequence[SplitTable]]], shape: Shape
-) -> tuple[TablePanel, ...]:
-    """Return the panels of `draw_tables`.
-
-    There is one for each row and split, or one for each channel of it where channels differ.
-    """
-    channels, height, width = shape
-    scale = max(2, (_PANEL if channels == 1 else _PANEL // 2) // max(height, width))
-    three = [channels_differ(find_exit_splits(tables, shape)) for _, tables in named]
-    panel = width * scale
-    column = (channels * (panel + 4) - 4 if any(three) else panel) + _GAP
-    panels = []
-    for row, (_, tables) in enumerate(named):
-        top = _TITLE + 2 * _HEADING + row * (height * scale + _HEADING + 12) + _HEADING
+    exits = [find_exit_splits(tables, shape) for _, tables in named]
+    names = channel_names(shape[0])
+    shown = shape[0] if any(map(channels_differ, exits)) else 1
+    scale = max(2, _SIDE // max(shape[1:]))
+    rows = []
+    for k, (name, tables) in enumerate(named):
+        panels = []
         for split in range(1, len(tables) + 1):
-            left = _MARGIN + (split - 1) * column
-            if three[row]:
-                for channel in range(channels):
-                    at = left + channel * (panel + 4)
-                    panels.append(TablePanel(row, split, channel, at, top, scale))
-            else:
-                panels.append(TablePanel(row, split, None, left, top, scale))
-    return tuple(panels)
+            for channel, rgb in enumerate(colour_exits(exits[k][:shown], split, splits)):
+                first = channel == 0
+                heading = f"after split {split}" if first and k == 0 else ""
+                gap = 24 if first and split > 1 else 4 * (channel > 0)
+                words = name if first and split == 1 else ""
+                panels.append(Panel(rgb, scale, words, heading, gap=gap))
+        rows.append(Row(panels))
+    below = [f"for each split: {(', ' if shown > 1 else ' = ').join(names)}"] if names[1:] else []
+    return draw_grid(path, rows, title or "Index tables", below, exit_legend(splits))
 
 
 def find_exit_splits(tables: Sequence[SplitTable], shape: Shape) -> NDArray[np.int64]:
@@ -145,28 +87,22 @@ def exit_colours(splits: int) -> Rgb:
 
     Raises UserError for more splits than there are colours.
     """
-    if splits > len(EXIT_COLOURS):
-        most = len(EXIT_COLOURS)
+    if splits > len(AREA_COLOURS):
+        most = len(AREA_COLOURS)
         raise UserError(f"tables of more than {most} splits cannot be drawn apart")
-    return np.stack([_rgb(colour) for colour in (KEPT_COLOUR, *EXIT_COLOURS[:splits])])
+    rgba = to_rgba_array([KEPT_COLOUR, *AREA_COLOURS[:splits]])
+    return np.round(rgba[:, :3] * 255).astype(np.uint8)
 
 
-def draw_legend(canvas: Canvas, splits: int, left: int, top: int) -> None:
-    """Draw the meaning of the colours of `find_exit_splits`, in a line 14 pixels high."""
-    words = [f"factored out at split {k + 1}" for k in range(splits)]
-    for k, colour in enumerate(np.roll(exit_colours(splits), -1, axis=0)):
-        canvas.image(colour[None, None], left + _ENTRY * k, top, 14)
-        canvas.text(left + _ENTRY * k + 20, top + 7, [*words, "stays"][k], size=12)
+def colour_exits(exits: NDArray[np.int64], split: int, splits: int) -> Rgb:
+    """Return the colours of what is factored out up to a split, for each of `find_exit_splits`."""
+    return exit_colours(splits)[np.where(exits <= split, exits, 0)]
 
 
-def legend_width(splits: int) -> int:
-    """Return the pixels of a picture that holds `draw_legend`."""
-    return _MARGIN + _ENTRY * (splits + 1)
-
-
-def title_width(title: str) -> int:
-    """Return the pixels of a picture that holds a title; a very long one is cut off."""
-    return min(2 * _MARGIN + text_width(title, 16, "bold"), 1600)
+def exit_legend(splits: int) -> list[tuple[str, str]]:
+    """Return the meanings of the colours of `find_exit_splits`."""
+    meanings = [f"factored out at split {k + 1}" for k in range(splits)]
+    return [*zip(meanings, AREA_COLOURS, strict=False), ("stays", KEPT_COLOUR)]
 
 
 def channel_names(channels: int) -> tuple[str, ...]:
@@ -177,17 +113,6 @@ def channel_names(channels: int) -> tuple[str, ...]:
 def channels_differ(exits: NDArray[np.int64]) -> bool:
     """Return whether `find_exit_splits` are not alike in all channels."""
     return bool((exits != exits[:1]).any())
-
-
-def _format_channels(channel: int | None, channels: int) -> str:
-    if channels == 1:
-        return ""
-    names = channel_names(channels)
-    return f"  ({' = '.join(names)})" if channel is None else f"  ({', '.join(names)})"
-
-
-def _rgb(colour: str) -> Rgb:
-    return np.round(np.array(to_rgb(colour)) * 255).astype(np.uint8)
 
 
 # Grids of images
@@ -201,78 +126,58 @@ def sample_grid(
     Two pixels of white lie between images. ``title`` says in an SVG what they are. Raises UserError
     where it cannot be written, ValueError for no images, or channels other than 1 or 3.
     """
+    grid = tile_images(images, columns, scale)
+    if format_of(path) is PictureFormat.svg:
+        figure = new_figure(grid.shape[1], grid.shape[0])
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.imshow(grid, interpolation="none", aspect="auto")
+        axes.set_axis_off()
+        about = f"{len(images)} images in rows of {min(columns, len(images))}"
+        return write_file(path, figure_bytes(figure, PictureFormat.svg, title, about))
+    out = io.BytesIO()  # of any size, which a figure is not
+    Image.fromarray(grid).save(out, format="PNG")
+    return write_file(path, out.getvalue())
+
+
+def tile_images(images: NDArray[np.uint8], columns: int, scale: int) -> Rgb:
+    """Return one array (H, W, 3) with images (N, C, H, W) in rows, between two pixels of white.
+
+    Raises ValueError for no images, or channels other than 1 or 3.
+    """
     count, channels, height, width = images.shape
     if count < 1 or channels not in (1, 3):
         raise ValueError(f"no grid of images of shape {images.shape}")
     columns = min(columns, count)
     rows = -(-count // columns)
-    gap, h, w = 2, height * scale, width * scale
-    size = (rows * (h + gap) + gap, columns * (w + gap) + gap, 3)
-    grid = np.full(size, 255, dtype=np.uint8)
-    large = images.transpose(0, 2, 3, 1).repeat(scale, axis=1).repeat(scale, axis=2)
-    for index, image in enumerate(large):
-        row, column = divmod(index, columns)
-        top, left = gap + row * (h + gap), gap + column * (w + gap)
-        grid[top : top + h, left : left + w] = image
-    if format_of(path) is PictureFormat.svg:
-        canvas = Canvas(size[1], size[0], PictureFormat.svg)
-        canvas.image(grid, 0, 0, 1)
-        return canvas.save(path, title, f"{count} images in rows of {columns}")
-    out = io.BytesIO()  # of any size, which a canvas of PNG is not
-    Image.fromarray(grid).save(out, format="PNG")
-    return write_file(path, out.getvalue())
+    tall, wide = height * scale + 2, width * scale + 2
+    cells = np.full((rows * columns, tall, wide, 3), 255, dtype=np.uint8)
+    cells[:count, 2:, 2:] = images.transpose(0, 2, 3, 1).repeat(scale, 1).repeat(scale, 2)
+    grid = cells.reshape(rows, columns, tall, wide, 3).swapaxes(1, 2)
+    edges = ((0, 2), (0, 2), (0, 0))
+    return np.pad(grid.reshape(rows * tall, columns * wide, 3), edges, constant_values=255)
 
 
 # Contact sheets: images of a prepared set, to be looked at before anything is trained on them
 
 SHOWN: tuple[PartName, ...] = ("test", "train")
 
-_COLUMNS, _ROWS, _CELL = 16, 5, 64
-
-_SHEET_MARGIN, _SHEET_TITLE, _SHEET_HEADING = 20, 44, 26
+_COLUMNS, _MOST, _CELL = 16, 80, 64
 
 
 def draw_contact_sheet(prepared: Prepared, path: Path) -> Path:
-    """Draw up to 80 images of the test part and as many of train, evenly spaced, as a PNG file.
+    """Draw up to 80 images of the test part and as many of train, evenly spaced.
 
     Float images are rounded for the picture. Raises UserError where it cannot be written.
     """
+    rows = []
+    for part in SHOWN:
+        images = prepared.part(part).images
+        shown = min(len(images), _MOST)
+        some = np.clip(np.round(images[np.arange(shown) * len(images) // shown]), 0, 255)
+        channels = some if some.shape[1] == 3 else some[:, :1]
+        grid = tile_images(channels.astype(np.uint8), _COLUMNS, max(1, _CELL // some.shape[2]))
+        choice = "" if shown == len(images) else f", {shown} of them evenly spaced"
+        rows.append(Row([Panel(grid, 1, f"{part}: {len(images):,} images{choice}", gap=0)]))
     manifest = prepared.manifest
-    parts = [(part, prepared.part(part).images) for part in SHOWN]
-    grids = [(part, len(images), *_grid(images)) for part, images in parts]
     title = f"{manifest.name} ({manifest.variant}), digest {manifest.digest[:12]}"
-    width = max(*(grid.shape[1] for *_, grid in grids), title_width(title) - 2 * _SHEET_MARGIN)
-    height = _SHEET_TITLE + sum(_SHEET_HEADING + len(grid) + _SHEET_MARGIN for *_, grid in grids)
-    canvas = Canvas.for_file(path, width + 2 * _SHEET_MARGIN, height)
-    canvas.text(_SHEET_MARGIN, _SHEET_TITLE // 2, title, size=16, weight="bold")
-    top = _SHEET_TITLE
-    for part, count, shown, grid in grids:
-        some = "" if shown == count else f", {shown} of them evenly spaced"
-        canvas.text(
-            _SHEET_MARGIN, top + _SHEET_HEADING // 2, f"{part}: {count:,} images{some}", size=13
-        )
-        canvas.image(grid, _SHEET_MARGIN, top + _SHEET_HEADING, 1)
-        top += _SHEET_HEADING + len(grid) + _SHEET_MARGIN
-    return canvas.save(path, title)
-
-
-def _grid(images: npt.NDArray[Any]) -> tuple[int, Rgb]:
-    """Return how many images of (N, C, H, W) are shown, and a picture of them in rows.
-
-    Two pixels of white lie between images.
-    """
-    shown = min(len(images), _COLUMNS * _ROWS)
-    some = images[np.arange(shown) * len(images) // shown]
-    pixels = np.clip(np.round(some), 0, 255).astype(np.uint8)
-    colours = pixels if pixels.shape[1] == 3 else pixels[:, :1].repeat(3, axis=1)
-    scale = max(1, _CELL // images.shape[2])
-    large = colours.transpose(0, 2, 3, 1).repeat(scale, axis=1).repeat(scale, axis=2)
-    height, width = large.shape[1:3]
-    columns = min(_COLUMNS, shown)
-    rows = -(-shown // columns)
-    grid = np.full((rows * (height + 2) - 2, columns * (width + 2) - 2, 3), 255, dtype=np.uint8)
-    for index, image in enumerate(large):
-        row, column = divmod(index, columns)
-        top, left = row * (height + 2), column * (width + 2)
-        grid[top : top + height, left : left + width] = image
-    return shown, grid
+    return draw_grid(path, rows, title)

@@ -3,35 +3,30 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from lcma.db import locate
 from lcma.db.relations import Relation
 from lcma.db.sqlite import SqliteDatabase
-from lcma.harness.terminal import text_cell
+from lcma.harness.report.tables import Table, TableColumn, render_table
 from lcma.sweeps.errors import UserError
 
 
 def render_relations(found: Sequence[Relation]) -> RenderableType:
     """Return a table with a line for each relation: name, kind and meaning."""
-    table = _table("name", "kind", "meaning")
-    for relation in found:
-        table.add_row(
-            text_cell(relation.name), text_cell(relation.kind), text_cell(relation.meaning)
-        )
-    return table
+    rows = tuple((one.name, one.kind, one.meaning) for one in found)
+    return render_table(
+        Table((TableColumn("name"), TableColumn("kind"), TableColumn("meaning")), rows)
+    )
 
 
 def render_relation(relation: Relation) -> RenderableType:
     """Return a relation with its columns: type and meaning, with the unit."""
-    table = _table("column", "type", "meaning")
-    for column in relation.columns:
-        table.add_row(text_cell(column.name), text_cell(column.type), text_cell(column.meaning))
+    rows = tuple((one.name, one.type, one.meaning) for one in relation.columns)
+    columns = tuple(map(TableColumn, ("column", "type", "meaning")))
     heading = Text(f"{relation.kind} {relation.name}", style="bold")
-    return Group(heading, Text(relation.meaning), table)
+    return Group(heading, Text(relation.meaning), Text(), render_table(Table(columns, rows)))
 
 
 def datasette_metadata(found: Sequence[Relation], url: str) -> dict[str, Any]:
@@ -53,7 +48,3 @@ def datasette_metadata(found: Sequence[Relation], url: str) -> dict[str, Any]:
     }
     # Datasette knows a database by its file's name without the suffix.
     return {"databases": {database.path.stem: {"tables": tables}}}
-
-
-def _table(*headings: str) -> Table:
-    return Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)

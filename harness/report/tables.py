@@ -1,23 +1,29 @@
-"""Rows of a query in every format: a terminal's table, JSON, CSV, Markdown, LaTeX and Parquet."""
+"""One table, and a writer of it for each format.
+
+Terminal, Markdown, LaTeX and HTML are for people: values are rounded as their columns say. CSV,
+JSON and Parquet are for programs: values are in full.
+"""
 
 import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from lcma.db import QueryResult
 from lcma.db.views import views
 from lcma.harness.terminal import text_cell
-from lcma.harness.text import escape_markdown, printable, to_json
+from lcma.harness.text import escape_markdown, format_number, printable, to_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,96 +32,174 @@ FORMULA = ("=", "+", "-", "@")
 """Characters with which a formula may begin in a spreadsheet."""
 
 
-def render_rows(result: QueryResult, console: Console) -> RenderableType:
+@dataclass(frozen=True)
+class TableColumn:
+    """A column of a table.
+
+    Programs know it by its ``name``, people by its ``heading``, which is the name where there is
+    none. People read numbers with so many decimal ``places``, in full where that is None, and with
+    a ``sign`` if there is to be one. Numbers stand at the right, text where ``right`` says.
+    """
+
+    name: str
+    heading: str = ""
+    kind: Literal["text", "number"] = "text"
+    places: int | None = None
+    sign: bool = False
+    right: bool = False
+
+    @property
+    def title(self) -> str:
+        """Heading in one line."""
+        return printable(self.heading or self.name)
+
+    @property
+    def at_right(self) -> bool:
+        """True if values are aligned at the right."""
+        return self.right or self.kind == "number"
+
+    def show(self, value: Any, missing: str = "-") -> str:
+        """Return a value for people, in one line."""
+        if value is None:
+            return missing
+        if isinstance(value, bytes):
+            return f"<{len(value)} bytes>"
+        if self.places is not None and isinstance(value, int | float):
+            return format_number(value, self.places, sign=self.sign)
+        return printable(value)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with a value for each column, a title and lines above them, and notes below.
+
+    ``styles`` are those of cells (row, column) in a terminal. ``bold`` are the cells that are bold
+    in print. People read ``missing`` where there is no value. ``truncated`` says that there are
+    more rows.
+    """
+
+    columns: tuple[TableColumn, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    title: str = ""
+    under: str = ""
+    notes: tuple[str, ...] = ()
+    styles: dict[tuple[int, int], str] = field(default_factory=dict, hash=False)
+    bold: frozenset[tuple[int, int]] = frozenset()
+    missing: str = "-"
+    truncated: bool = False
+
+    def texts(self) -> list[list[str]]:
+        """Return the values as people read them."""
+        return [
+            [c.show(v, self.missing) for c, v in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
+
+
+def make_table(result: QueryResult, title: str = "") -> Table:
+    """Return the rows of a query as a table, with numbers in full."""
+    return Table(
+        columns=tuple(
+            TableColumn(name, kind="number" if _are_numbers(values) else "text")
+            for name, values in _by_column(result.columns, result.rows)
+        ),
+        rows=result.rows,
+        title=title,
+        missing="",
+        truncated=result.truncated,
+    )
+
+
+def _by_column(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Any]]:
+    return zip(names, list(zip(*rows, strict=True)) or [()] * len(names), strict=True)
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) <= {int, float, bool, type(None)}
+
+
+# For people
+
+
+def render_table(table: Table, *, compact: bool = False) -> RenderableType:
+    """Return a table for a terminal, with its title and notes; a compact one has narrow gaps."""
+    above = ((table.title, "bold"), (table.under, "dim"))
+    return Group(
+        *(Text(printable(line), style=style) for line, style in above if line),
+        _rich_table(table, compact=compact),
+        *(Text(printable(note), style="dim") for note in table.notes),
+    )
+
+
+def render_rows(table: Table, console: Console) -> RenderableType:
     """Return a table; where it is wider than the console, a line for each value."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    columns = list(zip(*result.rows, strict=True)) or [()] * len(result.columns)
-    for name, values in zip(result.columns, columns, strict=True):
-        numbers = all(isinstance(v, int | float | None) for v in values)
-        table.add_column(text_cell(name), justify="right" if numbers else "left", no_wrap=True)
-    for row in result.rows:
-        table.add_row(*(text_cell(_shown(value)) for value in row))
-    if Measurement.get(console, console.options.update(width=10**6), table).maximum <= (
-        console.width
-    ):
-        return table
-    width = max(len(printable(name)) for name in result.columns)
+    whole = _rich_table(table, wrap=False)
+    wide = console.options.update(width=10**6)
+    if Measurement.get(console, wide, whole).maximum <= console.width:
+        return whole
+    width = max(len(column.title) for column in table.columns)
     lines = []
-    for number, row in enumerate(result.rows, start=1):
+    for number, row in enumerate(table.rows, start=1):
         lines.append(Text(f"row {number}", style="bold"))
-        for name, value in zip(result.columns, row, strict=True):
-            lines.append(Text(f"  {printable(name):<{width}}  ") + text_cell(_shown(value)))
+        for column, value in zip(table.columns, row, strict=True):
+            lines.append(Text(f"  {column.title:<{width}}  {column.show(value)}"))
     return Group(*lines)
 
 
-def rows_as_json(result: QueryResult) -> str:
-    """Return {"columns": [...], "rows": [[...], ...], "truncated": ...}; bytes as hex digits."""
-    rows = [[_exact(value) for value in row] for row in result.rows]
-    return to_json({"columns": result.columns, "rows": rows, "truncated": result.truncated})
+def _rich_table(table: Table, *, compact: bool = False, wrap: bool = True) -> RichTable:
+    found = RichTable(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0 if compact else (0, 1)
+    )
+    any_text = any(column.kind == "text" for column in table.columns)
+    for column in table.columns:
+        found.add_column(
+            text_cell(column.title),
+            justify="right" if column.at_right else "left",
+            overflow="fold",
+            # Text takes several lines before any number is cut short.
+            no_wrap=not wrap or (any_text and column.kind == "number"),
+        )
+    for i, row in enumerate(table.rows):
+        shown = [column.show(value) for column, value in zip(table.columns, row, strict=True)]
+        found.add_row(*(Text(t, style=table.styles.get((i, j), "")) for j, t in enumerate(shown)))
+    return found
 
 
-def rows_as_markdown(result: QueryResult) -> str:
-    """Return one GitHub table."""
-    lines = [[printable(name) for name in result.columns], ["---"] * len(result.columns)]
-    lines += [["" if v is None else printable(_shown(v)) for v in row] for row in result.rows]
-    text = [
-        [part if index == 1 else escape_markdown(part) for part in line]
-        for index, line in enumerate(lines)
-    ]
-    return "".join("| " + " | ".join(line) + " |\n" for line in text)
+def table_as_markdown(table: Table) -> str:
+    """Return a GitHub table with its title above and its notes below."""
+    lines = []
+    if table.title:
+        lines += [f"### {escape_markdown(printable(table.title))}", ""]
+    if table.under:
+        lines += [escape_markdown(printable(table.under)), ""]
+    lines.append(_markdown_row([escape_markdown(column.title) for column in table.columns]))
+    lines.append(_markdown_row(["---:" if c.at_right else "---" for c in table.columns]))
+    lines += [_markdown_row(map(escape_markdown, texts)) for texts in table.texts()]
+    if table.notes:
+        lines += ["", *(f"- {escape_markdown(printable(note))}" for note in table.notes)]
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _shown(value: Any) -> Any:
-    return f"<{len(value)} bytes>" if isinstance(value, bytes) else value
+def _markdown_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
-def _exact(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+def table_as_html(table: Table) -> str:
+    """Return an HTML table with its title above and its notes below; all text is escaped."""
+
+    def row(texts: Iterable[str], tag: str) -> str:
+        return f"<tr>{''.join(f'<{tag}>{_escape_html(text)}</{tag}>' for text in texts)}</tr>"
+
+    return (
+        f"<p><b>{_escape_html(table.title)}</b><br>{_escape_html(table.under)}</p>"
+        f"<table><thead>{row((column.title for column in table.columns), 'th')}</thead>"
+        f"<tbody>{''.join(row(texts, 'td') for texts in table.texts())}</tbody></table>"
+        f"<p><small>{'<br>'.join(map(_escape_html, table.notes))}</small></p>"
+    )
 
 
-def flag_as_stored(value: Any) -> Any:
-    """Return a flag as databases have it, 1 or 0; any other value as it is."""
-    return int(value) if isinstance(value, bool) else value
-
-
-# CSV
-
-
-def rows_as_csv(result: QueryResult) -> str:
-    """Return a heading and a line for each row; null is empty, control characters are escapes.
-
-    Text that a spreadsheet would take for a formula has an apostrophe before it.
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([escape_csv(name) for name in result.columns])
-    # By columns, since texts repeat in them: a hundred thousand rows have few names.
-    columns = [_csv_column(column) for column in zip(*result.rows, strict=True)]
-    writer.writerows(zip(*columns, strict=True) if columns else ([] for _ in result.rows))
-    return out.getvalue()
-
-
-def escape_csv(text: str) -> str:
-    """Return text for a cell of a CSV file, harmless in a terminal and in a spreadsheet."""
-    shown = printable(text)
-    return f"'{shown}" if shown.startswith(FORMULA) else shown
-
-
-def _csv_column(values: Sequence[Any]) -> Sequence[Any]:
-    kinds = set(map(type, values)) - {type(None)}
-    if kinds <= {int} or (kinds <= {int, float} and all(map(math.isfinite, filter(None, values)))):
-        return values
-    known: dict[str, str] = {}
-    return [
-        (known.get(value) or known.setdefault(value, escape_csv(value)))
-        if isinstance(value, str)
-        else _exact(value)
-        for value in values
-    ]
+def _escape_html(text: str) -> str:
+    return escape(printable(text))
 
 
 # LaTeX documents that compile as they are, whatever was stored
@@ -149,36 +233,9 @@ _HEAD = r"""\documentclass{article}
 """
 
 
-@dataclass(frozen=True)
-class LatexTable:
-    """A table with what stands above and below it.
-
-    ``bold`` are the places (row, column) of cells in bold, ``left`` is how many columns are text.
-    """
-
-    title: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    notes: Sequence[str] = ()
-    bold: frozenset[tuple[int, int]] = frozenset()
-    left: int = 1
-
-
-def rows_as_latex(result: QueryResult, title: str) -> str:
-    """Return a document with one table of rows, numbers in full."""
-    rows = [["" if v is None else _latex_cell(v) for v in row] for row in result.rows]
-    columns = list(zip(*result.rows, strict=True)) or [()] * len(result.columns)
-    left = 0
-    for values in columns:
-        if all(isinstance(v, int | float | None) for v in values):
-            break
-        left += 1
-    return latex_document([LatexTable(title, result.columns, rows, left=left)])
-
-
-def latex_document(sections: Sequence[LatexTable], ending: Sequence[str] = ()) -> str:
+def tables_as_latex(tables: Sequence[Table], ending: Sequence[str] = ()) -> str:
     """Return a whole document; a table can be cut out of it from `table` to `table`."""
-    lines = [line for section in sections for line in _latex_lines(section)]
+    lines = [line for table in tables for line in _latex_lines(table)]
     lines += [f"{escape_latex(line)}\n" for line in ending]
     return _HEAD + "\n".join([*lines, "\\mbox{}", "\\end{document}"]) + "\n"
 
@@ -189,21 +246,22 @@ def escape_latex(text: str) -> str:
     return _LIGATURE.sub("{}", escaped)
 
 
-def _latex_lines(section: LatexTable) -> Iterator[str]:
-    numbers = len(section.headings) - section.left
+def _latex_lines(table: Table) -> Iterator[str]:
     yield "\\begin{table}[p]\n\\centering"
-    yield f"\\caption{{{escape_latex(section.title)}}}"
+    title = f"{table.title} ({table.under})" if table.under else table.title
+    yield f"\\caption{{{escape_latex(title)}}}"
     yield "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%"
-    yield f"\\begin{{tabular}}{{{'l' * section.left}{'r' * numbers}}}\n\\toprule"
-    yield _latex_row([escape_latex(heading) for heading in section.headings])
+    places = "".join("r" if column.at_right else "l" for column in table.columns)
+    yield f"\\begin{{tabular}}{{{places}}}\n\\toprule"
+    yield _latex_row([escape_latex(column.title) for column in table.columns])
     yield "\\midrule"
-    for i, row in enumerate(section.rows):
-        cells = [f"${c}$" if _NUMBER.fullmatch(c) else escape_latex(c) for c in row]
+    for i, texts in enumerate(table.texts()):
+        cells = [f"${c}$" if _NUMBER.fullmatch(c) else escape_latex(c) for c in texts]
         yield _latex_row(
-            [f"\\textbf{{{c}}}" if (i, j) in section.bold else c for j, c in enumerate(cells)]
+            [f"\\textbf{{{c}}}" if (i, j) in table.bold else c for j, c in enumerate(cells)]
         )
     yield "\\bottomrule\n\\end{tabular}}"
-    for note in section.notes:
+    for note in table.notes:
         yield f"\\par\\smallskip\\footnotesize {escape_latex(note)}"
     yield "\\end{table}\n\\clearpage"
 
@@ -218,15 +276,52 @@ def _ascii(character: str) -> str:
     return character if character.isascii() else f"\\texttt{{U+{ord(character):04X}}}"
 
 
-def _latex_cell(value: object) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
+# For programs
 
 
-# Parquet files: the same bytes for the same rows
+def table_as_json(table: Table) -> str:
+    """Return {"columns": [...], "rows": [[...], ...], "truncated": ...}; bytes as hex digits."""
+    names = [column.name for column in table.columns]
+    rows = [list(map(_exact, row)) for row in table.rows]
+    return to_json({"columns": names, "rows": rows, "truncated": table.truncated})
 
 
-def rows_as_parquet(result: QueryResult) -> bytes:
-    """Return a Parquet file.
+def table_as_csv(table: Table) -> str:
+    """Return a heading and a line for each row; null is empty, control characters are escapes.
+
+    Text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([escape_csv(column.name) for column in table.columns])
+    writer.writerows(
+        [escape_csv(v) if isinstance(v, str) else _exact(v) for v in row] for row in table.rows
+    )
+    return out.getvalue()
+
+
+@lru_cache(10_000)
+def escape_csv(text: str) -> str:
+    """Return text for a cell of a CSV file, harmless in a terminal and in a spreadsheet."""
+    shown = printable(text)
+    return f"'{shown}" if shown.startswith(FORMULA) else shown
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def flag_as_stored(value: Any) -> Any:
+    """Return a flag as databases have it, 1 or 0; any other value as it is."""
+    return int(value) if isinstance(value, bool) else value
+
+
+def table_as_parquet(table: Table) -> bytes:
+    """Return a Parquet file, the same bytes for the same rows.
 
     A column's type is that of the views' column of its name, else that of its values; text is as in
     the other formats, without control characters.
@@ -234,11 +329,11 @@ def rows_as_parquet(result: QueryResult) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns = list(zip(*result.rows, strict=True)) or [()] * len(result.columns)
-    arrays = [_array(n, values) for n, values in zip(result.columns, columns, strict=True)]
-    table = pa.Table.from_arrays(arrays, names=[printable(name) for name in result.columns])
+    names = [column.name for column in table.columns]
+    arrays = [_array(name, values) for name, values in _by_column(names, table.rows)]
     out = io.BytesIO()
-    parquet.write_table(table, out, compression="zstd")
+    made = pa.Table.from_arrays(arrays, names=list(map(printable, names)))
+    parquet.write_table(made, out, compression="zstd")
     return out.getvalue()
 
 
@@ -250,16 +345,11 @@ def _array(name: str, values: Sequence[Any]) -> "pa.Array":
         return pa.array(values, type=_declared(name))
     if kinds <= {int, bool} and all(abs(v) < 2**63 for v in values if v is not None):
         return pa.array(values, type=pa.int64())
-    if kinds == {float}:
-        return pa.array(values, type=pa.float64())
-    if kinds == {int, float}:
+    if kinds <= {int, float} and float in kinds:
         return pa.array([None if v is None else float(v) for v in values], type=pa.float64())
     if kinds == {bytes}:
         return pa.array(values, type=pa.binary())
-    known: dict[Any, str] = {}
-    texts = [
-        None if v is None else known.get(v) or known.setdefault(v, printable(v)) for v in values
-    ]
+    texts = [None if v is None else printable(v) for v in values]
     return pa.array(texts, type=pa.string())
 
 

@@ -2,25 +2,41 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
 from typing import Any
 
-from rich import box
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from lcma.db import QueryResult
-from lcma.harness.report.board import format_outcomes
-from lcma.harness.report.tables import flag_as_stored
-from lcma.harness.results.statistics import PairedTest
-from lcma.harness.results.verdicts import CLAIMS, Scale, Verdict, Verdicts
+from lcma.harness.report.board import describe_lost
+from lcma.harness.report.tables import Table, TableColumn, flag_as_stored, make_table, render_table
+from lcma.harness.results.verdicts import CLAIMS, SCALE, Cells, Verdict, Verdicts
 from lcma.harness.text import escape_markdown, format_number, printable, short_id
 
 STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
 
-HEADINGS = ("verdict", "claim", "effect", "95 %", "n", "p")
+COLUMNS = (
+    TableColumn("verdict"),
+    TableColumn("claim"),
+    TableColumn("effect", kind="number", places=3, sign=True),
+    TableColumn("95 %", right=True),
+    TableColumn("n", kind="number"),
+    TableColumn("p", kind="number", places=3),
+)
+
+TEST_NUMBERS = (
+    "n",
+    "mean",
+    "deviation",
+    "standard_error",
+    "low",
+    "high",
+    "t_p",
+    "sign_flip_p",
+    "detectable",
+)
+"""Numbers of the test that decided; its p after Holm's correction is the verdict's."""
 
 APART = (
     "Apart: models that do not clear the bars of their data set, or of which no bars are known. "
@@ -37,7 +53,7 @@ def render_verdicts(results: Verdicts) -> RenderableType:
     """Return a table of all, then a sentence for each, for a terminal."""
     parts: list[RenderableType] = []
     for heading, verdicts in _sections(results):
-        parts += [Text(heading, style="bold"), _table(verdicts), Text()]
+        parts += [Text(heading, style="bold"), render_table(_table(verdicts)), Text()]
         for one in verdicts:
             parts.append(
                 Text(f"{one.decision}: ", style=STYLES[one.decision]) + verdict_sentence(one)
@@ -56,16 +72,14 @@ def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
         "verdicts": [_as_dict(one) for one in results.verdicts],
         "apart": [_as_dict(one) for one in results.apart],
         "unmeasured": list(results.unmeasured),
-        "diverged": results.diverged,
-        "failed": results.failed,
-        "lost": dict(results.lost),
+        "diverged": results.board.diverged,
+        "failed": results.board.failed,
+        "lost": dict(results.board.lost),
     }
 
 
-def verdict_rows(results: Verdicts) -> QueryResult:
+def verdict_table(results: Verdicts) -> Table:
     """Return a row for each verdict, including those apart."""
-    facts = tuple(f.name for f in fields(Scale))
-    numbers = tuple(f.name for f in fields(PairedTest))
     own = ("decision", "claim", "source", "text", "cleared", "on_published", "unit", "comparison")
     rest = ("t_p_of_claim", "holm_p", "family_size", "printed", "lost", "why", "next")
     rows = []
@@ -81,8 +95,11 @@ def verdict_rows(results: Verdicts) -> QueryResult:
                 flag_as_stored(one.on_published),
                 claim.unit,
                 one.comparison.name,
-                *(flag_as_stored(getattr(claim.scale, name)) for name in facts),
-                *(None if one.test is None else getattr(one.test, name) for name in numbers),
+                *map(flag_as_stored, claim.cells.facts.values()),
+                *(
+                    None if one.comparison.test is None else getattr(one.comparison.test, name)
+                    for name in TEST_NUMBERS
+                ),
                 one.t_p,
                 one.holm_p,
                 one.family_size,
@@ -92,11 +109,12 @@ def verdict_rows(results: Verdicts) -> QueryResult:
                 next_command(one),
             )
         )
-    return QueryResult((*own, *facts, *numbers, *rest), tuple(rows), truncated=False)
+    names = (*own, *SCALE, *TEST_NUMBERS, *rest)
+    return make_table(QueryResult(names, tuple(rows), truncated=False), "Verdicts")
 
 
 def verdicts_as_markdown(results: Verdicts) -> str:
-    """Return a section with a list for each kind of scale."""
+    """Return a section with a list of those that clear the bars, and of those apart."""
     lines: list[str] = []
     for heading, verdicts in _sections(results):
         lines += [f"### {escape_markdown(heading)}", ""]
@@ -111,8 +129,8 @@ def verdicts_as_markdown(results: Verdicts) -> str:
 
 
 def verdict_sentence(one: Verdict) -> str:
-    """Return the claim, on which scale, by which numbers, and why it is decided so."""
-    claim, test = one.claim, one.test
+    """Return the claim, on which models, by which numbers, and why it is decided so."""
+    claim, test = one.claim, one.comparison.test
     text = f"{claim.text} ({claim.source}), on {_scale(one)}. {one.comparison.name}: "
     if test is None:
         text += "no seed has both sides"
@@ -134,7 +152,7 @@ def verdict_sentence(one: Verdict) -> str:
     text += f"; {one.why}."
     if claim.printed is not None:
         text += f" The paper prints {claim.printed:+.2f}"
-        other = "models" if claim.scale.whole else "images"
+        other = "models" if claim.cells.group.whole else "images"
         text += "." if one.on_published else f", of other {other}: no verdict on that number."
     if claim.lost:
         text += f" {claim.lost} trials of these cells were lost."
@@ -145,20 +163,20 @@ def next_command(one: Verdict) -> str | None:
     """Return the launch that would decide an undecided claim, None for a decided one."""
     if one.decision != "undecided":
         return None
-    claim, scale = one.claim, one.claim.scale
+    claim, group, budget = one.claim, one.claim.cells.group, one.claim.cells.budget
+    groups = [cells.group for cells in claim.members]
     if one.seeds is None:
         return "no sweep that anybody runs: the effect is too small beside its spread"
-    options = ["--profile", scale.profile.split(", ")[0], *claim.sets]
+    options = ["--profile", group.profile.split(", ")[0], *claim.sets]
     if "--dataset" not in claim.sets:
-        options += ["--dataset", scale.set_name]
-    if scale.budget is not None and "--budget" not in claim.sets:
-        options += ["--budget", str(scale.budget)]
-    members = claim.members or (scale,)
-    if len({one.splits for one in members}) == 1:
-        options += ["--set", f"model.splits={scale.splits}"]
-    for setting in scale.settings.split() if len({one.settings for one in members}) == 1 else ():
+        options += ["--dataset", group.set_name]
+    if budget is not None and "--budget" not in claim.sets:
+        options += ["--budget", str(budget)]
+    if len({one.splits for one in groups}) == 1:
+        options += ["--set", f"model.splits={group.splits}"]
+    for setting in group.settings.split() if len({one.settings for one in groups}) == 1 else ():
         options += ["--set", setting]
-    lengths = claim.lengths or tuple({one.steps for one in members})
+    lengths = claim.lengths or tuple({one.steps for one in groups})
     alike = bool(claim.lengths) or len(lengths) == 1
     commands = [
         shlex.join(
@@ -178,18 +196,34 @@ def next_command(one: Verdict) -> str | None:
 
 
 def _as_dict(one: Verdict) -> dict[str, Any]:
-    claim = asdict(one.claim)
-    claim["comparisons"] = [
-        {"name": c.name, "seeds": list(c.by_seed), "differences": list(c.by_seed.values())}
-        for c in one.claim.comparisons
-    ]
+    of_claim, several = one.claim, len(one.claim.members) > 1
+    claim = {
+        "key": of_claim.key,
+        "source": of_claim.source,
+        "text": of_claim.text,
+        "scale": of_claim.cells.facts,
+        "comparisons": [
+            {"name": c.name, "seeds": list(c.by_seed), "differences": list(c.by_seed.values())}
+            for c in of_claim.comparisons
+        ],
+        "unit": of_claim.unit,
+        "margin": of_claim.margin,
+        "printed": of_claim.printed,
+        "family": of_claim.family,
+        "cleared": of_claim.cleared,
+        "lost": of_claim.lost,
+        "sweep": of_claim.sweep,
+        "sets": of_claim.sets,
+        "lengths": of_claim.lengths,
+        "members": [cells.facts for cells in of_claim.members] if several else [],
+    }
     return {
         "decision": one.decision,
         "sentence": verdict_sentence(one),
         "why": one.why,
         "comparison": one.comparison.name,
         "n": one.n,
-        "test": None if one.test is None else asdict(one.test),
+        "test": _test_numbers(one) or None,
         "t_p": one.t_p,
         "holm_p": one.holm_p,
         "family_size": one.family_size,
@@ -197,6 +231,11 @@ def _as_dict(one: Verdict) -> dict[str, Any]:
         "next": next_command(one),
         "claim": claim,
     }
+
+
+def _test_numbers(one: Verdict) -> dict[str, Any]:
+    test = one.comparison.test
+    return {} if test is None else {name: getattr(test, name) for name in TEST_NUMBERS}
 
 
 def _sections(results: Verdicts) -> Iterator[tuple[str, Sequence[Verdict]]]:
@@ -207,44 +246,35 @@ def _sections(results: Verdicts) -> Iterator[tuple[str, Sequence[Verdict]]]:
 
 
 def _scale(one: Verdict) -> str:
-    return "; ".join(map(_scale_text, one.claim.members or (one.claim.scale,)))
+    return "; ".join(map(_describe_cells, one.claim.members))
 
 
-def _scale_text(scale: Scale) -> str:
+def _describe_cells(cells: Cells) -> str:
+    group = cells.group
     text = (
-        f"{printable(scale.dataset)} ({printable(scale.variant)}), {printable(scale.flow)}, "
-        f"{printable(scale.profile)}, {scale.steps} steps, {scale.splits} splits"
+        f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
+        f"{printable(group.profile)}, {group.steps} steps, {group.splits} splits"
     )
-    if scale.budget is not None:
-        text += f", budget {scale.budget}"
-    if scale.protocol != "plain":
-        text += f", protocol {printable(scale.protocol)}"
-    return f"{text} (recipe {short_id(scale.recipe_id)})"
+    if cells.budget is not None:
+        text += f", budget {cells.budget}"
+    if group.protocol != "plain":
+        text += f", protocol {printable(group.protocol)}"
+    return f"{text} (recipe {short_id(group.recipe_id)})"
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in HEADINGS:
-        right = heading in HEADINGS[2:]
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    rows = []
     for one in verdicts:
-        test = one.test
-        interval = "-"
+        test, group = one.comparison.test, one.claim.cells.group
+        interval = None
         if test is not None and test.low is not None:
-            interval = (
-                f"{format_number(test.low, 3, sign=True)} {format_number(test.high, 3, sign=True)}"
-            )
-        scale = one.claim.scale
-        where = printable(f"{scale.dataset} {scale.flow} {scale.profile} {scale.steps}")
-        table.add_row(
-            Text(one.decision, style=STYLES[one.decision]),
-            Text(f"{one.claim.key}: {where}"),
-            format_number(None if test is None else test.mean, 3, sign=True),
-            interval,
-            str(one.n),
-            format_number(one.holm_p, 3),
-        )
-    return table
+            ends = (format_number(end, 3, sign=True) for end in (test.low, test.high))
+            interval = " ".join(ends)
+        claim = f"{one.claim.key}: {group.dataset} {group.flow} {group.profile} {group.steps}"
+        mean = None if test is None else test.mean
+        rows.append((one.decision, claim, mean, interval, one.n, one.holm_p))
+    styles = {(number, 0): STYLES[one.decision] for number, one in enumerate(verdicts)}
+    return Table(COLUMNS, tuple(rows), styles=styles)
 
 
 def _ending(results: Verdicts) -> Iterator[str]:
@@ -252,11 +282,7 @@ def _ending(results: Verdicts) -> Iterator[str]:
         yield RULE
     else:
         yield "No results that bear on a claim yet."
-    if results.diverged or results.failed:
-        yield (
-            f"{results.diverged} trials diverged, {results.failed} failed"
-            f"{format_outcomes(results.lost)}: `lcma status` says why."
-        )
+    yield from describe_lost(results.board)
     for key in results.unmeasured:
         text, launch = CLAIMS[key]
         yield f"No results yet: {text}. lcma launch {launch}"

@@ -5,15 +5,12 @@ Its numbers are means over seeds, differences paired by seed, tests of them and 
 what to keep in mind of each group: precision, bars, seeds, losses, comparability.
 """
 
-import gc
 import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import groupby, islice
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
@@ -22,15 +19,17 @@ from lcma.harness.results.lookup import LONG_WAIT, DataFacts, parse_object, read
 from lcma.harness.results.statistics import (
     PairedTest,
     adjust_holm,
-    beaten_by,
-    half_width,
-    paired_tests,
+    compare_by_seed,
+    find_better,
+    summarize,
 )
 from lcma.harness.text import format_number, printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM
+from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, find_measure
 from lcma.sweeps.published import Number
+
+BITS = find_measure(BITS_PER_DIM)
 
 COMPARABLE = (
     "dataset",
@@ -46,9 +45,6 @@ COMPARABLE = (
 ENOUGH = 6
 """Seeds below which no difference counts as shown."""
 
-TESTED_AT_ONCE = 2_000
-"""Rows tested in one call of a library, which is much faster than group by group."""
-
 ColumnValue = str | int | float | None
 """Value of a column of `trial_results`."""
 
@@ -56,72 +52,67 @@ ColumnFilter = ColumnValue | tuple[ColumnValue, ...]
 """The value that a column must have, or several of which one is enough."""
 
 
-@dataclass(slots=True)
-class PairedDifference:
-    """Difference in bits/dim from the reference row, over the seeds that both have.
-
-    The standard error and the 95 % t-interval (``low``, ``high``) are None for fewer than two
-    pairs. The others are None too where they were not computed: the two-sided p of the paired
-    t-test, of the exact sign-flip test, and of the first after Holm's correction over the group's
-    differences; and the smallest true difference that so many pairs would have shown (see
-    `statistics.PairedTest`).
-    """
-
-    mean: float
-    standard_error: float | None
-    pairs: int
-    low: float | None
-    high: float | None
-    t_p: float | None = None
-    sign_flip_p: float | None = None
-    holm_p: float | None = None
-    detectable: float | None = None
-
-
-@dataclass(slots=True)  # not frozen: a board has so many that it would show
+@dataclass(frozen=True)
 class BoardRow:
     """One factorization at one budget.
 
-    ``mean`` is None where no seed has a result. ``deviation`` is the sample standard deviation over
-    seeds and (``low``, ``high``) the 95 % t-interval of the mean, None for fewer than two seeds.
-    ``rank`` is one more than the number of rows of the group with fewer bits by test: paired t, 5
-    %, after Holm's correction over all pairs of rows with enough common seeds. Rows that no test
-    tells apart share it; None where there is no mean. ``published`` are the numbers that papers
-    print for such a cell. ``cleared`` says whether the mean is below every bar of the data set,
-    None where there is no mean or no bar. Differences are from the row that is the ``reference``.
+    ``by_seed`` are the measure's values; ``mean`` is None where no seed has a result.
+    ``deviation`` is the sample standard deviation over seeds and (``low``, ``high``) the 95 %
+    t-interval of the mean, None for fewer than two seeds. ``rank`` is one more than the number of
+    rows of the group that are better by test: paired t, 5 %, after Holm's correction over all pairs
+    of rows with enough common seeds. Rows that no test tells apart share it; None where there is no
+    mean.
+    ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
+    mean is below every bar of the data set, None where there is no mean or no bar. The
+    ``difference``, paired by seed, is from the row that is the ``reference``; its ``holm_p`` is
+    corrected over the group's differences.
     """
 
     factorization: str
-    label: str
     budget: int | None
     map_options: str | None
     conventional: bool
-    seeds: tuple[int, ...]
-    bits_per_dim: tuple[float, ...]
+    by_seed: Mapping[int, float] = field(hash=False)
     mean: float | None
     deviation: float | None
-    difference: PairedDifference | None
+    low: float | None
+    high: float | None
+    difference: PairedTest | None
+    rank: int | None
     diverged: int
     failed: int
-    published: tuple[Number, ...] = ()
-    cleared: bool | None = None
-    reference: bool = False
-    low: float | None = None
-    high: float | None = None
-    rank: int | None = None
+    published: tuple[Number, ...]
+    cleared: bool | None
+    reference: bool
+
+    @property
+    def label(self) -> str:
+        """Name of the factorization as shown."""
+        return factorization_label(self.factorization)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds with a result, ascending."""
+        return tuple(self.by_seed)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The measure's values in the order of the seeds."""
+        return tuple(self.by_seed.values())
 
     @property
     def n(self) -> int:
         """Number of seeds with a result."""
-        return len(self.seeds)
+        return len(self.by_seed)
 
 
 @dataclass(frozen=True)
 class Group:
     """Rows that can be compared, best first, with ``notes`` on what to keep in mind.
 
-    ``standard_error`` is the largest of one trial's over test images, in bits/dim, None where none
-    is known. ``reference`` is the label of the row that differences are from, None where it has no
+    ``measure`` is what the rows are ranked by, in ``unit``, of which 'lower' or 'higher' values are
+    better (``direction``). ``standard_error`` is the largest of one trial's, None where none is
+    known. ``reference`` is the label of the row that differences are from, None where it has no
     results; ``against`` is the name under which it was requested. ``settings`` are those of the
     recipe in which other groups of the same flow, data set and profile differ. ``whole`` says
     whether the images are known to be those of a whole set.
@@ -138,7 +129,7 @@ class Group:
     splits: int
     size: int
     steps: int
-    images: int
+    images: int | None
     clusters: int | None
     standard_error: float | None
     made_with: tuple[str, ...]
@@ -149,6 +140,19 @@ class Group:
     settings: str = ""
     against: str = "conventional"
     whole: bool = False
+    measure: str = BITS_PER_DIM
+    unit: str = BITS.unit
+    direction: str | None = BITS.direction
+
+    @property
+    def set_name(self) -> str:
+        """Name under which the data set is prepared."""
+        return known_sets.set_name(self.dataset, self.variant)
+
+    @property
+    def published_recipe(self) -> bool:
+        """True if the recipe is that of the flow's publication."""
+        return catalog.is_published(self.flow, self.set_name, self.profile)
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,7 @@ class Board:
 def read_board(
     store: Store,
     *,
+    measure: str = BITS_PER_DIM,
     sweep_id: str | None = None,
     against: str = "conventional",
     **where: ColumnFilter,
@@ -178,34 +183,48 @@ def read_board(
 
     Args:
         store: The database.
+        measure: What rows are ranked by.
         sweep_id: Only this sweep's trials.
         against: The factorization that differences are from.
         where: Columns of `trial_results`, each with the value or values it may have. Lost trials
             are filtered by those columns that they have, such as flow, dataset and profile.
 
     Raises:
-        UserError: A column is unknown, two results stand for one seed of one row, or ``against``
-            names several rows.
+        UserError: A column or the measure is unknown, two results stand for one seed of one row, or
+            ``against`` names several rows.
     """
-    with no_garbage_collection():
-        cells = store.cells(measure=BITS_PER_DIM, sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
-        # A plug-in's rule is known by its results, wherever the plug-in is now.
-        if against not in {cell.factorization for cell in cells}:
-            against = factorizations.normalize(against)
-        lost = [
-            one
-            for one in store.lost_trials(sweep_id)
-            if all(_matches(one, name, value) for name, value in where.items())
-        ]
-        return make_board(
-            cells,
-            read_data_facts(store),
-            lost,
-            bars=store.bars(),
-            recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
-            conventional=store.conventional_factorizations(),
-            against=against,
-        )
+    kind = find_ranked_measure(store, measure)
+    cells = store.cells(measure=measure, sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
+    # A plug-in's rule is known by its results, wherever the plug-in is now.
+    if against not in {cell.factorization for cell in cells}:
+        against = factorizations.normalize(against)
+    lost = [
+        one
+        for one in store.lost_trials(sweep_id)
+        if all(_matches(one, name, value) for name, value in where.items())
+    ]
+    return make_board(
+        cells,
+        read_data_facts(store),
+        lost,
+        bars=store.bars(),
+        recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
+        conventional=store.conventional_factorizations(),
+        against=against,
+        kind=kind,
+    )
+
+
+def find_ranked_measure(store: Store, name: str) -> MeasureKind:
+    """Return what a measure is by which results of a database can be ranked.
+
+    Raises UserError for any other.
+    """
+    known = store.measure_kinds()
+    if name not in known or known[name].direction is None:
+        ranked = ", ".join(sorted(one.name for one in known.values() if one.direction))
+        raise UserError(f"results cannot be ranked by '{printable(name)}': choose among {ranked}")
+    return known[name]
 
 
 def _matches(one: LostTrials, name: str, wanted: ColumnFilter) -> bool:
@@ -222,29 +241,36 @@ def make_board(
     recipes: Mapping[str, str] | None = None,
     conventional: Mapping[str, str] | None = None,
     against: str = "conventional",
+    kind: MeasureKind = BITS,
 ) -> Board:
     """Return the board of cells, in whatever order they come.
 
     ``against`` names the factorization that differences are from. ``facts`` and ``bars``, both by
     data digest, let notes say which data sets are subsets and which models are undertrained.
     ``recipes`` are their JSON by id. ``conventional`` is, by recipe, the factorization that was run
-    under that name, so that flows unknown here are covered too. Raises UserError where two results
+    under that name, so that flows unknown here are covered too. ``kind`` is the measure that the
+    cells have. Raises UserError where two results
     stand for one seed of one row, or several rows for the name ``against``.
     """
-    of_group: defaultdict[tuple[str, ...], list[LostTrials]] = defaultdict(list)
+    lost_of: defaultdict[tuple[str, ...], list[LostTrials]] = defaultdict(list)
     for one in lost:
-        of_group[_group_key(one)].append(one)
-    conventional_names = conventional or {}
-    groups: list[Group] = []
-    batch: list[_ComparedCells] = []
-    for measured in gather_cells(cells):
-        batch.append(
-            _ComparedCells(measured, of_group[_group_key(measured)], conventional_names, against)
+        lost_of[_lost_key(one)].append(one)
+    comparable = attrgetter(*COMPARABLE)
+    groups = []
+    for _, alike in groupby(sorted(cells, key=comparable), key=comparable):
+        members = list(alike)
+        first = members[0]
+        groups.append(
+            _make_group(
+                members,
+                lost_of[_lost_key(first)],
+                data=(facts or {}).get(first.data_digest),
+                bars=tuple((bars or {}).get(first.data_digest, ())),
+                own=(conventional or {}).get(first.recipe_id) or catalog.flows().get(first.flow),
+                against=against,
+                kind=kind,
+            )
         )
-        if sum(len(one.cells) for one in batch) >= TESTED_AT_ONCE:
-            groups += _groups(batch, facts or {}, bars or {})
-            batch = []
-    groups += _groups(batch, facts or {}, bars or {})
     groups.sort(
         key=lambda g: (
             g.dataset,
@@ -254,7 +280,7 @@ def make_board(
             *(str(getattr(g, name)) for name in COMPARABLE),
         )
     )
-    groups = set_settings(groups, recipes or {})
+    groups = _set_settings(groups, recipes or {})
     outcomes: Counter[str] = Counter()
     for one in lost:
         outcomes[one.outcome or one.state] += one.trials
@@ -263,7 +289,7 @@ def make_board(
         diverged=_count(lost, "diverged"),
         failed=_count(lost, "failed"),
         lost=tuple(sorted(outcomes.items())),
-        apart=tuple(describe_differences(groups)),
+        apart=tuple(_describe_differences(groups)),
     )
 
 
@@ -298,7 +324,6 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
     return replace(board, groups=tuple(groups))
 
 
-@lru_cache(10_000)
 def factorization_label(factorization: str) -> str:
     """Return a factorization's name as shown, such as 'low (LLL)' or 'channel'."""
     if factorizations.is_word(factorization) and len(set(factorization)) == 1:
@@ -306,100 +331,147 @@ def factorization_label(factorization: str) -> str:
     return factorization
 
 
-def compute_difference(
-    results: Mapping[int, float], against: Mapping[int, float]
-) -> PairedDifference | None:
-    """Return the mean difference of two sets of values over their common seeds.
-
-    None if there are none.
-    """
-    common = sorted(results.keys() & against.keys())
-    if not common:
-        return None
-    differences = [results[seed] - against[seed] for seed in common]
-    mean, n = statistics.fmean(differences), len(differences)
-    if n < 2:
-        return PairedDifference(mean, None, n, None, None)
-    error = statistics.stdev(differences) / math.sqrt(n)
-    half = half_width(error, n)
-    return PairedDifference(mean, error, n, mean - half, mean + half)
-
-
-# Cells with their results by seed, gathered into what can be compared
+# Groups and their rows, with the tests between them
 
 CellKey = tuple[str, int | None, str | None]
 """Factorization, budget, and options of the map."""
 
+_cell_key = attrgetter("factorization", "budget", "map_options")
 
-@dataclass(frozen=True)
-class MeasuredCells:
-    """Cells that can be compared, with their bits/dim by seed.
+_lost_key = attrgetter("dataset", "variant", "data_digest", "flow", "recipe_id")
+"""Facts that lost trials share with the group that they belong to."""
 
-    ``images`` and ``clusters`` are the fewest behind a result. ``standard_error`` is the largest of
-    one result, in bits/dim. ``data_wait`` is the largest share of time that a training waited for
-    images, None where none was recorded.
+
+def _make_group(
+    cells: Sequence[SeededCell],
+    lost: Sequence[LostTrials],
+    *,
+    data: DataFacts | None,
+    bars: tuple[Bar, ...],
+    own: str | None,
+    against: str,
+    kind: MeasureKind,
+) -> Group:
+    """Return the group of cells that can be compared.
+
+    ``own`` is the factorization that is conventional for the recipe.
     """
-
-    dataset: str
-    variant: str
-    data_digest: str
-    flow: str
-    recipe_id: str
-    protocol: str
-    precision: str
-    profile: str
-    splits: int
-    size: int
-    steps: int
-    images: int
-    clusters: int | None
-    standard_error: float | None
-    made_with: tuple[str, ...]
-    cells: Mapping[CellKey, Mapping[int, float]]
-    beside: tuple[Beside, ...]
-    data_wait: float | None
-
-
-def gather_cells(cells: Sequence[SeededCell]) -> list[MeasuredCells]:
-    """Return the cells grouped by what can be compared.
-
-    Raises UserError where a seed has two results.
-    """
-    key = attrgetter(*COMPARABLE)
-    return [_merge_cells(list(some)) for _, some in groupby(sorted(cells, key=key), key=key)]
-
-
-def _merge_cells(cells: Sequence[SeededCell]) -> MeasuredCells:
     first = cells[0]
-    own: dict[CellKey, Mapping[int, float]] = {}
+    lost_of: defaultdict[CellKey, list[LostTrials]] = defaultdict(list)
+    for one in lost:
+        lost_of[_cell_key(one)].append(one)
+    by_seed: dict[CellKey, Mapping[int, float]] = {key: {} for key in lost_of}
     for cell in cells:
-        if cell.repeated is not None:
-            raise UserError(
-                f"two results of seed {cell.repeated} for {printable(cell.factorization)} on "
-                f"{printable(cell.dataset)} with recipe {printable(cell.recipe_id)}: look "
-                "at them with "
-                "`lcma sql`"
-            )
-        own[cell.factorization, cell.budget, cell.map_options] = cell.bits_per_dim
-    errors = [cell.standard_error for cell in cells if cell.standard_error is not None]
-    waits = [cell.data_wait for cell in cells if cell.data_wait is not None]
-    beside = sorted((one for cell in cells for one in cell.beside), key=attrgetter("result_id"))
-    return MeasuredCells(
+        _refuse_repeated(cell)
+        by_seed[_cell_key(cell)] = cell.values
+    reference = _find_reference(by_seed, own, first.splits, against)
+    conventional = _canonical("conventional", own, first.splits)
+    if kind.name != BITS_PER_DIM:
+        bars = ()
+    lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
+    sign = -1 if kind.direction == "higher" else 1
+    signed = [{seed: sign * one for seed, one in own.items()} for own in by_seed.values()]
+    better = find_better(signed, ENOUGH).sum(axis=1).tolist()
+    differences = _compare_with_reference(by_seed, reference)
+    rows = [
+        _make_row(
+            cell,
+            bits,
+            lost_of.get(cell, ()),
+            difference=differences.get(cell),
+            rank=1 + beaten,
+            lowest_bar=lowest,
+            conventional=cell[0] == conventional,
+            reference=cell == reference,
+            published=()
+            if kind.name != BITS_PER_DIM
+            else _find_published(first.flow, first.dataset, first.variant, cell[0], first.splits),
+        )
+        for (cell, bits), beaten in zip(by_seed.items(), better, strict=True)
+    ]
+    rows.sort(
+        key=lambda r: (
+            math.inf if r.mean is None else sign * r.mean,
+            r.factorization,
+            -1 if r.budget is None else r.budget,
+            r.map_options or "",
+        )
+    )
+    group = Group(
         **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
         profile=", ".join(sorted({cell.profile for cell in cells})),
-        images=min(cell.images for cell in cells),
+        images=min((c.images for c in cells if c.images is not None), default=None),
         clusters=min((c.clusters for c in cells if c.clusters is not None), default=None),
-        standard_error=max(errors, default=None),
-        made_with=tuple(sorted({_made_with(one) for one in _makings(cells)})),
-        cells=own,
-        beside=tuple(beside),
-        data_wait=max(waits, default=None),
+        standard_error=max(
+            (c.standard_error for c in cells if c.standard_error is not None), default=None
+        ),
+        made_with=tuple(sorted({_made_with(one) for cell in cells for one in cell.makings})),
+        reference=factorization_label(reference[0]) if reference and by_seed[reference] else None,
+        against=against,
+        rows=tuple(rows),
+        notes=(),
+        bars=bars,
+        whole=data is not None and data.whole,
+        measure=kind.name,
+        unit=kind.unit,
+        direction=kind.direction,
     )
+    return replace(group, notes=tuple(_list_notes(group, data, cells)))
 
 
-def _makings(cells: Sequence[SeededCell]) -> set[Making]:
-    several = {cell.makings for cell in cells}
-    return {one for makings in several for one in makings}
+def _refuse_repeated(cell: SeededCell) -> None:
+    if cell.repeated is not None:
+        raise UserError(
+            f"two results of seed {cell.repeated} for {printable(cell.factorization)} on "
+            f"{printable(cell.dataset)} with recipe {printable(cell.recipe_id)}: look at them with "
+            "`lcma sql`"
+        )
+
+
+def _compare_with_reference(
+    by_seed: Mapping[CellKey, Mapping[int, float]], reference: CellKey | None
+) -> dict[CellKey, PairedTest]:
+    """Return the differences from the reference, corrected together."""
+    if reference is None:
+        return {}
+    found = {
+        cell: test
+        for cell, bits in by_seed.items()
+        if cell != reference and (test := compare_by_seed(bits, by_seed[reference]))
+    }
+    p_values = {cell: test.t_p for cell, test in found.items() if test.t_p is not None}
+    for cell, p in zip(p_values, adjust_holm(list(p_values.values())), strict=True):
+        found[cell] = replace(found[cell], holm_p=p)
+    return found
+
+
+def _make_row(
+    cell: CellKey,
+    by_seed: Mapping[int, float],
+    lost: Sequence[LostTrials],
+    *,
+    rank: int,
+    lowest_bar: float | None,
+    **more: Any,
+) -> BoardRow:
+    factorization, budget, map_options = cell
+    found = summarize(list(by_seed.values())) if by_seed else None
+    mean = None if found is None else found.mean
+    return BoardRow(
+        factorization=factorization,
+        budget=budget,
+        map_options=map_options,
+        by_seed=by_seed,
+        mean=mean,
+        deviation=None if found is None else found.deviation,
+        low=None if found is None else found.low,
+        high=None if found is None else found.high,
+        rank=None if found is None else rank,
+        diverged=_count(lost, "diverged"),
+        failed=_count(lost, "failed"),
+        cleared=None if lowest_bar is None or mean is None else mean < lowest_bar,
+        **more,
+    )
 
 
 def _made_with(making: Making) -> str:
@@ -410,171 +482,7 @@ def _made_with(making: Making) -> str:
     )
 
 
-# Groups and rows, with the tests between them
-
-
-class _ComparedCells:
-    """Cells that can be compared, those without results too, and which of them is the reference."""
-
-    def __init__(
-        self,
-        measured: MeasuredCells,
-        lost: Sequence[LostTrials],
-        conventional: Mapping[str, str],
-        against: str,
-    ) -> None:
-        self.measured, self.against = measured, against
-        self.lost: defaultdict[CellKey, list[LostTrials]] = defaultdict(list)
-        for one in lost:
-            self.lost[one.factorization, one.budget, one.map_options].append(one)
-        self.cells = dict(measured.cells) | {
-            cell: {} for cell in self.lost if cell not in measured.cells
-        }
-        own = conventional.get(measured.recipe_id) or catalog.flows().get(measured.flow)
-        self.reference = _reference(self.cells, own, measured.splits, against)
-        self.conventional = _canonical("conventional", own, measured.splits)
-
-    @property
-    def reference_bits(self) -> Mapping[int, float]:
-        return {} if self.reference is None else self.cells[self.reference]
-
-
-_group_key = attrgetter("dataset", "variant", "data_digest", "flow", "recipe_id")
-"""Facts that lost trials share with the group that they belong to."""
-
-
-def _groups(
-    compared: Sequence[_ComparedCells],
-    facts: Mapping[str, DataFacts],
-    bars: Mapping[str, Sequence[Bar]],
-) -> Iterator[Group]:
-    tables = [list(one.cells.values()) for one in compared]
-    beaten = beaten_by(tables, ENOUGH)
-    differences = [
-        [] if cell == one.reference else _subtract(bits, one.reference_bits)
-        for one in compared
-        for cell, bits in one.cells.items()
-    ]
-    tests = iter(paired_tests(differences))
-    for one, better in zip(compared, beaten, strict=True):
-        yield _group(one, better, list(islice(tests, len(one.cells))), facts, bars)
-
-
-def _subtract(bits: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
-    return [value - other[seed] for seed, value in bits.items() if seed in other]
-
-
-_OF_MEASURED = (
-    "profile",
-    "splits",
-    "size",
-    "steps",
-    "images",
-    "clusters",
-    "standard_error",
-    "made_with",
-)
-
-
-def _group(
-    compared: _ComparedCells,
-    beaten: Sequence[Sequence[int]],
-    tests: Sequence[PairedTest | None],
-    facts: Mapping[str, DataFacts],
-    all_bars: Mapping[str, Sequence[Bar]],
-) -> Group:
-    measured = compared.measured
-    bars = tuple(all_bars.get(measured.data_digest, ()))
-    data = facts.get(measured.data_digest)
-    lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
-    corrected = iter(adjust_holm([t.t_p for t in tests if t is not None and t.t_p is not None]))
-    rows = [
-        _row(compared, cell, bits, lowest, len(better), test, corrected)
-        for (cell, bits), better, test in zip(compared.cells.items(), beaten, tests, strict=True)
-    ]
-    rows.sort(
-        key=lambda r: (
-            math.inf if r.mean is None else r.mean,
-            r.factorization,
-            -1 if r.budget is None else r.budget,
-            r.map_options or "",
-        )
-    )
-    reference = compared.reference if compared.reference_bits else None
-    group = Group(
-        **{name: getattr(measured, name) for name in (*COMPARABLE, *_OF_MEASURED)},
-        reference=None if reference is None else factorization_label(reference[0]),
-        against=compared.against,
-        rows=tuple(rows),
-        notes=(),
-        bars=bars,
-        whole=data is not None and data.whole,
-    )
-    corrections = [*list_corrections(measured.beside), *describe_waiting(measured.data_wait)]
-    notes = list_notes(group, data, corrections)
-    return replace(group, notes=tuple(notes))
-
-
-def _row(
-    compared: _ComparedCells,
-    cell: CellKey,
-    results: Mapping[int, float],
-    lowest_bar: float | None,
-    better: int,
-    test: PairedTest | None,
-    corrected: Iterator[float],
-) -> BoardRow:
-    factorization, budget, map_options = cell
-    measured, own = compared.measured, compared.lost.get(cell, ())
-    values = tuple(results.values())
-    n = len(values)
-    mean = math.fsum(values) / n if n else None
-    deviation = half = None
-    if mean is not None and n > 1:
-        deviation = math.sqrt(math.fsum([(value - mean) ** 2 for value in values]) / (n - 1))
-        half = half_width(deviation / math.sqrt(n), n)
-    return BoardRow(
-        factorization=factorization,
-        label=factorization_label(factorization),
-        budget=budget,
-        map_options=map_options,
-        conventional=factorization == compared.conventional,
-        seeds=tuple(results),
-        bits_per_dim=values,
-        mean=mean,
-        deviation=deviation,
-        difference=_difference(test, corrected),
-        diverged=_count(own, "diverged") if own else 0,
-        failed=_count(own, "failed") if own else 0,
-        published=_published(
-            measured.flow, measured.dataset, measured.variant, factorization, measured.splits
-        ),
-        cleared=None if lowest_bar is None or mean is None else mean < lowest_bar,
-        reference=cell == compared.reference,
-        low=None if half is None or mean is None else mean - half,
-        high=None if half is None or mean is None else mean + half,
-        rank=None if mean is None else 1 + better,
-    )
-
-
-def _difference(test: PairedTest | None, corrected: Iterator[float]) -> PairedDifference | None:
-    if test is None:
-        return None
-    return PairedDifference(
-        mean=test.mean,
-        standard_error=test.standard_error,
-        pairs=test.n,
-        low=test.low,
-        high=test.high,
-        t_p=test.t_p,
-        sign_flip_p=test.sign_flip_p,
-        holm_p=None if test.t_p is None else next(corrected),
-        detectable=test.detectable,
-    )
-
-
-@lru_cache(10_000)
-def _published(
+def _find_published(
     flow: str, dataset: str, variant: str, factorization: str, splits: int
 ) -> tuple[Number, ...]:
     names = published.names(flow, factorization, splits)
@@ -592,7 +500,7 @@ def _canonical(name: str, own: str | None, splits: int) -> str | None:
         return None
 
 
-def _reference(
+def _find_reference(
     cells: Collection[CellKey], own: str | None, splits: int, against: str
 ) -> CellKey | None:
     # A rule of a plug-in that is not loaded is known by its results.
@@ -620,7 +528,7 @@ KEYS = ("variant", "data_digest", "profile", "protocol", "precision", "recipe_id
 """Facts in which groups of one flow and data set can differ; the recipe if nothing else differs."""
 
 
-def set_settings(groups: "Sequence[Group]", recipes: Mapping[str, str]) -> "list[Group]":
+def _set_settings(groups: Sequence[Group], recipes: Mapping[str, str]) -> list[Group]:
     """Return the groups with ``settings`` set where others of their kind differ.
 
     Of one kind are groups of one flow, data set, variant and profile.
@@ -642,7 +550,7 @@ def set_settings(groups: "Sequence[Group]", recipes: Mapping[str, str]) -> "list
     return [replace(group, settings=texts.get(group.recipe_id, "")) for group in groups]
 
 
-def describe_differences(groups: "Sequence[Group]") -> Iterator[str]:
+def _describe_differences(groups: Sequence[Group]) -> Iterator[str]:
     """Yield a sentence on what the groups of each flow and data set differ in."""
     alike: dict[tuple[str, str], list[Group]] = defaultdict(list)
     for group in groups:
@@ -660,14 +568,14 @@ def describe_differences(groups: "Sequence[Group]") -> Iterator[str]:
             )
 
 
-def _describe_values(key: str, values: "Sequence[str]") -> str:
+def _describe_values(key: str, values: Sequence[str]) -> str:
     named = {"data_digest": "content of the data", "recipe_id": "recipe"}.get(key, key)
     if key in ("data_digest", "recipe_id"):
         return f"{named} ({len(values)})"
     return f"{named} ({', '.join(map(printable, values))})"
 
 
-def _kind_key(group: "Group") -> tuple[str, ...]:
+def _kind_key(group: Group) -> tuple[str, ...]:
     return (group.dataset, group.variant, group.flow, group.profile)
 
 
@@ -677,12 +585,16 @@ PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
 """Data sets on which papers report bits/dim. Box-filtered ones are others."""
 
 
-def list_notes(group: "Group", facts: DataFacts | None, corrected: Sequence[str]) -> list[str]:
+def _list_notes(group: Group, facts: DataFacts | None, cells: Sequence[SeededCell]) -> list[str]:
     """Return the notes below a group's table, one line each."""
+    beside = sorted((one for cell in cells for one in cell.beside), key=attrgetter("result_id"))
+    of_bits = group.measure == BITS_PER_DIM
     notes = [
         _precision_note(group),
-        *corrected,
-        *_bar_notes(group),
+        *(_bound_notes(beside) if of_bits else ()),
+        *(_series_notes(beside) if of_bits else ()),
+        *_waiting_notes(max((c.data_wait for c in cells if c.data_wait is not None), default=0.0)),
+        *(_bar_notes(group) if of_bits else ()),
         *_printed_notes(group),
     ]
     if any(row.n < ENOUGH for row in group.rows):
@@ -711,18 +623,17 @@ def list_notes(group: "Group", facts: DataFacts | None, corrected: Sequence[str]
     return notes
 
 
-def _precision_note(group: "Group") -> str:
+def _precision_note(group: Group) -> str:
     clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
     counted = f"{group.images} test images{clustered}"
     if group.standard_error is None:
         return f"{counted}: too few for a standard error."
     kind = "standard error" if group.clusters is None else "standard error by photograph"
-    return (
-        f"{counted}; one trial's {kind} is at most {format_number(group.standard_error)} bits/dim."
-    )
+    unit = "bits/dim" if group.measure == BITS_PER_DIM else printable(group.unit)
+    return f"{counted}; one trial's {kind} is at most {format_number(group.standard_error)} {unit}."
 
 
-def _bar_notes(group: "Group") -> list[str]:
+def _bar_notes(group: Group) -> list[str]:
     notes = []
     if any(row.cleared is False for row in group.rows):
         notes.append(
@@ -736,16 +647,16 @@ def _bar_notes(group: "Group") -> list[str]:
     return notes
 
 
-def _printed_notes(group: "Group") -> list[str]:
+def _printed_notes(group: Group) -> list[str]:
     numbers = dict.fromkeys(n for row in group.rows for n in row.published if n.note)
     return [f"{n.bits_per_dim:.2f} ({n.where}, {n.split}): {n.note}." for n in numbers]
 
 
-def _losses(row: "BoardRow") -> tuple[tuple[int, str], ...]:
+def _losses(row: BoardRow) -> tuple[tuple[int, str], ...]:
     return (row.diverged, "diverged"), (row.failed, "failed")
 
 
-def _variant_notes(group: "Group") -> list[str]:
+def _variant_notes(group: Group) -> list[str]:
     if group.variant == "float":
         return [
             f"The images of this {printable(group.dataset)} are not rounded to integers: "
@@ -768,25 +679,13 @@ def _variant_notes(group: "Group") -> list[str]:
     return []
 
 
-def describe_waiting(most: float | None) -> list[str]:
-    """Return a note where trainings waited for images longer than `LONG_WAIT`.
-
-    ``most`` is the largest share of a step's time.
-    """
-    if most is None or most <= LONG_WAIT:
+def _waiting_notes(most: float) -> list[str]:
+    if most <= LONG_WAIT:
         return []
     return [
         f"Up to {most:.1%} of a training step went on waiting for images: speeds and costs are not "
         "the flow's alone."
     ]
-
-
-# Notes on bias: the K-sample bound, the truncated series
-
-
-def list_corrections(results: Sequence[Beside]) -> list[str]:
-    """Return sentences on the K-sample bounds and truncated series of a table's results."""
-    return [*_bound_notes(results), *_series_notes(results)]
 
 
 def _bound_notes(results: Sequence[Beside]) -> list[str]:
@@ -822,30 +721,14 @@ MOST_TABLES = 20
 """Number of tables above which the board is a list of them."""
 
 
-def read_contents(store: Store, where: Mapping[str, str]) -> list[dict[str, Any]] | None:
-    """Return the cell of the lowest mean of each table, from the view `leaderboard`.
+def read_contents(
+    store: Store, where: Mapping[str, str], measure: str = BITS_PER_DIM
+) -> list[dict[str, Any]] | None:
+    """Return the cell of the best mean of each table, from the view `leaderboard`.
 
     ``where`` names columns of that view. Returns None where the tables are few enough to be shown.
     """
-    found = store.view_rows("leaderboard", rank=1, **where)
+    found = store.view_rows("leaderboard", position=1, measure=measure, **where)
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     tables = {(row["recipe_id"], row["comparable"]): row for row in reversed(rows)}
     return list(reversed(tables.values())) if len(tables) > MOST_TABLES else None
-
-
-# Reference cycles, which Python searches for whenever many objects are made
-
-
-@contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Switch the search for reference cycles off during a block.
-
-    Where hundreds of thousands of plain records are made, the search takes longer than the work.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

@@ -13,17 +13,10 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lcma.harness.results.board import (
-    COMPARABLE,
-    ENOUGH,
-    Board,
-    BoardRow,
-    Group,
-    PairedDifference,
-    compute_difference,
-)
+from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group
+from lcma.harness.results.statistics import PairedTest, compare_by_seed
 from lcma.harness.text import printable
-from lcma.sweeps import factorizations, known_sets
+from lcma.sweeps import factorizations
 
 HANDFUL = 5
 """Number of words or seeds that a note names before it counts the rest."""
@@ -39,16 +32,13 @@ class Effect:
     two this is half of what the effect of the one changes by when the other's letter goes from H to
     L.
 
-    The standard error and the 95 % t-interval (``low``, ``high``) over seeds are None for one seed.
-    ``share`` is its part of the sum of squares among the word means, 2^L (mean / 2)^2 / SS, None
-    where SS is 0. The shares of all effects add up to 1, and those of noise are in them.
+    ``test`` is of its values by seed. ``share`` is its part of the sum of squares among the word
+    means, 2^L (mean / 2)^2 / SS, None where SS is 0. The shares of all effects add up to 1, and
+    those of noise are in them.
     """
 
     splits: tuple[int, ...]
-    mean: float
-    standard_error: float | None
-    low: float | None
-    high: float | None
+    test: PairedTest
     share: float | None
 
 
@@ -70,16 +60,7 @@ class Effects:
     any trial diverged or failed.
     """
 
-    dataset: str
-    variant: str
-    data_digest: str
-    flow: str
-    recipe_id: str
-    protocol: str
-    precision: str
-    profile: str
-    splits: int
-    steps: int
+    group: Group
     budget: int | None
     map_options: str | None
     seeds: tuple[int, ...]
@@ -112,7 +93,7 @@ def _compute_group(group: Group, rows: Sequence[BoardRow]) -> Effects:
     rows = sorted(rows, key=lambda r: r.factorization)
     by_seed: dict[int, dict[str, float]] = {}
     for row in rows:
-        for seed, bits in zip(row.seeds, row.bits_per_dim, strict=True):
+        for seed, bits in row.by_seed.items():
             by_seed.setdefault(seed, {})[row.factorization] = bits
     words = factorizations.words(group.splits)
     full = {seed: by_seed[seed] for seed in sorted(by_seed) if len(by_seed[seed]) == len(words)}
@@ -126,10 +107,7 @@ def _compute_group(group: Group, rows: Sequence[BoardRow]) -> Effects:
     shares = [e.share for e in interactions if e.share is not None]
     known = any(e.share is not None for e in all_effects)
     return Effects(
-        **{name: getattr(group, name) for name in COMPARABLE},
-        profile=group.profile,
-        splits=group.splits,
-        steps=group.steps,
+        group=group,
         budget=rows[0].budget,
         map_options=rows[0].map_options,
         seeds=tuple(full),
@@ -153,23 +131,16 @@ def _decompose(full: Mapping[int, Mapping[str, float]], splits: int) -> tuple[Ef
         for count in places
         for chosen in itertools.combinations(places, count)
     }
-    total = math.fsum(d.mean**2 for d in found.values())  # SS / 2^(L - 2)
+    total = math.fsum(test.mean**2 for test in found.values())  # SS / 2^(L - 2)
     return tuple(
-        Effect(
-            splits=chosen,
-            mean=d.mean,
-            standard_error=d.standard_error,
-            low=d.low,
-            high=d.high,
-            share=d.mean**2 / total if total else None,
-        )
-        for chosen, d in found.items()
+        Effect(chosen, test, test.mean**2 / total if total else None)
+        for chosen, test in found.items()
     )
 
 
 def _compute_contrast(
     full: Mapping[int, Mapping[str, float]], splits: tuple[int, ...]
-) -> PairedDifference:
+) -> PairedTest:
     even: dict[int, float] = {}
     odd: dict[int, float] = {}
     for seed, by_word in full.items():
@@ -177,7 +148,7 @@ def _compute_contrast(
         for word, bits in by_word.items():
             halves[sum(word[k - 1] == "H" for k in splits) % 2].append(bits)
         even[seed], odd[seed] = map(statistics.fmean, halves)
-    found = compute_difference(even, odd)
+    found = compare_by_seed(even, odd)
     assert found is not None
     return found
 
@@ -223,7 +194,7 @@ def _missing_note(words: Sequence[str], incomplete: Sequence[Incomplete]) -> str
 def _next_command(group: Group, word: BoardRow) -> str:
     options = [
         "--dataset",
-        known_sets.set_name(group.dataset, group.variant),
+        group.set_name,
         "--profile",
         group.profile.split(", ")[0],
     ]

@@ -1,13 +1,13 @@
 """Results summed up by columns, as `lcma export --by` and `--stat` write them."""
 
-import math
 from collections.abc import Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lcma.db import QueryResult
-from lcma.harness.results.statistics import t_quantile
+from lcma.harness.results.statistics import summarize
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
@@ -43,32 +43,24 @@ def group_rows(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[st
         return QueryResult(columns, (), truncated=False)
     found = []
     for values, bits in frame.groupby(keys, dropna=False, sort=False)["bits_per_dim"]:
-        ordered = np.sort(
-            bits.to_numpy(dtype=np.float64)
-        )  # sums do not depend on the order of rows
-        found.append(
-            (*map(_plain_value, values), *(_statistic(name, ordered) for name in statistics))
-        )
+        numbers = _compute_statistics(bits.tolist())
+        found.append((*map(_plain_value, values), *(numbers[name] for name in statistics)))
     found.sort(key=lambda row: [(v is not None, _sortable(v)) for v in row[: len(keys)]])
     return QueryResult(columns, tuple(found), truncated=False)
 
 
-def _statistic(name: str, values: Any) -> int | float | None:
-    n = len(values)
-    mean = math.fsum(values) / n
-    simple = {"n": n, "mean": mean, "min": float(values[0]), "max": float(values[-1])}
-    if name in simple:
-        return simple[name]
-    if name == "median":
-        return float(np.median(values))
-    if n < 2:
-        return None
-    deviation = math.sqrt(math.fsum((values - mean) ** 2) / (n - 1))
-    if name == "std":
-        return deviation
-    # `half_width(deviation / math.sqrt(n), n)` may differ in the last bit of an export.
-    half = t_quantile(n - 1) * deviation / math.sqrt(n)
-    return mean - half if name == "low" else mean + half
+def _compute_statistics(values: Sequence[float]) -> dict[str, int | float | None]:
+    found = summarize(values)
+    return {
+        "n": found.n,
+        "mean": found.mean,
+        "std": found.deviation,
+        "low": found.low,
+        "high": found.high,
+        "min": min(values),
+        "median": median(values),
+        "max": max(values),
+    }
 
 
 def _plain_value(value: Any) -> Any:

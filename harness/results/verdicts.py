@@ -6,33 +6,43 @@ states the rule in words.
 """
 
 import itertools
+import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
 from typing import Any, Literal
 
 from lcma.db import Store
-from lcma.harness.results import board
-from lcma.harness.results.board import Board, BoardRow, Group, read_board
+from lcma.harness.results.board import (
+    COMPARABLE,
+    ENOUGH,
+    Board,
+    BoardRow,
+    Group,
+    read_board,
+)
 from lcma.harness.results.statistics import (
     LEVEL,
     PairedTest,
     adjust_holm,
+    half_width,
     paired_test,
     seeds_needed,
     subtract_by_seed,
-    t_interval,
 )
 from lcma.harness.text import printable
-from lcma.sweeps import catalog, factorizations, known_sets, published
+from lcma.sweeps import factorizations, published
+from lcma.sweeps.measures import BITS_PER_DIM, SECONDS_PER_STEP
 
 MARGIN = 0.01
 """Bits/dim below which a difference does not matter."""
 
-ENOUGH = board.ENOUGH
-"""Seeds below which every claim is undecided."""
-
 ALONE, CHOICE = "alone", "choice"
+
+SCALE = (*COMPARABLE, "profile", "splits", "steps", "settings", "budget", "whole")
+"""What tells the models of one claim from those of another."""
 
 Decision = Literal["supported", "refuted", "undecided"]
 
@@ -44,6 +54,7 @@ CLAIMS = {
     "table3-order": ("the order of Table 3", "table3"),
     "table4-order": ("the order of the words in Table 4", "table4"),
     "budget": ("longer pretraining gives low fewer bits/dim", "demo --budget 100,1000"),
+    "time": ("low costs no training time (section 3.4)", "demo"),
     "low-better-phase": ("low beats the better phase of the checkerboard", "demo"),
     "low-random-local": ("low beats chance with the same locality", "demo"),
     "mask-share": ("most of the map is the masks' own pattern", "demo"),
@@ -58,49 +69,81 @@ CLAIMS = {
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Differences by seed, which the claim says to be below zero on average."""
 
     name: str
-    by_seed: dict[int, float] = field(hash=False)
+    by_seed: Mapping[int, float] = field(hash=False)
+
+    @cached_property
+    def test(self) -> PairedTest | None:
+        """Tests of the differences, None where no seed has both sides."""
+        return paired_test(list(self.by_seed.values()))
+
+    @property
+    def upper_end(self) -> float:
+        """Upper end of the 95 % t-interval, infinity where there is none."""
+        return math.inf if self.test is None or self.test.high is None else self.test.high
+
+    @property
+    def p_in_favour(self) -> float:
+        """Two-sided p of the paired t-test where the mean is on the claim's side, else 1."""
+        test = self.test
+        return 1.0 if test is None or test.t_p is None or test.mean >= 0 else test.t_p
+
+    @property
+    def sign_flip_p(self) -> float:
+        """Two-sided p of the sign-flip test, 1 where there is none."""
+        test = self.test
+        return 1.0 if test is None or test.sign_flip_p is None else test.sign_flip_p
 
 
 @dataclass(frozen=True)
-class Scale:
-    """The models that a claim is tested on.
+class Cells:
+    """A group's rows under one budget, including those that need no map.
 
-    ``steps`` are those of the longest training. ``whole`` says whether the images are known to be
-    those of a whole data set.
+    Rows with options of the map are left out: they are experiments of their own.
     """
 
-    dataset: str
-    variant: str
-    data_digest: str
-    flow: str
-    recipe_id: str
-    protocol: str
-    precision: str
-    profile: str
-    splits: int
-    steps: int
-    settings: str
+    group: Group
     budget: int | None
-    whole: bool
+    rows: Mapping[str, BoardRow] = field(repr=False, hash=False)
 
     @property
-    def set_name(self) -> str:
-        """Name under which the data set is prepared."""
-        return known_sets.set_name(self.dataset, self.variant)
+    def facts(self) -> dict[str, Any]:
+        """The models that these rows are of: all that tells them from other cells."""
+        group = {name: getattr(self.group, name) for name in SCALE if name != "budget"}
+        return {name: group.get(name, self.budget) for name in SCALE}
 
     @property
-    def published(self) -> bool:
-        """True if the recipe is that of the flow's publication."""
-        return catalog.is_published(self.flow, self.set_name, self.profile)
+    def conventional(self) -> BoardRow | None:
+        """The flow's own factorization, where it has results."""
+        return next((row for row in self.rows.values() if row.conventional), None)
+
+    @property
+    def low(self) -> BoardRow | None:
+        """`low`, where it has results and is not the conventional one."""
+        row = self.rows.get("L" * self.group.splits)
+        return None if row is None or row.conventional else row
+
+    @property
+    def low_and_conventional(self) -> tuple[BoardRow, BoardRow] | None:
+        """Both, where both have results."""
+        low, own = self.low, self.conventional
+        return None if low is None or own is None else (low, own)
+
+    @property
+    def words(self) -> dict[str, BoardRow] | None:
+        """All 2^splits words in the order of Table 4 from the best to the worst, or None."""
+        words = tuple(reversed(factorizations.words(self.group.splits)))
+        if not self.group.splits or any(word not in self.rows for word in words):
+            return None
+        return {word: self.rows[word] for word in words}
 
 
 @dataclass(frozen=True)
 class TestedClaim:
-    """A statement on one scale, true if and only if all its comparisons are below zero.
+    """A statement on some cells, true if and only if all its comparisons are below zero.
 
     ``key`` names it for programs. ``source`` is the paper's table, or "ours". Differences within
     ``margin`` of zero do not matter; None where no difference is too small. ``printed`` is the
@@ -108,16 +151,17 @@ class TestedClaim:
     flow and recipe it shares Holm's correction. ``cleared`` says whether all the models clear the
     bars of the data set, None where no bars are known. ``lost`` counts trials of these cells that
     diverged or failed. ``sweep`` is the shipped sweep that tests it, ``sets`` are options that it
-    needs besides those of the scale, and ``lengths`` the training steps, where several are
-    compared. ``members`` are the scales of a claim over several flows or data sets, of which
-    ``scale`` is the longest trained.
+    needs besides those of the cells, and ``lengths`` the training steps, where several are
+    compared. ``members`` are the cells of a claim over several flows or data sets, of which
+    ``cells`` are the longest trained; else these alone.
     """
 
     key: str
     source: str
     text: str
-    scale: Scale
-    comparisons: tuple[Comparison, ...]
+    cells: Cells
+    members: tuple[Cells, ...]
+    comparisons: tuple[PairedComparison, ...]
     unit: str = "bits/dim"
     margin: float | None = MARGIN
     printed: float | None = None
@@ -127,29 +171,26 @@ class TestedClaim:
     sweep: str = "words"
     sets: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
-    members: tuple[Scale, ...] = ()
 
     @property
     def parts_below_zero(self) -> int:
         """Number of comparisons with a mean below zero."""
-        means = [statistics.fmean(c.by_seed.values()) for c in self.comparisons if c.by_seed]
-        return sum(mean < 0 for mean in means)
+        return sum(one.test is not None and one.test.mean < 0 for one in self.comparisons)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """A claim's verdict, with the comparison that decided it, or that is nearest to spoiling it.
 
-    ``test`` is of that comparison, None where no seed has both sides; of a claim of several
-    comparisons ``t_p`` is the largest p in its favour, and ``holm_p`` that after Holm's correction
-    over the ``family_size`` claims of its family. ``seeds`` is about how many would decide it.
+    ``n`` is the fewest seeds of a comparison. ``t_p`` is the largest p of a comparison in the
+    claim's favour, and ``holm_p`` that after Holm's correction over the ``family_size`` claims of
+    its family. ``seeds`` is about how many would decide it.
     """
 
     claim: TestedClaim
     decision: Decision
     why: str
-    comparison: Comparison
-    test: PairedTest | None
+    comparison: PairedComparison
     n: int
     t_p: float
     holm_p: float
@@ -159,8 +200,8 @@ class Verdict:
     @property
     def on_published(self) -> bool:
         """True if this is a verdict on the published numbers."""
-        scales = self.claim.members or (self.claim.scale,)
-        whole = all(scale.published and scale.whole for scale in scales)
+        groups = [cells.group for cells in self.claim.members]
+        whole = all(group.published_recipe and group.whole for group in groups)
         return self.claim.cleared is True and whole
 
 
@@ -169,16 +210,14 @@ class Verdicts:
     """All verdicts of a database.
 
     ``verdicts`` are of models that clear the bars, ``apart`` of those that do not, or where no bars
-    are known. ``unmeasured`` are keys of claims without any results. ``diverged`` and ``failed``
-    count lost trials, ``lost`` the same by outcome.
+    are known. ``unmeasured`` are keys of claims without any results.
     """
+
+    board: Board
 
     verdicts: tuple[Verdict, ...]
     apart: tuple[Verdict, ...]
     unmeasured: tuple[str, ...]
-    diverged: int = 0
-    failed: int = 0
-    lost: tuple[tuple[str, int], ...] = ()
 
 
 def read_verdicts(store: Store, *, sweep_id: str | None = None, **where: Any) -> Verdicts:
@@ -189,26 +228,40 @@ def read_verdicts(store: Store, *, sweep_id: str | None = None, **where: Any) ->
         sweep_id: Only this sweep's trials.
         where: Columns of `trial_results`, as for `board.read_board`.
     """
-    board = read_board(store, sweep_id=sweep_id, **where)
-    return make_verdicts(board, _read_mask_shares(store))
+    board, timed = (
+        read_board(store, measure=measure, sweep_id=sweep_id, **where)
+        for measure in (BITS_PER_DIM, SECONDS_PER_STEP)
+    )
+    return make_verdicts(board, _read_mask_shares(store), timed)
 
 
-def make_verdicts(board: Board, shares: Shares | None = None) -> Verdicts:
-    """Return the verdicts on a board, and on the share of the masks in the maps behind it."""
+def make_verdicts(
+    board: Board, shares: Shares | None = None, timed: Board | None = None
+) -> Verdicts:
+    """Return the verdicts on a board.
+
+    Args:
+        board: By bits/dim.
+        shares: The share of the masks in the maps behind it.
+        timed: The same results by `seconds_per_step`.
+    """
     claims = [one for group in board.groups for one in list_group_claims(group)]
+    claims += list_time_claims(board.groups, () if timed is None else timed.groups)
     claims += list_group_pair_claims(board.groups)
     claims += list_mask_claims(board.groups, shares or {})
     order = list(CLAIMS)
-    claims.sort(key=lambda one: (_claim_order(one, order), str(one.scale)))
+    claims.sort(key=lambda one: (_claim_order(one, order), _scale(one)))
     found = decide_claims(claims)
     return Verdicts(
+        board=board,
         verdicts=tuple(one for one in found if one.claim.cleared),
         apart=tuple(one for one in found if not one.claim.cleared),
         unmeasured=tuple(key for key in CLAIMS if key not in {one.key for one in claims}),
-        diverged=board.diverged,
-        failed=board.failed,
-        lost=board.lost,
     )
+
+
+def _scale(claim: TestedClaim) -> str:
+    return str(tuple(claim.cells.facts.values()))
 
 
 def _claim_order(claim: TestedClaim, order: list[str]) -> int:
@@ -220,88 +273,54 @@ def _claim_order(claim: TestedClaim, order: list[str]) -> int:
 
 def decide_claims(claims: Sequence[TestedClaim]) -> tuple[Verdict, ...]:
     """Return the verdicts, in the order of the claims."""
-    tests = [_test_comparisons(one) for one in claims]
-    p_values = [max(map(_p_in_favour, found)) for found in tests]
-    holm = list(p_values)
-    sizes = [1] * len(claims)
+    p_values = [max(one.p_in_favour for one in claim.comparisons) for claim in claims]
     families: dict[tuple[object, ...], list[int]] = {}
     for index, one in enumerate(claims):
-        if one.family != ALONE:
-            families.setdefault((one.family, one.scale), []).append(index)
+        family = (one.family, index if one.family == ALONE else _scale(one))
+        families.setdefault(family, []).append(index)
+    found: dict[int, Verdict] = {}
     for members in families.values():
         corrected = adjust_holm([p_values[index] for index in members])
-        for index, p in zip(members, corrected, strict=True):
-            holm[index], sizes[index] = p, len(members)
-    return tuple(
-        _decide_claim(one, found, p, p_holm, size)
-        for one, found, p, p_holm, size in zip(claims, tests, p_values, holm, sizes, strict=True)
-    )
+        for index, holm_p in zip(members, corrected, strict=True):
+            found[index] = _decide_claim(claims[index], p_values[index], holm_p, len(members))
+    return tuple(found[index] for index in range(len(claims)))
 
 
-def _decide_claim(
-    claim: TestedClaim, tests: Sequence[PairedTest | None], p: float, holm_p: float, size: int
-) -> Verdict:
-    n = min(0 if one is None else one.n for one in tests)
-    refuting = [k for k, why in enumerate(_reasons_against(claim, tests)) if why]
-    worst = max(range(len(tests)), key=lambda k: _upper_end(tests[k]))
-    decision: Decision
+def _decide_claim(claim: TestedClaim, p: float, holm_p: float, size: int) -> Verdict:
+    n = min(len(one.by_seed) for one in claim.comparisons)
+    worst = max(claim.comparisons, key=attrgetter("upper_end"))
+    refuting = [one for one in claim.comparisons if _reason_against(claim, one)]
+    decision: Decision = "undecided"
     if n < ENOUGH:
-        decision, why = "undecided", f"fewer than {ENOUGH} seeds decide nothing"
+        why = f"fewer than {ENOUGH} seeds decide nothing"
     elif refuting:
-        worst = max(refuting, key=lambda k: _upper_end(tests[k]))
-        decision, why = "refuted", _reasons_against(claim, tests)[worst]
-    elif _upper_end(tests[worst]) >= 0:
-        decision, why = "undecided", "the interval contains zero"
-    elif max(_sign_flip(one) for one in tests) > 2 * LEVEL:  # 5 % in the claim's direction
-        decision, why = "undecided", "the exact sign-flip test does not show it"
+        worst = max(refuting, key=attrgetter("upper_end"))
+        decision, why = "refuted", _reason_against(claim, worst)
+    elif worst.upper_end >= 0:
+        why = "the interval contains zero"
+    elif max(one.sign_flip_p for one in claim.comparisons) > 2 * LEVEL:  # 5 % on the claim's side
+        why = "the exact sign-flip test does not show it"
     elif holm_p > LEVEL:
-        decision, why = "undecided", f"it does not outlast Holm's correction over {size} claims"
+        why = f"it does not outlast Holm's correction over {size} claims"
     else:
         decision, why = "supported", "the 95 % interval is wholly below zero"
-    seeds = None if decision != "undecided" else _seeds_to_decide(claim, tests[worst], n)
-    comparison, test = claim.comparisons[worst], tests[worst]
-    return Verdict(claim, decision, why, comparison, test, n, p, holm_p, size, seeds)
+    seeds = _seeds_to_decide(claim, worst.test, n) if decision == "undecided" else None
+    return Verdict(claim, decision, why, worst, n, p, holm_p, size, seeds)
 
 
-def _test_comparisons(claim: TestedClaim) -> list[PairedTest | None]:
-    return [paired_test(list(one.by_seed.values())) for one in claim.comparisons]
-
-
-def _p_in_favour(test: PairedTest | None) -> float:
-    """Return the two-sided p where the mean is on the claim's side, else 1."""
-    return 1.0 if test is None or test.t_p is None or test.mean >= 0 else test.t_p
-
-
-def _sign_flip(test: PairedTest | None) -> float:
-    return 1.0 if test is None or test.sign_flip_p is None else test.sign_flip_p
-
-
-def _upper_end(test: PairedTest | None) -> float:
-    return float("inf") if test is None or test.high is None else test.high
-
-
-def _reasons_against(claim: TestedClaim, tests: Sequence[PairedTest | None]) -> list[str]:
-    """Return for each comparison why it refutes the claim, or nothing.
+def _reason_against(claim: TestedClaim, comparison: PairedComparison) -> str:
+    """Return why a comparison refutes the claim, or nothing.
 
     Of k comparisons any one can, so each is compared with an interval of 1 - 5 % / k.
     """
-    found = []
-    level = LEVEL / len(tests)
-    confidence = f"{100 * (1 - level):.3g} %"
-    for comparison, test in zip(claim.comparisons, tests, strict=True):
-        why = ""
-        wide = t_interval(list(comparison.by_seed.values()), level)
-        if test is not None and test.n >= ENOUGH and wide is not None:
-            low, high = wide
-            if claim.margin is not None and max(-low, high) <= claim.margin:
-                why = (
-                    f"the {confidence} interval is wholly within {claim.margin} {claim.unit} of "
-                    "zero"
-                )
-            elif low > 0:
-                why = f"the {confidence} interval is wholly above zero"
-        found.append(why)
-    return found
+    test, level = comparison.test, LEVEL / len(claim.comparisons)
+    if test is None or test.deviation is None or test.n < ENOUGH:
+        return ""
+    half = half_width(test.deviation, test.n, level)
+    interval = f"the {100 * (1 - level):.3g} % interval is wholly"
+    if claim.margin is not None and abs(test.mean) + half <= claim.margin:
+        return f"{interval} within {claim.margin} {claim.unit} of zero"
+    return f"{interval} above zero" if test.mean - half > 0 else ""
 
 
 def _seeds_to_decide(claim: TestedClaim, test: PairedTest | None, n: int) -> int | None:
@@ -317,37 +336,6 @@ def _seeds_to_decide(claim: TestedClaim, test: PairedTest | None, n: int) -> int
 
 
 # The rows of a group that claims are about
-
-
-@dataclass(frozen=True)
-class Cells:
-    """A group's rows under one budget, including those that need no map.
-
-    Rows with options of the map are left out: they are experiments of their own.
-    """
-
-    group: Group
-    budget: int | None
-    rows: dict[str, BoardRow]
-
-    @property
-    def conventional(self) -> BoardRow | None:
-        """The flow's own factorization, where it has results."""
-        return next((row for row in self.rows.values() if row.conventional), None)
-
-    @property
-    def low(self) -> BoardRow | None:
-        """`low`, where it has results and is not the conventional one."""
-        row = self.rows.get("L" * self.group.splits)
-        return None if row is None or row.conventional else row
-
-    @property
-    def words(self) -> dict[str, BoardRow] | None:
-        """All 2^splits words in the order of Table 4 from the best to the worst, or None."""
-        words = tuple(reversed(factorizations.words(self.group.splits)))
-        if not self.group.splits or any(word not in self.rows for word in words):
-            return None
-        return {word: self.rows[word] for word in words}
 
 
 def select_longest(group: Group) -> Cells:
@@ -380,72 +368,28 @@ def _usual_rows(group: Group) -> list[BoardRow]:
     return [row for row in group.rows if row.map_options is None]
 
 
-def make_scale(group: Group, budget: int | None) -> Scale:
-    """Return the scale of a group of the board."""
-    return Scale(
-        dataset=group.dataset,
-        variant=group.variant,
-        data_digest=group.data_digest,
-        flow=group.flow,
-        recipe_id=group.recipe_id,
-        protocol=group.protocol,
-        precision=group.precision,
-        profile=group.profile,
-        splits=group.splits,
-        steps=group.steps,
-        settings=group.settings,
-        budget=budget,
-        whole=group.whole,
-    )
-
-
-def map_seeds_to_bits(row: BoardRow) -> dict[int, float]:
-    """Return bits/dim by seed."""
-    return dict(zip(row.seeds, row.bits_per_dim, strict=True))
-
-
-def all_cleared(rows: Iterable[BoardRow]) -> bool | None:
-    """Return whether all rows clear the bars; None where that is not known."""
-    found = {row.cleared for row in rows}
-    if False in found:
-        return False
-    return None if None in found else True
-
-
-def count_lost(rows: Iterable[BoardRow]) -> int:
-    """Return how many of the rows' trials diverged or failed."""
-    return sum(row.diverged + row.failed for row in rows)
-
-
 def make_claim(
-    cells: Cells,
-    rows: Sequence[BoardRow],
-    comparisons: Sequence[Comparison],
-    *,
-    key: str,
-    source: str,
-    text: str,
-    sweep: str,
-    **more: object,
+    cells: Cells, rows: Sequence[BoardRow], comparisons: Sequence[PairedComparison], **more: Any
 ) -> TestedClaim:
     """Return a claim about these rows of a group."""
+    cleared = {row.cleared for row in rows}
     return TestedClaim(
-        key=key,
-        source=source,
-        text=text,
-        scale=make_scale(cells.group, cells.budget),
+        cells=cells,
         comparisons=tuple(comparisons),
-        cleared=all_cleared(rows),
-        lost=count_lost(rows),
-        sweep=sweep,
-        **more,  # type: ignore[arg-type]
+        cleared=False if False in cleared else None if None in cleared else True,
+        lost=sum(row.diverged + row.failed for row in rows),
+        **({"members": (cells,)} | more),
     )
 
 
-def compare_rows(one: BoardRow, other: BoardRow) -> Comparison:
+def _sweep(group: Group) -> str:
+    return "demo" if group.flow == "realnvp" else "flows"
+
+
+def compare_rows(one: BoardRow, other: BoardRow) -> PairedComparison:
     """Return one row minus another, by seed."""
     name = f"{printable(one.label)} - {printable(other.label)}"
-    return Comparison(name, subtract_by_seed(map_seeds_to_bits(one), map_seeds_to_bits(other)))
+    return PairedComparison(name, subtract_by_seed(one.by_seed, other.by_seed))
 
 
 # Claims about the rows of one group: which choice is better, and by which letter
@@ -469,51 +413,36 @@ def _choice_claims(cells: Cells) -> Iterator[TestedClaim]:
     low, conventional = cells.low, cells.conventional
     if low is None:
         return
-    sweep = "demo" if cells.group.flow == "realnvp" else "flows"
+
+    def choice(others: Sequence[BoardRow], key: str, text: str, **more: Any) -> TestedClaim:
+        return make_claim(
+            cells,
+            (low, *others),
+            [compare_rows(low, other) for other in others],
+            key=key,
+            text=f"low gives fewer bits/dim than {text}",
+            family=CHOICE,
+            sweep=_sweep(cells.group),
+            **more,
+        )
+
     if conventional is not None:
         source, printed = _printed_difference(cells.group)
-        yield make_claim(
-            cells,
-            (low, conventional),
-            [compare_rows(low, conventional)],
-            key="low-conventional",
-            source=source or "LCMA, as in Tables 1 and 2",
-            text=f"low gives fewer bits/dim than conventional ({printable(conventional.label)})",
-            printed=printed,
-            family=CHOICE,
-            sweep=sweep,
-        )
+        text = f"conventional ({printable(conventional.label)})"
+        yield choice([conventional], "low-conventional", text, source=source, printed=printed)
     phases = [cells.rows[name] for name in PHASES if name in cells.rows]
     if len(phases) == len(PHASES):
-        yield make_claim(
-            cells,
-            (low, *phases),
-            [compare_rows(low, phase) for phase in phases],
-            key="low-better-phase",
-            source="ours",
-            text="low gives fewer bits/dim than the better phase of the checkerboard",
-            family=CHOICE,
-            sweep=sweep,
-        )
+        text = "the better phase of the checkerboard"
+        yield choice(phases, "low-better-phase", text, source="ours")
     if "random-local" in cells.rows:
-        local = cells.rows["random-local"]
-        yield make_claim(
-            cells,
-            (low, local),
-            [compare_rows(low, local)],
-            key="low-random-local",
-            source="ours",
-            text="low gives fewer bits/dim than chance with the same locality (random-local)",
-            family=CHOICE,
-            sweep=sweep,
-        )
+        text = "chance with the same locality (random-local)"
+        yield choice([cells.rows["random-local"]], "low-random-local", text, source="ours")
 
 
 def _printed_difference(group: Group) -> tuple[str, float | None]:
     """Return where the paper prints both numbers of a cell, and their difference."""
-    scale = make_scale(group, None)
     found = {
-        name: published.find(group.flow, scale.set_name, [name]) for name in ("low", "conventional")
+        name: published.find(group.flow, group.set_name, [name]) for name in ("low", "conventional")
     }
     for low in found["low"]:
         for conventional in found["conventional"]:
@@ -522,7 +451,7 @@ def _printed_difference(group: Group) -> tuple[str, float | None]:
                 noun = "Tables" if len(tables) > 1 else "Table"
                 where = f"{low.source}, {noun} {' and '.join(tables)}"
                 return where, round(low.bits_per_dim - conventional.bits_per_dim, 4)
-    return "", None
+    return "LCMA, as in Tables 1 and 2", None
 
 
 def _order_claims(cells: Cells) -> Iterator[TestedClaim]:
@@ -563,7 +492,7 @@ def _first_split_claim(cells: Cells) -> Iterator[TestedClaim]:
     words = cells.words
     if words is None or cells.group.splits < 2:
         return
-    by_word = {word: map_seeds_to_bits(row) for word, row in words.items()}
+    by_word = {word: row.by_seed for word, row in words.items()}
     seeds = sorted(set.intersection(*(set(found) for found in by_word.values())))
     effects = [
         {
@@ -573,9 +502,9 @@ def _first_split_claim(cells: Cells) -> Iterator[TestedClaim]:
         }
         for split in range(cells.group.splits)
     ]
-    comparisons = [Comparison("effect of L at split 1", effects[0])]
+    comparisons = [PairedComparison("effect of L at split 1", effects[0])]
     comparisons += [
-        Comparison(f"effect at split 1 - at split {k}", subtract_by_seed(effects[0], effect))
+        PairedComparison(f"effect at split 1 - at split {k}", subtract_by_seed(effects[0], effect))
         for k, effect in enumerate(effects[1:], start=2)
     ]
     yield make_claim(
@@ -599,51 +528,46 @@ def _budget_claim(group: Group) -> Iterator[TestedClaim]:
     yield make_claim(
         select_longest(group),
         (short, long),
-        [Comparison(name, subtract_by_seed(map_seeds_to_bits(long), map_seeds_to_bits(short)))],
+        [PairedComparison(name, subtract_by_seed(long.by_seed, short.by_seed))],
         key="budget",
         source="LCMA, pretraining",
         text=f"low gives fewer bits/dim after {budgets[-1]} pretraining steps than after "
         f"{budgets[0]}",
-        sweep="demo" if group.flow == "realnvp" else "flows",
+        sweep=_sweep(group),
         sets=("--budget", f"{budgets[0]},{budgets[-1]}"),
     )
 
 
 # Claims that compare several groups: whole tables, training lengths, variants of a data set
 
-Key = tuple[object, ...]
+DATA = ("dataset", "variant", "data_digest")
+
+EVALUATION = ("profile", "protocol", "precision")
 
 
 def list_group_pair_claims(groups: Sequence[Group]) -> Iterator[TestedClaim]:
     """Yield all claims that take more than one group."""
     all_cells = [select_longest(group) for group in groups]
-    yield from _table_claims(all_cells)
-    yield from _persistence_claims(all_cells)
+    both = [cells for cells in all_cells if cells.low_and_conventional]
+    yield from _table_claims(both)
+    yield from _persistence_claims(both)
     yield from _variant_claims(all_cells)
 
 
 def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
-    """Yield Tables 1 and 2 as wholes.
+    """Yield Tables 1 and 2 as wholes, of the longest trained of recipes that are alike.
 
     Seeds are paired within each cell, then averaged over cells.
     """
-    usable = _longest_trained([c for c in all_cells if _low_and_conventional(c)])
-
-    def table_1(cells: Cells) -> Key:
-        return cells.group.flow, cells.group.profile, cells.group.protocol, cells.group.precision
-
-    def table_2(cells: Cells) -> Key:
-        group = cells.group
-        data = (group.dataset, group.variant, group.data_digest)
-        return *data, group.profile, group.protocol, group.precision
-
-    kinds: tuple[tuple[Callable[[Cells], Key], str, str], ...] = (
-        (table_1, "1", "data sets"),
-        (table_2, "2", "flows"),
-    )
-    for key, table, over in kinds:
-        for members in _group_alike(usable, key):
-            rows = [pair for c in members if (pair := _low_and_conventional(c))]
+    usable = [
+        max(members, key=_training_length)
+        for members in _group_alike(all_cells, "flow", *DATA, *EVALUATION)
+    ]
+    for table, over, alike in (("1", "data sets", ("flow",)), ("2", "flows", DATA)):
+        for members in _group_alike(usable, *alike, *EVALUATION):
+            if len(members) < 2:
+                continue
+            rows = [pair for c in members if (pair := c.low_and_conventional)]
             gaps = [compare_rows(low, own).by_seed for low, own in rows]
             seeds = sorted(set.intersection(*(set(gap) for gap in gaps)))
             mean = {seed: statistics.fmean(gap[seed] for gap in gaps) for seed in seeds}
@@ -652,39 +576,18 @@ def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             yield make_claim(
                 last,
                 [row for pair in rows for row in pair],
-                [Comparison("low - conventional, mean over cells", mean)],
+                [PairedComparison("low - conventional, mean over cells", mean)],
                 key=f"table{table}-mean",
                 source=f"LCMA, Table {table}",
                 text=f"low gives fewer bits/dim than conventional on average over {len(names)} "
                 f"{over} ({printable(', '.join(names))})",
-                members=tuple(make_scale(c.group, c.budget) for c in members),
+                members=tuple(members),
                 sweep=f"table{table}",
                 sets=(
                     "--dataset",
-                    ",".join(sorted({make_scale(c.group, None).set_name for c in members})),
+                    ",".join(sorted({c.group.set_name for c in members})),
                 ),
             )
-
-
-def _low_and_conventional(cells: Cells) -> tuple[BoardRow, BoardRow] | None:
-    low, own = cells.low, cells.conventional
-    return None if low is None or own is None else (low, own)
-
-
-def _longest_trained(all_cells: Sequence[Cells]) -> list[Cells]:
-    """Return, of groups alike but for the recipe, the one trained longest."""
-
-    def key(cells: Cells) -> Key:
-        group = cells.group
-        data = (group.dataset, group.variant, group.data_digest)
-        return group.flow, *data, group.profile, group.protocol, group.precision
-
-    longest: dict[Key, Cells] = {}
-    for one in all_cells:
-        held = longest.get(key(one))
-        if held is None or _training_length(one) > _training_length(held):
-            longest[key(one)] = one
-    return list(longest.values())
 
 
 def _training_length(cells: Cells) -> tuple[int, str]:
@@ -693,15 +596,8 @@ def _training_length(cells: Cells) -> tuple[int, str]:
 
 def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     """Yield claims on recipes that differ in the number of training steps alone."""
-
-    def key(cells: Cells) -> Key:
-        group = cells.group
-        data = (group.dataset, group.variant, group.data_digest)
-        model = (group.flow, group.profile, group.splits, group.settings)
-        return *data, *model, group.protocol, group.precision
-
-    usable = [c for c in all_cells if _low_and_conventional(c)]
-    for members in _group_alike(usable, key):
+    model = ("flow", "splits", "settings")
+    for members in _group_alike(all_cells, *DATA, *model, *EVALUATION):
         ends = sorted(members, key=_training_length)
         if ends[0].group.steps == ends[-1].group.steps:
             continue
@@ -718,8 +614,8 @@ def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             long,
             rows,
             [
-                Comparison(f"low - conventional after {steps[0]} steps", gap_short),
-                Comparison(
+                PairedComparison(f"low - conventional after {steps[0]} steps", gap_short),
+                PairedComparison(
                     f"the gap after {steps[1]} steps - half of that after {steps[0]}",
                     subtract_by_seed(gap_long, half),
                 ),
@@ -728,36 +624,29 @@ def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             source="ours",
             text=f"low leads conventional after {steps[0]} training steps, and at least half of "
             f"the gap is left after {steps[1]}",
-            sweep="demo" if long.group.flow == "realnvp" else "flows",
+            sweep=_sweep(long.group),
             lengths=steps,
         )
 
 
 def _variant_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     gap = _published_gap()
-
-    def key(cells: Cells) -> Key:
-        group = cells.group
-        model = (group.flow, group.profile, group.splits, group.steps, group.settings)
-        return *model, group.protocol, group.precision
-
     usable = [c for c in all_cells if c.group.dataset == "celeba64" and c.conventional is not None]
-    for members in _group_alike(usable, key):
+    for members in _group_alike(usable, "flow", "splits", "steps", "settings", *EVALUATION):
         by_variant: Mapping[str, Cells] = {c.group.variant: c for c in members}
         if not {"u8", "float"} <= by_variant.keys():
             continue
-        rows: list[BoardRow] = []
-        for name in ("float", "u8"):
-            row = by_variant[name].conventional
-            assert row is not None
-            rows.append(replace(row, label=f"{row.label} on {name}"))
+        both = [by_variant[name].conventional for name in ("float", "u8")]
+        rows = [row for row in both if row is not None]
         moved = compare_rows(*rows).by_seed
+        more = {seed: value - gap for seed, value in moved.items()}
+        fewer = {seed: -value - gap for seed, value in moved.items()}
         yield make_claim(
             by_variant["float"],
             rows,
             [
-                Comparison(f"float - u8 - {gap:.2f}", {s: d - gap for s, d in moved.items()}),
-                Comparison(f"u8 - float - {gap:.2f}", {s: -d - gap for s, d in moved.items()}),
+                PairedComparison(f"float - u8 - {gap:.2f}", more),
+                PairedComparison(f"u8 - float - {gap:.2f}", fewer),
             ],
             key="variant",
             source="ours",
@@ -777,16 +666,46 @@ def _published_gap() -> float:
     return round(own - low, 4)
 
 
-def _group_alike(all_cells: Sequence[Cells], key: Callable[[Cells], Key]) -> Iterator[list[Cells]]:
-    """Yield those of one key together, where they are several."""
+def _group_alike(all_cells: Sequence[Cells], *names: str) -> list[list[Cells]]:
+    """Return the cells whose groups agree in these facts, together."""
+    found: dict[tuple[object, ...], list[Cells]] = {}
+    for one in all_cells:
+        found.setdefault(tuple(getattr(one.group, name) for name in names), []).append(one)
+    return list(found.values())
 
-    def text(one: Cells) -> str:
-        return str(key(one))
 
-    for _, members in itertools.groupby(sorted(all_cells, key=text), key=text):
-        alike = list(members)
-        if len(alike) > 1:
-            yield alike
+# The claim that a choice costs no time, by another measure than bits/dim
+
+SLOWER = 2.0
+"""Percent of a training step that are no cost: timings of equal code differ by as much."""
+
+
+def list_time_claims(groups: Sequence[Group], timed: Sequence[Group]) -> Iterator[TestedClaim]:
+    """Yield one claim for each group with steps of `low` and conventional that were timed."""
+    by_scale = {str(tuple(select_longest(one).facts.values())): one for one in timed}
+    for group in groups:
+        cells = select_longest(group)
+        same = by_scale.get(str(tuple(cells.facts.values())))
+        pair, rows = same and select_longest(same).low_and_conventional, cells.low_and_conventional
+        if not pair or rows is None:
+            continue
+        low, own = (row.by_seed for row in pair)
+        slower = {seed: 100 * (low[seed] / own[seed] - 1) for seed in sorted(low.keys() & own)}
+        if not slower:
+            continue
+        over = {seed: percent - SLOWER for seed, percent in slower.items()}
+        yield make_claim(
+            cells,
+            rows,
+            [PairedComparison(f"low / {printable(pair[1].label)} - 1 - {SLOWER:g} %", over)],
+            key="time",
+            source="section 3.4",
+            text=f"a training step of low takes less than {SLOWER:g} % longer than one of "
+            f"conventional ({printable(pair[1].label)})",
+            unit="% of a step",
+            margin=None,
+            sweep=_sweep(group),
+        )
 
 
 # Claims about maps: the share of one that repeats over the image, as coupling masks do
@@ -807,7 +726,7 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
             cells,
             [cells.low],
             [
-                Comparison(
+                PairedComparison(
                     "1/2 - mask share at split 1",
                     {seed: HALF - share for seed, share in sorted(shares[key].items())},
                 )
@@ -818,7 +737,7 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
             "all over the image, as the coupling masks are",
             unit="of the variance",
             margin=None,
-            sweep="demo" if group.flow == "realnvp" else "flows",
+            sweep=_sweep(group),
         )
 
 

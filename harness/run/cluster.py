@@ -23,10 +23,9 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lcma.harness.kill_points import HOOK_VARIABLE
-from lcma.harness.run.executor import Executor, Finished, Lost
+from lcma.harness.run.executor import Executor, Finished, Lost, run_body
 from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
-from lcma.harness.run.worker import run_work
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 
@@ -75,8 +74,8 @@ class RayExecutor(Executor):
             raise UserError(
                 f"cannot reach {where}: {first}; check the address, or use --local"
             ) from None
-        self._task: Any = ray.remote(max_retries=0, max_calls=0)(run_work)
-        self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run_work)
+        self._task: Any = ray.remote(max_retries=0, max_calls=0)(run_body)
+        self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run_body)
         self._several_gpus = False
         self._nodes()
 

@@ -64,3 +64,10 @@ class Executor(ABC):
     @abstractmethod
     def close(self, *, kill: bool) -> None:
         """Stop everything; with ``kill`` without waiting for tasks in progress."""
+
+
+def run_body(work: Work, after: Report | None = None) -> Report:
+    """Run `run_work`, which is imported by workers alone: a launch does without torch."""
+    from lcma.harness.run.worker import run_work
+
+    return run_work(work, after)

@@ -13,9 +13,8 @@ from multiprocessing.context import BaseContext
 
 import numpy as np
 
-from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.executor import Executor, Finished, run_body
 from lcma.harness.run.work import Report, Work
-from lcma.harness.run.worker import run_work
 
 
 class LocalExecutor(Executor):
@@ -95,10 +94,10 @@ class LocalExecutor(Executor):
 
     def _start(self, slot: int, work: Work, after: Report | None) -> Future[Report]:
         try:
-            return self._pools[slot].submit(run_work, work, after)
+            return self._pools[slot].submit(run_body, work, after)
         except BrokenProcessPool:  # it died while it was idle
             self._pools[slot] = self._new_pool(slot)
-            return self._pools[slot].submit(run_work, work, after)
+            return self._pools[slot].submit(run_body, work, after)
 
     def _collect(self, future: Future[Report]) -> Finished:
         job_id, (slot, *others) = self._running.pop(future)
@@ -122,7 +121,7 @@ class LocalExecutor(Executor):
         )
 
 
-_PRELOADED = (run_work.__module__, "torch._dynamo")
+_PRELOADED = (run_body.__module__, "lcma.harness.run.worker", "torch._dynamo")
 """Modules that workers have imported when they start. The first optimizer of a process would import
 the second one, which takes a second."""
 

@@ -16,6 +16,7 @@ from lcma.sweeps import catalog, factorizations, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from lcma.sweeps.identity import content_id
+from lcma.sweeps.measures import plugin_measures
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.spec import Spec
 
@@ -312,7 +313,7 @@ def make_nodes(
                 step.subject if isinstance(step.subject, Pretraining) else None,
                 checkpoint_seconds,
                 lease_seconds,
-                plugins.loaded(step.subject.plugins),
+                plugins.loaded(_plugins_of(step.subject)),
                 terms=terms or Terms(),
                 keep=plan.spec.keep,
             ),
@@ -320,6 +321,14 @@ def make_nodes(
         )
         for step in plan.steps
     ]
+
+
+def _plugins_of(subject: Trial | Pretraining) -> set[str]:
+    # Those that it needs, and those whose measures are taken of every trial.
+    versions = set(subject.plugins)
+    if isinstance(subject, Trial):
+        versions |= {one.version for one in plugin_measures() if one.version is not None}
+    return versions
 
 
 def _require_prepared(plan: Plan) -> None:

@@ -1,9 +1,7 @@
 """A trial run of plug-ins in the launching process, before anything is changed."""
 
 import numpy as np
-import torch
 
-from lcma import models
 from lcma.harness.run.plan import Plan
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
@@ -24,6 +22,10 @@ def rehearse_plugins(plan: Plan) -> None:
 
 
 def _try(trial: Trial) -> None:
+    import torch
+
+    from lcma import models
+
     model = trial.recipe.model
     shape = (model.channels, model.size, model.size)
     noise = np.random.RandomState(0)

@@ -1,7 +1,9 @@
 """The launch of a sweep as a library call: plan, check what can be refused, run, report."""
 
+import getpass
+import socket
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +35,7 @@ from lcma.harness.run.workers import (
     missing_data,
     resolve_resources,
 )
+from lcma.harness.version import read_code_version
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources, Spec
 
@@ -48,7 +51,8 @@ class LaunchOptions:
     ``gpus`` for each trial (0 to 1) and ``parallel``, the most jobs of the sweep at once, take the
     place of the spec's. ``retry`` runs failed and diverged jobs again, ``skip_invalid`` runs the
     rest where cells cannot be run. ``tensorboard`` is a folder for the curves as they come,
-    ``folders`` are others that must be writable, by the option that names them.
+    ``folders`` are others that must be writable, by the option that names them. ``arguments`` is
+    what was typed, for the database: it holds no secrets.
     """
 
     local: bool = False
@@ -59,6 +63,7 @@ class LaunchOptions:
     skip_invalid: bool = False
     tensorboard: Path | None = None
     folders: tuple[tuple[str, Path | None], ...] = ()
+    arguments: str = ""
     lease_seconds: float = LEASE_SECONDS
     checkpoint_seconds: float | None = None
 
@@ -135,6 +140,26 @@ def launch_sweep(
     return LaunchReport(sweep_id, spec.name, ended.reports, len(ended.with_ending(*LOST))), store
 
 
+def begin_launch(store: db.Store, owner: str, sweep_id: str, arguments: str) -> int:
+    """Store that a launch begins: who launches what, where, with which code.
+
+    Returns the number of the event.
+    """
+    person = ""
+    with suppress(KeyError, OSError):  # a user id without a name, as in containers
+        person = getpass.getuser()
+    code_version, dirty = read_code_version()
+    return store.begin_launch(
+        owner,
+        sweep_id,
+        launched_by=person,
+        host=socket.gethostname(),
+        arguments=arguments,
+        code_version=code_version,
+        dirty=dirty,
+    )
+
+
 def _run(
     workers: Workers,
     options: LaunchOptions,
@@ -146,7 +171,9 @@ def _run(
 ) -> EndedJobs:
     assert workers.executor is not None
     workers.store, resources = store, workers.resources
-    begun = wait_with_note(observer.note, lambda: store.begin_launch(workers.owner, sweep_id))
+    begun = wait_with_note(
+        observer.note, lambda: begin_launch(store, workers.owner, sweep_id, options.arguments)
+    )
     nodes = make_nodes(
         plan,
         place,

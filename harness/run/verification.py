@@ -146,7 +146,7 @@ def verify(
         environment_id=environment.id,
         device=device,
         threads=threads,
-        user=user,
+        verified_by=user,
     )
     return Verified(
         trial=one,

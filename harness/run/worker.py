@@ -14,16 +14,18 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
 import safetensors.torch
 import torch
 
 from lcma import db, models
 from lcma.harness import data, storage
+from lcma.harness.data.manifest import PartName
 from lcma.harness.data.verified import open_images
 from lcma.harness.environment import read_environment
 from lcma.harness.kill_points import arm_worker
@@ -65,9 +67,13 @@ from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Pretraining, Trial
+from lcma.sweeps.measures import SECONDS_PER_STEP, plugin_measures
 
 START_SECONDS = 600.0
 """Wait for the database, and for the place of checkpoints, before a body has begun anything."""
+
+MEASURED_PARTS: tuple[PartName, PartName] = ("test", "holdout")
+"""The parts on which measures of plug-ins are taken."""
 
 STORE_SECONDS = 600.0
 """Wait of a running attempt for the place of checkpoints, to read the last one, or to write the
@@ -294,12 +300,11 @@ class _Attempt:
         self._require_finite(*measured.values)
         if lease.lost:
             raise StoppedError
+        more = [*self._time_steps(trainer), *self._take_measures(flow, prepared, trial.seed)]
         artifacts = self._save_weights(flow, lease)
         return replace(
             self._make_ending("done", lease),
-            result=make_result(
-                measured, trial.id, digest, PLAIN, step=step, more=self._time_steps(trainer)
-            ),
+            result=make_result(measured, trial.id, digest, PLAIN, step=step, more=more),
             tables=_make_index_tables(trial, maps, digest),
             artifacts=artifacts,
         )
@@ -449,7 +454,26 @@ class _Attempt:
     def _time_steps(self, trainer: Trainer) -> tuple[db.Measure, ...]:
         """Return the measure of how long a step of this attempt took; none without a step."""
         seconds = trainer.waiting.seconds_per_step
-        return () if seconds is None else (db.Measure("seconds_per_step", seconds),)
+        return () if seconds is None else (db.Measure(SECONDS_PER_STEP, seconds),)
+
+    def _take_measures(
+        self, flow: models.Flow, prepared: data.Prepared, seed: int
+    ) -> Iterator[db.Measure]:
+        """Take the measures of plug-ins; one that fails is left out, with a note."""
+        flow.eval()
+        for measure in plugin_measures():
+            for kind, part in zip(measure.kinds, MEASURED_PARTS, strict=True):
+                try:
+                    images = torch.from_numpy(np.array(prepared.part(part).images))
+                    with torch.no_grad():
+                        found = measure.compute(flow, images.to(self._device), seed)
+                    value, error = found if isinstance(found, tuple) else (found, None)
+                    error = None if error is None else float(error)
+                    yield db.Measure(kind.name, float(value), error, len(images))
+                except Exception as failure:  # noqa: BLE001 - the person's code may raise any
+                    text = f"{type(failure).__name__}: {failure}"
+                    self.notes.append(f"the measure {kind.name} was not taken: {text}")
+                    logger.warning(self.notes[-1])
 
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0

@@ -81,6 +81,8 @@ def read_run(store: db.Store) -> RunContent:
         for name, key in KEYS.items():
             table = schema.metadata.tables[name]
             tables[name] = _rows(connection, sa.select(table), key)
+        results = sa.select(schema.results.c.trial_id, schema.results.c.data_digest)
+        tables["results"] = _rows(connection, results, ("trial_id", "data_digest"))
         key = ("trial_id", "data_digest", "protocol", "name")
         tables["measures"] = _rows(connection, MEASURES, key)
         tables["curves"] = _rows(connection, CURVES, ("job_id", "name", "step"))

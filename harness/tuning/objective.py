@@ -10,7 +10,6 @@ from lcma.db import Store
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.target import StudyTarget
 from lcma.sweeps.expansion import Trial
-from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
 from lcma.sweeps.tuning import UNITS, Tune
 
 
@@ -43,22 +42,22 @@ class BudgetCost:
 
 @dataclass(frozen=True)
 class MeasuredBudget:
-    """A budget or a baseline whose trials are all done: bits/dim, a mean over seeds.
+    """A budget or a baseline whose trials are all done: the study's measure, a mean over seeds.
 
-    ``bits`` is of the holdout part and is optimized; ``spread`` is its sample standard deviation,
-    None for one seed. ``test_bits`` is only reported.
+    ``mean`` is of the holdout part, where it is taken there, and is optimized; ``spread`` is its
+    sample standard deviation, None for one seed. ``test_mean`` is only reported.
     """
 
-    bits: float
+    mean: float
     spread: float | None
-    test_bits: float
+    test_mean: float
     cost: BudgetCost
 
     def values(self, tune: Tune) -> list[float]:
         """Return the one or two values that Optuna minimizes."""
         if tune.objective == "pareto":
-            return [self.bits, self.cost.total(tune)]
-        return [self.bits + tune.cost_weight * self.cost.total(tune)]
+            return [tune.sign * self.mean, self.cost.total(tune)]
+        return [tune.sign * self.mean + tune.cost_weight * self.cost.total(tune)]
 
 
 def measure_budget(
@@ -68,11 +67,11 @@ def measure_budget(
     results = [store.result(trial.id, digest, PLAIN.name) for trial in trials]
     found = [result for result in results if result is not None]
     assert len(found) == len(trials)
-    bits = [result.value(HOLDOUT) for result in found]
+    values = [result.value(target.tune.tuned) for result in found]
     return MeasuredBudget(
-        bits=statistics.fmean(bits),
-        spread=statistics.stdev(bits) if len(bits) > 1 else None,
-        test_bits=statistics.fmean(result.value(BITS_PER_DIM) for result in found),
+        mean=statistics.fmean(values),
+        spread=statistics.stdev(values) if len(values) > 1 else None,
+        test_mean=statistics.fmean(result.value(target.tune.measure) for result in found),
         cost=measure_cost(store, target, trials, digest),
     )
 

@@ -13,11 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from lcma.db import Store
+from lcma.harness.report.board import name_measure
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.objective import measure_budget, measure_cost
 from lcma.harness.tuning.study import BUDGET, REASON, SERVED, Study
 from lcma.harness.tuning.target import StudyTarget
 from lcma.sweeps.expansion import Cell, Trial
+from lcma.sweeps.measures import BITS_PER_DIM
 from lcma.sweeps.tuning import UNITS
 
 
@@ -25,8 +27,8 @@ from lcma.sweeps.tuning import UNITS
 class StudyRow:
     """A trial of the study, or a baseline (``number`` None).
 
-    Bits/dim and costs are means over ``n`` seeds; ``saved`` is the part of the stand-alone
-    pretraining that an earlier trial had run.
+    ``mean`` and ``test_mean``, of the study's measure, and costs are means over ``n`` seeds;
+    ``saved`` is the part of the stand-alone pretraining that an earlier trial had run.
     """
 
     number: int | None
@@ -36,8 +38,8 @@ class StudyRow:
     state: str
     served: bool | None
     values: tuple[float, ...]
-    bits_per_dim: float | None
-    test_bits_per_dim: float | None
+    mean: float | None
+    test_mean: float | None
     cost_seconds: float | None
     cost_images: int | None
     saved_seconds: float | None
@@ -54,10 +56,11 @@ class StudyOutcome:
     weight: float
     objective: str
     rows: tuple[StudyRow, ...]
+    measure: str = BITS_PER_DIM
 
     @property
     def best(self) -> StudyRow | None:
-        """The row with the lowest value; None if the study has two values, or no trial is done."""
+        """The row with the best value; None if the study has two values, or no trial is done."""
         done = [r for r in self.rows if r.number is not None and r.state == "COMPLETE"]
         if self.objective == "pareto" or not done:
             return None
@@ -79,7 +82,12 @@ def read_outcome(store: Store, target: StudyTarget, digest: str) -> StudyOutcome
         longest = max(longest, row.budget or 0)
         rows.append(row)
     return StudyOutcome(
-        target.spec.name, UNITS[tune.cost][1], tune.cost_weight, tune.objective, tuple(rows)
+        target.spec.name,
+        UNITS[tune.cost][1],
+        tune.cost_weight,
+        tune.objective,
+        tuple(rows),
+        tune.measure,
     )
 
 
@@ -104,8 +112,8 @@ def _baseline(
         state="COMPLETE" if found else "missing",
         served=None,
         values=tuple(found.values(target.tune)) if found else (),
-        bits_per_dim=found.bits if found else None,
-        test_bits_per_dim=found.test_bits if found else None,
+        mean=found.mean if found else None,
+        test_mean=found.test_mean if found else None,
         cost_seconds=found.cost.training_seconds if found else None,
         cost_images=found.cost.training_images if found else None,
         saved_seconds=0.0 if found else None,
@@ -117,7 +125,7 @@ def _baseline(
 def _of_trial(
     store: Store, target: StudyTarget, trial: FrozenTrial, digest: str, longest: int
 ) -> StudyRow:
-    attrs = trial.user_attrs
+    attrs, measure = trial.user_attrs, target.tune.measure
     budget = int(attrs[BUDGET])
     saved = min(budget, longest)
     cost = measure_cost(store, target, target.budgets[saved].trials, digest)
@@ -129,8 +137,8 @@ def _of_trial(
         state=trial.state.name,
         served=attrs.get(SERVED),
         values=tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else (),
-        bits_per_dim=attrs.get("bits_per_dim"),
-        test_bits_per_dim=attrs.get("test_bits_per_dim"),
+        mean=attrs.get(measure),
+        test_mean=attrs.get(f"test_{measure}"),
         cost_seconds=attrs.get("cost_seconds"),
         cost_images=attrs.get("cost_images"),
         saved_seconds=cost.pretraining_seconds if saved else 0.0,
@@ -144,8 +152,9 @@ def render_outcome(outcome: StudyOutcome) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("budget", no_wrap=True)
-    valued = any(row.values != (row.bits_per_dim,) for row in outcome.rows if row.values)
-    numbers = ["n", "bits/dim", "test", "value", "seconds", "saved", "images"]
+    valued = any(row.values != (row.mean,) for row in outcome.rows if row.values)
+    shown = name_measure(outcome.measure)
+    numbers = ["n", shown, "test", "value", "seconds", "saved", "images"]
     if not valued:
         numbers.remove("value")
     for name in numbers:
@@ -157,8 +166,8 @@ def render_outcome(outcome: StudyOutcome) -> RenderableType:
             "" if row.number is None else str(row.number),
             row.name if row.budget is None else str(row.budget),
             str(row.n),
-            _float(row.bits_per_dim, 4),
-            _float(row.test_bits_per_dim, 4),
+            _float(row.mean, 4),
+            _float(row.test_mean, 4),
             *((" ".join(f"{value:.4f}" for value in row.values),) if valued else ()),
             _float(row.cost_seconds, 1),
             _float(row.saved_seconds, 1),
@@ -178,16 +187,17 @@ def _state(row: StudyRow) -> str:
 
 
 def _legend(outcome: StudyOutcome) -> str:
+    shown = name_measure(outcome.measure)
     lines = [
-        "bits/dim is of the holdout part and what is optimized; test is only reported.",
+        f"{shown} is of the holdout part and what is optimized; test is only reported.",
         "seconds (of a device) and images: the pretraining by itself and the training, a mean",
         "over seeds; saved: seconds of that pretraining that an earlier trial had run.",
         "Budget 0 reads the map of a fresh model, which has learned nothing.",
     ]
     if outcome.objective == "pareto":
-        lines.append(f"value: bits/dim, and the cost in {outcome.unit}s.")
+        lines.append(f"value: {shown}, and the cost in {outcome.unit}s.")
     elif outcome.weight:
-        lines.append(f"value: bits/dim + {outcome.weight:g} for each {outcome.unit}.")
+        lines.append(f"value: {shown} + {outcome.weight:g} for each {outcome.unit}.")
     return "\n".join(lines)
 
 

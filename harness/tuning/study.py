@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -43,11 +43,13 @@ STARTUP = 6
 class SeededSampler(BaseSampler):
     """A sampler that is made anew for each trial, seeded by study and trial number.
 
-    What it suggests depends on the study alone, not on what its process suggested before.
+    What it suggests depends on the study alone, not on what its process suggested before. Where a
+    point is ``taken``, it suggests the nearest that is not, of two the one with fewer steps.
     """
 
     def __init__(self, tune: Tune, study: str) -> None:
         self.tune, self.study = tune, study
+        self.taken: Collection[int] = ()
         self._inner: dict[int, BaseSampler] = {}
 
     def before_trial(self, study: optuna.study.Study, trial: FrozenTrial) -> None:
@@ -65,7 +67,8 @@ class SeededSampler(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
-        return self._of(trial).sample_relative(study, trial, search_space)
+        found = self._of(trial).sample_relative(study, trial, search_space)
+        return {name: self._nearest_free(point) for name, point in found.items()}
 
     def sample_independent(
         self,
@@ -74,7 +77,13 @@ class SeededSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+        return self._nearest_free(
+            self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+        )
+
+    def _nearest_free(self, point: int) -> int:
+        free = [one for one in range(len(self.tune.points)) if one not in self.taken]
+        return min(free, key=lambda one: abs(one - point), default=point)
 
     def _of(self, trial: FrozenTrial) -> BaseSampler:
         return self._inner[trial.number]
@@ -153,6 +162,8 @@ class Study:
         self.name = target.spec.name
         self.digest = target.digest(data_digest)
         self._mine: dict[int, optuna.Trial] = {}
+        self._reopened: Collection[int] = ()
+        self._sampler = SeededSampler(target.tune, self.digest)
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._beat = threading.Thread(target=self._hold_on, name="study", daemon=True)
         self.storage, self.study = wait_out(self._opened)
@@ -199,10 +210,15 @@ class Study:
         """Return all trials by number, with those that wait."""
         return wait_out(lambda: self.study.get_trials(deepcopy=False))
 
+    def reopen(self, numbers: Collection[int]) -> None:
+        """Let the budgets of trials that failed be asked for again."""
+        self._reopened = numbers
+
     def ask(self, *, more: bool = True) -> "StudyTrial | Literal['wait'] | None":
         """Return the next trial: one that a dead tuner left, else, if ``more``, a new one.
 
-        'wait' if only other tuners have trials that run; None if all have ended.
+        A new one has a budget that no other trial has, whatever became of that trial. 'wait' if
+        only other tuners have trials that run; None if all have ended.
         """
         trial = wait_out(lambda: self._ask(more))
         if not isinstance(trial, optuna.Trial):
@@ -253,14 +269,15 @@ class Study:
 
     def _study_of(self, opened: RDBStorage) -> optuna.Study:
         tune = self.target.tune
-        names = ["bits_per_dim", "cost"] if tune.objective == "pareto" else ["objective"]
+        measured = tune.measure if tune.sign > 0 else f"-{tune.measure}"
+        names = [measured, "cost"] if tune.objective == "pareto" else ["objective"]
         known = {one.study_name for one in opened.get_all_studies()}
         make = optuna.load_study if self.name in known else optuna.create_study
         more = {} if self.name in known else {"directions": ["minimize"] * len(names)}
         study: optuna.Study = make(
             storage=opened,
             study_name=self.name,
-            sampler=SeededSampler(tune, self.digest),
+            sampler=self._sampler,
             pruner=make_pruner(tune),
             **more,
         )
@@ -282,30 +299,39 @@ class Study:
             orphans = [t for t in running if t.number not in self._mine and self._is_orphan(t)]
             if orphans:
                 return self._take(optuna.Trial(self.study, orphans[0]._trial_id))
-            begun = sum(t.state != TrialState.WAITING for t in trials)
-            if more and begun < self.target.tune.most:
+            if more and len(self._taken_points(trials)) < self.target.tune.most:
                 with kill_point("ask"):
-                    trial = self._new_trial(len(trials))
+                    trial = self._new_trial(trials)
                 return self._take(trial)
             return "wait" if running else None
 
-    def _new_trial(self, there: int) -> optuna.Trial:
+    def _new_trial(self, trials: Sequence[FrozenTrial]) -> optuna.Trial:
         # The first two are budget 0 and the longest.
-        points = self.target.tune.points
-        always = () if self.target.tune.sampler == "grid" else (0, len(points) - 1)
-        for point in always[there:]:
-            self.study.enqueue_trial({POINT: point})
+        taken = self._taken_points(trials)
+        ends = () if self.target.tune.sampler == "grid" else (0, len(self.target.tune.points) - 1)
+        missing = [point for point in ends if point not in taken]
+        if missing and not any(t.state == TrialState.WAITING for t in trials):
+            self.study.enqueue_trial({POINT: missing[0]})
         return self.study.ask()
 
     def _take(self, trial: optuna.Trial) -> optuna.Trial:
         with kill_point("take"):
             self._hold(trial)
+        others = [t for t in self.study.get_trials(deepcopy=False) if t.number != trial.number]
+        self._sampler.taken = self._taken_points(others)
         with kill_point("suggest"):
             point = trial.suggest_int(POINT, 0, len(self.target.tune.points) - 1)
         budget = self.target.tune.points[point]
         if trial.user_attrs.get(BUDGET) != budget:
             trial.set_user_attr(BUDGET, budget)
         return trial
+
+    def _taken_points(self, trials: Sequence[FrozenTrial]) -> set[int]:
+        """Return the points of trials that have begun; below zero for one that has none yet."""
+        begun = (
+            t for t in trials if t.state != TrialState.WAITING and t.number not in self._reopened
+        )
+        return {_point_of(t) for t in begun}
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
         """Return whether a running trial that is not ours has no tuner.
@@ -352,6 +378,12 @@ class Study:
                     self._mine[number].set_user_attr(name, value)
 
         wait_out(write)
+
+
+def _point_of(trial: FrozenTrial) -> int:
+    """Return the point of a trial; a number below zero where its tuner died before it had one."""
+    fixed = trial.system_attrs.get("fixed_params", {})
+    return int(trial.params.get(POINT, fixed.get(POINT, -1 - trial.number)))
 
 
 def _require(

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from optuna.trial import TrialState
+
 from lcma.db import Cap, Store
 from lcma.harness.place import Place
 from lcma.harness.run.driver import LaunchRecord
@@ -19,6 +21,7 @@ from lcma.harness.run.plan import (
     plan_expansion,
     register_plan,
 )
+from lcma.harness.run.sweep import begin_launch
 from lcma.harness.run.work import LEASE_SECONDS, Terms
 from lcma.harness.tuning.objective import (
     BudgetCost,
@@ -27,7 +30,7 @@ from lcma.harness.tuning.objective import (
     measure_cost,
     rung_value,
 )
-from lcma.harness.tuning.study import Study
+from lcma.harness.tuning.study import BUDGET, Study
 from lcma.harness.tuning.target import StudyTarget
 from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding
 from lcma.sweeps.expansion import Expansion, Trial
@@ -39,12 +42,13 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TunerSettings:
-    """Owner, resources and intervals (seconds) of the work of a tuner, as for a launch."""
+    """Owner, resources, intervals (seconds) and arguments of a tuner, as for a launch."""
 
     owner: str
     resources: Resources
     checkpoint_seconds: float | None = None
     lease_seconds: float = LEASE_SECONDS
+    arguments: str = ""
 
 
 @contextmanager
@@ -61,7 +65,7 @@ def open_tuner(
     with Study(store, target, digest, settings.owner) as study:
         plan = plan_expansion(target.baseline, place, None)
         sweep_id = wait_out(lambda: register_plan(plan, place, store))
-        begun = wait_out(lambda: store.begin_launch(settings.owner, sweep_id))
+        begun = wait_out(lambda: begin_launch(store, settings.owner, sweep_id, settings.arguments))
         record = LaunchRecord(sweep_id, begun, settings.resources.parallel)
         yield Tuner(study, place, digest, record, settings, note)
 
@@ -88,6 +92,7 @@ class Tuner:
         self._budgets: dict[int | None, int | None] = {}
         self._pruned: set[int] = set()
         self._baseline_begun = False
+        study.reopen(self._retried())
 
     def next_task(self) -> "StudyTask | Literal['wait'] | None":
         """Return the next task; 'wait' if only other tuners have work, None if all is done.
@@ -155,7 +160,7 @@ class Tuner:
         else:
             found = self.measure(self._trials(number))
             values = found.values(self.target.tune)
-            self.study.complete(number, values, _notes(found))
+            self.study.complete(number, values, _notes(self.target.tune.measure, found))
             numbers = ", ".join(f"{value:.4f}" for value in values)
             self.note(f"{name}: {'served' if served else 'done'}, {numbers}")
 
@@ -216,6 +221,20 @@ class Tuner:
         jobs = wait_out(lambda: self.store.jobs(wanted))
         return any(jobs[job_id].state != "done" for job_id in wanted)
 
+    def _retried(self) -> list[int]:
+        """Return the trials that failed, and of whose jobs none is failed or diverged any more."""
+        failed = {
+            trial.number: int(trial.user_attrs[BUDGET])
+            for trial in self.study.trials()
+            if trial.state == TrialState.FAIL and BUDGET in trial.user_attrs
+        }
+        lost = {budget for budget in failed.values() if self._is_lost(budget)}
+        return [number for number, budget in failed.items() if budget not in lost]
+
+    def _is_lost(self, budget: int) -> bool:
+        part = self.target.budgets[budget]
+        return wait_out(lambda: plan_expansion(part, self.place, self.store)).lost > 0
+
     def _affordable(self) -> bool:
         """Return whether the study has cost less than its limit."""
         hours = self.target.tune.cost_hours
@@ -246,10 +265,10 @@ def _known(value: Any) -> float:
     return float(value) if isinstance(value, float) and value == value else 0.0
 
 
-def _notes(found: MeasuredBudget) -> dict[str, Any]:
-    notes = {"bits_per_dim": found.bits, "test_bits_per_dim": found.test_bits}
+def _notes(measure: str, found: MeasuredBudget) -> dict[str, Any]:
+    notes = {measure: found.mean, f"test_{measure}": found.test_mean}
     if found.spread is not None:
-        notes["bits_per_dim_sd"] = found.spread
+        notes[f"{measure}_sd"] = found.spread
     return notes | _cost_notes(found.cost)
 
 

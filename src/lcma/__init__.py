@@ -1,7 +1,8 @@
 """A benchmark harness with a results database for factorizations of multi-scale flows.
 
 `connect` opens a database, `plan` and `launch` run sweeps, `board` ranks their results, `load_flow`
-loads what was trained; `factorization` and `flow` register plug-ins. docs/python.md has examples.
+loads what was trained; `factorization`, `flow` and `measure` register plug-ins. docs/python.md has
+examples.
 """
 
 import importlib
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from lcma.harness.run.driver import LaunchStoppedError
     from lcma.harness.run.sweep import LaunchReport, Progress
     from lcma.sweeps.errors import UserError
-    from lcma.sweeps.plugins import factorization, flow
+    from lcma.sweeps.plugins import factorization, flow, measure
 
 _WHERE = {
     "LaunchReport": "lcma.harness.run.sweep",
@@ -25,6 +26,7 @@ _WHERE = {
     "flow": "lcma.sweeps.plugins",
     "launch": "lcma.harness.api",
     "load_flow": "lcma.harness.api",
+    "measure": "lcma.sweeps.plugins",
     "plan": "lcma.harness.api",
 }
 
@@ -39,6 +41,7 @@ __all__ = [
     "flow",
     "launch",
     "load_flow",
+    "measure",
     "plan",
 ]
 

@@ -174,6 +174,13 @@ class Crowd:
                 tables.append(index_table(trial.id, split, kept, statistics=numbers))
         self.end(job, "done", result=found, tables=tables, last_step=500, **more)
 
+    def rerun(self, trial: db.Trial) -> None:
+        self.now += 1.0
+        job_id = JOBS[trial.id].id
+        assert self.store.rerun([job_id], by="ann", why="a fault is mended", now=self.now) == 1
+        self.done(trial)
+        self.evaluate(trial)
+
     def evaluate(self, trial: db.Trial) -> None:
         self.now += 1.0
         found = dataclasses.replace(result(trial.id, self.number(3.0, 4.0)), protocol="published")
@@ -239,3 +246,27 @@ def fill(store: db.Store) -> None:
         crowd.evaluate(TRIALS[key])
     for trial in OF_FACES[:3]:
         crowd.done(trial)
+    crowd.rerun(TRIALS["channel", None, None, 1])
+    store.begin_launch(
+        "launch0",
+        "s",
+        launched_by="ann",
+        host="node0",
+        arguments="lcma launch demo",
+        code_version="0.1.0",
+        now=crowd.now,
+    )
+    verified = store.results(trial_id=TRIALS["channel", None, None, 0].id, protocol="plain")
+    store.add_verification(
+        db.Verification(
+            result_id=verified["result_id"][0],
+            equal=False,
+            largest_difference=1e-7,
+            tolerance=1e-4,
+            environment_id=GPU.id,
+            device="cuda:0",
+            threads=2,
+            verified_by="bob",
+        ),
+        now=crowd.now,
+    )

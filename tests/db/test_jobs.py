@@ -214,7 +214,11 @@ def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
     assert list(frame.result_id) != [old]
     (row,) = world.store.sql("SELECT * FROM supersedes").to_dict("records")
     assert (row["attempt_id"], row["superseded_id"]) == (claim.attempt_id, first.attempt_id)
-    assert (row["user"], row["why"], row["time"]) == ("ann@here", "a fault is mended", 1500.0)
+    assert (row["requested_by"], row["why"], row["time"]) == (
+        "ann@here",
+        "a fault is mended",
+        1500.0,
+    )
     assert list(world.store.leaderboard(measure="bits_per_dim")["mean"]) == [3.25]
     assert len(world.store.sql("SELECT * FROM results")) == 2
     assert world.store.metrics(first.job_id, "train_bits_per_dim") == []

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import duckdb_extension_sqlite_scanner
 import pytest
 import scipy.stats
 import sqlalchemy as sa
@@ -120,9 +122,10 @@ def test_a_column_that_may_not_be_null_is_not_and_types_are_as_declared(
 
 
 def measured(full: Told, *names: str) -> list[Row]:
-    """The measures of these names, with what their trial, result and protocol say."""
+    """The measures of current results, with what their trial, result and protocol say."""
     trials, results = full.by_id("flow_trials"), full.by_id("results")
     protocols = full.by_id("protocols")
+    current = {job["done_attempt_id"] for job in full.tables["jobs"]}
     return [
         {
             **trials[results[row["result_id"]]["trial_id"]],
@@ -132,7 +135,7 @@ def measured(full: Told, *names: str) -> list[Row]:
             **row,
         }
         for row in full.tables["measures"]
-        if row["name"] in names
+        if row["name"] in names and results[row["result_id"]]["attempt_id"] in current
     ]
 
 
@@ -559,3 +562,16 @@ def test_trials_and_their_jobs_are_all_in_the_crowd(full: Told) -> None:
     states = {job["state"] for job in full.tables["jobs"]}
     assert states == {"pending", "running", "done", "diverged", "failed"}
     assert len(JOBS) == len(TRIALS) + len(OF_FACES)
+
+
+@pytest.mark.parametrize("name", views.tables)
+def test_duckdb_reads_every_view_of_the_file(both: dict[str, Told], name: str) -> None:
+    path = both["sqlite"].store.database.name
+    (extension,) = Path(duckdb_extension_sqlite_scanner.__file__).parent.glob(
+        f"**/v{duckdb.__version__}/*.duckdb_extension"
+    )
+    with duckdb.connect() as connection:
+        connection.execute(f"LOAD '{extension}'")
+        connection.execute(f"ATTACH '{path}' AS lcma (TYPE sqlite, READ_ONLY)")
+        found = connection.execute(f"SELECT * FROM lcma.{name}").fetchall()
+    assert len(found) == len(both["sqlite"].view(name))

@@ -19,6 +19,7 @@ from ray.scripts.scripts import cli as ray_cli
 
 from lcma.harness import data
 from lcma.harness.cli.main import app
+from lcma.harness.version import read_code_version
 from lcma.sweeps import spec as specs
 from lcma.sweeps import strict_yaml
 
@@ -274,7 +275,8 @@ def test_every_variable_that_is_set_is_explained() -> None:
 def test_the_image_has_the_package_and_its_extras() -> None:
     text = joined(TEXTS[DEPLOY / "Dockerfile"])
     copied = [word for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for word in line.split()]
-    assert {"db", "harness", "models", "src", "sweeps", "pyproject.toml"} <= set(copied)
+    built = {"db", "harness", "models", "src", "sweeps", "pyproject.toml", "hatch_build.py"}
+    assert built <= set(copied)
     assert all((ROOT / name).exists() for name in copied)
     installs = [text, *CLUSTER["setup_commands"], PAGE]
     found = [re.findall(r"\[([a-z0-9,]+)\]'|\.whl\)\[([a-z,]+)\]", t) for t in installs]
@@ -282,6 +284,18 @@ def test_the_image_has_the_package_and_its_extras() -> None:
     assert extras == {"cluster", "gcs", "photos", "pictures", "postgres", "s3"}
     assert extras <= set(PROJECT["optional-dependencies"])
     assert re.search(r"^USER lcma$", text, re.M)
+
+
+def test_the_image_is_told_the_commit() -> None:
+    text = joined(TEXTS[DEPLOY / "Dockerfile"].replace("\n# ", "\n"))
+    assert re.search(r'^ARG LCMA_COMMIT=""\nRUN pip install ', text, re.M)
+    commands = re.findall(r"docker build .*LCMA_COMMIT=\$\((.*)\) \.$", text + joined(PAGE), re.M)
+    assert len(commands) == 2
+    version, digest = read_code_version()
+    commit = version.partition("+")[2]
+    for command in commands:
+        done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+        assert done.stdout == (f"{commit}-{digest}\n" if digest else f"{commit}\n"), done.stderr
 
 
 def test_the_page_says_of_every_file_how_far_it_was_tried() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from lcma import db
 from lcma.harness import data
-from lcma.harness.data import crops
+from lcma.harness.data import crops, photos
 from lcma.harness.place import Place
 from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
@@ -87,8 +87,8 @@ def few_photos(root: Path, nth: int) -> Path:
     """photos8 of fewer images, since what is not training costs by the image: each n-th of the test
     part, and about as few of the others."""
     with pytest.MonkeyPatch.context() as patch:
-        whole = crops.grid_corners
-        patch.setattr(crops, "grid_corners", lambda *size: whole(*size)[::nth])
+        whole = photos.grid_corners
+        patch.setattr(photos, "grid_corners", lambda *size: whole(*size)[::nth])
         patch.setattr(crops, "MAX_TRAIN", 400)
         patch.setattr(crops, "MAX_HOLDOUT", 10)
         data.prepare("photos8", root)

@@ -175,7 +175,7 @@ WRONG_FILES = [
     ("x = 1\nraise RuntimeError('no\\nway')", "line 2: RuntimeError: no way"),
     ("def f(:\n", "line 1: SyntaxError"),
     ("import sys; sys.exit(3)", "line 1: SystemExit: 3"),
-    ("x = 1\n", "registers nothing: put @factorization"),
+    ("x = 1\n", "registers nothing: put @lcma.factorization"),
     (rule() + rule(), "the factorization 'columns' is registered by"),
     (rule().replace('"columns"', '"rows"'), "the factorization 'rows' is lcma's own"),
     (rule().replace('"columns"', '"words"'), "the factorization 'words' is lcma's own"),

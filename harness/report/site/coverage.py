@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from lcma.db import Store, Sweep
 from lcma.harness.report.site import queries
@@ -27,7 +28,6 @@ class CoverageCell:
     done: int
     state: str
     counts: str
-    why: str | None
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ def _covered(store: Store, sweep: Sweep) -> SweepCoverage:
     )
 
 
-def _grid(title: str, rows: Sequence[Mapping[str, object]]) -> CoverageGrid:
-    budgets = sorted({_budget(row) for row in rows}, key=lambda b: (b is not None, b or 0))
+def _grid(title: str, rows: Sequence[Mapping[str, Any]]) -> CoverageGrid:
+    budgets = sorted({row["budget"] for row in rows}, key=lambda b: (b is not None, b or 0))
     names: dict[tuple[str, str | None], dict[int | None, CoverageCell]] = {}
     for row in rows:
-        options = None if row["map_options"] is None else str(row["map_options"])
-        names.setdefault((str(row["asked"]), options), {})[_budget(row)] = _cell(row)
+        cells = names.setdefault((row["asked"], row["map_options"]), {})
+        cells[row["budget"]] = _cell(row)
     return CoverageGrid(
         title=title,
         budgets=tuple(budgets),
@@ -106,18 +106,13 @@ def _grid(title: str, rows: Sequence[Mapping[str, object]]) -> CoverageGrid:
     )
 
 
-def _cell(row: Mapping[str, object]) -> CoverageCell:
+def _cell(row: Mapping[str, Any]) -> CoverageCell:
     counts = {state: _count(row, state) for state in STATES}
     planned = _count(row, "planned")
     state = next((s for s in STATES if counts[s]), "pending")
     text = ", ".join(f"{counts[s]} {s}" for s in reversed(STATES) if counts[s])
-    why = None if row["why"] is None else printable(row["why"])
-    return CoverageCell(planned, counts["done"], state, text or "nothing planned", why)
+    return CoverageCell(planned, counts["done"], state, text or "nothing planned")
 
 
-def _budget(row: Mapping[str, object]) -> int | None:
-    return None if row["budget"] is None else int(str(row["budget"]))
-
-
-def _count(row: Mapping[str, object], name: str) -> int:
-    return int(str(row[name] or 0))
+def _count(row: Mapping[str, Any], name: str) -> int:
+    return int(row[name] or 0)

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from lcma.db import Store
 from lcma.harness.place import Place
+from lcma.harness.report.site import queries
 from lcma.harness.report.site.boards import (
     LARGE,
-    Leaderboard,
-    LeaderboardTable,
-    count_results,
-    paginate_tables,
-    read_leaderboard,
-    rows_as_html,
+    BoardPart,
+    TrialKey,
+    paginate_groups,
+    trial_key,
 )
 from lcma.harness.report.site.charts import (
     Chart,
@@ -31,26 +30,13 @@ from lcma.harness.report.site.charts import (
     vega_bundle,
 )
 from lcma.harness.report.site.coverage import read_coverage
-from lcma.harness.report.site.queries import (
-    MOST,
-    QueryRows,
-    SiteQuery,
-    board_query,
-    cells_query,
-    coverage_query,
-    data_sets_query,
-    environments_query,
-    failures_query,
-    paper_query,
-    protocols_query,
-    run_query,
-    trials_query,
-)
 from lcma.harness.report.site.rendering import read_asset, render_page
-from lcma.harness.report.site.trials import ListedTrial, list_trials, read_trial, trial_keys
+from lcma.harness.report.site.trials import ListedTrial, list_trials, read_trial
+from lcma.harness.results.board import Board, read_board
 from lcma.harness.results.lookup import read_data_facts
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 
 if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
@@ -69,13 +55,14 @@ Make = Callable[[str], bytes]
 class SiteOptions:
     """Selection of what a site shows, and how.
 
-    ``sweep_id`` leaves only a sweep's trials, ``samples`` draws samples from kept weights, ``live``
-    makes pages that reload by themselves while jobs run.
+    ``sweep_id`` leaves only a sweep's trials, ``measure`` ranks the leaderboard, ``samples`` draws
+    samples from kept weights, ``live`` makes pages that reload by themselves while jobs run.
     """
 
     sweep_id: str | None = None
     samples: bool = True
     live: bool = False
+    measure: str = BITS_PER_DIM
 
 
 class Site:
@@ -158,7 +145,7 @@ class Site:
         """True if these are too many results for a page of each trial."""
         if self._options.sweep_id is not None:
             return False
-        return count_results(self._store) > LARGE
+        return sum(row.n for group in self._leaderboard.groups for row in group.rows) > LARGE
 
     @cached_property
     def _scope(self) -> str:
@@ -171,7 +158,7 @@ class Site:
     def _trials(self) -> list[ListedTrial]:
         if self._large:
             return []
-        found = run_query(self._store, trials_query(self._options.sweep_id), LARGE)
+        found = queries.run_query(self._store, queries.trials_query(self._options.sweep_id), LARGE)
         return list_trials(found.rows, TRIAL_PAGES)
 
     @cached_property
@@ -179,13 +166,17 @@ class Site:
         return {one.page: one for one in self._trials if one.page is not None}
 
     @cached_property
-    def _leaderboard(self) -> Leaderboard:
-        keys = trial_keys(self._trials)
-        return read_leaderboard(self._store, self._options.sweep_id, keys)
+    def _leaderboard(self) -> Board:
+        chosen = self._options
+        return read_board(self._store, measure=chosen.measure, sweep_id=chosen.sweep_id)
 
     @cached_property
-    def _board_pages(self) -> list[list[LeaderboardTable]]:
-        return paginate_tables(self._leaderboard.tables)
+    def _board_pages(self) -> list[list[BoardPart]]:
+        return paginate_groups(self._leaderboard.groups, singly=not self._large)
+
+    @cached_property
+    def _trial_pages(self) -> dict[TrialKey, str]:
+        return {one.key: one.page for one in self._by_page.values() if one.page is not None}
 
     @cached_property
     def _series(self) -> "list[maps.MapSeries]":
@@ -237,18 +228,21 @@ class Site:
         )
 
     def _board(self, path: str) -> bytes:
+        from lcma.harness.report import board
+
         number = _number(path)
-        found = self._leaderboard
         return self._render(
             "board.html",
             path,
-            board=found,
-            tables=self._board_pages[number] if self._board_pages else [],
+            board=self._leaderboard,
+            parts=self._board_pages[number],
+            trial_pages=self._trial_pages,
+            trial_key=trial_key,
+            words=board,
             number=number,
             count=len(self._board_pages),
-            rows=rows_as_html,
             numbered=_numbered,
-            query=board_query(self._options.sweep_id),
+            query=queries.board_query(self._options.sweep_id),
         )
 
     def _index(self) -> bytes:
@@ -257,17 +251,17 @@ class Site:
         It has page, flow, data set and factorizations of every table's part, the factorizations by
         their number in a list of all.
         """
-        names = sorted({one.name for table in self._leaderboard.tables for one in table.lines})
+        names = sorted({row.label for group in self._leaderboard.groups for row in group.rows})
         numbers = {name: number for number, name in enumerate(names)}
         parts = [
             (
                 _numbered("index", number),
-                table.flow,
-                table.dataset,
-                sorted({numbers[line.name] for line in table.lines}),
+                part.group.flow,
+                f"{part.group.dataset} ({part.group.variant})",
+                sorted({numbers[row.label] for row in part.rows}),
             )
-            for number, tables in enumerate(self._board_pages)
-            for table in tables
+            for number, page in enumerate(self._board_pages)
+            for part in page
         ]
         found = json.dumps({"names": names, "parts": parts}, separators=(",", ":"))
         return f"window.lcmaBoard = {found};\n".encode()
@@ -284,13 +278,13 @@ class Site:
         )
 
     def _paper(self, path: str) -> bytes:
-        query = paper_query(self._options.sweep_id)
+        query = queries.paper_query(self._options.sweep_id)
         facts = read_data_facts(self._store)
         return self._render("paper.html", path, found=self._rows(query), facts=facts, query=query)
 
     def _coverage(self, path: str) -> bytes:
         covered, sweeps = read_coverage(self._store, self._options.sweep_id)
-        query = coverage_query(covered[0].sweep.id) if covered else None
+        query = queries.coverage_query(covered[0].sweep.id) if covered else None
         return self._render("coverage.html", path, covered=covered, sweeps=sweeps, query=query)
 
     def _trial_list(self, path: str) -> bytes:
@@ -304,7 +298,7 @@ class Site:
             number=number,
             count=max(1, -(-len(self._trials) // LISTED)),
             numbered=_numbered,
-            query=trials_query(self._options.sweep_id),
+            query=queries.trials_query(self._options.sweep_id),
         )
 
     def _trial(self, path: str) -> bytes:
@@ -362,19 +356,27 @@ class Site:
         )
 
     def _failures(self, path: str) -> bytes:
-        query = failures_query(self._options.sweep_id)
+        query = queries.failures_query(self._options.sweep_id)
         pages = {one.job_id: one.page for one in self._trials}
         found = self._rows(query, LISTED)
         return self._render("failures.html", path, found=found, query=query, pages=pages)
 
     def _about(self, path: str) -> bytes:
         sweep_id = self._options.sweep_id
-        tables = [environments_query(), protocols_query(), data_sets_query()]
-        others = [board_query(sweep_id), cells_query(sweep_id), paper_query(sweep_id)]
-        others += [trials_query(sweep_id), failures_query(sweep_id)]
+        tables = [
+            queries.environments_query(),
+            queries.protocols_query(),
+            queries.data_sets_query(),
+        ]
+        others = [
+            queries.board_query(sweep_id),
+            queries.cells_query(sweep_id),
+            queries.paper_query(sweep_id),
+        ]
+        others += [queries.trials_query(sweep_id), queries.failures_query(sweep_id)]
         sweeps = self._store.sweeps()
         if sweeps:
-            others.append(coverage_query(sweep_id or sweeps[-1].id))
+            others.append(queries.coverage_query(sweep_id or sweeps[-1].id))
         return self._render(
             "about.html",
             path,
@@ -385,8 +387,8 @@ class Site:
             queries=[*others, *tables],
         )
 
-    def _rows(self, query: SiteQuery, most: int = MOST) -> QueryRows:
-        return run_query(self._store, query, most)
+    def _rows(self, query: queries.SiteQuery, most: int = queries.MOST) -> queries.QueryRows:
+        return queries.run_query(self._store, query, most)
 
 
 _INDEX = "data/board.js"

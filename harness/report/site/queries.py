@@ -1,6 +1,5 @@
 """The SQL behind each table of the site: what runs is what is shown to be copied."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,7 @@ class SiteQuery:
 class QueryRows:
     """Rows by column name; ``truncated`` says that there were more than `MOST`."""
 
-    rows: tuple[dict[str, object], ...]
+    rows: tuple[dict[str, Any], ...]
     truncated: bool
 
 
@@ -35,13 +34,6 @@ def run_query(store: Store, statement: SiteQuery, most: int = MOST) -> QueryRows
     found = run_sql(store.database.url, statement.sql, limit=most, timeout=TIMEOUT)
     rows = tuple(dict(zip(found.columns, row, strict=True)) for row in found.rows)
     return QueryRows(rows, found.truncated)
-
-
-def stream_query(store: Store, statement: SiteQuery) -> Iterator[Any]:
-    """Yield all rows of a query as named tuples, one by one."""
-    with store.database.reader().connect() as connection:
-        found = connection.execution_options(stream_results=True).exec_driver_sql(statement.sql)
-        yield from found
 
 
 def sql_literal(value: str) -> str:
@@ -69,10 +61,10 @@ def cells_query(sweep_id: str | None) -> SiteQuery:
         "Means over seeds, ranked within what can be compared. The sample variance is "
         "squared_deviations / (n - 1).",
         "SELECT dataset, variant, flow, profile, protocol, precision, steps, splits, recipe_id,\n"
-        "       data_digest, comparable, rank, factorization, budget, map_options, n, mean,\n"
+        "       data_digest, comparable, position, factorization, budget, map_options, n, mean,\n"
         "       squared_deviations, conventional, from_conventional, cell_id\n"
         f"FROM leaderboard{_of_cell(sweep_id)}\n"
-        "ORDER BY dataset, flow, profile, comparable, recipe_id, rank, factorization, budget,\n"
+        "ORDER BY dataset, flow, profile, comparable, recipe_id, position, factorization, budget,\n"
         "         map_options",
     )
 
@@ -113,7 +105,7 @@ def trials_query(sweep_id: str | None) -> SiteQuery:
         "       j.state, j.step, j.steps, r.bits_per_dim, r.standard_error\n"
         "FROM flow_trials AS t\n"
         "JOIN jobs AS j ON j.trial_id = t.id\n"
-        "LEFT JOIN results AS r ON r.trial_id = t.id AND r.data_digest = j.data_digest\n"
+        "LEFT JOIN trial_results AS r ON r.trial_id = t.id AND r.data_digest = j.data_digest\n"
         f"     AND r.protocol = 'plain'{_of(sweep_id, 't.id')}\n"
         "ORDER BY t.dataset, t.flow, t.recipe_id, t.factorization, t.budget, t.map_options,\n"
         "         t.seed, t.id, j.data_digest",
@@ -151,9 +143,9 @@ def protocols_query() -> SiteQuery:
     return SiteQuery(
         "Protocols",
         "How trained models were evaluated, with the number of results.",
-        "SELECT protocol, precision, protocol_body, count(*) AS results\n"
-        "FROM results GROUP BY protocol, precision, protocol_body\n"
-        "ORDER BY protocol, precision, protocol_body",
+        "SELECT p.name, p.precision, p.body, count(DISTINCT m.result_id) AS results\n"
+        "FROM protocols AS p JOIN measures AS m ON m.protocol_id = p.id\n"
+        "GROUP BY p.name, p.precision, p.body ORDER BY p.name, p.precision, p.body",
     )
 
 
@@ -167,13 +159,6 @@ def data_sets_query() -> SiteQuery:
     )
 
 
-def number_of_results_query() -> SiteQuery:
-    """Return the query for how many results there are, from the sums over seeds."""
-    return SiteQuery(
-        "Results", "How many results there are.", "SELECT sum(seeds) AS results FROM cells"
-    )
-
-
 def _of(sweep_id: str | None, column: str = "trial_id") -> str:
     if sweep_id is None:
         return ""
@@ -183,7 +168,7 @@ def _of(sweep_id: str | None, column: str = "trial_id") -> str:
 def _of_cell(sweep_id: str | None) -> str:
     if sweep_id is None:
         return ""
-    of_trials = f"SELECT cell_id FROM results WHERE trial_id IN ({_members(sweep_id)})"
+    of_trials = f"SELECT cell_id FROM trial_measures WHERE trial_id IN ({_members(sweep_id)})"
     return f"\nWHERE cell_id IN ({of_trials})"
 
 

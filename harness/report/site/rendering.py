@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from lcma.harness.text import format_number, printable, short_id
+from lcma.harness.text import format_duration, format_number, format_time, printable, short_id
 
 if TYPE_CHECKING:
     import jinja2
@@ -55,7 +55,13 @@ def template_environment() -> "jinja2.Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"number": format_number, "plain": printable, "short": short_id}
+    found.filters |= {
+        "duration": format_duration,
+        "number": format_number,
+        "plain": printable,
+        "short": short_id,
+        "time": format_time,
+    }
     found.globals |= {"tabs": TABS, "policy": POLICY}
     return found
 

@@ -1,5 +1,6 @@
 """The list of trials, and the page of one."""
 
+import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,10 @@ MOST_POINTS = 500
 
 @dataclass(frozen=True)
 class ListedTrial:
-    """A trial on one exact data set, as the list shows it. ``page`` is None where it has none."""
+    """A row of `queries.trials_query`: a trial on one exact data set.
+
+    ``page`` is that of the trial, None where it has none.
+    """
 
     trial_id: str
     job_id: str
@@ -31,9 +35,8 @@ class ListedTrial:
     variant: str
     profile: str
     factorization: str
-    label: str
     budget: int | None
-    options: str | None
+    map_options: str | None
     seed: int
     state: str
     step: int
@@ -41,6 +44,17 @@ class ListedTrial:
     bits_per_dim: float | None
     standard_error: float | None
     page: str | None
+
+    @property
+    def label(self) -> str:
+        """Name of the factorization as shown."""
+        return factorization_label(self.factorization)
+
+    @property
+    def key(self) -> TrialKey:
+        """What a row of the leaderboard knows of it."""
+        cell = (self.factorization, self.budget, self.map_options)
+        return (self.data_digest, self.recipe_id, "plain", *cell, self.seed)
 
     @property
     def name(self) -> str:
@@ -69,82 +83,33 @@ class ThinnedCurve:
 
 
 @dataclass(frozen=True)
-class ShownAttempt:
-    """An attempt in words."""
-
-    number: str
-    outcome: str
-    when: str
-    took: str
-    where: str
-    steps: str
-    message: str
-    log: str
-
-
-@dataclass(frozen=True)
 class TrialPage:
     """All that the page of a trial shows."""
 
     listed: ListedTrial
     evaluations: tuple[ShownResult, ...]
     curves: tuple[ThinnedCurve, ...]
-    attempts: tuple[ShownAttempt, ...]
+    attempts: tuple[Attempt, ...]
     provenance: tuple[tuple[str, str], ...]
     sweeps: tuple[str, ...]
     recipe: str
 
 
-def list_trials(rows: Sequence[Mapping[str, object]], most: int) -> list[ListedTrial]:
+def list_trials(rows: Sequence[Mapping[str, Any]], most: int) -> list[ListedTrial]:
     """Return the trials in the rows of `queries.trials_query`; the first ``most`` have pages."""
-    found = []
-    for number, row in enumerate(rows):
-        name = str(row["factorization"])
-        found.append(
-            ListedTrial(
-                trial_id=str(row["trial_id"]),
-                job_id=str(row["job_id"]),
-                data_digest=str(row["data_digest"]),
-                recipe_id=str(row["recipe_id"]),
-                flow=str(row["flow"]),
-                dataset=str(row["dataset"]),
-                variant=str(row["variant"]),
-                profile=str(row["profile"]),
-                factorization=name,
-                label=factorization_label(name),
-                budget=_integer(row["budget"]),
-                options=None if row["map_options"] is None else str(row["map_options"]),
-                seed=_integer(row["seed"]) or 0,
-                state=str(row["state"]),
-                step=_integer(row["step"]) or 0,
-                steps=_integer(row["steps"]) or 0,
-                bits_per_dim=_float(row["bits_per_dim"]),
-                standard_error=_float(row["standard_error"]),
-                page=f"trials/{file_name(str(row['job_id']))}.html" if number < most else None,
-            )
-        )
-    return found
-
-
-def trial_keys(trials: Sequence[ListedTrial]) -> dict[TrialKey, str]:
-    """Return the pages of trials by what a row of the leaderboard knows of them."""
-    return {
-        (t.data_digest, t.recipe_id, "plain", t.factorization, t.budget, t.options, t.seed): t.page
-        for t in trials
-        if t.page is not None
-    }
+    pages = [f"trials/{file_name(row['job_id'])}.html" for row in rows[:most]]
+    return [ListedTrial(**row, page=page) for row, page in itertools.zip_longest(rows, pages)]
 
 
 def read_trial(store: Store, one: ListedTrial) -> TrialPage:
     """Return what is known of a trial on one exact data set."""
     results = frame_records(store.results(trial_id=one.trial_id, data_digest=one.data_digest))
     members = store.memberships([one.trial_id])
-    attempts = store.job_attempts([one.job_id])
     return TrialPage(
         listed=one,
         evaluations=tuple(_evaluation(store, record) for record in results),
         curves=tuple(_curves(store, one.job_id)),
-        attempts=tuple(map(_tried, attempts)),
+        attempts=tuple(store.job_attempts([one.job_id])),
         provenance=tuple(_provenance(store, one, results)),
         sweeps=tuple(f"{m.sweep.name} as {m.asked}" for m in members),
         recipe=_pretty(store.recipe_bodies([one.recipe_id]).get(one.recipe_id, "")),
@@ -202,21 +167,6 @@ def _curves(store: Store, job_id: str) -> Iterator[ThinnedCurve]:
             yield ThinnedCurve(curve.name, tuple(thinned), len(points))
 
 
-def _tried(one: Attempt) -> ShownAttempt:
-    device = one.device if one.devices is None else f"{one.device} ({one.devices})"
-    ended = "" if one.ended is None else f" to {format_time(one.ended)}"
-    return ShownAttempt(
-        number=str(one.token) if one.protocol is None else f"evaluation ({one.protocol})",
-        outcome=one.outcome or "running",
-        when=printable(format_time(one.started) + ended),
-        took="" if one.ended is None else format_duration(one.ended - one.started),
-        where=printable(f"{one.host}, {device}"),
-        steps=f"{one.first_step} to {one.last_step}",
-        message=one.message.strip(),
-        log=(one.log or "").strip(),
-    )
-
-
 def _provenance(
     store: Store, one: ListedTrial, results: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, str]]:
@@ -260,11 +210,3 @@ def _channels(store: Store, record: Mapping[str, Any]) -> int:
 def _pretty(body: str) -> str:
     found = parse_object(body)
     return json.dumps(found, indent=2, sort_keys=True) if found else body
-
-
-def _integer(value: object) -> int | None:
-    return None if value is None else int(str(value))
-
-
-def _float(value: object) -> float | None:
-    return None if value is None else float(str(value))

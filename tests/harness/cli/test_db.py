@@ -56,7 +56,7 @@ def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(
 ) -> None:
     fill(db.connect("lcma.db"))
     code, out, err = lcma("db", "check")
-    rows = "2 of contribution_maps, 3 of index_tables, 3 of results, 3 of cells"
+    rows = "2 of contribution_maps, 3 of index_tables, 3 of results, 12 of measures, 6 of cells"
     name = in_tmp / "lcma.db"
     assert (code, out, err) == (0, f"no fault found in {name}; rows read: {rows}\n", "")
     assert json.loads(lcma("db", "check", "--json")[1])["findings"] == []
@@ -161,7 +161,7 @@ def sites(url: str, in_tmp: Path) -> tuple[str, str]:
     there, here = str(in_tmp / "other.db"), url
     fill(db.connect(there))
     world = plan(db.connect(here))
-    world.finish_trial(0, bits_per_dim=3.25)
+    world.finish_trial(0, bits_per_dim=3.25, now=1005.0, owner="here")
     world.win(world.trials[3])
     return there, here
 
@@ -175,35 +175,37 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     code, out, err = lcma("db", "merge", there, "--db", here, "--dry-run")
     assert (code, err) == (1, "")
     lines = out.splitlines()
-    assert f"12 rows would come from {names[0]} to {names[1]}" in lines
+    assert f"25 rows would come from {names[0]} to {names[1]}" in lines
     again = shlex.split(lines[-1].removeprefix("Next: "))
     assert again == ["lcma", "db", "merge", there, "--db", names[1]]
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is None
+    code, out, _ = lcma("db", "merge", there, "--db", here, "--dry-run", "--json")
+    report = json.loads(out)
+    assert (code, report["source"], report["target"]) == (1, *names)
+    assert report["tables"]["results"] == {
+        **{"new": 2, "completed": 0, "equal": 0},
+        **{"conflicting": 0, "left": 1},
+    }
+    (difference,) = report["differences"]
+    assert (difference["column"], difference["here"], difference["there"]) == (
+        *("value", 3.25, 3.5),
+    )
+    assert len(report["left"]) == 1
     code, out, err = lcma("db", "merge", there, "--db", here)
     assert (code, err) == (1, "")
     lines = out.splitlines()
-    assert f"12 rows came from {names[0]} to {names[1]}" in lines
+    assert f"25 rows came from {names[0]} to {names[1]}" in lines
     (conflict,) = (line for line in lines if line.startswith("conflict: "))
-    assert conflict.startswith("conflict: results trial_id channel-0-None, ")
-    assert conflict.endswith("bits_per_dim is 3.25 here and 3.5 there")
-    left = [line for line in lines if line.startswith("left: ")]
-    assert ["running here" in line for line in left] == [True, False]
+    assert conflict.startswith("conflict: measures job ")
+    assert conflict.endswith("name bits_per_dim: value is 3.25 here and 3.5 there")
+    (left,) = (line for line in lines if line.startswith("left: "))
+    assert "running here" in left
     assert any(line.startswith("files stay where they are") for line in lines)
     following = shlex.split(lines[-1].removeprefix("Next: "))
     assert following == ["lcma", "board", "--db", names[1]]
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is not None
-    code, out, _ = lcma("db", "merge", there, "--db", here, "--json")
-    report = json.loads(out)
-    assert (code, report["source"], report["target"]) == (1, *names)
-    assert report["tables"]["results"] == {
-        **{"new": 0, "completed": 0, "equal": 1},
-        **{"conflicting": 1, "left": 1},
-    }
-    (difference,) = report["differences"]
-    assert (difference["column"], difference["here"], difference["there"]) == (
-        *("bits_per_dim", 3.25, 3.5),
-    )
-    assert len(report["left"]) == 2
+    code, out, err = lcma("db", "merge", there, "--db", here)
+    assert (code, err) == (0, "")  # both numbers are there and told, the first is current
 
 
 @pytest.mark.slow_on("postgresql")

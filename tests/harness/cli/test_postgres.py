@@ -16,7 +16,7 @@ ONE_WORKER = {"gpus": 0, "cpus": os.cpu_count()}
 """A second one would take longer to start than it has work."""
 
 FOUND = """
-SELECT trial_id, data_digest, protocol, result_id, bits_per_dim, standard_error,
+SELECT trial_id, data_digest, protocol, bits_per_dim, standard_error,
        holdout_bits_per_dim, train_bits_per_dim, log_det, log_prior, bound_bits_per_dim
 FROM trial_results ORDER BY trial_id, protocol
 """

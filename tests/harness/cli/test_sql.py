@@ -199,7 +199,7 @@ def test_the_prompt_on_a_terminal(
     here = terminal("--db", url, "--limit", "2")
     assert "read-only" in here.see("lcma>")
     here.press("select 'found ' || count(*) as n from resu")
-    here.see("Evaluated trials: one row")
+    here.see("Trained trials: what")
     here.press("\t")
     here.see("results")
     here.press("\r")

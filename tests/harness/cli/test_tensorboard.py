@@ -46,6 +46,12 @@ def read(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
     return found
 
 
+def event_file(folder: Path) -> Path:
+    """The only file of the trial's run."""
+    (file,) = (folder / TRIAL).iterdir()
+    return file
+
+
 def points(name: str, *steps: int) -> list[db.Metric]:
     return [db.Metric(name, step, 8 - step / 128) for step in steps]
 
@@ -96,16 +102,20 @@ def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
     store, trial = planned.store, planned.trials[0]
     ids = [*planned.segments, *planned.trials]
     claim = train(planned, trial, 10, 20)
-    for step in (30, 50):  # two launches with the same folder
+    for step in (30, 60):  # two launches with the same folder
         with plot_curves(tmp_path / "tb", Silent(), store, ids) as display:
-            inode = (tmp_path / "tb" / TRIAL / "events.out.tfevents.lcma").stat().st_ino
-            store.add_metrics(claim, points("train_bits_per_dim", step))
-            display.update(0, 6, store.running_jobs())
-            assert read(tmp_path / "tb")[TRIAL]["train_bits_per_dim"][-1] == as_read(step)[0]
-            store.add_metrics(claim, points("train_bits_per_dim", step + 10))
-    # A reader that has the file open sees what was added.
-    assert (tmp_path / "tb" / TRIAL / "events.out.tfevents.lcma").stat().st_ino == inode
-    expected = {"train_bits_per_dim": as_read(10, 20, 30, 40, 50, 60)}
+            files = set()
+            for more in (0, 10):
+                store.add_metrics(claim, points("train_bits_per_dim", step + more))
+                display.update(0, 6, store.running_jobs())
+                files.add(event_file(tmp_path / "tb").stat().st_ino)
+                found = read(tmp_path / "tb")[TRIAL]["train_bits_per_dim"]
+                assert found[-1] == as_read(step + more)[0]
+            assert len(files) == 1  # a reader that has it open sees what was added
+            store.add_metrics(claim, points("train_bits_per_dim", step + 20))
+        if step == 30:  # as one of an earlier day is called
+            event_file(tmp_path / "tb").rename(tmp_path / "tb" / TRIAL / "events.out.tfevents.1.a")
+    expected = {"train_bits_per_dim": as_read(10, 20, 30, 40, 50, 60, 70, 80)}
     assert read(tmp_path / "tb") == {TRIAL: expected}
 
 
@@ -117,7 +127,7 @@ def test_a_file_that_is_not_as_the_database_says_is_made_anew(
     claim = train(planned, planned.trials[0], 10, 30)
     arguments = ("export", "--tensorboard", str(tmp_path / "tb"))
     assert typed(*arguments)[0] == 0
-    file = tmp_path / "tb" / TRIAL / "events.out.tfevents.lcma"
+    file = event_file(tmp_path / "tb")
     steps = [10, 30]
     if damage == "cut off":  # as by a kill in the middle of a write
         file.write_bytes(file.read_bytes()[:-3])
@@ -131,12 +141,15 @@ def test_a_file_that_is_not_as_the_database_says_is_made_anew(
 
 
 @pytest.mark.slow_on("postgresql")
-def test_points_that_came_late_are_in_their_place_at_the_end(
-    planned: World, tmp_path: Path
+def test_points_that_came_late_are_in_their_place(
+    planned: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim = train(planned, planned.trials[0], 10, 30)
-    with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials):
-        planned.store.add_metrics(claim, points("train_bits_per_dim", 20))
+    monkeypatch.setattr("lcma.harness.run.tensorboard.SECONDS", 0.0)
+    claim = train(planned, planned.trials[0], 10)
+    with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials) as display:
+        for step in (30, 20):
+            planned.store.add_metrics(claim, points("train_bits_per_dim", step))
+            display.update(0, 6, planned.store.running_jobs())
     assert read(tmp_path / "tb") == {TRIAL: {"train_bits_per_dim": as_read(10, 20, 30)}}
 
 

@@ -371,7 +371,7 @@ def any_filler(request: pytest.FixtureRequest, in_tmp: Path) -> Filler:
 @pytest.fixture(scope="session")
 def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A database of more results than are read seed by seed, and its site: URL and folder."""
-    from benchmarks.million import made
+    from benchmarks.many_trials import made
     from benchmarks.places import Files
     from lcma.harness.place import find_place
     from lcma.harness.report.site import write_site

@@ -47,7 +47,7 @@ def _cell(records: Sequence[Mapping[str, Any]]) -> SeededCell:
     names = [f.name for f in fields(Beside)]
     return SeededCell(
         **{name: first[name] for name in SHARED},
-        bits_per_dim=dict(sorted(bits.items())),
+        values=dict(sorted(bits.items())),
         repeated=repeated,
         standard_error=max(known("standard_error"), default=None),
         images=min(known("images")),

@@ -14,8 +14,10 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.db import Bar
-from lcma.harness.report.board import board_as_csv, board_as_json, board_as_markdown, render_board
-from lcma.harness.results.board import PairedDifference, filter_board, read_board
+from lcma.harness.report.board import board_as_json, board_as_markdown, board_table, render_board
+from lcma.harness.report.tables import table_as_csv
+from lcma.harness.results.board import filter_board, read_board
+from lcma.harness.results.statistics import PairedTest
 from lcma.sweeps.errors import UserError
 from tests.harness.report.frames import board_of
 
@@ -29,6 +31,10 @@ def shown(board, width=80):
     console = Console(width=width, file=io.StringIO())
     console.print(render_board(board))
     return console.file.getvalue()
+
+
+def board_as_csv(board):
+    return table_as_csv(board_table(board))
 
 
 def frame(rows):
@@ -79,7 +85,7 @@ def test_paired_differences_agree_with_scipy(filled):
     found = rows["channel", None].difference
     differences = np.array([-0.10, 0.02, -0.20, -0.03])
     expected = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
-    assert found.pairs == 4
+    assert found.n == 4
     assert found.mean == pytest.approx(differences.mean(), abs=1e-12)
     assert found.standard_error == pytest.approx(stats.sem(differences), abs=1e-12)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
@@ -88,7 +94,7 @@ def test_paired_differences_agree_with_scipy(filled):
 def test_only_common_seeds_are_paired(filled):
     found = rows_of(read_board(filled.store))["random", None].difference
     # Seeds 0 and 1: +0.40 and +0.30; t(1, 0.975) = 12.7062.
-    assert found.pairs == 2
+    assert found.n == 2
     assert found.mean == pytest.approx(0.35)
     assert found.standard_error == pytest.approx(0.05)
     assert found.high - found.mean == pytest.approx(12.7062 * 0.05, rel=1e-5)
@@ -98,7 +104,7 @@ def test_one_pair_has_no_interval():
     board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 4.5)]))
     found = rows_of(board)["channel", None]
     assert found.deviation is None
-    assert found.difference == PairedDifference(0.5, None, 1, None, None)
+    assert found.difference == PairedTest(1, 0.5)
 
 
 def test_no_common_seed_no_difference():
@@ -255,7 +261,7 @@ def test_a_long_wait_for_images_is_told(wait, told):
 def test_filters_keep_the_conventional_row(filled):
     board = filter_board(read_board(filled.store), ["random"])
     assert set(rows_of(board)) == {("random", None), ("checkerboard-even", None)}
-    assert rows_of(board)["random", None].difference.pairs == 2
+    assert rows_of(board)["random", None].difference.n == 2
     with pytest.raises(UserError, match="no results of rows here: there are channel"):
         filter_board(read_board(filled.store), ["rows"])
     with pytest.raises(UserError, match="unknown factorization"):
@@ -323,7 +329,7 @@ def test_json_and_csv_hold_the_same_numbers(filled):
     lines = list(csv.DictReader(io.StringIO(board_as_csv(board))))
     assert [line["factorization"] for line in lines] == [r["factorization"] for r in group["rows"]]
     for line, found in zip(lines, group["rows"], strict=True):
-        assert float(line["bits_per_dim"]) == found["mean"]
+        assert float(line["mean"]) == found["mean"]
         assert int(line["conventional"]) == found["conventional"]
         if found["difference"] is None:
             assert line["difference"] == ""
@@ -510,9 +516,7 @@ def test_every_cell_and_difference_has_its_tests():
     rows += seeded("checkerboard-even", 4.1, turn=3)
     board = board_of(frame(rows))
     found = rows_of(board)
-    expected = stats.ttest_rel(
-        *(found[n, None].bits_per_dim for n in ("rows", "checkerboard-even"))
-    )
+    expected = stats.ttest_rel(*(found[n, None].values for n in ("rows", "checkerboard-even")))
     difference = found["rows", None].difference
     assert difference.t_p == pytest.approx(expected.pvalue, rel=1e-6)
     assert difference.sign_flip_p == pytest.approx(2 / 2**7)
@@ -522,8 +526,8 @@ def test_every_cell_and_difference_has_its_tests():
     interval = stats.t.interval(
         0.95,
         6,
-        np.mean(found["rows", None].bits_per_dim),
-        stats.sem(found["rows", None].bits_per_dim),
+        np.mean(found["rows", None].values),
+        stats.sem(found["rows", None].values),
     )
     assert (found["rows", None].low, found["rows", None].high) == pytest.approx(interval)
     (line,) = [x for x in csv.DictReader(io.StringIO(board_as_csv(board))) if x["label"] == "rows"]

@@ -20,10 +20,10 @@ def result(seed, holdout, *, test=5.0, training=100.0, pretraining=0.0, images=1
         seed=seed,
         holdout=holdout,
         test=test,
-        training_seconds=training,
+        seconds=None if training is None else training + pretraining,
+        images=images + int(pretraining * 10),
         pretraining_seconds=pretraining,
-        training_images=images,
-        pretraining_images=None if pretraining is None else int(pretraining * 10),
+        pretraining_images=int(pretraining * 10),
     )
 
 
@@ -56,10 +56,13 @@ def test_the_conventional_is_on_the_front_too_and_differences_are_paired() -> No
     assert base.budget is None
     assert base.on_front
     assert [row.on_front for row in found] == [False, True]
-    assert found[0].from_conventional.value == pytest.approx(0.5)
+    assert found[0].from_conventional.mean == pytest.approx(0.5)
     assert found[0].from_conventional.high == pytest.approx(0.5)
-    assert found[1].from_conventional.value == pytest.approx(-0.25 / 3)
+    assert found[1].from_conventional.mean == pytest.approx(-0.25 / 3)
     assert found[1].from_conventional.low < found[1].from_conventional.high < 0
+    assert found[0].from_longest.mean == pytest.approx((0.6 + 0.55 + 0.6) / 3)
+    assert base.from_longest.mean == pytest.approx(0.25 / 3)
+    assert found[1].from_longest is base.from_conventional is None
 
 
 def test_unknown_seconds_leave_images_to_compare() -> None:
@@ -108,14 +111,13 @@ def test_maps_are_held_against_the_longest_of_their_own_seed() -> None:
     assert {one.seeds for one in found} == {2}
     for split in (1, 2):
         same = by[100, split]
-        assert same.overlap.low == 1.0
-        assert same.rank_correlation.low == pytest.approx(1.0)
-        turned = by[10, split]
-        assert (turned.rank_correlation.low, turned.rank_correlation.high) == pytest.approx((-1, 1))
-    assert by[10, 1].overlap.low == 0.0
-    assert by[10, 1].overlap.mean == 0.5
-    assert abs(by[0, 1].rank_correlation.mean) < 0.2
-    assert abs(by[0, 1].overlap.mean - by[0, 1].by_chance) < 0.1
+        assert same.overlap == 1.0
+        assert same.rank_correlation == pytest.approx(1.0)
+        # Of one seed the opposite, of the other the same.
+        assert by[10, split].rank_correlation == pytest.approx(0.0)
+    assert by[10, 1].overlap == 0.5
+    assert abs(by[0, 1].rank_correlation) < 0.2
+    assert abs(by[0, 1].overlap - by[0, 1].by_chance) < 0.1
 
 
 def test_a_map_that_does_not_vary_has_no_correlation() -> None:

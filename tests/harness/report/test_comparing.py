@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
-from PIL import Image
 
-from lcma.harness.report.map_pictures import PALE, MapColumn, draw_comparison, lay_out_comparison
-from lcma.harness.report.pictures import EXIT_COLOURS, KEPT_COLOUR, find_exit_splits
+from lcma.harness.report.map_pictures import PALE, MapColumn, draw_comparison
+from lcma.harness.report.pictures import find_exit_splits
 from lcma.harness.results.maps import compare_maps, make_word_tables
 from lcma.sweeps.errors import UserError
+from tests.harness.report import svg
 from tests.harness.report.maps import contribution, noise
 
 SHAPE = (3, 8, 8)
@@ -161,71 +161,46 @@ def test_maps_of_another_kind_are_refused(tmp_path, other, said):
 
 def draw(folder, one, other, numbers):
     columns = MapColumn("a@1", one), MapColumn("b@1", other)
-    path = draw_comparison(*columns, numbers, ("A", "B"), folder / "c.png")
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
-
-
-def squares(image, panel, shape):
-    """The colour of each entry of a panel, (H, W, 3); every entry is one colour."""
-    tall, wide = shape[1] * panel.scale, shape[2] * panel.scale
-    part = image[panel.top : panel.top + tall, panel.left : panel.left + wide]
-    cells = part.reshape(shape[1], panel.scale, shape[2], panel.scale, 3)
-    assert (cells == cells[:, :1, :, :1]).all()
-    return cells[:, 0, :, 0]
+    return draw_comparison(*columns, numbers, ("A", "B"), folder / "c.svg")
 
 
 def scaled(values, low, high, name):
     return colormaps[name]((values - low) / (high - low), bytes=True)[..., :3].astype(int)
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 16, 16), (3, 64, 64)])
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 64, 64)])
 def test_the_picture_shows_maps_difference_and_tables(tmp_path, shape):
     one, other = maps(0, shape=shape), maps(1, shape=shape)
-    image = draw(tmp_path, one, other, compare_maps(one, other, "squeezed"))
-    done = [find_exit_splits(make_word_tables("L", found), shape) for found in (one, other)]
+    path = draw(tmp_path, one, other, compare_maps(one, other, "squeezed"))
+    drawn = iter(svg.images(path))
+    exits = [find_exit_splits(make_word_tables("L", found), shape) for found in (one, other)]
     named = ("#3B3B3B", "#E69F00", "#56B4E9")  # stays, factored out at split 1, at split 2
     colours = np.array([tuple(bytes.fromhex(c[1:])) for c in named])
-    seen = set()
-    for panel in lay_out_comparison(shape, 2):
-        seen.add((panel.split, panel.what, panel.column))
-        means = [found[panel.split - 1].values.mean(axis=0, dtype=float) for found in (one, other)]
-        shown = squares(image, panel, shape)
-        if panel.what == "map":
-            low, high = np.min(means), np.max(means)
-            expected = scaled(means[panel.column], low, high, "cividis")
-        elif panel.what == "difference":
-            most = np.abs(means[0] - means[1]).max()
-            expected = scaled(means[0] - means[1], -most, most, "PuOr")
-        else:
-            far = [np.where(d <= panel.split, d, 0)[panel.channel] for d in done]
-            expected = colours[far[panel.column]]
-            agree = far[0] == far[1]
-            assert 0.2 < agree.mean() < 0.8
-            pale = np.round(255 - PALE * (255 - expected))
-            expected = np.where(agree[..., None], pale, expected)
-        assert abs(shown - expected).max() <= 1, panel
-    assert len(seen) == 2 * 5
+    for split in (1, 2):
+        means = [found[split - 1].values.mean(axis=0, dtype=float) for found in (one, other)]
+        low, high = np.min(means), np.max(means)
+        for mean in means:
+            assert abs(next(drawn) - scaled(mean, low, high, "cividis")).max() <= 1
+        difference = means[0] - means[1]
+        most = np.abs(difference).max()
+        assert abs(next(drawn) - scaled(difference, -most, most, "PuOr")).max() <= 1
+        so_far = [np.where(found <= split, found, 0) for found in exits]
+        agree = so_far[0] == so_far[1]
+        assert 0.2 < agree.mean() < 0.8
+        for table in so_far:
+            pale = np.round(255 - PALE * (255 - colours[table]))
+            expected = np.where(agree[..., None], pale, colours[table])
+            for channel in expected:
+                assert abs(next(drawn) - channel).max() <= 1
+    assert next(drawn, None) is None
+    said = svg.texts(path)
+    assert {"A - B", "low of A, a@1", "low of B, b@1", "pale: A and B agree"} <= set(said)
+    assert sum(text.startswith("difference: largest") for text in said) == 2
 
 
 def test_equal_maps_are_pale_and_without_difference(tmp_path):
-    image = draw(tmp_path, maps(), maps(), compare_maps(maps(), maps(), "squeezed"))
-    for panel in lay_out_comparison(SHAPE, 2):
-        if panel.what == "difference":
-            middle = np.array(colormaps["PuOr"](0.5, bytes=True)[:3]).astype(int)
-            assert (squares(image, panel, SHAPE) == middle).all()
-        if panel.what == "table":
-            assert squares(image, panel, SHAPE).max(axis=-1).min() >= 200
-
-
-def test_the_marks_of_both_tables_are_in_the_same_places(tmp_path):
-    one, other = maps(0), maps(1)
-    image = draw(tmp_path, one, other, compare_maps(one, other, "squeezed"))
-    pale = {}
-    for panel in lay_out_comparison(SHAPE, 2):
-        if panel.what == "table":
-            shown = squares(image, panel, SHAPE)
-            full = {tuple(bytes.fromhex(c[1:])) for c in (KEPT_COLOUR, *EXIT_COLOURS)}
-            marked = np.array([[tuple(x) in full for x in line] for line in shown])
-            pale.setdefault((panel.split, panel.channel), []).append(marked)
-    assert all((a == b).all() for a, b in pale.values())
+    path = draw(tmp_path, maps(), maps(), compare_maps(maps(), maps(), "squeezed"))
+    middle = np.array(colormaps["PuOr"](0.5, bytes=True)[:3])
+    _, _, difference, *tables = svg.images(path)[:9]
+    assert (difference == middle).all()
+    assert all(table.max(axis=-1).min() >= 200 for table in tables)

@@ -16,7 +16,7 @@ from scipy import stats
 
 from lcma.harness.report.effects import effects_as_dict, render_effects
 from lcma.harness.results.board import read_board
-from lcma.harness.results.effects import Effect, Incomplete, compute_effects
+from lcma.harness.results.effects import Incomplete, compute_effects
 from lcma.harness.text import to_json
 from lcma.sweeps import factorizations, settings
 from tests.harness.report.frames import board_of
@@ -134,14 +134,18 @@ def test_main_effects_and_intervals_agree_with_numpy_and_scipy(bits):
     for k, effect in enumerate(found.main):
         low = levels(splits)[:, k] > 0
         by_seed = bits[:, low].mean(1) - bits[:, ~low].mean(1)
-        assert effect.mean == pytest.approx(by_seed.mean(), abs=1e-12)
+        assert effect.test.mean == pytest.approx(by_seed.mean(), abs=1e-12)
         if len(bits) == 1:
-            assert (effect.standard_error, effect.low, effect.high) == (None, None, None)
+            assert (effect.test.standard_error, effect.test.low, effect.test.high) == (
+                None,
+                None,
+                None,
+            )
             continue
-        assert effect.standard_error == pytest.approx(stats.sem(by_seed), abs=1e-12)
+        assert effect.test.standard_error == pytest.approx(stats.sem(by_seed), abs=1e-12)
         half = stats.t.ppf(0.975, len(bits) - 1) * stats.sem(by_seed)
-        assert effect.low == pytest.approx(by_seed.mean() - half, abs=1e-9)
-        assert effect.high == pytest.approx(by_seed.mean() + half, abs=1e-9)
+        assert effect.test.low == pytest.approx(by_seed.mean() - half, abs=1e-9)
+        assert effect.test.high == pytest.approx(by_seed.mean() + half, abs=1e-9)
 
 
 @given(tables())
@@ -168,10 +172,17 @@ def test_shares_are_those_of_least_squares(bits):
 def test_an_additive_model_gives_its_effects_and_no_interaction():
     bits = planted({(1,): -0.5, (2,): 0.25, (3,): 0.0}, splits=3, seeds=6)
     found = one_of(factorial(bits), 3)
-    assert [(e.splits, e.mean) for e in found.main] == [((1,), -0.5), ((2,), 0.25), ((3,), 0.0)]
+    assert [(e.splits, e.test.mean) for e in found.main] == [
+        ((1,), -0.5),
+        ((2,), 0.25),
+        ((3,), 0.0),
+    ]
     assert [e.share for e in found.main] == [0.8, 0.2, 0.0]
-    assert all((e.standard_error, e.low, e.high) == (0, e.mean, e.mean) for e in found.main)
-    assert {e.mean for e in found.interactions} == {0.0}
+    assert all(
+        (e.test.standard_error, e.test.low, e.test.high) == (0, e.test.mean, e.test.mean)
+        for e in found.main
+    )
+    assert {e.test.mean for e in found.interactions} == {0.0}
     assert found.interactions_share == 0.0
     assert "0.0 % is left to interactions" in shown([found])
 
@@ -180,8 +191,8 @@ def test_an_additive_model_gives_its_effects_and_no_interaction():
 def test_a_planted_interaction_is_found_at_its_splits(where):
     found = one_of(factorial(planted({(2,): 0.5, where: -0.5}, splits=3)), 3)
     assert [e.splits for e in found.interactions] == [(1, 2), (1, 3), (2, 3), (1, 2, 3)]
-    assert {e.splits: e.mean for e in found.interactions if e.mean} == {where: -0.5}
-    assert [e.mean for e in found.main] == [0.0, 0.5, 0.0]
+    assert {e.splits: e.test.mean for e in found.interactions if e.test.mean} == {where: -0.5}
+    assert [e.test.mean for e in found.main] == [0.0, 0.5, 0.0]
     assert found.interactions_share == 0.5
     named = " and ".join(map(str, where))
     assert f"50.0 % is left to interactions; the largest, of splits {named}: -0.5000" in one_line(
@@ -195,12 +206,12 @@ def test_the_interaction_of_two_is_half_the_change_of_one_effect():
     (pair,) = found.interactions
     effect_where_the_second_is = {k: bits["L" + k] - bits["H" + k] for k in "LH"}
     change = effect_where_the_second_is["L"] - effect_where_the_second_is["H"]
-    assert pair.mean == change / 2 == -2.5
+    assert pair.test.mean == change / 2 == -2.5
 
 
 def test_one_split_has_an_effect_and_no_interaction():
     found = one_of([("L", 0, 4.0, {}), ("H", 0, 4.5, {})], 1)
-    assert [(e.splits, e.mean, e.share) for e in found.main] == [((1,), -0.5, 1.0)]
+    assert [(e.splits, e.test.mean, e.share) for e in found.main] == [((1,), -0.5, 1.0)]
     assert (found.interactions, found.interactions_share) == ((), 0.0)
     text = shown([found])
     assert "1 split," in text
@@ -209,7 +220,7 @@ def test_one_split_has_an_effect_and_no_interaction():
 
 def test_equal_words_have_no_shares():
     found = one_of(factorial(np.full((6, 4), 4.1)), 2)
-    assert {(e.mean, e.share) for e in (*found.main, *found.interactions)} == {(0.0, None)}
+    assert {(e.test.mean, e.share) for e in (*found.main, *found.interactions)} == {(0.0, None)}
     assert found.interactions_share is None
     assert "nothing to share" in shown([found])
 
@@ -308,7 +319,7 @@ def test_diverged_words_are_missing_and_told(filler):
     at_100, at_200 = compute_effects(read_board(filler.store))
     assert (at_100.budget, at_100.seeds, at_100.lost) == (100, (0,), ("HH", "LL"))
     assert at_100.incomplete == (Incomplete(1, ("HH",)),)
-    assert [e.mean for e in at_100.main] == [-0.5, -0.5]
+    assert [e.test.mean for e in at_100.main] == [-0.5, -0.5]
     assert (at_200.budget, at_200.seeds, at_200.incomplete) == (200, (), ())
     assert at_200.lost == ("HH", "LL")
     first, second = (one_line(shown([one])) for one in (at_100, at_200))
@@ -317,7 +328,7 @@ def test_diverged_words_are_missing_and_told(filler):
         "0 of 4 have a result, missing HH, HL, LH, LL. "
         "Lost trials: HH 1 failed, LL 2 diverged; `lcma status` says why. "
     ) in second
-    assert typed(splits=2, budget=200, steps=at_200.steps) in second
+    assert typed(splits=2, budget=200, steps=at_200.group.steps) in second
 
 
 def test_groups_budgets_and_map_options_stay_apart():
@@ -331,7 +342,9 @@ def test_groups_budgets_and_map_options_stay_apart():
         *((name, 0, 4.0, {"budget": None}) for name in ("checkerboard-even", "random", "none")),
     ]
     found = compute_effects(board(rows, 2))
-    assert [(e.recipe_id[0], e.budget, e.map_options, e.main[0].mean) for e in found] == [
+    assert [
+        (e.group.recipe_id[0], e.budget, e.map_options, e.main[0].test.mean) for e in found
+    ] == [
         ("r", 100, None, -0.5),
         ("r", 100, options, 1.0),
         ("r", 1000, None, 0.5),
@@ -344,7 +357,7 @@ def test_groups_budgets_and_map_options_stay_apart():
 
 def test_words_of_another_length_are_no_part_of_it():
     found = one_of([*factorial(planted({(1,): 0.5}, 2)), ("LLL", 0, 1.0, {})], 2)
-    assert [e.mean for e in found.main] == [0.5, 0.0]
+    assert [e.test.mean for e in found.main] == [0.5, 0.0]
     assert found.incomplete == ()
 
 
@@ -363,11 +376,11 @@ def test_every_number_is_shown_in_eighty_columns(bits, profile):
     assert max(map(len, lines)) <= 80
     start = 1 + next(k for k, line in enumerate(lines) if line.strip().startswith("──"))
     for effect, line in zip(found.main, lines[start:], strict=False):
-        half = "-" if effect.high is None else f"{effect.high - effect.mean:.4f}"
-        error = "-" if effect.standard_error is None else f"{effect.standard_error:.4f}"
+        half = "-" if effect.test.high is None else f"{effect.test.high - effect.test.mean:.4f}"
+        error = "-" if effect.test.standard_error is None else f"{effect.test.standard_error:.4f}"
         share = "-" if effect.share is None else f"{100 * effect.share:.1f} %"
         assert line.split() == [
-            *(str(effect.splits[0]), f"{effect.mean:+.4f}", half, error, str(len(bits))),
+            *(str(effect.splits[0]), f"{effect.test.mean:+.4f}", half, error, str(len(bits))),
             *share.split(),
         ]
     assert "below 0: fewer bits when the low contributions are factored out there" in one_line(text)
@@ -394,8 +407,12 @@ def test_json_holds_the_numbers_in_full(bits):
         assert of_json["budget"] == 100
         assert of_json["interactions_share"] == one.interactions_share
         for name in ("main", "interactions"):
-            again = tuple(Effect(**(e | {"splits": tuple(e["splits"])})) for e in of_json[name])
-            assert again == getattr(one, name)
+            for effect, of_effect in zip(getattr(one, name), of_json[name], strict=True):
+                assert tuple(of_effect.pop("splits")) == effect.splits
+                assert of_effect.pop("share") == effect.share
+                assert set(of_effect) == {"mean", "standard_error", "low", "high"}
+                for key, value in of_effect.items():
+                    assert value == getattr(effect.test, key)
 
 
 def test_nothing_to_show():

@@ -20,23 +20,24 @@ from lcma import db
 from lcma.db import QueryResult
 from lcma.db.migrate import current_version
 from lcma.harness.cli import main as cli
-from lcma.harness.report.board import board_as_csv, board_as_latex, board_as_markdown
+from lcma.harness.report.board import board_as_latex, board_as_markdown, board_table
 from lcma.harness.report.export import (
     ExportContent,
     ExportFormat,
     ExportQuery,
     make_export,
+    paper_table,
     parse_filters,
 )
-from lcma.harness.report.paper import paper_as_text
 from lcma.harness.report.tables import (
     escape_csv,
     escape_latex,
-    rows_as_csv,
-    rows_as_json,
-    rows_as_latex,
-    rows_as_markdown,
-    rows_as_parquet,
+    make_table,
+    table_as_csv,
+    table_as_json,
+    table_as_markdown,
+    table_as_parquet,
+    tables_as_latex,
 )
 from lcma.harness.results.board import read_board
 from lcma.harness.results.grouping import COMPARABLE, STATISTICS, group_rows
@@ -233,7 +234,7 @@ def test_the_papers_tables_beside_ours():
     assert lines["low", f"data {scale}"] == "not the whole set"
     whole = compare_with_paper(board(found, files="official"), "1")
     assert ("low", f"data {scale}", "whole") in {(*row[:2], row[2][at]) for row in whole.rows}
-    text = {row[:2]: row[2 + at] for row in paper_as_text(table).rows}
+    text = {row[:2]: row[2 + at] for row in paper_table(table, in_full=False).rows}
     assert text["low", "paper"] == "3.43"
     assert text["low", f"ours {scale}"] == "3.4100"
     assert text["low", f"difference {scale}"] == "-0.0200"
@@ -282,14 +283,14 @@ HOSTILE = (
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_harmless_in_every_form(text):
-    found = QueryResult((text, "n"), ((text, 1), (text, -2)), truncated=False)
+    found = make_table(QueryResult((text, "n"), ((text, 1), (text, -2)), truncated=False), text)
     made = board(result_rows({text: {0: 4.0}}, profile=text, dataset=text, device=text))
     texts = [
-        rows_as_csv(found),
-        rows_as_markdown(found),
-        rows_as_json(found),
-        rows_as_latex(found, text),
-        board_as_csv(made),
+        table_as_csv(found),
+        table_as_markdown(found),
+        table_as_json(found),
+        tables_as_latex([found]),
+        table_as_csv(board_table(made)),
         board_as_latex(made),
         board_as_markdown(made),
     ]
@@ -303,7 +304,7 @@ def test_hostile_text_is_harmless_in_every_form(text):
         assert source.isascii()
         assert source.count("\\end{document}") == 1
         assert "\\input" not in source
-    table = pq.read_table(io.BytesIO(rows_as_parquet(found)))
+    table = pq.read_table(io.BytesIO(table_as_parquet(found)))
     assert table.column("n").to_pylist() == [1, -2]
     assert all(c.isprintable() for c in table.column(0).to_pylist()[0])
 
@@ -319,12 +320,13 @@ def test_latex_escapes_are_balanced_ascii(text):
 
 
 def test_parquet_has_types_also_where_nothing_is_known():
-    found = QueryResult(
+    result = QueryResult(
         ("budget", "bits_per_dim", "flow", "mixed", "big", "bytes"),
         ((None, None, None, 1, 2**70, b"\x00"), (None, None, None, 1.5, 1, None)),
         truncated=False,
     )
-    schema = pq.read_table(io.BytesIO(rows_as_parquet(found))).schema
+    found = make_table(result)
+    schema = pq.read_table(io.BytesIO(table_as_parquet(found))).schema
     types = [str(field.type) for field in schema]
     assert types == ["int64", "double", "string", "double", "string", "binary"]
 
@@ -339,7 +341,7 @@ def test_latex_compiles(filled, tmp_path):
         if not query.where
     }
     found = QueryResult(("text",), tuple((text,) for text in HOSTILE), truncated=False)
-    sources["hostile"] = rows_as_latex(found, " ".join(HOSTILE)).encode()
+    sources["hostile"] = tables_as_latex([make_table(found, " ".join(HOSTILE))]).encode()
     for name, source in sources.items():
         (tmp_path / f"{name}.tex").write_bytes(source)
         options = ["-interaction=nonstopmode", "-halt-on-error"] if program == "pdflatex" else []

@@ -1,4 +1,4 @@
-"""Pictures of maps: every panel's pixels are the values and tables that it shows."""
+"""Pictures of maps: every panel has the values and tables that it shows."""
 
 import dataclasses
 
@@ -8,10 +8,13 @@ from matplotlib import colormaps
 from PIL import Image
 
 from lcma.db import MapStatistics
-from lcma.harness.report.map_pictures import MapColumn, draw_maps, lay_out_maps
-from lcma.harness.report.pictures import EXIT_COLOURS, KEPT_COLOUR, find_exit_splits
+from lcma.harness.report.figures import AREA_COLOURS
+from lcma.harness.report.map_pictures import MapColumn, draw_maps
+from lcma.harness.report.pictures import KEPT_COLOUR, find_exit_splits
 from lcma.harness.results.maps import make_word_tables
+from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
+from tests.harness.report import svg
 from tests.harness.report.maps import contribution, noise
 
 SHAPE = (3, 8, 8)
@@ -37,102 +40,74 @@ def columns(count, shape=SHAPE, splits=2):
 
 
 def draw(folder, found, title="title", below="below"):
-    path = draw_maps(found, title, below, folder / "m.png")
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        return np.asarray(image.convert("RGB"))
-
-
-def squares(image, panel, shape):
-    """The colour of each entry of a panel, (H, W, 3); every entry is one colour."""
-    tall, wide = shape[1] * panel.scale, shape[2] * panel.scale
-    part = image[panel.top : panel.top + tall, panel.left : panel.left + wide]
-    cells = part.reshape(shape[1], panel.scale, shape[2], panel.scale, 3)
-    assert (cells == cells[:, :1, :, :1]).all()
-    return cells[:, 0, :, 0].astype(int)
+    return draw_maps(found, title, below, folder / "m.svg")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
-@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 16, 16), (3, 64, 64)])
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 64, 64)])
 def test_panels_show_maps_on_one_scale_for_each_split_and_tables(tmp_path, count, shape):
-    if shape == (3, 64, 64) and count == 3:
-        return  # as 8
     found = columns(count, shape)
-    image = draw(tmp_path, found)
-    panels = lay_out_maps(found)
-    colours = np.array([tuple(bytes.fromhex(c[1:])) for c in (KEPT_COLOUR, *EXIT_COLOURS)])
-    done = [find_exit_splits(make_word_tables("L", column.maps), shape) for column in found]
+    drawn = iter(svg.images(draw(tmp_path, found)))
+    colours = np.array([tuple(bytes.fromhex(c[1:])) for c in (KEPT_COLOUR, *AREA_COLOURS)])
+    exits = [find_exit_splits(make_word_tables("L", column.maps), shape) for column in found]
     for split in (1, 2):
-
-        def values(panel, split=split):
-            of = found[panel.column].maps[split - 1].values
-            return of.mean(axis=0, dtype=float) if panel.channel is None else of[panel.channel]
-
-        row = [p for p in panels if p.split == split]
-        maps = [p for p in row if p.what == "map"]
-        low = min(values(p).min() for p in maps)
-        high = max(values(p).max() for p in maps)
-        for panel in row:
-            if panel.what == "map":
-                scaled = (values(panel).astype(float) - low) / (high - low)
+        shown = []
+        for column in found:
+            values = column.maps[split - 1].values.astype(float)
+            mean = values.mean(axis=0, keepdims=True)
+            full = count <= 2 and shape[0] > 1
+            shown.append(np.concatenate([values, mean]) if full else mean)
+        low, high = np.min(shown), np.max(shown)
+        for maps, left in zip(shown, exits, strict=True):
+            for values in maps:
+                scaled = (values - low) / (high - low)
                 expected = colormaps["cividis"](scaled, bytes=True)[..., :3].astype(int)
-            else:
-                of = done[panel.column][panel.channel or 0]
-                expected = colours[np.where(of <= split, of, 0)]
-            assert abs(squares(image, panel, shape) - expected).max() <= 1, panel
+                assert abs(next(drawn) - expected).max() <= 1
+            tables = colours[np.where(left <= split, left, 0)]
+            if count <= 2:
+                assert all((next(drawn) == table).all() for table in tables)
+            else:  # on top of each other, with a white line between
+                stacked = next(drawn)
+                for channel, table in enumerate(tables):
+                    top = channel * (shape[1] + 1)
+                    assert (stacked[top : top + shape[1]] == table).all()
+                    assert (stacked[top + shape[1] :][:1] == 255).all()
+    assert next(drawn, None) is None
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 8])
-def test_every_column_has_its_map_and_all_channels_of_its_table(count):
-    panels = lay_out_maps(columns(count))
-    for column in range(count):
-        for split in (1, 2):
-            of = [p for p in panels if (p.column, p.split) == (column, split)]
-            maps = {p.channel for p in of if p.what == "map"}
-            assert maps == ({0, 1, 2, None} if count <= 2 else {None})
-            assert {p.channel for p in of if p.what == "table"} == {0, 1, 2}
-
-
-def test_a_table_alike_in_all_channels_is_drawn_once():
-    same = np.broadcast_to(noise(0, (1, 8, 8)), SHAPE)
-    panels = lay_out_maps([MapColumn("b", [contribution(same)])])
-    assert [p.channel for p in panels if p.what == "table"] == [None]
-
-
-@pytest.mark.parametrize("count", [1, 2, 5, 8])
-@pytest.mark.parametrize("shape", [(3, 8, 8), (3, 32, 32), (1, 28, 28)])
-def test_panels_neither_overlap_nor_leave_the_picture(tmp_path, count, shape):
-    found = columns(count, shape)
-    image = draw(tmp_path, found)
-    taken = np.zeros(image.shape[:2], dtype=int)
-    for p in lay_out_maps(found):
-        assert p.top + shape[1] * p.scale < len(taken)
-        assert p.left + shape[2] * p.scale < taken.shape[1]
-        taken[p.top : p.top + shape[1] * p.scale, p.left : p.left + shape[2] * p.scale] += 1
-    assert taken.max() == 1
-    assert taken.shape[1] < 2600
-
-
-def test_each_split_has_a_row(tmp_path):
-    heights = [draw(tmp_path, columns(1, splits=n)).shape[0] for n in (1, 2, 3)]
-    assert heights[1] - heights[0] == heights[2] - heights[1] > 128
-
-
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8)])
-def test_no_text_is_cut_off(tmp_path, shape):
-    found = columns(1, shape)
+def test_every_panel_is_named(tmp_path):
+    found = columns(2)
     maps = [dataclasses.replace(m, statistics=STATISTICS) for m in found[0].maps]
-    for title, below in (("t", "b"), ("title " * 25, "b"), ("t", "below " * 30)):
-        image = draw(tmp_path, [MapColumn("budget 10", maps)], title, below)
-        assert (image[:, -4:] == 255).all(), (title, below)
-        assert (image[-4:] == 255).all(), (title, below)
+    said = svg.texts(draw(tmp_path, [MapColumn("budget 10", maps)]))
+    panels = ["R", "G", "B", "mean", "low, R", "low, G", "low, B"]
+    assert [text for text in said if text in panels] == panels * 2
+    assert {"title", "below", "budget 10", "split 1", "split 2", "nats"} <= set(said)
+    assert sum("mask share 0.90 (by chance 0.06)" in text for text in said) == 2
+    said = svg.texts(draw(tmp_path, columns(3)))
+    assert said.count("mean") == said.count("low") == 6
+    assert "below; low: R, G, B from the top" in said
+
+
+def test_a_table_alike_in_all_channels_is_drawn_once(tmp_path):
+    same = np.broadcast_to(noise(0, (1, 8, 8)), SHAPE)
+    path = draw(tmp_path, [MapColumn("b", [contribution(same)])])
+    assert len(svg.images(path)) == 5
+    assert "low, R = G = B" in svg.texts(path)
+
+
+@pytest.mark.parametrize("count", [1, 2, 8])
+@pytest.mark.parametrize("shape", [(3, 8, 8), (3, 64, 64), (1, 28, 28)])
+def test_a_png_of_many_budgets_fits_on_a_screen(tmp_path, count, shape):
+    with Image.open(draw_maps(columns(count, shape), "t", "b", tmp_path / "m.png")) as image:
+        assert image.format == "PNG"
+        assert image.width < 2600
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")  # the font may lack it: then a box is drawn
 @pytest.mark.parametrize("title", ["$\\frac{", "\x1b[31m\n[red]", "日本", ""])
 def test_any_title_can_be_drawn(tmp_path, title):
     flat = MapColumn(title, [contribution(np.zeros(SHAPE), errors=np.nan)])
-    assert draw(tmp_path, [flat], title, title).size
+    assert svg.words(draw(tmp_path, [flat], title, title)) == (printable(title), printable(title))
 
 
 def test_the_same_pictures_are_the_same_bytes(tmp_path):

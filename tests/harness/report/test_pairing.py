@@ -119,6 +119,11 @@ def test_an_effect_that_nobody_could_show_names_no_number() -> None:
     assert statistics.seeds_needed(0.01, 0.0) == 2
 
 
+def beaten(table: list[dict[int, float]], least: int) -> list[list[int]]:
+    """For each row those that are below it by test."""
+    return [list(np.flatnonzero(row)) for row in statistics.find_better(table, least)]
+
+
 def test_who_is_beaten_by_whom() -> None:
     rng = np.random.default_rng(2)
     seeds = range(8)
@@ -126,10 +131,11 @@ def test_who_is_beaten_by_whom() -> None:
     near = {s: base[s] + rng.normal(0, 0.01) for s in seeds}
     far = {s: base[s] + 0.5 + rng.normal(0, 0.01) for s in seeds}
     few = {s: base[s] + 5.0 for s in range(5)}
-    assert statistics.beaten_by([[far, base, near, few]], 6) == [[[1, 2], [], [], []]]
-    assert statistics.beaten_by([[far, base, near, few]], 5)[0][3] == [0, 1, 2]
-    assert statistics.beaten_by([[]], 6) == [[]]
-    assert statistics.beaten_by([[base]], 6) == [[[]]]
+    assert beaten([far, base, near, few], 6) == [[1, 2], [], [], []]
+    assert beaten([far, base, near, few], 5)[3] == [0, 1, 2]
+    assert beaten([], 6) == []
+    assert beaten([{}, {}], 6) == [[], []]
+    assert beaten([base], 6) == [[]]
 
 
 def test_pairs_with_seeds_of_their_own_are_corrected_together() -> None:
@@ -146,25 +152,8 @@ def test_pairs_with_seeds_of_their_own_are_corrected_together() -> None:
         pairs.append((i, j) if np.mean(a) > np.mean(b) else (j, i))
     rejected = multipletests(p, method="holm", alpha=0.05)[0]
     expected = {pair for pair, no in zip(pairs, rejected, strict=True) if no}
-    (found,) = statistics.beaten_by([values], 2)
-    assert {(i, j) for i, row in enumerate(found) for j in row} == expected
+    assert {(i, j) for i, row in enumerate(beaten(values, 2)) for j in row} == expected
     assert expected
-
-
-rows_of_seeds = st.lists(
-    st.dictionaries(st.integers(0, 9), st.integers(-40, 40).map(lambda k: k / 8), max_size=10),
-    max_size=5,
-)
-
-
-@given(st.lists(rows_of_seeds, max_size=4), st.sampled_from([1, 7, statistics.PAIRED_AT_ONCE]))
-def test_many_at_once_are_as_one_by_one(tables: list[list[dict[int, float]]], batch: int) -> None:
-    several = [list(row.values()) for table in tables for row in table]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "PAIRED_AT_ONCE", batch)
-        beaten, tests = statistics.beaten_by(tables, 2), statistics.paired_tests(several)
-    assert beaten == [statistics.beaten_by([table], 2)[0] for table in tables]
-    assert tests == [statistics.paired_test(row) for row in several]
 
 
 @given(
@@ -196,7 +185,7 @@ def test_no_pair_that_differs_by_test_is_passed_over(table: list[dict[int, float
         if p <= 0.05:
             worse, better = (i, j) if test.mean > 0 else (j, i)
             expected[worse].append(better)
-    assert statistics.beaten_by([table], 3) == [[sorted(better) for better in expected]]
+    assert beaten(table, 3) == [sorted(better) for better in expected]
 
 
 @pytest.mark.parametrize("n", [2, 6, 30])
@@ -208,4 +197,4 @@ def test_a_pair_right_at_the_quantile_is_tested(n: int, times: float, differs: b
     shift = times * stats.t.ppf(0.975, n - 1) * error
     low = dict.fromkeys(range(n), 4.0)
     high = {seed: 4.0 + shift + value for seed, value in enumerate(spread)}
-    assert statistics.beaten_by([[low, high]], 2) == [[[], [0] if differs else []]]
+    assert beaten([low, high], 2) == [[], [0] if differs else []]

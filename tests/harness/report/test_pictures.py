@@ -1,4 +1,4 @@
-"""Pictures are files of the right size whose pixels are the arrays they show."""
+"""Pictures of tables, images and sets hold the arrays that they show, entry by entry."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lcma.harness.report import pictures
+from lcma.harness.report.figures import AREA_COLOURS, Panel, Row, draw_grid
 from lcma.harness.text import printable
 from lcma.models import make_tables
 from lcma.sweeps.errors import UserError
@@ -25,44 +26,68 @@ def rgb(colour):
     return tuple(bytes.fromhex(colour[1:]))
 
 
+COLOURS = np.array([rgb(c) for c in (pictures.KEPT_COLOUR, *AREA_COLOURS)], dtype=np.uint8)
+
+
 def words(*letters, shape=(3, 8, 8)):
     maps = [np.random.default_rng(k).normal(size=shape) for k in range(len(letters))]
     return make_tables("".join(letters), shape, len(letters), maps=maps)
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 16, 16), (3, 32, 32)])
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_a_grid_is_as_large_as_what_is_in_it_and_its_cells_are_whole_pixels(tmp_path, form):
+    array = np.random.default_rng(0).integers(0, 200, size=(5, 7, 3), dtype=np.uint8)
+    rows = [Row([Panel(array, 9, "left", gap=0), Panel(array, 9)], "row")]
+    sizes = []
+    for title in ("short", "long " * 40):
+        path = draw_grid(tmp_path / f"g.{form}", rows, title)
+        if form == "svg":
+            sizes.append([int(svg.root(path).get(name)) for name in ("height", "width")])
+            assert all((image == array).all() for image in svg.images(path))
+            continue
+        image = pixels(path)
+        sizes.append(image.shape)
+        assert (image[:10] == 255).all()
+        assert (image[:, -10:] == 255).all()
+        top, left = np.argwhere((image == array[0, 0]).all(axis=-1))[0]
+        found = image[top : top + 5 * 9, left : left + 7 * 9].reshape(5, 9, 7, 9, 3)
+        assert (found == array[:, None, :, None]).all()
+    assert sizes[0][0] == sizes[1][0]
+    assert sizes[0][1] + 200 < sizes[1][1]
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 32, 32)])
 def test_table_pictures_show_the_tables(tmp_path, shape):
     named = [
         ("checkerboard-even", make_tables("checkerboard-even", shape, 2)),
-        (
-            "channel",
-            make_tables("channel", shape, 2) if shape[0] > 1 else make_tables("rows", shape, 2),
-        ),
-        ("low", words("L", "L", shape=shape)),
+        ("low", words("L", "H", shape=shape)),
     ]
-    image = pixels(pictures.draw_tables(named, shape, tmp_path / "a" / "tables.png"))
-    colours = [pictures.KEPT_COLOUR, *pictures.EXIT_COLOURS]
-    panels = pictures.lay_out_tables(named, shape)
-    assert {(p.row, p.split) for p in panels} == {(r, k) for r in range(3) for k in (1, 2)}
-    for panel in panels:
-        fates = pictures.find_exit_splits(named[panel.row][1], shape)
-        if panel.channel is None:
-            assert (fates == fates[:1]).all()
-        fates = np.where(fates <= panel.split, fates, 0)[panel.channel or 0]
-        for h, w in np.ndindex(fates.shape):
-            top, left = panel.top + h * panel.scale, panel.left + w * panel.scale
-            square = image[top : top + panel.scale, left : left + panel.scale]
-            assert (square == rgb(colours[fates[h, w]])).all(), (panel, h, w)
+    path = pictures.draw_tables(named, shape, tmp_path / "t.svg", "Tables & <more>")
+    drawn = iter(svg.images(path))
+    for _, tables in named:
+        exits = pictures.find_exit_splits(tables, shape)
+        for split in (1, 2):
+            for channel in exits:
+                assert (next(drawn) == COLOURS[np.where(channel <= split, channel, 0)]).all()
+    assert next(drawn, None) is None
+    legend = {"factored out at split 1", "factored out at split 2", "stays"}
+    assert {*legend, "after split 1", "after split 2", "low"} <= set(svg.texts(path))
+    assert svg.words(path)[0] == svg.texts(path)[0] == "Tables & <more>"
+
+
+def test_tables_alike_in_all_channels_are_drawn_once(tmp_path):
+    named = [("rows", make_tables("rows", (3, 8, 8), 2))]
+    path = pictures.draw_tables(named, (3, 8, 8), tmp_path / "t.svg")
+    assert len(svg.images(path)) == 2
+    assert "for each split: R = G = B" in svg.texts(path)
 
 
 def test_a_known_cell_of_the_checkerboard(tmp_path):
     # The even checkerboard keeps the upper left of each window, and lets the upper right leave.
     named = [("checkerboard-even", make_tables("checkerboard-even", (3, 4, 4), 1))]
-    image = pixels(pictures.draw_tables(named, (3, 4, 4), tmp_path / "t.png"))
-    (panel,) = pictures.lay_out_tables(named, (3, 4, 4))
-    middle = panel.top + panel.scale // 2
-    assert tuple(image[middle, panel.left + panel.scale // 2]) == rgb("#3B3B3B")
-    assert tuple(image[middle, panel.left + panel.scale + panel.scale // 2]) == rgb("#E69F00")
+    (image,) = svg.images(pictures.draw_tables(named, (3, 4, 4), tmp_path / "t.svg"))
+    assert tuple(image[0, 0]) == rgb("#3B3B3B")
+    assert tuple(image[0, 1]) == rgb("#E69F00")
 
 
 def test_fates_of_rows():
@@ -80,25 +105,21 @@ def test_half_of_what_is_there_leaves_at_each_split(word):
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")  # the font may lack it: then a box is drawn
-@pytest.mark.parametrize("title", ["$\\frac{", "\x1b[31m\n[red]", "日本", ""])
+@pytest.mark.parametrize("title", ["$\\frac{", "\x1b[31m\n[red]", "<b>]]>&amp;\ud800", "日本"])
 def test_any_title_can_be_drawn(tmp_path, title):
-    pictures.draw_tables([(title, words("L"))], (3, 8, 8), tmp_path / "t.png", title)
-    assert pixels(tmp_path / "t.png").size
+    named = [(title, words("L"))]
+    assert pixels(pictures.draw_tables(named, (3, 8, 8), tmp_path / "t.png", title)).size
+    path = pictures.draw_tables(named, (3, 8, 8), tmp_path / "t.svg", title)
+    assert svg.texts(path)[0] == svg.words(path)[0] == printable(title)
 
 
-def test_the_same_pictures_are_the_same_bytes(tmp_path):
-    paths = [
-        pictures.draw_tables([("t", words("L"))], (3, 8, 8), tmp_path / f"{k}.png") for k in (1, 2)
-    ]
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-
-
-def test_a_long_title_widens_the_picture(tmp_path):
-    widths = [
-        pixels(pictures.draw_tables([("t", words("L"))], (3, 8, 8), tmp_path / "t.png", title))
-        for title in ("short", "long " * 20)
-    ]
-    assert widths[0].shape[1] + 200 < widths[1].shape[1]
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_the_same_pictures_are_the_same_bytes(tmp_path, form):
+    named = [("t", words("L"))]
+    one, two = (
+        pictures.draw_tables(named, (3, 8, 8), tmp_path / f"{k}.{form}").read_bytes() for k in "12"
+    )
+    assert one == two
 
 
 @given(
@@ -119,6 +140,17 @@ def test_sample_grids_hold_every_image(tmp_path_factory, count, channels, column
         assert (found == np.broadcast_to(image.transpose(1, 2, 0), (4, 6, 3))).all()
 
 
+def test_an_svg_of_samples_holds_them_and_says_what_they_are(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, size=(3, 3, 4, 4), dtype=np.uint8)
+    picture, raster = (
+        pictures.sample_grid(images, tmp_path / f"g.{form}", 2, 3, "Of <mine>")
+        for form in ("svg", "png")
+    )
+    (grid,) = svg.images(picture)
+    assert (grid == pixels(raster)).all()
+    assert svg.words(picture) == ("Of <mine>", "3 images in rows of 2")
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
@@ -137,72 +169,3 @@ def test_a_picture_replaces_the_former_one_whole(tmp_path):
     assert pictures.sample_grid(np.zeros((1, 3, 4, 4), dtype=np.uint8), path) == path
     assert pixels(path).shape == (4 * 4 + 4, 4 * 4 + 4, 3)
     assert [p.name for p in tmp_path.iterdir()] == ["g.png"]
-
-
-def test_an_svg_of_tables_holds_every_table_and_its_names(tmp_path):
-    shape = (3, 8, 8)
-    named = [
-        ("checkerboard-even", make_tables("checkerboard-even", shape, 2)),
-        ("low", words("L", "H")),
-    ]
-    path = pictures.draw_tables(named, shape, tmp_path / "t.svg", "Tables & <more>")
-    panels = pictures.lay_out_tables(named, shape)
-    colours = np.array(
-        [rgb(c) for c in (pictures.KEPT_COLOUR, *pictures.EXIT_COLOURS)], dtype=np.uint8
-    )
-    drawn = svg.images(path)[3:]  # behind the legend's three
-    assert len(drawn) == len(panels)
-    for panel, image in zip(panels, drawn, strict=True):
-        fates = pictures.find_exit_splits(named[panel.row][1], shape)[panel.channel or 0]
-        assert (image == colours[np.where(fates <= panel.split, fates, 0)]).all(), panel
-    said = svg.texts(path)
-    assert said[:4] == [
-        "Tables & <more>",
-        "factored out at split 1",
-        "factored out at split 2",
-        "stays",
-    ]
-    assert {"after split 1", "after split 2", "low  (R, G, B)"} <= set(said)
-    assert svg.words(path) == ("Tables & <more>", "Rows: checkerboard-even, low")
-    again = pictures.draw_tables(named, shape, tmp_path / "u.svg", "Tables & <more>")
-    assert path.read_bytes() == again.read_bytes()
-
-
-def test_an_svg_is_as_large_as_the_png(tmp_path):
-    named = [("low", words("L", "H"))]
-    with Image.open(pictures.draw_tables(named, (3, 8, 8), tmp_path / "t.png")) as image:
-        size = image.size
-    found = svg.root(pictures.draw_tables(named, (3, 8, 8), tmp_path / "t.svg"))
-    assert (found.get("width"), found.get("height")) == tuple(map(str, size))
-    # Cells of whole pixels: an image of 8 entries is 8 panels' scales wide in the view box.
-    wide = float(found.get("viewBox", "").split()[2])
-    scale = pictures.lay_out_tables(named, (3, 8, 8))[0].scale
-    matrix = [
-        list(map(float, one.get("transform").removeprefix("matrix(").rstrip(")").split()))
-        for one in found.iter(f"{svg.SVG}image")
-    ]
-    panel = pictures.lay_out_tables(named, (3, 8, 8))[0]
-    pixels_of = size[0] / wide
-    assert any(
-        (m[0] * pixels_of, m[4] * pixels_of, m[5] * pixels_of)
-        == pytest.approx((scale, panel.left, panel.top), abs=1e-3)
-        for m in matrix
-    )
-
-
-def test_an_svg_of_samples_holds_them_and_says_what_they_are(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, size=(3, 3, 4, 4), dtype=np.uint8)
-    picture, raster = (
-        pictures.sample_grid(images, tmp_path / f"g.{form}", 2, 3, "Of <mine>")
-        for form in ("svg", "png")
-    )
-    (grid,) = svg.images(picture)
-    assert (grid == pixels(raster)).all()
-    assert svg.words(picture) == ("Of <mine>", "3 images in rows of 2")
-
-
-@pytest.mark.filterwarnings("ignore:Glyph")
-@pytest.mark.parametrize("title", ["<script>x</script>]]>", "&amp;\x00\x1b\ufffe\ud800", "日本"])
-def test_any_title_is_text_in_an_svg(tmp_path, title):
-    path = pictures.draw_tables([(title, words("L"))], (3, 8, 8), tmp_path / "t.svg", title)
-    assert svg.texts(path)[0] == svg.words(path)[0] == printable(title)

@@ -242,7 +242,8 @@ def test_a_database_of_many_cells_is_paginated(large_site) -> None:
     boards = [p for p in out.iterdir() if re.fullmatch(r"index(-\d+)?\.html", p.name)]
     assert len(boards) > 5
     assert all(p.stat().st_size < 2_000_000 for p in out.rglob("*"))
-    cells = run_sql(url, "SELECT count(*) FROM cells").rows[0][0]
+    of_bits = "SELECT count(*) FROM cells WHERE measure = 'bits_per_dim'"
+    cells = run_sql(url, of_bits).rows[0][0]
     assert sum(page.read_bytes().count(b"<tr data-name") for page in boards) == cells
 
 
@@ -259,8 +260,8 @@ def test_the_verb_writes_a_site_and_says_where(filled, tmp_path, capsys) -> None
     ("more", "word"),
     [
         ((), "give --out DIR"),
-        (("results", "--out", "site"), "choose by --sweep alone"),
-        (("--out", "site", "--where", "flow=glow"), "choose by --sweep alone"),
+        (("results", "--out", "site"), "give --sweep or --measure alone"),
+        (("--out", "site", "--where", "flow=glow"), "give --sweep or --measure alone"),
         (("--out", "site", "--sweep", "nobody's"), "no sweep"),
     ],
 )

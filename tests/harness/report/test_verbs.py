@@ -305,7 +305,7 @@ def test_evaluate_checks_all_weights_before_it_begins(lcma, filler):
     path.unlink()
     with pytest.raises(UserError, match=f"of trial {path.parent.name}"):
         lcma("evaluate", "--runs", "runs")
-    assert "10" not in lcma("sql", "SELECT count(*) FROM results WHERE protocol = 'published'")
+    assert "10" not in lcma("sql", "SELECT count(*) FROM measures WHERE protocol = 'published'")
 
 
 def test_samples_without_weights(lcma, filler):

@@ -11,6 +11,7 @@ from scipy import stats
 
 from lcma.harness.cli import main as cli
 from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict, verdicts_as_markdown
+from lcma.harness.results.board import Board
 from lcma.harness.results.verdicts import Verdicts, make_verdicts
 from lcma.harness.text import to_json
 from lcma.sweeps import factorizations
@@ -52,8 +53,9 @@ def test_the_rule(shift, spread, seeds, decision, why):
     differences = [shift + spread * SPREAD[seed] for seed in range(seeds)]
     expected = stats.ttest_1samp(differences, 0.0)
     interval = expected.confidence_interval(0.95)
-    assert one.test.mean == pytest.approx(np.mean(differences))
-    assert (one.test.low, one.test.high) == pytest.approx((interval.low, interval.high))
+    test = one.comparison.test
+    assert test.mean == pytest.approx(np.mean(differences))
+    assert (test.low, test.high) == pytest.approx((interval.low, interval.high))
 
 
 def test_a_t_test_alone_supports_nothing():
@@ -62,9 +64,9 @@ def test_a_t_test_alone_supports_nothing():
     own = dict.fromkeys(range(6), 4.0)
     low = {seed: 4.0 + shift for seed, shift in enumerate(shifts)}
     one = found({"checkerboard-even": own, "LLL": low})["low-conventional"]
-    assert one.test.high < 0
+    assert one.comparison.test.high < 0
     assert one.t_p < 0.05
-    assert one.test.sign_flip_p == pytest.approx(8 / 64)
+    assert one.comparison.test.sign_flip_p == pytest.approx(8 / 64)
     assert one.decision == "undecided"
     assert "sign-flip" in one.why
     assert one.seeds > 6
@@ -139,8 +141,8 @@ def test_longer_pretraining():
     made = make_verdicts(board(rows(bits) + long))
     claims = {one.claim.key: one for one in made.verdicts}
     assert claims["budget"].decision == "supported"
-    assert claims["low-conventional"].claim.scale.budget == 500, "the longest, whatever it says"
-    assert claims["low-conventional"].test.mean == pytest.approx(-0.2, abs=0.01)
+    assert claims["low-conventional"].claim.cells.budget == 500, "the longest, whatever it says"
+    assert claims["low-conventional"].comparison.test.mean == pytest.approx(-0.2, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -177,8 +179,8 @@ def test_means_over_flows_and_data_sets():
     glow = rows(shifted(-0.3, base="channel"), flow="glow", recipe_id="g" * 20)
     made = make_verdicts(board(one + other + glow))
     claims = {one.claim.key: one for one in made.verdicts}
-    assert claims["table1-mean"].test.mean == pytest.approx(-0.15, abs=0.01)
-    assert claims["table2-mean"].test.mean == pytest.approx(-0.2, abs=0.01)
+    assert claims["table1-mean"].comparison.test.mean == pytest.approx(-0.15, abs=0.01)
+    assert claims["table2-mean"].comparison.test.mean == pytest.approx(-0.2, abs=0.01)
     assert claims["table1-mean"].decision == "supported"
 
 
@@ -205,6 +207,21 @@ def test_how_much_of_the_map_is_the_masks():
     made = make_verdicts(board(rows(bits)), low)
     (one,) = (one for one in made.verdicts if one.claim.key == "mask-share")
     assert one.decision == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("percent", "decision"), [(0.0, "supported"), (2.0, "undecided"), (4.0, "refuted")]
+)
+def test_a_step_that_is_slower_by_more_than_timings_differ_is_a_cost(percent, decision):
+    bits = shifted(-0.1)
+    own = {seed: 0.5 + 0.1 * seed for seed in range(6)}
+    low = {seed: own[seed] * (1 + percent / 100 + SPREAD[seed] / 10) for seed in own}
+    timed = board(rows({"checkerboard-even": own, "LLL": low}), bar=None)
+    made = make_verdicts(board(rows(bits)), timed=timed)
+    (one,) = (one for one in made.verdicts if one.claim.key == "time")
+    assert one.decision == decision
+    assert one.comparison.test.mean == pytest.approx(percent - 2 + np.mean(SPREAD[:6]) * 10)
+    assert "time" not in found(bits)
 
 
 def test_models_that_do_not_clear_the_bars_stand_apart():
@@ -259,7 +276,7 @@ def test_a_sentence_says_all(filler):
         "supported: low gives fewer bits/dim than conventional (checkerboard-even)",
         "photos16 (u8), realnvp, tiny, 250 steps, 3 splits, budget 100",
         "-0.1005 [-0.1115, -0.0895] bits/dim, n = 6, sign-flip p 0.031",
-        f"so many seeds could show {one.test.detectable:.4f}",
+        f"so many seeds could show {one.comparison.test.detectable:.4f}",
     ):
         assert part in text, part
     assert "lcma launch demo --seeds" not in text
@@ -300,7 +317,7 @@ def test_the_sweep_that_would_decide_can_be_planned(in_tmp, capsys):
     claims = every_undecided()
     assert {one.decision for one in claims.values()} == {"undecided"}
     assert {"table1-mean", "table2-mean", "persistence", "budget"} <= claims.keys()
-    made = verdicts_as_dict(Verdicts(tuple(claims.values()), (), ()))
+    made = verdicts_as_dict(Verdicts(Board(()), tuple(claims.values()), (), ()))
     for command in [c for one in made["verdicts"] for c in one["next"].split(" && ")]:
         program, verb, *arguments = shlex.split(command)
         assert (program, verb) == ("lcma", "launch")

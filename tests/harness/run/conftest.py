@@ -22,6 +22,7 @@ from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report, Work
 from lcma.harness.run.worker import run_work
 from lcma.sweeps import spec as specs
+from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
 
 
@@ -141,12 +142,17 @@ def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def one_trial(place: Place, spools: Path) -> Callable[..., tuple[db.Store, Node]]:
+def one_trial(
+    place: Place, spools: Path, sqlite_templates: SqliteTemplates
+) -> Callable[..., tuple[db.Store, Node]]:
     """Registers one training at a database, with a lease of half a second, two points on the
     holdout part's curve and, if it is short, a checkpoint at step 10; its store and its node."""
 
     def make(url: str, **changes: Any) -> tuple[db.Store, Node]:
-        runs = place.runs.with_name(f"runs-{sa.make_url(url).database.replace('/', '-')}")
+        database = sa.make_url(url).database
+        if url.startswith("sqlite"):
+            shutil.move(sqlite_templates.copy("empty", place.runs.parent), database)
+        runs = place.runs.with_name(f"runs-{database.replace('/', '-')}")
         return register_one(replace(place, db=url, runs=runs), **changes)
 
     return make

@@ -108,7 +108,7 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
 
     other = db.connect(undisturbed.place.db)
     a, b = store.results(), other.results()
-    same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id"]
+    same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "trial_id"]
     assert a[same].equals(b[same])
     for name in ("train_bits_per_dim", "holdout_bits_per_dim"):
         assert store.metrics(work.job_id, name) == other.metrics(work.job_id, name) != []
@@ -275,7 +275,7 @@ MAP_OPTIONS = [
 def test_every_map_option_is_carried_out(registered) -> None:
     """Each gives the map that it says, and the table that the trained flow then has."""
     matrix = {"factorization": ["low"], "recipe": [{"maps": o} for o in MAP_OPTIONS]}
-    change = {"matrix": matrix, "recipe": {"model": {"splits": 2}}}
+    change = {"matrix": matrix, "recipe": {"model": {"splits": 2}, "training": {"steps": 2}}}
     store, nodes = registered(change)
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
     assert len(nodes) == 3 + len(MAP_OPTIONS), "three pretrainings serve all"

@@ -66,8 +66,9 @@ def test_three_crashes_without_progress_are_the_end(run: Any) -> None:
     assert (job.state, job.owner) == ("pending", None)
 
 
-def test_to_be_lost_with_the_node_never_counts(run: Any) -> None:
+def test_to_be_lost_with_the_node_never_counts(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is known of the process there: its lease is waited for."""
-    ended, store = run("node", [0] * 4, lease=2.0)
+    monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.05)
+    ended, store = run("node", [0] * 4, lease=1.0)
     assert len(ended.with_ending("done")) == 1
     assert store.attempts().outcome.tolist() == ["node_lost"] * 4 + ["done"]

@@ -26,7 +26,7 @@ recipe:
 LCMA = [sys.executable, "-m", "lcma"]
 RESULTS = """
 select trial_id, data_digest, protocol, bits_per_dim, standard_error, holdout_bits_per_dim,
-       log_det, log_prior, result_id
+       log_det, log_prior, trial_id
 from trial_results order by trial_id
 """
 MAPS = """

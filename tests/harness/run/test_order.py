@@ -11,6 +11,7 @@ from lcma.harness.run.work import Work
 from tests.harness.run.conftest import Inline, Told
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
+SHORT = {"recipe": {"training": {"steps": 2}}}
 
 
 class Recording(Inline):
@@ -43,7 +44,7 @@ def test_what_unblocks_most_comes_first(registered: Registered, monkeypatch: Any
     """Seed 0 has one trial behind it; seed 1 has two, one of them behind the second segment too."""
     monkeypatch.setattr(launches, "WINDOW", 2)
     few = {"factorization": ["conventional", "low", "high"], "budget": [10, 15]}
-    store, nodes = registered({"matrix": few, "seeds": 2})
+    store, nodes = registered({"matrix": few, "seeds": 2, **SHORT})
     kept = [n for n in nodes if "budget 15" not in n.work.title and "L" not in n.work.title]
     kept += [n for n in nodes if n.work.title.endswith("L budget 15 seed 1")]
     assert run(store, kept).titles == [
@@ -64,7 +65,7 @@ def test_chains_that_wait_keep_no_others_from_being_handed_out(
 ) -> None:
     monkeypatch.setattr(launches, "WINDOW", 3)
     few = {"factorization": ["conventional", "low"], "budget": [10, 15, 20]}
-    store, nodes = registered({"matrix": few, "seeds": 3})
+    store, nodes = registered({"matrix": few, "seeds": 3, **SHORT})
     executor = run(store, nodes)
     assert (executor.most_free, executor.most_chained) == (3, 3)
     assert len(executor.titles) == len(nodes) == 3 * (3 + 3 + 1)

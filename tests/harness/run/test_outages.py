@@ -30,7 +30,7 @@ from lcma.harness.train.trainer import Trainer
 from lcma.harness.watch.progress import Bars
 from tests.harness.run.conftest import Inline, Told, fill, register_one
 
-SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id", "step"]
+SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "trial_id", "step"]
 
 
 class Killed(BaseException):
@@ -154,7 +154,7 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     database, one_trial, undisturbed, at_step, spools, tmp_path, monkeypatch, elsewhere: bool
 ) -> None:
     """Killed while the database is away, after a checkpoint: the next one trains no step twice."""
-    store, node = one_trial(database.url, lease=2.0)
+    store, node = one_trial(database.url, lease=1.0)
     at_step({5: database.off, 12: killed})
     run_killed(node.work, monkeypatch)
     database.on()
@@ -316,15 +316,15 @@ def dump(store: db.Store) -> list[Any]:
 
 def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial, tmp_path) -> None:
     """Longer than the lease; what is beside it slept too and renews a moment later."""
-    store, node = one_trial(f"sqlite:///{tmp_path / 'asleep.db'}", lease=2.0)
+    store, node = one_trial(f"sqlite:///{tmp_path / 'asleep.db'}", lease=1.5)
     work, display = node.work, Told()
     settle_device("cpu", 1)  # the first time takes seconds
-    claim = claim_elsewhere(store, work.job_id, lease=2.0)
-    display.pause = 2.5
+    claim = claim_elsewhere(store, work.job_id, lease=1.5)
+    display.pause = 1.8
     renewed: list[bool] = []
 
     def holder() -> None:
-        time.sleep(4.2)
+        time.sleep(2.4)
         renewed.append(store.heartbeat(claim, step=1, lease_seconds=60.0))
         cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
         store.finish(claim, "diverged", last_step=1, cost=cost)
@@ -361,7 +361,7 @@ def test_a_launch_goes_on_after_the_server_was_stopped_and_started(
     server, one_trial, tmp_path
 ) -> None:
     """A real server, real workers: away for longer than the lease."""
-    store, node = one_trial(server.url, steps=600, lease=1.5)
+    store, node = one_trial(server.url, steps=300, lease=0.5)
     display, executor = Told(), LocalExecutor(1)
     launch = Launch(store, [node], executor, display)
     thread = threading.Thread(target=launch.run)
@@ -374,7 +374,7 @@ def test_a_launch_goes_on_after_the_server_was_stopped_and_started(
     while not display.whys:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(2.0)
+    time.sleep(1.0)
     server.on()
     thread.join(60)
     executor.close(kill=True)
@@ -382,7 +382,7 @@ def test_a_launch_goes_on_after_the_server_was_stopped_and_started(
     (attempt,) = store.attempts().to_dict("records")
     assert (attempt["outcome"], attempt["token"], attempt["message"]) == ("done", 1, "")
     points = [[m.step for m in curve] for curve in curves(store, node.work.job_id)]
-    assert points == [list(range(10, 601, 10)), [300, 600]]
+    assert points == [list(range(10, 301, 10)), [150, 300]]
     assert all("\n" not in why for why in display.whys)
 
 

@@ -113,7 +113,7 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
                 assert worker.run_work(work).ending == "done"
         for path in own.iterdir():
             path.rename(tmp_path / f"gone-{node}-{path.name}")
-    same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "result_id"]
+    same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "trial_id"]
     assert store.results()[same].equals(db.connect(other).results()[same])
     assert store.attempts().sort_values("token").first_step.tolist() == [0, 10]
     (ours,), (theirs,) = store.artifacts(work.job_id), db.connect(other).artifacts(work.job_id)

@@ -53,12 +53,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
-    "second", [pytest.param([500], marks=pytest.mark.slow), [300, 500]], ids=str
+    "second", [pytest.param([300], marks=pytest.mark.slow), [200, 300]], ids=str
 )
 def test_two_launches_at_once_train_one_chain(registered: Registered, second: list[int]) -> None:
     """The second comes while the first runs a shorter segment than it asks for."""
     few = {"factorization": "low"}
-    store, one = registered({"matrix": {**few, "budget": [300]}})
+    store, one = registered({"matrix": {**few, "budget": [200]}})
     _, two = registered({"matrix": {**few, "budget": second}})
     _, other = registered({"matrix": {"factorization": "conventional"}})
     executors = LocalExecutor(1), LocalExecutor(1)
@@ -81,7 +81,7 @@ def test_two_launches_at_once_train_one_chain(registered: Registered, second: li
     ends = sorted(jobs)
     trained = pretraining_steps(store, *jobs.values())
     assert trained == list(zip([0, *ends], ends, strict=False))
-    assert sum(last - first for first, last in trained) == 500
+    assert sum(last - first for first, last in trained) == 300
 
 
 @pytest.mark.slow_on("sqlite")

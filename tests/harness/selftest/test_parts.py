@@ -29,8 +29,13 @@ from lcma.harness.selftest.schedule import (
 from tests.db.conftest import fill
 
 OF_OTHER_COMMANDS = {
-    *("add_evaluation", "request_stop", "forget_artifacts", "release_sweep", "retry", "rerun"),
+    "add_evaluation",
     "add_verification",
+    "forget_artifacts",
+    "release_sweep",
+    "request_stop",
+    "rerun",
+    "retry",
 }
 """Commits that no launch makes, but for one that is told to --retry."""
 
@@ -159,7 +164,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        ("UPDATE results SET log_det = log_det + 1e-12 WHERE trial_id LIKE 'channel%'", "log_det"),
+        ("UPDATE measures SET value = value + 1e-12 WHERE name = 'log_det'", "log_det"),
         ("DELETE FROM index_tables WHERE trial_id = 'LLL-0-100'", "is missing"),
         ("UPDATE metrics SET value = 4.5 WHERE step = 100 AND curve_id = 1", "curves"),
         ("UPDATE contribution_maps SET images = 7 WHERE split = 1", "images is 7"),

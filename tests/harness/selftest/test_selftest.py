@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from lcma.harness.cli import main as cli
+from lcma.harness.run.spool import VARIABLE
+from lcma.harness.selftest import campaign, sweep
 from lcma.harness.selftest.kills import parse_kill
 from lcma.harness.selftest.schedule import BOUNDARIES, EACH
 
@@ -27,14 +30,19 @@ def selftest(folder: Path, *options: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, (done.stdout, done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout)
+    return checked(folder, done.stdout, results=6)
+
+
+def checked(folder: Path, printed: str, *, results: int) -> dict[str, Any]:
+    """The JSON of one that ended, if its runs were equal and its log is whole."""
+    found: dict[str, Any] = json.loads(printed)
     (log,) = folder.glob("lcma-selftest-*/kills/kills.jsonl")
     lines = [parse_kill(line) for line in log.read_text().splitlines()]
     assert len(lines) == len(found["kills"])
     assert found["equal"]
     assert found["differences"] == []
     assert found["unmet"] == []
-    assert found["compared"]["results"] == 6
+    assert found["compared"]["results"] == results
     return found
 
 
@@ -44,9 +52,25 @@ def states(found: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.timeout(600)
-def test_a_few_kills_change_nothing(tmp_path: Path) -> None:
-    found = selftest(tmp_path, "--local", "--kill", "2", "--seed", "5")
+def test_a_few_kills_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of fewer jobs, whose leases are over sooner."""
+    shorter = {"random, low, HL": "low", "[20, 50]": "[10, 20]", "60, ema": "30, ema"}
+    spec = sweep.SPEC
+    for long, short in shorter.items():
+        assert long in spec
+        spec = spec.replace(long, short)
+    monkeypatch.setattr(sweep, "SPEC", spec)
+    monkeypatch.setattr(campaign, "LEASE_SECONDS", 2.0)
+    monkeypatch.setenv(VARIABLE, "its own")
+    options = ("--keep", "--local", "--kill", "2", "--seed", "148")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["selftest", "--json", "--runs", str(tmp_path), *options])
+    assert end.value.code == 0
+    found = checked(tmp_path, capsys.readouterr().out, results=3)
     assert {kill["who"] for kill in found["kills"]} == {"worker", "driver"}
+    assert "checkpoint" in {kill["moment"] for kill in found["kills"]}, "a training is resumed"
     assert found["launches"] >= found["rounds"]
 
 

@@ -1,11 +1,11 @@
 """Checkpoints that are whole or are not there."""
 
 import hashlib
+import os
 import pickle
-import re
+import resource
 import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from lcma.harness import storage
-from lcma.harness.storage import StorageError, UnreachableError
+from lcma.harness.storage import LocalFolder, StorageError, UnreachableError
 from lcma.harness.train.checkpoint import CheckpointFolder
+from tests.harness.bucket import BucketFileSystem
 
 CPU = torch.device("cpu")
 
@@ -178,122 +179,71 @@ def test_a_hostile_pickle_does_not_run(
     assert trap.exists(), "the trap itself works"
 
 
-INTERRUPTED = """
-import os, resource, signal, sys
-from pathlib import Path
-import torch
-from lcma.harness import storage
-from lcma.harness.train.checkpoint import CheckpointFolder
-
-where = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
-folder = CheckpointFolder(storage.open_folder(where).below("run"))
-big = {"step": 20, "w": torch.zeros(100_000)}
-resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
-if os.fork() == 0:
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the kernel kills the writer half way
-    folder.save(20, big)
-    os._exit(0)
-print("killed", os.waitstatus_to_exitcode(os.wait()[1]) == -signal.SIGXFSZ)
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a full disk: the write fails
-try:
-    folder.save(30, big)
-except storage.StorageError as error:
-    print("failed", error)
-"""
+def in_child(action: Callable[[], None]) -> int:
+    """Do it in a copy of this process; its exit code, or the negative number of what killed it."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            action()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "failed"])
 def test_an_interrupted_save_leaves_nothing_that_looks_finished(
-    folder: CheckpointFolder, files
+    folder: CheckpointFolder, files, killed: bool
 ) -> None:
+    """The kernel kills the writer half way, or, as on a full disk, the write fails."""
     folder.save(10, state(10))
-    command = [sys.executable, "-c", INTERRUPTED, str(files.runs)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    killed, failed = done.stdout.splitlines()
-    assert killed == "killed True", done.stderr
-    assert re.fullmatch(r"failed cannot write in .* \(File too large\).*: .*", failed)
+
+    def interrupted() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL if killed else signal.SIG_IGN)
+        with pytest.raises(StorageError, match=r"^cannot write in .* \(File too large\).*: "):
+            folder.save(20, {"step": 20, "w": torch.zeros(100_000)})
+
+    assert in_child(interrupted) == (-signal.SIGXFSZ if killed else 0)
     assert steps(folder) == [10]
     assert newest(folder) == 10
     if isinstance(files.runs, Path):
-        assert len(files.leftovers()) == 1, "of the one that was killed; the other cleaned up"
+        assert len(files.leftovers()) == killed, "one that fails cleans up"
     folder.clear()
     assert files.leftovers() == []
 
 
-AT_EACH_MOMENT = """
-import os, signal, sys
-from pathlib import Path
-import torch
-from lcma.harness import storage
-from lcma.harness.storage import LocalFolder
-from lcma.harness.train.checkpoint import CheckpointFolder
-from tests.harness.bucket import BucketFileSystem
+LOCAL = [(os, "fsync", "old", "old"), (Path, "rename", "old", "new")]
+LOCAL += [(LocalFolder, "remove", "new", "new")]
+REMOTE = [(BucketFileSystem, "put_file", "old", "new"), (BucketFileSystem, "rm_file", "new", "new")]
 
-def dying(owner, name, when):
-    real = getattr(owner, name)
-    def call(*arguments, **options):
-        if when == "after":
-            real(*arguments, **options)
-        os.kill(os.getpid(), signal.SIGKILL)
-    setattr(owner, name, call)
 
-if "://" in sys.argv[1]:
-    where, calls = sys.argv[1], [(BucketFileSystem, "put_file"), (BucketFileSystem, "rm_file")]
-else:
-    where, calls = Path(sys.argv[1]), [(os, "fsync"), (Path, "rename"), (LocalFolder, "remove")]
-folder = CheckpointFolder(storage.open_folder(where).below("run"))
-for step in (10, 20):
-    folder.save(step, {"step": step})
-for owner, name in calls:
-    for when in ("before", "after"):
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_any_moment_a_save_leaves_the_new_one_or_the_old(
+    folder: CheckpointFolder, files, when: str
+) -> None:
+    for step in (10, 20):
+        folder.save(step, state(step))
+    for owner, name, before, after in LOCAL if isinstance(files.runs, Path) else REMOTE:
         step += 10
-        if os.fork() == 0:
-            dying(owner, name, when)
-            folder.save(step, {"step": step})
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.wait()[1]) == -signal.SIGKILL
-        newest, state = folder.load(at_most=10**9, device=torch.device("cpu"))
-        assert state == {"step": newest} and folder.passed_over == []
-        print(when, name, "new" if newest == step else "old")
-"""
+        old = newest(folder)
 
+        def dying(owner: Any = owner, name: str = name, step: int = step) -> None:
+            real = getattr(owner, name)
 
-def test_killed_at_any_moment_a_save_leaves_the_new_one_or_the_old(files) -> None:
-    command = [sys.executable, "-c", AT_EACH_MOMENT, str(files.runs)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    moments = {
-        "before fsync old",
-        "after fsync old",
-        "before rename old",
-        "after rename new",
-        "before remove new",
-        "after remove new",
-    }
-    if not isinstance(files.runs, Path):
-        moments = {"before put_file old", "after put_file new"}
-        moments |= {"before rm_file new", "after rm_file new"}
-    assert set(done.stdout.splitlines()) == moments
+            def call(*arguments: Any, **options: Any) -> None:
+                if when == "after":
+                    real(*arguments, **options)
+                os.kill(os.getpid(), signal.SIGKILL)
 
+            setattr(owner, name, call)
+            folder.save(step, state(step))
 
-UPLOADING = """
-import os, signal, sys
-import torch
-from lcma.harness import storage
-from lcma.harness.train.checkpoint import CheckpointFolder
-from tests.harness import bucket
-
-def dying(self):
-    global left
-    left -= 1
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-left = int(sys.argv[2])
-folder = CheckpointFolder(storage.open_folder(sys.argv[1]).below("run"))
-bucket.BucketFileSystem._reach = dying
-folder.save(20, {"step": 20, "w": torch.arange(1000.0) + 20, "inner": {"betas": (0.9, 0.99)}})
-"""
+        assert in_child(dying) == -signal.SIGKILL
+        left = before if when == "before" else after
+        assert newest(folder) == (step if left == "new" else old), name
+        assert folder.passed_over == []
 
 
 @pytest.mark.parametrize("part", [1, 2])
@@ -305,10 +255,18 @@ def test_an_upload_that_is_killed_leaves_nothing_that_looks_finished(
     folder.save(10, state(10))
     own = tmp_path / "own"
     own.mkdir()
-    monkeypatch.setenv("TMPDIR", str(own))
-    command = [sys.executable, "-c", UPLOADING, str(bucket.runs), str(part)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    monkeypatch.setattr("tempfile.tempdir", str(own))
+    parts = iter(range(1, part))
+
+    def dying(self: BucketFileSystem) -> None:
+        if next(parts, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def upload() -> None:
+        BucketFileSystem._reach = dying  # type: ignore[method-assign]
+        folder.save(20, state(20))
+
+    assert in_child(upload) == -signal.SIGKILL
     assert len(bucket.leftovers()) == 1
     assert steps(folder) == [10]
     assert newest(folder) == 10

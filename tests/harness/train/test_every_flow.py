@@ -133,7 +133,7 @@ def test_maps_sum_to_the_scalar_for_every_score(
 
 @pytest.mark.parametrize(
     ("flow", "steps"),
-    [("realnvp", 100), *(pytest.param(flow, 300, marks=pytest.mark.slow) for flow in FLOWS)],
+    [("realnvp", 50), *(pytest.param(flow, 300, marks=pytest.mark.slow) for flow in FLOWS)],
 )
 def test_a_few_hundred_steps_beat_independent_gaussians(
     flow: str, steps: int, prepared: data.Prepared, tmp_path: Path

@@ -9,7 +9,7 @@ from lcma.harness.kill_points import TUNER, When
 from tests.harness.tuning.conftest import Death, Tuning, in_child
 
 Make = Callable[..., Tuning]
-CHANGE = {"tune": {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 3e3, "trials": 5}}
+CHANGE = {"tune": {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 3e3, "trials": 3}}
 
 MOMENTS: list[tuple[str, When, int]] = [
     *((name, when, 2) for name in TUNER for when in ("before", "after")),  # type: ignore[misc]

@@ -1,49 +1,120 @@
 """A study of budgets: what it asks, what it serves, what it stops, and what Optuna sees of it."""
 
 import threading
-from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
 
 import pytest
 
 from lcma import db
+from lcma.harness.place import Place
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.tuning.study import StudyTrial
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Inline, Told
-from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning
+from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, make
 
 Make = Callable[..., Tuning]
 STOP = {"tune": {"stop": {"rungs": [10], "startup": 2}}}
 
 
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, few_root: Path) -> Place:
+    """A place where a sweep has trained all that a study of one seed may ask for."""
+    folder = tmp_path_factory.mktemp("swept")
+    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", few_root)
+    launched(make(place), a_sweep({"factorization": ["conventional", "low"], "budget": [*POINTS]}))
+    return place
+
+
+@pytest.fixture
+def served(swept: Place, tmp_path: Path) -> Make:
+    """Makes a study at a copy of that place, a new one each time."""
+    copies = (tmp_path / f"served{number}.db" for number in count())
+
+    def at_a_copy(change: dict[str, object] | None = None) -> Tuning:
+        copy = db.locate(swept.db).backup(next(copies))
+        return make(replace(swept, db=f"sqlite:///{copy}"), change)
+
+    return at_a_copy
+
+
 @pytest.mark.slow_on("postgresql")
-def test_a_study_pretrains_once_and_serves_what_is_there(on_each: Make) -> None:
-    tuned = on_each({"seeds": 2})
+def test_a_study_pretrains_once_and_trains_each_budget_once(on_each: Make) -> None:
+    tuned = on_each({"seeds": 2, "tune": {"trials": 3}})
     tuned.run()
     history = tuned.history()
-    assert [row[0] for row in history] == list(range(5))
+    assert [row[0] for row in history] == [0, 1, 2]
     assert {row[2] for row in history} == {"COMPLETE"}
     assert [row[1] for row in history][:2] == [0, 20]
-    budgets = {row[1] for row in history}
-    assert budgets <= set(POINTS)
     # Two seeds; one pretraining each, to the longest; baseline and each budget trained once.
     assert tuned.steps("pretraining") == 2 * STEPS
-    assert tuned.steps("trial") == 2 * STEPS * (1 + len(budgets))
+    assert tuned.steps("trial") == 2 * STEPS * (1 + 3)
     snapshots = tuned.store.view("snapshots")
     assert sorted(set(snapshots.budget)) == list(POINTS)
     assert set(snapshots.state) == {"done"}
-    rows = [row for row in tuned.outcome().rows if row.number is not None]
-    served = Counter(row.budget for row in rows if row.served)
-    assert sum(served.values()) == 5 - len(budgets)
 
     tuned.changed({"seeds": 2, "tune": {"trials": 7}}).run()
-    assert len(tuned.history()) == 7
-    assert tuned.history()[:5] == history
-    more = {row[1] for row in tuned.history()}
-    assert tuned.steps("trial") == 2 * STEPS * (1 + len(more))
+    assert tuned.history()[:3] == history
+    assert sorted(row[1] for row in tuned.history()) == list(POINTS)
+    assert tuned.steps("trial") == 2 * STEPS * (1 + 4)
+
+
+LONG = {"low": 10, "high": 1000}
+"""A range of 14 budgets with 0, for studies that train nothing."""
+
+
+@pytest.mark.parametrize(("sampler", "parallel"), [("tpe", 1), ("tpe", 2), ("gp", 1), ("grid", 2)])
+@pytest.mark.slow_on("postgresql")
+def test_tuners_that_share_a_study_and_die_ask_for_each_budget_once(
+    on_each: Make, sampler: str, parallel: int
+) -> None:
+    tune = {"budget": LONG, "sampler": sampler, "parallel": parallel, "trials": 30}
+    tuned = on_each({"tune": tune})
+    for _ in range(4):  # each pair ends with trials in work, which the next takes up
+        with tuned.opened() as one, tuned.opened() as other:
+            held = [(tuner.study, tuner.study.ask()) for tuner in (one, other, one, other)]
+            for study, trial in held[:-1]:
+                if isinstance(trial, StudyTrial):
+                    study.complete(trial.number, [abs(trial.budget - 100.0)], {})
+    with tuned.opened() as last:
+        while isinstance(trial := last.study.ask(), StudyTrial):
+            last.study.complete(trial.number, [abs(trial.budget - 100.0)], {})
+        assert trial is None
+        points = tuned.target.tune.points
+        assert len(points) == 14
+        assert sorted(row[1] for row in tuned.history()) == list(points)
+    assert {row[2] for row in tuned.history()} == {"COMPLETE"}
+
+
+def test_a_budget_whose_trial_was_stopped_early_is_not_asked_for_again(tuning: Make) -> None:
+    tuned = tuning({"tune": {"trials": 30}})
+    with tuned.opened() as tuner:
+        while isinstance(trial := tuner.study.ask(), StudyTrial):
+            tuner.study.prune(trial.number, {})
+    assert sorted(row[1] for row in tuned.history()) == list(POINTS)
+
+
+def test_a_failed_budget_is_asked_for_again_once_its_jobs_were_put_back(tuning: Make) -> None:
+    change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
+    tuned = tuning(change)
+    tuned.run()
+    tuned.run()
+    assert sorted(row[1] for row in tuned.history()) == list(POINTS)
+    lost = tuned.store.failures()
+    zero = [one.job_id for one in lost if one.budget == 0]
+    tuned.store.retry(zero)
+    tuned.run()
+    assert [row[1] for row in tuned.history()][4:] == [0]
+    tuned.store.retry([one.job_id for one in tuned.store.failures()])
+    tuned.run()
+    assert sorted(row[1] for row in tuned.history()[5:]) == list(POINTS)
+    assert {row[2] for row in tuned.history()} == {"FAIL"}
 
 
 def test_what_a_study_has_run_is_served_to_a_sweep_and_the_other_way_round(tuning: Make) -> None:
@@ -97,8 +168,8 @@ def test_the_value_is_of_the_holdout_part_and_the_cost_is_stand_alone(tuning: Ma
         longest = max(longest, row.budget)
 
 
-def test_two_objectives(tuning: Make) -> None:
-    tuned = tuning({"tune": {"objective": "pareto", "trials": 4}})
+def test_two_objectives(served: Make) -> None:
+    tuned = served({"tune": {"objective": "pareto", "trials": 4}})
     tuned.run()
     study = tuned.study
     assert [d.name for d in study.directions] == ["MINIMIZE", "MINIMIZE"]
@@ -141,16 +212,17 @@ def test_a_stopped_trial_is_pruned_and_a_sweep_continues_it_to_the_same_bits(
 
 def test_rungs_disturb_nothing(tuning: Make) -> None:
     """With the best weights by holdout chosen on the way, and looks at other steps than rungs."""
-    best = {"training": {"steps": 40, "ema": 0.9, "select": "best", "holdout_every": 20}}
-    rungs = {"rungs": [10, 20, 30], "startup": 100}
+    best = {"training": {"steps": 30, "ema": 0.9, "select": "best", "holdout_every": 20}}
+    rungs = {"rungs": [10, 20], "startup": 100}
     stopping = tuning({"recipe": best, "tune": {"stop": rungs, "trials": 2}})
     stopping.run()
     plain = stopping.changed({"recipe": best, "tune": {"trials": 2}}).elsewhere()
     plain.run()
     assert stopping.bits() == plain.bits()
     curve = (
-        "select trial_id, metrics.step, value from metrics join curves on curves.id = curve_id "
-        "join jobs on jobs.id = curves.job_id where name = 'holdout_bits_per_dim' order by 1, 2"
+        "select jobs.trial_id, metrics.step, value from metrics "
+        "join curves on curves.id = curve_id join attempts on attempts.id = curves.attempt_id "
+        "join jobs on jobs.id = attempts.job_id where name = 'holdout_bits_per_dim' order by 1, 2"
     )
     told = [t.store.database.query(curve, limit=None, timeout=10).rows for t in (stopping, plain)]
     assert told[0] == told[1] != ()
@@ -166,12 +238,12 @@ def test_a_diverged_trial_fails_with_its_reason(on_each: Make) -> None:
     reasons = {t.user_attrs["budget"]: t.user_attrs["reason"] for t in trials}
     assert "the loss was not finite at step" in reasons[0]
     assert "the loss was not finite at step" in reasons[20]  # of its pretraining
-    assert len(trials) == 5
+    assert len(trials) == len(POINTS)
 
 
 @pytest.mark.slow_on("postgresql")
 def test_two_tuners_on_one_study(on_each: Make) -> None:
-    tuned = on_each({"tune": {"trials": 6}})
+    tuned = on_each({"tune": {"trials": 6, "parallel": 2}})
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -187,16 +259,15 @@ def test_two_tuners_on_one_study(on_each: Make) -> None:
         thread.join()
     assert errors == []
     history = tuned.history()
-    assert [row[0] for row in history] == list(range(6))
+    assert [row[0] for row in history] == list(range(len(POINTS)))
     assert {row[2] for row in history} == {"COMPLETE"}
-    assert {row[1] for row in history} >= {0, 20}
-    budgets = {row[1] for row in history}
+    assert sorted(row[1] for row in history) == list(POINTS)
     assert tuned.steps("pretraining") == STEPS
-    assert tuned.steps("trial") == STEPS * (1 + len(budgets))
+    assert tuned.steps("trial") == STEPS * (1 + len(POINTS))
 
 
-def test_a_study_of_another_spec_is_refused_and_left(tuning: Make) -> None:
-    tuned = tuning({"tune": {"trials": 2}})
+def test_a_study_of_another_spec_is_refused_and_left(served: Make) -> None:
+    tuned = served({"tune": {"trials": 2}})
     tuned.run()
     before = tuned.history()
     for change in (
@@ -216,19 +287,19 @@ def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:
     tuned.run()
     assert tuned.history() == []
     assert len(tuned.bits()) == 1  # the baseline
-    tuned.changed({"tune": {"cost_hours": 1.0}}).run()
-    assert len(tuned.history()) == 5
+    tuned.changed({"tune": {"cost_hours": 1.0, "trials": 2}}).run()
+    assert len(tuned.history()) == 2
 
 
 @pytest.mark.parametrize(
     "sampler", ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gp", "grid"))]
 )
-def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
-    tuned = tuning({"tune": {"sampler": sampler, "trials": 6}})
+def test_every_sampler_asks_the_same_again(served: Make, sampler: str) -> None:
+    """After the first trials, which are drawn at random, too."""
+    tuned, other = (served({"tune": {"sampler": sampler, "trials": 8}}) for _ in range(2))
     tuned.run()
     history = tuned.history()
-    assert len(history) == (4 if sampler == "grid" else 6)
-    other = tuned.elsewhere()
+    assert len(history) == len(POINTS)
     other.run()
     assert other.history() == history
 
@@ -237,6 +308,6 @@ def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
 def test_the_database_stays_sound(on_each: Make) -> None:
     from lcma.db.integrity import check_integrity
 
-    tuned = on_each(STOP)
+    tuned = on_each({"tune": STOP["tune"] | {"trials": 3}})
     tuned.run()
     assert check_integrity(db.locate(tuned.place.db)).findings == ()

@@ -1,8 +1,8 @@
-"""A database of a million finished trials, made once and kept, and what is asked of it.
+"""A database of many finished trials, made once and kept, and what is asked of it.
 
-Its rows are those that the store would have written, but for events and curves: 1000 recipes (4
-flows, 5 data sets), each with 100 cells of ten seeds: 8 words at 12 budgets and 4 factorizations
-without maps. Of a hundred trials one has failed and two are pending.
+Its rows are those that the store would have written, but for events and curves. A thousand trials
+have one recipe (of 4 flows and 5 data sets), with 100 cells of ten seeds: 8 words at 12 budgets and
+4 factorizations without maps. Of a hundred trials one has failed and two are pending.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from lcma import db
 from lcma.db import schema
 from lcma.db.cells import OF_TRIAL, compute_sums, encode_cell
 from lcma.db.migrate import current_version
-from lcma.db.records import row_of
+from lcma.db.results import hash_measure, hash_result
 
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
 SETS = ("cifar10", "imagenet32", "imagenet64", "celeba64", "photos16")
@@ -42,6 +42,10 @@ UNMAPPED: Named = tuple((f"rule-{number}", None) for number in range(CELLS))
 """Factorizations and budgets of a recipe's cells, with maps and without."""
 
 STEPS = 5000
+OF_BITS = "measure = 'bits_per_dim'"
+RANKED = ("bits_per_dim", "holdout_bits_per_dim", "seconds_per_step")
+"""The measures of every result; two that are not ranked stand beside them."""
+
 Row = dict[str, Any]
 
 
@@ -54,15 +58,17 @@ def ask(site: Site, trials: int) -> list[dict[str, Any]]:
 
 
 def questions() -> dict[str, str]:
-    recipe, comparable = _recipe_id(0, "with"), "protocol = 'plain' AND precision = 'float32'"
+    recipe, comparable = _recipe_id(0, "with"), f"protocol = 'plain' AND {OF_BITS}"
     board = "dataset = 'cifar10' AND flow = 'realnvp'"
-    pair = "factorization = 'LLL' AND other_factorization = 'HHH'"
+    pair = f"factorization = 'LLL' AND other_factorization = 'HHH' AND {OF_BITS}"
     return {
         "leaderboard of one recipe, 100 cells": (
-            f"SELECT * FROM leaderboard WHERE recipe_id = '{recipe}' AND {comparable} ORDER BY rank"
+            f"SELECT * FROM leaderboard WHERE recipe_id = '{recipe}' AND {comparable} "
+            "ORDER BY position"
         ),
         "leaderboard of one flow and data set, its top 50": (
-            f"SELECT * FROM leaderboard WHERE {board} AND protocol = 'plain' ORDER BY mean LIMIT 50"
+            f"SELECT * FROM leaderboard WHERE {board} AND protocol = 'plain' AND {OF_BITS} "
+            "ORDER BY mean LIMIT 50"
         ),
         "one cell's results, its top 50": (
             "SELECT * FROM trial_results WHERE cell_id = (SELECT id FROM cells WHERE "
@@ -184,15 +190,22 @@ def _tables(recipes: int, named: Named) -> Iterator[tuple[sa.Table, Iterable[Row
     cells: dict[str, Row] = {}
     of_cell: dict[str, list[float]] = {}
     for (trial, job), value in zip(done, values, strict=True):
-        cell = encode_cell({name: trial[name] for name in OF_TRIAL}, _own(job))
-        cells.setdefault(cell["id"], cell)
-        of_cell.setdefault(cell["id"], []).append(value)
-        job["cell_id"] = cell["id"]
-    summed = [row | compute_sums(of_cell[key], of_cell[key]) for key, row in cells.items()]
-    yield schema.cells, summed
+        for name in RANKED:
+            own = {name: trial[name] for name in OF_TRIAL}
+            cell = encode_cell(own, _own(job) | {"measure": name})
+            cells.setdefault(cell["id"], cell)
+            of_cell.setdefault(cell["id"], []).append(value)
+            job[name] = cell["id"]
+    yield schema.cells, [row | compute_sums(of_cell[key]) for key, row in cells.items()]
+    yield schema.protocols, [{"id": "plain", "name": "plain", "precision": "float32", "body": "{}"}]
+    yield schema.results, (_result(trial, job) for trial, job in done)
     yield (
-        schema.results,
-        (_result(trial, job, value) for (trial, job), value in zip(done, values, strict=True)),
+        schema.measures,
+        (
+            row
+            for (trial, job), value in zip(done, values, strict=True)
+            for row in _measures(trial, job, value)
+        ),
     )
 
 
@@ -200,28 +213,37 @@ def _own(job: Row) -> Row:
     return {"data_digest": job["data_digest"], "protocol": "plain", "precision": "float32"}
 
 
-def _result(trial: Row, job: Row, value: float) -> Row:
-    result = db.Result(
-        trial_id=trial["id"],
-        **_own(job),
-        protocol_body="{}",
-        step=STEPS,
-        bits_per_dim=value,
-        standard_error=0.01,
-        images=10000,
-        holdout_bits_per_dim=value,
-        holdout_standard_error=0.01,
-        log_det=-100.0,
-        log_prior=-700.0,
-    )
+def _result(trial: Row, job: Row) -> Row:
     return {
-        "id": result.id,
-        **row_of(result),
+        "id": hash_result(trial["id"], job["data_digest"], _uid(job)),
+        "trial_id": trial["id"],
+        "data_digest": job["data_digest"],
         "attempt_id": job["attempt_id"],
+        "step": STEPS,
         "created": 2.0,
-        "seed": trial["seed"],
-        "cell_id": job["cell_id"],
     }
+
+
+def _measures(trial: Row, job: Row, value: float) -> Iterator[Row]:
+    shared = {
+        "result_id": hash_result(trial["id"], job["data_digest"], _uid(job)),
+        "protocol": "plain",
+        "protocol_id": "plain",
+        "attempt_id": job["attempt_id"],
+        "seed": trial["seed"],
+        "created": 2.0,
+        "standard_error": 0.01,
+        "images": 10000,
+        "clusters": None,
+    }
+    numbers = dict.fromkeys(RANKED, value) | {"log_det": -100.0, "log_prior": -700.0}
+    for name, number in numbers.items():
+        row = shared | {"name": name, "value": number, "cell_id": job.get(name)}
+        yield row | {"digest": hash_measure(row)}
+
+
+def _uid(job: Row) -> str:
+    return f"attempt {job['attempt_id']}"
 
 
 def _trials(number: int, flow: str, dataset: str, named: Named) -> Iterator[Row]:
@@ -273,6 +295,7 @@ def _job(planned: db.PlannedJob, state: str, attempt: int | None) -> Row:
         "step": 0 if state == "pending" else planned.steps,
         "token": 0 if attempt is None else 1,
         "attempt_id": attempt,
+        "done_attempt_id": attempt if state == "done" else None,
         **dict.fromkeys(("owner", "host", "pid", "lease_until")),
         "updated": 2.0,
     }
@@ -284,6 +307,7 @@ def _attempt(job: Row) -> Row:
         **dict.fromkeys(schema.attempts.c.keys()),
         "id": job["attempt_id"],
         "job_id": job["id"],
+        "uid": _uid(job),
         "token": 1,
         "owner": "benchmark",
         "host": "here",

@@ -1,1 +1,0 @@
-"""The prompt of `lcma sql`: completion of what is typed, and the loop that answers."""
