@@ -96,7 +96,7 @@ def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(anywhere: Runs) -> N
     attempts = runs.store.job_attempts([runs.works["trial None"].job_id])
     assert [(one.first_step, one.last_step) for one in attempts] == [(0, 20), (0, 20)]
     (row,) = runs.store.sql("SELECT * FROM supersedes").to_dict("records")
-    assert (row["user"], row["why"]) == ("ann@here", "old code")
+    assert (row["requested_by"], row["why"]) == ("ann@here", "old code")
     assert check_integrity(runs.store.database).findings == ()
 
 

@@ -73,7 +73,7 @@ def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) 
     store_verification(trained.store, verified)
     (row,) = trained.store.sql("SELECT * FROM verifications").to_dict("records")
     assert row["result_id"] == trained.store.results().result_id[0]
-    assert (row["equal"], row["tolerance"], row["user"]) == (1, 1e-4, "ann@here")
+    assert (row["equal"], row["tolerance"], row["verified_by"]) == (1, 1e-4, "ann@here")
     assert row["environment_id"] == trained.store.results().environment_id[0]
     assert str(_dump(trained.store)) == str(before)
     assert sorted(trained.place.runs.rglob("*")) == files
