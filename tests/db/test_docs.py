@@ -80,7 +80,7 @@ def test_the_python_of_the_page_runs(crowded_url: str, capsys: Any) -> None:
     for block in PYTHON:
         exec(block.replace('"lcma.db"', repr(crowded_url)), names)
     board = names["board"]
-    assert list(board["rank"]) == [1, 2, 3, 4, 5, 6]
+    assert list(board["position"]) == [1, 2, 3, 4, 5, 6]
     assert board["mean"].is_monotonic_increasing
     assert list(names["curve"]["budget"]) == [100, 200]
     assert (names["deviation"] > 0).all()

@@ -285,7 +285,7 @@ def test_what_is_measured_beside_a_result_is_taken_where_it_is_missing(
     assert [(one.column, one.here, one.there) for one in report.differences] == [
         ("value", 3.125, 3.25)
     ]
-    assert report.tables["measures"] == Counts(new=3, equal=2 * 5 + 3)
+    assert report.tables["measures"] == Counts(new=3, equal=2 * 4 + 3)
     found = target.store.result(TRIALS[0].id, DATA.digest, "plain")
     assert (found.value("bound_draws"), found.value("bound_bits_per_dim")) == (10, 3.0)
     assert not merged(source, target).changed

@@ -93,8 +93,8 @@ def test_both_engines_give_the_same_values(filled: Any) -> None:
 
 REFUSED = [
     ("INSERT INTO sweeps VALUES ('a', 'b', 'c', 1)", "only SELECT"),
-    ("UPDATE results SET bits_per_dim = 0", "only SELECT"),
-    ("UPDATE results SET bits_per_dim = 0 RETURNING id", "only SELECT"),
+    ("UPDATE results SET step = 0", "only SELECT"),
+    ("UPDATE results SET step = 0 RETURNING id", "only SELECT"),
     ("DELETE FROM results", "only SELECT"),
     ("DROP TABLE results", "only SELECT"),
     ("CREATE TABLE x (y INTEGER)", "only SELECT"),

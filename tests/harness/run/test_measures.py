@@ -10,7 +10,7 @@ from lcma.harness.cli import main as cli
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import SHIPPED
-from tests.harness.conftest import SMALL, merged
+from tests.harness.conftest import SMALL
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,8 +48,8 @@ def launch(capsys, tmp_path, photos_root: Path, monkeypatch):
         for number, source in enumerate(sources):
             names.append(f"plugin{number}.py")
             Path(names[-1]).write_text(source, encoding="utf-8")
-        spec = merged(SMALL, {"plugins": names, "seeds": 2, **more})
-        spec["matrix"]["factorization"] = ["conventional", "random"]
+        matrix = SMALL["matrix"] | {"factorization": ["conventional", "random"]}
+        spec = SMALL | {"plugins": names, "seeds": 2, "matrix": matrix, **more}
         Path("sweep.yaml").write_text(json.dumps(spec), encoding="utf-8")
         where = ["--db", "lcma.db", "--runs", "runs"]
         code, _, err = typed(
@@ -124,8 +124,8 @@ def test_a_study_tunes_by_it(capsys, tmp_path, photos_root, monkeypatch, directi
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text(BRIGHT.replace('"lower"', f'"{direction}"'), encoding="utf-8")
     tune = {"budget": {"low": 10, "high": 20}, "trials": 3, "measure": "brightness"}
-    spec = merged(SMALL, {"plugins": "own.py", "seeds": 1, "tune": tune})
-    spec["matrix"] |= {"factorization": ["conventional"], "budget": []}
+    matrix = SMALL["matrix"] | {"factorization": ["conventional"], "budget": []}
+    spec = SMALL | {"plugins": "own.py", "seeds": 1, "tune": tune, "matrix": matrix}
     Path("sweep.yaml").write_text(json.dumps(spec), encoding="utf-8")
     where = ("--db", "lcma.db", "--runs", "runs", "--data", photos_root)
     code, out, err = typed(capsys, "tune", "sweep.yaml", "--local", "--json", *where)
