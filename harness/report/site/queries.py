@@ -61,8 +61,8 @@ def cells_query(sweep_id: str | None) -> SiteQuery:
         "Means over seeds, ranked within what can be compared. The sample variance is "
         "squared_deviations / (n - 1).",
         "SELECT dataset, variant, flow, profile, protocol, precision, steps, splits, recipe_id,\n"
-        "       data_digest, measure, comparable, position, factorization, budget, map_options, n,\n"
-        "       mean, squared_deviations, conventional, from_conventional, cell_id\n"
+        "       data_digest, measure, comparable, position, factorization, budget, map_options,\n"
+        "       n, mean, squared_deviations, conventional, from_conventional, cell_id\n"
         f"FROM leaderboard{_of_cell(sweep_id)}\n"
         "ORDER BY dataset, flow, profile, comparable, recipe_id, position, factorization, budget,\n"
         "         map_options",
