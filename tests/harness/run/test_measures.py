@@ -1,12 +1,14 @@
 """A measure of a plug-in, in one file: taken, ranked on board and site, and tuned."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
 from lcma import db
 from lcma.harness.cli import main as cli
+from lcma.harness.version import read_code_version
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import SHIPPED
@@ -25,6 +27,9 @@ def broken(flow, images, seed):
 """
 
 
+HIGHER = BRIGHT.replace('"lower"', '"higher"')
+
+
 @pytest.fixture(autouse=True)
 def _unloaded():
     yield
@@ -38,76 +43,88 @@ def typed(capsys, *arguments: object) -> tuple[int, str, str]:
     return int(ended.value.code or 0), found.out, found.err
 
 
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory, few_photos_root: Path) -> Path:
+    """A folder in which a sweep with three measures, one of which fails, was launched."""
+    folder = tmp_path_factory.mktemp("measured")
+    sources = {"lower": BRIGHT, "higher": HIGHER.replace("brightness", "shine"), "broken": BROKEN}
+    for name, source in sources.items():
+        (folder / f"{name}.py").write_text(source, encoding="utf-8")
+    matrix = SMALL["matrix"] | {"factorization": ["conventional", "random"]}
+    spec = SMALL | {"plugins": [f"{n}.py" for n in sources], "seeds": 2, "matrix": matrix}
+    (folder / "sweep.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    where = [f"--{n}={folder / f}" for n, f in (("db", "lcma.db"), ("runs", "runs"))]
+    path = str(folder / "sweep.yaml")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["launch", path, "--local", "--no-pictures", *where, f"--data={few_photos_root}"])
+    assert not ended.value.code
+    plugins.unload()
+    return folder
+
+
 @pytest.fixture
-def launch(capsys, tmp_path, photos_root: Path, monkeypatch):
-    """Launches a small sweep with a plug-in beside it, here; where, for other commands."""
+def where(launched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The database that was launched, for commands in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*sources: str, **more: object) -> list[object]:
-        names = []
-        for number, source in enumerate(sources):
-            names.append(f"plugin{number}.py")
-            Path(names[-1]).write_text(source, encoding="utf-8")
-        matrix = SMALL["matrix"] | {"factorization": ["conventional", "random"]}
-        spec = SMALL | {"plugins": names, "seeds": 2, "matrix": matrix, **more}
-        Path("sweep.yaml").write_text(json.dumps(spec), encoding="utf-8")
-        where = ["--db", "lcma.db", "--runs", "runs"]
-        code, _, err = typed(
-            capsys, "launch", "sweep.yaml", "--local", *where, "--data", photos_root
-        )
-        assert code == 0, err
-        return where
-
-    return run
+    return f"--db={launched / 'lcma.db'}"
 
 
-@pytest.mark.parametrize("direction", ["lower", "higher"])
-def test_a_measure_in_one_file_is_taken_and_ranked(launch, capsys, direction: str) -> None:
-    where = launch(BRIGHT.replace('direction="lower"', f'direction="{direction}"'))
-    store = db.connect("lcma.db", create=False)
-    rows = store.view("trial_measures", measure=["brightness", "holdout_brightness"])
+@pytest.mark.parametrize(("name", "direction"), [("brightness", "lower"), ("shine", "higher")])
+def test_a_measure_in_one_file_is_taken_and_ranked(where, capsys, name, direction) -> None:
+    store = db.connect(where.removeprefix("--db="), create=False)
+    rows = store.view("trial_measures", measure=[name, f"holdout_{name}"])
     assert len(rows) == 2 * 4
     assert set(rows["unit"]) == {"levels"}
     assert (rows["standard_error"] > 0).all()
-    code, out, _ = typed(capsys, "board", "--by", "brightness", "--json", *where[:2])
+    code, out, _ = typed(capsys, "board", "--by", name, "--json", where)
     (group,) = json.loads(out)["groups"]
-    assert (code, group["measure"], group["direction"]) == (0, "brightness", direction)
+    assert (code, group["measure"], group["direction"]) == (0, name, direction)
     assert group["bars"] == []
     means = [row["mean"] for row in group["rows"]]
     assert means == sorted(means, reverse=direction == "higher")
-    of_test = rows[rows.measure == "brightness"]
+    of_test = rows[rows.measure == name]
     for row in group["rows"]:
         own = of_test[of_test.factorization == row["factorization"]].sort_values("seed")
         assert row["values"] == list(own.value)
-    code, out, _ = typed(capsys, "board", "--by", "brightness", *where[:2])
+    code, out, _ = typed(capsys, "board", "--by", name, where)
     assert code == 0
-    assert "brightness" in out
-    assert "bits/dim" not in out.replace("bits/dim: ", "")
+    assert name in out
+    assert "bits/dim" not in out
+
+
+def test_the_site_ranks_by_it(where, capsys) -> None:
     code, _, err = typed(
-        *(capsys, "export", "--format", "html", "--out", "site", "--measure", "brightness"),
-        *("--no-samples", *where),
+        *(capsys, "export", "--format", "html", "--out", "site", "--measure", "shine"),
+        *("--no-samples", where),
     )
     assert code == 0, err
     page = Path("site/index.html").read_text(encoding="utf-8")
-    assert "ranked by brightness" in page
+    assert "ranked by shine, higher is better" in page
 
 
-def test_a_measure_that_fails_costs_no_training(launch) -> None:
-    launch(BROKEN)
-    store = db.connect("lcma.db", create=False)
+def test_a_measure_that_fails_costs_no_training(where) -> None:
+    store = db.connect(where.removeprefix("--db="), create=False)
     assert len(store.results()) == 4
     assert store.view("trial_measures", measure="broken").empty
     messages = set(store.attempts()["message"])
     assert any("broken was not taken: ValueError: there is no such thing" in m for m in messages)
 
 
-def test_a_board_by_what_is_not_there_is_one_line(launch, capsys) -> None:
-    where = launch(BROKEN)
-    for name in ("colour", "log_det"):
-        code, out, err = typed(capsys, "board", "--by", name, *where[:2])
-        assert (code, out) == (2, "")
-        assert f"cannot be ranked by '{name}': choose among " in err
-        assert "bits_per_dim" in err
+def test_a_launch_is_stored_with_what_was_typed(where) -> None:
+    store = db.connect(where.removeprefix("--db="), create=False)
+    (row,) = store.sql("SELECT * FROM launches").to_dict("records")
+    assert row["arguments"].startswith("lcma launch ")
+    assert row["arguments"].endswith("sweep.yaml --local")
+    assert (row["code_version"], row["host"]) == (read_code_version()[0], socket.gethostname())
+    assert set(store.attempts()["owner"]) == {row["owner"]}
+
+
+@pytest.mark.parametrize("name", ["colour", "log_det"])
+def test_a_board_by_what_is_not_there_is_one_line(where, capsys, name: str) -> None:
+    code, out, err = typed(capsys, "board", "--by", name, where)
+    assert (code, out) == (2, "")
+    assert f"cannot be ranked by '{name}': choose among " in err
+    assert "bits_per_dim" in err
 
 
 @pytest.mark.parametrize("name", ["bits_per_dim", "holdout_bits_per_dim", "Not A Name"])
@@ -118,16 +135,15 @@ def test_a_name_that_is_taken_or_none_is_refused(tmp_path: Path, name: str) -> N
         plugins.load_file(path)
 
 
-@pytest.mark.parametrize("direction", ["lower", "higher"])
-def test_a_study_tunes_by_it(capsys, tmp_path, photos_root, monkeypatch, direction: str) -> None:
+def test_a_study_tunes_by_it(capsys, tmp_path, few_photos_root, monkeypatch) -> None:
     """By values on the holdout part; more is better is turned round for Optuna."""
     monkeypatch.chdir(tmp_path)
-    Path("own.py").write_text(BRIGHT.replace('"lower"', f'"{direction}"'), encoding="utf-8")
+    Path("own.py").write_text(HIGHER, encoding="utf-8")
     tune = {"budget": {"low": 10, "high": 20}, "trials": 3, "measure": "brightness"}
     matrix = SMALL["matrix"] | {"factorization": ["conventional"], "budget": []}
     spec = SMALL | {"plugins": "own.py", "seeds": 1, "tune": tune, "matrix": matrix}
     Path("sweep.yaml").write_text(json.dumps(spec), encoding="utf-8")
-    where = ("--db", "lcma.db", "--runs", "runs", "--data", photos_root)
+    where = ("--db", "lcma.db", "--runs", "runs", "--data", few_photos_root)
     code, out, err = typed(capsys, "tune", "sweep.yaml", "--local", "--json", *where)
     assert code == 0, err
     found = json.loads(out)
@@ -136,15 +152,14 @@ def test_a_study_tunes_by_it(capsys, tmp_path, photos_root, monkeypatch, directi
     values = {row.budget: row.value for row in rows.dropna(subset="budget").itertuples()}
     told = {row["budget"]: row["mean"] for row in found["rows"]}
     assert {budget: told[budget] for budget in values} == values
-    best = (min if direction == "lower" else max)(values.values())
-    assert found["best"]["mean"] == best
+    assert found["best"]["mean"] == max(values.values())
 
 
 def test_settings_of_a_study_by_a_measure(tmp_path: Path) -> None:
     from lcma.sweeps.tuning import Tune
 
     path = tmp_path / "plugin.py"
-    path.write_text(BRIGHT.replace('"lower"', '"higher"'), encoding="utf-8")
+    path.write_text(HIGHER, encoding="utf-8")
     plugins.load_file(path)
     tune = Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "brightness"})
     assert (tune.tuned, tune.sign) == ("holdout_brightness", -1)
