@@ -38,6 +38,7 @@ def store(
     return opened
 
 
+@pytest.mark.slow_on("postgresql")
 def test_what_comes_out_is_said_and_stored(
     store: db.Store, lcma: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
