@@ -158,7 +158,9 @@ def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.Prepared) -> 
                 z = y
             else:
                 z, _ = layer.cut(z)
-        assert torch.equal(flow_.decode(flow_.encode(x)), x)
+        # Noise within rounding of the next level comes back as that: not what is asked here.
+        z = flow_.encode(x, torch.Generator().manual_seed(0))
+        assert torch.equal(flow_.decode(z), x)
 
 
 @pytest.mark.parametrize("flow", FLOWS)
