@@ -89,6 +89,28 @@ _SHORTER = Statement(
         jobs.c.state == sa.bindparam("state"),
     )
 )
+_MAP_OF = Statement(
+    lambda _: sa.select(trials.c.pretraining_id, trials.c.budget).where(
+        trials.c.id == sa.bindparam("trial")
+    )
+)
+_RERUN = Statement(
+    lambda _: sa.select(sa.func.max(events.c.time)).where(
+        events.c.job_id == sa.bindparam("job"), events.c.event == sa.bindparam("event")
+    )
+)
+_RERUN_OF_SEGMENTS = Statement(
+    lambda _: (
+        sa.select(sa.func.max(events.c.time))
+        .join_from(jobs, events, events.c.job_id == jobs.c.id)
+        .where(
+            jobs.c.pretraining_id == sa.bindparam("pretraining"),
+            jobs.c.data_digest == sa.bindparam("data"),
+            jobs.c.budget <= sa.bindparam("budget"),
+            events.c.event == sa.bindparam("event"),
+        )
+    )
+)
 _MOVE = Statement(
     lambda _: sa.update(jobs).where(
         jobs.c.id == sa.bindparam("job"),
@@ -327,19 +349,13 @@ def _read_rerun(connection: sa.Connection, job: Job) -> str:
     # segment whose checkpoint or maps it goes on from. Jobs put back by one call share it.
     pretraining_id, budget = job.pretraining_id, job.budget
     if job.trial_id is not None:
-        own = sa.select(trials.c.pretraining_id, trials.c.budget).where(trials.c.id == job.trial_id)
-        pretraining_id, budget = connection.execute(own).one()
-    which = events.c.job_id == job.id
+        ((pretraining_id, budget),) = _MAP_OF.all(connection, {"trial": job.trial_id})
+    asked = _RERUN.all(connection, {"job": job.id, "event": "rerun"})
     if pretraining_id is not None:
-        segments = sa.select(jobs.c.id).where(
-            jobs.c.pretraining_id == pretraining_id,
-            jobs.c.data_digest == job.data_digest,
-            jobs.c.budget <= budget,
-        )
-        which = sa.or_(which, events.c.job_id.in_(segments))
-    asked = sa.select(sa.func.max(events.c.time)).where(which, events.c.event == "rerun")
-    time = connection.execute(asked).scalar()
-    return "" if time is None else f"{round(1000 * time):x}"
+        of = {"pretraining": pretraining_id, "data": job.data_digest, "budget": budget}
+        asked += _RERUN_OF_SEGMENTS.all(connection, of | {"event": "rerun"})
+    times = [time for (time,) in asked if time is not None]
+    return f"{round(1000 * max(times)):x}" if times else ""
 
 
 def _take_over(connection: sa.Connection, former: int, attempt_id: int) -> None:
