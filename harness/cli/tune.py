@@ -34,7 +34,7 @@ def tune(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Search how much pretraining is worth buying. Killed and launched again, it goes on."""
+    """Search how much pretraining is worth its cost. Killed and launched again, it goes on."""
     from lcma.harness.cli.planning import Overrides
     from lcma.harness.cli.tuning import Asked, run_study
     from lcma.harness.place import find_place

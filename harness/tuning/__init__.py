@@ -1,1 +1,1 @@
-"""Optuna studies of how much pretraining is worth buying, kept in the database."""
+"""Optuna studies of how much pretraining is worth its cost, kept in the database."""
