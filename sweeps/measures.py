@@ -99,9 +99,10 @@ class PluginMeasure:
     @property
     def kinds(self) -> tuple[MeasureKind, MeasureKind]:
         """What it is on the test part, and on the holdout part."""
-        return tuple(  # type: ignore[return-value]
-            MeasureKind(f"{part}{self.name}", self.unit, self.direction, f"{self.meaning}, {where}")
-            for part, where in (("", "on the test part"), (HELD_OUT, "on the holdout part"))
+        unit, direction, meaning = self.unit, self.direction, self.meaning
+        return (
+            MeasureKind(self.name, unit, direction, f"{meaning}, on the test part"),
+            MeasureKind(HELD_OUT + self.name, unit, direction, f"{meaning}, on the holdout part"),
         )
 
 

@@ -300,8 +300,8 @@ class _Attempt:
         self._require_finite(*measured.values)
         if lease.lost:
             raise StoppedError
+        artifacts = self._save_weights(flow, lease)  # before a plug-in has the flow
         more = [*self._time_steps(trainer), *self._take_measures(flow, prepared, trial.seed)]
-        artifacts = self._save_weights(flow, lease)
         return replace(
             self._make_ending("done", lease),
             result=make_result(measured, trial.id, digest, PLAIN, step=step, more=more),
@@ -461,18 +461,23 @@ class _Attempt:
     ) -> Iterator[db.Measure]:
         """Take the measures of plug-ins; one that fails is left out, with a note."""
         flow.eval()
-        for measure in plugin_measures():
-            for kind, part in zip(measure.kinds, MEASURED_PARTS, strict=True):
+        taken = plugin_measures()
+        for index, part in enumerate(MEASURED_PARTS if taken else ()):
+            images = torch.from_numpy(np.array(prepared.part(part).images)).to(self._device)
+            for measure in taken:
+                name = measure.kinds[index].name
                 try:
-                    images = torch.from_numpy(np.array(prepared.part(part).images))
                     with torch.no_grad():
-                        found = measure.compute(flow, images.to(self._device), seed)
+                        found = measure.compute(flow, images.clone(), seed)
                     value, error = found if isinstance(found, tuple) else (found, None)
-                    error = None if error is None else float(error)
-                    yield db.Measure(kind.name, float(value), error, len(images))
-                except Exception as failure:  # noqa: BLE001 - the person's code may raise any
+                    numbers = float(value), None if error is None else float(error)
+                    if not all(map(math.isfinite, filter(None, numbers))):
+                        raise ValueError(f"it returned {found!r}, which is not finite")
+                    yield db.Measure(name, *numbers, len(images))
+                # Of a person's code: it may raise any, and exit; the training is done.
+                except (Exception, SystemExit) as failure:  # noqa: BLE001
                     text = f"{type(failure).__name__}: {failure}"
-                    self.notes.append(f"the measure {kind.name} was not taken: {text}")
+                    self.notes.append(f"the measure {name} was not taken: {text}")
                     logger.warning(self.notes[-1])
 
     def _cost(self) -> db.Cost:

@@ -24,6 +24,22 @@ import lcma
 @lcma.measure("broken", unit="levels", direction="lower", meaning="nothing")
 def broken(flow, images, seed):
     raise ValueError("there is no such thing")
+
+
+@lcma.measure("gone", unit="levels", direction="lower", meaning="nothing")
+def gone(flow, images, seed):
+    raise SystemExit(3)
+
+
+@lcma.measure("unknown", unit="levels", direction="lower", meaning="nothing")
+def unknown(flow, images, seed):
+    images.zero_()
+    return float("nan")
+
+
+@lcma.measure("unsure", unit="levels", direction="lower", meaning="nothing")
+def unsure(flow, images, seed):
+    return 1.0, float("inf")
 """
 
 
@@ -105,9 +121,15 @@ def test_the_site_ranks_by_it(where, capsys) -> None:
 def test_a_measure_that_fails_costs_no_training(where) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
     assert len(store.results()) == 4
-    assert store.view("trial_measures", measure="broken").empty
+    assert store.view("trial_measures", measure=["broken", "gone", "unknown", "unsure"]).empty
     messages = set(store.attempts()["message"])
-    assert any("broken was not taken: ValueError: there is no such thing" in m for m in messages)
+    for text in (
+        "broken was not taken: ValueError: there is no such thing",
+        "gone was not taken: SystemExit: 3",
+        "unknown was not taken: ValueError: it returned nan, which is not finite",
+        "unsure was not taken: ValueError: it returned (1.0, inf), which is not finite",
+    ):
+        assert any(text in message for message in messages)
 
 
 def test_a_launch_is_stored_with_what_was_typed(where) -> None:
