@@ -141,11 +141,16 @@ def hold_cells(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> 
     ids = {row["id"] for row in rows}
     if not ids:
         return
-    there = {row[0] for row in _HOLD.all(connection, _given(connection, ids))}
+    there = set(lock_cells(connection, ids))
     missing = {row["id"]: row for row in rows if row["id"] not in there}
     if missing:
         _MAKE.run_many(connection, [{**missing[one], **UNKNOWN} for one in sorted(missing)])
-        _HOLD.all(connection, _given(connection, missing))
+        lock_cells(connection, missing)
+
+
+def lock_cells(connection: sa.Connection, ids: Collection[str]) -> list[str]:
+    """Keep others from changing cells until the transaction ends; return those that are there."""
+    return [row[0] for row in _HOLD.all(connection, _given(connection, ids))]
 
 
 def update_sums(connection: sa.Connection, cell_ids: Collection[str]) -> None:

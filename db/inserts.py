@@ -1,4 +1,4 @@
-"""Inserts that leave, replace or compare what is there, bulk inserts, and named locks."""
+"""Inserts that leave or replace what is there, bulk inserts, and named locks."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,9 +9,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 Row = Mapping[str, Any]
-
-CIRCUMSTANCE = ("attempt_id", "created")
-"""Columns in which two equal rows may differ."""
 
 ROWS = 5000
 """Rows that SQLite is given at once."""

@@ -407,19 +407,19 @@ def _check_maps(rows: _Rows) -> Iterator[Finding]:
 def _check_tables(rows: _Rows) -> Iterator[Finding]:
     # Each split keeps half of what the one before it kept, and nothing else.
     shapes = rows.shapes()
-    before: tuple[str, str, int] = ("", "", 0)
+    before: tuple[int, int] = (0, 0)
     kept_before: NDArray[np.bool_] | None = None
     for name, row in rows:
         shape = (row["channels"], row["height"], row["width"])
         size = math.prod(shape)
-        own = (row["trial_id"], row["data_digest"], row["split"])
-        if own[2] == 1:
+        own = (row["attempt_id"], row["split"])
+        if own[1] == 1:
             parent: NDArray[np.bool_] | None = np.ones(size, dtype=bool)
-        elif before == (*own[:2], own[2] - 1):
+        elif before == (own[0], own[1] - 1):
             parent = kept_before
         else:
             parent = None
-            yield rows.finding(name, f"there is none of split {own[2] - 1}, before it")
+            yield rows.finding(name, f"there is none of split {own[1] - 1}, before it")
         before, kept_before = own, None
         problem = _shape_problem(row, shapes)
         if len(row["kept"]) != -(-size // 8):

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lcma.db.cells import TrialCells, update_sums
+from lcma.db.cells import TrialCells, lock_cells, update_sums
 from lcma.db.engine import Statement
 from lcma.db.errors import Conflict
 from lcma.db.filters import chunks
@@ -188,6 +188,10 @@ def find_additions(stored: Result, found: Result) -> tuple[Measure, ...]:
     Raises:
         Conflict: One is there with another value.
     """
+    if (stored.precision, stored.protocol_body) != (found.precision, found.protocol_body):
+        raise Conflict(
+            f"the protocol {found.protocol} of trial {found.trial_id} has other settings there"
+        )
     extents = bound_extent(found), bound_extent(stored)
     new = []
     for one in found.measures:
@@ -253,7 +257,7 @@ def retire(connection: sa.Connection, attempt_ids: Sequence[int | None]) -> None
         own = sa.select(results.c.id).where(results.c.attempt_id.in_(some))
         of_result = measures.c.result_id.in_(own), measures.c.cell_id.is_not(None)
         left = connection.execute(sa.select(measures.c.cell_id).where(*of_result).distinct())
-        cell_ids = sorted(left.scalars())
+        cell_ids = lock_cells(connection, left.scalars().all())
         connection.execute(sa.update(measures).where(*of_result).values(cell_id=None))
         update_sums(connection, cell_ids)
         query = (

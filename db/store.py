@@ -125,7 +125,7 @@ from lcma.db.schema import (
 )
 from lcma.db.views import coverage, failures, views
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, plugin_measures
+from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, list_measures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -292,9 +292,7 @@ class Store:
             insert_missing(connection, sweep_trials, [asdict(m) for m in plan.members])
             insert_missing(connection, jobs, [_planned_row(job, now) for job in plan.jobs])
             write_references(connection)
-            if plugin_measures():
-                kinds = (kind for one in plugin_measures() for kind in one.kinds)
-                write_measure_kinds(connection, kinds)
+            write_measure_kinds(connection, list_measures())  # those of plug-ins too
             for sweep in new:
                 detail = f"sweep {sweep.name} {sweep.id}, {len(plan.jobs)} jobs"
                 add_event(connection, "register", now, detail=detail)
@@ -1779,16 +1777,17 @@ def _check_subject(
 def _forget_shorter(connection: sa.Connection, job: Job) -> None:
     # Once every segment of a pretraining is done, the longest one's checkpoint is enough.
     found = connection.execute(
-        sa.select(jobs.c.attempt_id, jobs.c.state)
+        sa.select(jobs.c.id, jobs.c.state)
         .where(jobs.c.pretraining_id == job.pretraining_id, jobs.c.data_digest == job.data_digest)
         .order_by(jobs.c.budget)
     ).all()
     if any(segment.state != "done" for segment in found):
         return
-    shorter = [segment.attempt_id for segment in found[:-1]]
+    shorter = [segment.id for segment in found[:-1]]
+    own = sa.select(attempts.c.id).where(attempts.c.job_id.in_(shorter))
     connection.execute(
         sa.delete(artifacts).where(
-            artifacts.c.attempt_id.in_(shorter), artifacts.c.kind == "checkpoint"
+            artifacts.c.attempt_id.in_(own), artifacts.c.kind == "checkpoint"
         )
     )
 

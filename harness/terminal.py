@@ -2,6 +2,7 @@
 
 import getpass
 import socket
+from contextlib import suppress
 
 from rich.text import Text
 
@@ -14,5 +15,8 @@ def text_cell(value: object, style: str = "") -> Text:
 
 
 def user_name() -> str:
-    """Return the user and the machine, as USER@HOST."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    """Return the user and the machine, as USER@HOST; HOST for a user id without a name."""
+    user = ""
+    with suppress(KeyError, OSError):  # as in containers
+        user = f"{getpass.getuser()}@"
+    return f"{user}{socket.gethostname()}"

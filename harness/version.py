@@ -33,7 +33,7 @@ def read_commit(root: Path) -> str:
     if not commit:
         written = [root / name for name in _WRITTEN if (root / name).is_file()]
         return written[0].read_text() if written else ""
-    if not _git(root, "status", "--porcelain", "--", *_OURS):
+    if _git(root, "status", "--porcelain", "--", *_OURS) == "":
         return commit
     digest = hashlib.sha256()
     for path in sorted(p for own in _OURS for p in (root / own).rglob("*")):

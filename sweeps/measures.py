@@ -23,6 +23,9 @@ HOLDOUT = HELD_OUT + BITS_PER_DIM
 SECONDS_PER_STEP = "seconds_per_step"
 """The measure by which a choice that costs training time is known."""
 
+TIMES = frozenset({SECONDS_PER_STEP})
+"""Measures that no second training gives again."""
+
 
 @dataclass(frozen=True, slots=True)
 class MeasureKind:

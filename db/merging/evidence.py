@@ -16,6 +16,7 @@ from lcma.db.merging.report import Difference, Left, Tally
 from lcma.db.merging.steps import event_elsewhere
 from lcma.db.records import Job
 from lcma.db.results import BOUND, find_measure_damage
+from lcma.sweeps.measures import TIMES
 
 Row = dict[str, Any]
 
@@ -283,7 +284,7 @@ def _is_wider(there: Evidence, here: Evidence, key: tuple[Any, ...]) -> bool:
 
 
 def _is_timing(table: str, key: tuple[Any, ...]) -> bool:
-    return table == "measures" and key[-1] == "seconds_per_step"
+    return table == "measures" and key[-1] in TIMES
 
 
 def _is_superseded(there: Evidence, here: Evidence) -> bool:

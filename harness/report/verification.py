@@ -48,7 +48,8 @@ def describe_verdict(verified: Verified) -> str:
     """Return in one line whether the numbers came out again."""
     found = verified.verification
     if found.equal:
-        return "all measures are equal to the last bit"
+        compared = "all compared measures" if verified.uncompared else "all measures"
+        return f"{compared} are equal to the last bit"
     side = "within" if verified.good else "above"
     return (
         f"the largest difference is {found.largest_difference:.2g} bits/dim, {side} the tolerance "

@@ -313,7 +313,7 @@ def make_nodes(
                 step.subject if isinstance(step.subject, Pretraining) else None,
                 checkpoint_seconds,
                 lease_seconds,
-                plugins.loaded(_plugins_of(step.subject)),
+                plugins.loaded(plugins_of(step.subject)),
                 terms=terms or Terms(),
                 keep=plan.spec.keep,
             ),
@@ -323,8 +323,8 @@ def make_nodes(
     ]
 
 
-def _plugins_of(subject: Trial | Pretraining) -> set[str]:
-    # Those that it needs, and those whose measures are taken of every trial.
+def plugins_of(subject: Trial | Pretraining) -> set[str]:
+    """Return the plug-ins that it needs, and those whose measures are taken of every trial."""
     versions = set(subject.plugins)
     if isinstance(subject, Trial):
         versions |= {one.version for one in plugin_measures() if one.version is not None}

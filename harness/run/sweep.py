@@ -1,9 +1,7 @@
 """The launch of a sweep as a library call: plan, check what can be refused, run, report."""
 
-import getpass
-import socket
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +33,7 @@ from lcma.harness.run.workers import (
     missing_data,
     resolve_resources,
 )
+from lcma.harness.terminal import user_name
 from lcma.harness.version import read_code_version
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources, Spec
@@ -145,15 +144,13 @@ def begin_launch(store: db.Store, owner: str, sweep_id: str, arguments: str) -> 
 
     Returns the number of the event.
     """
-    person = ""
-    with suppress(KeyError, OSError):  # a user id without a name, as in containers
-        person = getpass.getuser()
+    user, _, host = user_name().rpartition("@")
     code_version, dirty = read_code_version()
     return store.begin_launch(
         owner,
         sweep_id,
-        launched_by=person,
-        host=socket.gethostname(),
+        launched_by=user,
+        host=host,
         arguments=arguments,
         code_version=code_version,
         dirty=dirty,

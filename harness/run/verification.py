@@ -23,7 +23,7 @@ from lcma.harness.place import Place
 from lcma.harness.results.lookup import find_trial_id, frame_records, parse_object
 from lcma.harness.run.evaluation import settle_device
 from lcma.harness.run.local import LocalExecutor
-from lcma.harness.run.plan import make_registration
+from lcma.harness.run.plan import make_registration, plugins_of
 from lcma.harness.run.reevaluation import choose_device
 from lcma.harness.run.weights import load_data, load_recipe
 from lcma.harness.run.work import Work
@@ -31,12 +31,9 @@ from lcma.harness.train.protocol import PLAIN
 from lcma.sweeps import factorizations, known_sets, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Trial, make_pretraining
-from lcma.sweeps.measures import BITS_PER_DIM, find_measure
+from lcma.sweeps.measures import BITS_PER_DIM, TIMES, find_measure
 from lcma.sweeps.recipe import MapOptions
 from lcma.sweeps.spec import Keep
-
-TIMES = ("seconds_per_step",)
-"""Measures that no second training gives again."""
 
 ENVIRONMENT = ("code_version", "dirty", "torch", "device", "cpu_capability", "driver", "threads")
 """Columns of `trial_results` that say with what a result was made."""
@@ -260,7 +257,7 @@ def _make_works(
             owner="verification",
             device=device,
             gpus=1.0 if device == "cuda" else 0.0,
-            plugins=plugins.loaded(trial.plugins),
+            plugins=plugins.loaded(plugins_of(trial)),
             keep=Keep(weights=False),
             **subject,
         )

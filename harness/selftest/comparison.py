@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.db import schema
 from lcma.db.integrity import check_integrity
+from lcma.sweeps.measures import TIMES
 
 SHOWN = 10
 """Most differences that are printed."""
@@ -33,7 +34,7 @@ MEASURES = (
         *(schema.measures.c[name] for name in _OF_RESULTS),
     )
     .join_from(schema.measures, schema.results, schema.results.c.id == schema.measures.c.result_id)
-    .where(schema.measures.c.name != "seconds_per_step")
+    .where(schema.measures.c.name.not_in(TIMES))
 )
 """Times differ from run to run."""
 
