@@ -199,3 +199,19 @@ def test_the_page_lists_every_measure() -> None:
     assert rows == [
         [f"`{k.name}`", k.unit, k.direction or "not ranked", k.meaning] for k in SHIPPED
     ]
+
+
+def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos_root) -> None:
+    store = db.connect(where.removeprefix("--db="), create=False)
+    trial = store.results().trial_id[0]
+    asked = (capsys, "verify", trial, where, f"--data={few_photos_root}", "--json")
+    code, out, err = typed(*asked)
+    assert (code, err) == (0, "")
+    assert "brightness" in json.loads(out)["uncompared"]
+    plugins.load_file(launched / "lower.py")
+    code, out, err = typed(*asked)
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["equal"]
+    assert {"brightness", "holdout_brightness"} <= {one["name"] for one in found["measures"]}
+    assert "shine" in found["uncompared"]
