@@ -90,6 +90,8 @@ def export(
         return
     if sweep is not None and tensorboard is None:
         raise UserError("--sweep says whose curves --tensorboard DIR is to have: give that too")
+    if tensorboard is not None and measure != BITS_PER_DIM:
+        raise UserError("--measure is what the board is ranked by: leave it out of --tensorboard")
     if tensorboard is None and format == "parquet" and out == "-" and sys.stdout.isatty():
         raise UserError("Parquet is no text for a terminal: give --out PATH")
     place = find_place(db, None, None)

@@ -143,10 +143,15 @@ def test_a_launch_is_stored_with_what_was_typed(where) -> None:
 
 @pytest.mark.parametrize("name", ["colour", "log_det"])
 def test_a_board_by_what_is_not_there_is_one_line(where, capsys, name: str) -> None:
-    code, out, err = typed(capsys, "board", "--by", name, where)
+    by = f"--measure={name}"
+    for command in (["board", "--by", name], ["export", by], ["serve", by, "--port=0"]):
+        code, out, err = typed(capsys, *command, where)
+        assert (code, out) == (2, "")
+        assert f"cannot be ranked by '{name}': choose among " in err
+        assert "bits_per_dim" in err
+    code, out, err = typed(capsys, "export", "--tensorboard=x", by, where)
     assert (code, out) == (2, "")
-    assert f"cannot be ranked by '{name}': choose among " in err
-    assert "bits_per_dim" in err
+    assert "--measure is what the board is ranked by" in err
 
 
 @pytest.mark.parametrize("name", ["bits_per_dim", "holdout_bits_per_dim", "Not A Name"])
