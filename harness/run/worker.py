@@ -476,7 +476,7 @@ class _Attempt:
                     yield db.Measure(name, *numbers, len(images))
                 # Of a person's code: it may raise any, and exit; the training is done.
                 except (Exception, SystemExit) as failure:  # noqa: BLE001
-                    text = f"{type(failure).__name__}: {failure}"
+                    text = traceback.format_exception_only(failure)[-1].strip()
                     self.notes.append(f"the measure {name} was not taken: {text}")
                     logger.warning(self.notes[-1])
 

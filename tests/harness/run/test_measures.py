@@ -37,12 +37,35 @@ def unknown(flow, images, seed):
     return float("nan")
 
 
+class Silent(Exception):
+    def __str__(self):
+        raise RuntimeError("no text either")
+
+
+@lcma.measure("silent", unit="levels", direction="lower", meaning="nothing")
+def silent(flow, images, seed):
+    raise Silent
+
+
+@lcma.measure("three", unit="levels", direction="lower", meaning="nothing")
+def three(flow, images, seed):
+    return 1.0, 2.0, 3.0
+
+
 @lcma.measure("unsure", unit="levels", direction="lower", meaning="nothing")
 def unsure(flow, images, seed):
     return 1.0, float("inf")
 """
 
 
+MISSING = {
+    "broken": "ValueError: there is no such thing",
+    "gone": "SystemExit: 3",
+    "silent": "Silent: <exception str() failed>",
+    "three": "ValueError: too many values to unpack",
+    "unknown": "ValueError: it returned nan, which is not finite",
+    "unsure": "ValueError: it returned (1.0, inf), which is not finite",
+}
 HIGHER = BRIGHT.replace('"lower"', '"higher"')
 
 
@@ -121,15 +144,11 @@ def test_the_site_ranks_by_it(where, capsys) -> None:
 def test_a_measure_that_fails_costs_no_training(where) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
     assert len(store.results()) == 4
-    assert store.view("trial_measures", measure=["broken", "gone", "unknown", "unsure"]).empty
+    assert store.view("trial_measures", measure=list(MISSING)).empty
     messages = set(store.attempts()["message"])
-    for text in (
-        "broken was not taken: ValueError: there is no such thing",
-        "gone was not taken: SystemExit: 3",
-        "unknown was not taken: ValueError: it returned nan, which is not finite",
-        "unsure was not taken: ValueError: it returned (1.0, inf), which is not finite",
-    ):
-        assert any(text in message for message in messages)
+    for name, why in MISSING.items():
+        text = f"the measure {name} was not taken: "
+        assert any(text in message and why in message for message in messages)
 
 
 def test_a_launch_is_stored_with_what_was_typed(where) -> None:
