@@ -186,12 +186,8 @@ def find_additions(stored: Result, found: Result) -> tuple[Measure, ...]:
     These are those that it lacks, and a bound of more draws or images.
 
     Raises:
-        Conflict: One is there with another value.
+        Conflict: One is there with another value, or the protocol has other settings there.
     """
-    if (stored.precision, stored.protocol_body) != (found.precision, found.protocol_body):
-        raise Conflict(
-            f"the protocol {found.protocol} of trial {found.trial_id} has other settings there"
-        )
     extents = bound_extent(found), bound_extent(stored)
     new = []
     for one in found.measures:
@@ -206,6 +202,10 @@ def find_additions(stored: Result, found: Result) -> tuple[Measure, ...]:
                 f"{one.name} of trial {found.trial_id} by the protocol {found.protocol} is "
                 f"{there.value!r} there, and now {one.value!r}: the same weights gave two values"
             )
+    if (stored.precision, stored.protocol_body) != (found.precision, found.protocol_body):
+        raise Conflict(
+            f"the protocol {found.protocol} of trial {found.trial_id} has other settings there"
+        )
     return tuple(new)
 
 
