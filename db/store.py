@@ -699,7 +699,7 @@ class Store:
                 columns["done_attempt_id"] = claim.attempt_id
                 if job.done_attempt_id is not None:
                     supersede(connection, job, claim.attempt_id)
-            insert_overlaps(connection, tables)
+                insert_overlaps(connection, tables)
             if result is not None:
                 # Late, since trials of the same cell wait for each other from here on.
                 insert_result(connection, result, claim.attempt_id, clock, current=True)

@@ -99,6 +99,18 @@ def test_work_split_over_two_sites_is_the_same_merged_in_any_order(
     @example(
         [("running", "running"), ("running", "done"), *[("pruned", "oom")] * 4], [3, 3, 1], [0]
     )
+    @example(
+        [
+            ("oom", "nothing"),
+            ("running", "diverged"),
+            ("pruned", "done"),
+            ("diverged", "pruned"),
+            ("running", "oom"),
+            ("nothing", "oom"),
+        ],
+        [2, 3, 0],
+        [],
+    )
     def hold(plan: Any, of_one: list[int], of_other: list[int]) -> None:
         one, other = (sites.new(engine) for engine in engines)
         jobs = (*one.segments, *one.trials)
