@@ -1,7 +1,6 @@
 """`lcma verify`, as it is typed, on both engines."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,12 @@ from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
-from tests.db.conftest import Stage
 from tests.harness.cli.conftest import Typed
 from tests.harness.conftest import SMALL, merged
 
 
-@pytest.fixture
-def store(
-    new_url: Callable[[Stage], str],
-    photos_root: Path,
-    in_tmp: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> db.Store:
-    """A database with one trained trial, where commands look for one."""
-    place = Place(new_url("empty"), in_tmp / "runs", photos_root)
-    monkeypatch.setenv("LCMA_DB", place.db)
-    monkeypatch.setenv("LCMA_DATA", str(photos_root))
+def train(place: Place) -> db.Store:
+    """A database with one trained trial."""
     opened = db.connect(place.db)
     change = {"matrix": {"factorization": ["conventional"]}}
     plan = make_plan(specs.check(merged(SMALL, change), "test"), place, opened)
@@ -38,10 +27,38 @@ def store(
     return opened
 
 
-@pytest.mark.slow_on("postgresql")
-def test_what_comes_out_is_said_and_stored(
-    store: db.Store, lcma: Typed, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> db.Database:
+    folder = tmp_path_factory.mktemp("trained")
+    return train(Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)).database
+
+
+@pytest.fixture
+def store(
+    trained: db.Database, in_tmp: Path, photos_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> db.Store:
+    """A copy of it, where commands look for one."""
+    url = f"sqlite:///{trained.backup(in_tmp / 'copy.db')}"
+    monkeypatch.setenv("LCMA_DB", url)
+    monkeypatch.setenv("LCMA_DATA", str(photos_root))
+    return db.connect(url)
+
+
+@pytest.mark.slow
+def test_a_verification_is_stored_on_a_server_too(
+    current_postgres_url: str,
+    store: db.Store,
+    lcma: Typed,
+    in_tmp: Path,
+    photos_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("LCMA_DB", current_postgres_url)
+    on_server = train(Place(current_postgres_url, in_tmp / "runs", photos_root))
+    test_what_comes_out_is_said_and_stored(on_server, lcma)
+
+
+def test_what_comes_out_is_said_and_stored(store: db.Store, lcma: Typed) -> None:
     """To the bit, then with a difference within and above the tolerance."""
     trial = str(store.results().trial_id[0])
     code, out, err = lcma("verify", trial[:8])
