@@ -33,11 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """``slow_on(PART, ...)`` marks those of a test's parameters slow that have one of the parts."""
+    """``slow_on(PART, ...)`` marks those of a test's parameters slow that have one of the parts.
+
+    A module's tests run on one worker, so that its fixtures are made once.
+    """
     for item in items:
         for mark in item.iter_markers("slow_on"):
             if any(part in item.name for part in mark.args):
                 item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 def pytest_collection_finish() -> None:

@@ -38,7 +38,6 @@ def notebook(
         yield names
 
 
-@pytest.mark.xdist_group("notebook")
 def test_the_examples_launch_read_and_load(notebook: dict[str, Any]) -> None:
     report = notebook["report"]
     assert (report.lost, len(report.reports)) == (0, 6)
@@ -49,7 +48,6 @@ def test_the_examples_launch_read_and_load(notebook: dict[str, Any]) -> None:
     assert tuple(notebook["images"].shape) == (4, 3, 8, 8)
 
 
-@pytest.mark.xdist_group("notebook")
 def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> None:
     board = notebook["board"]
     assert repr(board) == "<board of 2 rows in 1 table: .to_pandas()>"
@@ -67,7 +65,6 @@ def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> N
         lcma.board("lcma.db", factorization="lou")
 
 
-@pytest.mark.xdist_group("notebook")
 def test_launched_again_nothing_is_left(notebook: dict[str, Any]) -> None:
     report = lcma.launch(notebook["sweep"], "lcma.db", local=True)
     assert (report.sweep_id, report.reports, report.lost) == (
@@ -81,7 +78,6 @@ def test_launched_again_nothing_is_left(notebook: dict[str, Any]) -> None:
     assert "<td>new</td>" in plan._repr_html_()
 
 
-@pytest.mark.xdist_group("notebook")
 def test_a_store_opened_for_reading_changes_nothing(notebook: dict[str, Any]) -> None:
     with lcma.connect("lcma.db") as store:
         with pytest.raises(lcma.UserError, match="write=True"):

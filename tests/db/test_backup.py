@@ -4,6 +4,7 @@ import multiprocessing
 import shlex
 import sqlite3
 import stat
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def write(path: str, ready: Any, stop: Any) -> None:
         )
         number += 1
         ready.set()
+        time.sleep(0.005)
 
 
 def test_a_copy_made_while_others_write_is_of_one_state(filled_path: Path) -> None:

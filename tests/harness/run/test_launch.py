@@ -42,7 +42,7 @@ class Silent:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param("local", marks=pytest.mark.xdist_group("local")),
+        "local",
         pytest.param("ray", marks=pytest.mark.xdist_group("ray")),
     ],
 )
@@ -64,6 +64,7 @@ def with_long_leases(nodes):
     ]
 
 
+@pytest.mark.slow_on("local")
 def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
     registered, executor
 ) -> None:

@@ -58,9 +58,6 @@ def unsure(flow, images, seed):
 """
 
 
-pytestmark = pytest.mark.xdist_group("measures")
-
-
 MISSING = {
     "broken": "ValueError: there is no such thing",
     "gone": "SystemExit: 3",

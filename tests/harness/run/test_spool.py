@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lcma import db
@@ -157,6 +157,7 @@ def test_a_file_cut_at_any_byte_holds_all_that_was_whole(
 ) -> None:
     """Behind the cut may be nothing, or what the disk had there before."""
     cut = min(int(share * len(whole)), len(whole) - 1)
+    assume(not (whole[:cut] + noise).startswith(whole))
     found = read_spool(whole[:cut] + noise)
     if found is None:
         assert cut < len(MAGIC) + 300

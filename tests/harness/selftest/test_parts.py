@@ -28,6 +28,8 @@ from lcma.harness.selftest.schedule import (
 )
 from tests.db.conftest import fill
 
+pytestmark = pytest.mark.xdist_group("selftest")
+
 OF_OTHER_COMMANDS = {
     "add_evaluation",
     "add_verification",

@@ -16,6 +16,8 @@ from lcma.harness.selftest import campaign, sweep
 from lcma.harness.selftest.kills import parse_kill
 from lcma.harness.selftest.schedule import BOUNDARIES, EACH
 
+pytestmark = pytest.mark.xdist_group("selftest")
+
 LCMA = [sys.executable, "-m", "lcma"]
 
 
