@@ -1,9 +1,9 @@
 """Kill this process at the point where it is ordered to die.
 
-The points are those of `lcma.harness.kill_points` and, by SQLAlchemy's events, both sides of every
-commit to the database: before it, with all written and nothing committed, and after it, with all
-committed and the caller not told. A commit is named by the public method of the store that makes
-it, so that a method added later is found too.
+The points are those of `lcma.harness.kill_points`, both sides of each step of a training and, by
+SQLAlchemy's events, of every commit to the database: before it, with all written and nothing
+committed, and after it, with all committed and the caller not told. A commit is named by the public
+method of the store that makes it, so that a method added later is found too.
 """
 
 import importlib
@@ -29,9 +29,9 @@ from sqlalchemy.pool import Pool
 from lcma.db import Claim, Store
 from lcma.harness.kill_points import When, install_hook
 from lcma.harness.selftest.kills import NOW, STOP, How, Kill, KillOrder, KillOrders, now
-from lcma.harness.selftest.schedule import FUNCTIONS, STORE_METHODS
+from lcma.harness.selftest.schedule import FUNCTIONS, STEP, STORE_METHODS
 
-OFTEN = {"settle": 0.2, "submit": 0.3, "checkpoint": 0.3, "heartbeat": 0.5}
+OFTEN = {"settle": 0.2, "submit": 0.3, "checkpoint": 0.3, "heartbeat": 0.5, STEP: 0.03}
 """Points that a process passes again and again: it looks with this chance whether to die there, so
 that it is not always the first time."""
 
@@ -51,7 +51,8 @@ def arm_worker(folder: str, job_id: str) -> None:
 
     `lcma.harness.kill_points.HOOK_VARIABLE` names this function to the workers of a self-test.
     """
-    _arm(Path(folder), "worker").job_id = job_id
+    armed = _arm(Path(folder), "worker")
+    armed.job_id, armed.trained, armed.checkpoint = job_id, None, None
 
 
 def _arm(folder: Path, who: Literal["worker", "driver"]) -> "_Armed":
@@ -79,6 +80,8 @@ class _Armed:
     def __init__(self, orders: KillOrders, who: Literal["worker", "driver"]) -> None:
         self.orders, self.who = orders, who
         self.job_id: str | None = None
+        self.trained: int | None = None
+        self.checkpoint: int | None = None
         self._store: Store | None = None
         self._here = _Operations()
         self._chance = random.SystemRandom()  # no seed of anybody else's is touched
@@ -88,6 +91,7 @@ class _Armed:
         event.listen(sa.Engine, "handle_error", self._after_error)
         event.listen(Pool, "checkin", self._after_return)
         if who == "worker":
+            self._follow_trainings()
             threading.Thread(target=self._watch, name="selftest", daemon=True).start()
 
     def _name_operations(self) -> None:
@@ -121,6 +125,40 @@ class _Armed:
                 entered.pop()
 
         setattr(owner, function, named)
+
+    def _follow_trainings(self) -> None:
+        """Pass a point with each step, and keep note of the step and of the last checkpoint's."""
+        from lcma.harness.train.checkpoint import CheckpointFolder
+        from lcma.harness.train.trainer import Trainer
+
+        resume, train, save = Trainer.resume, Trainer._one_step, CheckpointFolder.save
+
+        @wraps(resume)
+        def resumed(trainer: Trainer, *args: Any, **kwargs: Any) -> int:
+            self.trained = resume(trainer, *args, **kwargs)
+            self.checkpoint = self.trained or None  # a start leaves none
+            return self.trained
+
+        @wraps(train)
+        def trained(trainer: Trainer) -> Any:
+            self._pass(STEP, "before")
+            loss = train(trainer)
+            self.trained = trainer.step
+            self._pass(STEP, "after")
+            return loss
+
+        @wraps(save)
+        def saved(folder: CheckpointFolder, step: int, *args: Any, **kwargs: Any) -> Any:
+            found = save(folder, step, *args, **kwargs)
+            self.checkpoint = step
+            return found
+
+        for owner, name, function in (
+            (Trainer, "resume", resumed),
+            (Trainer, "_one_step", trained),
+            (CheckpointFolder, "save", saved),
+        ):
+            setattr(owner, name, function)
 
     def _pass(self, name: str, when: When) -> None:
         if name in OFTEN and self._chance.random() > OFTEN[name]:
@@ -177,6 +215,8 @@ class _Armed:
             host=socket.gethostname(),
             pid=os.getpid(),
             time=now(),
+            trained=self.trained,
+            checkpoint=self.checkpoint,
             **self._state(),
         )
 

@@ -40,7 +40,9 @@ class KillOrder:
 class Kill:
     """A kill that was carried out, with the job's state at that time as the database showed it.
 
-    ``jobs`` counts the jobs by state where the kill hit no job in particular.
+    ``step`` is the last that the database had been told, ``trained`` the one that the training had
+    reached, ``checkpoint`` that of its last checkpoint, None before the first. ``jobs`` counts the
+    jobs by state where the kill hit no job in particular.
     """
 
     number: int
@@ -58,12 +60,19 @@ class Kill:
     step: int | None = None
     steps: int | None = None
     token: int | None = None
+    trained: int | None = None
+    checkpoint: int | None = None
     jobs: dict[str, int] | None = None
 
     @property
     def target(self) -> str:
         """The name of its order."""
         return f"{self.moment}.{self.when}" if self.when else self.moment
+
+    @property
+    def between_checkpoints(self) -> bool:
+        """True if the training had gone on since its last checkpoint."""
+        return None not in (self.trained, self.checkpoint) and self.trained != self.checkpoint
 
 
 class KillOrders:

@@ -13,7 +13,7 @@ from rich.text import Text
 from lcma.harness.selftest.campaign import CampaignOutcome
 from lcma.harness.selftest.comparison import SHOWN
 from lcma.harness.selftest.kills import Kill
-from lcma.harness.selftest.schedule import BOUNDARIES
+from lcma.harness.selftest.schedule import BOUNDARIES, STEP
 
 
 def render_outcome(outcome: CampaignOutcome) -> RenderableType:
@@ -32,6 +32,12 @@ def describe_outcome(outcome: CampaignOutcome) -> str:
         f"{len(outcome.kills)} kills in {outcome.rounds} runs of the sweep, which took "
         f"{outcome.launches} launches and {outcome.seconds:.0f} s.",
     ]
+    training = [kill for kill in outcome.kills if kill.between_checkpoints]
+    if training:
+        reached = _range([kill.trained for kill in training if kill.trained is not None])
+        lines.append(
+            f"{len(training)} of them hit a training between two checkpoints, at steps {reached}."
+        )
     if outcome.unmet:
         lines.append(f"There was no occasion for {', '.join(sorted(set(outcome.unmet)))}.")
     if outcome.equal:
@@ -61,8 +67,9 @@ def outcome_as_dict(outcome: CampaignOutcome) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "boundaries": {
             moment: {when: met[f"{moment}.{when}"] for when in ("before", "after")}
-            for moment in BOUNDARIES
+            for moment in (*BOUNDARIES, STEP)
         },
+        "between_checkpoints": sum(kill.between_checkpoints for kill in outcome.kills),
         "who": Counter(kill.who for kill in outcome.kills),
         "kills": [asdict(kill) for kill in outcome.kills],
     }
@@ -70,7 +77,7 @@ def outcome_as_dict(outcome: CampaignOutcome) -> dict[str, Any]:
 
 def _boundaries(kills: Sequence[Kill]) -> Table:
     table = _table("boundary", "before", "after", "worker", "driver")
-    for moment in BOUNDARIES:
+    for moment in (*BOUNDARIES, STEP):
         these = [kill for kill in kills if kill.moment == moment]
         table.add_row(
             moment,
@@ -109,7 +116,7 @@ def _states(kills: Sequence[Kill]) -> tuple[str, str, str]:
         words.append(f"{_range(done)} of {sum(several[0].values())} done")
     return (
         ", ".join(words),
-        _range([k.step for k in kills if k.step is not None]),
+        _range([k.step if k.trained is None else k.trained for k in kills if k.step is not None]),
         _range([k.token for k in kills if k.token is not None]),
     )
 

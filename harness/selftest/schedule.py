@@ -24,13 +24,19 @@ STORE_METHODS = tuple(
 )
 
 BOUNDARIES = (*COMMITS_OF_LAUNCHES, *DRIVER, *COMMITS_OF_WORKERS, *FILES)
-"""Every point at which a process is killed, before and after it."""
+"""Every point at which a process is killed, before and after it, beside the steps of a training."""
+
+STEP = "step"
+"""The point that a worker passes with each step of a training, mostly between two checkpoints."""
 
 DRIVER_NOW, NODE_NOW, AWAY = "driver", "node", "connection"
 """Targets that the campaign itself strikes, at no point in particular."""
 
+SHARE_AT_STEPS = 0.25
+"""The share of kills at a step of a training."""
+
 SHARE_AT_ANY_TIME = 0.15
-"""The share of kills at no point in particular."""
+"""The share of the others at no point in particular."""
 
 EACH = 5
 """Kills on each side of each boundary, where there are enough kills."""
@@ -55,13 +61,19 @@ def make_schedule(kills: int, seed: int, *, nodes: bool) -> deque[PlannedKill]:
     """Return a sequence of so many kills: every boundary once before any comes again, in an order
     drawn by the seed; ``nodes`` says that there are nodes of a cluster to kill."""
     chance = random.Random(seed)  # noqa: S311 - nothing secret
+    at_steps = round(SHARE_AT_STEPS * kills)
+    kills -= at_steps
     anyhow = (NOW, DRIVER_NOW, STOP, AWAY, *((NODE_NOW,) if nodes else ()))
     loose = max(1, round(SHARE_AT_ANY_TIME * kills)) if kills > 1 else 0
     sides = [PlannedKill(moment, when) for moment in BOUNDARIES for when in ("before", "after")]
     if EACH * len(sides) <= kills < EACH * len(sides) + loose:
         loose = kills - EACH * len(sides)
     found = _around(sides, kills - loose, chance)
-    for wanted in _around([PlannedKill(moment) for moment in anyhow], loose, chance):
+    steps = [PlannedKill(STEP, when) for when in ("before", "after")]
+    for wanted in (
+        *_around([PlannedKill(moment) for moment in anyhow], loose, chance),
+        *_around(steps, at_steps, chance),
+    ):
         found.insert(chance.randint(0, len(found)), wanted)
     return deque(found)
 

@@ -99,13 +99,14 @@ def test_every_rename_of_a_worker_is_a_boundary() -> None:
     assert found == {*FILES, *DRIVER, *TUNER}
 
 
-@pytest.mark.parametrize("kills", [212, 200, 180])
+@pytest.mark.parametrize("kills", [300, 270, 240])
 def test_enough_kills_meet_each_boundary_five_times_on_each_side(kills: int) -> None:
     wanted = make_schedule(kills, 0, nodes=True)
     assert len(wanted) == kills
     met = Counter(one.target for one in wanted)
     sides = [f"{moment}.{when}" for moment in BOUNDARIES for when in ("before", "after")]
     assert min(met[side] for side in sides) >= EACH
+    assert met["step.before"] + met["step.after"] == round(kills / 4)
 
 
 def test_a_schedule_is_the_same_for_the_same_seed() -> None:

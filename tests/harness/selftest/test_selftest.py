@@ -78,10 +78,12 @@ def test_a_few_kills_change_nothing(
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_200_kills_over_all_boundaries_change_nothing(tmp_path: Path) -> None:
-    """At least five before and five after each, with the state of each on record."""
-    found = selftest(tmp_path, "--local", "--kill", "204")
-    assert len(found["kills"]) >= 200
+def test_272_kills_over_all_boundaries_change_nothing(tmp_path: Path) -> None:
+    """At least five before and five after each, with the state of each on record, and fifty
+    between two checkpoints of a training."""
+    found = selftest(tmp_path, "--local", "--kill", "272")
+    assert len(found["kills"]) >= 272
+    assert found["between_checkpoints"] >= 50
     met = Counter(f"{kill['moment']}.{kill['when']}" for kill in found["kills"])
     few = {
         side: met[side]
