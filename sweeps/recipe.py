@@ -121,6 +121,14 @@ class Training(RecipePart):
     """Settings of the final training alone."""
 
     steps: Count = Field(gt=0)
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant",
+        description="of the learning rate after its warm-up: constant, or falling to zero over the "
+        "last part of the training; a pretraining's is constant",
+    )
+    decay: float = Field(
+        0.5, gt=0, le=1, description="share of the steps over which a schedule falls to zero"
+    )
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged weights")
     select: Literal["last", "best"] = Field(
         "last", description="evaluate the last weights, or the best by holdout bits/dim"
@@ -128,6 +136,12 @@ class Training(RecipePart):
     holdout_every: Count | None = Field(
         None, gt=0, multiple_of=10, description="steps between holdout evaluations"
     )
+
+    @model_validator(mode="after")
+    def _decay_needs_a_schedule(self) -> "Training":
+        if self.schedule == "constant" and self.decay != 0.5:
+            raise ValueError("`decay` needs `schedule: linear` or `schedule: cosine`")
+        return self
 
     @model_validator(mode="after")
     def _best_needs_holdout(self) -> "Training":
@@ -173,6 +187,7 @@ class MapOptions(RecipePart):
 
 
 _OF_NETS = {"autocast", "compile"}
+_LATER = {"optimization": _OF_NETS, "training": {"schedule", "decay"}}
 
 
 class Recipe(RecipePart):
@@ -209,15 +224,17 @@ class Recipe(RecipePart):
     def body(self) -> str:
         """Canonical JSON with every field written out, for the database; without ``maps``.
 
-        How coupling nets run is there where it is not the default, as in bodies from before.
+        Fields that came later are there where they are not the default, so that bodies from before
+        are what they were.
         """
         return canonical_json(self._body())
 
     def _body(self) -> dict[str, Any]:
         body = self.model_dump(mode="json", exclude={"maps"})
-        changed = self.optimization.model_dump(include=_OF_NETS, exclude_defaults=True)
-        for option in _OF_NETS - changed.keys():
-            del body["optimization"][option]
+        for part, later in _LATER.items():
+            changed = getattr(self, part).model_dump(include=later, exclude_defaults=True)
+            for option in later - changed.keys():
+                del body[part][option]
         if self.model.plugin is None:
             del body["model"]["plugin"]
         return body

@@ -217,8 +217,7 @@ class Trainer:
         images = self.feed.batch(self.step)
         self.waiting.mark()
         x, generator = self._augmented(images, self.step)
-        warm = self.optimization.warmup
-        rate = self.optimization.learning_rate * min(1.0, (self.step + 1) / warm if warm else 1.0)
+        rate = self._learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.flow.before_step()
@@ -236,6 +235,17 @@ class Trainer:
         self.images_seen += len(x)
         self.waiting.mark()
         return self.flow.bits_per_dim(log_prob.detach())
+
+    def _learning_rate(self) -> float:
+        """Return the learning rate of the next step, a function of the step alone."""
+        warm, training = self.optimization.warmup, self.training
+        rate = self.optimization.learning_rate * min(1.0, (self.step + 1) / warm if warm else 1.0)
+        if training is None or training.schedule == "constant":
+            return rate
+        left = min(1.0, (training.steps - self.step) / (training.decay * training.steps))
+        if training.schedule == "cosine":
+            left = (1 - math.cos(math.pi * left)) / 2
+        return rate * left
 
     def _shrink(self) -> None:
         """Add the gradient of l2 times the sum of squares, before clipping."""

@@ -108,10 +108,11 @@ LATER: dict[tuple[str, ...], Any] = {
     ("optimization", "shift_fill"): "zero",
     ("optimization", "autocast"): "bfloat16",
     ("optimization", "compile"): True,
+    ("training", "schedule"): "linear",
 }
 """Changes of fields and values that came after the pinned ids."""
 
-SINGLE = {("training", "select"), ("model", "plugin")}
+SINGLE = {("training", "select"), ("training", "decay"), ("model", "plugin")}
 """Fields that cannot be changed alone, since they ask for another field or follow from one."""
 
 MAPS: dict[str, str] = {
@@ -140,6 +141,8 @@ def test_a_body_is_what_it_was_before_nets_could_run_faster() -> None:
     plain = Recipe.model_validate(PLAIN)
     assert "autocast" not in plain.body
     assert "compile" not in plain.body
+    assert "schedule" not in plain.body
+    assert "decay" not in plain.body
     faster = {("optimization", "autocast"): "bfloat16", ("optimization", "compile"): True}
     recipe = Recipe.model_validate(nested(GIVEN | faster))
     assert '"autocast":"bfloat16"' in recipe.body
@@ -152,6 +155,10 @@ def test_every_field_enters_the_id() -> None:
     recipes += [Recipe.model_validate(nested(GIVEN | {p: v})) for p, v in (CHANGES | LATER).items()]
     best = GIVEN | {("training", "holdout_every"): 10, ("training", "select"): "best"}
     recipes.append(Recipe.model_validate(nested(best)))
+    falling = GIVEN | {("training", "schedule"): "linear", ("training", "decay"): 0.25}
+    recipes.append(Recipe.model_validate(nested(falling)))
+    with pytest.raises(ValueError, match="`decay` needs `schedule: linear`"):
+        Recipe.model_validate(nested(GIVEN | {("training", "decay"): 0.25}))
     ids = [recipe.id for recipe in recipes]
     assert len(set(ids)) == len(ids)
 

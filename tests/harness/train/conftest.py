@@ -111,7 +111,13 @@ class Workshop:
     ) -> Run:
         """With an average, flips, clipping, L2 and a choice by the holdout part."""
         asked = {"learning_rate": 3e-3, "batch": 8, "flips": True, "clip": 1.0, "l2": 1e-4}
-        wanted = {"steps": 60, "ema": 0.9, "select": "best", "holdout_every": 10}
+        wanted = {
+            "steps": 60,
+            "ema": 0.9,
+            "select": "best",
+            "holdout_every": 10,
+            "schedule": "cosine",
+        }
         trainer = Trainer(
             flow=self.flow() if flow is None else flow,
             optimization=Optimization.model_validate(asked | optimization),

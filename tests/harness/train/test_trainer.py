@@ -289,6 +289,29 @@ def test_the_rate_warms_up_and_stays(workshop: Any) -> None:
     assert rates == [{0.002}, {0.004}, {0.006}, {0.008}, {0.008}, {0.008}]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [
+        ("constant", [1.0, 1.0, 1.0, 1.0]),
+        ("linear", [1.0, 0.75, 0.5, 0.25]),
+        ("cosine", [1.0, (2 + 2**0.5) / 4, 0.5, (2 - 2**0.5) / 4]),
+    ],
+)
+def test_the_rate_falls_to_zero_over_the_last_part(
+    workshop: Any, schedule: str, shares: list[float]
+) -> None:
+    """Of eight steps the last four; also after the training was resumed."""
+    settings = {"steps": 8, "schedule": schedule, "holdout_every": None, "select": "last"}
+    rates = []
+    for step in range(1, 9):
+        run = workshop.training("a", training=settings, learning_rate=0.008)
+        run.trainer.resume(run.folder, at_most=8)
+        run.trainer.run(step, run.folder, Hooks())
+        (rate,) = {group["lr"] for group in run.trainer.optimizer.param_groups}
+        rates.append(rate)
+    assert rates == pytest.approx([0.008 * share for share in [1.0, 1.0, 1.0, 1.0, *shares]])
+
+
 def first_gradients(run: Any) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """The gradients with which the first step is made, and the parameters before it."""
     gradients: dict[str, torch.Tensor] = {}
