@@ -30,10 +30,7 @@ NUMBERS = ("value", "standard_error", "images", "clusters")
 CONTENT = ("result_id", "protocol", "protocol_id", "name", *NUMBERS)
 """The columns of `measures` that its digest covers."""
 
-_ADD_RESULT = Statement(
-    lambda dialect: insert(dialect, results).on_conflict_do_nothing(),
-    columns=tuple(results.c.keys()),
-)
+_ADD_RESULT = Statement(lambda _: sa.insert(results), columns=tuple(results.c.keys()))
 _ADD_MEASURES = Statement(lambda _: sa.insert(measures), columns=tuple(measures.c.keys()))
 _PROTOCOL = Statement(
     lambda _: sa.select(protocols.c.id).where(protocols.c.id == sa.bindparam("id"))
