@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -86,13 +87,10 @@ class Rule:
     problem: str
 
 
-def list_rules() -> Iterator[Rule]:
-    """Yield every rule: references first, then the states of jobs, then where things come from."""
-    yield from _references()
-    yield from _states()
-    yield from _attempts()
-    yield from _origins()
-    yield _overlaps()
+@cache
+def list_rules() -> tuple[Rule, ...]:
+    """Return every rule: references first, then the states of jobs, then where things come from."""
+    return (*_references(), *_states(), *_attempts(), *_origins(), _overlaps())
 
 
 def _keys(table: sa.Table) -> list[sa.Column[Any]]:

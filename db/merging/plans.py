@@ -94,10 +94,25 @@ def merge_plans(
                     insert_missing(connection, table, new)  # a worker may add one meanwhile
                 elif write:
                     append_mappings(connection, table, new)
+                if write and table is bars:
+                    _fill_bars(connection, some)
                 if write and table is recipes:
                     _agree_on_profiles(connection, some)
             done += len(some)
             progress(table.name, done, total)
+
+
+def _fill_bars(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+    # Bars that are left out here, since a codec was missing.
+    key = ("data_digest", "name")
+    found = [
+        {f"the_{name}" if name in key else name: value for name, value in row.items()}
+        for row in rows
+        if row["bits_per_dim"] is not None
+    ]
+    if found:
+        same = (bars.c[name] == sa.bindparam(f"the_{name}") for name in key)
+        connection.execute(sa.update(bars).where(*same, bars.c.bits_per_dim.is_(None)), found)
 
 
 def _agree_on_profiles(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -142,6 +157,8 @@ def _missing(
             tally.add(table.name, "left")
         elif stored is None:
             new.append(row)
+        elif table is bars and stored["bits_per_dim"] is None and row["bits_per_dim"] is not None:
+            tally.add(table.name, "completed")
         elif difference := _difference(table, key, compared, stored, row):
             tally.differ(difference)
             refused.add(table, row)
@@ -157,6 +174,6 @@ def _difference(
     here: Mapping[str, Any],
     there: Mapping[str, Any],
 ) -> Difference | None:
-    if table is bars and None in (here["bits_per_dim"], there["bits_per_dim"]):
+    if table is bars and there["bits_per_dim"] is None:
         return None  # a codec that one of the sites lacks
     return first_difference(table.name, key, compared, here, there)

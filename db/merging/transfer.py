@@ -17,8 +17,10 @@ from lcma.db.inserts import append_mappings, append_rows, escape_text
 from lcma.db.merging.evidence import MADE, MOVING, Gain, job_row
 from lcma.db.merging.steps import Step, take_steps
 from lcma.db.records import Job
-from lcma.db.results import BOUND, choose_current, retire
+from lcma.db.results import choose_current, retire
 from lcma.db.schema import measure_kinds, measures, protocols, results, trials
+
+_MEASURE_KEY = ("result_id", "protocol", "name")
 
 CURVES, POINTS = 500, 20_000
 """Curves read at once, and points of them held in memory."""
@@ -35,7 +37,7 @@ def write_gains(
     for name in MADE:
         if name not in (*MOVING, "measures"):
             _add_made(target, gains, name, numbers)
-    _add_measures(target, gains, numbers)
+    replaced = _add_measures(target, gains, numbers)
     _move(target, gains)
     _add_made(target, gains, "artifacts", numbers)
     _add_curves(source, target, gains, numbers)
@@ -45,7 +47,7 @@ def write_gains(
     former = {job_id: job.done_attempt_id for job_id, job in jobs.items()}
     changed = [jobs[job_id] for job_id, one in current.items() if one != former[job_id]]
     lock_overlaps(target, {job.data_digest for job in changed if job.kind == "trial"})
-    left = retire(target, [job.done_attempt_id for job in changed])
+    left = replaced | retire(target, [job.done_attempt_id for job in changed])
     _add_overlaps(target, changed)
     _join_cells(target, [one for one in current.values() if one is not None], left)
 
@@ -113,18 +115,25 @@ def _add_made(
     append_mappings(target, schema.metadata.tables[name], rows)
 
 
-def _add_measures(target: sa.Connection, gains: Sequence[Gain], numbers: Mapping[str, int]) -> None:
-    # Those of a wider K-sample bound take the place of what is here.
+def _add_measures(
+    target: sa.Connection, gains: Sequence[Gain], numbers: Mapping[str, int]
+) -> set[str]:
+    # Some take the place of what is here. Returns the cells of these.
     rows = []
+    left = set[str]()
     for one in gains:
         uids = _uids(one)
+        here = [] if one.here is None else one.here.made["measures"].values()
+        known = {tuple(row[name] for name in _MEASURE_KEY): row["cell_id"] for row in here}
         for row in one.made["measures"]:
             rows.append(row | {"attempt_id": numbers[uids[row["attempt_id"]]], "cell_id": None})
-    for row in rows:
-        if row["name"] in BOUND:
-            same = (measures.c[name] == row[name] for name in ("result_id", "protocol", "name"))
-            target.execute(sa.delete(measures).where(*same))
+            key = tuple(row[name] for name in _MEASURE_KEY)
+            if key in known:
+                left |= {known[key]} - {None}
+                same = (measures.c[name] == row[name] for name in _MEASURE_KEY)
+                target.execute(sa.delete(measures).where(*same))
     append_mappings(target, measures, rows)
+    return left
 
 
 def _move(target: sa.Connection, gains: Sequence[Gain]) -> None:
@@ -215,9 +224,6 @@ def _join_cells(target: sa.Connection, current: Sequence[int], left: Collection[
         update = sa.update(measures).where(*same).values(cell_id=sa.bindparam("cell"))
         target.execute(update, joined)
     update_sums(target, {*left, *(row["cell"] for row in joined)})
-
-
-_MEASURE_KEY = ("result_id", "protocol", "name")
 
 
 def _add_overlaps(target: sa.Connection, jobs: Sequence[Job]) -> None:
