@@ -55,6 +55,19 @@ def hash_measure(row: Mapping[str, Any]) -> str:
     return content_hash("measure", content)[:16]
 
 
+def hash_protocol(row: Mapping[str, Any]) -> str:
+    """Return the id of a row of `protocols`."""
+    return content_hash("protocol", [row[name] for name in ("name", "precision", "body")])[:20]
+
+
+def hash_verification(row: Mapping[str, Any]) -> str:
+    """Return the id of a row of `verifications`."""
+    content = {name: value for name, value in row.items() if name != "id"}
+    # A database gives 10.0 for a 10.
+    content |= {name: float(row[name]) for name in ("largest_difference", "tolerance", "time")}
+    return content_hash("verification", content)
+
+
 def find_measure_damage(row: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the numbers of a row of `measures`, None for nothing."""
     if not math.isfinite(row["value"]):
@@ -103,7 +116,7 @@ def insert_measures(
     """Store measures of the current result of a trial, and update the sums of their cells."""
     protocol = {"name": result.protocol, "precision": result.precision}
     protocol |= {"body": result.protocol_body}
-    protocol["id"] = content_hash("protocol", [*protocol.values()])[:20]
+    protocol["id"] = hash_protocol(protocol)
     if _PROTOCOL.first(connection, protocol) is None:
         _ADD_PROTOCOL.run(connection, protocol)
     trial = TrialCells(connection, result.trial_id)

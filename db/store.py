@@ -87,13 +87,13 @@ from lcma.db.records import (
     Training,
     Verification,
     Waiting,
-    content_hash,
     row_of,
 )
 from lcma.db.reference import write_measure_kinds, write_references
 from lcma.db.results import (
     delete_measures,
     find_additions,
+    hash_verification,
     insert_measures,
     insert_result,
     read_result,
@@ -825,7 +825,7 @@ class Store:
                 raise LookupError(f"no result {verification.result_id}")
             row = row_of(verification) | {"equal": int(verification.equal)}
             row["time"] = self._clock(connection, now)
-            row["id"] = content_hash("verification", row)
+            row["id"] = hash_verification(row)
             insert_missing(connection, verifications, [row])
 
     # ---------------------------------------------------------------------------------------------

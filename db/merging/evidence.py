@@ -153,6 +153,8 @@ def find_gain(
         for table, number in _sizes(there).items():
             tally.add(table, "left", number)
         tally.left.append(Left(there.job.id, there.subject, reason))
+        for row in there.made["results"].values():
+            refused.add(schema.results, row)  # with what says how it was verified
         return None
     ended = {uid: row for uid, row in there.attempts.items() if row["ended"] is not None}
     ours = {} if here is None else here.attempts

@@ -1,4 +1,4 @@
-"""The merge of plans and environments: rows that are known by their content."""
+"""The merge of plans, environments and the like: rows that are known by their content."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,6 +14,7 @@ from lcma.db.schema import (
     cells,
     data_sets,
     environments,
+    launches,
     measure_kinds,
     pretrainings,
     protocols,
@@ -21,11 +22,12 @@ from lcma.db.schema import (
     sweep_trials,
     sweeps,
     trials,
+    verifications,
 )
 
 TABLES = (
-    *(recipes, data_sets, bars, environments, sweeps, pretrainings, trials, sweep_trials),
-    *(protocols, measure_kinds),
+    *(recipes, data_sets, bars, environments, sweeps, launches, pretrainings, trials),
+    *(sweep_trials, protocols, measure_kinds),
 )
 """Those whose rows are known by their content; what a row refers to comes before it."""
 
@@ -40,6 +42,9 @@ CIRCUMSTANCE: Mapping[str, frozenset[str]] = {
 }
 """Columns in which two rows of one key may differ: what a set was called and where it was read, and
 the name of a profile, which is no part of what was run."""
+
+ADDED_BY_WORKERS = (environments, launches, protocols, measure_kinds, verifications)
+"""Those of which somebody may add a row that is being merged."""
 
 ROWS = 2000
 """Rows merged in one transaction."""
@@ -78,11 +83,12 @@ def merge_plans(
     tally: Tally,
     refused: Refused,
     *,
+    tables: Sequence[sa.Table],
     write: bool,
     progress: Progress,
 ) -> None:
     """Add every row that is missing, a few thousand at a time; name those that differ."""
-    for table in TABLES:
+    for table in tables:
         count = sa.select(sa.func.count()).select_from(table)
         total, done = source.execute(count).scalar_one(), 0
         progress(table.name, 0, total)
@@ -90,8 +96,8 @@ def merge_plans(
             with transaction() as connection:
                 new = _missing(connection, table, some, tally, refused)
                 tally.add(table.name, "new", len(new))
-                if write and table in (environments, protocols, measure_kinds):
-                    insert_missing(connection, table, new)  # a worker may add one meanwhile
+                if write and table in ADDED_BY_WORKERS:
+                    insert_missing(connection, table, new)
                 elif write:
                     append_mappings(connection, table, new)
                 if write and table is bars:

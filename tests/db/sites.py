@@ -75,6 +75,8 @@ def known(world: World) -> dict[str, Any]:
         "contribution_maps": rows("contribution_maps", "id", "created"),
         "index_tables": rows("index_tables", "created"),
         "supersedes": rows("supersedes"),
+        "launches": rows("launches"),
+        "verifications": rows("verifications"),
         "attempts": rows("attempts", "id", "token"),
         "artifacts": rows("artifacts", "id", "created"),
         "metrics": sorted((*curves[row.curve_id], row.step, row.value) for row in dump["metrics"]),

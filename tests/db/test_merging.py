@@ -35,6 +35,8 @@ def test_what_one_site_has_comes_over_whole_and_once(
 ) -> None:
     source, target = sites.new(engines[0], "filled"), sites.new(engines[1], "empty")
     assert source.evaluate(0)
+    source.verify(0)
+    source.store.begin_launch("me", "s", launched_by="ann", host="node1", now=900.0)
     untouched = source.dump()
     report = merged(source, target)
     assert report.changed
@@ -43,6 +45,7 @@ def test_what_one_site_has_comes_over_whole_and_once(
     assert report.tables["attempts"] == Counts(new=6, left=1)
     assert report.tables["results"] == Counts(new=3)
     assert report.tables["measures"] == Counts(new=4 * 4)
+    assert report.tables["verifications"] == report.tables["launches"] == Counts(new=1)
     here, there = known(target), known(source)
     assert here.pop("jobs") == {**there.pop("jobs"), source.segments[1]: "pending"}
     there["attempts"] = [row for row in there["attempts"] if row["ended"] is not None]
@@ -214,7 +217,14 @@ def test_a_recipe_by_two_names_has_the_first_of_the_alphabet(sites: Sites, swapp
 def test_a_bar_is_taken_from_the_site_that_had_its_codec(sites: Sites, swapped: bool) -> None:
     one, other = sites.new("sqlite"), sites.new("sqlite")
     for world, bits in ((one, None), (other, 4.5)):
-        bar = db.Bar(DATA.digest, "webp", bits, None, 100, "")
+        bar = db.Bar(
+            data_digest=DATA.digest,
+            name="webp",
+            bits_per_dim=bits,
+            standard_error=None,
+            images=100,
+            detail="",
+        )
         world.store.register(db.Registration(bars=(bar,)))
     source, target = (other, one) if swapped else (one, other)
     report = merged(source, target)
@@ -286,11 +296,15 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(
 ) -> None:
     source, target = sites.new(engines[0], "filled"), sites.new(engines[1])
     work(target, target.trials[0], "oom", "here")
+    target.win(target.trials[3], owner="here")
+    source.verify(0)
+    source.verify(3)
     before = target.dump()
     told = merge(source.store.database, target.store.database, dry_run=True)
     assert target.dump() == before
     done = merged(source, target)
     assert told.dry_run
+    assert done.tables["verifications"] == Counts(new=1, left=1)
     assert (told.tables, told.left, told.differences) == (done.tables, done.left, done.differences)
 
 
