@@ -126,30 +126,35 @@ class TrialCells:
         self._trial = dict(zip((*OF_TRIAL, "id"), found, strict=True))
         self.seed: int = self._trial["seed"]
 
-    def hold(self, owns: Iterable[Mapping[str, Any]]) -> list[str]:
+    def hold(self, owns: Iterable[Mapping[str, Any]], others: Collection[str]) -> list[str]:
         """Return the cell of each number, see `encode_cell`; made where it is missing.
 
-        Nobody else changes these cells until the transaction ends.
+        Nobody else changes these cells, or those of `others`, until the transaction ends.
         """
         rows = [encode_cell(self._trial, own) for own in owns]
-        hold_cells(self._connection, rows)
+        hold_cells(self._connection, rows, others)
         return [row["id"] for row in rows]
 
 
-def hold_cells(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Make the cells that are missing, and keep others from changing any until the end."""
-    ids = {row["id"] for row in rows}
+def hold_cells(
+    connection: sa.Connection, rows: Sequence[Mapping[str, Any]], others: Collection[str]
+) -> None:
+    """Make the cells that are missing, and keep others from changing any until the end.
+
+    A transaction holds all that it changes, `others` too, at once and after all else.
+    """
+    ids = {row["id"] for row in rows} | set(others)
     if not ids:
         return
-    there = set(lock_cells(connection, ids))
+    there = set(_lock_cells(connection, ids))
     missing = {row["id"]: row for row in rows if row["id"] not in there}
     if missing:
         _MAKE.run_many(connection, [{**missing[one], **UNKNOWN} for one in sorted(missing)])
-        lock_cells(connection, missing)
+        _lock_cells(connection, missing)
 
 
-def lock_cells(connection: sa.Connection, ids: Collection[str]) -> list[str]:
-    """Keep others from changing cells until the transaction ends; return those that are there."""
+def _lock_cells(connection: sa.Connection, ids: Collection[str]) -> list[str]:
+    # Keep others from changing cells until the transaction ends; return those that are there.
     return [row[0] for row in _HOLD.all(connection, _given(connection, ids))]
 
 

@@ -49,12 +49,21 @@ def encode_table(item: IndexTable, attempt_id: int) -> dict[str, Any]:
     }
 
 
+def lock_overlaps(connection: sa.Connection, data_digests: Collection[str]) -> None:
+    """Keep others from changing overlaps on some data until the transaction ends.
+
+    Two that finish at once must not both miss the other: the second waits for the first. Whoever
+    waits here holds jobs, but no cells.
+    """
+    for digest in sorted(data_digests):
+        lock(connection, "overlaps", digest)
+
+
 def insert_overlaps(connection: sa.Connection, items: Sequence[IndexTable]) -> None:
     """Insert how far a trial's tables agree with those of other seeds and other budgets."""
     if not items:
         return
-    # Two that finish at once must not both miss the other: the second waits for the first.
-    lock(connection, "overlaps", items[0].data_digest)
+    lock_overlaps(connection, {items[0].data_digest})
     own = {item.split: item.kept for item in items}
     rows: list[dict[str, Any]] = []
     for row in connection.execute(_relatives(items[0])):
@@ -78,7 +87,7 @@ def insert_overlaps_of(
     connection: sa.Connection, trial_ids: Sequence[str], data_digest: str
 ) -> None:
     """Insert the overlaps of many trials, whose tables were just inserted in this transaction."""
-    lock(connection, "overlaps", data_digest)
+    lock_overlaps(connection, {data_digest})
     new = frozenset(trial_ids)
     groups = defaultdict[tuple[Any, ...], list[sa.Row[Any]]](list)
     for row in _families(connection, trial_ids, data_digest):
@@ -96,6 +105,22 @@ def insert_overlaps_of(
             for ids in ((one, other), (other, one))
         ),
     )
+
+
+def delete_overlaps(connection: sa.Connection, attempt_ids: Sequence[int]) -> None:
+    """Delete the overlaps of tables that attempts left."""
+    found = set[tuple[str, str]]()
+    for some in chunks(attempt_ids):
+        query = sa.select(index_tables.c.data_digest, index_tables.c.trial_id)
+        rows = connection.execute(query.where(index_tables.c.attempt_id.in_(some)).distinct())
+        found |= {(digest, trial_id) for digest, trial_id in rows}
+    lock_overlaps(connection, {digest for digest, _ in found})
+    for digest, trial_id in sorted(found):
+        either = sa.or_(
+            table_overlaps.c.trial_id == trial_id, table_overlaps.c.other_trial_id == trial_id
+        )
+        own = sa.delete(table_overlaps).where(either, table_overlaps.c.data_digest == digest)
+        connection.execute(own)
 
 
 def _families(

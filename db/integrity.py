@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,12 @@ from lcma.db import migrate
 from lcma.db.cells import SHARED, compute_sums, encode_cell
 from lcma.db.engine import Database
 from lcma.db.maps import decode_map, find_map_damage
-from lcma.db.results import find_measure_damage, hash_result
+from lcma.db.results import (
+    find_measure_damage,
+    hash_protocol,
+    hash_result,
+    hash_verification,
+)
 from lcma.db.schema import (
     attempts,
     cells,
@@ -32,6 +38,7 @@ from lcma.db.schema import (
     supersedes,
     table_overlaps,
     trials,
+    verifications,
 )
 from lcma.sweeps.errors import UserError
 
@@ -86,13 +93,10 @@ class Rule:
     problem: str
 
 
-def list_rules() -> Iterator[Rule]:
-    """Yield every rule: references first, then the states of jobs, then where things come from."""
-    yield from _references()
-    yield from _states()
-    yield from _attempts()
-    yield from _origins()
-    yield _overlaps()
+@cache
+def list_rules() -> tuple[Rule, ...]:
+    """Return every rule: references first, then the states of jobs, then where things come from."""
+    return (*_references(), *_states(), *_attempts(), *_origins(), _overlaps())
 
 
 def _keys(table: sa.Table) -> list[sa.Column[Any]]:
@@ -174,11 +178,25 @@ def _attempts() -> Iterator[Rule]:
     done = sa.select(jobs.c.id, attempts.c.id).join(
         attempts, attempts.c.id == jobs.c.done_attempt_id
     )
-    differs = sa.or_(attempts.c.job_id != jobs.c.id, attempts.c.outcome.is_distinct_from("done"))
+    differs = (
+        attempts.c.job_id != jobs.c.id,
+        attempts.c.outcome.is_distinct_from("done"),
+        attempts.c.protocol.is_not(None),
+    )
     yield Rule(
         jobs,
-        done.where(differs).order_by(jobs.c.id),
-        "its current attempt {} is at another job, or was not done",
+        done.where(sa.or_(*differs)).order_by(jobs.c.id),
+        "its current attempt {} is at another job, was not done, or is an evaluation",
+    )
+    one, replaced = attempts.alias("one"), attempts.alias("replaced")
+    yield Rule(
+        supersedes,
+        sa.select(*_keys(supersedes), one.c.job_id, replaced.c.job_id)
+        .join(one, one.c.id == supersedes.c.attempt_id)
+        .join(replaced, replaced.c.id == supersedes.c.superseded_id)
+        .where(one.c.job_id != replaced.c.job_id)
+        .order_by(*_keys(supersedes)),
+        "it joins attempts of two jobs, {} and {}",
     )
     # As `choose_current` chooses it.
     now, other = attempts.alias("now"), attempts.alias("other")
@@ -228,6 +246,24 @@ def _origins() -> Iterator[Rule]:
             query.where(sa.or_(*differs)).order_by(*_keys(table)),
             f"its attempt {{}} was at job {{}}, of another {' or '.join(names)}",
         )
+    of_protocol = (
+        sa.select(*_keys(measures), protocols.c.name)
+        .join(protocols, protocols.c.id == measures.c.protocol_id)
+        .where(protocols.c.name != measures.c.protocol)
+        .order_by(*_keys(measures))
+    )
+    yield Rule(measures, of_protocol, "its exact protocol is one of the name {}")
+    measured, trained = attempts.alias("measured"), attempts.alias("trained")
+    yield Rule(
+        measures,
+        sa.select(*_keys(measures), measured.c.job_id)
+        .join_from(measures, measured, measured.c.id == measures.c.attempt_id)
+        .join(results, results.c.id == measures.c.result_id)
+        .join(trained, trained.c.id == results.c.attempt_id)
+        .where(measured.c.job_id != trained.c.job_id)
+        .order_by(*_keys(measures)),
+        "its attempt was at job {}, and its result is of another",
+    )
     shared = [cells.c[name].is_distinct_from(trials.c[name]) for name in SHARED if name in trials.c]
     own = (
         cells.c.data_digest != results.c.data_digest,
@@ -323,6 +359,8 @@ def check_integrity(
             (results, _check_results),
             (measures, _check_measures),
             (cells, _check_cells),
+            (protocols, _check_protocols),
+            (verifications, _check_verifications),
         ):
             rows = _Rows(connection, table, progress)
             collect(table.name, look(rows))
@@ -470,6 +508,18 @@ def _check_cells(rows: _Rows) -> Iterator[Finding]:
             yield rows.finding(name, f"its {', '.join(wrong)} do not follow from its numbers")
         own = {what: row[what] for what in SHARED}
         if encode_cell(row, own)["id"] != row["id"]:
+            yield rows.finding(name, "its columns do not match its id, the hash of them")
+
+
+def _check_protocols(rows: _Rows) -> Iterator[Finding]:
+    for name, row in rows:
+        if hash_protocol(row) != row["id"]:
+            yield rows.finding(name, "its columns do not match its id, the hash of them")
+
+
+def _check_verifications(rows: _Rows) -> Iterator[Finding]:
+    for name, row in rows:
+        if hash_verification(row) != row["id"]:
             yield rows.finding(name, "its columns do not match its id, the hash of them")
 
 

@@ -44,6 +44,10 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     ("diverged", "done_elsewhere"): "done",
     ("pending", "failed_elsewhere"): "failed",
     ("pending", "diverged_elsewhere"): "diverged",
+    ("failed", "failed_elsewhere"): "failed",
+    ("failed", "diverged_elsewhere"): "diverged",
+    ("diverged", "failed_elsewhere"): "failed",
+    ("diverged", "diverged_elsewhere"): "diverged",
 }
 """All that can happen to a job. What is not here leaves it as it is."""
 

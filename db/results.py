@@ -1,27 +1,26 @@
 """Results of trials and their measures as rows, and which of several results is current."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from lcma.db.cells import TrialCells, lock_cells, update_sums
+from lcma.db.cells import TrialCells, update_sums
 from lcma.db.engine import Statement
 from lcma.db.errors import Conflict
 from lcma.db.filters import chunks
+from lcma.db.index_tables import delete_overlaps
 from lcma.db.inserts import insert
 from lcma.db.records import Job, Measure, Result, content_hash
 from lcma.db.schema import (
     attempts,
     events,
-    index_tables,
     jobs,
     measures,
     protocols,
     results,
     supersedes,
-    table_overlaps,
 )
 from lcma.sweeps.measures import find_measure
 
@@ -31,10 +30,7 @@ NUMBERS = ("value", "standard_error", "images", "clusters")
 CONTENT = ("result_id", "protocol", "protocol_id", "name", *NUMBERS)
 """The columns of `measures` that its digest covers."""
 
-_ADD_RESULT = Statement(
-    lambda dialect: insert(dialect, results).on_conflict_do_nothing(),
-    columns=tuple(results.c.keys()),
-)
+_ADD_RESULT = Statement(lambda _: sa.insert(results), columns=tuple(results.c.keys()))
 _ADD_MEASURES = Statement(lambda _: sa.insert(measures), columns=tuple(measures.c.keys()))
 _PROTOCOL = Statement(
     lambda _: sa.select(protocols.c.id).where(protocols.c.id == sa.bindparam("id"))
@@ -59,6 +55,19 @@ def hash_measure(row: Mapping[str, Any]) -> str:
     return content_hash("measure", content)[:16]
 
 
+def hash_protocol(row: Mapping[str, Any]) -> str:
+    """Return the id of a row of `protocols`."""
+    return content_hash("protocol", [row[name] for name in ("name", "precision", "body")])[:20]
+
+
+def hash_verification(row: Mapping[str, Any]) -> str:
+    """Return the id of a row of `verifications`."""
+    content = {name: value for name, value in row.items() if name != "id"}
+    # A database gives 10.0 for a 10.
+    content |= {name: float(row[name]) for name in ("largest_difference", "tolerance", "time")}
+    return content_hash("verification", content)
+
+
 def find_measure_damage(row: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the numbers of a row of `measures`, None for nothing."""
     if not math.isfinite(row["value"]):
@@ -69,9 +78,18 @@ def find_measure_damage(row: Mapping[str, Any]) -> str | None:
 
 
 def insert_result(
-    connection: sa.Connection, result: Result, attempt_id: int, now: float, *, current: bool
-) -> str:
-    """Store what an attempt at a trial left; return its id. It joins cells if it is current."""
+    connection: sa.Connection,
+    result: Result,
+    attempt_id: int,
+    now: float,
+    *,
+    left: Collection[str] = (),
+) -> None:
+    """Store what an attempt at a trial left; its measures join cells.
+
+    Args:
+        left: Cells that `retire` took values out of.
+    """
     uid = _UID.all(connection, {"id": attempt_id})[0][0]
     result_id = hash_result(result.trial_id, result.data_digest, uid)
     row = {
@@ -83,8 +101,7 @@ def insert_result(
         "created": now,
     }
     _ADD_RESULT.run(connection, row)
-    insert_measures(connection, result_id, result, attempt_id, now, current=current)
-    return result_id
+    insert_measures(connection, result_id, result, attempt_id, now, left=left)
 
 
 def insert_measures(
@@ -94,21 +111,20 @@ def insert_measures(
     attempt_id: int,
     now: float,
     *,
-    current: bool,
+    left: Collection[str] = (),
 ) -> None:
-    """Store measures of a result, and update the sums of their cells."""
+    """Store measures of the current result of a trial, and update the sums of their cells."""
     protocol = {"name": result.protocol, "precision": result.precision}
     protocol |= {"body": result.protocol_body}
-    protocol["id"] = content_hash("protocol", [*protocol.values()])[:20]
+    protocol["id"] = hash_protocol(protocol)
     if _PROTOCOL.first(connection, protocol) is None:
         _ADD_PROTOCOL.run(connection, protocol)
     trial = TrialCells(connection, result.trial_id)
-    ranked = [one.name for one in result.measures if current and find_measure(one.name).direction]
+    ranked = [one.name for one in result.measures if find_measure(one.name).direction]
     shared = {"data_digest": result.data_digest, "protocol": result.protocol}
     shared |= {"precision": result.precision}
-    cells = dict(
-        zip(ranked, trial.hold(shared | {"measure": name} for name in ranked), strict=True)
-    )
+    held = trial.hold((shared | {"measure": name} for name in ranked), left)
+    cells = dict(zip(ranked, held, strict=True))
     rows = []
     for one in result.measures:
         row = {
@@ -123,7 +139,7 @@ def insert_measures(
         }
         rows.append(row | {"digest": hash_measure(row)})
     _ADD_MEASURES.run_many(connection, rows)
-    update_sums(connection, cells.values())
+    update_sums(connection, {*held, *left})
 
 
 def read_result(
@@ -219,59 +235,60 @@ def choose_current(connection: sa.Connection, job_ids: Sequence[str]) -> dict[st
     that ended at one time, the one whose `uid` comes first.
     """
     found: dict[str, int | None] = dict.fromkeys(job_ids)
-    older = sa.exists().where(supersedes.c.superseded_id == attempts.c.id)
     for some in chunks(sorted(job_ids)):
-        query = (
-            sa.select(attempts.c.job_id, attempts.c.id)
-            .where(
-                attempts.c.job_id.in_(some),
-                attempts.c.outcome == "done",
-                attempts.c.protocol.is_(None),
-                ~older,
-            )
-            .order_by(attempts.c.ended.desc(), attempts.c.uid.desc())
-        )
+        query = _select_done(some).order_by(attempts.c.ended.desc(), attempts.c.uid.desc())
         found |= {row.job_id: row.id for row in connection.execute(query)}
     return found
 
 
-def supersede(connection: sa.Connection, job: Job, attempt_id: int) -> None:
-    """Note that an attempt at a job, done anew, replaces the one whose evidence was current."""
+def _select_done(job_ids: Sequence[str]) -> sa.Select[Any]:
+    # Attempts that can be current.
+    older = sa.exists().where(supersedes.c.superseded_id == attempts.c.id)
+    return sa.select(attempts.c.job_id, attempts.c.id).where(
+        attempts.c.job_id.in_(job_ids),
+        attempts.c.outcome == "done",
+        attempts.c.protocol.is_(None),
+        ~older,
+    )
+
+
+def supersede(connection: sa.Connection, job: Job, attempt_id: int) -> set[str]:
+    """Note that an attempt at a job, done anew, replaces all that were done before.
+
+    Returns:
+        The cells that this took values out of; see `retire`.
+    """
     asked = connection.execute(
         sa.select(events.c.owner, events.c.time, events.c.detail)
         .where(events.c.job_id == job.id, events.c.event == "rerun")
         .order_by(events.c.id.desc())
         .limit(1)
     ).first()
-    row: dict[str, Any] = {"attempt_id": attempt_id, "superseded_id": job.done_attempt_id}
+    row: dict[str, Any] = {"attempt_id": attempt_id}
     row |= {"requested_by": "", "time": job.updated, "why": ""}
     if asked is not None:
         row |= {"requested_by": asked.owner or "", "time": asked.time, "why": asked.detail}
-    connection.execute(sa.insert(supersedes), row)
-    retire(connection, [job.done_attempt_id])
+    former = connection.execute(_select_done([job.id])).all()
+    rows = [row | {"superseded_id": one.id} for one in former]
+    connection.execute(sa.insert(supersedes), rows)
+    return retire(connection, [job.done_attempt_id])
 
 
-def retire(connection: sa.Connection, attempt_ids: Sequence[int | None]) -> None:
-    """Take what attempts left out of cells and overlaps, since it is not current any more."""
-    for some in chunks([one for one in attempt_ids if one is not None]):
+def retire(connection: sa.Connection, attempt_ids: Sequence[int | None]) -> set[str]:
+    """Take what attempts left out of cells and overlaps, since it is not current any more.
+
+    Returns:
+        The cells, not held yet, whose sums are to be computed anew.
+    """
+    left = set[str]()
+    given = [one for one in attempt_ids if one is not None]
+    delete_overlaps(connection, given)
+    for some in chunks(given):
         own = sa.select(results.c.id).where(results.c.attempt_id.in_(some))
         of_result = measures.c.result_id.in_(own), measures.c.cell_id.is_not(None)
-        left = connection.execute(sa.select(measures.c.cell_id).where(*of_result).distinct())
-        cell_ids = lock_cells(connection, left.scalars().all())
+        left |= set(connection.execute(sa.select(measures.c.cell_id).where(*of_result)).scalars())
         connection.execute(sa.update(measures).where(*of_result).values(cell_id=None))
-        update_sums(connection, cell_ids)
-        query = (
-            sa.select(index_tables.c.trial_id, index_tables.c.data_digest)
-            .where(index_tables.c.attempt_id.in_(some))
-            .distinct()
-        )
-        for trial_id, digest in connection.execute(query).all():
-            either = sa.or_(
-                table_overlaps.c.trial_id == trial_id, table_overlaps.c.other_trial_id == trial_id
-            )
-            connection.execute(
-                sa.delete(table_overlaps).where(either, table_overlaps.c.data_digest == digest)
-            )
+    return left
 
 
 def delete_measures(connection: sa.Connection, result_id: str, result: Result) -> None:

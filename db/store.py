@@ -87,13 +87,13 @@ from lcma.db.records import (
     Training,
     Verification,
     Waiting,
-    content_hash,
     row_of,
 )
 from lcma.db.reference import write_measure_kinds, write_references
 from lcma.db.results import (
     delete_measures,
     find_additions,
+    hash_verification,
     insert_measures,
     insert_result,
     read_result,
@@ -676,7 +676,8 @@ class Store:
             the claim is no longer good.
 
         Raises:
-            ValueError: One of them is of another job, or a trial is done without a result.
+            ValueError: One of them is of another job, a trial is done without a result, or a result
+                is given with another outcome.
         """
         with self._writer.begin() as connection:
             clock = self._clock(connection, now)
@@ -697,12 +698,13 @@ class Store:
             columns: dict[str, Any] = {}
             if outcome == "done":
                 columns["done_attempt_id"] = claim.attempt_id
+                left = set[str]()
                 if job.done_attempt_id is not None:
-                    supersede(connection, job, claim.attempt_id)
+                    left = supersede(connection, job, claim.attempt_id)
                 insert_overlaps(connection, tables)
-            if result is not None:
-                # Late, since trials of the same cell wait for each other from here on.
-                insert_result(connection, result, claim.attempt_id, clock, current=True)
+                if result is not None:
+                    # Late, since trials of the same cell wait for each other from here on.
+                    insert_result(connection, result, claim.attempt_id, clock, left=left)
             report = {
                 "message": escape_text(message),
                 "log": None if log is None else escape_text(log),
@@ -805,7 +807,7 @@ class Store:
                 sa.select(results.c.id).where(results.c.attempt_id == job.done_attempt_id)
             ).one()
             delete_measures(connection, result_id, result)
-            insert_measures(connection, result_id, result, attempt_id, clock, current=True)
+            insert_measures(connection, result_id, result, attempt_id, clock)
             return True
 
     def add_verification(self, verification: Verification, *, now: float | None = None) -> None:
@@ -823,7 +825,7 @@ class Store:
                 raise LookupError(f"no result {verification.result_id}")
             row = row_of(verification) | {"equal": int(verification.equal)}
             row["time"] = self._clock(connection, now)
-            row["id"] = content_hash("verification", row)
+            row["id"] = hash_verification(row)
             insert_missing(connection, verifications, [row])
 
     # ---------------------------------------------------------------------------------------------
@@ -1757,6 +1759,8 @@ def _check_subject(
 ) -> None:
     if job.kind == "trial" and outcome == "done" and result is None:
         raise ValueError(f"trial job {job.id} cannot be done without a result")
+    if result is not None and outcome != "done":
+        raise ValueError(f"job {job.id} cannot have a result where it is not done")
     if result is not None and (result.trial_id, result.data_digest) != (
         job.trial_id,
         job.data_digest,

@@ -1080,15 +1080,30 @@ FROM (
         sum(CASE WHEN a.outcome <> 'done' THEN 1 ELSE 0 END) AS lost,
         {lost_seconds} AS lost_seconds,
         sum(CASE WHEN a.ended IS NOT NULL AND a.seconds IS NULL THEN 1 ELSE 0 END) AS unreported,
-        sum(a.last_step - a.first_step) AS steps_made, max(a.last_step) - min(a.first_step) AS step,
-        jobs.id AS job_id
+        sum(a.last_step - a.first_step) AS steps_made, runs.step, jobs.id AS job_id
     FROM jobs
     JOIN attempts AS a ON a.job_id = jobs.id AND a.protocol IS NULL
+    JOIN (
+        SELECT run.job_id, sum(run.steps) AS step
+        FROM (
+            SELECT each.job_id, max(each.last_step) - min(each.first_step) AS steps
+            FROM (
+                SELECT
+                    attempts.job_id, attempts.first_step, attempts.last_step,
+                    (SELECT count(*) FROM attempts AS former
+                     WHERE former.job_id = attempts.job_id AND former.token < attempts.token
+                        AND former.outcome = 'done' AND former.protocol IS NULL) AS former
+                FROM attempts WHERE attempts.protocol IS NULL
+            ) AS each
+            GROUP BY each.job_id, each.former
+        ) AS run
+        GROUP BY run.job_id
+    ) AS runs ON runs.job_id = jobs.id
     LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
     LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
     GROUP BY jobs.id, jobs.kind, flow_trials.flow, pretrainings.flow, flow_trials.dataset,
         pretrainings.dataset, flow_trials.factorization, flow_trials.budget, jobs.budget,
-        flow_trials.seed, pretrainings.seed
+        flow_trials.seed, pretrainings.seed, runs.step
 ) AS each
 WHERE each.lost > 0
 """,
@@ -1101,8 +1116,13 @@ WHERE each.lost > 0
     optional("lost_seconds", Double, "their wall-clock seconds, null where none reported any"),
     required("unreported", Integer, "attempts that ended without a report, and count as no time"),
     required("steps_made", Integer, "training steps of all attempts"),
-    required("step", Integer, "training steps from the first to the last one reached"),
-    required("repeated_steps", Integer, "steps_made - step: those that were made again"),
+    required(
+        "step",
+        Integer,
+        "training steps from the first to the last one reached, summed over the first run and "
+        "those anew, after one that was done",
+    ),
+    required("repeated_steps", Integer, "steps_made - step: those that a run made again"),
     required("job_id", Text, "the job"),
     comment="Time lost to preemption and failures, and steps made again: jobs of which an attempt "
     "did not end as done.",
@@ -1129,7 +1149,12 @@ JOIN environments ON environments.id = attempts.environment_id
 LEFT JOIN results AS present ON present.attempt_id = jobs.done_attempt_id
 LEFT JOIN measures AS current_bits ON current_bits.result_id = present.id
     AND current_bits.protocol = bits.protocol AND current_bits.name = bits.name
-LEFT JOIN supersedes ON supersedes.superseded_id = results.attempt_id
+LEFT JOIN (
+    SELECT each.superseded_id, each.requested_by, each.why, each.time, row_number() OVER (
+        PARTITION BY each.superseded_id
+        ORDER BY each.time, each.requested_by, each.why, each.attempt_id) AS place
+    FROM supersedes AS each
+) AS supersedes ON supersedes.superseded_id = results.attempt_id AND supersedes.place = 1
 """,
     *said("flow", "dataset", "factorization"),
     budget(),
@@ -1144,7 +1169,7 @@ LEFT JOIN supersedes ON supersedes.superseded_id = results.attempt_id
     required("device", Text, "model of the GPU, or the architecture of the processor"),
     required("threads", Integer, "number of CPU threads"),
     optional("ended", Double, "when the training ended, Unix seconds UTC"),
-    optional("superseded_by", Text, "who asked for the rerun that replaced it, null for none"),
+    optional("superseded_by", Text, "who asked first for a rerun that replaced it, null for none"),
     optional("why", Text, "the reason given"),
     optional("superseded", Double, "when that was asked for, Unix seconds UTC"),
     required("trial_id", Text, "the trial"),

@@ -153,6 +153,8 @@ def find_gain(
         for table, number in _sizes(there).items():
             tally.add(table, "left", number)
         tally.left.append(Left(there.job.id, there.subject, reason))
+        for row in there.made["results"].values():
+            refused.add(schema.results, row)  # with what says how it was verified
         return None
     ended = {uid: row for uid, row in there.attempts.items() if row["ended"] is not None}
     ours = {} if here is None else here.attempts
@@ -160,9 +162,12 @@ def find_gain(
     event = None
     if here is None or here.job.done_attempt_id is None:
         event = event_elsewhere(here.job.state if here else "pending", _state(there))
-        last = _uid_of(there, there.job.attempt_id)
-        if event in ("failed_elsewhere", "diverged_elsewhere") and last in ours:
-            event = None  # it was merged before: since then somebody here asked for a retry
+        if here is not None and event in ("failed_elsewhere", "diverged_elsewhere"):
+            last = _last_end(there)
+            # It was merged before, and since then somebody here asked for a retry; or it failed
+            # here before it did there.
+            if last[1] in ours or (here.job.state != "pending" and last > _last_end(here)):
+                event = None
     found = Gain(there, here, event, new, {name: [] for name in MADE}, [])
     for name in MADE:
         known: Iterable[tuple[Any, ...]] = () if here is None else here.made[name]
@@ -173,7 +178,7 @@ def find_gain(
         }
         found.made[name] = list(missing.values())
     if here is not None:
-        found.made["measures"] += _wider_bounds(there, here)
+        found.made["measures"] += _better_measures(there, here)
         found.moved = [
             uid
             for uid in ours
@@ -191,8 +196,14 @@ def _state(there: Evidence) -> Any:
     return "done" if there.job.done_attempt_id is not None else there.job.state
 
 
-def _uid_of(one: Evidence, attempt_id: int | None) -> str | None:
-    return next((uid for uid, row in one.attempts.items() if row["id"] == attempt_id), None)
+def _last_end(one: Evidence) -> tuple[float, str]:
+    # When the last attempt at a job that has ended did so, and its `uid`.
+    ends = (
+        (row["ended"], uid)
+        for uid, row in one.attempts.items()
+        if row["id"] == one.job.attempt_id and row["ended"] is not None
+    )
+    return next(ends, (math.inf, ""))
 
 
 def _obstacle(there: Evidence, here: Evidence | None, refused: Refused) -> str | None:
@@ -232,14 +243,26 @@ def _table_damage(row: Row) -> str | None:
     return None if fits else f"the bytes of split {row['split']} do not fill the shape {shape}"
 
 
-def _wider_bounds(there: Evidence, here: Evidence) -> list[Row]:
-    # K-sample bounds there of more draws or images than those of the same results here.
-    found = []
-    extents = [_bound_extents(one) for one in (there, here)]
-    for key, extent in extents[0].items():
-        ours = extents[1].get(key)
-        if ours is not None and extent > ours:
-            found += [there.made["measures"][*key, name] for name in BOUND]
+def _better_measures(there: Evidence, here: Evidence) -> list[Row]:
+    # Measures there that take the place of those here.
+    ours, order = here.made["measures"], _order_measures(here)
+    return [
+        there.made["measures"][key]
+        for key, place in _order_measures(there).items()
+        if key in ours and place < order[key]
+    ]
+
+
+def _order_measures(one: Evidence) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    # Of two measures of one result by one name, that of the wider K-sample bound counts, else that
+    # of the evaluation that ended first: what sorts first.
+    by_id = {row["id"]: row for row in one.attempts.values()}
+    extents = _bound_extents(one)
+    found = {}
+    for key, row in one.made["measures"].items():
+        draws, images = extents.get(key[:-1], (0, 0)) if key[-1] in BOUND else (0, 0)
+        attempt = by_id[row["attempt_id"]]
+        found[key] = (-draws, -images, attempt["ended"], attempt["uid"])
     return found
 
 

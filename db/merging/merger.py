@@ -18,7 +18,7 @@ from lcma.db.events import add_event
 from lcma.db.inserts import lock
 from lcma.db.integrity import ENGINE, Progress, list_rules
 from lcma.db.merging.evidence import Evidence, Gain, find_gain, read_evidence
-from lcma.db.merging.plans import Refused, merge_plans
+from lcma.db.merging.plans import TABLES, Refused, merge_plans
 from lcma.db.merging.report import MergeReport, Tally
 from lcma.db.merging.transfer import write_gains
 from lcma.sweeps.errors import UserError
@@ -120,15 +120,9 @@ class _Merge:
 
     def run(self) -> MergeReport:
         try:
-            merge_plans(
-                self.connection,
-                self._transaction,
-                self.tally,
-                self.refused,
-                write=not self.dry_run,
-                progress=self.progress,
-            )
+            self._merge_rows(TABLES)
             self._merge_jobs()
+            self._merge_rows((schema.verifications,))
         except UserError as error:
             if not self.written:
                 raise
@@ -137,6 +131,17 @@ class _Merge:
             ) from error
         return self.tally.report(
             self.source.name, self.target.name, dry_run=self.dry_run, studies=self._studies()
+        )
+
+    def _merge_rows(self, tables: Sequence[sa.Table]) -> None:
+        merge_plans(
+            self.connection,
+            self._transaction,
+            self.tally,
+            self.refused,
+            tables=tables,
+            write=not self.dry_run,
+            progress=self.progress,
         )
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The merge of plans and environments: rows that are known by their content."""
+"""The merge of plans, environments and the like: rows that are known by their content."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,6 +14,7 @@ from lcma.db.schema import (
     cells,
     data_sets,
     environments,
+    launches,
     measure_kinds,
     pretrainings,
     protocols,
@@ -21,11 +22,12 @@ from lcma.db.schema import (
     sweep_trials,
     sweeps,
     trials,
+    verifications,
 )
 
 TABLES = (
-    *(recipes, data_sets, bars, environments, sweeps, pretrainings, trials, sweep_trials),
-    *(protocols, measure_kinds),
+    *(recipes, data_sets, bars, environments, sweeps, launches, pretrainings, trials),
+    *(sweep_trials, protocols, measure_kinds),
 )
 """Those whose rows are known by their content; what a row refers to comes before it."""
 
@@ -40,6 +42,9 @@ CIRCUMSTANCE: Mapping[str, frozenset[str]] = {
 }
 """Columns in which two rows of one key may differ: what a set was called and where it was read, and
 the name of a profile, which is no part of what was run."""
+
+ADDED_BY_WORKERS = (environments, launches, protocols, measure_kinds, verifications)
+"""Those of which somebody may add a row that is being merged."""
 
 ROWS = 2000
 """Rows merged in one transaction."""
@@ -78,11 +83,12 @@ def merge_plans(
     tally: Tally,
     refused: Refused,
     *,
+    tables: Sequence[sa.Table],
     write: bool,
     progress: Progress,
 ) -> None:
     """Add every row that is missing, a few thousand at a time; name those that differ."""
-    for table in TABLES:
+    for table in tables:
         count = sa.select(sa.func.count()).select_from(table)
         total, done = source.execute(count).scalar_one(), 0
         progress(table.name, 0, total)
@@ -90,14 +96,29 @@ def merge_plans(
             with transaction() as connection:
                 new = _missing(connection, table, some, tally, refused)
                 tally.add(table.name, "new", len(new))
-                if write and table in (environments, protocols, measure_kinds):
-                    insert_missing(connection, table, new)  # a worker may add one meanwhile
+                if write and table in ADDED_BY_WORKERS:
+                    insert_missing(connection, table, new)
                 elif write:
                     append_mappings(connection, table, new)
+                if write and table is bars:
+                    _fill_bars(connection, some)
                 if write and table is recipes:
                     _agree_on_profiles(connection, some)
             done += len(some)
             progress(table.name, done, total)
+
+
+def _fill_bars(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+    # Bars that are left out here, since a codec was missing.
+    key = ("data_digest", "name")
+    found = [
+        {f"the_{name}" if name in key else name: value for name, value in row.items()}
+        for row in rows
+        if row["bits_per_dim"] is not None
+    ]
+    if found:
+        same = (bars.c[name] == sa.bindparam(f"the_{name}") for name in key)
+        connection.execute(sa.update(bars).where(*same, bars.c.bits_per_dim.is_(None)), found)
 
 
 def _agree_on_profiles(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -142,6 +163,8 @@ def _missing(
             tally.add(table.name, "left")
         elif stored is None:
             new.append(row)
+        elif table is bars and stored["bits_per_dim"] is None and row["bits_per_dim"] is not None:
+            tally.add(table.name, "completed")
         elif difference := _difference(table, key, compared, stored, row):
             tally.differ(difference)
             refused.add(table, row)
@@ -157,6 +180,6 @@ def _difference(
     here: Mapping[str, Any],
     there: Mapping[str, Any],
 ) -> Difference | None:
-    if table is bars and None in (here["bits_per_dim"], there["bits_per_dim"]):
+    if table is bars and there["bits_per_dim"] is None:
         return None  # a codec that one of the sites lacks
     return first_difference(table.name, key, compared, here, there)

@@ -8,9 +8,10 @@ from typing import Any
 Scalar = str | int | float | None
 
 TABLES = (
-    *("recipes", "data_sets", "bars", "environments", "sweeps", "pretrainings", "flow_trials"),
-    *("sweep_trials", "protocols", "measure_kinds", "jobs", "attempts", "results", "measures"),
-    *("contribution_maps", "index_tables", "supersedes", "curves", "artifacts"),
+    *("recipes", "data_sets", "bars", "environments", "sweeps", "launches", "pretrainings"),
+    *("flow_trials", "sweep_trials", "protocols", "measure_kinds", "jobs", "attempts", "results"),
+    *("measures", "contribution_maps", "index_tables", "supersedes", "curves", "artifacts"),
+    "verifications",
 )
 """The tables whose rows are counted."""
 

@@ -1,10 +1,10 @@
 """Writes of what jobs take over from another database, for some hundreds of them at once.
 
-Locks are taken in the order in which a worker that finishes takes them: jobs, cells, overlaps.
+Locks are taken in the order in which a worker that finishes takes them: jobs, overlaps, cells.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,13 +12,15 @@ import sqlalchemy as sa
 from lcma.db import schema
 from lcma.db.cells import encode_cell, hold_cells, select_of_trials, update_sums
 from lcma.db.filters import chunks
-from lcma.db.index_tables import insert_overlaps_of
+from lcma.db.index_tables import insert_overlaps_of, lock_overlaps
 from lcma.db.inserts import append_mappings, append_rows, escape_text
 from lcma.db.merging.evidence import MADE, MOVING, Gain, job_row
 from lcma.db.merging.steps import Step, take_steps
 from lcma.db.records import Job
-from lcma.db.results import BOUND, choose_current, retire
+from lcma.db.results import choose_current, retire
 from lcma.db.schema import measure_kinds, measures, protocols, results, trials
+
+_MEASURE_KEY = ("result_id", "protocol", "name")
 
 CURVES, POINTS = 500, 20_000
 """Curves read at once, and points of them held in memory."""
@@ -35,7 +37,7 @@ def write_gains(
     for name in MADE:
         if name not in (*MOVING, "measures"):
             _add_made(target, gains, name, numbers)
-    _add_measures(target, gains, numbers)
+    replaced = _add_measures(target, gains, numbers)
     _move(target, gains)
     _add_made(target, gains, "artifacts", numbers)
     _add_curves(source, target, gains, numbers)
@@ -43,10 +45,11 @@ def write_gains(
     steps = [_step(one, jobs[one.there.job.id], numbers, current) for one in gains]
     take_steps(target, [one for one in steps if one is not None], now)
     former = {job_id: job.done_attempt_id for job_id, job in jobs.items()}
-    retire(target, [one for job, one in former.items() if one not in (None, current[job])])
-    _join_cells(target, [one for one in current.values() if one is not None])
-    changed = [job for job, one in current.items() if one is not None and one != former[job]]
-    _add_overlaps(target, [jobs[job_id] for job_id in changed])
+    changed = [jobs[job_id] for job_id, one in current.items() if one != former[job_id]]
+    lock_overlaps(target, {job.data_digest for job in changed if job.kind == "trial"})
+    left = replaced | retire(target, [job.done_attempt_id for job in changed])
+    _add_overlaps(target, changed)
+    _join_cells(target, [one for one in current.values() if one is not None], left)
 
 
 def _planned(one: Gain, now: float) -> Job:
@@ -112,18 +115,25 @@ def _add_made(
     append_mappings(target, schema.metadata.tables[name], rows)
 
 
-def _add_measures(target: sa.Connection, gains: Sequence[Gain], numbers: Mapping[str, int]) -> None:
-    # Those of a wider K-sample bound take the place of what is here.
+def _add_measures(
+    target: sa.Connection, gains: Sequence[Gain], numbers: Mapping[str, int]
+) -> set[str]:
+    # Some take the place of what is here. Returns the cells of these.
     rows = []
+    left = set[str]()
     for one in gains:
         uids = _uids(one)
+        here = [] if one.here is None else one.here.made["measures"].values()
+        known = {tuple(row[name] for name in _MEASURE_KEY): row["cell_id"] for row in here}
         for row in one.made["measures"]:
             rows.append(row | {"attempt_id": numbers[uids[row["attempt_id"]]], "cell_id": None})
-    for row in rows:
-        if row["name"] in BOUND:
-            same = (measures.c[name] == row[name] for name in ("result_id", "protocol", "name"))
-            target.execute(sa.delete(measures).where(*same))
+            key = tuple(row[name] for name in _MEASURE_KEY)
+            if key in known:
+                left |= {known[key]} - {None}
+                same = (measures.c[name] == row[name] for name in _MEASURE_KEY)
+                target.execute(sa.delete(measures).where(*same))
     append_mappings(target, measures, rows)
+    return left
 
 
 def _move(target: sa.Connection, gains: Sequence[Gain]) -> None:
@@ -175,8 +185,9 @@ def _points(source: sa.Connection, numbers: dict[int, int]) -> Iterator[tuple[in
             yield numbers[curve], step, value
 
 
-def _join_cells(target: sa.Connection, current: Sequence[int]) -> None:
-    # Put the ranked measures of current results, which are in no cell yet, into theirs.
+def _join_cells(target: sa.Connection, current: Sequence[int], left: Collection[str]) -> None:
+    # Put the ranked measures of current results, which are in no cell yet, into theirs. Sums of
+    # those that lost a value change too.
     of_trials: dict[str, Mapping[str, Any]] = {}
     made: dict[tuple[str, str, str], dict[str, Any]] = {}
     joined = []
@@ -207,15 +218,12 @@ def _join_cells(target: sa.Connection, current: Sequence[int]) -> None:
                 )
             which = {f"the_{name}": row._mapping[name] for name in _MEASURE_KEY}
             joined.append(which | {"cell": made[key]["id"]})
-    hold_cells(target, sorted(made.values(), key=lambda row: str(row["id"])))
+    hold_cells(target, list(made.values()), left)
     if joined:
         same = (measures.c[name] == sa.bindparam(f"the_{name}") for name in _MEASURE_KEY)
         update = sa.update(measures).where(*same).values(cell_id=sa.bindparam("cell"))
         target.execute(update, joined)
-    update_sums(target, {row["cell"] for row in joined})
-
-
-_MEASURE_KEY = ("result_id", "protocol", "name")
+    update_sums(target, {*left, *(row["cell"] for row in joined)})
 
 
 def _add_overlaps(target: sa.Connection, jobs: Sequence[Job]) -> None:

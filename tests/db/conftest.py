@@ -269,6 +269,21 @@ class World:
         cost = dataclasses.replace(COST, seconds=7.0, images_per_second=None)
         return self.store.add_evaluation(self.trials[index], found, by=by, cost=cost, now=2000.0)
 
+    def verify(self, index: int) -> None:
+        """Add how a trial compares with a second training."""
+        (result_id,) = self.store.results(trial_id=TRIALS[index].id, protocol="plain")["result_id"]
+        verification = db.Verification(
+            result_id=result_id,
+            equal=True,
+            largest_difference=0,
+            tolerance=1e-4,
+            environment_id=ENVIRONMENT.id,
+            device="cpu",
+            threads=1,
+            verified_by="ann",
+        )
+        self.store.add_verification(verification, now=3000)
+
     def finish_segment(self, index: int = 0) -> db.Claim:
         claim = self.win(self.segments[index])
         budget = SEGMENTS[index].steps

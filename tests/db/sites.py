@@ -1,15 +1,22 @@
 """Databases of two sites on any two engines, work on them, and what is known in the end."""
 
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from lcma import db
 from lcma.db.integrity import check_integrity
 from lcma.db.merging import MergeReport, merge
-from tests.db.conftest import COST, HALF, TRIALS, Engine, World, index_table, result
+from lcma.harness.report.board import board_as_json
+from lcma.harness.results.board import read_board
+from tests.db.conftest import COST, DATA, HALF, TRIALS, Engine, World, index_table, result
 
 
 @dataclass
@@ -68,10 +75,110 @@ def known(world: World) -> dict[str, Any]:
         "contribution_maps": rows("contribution_maps", "id", "created"),
         "index_tables": rows("index_tables", "created"),
         "supersedes": rows("supersedes"),
+        "launches": rows("launches"),
+        "verifications": rows("verifications"),
         "attempts": rows("attempts", "id", "token"),
         "artifacts": rows("artifacts", "id", "created"),
         "metrics": sorted((*curves[row.curve_id], row.step, row.value) for row in dump["metrics"]),
     }
+
+
+def agreed(world: World) -> dict[str, Any]:
+    """Of all that is known what does not depend on who merged what when: not where jobs stand that
+    nobody has done."""
+    found = known(world)
+    found["jobs"] = {job for job, attempt in found.pop("current").items() if attempt is not None}
+    return found
+
+
+def board(world: World) -> str:
+    """The board by each measure that it can be by, as bytes would show it."""
+    names = sorted({cell["measure"] for cell in known(world)["cells"]})
+    return "".join(board_as_json(read_board(world.store, measure=name)) for name in names)
+
+
+class Killed(BaseException):
+    """What ends a merge as a signal would: nothing of the transaction stays."""
+
+
+@contextmanager
+def killed_at(commits: int) -> Iterator[None]:
+    """Kill what commits, at so many commits, if it comes to that."""
+    left = commits
+
+    def count(_: sa.Connection) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Killed
+
+    sa.event.listen(sa.Engine, "commit", count)
+    try:
+        yield
+    except Killed:
+        pass
+    finally:
+        sa.event.remove(sa.Engine, "commit", count)
+
+
+class Launches:
+    """Launches at several sites, each with numbers and tables of its own."""
+
+    def __init__(self, worlds: list[World]) -> None:
+        self.worlds = worlds
+        self.running: list[tuple[int, int, db.Claim]] = []
+
+    def take(self, number: int, what: str, *step: Any) -> None:
+        """Take a step, unless the job is not in the state for it."""
+        if what == "merge":
+            source, target, kill = (*(self.worlds[place] for place in step[:2]), step[2])
+            if source is not target:
+                with nullcontext() if kill is None else killed_at(kill):
+                    merge(source.store.database, target.store.database)
+        elif what == "evaluate":
+            self._evaluate(*step)
+        else:
+            place, index, outcome, now = step
+            world = self.worlds[place]
+            job = (*world.segments, *world.trials)[index]
+            if what == "rerun" and not world.store.rerun([job], by="ann", why="x", now=now):
+                return
+            claim = world.claim(job, owner=f"site {place}", now=now)
+            if isinstance(claim, db.Claim):
+                self.running.append((place, number, claim))
+                if outcome != "running":
+                    self._finish(outcome, now)
+
+    def end(self) -> None:
+        """Finish what is running."""
+        while self.running:
+            self._finish("done", 1005)
+
+    def _finish(self, outcome: Any, now: float) -> None:
+        place, number, claim = self.running.pop()
+        world = self.worlds[place]
+        made: dict[str, Any] = {"metrics": [db.Metric("loss", number, place / 7)]}
+        if outcome == "done" and claim.job_id in world.segments:
+            budget = 100 * (1 + world.segments.index(claim.job_id))
+            made["maps"] = [world.contribution_map(split, budget, number) for split in (1, 2)]
+        elif outcome == "done":
+            trial_id = TRIALS[world.trials.index(claim.job_id)].id
+            made["result"] = result(trial_id, 3.0 + number / 7)
+            kept = np.random.default_rng(number).permutation(HALF.ravel()).reshape(HALF.shape)
+            made["tables"] = [index_table(trial_id, 1, kept)]
+            weights = {"kind": "weights", "path": f"{place}/{number}", "bytes": 12}
+            made["artifacts"] = [db.Artifact(**weights, digest="e" * 64, place="x:/runs")]
+        cost = dataclasses.replace(COST, seconds=float(number))
+        assert world.store.finish(claim, outcome, last_step=100, cost=cost, now=now, **made)
+
+    def _evaluate(self, place: int, index: int, draws: int) -> None:
+        world = self.worlds[place]
+        done = world.store.result(TRIALS[index].id, DATA.digest, "plain")
+        if done is None or world.job(world.trials[index]).state == "running":
+            return
+        bits = done.value("bits_per_dim")
+        bound = {"bound_draws": draws, "bound_images": 5, "bound_bits_per_dim": bits - draws / 7}
+        world.evaluate(index, bits_per_dim=bits - 1, bound_gain=draws / 7, **bound)
 
 
 def work(world: World, job: str, outcome: str, owner: str, now: float = 1000.0) -> bool:

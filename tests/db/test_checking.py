@@ -78,7 +78,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "a result of another": (f"{RESULT} attempt_id = 5 {ONE}", "results", "of another trial_id"),
     "another trial": (f"{RESULT} trial_id = 'x' {ONE}", "results", "do not match its id"),
     "nothing current": (f"{JOB} done_attempt_id = NULL {ONE}", "jobs", "that the rule chooses"),
-    "another current": (f"{JOB} done_attempt_id = 5 {ONE}", "jobs", "at another job, or was not"),
+    "another current": (f"{JOB} done_attempt_id = 5 {ONE}", "jobs", "at another job, was not"),
     "no result": (f"DELETE FROM results {LOW}", "jobs", "done without a result"),
     "no maps": (
         f"{JOB} state = 'done', owner = NULL, host = NULL, pid = NULL, lease_until = NULL "
@@ -132,6 +132,36 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "an empty cell": (f"{MEASURE} cell_id = NULL {BITS}", "cells", "there is nothing in it"),
     "a value in no cell": (f"{MEASURE} cell_id = NULL {BITS}", "measures", "not ranked or not"),
     "a measure's seed": (f"{MEASURE} seed = 9 {BITS}", "measures", "its seed or cell"),
+    "another protocol": (
+        f"{MEASURE} protocol = 'published' {BITS}",
+        "measures",
+        "its exact protocol is one of the name plain",
+    ),
+    "a protocol's body": ("UPDATE protocols SET body = '[]'", "protocols", "do not match its id"),
+    "a verification": (
+        "INSERT INTO verifications (id, result_id, equal, largest_difference, tolerance, "
+        "environment_id, device, threads, verified_by, time) "
+        "SELECT 'x', results.id, 1, 0.0, 0.0001, environments.id, 'cpu', 1, 'ann', 1.0 "
+        f"FROM results JOIN environments ON 1 = 1 {ONE}",
+        "verifications",
+        "do not match its id",
+    ),
+    "superseded by another's": (
+        "INSERT INTO supersedes (attempt_id, superseded_id, requested_by, time, why) "
+        "VALUES (2, 5, '', 1.0, '')",
+        "supersedes",
+        "it joins attempts of two jobs",
+    ),
+    "a measure of another's attempt": (
+        f"{MEASURE} attempt_id = 5 {BITS}",
+        "measures",
+        "its attempt was at job",
+    ),
+    "an evaluation current": (
+        f"{ATTEMPT} protocol = 'plain' WHERE id = 2",
+        "jobs",
+        "or is an evaluation",
+    ),
     "an overlap one way": (
         "INSERT INTO table_overlaps (trial_id, other_trial_id, data_digest, split, differs, iou) "
         "SELECT trial_id, 'HHH-0-100', data_digest, 1, 'seed', 0.5 FROM index_tables " + LOW,
@@ -143,6 +173,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
 
 def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
     assert filled.evaluate(2)
+    filled.verify(0)
     kept = np.packbits(SECOND).tobytes()
     plant(filled.store.url, next_split("trial_id = 'LLL-0-100'"), kept=kept)
     before = filled.dump()
@@ -154,6 +185,8 @@ def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
         "results": 3,
         "measures": 16,
         "cells": 8,
+        "protocols": 2,
+        "verifications": 1,
     }
     assert filled.dump() == before
 

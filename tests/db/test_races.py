@@ -3,15 +3,22 @@
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from lcma import db
 from lcma.db import migrate
+from lcma.db.index_tables import overlap
+from lcma.db.merging import merge
+from tests.db.conftest import COST, DATA, HALF, TRIALS, World, index_table, result, trial
 from tests.db.inspecting import is_current, make_older
+from tests.db.sites import Sites
 
 FORKED = """
 import os, sys, time
@@ -283,3 +290,61 @@ race(12, work)
     with sa.create_engine(world.store.url, poolclass=sa.NullPool).connect() as connection:
         pairs = sa.text("SELECT count(*) FROM table_overlaps WHERE differs = 'seed'")
         assert connection.execute(pairs).scalar_one() == seeds * (seeds - 1)
+
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = :name AND wait_event_type = 'Lock'"
+CELL = """SELECT id FROM cells WHERE factorization = 'LLL' AND budget = :budget
+AND measure = 'bits_per_dim' FOR UPDATE NOWAIT"""
+
+
+@pytest.mark.parametrize("how", ["finish", "merge"])
+def test_overlaps_are_held_before_cells_and_none_of_a_superseded_table_stays(
+    sites: Sites, how: str
+) -> None:
+    """A rerun comes in while a trial that is compared with it has not been committed yet."""
+    source, target = sites.new("sqlite"), sites.new("postgresql")
+    longer = tuple(trial("LLL", seed, 200) for seed in (0, 1))
+    jobs = tuple(db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in longer)
+    target.store.register(db.Registration(trials=longer, jobs=jobs))
+    other = np.roll(HALF, 1, axis=1) | (np.arange(3) == 0)[:, None, None]
+
+    def finish(world: World, claim: db.Claim, own: db.Trial, kept: Any) -> None:
+        tables = [index_table(own.id, 1, kept)]
+        made: Any = {"result": result(own.id), "tables": tables, "now": 1600.0}
+        assert world.store.finish(claim, "done", last_step=500, cost=COST, **made)
+
+    finish(target, target.win(jobs[1].id), longer[1], HALF)  # so that there is a cell to wait for
+    source.finish_trial(2)
+    merge(source.store.database, target.store.database)
+    world = source if how == "merge" else target
+    world.store.rerun([world.trials[2]], by="ann", now=1500.0)
+    again, late = world.win(world.trials[2], now=1500.0), target.win(jobs[0].id)
+
+    def come_in() -> None:
+        finish(world, again, TRIALS[2], other)
+        if how == "merge":
+            merge(source.store.database, target.store.database)
+
+    url = sa.make_url(target.store.url)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.connect() as looking, ThreadPoolExecutor() as threads:
+
+        def wait_for(number: int) -> None:
+            while looking.execute(sa.text(WAITING), {"name": url.database}).scalar_one() < number:
+                looking.rollback()
+                time.sleep(0.01)
+
+        with engine.begin() as connection:
+            assert connection.execute(sa.text(CELL), {"budget": 200}).first() is not None
+            first = threads.submit(finish, target, late, longer[0], HALF)
+            wait_for(1)
+            second = threads.submit(come_in)
+            wait_for(2)
+            assert looking.execute(sa.text(CELL), {"budget": 100}).first() is not None
+            looking.rollback()
+        first.result(timeout=60)
+        second.result(timeout=60)
+    pair = {TRIALS[2].id, longer[0].id}
+    rows = target.dump()["table_overlaps"]
+    found = {row.iou for row in rows if {row.trial_id, row.other_trial_id} == pair}
+    assert found == {overlap(HALF, other)}

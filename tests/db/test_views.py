@@ -16,13 +16,16 @@ import scipy.stats
 import sqlalchemy as sa
 
 from lcma import db
+from lcma.db.merging import merge
 from lcma.db.relations import find_relations
 from lcma.db.schema import metadata
 from lcma.db.views import views
 from lcma.sweeps import published
 from tests.db import crowd
+from tests.db.conftest import COST, ENGINES, Engine, result
 from tests.db.crowd import FACES, JOBS, OF_FACES, TRIALS
 from tests.db.inspecting import execute, is_current
+from tests.db.sites import Sites
 
 Row = dict[str, Any]
 LOST = ("diverged", "failed")
@@ -507,6 +510,38 @@ def test_a_word_stands_beside_every_name_of_it(
     assert set(rows["cell_id"]) == set(
         store.leaderboard(factorization=factorization, **of_bits)["cell_id"]
     )
+
+
+def test_a_rerun_repeats_no_steps_but_those_that_it_lost_itself(world: Any) -> None:
+    def attempt(outcome: Any, first: int, last: int, now: float) -> None:
+        made: Any = {"result": result("channel-0-None")} if outcome == "done" else {}
+        claim = world.win(world.trials[0], now=now)
+        made |= {"first_step": first, "last_step": last, "cost": COST, "now": now + 1}
+        assert world.store.finish(claim, outcome, **made)
+
+    attempt("preempted", 0, 200, 1000.0)
+    attempt("done", 150, 500, 1100.0)
+    world.store.rerun([world.trials[0]], by="ann", now=1200.0)
+    attempt("preempted", 0, 300, 1300.0)
+    attempt("done", 290, 500, 1400.0)
+    (row,) = world.store.view("lost_time").to_dict("records")
+    assert (row["lost"], row["steps_made"], row["step"]) == (2, 550 + 510, 1000)
+    assert row["repeated_steps"] == 60
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_result_that_two_sites_superseded_is_one_revision(sites: Sites, engine: Engine) -> None:
+    one, other = sites.new("sqlite", "filled"), sites.new(engine, "filled")
+    for world, by, now in ((one, "ann", 1500.0), (other, "bob", 1400.0)):
+        world.store.rerun([world.trials[0]], by=by, why="a fault", now=now)
+        claim = world.win(world.trials[0], owner=by, now=now)
+        own = {"result": result("channel-0-None"), "now": now + 1}
+        assert world.store.finish(claim, "done", last_step=500, cost=COST, **own)
+    merge(one.store.database, other.store.database)
+    found = other.store.view("result_revisions", trial_id="channel-0-None")
+    assert len(found) == 3
+    assert list(found["superseded_by"].dropna()) == ["bob"]
+    assert list(found["is_current"]) == [0, 1, 0]
 
 
 def test_the_dictionary_and_comments_tell_every_view(full: Told) -> None:
