@@ -1,21 +1,23 @@
 """Curves over training that can be compared: which a user means, and their means over seeds.
 
-A chart holds the curves of one flow, recipe and exact data set, a panel for each measure and a
-line for each factorization.
+A chart holds the curves of one flow, recipe and exact data set, a panel for each metric that is
+logged while a trial trains, and a line for each factorization.
 """
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from lcma.db import Curve, Store, Training
-from lcma.harness.results.board import factorization_label
+from lcma.harness.results.board import factorization_label, find_ranked_measure
 from lcma.harness.results.lookup import find_jobs, find_sweep
+from lcma.harness.results.statistics import Summary, summarize
 from lcma.harness.text import printable, short_id
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import MeasureKind
 
 LOST = ("diverged", "failed")
 """States of a training that has no end."""
@@ -122,14 +124,14 @@ class CurveLine:
 
 @dataclass(frozen=True)
 class CurvePanel:
-    """One measure: ``name`` as it is stored."""
+    """One metric: ``name`` as it is stored."""
 
     name: str
     lines: tuple[CurveLine, ...]
 
     @property
     def part(self) -> str | None:
-        """Part of the images that bits/dim are of, None for another measure."""
+        """Part of the images that bits/dim are of, None for another metric."""
         return self.name.removesuffix(_BITS) if self.name.endswith(_BITS) else None
 
     @property
@@ -152,13 +154,18 @@ class Level:
 
 @dataclass(frozen=True)
 class CurveChart:
-    """One picture; ``notes`` say what is left out and which trainings were lost."""
+    """One picture; ``notes`` say what is left out and which trainings were lost.
+
+    ``ends`` is, by the name of a line, the measure ``by`` of its trained trials over seeds.
+    """
 
     key: ChartKey
     steps: int
     panels: tuple[CurvePanel, ...]
     bars: tuple[Level, ...]
     notes: tuple[str, ...]
+    by: MeasureKind | None = None
+    ends: Mapping[str, Summary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -336,12 +343,15 @@ def read_charts(
     trainings: Sequence[Training],
     conventional: Mapping[str, str],
     name: str | None = None,
+    measure: str | None = None,
 ) -> CurveCharts:
-    """Return a chart for each flow, recipe and exact data set, with a panel for each measure.
+    """Return a chart for each flow, recipe and exact data set, with a panel for each metric.
 
-    With ``name``, only the panel of that measure. Raises UserError where no chart has a curve of
-    that name, or none has a point.
+    With ``name``, only the panel of that metric. With ``measure``, beside the curves this measure
+    of the trained trials. Raises UserError where no chart has a curve of that name, or none has a
+    point, or the measure cannot be ranked.
     """
+    kind = None if measure is None else find_ranked_measure(store, measure)
     groups: dict[ChartKey, list[Training]] = defaultdict(list)
     for one in trainings:
         groups[ChartKey.from_record(one)].append(one)
@@ -369,7 +379,8 @@ def read_charts(
         if panels:
             steps = max(job.steps for job in part.jobs)
             notes = (*part.notes, *_lost_notes(part))
-            charts.append(CurveChart(part.key, steps, panels, tuple(levels), notes))
+            ends = {} if kind is None else _read_ends(store, part, kind)
+            charts.append(CurveChart(part.key, steps, panels, tuple(levels), notes, kind, ends))
     return CurveCharts(tuple(charts), len(keys) - len(parts))
 
 
@@ -486,6 +497,22 @@ def _mean(curves: Sequence[Points]) -> Points:
     values = [dict(points) for points in curves]
     steps = sorted(set.intersection(*(set(of) for of in values)))
     return tuple((step, math.fsum(of[step] for of in values) / len(values)) for step in steps)
+
+
+def _read_ends(store: Store, part: _ChartJobs, kind: MeasureKind) -> dict[str, Summary]:
+    """Return the measure of each line's trials, as boards take it, over seeds."""
+    trials = sorted({subject for seeds in part.lines.values() for _, subject in seeds})
+    digest = part.key.data_digest
+    found = store.view_rows(
+        "trial_measures", measure=kind.name, protocol="plain", data_digest=digest, trial_id=trials
+    )
+    at, value = found.columns.index("trial_id"), found.columns.index("value")
+    values = {row[at]: row[value] for row in found.rows}
+    own = {
+        line.name: [values[subject] for _, subject in seeds if subject in values]
+        for line, seeds in part.lines.items()
+    }
+    return {name: summarize(some) for name, some in own.items() if some}
 
 
 def _lost_notes(part: _ChartJobs) -> list[str]:
