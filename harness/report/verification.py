@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.harness.results.trials import describe_trial
+from lcma.harness.results.trials import describe_trial, trial_as_dict
 from lcma.harness.run.verification import Verified
 from lcma.harness.terminal import text_cell
 from lcma.harness.text import printable
@@ -60,7 +60,7 @@ def describe_verdict(verified: Verified) -> str:
 def verification_as_dict(verified: Verified) -> dict[str, Any]:
     """Return a verification as JSON values."""
     return {
-        "trial": asdict(verified.trial),
+        "trial": trial_as_dict(verified.trial),
         **asdict(verified.verification),
         "verified": verified.good,
         "measures": [

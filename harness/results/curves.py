@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from lcma.db import Curve, Store, Training
+from lcma.db import Curve, JobFacts, Store
 from lcma.harness.results.board import factorization_label, find_ranked_measure
 from lcma.harness.results.lookup import find_jobs, find_sweep
 from lcma.harness.results.statistics import Summary, summarize
@@ -181,7 +181,7 @@ class CurveCharts:
 
 def choose_trainings(
     store: Store, names: Sequence[str], sweep: str | None, *, pretrainings: bool
-) -> list[Training]:
+) -> list[JobFacts]:
     """Return the trainings with curves that are named, of the newest sweep where nothing is.
 
     A name is that of a sweep, or the first characters of the id of a sweep, trial, pretraining or
@@ -190,7 +190,7 @@ def choose_trainings(
     """
     if names and sweep is not None:
         raise UserError("names and --sweep exclude each other: leave one out")
-    found: dict[str, Training] = {}
+    found: dict[str, JobFacts] = {}
     requested: list[str | None] = [*names] if names else [sweep]
     for name in requested:
         jobs = _find_jobs(store, name) if names and name is not None else None
@@ -227,13 +227,13 @@ def _find_jobs(store: Store, name: str) -> list[str] | None:
 
 
 def filter_trainings(
-    trainings: Sequence[Training],
+    trainings: Sequence[JobFacts],
     *,
     budget: int | None,
     named: Sequence[str],
     conventional: Mapping[str, str],
     **where: str | None,
-) -> list[Training]:
+) -> list[JobFacts]:
     """Return the trainings with these values.
 
     With ``named`` factorizations, under any of their names, those and the conventional; with a
@@ -269,7 +269,7 @@ def filter_trainings(
     return list(trainings)
 
 
-def read_conventional(store: Store, trainings: Iterable[Training]) -> dict[str, str]:
+def read_conventional(store: Store, trainings: Iterable[JobFacts]) -> dict[str, str]:
     """Return what was, or is by default, run as the conventional factorization of each recipe."""
     recorded, shipped = store.conventional_factorizations(), catalog.flows()
     names = {
@@ -278,19 +278,19 @@ def read_conventional(store: Store, trainings: Iterable[Training]) -> dict[str, 
     return {recipe: name for recipe, name in names.items() if name is not None}
 
 
-def is_conventional(one: Training, conventional: Mapping[str, str]) -> bool:
+def is_conventional(one: JobFacts, conventional: Mapping[str, str]) -> bool:
     """Return whether a training is one of the conventional factorization."""
     return one.factorization is not None and one.factorization == conventional.get(one.recipe_id)
 
 
-def label_training(one: Training) -> str:
+def label_training(one: JobFacts) -> str:
     """Return a factorization's name for people, or that of a pretraining."""
     if one.factorization is not None:
         return factorization_label(one.factorization)
     return PRETRAINING if one.nms == "squeezed" else f"{PRETRAINING} ({one.nms})"
 
 
-def _names_of(one: Training, conventional: Mapping[str, str]) -> set[str]:
+def _names_of(one: JobFacts, conventional: Mapping[str, str]) -> set[str]:
     found = {label_training(one).split(" ")[0]}
     if one.factorization is not None:
         found.add(one.factorization)
@@ -302,7 +302,7 @@ def _names_of(one: Training, conventional: Mapping[str, str]) -> set[str]:
 
 
 def _require_any(
-    remaining: Sequence[Training], option: str, value: str, there: Sequence[str]
+    remaining: Sequence[JobFacts], option: str, value: str, there: Sequence[str]
 ) -> None:
     if not remaining:
         known = ", ".join(there) or "none"
@@ -330,17 +330,17 @@ class _ChartJobs:
     """The trainings of one picture: jobs of each seed of each line, and what was left out."""
 
     key: ChartKey
-    lines: Mapping[LineKey, Mapping[SeedKey, Sequence[Training]]]
+    lines: Mapping[LineKey, Mapping[SeedKey, Sequence[JobFacts]]]
     notes: tuple[str, ...]
 
     @property
-    def jobs(self) -> list[Training]:
+    def jobs(self) -> list[JobFacts]:
         return [job for seeds in self.lines.values() for jobs in seeds.values() for job in jobs]
 
 
 def read_charts(
     store: Store,
-    trainings: Sequence[Training],
+    trainings: Sequence[JobFacts],
     conventional: Mapping[str, str],
     name: str | None = None,
     measure: str | None = None,
@@ -352,7 +352,7 @@ def read_charts(
     point, or the measure cannot be ranked.
     """
     kind = None if measure is None else find_ranked_measure(store, measure)
-    groups: dict[ChartKey, list[Training]] = defaultdict(list)
+    groups: dict[ChartKey, list[JobFacts]] = defaultdict(list)
     for one in trainings:
         groups[ChartKey.from_record(one)].append(one)
     keys = sorted(groups, key=lambda key: [getattr(key, f) for f in key.__dataclass_fields__])
@@ -385,9 +385,9 @@ def read_charts(
 
 
 def _select_jobs(
-    key: ChartKey, trainings: Sequence[Training], conventional: Mapping[str, str]
+    key: ChartKey, trainings: Sequence[JobFacts], conventional: Mapping[str, str]
 ) -> _ChartJobs:
-    lines: dict[LineKey, dict[SeedKey, list[Training]]] = defaultdict(lambda: defaultdict(list))
+    lines: dict[LineKey, dict[SeedKey, list[JobFacts]]] = defaultdict(lambda: defaultdict(list))
     for one in sorted(trainings, key=lambda one: (one.seed, one.subject, one.budget or 0)):
         line = LineKey(
             label_training(one),
@@ -465,7 +465,7 @@ def _read_panels(
 
 def _seed_curve(
     seed: SeedKey,
-    jobs: Sequence[Training],
+    jobs: Sequence[JobFacts],
     curves: Sequence[Curve],
     points: Mapping[int, Sequence[tuple[int, float]]],
 ) -> SeedCurve:

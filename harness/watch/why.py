@@ -1,7 +1,7 @@
 """The chain of causes behind the state of a job, with the commands to type next."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,7 +11,7 @@ from lcma.db import Attempt, JobFacts, Store
 from lcma.harness.results.lookup import job_title
 from lcma.harness.text import format_time, printable, short_id
 from lcma.harness.watch.commands import relaunch_commands
-from lcma.harness.watch.jobs import describe_progress, describe_rerun, lease_is_over
+from lcma.harness.watch.jobs import describe_progress, describe_rerun, job_as_dict, lease_is_over
 
 STYLES = {"done": "green", "failed": "red", "diverged": "yellow"}
 
@@ -69,7 +69,7 @@ def render_explanation(found: Explanation) -> RenderableType:
 
 def explanation_as_dict(found: Explanation) -> dict[str, Any]:
     """Return an explanation as JSON values."""
-    causes = [asdict(cause.job) | {"said": cause.lines} for cause in found.causes]
+    causes = [job_as_dict(cause.job) | {"said": cause.lines} for cause in found.causes]
     return {"causes": causes, "next": found.next}
 
 
