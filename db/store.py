@@ -50,13 +50,13 @@ from lcma.db.records import (
     Claim,
     ContributionMap,
     Cost,
-    Counts,
     Curve,
     DataWait,
     Environment,
     Evaluator,
     IndexTable,
     Job,
+    JobCounts,
     JobDuration,
     JobFacts,
     LostTrials,
@@ -1298,7 +1298,7 @@ class Store:
             by_sweep.setdefault(sweep_id, set()).add(job_id)
         return by_sweep
 
-    def job_counts(self, sweep_id: str | None = None) -> Counts:
+    def job_counts(self, sweep_id: str | None = None) -> JobCounts:
         """Return how many jobs are in each state, by kind.
 
         Args:
@@ -1314,7 +1314,7 @@ class Store:
             kind: StateCounts(**{row.state: row.jobs for row in rows if row.kind == kind})
             for kind in KINDS
         }
-        return Counts(pretraining=by_kind["pretraining"], trial=by_kind["trial"])
+        return JobCounts(pretraining=by_kind["pretraining"], trial=by_kind["trial"])
 
     def cell_states(self, sweep_id: str) -> list[CellState]:
         """Return what each cell of a sweep has and lacks, by data set, flow and factorization."""

@@ -111,7 +111,7 @@ class StateCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class JobCounts:
     """How many jobs are in each state, by kind."""
 
     pretraining: StateCounts

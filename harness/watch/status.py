@@ -15,8 +15,8 @@ from rich.text import Text
 from lcma import db
 from lcma.db import (
     CellState,
-    Counts,
     DataWait,
+    JobCounts,
     JobFacts,
     Rates,
     Rerun,
@@ -52,7 +52,7 @@ class DatabaseStatus:
     """All jobs of a database at one moment; ``now`` is in Unix seconds by the database's clock."""
 
     now: float
-    counts: Counts
+    counts: JobCounts
     running: tuple[JobFacts, ...]
     failures: tuple[JobFacts, ...]
     data_waits: tuple[DataWait, ...]
@@ -122,7 +122,7 @@ class SweepStatus:
 
     sweep: Sweep
     now: float
-    counts: Counts
+    counts: JobCounts
     cells: tuple[CellState, ...]
     rates: Rates
     waiting: tuple[Waiting, ...]
@@ -252,7 +252,7 @@ def watch_sweep(store: Store, sweep: Sweep, console: Console, interval: float) -
             time.sleep(interval)
 
 
-def _render_counts(counts: Counts) -> Table:
+def _render_counts(counts: JobCounts) -> Table:
     table = Table("jobs", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     by_kind = asdict(counts)
     for state in (*by_kind["trial"], "total"):

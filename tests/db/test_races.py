@@ -147,7 +147,7 @@ race(8, work)
 def test_64_workers_do_128_jobs_once_each(world: Any) -> None:
     """16 of them want each job."""
     trials = tuple(
-        db.Trial(
+        db.TrialRow(
             id=f"t{index}",
             recipe_id="with",
             flow="realnvp",
@@ -227,7 +227,7 @@ def test_trials_that_finish_at_once_all_find_each_other(world: Any) -> None:
     """Each pair of tables is held against each other by whoever comes second, however close."""
     seeds = 12
     trials = tuple(
-        db.Trial(
+        db.TrialRow(
             id=f"t{seed}",
             recipe_id="with",
             flow="realnvp",
