@@ -239,7 +239,8 @@ def _wider_bounds(there: Evidence, here: Evidence) -> list[Row]:
     for key, extent in extents[0].items():
         ours = extents[1].get(key)
         if ours is not None and extent > ours:
-            found += [there.made["measures"][*key, name] for name in BOUND]
+            measures = there.made["measures"]
+            found += [measures[*key, name] for name in BOUND if (*key, name) in measures]
     return found
 
 

@@ -51,10 +51,15 @@ def describe_verdict(verified: Verified) -> str:
         compared = "all compared measures" if verified.uncompared else "all measures"
         return f"{compared} are equal to the last bit"
     side = "within" if verified.good else "above"
-    return (
+    line = (
         f"the largest difference is {found.largest_difference:.2g} bits/dim, {side} the tolerance "
         f"of {found.tolerance:g}"
     )
+    others = [
+        f"{printable(one.name)} by {one.difference:.2g} {printable(one.unit)}"
+        for one in verified.other_units
+    ]
+    return f"{line}; differs too, in another unit: {', '.join(others)}" if others else line
 
 
 def verification_as_dict(verified: Verified) -> dict[str, Any]:

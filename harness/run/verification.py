@@ -56,6 +56,10 @@ class Comparison:
         return self.stored.name
 
     @property
+    def unit(self) -> str:
+        return find_measure(self.name).unit
+
+    @property
     def equal(self) -> bool:
         """True if value and standard error are equal to the last bit."""
         return self.stored == self.again
@@ -65,12 +69,21 @@ class Comparison:
         """Its absolute difference."""
         return abs(self.again.value - self.stored.value)
 
+    def in_bits_per_dim(self, dimensions: int) -> float | None:
+        """Return its difference in bits/dim, None where its unit is another."""
+        if self.unit == find_measure(BITS_PER_DIM).unit:
+            return self.difference
+        if self.unit == find_measure("log_det").unit:
+            return self.difference / (dimensions * math.log(2))
+        return None
+
 
 @dataclass(frozen=True)
 class Verified:
     """A trial and its second training.
 
-    ``uncompared`` are measures that only one of the two has. ``made`` and ``made_again`` are the
+    ``uncompared`` are measures that only one of the two has, ``other_units`` those that differ and
+    cannot be held against the tolerance. ``made`` and ``made_again`` are the
     environments of both trainings, by the columns of `ENVIRONMENT`.
     """
 
@@ -79,6 +92,7 @@ class Verified:
     environment: db.Environment
     comparisons: tuple[Comparison, ...]
     uncompared: tuple[str, ...]
+    other_units: tuple[Comparison, ...]
     made: Mapping[str, Any]
     made_again: Mapping[str, Any]
 
@@ -128,17 +142,15 @@ def verify(
             (row_again,) = frame_records(again.results(protocol=PLAIN.name))
     assert result is not None
     comparisons, uncompared = _compare(stored, result)
+    dimensions = math.prod(prepared.manifest.shape)
+    in_bits = [(one, one.in_bits_per_dim(dimensions)) for one in comparisons]
     threads = trial.recipe.optimization.threads
     settle_device(device, threads)
     environment = read_environment(device)
     verification = db.Verification(
         result_id=row["result_id"],
         equal=all(one.equal for one in comparisons),
-        largest_difference=max(
-            one.difference
-            for one in comparisons
-            if find_measure(one.name).unit == find_measure(BITS_PER_DIM).unit
-        ),
+        largest_difference=max(bits for _, bits in in_bits if bits is not None),
         tolerance=tolerance,
         environment_id=environment.id,
         device=device,
@@ -151,6 +163,7 @@ def verify(
         environment=environment,
         comparisons=comparisons,
         uncompared=uncompared,
+        other_units=tuple(one for one, bits in in_bits if bits is None and not one.equal),
         made={name: row[name] for name in ENVIRONMENT},
         made_again={name: row_again[name] for name in ENVIRONMENT},
     )
