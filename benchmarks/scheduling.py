@@ -93,7 +93,7 @@ class Clock:
     executor: Nobody
     times: list[float] = field(default_factory=list)
 
-    def update(self, ended: int, total: int, running: Sequence[db.RunningJob]) -> None:
+    def update(self, ended: int, total: int, running: Sequence[db.JobFacts]) -> None:
         self.times.append(time.process_time() - self.executor.seconds)
 
     def job_ended(self, title: str, report: Report) -> None:

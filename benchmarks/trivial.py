@@ -185,7 +185,7 @@ class Bare:
 class _Silent:
     """A display that shows nothing, and lets nothing pass that should not happen here."""
 
-    def update(self, ended: int, total: int, running: Sequence[db.RunningJob]) -> None:
+    def update(self, ended: int, total: int, running: Sequence[db.JobFacts]) -> None:
         pass
 
     def job_ended(self, title: str, report: Report) -> None:

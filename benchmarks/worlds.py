@@ -8,7 +8,7 @@ DIGEST = hashlib.sha256(b"data").hexdigest()
 SEEDS = 10
 """Trials that are averaged over: those of a cell."""
 
-RECIPE = db.Recipe(
+RECIPE = db.RecipeRow(
     id=hashlib.sha256(b"recipe").hexdigest(),
     flow="realnvp",
     profile="tiny",
@@ -52,7 +52,7 @@ def trial_id(number: int) -> str:
 def lifecycle_plan(trials: int) -> db.Registration:
     """So many trials in cells of ten seeds, none of them begun."""
     planned = tuple(
-        db.Trial(
+        db.TrialRow(
             id=trial_id(number),
             recipe_id=RECIPE.id,
             flow=RECIPE.flow,

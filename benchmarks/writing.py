@@ -83,7 +83,7 @@ def maps(site: Site, repeats: int) -> dict[str, Any]:
 
 def _store_and_read(store: db.Store, repeats: int) -> dict[str, list[float]]:
     plan = lifecycle_plan(0)
-    pretraining = db.Pretraining(
+    pretraining = db.PretrainingRow(
         id="p",
         recipe_id=RECIPE.id,
         flow=RECIPE.flow,

@@ -70,7 +70,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class IntegrityReport:
     """The faults that were found, and how many rows each table that was read in full has."""
 
     findings: tuple[Finding, ...]
@@ -320,7 +320,7 @@ def _overlaps() -> Rule:
 
 def check_integrity(
     database: Database, progress: Progress = lambda what, done, total: None
-) -> Report:
+) -> IntegrityReport:
     """Check everything that a database holds, and change nothing.
 
     What others write meanwhile is seen or not, each row whole.
@@ -365,7 +365,7 @@ def check_integrity(
             rows = _Rows(connection, table, progress)
             collect(table.name, look(rows))
             read[table.name] = rows.done
-    return Report(tuple(findings), read)
+    return IntegrityReport(tuple(findings), read)
 
 
 def _all(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import MISSING, asdict, fields, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -50,14 +50,13 @@ from lcma.db.records import (
     Claim,
     ContributionMap,
     Cost,
-    Counts,
     Curve,
     DataWait,
     Environment,
     Evaluator,
-    Failure,
     IndexTable,
     Job,
+    JobCounts,
     JobDuration,
     JobFacts,
     LostTrials,
@@ -67,14 +66,12 @@ from lcma.db.records import (
     Metric,
     News,
     Outcome,
-    Owner,
     PlannedJob,
     Policy,
     Rates,
     Registration,
     Rerun,
     Result,
-    RunningJob,
     SeededCell,
     Starved,
     StateCounts,
@@ -83,8 +80,6 @@ from lcma.db.records import (
     StoredMap,
     Sweep,
     SweepMember,
-    TrainedTrial,
-    Training,
     Verification,
     Waiting,
     row_of,
@@ -355,21 +350,6 @@ class Store:
         query = sa.select(recipes.c.id, recipes.c.body).where(recipes.c.flow.in_(sorted(flows)))
         with self._reader.connect() as connection:
             return {row.id: row.body for row in connection.execute(query)}
-
-    def recipe_ids(self, job_ids: Sequence[str]) -> dict[str, str]:
-        """Return the recipe of each of the jobs that is registered, by the job's id."""
-        recipe_id = sa.func.coalesce(trials.c.recipe_id, pretrainings.c.recipe_id)
-        query = (
-            sa.select(jobs.c.id, recipe_id.label("recipe_id"))
-            .outerjoin_from(jobs, trials, trials.c.id == jobs.c.trial_id)
-            .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
-        )
-        with self._reader.connect() as connection:
-            return {
-                row.id: row.recipe_id
-                for some in chunks(sorted(job_ids))
-                for row in connection.execute(query.where(jobs.c.id.in_(some)))
-            }
 
     def conventional_factorizations(self) -> dict[str, str]:
         """Return the canonical name of the conventional factorization, by recipe.
@@ -1019,45 +999,29 @@ class Store:
         with self._reader.connect() as connection:
             return list(connection.execute(query).scalars())
 
-    def trained_trials(self, trial_ids: Collection[str]) -> list[TrainedTrial]:
+    def trained_trials(self, trial_ids: Collection[str]) -> list[JobFacts]:
         """Return the jobs of trials, by data set, flow, factorization, budget and seed.
 
-        Of several jobs of one trial, the latest comes first.
+        Of several jobs of one trial, the latest comes first. `weights` tells whether they were
+        kept.
         """
-        own = ("flow", "dataset", "variant", "factorization", "budget", "seed", "recipe_id")
-        weights = sa.and_(
+        kept = sa.exists().where(
             artifacts.c.attempt_id == jobs.c.done_attempt_id, artifacts.c.kind == "weights"
-        )
-        query = (
-            sa.select(
-                *(trials.c.id.label("trial_id"), jobs.c.id.label("job_id")),
-                *(jobs.c.data_digest, jobs.c.state, jobs.c.updated),
-                *(trials.c[name] for name in (*own, "pretraining_id")),
-                artifacts.c.id.label("artifact"),
-            )
-            .join_from(trials, jobs, jobs.c.trial_id == trials.c.id)
-            .outerjoin(artifacts, weights)
         )
         with self._reader.connect() as connection:
             found = [
-                dict(row._mapping)
+                one
                 for some in chunks(sorted(trial_ids))
-                for row in connection.execute(query.where(trials.c.id.in_(some)))
+                for one in _select_facts(connection, jobs.c.trial_id.in_(some), weights=kept)
             ]
         found.sort(
-            key=lambda row: (
-                *(row["dataset"], row["flow"], row["factorization"]),
-                *(-1 if row["budget"] is None else row["budget"], row["seed"]),
-                *(-row["updated"], row["job_id"]),
+            key=lambda one: (
+                *(one.dataset, one.flow, one.factorization_or_kind),
+                *(-1 if one.budget is None else one.budget, one.seed),
+                *(-one.updated, one.job_id),
             )
         )
-        return [
-            TrainedTrial(
-                weights=row["artifact"] is not None,
-                **{name: row[name] for name in row.keys() - {"artifact", "updated"}},
-            )
-            for row in found
-        ]
+        return found
 
     def lost_trials(self, sweep_id: str | None = None) -> list[LostTrials]:
         """Return how many trials diverged or failed, by cell, of one sweep or of all.
@@ -1154,42 +1118,21 @@ class Store:
                 for row in connection.execute(query)
             ]
 
-    def trainings(self, sweep_id: str | None = None, job_ids: Sequence[str] = ()) -> list[Training]:
+    def trainings(self, sweep_id: str | None = None, job_ids: Sequence[str] = ()) -> list[JobFacts]:
         """Return the jobs that have curves, by id.
 
         Args:
             sweep_id: Return those of this sweep, its pretrainings too.
             job_ids: Return those of these jobs.
         """
-        either: dict[str, sa.ColumnElement[Any]] = {
-            name: sa.func.coalesce(trials.c[name], pretrainings.c[name])
-            for name in ("flow", "dataset", "variant", "recipe_id", "seed")
-        }
-        columns = either | {
-            "subject": sa.func.coalesce(jobs.c.trial_id, jobs.c.pretraining_id),
-            "budget": sa.func.coalesce(trials.c.budget, jobs.c.budget),
-            "profile": recipes.c.profile,
-            "factorization": trials.c.factorization,
-            "map_options": trials.c.map_options,
-            "nms": pretrainings.c.nms,
-            "job_id": jobs.c.id,
-            **{name: jobs.c[name] for name in ("kind", "data_digest", "state", "step", "steps")},
-        }
-        query = (
-            sa.select(*(columns[field.name].label(field.name) for field in fields(Training)))
-            .select_from(jobs)
-            .outerjoin(trials, trials.c.id == jobs.c.trial_id)
-            .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
-            .join(recipes, recipes.c.id == either["recipe_id"])
-            .where(sa.exists().where(curves.c.attempt_id == _shown_attempt()))
-        )
+        has_curve = sa.exists().where(curves.c.attempt_id == _shown_attempt())
         asked = [] if sweep_id is None else [in_sweep(sweep_id)]
         asked += [jobs.c.id.in_(some) for some in chunks(sorted(job_ids))]
         with self._reader.connect() as connection:
             by_id = {
-                row.job_id: Training(**row._mapping)
+                one.job_id: one
                 for which in asked
-                for row in connection.execute(query.where(which))
+                for one in _select_facts(connection, sa.and_(has_curve, which))
             }
         return [by_id[job_id] for job_id in sorted(by_id)]
 
@@ -1357,7 +1300,7 @@ class Store:
             by_sweep.setdefault(sweep_id, set()).add(job_id)
         return by_sweep
 
-    def job_counts(self, sweep_id: str | None = None) -> Counts:
+    def job_counts(self, sweep_id: str | None = None) -> JobCounts:
         """Return how many jobs are in each state, by kind.
 
         Args:
@@ -1373,7 +1316,7 @@ class Store:
             kind: StateCounts(**{row.state: row.jobs for row in rows if row.kind == kind})
             for kind in KINDS
         }
-        return Counts(pretraining=by_kind["pretraining"], trial=by_kind["trial"])
+        return JobCounts(pretraining=by_kind["pretraining"], trial=by_kind["trial"])
 
     def cell_states(self, sweep_id: str) -> list[CellState]:
         """Return what each cell of a sweep has and lacks, by data set, flow and factorization."""
@@ -1387,31 +1330,13 @@ class Store:
         with self._reader.connect() as connection:
             return [CellState(**row._mapping) for row in connection.execute(query)]
 
-    def running_jobs(self) -> list[RunningJob]:
+    def running_jobs(self) -> list[JobFacts]:
         """Return the running jobs with what they are and how far, oldest attempt first.
 
-        Those whose lease is over are among them; see `RunningJob.is_held`.
+        Those whose lease is over are among them; see `JobFacts.is_held`.
         """
-        either = {
-            name: sa.func.coalesce(trials.c[name], pretrainings.c[name]).label(name)
-            for name in ("flow", "dataset", "seed")
-        }
-        query = (
-            sa.select(
-                jobs.c.id.label("job_id"),
-                jobs.c.kind,
-                *either.values(),
-                trials.c.factorization,
-                sa.func.coalesce(trials.c.budget, jobs.c.budget).label("budget"),
-                *(jobs.c[name] for name in ("step", "steps", "owner", "host", "lease_until")),
-            )
-            .outerjoin_from(jobs, trials, trials.c.id == jobs.c.trial_id)
-            .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
-            .where(jobs.c.state == "running")
-            .order_by(jobs.c.attempt_id)
-        )
         with self._reader.connect() as connection:
-            return [RunningJob(**row._mapping) for row in connection.execute(query)]
+            return _select_facts(connection, jobs.c.state == "running", order=[jobs.c.attempt_id])
 
     def awaited_segments(self, sweep_id: str) -> list[Waiting]:
         """Return the segments that pending trials of a sweep wait for, most awaited first."""
@@ -1475,12 +1400,16 @@ class Store:
             ]
         return sorted(found, key=lambda attempt: attempt.id)
 
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[JobFacts]:
         """Return the jobs that failed or diverged with their last attempts, the latest first."""
-        query = sa.select(*(failures.c[field.name] for field in fields(Failure)))
-        query = query.order_by(failures.c.updated.desc(), failures.c.job_id)
+        names = ("host", "outcome", "message", "decision")
         with self._reader.connect() as connection:
-            return [Failure(**row._mapping) for row in connection.execute(query)]
+            return _select_facts(
+                connection,
+                failures.c.job_id == jobs.c.id,
+                order=[failures.c.updated.desc(), failures.c.job_id],
+                **{name: failures.c[name] for name in names},
+            )
 
     def reruns(self) -> dict[str, Rerun]:
         """Return the reruns that were asked for and are not done, by the job's id."""
@@ -1697,13 +1626,11 @@ class Store:
         with self._reader.connect() as connection:
             return [Artifact(**row._mapping) for row in connection.execute(query)]
 
-    def file_owners(self) -> list[Owner]:
-        """Return every job as the owner of files, by id."""
-        names = (field.name for field in fields(Owner) if field.name != "job_id")
-        columns = jobs.c.id.label("job_id"), *(jobs.c[name] for name in names)
+    def file_owners(self) -> list[Job]:
+        """Return every job, as the owner of files, by id."""
         with self._reader.connect() as connection:
-            rows = connection.execute(sa.select(*columns).order_by(jobs.c.id))
-            return [Owner(**row._mapping) for row in rows]
+            rows = connection.execute(sa.select(jobs).order_by(jobs.c.id))
+            return [decode_job(row) for row in rows]
 
     def artifact_paths(self) -> set[str]:
         """Return the paths of all files that jobs left."""
@@ -1801,27 +1728,43 @@ def _shown_attempt() -> sa.ColumnElement[int | None]:
     return sa.func.coalesce(jobs.c.done_attempt_id, jobs.c.attempt_id)
 
 
-def _select_facts(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[JobFacts]:
-    # Pretrainings come first, by budget.
-    special: dict[str, sa.ColumnElement[Any]] = {
+def _select_facts(
+    connection: sa.Connection,
+    where: sa.ColumnElement[bool],
+    *,
+    order: Sequence[sa.ColumnElement[Any]] = (
+        *(jobs.c.kind, jobs.c.pretraining_id, jobs.c.budget, jobs.c.id),
+    ),
+    **more: sa.ColumnElement[Any],
+) -> list[JobFacts]:
+    """Return the jobs that match: by default pretrainings first, by budget.
+
+    ``more`` are columns in place of the usual ones, and of facts that have a default.
+    """
+    either = {
+        name: sa.func.coalesce(trials.c[name], pretrainings.c[name])
+        for name in ("flow", "dataset", "variant", "recipe_id", "seed")
+    }
+    columns: dict[str, sa.ColumnElement[Any]] = {
+        **either,
         "job_id": jobs.c.id,
         "budget": sa.func.coalesce(trials.c.budget, jobs.c.budget),
         "pretraining_id": sa.func.coalesce(trials.c.pretraining_id, jobs.c.pretraining_id),
         "factorization": trials.c.factorization,
-        **{
-            name: sa.func.coalesce(trials.c[name], pretrainings.c[name])
-            for name in ("flow", "dataset", "seed")
-        },
+        "map_options": trials.c.map_options,
+        "nms": pretrainings.c.nms,
+        "profile": recipes.c.profile,
+        **more,
     }
-    names = [field.name for field in fields(JobFacts)]
+    usual = [one.name for one in fields(JobFacts) if one.default is MISSING]
+    columns = {name: jobs.c[name] for name in usual if name not in columns} | columns
     rows = connection.execute(
-        sa.select(
-            *((special[name] if name in special else jobs.c[name]).label(name) for name in names)
-        )
+        sa.select(*(column.label(name) for name, column in columns.items()))
         .outerjoin_from(jobs, trials, trials.c.id == jobs.c.trial_id)
         .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
+        .join(recipes, recipes.c.id == either["recipe_id"])
         .where(where)
-        .order_by(jobs.c.kind, jobs.c.pretraining_id, jobs.c.budget, jobs.c.id)
+        .order_by(*order)
     )
     return [JobFacts(**row._mapping) for row in rows]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lcma.db.leases import is_held
+from lcma.db.leases import is_held, seconds_left
 from lcma.db.records.plan import Sweep
 from lcma.db.records.work import Kind, State
 
@@ -15,7 +15,10 @@ class JobFacts:
     """A job as it stands, with what it works on.
 
     `pretraining_id` is the pretraining that it is a segment of, or whose maps the trial reads up to
-    `budget`.
+    `budget`. `nms` is the form of a pretraining's flow. What a query does not ask for is as by
+    default: of `Store.failures` the `outcome` and `message` of the last attempt, on `host`, and the
+    `decision` why it is not run again without a person; of `Store.trained_trials` whether
+    `weights` were kept.
     """
 
     job_id: str
@@ -37,15 +40,33 @@ class JobFacts:
     host: str | None
     lease_until: float | None
     updated: float
+    variant: str
+    recipe_id: str
+    profile: str
+    map_options: str | None
+    nms: str | None
+    outcome: str | None = None
+    message: str | None = None
+    decision: str | None = None
+    weights: bool = False
 
     @property
     def subject(self) -> str:
         """The id of the trial or pretraining that the job works on."""
         return self.trial_id or self.pretraining_id or self.job_id
 
+    @property
+    def factorization_or_kind(self) -> str:
+        """The factorization, or the kind of a job that has none."""
+        return self.factorization or self.kind
+
     def is_held(self, now: float) -> bool:
         """Return whether its lease still holds, `now` by the database's clock."""
         return is_held(self.lease_until, now)
+
+    def lease_left(self, now: float) -> float:
+        """Return the seconds that its lease still holds, below 0 if it is over; 0 without one."""
+        return 0.0 if self.lease_until is None else seconds_left(self.lease_until, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,29 +182,6 @@ class LostTrials:
     trials: int = 1
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A job that failed or diverged, with the outcome and message of its last attempt.
-
-    `decision` is why it is not run again without a person.
-    """
-
-    job_id: str
-    kind: str
-    state: str
-    flow: str
-    dataset: str
-    factorization: str | None
-    budget: int | None
-    seed: int
-    step: int
-    steps: int
-    outcome: str | None
-    message: str | None
-    host: str | None
-    decision: str | None
-
-
 @dataclass(frozen=True, slots=True)
 class Rerun:
     """A job that was put back to be run anew, and is not done.
@@ -247,25 +245,6 @@ class MapUser:
     map_options: str | None
 
 
-@dataclass(frozen=True)
-class TrainedTrial:
-    """A trial on one exact data set; `weights` tells whether its weights were kept."""
-
-    trial_id: str
-    job_id: str
-    data_digest: str
-    state: str
-    flow: str
-    dataset: str
-    variant: str
-    factorization: str
-    budget: int | None
-    seed: int
-    recipe_id: str
-    pretraining_id: str | None
-    weights: bool
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDuration:
     """The attempt by which a job was done, and how long it took on which device.
@@ -288,45 +267,6 @@ class JobDuration:
     seconds: float
     gpu_seconds: float | None
     images_per_second: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """A job with a curve.
-
-    `subject` is the id of its trial or pretraining, `nms` the form of a pretraining's flow;
-    `budget` is that of the trial or of the segment.
-    """
-
-    job_id: str
-    kind: Kind
-    subject: str
-    data_digest: str
-    state: State
-    step: int
-    steps: int
-    flow: str
-    dataset: str
-    variant: str
-    profile: str
-    recipe_id: str
-    factorization: str | None
-    budget: int | None
-    map_options: str | None
-    nms: str | None
-    seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """A job as the owner of files: those of its trial or pretraining on its exact data set."""
-
-    job_id: str
-    kind: Kind
-    trial_id: str | None
-    pretraining_id: str | None
-    data_digest: str
-    state: State
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from lcma.db.records.work import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class RecipeRow:
     """A resolved training recipe; `body` is its canonical JSON, `size` the image side in pixels.
 
     `conventional` is the canonical name of its flow's conventional factorization, None where that
@@ -99,7 +99,7 @@ class SweepMember:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pretraining:
+class PretrainingRow:
     """A run with no splits whose contribution maps serve the trials."""
 
     id: str
@@ -112,7 +112,7 @@ class Pretraining:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class TrialRow:
     """Recipe + data set + factorization + seed and, for words over L and H, the maps' origin."""
 
     id: str
@@ -171,9 +171,9 @@ class Registration:
 
     sweeps: tuple[Sweep, ...] = ()
     members: tuple[SweepMember, ...] = ()
-    recipes: tuple[Recipe, ...] = ()
+    recipes: tuple[RecipeRow, ...] = ()
     data_sets: tuple[DataSet, ...] = ()
-    pretrainings: tuple[Pretraining, ...] = ()
-    trials: tuple[Trial, ...] = ()
+    pretrainings: tuple[PretrainingRow, ...] = ()
+    trials: tuple[TrialRow, ...] = ()
     jobs: tuple[PlannedJob, ...] = ()
     bars: tuple[Bar, ...] = ()

@@ -95,28 +95,6 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunningJob:
-    """A job that somebody holds, with what it is: enough for a progress bar."""
-
-    job_id: str
-    kind: Kind
-    flow: str
-    dataset: str
-    factorization: str | None
-    budget: int | None
-    seed: int
-    step: int
-    steps: int
-    owner: str
-    host: str
-    lease_until: float
-
-    def is_held(self, now: float) -> bool:
-        """Return whether its lease still holds, `now` by the database's clock."""
-        return is_held(self.lease_until, now)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StateCounts:
     """How many jobs of one kind are in each state."""
 
@@ -133,7 +111,7 @@ class StateCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class JobCounts:
     """How many jobs are in each state, by kind."""
 
     pretraining: StateCounts

@@ -22,6 +22,12 @@ def curves(
         str | None,
         typer.Option("--name", metavar="METRIC", help="Only this curve: holdout_bits_per_dim, ..."),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by", metavar="MEASURE", help="Show this measure of trained trials beside the curves"
+        ),
+    ] = None,
     db: Db = None,
     out: Out = None,
     format: Picture = None,
@@ -73,7 +79,7 @@ def curves(
         dataset=dataset,
         profile=profile,
     )
-    found = read_charts(store, chosen, conventional, name)
+    found = read_charts(store, chosen, conventional, name, by)
     with Console(stderr=True).status("drawing"):
         pictures = draw_charts(found.charts, target)
     if json:

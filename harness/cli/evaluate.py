@@ -44,6 +44,7 @@ def evaluate(
         describe_trial,
         list_trials_with_weights,
         no_weights_error,
+        trial_as_dict,
     )
     from lcma.harness.run.driver import new_owner
     from lcma.harness.run.reevaluation import reevaluate, require_weights
@@ -80,7 +81,7 @@ def evaluate(
         rows = []
         for evaluation in evaluations:
             named = {"measures": {m.name: asdict(m) for m in evaluation.result.measures}}
-            facts = asdict(evaluation.trial) | asdict(evaluation.result)
+            facts = trial_as_dict(evaluation.trial) | asdict(evaluation.result)
             rows.append(facts | named | {"new": evaluation.new})
         print(to_json(rows))
         return

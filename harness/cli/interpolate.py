@@ -35,7 +35,6 @@ def interpolate(
     Without a trial, draw each factorization of the sweep (the newest) at its
     first trained seed.
     """
-    from dataclasses import asdict
 
     from rich.console import Console
     from rich.text import Text
@@ -44,7 +43,7 @@ def interpolate(
     from lcma.harness.place import find_place
     from lcma.harness.report.gallery import draw_interpolations
     from lcma.harness.report.targets import picture_folder
-    from lcma.harness.results.trials import choose_trials, describe_trial
+    from lcma.harness.results.trials import choose_trials, describe_trial, trial_as_dict
     from lcma.harness.text import printable, to_json
 
     place = find_place(db, runs, data)
@@ -62,7 +61,7 @@ def interpolate(
     )
     if json:
         rows = [
-            asdict(s.trial)
+            trial_as_dict(s.trial)
             | {"from": s.first, "to": s.last, "steps": steps, "spherical": spherical}
             | {"row": str(s.row), "inverse_iterations": s.iterations, "settled": s.settled}
             for s in sheets

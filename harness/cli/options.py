@@ -41,7 +41,7 @@ Sweep = Annotated[
     typer.Option("--sweep", help="Trials of this sweep, by name or id (default: newest)"),
 ]
 Measure = Annotated[
-    str, typer.Option("--measure", metavar="NAME", help="What the board is ranked by")
+    str, typer.Option("--measure", metavar="NAME", help="What the board is ranked by, and verdicts")
 ]
 Out = Annotated[
     Path | None,

@@ -1,4 +1,4 @@
-"""`lcma pareto`: bits per dimension against the budget of the pretraining."""
+"""`lcma pareto`: bits per dimension, or another measure, against the budget of the pretraining."""
 
 from typing import Annotated, Literal
 
@@ -6,6 +6,7 @@ import typer
 
 from lcma.harness.cli.options import Db, Json, Out, Picture
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def pareto(
@@ -19,19 +20,23 @@ def pareto(
         str | None, typer.Option(help="Only this word, such as low or HLL")
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
+    by: Annotated[
+        str, typer.Option("--by", metavar="MEASURE", help="What budgets are compared by")
+    ] = BITS_PER_DIM,
     margin: Annotated[
-        float,
+        float | None,
         typer.Option(
-            metavar="BITS",
-            help="Bits/dim by which a budget that is enough may be worse than the longest",
+            metavar="NUMBER",
+            help="By how much a budget that is enough may be worse than the longest "
+            "(0.01 bits/dim; in the unit of --by)",
         ),
-    ] = 0.01,
+    ] = None,
     cost: Annotated[
         Literal["seconds", "images"], typer.Option(help="The cost axis of the Pareto front")
     ] = "seconds",
     json: Json = False,
 ) -> None:
-    """Show bits/dim by budget of the pretraining, and the smallest budget that is enough.
+    """Show bits/dim or another measure by budget, and the smallest budget that is enough.
 
     A picture of each curve goes to --out (lcma-pictures), or to that file if it
     ends in .png or .svg.
@@ -48,14 +53,15 @@ def pareto(
     from lcma.harness.results.lookup import find_sweep
     from lcma.harness.text import to_json
 
-    if not 0 < margin < float("inf"):
-        raise UserError(f"--margin {margin:g} is no margin: give bits/dim above 0, such as 0.01")
+    if margin is not None and not 0 < margin < float("inf"):
+        raise UserError(f"--margin {margin:g} is no margin: give a number above 0, such as 0.01")
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     curves = read_budget_curves(
         store,
+        measure=by,
         sweep_id=sweep_id,
         factorization=factorization,
         margin=margin,

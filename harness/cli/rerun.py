@@ -52,44 +52,25 @@ def rerun(
     from lcma.harness.place import find_place
     from lcma.harness.report.export import parse_filters
     from lcma.harness.terminal import user_name
-    from lcma.harness.text import printable, to_json
+    from lcma.harness.text import to_json
     from lcma.harness.watch.commands import relaunch_commands
-    from lcma.harness.watch.rerun import (
-        choose_reruns,
-        describe_choice,
-        describe_job,
-        describe_undone,
-    )
+    from lcma.harness.watch.rerun import choose_reruns, describe_choice, render_reruns
 
     store = connect(find_place(db, None, None).db, create=False)
     filters = parse_filters(where or ())
     chosen = choose_reruns(store, trials or (), filters, with_pretraining=with_pretraining)
-    ids, summary, console = chosen.ids, describe_choice(chosen), Console()
+    summary, console = describe_choice(chosen), Console()
     if chosen.more and not (yes or dry_run):
         if json or sys.stdin is None or not sys.stdin.isatty():
             raise UserError(f"{summary} would be run anew: give --yes, or look with --dry-run")
         console.print(Text(f"{summary} will be run anew"))
         if not typer.confirm("Go on?"):
             return
-    commands = relaunch_commands(store, ids)
-    put_back = 0 if dry_run else store.rerun(ids, by=user_name(), why=why)
+    commands = relaunch_commands(store, chosen.ids)
+    put_back = 0 if dry_run else store.rerun(chosen.ids, by=user_name(), why=why)
     if json:
         more = [job.job_id for job in chosen.more]
-        print(to_json({"jobs": ids, "more": more, "put_back": put_back, "next": commands}))
+        print(to_json({"jobs": chosen.ids, "more": more, "put_back": put_back, "next": commands}))
         return
-    if dry_run:
-        for job in (*chosen.named, *chosen.more):
-            console.print(Text(printable(describe_job(job))), soft_wrap=True)
-    undone = describe_undone(chosen)
-    if undone:
-        console.print(Text(undone), soft_wrap=True)
-    if not ids:
-        console.print(Text("nothing to run anew: no such job is done"))
-        return
-    would = "would be put back to pending" if dry_run else "put back to pending"
-    console.print(Text(f"{summary} {would}"), soft_wrap=True)
-    if dry_run:
-        return
-    for number, command in enumerate(commands):
-        lead = "Next: " if number == 0 else "      "
-        console.print(Text(lead).append(command, style="bold"), soft_wrap=True)
+    for line in render_reruns(chosen, commands, dry_run=dry_run):
+        console.print(line, soft_wrap=True)

@@ -40,7 +40,7 @@ def retry(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.text import printable, to_json
-    from lcma.harness.watch.commands import relaunch_commands
+    from lcma.harness.watch.commands import relaunch_commands, render_next
     from lcma.harness.watch.retry import choose_lost_jobs, count_classes, describe_failure
 
     store = connect(find_place(db, None, None).db, create=False)
@@ -61,6 +61,5 @@ def retry(
         console.print(Text(f"{count_classes(jobs)} would be put back to pending"))
         return
     console.print(Text(f"{count_classes(jobs)} put back to pending"))
-    for number, command in enumerate(commands):
-        lead = "Next: " if number == 0 else "      "
-        console.print(Text(lead).append(command, style="bold"), soft_wrap=True)
+    for line in render_next(commands):
+        console.print(line, soft_wrap=True)

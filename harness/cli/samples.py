@@ -24,7 +24,6 @@ def samples(
     Without a trial, draw each factorization of the sweep (the newest) at its
     first trained seed.
     """
-    from dataclasses import asdict
 
     from rich.console import Console
     from rich.text import Text
@@ -33,7 +32,7 @@ def samples(
     from lcma.harness.place import find_place
     from lcma.harness.report.gallery import draw_samples
     from lcma.harness.report.targets import picture_folder
-    from lcma.harness.results.trials import choose_trials, describe_trial
+    from lcma.harness.results.trials import choose_trials, describe_trial, trial_as_dict
     from lcma.harness.text import printable, to_json
 
     place = find_place(db, runs, None)
@@ -45,7 +44,7 @@ def samples(
     )
     if json:
         options = {"count": count, "temperature": temperature, "sample_seed": seed}
-        print(to_json([asdict(s.trial) | options | {"grid": str(s.grid)} for s in sheets]))
+        print(to_json([trial_as_dict(s.trial) | options | {"grid": str(s.grid)} for s in sheets]))
         return
     console = Console()
     for sheet in sheets:

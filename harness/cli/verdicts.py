@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from lcma.harness.cli.options import Db, Json
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def verdicts(
@@ -13,6 +15,16 @@ def verdicts(
     dataset: Annotated[str | None, typer.Option(help="Only this data set")] = None,
     profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
+    by: Annotated[
+        str, typer.Option("--by", metavar="MEASURE", help="What claims of order are judged by")
+    ] = BITS_PER_DIM,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="With --by: a difference that does not matter, in the measure's unit",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Judge each claim: supported, refuted or undecided at this n and scale.
@@ -29,12 +41,14 @@ def verdicts(
     from lcma.harness.results.verdicts import read_verdicts
     from lcma.harness.text import to_json
 
+    if margin is not None and not 0 < margin < float("inf"):
+        raise UserError(f"--margin {margin:g} is no margin: give a number above 0")
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     given = {name: value for name, value in filters.items() if value is not None}
     require_results(store, sweep_id, given)
-    found = read_verdicts(store, sweep_id=sweep_id, **given)
+    found = read_verdicts(store, measure=by, margin=margin, sweep_id=sweep_id, **given)
     if json:
         print(to_json(verdicts_as_dict(found)))
     else:

@@ -19,7 +19,14 @@ from lcma.harness.report.tables import (
     table_as_markdown,
     tables_as_latex,
 )
-from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, factorization_label
+from lcma.harness.results.board import (
+    ENOUGH,
+    Board,
+    BoardRow,
+    Group,
+    factorization_label,
+    name_unit,
+)
 from lcma.harness.text import escape_markdown, printable, short_id
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -278,8 +285,8 @@ def list_lines_below(group: Group) -> list[str]:
         first = f"* {requested}: no results of it here, so there are no differences."
     else:
         first = (
-            f"* {printable(group.against)}. Differences from it in {name_unit(group)}, paired by "
-            f"seed; {'above' if group.direction == 'higher' else 'below'} 0: "
+            f"* {printable(group.against)}. Differences from it in {name_unit(group.unit)}, paired "
+            f"by seed; {'above' if group.direction == 'higher' else 'below'} 0: "
             f"better than {printable(group.reference)}. ± 95 %: half of the t-interval."
         )
     ranks = (
@@ -292,11 +299,6 @@ def list_lines_below(group: Group) -> list[str]:
         *group.notes,
         "Made with " + "; ".join(map(printable, group.made_with)) + ".",
     ]
-
-
-def name_unit(group: Group) -> str:
-    """Return the unit of a group's differences, as shown."""
-    return "bits/dim" if group.measure == BITS_PER_DIM else printable(group.unit)
 
 
 def _ending(board: Board) -> list[str]:

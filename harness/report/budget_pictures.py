@@ -13,6 +13,7 @@ from lcma.harness.report.budgets import (
     describe_curve_key,
     list_rows,
     list_sentences,
+    name_axis,
     name_row,
 )
 from lcma.harness.report.figures import (
@@ -33,6 +34,7 @@ from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.budgets import BudgetCurve
 from lcma.harness.results.statistics import PairedTest, subtract_by_seed
 from lcma.harness.text import printable
+from lcma.sweeps.measures import BITS_PER_DIM
 
 SEEDS = "#8A8A8A"
 SPLITS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY_BLUE, BLACK)
@@ -68,8 +70,11 @@ def _draw_curve(curve: BudgetCurve, target: PictureTarget) -> Path:
 
 def _draw_differences(axes: Any, curve: BudgetCurve) -> None:
     found, longest = curve.smallest, curve.rows[-1]
+    sign = -1 if curve.direction == "higher" else 1
     _set_budgets(axes, [row.budget or 0 for row in curve.rows])
-    axes.axhspan(0, found.margin, color=BLUE, alpha=0.2, lw=0, label=f"margin, {found.margin:g}")
+    if found is not None:
+        margin = {"color": BLUE, "alpha": 0.2, "lw": 0, "label": f"margin, {found.margin:g}"}
+        axes.axhspan(*sorted((0, sign * found.margin)), **margin)
     axes.axhline(0, color=BLUE, lw=1)
     base = None if curve.conventional is None else curve.conventional.from_longest
     if base is not None:
@@ -79,13 +84,19 @@ def _draw_differences(axes: Any, curve: BudgetCurve) -> None:
     for k, row in enumerate(curve.rows):
         own = [*subtract_by_seed(row.by_seed, longest.by_seed).values()]
         axes.plot([k] * len(own), own, "o", color=SEEDS, ms=4, alpha=0.8)
-        enough = found.budget is not None and (row.budget or 0) >= found.budget
+        smallest = None if found is None else found.budget
+        enough = smallest is not None and (row.budget or 0) >= smallest
         if row.from_longest is not None:
             _draw_interval(axes, k + 0.12, row.from_longest, GREEN if enough else INK)
     axes.plot([], [], "o", color=SEEDS, ms=4, label="a seed")
     for colour, label in ((GREEN, "mean, 95 %: enough"), (INK, "mean, 95 %: not shown to be")):
         axes.plot([], [], "D-", color=colour, ms=6, label=label)
-    axes.set_ylabel(f"bits/dim minus those of {found.longest} steps")
+    what = (
+        "bits/dim minus those"
+        if curve.measure == BITS_PER_DIM
+        else f"{name_axis(curve)} minus that"
+    )
+    axes.set_ylabel(f"{what} of {longest.budget} steps")
     _add_legend(axes, 5)
 
 
@@ -97,7 +108,7 @@ def _draw_interval(axes: Any, x: float, test: PairedTest, colour: str) -> None:
 
 def _draw_front(axes: Any, curve: BudgetCurve) -> None:
     tidy_axes(axes)
-    axes.set_ylabel("bits/dim on holdout")
+    axes.set_ylabel(name_axis(curve))
     unit = "device seconds" if curve.cost == "seconds" else "images"
     axes.set_xlabel(f"{unit}, pretraining by itself and training")
     rows = [row for row in list_rows(curve) if getattr(row, curve.cost) is not None]
@@ -177,5 +188,6 @@ def _name(curve: BudgetCurve) -> str:
     return file_name(
         *("pareto", key.flow, key.dataset, key.variant, key.profile, key.factorization),
         *(key.protocol, key.recipe_id[:8], key.comparable[:8]),
+        *(() if curve.measure == BITS_PER_DIM else (curve.measure,)),
         *(() if key.map_options is None else (key.map_options,)),
     )

@@ -10,18 +10,20 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.harness.results.board import ENOUGH
+from lcma.harness.results.board import ENOUGH, name_unit
 from lcma.harness.results.budgets import (
     BudgetCurve,
     BudgetRow,
     CurveKey,
     SmallestBudget,
     compute_cost_shares,
+    worse_interval,
 )
 from lcma.harness.results.statistics import PairedTest
 from lcma.harness.text import format_duration, format_number, printable, short_id
+from lcma.sweeps.measures import HOLDOUT
 
-_HEADINGS = ("budget", "n", "holdout", "sd", "test", "- conventional", "- longest")
+_HEADINGS = ("budget", "n", "{}", "sd", "test", "- conventional", "- longest")
 _COSTS = ("budget", "pretraining", "with training", "images", "saved", "front", "by seed")
 _MAP_HEADINGS = ("budget", "split", "n", "rank corr.", "overlap", "by chance", "mask share", "tied")
 
@@ -34,7 +36,10 @@ def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
         parts += [
             Text(curve_title(curve.key), style="bold"),
             Text(describe_curve_key(curve.key), style="dim"),
-            _table(_HEADINGS, [_list_bits(row) for row in list_rows(curve)]),
+            _table(
+                [heading.format(name_choice(curve)) for heading in _HEADINGS],
+                [_list_values(row) for row in list_rows(curve)],
+            ),
             Text(answer, style="bold"),
             *map(Text, more),
             Text(),
@@ -72,6 +77,18 @@ def describe_curve_key(key: CurveKey) -> str:
     )
 
 
+def name_choice(curve: BudgetCurve) -> str:
+    """Return the heading of what budgets are chosen by."""
+    return "holdout" if curve.chosen_by != curve.measure else printable(curve.measure)
+
+
+def name_axis(curve: BudgetCurve) -> str:
+    """Return what budgets are chosen by, with its unit or part."""
+    if curve.chosen_by == HOLDOUT:
+        return "bits/dim on holdout"
+    return f"{printable(curve.chosen_by)}, {name_unit(curve.unit)}"
+
+
 def list_rows(curve: BudgetCurve) -> list[BudgetRow]:
     """Return the rows by budget, and the conventional one at the end."""
     return [*curve.rows, *([] if curve.conventional is None else [curve.conventional])]
@@ -79,25 +96,30 @@ def list_rows(curve: BudgetCurve) -> list[BudgetRow]:
 
 def list_sentences(curve: BudgetCurve) -> list[str]:
     """Return which budget is enough, in one sentence, and the sentences that belong to it."""
-    found = curve.smallest
-    longest = f"{found.longest} steps"
+    found, unit = curve.smallest, name_unit(curve.unit)
+    longest = f"{curve.rows[-1].budget} steps"
     sentences = []
     if len(curve.rows) == 1:
         sentences.append(
             "One budget cannot be compared. Next: lcma launch SPEC --budget 0,30,100,300,1000 "
             f"--seeds {ENOUGH}"
         )
+    elif found is None:
+        sentences.append(
+            f"Which budget is enough depends on how much worse it may be: `lcma pareto --by "
+            f"{printable(curve.measure)} --margin NUMBER`, in {unit}."
+        )
     elif found.budget is None:
         sentences.append(
-            f"No budget below {longest} is shown to be enough within {found.margin:g} bits/dim: "
-            f"{_describe_failure(found)}"
+            f"No budget below {longest} is shown to be enough within {found.margin:g} {unit}: "
+            f"{_describe_failure(curve, found)}"
         )
     else:
         tests = [row.from_longest for row in curve.rows if (row.budget or 0) >= found.budget]
         n = min(test.n for test in tests if test is not None)
         sentences.append(
             f"{found.budget} steps are enough: from there on no budget is worse than {longest} by "
-            f"more than {found.margin:g} bits/dim (95 %, n = {n})."
+            f"more than {found.margin:g} {unit} (95 %, n = {n})."
         )
         part, whole = compute_cost_shares(curve, found.budget)
         if part is not None:
@@ -106,27 +128,28 @@ def list_sentences(curve: BudgetCurve) -> list[str]:
                 f"They cost {_percent(part)} of the pretraining of {longest}{training}."
             )
         if found.failed is not None:
-            sentences.append(f"Below that, {_describe_failure(found)}")
+            sentences.append(f"Below that, {_describe_failure(curve, found)}")
         elif found.budget:
             sentences.append("No shorter budget was tried.")
     test = curve.rows[-1].from_conventional
     if test is not None:
         sentences.append(
-            f"At {longest} {printable(curve.key.label)} is {_compare(test)} conventional: "
-            f"{_describe(test)}."
+            f"At {longest} {printable(curve.key.label)} is {_compare(test, curve.direction)} "
+            f"conventional: {_describe(test, unit)}."
         )
     return sentences
 
 
-def _describe_failure(found: SmallestBudget) -> str:
+def _describe_failure(curve: BudgetCurve, found: SmallestBudget) -> str:
     """Return why the longest budget that is not shown to be enough is not."""
-    test, failed = found.test, f"{found.failed} steps"
+    test, failed, unit = found.test, f"{found.failed} steps", name_unit(curve.unit)
     if test is None:
         return f"{failed} have no seed in common with {found.longest}."
-    if test.n >= ENOUGH and test.low is not None and test.low > found.margin:
+    least, _ = worse_interval(test, curve.direction)
+    if test.n >= ENOUGH and least is not None and least > found.margin:
         longer = "" if found.budget is not None else " Longer budgets may be better still."
-        return f"{failed} are worse by more than that, {_describe(test)}.{longer}"
-    text = f"{failed} differ by {_describe(test)}"
+        return f"{failed} are worse by more than that, {_describe(test, unit)}.{longer}"
+    text = f"{failed} differ by {_describe(test, unit)}"
     if test.n < ENOUGH:
         text += f", and fewer than {ENOUGH} seeds decide nothing"
     if test.detectable is None or (test.n >= ENOUGH and test.detectable <= found.margin):
@@ -138,16 +161,17 @@ def _describe_failure(found: SmallestBudget) -> str:
     )
 
 
-def _compare(test: PairedTest) -> str:
-    if test.n < ENOUGH or test.low is None or test.high is None:
+def _compare(test: PairedTest, direction: str | None) -> str:
+    least, most = worse_interval(test, direction)
+    if test.n < ENOUGH or least is None or most is None:
         return f"not yet (fewer than {ENOUGH} seeds) told apart from"
-    if test.low <= 0 <= test.high:
+    if least <= 0 <= most:
         return "not told apart from"
-    return "better than" if test.high < 0 else "worse than"
+    return "better than" if most < 0 else "worse than"
 
 
-def _describe(test: PairedTest) -> str:
-    return f"{_difference(test)} bits/dim (n = {test.n})"
+def _describe(test: PairedTest, unit: str) -> str:
+    return f"{_difference(test)} {unit} (n = {test.n})"
 
 
 def _difference(test: PairedTest | None) -> str:
@@ -168,7 +192,7 @@ def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
     return table
 
 
-def _list_bits(row: BudgetRow) -> list[str]:
+def _list_values(row: BudgetRow) -> list[str]:
     numbers = (format_number(value) for value in (row.holdout, row.deviation, row.test))
     tests = (row.from_conventional, row.from_longest)
     return [name_row(row), str(row.n), *numbers, *map(_difference, tests)]
@@ -205,8 +229,14 @@ def _list_stability(curve: BudgetCurve) -> Iterable[list[str]]:
 
 
 def _legend(curve: BudgetCurve) -> Iterable[str]:
+    name = "Bits/dim"
+    if curve.chosen_by != HOLDOUT:
+        name = f"{printable(curve.measure)} in {name_unit(curve.unit)}, {curve.direction} is better"
+    parts, on = "; holdout chooses, test is only reported", " on holdout"
+    if curve.chosen_by == curve.measure:
+        parts, on = "", f" of {name_choice(curve)}"
     yield (
-        "Bits/dim; holdout chooses, test is only reported. Differences are on holdout, paired by "
+        f"{name}{parts}. Differences are{on}, paired by "
         "seed, with 95 % t-intervals. Budgets are tested from the longest down, until one fails."
     )
     yield (
@@ -214,7 +244,8 @@ def _legend(curve: BudgetCurve) -> Iterable[str]:
         "counted whole; saved: by sharing pretrainings, all seeds together."
     )
     yield (
-        f"front: no row is at most as costly in {curve.cost} and as high; by seed: in how many "
+        f"front: no row is at most as costly in {curve.cost} and as "
+        f"{'good' if curve.direction == 'higher' else 'high'}; by seed: in how many "
         "seeds' own results."
     )
 

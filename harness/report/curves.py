@@ -11,7 +11,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lcma.harness.report.board import name_measure
+from lcma.harness.results.board import name_unit
 from lcma.harness.results.curves import CurveChart, CurveCharts, CurveLine, LineKey
+from lcma.harness.results.statistics import Summary
 from lcma.harness.text import format_number, printable
 
 
@@ -27,6 +30,8 @@ def render_curves(found: CurveCharts) -> RenderableType:
             heading = panel.part or panel.label
             table.add_column(printable(heading), justify="right", overflow="fold")
             table.add_column("at step", justify="right", no_wrap=True)
+        if chart.by is not None:
+            table.add_column(name_measure(chart.by.name), justify="right", overflow="fold")
         for key, lines in _by_line(chart):
             shown = [line for line in lines if line is not None]
             seeds = max(shown, key=lambda line: len(line.seeds)).seeds
@@ -37,12 +42,19 @@ def render_curves(found: CurveCharts) -> RenderableType:
                 str(len(seeds)),
                 str(lost) if lost else "-",
                 *(text for line in lines for text in _last(line)),
+                *([] if chart.by is None else [_describe_end(chart.ends.get(key.name))]),
             )
         parts += [
             Text(chart.key.title, style="bold"),
             Text(describe_chart_key(chart), style="dim"),
             table,
         ]
+        if chart.by is not None:
+            line = (
+                f"{name_measure(chart.by.name)} of trained trials, in {name_unit(chart.by.unit)} "
+                f"({chart.by.direction} is better): mean and half of the 95 % t-interval over seeds"
+            )
+            parts.append(Text(line, style="dim"))
         parts += [*(Text(printable(note), style="dim") for note in chart.notes), Text()]
     if found.left_out:
         shown_of = f"{len(found.charts)} of {len(found.charts) + found.left_out} pictures are drawn"
@@ -53,9 +65,18 @@ def render_curves(found: CurveCharts) -> RenderableType:
 def curves_as_records(found: CurveCharts, pictures: Sequence[Path]) -> list[dict[str, Any]]:
     """Return the points that are drawn, for JSON."""
     return [
-        asdict(chart) | {"picture": str(picture)}
+        _chart_dict(chart) | {"picture": str(picture)}
         for chart, picture in zip(found.charts, pictures, strict=True)
     ]
+
+
+def _chart_dict(chart: CurveChart) -> dict[str, Any]:
+    record = asdict(chart)
+    kind, ends = record.pop("by"), record.pop("ends")
+    if kind is None:
+        return record
+    of_kind = {"measure": kind["name"], "unit": kind["unit"], "direction": kind["direction"]}
+    return record | of_kind | {"ends": ends}
 
 
 def describe_chart_key(chart: CurveChart) -> str:
@@ -81,6 +102,13 @@ def _by_line(chart: CurveChart) -> Iterator[tuple[LineKey, list[CurveLine | None
     for key in keys:
         of = [{line.key: line for line in panel.lines}.get(key) for panel in chart.panels]
         yield key, of
+
+
+def _describe_end(found: Summary | None) -> str:
+    if found is None:
+        return "-"
+    half = "" if found.high is None else f" ± {format_number(found.high - found.mean)}"
+    return f"{format_number(found.mean)}{half}, n = {found.n}"
 
 
 def _last(line: CurveLine | None) -> tuple[str, str]:

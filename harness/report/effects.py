@@ -8,11 +8,12 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from lcma.harness.report.board import format_titles
+from lcma.harness.report.board import format_titles, name_measure
 from lcma.harness.report.tables import Table, TableColumn, render_table
-from lcma.harness.results.board import COMPARABLE
+from lcma.harness.results.board import COMPARABLE, Group, name_unit
 from lcma.harness.results.effects import Effect, Effects
 from lcma.harness.text import format_number, printable
+from lcma.sweeps.measures import BITS_PER_DIM
 
 COLUMNS = (
     TableColumn("split", kind="number"),
@@ -23,12 +24,18 @@ COLUMNS = (
     TableColumn("share", kind="number"),
 )
 
-_CONVENTION = (
-    "Effect: bits/dim of the words with L at the split less those with H there, by seed; below 0: "
-    "fewer bits when the low contributions are factored out there. ± 95 %: half of the t-interval "
-    "over seeds, not corrected for the number of effects. Share: of the sum of squares among the "
-    "word means, noise included."
-)
+
+def _describe_convention(group: Group) -> str:
+    better = "below 0: fewer bits"
+    if group.measure != BITS_PER_DIM:
+        side = "above" if group.direction == "higher" else "below"
+        better = f"in {name_unit(group.unit)}, {side} 0: {group.direction}, which is better,"
+    return (
+        f"Effect: {name_measure(group.measure)} of the words with L at the split less those with H "
+        f"there, by seed; {better} when the low contributions are factored out there. ± 95 %: half "
+        "of the t-interval over seeds, not corrected for the number of effects. Share: of the sum "
+        "of squares among the word means, noise included."
+    )
 
 
 def render_effects(effects: Sequence[Effects]) -> RenderableType:
@@ -47,7 +54,7 @@ def render_effects(effects: Sequence[Effects]) -> RenderableType:
         style = "dim" if one.main else ""
         parts += [*(Text(note, style=style) for note in one.notes), Text()]
     if any(one.main for one in effects):
-        parts.append(Text(_CONVENTION, style="dim"))
+        parts.append(Text(_describe_convention(effects[0].group), style="dim"))
     return Lines(*parts)
 
 
@@ -56,7 +63,7 @@ def effects_as_dict(effects: Sequence[Effects]) -> dict[str, Any]:
     return {"effects": [_as_dict(one) for one in effects]}
 
 
-_GROUP = (*COMPARABLE, "profile", "splits", "steps")
+_GROUP = (*COMPARABLE, "profile", "splits", "steps", "measure", "unit", "direction")
 
 
 def _as_dict(one: Effects) -> dict[str, Any]:
@@ -110,7 +117,10 @@ def _table(one: Effects) -> Table:
 
 def _left_to_interactions(one: Effects) -> Iterator[str]:
     if one.interactions_share is None:
-        yield "All words have the same mean bits/dim: there is nothing to share."
+        yield (
+            f"All words have the same mean {name_measure(one.group.measure)}: there is nothing to "
+            "share."
+        )
     elif one.interactions:
         largest = max(one.interactions, key=lambda e: abs(e.test.mean))
         mean, half = largest.test.mean, largest.test.half_width

@@ -66,7 +66,7 @@ class ExportQuery:
 
     ``where`` are KEY=VALUE of columns of `trial_results`. ``by`` are columns to sum results up by,
     with these ``statistics``. ``paper`` is the number of a table of the paper. ``measure`` is what
-    the board is ranked by.
+    the board is ranked by, or verdicts are judged by.
     """
 
     what: ExportContent = ExportContent.board
@@ -97,9 +97,12 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
         raise UserError("--stat says what --by COLUMNS is to sum up: give that too")
     if query.by and query.paper:
         raise UserError("--by and --paper are two tables: give one of them")
-    of_board = query.what is ExportContent.board and not query.by and not query.paper
-    if query.measure != BITS_PER_DIM and not of_board:
-        raise UserError("--measure is what the board is ranked by: export it alone")
+    takes_any = query.what is not ExportContent.results and not query.by and not query.paper
+    if query.measure != BITS_PER_DIM and not takes_any:
+        raise UserError(
+            "--measure is what the board is ranked by, or verdicts are judged by: export one of "
+            "these"
+        )
     if query.paper:
         found = compare_with_paper(read_board(store, **where), query.paper)
         for_people = form in (ExportFormat.md, ExportFormat.latex)
@@ -111,7 +114,7 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     if query.what is ExportContent.results:
         return _write(make_table(store.view_rows("trial_results", **where), "Results"), form)
     if query.what is ExportContent.verdicts:
-        return _write_verdicts(read_verdicts(store, **where), form)
+        return _write_verdicts(read_verdicts(store, measure=query.measure, **where), form)
     return _write_board(read_board(store, measure=query.measure, **where), form)
 
 

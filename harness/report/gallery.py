@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcma.db import Store, TrainedTrial
+from lcma.db import JobFacts, Store
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
 from lcma.harness.report import map_pictures
@@ -65,7 +65,7 @@ class ComparisonSheet:
 class SampleSheet:
     """Samples of one trained flow."""
 
-    trial: TrainedTrial
+    trial: JobFacts
     grid: Path
 
 
@@ -76,7 +76,7 @@ class InterpolationSheet:
     ``iterations`` and ``settled`` are those of `interpolation.Interpolation`.
     """
 
-    trial: TrainedTrial
+    trial: JobFacts
     first: int
     last: int
     row: Path
@@ -127,7 +127,7 @@ def draw_comparison(
 def draw_samples(
     store: Store,
     place: Place,
-    trials: Iterable[TrainedTrial],
+    trials: Iterable[JobFacts],
     target: PictureTarget,
     *,
     count: int = SAMPLES,
@@ -141,7 +141,7 @@ def draw_samples(
     sheets = []
     drawn_as_usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
     for one in trials:
-        flow, recipe = weights.load_flow(store, place, one.trial_id)
+        flow, recipe = weights.load_flow(store, place, one.subject)
         images = weights.draw_samples(flow, count, seed, temperature)
         options = () if drawn_as_usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")
         path = target.path(_name_picture("samples", one, *options))
@@ -154,7 +154,7 @@ def draw_samples(
 def draw_interpolations(
     store: Store,
     place: Place,
-    trials: Iterable[TrainedTrial],
+    trials: Iterable[JobFacts],
     target: PictureTarget,
     *,
     first: int = 0,
@@ -192,7 +192,7 @@ def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[
     Returns the pictures' paths.
     """
     target, trials = PictureTarget(folder), choose_first_trials(store, sweep_id)
-    used = {(one.trial_id, one.data_digest) for one in trials}
+    used = {(one.subject, one.data_digest) for one in trials}
     sets = filter_used_sets(list_map_sets(store), store, used)
     drawn = list_pictures(draw_maps(store, sets, target))
     return drawn + [sheet.grid for sheet in draw_samples(store, place, trials, target)]
@@ -203,9 +203,9 @@ def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:
     return list(dict.fromkeys(path for s in sheets for path in (s.maps, s.tables)))
 
 
-def _name_picture(kind: str, one: TrainedTrial, *options: str) -> str:
+def _name_picture(kind: str, one: JobFacts, *options: str) -> str:
     budget = () if one.budget is None else (f"b{one.budget}",)
-    what = (one.flow, one.dataset, one.factorization, *budget, f"s{one.seed}", one.trial_id[:8])
+    what = (one.flow, one.dataset, one.factorization, *budget, f"s{one.seed}", one.subject[:8])
     return file_name(kind, *what, *options)
 
 

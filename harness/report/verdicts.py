@@ -11,8 +11,17 @@ from rich.text import Text
 from lcma.db import QueryResult
 from lcma.harness.report.board import describe_lost
 from lcma.harness.report.tables import Table, TableColumn, flag_as_stored, make_table, render_table
-from lcma.harness.results.verdicts import CLAIMS, SCALE, Cells, Verdict, Verdicts
+from lcma.harness.results.verdicts import (
+    CLAIMS,
+    OF_BITS_PER_DIM,
+    SCALE,
+    Cells,
+    Verdict,
+    Verdicts,
+    describe_better,
+)
 from lcma.harness.text import escape_markdown, format_number, printable, short_id
+from lcma.sweeps.measures import BITS_PER_DIM, SHIPPED
 
 STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
 
@@ -69,9 +78,13 @@ def render_verdicts(results: Verdicts) -> RenderableType:
 def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
     """Return all numbers in full, ready for JSON; a missing one is None."""
     return {
+        "measure": results.kind.name,
+        "unit": results.kind.unit,
+        "direction": results.kind.direction,
         "verdicts": [_as_dict(one) for one in results.verdicts],
         "apart": [_as_dict(one) for one in results.apart],
         "unmeasured": list(results.unmeasured),
+        "not_judged": list(results.not_judged),
         "diverged": results.board.diverged,
         "failed": results.board.failed,
         "lost": dict(results.board.lost),
@@ -82,6 +95,7 @@ def verdict_table(results: Verdicts) -> Table:
     """Return a row for each verdict, including those apart."""
     own = ("decision", "claim", "source", "text", "cleared", "on_published", "unit", "comparison")
     rest = ("t_p_of_claim", "holm_p", "family_size", "printed", "lost", "why", "next")
+    of_measure = (results.kind.name, results.kind.direction)
     rows = []
     for one in (*results.verdicts, *results.apart):
         claim = one.claim
@@ -107,9 +121,10 @@ def verdict_table(results: Verdicts) -> Table:
                 claim.lost,
                 one.why,
                 next_command(one),
+                *of_measure,
             )
         )
-    names = (*own, *SCALE, *TEST_NUMBERS, *rest)
+    names = (*own, *SCALE, *TEST_NUMBERS, *rest, "measure", "direction")
     return make_table(QueryResult(names, tuple(rows), truncated=False), "Verdicts")
 
 
@@ -167,6 +182,8 @@ def next_command(one: Verdict) -> str | None:
     groups = [cells.group for cells in claim.members]
     if one.seeds is None:
         return "no sweep that anybody runs: the effect is too small beside its spread"
+    if group.measure not in {kind.name for kind in SHIPPED}:
+        return f"{one.seeds} seeds of a sweep whose plug-in takes {printable(group.measure)}"
     options = ["--profile", group.profile.split(", ")[0], *claim.sets]
     if "--dataset" not in claim.sets:
         options += ["--dataset", group.set_name]
@@ -242,7 +259,18 @@ def _sections(results: Verdicts) -> Iterator[tuple[str, Sequence[Verdict]]]:
     if results.verdicts:
         yield "Verdicts", results.verdicts
     if results.apart:
-        yield APART, results.apart
+        yield describe_apart(results), results.apart
+
+
+def describe_apart(results: Verdicts) -> str:
+    """Return why some verdicts stand apart."""
+    kind = results.kind
+    if kind.name == BITS_PER_DIM:
+        return APART
+    return (
+        f"By {printable(kind.name)}, of which {kind.direction} is better: bars and published "
+        "numbers are of bits/dim, so these are no verdicts on them."
+    )
 
 
 def _scale(one: Verdict) -> str:
@@ -284,5 +312,15 @@ def _ending(results: Verdicts) -> Iterator[str]:
         yield "No results that bear on a claim yet."
     yield from describe_lost(results.board)
     for key in results.unmeasured:
-        text, launch = CLAIMS[key]
-        yield f"No results yet: {text}. lcma launch {launch}"
+        yield f"No results yet: {claim_text(results, key)}. lcma launch {CLAIMS[key][1]}"
+    for key in results.not_judged:
+        yield (
+            f"Not by {printable(results.kind.name)}: {claim_text(results, key)}, since "
+            f"{OF_BITS_PER_DIM[key]}. `lcma verdicts` judges it."
+        )
+
+
+def claim_text(results: Verdicts, key: str) -> str:
+    """Return a claim in short."""
+    better = describe_better(results.kind.name, results.kind.direction)
+    return CLAIMS[key][0].format(better=better)

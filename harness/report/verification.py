@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lcma.harness.results.trials import describe_trial
+from lcma.harness.results.trials import describe_trial, trial_as_dict
 from lcma.harness.run.verification import Verified
 from lcma.harness.terminal import text_cell
 from lcma.harness.text import printable
@@ -51,16 +51,21 @@ def describe_verdict(verified: Verified) -> str:
         compared = "all compared measures" if verified.uncompared else "all measures"
         return f"{compared} are equal to the last bit"
     side = "within" if verified.good else "above"
-    return (
+    line = (
         f"the largest difference is {found.largest_difference:.2g} bits/dim, {side} the tolerance "
         f"of {found.tolerance:g}"
     )
+    others = [
+        f"{printable(one.name)} by {one.difference:.2g} {printable(one.unit)}"
+        for one in verified.other_units
+    ]
+    return f"{line}; differs too, in another unit: {', '.join(others)}" if others else line
 
 
 def verification_as_dict(verified: Verified) -> dict[str, Any]:
     """Return a verification as JSON values."""
     return {
-        "trial": asdict(verified.trial),
+        "trial": trial_as_dict(verified.trial),
         **asdict(verified.verification),
         "verified": verified.good,
         "measures": [

@@ -303,7 +303,7 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
     present = {row.factorization for group in board.groups for row in group.rows}
     requested = {name if name in present else factorizations.normalize(name) for name in names}
 
-    def wanted(group: Group, row: BoardRow) -> bool:
+    def wanted(row: BoardRow) -> bool:
         also = {row.factorization, row.label.split(" ")[0]}
         if row.factorization == "checkerboard-even":
             also.add("checkerboard")
@@ -313,8 +313,8 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
 
     groups = []
     for group in board.groups:
-        if any(wanted(group, row) for row in group.rows):
-            rows = tuple(r for r in group.rows if r.reference or wanted(group, r))
+        if any(map(wanted, group.rows)):
+            rows = tuple(r for r in group.rows if r.reference or wanted(r))
             groups.append(replace(group, rows=rows))
     if board.groups and not groups:
         known = sorted({row.label for group in board.groups for row in group.rows})
@@ -322,6 +322,11 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
             f"no results of {', '.join(sorted(requested))} here: there are {', '.join(known)}"
         )
     return replace(board, groups=tuple(groups))
+
+
+def name_unit(unit: str) -> str:
+    """Return a measure's unit as shown."""
+    return "bits/dim" if unit == BITS.unit else printable(unit)
 
 
 def factorization_label(factorization: str) -> str:
@@ -629,8 +634,8 @@ def _precision_note(group: Group) -> str:
     if group.standard_error is None:
         return f"{counted}: too few for a standard error."
     kind = "standard error" if group.clusters is None else "standard error by photograph"
-    unit = "bits/dim" if group.measure == BITS_PER_DIM else printable(group.unit)
-    return f"{counted}; one trial's {kind} is at most {format_number(group.standard_error)} {unit}."
+    error = f"{format_number(group.standard_error)} {name_unit(group.unit)}"
+    return f"{counted}; one trial's {kind} is at most {error}."
 
 
 def _bar_notes(group: Group) -> list[str]:

@@ -1,4 +1,4 @@
-"""Bits/dim by budget of the pretraining: the smallest budget that is enough, costs, and the maps.
+"""A measure by budget of the pretraining: the smallest budget that is enough, costs, and the maps.
 
 `read_budget_curves` computes the curves of all results in a database, whoever put them there;
 docs/budgets.md explains them.
@@ -12,7 +12,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from lcma.db import ContributionMap, Store, overlap
-from lcma.harness.results.board import ENOUGH, factorization_label
+from lcma.harness.results.board import (
+    BITS,
+    ENOUGH,
+    factorization_label,
+    find_ranked_measure,
+)
 from lcma.harness.results.lookup import frame_records, parse_object, require_results
 from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.harness.results.maps import image_shape, iou_by_chance, rank_correlation, require_fit
@@ -22,11 +27,12 @@ from lcma.harness.results.statistics import (
     half_width,
     seeds_needed,
 )
-from lcma.harness.results.verdicts import MARGIN
+from lcma.harness.results.verdicts import default_margin
 from lcma.harness.text import printable
 from lcma.models import make_tables
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, HOLDOUT, MeasureKind
 
 CostUnit = Literal["seconds", "images"]
 
@@ -52,7 +58,10 @@ class CurveKey:
 
 @dataclass(frozen=True)
 class SeedResult:
-    """A trained trial of one seed, in bits/dim.
+    """A trained trial of one seed, in the measure's unit.
+
+    ``holdout`` is what budgets are chosen by: the measure on the holdout part, or for one that is
+    of no part, such as `seconds_per_step`, the measure itself; ``test`` is None then.
 
     Costs are those of the trial by itself, with a whole pretraining of its budget: device seconds
     (GPU seconds, on a CPU wall-clock seconds) and training images; None where not known.
@@ -60,7 +69,7 @@ class SeedResult:
 
     seed: int
     holdout: float
-    test: float
+    test: float | None
     seconds: float | None
     images: int | None
     pretraining_seconds: float | None
@@ -71,12 +80,12 @@ class SeedResult:
 class BudgetRow:
     """One budget over its seeds; the conventional factorization where ``budget`` is None.
 
-    ``holdout`` and ``test`` are means in bits/dim, ``deviation`` is the sample standard deviation
-    of holdout bits/dim, None for one seed. The differences from the conventional factorization and
+    ``holdout`` and ``test`` are means, ``deviation`` is the sample standard deviation of holdout,
+    None for one seed. The differences from the conventional factorization and
     from the longest budget are on holdout, paired by seed. Costs are means over seeds of what the
     trials take by themselves; ``saved`` is how many device seconds sharing the pretrainings saved
     at this budget, over all seeds and all trials in the database that read these maps.
-    ``on_front``: no other row is at most as costly and as high, and better in one; ``front_seeds``
+    ``on_front``: no other row is at most as costly and as good, and better in one; ``front_seeds``
     of ``front_of`` seeds have it on the front of their own results.
     """
 
@@ -84,7 +93,7 @@ class BudgetRow:
     results: tuple[SeedResult, ...]
     holdout: float
     deviation: float | None
-    test: float
+    test: float | None
     pretraining_seconds: float | None
     pretraining_images: float | None
     seconds: float | None
@@ -104,7 +113,7 @@ class BudgetRow:
 
     @property
     def by_seed(self) -> dict[int, float]:
-        """Bits/dim on holdout by seed."""
+        """The measure on holdout by seed."""
         return {one.seed: one.holdout for one in self.results}
 
     @property
@@ -158,46 +167,64 @@ class Stability:
 
 @dataclass(frozen=True)
 class BudgetCurve:
-    """Bits/dim by budget, for one factorization, recipe and data set.
+    """A measure by budget, for one factorization, recipe and data set.
 
-    ``rows`` are by budget; ``conventional`` stands beside them, None without results. ``cost`` is
-    the unit that the front is over. ``notes`` say what to keep in mind.
+    ``rows`` are by budget; ``conventional`` stands beside them, None without results. ``smallest``
+    is None where no margin is given in the measure's unit. ``cost`` is the unit that the front is
+    over. ``notes`` say what to keep in mind. ``chosen_by`` is the measure that stands as holdout.
     """
 
     key: CurveKey
     rows: tuple[BudgetRow, ...]
     conventional: BudgetRow | None
-    smallest: SmallestBudget
+    smallest: SmallestBudget | None
     cost: CostUnit
     stability: tuple[Stability, ...]
     notes: tuple[str, ...]
+    measure: str = BITS_PER_DIM
+    unit: str = BITS.unit
+    direction: str | None = BITS.direction
+    chosen_by: str = HOLDOUT
 
 
 def find_smallest_budget(
-    by_budget: Mapping[int, Mapping[int, float]], margin: float
+    by_budget: Mapping[int, Mapping[int, float]],
+    margin: float,
+    direction: str | None = BITS.direction,
 ) -> SmallestBudget:
     """Return the smallest budget from which on none is worse than the longest by over a margin.
 
-    Budgets are tested from the longest downwards. One passes if the 95 % t-interval of its
-    differences from the longest, paired by seed, ends at the margin or below it, with at least six
+    Budgets are tested from the longest downwards. One passes if the 95 % t-interval of how much
+    worse than the longest it is, paired by seed, ends at the margin or below it, with at least six
     seeds; the first that does not ends the search. Since that order does not depend on the results,
     and no test follows one that failed, the chance to name a budget that is worse by the margin or
     more is at most that of one test, 2.5 %, however many budgets there are (a fixed-sequence
     procedure).
 
     Args:
-        by_budget: Bits/dim by budget and seed, of at least one budget.
-        margin: In bits/dim, above 0.
+        by_budget: Values by budget and seed, of at least one budget.
+        margin: In their unit, above 0.
+        direction: Whether 'lower' or 'higher' values are better.
     """
     longest, *shorter = sorted(by_budget, reverse=True)
     passed = None
     for budget in shorter:
         test = compare_by_seed(by_budget[budget], by_budget[longest])
-        if test is None or test.n < ENOUGH or test.high is None or test.high > margin:
+        _, most = worse_interval(test, direction)
+        if test is None or test.n < ENOUGH or most is None or most > margin:
             seeds = _seeds_to_show(margin, test)
             return SmallestBudget(margin, longest, passed, budget, test, seeds)
         passed = budget
     return SmallestBudget(margin, longest, passed)
+
+
+def worse_interval(
+    test: PairedTest | None, direction: str | None
+) -> tuple[float | None, float | None]:
+    """Return the 95 % t-interval of by how much the first of two is worse; Nones without one."""
+    if test is None or test.low is None or test.high is None:
+        return None, None
+    return (-test.high, -test.low) if direction == "higher" else (test.low, test.high)
 
 
 def _seeds_to_show(margin: float, test: PairedTest | None) -> int | None:
@@ -211,15 +238,19 @@ def _seeds_to_show(margin: float, test: PairedTest | None) -> int | None:
 
 Record = Mapping[str, Any]
 
+_VALUE_KEY = ("result_id", "protocol")
+"""Columns that tell the results of a measure apart, as rows of `trial_results`."""
+
 _KEY = tuple(field.name for field in fields(CurveKey) if field.name != "label")
 
 
 def read_budget_curves(
     store: Store,
     *,
+    measure: str = BITS_PER_DIM,
     sweep_id: str | None = None,
     factorization: str | None = None,
-    margin: float = MARGIN,
+    margin: float | None = None,
     cost: CostUnit = "seconds",
     **where: str,
 ) -> list[BudgetCurve]:
@@ -227,16 +258,20 @@ def read_budget_curves(
 
     Args:
         store: The database.
+        measure: What budgets are compared by; on the holdout part where it is of a part.
         sweep_id: Only this sweep's results; the conventional ones beside them are those of the
             whole database.
         factorization: Only this one, under any of its names.
-        margin: Bits/dim by which a budget that is enough may be worse than the longest.
+        margin: By how much a budget that is enough may be worse than the longest, in the measure's
+            unit; by default that of verdicts, which only measures in bits/dim have.
         cost: Unit that the Pareto front is over.
         where: Columns of `trial_results`: flow, dataset, profile.
 
     Raises:
-        UserError: No result meets these options; it names those there are.
+        UserError: No result meets these options, or has the measure; it names those there are.
     """
+    kind = find_ranked_measure(store, measure)
+    margin = default_margin(kind) if margin is None else margin
     records = frame_records(store.results(sweep_id=sweep_id, **where))
     if not records and not store.has_results(sweep_id=sweep_id):
         of = "the sweep" if sweep_id is not None else "the database"
@@ -251,18 +286,18 @@ def read_budget_curves(
         if record["budget"] is not None:
             label = factorization_label(record["factorization"])
             groups[CurveKey(label=label, **{name: record[name] for name in _KEY})].append(record)
-    chosen = {
-        key: groups[key]
-        for key in _choose_curves(groups, factorization)
-        if any(math.isfinite(record["holdout_bits_per_dim"]) for record in groups[key])
-    }
-    if not chosen:
+    reader = _CurveReader(
+        store, {k: groups[k] for k in _choose_curves(groups, factorization)}, kind
+    )
+    curves = [reader.read(key, margin, cost) for key in reader.measured]
+    if groups and not curves and measure != BITS_PER_DIM:
+        raise UserError(f"no result here that used a pretraining has {printable(measure)}")
+    if not curves:
         raise UserError(
             "no result here used a pretraining: launch low at several budgets, such as "
             "`lcma launch words --budget 0,100,1000`"
         )
-    reader = _CurveReader(store, chosen)
-    return [reader.read(key, margin, cost) for key in chosen]
+    return curves
 
 
 def _choose_curves(groups: Mapping[CurveKey, object], requested: str | None) -> list[CurveKey]:
@@ -286,9 +321,24 @@ def _choose_curves(groups: Mapping[CurveKey, object], requested: str | None) -> 
 class _CurveReader:
     """Reads the curves of some groups of results; what several of them share, once."""
 
-    def __init__(self, store: Store, groups: Mapping[CurveKey, Sequence[Record]]) -> None:
-        self._store, self._groups = store, groups
+    def __init__(
+        self, store: Store, groups: Mapping[CurveKey, Sequence[Record]], kind: MeasureKind
+    ) -> None:
+        self._store, self._kind = store, kind
         recipes = sorted({key.recipe_id for key in groups})
+        held_out = HELD_OUT + kind.name
+        self._chosen_by = held_out if held_out in store.measure_kinds() else kind.name
+        names = [kind.name, self._chosen_by]
+        found = store.view_rows("trial_measures", measure=names, recipe_id=recipes)
+        at = [found.columns.index(name) for name in (*_VALUE_KEY, "measure", "value")]
+        self._values: dict[tuple[Any, ...], float] = {
+            tuple(row[i] for i in at[:-1]): row[at[-1]] for row in found.rows
+        }
+        self.measured = [
+            k for k in groups if any(math.isfinite(self._choice(r)) for r in groups[k])
+        ]
+        """Keys of the groups with a value."""
+        groups = self._groups = {key: groups[key] for key in self.measured}
         requested, shipped = store.conventional_factorizations(), catalog.flows()
         self._conventional = {
             key.recipe_id: requested.get(key.recipe_id) or shipped.get(key.flow) for key in groups
@@ -306,7 +356,15 @@ class _CurveReader:
         self._segments = frame_records(store.view("snapshots", pretraining_id=sorted(own)))
         self._map_keys = [key for key in store.map_keys() if key.pretraining_id in own]
 
-    def read(self, key: CurveKey, margin: float, cost: CostUnit) -> BudgetCurve:
+    def _choice(self, record: Record) -> float:
+        """Return the value that a result is chosen by, NaN where there is none."""
+        return self._value(record, self._chosen_by)
+
+    def _value(self, record: Record, measure: str) -> float:
+        of_result = (record[name] for name in _VALUE_KEY)
+        return self._values.get((*of_result, measure), math.nan)
+
+    def read(self, key: CurveKey, margin: float | None, cost: CostUnit) -> BudgetCurve:
         """Return the curve of one group."""
         tuned = self._groups[key]
         beside = [
@@ -320,14 +378,14 @@ class _CurveReader:
         lost = 0
         for record in (*tuned, *beside):
             budget = record["budget"]
-            if math.isfinite(record["holdout_bits_per_dim"]):
+            if math.isfinite(self._choice(record)):
                 results = conventional if budget is None else by_budget[budget]
                 results.append(self._read_result(record))
             else:
                 lost += 1
         own = {record["pretraining_id"] for record in tuned}
         rows, base, over = make_rows(
-            by_budget, conventional, self._saved(own, key.data_digest), cost
+            by_budget, conventional, self._saved(own, key.data_digest), cost, self._kind.direction
         )
         stable = measure_stability(self._read_maps(key, own), key.factorization)
         devices = sorted({record["device"] for record in (*tuned, *beside)})
@@ -335,21 +393,31 @@ class _CurveReader:
             key=key,
             rows=rows,
             conventional=base,
-            smallest=find_smallest_budget({row.budget or 0: row.by_seed for row in rows}, margin),
+            smallest=None
+            if margin is None
+            else find_smallest_budget(
+                {row.budget or 0: row.by_seed for row in rows}, margin, self._kind.direction
+            ),
             cost=over,
             stability=tuple(stable),
             notes=tuple(budget_notes(rows, over, cost, stable, devices, lost)),
+            measure=self._kind.name,
+            unit=self._kind.unit,
+            direction=self._kind.direction,
+            chosen_by=self._chosen_by,
         )
 
     def _read_result(self, record: Record) -> SeedResult:
         cost = self._costs.get((record["trial_id"], record["data_digest"]), {})
         batch = self._batch.get(record["recipe_id"])
         budget = record["budget"]
+        of_a_part = self._chosen_by != self._kind.name
+        test = self._value(record, self._kind.name) if of_a_part else math.nan
         before = 0.0 if budget is None else _device_seconds(cost, "pretraining_")
         return SeedResult(
             seed=record["seed"],
-            holdout=record["holdout_bits_per_dim"],
-            test=record["bits_per_dim"],
+            holdout=self._choice(record),
+            test=test if math.isfinite(test) else None,
             seconds=_total([_device_seconds(cost), before]),
             images=None if batch is None else batch * (record["steps"] + (budget or 0)),
             pretraining_seconds=before,
@@ -407,6 +475,7 @@ def make_rows(
     conventional: Sequence[SeedResult],
     saved: Mapping[int, float | None],
     cost: CostUnit,
+    direction: str | None = BITS.direction,
 ) -> tuple[tuple[BudgetRow, ...], BudgetRow | None, CostUnit]:
     """Return the rows by budget, the conventional one, and the unit that the front is over.
 
@@ -427,7 +496,7 @@ def make_rows(
     if cost == "seconds" and any(row.seconds is None for row in rows):
         cost = "images"
     if all(getattr(row, cost) is not None for row in rows):
-        rows = _with_front(rows, cost)
+        rows = _with_front(rows, cost, -1 if direction == "higher" else 1)
     return tuple(rows[: len(by_budget)]), rows[-1] if conventional else None, cost
 
 
@@ -438,7 +507,7 @@ def _make_row(budget: int | None, results: Sequence[SeedResult]) -> BudgetRow:
         results=tuple(sorted(results, key=lambda one: one.seed)),
         holdout=statistics.fmean(holdout),
         deviation=statistics.stdev(holdout) if len(holdout) > 1 else None,
-        test=statistics.fmean(one.test for one in results),
+        test=_mean([one.test for one in results]),
         pretraining_seconds=_mean([one.pretraining_seconds for one in results]),
         pretraining_images=_mean([one.pretraining_images for one in results]),
         seconds=_mean([one.seconds for one in results]),
@@ -450,10 +519,12 @@ def _compare_rows(one: BudgetRow, other: BudgetRow | None) -> PairedTest | None:
     return None if other is None else compare_by_seed(one.by_seed, other.by_seed)
 
 
-def _with_front(rows: Sequence[BudgetRow], cost: CostUnit) -> list[BudgetRow]:
-    points = [(getattr(row, cost), row.holdout) for row in rows]
+def _with_front(rows: Sequence[BudgetRow], cost: CostUnit, sign: int) -> list[BudgetRow]:
+    points = [(getattr(row, cost), sign * row.holdout) for row in rows]
     on, bend = pareto_front(points), find_knee(points)
-    by_seed = [{one.seed: (getattr(one, cost), one.holdout) for one in row.results} for row in rows]
+    by_seed = [
+        {one.seed: (getattr(one, cost), sign * one.holdout) for one in row.results} for row in rows
+    ]
     common = set.intersection(*map(set, by_seed))
     fronts = [pareto_front([own[seed] for own in by_seed]) for seed in common]
     return [
@@ -534,7 +605,7 @@ def budget_notes(
             "images can be compared, seconds cannot."
         )
     if lost:
-        yield f"{lost} results are no finite number and are left out."
+        yield f"{lost} results have no finite number of this measure and are left out."
 
 
 # The Pareto front of two costs, both of which should be small

@@ -1,21 +1,23 @@
 """Curves over training that can be compared: which a user means, and their means over seeds.
 
-A chart holds the curves of one flow, recipe and exact data set, a panel for each measure and a
-line for each factorization.
+A chart holds the curves of one flow, recipe and exact data set, a panel for each metric that is
+logged while a trial trains, and a line for each factorization.
 """
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from lcma.db import Curve, Store, Training
-from lcma.harness.results.board import factorization_label
+from lcma.db import Curve, JobFacts, Store
+from lcma.harness.results.board import factorization_label, find_ranked_measure
 from lcma.harness.results.lookup import find_jobs, find_sweep
+from lcma.harness.results.statistics import Summary, summarize
 from lcma.harness.text import printable, short_id
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import MeasureKind
 
 LOST = ("diverged", "failed")
 """States of a training that has no end."""
@@ -122,14 +124,14 @@ class CurveLine:
 
 @dataclass(frozen=True)
 class CurvePanel:
-    """One measure: ``name`` as it is stored."""
+    """One metric: ``name`` as it is stored."""
 
     name: str
     lines: tuple[CurveLine, ...]
 
     @property
     def part(self) -> str | None:
-        """Part of the images that bits/dim are of, None for another measure."""
+        """Part of the images that bits/dim are of, None for another metric."""
         return self.name.removesuffix(_BITS) if self.name.endswith(_BITS) else None
 
     @property
@@ -152,13 +154,18 @@ class Level:
 
 @dataclass(frozen=True)
 class CurveChart:
-    """One picture; ``notes`` say what is left out and which trainings were lost."""
+    """One picture; ``notes`` say what is left out and which trainings were lost.
+
+    ``ends`` is, by the name of a line, the measure ``by`` of its trained trials over seeds.
+    """
 
     key: ChartKey
     steps: int
     panels: tuple[CurvePanel, ...]
     bars: tuple[Level, ...]
     notes: tuple[str, ...]
+    by: MeasureKind | None = None
+    ends: Mapping[str, Summary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -174,7 +181,7 @@ class CurveCharts:
 
 def choose_trainings(
     store: Store, names: Sequence[str], sweep: str | None, *, pretrainings: bool
-) -> list[Training]:
+) -> list[JobFacts]:
     """Return the trainings with curves that are named, of the newest sweep where nothing is.
 
     A name is that of a sweep, or the first characters of the id of a sweep, trial, pretraining or
@@ -183,7 +190,7 @@ def choose_trainings(
     """
     if names and sweep is not None:
         raise UserError("names and --sweep exclude each other: leave one out")
-    found: dict[str, Training] = {}
+    found: dict[str, JobFacts] = {}
     requested: list[str | None] = [*names] if names else [sweep]
     for name in requested:
         jobs = _find_jobs(store, name) if names and name is not None else None
@@ -220,13 +227,13 @@ def _find_jobs(store: Store, name: str) -> list[str] | None:
 
 
 def filter_trainings(
-    trainings: Sequence[Training],
+    trainings: Sequence[JobFacts],
     *,
     budget: int | None,
     named: Sequence[str],
     conventional: Mapping[str, str],
     **where: str | None,
-) -> list[Training]:
+) -> list[JobFacts]:
     """Return the trainings with these values.
 
     With ``named`` factorizations, under any of their names, those and the conventional; with a
@@ -262,7 +269,7 @@ def filter_trainings(
     return list(trainings)
 
 
-def read_conventional(store: Store, trainings: Iterable[Training]) -> dict[str, str]:
+def read_conventional(store: Store, trainings: Iterable[JobFacts]) -> dict[str, str]:
     """Return what was, or is by default, run as the conventional factorization of each recipe."""
     recorded, shipped = store.conventional_factorizations(), catalog.flows()
     names = {
@@ -271,19 +278,19 @@ def read_conventional(store: Store, trainings: Iterable[Training]) -> dict[str, 
     return {recipe: name for recipe, name in names.items() if name is not None}
 
 
-def is_conventional(one: Training, conventional: Mapping[str, str]) -> bool:
+def is_conventional(one: JobFacts, conventional: Mapping[str, str]) -> bool:
     """Return whether a training is one of the conventional factorization."""
     return one.factorization is not None and one.factorization == conventional.get(one.recipe_id)
 
 
-def label_training(one: Training) -> str:
+def label_training(one: JobFacts) -> str:
     """Return a factorization's name for people, or that of a pretraining."""
     if one.factorization is not None:
         return factorization_label(one.factorization)
     return PRETRAINING if one.nms == "squeezed" else f"{PRETRAINING} ({one.nms})"
 
 
-def _names_of(one: Training, conventional: Mapping[str, str]) -> set[str]:
+def _names_of(one: JobFacts, conventional: Mapping[str, str]) -> set[str]:
     found = {label_training(one).split(" ")[0]}
     if one.factorization is not None:
         found.add(one.factorization)
@@ -295,7 +302,7 @@ def _names_of(one: Training, conventional: Mapping[str, str]) -> set[str]:
 
 
 def _require_any(
-    remaining: Sequence[Training], option: str, value: str, there: Sequence[str]
+    remaining: Sequence[JobFacts], option: str, value: str, there: Sequence[str]
 ) -> None:
     if not remaining:
         known = ", ".join(there) or "none"
@@ -323,26 +330,29 @@ class _ChartJobs:
     """The trainings of one picture: jobs of each seed of each line, and what was left out."""
 
     key: ChartKey
-    lines: Mapping[LineKey, Mapping[SeedKey, Sequence[Training]]]
+    lines: Mapping[LineKey, Mapping[SeedKey, Sequence[JobFacts]]]
     notes: tuple[str, ...]
 
     @property
-    def jobs(self) -> list[Training]:
+    def jobs(self) -> list[JobFacts]:
         return [job for seeds in self.lines.values() for jobs in seeds.values() for job in jobs]
 
 
 def read_charts(
     store: Store,
-    trainings: Sequence[Training],
+    trainings: Sequence[JobFacts],
     conventional: Mapping[str, str],
     name: str | None = None,
+    measure: str | None = None,
 ) -> CurveCharts:
-    """Return a chart for each flow, recipe and exact data set, with a panel for each measure.
+    """Return a chart for each flow, recipe and exact data set, with a panel for each metric.
 
-    With ``name``, only the panel of that measure. Raises UserError where no chart has a curve of
-    that name, or none has a point.
+    With ``name``, only the panel of that metric. With ``measure``, beside the curves this measure
+    of the trained trials. Raises UserError where no chart has a curve of that name, or none has a
+    point, or the measure cannot be ranked.
     """
-    groups: dict[ChartKey, list[Training]] = defaultdict(list)
+    kind = None if measure is None else find_ranked_measure(store, measure)
+    groups: dict[ChartKey, list[JobFacts]] = defaultdict(list)
     for one in trainings:
         groups[ChartKey.from_record(one)].append(one)
     keys = sorted(groups, key=lambda key: [getattr(key, f) for f in key.__dataclass_fields__])
@@ -369,14 +379,15 @@ def read_charts(
         if panels:
             steps = max(job.steps for job in part.jobs)
             notes = (*part.notes, *_lost_notes(part))
-            charts.append(CurveChart(part.key, steps, panels, tuple(levels), notes))
+            ends = {} if kind is None else _read_ends(store, part, kind)
+            charts.append(CurveChart(part.key, steps, panels, tuple(levels), notes, kind, ends))
     return CurveCharts(tuple(charts), len(keys) - len(parts))
 
 
 def _select_jobs(
-    key: ChartKey, trainings: Sequence[Training], conventional: Mapping[str, str]
+    key: ChartKey, trainings: Sequence[JobFacts], conventional: Mapping[str, str]
 ) -> _ChartJobs:
-    lines: dict[LineKey, dict[SeedKey, list[Training]]] = defaultdict(lambda: defaultdict(list))
+    lines: dict[LineKey, dict[SeedKey, list[JobFacts]]] = defaultdict(lambda: defaultdict(list))
     for one in sorted(trainings, key=lambda one: (one.seed, one.subject, one.budget or 0)):
         line = LineKey(
             label_training(one),
@@ -454,7 +465,7 @@ def _read_panels(
 
 def _seed_curve(
     seed: SeedKey,
-    jobs: Sequence[Training],
+    jobs: Sequence[JobFacts],
     curves: Sequence[Curve],
     points: Mapping[int, Sequence[tuple[int, float]]],
 ) -> SeedCurve:
@@ -486,6 +497,22 @@ def _mean(curves: Sequence[Points]) -> Points:
     values = [dict(points) for points in curves]
     steps = sorted(set.intersection(*(set(of) for of in values)))
     return tuple((step, math.fsum(of[step] for of in values) / len(values)) for step in steps)
+
+
+def _read_ends(store: Store, part: _ChartJobs, kind: MeasureKind) -> dict[str, Summary]:
+    """Return the measure of each line's trials, as boards take it, over seeds."""
+    trials = sorted({subject for seeds in part.lines.values() for _, subject in seeds})
+    digest = part.key.data_digest
+    found = store.view_rows(
+        "trial_measures", measure=kind.name, protocol="plain", data_digest=digest, trial_id=trials
+    )
+    at, value = found.columns.index("trial_id"), found.columns.index("value")
+    values = {row[at]: row[value] for row in found.rows}
+    own = {
+        line.name: [values[subject] for _, subject in seeds if subject in values]
+        for line, seeds in part.lines.items()
+    }
+    return {name: summarize(some) for name, some in own.items() if some}
 
 
 def _lost_notes(part: _ChartJobs) -> list[str]:

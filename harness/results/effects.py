@@ -24,13 +24,13 @@ HANDFUL = 5
 
 @dataclass(frozen=True)
 class Effect:
-    """Mean bits/dim of half of the words minus that of the others, by seed, then over seeds.
+    """Mean of half of the words minus that of the others, by seed, then over seeds.
 
     ``splits`` are counted from 1. For one split this is its main effect: words with L there minus
-    words with H there, below 0 where factoring out the low contributions gives fewer bits. For more
-    it is their interaction: words with an even number of H at these splits minus the others. For
-    two this is half of what the effect of the one changes by when the other's letter goes from H to
-    L.
+    words with H there; of bits/dim it is below 0 where factoring out the low contributions gives
+    fewer. For more it is their interaction: words with an even number of H at these splits minus
+    the others. For two this is half of what the effect of the one changes by when the other's
+    letter goes from H to L.
 
     ``test`` is of its values by seed. ``share`` is its part of the sum of squares among the word
     means, 2^L (mean / 2)^2 / SS, None where SS is 0. The shares of all effects add up to 1, and

@@ -3,15 +3,22 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from lcma.db import Store, Sweep, TrainedTrial
+from lcma.db import JobFacts, Store, Sweep
 from lcma.harness.results.board import factorization_label
 from lcma.harness.results.lookup import find_sweep, find_trial_id
 from lcma.harness.text import printable, short_id
 from lcma.sweeps.errors import UserError
 
+TRIAL = (
+    *("trial_id", "job_id", "data_digest", "state", "flow", "dataset", "variant", "factorization"),
+    *("budget", "seed", "recipe_id", "pretraining_id", "weights"),
+)
+"""What programs get of a trained trial."""
 
-def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[TrainedTrial]:
+
+def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[JobFacts]:
     """Return the trial whose id starts with ``trial``, or one of each factorization of a sweep.
 
     Raises UserError for both together, and where nothing has weights.
@@ -31,7 +38,7 @@ def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[Tr
     return ([one for one in known if one.weights] or known)[:1]
 
 
-def choose_first_trials(store: Store, sweep_id: str) -> list[TrainedTrial]:
+def choose_first_trials(store: Store, sweep_id: str) -> list[JobFacts]:
     """Return each factorization of a sweep at the first seed that has weights.
 
     Empty where no trial has any.
@@ -39,29 +46,29 @@ def choose_first_trials(store: Store, sweep_id: str) -> list[TrainedTrial]:
     members = [member.trial_id for member in store.sweep_members(sweep_id)]
     kept = [one for one in store.trained_trials(members) if one.weights]
     first = min((one.seed for one in kept), default=0)
-    found: dict[tuple[object, ...], TrainedTrial] = {}
+    found: dict[tuple[object, ...], JobFacts] = {}
     for one in kept:
         if one.seed == first:
             found.setdefault((one.flow, one.dataset, one.factorization, one.budget), one)
     return list(found.values())
 
 
-def list_trials_with_weights(store: Store, sweep_id: str) -> list[TrainedTrial]:
+def list_trials_with_weights(store: Store, sweep_id: str) -> list[JobFacts]:
     """Return the trials of a sweep that have weights.
 
     Each is on the data that it was trained on last.
     """
     members = [member.trial_id for member in store.sweep_members(sweep_id)]
-    found: dict[str, TrainedTrial] = {}
+    found: dict[str, JobFacts] = {}
     for one in store.trained_trials(members):
         if one.weights:
-            found.setdefault(one.trial_id, one)
+            found.setdefault(one.subject, one)
     return list(found.values())
 
 
-def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[TrainedTrial]:
+def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[JobFacts]:
     """Return, for each cell, the trial of the highest seed that has weights."""
-    found: dict[tuple[object, ...], TrainedTrial] = {}
+    found: dict[tuple[object, ...], JobFacts] = {}
     for one in store.trained_trials(trial_ids):
         if one.weights:
             key = (one.data_digest, one.recipe_id, one.factorization, one.budget)
@@ -79,12 +86,17 @@ def no_weights_error(sweep: Sweep, *, newest: bool) -> UserError:
     )
 
 
-def describe_trial(one: TrainedTrial) -> str:
+def describe_trial(one: JobFacts) -> str:
     """Return a trial in a few words, for a line of output."""
     at = "" if one.budget is None else f" at budget {one.budget}"
-    trial = short_id(one.trial_id)
-    what = factorization_label(one.factorization)
+    trial = short_id(one.subject)
+    what = factorization_label(one.factorization_or_kind)
     return f"{one.flow} on {one.dataset}, {what}{at}, seed {one.seed} ({trial})"
+
+
+def trial_as_dict(one: JobFacts) -> dict[str, Any]:
+    """Return what a trial is, as JSON values."""
+    return {name: getattr(one, name) for name in TRIAL}
 
 
 @dataclass(frozen=True)

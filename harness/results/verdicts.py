@@ -9,18 +9,21 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, Literal
 
 from lcma.db import Store
 from lcma.harness.results.board import (
+    BITS,
     COMPARABLE,
     ENOUGH,
     Board,
     BoardRow,
     Group,
+    find_ranked_measure,
+    name_unit,
     read_board,
 )
 from lcma.harness.results.statistics import (
@@ -34,7 +37,8 @@ from lcma.harness.results.statistics import (
 )
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations, published
-from lcma.sweeps.measures import BITS_PER_DIM, SECONDS_PER_STEP
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM, SECONDS_PER_STEP, MeasureKind
 
 MARGIN = 0.01
 """Bits/dim below which a difference does not matter."""
@@ -50,10 +54,10 @@ Shares = Mapping[tuple[str, str, int | None], Mapping[int, float]]
 """Mask share at split 1 by seed, of the tables of `low`: by recipe, data digest and budget."""
 
 CLAIMS = {
-    "low-conventional": ("low gives fewer bits/dim than conventional (Tables 1 and 2)", "table1"),
+    "low-conventional": ("low gives {better} than conventional (Tables 1 and 2)", "table1"),
     "table3-order": ("the order of Table 3", "table3"),
     "table4-order": ("the order of the words in Table 4", "table4"),
-    "budget": ("longer pretraining gives low fewer bits/dim", "demo --budget 100,1000"),
+    "budget": ("longer pretraining gives low {better}", "demo --budget 100,1000"),
     "time": ("low costs no training time (section 3.4)", "demo"),
     "low-better-phase": ("low beats the better phase of the checkerboard", "demo"),
     "low-random-local": ("low beats chance with the same locality", "demo"),
@@ -65,7 +69,14 @@ CLAIMS = {
         "table1 --dataset celeba64,celeba64-float",
     ),
 }
-"""Every claim by key, in short, and a launch that tests it."""
+"""Every claim by key, in short, with a place for `describe_better`, and a launch that tests it."""
+
+OF_BITS_PER_DIM = {
+    "time": "it is of seconds_per_step by itself",
+    "mask-share": "it is of maps",
+    "variant": "it is of published bits/dim",
+}
+"""Claims that are judged with those by bits/dim alone, and why."""
 
 
 @dataclass(frozen=True)
@@ -207,48 +218,86 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """All verdicts of a database.
+    """All verdicts of a database by one measure, ``kind``.
 
     ``verdicts`` are of models that clear the bars, ``apart`` of those that do not, or where no bars
-    are known. ``unmeasured`` are keys of claims without any results.
+    are known, as for any measure but bits/dim. ``unmeasured`` are keys of claims without any
+    results, ``not_judged`` of those that are none by this measure.
     """
 
     board: Board
-
     verdicts: tuple[Verdict, ...]
     apart: tuple[Verdict, ...]
     unmeasured: tuple[str, ...]
+    not_judged: tuple[str, ...] = ()
+    kind: MeasureKind = BITS
 
 
-def read_verdicts(store: Store, *, sweep_id: str | None = None, **where: Any) -> Verdicts:
+def read_verdicts(
+    store: Store,
+    *,
+    measure: str = BITS_PER_DIM,
+    margin: float | None = None,
+    sweep_id: str | None = None,
+    **where: Any,
+) -> Verdicts:
     """Return the verdicts on the results in a database, of one sweep or of all.
 
     Args:
         store: The database.
+        measure: What claims of order are judged by.
+        margin: Difference in the measure's unit that does not matter; by default `MARGIN` for
+            measures in bits/dim, and none for others.
         sweep_id: Only this sweep's trials.
         where: Columns of `trial_results`, as for `board.read_board`.
+
+    Raises:
+        UserError: As for `board.read_board`, and for another margin of the measure bits/dim.
     """
-    board, timed = (
-        read_board(store, measure=measure, sweep_id=sweep_id, **where)
-        for measure in (BITS_PER_DIM, SECONDS_PER_STEP)
-    )
+    kind = find_ranked_measure(store, measure)
+    board = read_board(store, measure=measure, sweep_id=sweep_id, **where)
+    if measure != BITS_PER_DIM:
+        return make_verdicts(board, kind=kind, margin=margin)
+    if margin is not None:
+        raise UserError(
+            f"the margin of verdicts by bits/dim is {MARGIN}, fixed before the results: leave "
+            "--margin out, or give --by MEASURE"
+        )
+    timed = read_board(store, measure=SECONDS_PER_STEP, sweep_id=sweep_id, **where)
     return make_verdicts(board, _read_mask_shares(store), timed)
 
 
 def make_verdicts(
-    board: Board, shares: Shares | None = None, timed: Board | None = None
+    board: Board,
+    shares: Shares | None = None,
+    timed: Board | None = None,
+    *,
+    kind: MeasureKind = BITS,
+    margin: float | None = None,
 ) -> Verdicts:
     """Return the verdicts on a board.
 
     Args:
-        board: By bits/dim.
-        shares: The share of the masks in the maps behind it.
-        timed: The same results by `seconds_per_step`.
+        board: By the measure.
+        shares: The share of the masks in the maps behind it; for bits/dim.
+        timed: The same results by `seconds_per_step`; for bits/dim.
+        kind: The measure.
+        margin: As in `read_verdicts`.
     """
+    by_bits = kind.name == BITS_PER_DIM
     claims = [one for group in board.groups for one in list_group_claims(group)]
-    claims += list_time_claims(board.groups, () if timed is None else timed.groups)
     claims += list_group_pair_claims(board.groups)
-    claims += list_mask_claims(board.groups, shares or {})
+    if by_bits:
+        claims += list_time_claims(board.groups, () if timed is None else timed.groups)
+        claims += list_mask_claims(board.groups, shares or {})
+    else:  # what the paper says and prints is of bits/dim
+        margin = default_margin(kind) if margin is None else margin
+        unit = name_unit(kind.unit)
+        claims = [
+            replace(one, unit=unit, margin=margin, source="ours", printed=None)
+            for one in claims
+            if one.key not in OF_BITS_PER_DIM
+        ]
     order = list(CLAIMS)
     claims.sort(key=lambda one: (_claim_order(one, order), _scale(one)))
     found = decide_claims(claims)
@@ -256,8 +305,24 @@ def make_verdicts(
         board=board,
         verdicts=tuple(one for one in found if one.claim.cleared),
         apart=tuple(one for one in found if not one.claim.cleared),
-        unmeasured=tuple(key for key in CLAIMS if key not in {one.key for one in claims}),
+        unmeasured=tuple(
+            key
+            for key in CLAIMS
+            if key not in {one.key for one in claims} and (by_bits or key not in OF_BITS_PER_DIM)
+        ),
+        not_judged=() if by_bits else tuple(OF_BITS_PER_DIM),
+        kind=kind,
     )
+
+
+def default_margin(kind: MeasureKind) -> float | None:
+    """Return the difference that does not matter: `MARGIN` in bits/dim, None in other units."""
+    return MARGIN if kind.unit == BITS.unit else None
+
+
+def describe_better(measure: str, direction: str | None) -> str:
+    """Return what is better by a measure, such as 'fewer bits/dim'."""
+    return "fewer bits/dim" if measure == BITS_PER_DIM else f"{direction} {printable(measure)}"
 
 
 def _scale(claim: TestedClaim) -> str:
@@ -386,10 +451,20 @@ def _sweep(group: Group) -> str:
     return "demo" if group.flow == "realnvp" else "flows"
 
 
-def compare_rows(one: BoardRow, other: BoardRow) -> PairedComparison:
-    """Return one row minus another, by seed."""
-    name = f"{printable(one.label)} - {printable(other.label)}"
-    return PairedComparison(name, subtract_by_seed(one.by_seed, other.by_seed))
+def compare_rows(
+    group: Group,
+    one: BoardRow,
+    other: BoardRow,
+    *,
+    names: tuple[str, str] | None = None,
+    after: str = "",
+) -> PairedComparison:
+    """Return the difference of two rows by seed that is below zero where the first is better."""
+    shown = names or (printable(one.label), printable(other.label))
+    if group.direction == "higher":
+        one, other, shown = other, one, shown[::-1]
+    differences = subtract_by_seed(one.by_seed, other.by_seed)
+    return PairedComparison(f"{shown[0]} - {shown[1]}{after}", differences)
 
 
 # Claims about the rows of one group: which choice is better, and by which letter
@@ -418,9 +493,9 @@ def _choice_claims(cells: Cells) -> Iterator[TestedClaim]:
         return make_claim(
             cells,
             (low, *others),
-            [compare_rows(low, other) for other in others],
+            [compare_rows(cells.group, low, other) for other in others],
             key=key,
-            text=f"low gives fewer bits/dim than {text}",
+            text=f"low gives {_better(cells.group)} than {text}",
             family=CHOICE,
             sweep=_sweep(cells.group),
             **more,
@@ -437,6 +512,10 @@ def _choice_claims(cells: Cells) -> Iterator[TestedClaim]:
     if "random-local" in cells.rows:
         text = "chance with the same locality (random-local)"
         yield choice([cells.rows["random-local"]], "low-random-local", text, source="ours")
+
+
+def _better(group: Group) -> str:
+    return describe_better(group.measure, group.direction)
 
 
 def _printed_difference(group: Group) -> tuple[str, float | None]:
@@ -480,12 +559,18 @@ def _order_claim(
     return make_claim(
         cells,
         rows,
-        [compare_rows(one, next_one) for one, next_one in itertools.pairwise(rows)],
+        [compare_rows(cells.group, one, next_one) for one, next_one in itertools.pairwise(rows)],
         key=key,
         source=source,
-        text=f"bits/dim rise in this order: {text}",
+        text=f"{_describe_order(cells.group)} in this order: {text}",
         sweep=sweep,
     )
+
+
+def _describe_order(group: Group) -> str:
+    if group.measure == BITS_PER_DIM:
+        return "bits/dim rise"
+    return f"{printable(group.measure)} {'falls' if group.direction == 'higher' else 'rises'}"
 
 
 def _first_split_claim(cells: Cells) -> Iterator[TestedClaim]:
@@ -494,15 +579,16 @@ def _first_split_claim(cells: Cells) -> Iterator[TestedClaim]:
         return
     by_word = {word: row.by_seed for word, row in words.items()}
     seeds = sorted(set.intersection(*(set(found) for found in by_word.values())))
+    one, other = "HL" if cells.group.direction == "higher" else "LH"
     effects = [
         {
-            seed: statistics.fmean(b[seed] for w, b in by_word.items() if w[split] == "L")
-            - statistics.fmean(b[seed] for w, b in by_word.items() if w[split] == "H")
+            seed: statistics.fmean(b[seed] for w, b in by_word.items() if w[split] == one)
+            - statistics.fmean(b[seed] for w, b in by_word.items() if w[split] == other)
             for seed in seeds
         }
         for split in range(cells.group.splits)
     ]
-    comparisons = [PairedComparison("effect of L at split 1", effects[0])]
+    comparisons = [PairedComparison(f"effect of {one} at split 1", effects[0])]
     comparisons += [
         PairedComparison(f"effect at split 1 - at split {k}", subtract_by_seed(effects[0], effect))
         for k, effect in enumerate(effects[1:], start=2)
@@ -524,14 +610,14 @@ def _budget_claim(group: Group) -> Iterator[TestedClaim]:
         return
     word = "L" * group.splits
     short, long = (select_cells(group, b).rows[word] for b in (budgets[0], budgets[-1]))
-    name = f"low after {budgets[-1]} - after {budgets[0]} pretraining steps"
+    names = (f"low after {budgets[-1]}", f"after {budgets[0]}")
     yield make_claim(
         select_longest(group),
         (short, long),
-        [PairedComparison(name, subtract_by_seed(long.by_seed, short.by_seed))],
+        [compare_rows(group, long, short, names=names, after=" pretraining steps")],
         key="budget",
         source="LCMA, pretraining",
-        text=f"low gives fewer bits/dim after {budgets[-1]} pretraining steps than after "
+        text=f"low gives {_better(group)} after {budgets[-1]} pretraining steps than after "
         f"{budgets[0]}",
         sweep=_sweep(group),
         sets=("--budget", f"{budgets[0]},{budgets[-1]}"),
@@ -568,19 +654,20 @@ def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             if len(members) < 2:
                 continue
             rows = [pair for c in members if (pair := c.low_and_conventional)]
-            gaps = [compare_rows(low, own).by_seed for low, own in rows]
+            last = max(members, key=lambda c: c.group.steps)
+            found = [_compare_gap(last.group, *pair, ", mean over cells") for pair in rows]
+            gaps = [one.by_seed for one in found]
             seeds = sorted(set.intersection(*(set(gap) for gap in gaps)))
             mean = {seed: statistics.fmean(gap[seed] for gap in gaps) for seed in seeds}
             names = [c.group.flow if table == "2" else c.group.dataset for c in members]
-            last = max(members, key=lambda c: c.group.steps)
             yield make_claim(
                 last,
                 [row for pair in rows for row in pair],
-                [PairedComparison("low - conventional, mean over cells", mean)],
+                [PairedComparison(found[0].name, mean)],
                 key=f"table{table}-mean",
                 source=f"LCMA, Table {table}",
-                text=f"low gives fewer bits/dim than conventional on average over {len(names)} "
-                f"{over} ({printable(', '.join(names))})",
+                text=f"low gives {_better(last.group)} than conventional on average over "
+                f"{len(names)} {over} ({printable(', '.join(names))})",
                 members=tuple(members),
                 sweep=f"table{table}",
                 sets=(
@@ -588,6 +675,10 @@ def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
                     ",".join(sorted({c.group.set_name for c in members})),
                 ),
             )
+
+
+def _compare_gap(group: Group, low: BoardRow, own: BoardRow, after: str) -> PairedComparison:
+    return compare_rows(group, low, own, names=("low", "conventional"), after=after)
 
 
 def _training_length(cells: Cells) -> tuple[int, str]:
@@ -607,17 +698,20 @@ def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             continue
         short, long = (select_cells(c.group, common[-1]) for c in (ends[0], ends[-1]))
         rows = [row for c in (short, long) for row in (c.low, c.conventional) if row is not None]
-        gap_short, gap_long = (compare_rows(*rows[k : k + 2]).by_seed for k in (0, 2))
-        half = {seed: gap / 2 for seed, gap in gap_short.items()}
         steps = (short.group.steps, long.group.steps)
+        gap_short, gap_long = (
+            _compare_gap(long.group, rows[k], rows[k + 1], f" after {steps[0]} steps")
+            for k in (0, 2)
+        )
+        half = {seed: gap / 2 for seed, gap in gap_short.by_seed.items()}
         yield make_claim(
             long,
             rows,
             [
-                PairedComparison(f"low - conventional after {steps[0]} steps", gap_short),
+                gap_short,
                 PairedComparison(
                     f"the gap after {steps[1]} steps - half of that after {steps[0]}",
-                    subtract_by_seed(gap_long, half),
+                    subtract_by_seed(gap_long.by_seed, half),
                 ),
             ],
             key="persistence",
@@ -638,7 +732,7 @@ def _variant_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             continue
         both = [by_variant[name].conventional for name in ("float", "u8")]
         rows = [row for row in both if row is not None]
-        moved = compare_rows(*rows).by_seed
+        moved = subtract_by_seed(*(row.by_seed for row in rows))
         more = {seed: value - gap for seed, value in moved.items()}
         fewer = {seed: -value - gap for seed, value in moved.items()}
         yield make_claim(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lcma.db import Kind, Owner, PlannedJob, Store
+from lcma.db import Job, Kind, PlannedJob, Store
 from lcma.harness.train.checkpoint import CheckpointFile, CheckpointFolder
 from lcma.sweeps.spec import Keep
 
@@ -13,7 +13,7 @@ _RUN = re.compile(r"([0-9a-f]{20}-[0-9a-f]{12})(?:-[0-9a-f]+)?")
 _WEIGHTS = re.compile(r"weights\.(\d+)\.([0-9a-f]{8})\.safetensors")
 
 
-def run_name(job: PlannedJob | Owner, rerun: str = "") -> str:
+def run_name(job: PlannedJob | Job, rerun: str = "") -> str:
     """Return the name of the folder of the job's trial or pretraining on its exact data.
 
     Each rerun (`Claim.rerun`) has a folder of its own, so that it goes on from nothing that was

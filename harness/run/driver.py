@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from lcma.db import Job, PlannedJob, RunningJob, Starved, StopRequest, Store, Unavailable
+from lcma.db import Job, JobFacts, PlannedJob, Starved, StopRequest, Store, Unavailable
 from lcma.db.leases import is_held
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.executor import Executor, Finished
@@ -55,7 +55,7 @@ next launch. Tasks that were lost with their node do not count."""
 class Display(Protocol):
     """A receiver of what a launch reports while it runs."""
 
-    def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
+    def update(self, ended: int, total: int, running: Sequence[JobFacts]) -> None:
         """Show how many jobs have ended, of how many, and which run."""
 
     def job_ended(self, title: str, report: Report) -> None:
@@ -118,7 +118,7 @@ class _DatabaseState:
     leases: dict[str, float]
     """Ends of the leases of running jobs, by the clock of the database."""
 
-    running: list[RunningJob]
+    running: list[JobFacts]
     """Running jobs of the launch."""
 
     segments: list[Job]
@@ -243,7 +243,7 @@ class Launch:
         leases = {j.id: j.lease_until for j in jobs.values() if j.lease_until is not None}
         state = _DatabaseState(
             {j.id: ENDINGS[j.state] for j in jobs.values() if j.state in ENDINGS},
-            leases | {r.job_id: r.lease_until for r in running},
+            leases | {r.job_id: r.lease_until for r in running if r.lease_until is not None},
             [r for r in running if r.job_id in self.nodes],
             self._running_segments(running),
             self._stop_request(),
@@ -278,7 +278,7 @@ class Launch:
             self.display.note(f"{title} is run again: {why}")
         return retried
 
-    def _running_segments(self, running: Sequence[RunningJob]) -> list[Job]:
+    def _running_segments(self, running: Sequence[JobFacts]) -> list[Job]:
         """Return the running segments of all launches, as they were when first read, with their
         current leases."""
         leases = {r.job_id: r.lease_until for r in running if r.kind == "pretraining"}

@@ -20,7 +20,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from lcma.db import Owner, State, Store
+from lcma.db import Job, State, Store
 from lcma.harness import storage
 from lcma.harness.results.lookup import find_sweep, parse_object
 from lcma.harness.run.artifacts import (
@@ -75,7 +75,7 @@ class Waste:
     what: What
     folder: str
     file: File
-    owner: Owner | None
+    owner: Job | None
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def find_garbage(
             waste += () if sweep else _find_probes(folder, there)
         elif not owners:
             unknown += there
-        elif members is None or any(one.job_id in members for one in owners):
+        elif members is None or any(one.id in members for one in owners):
             waste += _find_in_run(store, folder, there, owners, known, only)
     before = None if only.older is None else time.time() - only.older * DAY
     return Survey(tuple(one for one in waste if _is_older(one.file, before)), tuple(unknown))
@@ -142,7 +142,7 @@ def remove_garbage(store: Store, runs: Path | str, found: Survey) -> list[Waste]
 class _Known:
     """The contents of the database that concern files."""
 
-    owners: Mapping[str, Sequence[Owner]]
+    owners: Mapping[str, Sequence[Job]]
     """Jobs by the folder of their first run; reruns have others beside it."""
 
     named: frozenset[str]
@@ -153,7 +153,7 @@ class _Known:
 
     @classmethod
     def read(cls, store: Store) -> "_Known":
-        owners: dict[str, list[Owner]] = {}
+        owners: dict[str, list[Job]] = {}
         for one in store.file_owners():
             owners.setdefault(run_name(one), []).append(one)
         by_sweep = {sweep.id: _read_keep(sweep.spec) for sweep in store.sweeps()}
@@ -164,9 +164,9 @@ class _Known:
                     keeps[job_id] = _union(keeps.get(job_id, keep), keep)
         return cls(owners, frozenset(store.artifact_paths()), keeps)
 
-    def keep(self, owners: Iterable[Owner]) -> Keep:
+    def keep(self, owners: Iterable[Job]) -> Keep:
         """Return the most that any sweep of these jobs keeps."""
-        found = [self.keeps.get(one.job_id, Keep()) for one in owners]
+        found = [self.keeps.get(one.id, Keep()) for one in owners]
         return functools.reduce(_union, found)
 
 
@@ -182,7 +182,7 @@ def _find_in_run(
     store: Store,
     folder: str,
     files: Sequence[File],
-    owners: Sequence[Owner],
+    owners: Sequence[Job],
     known: _Known,
     only: GarbageFilter,
 ) -> list[Waste]:
@@ -207,7 +207,7 @@ def _find_in_run(
     if writers.keys() - named:
         ended = {
             Writer.of(attempt.token, attempt.owner)
-            for attempt in store.job_attempts([one.job_id for one in owners])
+            for attempt in store.job_attempts([one.id for one in owners])
             if attempt.ended is not None
         }
         found += (("unnamed", n) for n, w in writers.items() if n not in named and w in ended)
@@ -225,14 +225,14 @@ def _is_older(file: File, before: float | None) -> bool:
     return before is None or (file.modified is not None and file.modified < before)
 
 
-def _is_unused(store: Store, owner: Owner | None) -> bool:
+def _is_unused(store: Store, owner: Job | None) -> bool:
     """Return whether no job goes on from these files, unless it is retried."""
     if owner is None:
         return True
     if owner.pretraining_id is not None:
         states = {one.state for one in store.segments(owner.pretraining_id, owner.data_digest)}
     else:
-        job = store.job(owner.job_id)
+        job = store.job(owner.id)
         states = set() if job is None else {job.state}
     return states <= ENDED
 

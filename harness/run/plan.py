@@ -408,7 +408,7 @@ def _lost_segment_state(trial: Trial, lost: LostSegments) -> str:
     return next((state for budget, state in on_the_way if budget <= trial.budget), "")
 
 
-def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.Recipe]:
+def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.RecipeRow]:
     """Return every recipe of the trials, and every part that their pretrainings have, once."""
     # Trials share their recipes, and hashing one is expensive.
     used = {id(one.recipe): (one.recipe, one.profile) for one in trials}
@@ -427,7 +427,7 @@ def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.Recipe]:
     return {row.id: row for row in rows}.values()
 
 
-def _recipe_row(recipe: Recipe, profile: str) -> db.Recipe:
+def _recipe_row(recipe: Recipe, profile: str) -> db.RecipeRow:
     own = catalog.flows()[recipe.model.flow]
     try:
         conventional = factorizations.canonical(
@@ -435,7 +435,7 @@ def _recipe_row(recipe: Recipe, profile: str) -> db.Recipe:
         )
     except factorizations.ImpossibleError:
         conventional = None
-    return db.Recipe(
+    return db.RecipeRow(
         id=recipe.id,
         flow=recipe.model.flow,
         profile=profile,
@@ -469,8 +469,8 @@ def _bar_rows(prepared: data.Prepared) -> Iterable[db.Bar]:
     return (db.Bar(data_digest=digest, **asdict(bar)) for bar in ensure_bars(prepared))
 
 
-def _pretraining_row(pretraining: Pretraining) -> db.Pretraining:
-    return db.Pretraining(
+def _pretraining_row(pretraining: Pretraining) -> db.PretrainingRow:
+    return db.PretrainingRow(
         id=pretraining.id,
         recipe_id=pretraining.recipe.pretraining_part_id,
         flow=pretraining.recipe.model.flow,
@@ -481,8 +481,8 @@ def _pretraining_row(pretraining: Pretraining) -> db.Pretraining:
     )
 
 
-def _trial_row(trial: Trial) -> db.Trial:
-    return db.Trial(
+def _trial_row(trial: Trial) -> db.TrialRow:
+    return db.TrialRow(
         id=trial.id,
         recipe_id=trial.recipe.id,
         flow=trial.recipe.model.flow,

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from lcma import db
-from lcma.db import Store, TrainedTrial
+from lcma.db import JobFacts, Store
 from lcma.db.results import bound_extent
 from lcma.harness import data
 from lcma.harness.data.verified import verify_once
@@ -41,7 +41,7 @@ ProgressFunction = Callable[[int, int], None]
 class Reevaluated:
     """A trial's result by a protocol; ``new`` if anything of it was not stored before."""
 
-    trial: TrainedTrial
+    trial: JobFacts
     result: db.Result
     new: bool
 
@@ -49,7 +49,7 @@ class Reevaluated:
 def reevaluate(
     store: Store,
     place: Place,
-    one: TrainedTrial,
+    one: JobFacts,
     name: Name,
     *,
     owner: str,
@@ -62,7 +62,7 @@ def reevaluate(
     UserError if weights or images are missing, damaged or not those of the trial, if the numbers
     are not finite, and if another result was stored meanwhile.
     """
-    stored = store.result(one.trial_id, one.data_digest, name)
+    stored = store.result(one.subject, one.data_digest, name)
     if stored is not None and _is_whole(stored, draws):
         return Reevaluated(one, stored, new=False)
     if one.state == "running":
@@ -89,15 +89,15 @@ def reevaluate(
         new = store.add_evaluation(one.job_id, result, by=by, cost=stopwatch.cost())
     except db.Conflict as error:  # another process was first
         raise UserError(f"{error}; what is stored stays") from error
-    kept = store.result(one.trial_id, one.data_digest, name)
+    kept = store.result(one.subject, one.data_digest, name)
     assert kept is not None
     return Reevaluated(one, kept, new)
 
 
-def require_weights(store: Store, place: Place, trials: Sequence[TrainedTrial], name: Name) -> None:
+def require_weights(store: Store, place: Place, trials: Sequence[JobFacts], name: Name) -> None:
     """Raise UserError, before anything is evaluated, if weights or images are missing."""
     for one in trials:
-        if store.result(one.trial_id, one.data_digest, name) is None:
+        if store.result(one.subject, one.data_digest, name) is None:
             weights.require_weights(store, place, one)
             weights.load_data(place, one)
 
@@ -115,7 +115,7 @@ def _evaluate(
     store: Store,
     flow: Flow,
     prepared: data.Prepared,
-    one: TrainedTrial,
+    one: JobFacts,
     protocol: Protocol,
     stored: db.Result | None,
     device: str,
@@ -141,23 +141,23 @@ def _evaluate(
             raise UserError(f"trial {one.trial_id}: {error} by this protocol") from error
     measured = measure_flow(flow, prepared, protocol, where, draws, seen)
     _require_finite(one, *measured.values)
-    of_training = store.result(one.trial_id, one.data_digest, "plain")
+    of_training = store.result(one.subject, one.data_digest, "plain")
     if of_training is None:
         raise UserError(
             f"trial {one.trial_id} has weights but no result of its training: its database is "
             "damaged, go back to a copy"
         )
-    return make_result(measured, one.trial_id, one.data_digest, protocol, step=of_training.step)
+    return make_result(measured, one.subject, one.data_digest, protocol, step=of_training.step)
 
 
-def _require_finite(one: TrainedTrial, *values: float) -> None:
+def _require_finite(one: JobFacts, *values: float) -> None:
     if not all(math.isfinite(v) for v in values):
         raise UserError(
             f"trial {one.trial_id} has no finite bits/dim by this protocol: leave it out"
         )
 
 
-def choose_device(store: Store, one: TrainedTrial) -> Literal["cpu", "cuda"]:
+def choose_device(store: Store, one: JobFacts) -> Literal["cpu", "cuda"]:
     """Return the training's kind of device, if there is one here: other kinds give other bits."""
     job, frame = store.job(one.job_id), store.attempts(job_id=one.job_id)
     trained = frame[frame["id"] == (job and job.done_attempt_id)]

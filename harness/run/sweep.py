@@ -222,7 +222,7 @@ class Progress:
 
     ended: int
     total: int
-    running: Sequence[db.RunningJob]
+    running: Sequence[db.JobFacts]
     message: str = ""
 
 
@@ -240,7 +240,7 @@ class Callback:
     def planned(self, plan: Plan, predicted: Predictions | None) -> None:
         self.note(f"{plan.spec.name}: {plan.summary}")
 
-    def update(self, ended: int, total: int, running: Sequence[db.RunningJob]) -> None:
+    def update(self, ended: int, total: int, running: Sequence[db.JobFacts]) -> None:
         self._last = Progress(ended, total, tuple(running))
         self._call(self._last)
 

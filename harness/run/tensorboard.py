@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lcma.db import Curve, JobFacts, RunningJob, Store
+from lcma.db import Curve, JobFacts, Store
 from lcma.harness.files import file_name
 from lcma.harness.run.driver import Display
 from lcma.harness.run.work import Report
@@ -164,15 +164,14 @@ class EventFiles:
     def _find_runs(self) -> dict[str, _Run]:
         """Return the run of each job; it has the data's digest in its name where several do."""
         facts = self._store.job_facts(self._job_ids)
-        recipes = self._store.recipe_ids(self._job_ids)
-        bodies = self._store.recipe_bodies(sorted(set(recipes.values())))
+        bodies = self._store.recipe_bodies(sorted({fact.recipe_id for fact in facts.values()}))
         contents = defaultdict[str, set[str]](set)
         for fact in facts.values():
             contents[fact.subject].add(fact.data_digest)
         runs: dict[Path, _Run] = {}
         for fact in facts.values():  # segments by budget
             folder = self._folder / _name(fact, several=len(contents[fact.subject]) > 1)
-            about = _about(fact, bodies[recipes[fact.job_id]])
+            about = _about(fact, bodies[fact.recipe_id])
             runs.setdefault(folder, _Run(folder, about, [])).jobs.append(fact.job_id)
         return {job_id: run for run in runs.values() for job_id in run.jobs}
 
@@ -200,7 +199,7 @@ class Plotting:
                 self.note(f"the curves for TensorBoard are not complete: {error}")
         self._last_update = time.monotonic()
 
-    def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
+    def update(self, ended: int, total: int, running: Sequence[JobFacts]) -> None:
         self.display.update(ended, total, running)
         if time.monotonic() - self._last_update >= SECONDS:
             ids = {job.job_id for job in running}

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from lcma import db
-from lcma.db import Measure, PlannedJob, Store, TrainedTrial
+from lcma.db import JobFacts, Measure, PlannedJob, Store
 from lcma.db.results import BOUND
 from lcma.harness import data
 from lcma.harness.environment import read_environment
@@ -56,6 +56,10 @@ class Comparison:
         return self.stored.name
 
     @property
+    def unit(self) -> str:
+        return find_measure(self.name).unit
+
+    @property
     def equal(self) -> bool:
         """True if value and standard error are equal to the last bit."""
         return self.stored == self.again
@@ -65,20 +69,30 @@ class Comparison:
         """Its absolute difference."""
         return abs(self.again.value - self.stored.value)
 
+    def in_bits_per_dim(self, dimensions: int) -> float | None:
+        """Return its difference in bits/dim, None where its unit is another."""
+        if self.unit == find_measure(BITS_PER_DIM).unit:
+            return self.difference
+        if self.unit == find_measure("log_det").unit:
+            return self.difference / (dimensions * math.log(2))
+        return None
+
 
 @dataclass(frozen=True)
 class Verified:
     """A trial and its second training.
 
-    ``uncompared`` are measures that only one of the two has. ``made`` and ``made_again`` are the
+    ``uncompared`` are measures that only one of the two has, ``other_units`` those that differ and
+    cannot be held against the tolerance. ``made`` and ``made_again`` are the
     environments of both trainings, by the columns of `ENVIRONMENT`.
     """
 
-    trial: TrainedTrial
+    trial: JobFacts
     verification: db.Verification
     environment: db.Environment
     comparisons: tuple[Comparison, ...]
     uncompared: tuple[str, ...]
+    other_units: tuple[Comparison, ...]
     made: Mapping[str, Any]
     made_again: Mapping[str, Any]
 
@@ -115,7 +129,7 @@ def verify(
     if not (math.isfinite(tolerance) and tolerance >= 0):
         raise UserError(f"--tolerance {tolerance} makes no sense: give 0 or more bits/dim")
     one, row, prepared = _find_result(store, place, find_trial_id(store, start))
-    stored = store.result(one.trial_id, one.data_digest, PLAIN.name)
+    stored = store.result(one.subject, one.data_digest, PLAIN.name)
     assert stored is not None
     trial, device = _rebuild_trial(store, one, row), choose_device(store, one)
     # What is removed may belong to a worker that was killed, and has not ended yet.
@@ -124,21 +138,19 @@ def verify(
         own = Place(str(Path(folder, "verify.db")), Path(folder, "runs"), place.data)
         with db.connect(own.db) as again:
             _train(again, own, trial, prepared, device, progress)
-            result = again.result(one.trial_id, one.data_digest, PLAIN.name)
+            result = again.result(one.subject, one.data_digest, PLAIN.name)
             (row_again,) = frame_records(again.results(protocol=PLAIN.name))
     assert result is not None
     comparisons, uncompared = _compare(stored, result)
+    dimensions = math.prod(prepared.manifest.shape)
+    in_bits = [(one, one.in_bits_per_dim(dimensions)) for one in comparisons]
     threads = trial.recipe.optimization.threads
     settle_device(device, threads)
     environment = read_environment(device)
     verification = db.Verification(
         result_id=row["result_id"],
         equal=all(one.equal for one in comparisons),
-        largest_difference=max(
-            one.difference
-            for one in comparisons
-            if find_measure(one.name).unit == find_measure(BITS_PER_DIM).unit
-        ),
+        largest_difference=max(bits for _, bits in in_bits if bits is not None),
         tolerance=tolerance,
         environment_id=environment.id,
         device=device,
@@ -151,6 +163,7 @@ def verify(
         environment=environment,
         comparisons=comparisons,
         uncompared=uncompared,
+        other_units=tuple(one for one, bits in in_bits if bits is None and not one.equal),
         made={name: row[name] for name in ENVIRONMENT},
         made_again={name: row_again[name] for name in ENVIRONMENT},
     )
@@ -164,7 +177,7 @@ def store_verification(store: Store, verified: Verified) -> None:
 
 def _find_result(
     store: Store, place: Place, trial_id: str
-) -> tuple[TrainedTrial, dict[str, Any], data.Prepared]:
+) -> tuple[JobFacts, dict[str, Any], data.Prepared]:
     """Return the trial's result by the protocol of trainings, of several that on the data here."""
     rows = frame_records(store.results(trial_id=trial_id, protocol=PLAIN.name))
     if not rows:
@@ -177,7 +190,7 @@ def _find_result(
     return one, by_digest[one.data_digest], load_data(place, one)
 
 
-def _rebuild_trial(store: Store, one: TrainedTrial, row: Mapping[str, Any]) -> Trial:
+def _rebuild_trial(store: Store, one: JobFacts, row: Mapping[str, Any]) -> Trial:
     """Return the trial as a sweep would plan it. Raises UserError if that is another one here."""
     options = {k: v for k, v in parse_object(row["map_options"] or "{}").items() if k != "rule"}
     recipe = load_recipe(store, one)
@@ -193,11 +206,11 @@ def _rebuild_trial(store: Store, one: TrainedTrial, row: Mapping[str, Any]) -> T
         profile=row["profile"],
         dataset=one.dataset,
         variant=one.variant,
-        factorization=one.factorization,
+        factorization=one.factorization_or_kind,
         seed=one.seed,
         budget=one.budget,
         pretraining=pretraining,
-        rule=factorizations.version(one.factorization),
+        rule=factorizations.version(one.factorization_or_kind),
     )
     here = {plugin.version for plugin in plugins.loaded()}
     if trial.id != one.trial_id or not trial.plugins <= here:
@@ -205,7 +218,7 @@ def _rebuild_trial(store: Store, one: TrainedTrial, row: Mapping[str, Any]) -> T
     return trial
 
 
-def _other_trial_error(one: TrainedTrial, row: Mapping[str, Any]) -> UserError:
+def _other_trial_error(one: JobFacts, row: Mapping[str, Any]) -> UserError:
     return UserError(
         f"trial {one.trial_id} is another one here: name in LCMA_PLUGINS the plug-in that its "
         f"flow or rule is from, as it was, or take lcma {row['code_version']}"

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
-from lcma.db import Artifact, Store, TrainedTrial
+from lcma.db import Artifact, JobFacts, Store
 from lcma.harness import data, storage
 from lcma.harness.place import Place
 from lcma.harness.storage import Folder, MissingFileError, StorageError
@@ -46,7 +46,7 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
     return load_trained(store, place, (kept or known)[0])
 
 
-def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, Recipe]:
+def load_trained(store: Store, place: Place, one: JobFacts) -> tuple[Flow, Recipe]:
     """Load the flow and recipe of a trial on one exact content of its data set, as `load_flow`."""
     content, where = _read_weights(store, place, one)
     recipe = load_recipe(store, one)
@@ -63,7 +63,7 @@ def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, R
     return flow.eval(), recipe
 
 
-def load_recipe(store: Store, one: TrainedTrial) -> Recipe:
+def load_recipe(store: Store, one: JobFacts) -> Recipe:
     """Load a trial's recipe, but for its map options. Raises UserError if it cannot be read."""
     plugins.load_installed()
     try:
@@ -75,7 +75,7 @@ def load_recipe(store: Store, one: TrainedTrial) -> Recipe:
         ) from None
 
 
-def load_data(place: Place, one: TrainedTrial) -> data.Prepared:
+def load_data(place: Place, one: JobFacts) -> data.Prepared:
     """Load the data on which a trial was trained. Raises UserError if others are prepared."""
     prepared = data.load(known_sets.set_name(one.dataset, one.variant), place.data)
     if prepared.manifest.digest != one.data_digest:
@@ -108,7 +108,7 @@ def draw_samples(
     return np.concatenate(drawn)
 
 
-def require_weights(store: Store, place: Place, one: TrainedTrial) -> None:
+def require_weights(store: Store, place: Place, one: JobFacts) -> None:
     """Raise UserError if the trial left no weights, or their file is missing or unreadable."""
     artifact = _find_weights(store, one)
     folder, name = _open_folder(place, artifact)
@@ -117,7 +117,7 @@ def require_weights(store: Store, place: Place, one: TrainedTrial) -> None:
             raise MissingFileError(f"cannot read {folder.name}/{name} (no such file)")
 
 
-def _read_weights(store: Store, place: Place, one: TrainedTrial) -> tuple[bytes, str]:
+def _read_weights(store: Store, place: Place, one: JobFacts) -> tuple[bytes, str]:
     """Read the bytes of a trial's weights, verified, and their place, for messages."""
     artifact = _find_weights(store, one)
     folder, name = _open_folder(place, artifact)
@@ -129,7 +129,7 @@ def _read_weights(store: Store, place: Place, one: TrainedTrial) -> tuple[bytes,
     return content, where
 
 
-def _find_weights(store: Store, one: TrainedTrial) -> Artifact:
+def _find_weights(store: Store, one: JobFacts) -> Artifact:
     if not one.weights:
         raise UserError(f"trial {one.trial_id} is {one.state} and left no weights: {_remedy(one)}")
     (artifact,) = [a for a in store.artifacts(one.job_id) if a.kind == "weights"]
@@ -145,7 +145,7 @@ def _open_folder(place: Place, artifact: Artifact) -> tuple[Folder, str]:
 
 
 @contextmanager
-def _explain_errors(one: TrainedTrial, where: str) -> Iterator[None]:
+def _explain_errors(one: JobFacts, where: str) -> Iterator[None]:
     try:
         yield
     except StorageError as error:
@@ -155,5 +155,5 @@ def _explain_errors(one: TrainedTrial, where: str) -> Iterator[None]:
         ) from None
 
 
-def _remedy(one: TrainedTrial) -> str:
+def _remedy(one: JobFacts) -> str:
     return f"train {one.trial_id} again into another database with `lcma launch`"

@@ -366,7 +366,7 @@ class Round:
         assert self.process is not None
         mine = f":{self.process.pid}:"
         with suppress(UserError):
-            return any(mine in job.owner for job in self._reader().running_jobs())
+            return any(mine in (job.owner or "") for job in self._reader().running_jobs())
         return False
 
     def _jobs(self) -> dict[str, int] | None:

@@ -15,8 +15,8 @@ from lcma.sweeps.measures import TIMES
 SHOWN = 10
 """Most differences that are printed."""
 
-CIRCUMSTANCE = {"id", "attempt_id", "created"}
-"""Columns in which equal rows may differ."""
+MADE_BY = {"id", "attempt_id", "created"}
+"""Columns that say which attempt made a row, and when: equal rows may differ in them."""
 
 KEYS: Mapping[str, Sequence[str]] = {
     "contribution_maps": ("pretraining_id", "data_digest", "budget", "split", "score"),
@@ -133,7 +133,7 @@ def _rows(connection: sa.Connection, query: sa.Select[Any], key: Sequence[str]) 
     rows: Rows = {}
     for row in connection.execute(query):
         content = row._mapping
-        others = [name for name in content if name not in CIRCUMSTANCE and name not in key]
+        others = [name for name in content if name not in MADE_BY and name not in key]
         where = tuple(content[name] for name in key)
         rows[where] = tuple((str(name), _exact(content[name])) for name in sorted(others))
     return rows

@@ -13,7 +13,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from lcma.db import RunningJob
+from lcma.db import JobFacts
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.work import Report, Work
 from lcma.harness.run.worker import run_work
@@ -102,7 +102,7 @@ class InlineExecutor(Executor):
 class SilentDisplay:
     """A display that shows nothing: attempts have their logs in the database."""
 
-    def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
+    def update(self, ended: int, total: int, running: Sequence[JobFacts]) -> None:
         pass
 
     def job_ended(self, title: str, report: Report) -> None:

@@ -1,7 +1,9 @@
 """Commands to type to go on with a sweep."""
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+
+from rich.text import Text
 
 from lcma.db import Store, Sweep
 from lcma.harness.results.lookup import parse_object
@@ -26,6 +28,14 @@ def relaunch_command(sweep: Sweep) -> str:
         options = "" if as_shipped else "  (with the options that it had)"
         return f"lcma {command} {shlex.quote(name)}{options}"
     return f"lcma {command} {shlex.quote(name + '.yaml')}  (the file of the sweep {name})"
+
+
+def render_next(commands: Sequence[str]) -> list[Text]:
+    """Return the commands to type next, a line each."""
+    return [
+        Text("      " if number else "Next: ").append(command, style="bold")
+        for number, command in enumerate(commands)
+    ]
 
 
 def relaunch_commands(store: Store, job_ids: Collection[str]) -> list[str]:

@@ -1,7 +1,28 @@
 """Names, leases and progress of jobs, as every command about running jobs prints them."""
 
-from lcma.db import Failure, JobFacts, Rerun, RunningJob, leases
+from collections.abc import Sequence
+from typing import Any
+
+from lcma.db import JobFacts, Rerun, leases
 from lcma.harness.text import format_duration, format_time, printable
+
+_WHAT = ("flow", "dataset", "factorization", "budget", "seed")
+
+JOB = (
+    *("job_id", "kind", "trial_id", "pretraining_id", "data_digest", *_WHAT, "state", "step"),
+    *("steps", "token", "attempt_id", "owner", "host", "lease_until", "updated"),
+)
+RUNNING = ("job_id", "kind", *_WHAT, "step", "steps", "owner", "host", "lease_until")
+LOST = (
+    *("job_id", "kind", "state", *_WHAT, "step", "steps", "outcome", "message", "host"),
+    "decision",
+)
+"""What programs get of any job, of one that runs, and of one that failed or diverged."""
+
+
+def job_as_dict(job: JobFacts, names: Sequence[str] = JOB) -> dict[str, Any]:
+    """Return some facts of a job as JSON values."""
+    return {name: getattr(job, name) for name in names}
 
 
 def count_jobs(number: int) -> str:
@@ -9,17 +30,17 @@ def count_jobs(number: int) -> str:
     return "1 job" if number == 1 else f"{number} jobs"
 
 
-def lease_is_over(job: JobFacts | RunningJob, now: float) -> bool:
+def lease_is_over(job: JobFacts, now: float) -> bool:
     """Return whether a job has a lease that has ended. ``now`` is the database's clock."""
     return job.lease_until is not None and leases.is_over(job.lease_until, now)
 
 
-def name_experiment(job: RunningJob | Failure) -> str:
+def name_experiment(job: JobFacts) -> str:
     """Return flow, data set, and factorization, or the kind of a job that has none."""
-    return f"{job.flow} {job.dataset} {job.factorization or job.kind}"
+    return f"{job.flow} {job.dataset} {job.factorization_or_kind}"
 
 
-def name_failed_job(job: Failure) -> str:
+def name_failed_job(job: JobFacts) -> str:
     """Return flow, data set, factorization, budget and seed."""
     budget = "" if job.budget is None else f" budget {job.budget}"
     return f"{name_experiment(job)}{budget} seed {job.seed}"
@@ -27,11 +48,11 @@ def name_failed_job(job: Failure) -> str:
 
 def describe_progress(job: JobFacts, now: float) -> str:
     """Return step, host and lease of a running job, in one line."""
-    assert job.lease_until is not None
+    left = job.lease_left(now)
     if lease_is_over(job, now):
-        lease = f"lease over since {format_duration(now - job.lease_until)}"
+        lease = f"lease over since {format_duration(-left)}"
     else:
-        lease = f"lease {format_duration(job.lease_until - now)} left"
+        lease = f"lease {format_duration(left)} left"
     return printable(f"step {job.step}/{job.steps} on {job.host}, {lease}")
 
 

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from lcma.db import RunningJob
+from lcma.db import JobFacts
 from lcma.harness.run.plan import Plan
 from lcma.harness.run.prediction import Predictions
 from lcma.harness.run.work import Report
@@ -57,7 +57,7 @@ class Bars:
         if self._updated:
             self.progress.stop()
 
-    def update(self, ended: int, total: int, running: Sequence[RunningJob]) -> None:
+    def update(self, ended: int, total: int, running: Sequence[JobFacts]) -> None:
         """Show how many jobs have ended, of how many, and how far each running one is."""
         if self._unreachable_since is not None:
             seconds = time.time() - self._unreachable_since
@@ -107,7 +107,7 @@ class Bars:
         self.console.print(f"[{style}]{report.ending:>8}[/]  {escape(title)}{why}", highlight=False)
 
 
-def _name_bar(job: RunningJob) -> str:
+def _name_bar(job: JobFacts) -> str:
     budget = "" if job.budget is None else f" {job.budget}"
     what = f"{job.factorization}{budget}" if job.kind == "trial" else f"pretrain to{budget}"
     return escape(f"{job.flow} {job.dataset} {what} seed {job.seed}")

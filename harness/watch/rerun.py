@@ -1,13 +1,16 @@
 """Reruns: which jobs that are done to run anew, and what depends on them."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.text import Text
+
 from lcma.db import JobFacts, Store
 from lcma.harness.results.lookup import find_jobs, job_title, require_results
-from lcma.harness.text import short_id
+from lcma.harness.text import printable, short_id
+from lcma.harness.watch.commands import render_next
 from lcma.harness.watch.jobs import count_jobs
 from lcma.sweeps.errors import UserError
 
@@ -16,7 +19,8 @@ from lcma.sweeps.errors import UserError
 class RerunChoice:
     """Jobs to run anew: those that were ``named``, and ``more`` that depend on them.
 
-    A pretraining is run anew with all of its segments and with all trials that read its maps.
+    A pretraining of which a segment is run anew is so with all of its segments, and with all trials
+    that read its maps.
     ``undone`` are jobs that would be among them and are not done.
     """
 
@@ -53,13 +57,9 @@ def choose_reruns(
         keys = set(zip(frame.trial_id, frame.data_digest, strict=True))
         jobs = found or _jobs_of_trials(store, [trial_id for trial_id, _ in keys])
         found = {i: job for i, job in jobs.items() if (job.trial_id, job.data_digest) in keys}
-    named = dict(found)
-    for job in found.values():
-        if job.pretraining_id is not None and (job.kind == "pretraining" or with_pretraining):
-            segments = store.segments(job.pretraining_id, job.data_digest)
-            named |= {segment.job_id: segment for segment in segments}
-    more = _readers(store, [job for job in named.values() if job.kind == "pretraining"])
-    every = {**more, **named}
+    named = {**found, **(_segments(store, found.values()) if with_pretraining else {})}
+    segments = _segments(store, [job for job in named.values() if job.kind == "pretraining"])
+    every = {**_readers(store, segments.values()), **segments, **named}
     done = [job for job in every.values() if job.state == "done"]
     return RerunChoice(
         named=tuple(job for job in done if job.job_id in named),
@@ -72,7 +72,17 @@ def _jobs_of_trials(store: Store, trial_ids: Collection[str]) -> dict[str, JobFa
     return store.job_facts([one.job_id for one in store.trained_trials(trial_ids)])
 
 
-def _readers(store: Store, segments: Sequence[JobFacts]) -> Mapping[str, JobFacts]:
+def _segments(store: Store, jobs: Iterable[JobFacts]) -> dict[str, JobFacts]:
+    """Return all segments of the pretrainings that these jobs belong to, or read maps of."""
+    keys = {(one.pretraining_id, one.data_digest) for one in jobs}
+    return {
+        segment.job_id: segment
+        for pretraining_id, digest in sorted((i, d) for i, d in keys if i is not None)
+        for segment in store.segments(pretraining_id, digest)
+    }
+
+
+def _readers(store: Store, segments: Iterable[JobFacts]) -> Mapping[str, JobFacts]:
     """Return the jobs of the trials that read maps of these segments' pretrainings."""
     keys = {(one.pretraining_id, one.data_digest) for one in segments}
     if not keys:
@@ -81,6 +91,23 @@ def _readers(store: Store, segments: Sequence[JobFacts]) -> Mapping[str, JobFact
     users = [one.trial_id for one in store.map_users() if one.pretraining_id in wanted]
     jobs = _jobs_of_trials(store, users)
     return {i: job for i, job in jobs.items() if (job.pretraining_id, job.data_digest) in keys}
+
+
+def render_reruns(chosen: RerunChoice, commands: Sequence[str], *, dry_run: bool) -> Iterator[Text]:
+    """Yield what is put back to pending, or would be in a dry run, and what to type next."""
+    if dry_run:
+        for job in (*chosen.named, *chosen.more):
+            yield Text(printable(f"{short_id(job.job_id)} {job_title(job)}"))
+    undone = describe_undone(chosen)
+    if undone:
+        yield Text(undone)
+    if not chosen.ids:
+        yield Text("nothing to run anew: no such job is done")
+        return
+    would = "would be put back to pending" if dry_run else "put back to pending"
+    yield Text(f"{describe_choice(chosen)} {would}")
+    if not dry_run:
+        yield from render_next(commands)
 
 
 def describe_choice(chosen: RerunChoice) -> str:
@@ -112,8 +139,3 @@ def describe_undone(chosen: RerunChoice) -> str:
     if stale and any(job.kind == "pretraining" for job in chosen.named):
         line += f"; with the former maps: lcma rerun {' '.join(stale)} when done"
     return line
-
-
-def describe_job(job: JobFacts) -> str:
-    """Return a job's id and name, in one line."""
-    return f"{short_id(job.job_id)} {job_title(job)}"

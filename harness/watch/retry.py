@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from lcma.db import FAILURES, Failure, Store
+from lcma.db import FAILURES, JobFacts, Store
 from lcma.harness.results.lookup import find_jobs, find_sweep
 from lcma.harness.text import printable, short_id
 from lcma.harness.watch.jobs import count_jobs, name_failed_job
@@ -12,7 +12,7 @@ from lcma.sweeps.errors import UserError
 
 def choose_lost_jobs(
     store: Store, classes: Sequence[str], sweep: str | None, ids: Sequence[str]
-) -> list[Failure]:
+) -> list[JobFacts]:
     """Return the lost jobs that meet all of the given conditions.
 
     Args:
@@ -41,14 +41,14 @@ def choose_lost_jobs(
     ]
 
 
-def count_classes(jobs: Sequence[Failure]) -> str:
+def count_classes(jobs: Sequence[JobFacts]) -> str:
     """Return how many jobs there are of each class, such as '3 jobs (2 oom, 1 timeout)'."""
     by_class = sorted(Counter(job.outcome or "no attempt" for job in jobs).items())
     counts = ", ".join(f"{number} {printable(name)}" for name, number in by_class)
     return f"{count_jobs(len(jobs))} ({counts})"
 
 
-def describe_failure(job: Failure) -> str:
+def describe_failure(job: JobFacts) -> str:
     """Return a lost job's id, outcome and name, in one line."""
     return f"{short_id(job.job_id)} {job.outcome or 'no attempt'}: {name_failed_job(job)}"
 

@@ -15,12 +15,11 @@ from rich.text import Text
 from lcma import db
 from lcma.db import (
     CellState,
-    Counts,
     DataWait,
-    Failure,
+    JobCounts,
+    JobFacts,
     Rates,
     Rerun,
-    RunningJob,
     Stopping,
     Store,
     Sweep,
@@ -30,9 +29,12 @@ from lcma.harness.results.lookup import LONG_WAIT, job_title
 from lcma.harness.terminal import text_cell
 from lcma.harness.text import format_duration, printable, short_id
 from lcma.harness.watch.jobs import (
+    LOST,
+    RUNNING,
     count_jobs,
     describe_progress,
     describe_rerun,
+    job_as_dict,
     lease_is_over,
     name_experiment,
     name_failed_job,
@@ -50,9 +52,9 @@ class DatabaseStatus:
     """All jobs of a database at one moment; ``now`` is in Unix seconds by the database's clock."""
 
     now: float
-    counts: Counts
-    running: tuple[RunningJob, ...]
-    failures: tuple[Failure, ...]
+    counts: JobCounts
+    running: tuple[JobFacts, ...]
+    failures: tuple[JobFacts, ...]
     data_waits: tuple[DataWait, ...]
     stopping: tuple[Stopping, ...]
     sweep_names: dict[str, str]
@@ -104,10 +106,10 @@ def database_status_as_dict(status: DatabaseStatus) -> dict[str, Any]:
     return {
         "jobs": asdict(status.counts),
         "running": [
-            asdict(job) | {"lease_seconds_left": job.lease_until - status.now}
+            job_as_dict(job, RUNNING) | {"lease_seconds_left": job.lease_left(status.now)}
             for job in status.running
         ],
-        "failures": [asdict(failure) for failure in status.failures],
+        "failures": [job_as_dict(failure, LOST) for failure in status.failures],
         "data_waits": [asdict(wait) for wait in status.data_waits],
         "stopping": [asdict(one.request) | {"held": one.held} for one in status.stopping],
         "reruns": [asdict(one) for one in status.reruns.values()],
@@ -120,11 +122,11 @@ class SweepStatus:
 
     sweep: Sweep
     now: float
-    counts: Counts
+    counts: JobCounts
     cells: tuple[CellState, ...]
     rates: Rates
     waiting: tuple[Waiting, ...]
-    stale: tuple[RunningJob, ...]
+    stale: tuple[JobFacts, ...]
     """Running jobs whose lease is over."""
     stop: Stopping | None
     """A request to stop that is newer than all launches of the sweep, and what they hold."""
@@ -203,10 +205,13 @@ def sweep_status_as_dict(status: SweepStatus) -> dict[str, Any]:
         "jobs": asdict(status.counts),
         "cells": [asdict(cell) for cell in status.cells],
         "rates": rates,
-        "waiting": [asdict(one.segment) | {"trials": one.trials} for one in status.waiting],
+        "waiting": [job_as_dict(one.segment) | {"trials": one.trials} for one in status.waiting],
         "stop": None if status.stop is None else asdict(status.stop.request),
         "reruns": [asdict(one) for one in status.reruns.values()],
-        "stale": [asdict(job) | {"overdue": status.now - job.lease_until} for job in status.stale],
+        "stale": [
+            job_as_dict(job, RUNNING) | {"overdue": -job.lease_left(status.now)}
+            for job in status.stale
+        ],
     }
 
 
@@ -247,7 +252,7 @@ def watch_sweep(store: Store, sweep: Sweep, console: Console, interval: float) -
             time.sleep(interval)
 
 
-def _render_counts(counts: Counts) -> Table:
+def _render_counts(counts: JobCounts) -> Table:
     table = Table("jobs", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     by_kind = asdict(counts)
     for state in (*by_kind["trial"], "total"):
@@ -257,13 +262,13 @@ def _render_counts(counts: Counts) -> Table:
     return table
 
 
-def _render_running(running: Sequence[RunningJob], now: float) -> Table:
+def _render_running(running: Sequence[JobFacts], now: float) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("running", "id", "budget", "seed", "step", "by", "lease"):
         right = heading in ("budget", "seed", "step")
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for job in running:
-        left = job.lease_until - now
+        left = job.lease_left(now)
         if lease_is_over(job, now):
             lease = Text(f"over since {-left:.0f} s", style="red")
         else:
@@ -291,7 +296,7 @@ def _describe_reruns(reruns: Mapping[str, Rerun]) -> list[str]:
     return found
 
 
-def _describe_failure(failure: Failure, reruns: Mapping[str, Rerun]) -> str:
+def _describe_failure(failure: JobFacts, reruns: Mapping[str, Rerun]) -> str:
     lines = (failure.message or "").strip().splitlines() or ["no message"]
     message = lines[-1].strip()  # of a traceback, the line that says what it was
     if len(message) > MESSAGE_LENGTH:
@@ -374,8 +379,8 @@ def _describe_waiting(one: Waiting, now: float) -> str:
     return f"{trials} for {job_title(segment)} ({short_id(segment.job_id)}): {how}"
 
 
-def _describe_stale(job: RunningJob, now: float) -> str:
-    late = format_duration(now - job.lease_until)
+def _describe_stale(job: JobFacts, now: float) -> str:
+    late = format_duration(-job.lease_left(now))
     name = f"{name_experiment(job)} seed {job.seed} ({job.job_id[:8]})"
     return printable(f"lease over since {late}: {name} on {job.host}")
 

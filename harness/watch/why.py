@@ -1,7 +1,7 @@
 """The chain of causes behind the state of a job, with the commands to type next."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,8 +10,8 @@ from rich.text import Text
 from lcma.db import Attempt, JobFacts, Store
 from lcma.harness.results.lookup import job_title
 from lcma.harness.text import format_time, printable, short_id
-from lcma.harness.watch.commands import relaunch_commands
-from lcma.harness.watch.jobs import describe_progress, describe_rerun, lease_is_over
+from lcma.harness.watch.commands import relaunch_commands, render_next
+from lcma.harness.watch.jobs import describe_progress, describe_rerun, job_as_dict, lease_is_over
 
 STYLES = {"done": "green", "failed": "red", "diverged": "yellow"}
 
@@ -62,14 +62,12 @@ def render_explanation(found: Explanation) -> RenderableType:
         head = Text(f"{indent}{job_title(cause.job)} ({short_id(cause.job.job_id)}): ")
         head.append(printable(cause.job.state), style=STYLES.get(cause.job.state, "bold"))
         lines += [head, *(Text(f"{indent}  {line}") for line in cause.lines)]
-    for number, command in enumerate(found.next):
-        lines.append(Text("Next: " if number == 0 else "      ").append(command, style="bold"))
-    return Group(*lines)
+    return Group(*lines, *render_next(found.next))
 
 
 def explanation_as_dict(found: Explanation) -> dict[str, Any]:
     """Return an explanation as JSON values."""
-    causes = [asdict(cause.job) | {"said": cause.lines} for cause in found.causes]
+    causes = [job_as_dict(cause.job) | {"said": cause.lines} for cause in found.causes]
     return {"causes": causes, "next": found.next}
 
 

@@ -48,8 +48,8 @@ DATA = db.DataSet(
 )
 
 
-def recipe(name: str, splits: int) -> db.Recipe:
-    return db.Recipe(
+def recipe(name: str, splits: int) -> db.RecipeRow:
+    return db.RecipeRow(
         id=name,
         flow="realnvp",
         profile="tiny",
@@ -61,13 +61,13 @@ def recipe(name: str, splits: int) -> db.Recipe:
     )
 
 
-PRETRAINING = db.Pretraining(
+PRETRAINING = db.PretrainingRow(
     id="p", recipe_id="without", flow="realnvp", dataset="photos16", variant="u8", seed=0
 )
 
 
-def trial(factorization: str, seed: int, budget: int | None = None) -> db.Trial:
-    return db.Trial(
+def trial(factorization: str, seed: int, budget: int | None = None) -> db.TrialRow:
+    return db.TrialRow(
         id=f"{factorization}-{seed}-{budget}",
         recipe_id="with",
         flow="realnvp",

@@ -41,9 +41,9 @@ ASKED = {"channel": ("channel", "conventional"), "LLL": ("low",), "HHH": ("HHH",
 TRACEBACK = 'Traceback (most recent call last):\n  File "x.py", line 1\nKeyError: "a\\b"\n \n'
 
 
-def _trial(recipe_id: str, shape: tuple[Any, ...], seed: int, data: db.DataSet) -> db.Trial:
+def _trial(recipe_id: str, shape: tuple[Any, ...], seed: int, data: db.DataSet) -> db.TrialRow:
     factorization, budget, options = shape
-    return db.Trial(
+    return db.TrialRow(
         id=f"{data.name} {factorization} {budget} {options} {seed}",
         recipe_id=recipe_id,
         flow="realnvp",
@@ -66,7 +66,7 @@ OF_FACES = [
     for name, seed in (("channel", 0), ("channel", 1), ("none", 0), ("LLH", 0))
 ]
 PRETRAININGS = [
-    db.Pretraining(
+    db.PretrainingRow(
         id=f"p{seed}",
         recipe_id="without",
         flow="realnvp",
@@ -157,7 +157,7 @@ class Crowd:
             claim, outcome, message=message, cost=cost, now=self.now, **({"last_step": 9} | more)
         )
 
-    def done(self, trial: db.Trial, **more: Any) -> None:
+    def done(self, trial: db.TrialRow, **more: Any) -> None:
         job = JOBS[trial.id]
         found = dataclasses.replace(
             change(
@@ -174,14 +174,14 @@ class Crowd:
                 tables.append(index_table(trial.id, split, kept, statistics=numbers))
         self.end(job, "done", result=found, tables=tables, last_step=500, **more)
 
-    def rerun(self, trial: db.Trial) -> None:
+    def rerun(self, trial: db.TrialRow) -> None:
         self.now += 1.0
         job_id = JOBS[trial.id].id
         assert self.store.rerun([job_id], by="ann", why="a fault is mended", now=self.now) == 1
         self.done(trial)
         self.evaluate(trial)
 
-    def evaluate(self, trial: db.Trial) -> None:
+    def evaluate(self, trial: db.TrialRow) -> None:
         self.now += 1.0
         found = dataclasses.replace(result(trial.id, self.number(3.0, 4.0)), protocol="published")
         by = db.Evaluator(

@@ -290,6 +290,17 @@ def test_what_is_measured_beside_a_result_is_taken_where_it_is_missing(
     assert not merged(source, target).changed
 
 
+def test_a_wider_bound_is_taken_without_its_gain_where_it_has_none(sites: Sites) -> None:
+    source, target = sites.new("sqlite"), sites.new("sqlite")
+    for world, draws in ((source, 20), (target, 10)):
+        work(world, world.trials[0], "done", "same")
+        bound = {"bound_draws": draws, "bound_images": 50, "bound_bits_per_dim": 3.0 - draws}
+        world.evaluate(0, "plain", bits_per_dim=3.0, step=500, **bound)
+    assert not merged(source, target).differences
+    found = target.store.result(TRIALS[0].id, DATA.digest, "plain")
+    assert (found.value("bound_draws"), found.value("bound_bits_per_dim")) == (20, -17.0)
+
+
 @BETWEEN_ENGINES
 def test_a_dry_run_tells_the_same_and_writes_nothing(
     sites: Sites, engines: tuple[Engine, Engine]

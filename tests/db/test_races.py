@@ -155,7 +155,7 @@ race(8, work)
 def test_workers_do_twice_as_many_jobs_once_each(world: Any, workers: int) -> None:
     """A quarter of them want each job."""
     trials = tuple(
-        db.Trial(
+        db.TrialRow(
             id=f"t{index}",
             recipe_id="with",
             flow="realnvp",
@@ -236,7 +236,7 @@ def test_trials_that_finish_at_once_all_find_each_other(world: Any) -> None:
     """Each pair of tables is held against each other by whoever comes second, however close."""
     seeds = 12
     trials = tuple(
-        db.Trial(
+        db.TrialRow(
             id=f"t{seed}",
             recipe_id="with",
             flow="realnvp",

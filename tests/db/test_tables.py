@@ -112,7 +112,7 @@ def test_other_recipes_and_map_options_are_not_held_against_each_other(many: Any
     for fields in strangers:
         base = trial("LLL", 1, 100)
         columns = {name: getattr(base, name) for name in base.__slots__}
-        made.append(db.Trial(**(columns | fields)))
+        made.append(db.TrialRow(**(columns | fields)))
     jobs = [db.PlannedJob.of_trial(t.id, DATA.digest, steps=500) for t in made]
     many.store.register(
         db.Registration(recipes=(recipe("other", 3),), trials=tuple(made), jobs=tuple(jobs))

@@ -27,9 +27,9 @@ def body(**content: Any) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def recipe(flow: str, splits: int, steps: int = 500) -> db.Recipe:
+def recipe(flow: str, splits: int, steps: int = 500) -> db.RecipeRow:
     text = body(flow=flow, splits=splits, training={"steps": steps, "rate": 1e-3})
-    return db.Recipe(
+    return db.RecipeRow(
         id=digest(text), flow=flow, profile="tiny", splits=splits, size=8, steps=steps, body=text
     )
 
@@ -73,8 +73,8 @@ ENVIRONMENTS = tuple(
 )
 
 
-def pretraining(seed: int, nms: str = "squeezed") -> db.Pretraining:
-    return db.Pretraining(
+def pretraining(seed: int, nms: str = "squeezed") -> db.PretrainingRow:
+    return db.PretrainingRow(
         id=digest(f"pretraining {seed} {nms}"),
         recipe_id=WITHOUT.id,
         flow="realnvp",
@@ -86,16 +86,16 @@ def pretraining(seed: int, nms: str = "squeezed") -> db.Pretraining:
 
 
 def trial(
-    of: db.Recipe,
+    of: db.RecipeRow,
     factorization: str,
     seed: int,
     budget: int | None = None,
     *,
     data: db.DataSet = PHOTOS,
     map_options: str | None = None,
-) -> db.Trial:
+) -> db.TrialRow:
     name = f"{of.id} {factorization} {seed} {budget} {data.name} {map_options}"
-    return db.Trial(
+    return db.TrialRow(
         id=digest(name),
         recipe_id=of.id,
         flow=of.flow,
@@ -121,7 +121,7 @@ SERIES = trial(RESFLOW, "channel", 0, data=FLOATS)
 TRIALS = (*CHANNEL, *LOW, HIGH, RULED, WAITING, *RANDOM, DIVERGED, SERIES)
 
 
-def job_of(one: db.Trial) -> db.PlannedJob:
+def job_of(one: db.TrialRow) -> db.PlannedJob:
     data = FLOATS if one.dataset == FLOATS.name else PHOTOS
     return db.PlannedJob.of_trial(one.id, data.digest, steps=500)
 
@@ -154,7 +154,9 @@ COST = db.Cost(
 )
 
 
-def result(one: db.Trial, bits_per_dim: float, protocol: str = "plain", **more: Any) -> db.Result:
+def result(
+    one: db.TrialRow, bits_per_dim: float, protocol: str = "plain", **more: Any
+) -> db.Result:
     fields: dict[str, Any] = {
         "trial_id": one.id,
         "data_digest": job_of(one).data_digest,
@@ -314,7 +316,7 @@ class Work:
         self.win(job, lease=5.0)  # the next one takes it over
         self.complete(HIGH, 4.0)
 
-    def complete(self, one: db.Trial, bits_per_dim: float, **more: Any) -> None:
+    def complete(self, one: db.TrialRow, bits_per_dim: float, **more: Any) -> None:
         self.finish(
             self.win(job_of(one)),
             "done",
@@ -327,7 +329,7 @@ class Work:
 
     def fail(self) -> None:
         """Each way to fail, one of them tried again and one put back."""
-        ends: Sequence[tuple[db.Trial, db.Outcome]] = (
+        ends: Sequence[tuple[db.TrialRow, db.Outcome]] = (
             (RANDOM[0], "oom"),
             (RANDOM[1], "timeout"),
             (RANDOM[2], "code_error"),
@@ -397,7 +399,7 @@ class Work:
         )
         return {"halves": np.stack([values(seed + 1), values(seed + 2)]), "statistics": statistics}
 
-    def tables(self, one: db.Trial) -> list[db.IndexTable]:
+    def tables(self, one: db.TrialRow) -> list[db.IndexTable]:
         by_map = one.budget is not None
         statistics = db.TableStatistics(
             iou_even=1 / 3,

@@ -75,10 +75,14 @@ def curve_chart(curve: ThinnedCurve, number: int) -> Chart:
 def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
     """Return the charts of a budget curve: over budgets, and over costs with the Pareto front.
 
-    Both show holdout bits/dim. Empty for a single budget.
+    Both show what budgets are chosen by. Empty for a single budget.
     """
+    from lcma.harness.report.board import name_measure
+    from lcma.harness.report.budgets import name_axis
+
     if len(curve.rows) < 2:
         return ()
+    axis = name_axis(curve)
     points = [_budget_point(row) for row in curve.rows]
     seeds = [
         {"budget": row.budget, "value": one.holdout, "seed": one.seed}
@@ -87,9 +91,11 @@ def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
     ]
     base = [] if curve.conventional is None else [{"value": curve.conventional.holdout}]
     means = ", ".join(f"{p['mean']:.4f} at {p['budget']}" for p in points)
-    alt = f"Mean holdout bits/dim by budget: {means}"
+    alt = f"Mean {axis}, by budget: {means}"
     alt += "" if not base else f"; conventional {base[0]['value']:.4f}"
     over = _with_data(_budget_spec(), means=points, seeds=seeds, base=base)
+    for layer in over["layer"]:
+        layer["encoding"]["y"]["title"] = axis
     for layer in over["layer"][:4]:
         layer["encoding"]["x"]["axis"] = {
             "values": [row.budget for row in curve.rows],
@@ -106,12 +112,13 @@ def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
     pareto = _with_data(_front_spec(), costs=costs, front=front)
     for layer in pareto["layer"]:
         layer["encoding"]["x"]["title"] = f"{unit} of a trial with its own pretraining"
+        layer["encoding"]["y"]["title"] = axis
     return (
-        Chart(f"budget-{number}", "Bits/dim by budget", alt, over),
+        Chart(f"budget-{number}", f"{name_measure(curve.measure)} by budget", alt, over),
         Chart(
             f"front-{number}",
             "Pareto front",
-            f"Mean holdout bits/dim over {unit}; on the front: {on_front or 'nothing'}",
+            f"Mean {axis}, over {unit}; on the front: {on_front or 'nothing'}",
             pareto,
         ),
     )
@@ -167,30 +174,27 @@ def _budget_spec() -> str:
         scale=alt.Scale(type="symlog", constant=20),
     )
     y = alt.Scale(zero=False)
-    title = "holdout bits/dim"
     means = alt.Chart(alt.NamedData("means"))
     return _text(
         alt.layer(
-            means.mark_area(opacity=0.18).encode(
-                x=x, y=alt.Y("low:Q", title=title, scale=y), y2="high:Q"
-            ),
+            means.mark_area(opacity=0.18).encode(x=x, y=alt.Y("low:Q", scale=y), y2="high:Q"),
             alt.Chart(alt.NamedData("seeds"))
             .mark_tick(opacity=0.6, thickness=1.5, width=9, orient="horizontal")
             .encode(
                 x=x,
-                y=alt.Y("value:Q", title=title),
+                y="value:Q",
                 tooltip=["budget:Q", "seed:O", alt.Tooltip("value:Q", format=".4f")],
             ),
-            means.mark_line().encode(x=x, y=alt.Y("mean:Q", title=title)),
+            means.mark_line().encode(x=x, y="mean:Q"),
             means.mark_point(filled=True, size=60, opacity=1).encode(
                 x=x,
-                y=alt.Y("mean:Q", title=title),
+                y="mean:Q",
                 tooltip=["budget:Q", "n:Q", alt.Tooltip("mean:Q", format=".4f")],
             ),
             alt.Chart(alt.NamedData("base"))
             .mark_rule(strokeDash=[6, 4], size=2)
             .encode(
-                y=alt.Y("value:Q", title=title),
+                y="value:Q",
                 tooltip=[alt.Tooltip("value:Q", title="conventional", format=".4f")],
             ),
         )
@@ -202,7 +206,7 @@ def _front_spec() -> str:
     import altair as alt
 
     x = alt.X("cost:Q", title="cost", scale=alt.Scale(zero=False, padding=40))
-    y = alt.Y("mean:Q", title="holdout bits/dim", scale=alt.Scale(zero=False, padding=20))
+    y = alt.Y("mean:Q", scale=alt.Scale(zero=False, padding=20))
     costs = alt.Chart(alt.NamedData("costs")).encode(x=x, y=y)
     return _text(
         alt.layer(

@@ -272,7 +272,9 @@ class Site:
         from lcma.harness.report import verdicts
         from lcma.harness.results.verdicts import CLAIMS, read_verdicts
 
-        found = read_verdicts(self._store, sweep_id=self._options.sweep_id)
+        found = read_verdicts(
+            self._store, measure=self._options.measure, sweep_id=self._options.sweep_id
+        )
         return self._render(
             "verdicts.html", path, large=False, found=found, words=verdicts, claims=CLAIMS
         )
@@ -333,7 +335,9 @@ class Site:
 
         curves, problem = [], ""
         try:
-            curves = read_budget_curves(self._store, sweep_id=self._options.sweep_id)
+            curves = read_budget_curves(
+                self._store, measure=self._options.measure, sweep_id=self._options.sweep_id
+            )
         except UserError as error:
             problem = printable(error)
         pairs = [budget_chart(curve, k) for k, curve in enumerate(curves)]

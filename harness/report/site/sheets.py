@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lcma.db import Store, TrainedTrial
+from lcma.db import JobFacts, Store
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
 from lcma.harness.report.pictures import sample_grid
@@ -68,9 +68,7 @@ class SheetPage:
         return next((s for side in self.sides for s in side.sheets if s.job_id == job_id), None)
 
 
-def draw_sheets(
-    store: Store, place: Place, trials: Sequence[TrainedTrial], step: Step
-) -> SheetPage:
+def draw_sheets(store: Store, place: Place, trials: Sequence[JobFacts], step: Step) -> SheetPage:
     """Draw the flows one by one; one whose weights cannot be read gets the reason instead."""
     files: dict[str, bytes] = {}
     ordered = sorted(trials[:MOST], key=_side)
@@ -87,7 +85,7 @@ def draw_sheets(
 def _sheet(
     store: Store,
     place: Place,
-    one: TrainedTrial,
+    one: JobFacts,
     folder: Path,
     files: dict[str, bytes],
     step: Step,
@@ -96,7 +94,7 @@ def _sheet(
     problems = []
     grid = row = None
     at = "" if one.budget is None else f" at budget {one.budget}"
-    name = printable(f"{factorization_label(one.factorization)}{at}, seed {one.seed}")
+    name = printable(f"{factorization_label(one.factorization_or_kind)}{at}, seed {one.seed}")
     stem = file_name(one.job_id[:16])
     try:
         flow, recipe = load_trained(store, place, one)
@@ -124,5 +122,5 @@ def _picture(path: Path, alt: str, files: dict[str, bytes]) -> Picture:
         return Picture(file, printable(alt), image.width, image.height)
 
 
-def _side(one: TrainedTrial) -> tuple[str, str, str, str]:
+def _side(one: JobFacts) -> tuple[str, str, str, str]:
     return one.dataset, one.variant, one.flow, one.recipe_id

@@ -83,6 +83,18 @@ def test_a_pretraining_takes_along_the_trials_that_read_its_maps(
     assert all(claim.rerun for claim in claims)
 
 
+def test_a_segment_takes_along_the_others_not_without_a_word(done: World, typed: Typed) -> None:
+    before = done.dump()
+    code, out, err = typed("rerun", done.segments[0])
+    assert (code, out) == (2, "")
+    assert "3 jobs (2 segments and 1 trial, 2 more than named, for the maps)" in err
+    assert "give --yes" in err
+    assert done.dump() == before
+    found = json.loads(typed("rerun", done.segments[0], "--yes", "--json")[1])
+    assert set(found["more"]) == {done.segments[1], done.trials[2]}
+    assert put_back(done) == {*done.segments, done.trials[2]}
+
+
 @pytest.mark.parametrize(("answer", "moved"), [("y", 3), ("n", 0)])
 def test_a_person_is_asked(
     done: World, typed: Typed, monkeypatch: pytest.MonkeyPatch, answer: str, moved: int

@@ -80,8 +80,8 @@ class Filler:
         self.store.register(db.Registration(recipes=(self.recipe(),)), now=1.0)
 
     @staticmethod
-    def recipe(recipe: Recipe = RECIPE) -> db.Recipe:
-        return db.Recipe(
+    def recipe(recipe: Recipe = RECIPE) -> db.RecipeRow:
+        return db.RecipeRow(
             id=recipe.id,
             flow="realnvp",
             profile="tiny",
@@ -123,7 +123,7 @@ class Filler:
         """Register a trial and its job."""
         unusual = [] if recipe == RECIPE and map_options is None else [recipe.id, map_options]
         identity = " ".join(map(str, [dataset, factorization, seed, budget, *unusual]))
-        trial = db.Trial(
+        trial = db.TrialRow(
             id=hashlib.sha256(identity.encode()).hexdigest()[:20],
             recipe_id=recipe.id,
             flow="realnvp",
@@ -153,7 +153,7 @@ class Filler:
         self, seed: int, *, nms: str = "squeezed", recipe: Recipe = RECIPE, dataset: str = ""
     ) -> str:
         """Register a pretraining; its id: `p` and the seed, and what is not as usual."""
-        found = db.Pretraining(
+        found = db.PretrainingRow(
             id=pretraining_id(seed, nms, recipe, dataset),
             recipe_id=recipe.id,
             flow="realnvp",

@@ -76,7 +76,7 @@ def test_unknown_seconds_leave_images_to_compare() -> None:
     said = " ".join(budget_notes(found, over, "seconds", [], ["a CPU", "b\x1bGPU"], 2))
     assert "Seconds are not all known" in said
     assert "2 kinds of device (a CPU, b\\x1bGPU)" in said
-    assert "2 results are no finite number" in said
+    assert "2 results have no finite number" in said
 
 
 def test_what_sharing_saved_is_never_below_nothing_nor_made_up() -> None:

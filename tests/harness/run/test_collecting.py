@@ -285,8 +285,8 @@ def test_a_snapshot_that_is_collected_is_off_the_record(site) -> None:
     assert site.on_record(*segments) == ["step-000000020.kept.pt"]
 
 
-def _owner(site: Site, works: dict[str, Work]) -> db.Owner:
-    return next(o for o in site.store.file_owners() if o.job_id == works["segment 20"].job_id)
+def _owner(site: Site, works: dict[str, Work]) -> db.Job:
+    return next(o for o in site.store.file_owners() if o.id == works["segment 20"].job_id)
 
 
 class Killed(BaseException):

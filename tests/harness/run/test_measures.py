@@ -1,10 +1,12 @@
 """A measure of a plug-in, in one file: taken, ranked on board and site, and tuned."""
 
 import json
+import shutil
 import socket
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from lcma import db
 from lcma.harness.cli import main as cli
@@ -228,14 +230,23 @@ def test_the_page_lists_every_measure() -> None:
 def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos_root) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
     trial = store.results().trial_id[0]
-    asked = (capsys, "verify", trial, where, f"--data={few_photos_root}", "--json")
-    code, out, err = typed(*asked)
+    asked = ("verify", trial, f"--data={few_photos_root}")
+    code, out, err = typed(capsys, *asked, where, "--json")
     assert (code, err) == (0, "")
     assert "brightness" in json.loads(out)["uncompared"]
     plugins.load_file(launched / "lower.py")
-    code, out, err = typed(*asked)
+    shutil.copy(launched / "lcma.db", "changed.db")
+    with sa.create_engine("sqlite:///changed.db").begin() as connection:
+        change = "UPDATE measures SET value = value + 3 WHERE name = 'brightness'"
+        connection.execute(sa.text(change))
+    code, out, err = typed(capsys, *asked, "--db=changed.db")
     assert (code, err) == (0, "")
-    found = json.loads(out)
-    assert found["equal"]
-    assert {"brightness", "holdout_brightness"} <= {one["name"] for one in found["measures"]}
-    assert "shine" in found["uncompared"]
+    lines = {" ".join(line.split()[::3]) for line in out.splitlines()}
+    assert {"holdout_brightness equal", "brightness 3"} <= lines
+    (line,) = (line for line in out.splitlines() if line.startswith("not compared"))
+    assert "shine" in line
+    assert "brightness" not in line
+    assert out.splitlines()[-1] == (
+        "the largest difference is 0 bits/dim, within the tolerance of 0.0001; differs too, in "
+        "another unit: brightness by 3 levels"
+    )

@@ -105,7 +105,7 @@ def test_a_launch_hands_out_no_segment_that_it_would_not_get(registered: Registe
     submitted: list[int] = []
 
     class Looking(Told):
-        def update(self, ended: int, total: int, running: Sequence[db.RunningJob]) -> None:
+        def update(self, ended: int, total: int, running: Sequence[db.JobFacts]) -> None:
             submitted.append(len(executor.works))
             if len(submitted) == 2:
                 store.finish(

@@ -1,5 +1,6 @@
 """A result is verified: its trial is trained again elsewhere, and compared."""
 
+import math
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,6 +90,15 @@ def test_a_difference_is_the_largest_in_bits_per_dim(trained: SimpleNamespace) -
     assert found.largest_difference == pytest.approx(0.5)
     unequal = {one.name for one in verified.comparisons if not one.equal}
     assert unequal == {"bits_per_dim", "holdout_bits_per_dim", "log_det"}
+
+
+def test_a_log_determinant_counts_by_dimension(trained: SimpleNamespace) -> None:
+    trained.change("UPDATE measures SET value = value + 9 WHERE name = 'log_det'")
+    found = trained.again().verification
+    (row,) = trained.store.sql("SELECT channels, height, width FROM data_sets").to_dict("records")
+    bits = 9 / (row["channels"] * row["height"] * row["width"] * math.log(2))
+    assert found.largest_difference == pytest.approx(bits)
+    assert not found.equal
 
 
 def test_a_bound_of_other_draws_is_another_measure(trained: SimpleNamespace) -> None:

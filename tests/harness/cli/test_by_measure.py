@@ -1,0 +1,204 @@
+"""Verdicts, budget curves, curves and effects by other measures than bits/dim."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lcma import db
+from lcma.sweeps import plugins
+from tests.harness.report.conftest import STEPS, Filler
+
+PAGE = Path(__file__).parents[3] / "docs" / "measures.md"
+BRIGHT = PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+SHINE = BRIGHT.replace("brightness", "shine").replace('"lower"', '"higher"')
+
+SEEDS = range(6)
+BUDGETS = (0, 100, 1000)
+WORDS = {"LL": -0.5, "LH": -0.1, "HL": 0.1, "HH": 0.4}
+"""How much brighter than `checkerboard-even` a word is; `shine` is the same with another sign."""
+SHORT = {0: 0.3, 100: 0.001, 1000: 0.0}
+"""How much worse a budget of LL is than the longest."""
+
+
+def brightness(name: str, seed: int, budget: int | None) -> float:
+    noise = 1e-3 * ((5 * seed + 3 * len(name) + (budget or 0) // 100) % 7)
+    return 5 + seed + WORDS.get(name, 0.0) + (SHORT[budget] if name == "LL" else 0.0) + noise
+
+
+def finish(found: Filler, name: str, seed: int, budget: int | None = None) -> None:
+    light = brightness(name, seed, budget)
+    job = found.plan(name, seed, budget=budget, sweep="s1")
+    found.finish(
+        *(job, 4.0),
+        brightness=light + 1,
+        holdout_brightness=light,
+        shine=-light - 1,
+        holdout_shine=-light,
+        seconds_per_step=0.25 + 0.001 * seed + (0.01 if name == "HH" else 0.0),
+        metrics=[db.Metric("train_bits_per_dim", step, 4.0) for step in (1, STEPS)],
+    )
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """All words, the conventional factorization and three budgets of LL, with three measures."""
+    folder = tmp_path_factory.mktemp("measured")
+    for name, source in (("brightness", BRIGHT), ("shine", SHINE)):
+        (folder / f"{name}.py").write_text(source, encoding="utf-8")
+        plugins.load_file(folder / f"{name}.py")
+    found = Filler(folder)
+    found.data()
+    for seed in SEEDS:
+        finish(found, "checkerboard-even", seed)
+        for name in WORDS:
+            for budget in BUDGETS if name == "LL" else BUDGETS[-1:]:
+                finish(found, name, seed, budget)
+    found.store.close()
+    plugins.unload()  # commands know them from the database
+    return found.url
+
+
+@pytest.fixture
+def world(known: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LCMA_DB", known)
+    return in_tmp
+
+
+def judged(lcma: Any, *arguments: str) -> dict[str, Any]:
+    found = json.loads(lcma("verdicts", "--json", *arguments)[1])
+    assert found["verdicts"] == []  # bars are of bits/dim
+    return {one["claim"]["key"]: one for one in found["apart"]} | {"all": found}
+
+
+@pytest.mark.parametrize(("name", "direction"), [("brightness", "lower"), ("shine", "higher")])
+def test_verdicts_follow_the_direction_of_a_measure(world, lcma, name, direction) -> None:
+    found = judged(lcma, "--by", name)
+    facts = {key: found["all"][key] for key in ("measure", "unit", "direction")}
+    assert facts == {"measure": name, "unit": "levels", "direction": direction}
+    order = found["table4-order"]
+    assert order["decision"] == "supported"
+    verb = "falls" if direction == "higher" else "rises"
+    assert order["claim"]["text"] == f"{name} {verb} in this order: LL, LH, HL, HH"
+    low = found["low-conventional"]
+    assert low["decision"] == "supported"
+    assert f"low gives {direction} {name} than conventional" in low["sentence"]
+    assert " levels, n = 6" in low["sentence"]
+    assert low["test"]["mean"] == pytest.approx(-0.5, abs=0.01)
+    assert (low["claim"]["margin"], low["claim"]["printed"]) == (None, None)
+    assert found["budget"]["decision"] == "supported"
+    assert found["first-split"]["decision"] == "supported"
+    # The same claim, of a difference that does not matter.
+    little = judged(lcma, "--by", name, "--margin", "0.9")["low-conventional"]
+    assert little["decision"] == "refuted"
+    assert "within 0.9 levels of zero" in little["why"]
+
+
+def test_verdicts_by_time_say_what_is_not_judged(world, lcma) -> None:
+    found = judged(lcma, "--by", "seconds_per_step")
+    assert found["low-conventional"]["decision"] == "undecided"  # as fast as each other
+    assert set(found["all"]["not_judged"]) == {"time", "mask-share", "variant"}
+    said = " ".join(lcma("verdicts", "--by", "seconds_per_step")[1].split())
+    assert "By seconds_per_step, of which lower is better" in said
+    assert "Not by seconds_per_step: low costs no training time (section 3.4)" in said
+    assert "No results yet: low beats chance" in said
+    assert "bits/dim rise" not in said
+    rows = list(csv.DictReader(lcma("export", "verdicts", "--measure", "shine")[1].splitlines()))
+    assert {(row["measure"], row["direction"], row["unit"]) for row in rows} == {
+        ("shine", "higher", "levels")
+    }
+
+
+def test_more_seeds_of_a_plugins_measure_come_from_its_own_sweep(world, lcma) -> None:
+    url = f"sqlite:///{world / 'few.db'}"
+    plugins.load_file(_write(world / "brightness.py", BRIGHT))
+    few = Filler(world, url)
+    few.data()
+    job = few.plan("LL", 0, budget=100)
+    few.finish(job, 4.0, brightness=1.0)
+    few.finish(few.plan("checkerboard-even", 0), 4.0, brightness=2.0)
+    plugins.unload()
+    found = json.loads(lcma("verdicts", "--by", "brightness", "--json", "--db", url)[1])
+    assert found["apart"][0]["next"] == "6 seeds of a sweep whose plug-in takes brightness"
+
+
+def _write(path: Path, source: str) -> Path:
+    path.write_text(source, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("name", "sign"), [("brightness", 1), ("shine", -1)])
+def test_budgets_are_compared_by_a_measure_on_holdout(world, lcma, name, sign) -> None:
+    options = ("--factorization", "low", "--by", name, "--margin", "0.05")
+    (found,) = json.loads(lcma("pareto", "--json", *options)[1])
+    facts = [found[key] for key in ("measure", "unit", "direction", "chosen_by")]
+    assert facts == [name, "levels", "lower" if sign == 1 else "higher", f"holdout_{name}"]
+    assert found["smallest"]["budget"] == 100
+    assert found["smallest"]["failed"] == 0
+    zero, hundred, longest = found["rows"]
+    assert zero["from_longest"]["mean"] == pytest.approx(0.3 * sign, abs=0.01)
+    assert zero["test"] == pytest.approx(zero["holdout"] + sign)
+    # Without a pretraining LL is better than conventional, which costs as many images.
+    front = [row["on_front"] for row in (zero, hundred, found["conventional"])]
+    assert front == [True, True, False]
+    assert "0 steps are worse by more than that" in " ".join(found["sentences"])
+    assert "low (LL) is better than conventional" in " ".join(found["sentences"])
+    assert Path(found["picture"]).is_file()
+    assert longest["from_conventional"]["mean"] == pytest.approx(-0.5 * sign, abs=0.01)
+
+
+def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma) -> None:
+    (found,) = json.loads(lcma("pareto", "--factorization", "LL", "--by", "shine", "--json")[1])
+    assert found["smallest"] is None
+    said = " ".join(lcma("pareto", "--factorization", "LL", "--by", "seconds_per_step")[1].split())
+    assert "`lcma pareto --by seconds_per_step --margin NUMBER`, in seconds" in said
+    assert "seconds_per_step in seconds, lower is better. Differences are of" in said
+    assert "bits/dim" not in said.lower()
+
+
+def test_curves_end_in_a_measure(world, lcma) -> None:
+    (found,) = json.loads(lcma("curves", "--by", "shine", "--json")[1])
+    assert (found["measure"], found["unit"], found["direction"]) == ("shine", "levels", "higher")
+    end = found["ends"]["high (HH), budget 1000"]
+    expected = [-brightness("HH", seed, 1000) - 1 for seed in SEEDS]
+    assert (end["n"], end["mean"]) == (6, pytest.approx(sum(expected) / 6))
+    assert end["low"] < end["mean"] < end["high"]
+    code, out, _ = lcma("curves", "--by", "shine")
+    assert code == 0
+    assert f"{end['mean']:.4f} ± {end['high'] - end['mean']:.4f}" in " ".join(out.split())
+    assert "ends" not in json.loads(lcma("curves", "--json")[1])[0]
+
+
+def test_effects_and_site_name_the_measure(world, lcma) -> None:
+    said = " ".join(lcma("board", "--by", "shine", "--effects")[1].split())
+    assert "Effect: shine of the words with L" in said
+    assert "above 0: higher, which is better" in said
+    assert "bits" not in said
+    options = ("--format", "html", "--measure", "shine", "--no-samples", "--out", "site")
+    assert lcma("export", *options)[0] == 0
+    verdicts = (world / "site" / "verdicts.html").read_text(encoding="utf-8")
+    assert "low gives higher shine than conventional" in verdicts
+    assert "Judged by bits/dim alone: low costs no training time" in verdicts
+    budgets = (world / "site" / "budgets.html").read_text(encoding="utf-8")
+    assert "Mean holdout_shine, levels against the budget" in budgets
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("verdicts", "--by", "log_det"), "cannot be ranked by 'log_det'"),
+        (("pareto", "--by", "colour"), "cannot be ranked by 'colour'"),
+        (("curves", "--by", "colour"), "cannot be ranked by 'colour'"),
+        (("verdicts", "--margin", "0.1"), "fixed before the results"),
+        (("verdicts", "--by", "shine", "--margin", "-1"), "--margin -1"),
+        (("pareto", "--by", "bound_bits_per_dim"), "has bound_bits_per_dim"),
+        (("export", "results", "--measure", "shine"), "--measure is what the board is ranked by"),
+    ],
+)
+def test_mistakes_are_one_line(world, lcma, arguments, said) -> None:
+    code, out, err = lcma(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
