@@ -23,6 +23,7 @@ from lcma.db.schema import (
     supersedes,
     table_overlaps,
 )
+from lcma.sweeps.input_files import UNSTORABLE
 from lcma.sweeps.measures import find_measure
 
 NUMBERS = ("value", "standard_error", "images", "clusters")
@@ -57,6 +58,16 @@ def hash_measure(row: Mapping[str, Any]) -> str:
     # A database gives 10.0 for a 10.
     content = [float(one) if isinstance(one, int) else one for one in numbers]
     return content_hash("measure", content)[:16]
+
+
+def find_artifact_damage(row: Mapping[str, Any]) -> str | None:
+    """Return why an artifact's path does not lead to a file below the place of runs, or None."""
+    path = row["path"]
+    if not isinstance(path, str) or UNSTORABLE.search(path):
+        return f"its path {path!r} is none"
+    if {"", ".", ".."} & set(path.split("/")):
+        return f"its path {path!r} leads out of the folder of runs"
+    return None
 
 
 def find_measure_damage(row: Mapping[str, Any]) -> str | None:

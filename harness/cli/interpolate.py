@@ -37,7 +37,6 @@ def interpolate(
     """
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
@@ -45,6 +44,7 @@ def interpolate(
     from lcma.harness.report.gallery import draw_interpolations
     from lcma.harness.report.targets import picture_folder
     from lcma.harness.results.trials import choose_trials, describe_trial
+    from lcma.harness.terminal import Console
     from lcma.harness.text import printable, to_json
 
     place = find_place(db, runs, data)

@@ -26,7 +26,6 @@ def samples(
     """
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
@@ -34,6 +33,7 @@ def samples(
     from lcma.harness.report.gallery import draw_samples
     from lcma.harness.report.targets import picture_folder
     from lcma.harness.results.trials import choose_trials, describe_trial
+    from lcma.harness.terminal import Console
     from lcma.harness.text import printable, to_json
 
     place = find_place(db, runs, None)

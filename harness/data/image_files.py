@@ -24,6 +24,7 @@ from lcma.harness.data.source import (
     unreadable_error,
 )
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import open_regular
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class FolderFiles:
     def read(self, index: int) -> bytes:
         path = self.folder / self.names[index]
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size <= _LARGEST:
                     return file.read(size)
