@@ -33,7 +33,7 @@ def find_place(db: str | None, runs: Path | str | None, data: Path | None) -> Pl
     """
 
     def absolute(path: str | Path) -> Path:
-        require_text(str(path), "the path")
+        require_text(str(path), "a path")
         try:
             return Path(path).expanduser().absolute()
         except (OSError, RuntimeError) as error:

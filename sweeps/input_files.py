@@ -15,9 +15,9 @@ bytes that are not UTF-8."""
 
 
 def require_text(text: str, what: str) -> None:
-    """Raise UserError for a text with characters that no database can hold."""
+    """Raise UserError, without the text, for characters that no database can hold."""
     if UNSTORABLE.search(text):
-        raise UserError(f"{what} {text!r} holds NUL or bytes that are not UTF-8: give another one")
+        raise UserError(f"{what} holds NUL or bytes that are not UTF-8: give another one")
 
 
 def open_regular(path: Path) -> BinaryIO:

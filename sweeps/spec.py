@@ -189,7 +189,7 @@ def check(content: dict[str, Any], where: str, folder: Path = Path()) -> Spec:
     listed = {key: value for key, value in content.items() if key == "plugins"}
     named = validate(_Plugins, listed, where).plugins
     for name in named:
-        require_text(name, f"{where}: `plugins`:")
+        require_text(name, f"{where}: `plugins`")
     paths = [(folder / name).resolve() for name in named]
     plugins.load_installed()
     for path in paths:

@@ -94,11 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     make_streams_safe()
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        for word in given:
-            require_text(word, "the argument")
+        for number, word in enumerate(given, start=1):
+            require_text(word, f"argument {number} of lcma")
         for name, value in os.environ.items():
             if name.startswith("LCMA_"):
-                require_text(value, f"the variable {name}:")
+                require_text(value, f"the variable {name}")
         for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
             plugins.load_file(Path(path).resolve())
         sys.exit(app(args=given, prog_name="lcma", standalone_mode=False) or 0)

@@ -23,6 +23,7 @@ from lcma.harness.data.source import (
     changed_error,
     unreadable_error,
 )
+from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
 
@@ -176,7 +177,8 @@ class Reading:
         for block in in_order(self._block, _blocks(seen, n)):
             for index, image in block:
                 if image is None:
-                    skipped.append(self.hashed.files.names[index])
+                    # JSON holds no name that is not UTF-8.
+                    skipped.append(printable(self.hashed.files.names[index]))
                 else:
                     images.append(image)
                     indices.append(index)

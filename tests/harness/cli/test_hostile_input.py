@@ -11,7 +11,9 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from rich.text import Text
 
 from lcma.db.schema.base import VERSION_TABLE
@@ -156,15 +158,6 @@ def test_stored_text_is_shown_escaped(lcma: Typed, known: Path, command: str) ->
     assert not is_raw(out + err)
 
 
-def test_a_site_shows_stored_text_escaped(lcma: Typed, known: Path) -> None:
-    damage(known, *HOSTILE)
-    assert lcma("export", "--format", "html", "--out", "site", "--db", str(known))[0] == 0
-    pages = [*known.parent.glob("site/**/*.html"), *known.parent.glob("site/**/*.svg")]
-    assert pages
-    assert [page for page in pages if is_raw(page.read_text().replace("\xa0", " "))] == []
-    assert any("\\x1b" in page.read_text() for page in pages)
-
-
 @pytest.mark.parametrize("width", [12, 80])
 def test_the_console_escapes_whatever_renders_the_text(width: int) -> None:
     console = Console(file=io.StringIO(), width=width, record=True, force_terminal=True)
@@ -197,8 +190,17 @@ def test_texts_of_a_sweep_file(lcma: Typed, in_tmp: Path, line: str) -> None:
 
 def test_names_of_image_files(lcma: Typed, in_tmp: Path) -> None:
     (in_tmp / "images").mkdir()
-    (in_tmp / "images" / f"{EVIL.replace('/', '')}.png").write_bytes(b"junk")
-    refused(lcma("data", "prepare", "cats", "--size", "8", "--from", "images"), "\\x1b")
+    for number, pixels in enumerate(np.random.RandomState(0).randint(0, 256, (60, 8, 8, 3))):
+        Image.fromarray(pixels.astype(np.uint8)).save(in_tmp / "images" / f"{number}.png")
+    (in_tmp / "images" / f"{EVIL}.png").write_bytes(b"junk")
+    prepare = ("data", "prepare", "cats", "--size", "8", "--from", "images")
+    refused(lcma(*prepare), "\\x1b")
+    Path(os.fsdecode(b"images/\xff.png")).write_bytes(b"junk")
+    code, out, err = lcma(*prepare, "--skip-bad")
+    assert code == 0
+    assert not is_raw(out + err)
+    assert "\\x1b" in out
+    assert "\\udcff" in out
 
 
 @pytest.mark.parametrize(
@@ -443,3 +445,15 @@ def test_a_plan_refuses_to_compile_on_a_cpu(lcma: Typed, in_tmp: Path) -> None:
     refused(lcma("plan", "s.yaml"), "optimization.compile", "gpus")
     (in_tmp / "s.yaml").write_text(SPEC + setting + "resources: {gpus: 1}\n")
     assert lcma("plan", "s.yaml")[0] == 0
+
+
+def test_a_measure_in_another_unit_is_refused_by_the_plan(lcma: Typed, known: Path) -> None:
+    (known.parent / "p.py").write_text(
+        "import lcma\n"
+        "@lcma.measure('glow_of', unit='lux', direction='lower', meaning='x')\n"
+        "def compute(flow, images, seed): return 1.0\n"
+    )
+    (known.parent / "s.yaml").write_text(f"{SPEC}plugins: p.py\n")
+    assert lcma("plan", "s.yaml", "--db", "known.db")[0] == 0
+    damage(known, "INSERT INTO measure_kinds VALUES ('glow_of', 'candela', 'lower', 'y')")
+    refused(lcma("plan", "s.yaml", "--db", "known.db"), "'glow_of'", "candela", "lux")
