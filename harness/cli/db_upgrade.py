@@ -22,7 +22,9 @@ def upgrade(
     database = locate(find_place(db, None, None).db)
     identity = database.identify()
     if not identity.exists:
-        raise UserError(f"there is nothing to upgrade at {database.name}: `lcma db init` makes it")
+        raise UserError(
+            f"there are no results at {database.name} to upgrade: `lcma db init` makes a database"
+        )
     migrate.require_known(database, identity)
     done = migrate.upgrade(database, force=force)
     if done.before == done.after:

@@ -473,7 +473,6 @@ class _Attempt:
                     numbers = float(value), None if error is None else float(error)
                     if not all(map(math.isfinite, filter(None, numbers))):
                         raise ValueError(f"it returned {found!r}, which is not finite")
-                    yield db.Measure(name, *numbers, len(images))
                 # Of a person's code: it may raise any, and exit; the training is done.
                 except KeyboardInterrupt:
                     raise
@@ -481,6 +480,8 @@ class _Attempt:
                     text = traceback.format_exception_only(failure)[-1].strip()
                     self.notes.append(f"the measure {name} was not taken: {text}")
                     logger.warning(self.notes[-1])
+                else:
+                    yield db.Measure(name, *numbers, len(images))
 
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from rich.text import Text
 
+from lcma.db.migrate import current_version
 from lcma.db.schema.base import VERSION_TABLE
 from lcma.harness.terminal import Console
 from lcma.sweeps import plugins
@@ -457,3 +458,18 @@ def test_a_measure_in_another_unit_is_refused_by_the_plan(lcma: Typed, known: Pa
     assert lcma("plan", "s.yaml", "--db", "known.db")[0] == 0
     damage(known, "INSERT INTO measure_kinds VALUES ('glow_of', 'candela', 'lower', 'y')")
     refused(lcma("plan", "s.yaml", "--db", "known.db"), "'glow_of'", "candela", "lux")
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_an_upgrade_that_fails_leaves_no_copy(lcma: Typed, known: Path, mode: str) -> None:
+    older = current_version().rpartition("-")[0] + "-00000000"
+    damage(
+        known,
+        f"UPDATE {VERSION_TABLE} SET version_num = '{older}'",
+        "UPDATE results SET data_digest = 'none'",
+        f"PRAGMA journal_mode={mode}",
+    )
+    before = known.read_bytes()
+    refused(lcma("db", "upgrade", "--force", "--db", "known.db"), "refers to a missing data_sets")
+    assert known.read_bytes() == before
+    assert list(known.parent.iterdir()) == [known]
