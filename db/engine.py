@@ -1,7 +1,7 @@
 """The interface of a database engine, its errors as UserErrors, and statements for hot paths."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import Select
 
 from lcma.db.errors import Unavailable
+from lcma.db.schema.base import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
 Written = Select[Any] | UpdateBase
@@ -25,6 +26,22 @@ class Found:
 
     exists: bool
     revision: str | None
+
+
+def find_revision(place: str, names: Collection[str], versions: Sequence[object]) -> Found:
+    """Return what there is by the names of a place's tables and the rows of the version table.
+
+    Raises:
+        UserError: There are tables of ours, and not one version.
+    """
+    if len(versions) == 1 and isinstance(versions[0], str):
+        return Found(exists=True, revision=versions[0])
+    others = set(names) - {VERSION_TABLE}
+    if versions or (others and not only_optuna(others)):
+        raise UserError(
+            f"{place} has tables of lcma, and does not say of which schema: go back to a copy of it"
+        )
+    return Found(exists=False, revision=None)
 
 
 @dataclass(frozen=True, slots=True)

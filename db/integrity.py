@@ -15,12 +15,14 @@ from lcma.db.cells import SHARED, compute_sums, encode_cell
 from lcma.db.engine import Database
 from lcma.db.maps import decode_map, find_map_damage
 from lcma.db.results import (
+    find_artifact_damage,
     find_measure_damage,
     hash_protocol,
     hash_result,
     hash_verification,
 )
 from lcma.db.schema import (
+    artifacts,
     attempts,
     cells,
     contribution_maps,
@@ -358,6 +360,7 @@ def check_integrity(
             (index_tables, _check_tables),
             (results, _check_results),
             (measures, _check_measures),
+            (artifacts, _check_artifacts),
             (cells, _check_cells),
             (protocols, _check_protocols),
             (verifications, _check_verifications),
@@ -492,6 +495,13 @@ def _check_results(rows: _Rows) -> Iterator[Finding]:
 def _check_measures(rows: _Rows) -> Iterator[Finding]:
     for name, row in rows:
         damage = find_measure_damage(row)
+        if damage is not None:
+            yield rows.finding(name, damage)
+
+
+def _check_artifacts(rows: _Rows) -> Iterator[Finding]:
+    for name, row in rows:
+        damage = find_artifact_damage(row)
         if damage is not None:
             yield rows.finding(name, damage)
 

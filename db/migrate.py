@@ -132,28 +132,34 @@ def upgrade(database: Database, *, force: bool = False) -> Upgrade:
     """
     from alembic import command
 
-    with _migrating(database) as (connection, config):
-        # Another process may have upgraded it while this one waited for the lock.
-        before, copy = _read_version(connection), None
-        if before == current_version():
-            return Upgrade(before, before, None)
-        if before is not None:
-            _require_idle(database, connection, force=force)
-            copy = database.keep_copy(before)
-            _write_version(connection, before.partition("-")[0])
-            _drop_views(connection)
-        command.upgrade(config, "head")
-        for name, select in render_views(connection.dialect.name):
-            # Without parameters a % stands for itself.
-            connection.exec_driver_sql(
-                f"CREATE VIEW {name} AS {select}", execution_options={"no_parameters": True}
-            )
-        write_dictionary(connection)
-        write_references(connection)
-        write_measure_kinds(connection, SHIPPED)
-        write_quantiles(connection)
-        _write_version(connection, current_version())
-        return Upgrade(before, current_version(), copy)
+    copy: Path | None = None
+    try:
+        with _migrating(database) as (connection, config):
+            # Another process may have upgraded it while this one waited for the lock.
+            before = _read_version(connection)
+            if before == current_version():
+                return Upgrade(before, before, None)
+            if before is not None:
+                _require_idle(database, connection, force=force)
+                copy = database.keep_copy(before)
+                _write_version(connection, before.partition("-")[0])
+                _drop_views(connection)
+            command.upgrade(config, "head")
+            for name, select in render_views(connection.dialect.name):
+                # Without parameters a % stands for itself.
+                connection.exec_driver_sql(
+                    f"CREATE VIEW {name} AS {select}", execution_options={"no_parameters": True}
+                )
+            write_dictionary(connection)
+            write_references(connection)
+            write_measure_kinds(connection, SHIPPED)
+            write_quantiles(connection)
+            _write_version(connection, current_version())
+            return Upgrade(before, current_version(), copy)
+    except BaseException:
+        if copy is not None:
+            copy.unlink(missing_ok=True)
+        raise
 
 
 def _drop_views(connection: sa.Connection) -> None:

@@ -9,6 +9,7 @@ from lcma.db.engine import Database
 from lcma.db.postgres import DRIVERS, PostgresDatabase
 from lcma.db.sqlite import SqliteDatabase
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import UNSTORABLE
 
 SUFFIXES = (".db", ".sqlite")
 
@@ -27,6 +28,8 @@ def locate(url: str) -> Database:
     """
     # What cannot be read may hold a password, so it is not repeated.
     unread = UserError(f"cannot read the database URL: give it as {FORMS}")
+    if UNSTORABLE.search(url):
+        raise unread
     if "://" not in url:
         if url.endswith(SUFFIXES):
             return SqliteDatabase(Path(url).expanduser().absolute())

@@ -14,7 +14,15 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool, Pool
 
-from lcma.db.engine import Connections, Database, Found, QueryResult, Statement, translate_errors
+from lcma.db.engine import (
+    Connections,
+    Database,
+    Found,
+    QueryResult,
+    Statement,
+    find_revision,
+    translate_errors,
+)
 from lcma.db.pool import BriefPool, replace_dead
 from lcma.db.schema.base import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
@@ -37,6 +45,7 @@ WAIT_SECONDS = 60
 DEFAULTS: Mapping[str, Any] = {
     "connect_timeout": 10,
     "application_name": "lcma",
+    "client_encoding": "utf8",
     # A server that became unreachable without a word is noticed within about two minutes.
     "keepalives_idle": 30,
     "keepalives_interval": 15,
@@ -208,14 +217,20 @@ class PostgresDatabase(Database):
 
     def identify(self) -> Found:
         with self.reader().connect() as connection:
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+            if encoding != "UTF8":
+                raise UserError(
+                    f"the database {self.name} is in {encoding}, which does not hold all text: "
+                    "make one with `createdb --encoding=UTF8 --template=template0`"
+                )
             schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
             if schema is None:
                 raise UserError(f"the database {self.name}: {STATES['3F000']}")
             names = set(connection.exec_driver_sql(RELATIONS).scalars())
             if VERSION_TABLE in names:
                 version = sa.table(VERSION_TABLE, sa.column("version_num"))
-                revision = connection.execute(sa.select(version.c.version_num)).scalar()
-                return Found(exists=revision is not None, revision=revision)
+                rows = connection.execute(sa.select(version.c.version_num).limit(2)).scalars()
+                return find_revision(self.name, names, rows.all())
         if names and not only_optuna(names):
             raise UserError(
                 f"the schema {schema} of {self.name} holds tables of another program: give "

@@ -4,7 +4,7 @@ Both come from the package, and are written into the database when its schema is
 and the printed numbers again when a sweep is registered.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -45,22 +45,28 @@ def write_references(connection: sa.Connection) -> None:
 
 
 def write_measure_kinds(connection: sa.Connection, kinds: Iterable[MeasureKind]) -> None:
-    """Store what measures are.
+    """Store what measures are. Raises UserError as `require_same_measures` does."""
+    rows = {kind.name: kind for kind in kinds}
+    require_same_measures(read_measure_kinds(connection), rows.values())
+    insert_or_replace(connection, measure_kinds, [asdict(kind) for kind in rows.values()])
 
-    Raises:
-        UserError: One is there with another unit or direction: their numbers are not alike.
-    """
-    rows = {kind.name: asdict(kind) for kind in kinds}
-    known = sa.select(measure_kinds).where(measure_kinds.c.name.in_(list(rows)))
-    for there in connection.execute(known).mappings():
-        row = rows[there["name"]]
-        if (there["unit"], there["direction"]) != (row["unit"], row["direction"]):
+
+def read_measure_kinds(connection: sa.Connection) -> dict[str, MeasureKind]:
+    """Return what measures are that the database knows, by name."""
+    found = connection.execute(sa.select(measure_kinds).order_by(measure_kinds.c.name))
+    return {row.name: MeasureKind(**row._mapping) for row in found}
+
+
+def require_same_measures(known: Mapping[str, MeasureKind], kinds: Iterable[MeasureKind]) -> None:
+    """Raise UserError for a measure of another unit or direction: their numbers are not alike."""
+    for kind in kinds:
+        there = known.get(kind.name, kind)
+        if (there.unit, there.direction) != (kind.unit, kind.direction):
             raise UserError(
-                f"the measure '{row['name']}' is in {there['unit']} in this database, "
-                f"{there['direction']} is better, and here in {row['unit']}, {row['direction']}: "
+                f"the measure '{kind.name}' is in {there.unit} in this database, "
+                f"{there.direction} is better, and here in {kind.unit}, {kind.direction}: "
                 "give it another name"
             )
-    insert_or_replace(connection, measure_kinds, list(rows.values()))
 
 
 def write_quantiles(connection: sa.Connection) -> None:

@@ -22,6 +22,7 @@ from lcma.db.schema import (
     results,
     supersedes,
 )
+from lcma.sweeps.input_files import UNSTORABLE
 from lcma.sweeps.measures import find_measure
 
 NUMBERS = ("value", "standard_error", "images", "clusters")
@@ -66,6 +67,16 @@ def hash_verification(row: Mapping[str, Any]) -> str:
     # A database gives 10.0 for a 10.
     content |= {name: float(row[name]) for name in ("largest_difference", "tolerance", "time")}
     return content_hash("verification", content)
+
+
+def find_artifact_damage(row: Mapping[str, Any]) -> str | None:
+    """Return why an artifact's path does not lead to a file below the place of runs, or None."""
+    path = row["path"]
+    if not isinstance(path, str) or UNSTORABLE.search(path):
+        return f"its path {path!r} is none"
+    if {"", ".", ".."} & set(path.split("/")):
+        return f"its path {path!r} leads out of the folder of runs"
+    return None
 
 
 def find_measure_damage(row: Mapping[str, Any]) -> str | None:

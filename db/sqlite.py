@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,14 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
-from lcma.db.engine import Database, Found, QueryResult, begin_with, translate_errors
+from lcma.db.engine import (
+    Database,
+    Found,
+    QueryResult,
+    begin_with,
+    find_revision,
+    translate_errors,
+)
 from lcma.db.errors import Unavailable
 from lcma.db.pool import BriefPool, replace_dead
 from lcma.db.schema.base import OPTUNA_TABLES, VERSION_TABLE, only_optuna
@@ -179,19 +186,34 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 
 def open_writer(
-    path: Path, *, create: bool = False, foreign_keys: bool = True
+    path: Path, *, create: bool = False, foreign_keys: bool = True, wal: bool = True
 ) -> sqlite3.Connection:
-    """Open a connection that writes, in WAL mode."""
+    """Open a connection that writes, in WAL mode or in the mode that the file is in.
+
+    Raises:
+        sqlite3.Error: The file cannot be read or written.
+        UserError: It is damaged, and was not in WAL mode.
+    """
     connection = open_sqlite(path, "rwc" if create else "rw")
     try:
-        _enter_wal_mode(connection)
-        connection.execute("PRAGMA synchronous=NORMAL")
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            _require_intact(connection, path)
+            if wal:
+                _enter_wal_mode(connection)
+        connection.execute(f"PRAGMA synchronous={'NORMAL' if wal else 'FULL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
-    except sqlite3.Error:
+    except (sqlite3.Error, UserError):
         connection.close()
         raise
     return connection
+
+
+def _require_intact(connection: sqlite3.Connection, path: Path) -> None:
+    # Once in a file's life: the mode is in the file, which is left as it is where it is damaged.
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise UserError(f"the database {path} is damaged: {found}; go back to a copy of it")
 
 
 def _enter_wal_mode(connection: sqlite3.Connection) -> None:
@@ -244,16 +266,23 @@ def identify(path: Path) -> Found:
             f"cannot read the database {path}: {error.strerror}; check the path and its permissions"
         ) from None
     try:
-        with closing(open_readonly(path)) as connection:
+        with closing(_open_to_identify(path)) as connection:
             return _examine(connection, path)
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)  # the module's own errors have none
         if code == sqlite3.SQLITE_NOTADB and not _has_magic(path):
             raise UserError(f"{path} is not a SQLite database: give another path") from None
-        problem = explain(path, error)
-        if problem is None:
-            raise
+        problem = explain(path, error) or (
+            f"cannot read the database {path}: {_one_line(error)}; give another path, or a copy"
+        )
         raise (Unavailable if passes(error) else UserError)(problem) from error
+
+
+def _open_to_identify(path: Path) -> sqlite3.Connection:
+    # A connection that cannot write leaves the files that SQLite makes beside a database in WAL
+    # mode; one that can removes them, but would also move a log that is there into the file.
+    beside = (path.with_name(path.name + ending) for ending in ("-wal", "-journal"))
+    return open_readonly(path) if any(map(os.path.lexists, beside)) else open_reader(path)
 
 
 def _has_magic(path: Path) -> bool:
@@ -279,8 +308,8 @@ def _examine(connection: sqlite3.Connection, path: Path) -> Found:
         raise UserError(f"{path} is a database of another program: give another path")
     if new:
         return Found(exists=False, revision=None)
-    row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608 - a constant
-    return Found(exists=row is not None, revision=None if row is None else row[0])
+    rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchmany(2)  # noqa: S608 - a constant
+    return find_revision(str(path), names, [version for (version,) in rows])
 
 
 def network_file_system(folder: Path) -> str | None:
@@ -442,6 +471,19 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+@contextmanager
+def _leaving_nothing(path: Path) -> Iterator[None]:
+    # Where the block makes the file and fails, as on a full disk, the empty file is removed.
+    new = not path.exists()
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            if new and path.stat().st_size == 0:
+                path.unlink()
+        raise
+
+
 class SqliteDatabase(Database):
     """A file in WAL mode, on a local disk, for the processes of one machine."""
 
@@ -475,13 +517,16 @@ class SqliteDatabase(Database):
     def migrating(self) -> Iterator[sa.Connection]:
         # Foreign keys are off, because to rebuild a table SQLite drops it, and that would delete
         # what refers to it.
+        # WAL mode comes last, so that a file that is refused stays as it is; where that fails,
+        # whoever writes next has it.
         engine = self._engine(
             "BEGIN IMMEDIATE",
-            lambda: open_writer(self.path, create=True, foreign_keys=False),
+            lambda: open_writer(self.path, create=True, foreign_keys=False, wal=False),
             NullPool,
         )
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+        with _leaving_nothing(self.path), engine.begin() as connection:
+            if connection.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID:
+                connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
             yield connection
             for table, _, missing, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
                 if table not in OPTUNA_TABLES:
@@ -489,6 +534,8 @@ class SqliteDatabase(Database):
                         f"{self.path} has a row of {table} that refers to a missing {missing}: "
                         "go back to a copy of it"
                     )
+        with suppress(UserError), self.writer().connect():
+            pass
 
     @contextmanager
     def turn(self) -> Iterator[None]:

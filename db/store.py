@@ -84,7 +84,12 @@ from lcma.db.records import (
     Waiting,
     row_of,
 )
-from lcma.db.reference import write_measure_kinds, write_references
+from lcma.db.reference import (
+    read_measure_kinds,
+    require_same_measures,
+    write_measure_kinds,
+    write_references,
+)
 from lcma.db.results import (
     delete_measures,
     find_additions,
@@ -107,7 +112,6 @@ from lcma.db.schema import (
     index_tables,
     jobs,
     launches,
-    measure_kinds,
     measures,
     metrics,
     pretrainings,
@@ -879,8 +883,11 @@ class Store:
     def measure_kinds(self) -> dict[str, MeasureKind]:
         """Return what measures are that the database knows, by name."""
         with self._reader.connect() as connection:
-            found = connection.execute(sa.select(measure_kinds).order_by(measure_kinds.c.name))
-            return {row.name: MeasureKind(**row._mapping) for row in found}
+            return read_measure_kinds(connection)
+
+    def require_same_measures(self) -> None:
+        """Raise UserError where a measure that is registered here is another one there."""
+        require_same_measures(self.measure_kinds(), list_measures())
 
     def cells(
         self,

@@ -1,18 +1,50 @@
 """Writing files whole or not at all, and safe file names."""
 
-import os
+import hashlib
 import re
+import secrets
+import stat
 from pathlib import Path
 
 from lcma.sweeps.errors import UserError
 
+KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFSOCK: "a socket",
+}
+"""What can be at a path; anything else but a regular file is a device."""
 
-def write_file(path: Path, content: bytes) -> Path:
+
+def require_replaceable(path: Path, option: str = "--out") -> None:
+    """Raise UserError if anything but a regular file is at the path of a file to be written.
+
+    A link is refused, as is what it leads to: to replace it would destroy the one, to write
+    through it the other. Folders on the way may be links.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unwritable(path, error, option) from None
+    if not stat.S_ISREG(mode):
+        kind = KINDS.get(stat.S_IFMT(mode), "a device")
+        raise UserError(
+            f"{path} is {kind}, and only regular files are replaced: choose another place with "
+            f"{option}"
+        )
+
+
+def write_file(path: Path, content: bytes, option: str = "--out") -> Path:
     """Write a file by way of a temporary sibling, make its folders, and return its path.
 
-    Raises UserError where it cannot be written; what was there before stays.
+    Raises UserError, which names the option, where it cannot be written; what was there before
+    stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    require_replaceable(path, option)
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -21,11 +53,26 @@ def write_file(path: Path, content: bytes) -> Path:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise UserError(f"cannot write {path}: {why}; choose another place with --out") from None
+        raise _unwritable(path, error, option) from None
     return path
 
 
+def _unwritable(path: Path, error: OSError, option: str) -> UserError:
+    why = error.strerror or type(error).__name__
+    return UserError(f"cannot write {path}: {why}; choose another place with {option}")
+
+
+LONGEST_NAME = 200
+"""Characters of a file name before its ending; systems take 255."""
+
+
 def file_name(*parts: object) -> str:
-    """Return the parts joined by '-', without any character that a file name may not have."""
-    return "-".join(re.sub(r"[^A-Za-z0-9_.-]+", "_", str(part))[:60] for part in parts)
+    """Return the parts joined by '-', without any character that a file name may not have.
+
+    What would be too long ends in a hash of the whole.
+    """
+    name = "-".join(re.sub(r"[^A-Za-z0-9_.-]+", "_", str(part))[:60] for part in parts)
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{name[: LONGEST_NAME - 13]}-{digest}"

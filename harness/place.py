@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lcma.harness.urls import is_url, local_path
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import require_text
 
 DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
 
@@ -32,6 +33,7 @@ def find_place(db: str | None, runs: Path | str | None, data: Path | None) -> Pl
     """
 
     def absolute(path: str | Path) -> Path:
+        require_text(str(path), "a path")
         try:
             return Path(path).expanduser().absolute()
         except (OSError, RuntimeError) as error:

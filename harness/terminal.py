@@ -1,12 +1,65 @@
-"""Stored text for Rich's tables, and who is at the terminal."""
+"""Where text goes out: the console, plain lines, and errors. Text from outside is escaped here."""
 
 import getpass
+import io
+import re
 import socket
-from contextlib import suppress
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
+import rich.console
+from rich.console import ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
-from lcma.harness.text import printable
+from lcma.harness.text import printable, printable_lines
+
+LONGEST_WORD, LONGEST_ERROR = 200, 2000
+"""Characters of a word, and of all, that an error shows of a longer one."""
+
+
+class Console(rich.console.Console):
+    """Rich's console. Text of whatever it prints has no control characters but line breaks."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(printable_lines(text), style)
+
+
+def print_line(text: object) -> None:
+    """Print one line on stdout, without control characters."""
+    print(printable(text))
+
+
+def print_error(text: object) -> None:
+    """Print an error on stderr as one line, without control characters, and not for ever."""
+    line = re.sub(
+        rf"\S{{{LONGEST_WORD},}}", lambda word: _shorten(word[0], LONGEST_WORD), _one_line(text)
+    )
+    print(f"lcma: {_shorten(line, LONGEST_ERROR)}", file=sys.stderr)
+
+
+@contextmanager
+def noting_slowness(line: str, seconds: float = 1.0) -> Iterator[None]:
+    """Print a line on stderr if the block takes longer."""
+    timer = threading.Timer(seconds, lambda: print(printable(line), file=sys.stderr))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def make_streams_safe() -> None:
+    """Let stdout and stderr print a character that their encoding does not have as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def text_cell(value: object, style: str = "") -> Text:
@@ -20,3 +73,13 @@ def user_name() -> str:
     with suppress(KeyError, OSError):  # as in containers
         user = f"{getpass.getuser()}@"
     return f"{user}{socket.gethostname()}"
+
+
+def _one_line(text: object) -> str:
+    return printable(" ".join(str(text).split()))
+
+
+def _shorten(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    return f"{text[: most - most // 4]}...{text[len(text) - most // 4 :]}"

@@ -16,6 +16,12 @@ def printable(value: object) -> str:
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
+def printable_lines(value: object) -> str:
+    """Return text as `printable` does, but with its line breaks."""
+    text = str(value)
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 

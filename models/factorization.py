@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.factorizations import RULES, FactorizationRule, is_word, needs_maps
 
 Ints = NDArray[np.int64]
@@ -250,8 +250,10 @@ def _by_rule(
 
     try:
         table, again = _as_table(fill(), shape), _as_table(fill(), shape)
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        text = describe_error(error).removeprefix("ValueError: ")
         raise UserError(f"{where}: {text}") from error
     if not np.array_equal(table.permutation, again.permutation):
         raise UserError(f"{where}: called twice it gave two answers; draw from the seed alone")

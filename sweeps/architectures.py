@@ -162,7 +162,8 @@ class FlowFacts:
     ``conventional`` is the flow's own factorization. Flags: ``flat_nms``, it can be built without
     any squeeze; ``masks``, its architecture has checkerboard masks to swap (a property
     ``swapped``); ``mixes``, it has 1x1 convolutions, whose shares are a choice;
-    ``coupling_nets``, it has nets that can run in bfloat16 or compiled (`lcma.models.nets`). The
+    ``coupling_nets``, it has nets that can run in bfloat16 or compiled (`lcma.models.nets`);
+    ``shrinks``, it has parameters for a recipe's L2 term (None: not known before it is built). The
     rest is a plug-in's: the most splits that the flow can have, the function that builds it, its
     recipes (laid out as in ``sweeps/recipes``), and the plug-in with its version.
     """
@@ -174,6 +175,7 @@ class FlowFacts:
     masks: bool = False
     mixes: bool = False
     coupling_nets: bool = False
+    shrinks: bool | None = None
     most_splits: int | None = None
     parts: Callable[..., Any] | None = None
     recipes: Mapping[str, Any] | None = None
@@ -196,12 +198,14 @@ def register(
     masks: bool = False,
     mixes: bool = False,
     coupling_nets: bool = False,
+    shrinks: bool = False,
 ) -> FlowFacts:
     """Make a flow known under a name. Registering the same again changes nothing.
 
     Raises ValueError where the name already means something else.
     """
-    return add(FlowFacts(name, architecture, conventional, flat_nms, masks, mixes, coupling_nets))
+    flags = (flat_nms, masks, mixes, coupling_nets, shrinks)
+    return add(FlowFacts(name, architecture, conventional, *flags))
 
 
 def add(facts: FlowFacts) -> FlowFacts:
@@ -226,6 +230,7 @@ register(
     flat_nms=True,
     masks=True,
     coupling_nets=True,
+    shrinks=True,
 )
 register("glow", GlowArchitecture, conventional="channel", mixes=True, coupling_nets=True)
 register("iresnet", IResNetArchitecture, conventional="rows")

@@ -1,6 +1,8 @@
 """Expand a spec into trials: fold synonyms, refuse impossible cells, share pretrainings."""
 
 import itertools
+import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,10 +10,14 @@ from typing import Any, Literal
 
 from lcma.sweeps import catalog, factorizations, known_sets, settings
 from lcma.sweeps.architectures import REGISTERED
+from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import ImpossibleError, UnavailableError
 from lcma.sweeps.identity import canonical_json, content_id, identity_of
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.spec import Exclusion, Spec
+
+CELLS_VARIABLE, MOST_CELLS = "LCMA_MAX_CELLS", 100_000
+"""The most cells of a sweep, and the variable that raises it: a typing mistake makes millions."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
             impossible.
 
     Raises:
-        UserError: If the spec's settings do not fit a recipe.
+        UserError: If the spec's settings do not fit a recipe, or it has too many cells.
 
     Example:
         >>> from lcma.sweeps import spec
@@ -177,6 +183,7 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
         >>> [(c.factorization, c.trial.factorization) for c in found.cells[-4:]]
         [('low', 'LLL'), ('low', 'LLL'), ('high', 'HHH'), ('high', 'HHH')]
     """
+    _require_few(count_cells(spec), spec)
     cells: list[Cell] = []
     first_name: dict[str, str] = {}
     matrix = spec.matrix
@@ -184,6 +191,8 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
     for flow, dataset, overlay in itertools.product(matrix.flow, matrix.dataset, overlays):
         recipe, lack = _recipe(spec, flow, dataset, overlay, preparable)
         named = _named(matrix.factorization, recipe)
+        words = sum(map(factorizations.is_word, named)) * max(1, len(matrix.budget))
+        _require_few(len(cells) + words * len(spec.seeds), spec)
         for asked, seed in itertools.product(named, spec.seeds):
             for cell in _cells(spec, flow, dataset, asked, seed, recipe, lack):
                 unavailable = isinstance(lack, UnavailableError)
@@ -199,6 +208,36 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
                     cell = replace(cell, same_as=same_as)
                 cells.append(cell)
     return Expansion(spec, tuple(cells))
+
+
+def count_cells(spec: Spec) -> int:
+    """Return how many cells a spec has, before any is left out, with `words` counted as one."""
+    matrix = spec.matrix
+    budgets = max(1, len(matrix.budget))
+    named = sum(budgets if _reads_maps(name) else 1 for name in matrix.factorization)
+    overlays = max(1, len(matrix.recipe))
+    return len(matrix.flow) * len(matrix.dataset) * overlays * named * len(spec.seeds)
+
+
+def _reads_maps(asked: str) -> bool:
+    if factorizations.is_every_word(asked):
+        return True
+    name = factorizations.normalize(asked)
+    return name in ("low", "high") or factorizations.needs_maps(name)
+
+
+def _require_few(cells: int, spec: Spec) -> None:
+    given = os.environ.get(CELLS_VARIABLE, "")
+    if not re.fullmatch("[0-9]{0,18}", given):
+        raise UserError(
+            f"{CELLS_VARIABLE}={given!r} is no number of cells: give one such as 500000"
+        )
+    most = int(given or MOST_CELLS)
+    if cells > most:
+        raise UserError(
+            f"{spec.name} has {cells:,} cells or more, and at most {most:,} are planned: give "
+            f"fewer seeds, budgets or variations, or raise the bound with {CELLS_VARIABLE}"
+        )
 
 
 def _named(asked: Sequence[str], recipe: Recipe | None) -> Sequence[str]:

@@ -4,6 +4,7 @@ A measure belongs to a result. Those with a direction can be ranked: boards, tes
 studies take any of them (docs/measures.md).
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,6 +23,9 @@ HOLDOUT = HELD_OUT + BITS_PER_DIM
 
 SECONDS_PER_STEP = "seconds_per_step"
 """The measure by which a choice that costs training time is known."""
+
+PLUGIN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
+"""A name of a measure or flow of a plug-in."""
 
 TIMES = frozenset({SECONDS_PER_STEP})
 """Measures that no second training gives again."""
@@ -119,8 +123,11 @@ def add(measure: PluginMeasure) -> None:
     Raises:
         ValueError: Another one has the name, or it is no name.
     """
-    if not measure.name.isidentifier() or measure.name != measure.name.lower():
-        raise ValueError(f"a measure cannot be named {measure.name!r}: use lower case letters")
+    if not PLUGIN_NAME.fullmatch(measure.name):
+        raise ValueError(
+            f"a measure cannot be named {measure.name!r}: use up to 64 lower case letters, digits "
+            "and _"
+        )
     for kind in measure.kinds:
         if kind.name in _registered:
             raise ValueError(f"there is a measure {kind.name!r} already: choose another name")

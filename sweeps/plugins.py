@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 
 from lcma.sweeps import architectures, catalog, factorizations, measures
 from lcma.sweeps.architectures import Architecture, FlowFacts
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.factorizations import FactorizationRule, Reads
-from lcma.sweeps.measures import Direction, PluginMeasure
+from lcma.sweeps.input_files import open_regular
+from lcma.sweeps.measures import PLUGIN_NAME, Direction, PluginMeasure
 
 GROUP = "lcma.plugins"
 """Entry points of installed plug-ins: each is a module, or a callable that registers."""
@@ -82,6 +83,7 @@ def factorization(
         >>> left_column((1, 2, 2), 1, 0, None).tolist()
         [[[True, False], [True, False]]]
     """
+    _require_words(name=name)
     if reads not in ("nothing", "seed", "maps"):
         raise ValueError(f"a rule reads 'nothing', 'seed' or 'maps', not {reads!r}")
     if least_splits < 1 or (most_splits is not None and most_splits < least_splits):
@@ -139,6 +141,7 @@ def flow(
         ...     split = PassAll() if tables is None else Split(tables[0], StandardNormal())
         ...     return [Dequantize(), split], StandardNormal()
     """
+    _require_words(name=name, conventional=conventional)
     if not (isinstance(architecture, type) and issubclass(architecture, Architecture)):
         raise TypeError(f"the architecture of {name} must be a class made from Architecture")
 
@@ -183,6 +186,7 @@ def measure(name: str, *, unit: str, direction: Direction, meaning: str) -> Call
         ...     drawn = flow.sample(16, generator)
         ...     return float((drawn.float().mean() - images.float().mean()).abs())
     """
+    _require_words(name=name, unit=unit, meaning=meaning)
     if direction not in ("lower", "higher"):
         raise ValueError(f"'lower' or 'higher' values are better, not {direction!r}")
 
@@ -190,6 +194,12 @@ def measure(name: str, *, unit: str, direction: Direction, meaning: str) -> Call
         return _declare(compute, PluginMeasure(name, unit, direction, meaning, compute))
 
     return declare
+
+
+def _require_words(**given: object) -> None:
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is a text, not {value!r}")
 
 
 def load_file(path: Path, expected: str | None = None) -> Plugin:
@@ -288,9 +298,9 @@ def _declared_by(name: str, run: Callable[[], ModuleType | None]) -> list[Declar
     _collecting.append([])
     try:
         module = run()
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the person's code may raise any
+    except BaseException as error:  # noqa: BLE001 - the person's code may raise any
         raise UserError(f"plug-in {name}: {_describe(error, name)}") from None
     finally:
         declared = _collecting.pop()
@@ -329,15 +339,17 @@ def _admit(key: str, plugin: Plugin, declared: list[Declared]) -> Plugin:
             added.append(named)
             if isinstance(named, FlowFacts):
                 _check_flow(named)
-    except (ValueError, UserError) as error:
+    except Exception as error:
         for one in added:
             _forget(one)
         for one in before[1]:
             _add(one)
         if before[0] is not None:
             _LOADED[key] = before[0]
-        text = str(error)
-        raise UserError(text if plugin.name in text else f"plug-in {key}: {text}") from None
+        mistake = isinstance(error, ValueError | UserError)
+        text = str(error) if mistake else describe_error(error)
+        text = text if plugin.name in text else f"plug-in {key}: {text}"
+        raise UserError(text) from error
     provides = tuple(f"{_WORDS[type(one)]} {one.name}" for one in added)
     _LOADED[key] = replace(plugin, provides=provides)
     return _LOADED[key]
@@ -365,8 +377,10 @@ def _add(one: Declared) -> None:
 
 def _check_flow(facts: FlowFacts) -> None:
     """Raise UserError or ValueError for an impossible name, recipe or conventional rule."""
-    if not facts.name.isidentifier() or facts.name != facts.name.lower():
-        raise ValueError(f"a flow cannot be named {facts.name!r}: use lower case letters")
+    if not PLUGIN_NAME.fullmatch(facts.name):
+        raise ValueError(
+            f"a flow cannot be named {facts.name!r}: use up to 64 lower case letters, digits and _"
+        )
     known = factorizations.normalize(facts.conventional)
     if known in ("conventional", "none") or factorizations.needs_maps(known):
         raise ValueError(f"{known!r} cannot be the conventional factorization of {facts.name}")
@@ -405,10 +419,10 @@ def _entry_points() -> tuple[metadata.EntryPoint, ...]:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
+    except OSError as error:
+        why = error.strerror
         raise UserError(f"cannot read the plug-in {path}: {why}; check `plugins`") from None
     if len(content) > MAX_BYTES:
         raise UserError(f"the plug-in {path} is larger than {MAX_BYTES:,} bytes")
@@ -420,6 +434,5 @@ def _describe(error: BaseException, path: str) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == path]
     line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-    what = error.msg if isinstance(error, SyntaxError) else str(error)
-    text = f"{type(error).__name__}: {what}" if what else type(error).__name__
-    return " ".join((f"line {line}: {text}" if line else text).split())
+    text = f"SyntaxError: {error.msg}" if isinstance(error, SyntaxError) else describe_error(error)
+    return f"line {line}: {text}" if line else text

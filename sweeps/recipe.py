@@ -213,6 +213,16 @@ class Recipe(RecipePart):
             )
         return self
 
+    @model_validator(mode="after")
+    def _something_to_shrink(self) -> "Recipe":
+        if self.optimization.l2 and REGISTERED[self.model.flow].shrinks is False:
+            known = ", ".join(f.name for f in REGISTERED.values() if f.shrinks)
+            raise ValueError(
+                f"`optimization.l2: {self.optimization.l2:g}` shrinks weight-norm magnitudes and "
+                f"checkerboard scales ({known}), and {self.model.flow} has none: leave it out"
+            )
+        return self
+
     @property
     def id(self) -> str:
         """Content id, 20 hexadecimal digits."""

@@ -10,6 +10,7 @@ from lcma.sweeps import budgets as grids
 from lcma.sweeps import catalog, factorizations, known_sets, plugins, settings, strict_yaml
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json
+from lcma.sweeps.input_files import require_text
 from lcma.sweeps.sections import Section, Seeds
 from lcma.sweeps.tuning import Tune
 from lcma.sweeps.validation import nearest, validate
@@ -186,7 +187,10 @@ def check(content: dict[str, Any], where: str, folder: Path = Path()) -> Spec:
     the names that they register.
     """
     listed = {key: value for key, value in content.items() if key == "plugins"}
-    paths = [(folder / name).resolve() for name in validate(_Plugins, listed, where).plugins]
+    named = validate(_Plugins, listed, where).plugins
+    for name in named:
+        require_text(name, f"{where}: `plugins`")
+    paths = [(folder / name).resolve() for name in named]
     plugins.load_installed()
     for path in paths:
         plugins.load_file(path)

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import UNSTORABLE, open_regular
 
 MAX_BYTES = 1_000_000
 
@@ -19,6 +20,14 @@ class _StrictLoader(yaml.SafeLoader):
                 None, None, "aliases (*name) are not read: write the value out", event.start_mark
             )
         return super().compose_node(parent, index)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and UNSTORABLE.search(value):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a text holds NUL or half of a character", node.start_mark
+            )
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -64,7 +73,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
 def read(path: Path) -> dict[str, Any]:
     """Parse a YAML file of at most MAX_BYTES. Raises UserError as `parse` does."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None

@@ -28,7 +28,7 @@ def _first(model: type[BaseModel], error: ValidationError) -> str:
     errors = error.errors(include_url=False)
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a typo explains the rest
     path = [str(part) for part in first["loc"]]
-    key = ".".join(path) or "the whole"
+    key = ".".join(path)
     more = error.error_count() - 1
     tail = f" (and {more} more)" if more else ""
     if first["type"] == "extra_forbidden":
@@ -39,7 +39,8 @@ def _first(model: type[BaseModel], error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     shown = repr(first["input"])
     got = f", not {shown}" if first["type"] != "value_error" and len(shown) < 60 else ""
-    return f"`{key}`: {message[0].lower()}{message[1:]}{got}{tail}"
+    said = f"{message[0].lower()}{message[1:]}{got}{tail}"
+    return f"`{key}`: {said}" if path else said
 
 
 def _fields(model: type[BaseModel], path: list[str]) -> list[str]:

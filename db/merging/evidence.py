@@ -15,7 +15,7 @@ from lcma.db.merging.plans import Refused
 from lcma.db.merging.report import Difference, Left, Tally
 from lcma.db.merging.steps import event_elsewhere
 from lcma.db.records import Job
-from lcma.db.results import BOUND, find_measure_damage
+from lcma.db.results import BOUND, find_artifact_damage, find_measure_damage
 from lcma.sweeps.measures import TIMES
 
 Row = dict[str, Any]
@@ -228,6 +228,7 @@ def _damage(there: Evidence) -> str | None:
         "measures": find_measure_damage,
         "contribution_maps": find_map_damage,
         "index_tables": _table_damage,
+        "artifacts": find_artifact_damage,
     }
     for table, check in checks.items():
         for row in there.made[table].values():

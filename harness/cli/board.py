@@ -36,7 +36,6 @@ def board(
 
     Results that cannot be compared stand in tables of their own.
     """
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
@@ -46,6 +45,7 @@ def board(
     from lcma.harness.results.board import filter_board, read_board, read_contents
     from lcma.harness.results.effects import compute_effects
     from lcma.harness.results.lookup import find_sweep, require_results
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
     store = connect(find_place(db, None, None).db, create=False)

@@ -50,7 +50,6 @@ def curves(
     A picture for each flow, data set and recipe goes to --out (lcma-pictures), or
     to that file if it ends in .png or .svg.
     """
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
@@ -64,6 +63,7 @@ def curves(
         read_charts,
         read_conventional,
     )
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
     target = picture_target(out, format)

@@ -15,14 +15,13 @@ def list_sets(
     json: Json = False,
 ) -> None:
     """List the data sets that can be prepared, and those that are, with your own."""
-    from rich.console import Console
-
     from lcma.harness.place import find_place
     from lcma.harness.report.data_sets import (
         describe_data_sets,
         read_data_sets,
         render_prepared_sets,
     )
+    from lcma.harness.terminal import Console, print_line
     from lcma.harness.text import to_json
 
     root = find_place(None, None, data).data
@@ -34,4 +33,4 @@ def list_sets(
     if table.row_count:
         Console().print(table)
     for line in describe_data_sets(rows, every=everything):
-        print(line)
+        print_line(line)

@@ -20,7 +20,6 @@ def show(
     json: Json = False,
 ) -> None:
     """Describe a prepared set and draw a contact sheet of its images."""
-    from rich.console import Console
     from rich.progress import Progress
 
     import lcma.harness.data
@@ -29,6 +28,7 @@ def show(
     from lcma.harness.place import find_place
     from lcma.harness.report.data_sets import describe_set, render_channels, set_as_dict
     from lcma.harness.report.pictures import draw_contact_sheet
+    from lcma.harness.terminal import Console, print_line
     from lcma.harness.text import to_json
 
     prepared = lcma.harness.data.load(name, find_place(None, None, data).data)
@@ -46,6 +46,6 @@ def show(
         print(to_json(set_as_dict(prepared.manifest, found, bars, picture)))
         return
     for line in describe_set(prepared.manifest, found, bars):
-        print(line)
+        print_line(line)
     Console().print(render_channels(found))
-    print(f"contact sheet: {picture}")
+    print_line(f"contact sheet: {picture}")

@@ -18,7 +18,6 @@ def verify(
 
     Exit code 2 if a file is damaged.
     """
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -31,6 +30,7 @@ def verify(
 
     import lcma.harness.data
     from lcma.harness.place import find_place
+    from lcma.harness.terminal import Console, print_line
     from lcma.harness.text import to_json
     from lcma.sweeps.errors import UserError
 
@@ -70,6 +70,6 @@ def verify(
         print(to_json({"intact": intact, "damaged": damaged}))
     else:
         for found in intact:
-            print(f"{found['name']} is intact: {found['digest']}")
+            print_line(f"{found['name']} is intact: {found['digest']}")
     if damaged:
         raise UserError("; ".join(damaged))

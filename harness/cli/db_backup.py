@@ -25,8 +25,9 @@ def backup(
     """
     from lcma.db import locate, migrate
     from lcma.harness.place import find_place
+    from lcma.harness.terminal import print_line
 
     database = locate(find_place(db, None, None).db)
     migrate.require(database, database.identify())
     copy = database.backup(None if out is None else out.expanduser().absolute())
-    print(f"copied {database.name} to {copy}")
+    print_line(f"copied {database.name} to {copy}")

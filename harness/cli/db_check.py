@@ -12,13 +12,13 @@ def check(db: Db = None, json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.progress import Progress
 
     from lcma.db import locate
     from lcma.db.integrity import check_integrity
     from lcma.harness.place import find_place
-    from lcma.harness.text import printable, to_json
+    from lcma.harness.terminal import Console, print_line
+    from lcma.harness.text import to_json
 
     database = locate(find_place(db, None, None).db)
     console = Console(stderr=True)
@@ -35,10 +35,10 @@ def check(db: Db = None, json: Json = False) -> None:
         print(to_json(content))
     else:
         for finding in report.findings:
-            print(printable(finding))
+            print_line(finding)
         number = len(report.findings)
         rows = ", ".join(f"{count} of {table}" for table, count in report.read.items())
         faults = {0: "no fault", 1: "1 fault"}.get(number, f"{number} faults")
-        print(f"{faults} found in {database.name}; rows read: {rows}")
+        print_line(f"{faults} found in {database.name}; rows read: {rows}")
     if report.findings:
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ def init(db: Db = None) -> None:
     """Make an empty database. One that is there is left as it is, and its schema is printed."""
     from lcma.db import locate, migrate
     from lcma.harness.place import find_place
+    from lcma.harness.terminal import print_line
 
     database = locate(find_place(db, None, None).db)
     identity = database.identify()
@@ -14,8 +15,8 @@ def init(db: Db = None) -> None:
     if not identity.exists:
         made = migrate.upgrade(database)
         if made.before is None:
-            print(f"made {database.name}, schema {made.after}")
+            print_line(f"made {database.name}, schema {made.after}")
             return
         identity = database.identify()
     older = "" if identity.revision == migrate.current_version() else "; newer: lcma db upgrade"
-    print(f"{database.name} is there, schema {identity.revision}{older}")
+    print_line(f"{database.name} is there, schema {identity.revision}{older}")

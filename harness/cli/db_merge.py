@@ -30,11 +30,11 @@ def merge(
     """
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.progress import Progress
 
     from lcma.db import locate, merging
     from lcma.harness.place import find_place
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
     theirs, ours = locate(source), locate(find_place(db, None, None).db)
@@ -57,11 +57,9 @@ def merge(
 def _print_report(report: "MergeReport", source: str, db: str | None) -> None:
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.table import Table
 
-    from lcma.harness.terminal import text_cell
-    from lcma.harness.text import printable
+    from lcma.harness.terminal import Console, print_line, text_cell
 
     table = Table("table", "new", "completed", "equal", "conflicting", "left")
     for column in table.columns[1:]:
@@ -76,29 +74,27 @@ def _print_report(report: "MergeReport", source: str, db: str | None) -> None:
     if report.changed:
         rows = sum(counts.new + counts.completed for counts in report.tables.values())
         came = "would come" if report.dry_run else "came"
-        print(printable(f"{rows} rows {came} from {report.source} to {report.target}"))
+        print_line(f"{rows} rows {came} from {report.source} to {report.target}")
     else:
-        print(printable(f"nothing in {report.source} is new to {report.target}"))
+        print_line(f"nothing in {report.source} is new to {report.target}")
     for word, found in (("conflict", report.differences), ("left", report.left)):
         for one in found[:MOST_LINES]:
-            print(printable(f"{word}: {one}"))
+            print_line(f"{word}: {one}")
         if len(found) > MOST_LINES:
             print(f"{word}: {len(found) - MOST_LINES} more, which --json names")
     if report.studies:
         print(f"{report.studies} of Optuna's studies stay there; trials that they made travel")
     if report.tables["artifacts"].new:
         print("files stay where they are: copy the other site's runs folder into yours for them")
-    print(f"Next: {_next_command(report, source, db)}")
+    print_line(f"Next: {_next_command(report, source, db)}")
 
 
 def _next_command(report: "MergeReport", source: str, db: str | None) -> str:
     import shlex
 
-    from lcma.harness.text import printable
-
     # The names of a report's databases hold no password.
     here = () if db is None else ("--db", report.target)
     if report.dry_run and report.changed:
         there = report.source if "://" in source else source
-        return printable(shlex.join(["lcma", "db", "merge", there, *here]))
-    return printable(shlex.join(["lcma", "board", *here]))
+        return shlex.join(["lcma", "db", "merge", there, *here])
+    return shlex.join(["lcma", "board", *here])

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lcma.harness.cli.options import Db
+from lcma.sweeps.errors import UserError
 
 
 def upgrade(
@@ -16,17 +17,21 @@ def upgrade(
     """Bring the database to the current schema. A SQLite file is first copied beside itself."""
     from lcma.db import locate, migrate
     from lcma.harness.place import find_place
+    from lcma.harness.terminal import print_line
 
     database = locate(find_place(db, None, None).db)
     identity = database.identify()
-    migrate.require(database, identity)
+    if not identity.exists:
+        raise UserError(
+            f"there are no results at {database.name} to upgrade: `lcma db init` makes a database"
+        )
     migrate.require_known(database, identity)
     done = migrate.upgrade(database, force=force)
     if done.before == done.after:
-        print(f"{database.name} has the current schema, {done.after}")
+        print_line(f"{database.name} has the current schema, {done.after}")
         return
-    print(f"upgraded {database.name} from schema {done.before} to {done.after}")
+    print_line(f"upgraded {database.name} from schema {done.before} to {done.after}")
     if done.copy is not None:
-        print(f"as it was before: {done.copy}")
+        print_line(f"as it was before: {done.copy}")
     else:
-        print("no copy was made: that is up to the server's owner")
+        print_line("no copy was made: that is up to the server's owner")

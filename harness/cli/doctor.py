@@ -20,10 +20,10 @@ def doctor(
 
     Exit code 1 if a launch would fail.
     """
-    from rich.console import Console
     from rich.markup import escape
 
     from lcma.harness.place import find_place
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
     from lcma.harness.watch.doctor import run_checks
 

@@ -31,7 +31,6 @@ def evaluate(
     """
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.progress import Progress
     from rich.text import Text
 
@@ -48,6 +47,7 @@ def evaluate(
     )
     from lcma.harness.run.driver import new_owner
     from lcma.harness.run.reevaluation import reevaluate, require_weights
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
     if draws is not None and protocol != "plain":

@@ -100,6 +100,7 @@ def export(
         return
 
     from lcma.db import connect
+    from lcma.harness.files import require_replaceable
     from lcma.harness.report.export import (
         ExportContent,
         ExportFormat,
@@ -109,6 +110,10 @@ def export(
         split_list,
     )
 
+    if out != "-":
+        require_replaceable(Path(out).expanduser())
+    if manifest is not None:
+        require_replaceable(manifest.expanduser(), "--manifest")
     store = connect(place.db, create=False)
     query = ExportQuery(
         what=ExportContent(what),
@@ -126,32 +131,32 @@ def export(
 def _write_export(content: bytes, about: bytes, out: str, manifest: Path | None) -> None:
     import sys
 
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.harness.files import write_file
     from lcma.harness.report.export import SUFFIX
+    from lcma.harness.terminal import Console
 
     if out == "-":
         if manifest is not None:
-            write_file(manifest.expanduser(), about)
+            write_file(manifest.expanduser(), about, "--manifest")
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
     path = write_file(Path(out).expanduser(), content)
     beside = manifest or path.with_name(path.name + SUFFIX)
-    write_file(beside.expanduser(), about)
+    write_file(beside.expanduser(), about, "--manifest")
     Console(stderr=True).print(Text(f"Wrote {path} and {beside}"), soft_wrap=True)
 
 
 def _write_curves(place: Place, folder: Path, sweep: str | None) -> None:
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.results.lookup import find_sweep
     from lcma.harness.run.tensorboard import write_curves
+    from lcma.harness.terminal import Console
 
     store = connect(place.db, create=False)
     written = write_curves(folder, store, store.job_ids(find_sweep(store, sweep).id))
@@ -160,13 +165,13 @@ def _write_curves(place: Place, folder: Path, sweep: str | None) -> None:
 
 
 def _write_site(place: Place, out: str, sweep: str | None, measure: str, *, samples: bool) -> None:
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.report import site
     from lcma.harness.results.lookup import find_sweep
+    from lcma.harness.terminal import Console
 
     if out == "-":
         raise UserError("a site is a folder of pages: give --out DIR")

@@ -42,7 +42,6 @@ def gc(
 ) -> None:
     """Remove checkpoints and weights that nobody needs, even while workers run."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -50,6 +49,7 @@ def gc(
     from lcma.harness import storage
     from lcma.harness.place import find_place
     from lcma.harness.run.gc import GarbageFilter, find_garbage, remove_garbage
+    from lcma.harness.terminal import Console
     from lcma.harness.text import format_size, printable, to_json
 
     place = find_place(db, runs, None)

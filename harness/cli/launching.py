@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from lcma.harness.cli.planning import Overrides, launch_command, read_spec
@@ -18,6 +17,7 @@ from lcma.harness.results.board import read_board
 from lcma.harness.run.driver import LaunchStoppedError
 from lcma.harness.run.sweep import LaunchOptions, launch_sweep, wait_with_note
 from lcma.harness.run.workers import LaunchInterrupted
+from lcma.harness.terminal import Console
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
 

@@ -26,11 +26,10 @@ def logs(
     A log is stored when its attempt ends. Without one, show what is known of the
     attempt.
     """
-    from rich.console import Console
-
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.lookup import find_jobs, job_title
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
     from lcma.harness.watch.logs import (
         attempt_as_dict,

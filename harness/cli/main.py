@@ -6,14 +6,20 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
+from pydantic import ValidationError
 
 from lcma.harness.cli import data, db
 from lcma.harness.extras import explain_missing
+from lcma.harness.terminal import make_streams_safe, print_error
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import require_text
+
+UsageError = cast(type[Exception], typer.BadParameter.__base__)
+"""Click's error for wrong options and arguments, or that of typer's own copy of Click."""
 
 app = typer.Typer(
     name="lcma",
@@ -82,25 +88,53 @@ app.add_typer(db.app, name="db")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command, given as arguments or by `sys.argv`.
 
-    A user's mistake (UserError, OSError) is reported in one line on stderr, with exit code 2.
+    A user's mistake (UserError, OSError, a wrong option) is reported in one line on stderr, with
+    exit code 2.
     """
+    make_streams_safe()
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        for number, word in enumerate(given, start=1):
+            require_text(word, f"argument {number} of lcma")
+        for name, value in os.environ.items():
+            if name.startswith("LCMA_"):
+                require_text(value, f"the variable {name}")
         for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
             plugins.load_file(Path(path).resolve())
-        app(args=list(arguments) if arguments is not None else None, prog_name="lcma")
+        sys.exit(app(args=given, prog_name="lcma", standalone_mode=False) or 0)
     except UserError as error:
-        print(f"lcma: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(error)
+    except UsageError as error:
+        _refuse(_describe_usage(error))
     except ModuleNotFoundError as error:  # of a library that an extra brings
         if (known := explain_missing(error)) is None:
             raise
-        print(f"lcma: {known}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(known)
+    except typer.Abort:
+        print_error("not done")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:  # a name too long, a folder that is gone, a disk that is full
-        print(f"lcma: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+        _refuse(f"{error.filename or 'system'}: {error.strerror or error}")
+
+
+def _refuse(problem: object) -> NoReturn:
+    print_error(problem)
+    sys.exit(2)
+
+
+def _describe_usage(error: Any) -> str:
+    # A group without a command raises its help as an error.
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message(), file=sys.stderr)
         sys.exit(2)
+    command = error.ctx.command_path if error.ctx else "lcma"
+    message = error.format_message().rstrip(".").replace("Value error, ", "")
+    if isinstance(error.__cause__, ValidationError):
+        value = repr(error.__cause__.errors()[0]["input"])
+        message += "" if value in message else f", not {value}"
+    return f"{message}; see {command} --help"

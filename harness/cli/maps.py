@@ -37,7 +37,6 @@ def maps(
     Pictures go to --out (lcma-pictures): maps-* for each pretraining with its
     budgets, tables-* for each budget, compare-* for --compare.
     """
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
@@ -51,6 +50,7 @@ def maps(
     )
     from lcma.harness.report.targets import picture_folder
     from lcma.harness.results.maps import USUAL, filter_map_sets, find_map_set, list_map_sets
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
     filters = {"flow": flow, "dataset": dataset, "budget": budget, "seed": seed, "score": score}

@@ -41,7 +41,6 @@ def pareto(
     A picture of each curve goes to --out (lcma-pictures), or to that file if it
     ends in .png or .svg.
     """
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
@@ -51,6 +50,7 @@ def pareto(
     from lcma.harness.report.targets import picture_target
     from lcma.harness.results.budgets import read_budget_curves
     from lcma.harness.results.lookup import find_sweep
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
     if margin is not None and not 0 < margin < float("inf"):

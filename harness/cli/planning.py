@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rich import box
-from rich.console import Console, RenderableType
 from rich.console import Group as Lines
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -17,10 +17,13 @@ from lcma.harness import data
 from lcma.harness.place import Place
 from lcma.harness.run.plan import Plan, PlannedCell, make_plan, open_existing, require_valid
 from lcma.harness.run.prediction import Predictions, predict_hours
+from lcma.harness.run.workers import check_compilable
+from lcma.harness.terminal import Console, noting_slowness
 from lcma.harness.watch.predictions import predictions_as_dict, render_predictions
 from lcma.sweeps import catalog, plugins, published, settings
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import count_cells
 from lcma.sweeps.sections import MAX_SEEDS
 
 _STYLE = {"new": "bold", "there": "green", "running": "cyan", "same": "dim", "invalid": "red"}
@@ -65,7 +68,10 @@ def read_spec(name: str, asked: Overrides, where: Place) -> specs.Spec:
 
 def plan_sweep(name: str, where: Place, asked: Overrides) -> Plan:
     """The plan against the database, which is not made if it is not there."""
-    plan = make_plan(read_spec(name, asked, where), where, open_existing(where))
+    spec = read_spec(name, asked, where)
+    with noting_slowness(f"planning {count_cells(spec):,} cells"):
+        plan = make_plan(spec, where, open_existing(where))
+    check_compilable(plan.expansion, spec.resources.model_copy(update={"gpus": spec.gpus}))
     if not any(planned.cell.unavailable for planned in plan.cells):
         require_valid(plan, skip_invalid=True)
     return plan

@@ -37,7 +37,6 @@ def prepare(
     """Read a data set once into memory-mapped arrays with a manifest."""
     import time
 
-    from rich.console import Console
     from rich.progress import Progress
 
     import lcma.harness.data
@@ -45,6 +44,8 @@ def prepare(
     from lcma.harness.data.fetching import fetch_files
     from lcma.harness.place import find_place
     from lcma.harness.report.data_sets import describe_prepared_set
+    from lcma.harness.terminal import Console, print_line
+    from lcma.harness.text import to_json
 
     root = find_place(None, None, data).data
     if download:
@@ -73,7 +74,7 @@ def prepare(
         seconds = time.perf_counter() - began[0] if began else 0.0
         bars = ensure_bars(prepared, progress)
     if json:
-        print(prepared.manifest.model_dump_json(indent=2))
+        print(to_json(prepared.manifest.model_dump(mode="json")))
         return
     for line in describe_prepared_set(prepared.manifest, prepared.folder, seconds, bars):
-        print(line)
+        print_line(line)

@@ -45,13 +45,12 @@ def rerun(
     What is there stays current until the new result is stored. A pretraining is
     run anew with all trials that read its maps.
     """
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.report.export import parse_filters
-    from lcma.harness.terminal import user_name
+    from lcma.harness.terminal import Console, user_name
     from lcma.harness.text import to_json
     from lcma.harness.watch.commands import relaunch_commands
     from lcma.harness.watch.rerun import choose_reruns, describe_choice, render_reruns

@@ -34,11 +34,11 @@ def retry(
 
     With a trial that waits for a lost pretraining, put that pretraining back too.
     """
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
+    from lcma.harness.terminal import Console
     from lcma.harness.text import printable, to_json
     from lcma.harness.watch.commands import relaunch_commands, render_next
     from lcma.harness.watch.retry import choose_lost_jobs, count_classes, describe_failure

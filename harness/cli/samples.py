@@ -25,7 +25,6 @@ def samples(
     first trained seed.
     """
 
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
@@ -33,6 +32,7 @@ def samples(
     from lcma.harness.report.gallery import draw_samples
     from lcma.harness.report.targets import picture_folder
     from lcma.harness.results.trials import choose_trials, describe_trial, trial_as_dict
+    from lcma.harness.terminal import Console
     from lcma.harness.text import printable, to_json
 
     place = find_place(db, runs, None)

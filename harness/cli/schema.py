@@ -22,11 +22,10 @@ def schema(
     """
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from lcma.db.relations import find_relations
     from lcma.harness.place import find_place
     from lcma.harness.report.relations import datasette_metadata, render_relation
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
     found = find_relations(name)

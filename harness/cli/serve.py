@@ -25,7 +25,6 @@ def serve(
 
     While jobs run, pages reload themselves.
     """
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
@@ -34,6 +33,7 @@ def serve(
     from lcma.harness.report.site.serving import Server, require_loopback
     from lcma.harness.results.board import find_ranked_measure
     from lcma.harness.results.lookup import find_sweep
+    from lcma.harness.terminal import Console
 
     require_loopback(host)
     place = find_place(db, runs, None)

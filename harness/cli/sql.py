@@ -55,10 +55,10 @@ def sql(
 
 
 def _print_rows(found: "QueryResult", form: str, *, count: bool) -> None:
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.harness.report.tables import make_table, render_rows, table_as_csv, table_as_json
+    from lcma.harness.terminal import Console
 
     table = make_table(found)
     if form == "json":

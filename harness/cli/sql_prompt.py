@@ -15,7 +15,6 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import PygmentsLexer
 from prompt_toolkit.output.defaults import create_output
 from pygments.lexers.sql import SqlLexer
-from rich.console import Console
 from rich.text import Text
 
 from lcma.db.migrate import current_version
@@ -23,6 +22,7 @@ from lcma.db.query import find_database
 from lcma.db.relations import Relation, find_relations
 from lcma.harness.cache import cache_folder
 from lcma.harness.report.relations import render_relation, render_relations
+from lcma.harness.terminal import Console
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 

@@ -29,11 +29,10 @@ def status(
 
     With --sweep or --watch, show one sweep, cell by cell.
     """
-    from rich.console import Console
-
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.lookup import find_sweep
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
     from lcma.harness.watch.status import (
         database_status_as_dict,

@@ -27,12 +27,11 @@ def stop(
     Running jobs go back to pending and keep their last checkpoint. A later launch
     goes on.
     """
-    from rich.console import Console
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.terminal import user_name
+    from lcma.harness.terminal import Console, user_name
     from lcma.harness.text import printable, to_json
     from lcma.harness.watch.commands import relaunch_command
     from lcma.harness.watch.stop import (

@@ -5,7 +5,6 @@ import shlex
 import sys
 from dataclasses import dataclass, replace
 
-from rich.console import Console
 from rich.markup import escape
 
 from lcma import db
@@ -25,6 +24,7 @@ from lcma.harness.run.workers import (
     missing_data,
     resolve_resources,
 )
+from lcma.harness.terminal import Console
 from lcma.harness.tuning.outcome import dashboard_url, outcome_as_dict, read_outcome, render_outcome
 from lcma.harness.tuning.study import Study
 from lcma.harness.tuning.target import StudyTarget, make_target

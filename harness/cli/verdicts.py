@@ -32,13 +32,12 @@ def verdicts(
     Print a sentence for each, by one rule, with effect, interval, n and what
     would decide it.
     """
-    from rich.console import Console
-
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict
     from lcma.harness.results.lookup import find_sweep, require_results
     from lcma.harness.results.verdicts import read_verdicts
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
     if margin is not None and not 0 < margin < float("inf"):

@@ -23,7 +23,6 @@ def verify(
     The result and its job stay as they are. What came out is stored in the table
     verifications. The exit code is 1 where a difference is above the tolerance.
     """
-    from rich.console import Console
     from rich.progress import Progress
     from rich.text import Text
 
@@ -31,7 +30,7 @@ def verify(
     from lcma.harness.place import find_place
     from lcma.harness.report.verification import render_verification, verification_as_dict
     from lcma.harness.run.verification import store_verification, verify
-    from lcma.harness.terminal import user_name
+    from lcma.harness.terminal import Console, user_name
     from lcma.harness.text import printable, to_json
 
     place = find_place(db, None, data)

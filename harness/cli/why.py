@@ -13,11 +13,10 @@ def why(
     What it waits for is followed down to what has to happen first, with the
     command to type next.
     """
-    from rich.console import Console
-
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.lookup import find_jobs
+    from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
     from lcma.harness.watch.why import explain_job, explanation_as_dict, render_explanation
 

@@ -23,7 +23,9 @@ from lcma.harness.data.source import (
     changed_error,
     unreadable_error,
 )
+from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import open_regular
 
 T = TypeVar("T")
 
@@ -55,7 +57,7 @@ class FolderFiles:
     def read(self, index: int) -> bytes:
         path = self.folder / self.names[index]
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size <= _LARGEST:
                     return file.read(size)
@@ -175,7 +177,8 @@ class Reading:
         for block in in_order(self._block, _blocks(seen, n)):
             for index, image in block:
                 if image is None:
-                    skipped.append(self.hashed.files.names[index])
+                    # JSON holds no name that is not UTF-8.
+                    skipped.append(printable(self.hashed.files.names[index]))
                 else:
                     images.append(image)
                     indices.append(index)

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import open_regular
 
 PartName = Literal["train", "holdout", "test"]
 PARTS: Final[tuple[PartName, ...]] = ("train", "holdout", "test")
@@ -148,7 +149,8 @@ def read_manifest(path: Path) -> Manifest:
     """
     remedy = f"use another root or remove {path.parent} and prepare it again"
     try:
-        fields = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            fields = json.loads(file.read())
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
     except (ValueError, RecursionError) as error:

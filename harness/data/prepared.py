@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lcma.harness.data.manifest import FILE_NAME, PARTS, Manifest, PartName, read_manifest
 from lcma.harness.data.registry import find_set
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import open_regular
 
 GROUPS_DTYPE = "int32"
 
@@ -61,7 +62,7 @@ class Prepared:
         """
         images = self.part(part).images
         rows = max(1, _PIECE // images[:1].nbytes)
-        with (self.folder / images_file(part)).open("rb") as file:
+        with open_regular(self.folder / images_file(part)) as file:
             file.seek(_start(images))
             for start in range(0, len(images), rows):
                 shape = (min(rows, len(images) - start), *images.shape[1:])
@@ -100,7 +101,7 @@ class Prepared:
     def _raw(self, name: str, array: npt.NDArray[Any]) -> Iterator[bytes]:
         """Yield the bytes of a file after its npy header."""
         try:
-            with (self.folder / name).open("rb") as file:
+            with open_regular(self.folder / name) as file:
                 file.seek(_start(array))
                 while raw := file.read(_PIECE):
                     yield raw
@@ -110,8 +111,9 @@ class Prepared:
     def _open(self, name: str, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         path = self.folder / name
         try:
-            array = np.lib.format.open_memmap(path, mode="r")
-            size = path.stat().st_size
+            with open_regular(path):
+                array = np.lib.format.open_memmap(path, mode="r")
+                size = path.stat().st_size
         except OSError as error:
             raise UserError(self._damaged(name, error.strerror or "unreadable")) from error
         except (ValueError, TypeError, OverflowError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import open_regular
 
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError)
 
@@ -56,7 +57,7 @@ def read_member(path: Path, name: str, limit: int) -> bytes:
 def _walk(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     try:
         # As a stream: the list of members alone could be made to fill the memory.
-        with tarfile.open(path, "r|gz") as archive:
+        with open_regular(path) as file, tarfile.open(fileobj=file, mode="r|gz") as archive:
             for member in archive:
                 yield archive, member
                 archive.members = []  # type: ignore[attr-defined]

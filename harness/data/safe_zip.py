@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import open_regular
 
 _RATIO: Final = 200
 """Bytes to one compressed byte. Images are far below; deflate can reach 1032."""
@@ -31,7 +32,8 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     outside the archive by its name, or unpacks to more than images do.
     """
     try:
-        archive = zipfile.ZipFile(path)
+        with open_regular(path):
+            archive = zipfile.ZipFile(path)
     except DAMAGE as error:
         raise UserError(
             f"{path} is cut short or no zip file ({error}): fetch the file again"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lcma.harness.data.manifest import ByPart, PartName, SourceRecord
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import open_regular
 
 Progress = Callable[[str, int, int], None]
 """Callback with the step just done, the number done, and the number of all."""
@@ -103,13 +104,14 @@ class Source(Protocol):
 def read_bytes(path: Path, limit: int) -> bytes:
     """Read a whole file. Raises UserError if it is unreadable, empty or above `limit` bytes."""
     try:
-        size = path.stat().st_size
-        if size > limit:
-            raise UserError(
-                f"{path} has {size} bytes where at most {limit} are expected: "
-                "give the folder of the original files"
-            )
-        raw = path.read_bytes()
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise UserError(
+                    f"{path} has {size} bytes where at most {limit} are expected: "
+                    "give the folder of the original files"
+                )
+            raw = file.read()
     except OSError as error:
         raise unreadable_error(path, error) from error
     if not raw:
@@ -155,7 +157,7 @@ class Hashed:
         """Hash a file. Raises UserError if it is unreadable or changes meanwhile."""
         sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 before = _facts(os.fstat(file.fileno()))
                 while block := file.read(2**22):
                     sha.update(block)

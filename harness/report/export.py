@@ -1,5 +1,6 @@
 """One export, in one format, as bytes. The same database gives the same bytes."""
 
+import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -187,10 +188,9 @@ def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> di
                 f"--where {printable(assignment)!r}: give KEY=VALUE such as flow=realnvp"
             )
         if name not in columns:
-            raise UserError(
-                f"--where {printable(name)!r}: no such column; choose among "
-                f"{', '.join(columns.keys())}"
-            )
+            near = difflib.get_close_matches(name, columns.keys(), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"`lcma schema {view}` lists them"
+            raise UserError(f"--where {printable(name)!r}: no such column of {view}: {hint}")
         kind = columns[name].type.python_type
         found[name] = (*found.get(name, ()), _value(name, text, kind))
     return dict(found)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lcma.harness.files import write_file
 from lcma.harness.report.targets import PictureFormat, format_of
-from lcma.harness.text import printable
+from lcma.harness.text import printable, printable_lines
 
 DPI = 100
 INK = "#222222"
@@ -94,7 +94,7 @@ def _svg(figure: Figure, title: str, about: str, box: Bbox | None) -> bytes:
     # Matplotlib names an image by its content, and two may show the same.
     text = re.sub(r'(<image [^>]*?) id="[^"]*"', r"\1", text)
     assert found, "Matplotlib has changed the first tag of an SVG"
-    return text.encode()
+    return printable_lines(text).encode()
 
 
 def tidy_axes(axes: Any) -> None:

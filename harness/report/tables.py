@@ -15,14 +15,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from lcma.db import QueryResult
 from lcma.db.views import views
-from lcma.harness.terminal import text_cell
+from lcma.harness.terminal import Console, text_cell
 from lcma.harness.text import escape_markdown, format_number, printable, to_json
 
 if TYPE_CHECKING:

@@ -3,10 +3,12 @@
 Nothing here imports Matplotlib: every command of `lcma` reads the formats for its options.
 """
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from lcma.harness.files import require_replaceable
 from lcma.sweeps.errors import UserError
 
 FOLDER = Path("lcma-pictures")
@@ -51,7 +53,8 @@ def picture_target(out: Path | None, requested: PictureFormat | None) -> Picture
     """Return where to draw, for a command whose --out is a folder or one file.
 
     A name with the ending of a format is a file, unless there is a folder of that name. Raises
-    UserError where the file's name contradicts the format that is requested.
+    UserError where the file's name contradicts the format that is requested, and where what is
+    there is not replaced.
     """
     place = out or FOLDER
     named = None if place.is_dir() else format_of(place)
@@ -60,6 +63,10 @@ def picture_target(out: Path | None, requested: PictureFormat | None) -> Picture
             f"--out {place} is the name of a file in {named}, and --format says {requested}: "
             "leave one of them out"
         )
+    if named is not None:
+        require_replaceable(place)
+    elif os.path.lexists(place) and not place.is_dir():
+        raise UserError(f"--out {place} is no folder: give one, or a file's name in .png or .svg")
     return PictureTarget(place, named or requested or PictureFormat.png, single=named is not None)
 
 

@@ -37,6 +37,7 @@ from lcma.harness.train.evaluate import (
 )
 from lcma.harness.train.protocol import PLAIN, Protocol
 from lcma.harness.train.series import residual_blocks, series_terms
+from lcma.sweeps.errors import describe_error
 from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
 
 _OWN = Path("/proc/self")
@@ -236,12 +237,12 @@ def read_granted_device(device: str) -> str | None:
     return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
 
 
-def ran_out_of_memory(error: Exception) -> bool:
+def ran_out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that memory ran out, of the GPU or of the host."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(
-        part in str(error) for part in OUT_OF_MEMORY_MESSAGES
+        part in describe_error(error) for part in OUT_OF_MEMORY_MESSAGES
     )
 
 

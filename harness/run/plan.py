@@ -11,7 +11,7 @@ from lcma.harness import data
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place
 from lcma.harness.run.work import LEASE_SECONDS, Terms, Work
-from lcma.harness.text import format_time
+from lcma.harness.text import format_time, printable
 from lcma.sweeps import catalog, factorizations, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
@@ -111,6 +111,7 @@ class Plan:
 
     def _repr_html_(self) -> str:
         frame = self.to_pandas().astype(object)
+        frame = frame.map(lambda value: printable(value) if isinstance(value, str) else value)
         return frame.where(frame.notna(), "-").to_html(escape=True, index=False, max_rows=60)
 
     @property
@@ -159,6 +160,8 @@ def open_existing(place: Place) -> Store | None:
 
 def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:
     """Plan a spec against a database; without one, everything is new."""
+    if store is not None:
+        store.require_same_measures()
     return plan_expansion(expand(spec, preparable=preparable_sets(place)), place, store)
 
 

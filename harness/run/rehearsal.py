@@ -4,7 +4,7 @@ import numpy as np
 
 from lcma.harness.run.plan import Plan
 from lcma.sweeps.architectures import REGISTERED
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.expansion import Trial
 from lcma.sweeps.factorizations import RULES, needs_maps
 
@@ -43,10 +43,11 @@ def _try(trial: Trial) -> None:
         for flow in flows:
             images = torch.from_numpy(noise.randint(0, 256, (2, *shape))).to(flow.dtype)
             flow.initialize(images, torch.Generator().manual_seed(0))
-    except UserError:
+            if trial.recipe.optimization.l2 and not flow.shrunk_parameters():
+                what = "nothing that `optimization.l2` shrinks"
+                raise UserError(f"the flow {model.flow} has {what}: leave it out")
+    except (UserError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:
         plugin = REGISTERED[model.flow].plugin
-        raise UserError(
-            f"the flow {model.flow} ({plugin}): {type(error).__name__}: {error}"
-        ) from error
+        raise UserError(f"the flow {model.flow} ({plugin}): {describe_error(error)}") from error

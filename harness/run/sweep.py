@@ -36,6 +36,7 @@ from lcma.harness.run.workers import (
 from lcma.harness.terminal import user_name
 from lcma.harness.version import read_code_version
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import count_cells
 from lcma.sweeps.spec import Resources, Spec
 
 LOST = ("failed", "diverged", "blocked")
@@ -107,7 +108,8 @@ def launch_sweep(
     """
     if options.local and options.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
-    plan = make_plan(spec, place, open_existing(place))
+    with observer.stage(f"planning {count_cells(spec):,} cells"):
+        plan = make_plan(spec, place, open_existing(place))
     require_valid(plan, skip_invalid=options.skip_invalid)
     rehearse_plugins(plan)
     resources = resolve_resources(

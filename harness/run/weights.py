@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
 from lcma.db import Artifact, JobFacts, Store
+from lcma.db.results import find_artifact_damage
 from lcma.harness import data, storage
 from lcma.harness.place import Place
 from lcma.harness.storage import Folder, MissingFileError, StorageError
@@ -133,6 +135,9 @@ def _find_weights(store: Store, one: JobFacts) -> Artifact:
     if not one.weights:
         raise UserError(f"trial {one.trial_id} is {one.state} and left no weights: {_remedy(one)}")
     (artifact,) = [a for a in store.artifacts(one.job_id) if a.kind == "weights"]
+    damage = find_artifact_damage(asdict(artifact))
+    if damage is not None:
+        raise UserError(f"the weights of trial {one.trial_id} are not read: {damage}")
     return artifact
 
 

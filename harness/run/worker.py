@@ -198,17 +198,17 @@ class _Attempt:
                 ending = self._make_ending("timeout", lease, self._time_limit_message())
             except UserError as error:
                 ending = self._make_ending("code_error", lease, str(error))
-            except Exception as error:  # noqa: BLE001 - whatever it is belongs in the attempt's row
+            except (KeyboardInterrupt, SystemExit):  # of a signal
+                with suppress(UserError):
+                    ending = self._make_ending("cancelled", lease, "interrupted")
+                    self._deliver(ending, spool, seconds=LAST_SECONDS)
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever it is belongs in the attempt's row
                 if ran_out_of_memory(error):
                     why = (str(error).strip() or type(error).__name__).splitlines()[0]
                     ending = self._make_ending("oom", lease, why)
                 else:
                     ending = self._make_ending("code_error", lease, traceback.format_exc(limit=-6))
-            except BaseException:
-                with suppress(UserError):
-                    ending = self._make_ending("cancelled", lease, "interrupted")
-                    self._deliver(ending, spool, seconds=LAST_SECONDS)
-                raise
             return self._deliver(ending, spool)
 
     def _deliver(self, ending: Ending, spool: Spool, *, seconds: float = math.inf) -> Report:
@@ -473,12 +473,15 @@ class _Attempt:
                     numbers = float(value), None if error is None else float(error)
                     if not all(map(math.isfinite, filter(None, numbers))):
                         raise ValueError(f"it returned {found!r}, which is not finite")
-                    yield db.Measure(name, *numbers, len(images))
                 # Of a person's code: it may raise any, and exit; the training is done.
-                except (Exception, SystemExit) as failure:  # noqa: BLE001
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as failure:  # noqa: BLE001
                     text = traceback.format_exception_only(failure)[-1].strip()
                     self.notes.append(f"the measure {name} was not taken: {text}")
                     logger.warning(self.notes[-1])
+                else:
+                    yield db.Measure(name, *numbers, len(images))
 
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0

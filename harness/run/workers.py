@@ -74,7 +74,7 @@ def check_compilable(expansion: Expansion, resources: Resources) -> None:
     if not resources.gpus and any(t.recipe.optimization.compile for t in expansion.trials):
         raise UserError(
             "`optimization.compile: true` is for GPUs, and these trials run on CPUs: "
-            "give --gpus 1, or leave it out of the recipe"
+            "give `resources.gpus: 1` or launch with --gpus 1, or leave it out of the recipe"
         )
 
 

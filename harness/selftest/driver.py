@@ -34,12 +34,11 @@ class LaunchTask:
 
 def main() -> None:
     """Carry out the task on stdin as `lcma launch` would."""
-    from rich.console import Console
-
     from lcma.harness.kill_points import HOOK_VARIABLE
     from lcma.harness.place import Place
     from lcma.harness.run.sweep import LaunchOptions, launch_sweep
     from lcma.harness.selftest import armed
+    from lcma.harness.terminal import Console, print_error
     from lcma.harness.watch.progress import Bars
     from lcma.sweeps import spec
     from lcma.sweeps.errors import UserError
@@ -61,7 +60,7 @@ def main() -> None:
             report, _ = launch_sweep(spec.load(task.spec), place, options, bars)
         sys.exit(1 if report.lost else 0)
     except UserError as error:
-        print(f"lcma: {' '.join(str(error).split())}", file=sys.stderr)
+        print_error(error)
         sys.exit(2)
 
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from lcma.harness.run.spool import VARIABLE
@@ -15,6 +14,7 @@ from lcma.harness.selftest.campaign import Campaign, CampaignSettings
 from lcma.harness.selftest.databases import make_databases
 from lcma.harness.selftest.nodes import Nodes
 from lcma.harness.selftest.report import outcome_as_dict, render_outcome
+from lcma.harness.terminal import Console
 from lcma.harness.text import to_json
 from lcma.sweeps.errors import UserError
 

@@ -13,6 +13,7 @@ from typing import BinaryIO, NoReturn
 from lcma.harness.kill_points import kill_point
 from lcma.harness.storage.errors import MissingFileError, StorageError, UnreachableError
 from lcma.harness.storage.folder import File, Folder, Stored, fill_file, sha256_of
+from lcma.sweeps.input_files import open_regular
 
 PASSING = frozenset(
     {
@@ -116,7 +117,7 @@ class LocalFolder(Folder):
     def open_file(self, name: str) -> Iterator[BinaryIO]:
         path = self.path / name
         try:
-            file = path.open("rb")
+            file = open_regular(path)
         except FileNotFoundError as error:
             raise MissingFileError(f"cannot read {path} ({error.strerror})") from error
         except OSError as error:

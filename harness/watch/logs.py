@@ -6,12 +6,13 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from lcma import db
 from lcma.db import Attempt, JobFacts, Store
 from lcma.harness.results.lookup import job_title
+from lcma.harness.terminal import Console
 from lcma.harness.text import format_duration, format_time, printable
 from lcma.harness.watch.jobs import describe_progress, lease_is_over
 

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -21,6 +20,7 @@ from lcma.db import JobFacts
 from lcma.harness.run.plan import Plan
 from lcma.harness.run.prediction import Predictions
 from lcma.harness.run.work import Report
+from lcma.harness.terminal import Console
 from lcma.harness.watch.predictions import describe_rest
 
 STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}

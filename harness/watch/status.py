@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -26,7 +26,7 @@ from lcma.db import (
     Waiting,
 )
 from lcma.harness.results.lookup import LONG_WAIT, job_title
-from lcma.harness.terminal import text_cell
+from lcma.harness.terminal import Console, text_cell
 from lcma.harness.text import format_duration, printable, short_id
 from lcma.harness.watch.jobs import (
     LOST,

@@ -14,7 +14,9 @@ import pytest
 
 from lcma import db
 from lcma.db.query import run_sql
+from lcma.db.schema.base import VERSION_TABLE
 from lcma.sweeps.errors import UserError
+from tests.db.conftest import World
 
 OPENERS: dict[str, Callable[[str], object]] = {
     "connect": db.connect,
@@ -111,6 +113,18 @@ def test_a_newer_schema_is_refused(filled_path: Path) -> None:
     before = path.read_bytes()
     refused(lambda: db.connect(str(path)), str(path), "schema 0999", "does not know")
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET version_num = '0005'"])
+def test_a_database_of_no_known_schema_is_refused(
+    new_world: Callable[[], World], change: str
+) -> None:
+    world = new_world()
+    world.damage(change.format(VERSION_TABLE))
+    before = world.dump()
+    for opener in OPENERS.values():
+        refused(lambda opener=opener: opener(world.store.url), "schema")
+    assert world.dump() == before
 
 
 def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:

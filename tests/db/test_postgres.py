@@ -122,6 +122,16 @@ def test_what_a_server_never_lets_in_is_not_waited_for(postgres: Any, postgres_u
         assert not isinstance(caught.value, db.Unavailable)
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_does_not_hold_all_text(postgres: Any, encoding: str) -> None:
+    name = f"lcma_{encoding.lower()}"
+    postgres.run(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    try:
+        all_refuse(postgres.url(name), encoding, "createdb --encoding=UTF8")
+    finally:
+        postgres.drop(name)
+
+
 def test_a_missing_database_and_an_unknown_user(postgres: Any) -> None:
     all_refuse(postgres.url("lcma_no_such"), 'database "lcma_no_such" does not exist', "createdb")
     with pytest.raises(UserError, match=r"lcma_nobody|authentication failed"):

@@ -5,7 +5,14 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from lcma.harness.text import format_duration, format_number, format_time, printable, short_id
+from lcma.harness.text import (
+    format_duration,
+    format_number,
+    format_time,
+    printable,
+    printable_lines,
+    short_id,
+)
 
 if TYPE_CHECKING:
     import jinja2
@@ -43,6 +50,13 @@ TABS = (
 )
 
 
+def _show(value: Any) -> Any:
+    # What a template shows, before it is escaped: a Markup stays one.
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return type(value)(printable_lines(value))
+
+
 @cache
 def template_environment() -> "jinja2.Environment":
     """Return the package's templates: everything is escaped, an unknown name is an error."""
@@ -51,6 +65,7 @@ def template_environment() -> "jinja2.Environment":
     found = jinja2.Environment(
         loader=jinja2.PackageLoader("lcma.harness.report.site"),
         autoescape=True,
+        finalize=_show,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -3,7 +3,9 @@
 from lcma import db
 from tests.harness.report.conftest import COST, STEPS, Filler
 
-HOSTILE = "<script>window.hit=1</script>\"'><img src=x onerror=window.hit=1>{{7*7}}"
+HOSTILE = (
+    "<script>window.hit=1</script>\"'><img src=x onerror=window.hit=1>{{7*7}}\x1b]0;\x07\u202e"
+)
 """What somebody may have called a data set, a rule, a host or a sweep, or written in a message."""
 
 BUDGETS = (0, 100, 1000)

@@ -153,6 +153,10 @@ def test_hostile_text_is_only_ever_text(filler, tmp_path) -> None:
         assert all(attrs.get("src", "").endswith(".js") for attrs in scripts), name
         assert not any("onerror" in attrs for _, attrs in parsed.elements), name
         shown += html.escape("<script>window.hit=1</script>") in text
+    texts = [c.decode() for n, c in files.items() if n.endswith((".html", ".js", ".svg"))]
+    raw = set("".join(texts)) - set("\n\xa0")
+    assert all(map(str.isprintable, raw)), "control or bidirectional characters"
+    assert not any(re.search(r"[^\\]\\u202e", text) for text in texts), "as JSON has them"
     assert shown >= 5
     assert all(re.fullmatch(r"[A-Za-z0-9_./-]+", name) for name in files)
 

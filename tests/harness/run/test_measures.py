@@ -54,6 +54,16 @@ def three(flow, images, seed):
     return 1.0, 2.0, 3.0
 
 
+@lcma.measure("many", unit="levels", direction="lower", meaning="nothing")
+def many(flow, images, seed):
+    return images.float().mean((1, 2, 3))
+
+
+@lcma.measure("fatal", unit="levels", direction="lower", meaning="nothing")
+def fatal(flow, images, seed):
+    raise BaseException("worse")
+
+
 @lcma.measure("unsure", unit="levels", direction="lower", meaning="nothing")
 def unsure(flow, images, seed):
     return 1.0, float("inf")
@@ -66,6 +76,8 @@ MISSING = {
     "silent": "Silent: <exception str() failed>",
     "three": "ValueError: too many values to unpack",
     "unknown": "ValueError: it returned nan, which is not finite",
+    "many": "RuntimeError: a Tensor with",
+    "fatal": "BaseException: worse",
     "unsure": "ValueError: it returned (1.0, inf), which is not finite",
 }
 HIGHER = BRIGHT.replace('"lower"', '"higher"')

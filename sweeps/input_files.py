@@ -1,0 +1,36 @@
+"""Files and texts that a person, or another program, named."""
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from lcma.sweeps.errors import UserError
+
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""What neither a path nor a database can hold: NUL, and lone surrogates, as which Python reads
+bytes that are not UTF-8."""
+
+
+def require_text(text: str, what: str) -> None:
+    """Raise UserError, without the text, for characters that no database can hold."""
+    if UNSTORABLE.search(text):
+        raise UserError(f"{what} holds NUL or bytes that are not UTF-8: give another one")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file, or a link to one, to read.
+
+    Raises OSError for anything else: to read a FIFO or a device may never end.
+    """
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # a NUL
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return path.open("rb")
