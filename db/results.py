@@ -33,9 +33,6 @@ CONTENT = ("result_id", "protocol", "protocol_id", "name", *NUMBERS)
 
 _ADD_RESULT = Statement(lambda _: sa.insert(results), columns=tuple(results.c.keys()))
 _ADD_MEASURES = Statement(lambda _: sa.insert(measures), columns=tuple(measures.c.keys()))
-_PROTOCOL = Statement(
-    lambda _: sa.select(protocols.c.id).where(protocols.c.id == sa.bindparam("id"))
-)
 _ADD_PROTOCOL = Statement(
     lambda dialect: insert(dialect, protocols).on_conflict_do_nothing(),
     columns=tuple(protocols.c.keys()),
@@ -128,8 +125,7 @@ def insert_measures(
     protocol = {"name": result.protocol, "precision": result.precision}
     protocol |= {"body": result.protocol_body}
     protocol["id"] = hash_protocol(protocol)
-    if _PROTOCOL.first(connection, protocol) is None:
-        _ADD_PROTOCOL.run(connection, protocol)
+    _ADD_PROTOCOL.run(connection, protocol)
     trial = TrialCells(connection, result.trial_id)
     ranked = [one.name for one in result.measures if find_measure(one.name).direction]
     shared = {"data_digest": result.data_digest, "protocol": result.protocol}

@@ -5,11 +5,12 @@ import json
 from dataclasses import fields
 from typing import Any
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
 
 def content_hash(what: str, content: Any) -> str:
     """Return the sha256 in hex of `content` as canonical JSON, set apart by the word `what`."""
-    text = json.dumps([what, content], sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_encode([what, content]).encode()).hexdigest()
 
 
 def row_of(record: Any) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Records of what is planned: recipes, data, trials, pretrainings, sweeps and their jobs."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Self
 
-from lcma.db.records.content import content_hash
+from lcma.db.records.content import content_hash, row_of
 from lcma.db.records.work import Kind
 
 
@@ -76,7 +76,7 @@ class Environment:
     @property
     def id(self) -> str:
         """The content hash of all fields."""
-        return content_hash("environment", asdict(self))
+        return content_hash("environment", row_of(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

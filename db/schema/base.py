@@ -74,3 +74,9 @@ def one_of(column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
     """Return a check that holds a column to a closed list of words."""
     listed = ", ".join(f"'{word}'" for word in words)
     return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def index_where_known(first: str, *columns: str) -> sa.Index:
+    """Return an index of the rows whose first column is not null, so that others cost nothing."""
+    where = sa.text(f"{first} IS NOT NULL")
+    return sa.Index(None, first, *columns, sqlite_where=where, postgresql_where=where)

@@ -14,7 +14,7 @@ from sqlalchemy import (
 from sqlalchemy import UniqueConstraint as Unique
 
 from lcma.db.records import EVENTS, MOVES, OUTCOMES
-from lcma.db.schema.base import key, metadata, one_of, optional, required
+from lcma.db.schema.base import index_where_known, key, metadata, one_of, optional, required
 
 _NULL = "null where it cannot be known"
 
@@ -272,7 +272,7 @@ measures = Table(
     ),
     required("created", Double, "when the row was added, Unix seconds UTC"),
     required("digest", Text, "content hash of result, protocol, name and the numbers"),
-    Index(None, "cell_id", "seed", "value"),
+    index_where_known("cell_id", "seed", "value"),
     sqlite_with_rowid=False,
     comment="Named numbers of results: bits per dimension and all else that is measured.",
 )
@@ -412,7 +412,6 @@ events = Table(
     ),
     one_of("event", EVENTS),
     Index(None, "job_id"),
-    Index(None, "attempt_id"),
-    Index(None, "sweep_id"),
+    index_where_known("sweep_id"),
     comment="What happened when: every transition of a job, and what was added at once.",
 )

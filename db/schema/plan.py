@@ -4,7 +4,7 @@ from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, Integer, Tabl
 from sqlalchemy import UniqueConstraint as Unique
 
 from lcma.db.records import KINDS, STATES
-from lcma.db.schema.base import key, metadata, one_of, optional, required
+from lcma.db.schema.base import index_where_known, key, metadata, one_of, optional, required
 
 recipes = Table(
     "recipes",
@@ -190,7 +190,7 @@ jobs = Table(
     Unique("pretraining_id", "budget", "data_digest"),
     Unique("trial_id", "data_digest"),
     Index(None, "state"),
-    Index(None, "done_attempt_id"),
+    index_where_known("done_attempt_id"),
     Index(None, "data_digest"),
     comment="Units of work: a trial, or one segment of a pretraining, on one exact data set.",
 )

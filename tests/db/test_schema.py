@@ -85,6 +85,11 @@ def test_rows_that_contradict_themselves_are_refused(filled: Any, statement: str
         "SELECT * FROM attempts WHERE owner = 'x'",
         "SELECT * FROM sweep_trials WHERE trial_id = 'x'",
         "SELECT * FROM jobs WHERE data_digest = 'x'",
+        "SELECT * FROM results JOIN jobs ON done_attempt_id = results.attempt_id "
+        "WHERE results.id = 'x'",
+        "SELECT * FROM events WHERE sweep_id = 'x'",
+        "SELECT * FROM cells JOIN measures ON cell_id = cells.id WHERE cells.id = 'x'",
+        "SELECT * FROM measures WHERE cell_id IN ('x', 'y')",
         "SELECT * FROM supersedes WHERE superseded_id = 1",
     ],
 )
