@@ -39,14 +39,13 @@ def samples(
     target = picture_folder(out, format)
     store = connect(place.db, create=False)
     chosen = choose_trials(store, trial, sweep)
-    sheets = draw_samples(
+    drawn = draw_samples(
         store, place, chosen, target, count=count, temperature=temperature, seed=seed
     )
     if json:
         options = {"count": count, "temperature": temperature, "sample_seed": seed}
-        print(to_json([trial_as_dict(s.trial) | options | {"grid": str(s.grid)} for s in sheets]))
+        print(to_json([trial_as_dict(one) | options | {"grid": str(path)} for one, path in drawn]))
         return
     console = Console()
-    for sheet in sheets:
-        line = f"{printable(describe_trial(sheet.trial))}: {sheet.grid}"
-        console.print(Text(line), soft_wrap=True)
+    for one, path in drawn:
+        console.print(Text(f"{printable(describe_trial(one))}: {path}"), soft_wrap=True)

@@ -62,14 +62,6 @@ class ComparisonSheet:
 
 
 @dataclass(frozen=True)
-class SampleSheet:
-    """Samples of one trained flow."""
-
-    trial: JobFacts
-    grid: Path
-
-
-@dataclass(frozen=True)
 class InterpolationSheet:
     """Images between two test images of a trained flow's data set, by their indices.
 
@@ -133,12 +125,12 @@ def draw_samples(
     count: int = SAMPLES,
     temperature: float = 1.0,
     seed: int = 0,
-) -> list[SampleSheet]:
-    """Draw a grid of samples from each trial.
+) -> list[tuple[JobFacts, Path]]:
+    """Draw a grid of samples from each trial; return the trials and the pictures' paths.
 
     Raises UserError as `weights.load_flow` and `weights.draw_samples` do.
     """
-    sheets = []
+    drawn = []
     drawn_as_usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
     for one in trials:
         flow, recipe = weights.load_flow(store, place, one.subject)
@@ -147,8 +139,8 @@ def draw_samples(
         path = target.path(_name_picture("samples", one, *options))
         title = f"Samples of {describe_trial(one)}"
         grid = sample_grid(images, path, COLUMNS, max(1, _PIXELS // recipe.model.size), title)
-        sheets.append(SampleSheet(one, grid))
-    return sheets
+        drawn.append((one, grid))
+    return drawn
 
 
 def draw_interpolations(
@@ -195,7 +187,7 @@ def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[
     used = {(one.subject, one.data_digest) for one in trials}
     sets = filter_used_sets(list_map_sets(store), store, used)
     drawn = list_pictures(draw_maps(store, sets, target))
-    return drawn + [sheet.grid for sheet in draw_samples(store, place, trials, target)]
+    return drawn + [path for _, path in draw_samples(store, place, trials, target)]
 
 
 def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:

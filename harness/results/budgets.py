@@ -18,7 +18,12 @@ from lcma.harness.results.board import (
     factorization_label,
     find_ranked_measure,
 )
-from lcma.harness.results.lookup import frame_records, parse_object, require_results
+from lcma.harness.results.lookup import (
+    frame_records,
+    parse_object,
+    read_score,
+    require_results,
+)
 from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.harness.results.maps import image_shape, iou_by_chance, rank_correlation, require_fit
 from lcma.harness.results.statistics import (
@@ -443,7 +448,7 @@ class _CurveReader:
     def _read_maps(
         self, key: CurveKey, own: Set[str]
     ) -> dict[int, dict[int, list[ContributionMap]]]:
-        score = str(parse_object(key.map_options or "{}").get("score", "cumulative"))
+        score = read_score(key.map_options)
         found: dict[int, dict[int, list[ContributionMap]]] = defaultdict(dict)
         for one in self._map_keys:
             alike = (one.score, one.data_digest) == (score, key.data_digest)

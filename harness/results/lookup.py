@@ -30,17 +30,6 @@ class DataFacts:
         return self.verdict in WHOLE
 
 
-@dataclass(frozen=True)
-class MapUse:
-    """A trial that reads the maps of a pretraining, of one budget and by one score."""
-
-    trial_id: str
-    recipe_id: str
-    pretraining_id: str
-    budget: int
-    score: str
-
-
 def read_data_facts(store: Store) -> dict[str, DataFacts]:
     """Return what is known of every data set, by digest."""
     return {
@@ -49,18 +38,9 @@ def read_data_facts(store: Store) -> dict[str, DataFacts]:
     }
 
 
-def read_map_uses(store: Store) -> list[MapUse]:
-    """Return every trial that reads maps, including planned ones."""
-    return [
-        MapUse(
-            trial_id=user.trial_id,
-            recipe_id=user.recipe_id,
-            pretraining_id=user.pretraining_id,
-            budget=user.budget,
-            score=str(parse_object(user.map_options or "{}").get("score", "cumulative")),
-        )
-        for user in store.map_users()
-    ]
+def read_score(map_options: str | None) -> str:
+    """Return the score of the maps that a trial with these options reads."""
+    return str(parse_object(map_options or "{}").get("score", "cumulative"))
 
 
 def find_trial_id(store: Store, start: str) -> str:

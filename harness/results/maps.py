@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcma.db import ContributionMap, MapKey, MapStatistics, Store, TableStatistics, overlap
-from lcma.harness.results.lookup import parse_object, read_map_uses
+from lcma.harness.results.lookup import parse_object, read_score
 from lcma.harness.results.map_statistics import (
     Mask,
     compute_table_statistics,
@@ -131,7 +131,7 @@ def list_map_sets(store: Store) -> list[MapSet]:
     """Return every set, by data set, flow, seed, budget and score."""
     keys = store.map_keys()
     users: dict[str, set[str]] = {key.pretraining_id: {key.recipe_id} for key in keys}
-    for use in read_map_uses(store):
+    for use in store.map_users():
         users.setdefault(use.pretraining_id, set()).add(use.recipe_id)
     bodies = store.recipe_bodies(sorted({key.recipe_id for key in keys}))
     recipes = {i: parse_object(body) for i, body in bodies.items()}
@@ -220,8 +220,8 @@ def filter_used_sets(
     for trial_id, digest in trials:
         digests.setdefault(trial_id, set()).add(digest)
     wanted = {
-        (use.pretraining_id, use.budget, use.score, digest)
-        for use in read_map_uses(store)
+        (use.pretraining_id, use.budget, read_score(use.map_options), digest)
+        for use in store.map_users()
         for digest in digests.get(use.trial_id, ())
     }
     return [

@@ -77,7 +77,6 @@ def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
 
     Both show what budgets are chosen by. Empty for a single budget.
     """
-    from lcma.harness.report.board import name_measure
     from lcma.harness.report.budgets import name_axis
 
     if len(curve.rows) < 2:
@@ -114,7 +113,7 @@ def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
         layer["encoding"]["x"]["title"] = f"{unit} of a trial with its own pretraining"
         layer["encoding"]["y"]["title"] = axis
     return (
-        Chart(f"budget-{number}", f"{name_measure(curve.measure)} by budget", alt, over),
+        Chart(f"budget-{number}", "By budget", alt, over),
         Chart(
             f"front-{number}",
             "Pareto front",

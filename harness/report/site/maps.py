@@ -14,7 +14,7 @@ from lcma.db import ContributionMap, Store
 from lcma.harness.files import file_name
 from lcma.harness.report.figures import Rgb
 from lcma.harness.report.pictures import channel_names, exit_colours, find_exit_splits
-from lcma.harness.results.lookup import read_map_uses
+from lcma.harness.results.lookup import read_score
 from lcma.harness.results.maps import (
     MapReader,
     MapSet,
@@ -100,8 +100,8 @@ def list_series(store: Store, sweep_id: str | None) -> list[MapSeries]:
     if sweep_id is not None:
         members = {member.trial_id for member in store.sweep_members(sweep_id)}
         uses = {
-            (use.pretraining_id, use.score)
-            for use in read_map_uses(store)
+            (use.pretraining_id, read_score(use.map_options))
+            for use in store.map_users()
             if use.trial_id in members
         }
         sets = [s for s in sets if (s.key.pretraining_id, s.key.score) in uses]

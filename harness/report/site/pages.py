@@ -31,7 +31,7 @@ from lcma.harness.report.site.charts import (
 )
 from lcma.harness.report.site.coverage import read_coverage
 from lcma.harness.report.site.rendering import read_asset, render_page
-from lcma.harness.report.site.trials import ListedTrial, list_trials, read_trial
+from lcma.harness.report.site.trials import TrialFacts, list_trials, make_trial_key, read_trial
 from lcma.harness.results.board import Board, read_board
 from lcma.harness.results.lookup import read_data_facts
 from lcma.harness.text import printable
@@ -137,7 +137,7 @@ class Site:
         found["failures.html"] = self._failures
         found["about.html"] = self._about
         found |= dict.fromkeys((one.page for one in self._series), self._maps)
-        found |= dict.fromkeys((one.page for one in self._trials if one.page), self._trial)
+        found |= dict.fromkeys(self._by_page, self._trial)
         return found
 
     @cached_property
@@ -155,15 +155,15 @@ class Site:
         return printable(f"sweep {known[self._options.sweep_id]}")
 
     @cached_property
-    def _trials(self) -> list[ListedTrial]:
+    def _trials(self) -> list[TrialFacts]:
         if self._large:
             return []
         found = queries.run_query(self._store, queries.trials_query(self._options.sweep_id), LARGE)
         return list_trials(found.rows, TRIAL_PAGES)
 
     @cached_property
-    def _by_page(self) -> dict[str, ListedTrial]:
-        return {one.page: one for one in self._trials if one.page is not None}
+    def _by_page(self) -> dict[str, TrialFacts]:
+        return {one["page"]: one for one in self._trials if one["page"] is not None}
 
     @cached_property
     def _leaderboard(self) -> Board:
@@ -176,7 +176,7 @@ class Site:
 
     @cached_property
     def _trial_pages(self) -> dict[TrialKey, str]:
-        return {one.key: one.page for one in self._by_page.values() if one.page is not None}
+        return {make_trial_key(one): page for page, one in self._by_page.items()}
 
     @cached_property
     def _series(self) -> "list[maps.MapSeries]":
@@ -192,7 +192,7 @@ class Site:
 
     @cached_property
     def _drawn(self) -> "sheets.SheetPage | None":
-        done = [one.trial_id for one in self._trials if one.state == "done"]
+        done = [one["trial_id"] for one in self._trials if one["state"] == "done"]
         if not done or not self._options.samples or self._options.live:
             return None
         from lcma.harness.report.site.sheets import draw_sheets
@@ -306,7 +306,7 @@ class Site:
     def _trial(self, path: str) -> bytes:
         one = read_trial(self._store, self._by_page[path])
         drawn = tuple(curve_chart(curve, k) for k, curve in enumerate(one.curves))
-        sheet = None if self._drawn is None else self._drawn.find_sheet(one.listed.job_id)
+        sheet = None if self._drawn is None else self._drawn.find_sheet(one.listed["job_id"])
         return self._render("trial.html", path, drawn, trial=one, sheet=sheet)
 
     def _map_list(self, path: str) -> bytes:
@@ -354,14 +354,14 @@ class Site:
         found = self._drawn
         if found is not None:
             self._beside |= found.files
-        pages = {one.job_id: one.page for one in self._trials}
+        pages = {one["job_id"]: one["page"] for one in self._trials}
         return self._render(
             "samples.html", path, found=found, asked=self._options.samples, pages=pages
         )
 
     def _failures(self, path: str) -> bytes:
         query = queries.failures_query(self._options.sweep_id)
-        pages = {one.job_id: one.page for one in self._trials}
+        pages = {one["job_id"]: one["page"] for one in self._trials}
         found = self._rows(query, LISTED)
         return self._render("failures.html", path, found=found, query=query, pages=pages)
 

@@ -1,6 +1,5 @@
 """Templates: what they may use, and how a page is rendered."""
 
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -28,26 +27,19 @@ too; Vega runs by its interpreter, which needs no eval.
 """
 
 
-@dataclass(frozen=True)
-class Tab:
-    """A page of the navigation."""
-
-    path: str
-    name: str
-
-
 TABS = (
-    Tab("index.html", "Leaderboard"),
-    Tab("verdicts.html", "Verdicts"),
-    Tab("paper.html", "Against the paper"),
-    Tab("coverage.html", "Coverage"),
-    Tab("trials.html", "Trials"),
-    Tab("maps.html", "Maps"),
-    Tab("budgets.html", "Budgets"),
-    Tab("samples.html", "Samples"),
-    Tab("failures.html", "Failures"),
-    Tab("about.html", "About these numbers"),
+    ("index.html", "Leaderboard"),
+    ("verdicts.html", "Verdicts"),
+    ("paper.html", "Against the paper"),
+    ("coverage.html", "Coverage"),
+    ("trials.html", "Trials"),
+    ("maps.html", "Maps"),
+    ("budgets.html", "Budgets"),
+    ("samples.html", "Samples"),
+    ("failures.html", "Failures"),
+    ("about.html", "About these numbers"),
 )
+"""Pages of the navigation, and their names."""
 
 
 def _show(value: Any) -> Any:

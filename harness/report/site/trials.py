@@ -19,48 +19,8 @@ MOST_POINTS = 500
 """Most points of a curve that a page shows; more are thinned out evenly."""
 
 
-@dataclass(frozen=True)
-class ListedTrial:
-    """A row of `queries.trials_query`: a trial on one exact data set.
-
-    ``page`` is that of the trial, None where it has none.
-    """
-
-    trial_id: str
-    job_id: str
-    data_digest: str
-    recipe_id: str
-    flow: str
-    dataset: str
-    variant: str
-    profile: str
-    factorization: str
-    budget: int | None
-    map_options: str | None
-    seed: int
-    state: str
-    step: int
-    steps: int
-    bits_per_dim: float | None
-    standard_error: float | None
-    page: str | None
-
-    @property
-    def label(self) -> str:
-        """Name of the factorization as shown."""
-        return factorization_label(self.factorization)
-
-    @property
-    def key(self) -> TrialKey:
-        """What a row of the leaderboard knows of it."""
-        cell = (self.factorization, self.budget, self.map_options)
-        return (self.data_digest, self.recipe_id, "plain", *cell, self.seed)
-
-    @property
-    def name(self) -> str:
-        """The trial in a few words."""
-        at = "" if self.budget is None else f" at budget {self.budget}"
-        return printable(f"{self.flow} on {self.dataset}, {self.label}{at}, seed {self.seed}")
+TrialFacts = Mapping[str, Any]
+"""A row of `queries.trials_query`: a trial on one exact data set. See `list_trials`."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +46,7 @@ class ThinnedCurve:
 class TrialPage:
     """All that the page of a trial shows."""
 
-    listed: ListedTrial
+    listed: TrialFacts
     evaluations: tuple[ShownResult, ...]
     curves: tuple[ThinnedCurve, ...]
     attempts: tuple[Attempt, ...]
@@ -95,24 +55,39 @@ class TrialPage:
     recipe: str
 
 
-def list_trials(rows: Sequence[Mapping[str, Any]], most: int) -> list[ListedTrial]:
-    """Return the trials in the rows of `queries.trials_query`; the first ``most`` have pages."""
+def list_trials(rows: Sequence[TrialFacts], most: int) -> list[TrialFacts]:
+    """Return the rows with a ``label`` of the factorization, a ``name`` and a ``page``.
+
+    The first ``most`` have a page, the others None.
+    """
     pages = [f"trials/{file_name(row['job_id'])}.html" for row in rows[:most]]
-    return [ListedTrial(**row, page=page) for row, page in itertools.zip_longest(rows, pages)]
+    found: list[TrialFacts] = []
+    for row, page in itertools.zip_longest(rows, pages):
+        label = factorization_label(row["factorization"])
+        at = "" if row["budget"] is None else f" at budget {row['budget']}"
+        name = f"{row['flow']} on {row['dataset']}, {label}{at}, seed {row['seed']}"
+        found.append({**row, "label": label, "name": printable(name), "page": page})
+    return found
 
 
-def read_trial(store: Store, one: ListedTrial) -> TrialPage:
+def make_trial_key(row: TrialFacts) -> TrialKey:
+    """Return what a row of the leaderboard knows of a trial."""
+    own = (row["factorization"], row["budget"], row["map_options"], row["seed"])
+    return (row["data_digest"], row["recipe_id"], "plain", *own)
+
+
+def read_trial(store: Store, one: TrialFacts) -> TrialPage:
     """Return what is known of a trial on one exact data set."""
-    results = frame_records(store.results(trial_id=one.trial_id, data_digest=one.data_digest))
-    members = store.memberships([one.trial_id])
+    results = frame_records(store.results(trial_id=one["trial_id"], data_digest=one["data_digest"]))
+    members = store.memberships([one["trial_id"]])
     return TrialPage(
         listed=one,
         evaluations=tuple(_evaluation(store, record) for record in results),
-        curves=tuple(_curves(store, one.job_id)),
-        attempts=tuple(store.job_attempts([one.job_id])),
+        curves=tuple(_curves(store, one["job_id"])),
+        attempts=tuple(store.job_attempts([one["job_id"]])),
         provenance=tuple(_provenance(store, one, results)),
         sweeps=tuple(f"{m.sweep.name} as {m.asked}" for m in members),
-        recipe=_pretty(store.recipe_bodies([one.recipe_id]).get(one.recipe_id, "")),
+        recipe=_pretty(store.recipe_bodies([one["recipe_id"]]).get(one["recipe_id"], "")),
     )
 
 
@@ -168,14 +143,14 @@ def _curves(store: Store, job_id: str) -> Iterator[ThinnedCurve]:
 
 
 def _provenance(
-    store: Store, one: ListedTrial, results: Sequence[Mapping[str, Any]]
+    store: Store, one: TrialFacts, results: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, str]]:
-    yield "trial", one.trial_id
-    yield "recipe", one.recipe_id
-    yield "data", f"{one.dataset} ({one.variant}), sha256 {one.data_digest}"
+    yield "trial", one["trial_id"]
+    yield "recipe", one["recipe_id"]
+    yield "data", f"{one['dataset']} ({one['variant']}), sha256 {one['data_digest']}"
     for record in results[:1]:
         if record["pretraining_id"] is not None:
-            yield "pretraining", f"{record['pretraining_id']} to step {one.budget}"
+            yield "pretraining", f"{record['pretraining_id']} to step {one['budget']}"
         changed = "" if record["dirty"] is None else f", uncommitted changes {record['dirty']}"
         yield "code", f"lcma {record['code_version']}{changed}"
         yield "torch", record["torch"]
@@ -189,14 +164,14 @@ def _provenance(
             yield "training time", format_duration(record["seconds"])
         if record["peak_memory"] is not None:
             yield "peak memory", format_size(int(record["peak_memory"]))
-    for artifact in store.artifacts(one.job_id):
+    for artifact in store.artifacts(one["job_id"]):
         yield (
             artifact.kind,
             f"{artifact.path} ({format_size(artifact.bytes)}, sha256 {artifact.digest})",
         )
     yield (
         "on the command line",
-        f"lcma logs {short_id(one.job_id)}; lcma why {short_id(one.job_id)}",
+        f"lcma logs {short_id(one['job_id'])}; lcma why {short_id(one['job_id'])}",
     )
 
 

@@ -109,7 +109,7 @@ def test_board_without_results(lcma, filler):
     assert json.loads(lcma("board", "--json"))["groups"] == []
 
 
-def test_maps(lcma, filler):
+def test_maps_have_pictures_and_every_instrument(lcma, filler):
     for seed, budget in ((0, 100), (0, 500), (1, 100)):
         filler.maps(seed, budget)
     found = json.loads(lcma("maps", "--json", "--out", "pics", "--seed", "0"))
@@ -126,13 +126,25 @@ def test_maps(lcma, filler):
     assert "p0@500" in text
     assert "p0@100" not in text
     assert text.count("lcma-pictures/") == 2
+    split = found[0]["splits"][1]
+    assert split["split"] == 2
+    (item,) = filler.store.maps(pretraining_id="p0", budget=100, split=2)
+    for field in dataclasses.fields(item.statistics):
+        assert split[field.name] == getattr(item.statistics, field.name)
+    for word in ("low", "high"):
+        named = {field.name for field in dataclasses.fields(db.TableStatistics)}
+        assert set(split[word]) == named | {"iou_other_seeds", "iou_other_budgets"}
+        assert split[word]["iou_other_budgets"] == 1.0, "the maps of both budgets are the same"
+        assert 0 < split[word]["iou_other_seeds"] < 0.5, "of a seed that is not shown too"
+        assert 0 < split[word]["agreement"] < 1
 
 
 @pytest.mark.parametrize("verb", ["maps", "compare", "samples"])
 def test_pictures_are_svg_where_that_is_asked_for(lcma, filler, verb):
-    filler.maps(0, 100)
-    filler.maps(1, 100)
-    filler.weights("rows", 0, sweep="s1")
+    if verb == "samples":
+        filler.weights("rows", 0, sweep="s1")
+    for seed in {"maps": (0,), "compare": (0, 1), "samples": ()}[verb]:
+        filler.maps(seed, 100)
     asked = {
         "maps": ["maps"],
         "compare": ["maps", "--compare", "p0", "p1"],
@@ -155,24 +167,6 @@ def test_pictures_are_svg_where_that_is_asked_for(lcma, filler, verb):
     Path("d.svg").mkdir()
     lcma(*asked, "--out", "d.svg")
     assert {path.suffix for path in Path("d.svg").iterdir()} == {".png"}
-
-
-def test_maps_json_has_every_instrument(lcma, filler):
-    filler.maps(0, 100)
-    filler.maps(0, 500)
-    filler.maps(1, 100)
-    first = json.loads(lcma("maps", "--json"))[0]
-    split = first["splits"][1]
-    assert split["split"] == 2
-    (item,) = filler.store.maps(pretraining_id="p0", budget=100, split=2)
-    for field in dataclasses.fields(item.statistics):
-        assert split[field.name] == getattr(item.statistics, field.name)
-    for word in ("low", "high"):
-        named = {field.name for field in dataclasses.fields(db.TableStatistics)}
-        assert set(split[word]) == named | {"iou_other_seeds", "iou_other_budgets"}
-        assert split[word]["iou_other_budgets"] == 1.0, "the maps of both budgets are the same"
-        assert 0 < split[word]["iou_other_seeds"] < 0.5
-        assert 0 < split[word]["agreement"] < 1
 
 
 def test_maps_in_a_terminal(lcma, filler):
@@ -349,7 +343,6 @@ def test_export_gives_the_same_bytes(lcma, filled):
     for what in ("board", "results"):
         for form in ("csv", "json", "md"):
             printed = lcma("export", what, "--format", form)
-            assert printed.encode() == lcma("export", what, "--format", form).encode()
             lcma("export", what, "--format", form, "--out", f"deep/{what}.{form}")
             assert Path(f"deep/{what}.{form}").read_bytes() == printed.encode()
             assert lcma("export", what, "--format", form, "--out", "deep/again") == ""
