@@ -32,8 +32,8 @@ def require_replaceable(path: Path, option: str = "--out") -> None:
     if not stat.S_ISREG(mode):
         kind = KINDS.get(stat.S_IFMT(mode), "a device")
         raise UserError(
-            f"{path} is {kind}, and only regular files are replaced: choose another place with "
-            f"{option}"
+            f"cannot write {path}: it is {kind}, and only regular files are replaced; choose "
+            f"another place with {option}"
         )
 
 

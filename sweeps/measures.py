@@ -125,8 +125,8 @@ def add(measure: PluginMeasure) -> None:
     """
     if not PLUGIN_NAME.fullmatch(measure.name):
         raise ValueError(
-            f"a measure cannot be named {measure.name!r}: use up to 64 lower case letters, digits "
-            "and _"
+            f"a measure cannot be named {measure.name!r}: use lower case letters, digits and "
+            "_, 64 at most"
         )
     for kind in measure.kinds:
         if kind.name in _registered:

@@ -379,7 +379,7 @@ def _check_flow(facts: FlowFacts) -> None:
     """Raise UserError or ValueError for an impossible name, recipe or conventional rule."""
     if not PLUGIN_NAME.fullmatch(facts.name):
         raise ValueError(
-            f"a flow cannot be named {facts.name!r}: use up to 64 lower case letters, digits and _"
+            f"a flow cannot be named {facts.name!r}: use lower case letters, digits and _"
         )
     known = factorizations.normalize(facts.conventional)
     if known in ("conventional", "none") or factorizations.needs_maps(known):

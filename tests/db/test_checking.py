@@ -69,6 +69,11 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "a table's shape": (f"{TABLE} height = 8, width = 32 {ONE}", "index_tables", "its images are"),
     "a table of another": (f"{TABLE} attempt_id = 5 {ONE}", "index_tables", "of another trial_id"),
     "a changed result": (f"{MEASURE} value = 1.5 {BITS}", "measures", "digest"),
+    "a path that leads out": (
+        "UPDATE artifacts SET path = 'a/../../b' WHERE id = 2",
+        "artifacts",
+        "leads out of the folder",
+    ),
     "an infinite result": (
         f"{MEASURE} value = :infinite {BITS}",
         "measures",
@@ -184,6 +189,7 @@ def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
         "index_tables": 4,
         "results": 3,
         "measures": 16,
+        "artifacts": 3,
         "cells": 8,
         "protocols": 2,
         "verifications": 1,

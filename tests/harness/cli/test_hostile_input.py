@@ -115,7 +115,9 @@ def test_only_regular_files_are_replaced(
 def test_a_folder_is_not_replaced_by_a_file(lcma: Typed, known: Path, option: str) -> None:
     (known.parent / "out").mkdir()
     other = ["--out", "good.csv"] if option == "--manifest" else []
-    refused(lcma("export", *other, option, "out", "--db", str(known)), "out is a folder", option)
+    refused(
+        lcma("export", *other, option, "out", "--db", str(known)), "out: it is a folder", option
+    )
     assert not (known.parent / "good.csv").exists()
 
 

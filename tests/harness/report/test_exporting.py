@@ -133,7 +133,7 @@ def test_a_manifest_stands_beside_every_file(filled, capfdbinary):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--where", "flw=x"], "no such column; choose among flow,"),
+        (["--where", "flw=x"], "did you mean 'flow'?"),
         (["--where", "flow"], "give KEY=VALUE"),
         (["--where", "seed=one"], "seed is a whole number"),
         (["--where", "bits_per_dim=x"], "bits_per_dim is a number"),

@@ -76,7 +76,7 @@ MISSING = {
     "silent": "Silent: <exception str() failed>",
     "three": "ValueError: too many values to unpack",
     "unknown": "ValueError: it returned nan, which is not finite",
-    "many": "RuntimeError: a Tensor with",
+    "many": "Error: ",
     "fatal": "BaseException: worse",
     "unsure": "ValueError: it returned (1.0, inf), which is not finite",
 }
