@@ -209,7 +209,8 @@ class Recipe(RecipePart):
     def body(self) -> str:
         """Canonical JSON with every field written out, for the database; without ``maps``.
 
-        How coupling nets run is there where it is not the default, as in bodies from before.
+        How coupling nets run and what an architecture has in ``LATER`` is there where it is not
+        the default, as in bodies from before.
         """
         return canonical_json(self._body())
 
@@ -218,6 +219,9 @@ class Recipe(RecipePart):
         changed = self.optimization.model_dump(include=_OF_NETS, exclude_defaults=True)
         for option in _OF_NETS - changed.keys():
             del body["optimization"][option]
+        architecture = self.model.architecture
+        for field in architecture.LATER - architecture.model_dump(exclude_defaults=True).keys():
+            del body["model"]["architecture"][field]
         if self.model.plugin is None:
             del body["model"]["plugin"]
         return body
