@@ -8,6 +8,15 @@ RATE = 3.0
 """Factor of a gain's logarithm, which makes it learn faster than its neighbours."""
 
 
+def respond_to_border(kernel: Tensor, height: int, width: int) -> Tensor:
+    """Convolve an image of zeros, padded with ones, by a kernel (outputs, 1, K, K).
+
+    Returns (1, outputs, height, width), which is 0 where the kernel does not reach the padding.
+    """
+    inside = kernel.new_zeros(1, 1, height, width)
+    return F.conv2d(F.pad(inside, [kernel.shape[-1] // 2] * 4, value=1.0), kernel)
+
+
 class GainedConv(nn.Module):
     """A convolution with a gain: (conv(x) + shift) exp(3 log_gain) for each channel.
 
@@ -36,11 +45,6 @@ class GainedConv(nn.Module):
         if started_by_data:
             self.register_buffer("started", torch.tensor(False))
 
-    def _at_border(self, border: Tensor, height: int, width: int) -> Tensor:
-        """Return what the border's channel adds, (1, outputs, H, W)."""
-        inside = border.new_zeros(1, 1, height, width)
-        return F.conv2d(F.pad(inside, [self.pad] * 4, value=1.0), border)
-
     def forward(self, x: Tensor) -> Tensor:
         # The gain is folded into the weights: they are smaller than what they make.
         gain = (RATE * self.log_gain).exp()
@@ -48,7 +52,7 @@ class GainedConv(nn.Module):
         out = F.conv2d(x, self.weight * scale, self.shift * gain, padding=self.pad)
         if self.border is None:
             return out
-        return out + self._at_border(self.border * scale, x.shape[2], x.shape[3])
+        return out + respond_to_border(self.border * scale, x.shape[2], x.shape[3])
 
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:

@@ -1,6 +1,7 @@
-"""Affine couplings of RealNVP (Dinh et al. 2017, section 3) and their residual nets."""
+"""Couplings of RealNVP (Dinh et al. 2017, section 3) and their residual nets."""
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 
 from lcma.models.layers import Layer
 from lcma.models.norm import Transformed
+
+Start = Literal["torch", "released"]
 
 
 class NormalizedConv(nn.Module):
@@ -26,6 +29,14 @@ class NormalizedConv(nn.Module):
         self.direction, self.bias = conv.weight, conv.bias
         start = kernel / math.sqrt(6) if learned else 1.0
         self.magnitude = nn.Parameter(torch.full((outputs, 1, 1, 1), start), requires_grad=learned)
+
+    @torch.no_grad()
+    def start_as_released(self) -> None:
+        """Draw the direction as the released code does, whatever the kernel, with biases of 0."""
+        bound = math.sqrt(2 / self.direction.shape[1])
+        self.direction.uniform_(-bound, bound)
+        if self.bias is not None:
+            self.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
         # The operation behind torch's parametrization, whose machinery is 4 % of a step on a CPU.
@@ -63,7 +74,15 @@ class CouplingNet(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, width: int, blocks: int, norm: str, gain: float, mask: bool
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        blocks: int,
+        norm: str,
+        gain: float,
+        mask: bool,
+        start: Start = "torch",
     ) -> None:
         super().__init__()
         self.gain = gain
@@ -74,11 +93,16 @@ class CouplingNet(nn.Module):
             NormalizedConv(width, width, 1, learned=True) for _ in range(blocks + 1)
         )
         self.out = NormalizedConv(width, outputs, 1, learned=True)
+        if start == "released":
+            for conv in self._convs():
+                conv.start_as_released()
+
+    def _convs(self) -> list[NormalizedConv]:
+        return [m for m in self.modules() if isinstance(m, NormalizedConv)]
 
     def magnitudes(self) -> list[nn.Parameter]:
         """Return the learned weight-norm magnitudes."""
-        convs = [m for m in self.modules() if isinstance(m, NormalizedConv)]
-        return [conv.magnitude for conv in convs if conv.magnitude.requires_grad]
+        return [conv.magnitude for conv in self._convs() if conv.magnitude.requires_grad]
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         h = self.gain * self.norm_in(x)
@@ -94,56 +118,101 @@ class CouplingNet(nn.Module):
         return out
 
 
+def shift_and_scale(x: Tensor, shift: Tensor, log_scale: Tensor | None) -> Tensor:
+    """Return (x + shift) exp(log_scale), or x + shift where the coupling is additive."""
+    return x + shift if log_scale is None else (x + shift) * log_scale.exp()
+
+
+def unscale_and_unshift(y: Tensor, shift: Tensor, log_scale: Tensor | None) -> Tensor:
+    """Return the x that `shift_and_scale` maps to y."""
+    return y - shift if log_scale is None else y * (-log_scale).exp() - shift
+
+
 class CheckerboardCoupling(Layer):
-    """Affine coupling of a checkerboard: y = (x + t) exp(s) where (row + column) % 2 == ``parity``,
-    given the other positions."""
+    """Coupling of a checkerboard: y = (x + t) exp(s) where (row + column) % 2 == ``parity``, given
+    the other positions; y = x + t there if ``additive``."""
 
     changed: Tensor
     given: Tensor
 
     def __init__(
-        self, channels: int, size: int, parity: int, *, width: int, blocks: int, norm: str
+        self,
+        channels: int,
+        size: int,
+        parity: int,
+        *,
+        width: int,
+        blocks: int,
+        norm: str,
+        start: Start = "torch",
+        additive: bool = False,
     ) -> None:
         super().__init__()
         grid = torch.arange(size)
         changed = ((grid[:, None] + grid) % 2 == parity).float().view(1, 1, size, size)
         self.register_buffer("changed", changed, persistent=False)
         self.register_buffer("given", 1 - changed, persistent=False)
-        self.net = CouplingNet(channels, 2 * channels, width, blocks, norm, gain=2.0, mask=True)
-        self.scale = nn.Parameter(torch.zeros(()))
+        outputs = channels if additive else 2 * channels
+        self.net = CouplingNet(
+            channels, outputs, width, blocks, norm, gain=2.0, mask=True, start=start
+        )
+        self.additive = additive
+        if not additive:
+            self.scale = nn.Parameter(torch.zeros(()))
         self.transformed = Transformed(channels, 0, channels, changed)
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
-        return [*self.net.magnitudes(), self.scale]
+        return [*self.net.magnitudes(), *([] if self.additive else [self.scale])]
 
-    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor]:
+    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.additive:
+            return self.net(given, self.given) * self.changed, None
         h, t = self.net(given, self.given).chunk(2, dim=1)
         return t * self.changed, self.scale * h.tanh() * self.changed
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         shift, log_scale = self._shift_and_log_scale(x * self.given)
-        return (x + shift) * log_scale.exp(), log_scale
+        return shift_and_scale(x, shift, log_scale), log_scale
 
     def inverse(self, y: Tensor) -> Tensor:
-        shift, log_scale = self._shift_and_log_scale(y * self.given)
-        return y * (-log_scale).exp() - shift
+        return unscale_and_unshift(y, *self._shift_and_log_scale(y * self.given))
 
 
 class ChannelCoupling(Layer):
-    """Affine coupling of channels: y = (x + t) exp(s) on one half of them, given the other half."""
+    """Coupling of channels: y = (x + t) exp(s) on one half of them, given the other half; y = x + t
+    there if ``additive``."""
 
-    def __init__(self, channels: int, *, second: bool, width: int, blocks: int, norm: str) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        second: bool,
+        width: int,
+        blocks: int,
+        norm: str,
+        start: Start = "torch",
+        additive: bool = False,
+    ) -> None:
         super().__init__()
         half = channels // 2
         self.second = second
-        self.net = CouplingNet(half, 2 * half, width, blocks, norm, gain=1.0, mask=False)
-        self.scale = nn.Parameter(torch.ones(()))
+        outputs = half if additive else 2 * half
+        self.net = CouplingNet(
+            half, outputs, width, blocks, norm, gain=1.0, mask=False, start=start
+        )
+        self.additive = additive
+        if not additive:
+            self.scale = nn.Parameter(torch.ones(()))
         self.transformed = Transformed(channels, half if second else 0, half)
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
         return self.net.magnitudes()
 
-    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor]:
+    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.additive:
+            return self.net(given), None
         h, t = self.net(given).chunk(2, dim=1)
         return t, self.scale * h.tanh()
 
@@ -155,13 +224,15 @@ class ChannelCoupling(Layer):
     def _merge(self, given: Tensor, changed: Tensor) -> Tensor:
         return torch.cat((given, changed) if self.second else (changed, given), dim=1)
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         given, changed = self._halves(x)
         shift, log_scale = self._shift_and_log_scale(given)
-        y = self._merge(given, (changed + shift) * log_scale.exp())
-        return y, self._merge(torch.zeros_like(given), log_scale)
+        y = self._merge(given, shift_and_scale(changed, shift, log_scale))
+        return y, None if log_scale is None else self._merge(torch.zeros_like(given), log_scale)
 
     def inverse(self, y: Tensor) -> Tensor:
         given, changed = self._halves(y)
         shift, log_scale = self._shift_and_log_scale(given)
-        return self._merge(given, changed * (-log_scale).exp() - shift)
+        return self._merge(given, unscale_and_unshift(changed, shift, log_scale))

@@ -1,6 +1,7 @@
 """Glow as a flat list of layers (Kingma & Dhariwal 2018, figure 2; openai/glow)."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -8,13 +9,22 @@ from torch import Tensor, nn
 
 from lcma.models.conv1x1 import InvertibleConv1x1
 from lcma.models.convolution import RATE, GainedConv
+from lcma.models.coupling import shift_and_scale, unscale_and_unshift
 from lcma.models.factorization import SplitTable
 from lcma.models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
 from lcma.models.norm import ChannelNorm
-from lcma.models.priors import ConditionalNormal, LearnedNormal, Prior, StandardNormal
+from lcma.models.priors import (
+    ConditionalNormal,
+    LearnedNormal,
+    PlaceNormal,
+    Prior,
+    StandardNormal,
+)
 from lcma.models.split import Split
 from lcma.sweeps.architectures import GlowArchitecture
 from lcma.sweeps.recipe import Model
+
+Scale = Literal["sigmoid", "exp", "additive"]
 
 
 class GlowNet(nn.Module):
@@ -44,35 +54,41 @@ class GlowNet(nn.Module):
 
 
 class GlowCoupling(Layer):
-    """Affine coupling: y = (x + shift) scale on the second half of the channels, given the first.
+    """Coupling: y = (x + shift) scale on the second half of the channels, given the first.
 
-    Even channels of the net are the shift; odd ones h give the scale, sigmoid(h + 2), or exp(h)
-    where ``exponential``.
+    Even channels of the net are the shift; odd ones h give the scale, sigmoid(h + 2) or exp(h).
+    With the scale ``additive`` all channels are the shift, and y = x + shift.
     """
 
     def __init__(
-        self, channels: int, *, width: int, actnorm: bool = True, exponential: bool = False
+        self, channels: int, *, width: int, actnorm: bool = True, scale: Scale = "sigmoid"
     ) -> None:
         super().__init__()
         half = channels // 2
-        self.exponential = exponential
-        self.net = GlowNet(half, channels, width, actnorm=actnorm)
+        self.scale = scale
+        self.net = GlowNet(half, half if scale == "additive" else channels, width, actnorm=actnorm)
 
-    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor]:
+    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor | None]:
         h = self.net(given)
+        if self.scale == "additive":
+            return h, None
         shift, raw = h[:, 0::2], h[:, 1::2]
-        return shift, raw if self.exponential else F.logsigmoid(raw + 2.0)
+        return shift, raw if self.scale == "exp" else F.logsigmoid(raw + 2.0)
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         given, changed = x.chunk(2, dim=1)
         shift, log_scale = self._shift_and_log_scale(given)
-        y = torch.cat((given, (changed + shift) * log_scale.exp()), dim=1)
+        y = torch.cat((given, shift_and_scale(changed, shift, log_scale)), dim=1)
+        if log_scale is None:
+            return y, None
         return y, torch.cat((torch.zeros_like(given), log_scale), dim=1)
 
     def inverse(self, y: Tensor) -> Tensor:
         given, changed = y.chunk(2, dim=1)
         shift, log_scale = self._shift_and_log_scale(given)
-        return torch.cat((given, changed * (-log_scale).exp() - shift), dim=1)
+        return torch.cat((given, unscale_and_unshift(changed, shift, log_scale)), dim=1)
 
     def initialize(self, x: Tensor) -> None:
         self.net.initialize(x.chunk(2, dim=1)[0])
@@ -95,12 +111,7 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
             found += [
                 ChannelNorm(mixed, rate=RATE),
                 InvertibleConv1x1(mixed, arch.conv1x1),
-                GlowCoupling(
-                    mixed,
-                    width=arch.width,
-                    actnorm=arch.net_actnorm,
-                    exponential=arch.scale == "exp",
-                ),
+                GlowCoupling(mixed, width=arch.width, actnorm=arch.net_actnorm, scale=arch.scale),
             ]
         return found
 
@@ -115,5 +126,7 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
             channels *= 2
             found.append(Split(tables[split], ConditionalNormal(channels)))
     found += scale(channels)
-    top = LearnedNormal((4 * channels, 1, 1)) if arch.learned_top else StandardNormal()
-    return found, top
+    if not arch.learned_top:
+        return found, StandardNormal()
+    top = 4 * channels
+    return found, PlaceNormal(top) if arch.top == "place" else LearnedNormal((top, 1, 1))

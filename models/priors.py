@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lcma.models.convolution import GainedConv
+from lcma.models.convolution import RATE, GainedConv, respond_to_border
 
 
 class Prior(nn.Module):
@@ -47,8 +47,8 @@ class StandardNormal(Prior):
 class LearnedNormal(Prior):
     """N(mean, exp(log_scale)²), both learned and N(0, 1) at the start.
 
-    ``shape`` broadcasts against (C, H, W): (C, 1, 1) for a pair for each channel (Glow's top
-    prior), (C, H, W) for a pair for each dimension (i-ResNet).
+    ``shape`` broadcasts against (C, H, W): (C, 1, 1) for a pair for each channel (Glow's last
+    prior with ``top: channel``), (C, H, W) for a pair for each dimension (i-ResNet).
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
@@ -61,6 +61,33 @@ class LearnedNormal(Prior):
 
     def sample(self, noise: Tensor, kept: Tensor | None = None) -> Tensor:
         return self.mean + self.log_scale.exp() * noise
+
+
+class PlaceNormal(Prior):
+    """N(mean, exp(log_scale)²), learned for each channel and place (Glow's released last prior).
+
+    Both are a 3x3 convolution of zeros with a border of ones, plus a shift, times exp(3 log_gain):
+    places at the border differ from those inside, in nine kinds. The first half of the outputs is
+    the mean, the second the log-scale; all are zero at the start.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.border = nn.Parameter(torch.zeros(2 * channels, 1, 3, 3))
+        self.shift = nn.Parameter(torch.zeros(2 * channels, 1, 1))
+        self.log_gain = nn.Parameter(torch.zeros(2 * channels, 1, 1))
+
+    def _mean_and_log_scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        h = respond_to_border(self.border, like.shape[2], like.shape[3]) + self.shift
+        mean, log_scale = (h * (RATE * self.log_gain).exp()).chunk(2, dim=1)
+        return mean, log_scale
+
+    def log_prob(self, z: Tensor, kept: Tensor | None = None) -> Tensor:
+        return normal_log_prob(z, *self._mean_and_log_scale(z))
+
+    def sample(self, noise: Tensor, kept: Tensor | None = None) -> Tensor:
+        mean, log_scale = self._mean_and_log_scale(noise)
+        return mean + log_scale.exp() * noise
 
 
 class ConditionalNormal(Prior):

@@ -42,10 +42,16 @@ def build_layers(
     def checkerboard(channels: int, size: int, width: int, count: int) -> list[Layer]:
         found: list[Layer] = []
         for i in range(count):  # the released code changes odd positions first
-            parity = (first + i) % 2
             found += normed(
                 CheckerboardCoupling(
-                    channels, size, parity, width=width, blocks=arch.blocks, norm=arch.net_norm
+                    channels,
+                    size,
+                    parity=(first + i) % 2,
+                    width=width,
+                    blocks=arch.blocks,
+                    norm=arch.net_norm,
+                    start=arch.start,
+                    additive=arch.scale == "additive",
                 )
             )
         return found
@@ -60,6 +66,8 @@ def build_layers(
                     width=width,
                     blocks=arch.blocks,
                     norm=arch.net_norm,
+                    start=arch.start,
+                    additive=arch.scale == "additive",
                 )
             )
         return found

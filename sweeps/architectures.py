@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(le=2**31 - 1)]
 """A number of things or steps that fits the integers of every database."""
@@ -20,8 +20,11 @@ class RecipePart(BaseModel):
 class Architecture(RecipePart):
     """Settings of a flow beside the size of its images and the number of its splits; base class.
 
-    A flow has one scale more than it has splits. A default is the published choice.
+    A flow has one scale more than it has splits. ``LATER`` are the fields that came after recipes
+    had been stored: a recipe's body has them only where they are not at their defaults.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def swapped(self) -> "Architecture":
@@ -35,6 +38,8 @@ class RealNVPArchitecture(Architecture):
     Within a scale: checkerboard couplings, squeeze, channel couplings, unsqueeze, split; the
     last scale has checkerboard couplings alone.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"scale", "start"})
 
     width: Count = Field(
         gt=0, description="feature maps of the first scale's checkerboard couplings"
@@ -54,6 +59,16 @@ class RealNVPArchitecture(Architecture):
         description="which colour (row + column) the checkerboard couplings of every scale "
         "change first",
     )
+    scale: Literal["tanh", "additive"] = Field(
+        "tanh",
+        description="a coupling's log-scale: a learned factor times tanh(h), or none, so that it "
+        "only adds a shift and its log-determinant is 0",
+    )
+    start: Literal["torch", "released"] = Field(
+        "torch",
+        description="weight-normalized directions and biases of the coupling nets at the start: "
+        "PyTorch's, or the released code's, uniform up to sqrt(2 / channels), biases 0",
+    )
 
     @property
     def swapped(self) -> "RealNVPArchitecture":
@@ -66,8 +81,10 @@ class GlowArchitecture(Architecture):
     """Settings of Glow, after Kingma & Dhariwal 2018 and the released code (openai/glow).
 
     Within a scale (the paper's level): squeeze, steps, unsqueeze, split. A step is actnorm,
-    1x1 convolution, affine coupling.
+    1x1 convolution, coupling.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"top"})
 
     steps: Count = Field(gt=0, description="in each scale")
     width: Count = Field(512, gt=0, description="feature maps inside the coupling nets")
@@ -77,12 +94,23 @@ class GlowArchitecture(Architecture):
     net_actnorm: bool = Field(
         True, description="actnorm inside the coupling nets, as the released code has it"
     )
-    scale: Literal["sigmoid", "exp"] = Field(
-        "sigmoid", description="a coupling's scale: sigmoid(h + 2), or exp(h)"
+    scale: Literal["sigmoid", "exp", "additive"] = Field(
+        "sigmoid",
+        description="a coupling's scale: sigmoid(h + 2), exp(h), or none, so that it only adds a "
+        "shift and its log-determinant is 0",
     )
-    learned_top: bool = Field(
-        True, description="learn mean and log-scale of the last prior, for each channel"
+    learned_top: bool = Field(True, description="learn mean and log-scale of the last prior")
+    top: Literal["channel", "place"] = Field(
+        "channel",
+        description="a learned last prior: a pair for each channel, or as released a convolution "
+        "of zeros that sees the border, times a gain, so that places at the border differ",
     )
+
+    @model_validator(mode="after")
+    def _place_is_learned(self) -> "GlowArchitecture":
+        if self.top == "place" and not self.learned_top:
+            raise ValueError("`top: place` is a learned prior: leave `learned_top: false` out")
+        return self
 
 
 class IResNetArchitecture(Architecture):

@@ -187,7 +187,7 @@ class MapOptions(RecipePart):
 
 
 _OF_NETS = {"autocast", "compile"}
-_LATER = {"optimization": _OF_NETS, "training": {"schedule", "decay"}}
+_OF_SCHEDULES = {"schedule", "decay"}
 
 
 class Recipe(RecipePart):
@@ -241,10 +241,14 @@ class Recipe(RecipePart):
 
     def _body(self) -> dict[str, Any]:
         body = self.model_dump(mode="json", exclude={"maps"})
-        for part, later in _LATER.items():
-            changed = getattr(self, part).model_dump(include=later, exclude_defaults=True)
-            for option in later - changed.keys():
-                del body[part][option]
+        architecture = self.model.architecture
+        for written, part, later in (
+            (body["optimization"], self.optimization, _OF_NETS),
+            (body["training"], self.training, _OF_SCHEDULES),
+            (body["model"]["architecture"], architecture, architecture.LATER),
+        ):
+            for name in later - part.model_dump(exclude_defaults=True).keys():
+                del written[name]
         if self.model.plugin is None:
             del body["model"]["plugin"]
         return body

@@ -51,7 +51,7 @@ _ROWS, _COLUMNS = slice(40, 188), slice(15, 163)
 _SIZE: Final = 64
 _HOW: Final = {
     "u8": "with antialiasing, rounded to integers",
-    "float": "without antialiasing (half-pixel centres), kept as float32 in 0..255",
+    "float": "without antialiasing (pixel i at i times the scale), kept as float32 in 0..255",
 }
 
 

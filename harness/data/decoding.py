@@ -84,13 +84,19 @@ def shrink(pixels: Pixels, size: int) -> Pixels:
 
 
 def bilinear(pixels: Pixels, size: int) -> npt.NDArray[np.float32]:
-    """Resize to size x size, bilinear without antialiasing, float32 in 0..255."""
-    import torch
+    """Resize to size x size, bilinear without antialiasing, float32 in 0..255.
 
-    found = torch.nn.functional.interpolate(
-        torch.from_numpy(pixels)[None].float(), size=(size, size), mode="bilinear"
-    )
-    resized: npt.NDArray[np.float32] = found[0].numpy()
+    On the grid of TensorFlow 1: pixel i is read at i times the scale, not at pixel centres.
+    """
+    resized = pixels.astype(np.float32)
+    for axis in (2, 1):  # as it does, along rows first
+        length = resized.shape[axis]
+        at = np.arange(size, dtype=np.float32) * np.float32(length / size)
+        low = at.astype(np.int64)
+        part = (at - low).astype(np.float32).reshape(-1, *[1] * (2 - axis))
+        first = resized.take(low, axis)
+        second = resized.take(np.minimum(low + 1, length - 1), axis)
+        resized = first + (second - first) * part
     return resized
 
 

@@ -20,7 +20,9 @@ class Protocol(BaseModel):
 
     ``terms``, ``roulette_mean`` and ``probe`` concern residual blocks alone: terms of the power
     series (None for the recipe's ``eval_terms``), with ``roulette_mean`` a Poisson number of
-    further ones that makes the estimate unbiased, and the kind of probe.
+    further ones that makes the estimate unbiased, and the kind of probe. ``sigma`` is the spectral
+    norm by which their weights are divided: after power iteration to tolerance, or with the
+    vectors of the last training step as they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +33,7 @@ class Protocol(BaseModel):
     terms: int | None = Field(None, ge=1)
     roulette_mean: float | None = Field(None, gt=0)
     probe: Literal["rademacher", "gaussian"] = "rademacher"
+    sigma: Literal["converged", "training"] = "converged"
 
     @property
     def body(self) -> str:
@@ -46,7 +49,12 @@ class Protocol(BaseModel):
         return all(getattr(self, name) == value for name, value in _SERIES_DEFAULTS.items())
 
 
-_SERIES_DEFAULTS = {"terms": None, "roulette_mean": None, "probe": "rademacher"}
+_SERIES_DEFAULTS = {
+    "terms": None,
+    "roulette_mean": None,
+    "probe": "rademacher",
+    "sigma": "converged",
+}
 
 PLAIN = Protocol(name="plain")
 
@@ -54,7 +62,7 @@ PLAIN = Protocol(name="plain")
 def published_protocol(model: Model) -> Protocol:
     """Return the protocol of the flow's own paper: one dequantization draw, and
 
-    - i-ResNet: as many terms of the series as in training, a Gaussian probe;
+    - i-ResNet: as many terms of the series as in training, a Gaussian probe, no power iteration;
     - Residual Flow: exact terms and Russian roulette, a Gaussian probe, averaged weights (those
       that are kept);
     - any other flow: nothing beside that.
@@ -62,7 +70,8 @@ def published_protocol(model: Model) -> Protocol:
     series: dict[str, Any] = {}
     architecture = model.architecture
     if isinstance(architecture, IResNetArchitecture):
-        series = {"terms": architecture.train_terms, "probe": "gaussian"}
+        terms = architecture.train_terms
+        series = {"terms": terms, "probe": "gaussian", "sigma": "training"}
     elif isinstance(architecture, ResidualFlowArchitecture):
         series = {
             "terms": architecture.eval_terms,

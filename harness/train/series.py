@@ -32,7 +32,8 @@ class EstimatedBlock(Layer):
         return self.block.inverse(y)
 
     def before_evaluation(self) -> None:
-        self.block.before_evaluation()
+        if self.protocol.sigma == "converged":
+            self.block.before_evaluation()
 
 
 def replace_estimator(protocol: Protocol, flow: Flow) -> Flow:

@@ -48,7 +48,13 @@ def model(
 
 
 def realnvp(
-    flow_norm: str = "actnorm", net_norm: str = "none", preprocess: str = "logit", **sizes: int
+    flow_norm: str = "actnorm",
+    net_norm: str = "none",
+    preprocess: str = "logit",
+    *,
+    scale: str = "tanh",
+    start: str = "torch",
+    **sizes: int,
 ) -> Model:
     architecture = {
         "width": 4,
@@ -58,6 +64,8 @@ def realnvp(
         "last_couplings": 2,
         "flow_norm": flow_norm,
         "net_norm": net_norm,
+        "scale": scale,
+        "start": start,
     }
     return model("realnvp", preprocess, architecture, **sizes)
 
@@ -69,6 +77,7 @@ def glow(
     *,
     net_actnorm: bool = True,
     learned_top: bool = True,
+    top: str = "channel",
     **sizes: int,
 ) -> Model:
     architecture = {
@@ -78,6 +87,7 @@ def glow(
         "scale": scale,
         "net_actnorm": net_actnorm,
         "learned_top": learned_top,
+        "top": top,
     }
     return model("glow", preprocess, architecture, **sizes)
 
@@ -108,10 +118,16 @@ CONFIGURATIONS: dict[str, Model] = {
     "realnvp-batch-none-center": realnvp("batch", "none", "center"),
     "realnvp-actnorm-batch-center": realnvp("actnorm", "batch", "center", size=8, channels=1),
     "realnvp-actnorm-none-logit": realnvp(size=8, channels=2, splits=2),
+    "realnvp-released-batch-batch-center": realnvp("batch", "batch", "center", start="released"),
+    "realnvp-additive-actnorm-none-center": realnvp(preprocess="center", scale="additive"),
+    "realnvp-additive-batch-batch-logit": realnvp("batch", "batch", scale="additive"),
     "glow-plu-sigmoid-center": glow(size=8, channels=2, splits=2),
     "glow-dense-sigmoid-logit": glow("dense", preprocess="logit"),
     "glow-dense-exp-center": glow("dense", "exp", net_actnorm=False, learned_top=False),
     "glow-plu-exp-logit": glow("plu", "exp", "logit", net_actnorm=False, channels=1),
+    "glow-dense-sigmoid-place-center": glow("dense", top="place", size=16, channels=1),
+    "glow-plu-additive-logit": glow("plu", "additive", "logit"),
+    "glow-dense-additive-place-center": glow("dense", "additive", net_actnorm=False, top="place"),
     "iresnet-center": iresnet(size=8, channels=2, splits=2),
     "resflow-logit": resflow(size=8, channels=2, splits=2),
     "resflow-squeezed-center": resflow("center", squeeze_first=True),
@@ -251,7 +267,7 @@ def at_identity(flow: Flow) -> None:
         elif isinstance(layer, GlowCoupling):
             for parameter in layer.net.last.parameters():
                 parameter.zero_()
-            if not layer.exponential:
+            if layer.scale == "sigmoid":
                 layer.net.last.shift[1::2] = 50.0  # where a sigmoid is 1
 
 

@@ -215,10 +215,16 @@ def _without_effect(flow: Any, model: Model) -> set[str]:
     The released code has them too; they stay for the published parameter counts.
     """
     architecture = model.architecture
-    if not isinstance(architecture, RealNVPArchitecture) or architecture.net_norm == "none":
+    if not isinstance(architecture, RealNVPArchitecture):
         return set()
-    endings = ("stem.bias", "conv2.bias", *(f"skips.{k}.bias" for k in range(10)))
-    return {name for name, _ in flow.named_parameters() if name.endswith(endings)}
+    idle: set[str] = set()
+    if architecture.net_norm == "batch":
+        endings = ("stem.bias", "conv2.bias", *(f"skips.{k}.bias" for k in range(10)))
+        idle |= {name for name, _ in flow.named_parameters() if name.endswith(endings)}
+    if architecture.scale == "additive" and architecture.flow_norm == "batch":
+        layers = enumerate(flow.layers)
+        idle |= {f"layers.{k}.net.out.bias" for k, x in layers if isinstance(x, ChannelCoupling)}
+    return idle
 
 
 def test_every_parameter_learns(case: Any) -> None:
@@ -243,7 +249,8 @@ def test_every_parameter_learns(case: Any) -> None:
 def test_the_shrunk_parameters_are_magnitudes_and_checkerboard_scales(unsplit: Any) -> None:
     flow = unsplit.build()
     shrunk = {id(p) for p in flow.shrunk_parameters()}
-    channel_scales = {id(x.scale) for x in flow.layers if isinstance(x, ChannelCoupling)}
+    channels = [x for x in flow.layers if isinstance(x, ChannelCoupling)]
+    channel_scales = {id(p) for x in channels for n, p in x.named_parameters() if n == "scale"}
     expected = {
         id(p)
         for name, p in flow.named_parameters()

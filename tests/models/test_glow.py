@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lcma.models import build, build_nms
 from lcma.models.conv1x1 import InvertibleConv1x1, sharing
-from lcma.models.glow import GlowCoupling
+from lcma.models.glow import GlowCoupling, Scale
 from lcma.models.layers import Center, Dequantize, PassAll, Squeeze, Unsqueeze
 from lcma.models.norm import ChannelNorm
 from lcma.models.priors import ConditionalNormal, LearnedNormal
@@ -24,9 +24,9 @@ def drawn(seed: int, *shape: int) -> Tensor:
 
 
 @torch.no_grad()
-def coupling(*, exponential: bool = False) -> GlowCoupling:
+def coupling(scale: Scale = "sigmoid") -> GlowCoupling:
     """On 6 channels, in float64, started from data, with a last convolution that is not zero."""
-    layer = GlowCoupling(6, width=5, exponential=exponential).double()
+    layer = GlowCoupling(6, width=5, scale=scale).double()
     for seed, parameter in enumerate(layer.net.last.parameters()):
         parameter.add_(0.1 * drawn(seed, *parameter.shape))
     layer.initialize(drawn(20, 8, 6, 4, 4))
@@ -51,20 +51,31 @@ def test_the_layers_in_order(factorization: str) -> None:
     assert isinstance(flow.prior, LearnedNormal)
 
 
-@pytest.mark.parametrize("exponential", [True, False])
-def test_a_coupling_by_its_definition(exponential: bool) -> None:
-    layer = coupling(exponential=exponential)
+@pytest.mark.parametrize("kind", ["exp", "sigmoid"])
+def test_a_coupling_by_its_definition(kind: Scale) -> None:
+    layer = coupling(kind)
     x = drawn(21, 3, 6, 4, 4)
     with torch.no_grad():
         y, contribution = layer(x)
         h = layer.net(x[:, :3])
         raw = h[:, 1::2]
-        scale = raw.exp() if exponential else torch.sigmoid(raw + 2)
+        scale = raw.exp() if kind == "exp" else torch.sigmoid(raw + 2)
         expected = torch.cat([x[:, :3], (x[:, 3:] + h[:, 0::2]) * scale], 1)
     assert torch.allclose(y, expected, rtol=0, atol=1e-12)
     assert torch.allclose(contribution[:, 3:], scale.log(), rtol=0, atol=1e-12)
     assert not contribution[:, :3].any()
     assert float(scale.std()) > 0.01
+
+
+def test_an_additive_coupling_by_its_definition() -> None:
+    layer = coupling("additive")
+    x = drawn(21, 3, 6, 4, 4)
+    with torch.no_grad():
+        y, contribution = layer(x)
+        shift = layer.net(x[:, :3])
+    assert contribution is None
+    assert torch.allclose(y, torch.cat([x[:, :3], x[:, 3:] + shift], 1), rtol=0, atol=1e-12)
+    assert float(shift.std()) > 0.01
 
 
 def test_a_coupling_starts_as_one_scale_for_all() -> None:

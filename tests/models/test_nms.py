@@ -42,6 +42,30 @@ def test_maps_of_both_forms_are_log_determinants(form: str) -> None:
         assert log_det_error(1.01 * at_split, jacobian) > 1e-3
 
 
+ADDITIVE = {
+    name: model
+    for name, model in CONFIGURATIONS.items()
+    if getattr(model.architecture, "scale", None) == "additive"
+}
+
+
+@pytest.mark.parametrize("name", ["realnvp-actnorm-none-logit", *ADDITIVE])
+def test_a_map_of_additive_couplings_is_one_pattern_for_all_windows_and_images(name: str) -> None:
+    """Normalizations and 1x1 convolutions alone are in it: constants of a squeezed channel."""
+    sizes = {"size": 16, "splits": 2}
+    case = Case(CONFIGURATIONS[name].model_copy(update=sizes), "none")
+    flow = models.build_nms(case.model, seed=0).double()
+    perturb(flow)
+    with torch.no_grad():
+        found = flow.eval().contributions(case.images(), case.noise())
+    for split, values in enumerate(found.at_splits, start=1):
+        period = 2**split
+        pattern = values[:1, :, :period, :period].repeat(1, 1, 16 // period, 16 // period)
+        same = torch.allclose(values, pattern.expand_as(values), rtol=0, atol=1e-12)
+        assert same == (name in ADDITIVE), split
+        assert float(pattern.std()) > 1e-3, "and it is not flat: LCMA still ranks something"
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_encoding_and_back(form: str) -> None:
     flow = flow_of(form)

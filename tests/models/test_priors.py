@@ -10,7 +10,7 @@ from scipy.stats import norm
 from torch import Tensor, nn
 
 from lcma.models.convolution import GainedConv
-from lcma.models.priors import ConditionalNormal, LearnedNormal, StandardNormal
+from lcma.models.priors import ConditionalNormal, LearnedNormal, PlaceNormal, StandardNormal
 
 
 def drawn(seed: int, *shape: int) -> Tensor:
@@ -95,6 +95,25 @@ def test_a_learned_normal(shape: tuple[int, int, int]) -> None:
     sampled = prior.sample(z, None).detach().numpy()
     np.testing.assert_allclose(sampled, mean + scale * z.numpy(), atol=1e-12)
     assert prior.mean.shape == shape
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_normal_by_place(size: int) -> None:
+    """Plane by plane: the kernel over an image of zeros that is padded with ones."""
+    prior = PlaceNormal(4).double()
+    z = drawn(4, 5, 4, size, size)
+    assert torch.equal(prior.log_prob(z), StandardNormal().log_prob(z))
+    moved(prior, 0.2)
+    kernel, shift, gain = (t.detach().numpy() for t in prior.parameters())
+    edge = np.pad(np.zeros((size, size)), 1, constant_values=1.0)
+    planes = np.stack([correlate(edge, one[0], mode="valid") for one in kernel])
+    h = (planes + shift) * np.exp(3 * gain)
+    mean, scale = h[:4], np.exp(h[4:])
+    found = prior.log_prob(z).detach().numpy()
+    np.testing.assert_allclose(found, norm.logpdf(z.numpy(), mean, scale), rtol=1e-11)
+    sampled = prior.sample(z).detach().numpy()
+    np.testing.assert_allclose(sampled, mean + scale * z.numpy(), atol=1e-12)
+    assert len(np.unique(mean[0].round(12))) == min(size, 3) ** 2, "nine kinds of place"
 
 
 def test_a_conditional_normal() -> None:

@@ -62,6 +62,10 @@ WRONG = [
         "here: `model.architecture.steps`: input should be greater than 0, not 0",
     ),
     (
+        {"architecture": {"steps": 2, "learned_top": False, "top": "place"}},
+        "here: `model.architecture`: `top: place` is a learned prior: leave `learned_top: false` ",
+    ),
+    (
         {"flow": "iresnet", "architecture": GlowArchitecture(steps=1)},
         "here: `model.architecture`: iresnet has a IResNetArchitecture, not a GlowArchitecture",
     ),

@@ -103,6 +103,8 @@ CHANGES: dict[tuple[str, ...], Any] = {
 }
 LATER: dict[tuple[str, ...], Any] = {
     ("model", "architecture", "masks"): "even-first",
+    ("model", "architecture", "scale"): "additive",
+    ("model", "architecture", "start"): "released",
     ("optimization", "optimizer"): "adamax",
     ("optimization", "shift"): 3,
     ("optimization", "shift_fill"): "zero",
@@ -134,6 +136,21 @@ def _other_flow(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_field_has_a_change() -> None:
     maps = {("maps", key) for key in MAPS}
     assert set(CHANGES) | set(LATER) | SINGLE | maps == set(FULL)
+
+
+@pytest.mark.parametrize(
+    ("flow", "field"), [("realnvp", "start"), ("realnvp", "scale"), ("glow", "top")]
+)
+def test_a_body_has_no_later_field_of_an_architecture_at_its_default(flow: str, field: str) -> None:
+    """So that a board sees no difference between recipes stored before and after it came."""
+    value = {"start": "released", "scale": "additive", "top": "place"}[field]
+    plain = catalog.recipe(flow, "photos8", "tiny")
+    changed = catalog.recipe(flow, "photos8", "tiny", {"model": {"architecture": {field: value}}})
+    assert f'"{field}"' not in plain.body
+    assert f'"{field}":"{value}"' in changed.body
+    assert f'"{field}":"{value}"' in changed.pretraining_part_body
+    for recipe in (plain, changed):
+        assert Recipe.model_validate_json(recipe.body) == recipe
 
 
 def test_a_body_is_what_it_was_before_nets_could_run_faster() -> None:

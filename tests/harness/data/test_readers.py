@@ -397,14 +397,16 @@ def test_celeba_is_what_pillow_makes_of_it(tmp_path: Path, celeba: Path) -> None
         assert np.abs(image.astype(int) - wanted).max() <= 1
 
 
-def test_the_float_variant_is_plain_bilinear(tmp_path: Path, celeba: Path) -> None:
+def test_the_float_variant_is_bilinear_on_the_grid_of_tensorflow_1(
+    tmp_path: Path, celeba: Path
+) -> None:
     prepared = prepare("celeba64-float", tmp_path, source=celeba)
     assert (prepared.manifest.dataset, prepared.manifest.variant) == ("celeba64", "float")
     image = prepared.part("train").images[0]
     assert image.dtype == np.float32
     name = min(p.name for p in (celeba / "img_align_celeba").iterdir())
     face = np.asarray(Image.open(celeba / "img_align_celeba" / name))[40:188, 15:163]
-    at = (np.arange(64) + 0.5) * 148 / 64 - 0.5
+    at = np.arange(64) * 148 / 64  # tf.image.resize_images, align_corners=False
     low = at.astype(int)
     part = (at - low)[:, None, None]
     rows = face[low] * (1 - part) + face[low + 1] * part

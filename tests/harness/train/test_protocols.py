@@ -56,6 +56,7 @@ def made(name: str) -> Flow:
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
         for block in residual_blocks(flow):
             _make_steep(block)
+    flow.before_step()
     return flow
 
 
@@ -137,27 +138,49 @@ def test_published_is_plain_for_coupling_flows(
 def test_published_is_another_estimate_of_residual_flows(
     flows: dict[str, Flow], images: Images, name: str
 ) -> None:
+    converged = published_protocol(model(name)).model_copy(update={"sigma": "converged"})
     plain = evaluate(flows[name], images, PLAIN)
-    other = evaluate(flows[name], images, published_protocol(model(name)))
+    other = evaluate(flows[name], images, converged)
     assert other.log_det != plain.log_det
     assert other.log_prior == pytest.approx(plain.log_prior, abs=0.5)
 
 
 def test_protocols_are_those_of_the_papers() -> None:
     assert NAMES == ("plain", "published")
-    said = ("draws", "terms", "roulette_mean", "probe")
+    said = ("draws", "terms", "roulette_mean", "probe", "sigma")
     found = {n: tuple(getattr(published_protocol(model(n)), s) for s in said) for n in SMALLEST}
     assert found == {
-        "realnvp": (1, None, None, "rademacher"),
-        "glow": (1, None, None, "rademacher"),
-        "iresnet": (1, 5, None, "gaussian"),
-        "resflow": (1, 20, 2.0, "gaussian"),
+        "realnvp": (1, None, None, "rademacher", "converged"),
+        "glow": (1, None, None, "rademacher", "converged"),
+        "iresnet": (1, 5, None, "gaussian", "training"),
+        "resflow": (1, 20, 2.0, "gaussian", "converged"),
     }
     assert find_protocol("plain", model("resflow")) is PLAIN
     assert '"terms":5' in published_protocol(model("iresnet")).body
+    assert '"sigma":"training"' in published_protocol(model("iresnet")).body
     assert "terms" not in published_protocol(model("glow")).body
+    assert "sigma" not in PLAIN.body
+    assert "sigma" not in published_protocol(model("resflow")).body
     with pytest.raises(ValidationError):
         Protocol(name="x", draws=0)
+
+
+@torch.no_grad()
+def test_the_published_i_resnet_keeps_the_sigma_of_training(
+    flows: dict[str, Flow], images: Images
+) -> None:
+    """The latents, and so the prior, are of the weights that the last step's vectors normalize."""
+    flow = flows["iresnet"]
+    published = published_protocol(model("iresnet")).model_copy(update={"precision": "float64"})
+    found = evaluate(flow, images, published).log_prior
+    as_trained = copy.deepcopy(flow).double().eval()
+    expected = []
+    for start in range(0, COUNT, 100):
+        generator = torch.Generator().manual_seed(derive_seed(0, "evaluate", 0, start))
+        x = images.gather(np.arange(start, min(start + 100, COUNT)))
+        expected += as_trained(x, generator).log_prior.tolist()
+    assert found == pytest.approx(np.mean(expected), abs=1e-9)
+    assert abs(found - evaluate(flow, images, PRECISE).log_prior) > 1e-4, "iteration moves it"
 
 
 @pytest.mark.parametrize("name", RESIDUAL)
