@@ -632,6 +632,24 @@ class Store:
             insert_metrics(connection, claim.attempt_id, rows)
             return True
 
+    def missing_metrics(self, claim: Claim, rows: Sequence[Metric]) -> list[Metric]:
+        """Return those of the points that the curves of the claim's attempt do not have.
+
+        A database that was put back from a copy, or lost its last transactions, lacks points that
+        it had acknowledged.
+        """
+        if not rows:
+            return []
+        query = (
+            sa.select(curves.c.name, metrics.c.step, metrics.c.value)
+            .join(metrics, metrics.c.curve_id == curves.c.id)
+            .where(curves.c.attempt_id == claim.attempt_id)
+        )
+        with self._reader.connect() as connection:
+            stored = set(map(tuple, connection.execute(query)))
+        plain = ((row.name, row.step, None if math.isnan(row.value) else row.value) for row in rows)
+        return [row for row, point in zip(rows, plain, strict=True) if point not in stored]
+
     def finish(
         self,
         claim: Claim,

@@ -207,18 +207,26 @@ class _Attempt:
             except BaseException:
                 with suppress(UserError):
                     ending = self._make_ending("cancelled", lease, "interrupted")
-                    self._deliver(ending, spool, seconds=LAST_SECONDS)
+                    self._deliver(ending, lease, spool, seconds=LAST_SECONDS)
                 raise
-            return self._deliver(ending, spool)
+            return self._deliver(ending, lease, spool)
 
-    def _deliver(self, ending: Ending, spool: Spool, *, seconds: float = math.inf) -> Report:
+    def _deliver(
+        self, ending: Ending, lease: Lease, spool: Spool, *, seconds: float = math.inf
+    ) -> Report:
         """Commit the ending, for up to ``seconds`` while the database is unreachable.
 
         Until then it lies in the spool: if this process dies, the next task or launch on this host
-        delivers it.
+        delivers it. The curves are committed whole, also into a database that was set back to an
+        earlier state meanwhile and has lost what it acknowledged.
         """
         kept = spool.end(ending)
-        stored = wait_out(lambda: kept.commit(self.store, self.claim), seconds=seconds)
+
+        def commit() -> Ending | None:
+            missing = self.store.missing_metrics(self.claim, lease.points())
+            return replace(kept, metrics=tuple(missing)).commit(self.store, self.claim)
+
+        stored = wait_out(commit, seconds=seconds)
         spool.discard()
         if stored is None:
             return Report(self.work.job_id, "stopped", "its lease was lost")
@@ -314,7 +322,7 @@ class _Attempt:
         folder = self.folder = CheckpointFolder(_open_folder(self.work, self.claim.rerun))
         most = until if rung is None else min(rung, until)
         step = self._wait_for_storage(lambda: trainer.resume(folder, at_most=most), lease)
-        lease.started_at(step, trainer.undelivered)
+        lease.started_at(step, trainer.curves)
         if folder.passed_over:
             damaged = ", ".join(folder.passed_over)
             self.notes.append(f"passed over checkpoints that are damaged: {damaged}")
@@ -325,7 +333,7 @@ class _Attempt:
             metric=lease.metric,
             stop=lambda: lease.lost,
             over=lambda: trainer.step == rung or bool(self._time_limit_message()),
-            undelivered=lease.undelivered,
+            curves=lease.curves,
             unsaved=self._note_unsaved,
             last=lambda save: self._save_last(save, lease),
             checkpoint_seconds=self.work.checkpoint_seconds,

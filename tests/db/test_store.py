@@ -151,6 +151,19 @@ def test_curves_keep_every_value_and_replace_repeated_points(world: Any) -> None
     assert world.store.metrics(claim.job_id, "other") == []
 
 
+def test_points_that_a_curve_lacks_are_found(world: Any) -> None:
+    """Of the curve of the attempt itself: what a former one left stays shown during a rerun."""
+    former = world.finish_trial(0)
+    assert world.store.missing_metrics(former, []) == []
+    world.store.rerun([former.job_id], by="me", now=1020.0)
+    claim = world.win(former.job_id, now=1030.0)
+    points = [db.Metric("train_bits_per_dim", 10, 4.0), db.Metric("loss", 1, -0.1)]
+    points += [db.Metric("loss", 2, math.nan), db.Metric("loss", 3, math.inf)]
+    assert world.store.missing_metrics(claim, points) == points
+    assert world.store.add_metrics(claim, [*points[:3], db.Metric("loss", 3, 1.0)])
+    assert world.store.missing_metrics(claim, points) == points[3:]
+
+
 def test_a_curve_is_read_thinned_with_its_last_point(world: Any) -> None:
     claim = world.win(world.trials[0])
     assert world.store.trainings(job_ids=world.trials) == []

@@ -174,6 +174,14 @@ def locked(store: db.Store, seconds: float) -> Iterator[None]:
         timer.join()
 
 
+def test_a_file_that_is_gone_is_reported_so(filled_path: Path) -> None:
+    store = db.connect(str(filled_path))
+    store.close()
+    filled_path.unlink()
+    with pytest.raises(UserError, match=rf"the database {filled_path} is gone: put the file back"):
+        store.running_jobs()
+
+
 def test_who_waited_for_the_database_takes_nobody_s_job(filled: Any) -> None:
     """The holder may have waited as well, and renews its lease first."""
     store = filled.store

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from rich.console import Console
 
 from lcma import db
+from lcma.db.integrity import check_integrity
 from lcma.harness import kill_points
 from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
@@ -170,6 +171,45 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     assert steps == list(range(10, 20))
     undisturbed(store, node.work.job_id)
     assert len(list(spools.iterdir())) == elsewhere
+
+
+@pytest.mark.parametrize("how", ["removed", "put back", "set back while it trains"])
+def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
+    one_trial, undisturbed, at_step, tmp_path, monkeypatch, how: str
+) -> None:
+    """What it had acknowledged before is delivered again."""
+    monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.05)
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    store, node = one_trial(url, lease=30.0)
+    copy = store.database.backup(tmp_path / "copy.db")
+
+    def acknowledged() -> None:
+        deadline = time.monotonic() + 30
+        while not all(curves(store, node.work.job_id)):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        if how != "set back while it trains":
+            raise Killed
+        with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+            assert connection.execute(sa.text("DELETE FROM metrics")).rowcount == 2
+
+    at_step({12: acknowledged})
+    if how == "set back while it trains":
+        assert worker.run_work(node.work).ending == "done"
+    else:
+        run_killed(node.work, monkeypatch)
+        store.close()
+        for file in tmp_path.glob("old.db*"):
+            file.unlink()
+        if how == "put back":
+            copy.rename(tmp_path / "old.db")
+        store, node = one_trial(url, lease=30.0) if how == "removed" else (store, node)
+        steps: list[int] = []
+        at_step({step: (lambda step=step: steps.append(step)) for step in range(20)})
+        assert worker.run_work(node.work).ending == "done"
+        assert steps == list(range(10, 20))
+    undisturbed(store, node.work.job_id)
+    assert check_integrity(store.database).findings == ()
 
 
 def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
