@@ -539,6 +539,11 @@ class SqliteDatabase(Database):
     def clock(self, connection: sa.Connection) -> float:
         return time.time()  # all who write are on this machine
 
+    def rewrite(self, connection: sa.Connection) -> None:
+        # Of what makes no difference, the only thing that SQLite writes though it is the same.
+        (number,) = connection.exec_driver_sql("PRAGMA user_version").one()
+        connection.exec_driver_sql(f"PRAGMA user_version={number}")
+
     def version(self) -> str:
         return f"{self.engine} {sqlite3.sqlite_version}"
 

@@ -417,6 +417,7 @@ class Store:
         lease_seconds: float,
         devices: str | None = None,
         cap: Cap | None = None,
+        expired: float | None = None,
         now: float | None = None,
     ) -> Claim | Job:
         """Start an attempt at a job that is pending, or running under a lease that is over.
@@ -436,6 +437,9 @@ class Store:
             lease_seconds: How long the claim holds unless `heartbeat` extends it.
             devices: The devices granted, as the driver names them; None on a CPU.
             cap: How many jobs of a sweep may run at once; None for any number.
+            expired: The end of the lease that the launch has seen to be over, see `LeaseWatch`;
+                SQLite, which has no clock of its own, takes over no job without it, except from a
+                process of this host that is dead.
 
         Returns:
             The claim; or the job as it is, where somebody else holds it, it has ended, or it is a
@@ -472,6 +476,8 @@ class Store:
                 threads=threads,
                 lease_seconds=lease_seconds,
                 now=clock,
+                expired=expired,
+                one_host=self.database.one_host and now is None,
                 back=back,
             )
 
@@ -482,6 +488,7 @@ class Store:
         step: int,
         lease_seconds: float,
         first_step: int | None = None,
+        message: str = "",
         metrics: Sequence[Metric] = (),
         now: float | None = None,
     ) -> bool:
@@ -494,6 +501,7 @@ class Store:
             step: The training step that is reached.
             lease_seconds: How long from now on the claim holds.
             first_step: Corrects the step from which the attempt went on.
+            message: What the attempt cannot do at present, such as write checkpoints.
             metrics: Points of curves, stored as by `add_metrics`.
 
         Returns:
@@ -506,11 +514,17 @@ class Store:
                 step=step,
                 lease_seconds=lease_seconds,
                 first_step=first_step,
+                message=escape_text(message),
                 now=self._clock(connection, now),
             )
             if alive:
                 insert_metrics(connection, claim.attempt_id, metrics)
             return alive
+
+    def require_writable(self) -> None:
+        """Raise Unavailable if nothing can be committed, as on a full disk, which can be read."""
+        with self._writer.begin() as connection:
+            self.database.rewrite(connection)
 
     def release(self, owner: str, *, now: float | None = None) -> int:
         """Put a launch's running jobs back to pending, their attempts cancelled.
@@ -1419,9 +1433,12 @@ class Store:
                 *either.values(),
                 trials.c.factorization,
                 sa.func.coalesce(trials.c.budget, jobs.c.budget).label("budget"),
-                *(jobs.c[name] for name in ("step", "steps", "owner", "host", "lease_until")),
+                *(jobs.c[name] for name in ("step", "steps", "token", "owner", "host")),
+                *(jobs.c[name] for name in ("pid", "lease_until", "updated")),
+                *(attempts.c[name] for name in ("first_step", "message")),
             )
-            .outerjoin_from(jobs, trials, trials.c.id == jobs.c.trial_id)
+            .join_from(jobs, attempts, attempts.c.id == jobs.c.attempt_id)
+            .outerjoin(trials, trials.c.id == jobs.c.trial_id)
             .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
             .where(jobs.c.state == "running")
             .order_by(jobs.c.attempt_id)
@@ -1748,7 +1765,8 @@ def _is_full(connection: sa.Connection, cap: Cap, now: float) -> bool:
     # Nobody else finds out until the transaction ends, so that two do not take the last place.
     lock(connection, "parallel", cap.sweep_id)
     held = leases.is_held(jobs.c.lease_until, now)
-    running = jobs.c.state == "running", held, in_sweep(cap.sweep_id)
+    credible = leases.is_credible(jobs.c.lease_until, jobs.c.updated, now)
+    running = jobs.c.state == "running", held, credible, in_sweep(cap.sweep_id)
     query = sa.select(sa.func.count()).select_from(jobs).where(*running)
     return connection.execute(query).scalar_one() >= cap.parallel
 

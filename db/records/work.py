@@ -96,7 +96,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningJob:
-    """A job that somebody holds, with what it is: enough for a progress bar."""
+    """A job that somebody holds, with what it is: enough for a progress bar.
+
+    `message` says what its attempt cannot do at present, '' where there is nothing.
+    """
 
     job_id: str
     kind: Kind
@@ -107,9 +110,14 @@ class RunningJob:
     seed: int
     step: int
     steps: int
+    token: int
     owner: str
     host: str
+    pid: int
     lease_until: float
+    updated: float
+    first_step: int
+    message: str
 
     def is_held(self, now: float) -> bool:
         """Return whether its lease still holds, `now` by the database's clock."""

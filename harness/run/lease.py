@@ -31,6 +31,7 @@ class Lease:
     def __init__(self, store: Store, claim: Claim, seconds: float, spool: Spool) -> None:
         self.store, self.claim, self.seconds, self.spool = store, claim, seconds, spool
         self.step = claim.step
+        self._problem = ""
         self.first_step: int | None = None
         self._start_unreported = self._unreachable = False
         self._points: dict[str, array[float]] = {}
@@ -63,6 +64,10 @@ class Lease:
     def progress(self, step: int) -> None:
         """Set the step that the next heartbeat reports."""
         self.step = step
+
+    def report_problem(self, problem: str = "") -> None:
+        """Set what heartbeats report that the attempt cannot do at present, '' for nothing."""
+        self._problem = problem
 
     def metric(self, name: str, step: int, value: float) -> None:
         """Keep a point of a curve for the next heartbeat."""
@@ -135,6 +140,7 @@ class Lease:
                 step=self.step,
                 lease_seconds=self.seconds,
                 first_step=first_step,
+                message=self._problem or self.spool.problem,
                 metrics=[*lacking, *points],
             )
         except UserError as error:  # only the database can take the job away, and it may return

@@ -148,6 +148,7 @@ def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
             threads=work.threads,
             lease_seconds=work.lease_seconds,
             cap=work.terms.cap,
+            expired=work.expired,
         )
 
     return wait_out(claim, seconds=START_SECONDS, on_failure=note_failure)
@@ -334,7 +335,8 @@ class _Attempt:
             stop=lambda: lease.lost,
             over=lambda: trainer.step == rung or bool(self._time_limit_message()),
             curves=lease.curves,
-            unsaved=self._note_unsaved,
+            unsaved=lambda error: self._note_unsaved(error, lease),
+            saved=lease.report_problem,
             last=lambda save: self._save_last(save, lease),
             checkpoint_seconds=self.work.checkpoint_seconds,
         )
@@ -365,11 +367,20 @@ class _Attempt:
         Raises StoppedError if the lease is lost meanwhile.
         """
 
+        def try_once() -> T:
+            try:
+                return action()
+            except StorageError as error:
+                lease.report_problem(f"it waits for the place of its files: {error}")
+                raise
+
         def check_lease() -> None:
             if lease.lost:
                 raise StoppedError
 
-        return wait_out(action, seconds=STORE_SECONDS, on_failure=check_lease)
+        found = wait_out(try_once, seconds=STORE_SECONDS, on_failure=check_lease)
+        lease.report_problem()
+        return found
 
     def _save_last(self, save: Callable[[], None], lease: Lease) -> None:
         """Save the last checkpoint.
@@ -383,10 +394,11 @@ class _Attempt:
             else:
                 self._wait_for_storage(save, lease)
         except StorageError as error:
-            self._note_unsaved(error)
+            self._note_unsaved(error, lease)
 
-    def _note_unsaved(self, error: StorageError) -> None:
-        """Note once that checkpoints are not written, and why."""
+    def _note_unsaved(self, error: StorageError, lease: Lease) -> None:
+        """Report that checkpoints are not written, and why; note it once."""
+        lease.report_problem(f"checkpoints are not written: {error}")
         if not self.unsaved:
             self.unsaved = True
             self.notes.append(f"checkpoints were not written: {error}")

@@ -60,8 +60,8 @@ class Hooks:
     loop at once, ``over`` as soon as there can be a checkpoint. ``curves`` returns the
     curves so far, which go into each checkpoint: a run resumed from it has all points up to its
     step, whatever became of the database. ``unsaved`` is called if a checkpoint on the way cannot
-    be written, and training goes on; ``last`` is called with the function that saves the one at the
-    end.
+    be written, and training goes on; ``saved`` is called after each one that was written. ``last``
+    is called with the function that saves the one at the end.
     ``checkpoint_seconds`` is the time between checkpoints, None for a share of the training's time.
     """
 
@@ -71,6 +71,7 @@ class Hooks:
     over: Callable[[], bool] = lambda: False
     curves: Callable[[], Curves] = dict
     unsaved: Callable[[StorageError], None] = _raised
+    saved: Callable[[], None] = lambda: None
     last: Callable[[Callable[[], None]], None] = lambda save: save()
     checkpoint_seconds: float | None = None
 
@@ -203,6 +204,7 @@ class Trainer:
         state = {**self.state(), "curves": hooks.curves()}
         stored = folder.save(self.step, state, keep=keep)
         self.kept = stored if keep else None
+        hooks.saved()
 
     def _augmented(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:
         generator = torch.Generator(self.images.device)
