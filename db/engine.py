@@ -171,6 +171,10 @@ class Database(ABC):
         """Return since when the database has been there, by its clock; None if not known."""
         return None
 
+    def rewrite(self, connection: sa.Connection) -> None:
+        """Write what is there already, where that can fail as other writes do."""
+        return
+
     @abstractmethod
     def version(self) -> str:
         """Return the engine's name and version."""

@@ -35,6 +35,7 @@ from lcma.db.schema import (
     measures,
     metadata,
     metrics,
+    pretrainings,
     protocols,
     results,
     supersedes,
@@ -43,6 +44,7 @@ from lcma.db.schema import (
     verifications,
 )
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is checked, how many rows of it are done and how many there are, or None."""
@@ -98,7 +100,8 @@ class Rule:
 @cache
 def list_rules() -> tuple[Rule, ...]:
     """Return every rule: references first, then the states of jobs, then where things come from."""
-    return (*_references(), *_states(), *_attempts(), *_origins(), _overlaps())
+    states = (*_references(), *_states(), *_attempts())
+    return (*states, *_origins(), *_curves(), _overlaps())
 
 
 def _keys(table: sa.Table) -> list[sa.Column[Any]]:
@@ -298,6 +301,56 @@ def _origins() -> Iterator[Rule]:
         of_trial.where(in_cell != sa.and_(current, ranked)),
         "it is in a cell though it is not ranked or not current, or the other way round, of trial "
         "{}",
+    )
+
+
+def _curves() -> Iterator[Rule]:
+    # Of the loss there is a point for each window of steps that was trained here: of a trial from
+    # the first one on, of a pretraining from where its attempts began, in any of its segments. The
+    # last point comes with the end of an attempt, so that no curve lacks all of them.
+    points = sa.func.count(metrics.c.step.distinct())
+    of_loss = (curves.c.name == TRAIN_CURVE, metrics.c.step % LOG_EVERY == 0)
+    windows = jobs.c.steps // LOG_EVERY
+    yield Rule(
+        jobs,
+        sa.select(jobs.c.id, points, windows)
+        .join_from(jobs, curves, curves.c.attempt_id == jobs.c.done_attempt_id)
+        .join(metrics, metrics.c.curve_id == curves.c.id)
+        .where(jobs.c.kind == "trial", *of_loss)
+        .group_by(jobs.c.id, jobs.c.steps)
+        .having(points < windows)
+        .order_by(jobs.c.id),
+        f"its {TRAIN_CURVE} has {{}} points of {{}}",
+    )
+    own = (jobs.c.pretraining_id, jobs.c.data_digest)
+    done = jobs.c.done_attempt_id.is_not(None)
+    trained = (
+        sa.select(
+            *own,
+            sa.func.min(attempts.c.first_step).label("began"),
+            sa.func.max(sa.case((done, jobs.c.steps))).label("until"),
+        )
+        .join(attempts, attempts.c.job_id == jobs.c.id)
+        .where(jobs.c.kind == "pretraining")
+        .group_by(*own)
+        .subquery()
+        .c
+    )
+    windows = trained.until // LOG_EVERY - trained.began // LOG_EVERY
+    yield Rule(
+        pretrainings,
+        sa.select(trained.pretraining_id, points, windows)
+        .join(
+            jobs,
+            sa.and_(*(column == trained[column.name] for column in own)),
+        )
+        .join(curves, curves.c.attempt_id == jobs.c.done_attempt_id)
+        .join(metrics, metrics.c.curve_id == curves.c.id)
+        .where(*of_loss, metrics.c.step > trained.began, metrics.c.step <= trained.until)
+        .group_by(*(trained[name] for name in ("pretraining_id", "data_digest", "began", "until")))
+        .having(points < windows)
+        .order_by(trained.pretraining_id, trained.data_digest),
+        f"its {TRAIN_CURVE} has {{}} points of {{}}",
     )
 
 

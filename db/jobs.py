@@ -87,6 +87,9 @@ _READ = Statement(
 )
 _SHORTER = Statement(
     lambda _: sa.select(sa.func.max(jobs.c.lease_until)).where(
+        leases.is_credible(
+            jobs.c.lease_until, jobs.c.updated, sa.bindparam("now", type_=sa.Double)
+        ),
         jobs.c.pretraining_id == sa.bindparam("pretraining"),
         jobs.c.data_digest == sa.bindparam("data"),
         jobs.c.budget < sa.bindparam("budget"),
@@ -273,9 +276,11 @@ def claim_job(
     threads: int,
     lease_seconds: float,
     now: float,
+    expired: float | None,
+    one_host: bool,
     back: Callable[[], float | None],
 ) -> Claim | Job:
-    """Claim a job for a lease; see `Store.claim`.
+    """Claim a job for a lease; see `Store.claim` and `leases.may_take`.
 
     `back` tells since when the database has been there for writers. A holder has a lease's time
     from then on to renew what ran out while the database was unreachable.
@@ -284,18 +289,18 @@ def claim_job(
     if job is None:
         raise LookupError(f"no job {job_id}")
 
-    def is_held(lease_until: float) -> bool:
-        if leases.is_held(lease_until, now):
-            return True
+    def is_just_back() -> bool:
         since = back()
         return since is not None and now < since + lease_seconds
 
     if job.state not in ("pending", "running"):
         return job
-    if job.lease_until is not None and is_held(job.lease_until):
+    if job.state == "running" and (
+        not leases.may_take(job, now, expired, one_host=one_host) or is_just_back()
+    ):
         return job
-    shorter = _shorter_until(connection, job)
-    if shorter is not None and is_held(shorter):
+    shorter = _shorter_until(connection, job, now)
+    if shorter is not None and (leases.is_held(shorter, now) or is_just_back()):
         return job
     if job.state == "running":
         job = move_job(connection, job, "node_lost", now) or job
@@ -373,12 +378,12 @@ def _take_over(connection: sa.Connection, former: int, attempt_id: int) -> None:
         connection.execute(own.values(attempt_id=attempt_id))
 
 
-def _shorter_until(connection: sa.Connection, job: Job) -> float | None:
+def _shorter_until(connection: sa.Connection, job: Job, now: float) -> float | None:
     # When the last lease ends under which a shorter segment runs; None if none does.
     if job.pretraining_id is None:
         return None
     of = {"pretraining": job.pretraining_id, "data": job.data_digest, "budget": job.budget}
-    found = _SHORTER.first(connection, of | {"state": "running"})
+    found = _SHORTER.first(connection, of | {"state": "running", "now": now})
     return None if found is None else found[0]
 
 
@@ -397,6 +402,7 @@ def extend_lease(
     step: int,
     lease_seconds: float,
     first_step: int | None,
+    message: str,
     now: float,
 ) -> bool:
     """Report progress and extend a lease; see `Store.heartbeat`."""
@@ -407,7 +413,7 @@ def extend_lease(
         .where(jobs.c.id == claim.job_id)
         .values(step=step, lease_until=now + lease_seconds, updated=now)
     )
-    reached: dict[str, int] = {"last_step": step}
+    reached: dict[str, int | str] = {"last_step": step, "message": message}
     if first_step is not None:
         reached["first_step"] = first_step
     connection.execute(sa.update(attempts).where(attempts.c.id == claim.attempt_id).values(reached))

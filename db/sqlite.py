@@ -111,10 +111,22 @@ def explain(path: Path, error: BaseException | None) -> str | None:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
             return f"the database {path} cannot be written: {why}; copy it to a writable folder"
         case sqlite3.SQLITE_CANTOPEN:
+            if _is_gone(path):
+                return f"the database {path} is gone: put the file back, or launch into a new one"
             return f"cannot open the database {path}: {why}; check its folder's permissions"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return f"the database {path} stayed locked: {why}; another process holds it, try again"
     return None
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def passes(error: BaseException | None) -> bool:
@@ -573,6 +585,11 @@ class SqliteDatabase(Database):
 
     def clock(self, connection: sa.Connection) -> float:
         return time.time()  # all who write are on this machine
+
+    def rewrite(self, connection: sa.Connection) -> None:
+        # Of what makes no difference, the only thing that SQLite writes though it is the same.
+        (number,) = connection.exec_driver_sql("PRAGMA user_version").one()
+        connection.exec_driver_sql(f"PRAGMA user_version={number}")
 
     def version(self) -> str:
         return f"{self.engine} {sqlite3.sqlite_version}"

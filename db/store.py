@@ -401,6 +401,7 @@ class Store:
         lease_seconds: float,
         devices: str | None = None,
         cap: Cap | None = None,
+        expired: float | None = None,
         now: float | None = None,
     ) -> Claim | Job:
         """Start an attempt at a job that is pending, or running under a lease that is over.
@@ -420,6 +421,9 @@ class Store:
             lease_seconds: How long the claim holds unless `heartbeat` extends it.
             devices: The devices granted, as the driver names them; None on a CPU.
             cap: How many jobs of a sweep may run at once; None for any number.
+            expired: The end of the lease that the launch has seen to be over, see `LeaseWatch`;
+                SQLite, which has no clock of its own, takes over no job without it, except from a
+                process of this host that is dead.
 
         Returns:
             The claim; or the job as it is, where somebody else holds it, it has ended, or it is a
@@ -456,6 +460,8 @@ class Store:
                 threads=threads,
                 lease_seconds=lease_seconds,
                 now=clock,
+                expired=expired,
+                one_host=self.database.one_host and now is None,
                 back=back,
             )
 
@@ -466,6 +472,7 @@ class Store:
         step: int,
         lease_seconds: float,
         first_step: int | None = None,
+        message: str = "",
         metrics: Sequence[Metric] = (),
         now: float | None = None,
     ) -> bool:
@@ -478,6 +485,7 @@ class Store:
             step: The training step that is reached.
             lease_seconds: How long from now on the claim holds.
             first_step: Corrects the step from which the attempt went on.
+            message: What the attempt cannot do at present, such as write checkpoints.
             metrics: Points of curves, stored as by `add_metrics`.
 
         Returns:
@@ -490,11 +498,17 @@ class Store:
                 step=step,
                 lease_seconds=lease_seconds,
                 first_step=first_step,
+                message=escape_text(message),
                 now=self._clock(connection, now),
             )
             if alive:
                 insert_metrics(connection, claim.attempt_id, metrics)
             return alive
+
+    def require_writable(self) -> None:
+        """Raise Unavailable if nothing can be committed, as on a full disk, which can be read."""
+        with self._writer.begin() as connection:
+            self.database.rewrite(connection)
 
     def release(self, owner: str, *, now: float | None = None) -> int:
         """Put a launch's running jobs back to pending, their attempts cancelled.
@@ -615,6 +629,24 @@ class Store:
                 return False
             insert_metrics(connection, claim.attempt_id, rows)
             return True
+
+    def missing_metrics(self, claim: Claim, rows: Sequence[Metric]) -> list[Metric]:
+        """Return those of the points that the curves of the claim's attempt do not have.
+
+        A database that was put back from a copy, or lost its last transactions, lacks points that
+        it had acknowledged.
+        """
+        if not rows:
+            return []
+        query = (
+            sa.select(curves.c.name, metrics.c.step, metrics.c.value)
+            .join(metrics, metrics.c.curve_id == curves.c.id)
+            .where(curves.c.attempt_id == claim.attempt_id)
+        )
+        with self._reader.connect() as connection:
+            stored = set(map(tuple, connection.execute(query)))
+        plain = ((row.name, row.step, None if math.isnan(row.value) else row.value) for row in rows)
+        return [row for row, point in zip(rows, plain, strict=True) if point not in stored]
 
     def finish(
         self,
@@ -1342,8 +1374,18 @@ class Store:
 
         Those whose lease is over are among them; see `JobFacts.is_held`.
         """
+        more = {
+            "pid": jobs.c.pid,
+            "first_step": attempts.c.first_step,
+            "message": attempts.c.message,
+        }
         with self._reader.connect() as connection:
-            return _select_facts(connection, jobs.c.state == "running", order=[jobs.c.attempt_id])
+            return _select_facts(
+                connection,
+                sa.and_(jobs.c.state == "running", attempts.c.id == jobs.c.attempt_id),
+                order=[jobs.c.attempt_id],
+                **more,
+            )
 
     def awaited_segments(self, sweep_id: str) -> list[Waiting]:
         """Return the segments that pending trials of a sweep wait for, most awaited first."""
@@ -1666,7 +1708,8 @@ def _is_full(connection: sa.Connection, cap: Cap, now: float) -> bool:
     # Nobody else finds out until the transaction ends, so that two do not take the last place.
     lock(connection, "parallel", cap.sweep_id)
     held = leases.is_held(jobs.c.lease_until, now)
-    running = jobs.c.state == "running", held, in_sweep(cap.sweep_id)
+    credible = leases.is_credible(jobs.c.lease_until, jobs.c.updated, now)
+    running = jobs.c.state == "running", held, credible, in_sweep(cap.sweep_id)
     query = sa.select(sa.func.count()).select_from(jobs).where(*running)
     return connection.execute(query).scalar_one() >= cap.parallel
 

@@ -17,9 +17,12 @@ _WRITTEN = ("_commit", "src/lcma/_commit")  # by a build: in the package, in a s
 def read_code_version() -> tuple[str, str | None]:
     """Return the version, as '0.1.0+498830264bff', and a digest of uncommitted changes or None.
 
-    The commit is left out where it is not known. An installed package tells what it was built from.
+    The commit is 'unknown' in a checkout that git cannot read, and left out where there is none. An
+    installed package tells what it was built from.
     """
     commit, _, digest = read_commit(_ROOT).partition("-")
+    if not commit and (_ROOT / ".git").exists():
+        commit = "unknown"
     version = importlib.metadata.version("lcma")
     return f"{version}+{commit}" if commit else version, digest or None
 
@@ -46,7 +49,9 @@ def read_commit(root: Path) -> str:
 def _git(root: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(  # noqa: S603 - our own arguments
-            ["git", "-C", str(root), *arguments],  # noqa: S607 - whichever git is on the path
+            # Git reads no checkout of another user, since its settings may run programs. Ours is
+            # run anyway: this very file is of it.
+            ["git", "-c", f"safe.directory={root}", "-C", str(root), *arguments],  # noqa: S607
             capture_output=True,
             text=True,
             check=True,

@@ -9,6 +9,13 @@ from lcma.sweeps.architectures import REGISTERED, Architecture, Count, RecipePar
 from lcma.sweeps.identity import canonical_json, content_id, identity_of
 from lcma.sweeps.validation import nearest
 
+LOG_EVERY = 10
+"""Steps between points of the curve `TRAIN_CURVE`; checkpoints fall on these steps, so that a
+resumed run logs the same windows as an undisturbed one."""
+
+TRAIN_CURVE = "train_bits_per_dim"
+"""The curve of the loss: a point for each window of steps, and one at the end."""
+
 
 class Model(RecipePart):
     """The flow itself: image size, splits, preprocessing and architecture."""
@@ -134,7 +141,7 @@ class Training(RecipePart):
         "last", description="evaluate the last weights, or the best by holdout bits/dim"
     )
     holdout_every: Count | None = Field(
-        None, gt=0, multiple_of=10, description="steps between holdout evaluations"
+        None, gt=0, multiple_of=LOG_EVERY, description="steps between holdout evaluations"
     )
 
     @model_validator(mode="after")

@@ -17,8 +17,9 @@ class JobFacts:
     `pretraining_id` is the pretraining that it is a segment of, or whose maps the trial reads up to
     `budget`. `nms` is the form of a pretraining's flow. What a query does not ask for is as by
     default: of `Store.failures` the `outcome` and `message` of the last attempt, on `host`, and the
-    `decision` why it is not run again without a person; of `Store.trained_trials` whether
-    `weights` were kept.
+    `decision` why it is not run again without a person; of `Store.running_jobs` the `pid` of the
+    worker, the `first_step` of its attempt, and as `message` what it cannot do at present, '' where
+    there is nothing; of `Store.trained_trials` whether `weights` were kept.
     """
 
     job_id: str
@@ -48,6 +49,8 @@ class JobFacts:
     outcome: str | None = None
     message: str | None = None
     decision: str | None = None
+    pid: int | None = None
+    first_step: int | None = None
     weights: bool = False
 
     @property

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from lcma.db import Job, JobFacts, PlannedJob, Starved, StopRequest, Store, Unavailable
-from lcma.db.leases import is_held
+from lcma.db.leases import LeaseWatch
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import Node
@@ -118,6 +118,9 @@ class _DatabaseState:
     leases: dict[str, float]
     """Ends of the leases of running jobs, by the clock of the database."""
 
+    held: set[str]
+    """Those of them whose leases hold."""
+
     running: list[JobFacts]
     """Running jobs of the launch."""
 
@@ -126,9 +129,6 @@ class _DatabaseState:
 
     stop: StopRequest | None
     """The request that the launch end, if there is one."""
-
-    now: float
-    """The clock of the database, Unix seconds."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,7 @@ class Launch:
         self.nodes = {node.work.job_id: node for node in nodes}
         self.ended = EndedJobs()
         self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
+        self._watch = LeaseWatch(one_host=store.database.one_host)
         self._order = Order(nodes)
         self._waiting: dict[str, list[str]] = {}
         for node in nodes:
@@ -177,6 +178,8 @@ class Launch:
         self._crashes: deque[Finished] = deque()
         self._crash_counts: dict[str, _CrashCount] = {}
         self._reported_failures: dict[str, Report] = {}
+        self._lost_tokens: dict[str, int] = {}
+        self._troubled = False
         self._memory_retries = MemoryRetries(store, self.nodes, executor, self._give_up)
         self._node_watch = NodeWatch(executor, display.note)
         self._segments: dict[str, Job] = {}
@@ -201,6 +204,8 @@ class Launch:
                     self._record_ended(state.ended)
                 if len(self.ended.reports) < len(self.nodes):
                     self._submit(state)
+                self._note_resumed(state.running)
+                self._note_problems(state.running)
                 self.display.update(len(self.ended.reports), len(self.nodes), state.running)
                 if len(self.ended.reports) == len(self.nodes):
                     return self.ended
@@ -240,22 +245,60 @@ class Launch:
             jobs = self.store.jobs(left)
         else:
             jobs = news.jobs | self._read_reported_failures(news.jobs)
-        leases = {j.id: j.lease_until for j in jobs.values() if j.lease_until is not None}
+        now = self.store.now()
+        self._watch.update(running)
+        if any(map(self._is_overdue, running)):
+            self.store.require_writable()  # a full disk can be read
+        leases = {r.job_id: r.lease_until for r in running if r.lease_until is not None}
+        new = {
+            j.id: j.lease_until
+            for j in jobs.values()
+            if j.lease_until is not None and j.id not in leases
+        }
         state = _DatabaseState(
             {j.id: ENDINGS[j.state] for j in jobs.values() if j.state in ENDINGS},
-            leases | {r.job_id: r.lease_until for r in running if r.lease_until is not None},
+            leases | new,
+            {r.job_id for r in running if self._watch.is_held(r, now)} | new.keys(),
             [r for r in running if r.job_id in self.nodes],
             self._running_segments(running),
             self._stop_request(),
-            self.store.now(),
         )
         put_back = news.put_back | self._note_retries(jobs)
-        new = [job_id for job_id in put_back if self._is_unfinished(job_id)]
-        self._memory_retries.refresh(left if everything else new, self._in_flight)
+        again = [job_id for job_id in put_back if self._is_unfinished(job_id)]
+        self._memory_retries.refresh(left if everything else again, self._in_flight)
         self._event = news.last
         if everything:
             self._refreshed = began
         return state
+
+    def _is_overdue(self, job: JobFacts) -> bool:
+        """Return whether a worker of this launch has not renewed its lease for half of it."""
+        return (
+            job.job_id in self._in_flight
+            and job.owner == self.nodes[job.job_id].work.owner
+            and self._watch.seconds_still(job.job_id) > self._lease / 2
+        )
+
+    def _note_resumed(self, running: Sequence[JobFacts]) -> None:
+        """Show from where jobs go on whose workers were lost, once they have made a step."""
+        for job in running:
+            lost = self._lost_tokens.get(job.job_id)
+            if lost is not None and job.token > lost and job.step > (job.first_step or 0):
+                del self._lost_tokens[job.job_id]
+                title = self.nodes[job.job_id].work.title
+                self.display.note(f"{title} runs again, from step {job.first_step}")
+
+    def _note_problems(self, running: Sequence[JobFacts]) -> None:
+        """Show that running jobs cannot do something, once, and when all can again."""
+        troubled = [job for job in running if job.message]
+        if troubled and not self._troubled:
+            first, more = troubled[0], len(troubled) - 1
+            others = f"; {more} more, `lcma status` shows them" if more else ""
+            title = self.nodes[first.job_id].work.title
+            self.display.note(f"{title}: {first.message}{others}")
+        elif self._troubled and not troubled:
+            self.display.note("no job that runs has such a problem any more")
+        self._troubled = bool(troubled)
 
     def _stop_request(self) -> StopRequest | None:
         if self.record is None:
@@ -279,13 +322,12 @@ class Launch:
         return retried
 
     def _running_segments(self, running: Sequence[JobFacts]) -> list[Job]:
-        """Return the running segments of all launches, as they were when first read, with their
-        current leases."""
-        leases = {r.job_id: r.lease_until for r in running if r.kind == "pretraining"}
-        new = [job_id for job_id in leases if job_id not in self._segments]
+        """Return the running segments of all launches, as they were when first read."""
+        segments = [r.job_id for r in running if r.kind == "pretraining"]
+        new = [job_id for job_id in segments if job_id not in self._segments]
         if new:
             self._segments |= self.store.jobs(new)
-        return [replace(self._segments[j], lease_until=until) for j, until in leases.items()]
+        return [self._segments[job_id] for job_id in segments]
 
     def _collect(self) -> list[Finished]:
         if not self._in_flight:
@@ -326,7 +368,7 @@ class Launch:
         dependent = sum(s.after in self._in_flight for s in self._in_flight.values())
         running = sum(r.job_id in self._in_flight for r in state.running)
         free = len(self._in_flight) - dependent - running
-        held = (r.job_id for r in state.running if grace or is_held(r.lease_until, state.now))
+        held = (r.job_id for r in state.running if grace or r.job_id in state.held)
         places = _count_free_places(self.record, self._in_flight, held)
         for node in self._order.iterate(self.ended.reports):
             if free >= WINDOW and (dependent >= WINDOW or not self._has_dependents_in_flight()):
@@ -337,7 +379,7 @@ class Launch:
             if job_id in self._in_flight:
                 continue
             lease_until = state.leases.get(job_id)
-            if lease_until is not None and (grace or is_held(lease_until, state.now)):
+            if lease_until is not None and (grace or job_id in state.held):
                 continue
             if now < self._not_before.get(job_id, now):
                 continue
@@ -350,7 +392,8 @@ class Launch:
             if self._is_shorter_segment_running(node.work.job, state):
                 continue
             with kill_point("submit"):
-                self.executor.submit(self._memory_retries.work(job_id), after)
+                work = replace(self._memory_retries.work(job_id), expired=lease_until)
+                self.executor.submit(work, after)
             places = None if places is None else places - 1
             self._in_flight[job_id] = _Submitted(now, after)
             free += after is None
@@ -366,7 +409,7 @@ class Launch:
             s.pretraining_id == job.pretraining_id
             and s.data_digest == job.data_digest
             and (s.budget or 0) < job.budget
-            and s.is_held(state.now)
+            and s.id in state.held
             for s in state.segments
             if s.id not in self._in_flight
         )
@@ -407,8 +450,16 @@ class Launch:
             if job is not None and own and crash.lost == "memory":
                 retried = self._end_out_of_memory(crash, job)
             self._crashes.popleft()
-            if crash.lost != "node" and not retried and (job is None or job.state not in ENDINGS):
-                self._count_crash(crash, 0 if job is None else job.step)
+            if retried or (job is not None and job.state in ENDINGS):
+                continue
+            step = 0 if job is None else job.step
+            if crash.lost != "node":
+                self._count_crash(crash, step)
+            if self._is_unfinished(crash.job_id):
+                self.display.note(
+                    f"{work.title}: {_describe_loss(crash)} at step {step}; it is run again"
+                )
+                self._lost_tokens[crash.job_id] = 0 if job is None else job.token
 
     def _end_out_of_memory(self, crash: Finished, job: Job) -> bool:
         """End the attempt of a task that its node killed because memory ran out; return False if it
@@ -443,6 +494,14 @@ class Launch:
         self.ended.reports[report.job_id] = report
         self._order.remove(report.job_id)
         self.display.job_ended(self.nodes[report.job_id].work.title, report)
+
+
+def _describe_loss(crash: Finished) -> str:
+    if crash.lost == "process":
+        return f"its worker died ({crash.crash})"
+    if crash.lost == "node":
+        return f"its node was lost ({crash.crash}), its lease is waited for,"
+    return f"its task failed ({crash.crash})"
 
 
 def _count_free_places(

@@ -50,7 +50,8 @@ class Work:
     """A job with all that its body needs: plain values, no connections and no tensors.
 
     ``gpus`` is the share of a GPU that it holds. ``rung`` is the step at which a training ends for
-    a tuner to decide whether it goes on.
+    a tuner to decide whether it goes on. ``expired`` is the end of a lease that the launch has seen
+    to be over.
 
     Exactly one of ``trial`` and ``pretraining`` is the job's subject. A subject that needs
     ``plugins`` travels ``sealed``, as bytes, since it may hold objects of their classes; `opened`
@@ -71,6 +72,7 @@ class Work:
     terms: Terms = field(default_factory=Terms)
     keep: Keep = field(default_factory=Keep)
     rung: int | None = None
+    expired: float | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)

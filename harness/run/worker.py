@@ -148,6 +148,7 @@ def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
             threads=work.threads,
             lease_seconds=work.lease_seconds,
             cap=work.terms.cap,
+            expired=work.expired,
         )
 
     return wait_out(claim, seconds=START_SECONDS, on_failure=note_failure)
@@ -201,7 +202,7 @@ class _Attempt:
             except (KeyboardInterrupt, SystemExit):  # of a signal
                 with suppress(UserError):
                     ending = self._make_ending("cancelled", lease, "interrupted")
-                    self._deliver(ending, spool, seconds=LAST_SECONDS)
+                    self._deliver(ending, lease, spool, seconds=LAST_SECONDS)
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs in the attempt's row
                 if ran_out_of_memory(error):
@@ -209,16 +210,24 @@ class _Attempt:
                     ending = self._make_ending("oom", lease, why)
                 else:
                     ending = self._make_ending("code_error", lease, traceback.format_exc(limit=-6))
-            return self._deliver(ending, spool)
+            return self._deliver(ending, lease, spool)
 
-    def _deliver(self, ending: Ending, spool: Spool, *, seconds: float = math.inf) -> Report:
+    def _deliver(
+        self, ending: Ending, lease: Lease, spool: Spool, *, seconds: float = math.inf
+    ) -> Report:
         """Commit the ending, for up to ``seconds`` while the database is unreachable.
 
         Until then it lies in the spool: if this process dies, the next task or launch on this host
-        delivers it.
+        delivers it. The curves are committed whole, also into a database that was set back to an
+        earlier state meanwhile and has lost what it acknowledged.
         """
         kept = spool.end(ending)
-        stored = wait_out(lambda: kept.commit(self.store, self.claim), seconds=seconds)
+
+        def commit() -> Ending | None:
+            missing = self.store.missing_metrics(self.claim, lease.points())
+            return replace(kept, metrics=tuple(missing)).commit(self.store, self.claim)
+
+        stored = wait_out(commit, seconds=seconds)
         spool.discard()
         if stored is None:
             return Report(self.work.job_id, "stopped", "its lease was lost")
@@ -314,7 +323,7 @@ class _Attempt:
         folder = self.folder = CheckpointFolder(_open_folder(self.work, self.claim.rerun))
         most = until if rung is None else min(rung, until)
         step = self._wait_for_storage(lambda: trainer.resume(folder, at_most=most), lease)
-        lease.started_at(step, trainer.undelivered)
+        lease.started_at(step, trainer.curves)
         if folder.passed_over:
             damaged = ", ".join(folder.passed_over)
             self.notes.append(f"passed over checkpoints that are damaged: {damaged}")
@@ -325,8 +334,9 @@ class _Attempt:
             metric=lease.metric,
             stop=lambda: lease.lost,
             over=lambda: trainer.step == rung or bool(self._time_limit_message()),
-            undelivered=lease.undelivered,
-            unsaved=self._note_unsaved,
+            curves=lease.curves,
+            unsaved=lambda error: self._note_unsaved(error, lease),
+            saved=lease.report_problem,
             last=lambda save: self._save_last(save, lease),
             checkpoint_seconds=self.work.checkpoint_seconds,
         )
@@ -357,11 +367,20 @@ class _Attempt:
         Raises StoppedError if the lease is lost meanwhile.
         """
 
+        def try_once() -> T:
+            try:
+                return action()
+            except StorageError as error:
+                lease.report_problem(f"it waits for the place of its files: {error}")
+                raise
+
         def check_lease() -> None:
             if lease.lost:
                 raise StoppedError
 
-        return wait_out(action, seconds=STORE_SECONDS, on_failure=check_lease)
+        found = wait_out(try_once, seconds=STORE_SECONDS, on_failure=check_lease)
+        lease.report_problem()
+        return found
 
     def _save_last(self, save: Callable[[], None], lease: Lease) -> None:
         """Save the last checkpoint.
@@ -375,10 +394,11 @@ class _Attempt:
             else:
                 self._wait_for_storage(save, lease)
         except StorageError as error:
-            self._note_unsaved(error)
+            self._note_unsaved(error, lease)
 
-    def _note_unsaved(self, error: StorageError) -> None:
-        """Note once that checkpoints are not written, and why."""
+    def _note_unsaved(self, error: StorageError, lease: Lease) -> None:
+        """Report that checkpoints are not written, and why; note it once."""
+        lease.report_problem(f"checkpoints are not written: {error}")
         if not self.unsaved:
             self.unsaved = True
             self.notes.append(f"checkpoints were not written: {error}")

@@ -20,8 +20,12 @@ from lcma.harness.storage import (
     sha256_of,
 )
 
-FORMAT = 2
-"""Format of the state in a checkpoint; a checkpoint of another format is passed over."""
+FORMAT = 3
+"""Format of the state in a checkpoint."""
+
+_READABLE = (2, FORMAT)
+"""The formats that are read; a checkpoint of another one is passed over. One of format 2 has the
+points that the database lacked, `undelivered`, in place of whole `curves`."""
 
 _NAME = re.compile(r"step-(\d{9})\.([0-9a-f]{16})(\.kept)?\.pt")
 
@@ -119,4 +123,4 @@ class CheckpointFolder:
             raise
         except (StorageError, OSError, RuntimeError, pickle.UnpicklingError):
             return None
-        return state if state.pop("format", None) == FORMAT else None
+        return state if state.pop("format", None) in _READABLE else None

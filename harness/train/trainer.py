@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,14 +20,10 @@ from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.waiting import WaitTimer
 from lcma.models import CouplingNets, Flow
-from lcma.sweeps.recipe import Optimization, Training
+from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE, Optimization, Training
 
-LOG_EVERY = 10
-"""Steps between looks at the loss; checkpoints fall on these steps, so that a resumed run logs
-the same windows as an undisturbed one."""
-
-Undelivered = dict[str, list[tuple[str, int, float]]]
-"""Points of curves, (name, step, value) by the job's id, that the database does not have yet."""
+Curves = dict[str, dict[str, Tensor]]
+"""Curves by the job's id and their name: float64, (points, 2), the step and value of each point."""
 
 _SHORTEST = 5.0
 _SHARE, _SHARE_FAILED = 0.02, 0.1
@@ -61,10 +57,11 @@ class Hooks:
     """Callbacks of the training loop.
 
     ``progress`` is called with the step, ``metric`` with each point of a curve. ``stop`` ends the
-    loop at once, ``over`` as soon as there can be a checkpoint. ``undelivered`` returns points
-    that go into each checkpoint, so that none is ahead of its curve: a run resumed from it has the
-    points that are missing. ``unsaved`` is called if a checkpoint on the way cannot be written, and
-    training goes on; ``last`` is called with the function that saves the one at the end.
+    loop at once, ``over`` as soon as there can be a checkpoint. ``curves`` returns the
+    curves so far, which go into each checkpoint: a run resumed from it has all points up to its
+    step, whatever became of the database. ``unsaved`` is called if a checkpoint on the way cannot
+    be written, and training goes on; ``saved`` is called after each one that was written. ``last``
+    is called with the function that saves the one at the end.
     ``checkpoint_seconds`` is the time between checkpoints, None for a share of the training's time.
     """
 
@@ -72,8 +69,9 @@ class Hooks:
     metric: Callable[[str, int, float], None] = lambda name, step, value: None
     stop: Callable[[], bool] = lambda: False
     over: Callable[[], bool] = lambda: False
-    undelivered: Callable[[], Undelivered] = dict
+    curves: Callable[[], Curves] = dict
     unsaved: Callable[[StorageError], None] = _raised
+    saved: Callable[[], None] = lambda: None
     last: Callable[[Callable[[], None]], None] = lambda save: save()
     checkpoint_seconds: float | None = None
 
@@ -84,8 +82,8 @@ class Trainer:
 
     Everything that decides the next step is in ``state``: weights, buffers, optimizer, average,
     best weights and the step; order, flips and noise are functions of seed and step.
-    ``undelivered`` are the points in the checkpoint that it was resumed from, ``kept`` is the
-    snapshot that a pretraining's run leaves at its end.
+    ``curves`` are those in the checkpoint that it was resumed from, ``kept`` is the snapshot that a
+    pretraining's run leaves at its end.
     """
 
     flow: Flow
@@ -97,7 +95,7 @@ class Trainer:
     step: int = 0
     best: dict[str, Any] | None = None
     images_seen: int = 0
-    undelivered: Undelivered = field(default_factory=dict)
+    curves: Curves = field(default_factory=dict)
     kept: Stored | None = None
     _losses: list[Tensor] = field(default_factory=list)
     last_finite: float | None = None
@@ -163,7 +161,7 @@ class Trainer:
             self.start()
         else:
             self.restore(found[1])
-            self.undelivered = found[1]["undelivered"]
+            self.curves = _read_curves(found[1])
         return self.step
 
     def run(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
@@ -203,9 +201,10 @@ class Trainer:
         hooks.last(lambda: self._save(folder, hooks, keep=self.training is None))
 
     def _save(self, folder: CheckpointFolder, hooks: Hooks, *, keep: bool = False) -> None:
-        state = {**self.state(), "undelivered": hooks.undelivered()}
+        state = {**self.state(), "curves": hooks.curves()}
         stored = folder.save(self.step, state, keep=keep)
         self.kept = stored if keep else None
+        hooks.saved()
 
     def _augmented(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:
         generator = torch.Generator(self.images.device)
@@ -264,7 +263,7 @@ class Trainer:
             if not math.isfinite(value):
                 raise DivergedError(self.step - len(values) + offset + 1, self.last_finite)
             self.last_finite = value
-        hooks.metric("train_bits_per_dim", self.step, float(np.mean(values)))
+        hooks.metric(TRAIN_CURVE, self.step, float(np.mean(values)))
 
     def _watch_holdout(self, until: int, hooks: Hooks) -> None:
         training = self.training
@@ -278,6 +277,19 @@ class Trainer:
         if training.select == "best" and bits < least:
             weights = {k: v.clone() for k, v in self.evaluated.state_dict().items()}
             self.best = {"step": self.step, "holdout_bits_per_dim": bits, "flow": weights}
+
+
+def _read_curves(state: dict[str, Any]) -> Curves:
+    if "curves" in state:
+        return cast("Curves", state["curves"])
+    found: dict[str, dict[str, list[list[float]]]] = {}  # format 2
+    for job_id, points in state["undelivered"].items():
+        for name, step, value in points:
+            found.setdefault(job_id, {}).setdefault(name, []).append([step, value])
+    return {
+        job_id: {name: torch.tensor(points, dtype=torch.float64) for name, points in own.items()}
+        for job_id, own in found.items()
+    }
 
 
 def _averaging(decay: float) -> Callable[..., None]:

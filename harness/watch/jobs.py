@@ -35,6 +35,12 @@ def lease_is_over(job: JobFacts, now: float) -> bool:
     return job.lease_until is not None and leases.is_over(job.lease_until, now)
 
 
+def lease_is_ahead(job: JobFacts, now: float) -> bool:
+    """Return whether a job has a lease that was written by a clock that is ahead."""
+    until = job.lease_until
+    return until is not None and not leases.is_credible(until, job.updated, now)
+
+
 def name_experiment(job: JobFacts) -> str:
     """Return flow, data set, and factorization, or the kind of a job that has none."""
     return f"{job.flow} {job.dataset} {job.factorization_or_kind}"
@@ -51,6 +57,9 @@ def describe_progress(job: JobFacts, now: float) -> str:
     left = job.lease_left(now)
     if lease_is_over(job, now):
         lease = f"lease over since {format_duration(-left)}"
+    elif job.lease_until is not None and lease_is_ahead(job, now):
+        seconds = format_duration(job.lease_until - job.updated)
+        lease = f"lease by a clock that is ahead: taken over once it stands still for {seconds}"
     else:
         lease = f"lease {format_duration(left)} left"
     return printable(f"step {job.step}/{job.steps} on {job.host}, {lease}")

@@ -89,6 +89,8 @@ def render_database_status(status: DatabaseStatus, limit: int) -> Group:
         parts.append(Text(_describe_stopping(what, one, status.now), style="bold"))
     if status.running:
         parts += [Text(), _render_running(status.running, status.now)]
+        troubled = (job for job in status.running if job.message)
+        parts += [Text(_describe_problem(job), style="red") for job in troubled]
     if status.failures:
         parts += [
             Text(),
@@ -128,6 +130,8 @@ class SweepStatus:
     waiting: tuple[Waiting, ...]
     stale: tuple[JobFacts, ...]
     """Running jobs whose lease is over."""
+    troubled: tuple[JobFacts, ...]
+    """Running jobs that cannot do something at present, such as write checkpoints."""
     stop: Stopping | None
     """A request to stop that is newer than all launches of the sweep, and what they hold."""
     reruns: dict[str, Rerun]
@@ -148,6 +152,7 @@ class SweepStatus:
 def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
     """Read the state of a sweep's jobs."""
     own, now, request = set(store.job_ids(sweep.id)), store.now(), store.stop_request(sweep.id)
+    running = [job for job in store.running_jobs() if job.job_id in own]
     return SweepStatus(
         sweep=sweep,
         now=now,
@@ -155,9 +160,8 @@ def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
         cells=tuple(store.cell_states(sweep.id)),
         rates=store.rates(sweep.id),
         waiting=tuple(store.awaited_segments(sweep.id)),
-        stale=tuple(
-            job for job in store.running_jobs() if job.job_id in own and lease_is_over(job, now)
-        ),
+        stale=tuple(job for job in running if lease_is_over(job, now)),
+        troubled=tuple(job for job in running if job.message),
         stop=None if request is None else Stopping(request, store.count_held_jobs(sweep.id)),
         reruns={job_id: rerun for job_id, rerun in store.reruns().items() if job_id in own},
     )
@@ -172,6 +176,7 @@ def render_sweep_status(status: SweepStatus, height: int | None = None) -> Group
     most = None if wraps else MOST_LINES
     waiting = _shorten([_describe_waiting(one, status.now) for one in status.waiting], most)
     stale = _shorten([_describe_stale(job, status.now) for job in status.stale], most)
+    stale += _shorten([_describe_problem(job) for job in status.troubled], most)
     end = _describe_end(status)
     reruns = _describe_reruns(status.reruns)
     name = f"sweep {printable(status.sweep.name)} ({short_id(status.sweep.id)})"
@@ -212,6 +217,7 @@ def sweep_status_as_dict(status: SweepStatus) -> dict[str, Any]:
             job_as_dict(job, RUNNING) | {"overdue": -job.lease_left(status.now)}
             for job in status.stale
         ],
+        "troubled": [job_as_dict(job, (*RUNNING, "message")) for job in status.troubled],
     }
 
 
@@ -383,6 +389,11 @@ def _describe_stale(job: JobFacts, now: float) -> str:
     late = format_duration(-job.lease_left(now))
     name = f"{name_experiment(job)} seed {job.seed} ({job.job_id[:8]})"
     return printable(f"lease over since {late}: {name} on {job.host}")
+
+
+def _describe_problem(job: JobFacts) -> str:
+    name = f"{name_experiment(job)} seed {job.seed} ({job.job_id[:8]})"
+    return printable(f"{name} on {job.host}: {job.message}")
 
 
 def _describe_stopping(what: str, one: Stopping, now: float) -> str:

@@ -11,7 +11,13 @@ from lcma.db import Attempt, JobFacts, Store
 from lcma.harness.results.lookup import job_title
 from lcma.harness.text import format_time, printable, short_id
 from lcma.harness.watch.commands import relaunch_commands, render_next
-from lcma.harness.watch.jobs import describe_progress, describe_rerun, job_as_dict, lease_is_over
+from lcma.harness.watch.jobs import (
+    describe_progress,
+    describe_rerun,
+    job_as_dict,
+    lease_is_ahead,
+    lease_is_over,
+)
 
 STYLES = {"done": "green", "failed": "red", "diverged": "yellow"}
 
@@ -130,6 +136,8 @@ def _explain_running(job: JobFacts, last: Attempt | None, now: float) -> Iterato
     yield describe_progress(job, now)
     since = "" if last is None else f" since {format_time(last.started)}"
     yield f"attempt {job.token}{since}, launch {job.owner}"
+    if last is not None and last.message:
+        yield last.message
     if lease_is_over(job, now):
         yield "nobody has heard of it since: the next launch that wants it takes it over"
 
@@ -191,7 +199,7 @@ def _next_commands(store: Store, job: JobFacts, cause: JobFacts, now: float) -> 
         if job.trial_id is not None:
             yield f"lcma samples {printable(job.trial_id)[:12]}"
         return
-    if cause.state == "running" and not lease_is_over(cause, now):
+    if cause.state == "running" and not (lease_is_over(cause, now) or lease_is_ahead(cause, now)):
         yield f"lcma logs {short_id(cause.job_id)} -f"
         return
     if cause.state in ("failed", "diverged"):

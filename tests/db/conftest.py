@@ -238,7 +238,7 @@ class World:
             cost=COST,
             result=result(TRIALS[index].id, bits_per_dim),
             tables=[index_table(TRIALS[index].id, 1, HALF)],
-            metrics=[db.Metric("train_bits_per_dim", 100, 4.0)],
+            metrics=[db.Metric("train_bits_per_dim", step, 4.0) for step in range(10, 501, 10)],
             artifacts=[
                 db.Artifact(
                     kind="weights", path="a/b", bytes=12, digest="e" * 64, place="here:/runs"
@@ -288,7 +288,10 @@ class World:
         claim = self.win(self.segments[index])
         budget = SEGMENTS[index].steps
         maps = [contribution_map(split, budget) for split in (2, 1)]
-        assert self.store.finish(claim, "done", last_step=budget, cost=COST, maps=maps, now=1010.0)
+        points = [db.Metric("train_bits_per_dim", step, 4.0) for step in range(10, budget + 1, 10)]
+        assert self.store.finish(
+            claim, "done", last_step=budget, cost=COST, maps=maps, metrics=points, now=1010.0
+        )
         return claim
 
     def job(self, job_id: str) -> db.Job:

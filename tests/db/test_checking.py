@@ -111,6 +111,16 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "attempts",
         "has not ended",
     ),
+    "a gap": (
+        "DELETE FROM metrics WHERE step = 250 AND curve_id = (SELECT max(id) FROM curves)",
+        "jobs",
+        "its train_bits_per_dim has 49 points of 50",
+    ),
+    "a gap of a pretraining": (
+        "DELETE FROM metrics WHERE step = 10 AND curve_id = (SELECT min(id) FROM curves)",
+        "pretrainings",
+        "its train_bits_per_dim has 9 points of 10",
+    ),
     "a stray curve": (
         "INSERT INTO metrics (curve_id, step, value) VALUES (99, 1, 1.0)",
         "metrics",

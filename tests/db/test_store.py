@@ -151,6 +151,19 @@ def test_curves_keep_every_value_and_replace_repeated_points(world: Any) -> None
     assert world.store.metrics(claim.job_id, "other") == []
 
 
+def test_points_that_a_curve_lacks_are_found(world: Any) -> None:
+    """Of the curve of the attempt itself: what a former one left stays shown during a rerun."""
+    former = world.finish_trial(0)
+    assert world.store.missing_metrics(former, []) == []
+    world.store.rerun([former.job_id], by="me", now=1020.0)
+    claim = world.win(former.job_id, now=1030.0)
+    points = [db.Metric("train_bits_per_dim", 10, 4.0), db.Metric("loss", 1, -0.1)]
+    points += [db.Metric("loss", 2, math.nan), db.Metric("loss", 3, math.inf)]
+    assert world.store.missing_metrics(claim, points) == points
+    assert world.store.add_metrics(claim, [*points[:3], db.Metric("loss", 3, 1.0)])
+    assert world.store.missing_metrics(claim, points) == points[3:]
+
+
 def test_a_curve_is_read_thinned_with_its_last_point(world: Any) -> None:
     claim = world.win(world.trials[0])
     assert world.store.trainings(job_ids=world.trials) == []
@@ -246,7 +259,11 @@ def test_running_says_what_runs_and_how_far(world: Any) -> None:
     segment = world.win(world.segments[1], owner="b")
     world.store.heartbeat(trial, step=250, lease_seconds=60, now=1030.0)
     both = world.store.running_jobs()
-    assert both == [world.store.job_facts([one.job_id])[one.job_id] for one in (trial, segment)]
+    of_attempt = {"pid": 17, "first_step": 0, "message": ""}
+    assert both == [
+        dataclasses.replace(world.store.job_facts([one.job_id])[one.job_id], **of_attempt)
+        for one in (trial, segment)
+    ]
     names = ("job_id", "kind", "factorization", "budget", "step", "steps", "owner", "lease_until")
     assert [tuple(getattr(one, name) for name in names) for one in both] == [
         (world.trials[2], "trial", "LLL", 100, 250, 500, "a", 1090.0),

@@ -174,15 +174,23 @@ def locked(store: db.Store, seconds: float) -> Iterator[None]:
         timer.join()
 
 
+def test_a_file_that_is_gone_is_reported_so(filled_path: Path) -> None:
+    store = db.connect(str(filled_path))
+    store.close()
+    filled_path.unlink()
+    with pytest.raises(UserError, match=rf"the database {filled_path} is gone: put the file back"):
+        store.running_jobs()
+
+
 def test_who_waited_for_the_database_takes_nobody_s_job(filled: Any) -> None:
     """The holder may have waited as well, and renews its lease first."""
     store = filled.store
-    job_id = next(r.job_id for r in store.running_jobs())
+    running = next(iter(store.running_jobs()))
     (environment,) = store.attempts().environment_id.unique()
 
     def claim() -> db.Claim | db.Job:
         return store.claim(
-            job_id,
+            running.job_id,
             owner="another launch",
             host="node2",
             pid=1,
@@ -190,6 +198,7 @@ def test_who_waited_for_the_database_takes_nobody_s_job(filled: Any) -> None:
             device="cpu",
             threads=1,
             lease_seconds=0.4,
+            expired=running.lease_until,
         )
 
     with locked(store, 1.0):

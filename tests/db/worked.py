@@ -428,7 +428,8 @@ class Work:
         return made
 
     def curve(self, steps: int) -> list[db.Metric]:
-        points = [db.Metric("train_bits_per_dim", step, 4 + 1 / step) for step in (10, steps)]
+        every = range(10, steps + 1, 10)
+        points = [db.Metric("train_bits_per_dim", step, 4 + 1 / step) for step in every]
         return [*points, db.Metric("holdout_bits_per_dim", steps, float("nan"))]
 
     def files(self, kind: str) -> list[db.Artifact]:

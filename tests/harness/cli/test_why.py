@@ -61,6 +61,10 @@ def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
     assert running is not None
     assert 0 < int(running[1]) <= 60
     assert out.endswith(f"Next: lcma logs {segment} -f\n")
+    planned.store.heartbeat(claim, step=40, lease_seconds=60.0, now=time.time() + 86400.0)
+    out = told("LLL")
+    assert "lease by a clock that is ahead: taken over once it stands still for 60 s" in out
+    assert "Next: lcma launch demo" in out
     planned.store.heartbeat(claim, step=40, lease_seconds=60.0, now=1010.0)
     out = told("LLL")
     assert "lease over since" in out

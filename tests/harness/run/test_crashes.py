@@ -33,6 +33,7 @@ class Fragile(Inline):
             device="cpu",
             threads=1,
             lease_seconds=work.lease_seconds,
+            expired=work.expired,
         )
         assert isinstance(claim, db.Claim)
         step = self.steps.pop(0)
@@ -42,9 +43,11 @@ class Fragile(Inline):
 
 @pytest.fixture
 def run(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[EndedJobs, db.Store]]:
-    def run(lost: Lost, steps: list[int], lease: float) -> tuple[EndedJobs, db.Store]:
+    def run(
+        lost: Lost, steps: list[int], lease: float, display: Told | None = None
+    ) -> tuple[EndedJobs, db.Store]:
         store, node = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=lease)
-        ended = Launch(store, [node], Fragile(store, lost, steps), Told()).run()
+        ended = Launch(store, [node], Fragile(store, lost, steps), display or Told()).run()
         return ended, store
 
     return run
@@ -55,6 +58,13 @@ def test_crashes_with_progress_in_between_do_not_count(run: Any) -> None:
     ended, store = run("process", [0, 0, 4, 2, 8, 8, 9], lease=600.0)
     assert len(ended.with_ending("done")) == 1
     assert store.attempts().outcome.tolist() == ["node_lost"] * 7 + ["done"]
+
+
+def test_a_worker_that_died_is_named_with_its_job(run: Any) -> None:
+    display = Told()
+    run("process", [4], lease=600.0, display=display)
+    title = "train realnvp photos8 checkerboard-even seed 0"
+    assert display.notes == [f"{title}: its worker died (it died) at step 4; it is run again"]
 
 
 def test_three_crashes_without_progress_are_the_end(run: Any) -> None:

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from rich.console import Console
 
 from lcma import db
+from lcma.db.integrity import check_integrity
 from lcma.harness import kill_points
 from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
@@ -170,6 +172,45 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     assert steps == list(range(10, 20))
     undisturbed(store, node.work.job_id)
     assert len(list(spools.iterdir())) == elsewhere
+
+
+@pytest.mark.parametrize("how", ["removed", "put back", "set back while it trains"])
+def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
+    one_trial, undisturbed, at_step, tmp_path, monkeypatch, how: str
+) -> None:
+    """What it had acknowledged before is delivered again."""
+    monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.05)
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    store, node = one_trial(url, lease=30.0)
+    copy = store.database.backup(tmp_path / "copy.db")
+
+    def acknowledged() -> None:
+        deadline = time.monotonic() + 30
+        while not all(curves(store, node.work.job_id)):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        if how != "set back while it trains":
+            raise Killed
+        with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+            assert connection.execute(sa.text("DELETE FROM metrics")).rowcount == 2
+
+    at_step({12: acknowledged})
+    if how == "set back while it trains":
+        assert worker.run_work(node.work).ending == "done"
+    else:
+        run_killed(node.work, monkeypatch)
+        store.close()
+        for file in tmp_path.glob("old.db*"):
+            file.unlink()
+        if how == "put back":
+            copy.rename(tmp_path / "old.db")
+        store, node = one_trial(url, lease=30.0) if how == "removed" else (store, node)
+        steps: list[int] = []
+        at_step({step: (lambda step=step: steps.append(step)) for step in range(20)})
+        assert worker.run_work(node.work).ending == "done"
+        assert steps == list(range(10, 20))
+    undisturbed(store, node.work.job_id)
+    assert check_integrity(store.database).findings == ()
 
 
 def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
@@ -338,6 +379,32 @@ def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial
     assert len(store.attempts()) == 1
 
 
+@pytest.mark.parametrize("ahead", [86400.0, -86400.0], ids=["ahead", "behind"])
+def test_a_launch_whose_clock_is_wrong_waits_for_a_live_worker(
+    one_trial, tmp_path, monkeypatch, ahead: float
+) -> None:
+    """And takes over from one that is gone, whatever its lease says."""
+    monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.05)
+    store, node = one_trial(f"sqlite:///{tmp_path / 'clocks.db'}", lease=2.0)
+    wrong, display = db.connect(store.url), Told()
+    wrong.database.clock = lambda connection: time.time() + ahead
+    claim = claim_elsewhere(store, node.work.job_id, lease=2.0)
+    beats: list[bool] = []
+
+    def holder() -> None:
+        while len(beats) < 10:
+            time.sleep(0.3)
+            beats.append(store.heartbeat(claim, step=len(beats), lease_seconds=2.0))
+
+    thread = threading.Thread(target=holder)
+    thread.start()
+    ended = Launch(wrong, [node], Inline(), display).run()
+    thread.join()
+    assert beats == [True] * 10
+    assert [report.ending for report in ended.reports.values()] == ["done"]
+    assert store.attempts().outcome.tolist() == ["node_lost", "done"]
+
+
 def test_a_launch_tells_once_that_the_database_is_away_and_once_that_it_is_back() -> None:
     text = io.StringIO()
     with Bars(Console(file=text, width=80)) as bars:
@@ -399,6 +466,67 @@ def test_a_database_whose_disk_is_full_at_the_end_is_waited_for(
     assert worker.run_work(node.work).ending == "done"
     undisturbed(store, node.work.job_id)
     assert store.attempts().message.tolist() == [""]
+
+
+def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
+    small_disk, one_trial, undisturbed, at_step, tmp_path, monkeypatch
+) -> None:
+    """Of a checkpoint on the way, and of the weights, which are waited for."""
+    monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.05)
+    store, node = one_trial(f"sqlite:///{tmp_path / 'here.db'}", lease=30.0)
+    runs = small_disk / "runs"
+    work = replace(node.work, place=replace(node.work.place, runs=runs))
+    fillers: list[Path] = []
+    seen: list[str] = []
+
+    def full() -> None:
+        fillers.append(fill(small_disk))
+
+    def look() -> None:
+        deadline = time.monotonic() + 30
+        while not store.running_jobs()[0].message:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        seen.append(store.running_jobs()[0].message)
+
+    def wait_for_the_end() -> None:
+        while "waits for" not in (message := store.running_jobs()[0].message):
+            time.sleep(0.02)
+        seen.append(message)
+        fillers.pop().unlink()
+
+    thread = threading.Thread(target=wait_for_the_end)
+    at_step({9: full, 15: look, 19: thread.start})
+    assert worker.run_work(work).ending == "done"
+    thread.join()
+    for message, word in zip(seen, ("checkpoints are not written", "it waits for"), strict=True):
+        assert word in message
+        assert f"{runs}" in message
+        assert "(No space left on device): make room there" in message
+    undisturbed(store, work.job_id)
+
+
+def test_a_launch_reports_the_full_disk_of_its_database(small_disk, one_trial, monkeypatch) -> None:
+    """Though it can read all that it wants to."""
+    monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.1)
+    store, node = one_trial(f"sqlite:///{small_disk / 'lcma.db'}", steps=300, lease=1.0)
+    display, executor = Told(), LocalExecutor(1)
+    thread = threading.Thread(target=Launch(store, [node], executor, display).run)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while store.job(node.work.job_id).step == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    filler = fill(small_disk)
+    while not display.whys:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    filler.unlink()
+    thread.join(60)
+    executor.close(kill=True)
+    (why,) = display.whys
+    assert re.fullmatch(r"the database .* failed: .*full.*make room on its disk", why)
+    assert store.attempts().outcome.tolist() == ["done"]
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

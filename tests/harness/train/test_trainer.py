@@ -117,20 +117,39 @@ def test_without_checkpoint_seconds_a_short_run_saves_at_its_end_alone(undisturb
     assert [f.step for f in undisturbed("training").folder.list()] == [60]
 
 
-def test_a_checkpoint_holds_what_the_caller_has_not_delivered(workshop: Any) -> None:
+def test_a_checkpoint_holds_the_curves_up_to_its_step(workshop: Any) -> None:
     run = workshop.training("a")
     run.trainer.start()
-    told: list[tuple[str, int, float]] = []
+    reported: list[tuple[int, float]] = []
     hooks = Hooks(
-        metric=lambda *point: told.append(point),
-        undelivered=lambda: {"job": list(told)},
+        metric=lambda name, step, value: reported.append((step, value)),
+        curves=lambda: {"job": {"all": torch.tensor(reported, dtype=torch.float64)}},
         checkpoint_seconds=0,
     )
     run.trainer.run(30, run.folder, hooks)
     for until in (30, 29):
         resumed = workshop.training("a")
         step = resumed.trainer.resume(resumed.folder, until)
-        assert resumed.trainer.undelivered == {"job": [p for p in told if p[1] <= step]}
+        found = list(map(tuple, resumed.trainer.curves["job"]["all"].tolist()))
+        assert found == [point for point in reported if point[0] <= step]
+
+
+def test_a_checkpoint_of_the_format_before_whole_curves_is_resumed(
+    workshop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = workshop.training("a")
+    assert run.go(10)
+    run.folder.clear()
+    monkeypatch.setattr("lcma.harness.train.checkpoint.FORMAT", 2)
+    points = [("train", 9, math.nan), ("holdout", 10, 0.1 + 0.2), ("train", 10, 3.5)]
+    run.folder.save(10, {**run.trainer.state(), "undelivered": {"job": points, "other": []}})
+    monkeypatch.undo()
+    resumed = workshop.training("a")
+    assert resumed.trainer.resume(resumed.folder, 20) == 10
+    assert differences(resumed.trainer.state(), run.trainer.state()) == []
+    (curves,) = resumed.trainer.curves.values()
+    assert curves["holdout"].tolist() == [[10, 0.1 + 0.2]]
+    assert curves["train"].nan_to_num(-1).tolist() == [[9, -1], [10, 3.5]]
 
 
 def test_training_lowers_the_loss(undisturbed: Any) -> None:
@@ -246,7 +265,7 @@ def test_the_best_weights_survive_a_resume(workshop: Any) -> None:
     assert run.go(10)
     run.trainer.best["holdout_bits_per_dim"] = -1.0  # nothing is better from now on
     run.folder.clear()
-    run.folder.save(10, {**run.trainer.state(), "undelivered": {}})
+    run.folder.save(10, {**run.trainer.state(), "curves": {}})
     resumed = workshop.training("a")
     assert resumed.trainer.resume(resumed.folder, 20) == 10
     assert differences(resumed.trainer.best, run.trainer.best) == []
