@@ -1,5 +1,6 @@
 """The database that a URL or a path means."""
 
+import re
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,6 +14,9 @@ from lcma.sweeps.errors import UserError
 SUFFIXES = (".db", ".sqlite")
 
 FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+
+_MISTYPED = re.compile(r"(?:^|/)postgres(?:ql)?(?:\+\w+)?[:/].*:.*@")
+"""A server's URL with a password that lacks a character and would be taken for a path."""
 
 
 def locate(url: str) -> Database:
@@ -28,9 +32,11 @@ def locate(url: str) -> Database:
     # What cannot be read may hold a password, so it is not repeated.
     unread = UserError(f"cannot read the database URL: give it as {FORMS}")
     if "://" not in url:
+        if _MISTYPED.search(url):
+            raise unread
         if url.endswith(SUFFIXES):
             return SqliteDatabase(Path(url).expanduser().absolute())
-        if "@" in url:
+        if "@" in url or ":" in url:
             raise unread
         raise UserError(
             f"'{url}' is not a database: give {FORMS}, or a path ending in .db or .sqlite"
@@ -39,7 +45,8 @@ def locate(url: str) -> Database:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
         raise unread from None
-    if "@" in (parsed.host or ""):
+    # Of two, the first could be one of the password, and the rest of that be taken for a host.
+    if url.count("@") > 1 and not parsed.drivername.startswith("sqlite"):
         raise UserError(f"{unread}, and write an @ in user or password as %40")
     if parsed.drivername in DRIVERS:
         return PostgresDatabase(parsed)

@@ -1,6 +1,7 @@
 """The command `lcma`: its subcommands, and how mistakes are reported."""
 
 import importlib
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import typer
 
 from lcma.harness.cli import data, db
 from lcma.harness.extras import explain_missing
+from lcma.harness.urls import hide_in_arguments
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
 
@@ -79,15 +81,38 @@ app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
 
 
+ARGUMENTS_VARIABLE = "LCMA_ARGUMENTS"
+"""What was typed, as a JSON list, for a process that shows it without its secrets."""
+
+
+def _take_arguments() -> list[str]:
+    """Return what was typed after `lcma`.
+
+    Where that holds a secret, this process is replaced by one that shows its arguments without it,
+    in `ps` and to Ray, which stores the command line of a job.
+    """
+    given = os.environ.pop(ARGUMENTS_VARIABLE, None)
+    if given is not None:
+        return [str(argument) for argument in json.loads(given)]
+    typed = sys.argv[1:]
+    shown = hide_in_arguments(typed)
+    if shown != typed:
+        before = sys.orig_argv[1 : len(sys.orig_argv) - len(typed)]
+        environment = os.environ | {ARGUMENTS_VARIABLE: json.dumps(typed)}
+        os.execve(sys.executable, [sys.executable, *before, *shown], environment)  # noqa: S606 - ourselves
+    return typed
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command, given as arguments or by `sys.argv`.
 
     A user's mistake (UserError, OSError) is reported in one line on stderr, with exit code 2.
     """
     try:
+        typed = _take_arguments() if arguments is None else list(arguments)
         for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
             plugins.load_file(Path(path).resolve())
-        app(args=list(arguments) if arguments is not None else None, prog_name="lcma")
+        app(args=typed, prog_name="lcma")
     except UserError as error:
         print(f"lcma: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
