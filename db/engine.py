@@ -69,6 +69,11 @@ class Database(ABC):
         return f"{type(self).__name__}({self.name!r})"
 
     @property
+    def shown_url(self) -> str:
+        """The URL without a password."""
+        return self.url
+
+    @property
     def place(self) -> str:
         """A text that no other place has, without a password."""
         return self.name

@@ -202,6 +202,18 @@ class PostgresDatabase(Database):
         self._secrets = tuple(sorted(secrets - {""}, key=len, reverse=True))
 
     @property
+    def shown_url(self) -> str:
+        # `set` would keep a password, where None is given to it.
+        return sa.URL.create(
+            "postgresql",
+            username=self._url.username,
+            host=self._url.host,
+            port=self._url.port,
+            database=self._url.database,
+            query=self._url.difference_update_query(SECRET).query,
+        ).render_as_string()
+
+    @property
     def place(self) -> str:
         options = sorted(self._url.difference_update_query(SECRET).query.items())
         return f"{self.name} {options}" if options else self.name
@@ -253,17 +265,8 @@ class PostgresDatabase(Database):
         """Do nothing: a server has its own ways, and its owner's."""
 
     def backup(self, out: Path | None) -> Path:
-        # `set` would keep a password, where None is given to it.
-        shown = sa.URL.create(
-            "postgresql",
-            username=self._url.username,
-            host=self._url.host,
-            port=self._url.port,
-            database=self._url.database,
-            query=self._url.difference_update_query(SECRET).query,
-        ).render_as_string()
         file = out or Path(f"{self._url.database or 'lcma'}.dump")
-        command = ("pg_dump", "--format=custom", f"--file={file}", shown)
+        command = ("pg_dump", "--format=custom", f"--file={file}", self.shown_url)
         raise UserError(
             f"the database {self.name} is on a server, which is copied by its own tool: "
             f"{shlex.join(command)}"

@@ -1596,6 +1596,13 @@ class Store:
             number = sa.select(sa.func.max(events.c.id)).where(*own)
             return int(connection.execute(number).scalar_one())
 
+    def last_arguments(self, sweep_id: str) -> str:
+        """Return what was typed for the last launch of a sweep, '' if that is not known."""
+        of_sweep = sa.select(launches.c.arguments).where(launches.c.sweep_id == sweep_id)
+        with self._reader.connect() as connection:
+            newest = of_sweep.order_by(launches.c.started.desc()).limit(1)
+            return str(connection.execute(newest).scalar() or "")
+
     def request_stop(
         self, sweep_ids: Sequence[str] | None, *, by: str, now: float | None = None
     ) -> None:

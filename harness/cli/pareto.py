@@ -47,6 +47,7 @@ def pareto(
     from lcma.harness.results.budgets import read_budget_curves
     from lcma.harness.results.lookup import find_sweep
     from lcma.harness.text import to_json
+    from lcma.harness.watch.commands import format_command, print_commands
 
     if not 0 < margin < float("inf"):
         raise UserError(f"--margin {margin:g} is no margin: give bits/dim above 0, such as 0.01")
@@ -72,4 +73,4 @@ def pareto(
     console.print(render_budgets(curves), highlight=False)
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)
-    console.print(Text("Next: lcma board | lcma maps"))
+    print_commands(console, [format_command(verb, db=db) for verb in ("board", "maps")])

@@ -45,6 +45,7 @@ def prepare(
     from lcma.harness.data.fetching import fetch_files
     from lcma.harness.place import find_place
     from lcma.harness.report.data_sets import describe_prepared_set
+    from lcma.harness.watch.commands import format_command, print_commands
 
     root = find_place(None, None, data).data
     if download:
@@ -77,3 +78,5 @@ def prepare(
         return
     for line in describe_prepared_set(prepared.manifest, prepared.folder, seconds, bars):
         print(line)
+    words = ("plan", "demo", "--dataset", prepared.manifest.name)
+    print_commands(Console(), [format_command(*words, data=data)])

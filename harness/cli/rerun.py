@@ -53,7 +53,7 @@ def rerun(
     from lcma.harness.report.export import parse_filters
     from lcma.harness.terminal import user_name
     from lcma.harness.text import printable, to_json
-    from lcma.harness.watch.commands import relaunch_commands
+    from lcma.harness.watch.commands import print_commands, relaunch_commands
     from lcma.harness.watch.rerun import (
         choose_reruns,
         describe_choice,
@@ -71,7 +71,7 @@ def rerun(
         console.print(Text(f"{summary} will be run anew"))
         if not typer.confirm("Go on?"):
             return
-    commands = relaunch_commands(store, ids)
+    commands = relaunch_commands(store, ids, db)
     put_back = 0 if dry_run else store.rerun(ids, by=user_name(), why=why)
     if json:
         more = [job.job_id for job in chosen.more]
@@ -90,6 +90,4 @@ def rerun(
     console.print(Text(f"{summary} {would}"), soft_wrap=True)
     if dry_run:
         return
-    for number, command in enumerate(commands):
-        lead = "Next: " if number == 0 else "      "
-        console.print(Text(lead).append(command, style="bold"), soft_wrap=True)
+    print_commands(console, commands)

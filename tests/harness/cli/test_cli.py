@@ -161,7 +161,7 @@ def test_a_plan_of_what_is_not_there_yet_says_why(capsys, in_tmp: Path) -> None:
     """A set that only a person can prepare is named, with the command."""
     code, out, err = run(capsys, "plan", "table3")
     assert (code, err) == (0, "")
-    assert "First: lcma data prepare celeba64-float --from PATH" in out
+    assert "Next: lcma data prepare celeba64-float --from PATH" in out
     assert list(in_tmp.iterdir()) == []
 
 

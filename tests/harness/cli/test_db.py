@@ -177,7 +177,7 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     lines = out.splitlines()
     assert f"25 rows would come from {names[0]} to {names[1]}" in lines
     again = shlex.split(lines[-1].removeprefix("Next: "))
-    assert again == ["lcma", "db", "merge", there, "--db", names[1]]
+    assert again == ["lcma", "db", "merge", there, "--db", db.locate(here).shown_url]
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is None
     code, out, _ = lcma("db", "merge", there, "--db", here, "--dry-run", "--json")
     report = json.loads(out)
@@ -202,7 +202,7 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     assert "running here" in left
     assert any(line.startswith("files stay where they are") for line in lines)
     following = shlex.split(lines[-1].removeprefix("Next: "))
-    assert following == ["lcma", "board", "--db", names[1]]
+    assert following == ["lcma", "board", "--db", db.locate(here).shown_url]
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is not None
     code, out, err = lcma("db", "merge", there, "--db", here)
     assert (code, err) == (0, "")  # both numbers are there and told, the first is current
