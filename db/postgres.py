@@ -82,7 +82,17 @@ ORDER BY 1
 """
 """Constraints and indices of the current schema that do not hold for all rows."""
 
+POOLER = (
+    "let a pooler such as PgBouncer ignore `options`, and set on the server what they hold, as "
+    "docs/database.md shows"
+)
+"""What to do where settings of a connection get lost on the way."""
+
+OPTION = re.compile(r"(?:^|\s)(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
+"""A setting in libpq's `options`."""
+
 CONNECTING: Sequence[tuple[str, str, bool]] = (
+    ("unsupported startup parameter", POOLER, False),
     (
         "closed the connection unexpectedly|SYSCALL|unexpected eof",
         "it may be back soon, try again",
@@ -220,6 +230,7 @@ class PostgresDatabase(Database):
 
     def identify(self) -> Found:
         with self.reader().connect() as connection:
+            self._require_settings(connection)
             schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
             if schema is None:
                 raise UserError(f"the database {self.name}: {STATES['3F000']}")
@@ -336,15 +347,31 @@ class PostgresDatabase(Database):
             text = text.replace(secret, "***")
         return text
 
+    def _options(self) -> str:
+        own = self._url.query.get("options", "")
+        return " ".join((*_texts(own), f"-c lock_timeout={WAIT_SECONDS}s"))
+
+    def _require_settings(self, connection: sa.Connection) -> None:
+        """Raise UserError for settings that were sent and are not there: a pooler drops them."""
+        lost = []
+        for name, value in dict(OPTION.findall(self._options())).items():
+            name, value = name.replace("-", "_"), re.sub(r"\\(.)", r"\1", value)
+            there = connection.execute(sa.select(sa.func.current_setting(name, True))).scalar()
+            # As the server writes it; for this transaction alone, which ends if it differs.
+            wanted = connection.execute(sa.select(sa.func.set_config(name, value, True))).scalar()
+            if there != wanted:
+                lost.append(f"{name} is {there or 'not set'} and not {wanted}")
+        if lost:
+            raise UserError(f"the database {self.name}: {', '.join(lost)}; {POOLER}")
+
     def _engine(self, pool: type[Pool]) -> sa.Engine:
         if importlib.util.find_spec("psycopg") is None:
             raise UserError(
                 f"the database {self.name} needs psycopg: install it with "
                 "pip install 'lcma[postgres]'"
             )
-        own = self._url.query.get("options", "")
         settings = {name: value for name, value in DEFAULTS.items() if name not in self._url.query}
-        settings["options"] = " ".join((*_texts(own), f"-c lock_timeout={WAIT_SECONDS}s"))
+        settings["options"] = self._options()
         # No statement is prepared, so that a pooler between here and the server does no harm.
         engine = sa.create_engine(
             self._url.difference_update_query(["options"]),
