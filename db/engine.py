@@ -15,6 +15,9 @@ from sqlalchemy.sql.selectable import Select
 from lcma.db.errors import Unavailable
 from lcma.sweeps.errors import UserError
 
+MOST_BYTES = 64 * 2**20
+"""The most that a query with a limit of rows returns, but for its last row."""
+
 Written = Select[Any] | UpdateBase
 Values = Mapping[str, Any]
 
@@ -29,7 +32,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """Rows of a query; `truncated` says that there were more than the limit."""
+    """Rows of a query; `truncated` says that there were more than the limit, or many bytes."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -46,6 +49,25 @@ class Connections:
     @property
     def free(self) -> int:
         return self.most - self.used
+
+
+def take_rows(
+    rows: Iterable[tuple[Any, ...]], limit: int | None
+) -> tuple[list[tuple[Any, ...]], bool]:
+    """Return rows up to a limit and `MOST_BYTES`, and whether there are more; all for None."""
+    taken: list[tuple[Any, ...]] = []
+    left = MOST_BYTES
+    for row in rows:
+        if limit is not None and (len(taken) == limit or left <= 0):
+            return taken, True
+        taken.append(row)
+        left -= measure_row(row)
+    return taken, False
+
+
+def measure_row(row: tuple[Any, ...]) -> int:
+    """Return about how many bytes the values of a row take."""
+    return sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
 
 
 class Database(ABC):

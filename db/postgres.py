@@ -4,6 +4,7 @@ import importlib.util
 import re
 import select
 import shlex
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -14,8 +15,18 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool, Pool
 
-from lcma.db.engine import Connections, Database, Found, QueryResult, Statement, translate_errors
+from lcma.db.engine import (
+    Connections,
+    Database,
+    Found,
+    QueryResult,
+    Statement,
+    measure_row,
+    take_rows,
+    translate_errors,
+)
 from lcma.db.pool import BriefPool, replace_dead
+from lcma.db.relations import explain_name
 from lcma.db.schema.base import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
@@ -184,6 +195,9 @@ LEADING = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w+|\()?", re.S)
 
 LONGEST = 2**31 - 1
 """Milliseconds of the longest time limit that the server knows."""
+
+MOST_AT_ONCE, PIECE_BYTES = 1000, 2**20
+"""How many rows of a query are fetched at once at most, and from how many bytes on fewer."""
 
 TOO_LATE = "57014"
 SYNTAX = "42601"
@@ -452,31 +466,50 @@ def _query(database: PostgresDatabase, sql: str, limit: int | None, timeout: flo
             # one could write. EXPLAIN is none of the statements that a cursor takes.
             with raw.cursor() if first == "explain" else raw.cursor("query") as cursor:
                 if first == "explain":
-                    rows = list(cursor.stream(sql))
+                    answer = cursor.stream(sql)
                 else:
                     cursor.execute(sql)
-                    rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1)
+                    answer = _fetch(cursor, time.monotonic() + timeout)
+                rows, truncated = take_rows(answer, limit)
                 columns = tuple(column.name for column in cursor.description or ())
         except psycopg.Error as error:
             raise UserError(_explain_query(database, error, first, timeout)) from None
-    truncated = limit is not None and len(rows) > limit
-    shown = tuple(tuple(_plain(value) for value in row) for row in rows[:limit])
+        except TimeoutError:
+            raise UserError(_explain_late(timeout)) from None
+    shown = tuple(tuple(_plain(value) for value in row) for row in rows)
     return QueryResult(columns, shown, truncated)
+
+
+def _fetch(cursor: Any, deadline: float) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a cursor: few at a time where they are long, and each until a deadline.
+
+    Raises TimeoutError. The server's own limit holds for each piece.
+    """
+    many = 1
+    while rows := cursor.fetchmany(many):
+        yield from rows
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        short = sum(map(measure_row, rows)) < PIECE_BYTES
+        many = min(2 * many, MOST_AT_ONCE) if short else max(1, many // 8)
+
+
+def _explain_late(timeout: float) -> str:
+    return (
+        f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it more time"
+    )
 
 
 def _explain_query(database: PostgresDatabase, error: Any, first: str, timeout: float) -> str:
     why = database.hide(" ".join(str(error).split("\n")[0].split()))
     if error.sqlstate == TOO_LATE:
-        return (
-            f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it "
-            "more time"
-        )
+        return _explain_late(timeout)
     if error.sqlstate == SYNTAX and "multiple commands" in why:
         return f"the query failed: there is more than one statement ({why}); give one statement"
     foreign = error.sqlstate == SYNTAX and first not in READING
     if foreign or error.sqlstate in NOT_READING:
         return f"the query does more than read {database.name} ({why}): only SELECT is allowed here"
-    return database.explain(error) or f"the query failed: {why}; check its SQL"
+    return database.explain(error) or f"the query failed: {why}; {explain_name(why)}"
 
 
 def _plain(value: Any) -> Any:

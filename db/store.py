@@ -124,7 +124,7 @@ from lcma.db.schema import (
     verifications,
 )
 from lcma.db.views import coverage, failures, views
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, list_measures
 
 if TYPE_CHECKING:
@@ -1850,7 +1850,8 @@ def _read_view(
 
 def _find_view(name: str) -> sa.Table:
     if name not in views.tables:
-        raise UserError(f"there is no view '{name}': choose among {', '.join(views.tables)}")
+        hint = suggest(name, views.tables, "choose among")
+        raise UserError(f"there is no view '{name}': {hint}")
     return views.tables[name]
 
 

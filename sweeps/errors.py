@@ -1,4 +1,7 @@
-"""The exception for mistakes that a person can correct."""
+"""The exception for mistakes that a person can correct, and the name that was meant."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -6,3 +9,16 @@ class UserError(Exception):
 
     The message names the thing, the place and the remedy.
     """
+
+
+def suggest(name: str, known: Iterable[str], otherwise: str = "known are") -> str:
+    """Return words that offer the known name that is nearest to one, or list them all.
+
+    Example:
+        >>> suggest("Channle", ["channel", "rows"]), suggest("x", ["channel", "rows"], "there are")
+        ("did you mean 'channel'?", 'there are channel, rows')
+    """
+    names = list(known)
+    lower = {one.lower(): one for one in reversed(names)}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    return f"did you mean {lower[near[0]]!r}?" if near else f"{otherwise} {', '.join(names)}"

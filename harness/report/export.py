@@ -33,7 +33,7 @@ from lcma.harness.results.lookup import require_results
 from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_paper
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.text import format_number, printable, to_json
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM
 
 SUFFIX = ".manifest.json"
@@ -184,10 +184,8 @@ def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> di
                 f"--where {printable(assignment)!r}: give KEY=VALUE such as flow=realnvp"
             )
         if name not in columns:
-            raise UserError(
-                f"--where {printable(name)!r}: no such column; choose among "
-                f"{', '.join(columns.keys())}"
-            )
+            hint = suggest(name, columns.keys(), "choose among")
+            raise UserError(f"--where {printable(name)!r}: no such column; {hint}")
         kind = columns[name].type.python_type
         found[name] = (*found.get(name, ()), _value(name, text, kind))
     return dict(found)

@@ -250,7 +250,7 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
             ["sql", "select 1", "--db", "postgresql://u:secret@no-such-host.invalid/d"],
             "host's name",
         ),
-        (["data", "prepare", "cifra10"], "did you mean cifar10"),
+        (["data", "prepare", "cifra10"], "did you mean 'cifar10'?"),
         (["data", "prepare", "cifar10"], "--from PATH"),
         (["data", "prepare", "cifar10", "--from", "nowhere"], "nowhere"),
     ],

@@ -82,7 +82,7 @@ def test_nothing_to_retry_is_one_line(lost: World, typed: Typed, arguments: list
     [
         (
             ["--class", "ooom"],
-            "no failure class 'ooom': there are diverged, oom, timeout, code_error\n",
+            "no failure class 'ooom': did you mean 'oom'?\n",
         ),
         (["--class", "failed_elsewhere"], "no failure class 'failed_elsewhere'"),
         (["--class", "node_lost"], "no failure class 'node_lost'"),

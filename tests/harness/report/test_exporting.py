@@ -137,7 +137,7 @@ def test_a_manifest_stands_beside_every_file(filled, capfdbinary):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--where", "flw=x"], "no such column; choose among flow,"),
+        (["--where", "flw=x"], "no such column; did you mean 'flow'?"),
         (["--where", "flow"], "give KEY=VALUE"),
         (["--where", "seed=one"], "seed is a whole number"),
         (["--where", "bits_per_dim=x"], "bits_per_dim is a number"),
@@ -147,7 +147,7 @@ def test_a_manifest_stands_beside_every_file(filled, capfdbinary):
         (["--where", "budget=100"], "--where budget=100: there are null"),
         (["--where", "factorization=random", "--where", "seed=3"], "meet all of these options"),
         (["--by", "nothing"], "--by 'nothing': no such column"),
-        (["--by", "seed", "--stat", "meen"], "--stat 'meen' is none: choose among n, mean"),
+        (["--by", "seed", "--stat", "meen"], "--stat 'meen' is none: did you mean 'mean'?"),
         (["--stat", "mean"], "give that too"),
         (["--by", "seed", "--paper", "table1"], "two tables"),
     ],
