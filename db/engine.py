@@ -16,6 +16,9 @@ from lcma.db.errors import Unavailable
 from lcma.db.schema.base import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
+MOST_BYTES = 64 * 2**20
+"""The most that a query with a limit of rows returns, but for its last row."""
+
 Written = Select[Any] | UpdateBase
 Values = Mapping[str, Any]
 
@@ -46,7 +49,7 @@ def find_revision(place: str, names: Collection[str], versions: Sequence[object]
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """Rows of a query; `truncated` says that there were more than the limit."""
+    """Rows of a query; `truncated` says that there were more than the limit, or many bytes."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -63,6 +66,25 @@ class Connections:
     @property
     def free(self) -> int:
         return self.most - self.used
+
+
+def take_rows(
+    rows: Iterable[tuple[Any, ...]], limit: int | None
+) -> tuple[list[tuple[Any, ...]], bool]:
+    """Return rows up to a limit and `MOST_BYTES`, and whether there are more; all for None."""
+    taken: list[tuple[Any, ...]] = []
+    left = MOST_BYTES
+    for row in rows:
+        if limit is not None and (len(taken) == limit or left <= 0):
+            return taken, True
+        taken.append(row)
+        left -= measure_row(row)
+    return taken, False
+
+
+def measure_row(row: tuple[Any, ...]) -> int:
+    """Return about how many bytes the values of a row take."""
+    return sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
 
 
 class Database(ABC):
@@ -84,6 +106,11 @@ class Database(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without a password."""
+        return self.url
 
     @property
     def place(self) -> str:

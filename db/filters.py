@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 import sqlalchemy as sa
 
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 
 Id = TypeVar("Id", str, int)
 
@@ -52,8 +52,8 @@ def build_conditions(
     """
     for name, wanted in where.items():
         if name not in columns:
-            listed = ", ".join(columns)
-            raise UserError(f"{what} has no column '{name}': choose among {listed}")
+            hint = suggest(name, columns, "choose among")
+            raise UserError(f"{what} has no column '{name}': {hint}")
         column = columns[name]
         one = isinstance(wanted, str | bytes) or not isinstance(wanted, Collection)
         values = [_plain(value) for value in ([wanted] if one else wanted)]  # type: ignore[union-attr]

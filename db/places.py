@@ -1,5 +1,6 @@
 """The database that a URL or a path means."""
 
+import re
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -14,6 +15,9 @@ from lcma.sweeps.input_files import UNSTORABLE
 SUFFIXES = (".db", ".sqlite")
 
 FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+
+_MISTYPED = re.compile(r"(?:^|/)postgres(?:ql)?(?:\+\w+)?[:/].*:.*@")
+"""A server's URL with a password that lacks a character and would be taken for a path."""
 
 
 def locate(url: str) -> Database:
@@ -31,9 +35,11 @@ def locate(url: str) -> Database:
     if UNSTORABLE.search(url):
         raise unread
     if "://" not in url:
+        if _MISTYPED.search(url):
+            raise unread
         if url.endswith(SUFFIXES):
             return SqliteDatabase(Path(url).expanduser().absolute())
-        if "@" in url:
+        if "@" in url or ":" in url:
             raise unread
         raise UserError(
             f"'{url}' is not a database: give {FORMS}, or a path ending in .db or .sqlite"
@@ -42,7 +48,8 @@ def locate(url: str) -> Database:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
         raise unread from None
-    if "@" in (parsed.host or ""):
+    # Of two, the first could be one of the password, and the rest of that be taken for a host.
+    if url.count("@") > 1 and not parsed.drivername.startswith("sqlite"):
         raise UserError(f"{unread}, and write an @ in user or password as %40")
     if parsed.drivername in DRIVERS:
         return PostgresDatabase(parsed)

@@ -4,6 +4,7 @@ import importlib.util
 import re
 import select
 import shlex
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -21,9 +22,12 @@ from lcma.db.engine import (
     QueryResult,
     Statement,
     find_revision,
+    measure_row,
+    take_rows,
     translate_errors,
 )
 from lcma.db.pool import BriefPool, replace_dead
+from lcma.db.relations import explain_name
 from lcma.db.schema.base import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
@@ -91,7 +95,17 @@ ORDER BY 1
 """
 """Constraints and indices of the current schema that do not hold for all rows."""
 
+POOLER = (
+    "let a pooler such as PgBouncer ignore `options`, and set on the server what they hold, as "
+    "docs/database.md shows"
+)
+"""What to do where settings of a connection get lost on the way."""
+
+OPTION = re.compile(r"(?:^|\s)(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
+"""A setting in libpq's `options`."""
+
 CONNECTING: Sequence[tuple[str, str, bool]] = (
+    ("unsupported startup parameter", POOLER, False),
     (
         "closed the connection unexpectedly|SYSCALL|unexpected eof",
         "it may be back soon, try again",
@@ -184,6 +198,9 @@ LEADING = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w+|\()?", re.S)
 LONGEST = 2**31 - 1
 """Milliseconds of the longest time limit that the server knows."""
 
+MOST_AT_ONCE, PIECE_BYTES = 1000, 2**20
+"""How many rows of a query are fetched at once at most, and from how many bytes on fewer."""
+
 TOO_LATE = "57014"
 SYNTAX = "42601"
 
@@ -211,6 +228,18 @@ class PostgresDatabase(Database):
         self._secrets = tuple(sorted(secrets - {""}, key=len, reverse=True))
 
     @property
+    def shown_url(self) -> str:
+        # `set` would keep a password, where None is given to it.
+        return sa.URL.create(
+            "postgresql",
+            username=self._url.username,
+            host=self._url.host,
+            port=self._url.port,
+            database=self._url.database,
+            query=self._url.difference_update_query(SECRET).query,
+        ).render_as_string()
+
+    @property
     def place(self) -> str:
         options = sorted(self._url.difference_update_query(SECRET).query.items())
         return f"{self.name} {options}" if options else self.name
@@ -223,6 +252,7 @@ class PostgresDatabase(Database):
                     f"the database {self.name} is in {encoding}, which does not hold all text: "
                     "make one with `createdb --encoding=UTF8 --template=template0`"
                 )
+            self._require_settings(connection)
             schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
             if schema is None:
                 raise UserError(f"the database {self.name}: {STATES['3F000']}")
@@ -268,17 +298,8 @@ class PostgresDatabase(Database):
         """Do nothing: a server has its own ways, and its owner's."""
 
     def backup(self, out: Path | None) -> Path:
-        # `set` would keep a password, where None is given to it.
-        shown = sa.URL.create(
-            "postgresql",
-            username=self._url.username,
-            host=self._url.host,
-            port=self._url.port,
-            database=self._url.database,
-            query=self._url.difference_update_query(SECRET).query,
-        ).render_as_string()
         file = out or Path(f"{self._url.database or 'lcma'}.dump")
-        command = ("pg_dump", "--format=custom", f"--file={file}", shown)
+        command = ("pg_dump", "--format=custom", f"--file={file}", self.shown_url)
         raise UserError(
             f"the database {self.name} is on a server, which is copied by its own tool: "
             f"{shlex.join(command)}"
@@ -348,15 +369,31 @@ class PostgresDatabase(Database):
             text = text.replace(secret, "***")
         return text
 
+    def _options(self) -> str:
+        own = self._url.query.get("options", "")
+        return " ".join((*_texts(own), f"-c lock_timeout={WAIT_SECONDS}s"))
+
+    def _require_settings(self, connection: sa.Connection) -> None:
+        """Raise UserError for settings that were sent and are not there: a pooler drops them."""
+        lost = []
+        for name, value in dict(OPTION.findall(self._options())).items():
+            name, value = name.replace("-", "_"), re.sub(r"\\(.)", r"\1", value)
+            there = connection.execute(sa.select(sa.func.current_setting(name, True))).scalar()
+            # As the server writes it; for this transaction alone, which ends if it differs.
+            wanted = connection.execute(sa.select(sa.func.set_config(name, value, True))).scalar()
+            if there != wanted:
+                lost.append(f"{name} is {there or 'not set'} and not {wanted}")
+        if lost:
+            raise UserError(f"the database {self.name}: {', '.join(lost)}; {POOLER}")
+
     def _engine(self, pool: type[Pool]) -> sa.Engine:
         if importlib.util.find_spec("psycopg") is None:
             raise UserError(
                 f"the database {self.name} needs psycopg: install it with "
                 "pip install 'lcma[postgres]'"
             )
-        own = self._url.query.get("options", "")
         settings = {name: value for name, value in DEFAULTS.items() if name not in self._url.query}
-        settings["options"] = " ".join((*_texts(own), f"-c lock_timeout={WAIT_SECONDS}s"))
+        settings["options"] = self._options()
         # No statement is prepared, so that a pooler between here and the server does no harm.
         engine = sa.create_engine(
             self._url.difference_update_query(["options"]),
@@ -437,31 +474,50 @@ def _query(database: PostgresDatabase, sql: str, limit: int | None, timeout: flo
             # one could write. EXPLAIN is none of the statements that a cursor takes.
             with raw.cursor() if first == "explain" else raw.cursor("query") as cursor:
                 if first == "explain":
-                    rows = list(cursor.stream(sql))
+                    answer = cursor.stream(sql)
                 else:
                     cursor.execute(sql)
-                    rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1)
+                    answer = _fetch(cursor, time.monotonic() + timeout)
+                rows, truncated = take_rows(answer, limit)
                 columns = tuple(column.name for column in cursor.description or ())
         except psycopg.Error as error:
             raise UserError(_explain_query(database, error, first, timeout)) from None
-    truncated = limit is not None and len(rows) > limit
-    shown = tuple(tuple(_plain(value) for value in row) for row in rows[:limit])
+        except TimeoutError:
+            raise UserError(_explain_late(timeout)) from None
+    shown = tuple(tuple(_plain(value) for value in row) for row in rows)
     return QueryResult(columns, shown, truncated)
+
+
+def _fetch(cursor: Any, deadline: float) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a cursor: few at a time where they are long, and each until a deadline.
+
+    Raises TimeoutError. The server's own limit holds for each piece.
+    """
+    many = 1
+    while rows := cursor.fetchmany(many):
+        yield from rows
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        short = sum(map(measure_row, rows)) < PIECE_BYTES
+        many = min(2 * many, MOST_AT_ONCE) if short else max(1, many // 8)
+
+
+def _explain_late(timeout: float) -> str:
+    return (
+        f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it more time"
+    )
 
 
 def _explain_query(database: PostgresDatabase, error: Any, first: str, timeout: float) -> str:
     why = database.hide(" ".join(str(error).split("\n")[0].split()))
     if error.sqlstate == TOO_LATE:
-        return (
-            f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it "
-            "more time"
-        )
+        return _explain_late(timeout)
     if error.sqlstate == SYNTAX and "multiple commands" in why:
         return f"the query failed: there is more than one statement ({why}); give one statement"
     foreign = error.sqlstate == SYNTAX and first not in READING
     if foreign or error.sqlstate in NOT_READING:
         return f"the query does more than read {database.name} ({why}): only SELECT is allowed here"
-    return database.explain(error) or f"the query failed: {why}; check its SQL"
+    return database.explain(error) or f"the query failed: {why}; {explain_name(why)}"
 
 
 def _plain(value: Any) -> Any:

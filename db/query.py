@@ -5,9 +5,6 @@ from lcma.db.engine import Database, QueryResult
 from lcma.db.places import locate
 from lcma.sweeps.errors import UserError
 
-MOST_ROWS = 2**31 - 2
-"""Drivers count rows in 32 bits, and one more than the limit is fetched."""
-
 
 def run_sql(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30.0) -> QueryResult:
     """Run one statement that reads.
@@ -15,8 +12,9 @@ def run_sql(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30
     Args:
         url: As for `lcma.db.connect`.
         sql: The statement.
-        limit: How many rows to return at most; None for all.
-        timeout: Seconds that it may take.
+        limit: How many rows to return at most, and not much more than 64 MiB; None for all.
+        timeout: Seconds that it may take. A single call of a function of SQLite that takes longer
+            goes on in the background until it ends.
 
     Returns:
         Its rows. Numbers are int or float and truth is 1 or 0 on both engines.
@@ -38,7 +36,7 @@ def run_query(database: Database, sql: str, *, limit: int | None, timeout: float
         raise UserError(f"a limit of {limit} rows makes no sense: give 0 or more")
     if not timeout > 0:
         raise UserError(f"a time limit of {timeout:g} s makes no sense: give more than 0")
-    return database.query(sql, None if limit is None else min(limit, MOST_ROWS), timeout)
+    return database.query(sql, limit, timeout)
 
 
 def find_database(url: str) -> Database:

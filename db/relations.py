@@ -1,6 +1,6 @@
 """Every view, table and column with its meaning, from the schema's own comments."""
 
-import difflib
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from lcma.db.schema import metadata
 from lcma.db.views import views
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 
 TYPES: dict[type, str] = {
     sa.Text: "text",
@@ -17,6 +17,13 @@ TYPES: dict[type, str] = {
     sa.Double: "float",
     sa.LargeBinary: "bytes",
 }
+
+
+UNKNOWN = re.compile(
+    r"(?:no such )?(?P<kind>table|relation|column)(?:: | )\"?(?:\w+\.)*(?P<name>\w+)\"?"
+    r"(?: does not exist|$)"
+)
+"""How SQLite and PostgreSQL say that a name of a query is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +59,24 @@ def find_relations(name: str | None = None) -> tuple[Relation, ...]:
     if name is None:
         return tuple(map(describe_relation, known.values()))
     if name not in known:
-        near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-        listed = ", ".join(near or known)
         raise UserError(
             f"there is no view or table '{' '.join(name.split())}' in the schema: "
-            + (f"did you mean {listed}?" if near else f"there are {listed}")
+            + suggest(name, known, "there are")
         )
     return (describe_relation(known[name]),)
+
+
+def explain_name(message: str) -> str:
+    """Return what to do about an engine's message on a query, for a name that is not there too."""
+    found = UNKNOWN.search(message)
+    if found is None:
+        return "check its SQL"
+    relations = (*views.sorted_tables, *metadata.sorted_tables)
+    known = [one.name for one in relations]
+    if found["kind"] == "column":
+        known = [column.name for one in relations for column in one.columns]
+    hint = suggest(found["name"], dict.fromkeys(known))
+    return hint if hint.endswith("?") else "`lcma schema` lists views, tables and columns"
 
 
 def describe_relation(table: sa.Table) -> Relation:

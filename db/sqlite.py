@@ -5,9 +5,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, contextmanager, suppress
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
+from threading import TIMEOUT_MAX, Event, Thread
 from typing import Literal
 
 import sqlalchemy as sa
@@ -20,10 +23,12 @@ from lcma.db.engine import (
     QueryResult,
     begin_with,
     find_revision,
+    take_rows,
     translate_errors,
 )
 from lcma.db.errors import Unavailable
 from lcma.db.pool import BriefPool, replace_dead
+from lcma.db.relations import explain_name
 from lcma.db.schema.base import OPTUNA_TABLES, VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
@@ -83,7 +88,7 @@ LONGEST_MIB = 100
 """Length of the longest text or blob that a query may make."""
 
 CHECK_EVERY = 10_000
-"""SQLite instructions between two looks at the clock, well under a millisecond."""
+"""SQLite instructions between two looks at whether to stop, well under a millisecond."""
 
 Mode = Literal["rwc", "rw", "ro"]
 
@@ -415,25 +420,39 @@ def _rename_to_new(aside: Path, target: Path) -> None:
 
 
 def _query(path: Path, sql: str, limit: int | None, timeout: float) -> QueryResult:
+    # In a thread of its own, which is left to itself when the time is over: SQLite looks at nothing
+    # while one call of a function lasts, such as a search of a long text in another one.
+    over = Event()
+    answer: Future[QueryResult] = Future()
+
+    def run() -> None:
+        try:
+            with closing(open_readonly(path)) as connection:
+                found = _run_query(connection, path, sql, limit, over)
+        except (sqlite3.Error, UserError, ValueError, OSError, MemoryError) as error:
+            answer.set_exception(error)
+        else:
+            answer.set_result(found)
+
+    Thread(target=run, daemon=True).start()
     try:
-        with closing(open_readonly(path)) as connection:
-            return _run_query(connection, path, sql, limit, timeout)
+        return answer.result(min(timeout, TIMEOUT_MAX))
+    except FutureTimeout:
+        raise UserError(
+            f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it "
+            "more time"
+        ) from None
     except sqlite3.Error as error:
         problem = explain(path, error)
         raise UserError(problem or f"the query failed: {_one_line(error)}") from None
+    finally:
+        over.set()
 
 
 def _run_query(
-    connection: sqlite3.Connection, path: Path, sql: str, limit: int | None, timeout: float
+    connection: sqlite3.Connection, path: Path, sql: str, limit: int | None, over: Event
 ) -> QueryResult:
-    deadline = time.monotonic() + timeout
-    late = False
     denied = False
-
-    def over_time() -> int:
-        nonlocal late
-        late = late or time.monotonic() > deadline
-        return int(late)
 
     def authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
         nonlocal denied
@@ -446,20 +465,12 @@ def _run_query(
 
     connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_MIB * 2**20)
-    connection.set_progress_handler(over_time, CHECK_EVERY)
+    connection.set_progress_handler(over.is_set, CHECK_EVERY)
     connection.set_authorizer(authorize)
     try:
         cursor = connection.execute(sql)
-        rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1)
+        rows, truncated = take_rows(takewhile(lambda _: not over.is_set(), cursor), limit)
     except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:
-        if late:
-            raise UserError(
-                f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it "
-                "more time"
-            ) from None
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
-            # Ctrl-C came while `over_time` ran, from where SQLite lets no exception through.
-            raise KeyboardInterrupt from None
         if denied:
             raise UserError(
                 f"the query does more than read {path.name} ({_one_line(error)}): "
@@ -471,12 +482,12 @@ def _run_query(
                 f"{LONGEST_MIB} MiB"
             ) from None
         problem = explain(path, error)
-        raise UserError(problem or f"the query failed: {_one_line(error)}; check its SQL") from None
+        hint = explain_name(_one_line(error))
+        raise UserError(problem or f"the query failed: {_one_line(error)}; {hint}") from None
     if cursor.description is None:
         raise UserError("there is no SQL statement to run: give one, such as 'SELECT 1'")
     columns = tuple(column[0] for column in cursor.description)
-    truncated = limit is not None and len(rows) > limit
-    return QueryResult(columns, tuple(rows[:limit]), truncated)
+    return QueryResult(columns, tuple(rows), truncated)
 
 
 def _one_line(error: BaseException) -> str:

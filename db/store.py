@@ -123,7 +123,7 @@ from lcma.db.schema import (
     verifications,
 )
 from lcma.db.views import coverage, failures, views
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, list_measures
 
 if TYPE_CHECKING:
@@ -1576,6 +1576,13 @@ class Store:
             number = sa.select(sa.func.max(events.c.id)).where(*own)
             return int(connection.execute(number).scalar_one())
 
+    def last_arguments(self, sweep_id: str) -> str:
+        """Return what was typed for the last launch of a sweep, '' if that is not known."""
+        of_sweep = sa.select(launches.c.arguments).where(launches.c.sweep_id == sweep_id)
+        with self._reader.connect() as connection:
+            newest = of_sweep.order_by(launches.c.started.desc()).limit(1)
+            return str(connection.execute(newest).scalar() or "")
+
     def request_stop(
         self, sweep_ids: Sequence[str] | None, *, by: str, now: float | None = None
     ) -> None:
@@ -1840,7 +1847,8 @@ def _read_view(
 
 def _find_view(name: str) -> sa.Table:
     if name not in views.tables:
-        raise UserError(f"there is no view '{name}': choose among {', '.join(views.tables)}")
+        hint = suggest(name, views.tables, "choose among")
+        raise UserError(f"there is no view '{name}': {hint}")
     return views.tables[name]
 
 

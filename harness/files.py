@@ -1,9 +1,14 @@
 """Writing files whole or not at all, and safe file names."""
 
+import fcntl
 import hashlib
+import os
 import re
 import secrets
+import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lcma.sweeps.errors import UserError
@@ -48,10 +53,13 @@ def write_file(path: Path, content: bytes, option: str = "--out") -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
+            with temporary.open("wb") as file, locked(file.fileno()):
+                file.write(content)
+                file.flush()
+                temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+        remove_abandoned(path)
     except OSError as error:
         raise _unwritable(path, error, option) from None
     return path
@@ -60,6 +68,31 @@ def write_file(path: Path, content: bytes, option: str = "--out") -> Path:
 def _unwritable(path: Path, error: OSError, option: str) -> UserError:
     why = error.strerror or type(error).__name__
     return UserError(f"cannot write {path}: {why}; choose another place with {option}")
+
+
+@contextmanager
+def locked(handle: int) -> Iterator[None]:
+    """Lock what a writer has not ended, so that `remove_abandoned` leaves it alone."""
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    yield
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove what killed writers of a path left beside it: NAME in `.NAME.*.tmp`, not locked."""
+    left = re.compile(rf"\.{re.escape(path.name)}\.\w+(\.old)?\.tmp")
+    try:
+        beside = [found for found in path.parent.iterdir() if left.fullmatch(found.name)]
+    except OSError:  # a folder that may be written and not read
+        return
+    for found in beside:
+        with suppress(OSError):
+            handle = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(found) if found.is_dir() else found.unlink()
+            finally:
+                os.close(handle)
 
 
 LONGEST_NAME = 200

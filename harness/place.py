@@ -1,6 +1,7 @@
 """Places of results, checkpoints and prepared data."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import require_text
 
 DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
+
+
+_MISTYPED = re.compile(r"[\w+.-]+:/?(?!/)[^/].*@")
+"""A URL that lacks a / and would be taken for a path."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ def find_place(db: str | None, runs: Path | str | None, data: Path | None) -> Pl
     if "://" not in url:
         url = str(absolute(url))
     files = str(runs or os.environ.get(RUNS_VARIABLE) or "lcma-runs")
+    if _MISTYPED.match(files):  # it may hold a password, so it is not repeated
+        raise UserError(f"cannot read the URL of --runs ({RUNS_VARIABLE}): give SCHEME://PLACE")
     if not is_url(files):
         where: Path | str = absolute(files)
     else:

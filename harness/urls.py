@@ -1,6 +1,7 @@
 """URLs of places: tell local ones, and hide what must not be shown."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
@@ -11,6 +12,7 @@ _NEXT = re.compile(r"::(?=[A-Za-z][\w+.-]*(?:://|::|$))")  # not where it is par
 
 _LOCAL = re.compile(r"(?:file|local)://(.*)", re.DOTALL)
 _USER = re.compile(r"[\w.+~-]*")
+_SCHEME = re.compile(r"[\w.+-]*")
 
 HIDDEN = "***"
 
@@ -29,13 +31,26 @@ def local_path(url: str) -> Path | None:
 def hide_secrets(url: str) -> str:
     """Return a URL without passwords, and without what follows a `?`, which may hold keys.
 
-    All between a `:` and the last `@` is taken for a password, whatever it is made of.
+    All between a `:` and the last `@` is taken for a password, whatever it is made of, and of
+    `http` and `https` the user too, who may be a token.
 
     Example:
         >>> hide_secrets("sftp://me:secret@host/a?key=1")
         'sftp://me@host/a'
     """
     return CHAIN.join(_split(part)[0] for part in _NEXT.split(url))
+
+
+def hide_in_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return what was typed after a command's name with the secrets of its URLs left out."""
+    return [_hide_in_argument(argument) for argument in arguments]
+
+
+def _hide_in_argument(argument: str) -> str:
+    option, equals, value = argument.partition("=")
+    if argument.startswith("-") and equals:
+        return f"{option}={_hide_in_argument(value)}"
+    return hide_secrets(argument) if is_url(argument) else argument
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
@@ -49,8 +64,14 @@ def _split(part: str) -> tuple[str, set[str]]:
     """Return what of one part of a URL may be shown, and what must not."""
     scheme, between, rest = part.partition("://") if "://" in part else ("", "", part)
     hidden: set[str] = set()
+    if not _SCHEME.fullmatch(scheme):
+        hidden.add(scheme)
+        scheme = HIDDEN
     user, at, place = rest.rpartition("@")
-    if ":" in user:
+    if user and scheme in ("http", "https"):
+        hidden |= {user, *user.split(":", 1), *user.split("@")}
+        rest = place
+    elif ":" in user:
         name, _, password = user.partition(":")
         hidden |= {password, *password.split("@")}
         if not _USER.fullmatch(name):

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from lcma.sweeps import known_sets, settings, strict_yaml
 from lcma.sweeps.architectures import REGISTERED
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.factorizations import ImpossibleError, UnavailableError
 from lcma.sweeps.recipe import Recipe
-from lcma.sweeps.validation import nearest, validate
+from lcma.sweeps.validation import validate
 
 
 class _Profile(BaseModel):
@@ -121,7 +121,7 @@ def shipped_spec(name: str) -> Traversable:
     """Return the sweep file of a name. Raises UserError with the nearest name if there is none."""
     if name not in shipped_specs():
         raise UserError(
-            f"no sweep named {name!r}, and no such file: {nearest(name, shipped_specs())}"
+            f"no sweep named {name!r}, and no such file: {suggest(name, shipped_specs())}"
         )
     return files("lcma.sweeps") / "specs" / f"{name}.yaml"
 

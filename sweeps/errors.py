@@ -1,4 +1,8 @@
-"""The exception for mistakes that a person can correct, and errors in words."""
+"""The exception for mistakes that a person can correct, errors in words, and the name that was
+meant."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -17,3 +21,16 @@ def describe_error(error: BaseException) -> str:
             raise
         return "an error that cannot be shown"
     return f"{name}: {text}" if text else str(name)
+
+
+def suggest(name: str, known: Iterable[str], otherwise: str = "known are") -> str:
+    """Return words that offer the known name that is nearest to one, or list them all.
+
+    Example:
+        >>> suggest("Channle", ["channel", "rows"]), suggest("x", ["channel", "rows"], "there are")
+        ("did you mean 'channel'?", 'there are channel, rows')
+    """
+    names = list(known)
+    lower = {one.lower(): one for one in reversed(names)}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    return f"did you mean {lower[near[0]]!r}?" if near else f"{otherwise} {', '.join(names)}"

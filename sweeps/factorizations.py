@@ -1,6 +1,5 @@
 """Names of factorizations, and which of them are one experiment."""
 
-import difflib
 import itertools
 import re
 from collections.abc import Callable, Mapping
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 
 FIXED = (
     "checkerboard-even",
@@ -117,10 +116,8 @@ def normalize(name: str) -> str:
     else:
         known = ", ".join((*NAMES, *RULES))
         hint = f"known are {known} and words over L and H such as LLH"
-    near = difflib.get_close_matches(name.lower(), (*NAMES, *RULES), n=1)
-    if near:
-        hint = f"did you mean {near[0]!r}?"
-    raise UserError(f"unknown factorization {name!r}: {hint}")
+    near = suggest(name, (*NAMES, *RULES), "")
+    raise UserError(f"unknown factorization {name!r}: {near if near.endswith('?') else hint}")
 
 
 def canonical(name: str, *, conventional: str, splits: int) -> str:

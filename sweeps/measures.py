@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 
 Direction = Literal["lower", "higher"]
 
@@ -161,8 +161,9 @@ def find_measure(name: str) -> MeasureKind:
     try:
         return _registered[name]
     except KeyError:
-        ranked = ", ".join(kind.name for kind in _registered.values() if kind.direction)
-        raise UserError(f"there is no measure '{name}': choose among {ranked}") from None
+        ranked = [kind.name for kind in _registered.values() if kind.direction]
+        hint = suggest(name, ranked, "choose among")
+        raise UserError(f"there is no measure '{name}': {hint}") from None
 
 
 def list_measures() -> tuple[MeasureKind, ...]:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from lcma.sweeps.architectures import REGISTERED, Architecture, Count, RecipePart
+from lcma.sweeps.errors import suggest
 from lcma.sweeps.identity import canonical_json, content_id, identity_of
-from lcma.sweeps.validation import nearest
 
 LOG_EVERY = 10
 """Steps between points of the curve `TRAIN_CURVE`; checkpoints fall on these steps, so that a
@@ -36,7 +36,7 @@ class Model(RecipePart):
     @classmethod
     def _flow_is_known(cls, flow: str) -> str:
         if flow not in REGISTERED:
-            raise ValueError(f"unknown flow {flow!r}: {nearest(flow, tuple(REGISTERED))}")
+            raise ValueError(f"unknown flow {flow!r}: {suggest(flow, tuple(REGISTERED))}")
         return flow
 
     @field_validator("architecture", mode="before")
@@ -53,7 +53,7 @@ class Model(RecipePart):
             known = tuple(wanted.model_fields)
             unknown = next((key for key in given if key not in known), None)
             if unknown is not None:
-                raise ValueError(f"{flow} has no {unknown!r}: {nearest(str(unknown), known)}")
+                raise ValueError(f"{flow} has no {unknown!r}: {suggest(str(unknown), known)}")
         return wanted.model_validate(given)
 
     @field_validator("plugin")

@@ -8,12 +8,12 @@ from pydantic import BeforeValidator, Field
 
 from lcma.sweeps import budgets as grids
 from lcma.sweeps import catalog, factorizations, known_sets, plugins, settings, strict_yaml
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.input_files import require_text
 from lcma.sweeps.sections import Section, Seeds
 from lcma.sweeps.tuning import Tune
-from lcma.sweeps.validation import nearest, validate
+from lcma.sweeps.validation import validate
 
 
 def _listed(value: Any) -> Any:
@@ -255,7 +255,7 @@ def with_overrides(
 
 def _known(where: str, key: str, what: str, name: str, known: tuple[str, ...]) -> None:
     if name not in known:
-        raise UserError(f"{where}: `{key}`: unknown {what} {name!r}: {nearest(name, known)}")
+        raise UserError(f"{where}: `{key}`: unknown {what} {name!r}: {suggest(name, known)}")
 
 
 def _factorization(where: str, key: str, name: str) -> None:

@@ -1,11 +1,10 @@
 """Validate with pydantic, with errors of one line: the key, the place and the nearest word."""
 
-import difflib
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -18,12 +17,6 @@ def validate(model: type[M], value: Any, where: str) -> M:
         raise UserError(f"{where}: {' '.join(_first(model, error).split())}") from None
 
 
-def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return words that offer the nearest known name, or list them all."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(known)
-
-
 def _first(model: type[BaseModel], error: ValidationError) -> str:
     errors = error.errors(include_url=False)
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a typo explains the rest
@@ -33,7 +26,7 @@ def _first(model: type[BaseModel], error: ValidationError) -> str:
     tail = f" (and {more} more)" if more else ""
     if first["type"] == "extra_forbidden":
         fields = _fields(model, path[:-1])
-        return f"unknown key `{key}`: {nearest(path[-1], fields)}{tail}"
+        return f"unknown key `{key}`: {suggest(path[-1], fields)}{tail}"
     if first["type"] == "missing":
         return f"the key `{key}` is missing{tail}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")

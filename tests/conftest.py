@@ -2,7 +2,9 @@
 
 import gc
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -191,6 +193,62 @@ def serving() -> Iterator[Postgres]:
             while pid is not None:
                 os.kill(pid, signal.SIGQUIT)
                 time.sleep(0.1)
+
+
+class Pooler:
+    """A PgBouncer in front of the server, in transaction mode."""
+
+    def __init__(self, server: Postgres, folder: Path) -> None:
+        self.server, self.folder = server, folder
+
+    def url(self, name: str, **query: str) -> str:
+        """The URL of a database by way of it."""
+        place = {"host": str(self.folder), "port": "6432"}
+        url = sa.URL.create("postgresql", username="any", database=name, query=place | query)
+        return url.render_as_string()
+
+
+@contextmanager
+def pooling(server: Postgres, ignored: str) -> Iterator[Pooler]:
+    """A pooler that ignores these parameters of a connection."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("there is no PgBouncer")
+    to = sa.make_url(server.url("postgres"))
+    host = to.query.get("host") or to.host
+    target = f"* = host={host} port={to.port or 5432} user={to.username}"
+    target += f" password={to.password}" if to.password else ""
+    folder = Path(tempfile.mkdtemp(prefix="lcma-pooler-", dir="/tmp"))  # sockets need a short path
+    settings = {"pool_mode": "transaction", "auth_type": "any", "listen_port": "6432"}
+    settings |= {"unix_socket_dir": str(folder), "ignore_startup_parameters": ignored}
+    lines = [f"{name} = {value}" for name, value in settings.items()]
+    text = "\n".join(["[databases]", target, "[pgbouncer]", *lines])
+    (folder / "pgbouncer.ini").write_text(f"{text}\n")
+    user = "pgserver" if os.geteuid() == 0 else None  # it refuses to run as root
+    if user is not None:
+        shutil.chown(folder, user)
+        (folder / "pgbouncer.ini").chmod(0o644)
+    process = subprocess.Popen(
+        [program, "-q", str(folder / "pgbouncer.ini")], user=user, stderr=subprocess.DEVNULL
+    )
+    until = time.monotonic() + 60
+    while not (folder / ".s.PGSQL.6432").exists():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    try:
+        yield Pooler(server, folder)
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres: "Postgres") -> Iterator[Pooler]:
+    """A pooler as docs/database.md sets one up."""
+    with pooling(postgres, "options") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

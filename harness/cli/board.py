@@ -47,6 +47,7 @@ def board(
     from lcma.harness.results.lookup import find_sweep, require_results
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
+    from lcma.harness.watch.commands import format_command, print_commands
 
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
@@ -83,6 +84,7 @@ def board(
             Text(f"Not complete: {unfinished} trials are not done; `lcma status` shows them.")
         )
     if found.groups:
-        console.print(Text("Next: lcma maps | lcma samples | lcma export --format md"))
+        following = [["maps"], ["samples"], ["export", "--format", "md"]]
     else:
-        console.print(Text("Next: lcma status | lcma launch demo"))
+        following = [["status"], ["launch", "demo"]]
+    print_commands(console, [format_command(*words, db=db) for words in following])

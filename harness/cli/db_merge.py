@@ -90,11 +90,10 @@ def _print_report(report: "MergeReport", source: str, db: str | None) -> None:
 
 
 def _next_command(report: "MergeReport", source: str, db: str | None) -> str:
-    import shlex
+    from lcma.db import locate
+    from lcma.harness.watch.commands import format_command
 
-    # The names of a report's databases hold no password.
-    here = () if db is None else ("--db", report.target)
     if report.dry_run and report.changed:
-        there = report.source if "://" in source else source
-        return shlex.join(["lcma", "db", "merge", there, *here])
-    return shlex.join(["lcma", "board", *here])
+        there = locate(source).shown_url if "://" in source else source
+        return format_command("db", "merge", there, db=db)
+    return format_command("board", db=db)

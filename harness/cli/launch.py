@@ -48,7 +48,6 @@ def launch(
     """Run a sweep. Launched again, it runs only what is missing and goes on where it stopped."""
     from lcma.harness.cli.launching import LaunchCommand, run_launch
     from lcma.harness.cli.planning import Overrides
-    from lcma.harness.place import find_place
     from lcma.harness.run.sweep import LaunchOptions
 
     drawn = None if no_pictures else pictures
@@ -63,4 +62,4 @@ def launch(
         folders=(("pictures", drawn),),
     )
     overrides = Overrides(dataset, profile, seeds, budget, tuple(set_ or ()))
-    run_launch(LaunchCommand(spec, overrides, options, drawn), find_place(db, runs, data))
+    run_launch(LaunchCommand(spec, overrides, options, drawn, db, runs, data))

@@ -1,6 +1,5 @@
 """Launch a sweep for a person: progress, the board, pictures, and what to type next."""
 
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +8,16 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from lcma.harness.cli.planning import Overrides, launch_command, read_spec
+from lcma.harness.cli.planning import Overrides, read_spec
 from lcma.harness.extras import require_extra
-from lcma.harness.place import Place
+from lcma.harness.place import find_place
 from lcma.harness.report.board import render_board
 from lcma.harness.results.board import read_board
 from lcma.harness.run.driver import LaunchStoppedError
 from lcma.harness.run.sweep import LaunchOptions, launch_sweep, wait_with_note
 from lcma.harness.run.workers import LaunchInterrupted
 from lcma.harness.terminal import Console
+from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
 
@@ -27,30 +27,46 @@ STOPPED = 3
 
 @dataclass(frozen=True)
 class LaunchCommand:
-    """What was typed: the spec, what is put in place of its own, and how it is launched."""
+    """What was typed: the spec, what is put in place of its own, how it is launched, and where."""
 
     spec: str
     overrides: Overrides
     options: LaunchOptions
     pictures: Path | None
+    db: str | None = None
+    runs: str | None = None
+    data: Path | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """The command and its arguments, without the places."""
+        options = self.options
+        words = ["launch", self.spec, *self.overrides.words]
+        words += ["--local"] if options.local else []
+        for name in ("ray", "gpus", "parallel", "tensorboard"):
+            value = getattr(options, name)
+            words += [] if value is None else [f"--{name}", f"{value}"]
+        words += ["--skip-invalid"] if options.skip_invalid else []
+        return words if self.pictures is not None else [*words, "--no-pictures"]
 
     @property
     def again(self) -> str:
         """What to type to launch the same again."""
-        options = self.options
-        words = ["--ray", options.ray] if options.ray is not None else []
-        words += ["--gpus", f"{options.gpus:g}"] if options.gpus is not None else []
-        words += ["--parallel", str(options.parallel)] if options.parallel is not None else []
-        words += ["--skip-invalid"] if options.skip_invalid else []
-        again = launch_command(self.spec, self.overrides, local=options.local)
-        return f"{again} {shlex.join(words)}" if words else again
+        return format_command(*self.words, db=self.db, runs=self.runs, data=self.data)
+
+    @property
+    def retry(self) -> str:
+        """The same with the jobs that were lost."""
+        words = [*self.words, "--retry"]
+        return format_command(*words, db=self.db, runs=self.runs, data=self.data)
 
 
-def run_launch(command: LaunchCommand, place: Place) -> None:
+def run_launch(command: LaunchCommand) -> None:
     """Launch, then show the board. Exits with 1 if jobs were lost."""
     console = Console()
+    place = find_place(command.db, command.runs, command.data)
     spec = read_spec(command.spec, command.overrides, place)
-    options = replace(command.options, arguments=command.again)
+    options = replace(command.options, arguments=format_command(*command.words))
     with ending_early(console, command.again), Bars(console) as bars:
         report, store = launch_sweep(spec, place, options, bars)
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))
@@ -69,15 +85,19 @@ def run_launch(command: LaunchCommand, place: Place) -> None:
             for path in drawn:
                 console.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
     if report.lost:
-        console.print(
-            f"{report.lost} jobs did not end well: [bold]lcma status[/] says why, "
-            f"[bold]{escape(command.again)} --retry[/] runs them again"
-        )
+        lead = f"{report.lost} jobs did not end well. See why, and run them again, with"
+        print_commands(console, [format_command("status", db=command.db), command.retry], lead)
         sys.exit(1)
-    console.print(
-        "Next: [bold]lcma board[/], [bold]lcma maps[/], [bold]lcma samples[/],\n"
-        '      [bold]lcma sql "select factorization, seed, bits_per_dim from trial_results"[/],\n'
-        "      [bold]lcma export --format md[/]"
+    query = "select factorization, seed, bits_per_dim from trial_results"
+    print_commands(
+        console,
+        [
+            format_command("board", db=command.db),
+            format_command("maps", db=command.db),
+            format_command("samples", db=command.db, runs=command.runs),
+            format_command("sql", query, db=command.db),
+            format_command("export", "--format", "md", db=command.db),
+        ],
     )
 
 
@@ -96,6 +116,6 @@ def ending_early(console: Console, again: str) -> Iterator[None]:
 
 def _print_stopped(console: Console, by: str, released: int, again: str) -> None:
     console.print(
-        f"Stopped{escape(by)}; {released} running jobs keep their last checkpoint. "
-        f"Go on with [bold]{escape(again)}[/]"
+        f"Stopped{escape(by)}; {released} running jobs keep their last checkpoint.", soft_wrap=True
     )
+    print_commands(console, [again], "Go on with")

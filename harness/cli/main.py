@@ -1,6 +1,7 @@
 """The command `lcma`: its subcommands, and how mistakes are reported."""
 
 import importlib
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from lcma.harness.cli import data, db
 from lcma.harness.extras import explain_missing
 from lcma.harness.terminal import make_streams_safe, print_error
+from lcma.harness.urls import hide_in_arguments
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import require_text
@@ -85,6 +87,28 @@ app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
 
 
+ARGUMENTS_VARIABLE = "LCMA_ARGUMENTS"
+"""What was typed, as a JSON list, for a process that shows it without its secrets."""
+
+
+def _take_arguments() -> list[str]:
+    """Return what was typed after `lcma`.
+
+    Where that holds a secret, this process is replaced by one that shows its arguments without it,
+    in `ps` and to Ray, which stores the command line of a job.
+    """
+    given = os.environ.pop(ARGUMENTS_VARIABLE, None)
+    if given is not None:
+        return [str(argument) for argument in json.loads(given)]
+    typed = sys.argv[1:]
+    shown = hide_in_arguments(typed)
+    if shown != typed:
+        before = sys.orig_argv[1 : len(sys.orig_argv) - len(typed)]
+        environment = os.environ | {ARGUMENTS_VARIABLE: json.dumps(typed)}
+        os.execve(sys.executable, [sys.executable, *before, *shown], environment)  # noqa: S606 - ourselves
+    return typed
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command, given as arguments or by `sys.argv`.
 
@@ -92,16 +116,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     exit code 2.
     """
     make_streams_safe()
-    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        for number, word in enumerate(given, start=1):
+        typed = _take_arguments() if arguments is None else list(arguments)
+        for number, word in enumerate(typed, start=1):
             require_text(word, f"argument {number} of lcma")
         for name, value in os.environ.items():
             if name.startswith("LCMA_"):
                 require_text(value, f"the variable {name}")
         for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
             plugins.load_file(Path(path).resolve())
-        sys.exit(app(args=given, prog_name="lcma", standalone_mode=False) or 0)
+        sys.exit(app(args=typed, prog_name="lcma", standalone_mode=False) or 0)
     except UserError as error:
         _refuse(error)
     except UsageError as error:

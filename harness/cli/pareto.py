@@ -52,6 +52,7 @@ def pareto(
     from lcma.harness.results.lookup import find_sweep
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
+    from lcma.harness.watch.commands import format_command, print_commands
 
     if margin is not None and not 0 < margin < float("inf"):
         raise UserError(f"--margin {margin:g} is no margin: give a number above 0, such as 0.01")
@@ -78,4 +79,4 @@ def pareto(
     console.print(render_budgets(curves), highlight=False)
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)
-    console.print(Text("Next: lcma board | lcma maps"))
+    print_commands(console, [format_command(verb, db=db) for verb in ("board", "maps")])

@@ -39,10 +39,11 @@ def plan(
     json: Json = False,
 ) -> None:
     """List what a sweep would run: new, there already, shared, invalid, the same twice."""
-    from lcma.harness.cli.planning import Overrides, launch_command, plan_sweep, show_plan
+    from lcma.harness.cli.planning import Overrides, plan_sweep, show_plan
     from lcma.harness.place import find_place
 
     where = find_place(db, None, data)
     asked = Overrides(dataset, profile, seeds, budget, tuple(set_ or ()))
     made = plan_sweep(spec, where, asked)
-    show_plan(made, launch_command(spec, asked), where, as_json=json)
+    words = ["launch", spec, *asked.words]
+    show_plan(made, words, where, db=db, data=data, as_json=json)

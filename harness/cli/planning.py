@@ -1,9 +1,9 @@
 """Reading a sweep with its overrides, and printing a plan; shared by `plan` and `launch`."""
 
 import json
-import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -19,6 +19,7 @@ from lcma.harness.run.plan import Plan, PlannedCell, make_plan, open_existing, r
 from lcma.harness.run.prediction import Predictions, predict_hours
 from lcma.harness.run.workers import check_compilable
 from lcma.harness.terminal import Console, noting_slowness
+from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.predictions import predictions_as_dict, render_predictions
 from lcma.sweeps import catalog, plugins, published, settings
 from lcma.sweeps import spec as specs
@@ -104,8 +105,19 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
     return tuple(range(numbers[0]))
 
 
-def show_plan(plan: Plan, again: str, where: Place, *, as_json: bool) -> None:
-    """Print a plan for a person or a program; ``again`` is the launch that carries it out."""
+def show_plan(
+    plan: Plan,
+    words: Sequence[str],
+    where: Place,
+    *,
+    db: str | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Print a plan for a person or a program.
+
+    ``words`` are the launch that carries it out; ``db`` and ``data`` are the places as given.
+    """
     predicted = predict_hours(plan, open_existing(where), plan.spec.gpus)
     if as_json:
         print(json.dumps(plan_as_dict(plan, predicted), indent=2))
@@ -128,24 +140,20 @@ def show_plan(plan: Plan, again: str, where: Place, *, as_json: bool) -> None:
         return
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     if plan.lost:
-        console.print(
-            f"{plan.lost} cells did not end well: [bold]{escape(again)} --retry[/] runs them again."
-        )
+        again = format_command(*words, "--retry", db=db, data=data)
+        print_commands(console, [again], f"{plan.lost} cells did not end well. Run them again with")
     if not left and not pretrain:
-        console.print("[green]Nothing is left to do.[/] Next: [bold]lcma board[/]")
+        console.print("[green]Nothing is left to do.[/]")
+        print_commands(console, [format_command("board", db=db)])
         return
     console.print(f"Left to do: {pretrain} pretrainings, {left} trainings.")
     console.print(render_predictions(predicted), soft_wrap=True)
-    for name in _to_prepare(plan, where):
-        console.print(f"First: [bold]lcma data prepare {name} --from PATH[/]")
-    skip = " --skip-invalid" if plan.invalid else ""
-    console.print(f"Next: [bold]{escape(again)}{skip}[/]", soft_wrap=True)
-
-
-def launch_command(spec: str, asked: Overrides, *, local: bool = False) -> str:
-    """The launch command with the overrides that were given."""
-    words = ["lcma", "launch", spec, *asked.words]
-    return shlex.join([*words, "--local"] if local else words)
+    skip = ["--skip-invalid"] if plan.invalid else []
+    prepare = [
+        format_command("data", "prepare", name, "--from", "PATH", data=data)
+        for name in _to_prepare(plan, where)
+    ]
+    print_commands(console, [*prepare, format_command(*words, *skip, db=db, data=data)])
 
 
 def _to_prepare(plan: Plan, where: Place) -> list[str]:

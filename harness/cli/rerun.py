@@ -65,7 +65,7 @@ def rerun(
         console.print(Text(f"{summary} will be run anew"))
         if not typer.confirm("Go on?"):
             return
-    commands = relaunch_commands(store, chosen.ids)
+    commands = relaunch_commands(store, chosen.ids, db)
     put_back = 0 if dry_run else store.rerun(chosen.ids, by=user_name(), why=why)
     if json:
         more = [job.job_id for job in chosen.more]

@@ -40,13 +40,13 @@ def retry(
     from lcma.harness.place import find_place
     from lcma.harness.terminal import Console
     from lcma.harness.text import printable, to_json
-    from lcma.harness.watch.commands import relaunch_commands, render_next
+    from lcma.harness.watch.commands import print_commands, relaunch_commands
     from lcma.harness.watch.retry import choose_lost_jobs, count_classes, describe_failure
 
     store = connect(find_place(db, None, None).db, create=False)
     jobs = choose_lost_jobs(store, classes or (), sweep, trials or ())
     ids = [job.job_id for job in jobs]
-    commands = relaunch_commands(store, ids)
+    commands = relaunch_commands(store, ids, db)
     put_back = 0 if dry_run else store.retry(ids)
     if json:
         print(to_json({"jobs": ids, "put_back": put_back, "next": commands}))
@@ -61,5 +61,4 @@ def retry(
         console.print(Text(f"{count_classes(jobs)} would be put back to pending"))
         return
     console.print(Text(f"{count_classes(jobs)} put back to pending"))
-    for line in render_next(commands):
-        console.print(line, soft_wrap=True)
+    print_commands(console, commands)

@@ -71,7 +71,8 @@ def _print_rows(found: "QueryResult", form: str, *, count: bool) -> None:
         console.print(render_rows(table, console), soft_wrap=True)
     # Remarks go to stderr, so that stdout holds rows alone.
     if found.truncated:
-        note = f"There are more than these {len(found.rows)} rows: --limit N or --all shows them."
+        shown = "1 row" if len(found.rows) == 1 else f"{len(found.rows)} rows"
+        note = f"There is more than these {shown} (--limit, or 64 MiB): --all shows the rest."
         Console(stderr=True).print(Text(note))
     elif count and form == "table":
         number = len(found.rows)

@@ -33,7 +33,7 @@ def stop(
     from lcma.harness.place import find_place
     from lcma.harness.terminal import Console, user_name
     from lcma.harness.text import printable, to_json
-    from lcma.harness.watch.commands import relaunch_command
+    from lcma.harness.watch.commands import print_commands, relaunch_command
     from lcma.harness.watch.stop import (
         ANSWER_SECONDS,
         describe_stopped,
@@ -50,7 +50,7 @@ def stop(
     console = Console()
     with console.status(printable(f"waiting for the launches of {name_sweeps(sweeps)}")):
         stopped = stop_sweeps(store, sweeps, by=user_name(), seconds=seconds)
-    commands = [] if sweeps is None else [relaunch_command(sweeps[-1])]
+    commands = [] if sweeps is None else [relaunch_command(store, sweeps[-1], db)]
     if json:
         ids = None if sweeps is None else [one.id for one in sweeps]
         print(
@@ -58,5 +58,4 @@ def stop(
         )
         return
     console.print(Text(describe_stopped(stopped, sweeps, seconds)), soft_wrap=True)
-    for command in commands:
-        console.print(Text("Go on with: ").append(command, style="bold"), soft_wrap=True)
+    print_commands(console, commands, "Go on with")

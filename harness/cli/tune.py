@@ -37,7 +37,6 @@ def tune(
     """Search how much pretraining is worth its cost. Killed and launched again, it goes on."""
     from lcma.harness.cli.planning import Overrides
     from lcma.harness.cli.tuning import Asked, run_study
-    from lcma.harness.place import find_place
 
     run_study(
         Asked(
@@ -49,6 +48,8 @@ def tune(
             parallel=parallel,
             trials=trials,
             json=json,
-        ),
-        find_place(db, runs, data),
+            db=db,
+            runs=runs,
+            data=data,
+        )
     )

@@ -4,13 +4,13 @@ import json
 import shlex
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from rich.markup import escape
 
-from lcma import db
 from lcma.harness.cli.launching import STOPPED, ending_early
 from lcma.harness.cli.planning import Overrides, read_spec
-from lcma.harness.place import Place
+from lcma.harness.place import Place, find_place
 from lcma.harness.run.driver import Display
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import known_digests, open_existing, plan_expansion, preparable_sets
@@ -29,6 +29,7 @@ from lcma.harness.tuning.outcome import dashboard_url, outcome_as_dict, read_out
 from lcma.harness.tuning.study import Study
 from lcma.harness.tuning.target import StudyTarget, make_target
 from lcma.harness.tuning.tuner import Tuner, TunerSettings, open_tuner
+from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Spec
@@ -38,7 +39,7 @@ from lcma.sweeps.validation import validate
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of a tuning; the last two are for tests."""
+    """What was typed for a tuning, and where; the last two are for tests."""
 
     spec: str
     overrides: Overrides
@@ -48,22 +49,31 @@ class Asked:
     parallel: int | None
     trials: int | None
     json: bool
+    db: str | None = None
+    runs: str | None = None
+    data: Path | None = None
     lease_seconds: float = LEASE_SECONDS
     checkpoint_seconds: float | None = None
 
     @property
-    def command(self) -> str:
-        """What to type to go on with the same study."""
-        words = ["lcma", "tune", self.spec, *self.overrides.words, *["--local"] * self.local]
+    def words(self) -> list[str]:
+        """The command and its arguments, without the places."""
+        words = ["tune", self.spec, *self.overrides.words, *["--local"] * self.local]
         for name in ("ray", "gpus", "parallel", "trials"):
             value = getattr(self, name)
             words += [] if value is None else [f"--{name}", f"{value}"]
-        return shlex.join(words)
+        return words
+
+    @property
+    def command(self) -> str:
+        """What to type to go on with the same study."""
+        return format_command(*self.words, db=self.db, runs=self.runs, data=self.data)
 
 
-def run_study(asked: Asked, place: Place) -> None:
+def run_study(asked: Asked) -> None:
     """Check, tune, report. What can be refused is refused before anything is changed."""
     console = Console(stderr=asked.json)
+    place = find_place(asked.db, asked.runs, asked.data)
     if asked.local and asked.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
     spec = _spec(asked, place)
@@ -83,7 +93,11 @@ def run_study(asked: Asked, place: Place) -> None:
         store = workers.prepare(target.whole, place, missing)
         workers.store, place = store, replace(place, db=store.url)
         settings = TunerSettings(
-            workers.owner, need, asked.checkpoint_seconds, asked.lease_seconds, asked.command
+            workers.owner,
+            need,
+            asked.checkpoint_seconds,
+            asked.lease_seconds,
+            format_command(*asked.words),
         )
         with Bars(console) as bars, open_tuner(target, place, store, settings, bars.note) as tuner:
             _engine(workers, asked, target, tuner, bars)
@@ -93,11 +107,21 @@ def run_study(asked: Asked, place: Place) -> None:
     else:
         console.print(render_outcome(found))
     if tuner.stopped is not None:
-        console.print(f"Stopped: {escape(tuner.stopped)}. Go on with {escape(asked.command)}")
+        console.print(f"Stopped: {escape(tuner.stopped)}.")
+        print_commands(console, [asked.command], "Go on with")
         sys.exit(STOPPED)
-    _say_next(spec, store, console)
+    sweep = ("--sweep", spec.name)
+    print_commands(
+        console,
+        [
+            format_command("pareto", *sweep, db=asked.db),
+            format_command("board", *sweep, db=asked.db),
+            shlex.join(["optuna-dashboard", dashboard_url(store)]),
+        ],
+    )
     if tuner.baseline_lost or any(row.state == "FAIL" for row in found.rows):
-        console.print("Some did not end well: [bold]lcma status[/] says why")
+        why = format_command("status", db=asked.db)
+        print_commands(console, [why], "Some did not end well. See why with")
         sys.exit(1)
 
 
@@ -133,11 +157,3 @@ def _engine(
         from lcma.harness.tuning.raytune import run_ray_tune
 
         run_ray_tune(tuner, workers.need, target.tune.parallel)
-
-
-def _say_next(spec: Spec, store: db.Store, console: Console) -> None:
-    console.print(
-        f"Next: [bold]lcma pareto --sweep {escape(spec.name)}[/], [bold]lcma board --sweep "
-        f"{escape(spec.name)}[/],\n      [bold]optuna-dashboard {escape(dashboard_url(store))}[/]",
-        soft_wrap=True,
-    )

@@ -21,7 +21,7 @@ def why(
     from lcma.harness.watch.why import explain_job, explanation_as_dict, render_explanation
 
     store = connect(find_place(db, None, None).db, create=False)
-    explanations = [explain_job(store, job) for job in find_jobs(store, trial)]
+    explanations = [explain_job(store, job, db) for job in find_jobs(store, trial)]
     if json:
         print(to_json([explanation_as_dict(one) for one in explanations]))
         return

@@ -1,6 +1,5 @@
 """Register of the data sets that can be prepared, by name."""
 
-import difflib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from lcma.harness.data.own import OwnImages
 from lcma.harness.data.photos import Photos
 from lcma.harness.data.source import Source
 from lcma.sweeps import known_sets
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.known_sets import DataSetFacts
 
 _SOURCES: dict[str, Source] = {
@@ -103,9 +102,7 @@ def find_set(name: str, root: Path | None = None) -> PreparableSet:
     if name in own:
         return own_set(name)
     every = [*shipped, *own]
-    near = difflib.get_close_matches(name.lower(), every, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(every)}"
-    raise UserError(f"unknown data set {name!r}: {hint} (lcma data list shows all)")
+    raise UserError(f"unknown data set {name!r}: {suggest(name, every)} (lcma data list shows all)")
 
 
 def own_set(name: str) -> PreparableSet:

@@ -115,7 +115,6 @@ def describe_prepared_set(
         lines.append(f"read in {seconds:.1f} s, {images / seconds:.0f} images/s")
     known = [f"{bar.name} {bar.bits_per_dim:.3f}" for bar in bars if bar.bits_per_dim is not None]
     lines.append(f"to beat: {', '.join(known)} bits/dim on the test part")
-    lines.append(f"Next: lcma plan demo --dataset {manifest.name}")
     return lines
 
 

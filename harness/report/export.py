@@ -1,6 +1,5 @@
 """One export, in one format, as bytes. The same database gives the same bytes."""
 
-import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +33,7 @@ from lcma.harness.results.lookup import require_results
 from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_paper
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.text import format_number, printable, to_json
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM
 
 SUFFIX = ".manifest.json"
@@ -188,8 +187,7 @@ def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> di
                 f"--where {printable(assignment)!r}: give KEY=VALUE such as flow=realnvp"
             )
         if name not in columns:
-            near = difflib.get_close_matches(name, columns.keys(), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"`lcma schema {view}` lists them"
+            hint = suggest(name, columns.keys(), f"`lcma schema {view}` lists them")
             raise UserError(f"--where {printable(name)!r}: no such column of {view}: {hint}")
         kind = columns[name].type.python_type
         found[name] = (*found.get(name, ()), _value(name, text, kind))

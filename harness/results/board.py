@@ -25,7 +25,7 @@ from lcma.harness.results.statistics import (
 )
 from lcma.harness.text import format_number, printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, find_measure
 from lcma.sweeps.published import Number
 
@@ -222,8 +222,9 @@ def find_ranked_measure(store: Store, name: str) -> MeasureKind:
     """
     known = store.measure_kinds()
     if name not in known or known[name].direction is None:
-        ranked = ", ".join(sorted(one.name for one in known.values() if one.direction))
-        raise UserError(f"results cannot be ranked by '{printable(name)}': choose among {ranked}")
+        ranked = sorted(one.name for one in known.values() if one.direction)
+        hint = printable(suggest(name, ranked, "choose among"))
+        raise UserError(f"results cannot be ranked by '{printable(name)}': {hint}")
     return known[name]
 
 

@@ -36,7 +36,7 @@ from lcma.harness.results.verdicts import default_margin
 from lcma.harness.text import printable
 from lcma.models import make_tables
 from lcma.sweeps import catalog, factorizations
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, HOLDOUT, MeasureKind
 
 CostUnit = Literal["seconds", "images"]
@@ -318,8 +318,8 @@ def _choose_curves(groups: Mapping[CurveKey, object], requested: str | None) -> 
         )
     found = [key for key in keys if name in (key.factorization, key.label.split(" ")[0])]
     if keys and not found:
-        known = ", ".join(sorted({key.label for key in keys}))
-        raise UserError(f"no results of {printable(name)} here: there are {printable(known)}")
+        hint = printable(suggest(name, sorted({key.label for key in keys}), "there are"))
+        raise UserError(f"no results of {printable(name)} here: {hint}")
     return found
 
 

@@ -16,7 +16,7 @@ from lcma.harness.results.lookup import find_jobs, find_sweep
 from lcma.harness.results.statistics import Summary, summarize
 from lcma.harness.text import printable, short_id
 from lcma.sweeps import catalog, factorizations
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import MeasureKind
 
 LOST = ("diverged", "failed")
@@ -218,10 +218,10 @@ def _find_jobs(store: Store, name: str) -> list[str] | None:
         return [job.job_id for job in find_jobs(store, name)]
     if name and any(one.id.startswith(name) for one in sweeps):
         return None
-    known = ", ".join(sorted({one.name for one in sweeps})) or "no sweep"
+    known = sorted({one.name for one in sweeps}) or ["no sweep"]
     raise UserError(
-        f"nothing is called {printable(name)!r}: the database has {printable(known)}, and "
-        "`lcma status` "
+        f"nothing is called {printable(name)!r}: "
+        f"{printable(suggest(name, known, 'the database has'))}; `lcma status` "
         "shows the ids of trials and pretrainings"
     )
 
@@ -305,10 +305,8 @@ def _require_any(
     remaining: Sequence[JobFacts], option: str, value: str, there: Sequence[str]
 ) -> None:
     if not remaining:
-        known = ", ".join(there) or "none"
-        raise UserError(
-            f"no curves with --{option} {printable(value)}: there are {printable(known)}"
-        )
+        hint = printable(suggest(value, there or ["none"], "there are"))
+        raise UserError(f"no curves with --{option} {printable(value)}: {hint}")
 
 
 # The curves of chosen trainings, as far as pictures can show them

@@ -9,7 +9,7 @@ import numpy as np
 from lcma.db import QueryResult
 from lcma.harness.results.statistics import summarize
 from lcma.harness.text import printable
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +31,13 @@ def group_rows(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[st
     """
     for name in by:
         if name not in frame.columns or name == "bits_per_dim":
-            known = ", ".join(c for c in frame.columns if c != "bits_per_dim")
-            raise UserError(f"--by {printable(name)!r}: no such column; choose among {known}")
+            known = [str(c) for c in frame.columns if c != "bits_per_dim"]
+            hint = suggest(name, known, "choose among")
+            raise UserError(f"--by {printable(name)!r}: no such column; {hint}")
     for name in statistics:
         if name not in STATISTICS:
-            listed = ", ".join(STATISTICS)
-            raise UserError(f"--stat {printable(name)!r} is none: choose among {listed}")
+            hint = suggest(name, STATISTICS, "choose among")
+            raise UserError(f"--stat {printable(name)!r} is none: {hint}")
     keys = list(dict.fromkeys([*COMPARABLE, *by]))
     columns = (*keys, *statistics)
     if frame.empty:

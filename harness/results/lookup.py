@@ -7,7 +7,7 @@ from typing import Any
 
 from lcma.db import JobFacts, Store, Sweep
 from lcma.harness.text import printable
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 
 LONG_WAIT = 0.02
 """Share of a step's time spent waiting for images above which a note says so."""
@@ -106,8 +106,8 @@ def find_sweep(store: Store, name: str | None) -> Sweep:
         return sweeps[-1]
     named = [s for s in sweeps if s.name == name] or [s for s in sweeps if s.id.startswith(name)]
     if not named or not name:
-        known = ", ".join(sorted({s.name for s in sweeps}))
-        raise UserError(f"no sweep {printable(name)!r} in the database: it has {printable(known)}")
+        hint = printable(suggest(name, sorted({s.name for s in sweeps}), "it has"))
+        raise UserError(f"no sweep {printable(name)!r} in the database: {hint}")
     return named[-1]
 
 
@@ -161,7 +161,11 @@ def require_results(
                 option_text = option.format(name=name) + printable(
                     "null" if value is None else value
                 )
-                raise UserError(f"no results with {option_text}: there are {_listed(known)}")
+                hint = f"there are {_listed(known)}"
+                if isinstance(value, str):  # of numbers none is meant by another
+                    near = suggest(value, [str(one) for one in known])
+                    hint = printable(near) if near.endswith("?") else hint
+                raise UserError(f"no results with {option_text}: {hint}")
     raise UserError("no results meet all of these options at once: leave one out")
 
 

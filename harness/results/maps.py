@@ -24,7 +24,7 @@ from lcma.harness.text import printable
 from lcma.models import SplitTable, make_tables
 from lcma.models.factorization import Shape, windows
 from lcma.sweeps import factorizations
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import MapOptions
 
@@ -169,10 +169,10 @@ def filter_map_sets(
     for name, value in wanted.items():
         there = sorted({getattr(one.key, name) for one in sets})
         if value not in there:
-            listed = ", ".join(map(str, there))
-            raise UserError(
-                f"no maps with --{name} {printable(value)}: there are {printable(listed)}"
-            )
+            # Of numbers none is meant by another.
+            wanted_name = value if isinstance(value, str) else ""
+            hint = printable(suggest(wanted_name, map(str, there), "there are"))
+            raise UserError(f"no maps with --{name} {printable(value)}: {hint}")
     if recipe is not None:
         ids = {i for one in sets for i in one.recipes}
         if not recipe or not any(i.startswith(recipe) for i in ids):

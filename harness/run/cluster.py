@@ -3,12 +3,14 @@
 import contextlib
 import logging
 import os
+import secrets
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import (
     GetTimeoutError,
     LocalRayletDiedError,
@@ -28,6 +30,9 @@ from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
+
+AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+"""Ray's variables for who may use it."""
 
 ASK_SECONDS = 120.0
 """Time that a node may take to start a worker and to answer whether it can use a place."""
@@ -52,8 +57,11 @@ class RayExecutor(Executor):
         self._after: dict[str, str | None] = {}
         # Tasks have their node's environment, not this process's.
         hook = os.environ.get(HOOK_VARIABLE)
+        self._before = {name: os.environ.get(name) for name in (AUTH_MODE, TOKEN)}
+        if address is None:
+            _make_token()
         try:
-            with contextlib.nullcontext() if address is None else _silence_stderr():
+            with _on_loopback() if address is None else _silence_stderr():
                 ray.init(
                     address=address or "local",  # and not what RAY_ADDRESS may name
                     include_dashboard=None if address else False,
@@ -169,6 +177,7 @@ class RayExecutor(Executor):
                 with contextlib.suppress(RayError):
                     ray.cancel(ref, force=True)
         ray.shutdown()
+        _set_variables(self._before)
 
     def _nodes(self) -> list[dict[str, Any]]:
         nodes = ray.nodes()  # type: ignore[no-untyped-call]
@@ -206,6 +215,40 @@ class RayExecutor(Executor):
         except RayError:
             return True
         return False
+
+
+def _make_token() -> None:
+    """Let the Ray that is started here ask for a token that its processes alone have.
+
+    By itself Ray writes one into a file that everyone can read. Modes and tokens that the user has
+    set are left alone.
+    """
+    mode = os.environ.get(AUTH_MODE, "token")
+    own = mode == "token" and not {TOKEN, TOKEN_PATH} & os.environ.keys()
+    token = secrets.token_hex(32) if own else os.environ.get(TOKEN)
+    _set_variables({AUTH_MODE: mode, TOKEN: token})
+
+
+def _set_variables(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    remembered: Any = ray._raylet
+    remembered.Config.initialize("")
+    remembered.AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let a Ray that is started listen on this machine's own address alone, as it does on macOS."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:

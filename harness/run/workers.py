@@ -150,6 +150,8 @@ class Workers:
             with self.stage("starting workers"):
                 self.executor = _make_executor(self.resources, self.threads, self.local, self.ray)
         except BaseException as error:
+            if isinstance(error, SystemExit):  # Ray's answer to SIGTERM while it starts
+                error = _InterruptedError(signal.SIGTERM)
             self.__exit__(type(error), error, None)
             raise
         self._handle(_interrupt)  # Ray has put its own in place

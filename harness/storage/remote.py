@@ -31,10 +31,10 @@ LASTING = ("Credential", "Forbidden", "Unauthorized", "NotImplemented", "ParamVa
 def open_remote(url: str) -> "RemoteFolder":
     """Open the folder at a URL. Raises StorageError if fsspec cannot."""
     name = hide_secrets(url)
-    scheme = url.split(CHAIN, 1)[0].split("://", 1)[0]
+    scheme, shown = (text.split(CHAIN, 1)[0].split("://", 1)[0] for text in (url, name))
     if scheme not in (*known_implementations, *registry):
         raise StorageError(
-            f"cannot open {name}: fsspec knows no {scheme}://; give a folder, or a URL such as "
+            f"cannot open {name}: fsspec knows no {shown}://; give a folder, or a URL such as "
             "s3://BUCKET/PREFIX"
         )
     hidden = secrets_of(url)

@@ -1,44 +1,90 @@
-"""Commands to type to go on with a sweep."""
+"""Commands to type to go on with."""
 
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 
 from rich.text import Text
 
-from lcma.db import Store, Sweep
+from lcma.db import Store, Sweep, locate
 from lcma.harness.results.lookup import parse_object
+from lcma.harness.terminal import Console
 from lcma.harness.text import printable
+from lcma.harness.urls import hide_secrets, is_url
 from lcma.sweeps import catalog, spec
 from lcma.sweeps.errors import UserError
 
 
-def relaunch_command(sweep: Sweep) -> str:
-    """Return the command that launches a sweep, or a study, again.
+def format_command(
+    *words: str, db: str | None = None, runs: str | None = None, data: Path | None = None
+) -> str:
+    """Return a command of `lcma` as it is typed in a shell.
 
-    A remark in brackets follows where the user has to add something: the database stores the
-    content of a sweep, not the path of its file or the options of its launch.
+    Args:
+        *words: The command and its arguments.
+        db: The database that was given, None for that of the environment. A password is left out.
+        runs: The same of the place of checkpoints.
+        data: The same of the folder of data sets.
     """
-    name = printable(sweep.name)
+    options = []
+    if db is not None:
+        options += ["--db", locate(db).shown_url if is_url(db) else _absolute(db)]
+    if runs is not None:
+        options += ["--runs", hide_secrets(runs) if is_url(runs) else _absolute(runs)]
+    if data is not None:
+        options += ["--data", _absolute(data)]
+    return printable(shlex.join(["lcma", *words, *options]))
+
+
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def render_commands(commands: Iterable[str], lead: str = "Next") -> Iterator[Text]:
+    """Yield commands behind a word, each as a line of its own that can be copied whole."""
+    for number, command in enumerate(commands):
+        before = f"{lead}: " if number == 0 else " " * len(f"{lead}: ")
+        yield Text(before).append(command, style="bold")
+
+
+def print_commands(console: Console, commands: Iterable[str], lead: str = "Next") -> None:
+    """Print commands as `render_commands` shows them."""
+    for line in render_commands(commands, lead):
+        console.print(line, soft_wrap=True)
+
+
+def relaunch_command(store: Store, sweep: Sweep, db: str | None) -> str:
+    """Return the command that launches a sweep, or a study, again, on the database that was given.
+
+    It is the one that was typed last, wherever it is stored. Else a comment follows where the user
+    has to add something: the content of a sweep holds neither the path of its file nor the options
+    of its launch.
+    """
+    typed = _split(store.last_arguments(sweep.id))
+    if typed:
+        return format_command(*typed, db=db)
     command = "tune" if parse_object(sweep.spec).get("tune") else "launch"
-    if sweep.name in catalog.shipped_specs():
-        try:
-            as_shipped = spec.load(sweep.name).body == sweep.spec
-        except UserError:
-            as_shipped = False
-        options = "" if as_shipped else "  (with the options that it had)"
-        return f"lcma {command} {shlex.quote(name)}{options}"
-    return f"lcma {command} {shlex.quote(name + '.yaml')}  (the file of the sweep {name})"
+    if sweep.name not in catalog.shipped_specs():
+        comment = printable(f"  # the file of the sweep {sweep.name}")
+        return format_command(command, f"{sweep.name}.yaml", db=db) + comment
+    try:
+        as_shipped = spec.load(sweep.name).body == sweep.spec
+    except UserError:
+        as_shipped = False
+    comment = "" if as_shipped else "  # with the options that it had"
+    return format_command(command, sweep.name, db=db) + comment
 
 
-def render_next(commands: Sequence[str]) -> list[Text]:
-    """Return the commands to type next, a line each."""
-    return [
-        Text("      " if number else "Next: ").append(command, style="bold")
-        for number, command in enumerate(commands)
-    ]
+def _split(arguments: str) -> list[str]:
+    # What was typed after `lcma`; [] where that is not known, as of a launch from Python.
+    try:
+        words = shlex.split(arguments)
+    except ValueError:
+        return []
+    return words[1:] if words[:2] in (["lcma", "launch"], ["lcma", "tune"]) else []
 
 
-def relaunch_commands(store: Store, job_ids: Collection[str]) -> list[str]:
+def relaunch_commands(store: Store, job_ids: Collection[str], db: str | None) -> list[str]:
     """Return the commands that launch these jobs again: of the newest sweeps that cover them.
 
     A last line names a job that is in no sweep, if there is one.
@@ -49,9 +95,8 @@ def relaunch_commands(store: Store, job_ids: Collection[str]) -> list[str]:
     for sweep_id, members in reversed(store.jobs_by_sweep(sorted(left)).items()):
         if left & members:
             left -= members
-            commands.append(relaunch_command(sweeps[sweep_id]))
+            commands.append(relaunch_command(store, sweeps[sweep_id], db))
     if left:
-        commands.append(
-            f"lcma launch, of a sweep with job {printable(min(left))[:8]}, which is in none here"
-        )
+        job = printable(min(left))[:8]
+        commands.append(f"{format_command('launch', 'SWEEP', db=db)}  # one with job {job}")
     return commands

@@ -10,7 +10,7 @@ from rich.text import Text
 from lcma.db import JobFacts, Store
 from lcma.harness.results.lookup import find_jobs, job_title, require_results
 from lcma.harness.text import printable, short_id
-from lcma.harness.watch.commands import render_next
+from lcma.harness.watch.commands import render_commands
 from lcma.harness.watch.jobs import count_jobs
 from lcma.sweeps.errors import UserError
 
@@ -107,7 +107,7 @@ def render_reruns(chosen: RerunChoice, commands: Sequence[str], *, dry_run: bool
     would = "would be put back to pending" if dry_run else "put back to pending"
     yield Text(f"{describe_choice(chosen)} {would}")
     if not dry_run:
-        yield from render_next(commands)
+        yield from render_commands(commands)
 
 
 def describe_choice(chosen: RerunChoice) -> str:

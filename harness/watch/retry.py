@@ -7,7 +7,7 @@ from lcma.db import FAILURES, JobFacts, Store
 from lcma.harness.results.lookup import find_jobs, find_sweep
 from lcma.harness.text import printable, short_id
 from lcma.harness.watch.jobs import count_jobs, name_failed_job
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 
 
 def choose_lost_jobs(
@@ -27,8 +27,8 @@ def choose_lost_jobs(
     """
     for name in classes:
         if name not in FAILURES:
-            known = ", ".join(FAILURES)
-            raise UserError(f"no failure class {printable(name)!r}: there are {known}")
+            hint = suggest(name, FAILURES, "there are")
+            raise UserError(f"no failure class {printable(name)!r}: {hint}")
     chosen: list[set[str]] = []
     if sweep is not None:
         chosen.append(set(store.job_ids(find_sweep(store, sweep).id)))

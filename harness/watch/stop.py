@@ -1,13 +1,12 @@
 """Stopping the launches of sweeps, and taking the jobs of those that do not answer."""
 
-import difflib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lcma.db import Store, Sweep
 from lcma.harness.text import printable
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 
 ANSWER_SECONDS = 20.0
 """Seconds that launches have to end in good order, before their jobs are taken from them."""
@@ -37,9 +36,7 @@ def find_sweeps(store: Store, name: str | None) -> list[Sweep]:
     if not found and name:
         found = [sweep for sweep in sweeps if sweep.id.startswith(name)]
     if not found:
-        names = sorted({sweep.name for sweep in sweeps})
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
+        hint = suggest(name, sorted({sweep.name for sweep in sweeps}), "it has")
         raise UserError(printable(f"no sweep {name!r} in the database: {hint}"))
     return found
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from lcma.db import Attempt, JobFacts, Store
 from lcma.harness.results.lookup import job_title
 from lcma.harness.text import format_time, printable, short_id
-from lcma.harness.watch.commands import relaunch_commands, render_next
+from lcma.harness.watch.commands import format_command, relaunch_commands, render_commands
 from lcma.harness.watch.jobs import (
     describe_progress,
     describe_rerun,
@@ -42,8 +42,11 @@ class Explanation:
     next: tuple[str, ...]
 
 
-def explain_job(store: Store, job: JobFacts) -> Explanation:
-    """Read why a job is in its state, down to what has to happen first."""
+def explain_job(store: Store, job: JobFacts, db: str | None = None) -> Explanation:
+    """Read why a job is in its state, down to what has to happen first.
+
+    ``db`` is the database as it was given, for the commands.
+    """
     now = store.now()
     chain = [job, *_read_waits(store, job)]
     attempts: dict[str, list[Attempt]] = {one.job_id: [] for one in chain}
@@ -57,7 +60,7 @@ def explain_job(store: Store, job: JobFacts) -> Explanation:
         lines = [] if rerun is None else [describe_rerun(rerun)]
         lines += _explain_state(store, one, attempts[one.job_id], following, decision, now)
         causes.append(Cause(one, depth, tuple(map(printable, lines))))
-    return Explanation(tuple(causes), tuple(_next_commands(store, job, chain[-1], now)))
+    return Explanation(tuple(causes), tuple(_next_commands(store, job, chain[-1], now, db)))
 
 
 def render_explanation(found: Explanation) -> RenderableType:
@@ -68,7 +71,7 @@ def render_explanation(found: Explanation) -> RenderableType:
         head = Text(f"{indent}{job_title(cause.job)} ({short_id(cause.job.job_id)}): ")
         head.append(printable(cause.job.state), style=STYLES.get(cause.job.state, "bold"))
         lines += [head, *(Text(f"{indent}  {line}") for line in cause.lines)]
-    return Group(*lines, *render_next(found.next))
+    return Group(*lines, *render_commands(found.next))
 
 
 def explanation_as_dict(found: Explanation) -> dict[str, Any]:
@@ -193,20 +196,22 @@ def _explain_lost(
         yield decision
 
 
-def _next_commands(store: Store, job: JobFacts, cause: JobFacts, now: float) -> Iterator[str]:
+def _next_commands(
+    store: Store, job: JobFacts, cause: JobFacts, now: float, db: str | None
+) -> Iterator[str]:
     if job.state == "done":
-        yield f"lcma logs {short_id(job.job_id)}"
+        yield format_command("logs", short_id(job.job_id), db=db)
         if job.trial_id is not None:
-            yield f"lcma samples {printable(job.trial_id)[:12]}"
+            yield format_command("samples", printable(job.trial_id)[:12], db=db)
         return
     if cause.state == "running" and not (lease_is_over(cause, now) or lease_is_ahead(cause, now)):
-        yield f"lcma logs {short_id(cause.job_id)} -f"
+        yield format_command("logs", short_id(cause.job_id), "-f", db=db)
         return
     if cause.state in ("failed", "diverged"):
-        yield f"lcma logs {short_id(cause.job_id)}"
-        yield f"lcma retry {short_id(cause.job_id)}"
+        yield format_command("logs", short_id(cause.job_id), db=db)
+        yield format_command("retry", short_id(cause.job_id), db=db)
         return
-    yield from relaunch_commands(store, [job.job_id])
+    yield from relaunch_commands(store, [job.job_id], db)
 
 
 def _format_end(attempt: Attempt) -> str:

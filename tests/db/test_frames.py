@@ -74,7 +74,7 @@ def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> No
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        (lambda s: s.view("board"), ["no view 'board'", "trial_results", "leaderboard"]),
+        (lambda s: s.view("board"), ["no view 'board'", "did you mean 'leaderboard'?"]),
         (lambda s: s.view("results"), ["no view 'results'"]),
         (lambda s: s.leaderboard(colour="red"), ["leaderboard has no column 'colour'", "mean"]),
         (lambda s: s.maps(colour="red"), ["contribution_maps has no column 'colour'", "split"]),

@@ -1,6 +1,7 @@
 """What only a server can do wrong: one line that says what to do, no password, nothing changed."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,8 +17,11 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.db.query import run_sql
 from lcma.sweeps.errors import UserError
+from tests.db.inspecting import make_older
 
 SECRET = "s3cret/&word"
+
+DOCS = Path(__file__).parents[2] / "docs" / "database.md"
 
 
 def refused(action: Callable[[], object], *words: str) -> None:
@@ -298,3 +302,34 @@ def test_leases_are_kept_by_the_server_s_clock(
     assert second.lease_until is not None
     assert 0 < second.lease_until - true < 1200
     assert store.heartbeat(first, step=1, lease_seconds=600.0)
+
+
+def test_the_role_of_the_docs_reads_now_and_after_an_upgrade_and_does_nothing_else(
+    postgres: Any, filled_name: str
+) -> None:
+    recipe = re.search(r"^CREATE ROLE reader[^;]*;\n(.*?)^```$", DOCS.read_text(), re.M | re.S)
+    assert recipe is not None
+    url = postgres.url(filled_name)
+    own = postgres.value("SELECT current_user")
+    names = {
+        r"\breader\b": "lcma_reader",
+        r"\bme\b": own,
+        r"\bDATABASE lcma\b": f"DATABASE {filled_name}",
+    }
+    text = recipe[1]
+    for name, other in names.items():
+        text = re.sub(name, other, text)
+    with postgres.role("lcma_reader", SECRET) as user:
+        execute(url, *filter(str.strip, text.split(";")))
+        theirs = postgres.url(filled_name, username=user, password=SECRET)
+        make_older(url)
+        db.connect(url)  # upgrades
+        store = db.connect(theirs, create=False)
+        assert len(store.results()) == 3
+        assert run_sql(theirs, "SELECT count(*) FROM trial_results").rows == ((3,),)
+        refused(lambda: store.release("me"), "cannot")
+        with sa.create_engine(url, poolclass=sa.NullPool).connect() as owner:
+            pid = owner.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            refused(lambda: run_sql(theirs, f"SELECT pg_terminate_backend({pid})"), "denied")
+            assert owner.exec_driver_sql("SELECT 1").scalar() == 1
+        execute(url, f"DROP OWNED BY {user}")

@@ -68,6 +68,23 @@ def engine_of(world: Any) -> str:
     return str(world.store.url.split(":")[0].split("+")[0])
 
 
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT * FROM result", "did you mean 'results'?"),
+        ("SELECT * FROM trial_result", "did you mean 'trial_results'?"),
+        ("SELECT bits_per_dims FROM trial_results", "did you mean 'bits_per_dim'?"),
+        ("SELECT r.factorisation FROM trial_results AS r", "did you mean 'factorization'?"),
+        ("SELECT * FROM xyzzy", "`lcma schema` lists views, tables and columns"),
+        ("SELECT FROM WHERE", "check its SQL"),
+    ],
+)
+def test_a_name_that_is_not_there_comes_with_the_nearest(filled: Any, sql: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        run_sql(filled.store.url, sql)
+    assert str(caught.value).endswith(said)
+
+
 def test_what_reads_is_allowed(filled: Any) -> None:
     for sql in (*BOTH, *ONE[engine_of(filled)]):
         assert run_sql(filled.store.url, sql).rows, sql
@@ -170,6 +187,32 @@ def test_a_query_without_end_is_stopped(filled: Any) -> None:
     found = run_sql(filled.store.url, endless + "SELECT i FROM n", limit=5)
     assert (len(found.rows), found.truncated) == (5, True)
     assert run_sql(filled.store.url, "SELECT 1", timeout=float("inf")).rows == ((1,),)
+
+
+LONG = {
+    "sqlite": "SELECT instr(zeroblob(1000000), zeroblob(500000) || x'01')",
+    "postgresql": "SELECT pg_sleep(20)",
+}
+MANY = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 900) "
+    "SELECT zeroblob(200000) FROM n",
+    "postgresql": "SELECT repeat('x', 200000) FROM generate_series(1, 900)",
+}
+
+
+def test_one_call_that_takes_long_is_stopped_in_time(filled: Any) -> None:
+    """It takes seconds, in which SQLite does not look at a clock."""
+    with pytest.raises(UserError, match=r"took longer than 0\.1 s"):
+        run_sql(filled.store.url, LONG[engine_of(filled)], timeout=0.1)
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(1000, 6), (6, 6), (5, 5), (None, 900)])
+def test_bytes_are_limited_as_rows_are(
+    filled: Any, monkeypatch: pytest.MonkeyPatch, limit: int | None, rows: int
+) -> None:
+    monkeypatch.setattr("lcma.db.engine.MOST_BYTES", 2**20)
+    found = run_sql(filled.store.url, MANY[engine_of(filled)], limit=limit)
+    assert (len(found.rows), found.truncated) == (rows, limit is not None)
 
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"

@@ -45,10 +45,12 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     allow_reuse_address = True
+    request_queue_size = 1024  # clients that come at once and have not been answered
 
     def __init__(self, make: Callable[[], Site], port: int, report: Callable[[str], None]) -> None:
         self._make, self._lock = make, threading.Lock()
         self._site: Site | None = None
+        self._files: dict[str, bytes | None] = {}
         self._read = 0.0
         self.report = report
         try:
@@ -65,14 +67,16 @@ class Server(ThreadingHTTPServer):
     def file(self, path: str) -> bytes | None:
         """Return a file of the site, None where there is none.
 
-        One at a time: however many ask, a page reads the database's rows once.
+        One at a time: however many ask, a page is made once every few seconds.
         """
         with self._lock:
             now = time.monotonic()
             if self._site is None or now - self._read > FRESH:
-                self._site = self._make()
+                self._site, self._files = self._make(), {}
                 self._read = now
-            return self._site.file(path)
+            if path not in self._files:
+                self._files[path] = self._site.file(path)
+            return self._files[path]
 
     def is_own(self, host: str | None) -> bool:
         """Return whether a Host header names this server.

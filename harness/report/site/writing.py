@@ -1,5 +1,6 @@
 """The site as a folder, written whole or not at all."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lcma.db import Store
+from lcma.harness.files import locked, remove_abandoned
 from lcma.harness.place import Place
 from lcma.harness.report.site.pages import Site, SiteOptions
 from lcma.harness.text import printable
@@ -47,6 +49,7 @@ def write_site(
             written += 1
         _put(folder, MARK, b"made by `lcma export --format html`\n")
         _swap(folder, out)
+    remove_abandoned(out)
     return written
 
 
@@ -63,14 +66,17 @@ def _require_ours(out: Path) -> None:
 def _beside(out: Path) -> Iterator[Path]:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
+        handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise _unwritable(out, error) from None
     try:
-        yield folder
+        with locked(handle):
+            yield folder
     except OSError as error:
         raise _unwritable(out, error) from None
     finally:
+        os.close(handle)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -82,7 +88,7 @@ def _put(folder: Path, path: str, content: bytes) -> None:
 
 def _swap(folder: Path, out: Path) -> None:
     folder.chmod(0o755)
-    old = folder.with_name(f"{folder.name}.old")
+    old = folder.with_suffix(".old.tmp")
     if out.exists():
         out.rename(old)
     try:

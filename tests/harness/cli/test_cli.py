@@ -161,7 +161,7 @@ def test_a_plan_of_what_is_not_there_yet_says_why(capsys, in_tmp: Path) -> None:
     """A set that only a person can prepare is named, with the command."""
     code, out, err = run(capsys, "plan", "table3")
     assert (code, err) == (0, "")
-    assert "First: lcma data prepare celeba64-float --from PATH" in out
+    assert "Next: lcma data prepare celeba64-float --from PATH" in out
     assert list(in_tmp.iterdir()) == []
 
 
@@ -250,7 +250,7 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
             ["sql", "select 1", "--db", "postgresql://u:secret@no-such-host.invalid/d"],
             "host's name",
         ),
-        (["data", "prepare", "cifra10"], "did you mean cifar10"),
+        (["data", "prepare", "cifra10"], "did you mean 'cifar10'?"),
         (["data", "prepare", "cifar10"], "--from PATH"),
         (["data", "prepare", "cifar10", "--from", "nowhere"], "nowhere"),
     ],

@@ -119,7 +119,7 @@ def test_curves_are_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
     assert told["channel"][1:4] == ["1", "3", "1"]
     lost = f"Lost: channel, seed 1 diverged at step {7 * EVERY} of {STEPS}."
     assert lost in " ".join(out.split())
-    assert out.splitlines()[-1].startswith("Next: lcma board")
+    assert "\nNext: lcma board\n" in out
     (picture,) = (in_tmp / "lcma-pictures").iterdir()
     assert picture.name.startswith("curves-realnvp-photos16")
     assert picture.name in out

@@ -148,7 +148,7 @@ def test_the_schema_is_told_to_datasette(lcma: Typed, in_tmp: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"), [("result", "did you mean results"), ("xyzzy", "there are trial_results")]
+    ("typed", "said"), [("result", "did you mean 'results'?"), ("xyzzy", "there are trial_results")]
 )
 def test_an_unknown_table_ends_in_one_line(lcma: Typed, typed: str, said: str) -> None:
     code, out, err = lcma("schema", typed)
@@ -180,7 +180,7 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     lines = out.splitlines()
     assert f"25 rows would come from {names[0]} to {names[1]}" in lines
     again = shlex.split(lines[-1].removeprefix("Next: "))
-    assert again == ["lcma", "db", "merge", there, "--db", names[1]]
+    assert again == ["lcma", "db", "merge", there, "--db", db.locate(here).shown_url]
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is None
     code, out, _ = lcma("db", "merge", there, "--db", here, "--dry-run", "--json")
     report = json.loads(out)
@@ -205,7 +205,7 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     assert "running here" in left
     assert any(line.startswith("files stay where they are") for line in lines)
     following = shlex.split(lines[-1].removeprefix("Next: "))
-    assert following == ["lcma", "board", "--db", names[1]]
+    assert following == ["lcma", "board", "--db", db.locate(here).shown_url]
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is not None
     code, out, err = lcma("db", "merge", there, "--db", here)
     assert (code, err) == (0, "")  # both numbers are there and told, the first is current

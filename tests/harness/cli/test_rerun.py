@@ -10,7 +10,7 @@ from lcma import db
 from tests.db.conftest import COST, World
 from tests.harness.cli.conftest import Typed
 
-SWEEP = "Next: lcma launch demo  (with the options that it had)\n"
+SWEEP = "Next: lcma launch demo  # with the options that it had\n"
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_programs_are_told_jobs_and_commands(done: World, typed: Typed) -> None:
     found = json.loads(typed("rerun", "p", "--yes", "--json")[1])
     assert set(found["jobs"]) == {*done.segments, done.trials[2]}
     assert (found["more"], found["put_back"]) == ([done.trials[2]], 3)
-    assert found["next"][0] == "lcma launch demo  (with the options that it had)"
+    assert found["next"][0] == "lcma launch demo  # with the options that it had"
     found = json.loads(typed("rerun", "p", "--yes", "--json")[1])
     assert found == {"jobs": [], "more": [], "put_back": 0, "next": []}
 

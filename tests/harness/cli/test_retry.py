@@ -61,7 +61,7 @@ def test_what_is_chosen_is_put_back_and_a_dry_run_says_the_same(
 
 def test_programs_are_told_jobs_and_commands(lost: World, typed: Typed) -> None:
     found = json.loads(typed("retry", "--sweep", "demo", "--class", "diverged", "--json")[1])
-    command = "lcma launch demo  (with the options that it had)"
+    command = "lcma launch demo  # with the options that it had"
     assert found == {"jobs": [lost.trials[0]], "put_back": 1, "next": [command]}
     nothing = {"jobs": [], "put_back": 0, "next": []}
     assert json.loads(typed("retry", "--class", "diverged", "--json")[1]) == nothing
@@ -82,7 +82,7 @@ def test_nothing_to_retry_is_one_line(lost: World, typed: Typed, arguments: list
     [
         (
             ["--class", "ooom"],
-            "no failure class 'ooom': there are diverged, oom, timeout, code_error\n",
+            "no failure class 'ooom': did you mean 'oom'?\n",
         ),
         (["--class", "failed_elsewhere"], "no failure class 'failed_elsewhere'"),
         (["--class", "node_lost"], "no failure class 'node_lost'"),

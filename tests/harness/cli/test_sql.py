@@ -219,7 +219,7 @@ def test_the_prompt_on_a_terminal(
     here.press("\x03")
     here.see("lcma>")
     here.press("select trial_id from trial_results;\r")
-    here.see("There are more than these 2 rows")
+    here.see("There is more than these 2 rows")
     here.see("lcma>")
     here.press("\x04")
     assert here.process.wait(60) == 0

@@ -113,7 +113,7 @@ def test_a_mistake_is_one_line_and_the_prompt_goes_on(press: Press, capsys) -> N
     heading, mistake, command, relation, stopped = capsys.readouterr().err.splitlines()
     assert (heading, mistake) == ("the heading", r"there is no \x1b[2J such thing")
     assert command == "there is no command '.shcema': there are .help, .quit, .schema"
-    assert "did you mean results" in relation
+    assert "did you mean 'results'?" in relation
     assert stopped == "stopped"
 
 

@@ -53,7 +53,7 @@ def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
     assert "budget 100 seed 0" in out
     assert "  waits for its pretraining to 100:\n  pretrain realnvp photos16 to 100" in out
     assert "    not started: nothing is in its way" in out
-    assert out.endswith("Next: lcma launch demo  (with the options that it had)\n")
+    assert out.endswith("Next: lcma launch demo  # with the options that it had\n")
     claim = planned.win(planned.segments[0], now=time.time())
     planned.store.heartbeat(claim, step=40, lease_seconds=60.0)
     out = told("LLL")
@@ -139,7 +139,7 @@ def test_a_shipped_sweep_is_launched_by_its_name_alone(planned: World, typed: Ty
         planned.store.register(plan, now=2000.0 + number)
         command = (
             "lcma launch demo",
-            "lcma launch 'my own.yaml'  (the file of the sweep my own)",
+            "lcma launch 'my own.yaml'  # the file of the sweep my own",
             "lcma tune tune",
         )
         assert typed("why", TRIALS[1].id)[1].endswith(f"\nNext: {command[number]}\n")

@@ -67,7 +67,7 @@ def test_a_set_that_is_not_prepared_is_refused(lcma, root: Path, verb: str) -> N
     assert "lcma data prepare cifar10 --from PATH" in error
     code, _, error = lcma(verb, "photo8")
     assert code == 2
-    assert "did you mean photos8" in error
+    assert "did you mean 'photos8'?" in error
 
 
 def test_a_sheet_that_cannot_be_written_is_one_line(lcma, root: Path, in_tmp: Path) -> None:

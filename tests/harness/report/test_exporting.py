@@ -4,8 +4,11 @@ import csv
 import hashlib
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ from lcma import db
 from lcma.db import QueryResult
 from lcma.db.migrate import current_version
 from lcma.harness.cli import main as cli
+from lcma.harness.files import locked
 from lcma.harness.report.board import board_as_latex, board_as_markdown, board_table
 from lcma.harness.report.export import (
     ExportContent,
@@ -133,7 +137,7 @@ def test_a_manifest_stands_beside_every_file(filled, capfdbinary):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--where", "flw=x"], "did you mean 'flow'?"),
+        (["--where", "flw=x"], "no such column of trial_results: did you mean 'flow'?"),
         (["--where", "flow"], "give KEY=VALUE"),
         (["--where", "seed=one"], "seed is a whole number"),
         (["--where", "bits_per_dim=x"], "bits_per_dim is a number"),
@@ -143,7 +147,7 @@ def test_a_manifest_stands_beside_every_file(filled, capfdbinary):
         (["--where", "budget=100"], "--where budget=100: there are null"),
         (["--where", "factorization=random", "--where", "seed=3"], "meet all of these options"),
         (["--by", "nothing"], "--by 'nothing': no such column"),
-        (["--by", "seed", "--stat", "meen"], "--stat 'meen' is none: choose among n, mean"),
+        (["--by", "seed", "--stat", "meen"], "--stat 'meen' is none: did you mean 'mean'?"),
         (["--stat", "mean"], "give that too"),
         (["--by", "seed", "--paper", "table1"], "two tables"),
     ],
@@ -350,3 +354,42 @@ def test_latex_compiles(filled, tmp_path):
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr
         assert (tmp_path / f"{name}.pdf").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "nth"), [("csv", "replace", 1), ("html", "rename", 1), ("html", "rename", 2)]
+)
+def test_what_a_killed_export_left_is_removed_by_the_next(filled, capfdbinary, form, name, nth):
+    typed = (
+        "export",
+        "--format",
+        form,
+        "--out",
+        "site",
+        *(["--no-samples"] if form == "html" else []),
+    )
+
+    def list_left() -> list[Path]:
+        return [path for path in Path().iterdir() if path.name.startswith(".")]
+
+    assert run(capfdbinary, *typed)[0] == 0
+    child = os.fork()
+    if child == 0:
+        times = count(1)
+        kept = getattr(os, name)
+
+        def die(*paths: object) -> None:
+            if next(times) == nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+            kept(*paths)
+
+        setattr(os, name, die)
+        run(capfdbinary, *typed)
+    os.waitpid(child, 0)
+    assert list_left()
+    living = Path(".site.1.tmp")
+    with living.open("w") as file, locked(file.fileno()):
+        assert run(capfdbinary, *typed)[0] == 0
+        assert list_left() == [living]
+    assert run(capfdbinary, *typed)[0] == 0
+    assert list_left() == []

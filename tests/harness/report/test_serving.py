@@ -2,10 +2,12 @@
 
 import http.client
 import re
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -17,15 +19,27 @@ from tests.harness.report import site as worlds
 
 
 @pytest.fixture
-def server(filled) -> Iterator[Server]:
+def waiting(filled) -> Iterator[Server]:
+    """A server that answers nobody yet."""
     where = find_place(filled.url, filled.runs, filled.folder / "data")
     options = SiteOptions(samples=False, live=True)
     with Server(lambda: Site(filled.store, where, options), 0, print) as found:
-        thread = threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
         yield found
-        found.shutdown()
-        thread.join()
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def server(waiting: Server) -> Iterator[Server]:
+    with serving(waiting):
+        yield waiting
 
 
 def ask(server: Server, method: str, path: str, host: str | None = None):
@@ -52,6 +66,24 @@ def test_pages_come_with_a_policy_and_are_not_kept(server) -> None:
     for path, kind in (("/assets/vega.js", "javascript"), ("/assets/site.css", "css")):
         answer, _ = ask(server, "GET", path)
         assert kind in (answer.getheader("Content-Type") or "")
+
+
+def test_two_hundred_clients_at_once_are_all_answered(waiting) -> None:
+    """They connect before the first is answered."""
+    host = waiting.url.removeprefix("http://").rstrip("/")
+    request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    with ExitStack() as clients:
+        asked = []
+        for _ in range(200):
+            client = socket.create_connection(waiting.server_address, timeout=5)
+            clients.enter_context(client)
+            client.settimeout(60)
+            client.sendall(request)
+            asked.append(client.makefile("rb"))
+        with serving(waiting):
+            answers = [client.read() for client in asked]
+    assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 OK"}
+    assert len({answer.split(b"\r\n\r\n", 1)[1] for answer in answers}) == 1
 
 
 def test_what_stands_beside_a_page_is_there_without_asking_for_the_page(filler) -> None:

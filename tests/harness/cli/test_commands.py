@@ -1,0 +1,102 @@
+"""Commands that are printed to go on with name the places that were given, and can be pasted."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from lcma import db
+from lcma.harness.cli import main as cli
+from lcma.harness.cli.launching import LaunchCommand
+from lcma.harness.cli.planning import Overrides
+from lcma.harness.cli.tuning import Asked
+from lcma.harness.run.sweep import LaunchOptions
+from lcma.harness.watch.commands import format_command
+from tests.db.conftest import TRIALS, Stage, World
+from tests.harness.cli.conftest import Typed
+
+SECRET = "postgresql://me:canary@host/x?options=-csearch_path%3Da"
+SHOWN = "postgresql://me@host/x?options=-csearch_path%3Da"
+
+
+def read_commands(out: str) -> list[list[str]]:
+    """The commands behind the last word with a colon, as a shell takes them apart."""
+    lines = out.splitlines()
+    first = max(n for n, line in enumerate(lines) if ": lcma " in line)
+    lines[first] = lines[first].split(": ", 1)[1]
+    return [shlex.split(line, comments=True) for line in lines[first:]]
+
+
+def require_valid(words: list[str]) -> None:
+    """Fail where a command would not take these arguments."""
+    command, rest = typer.main.get_command(cli.app), words[1:]
+    while hasattr(command, "commands"):
+        command, rest = command.commands[rest[0]], rest[1:]
+    command.make_context("lcma", list(rest))
+
+
+@pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["board"],
+        ["curves"],
+        ["why", TRIALS[0].id],
+        ["why", TRIALS[1].id],
+        ["why", TRIALS[2].id],
+        ["retry"],
+        ["rerun", TRIALS[0].id],
+        ["stop"],
+        ["plan", "demo", "--data", "my data"],
+        ["plan", "table3", "--data", "my data"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_to_go_on_with_names_the_places_that_were_given(
+    lcma: Typed, new_url: Callable[[Stage], str], typed: list[str], in_tmp: Path
+) -> None:
+    url = new_url("filled")
+    code, out, err = lcma(*typed, "--db", url)
+    assert (code, err) == (0, "")
+    commands = read_commands(out)
+    for words in commands:
+        require_valid(words)
+        if "prepare" not in words:
+            assert words[words.index("--db") + 1] == db.locate(url).shown_url
+        if "--data" in typed and "board" not in words:
+            assert words[words.index("--data") + 1] == str(in_tmp / "my data")
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_a_launch_that_was_typed_is_typed_again_with_all_of_it(
+    planned: World, lcma: Typed, store: bool
+) -> None:
+    typed = "lcma launch 'my sweep.yaml' --set training.steps=5 --local" if store else "rm -rf ~"
+    planned.store.begin_launch("me", "s", arguments=typed)
+    (words,) = read_commands(lcma("why", TRIALS[0].id, "--db", planned.store.url)[1])
+    assert words[:-2] == (shlex.split(typed) if store else ["lcma", "launch", "demo"])
+
+
+def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
+    overrides = Overrides(seeds="0,1", settings=("maps.score=total",))
+    places = {"db": SECRET, "runs": "s3://key:canary@bucket/a", "data": Path("my data")}
+    options = LaunchOptions(local=True, gpus=0.5, parallel=2, skip_invalid=True)
+    launch = LaunchCommand("my sweep.yaml", overrides, options, None, **places)
+    tune = Asked("my sweep.yaml", overrides, True, None, 0.5, 2, 5, False, **places)
+    for command in (launch.again, launch.retry, tune.command):
+        words = shlex.split(command)
+        require_valid(words)
+        assert "canary" not in command
+        assert words[-6:] == [
+            *("--db", SHOWN),
+            *("--runs", "s3://key@bucket/a"),
+            *("--data", str(in_tmp / "my data")),
+        ]
+        assert words[2:7] == ["my sweep.yaml", "--seeds", "0,1", "--set", "maps.score=total"]
+
+
+def test_a_path_is_told_from_any_folder(in_tmp: Path) -> None:
+    command = format_command("board", db="it's mine.db")
+    assert shlex.split(command) == ["lcma", "board", "--db", str(in_tmp / "it's mine.db")]

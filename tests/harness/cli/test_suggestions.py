@@ -1,0 +1,42 @@
+"""A name that does not exist ends a command in one line, with the nearest that does."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.db.conftest import SqliteTemplates
+from tests.harness.cli.conftest import Typed
+
+NAMES = [
+    (["board", "--by", "bits_per_dims"], "bits_per_dim"),
+    (["board", "--sweep", "demos"], "demo"),
+    (["board", "--flow", "realnpv"], "realnvp"),
+    (["board", "--dataset", "photo16"], "photos16"),
+    (["board", "--factorization", "chanel"], "channel"),
+    (["curves", "demos"], "demo"),
+    (["maps", "--flow", "realnpv"], "realnvp"),
+    (["stop", "demos"], "demo"),
+    (["retry", "--class", "oomm"], "oom"),
+    (["status", "--sweep", "demos"], "demo"),
+    (["schema", "trial_result"], "trial_results"),
+    (["export", "results", "--where", "flows=realnvp"], "flow"),
+    (["export", "results", "--by", "flows"], "flow"),
+    (["export", "results", "--by", "flow", "--stat", "means"], "mean"),
+    (["rerun", "--where", "factorizations=low"], "factorization"),
+    (["plan", "dmeo"], "demo"),
+    (["plan", "demo", "--dataset", "photo16"], "photos16"),
+    (["plan", "demo", "--profile", "tinny"], "tiny"),
+    (["plan", "demo", "--set", "training.stepz=5"], "steps"),
+    (["data", "show", "photo16"], "photos16"),
+]
+
+
+@pytest.mark.parametrize(("typed", "near"), NAMES, ids=[" ".join(typed) for typed, _ in NAMES])
+def test_the_nearest_name_is_offered(
+    lcma: Typed, sqlite_templates: SqliteTemplates, in_tmp: Path, typed: list[str], near: str
+) -> None:
+    sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
+    code, out, err = lcma(*typed)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert f"did you mean '{near}'?" in err

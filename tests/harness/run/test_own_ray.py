@@ -1,0 +1,98 @@
+"""The Ray that a launch starts: who can reach it, what it tells, and a signal while it starts."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.harness.conftest import SMALL
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
+SECRET = "canary"
+
+
+@pytest.fixture
+def launch(in_tmp: Path, few_photos_root: Path, postgres: Any) -> Iterator["subprocess.Popen[str]"]:
+    """A launch that starts Ray, on a database with a password, as someone without a token."""
+    import yaml
+
+    (in_tmp / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    name = postgres.make()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")}
+    environment |= {"HOME": str(in_tmp), "PYTHONPATH": os.pathsep.join(sys.path)}
+    with postgres.role("lcma_launches", SECRET) as user:
+        postgres.run(f"ALTER DATABASE {name} OWNER TO {user}")
+        url = postgres.url(name, username=user, password=SECRET)
+        command = [sys.executable, "-m", "lcma", "launch", "small.yaml", "--db", url]
+        command += ["--data", str(few_photos_root), "--no-pictures"]
+        command += ["--set", "training.steps=100000"]
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        yield process
+        process.kill()
+        process.wait()
+        postgres.drop(name)
+
+
+def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(process.pid).children(recursive=True)
+    return []
+
+
+def wait_for(process: "subprocess.Popen[str]", name: str) -> list[psutil.Process]:
+    until = time.monotonic() + 120
+    while True:
+        found = children(process)
+        for one in found:
+            with suppress(psutil.NoSuchProcess):
+                if name in " ".join(one.cmdline()):
+                    return found
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_only_this_user_on_this_machine_reaches_it_and_no_password_is_told(
+    launch: "subprocess.Popen[str]", in_tmp: Path
+) -> None:
+    everyone = [psutil.Process(launch.pid), *wait_for(launch, "ray::train")]
+    listening = [
+        connection.laddr.ip
+        for one in everyone
+        for connection in one.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening
+    assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
+    for one in everyone:
+        assert SECRET not in " ".join(one.cmdline())
+    assert not list(in_tmp.rglob("auth_token"))
+    launch.send_signal(signal.SIGTERM)
+    out, err = launch.communicate()
+    assert launch.returncode == 143
+    assert err == ""
+    assert "Go on with: lcma launch small.yaml --set training.steps=100000" in out
+    assert SECRET not in out
+
+
+@pytest.mark.parametrize("moment", ["gcs_server", "raylet/raylet"])
+def test_a_signal_while_it_starts_ends_the_launch_with_its_code(
+    launch: "subprocess.Popen[str]", moment: str
+) -> None:
+    servers = [p for p in wait_for(launch, moment) if p.name() in ("gcs_server", "raylet")]
+    launch.send_signal(signal.SIGTERM)
+    out, _ = launch.communicate()
+    assert launch.returncode == 143
+    assert "Go on with: lcma launch small.yaml" in out
+    assert psutil.wait_procs(servers, timeout=60)[1] == []
