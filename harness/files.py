@@ -49,7 +49,7 @@ def write_file(path: Path, content: bytes, option: str = "--out") -> Path:
     stays.
     """
     require_replaceable(path, option)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{_short_name(path)}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -80,7 +80,7 @@ def locked(handle: int) -> Iterator[None]:
 
 def remove_abandoned(path: Path) -> None:
     """Remove what killed writers of a path left beside it: NAME in `.NAME.*.tmp`, not locked."""
-    left = re.compile(rf"\.{re.escape(path.name)}\.\w+(\.old)?\.tmp")
+    left = re.compile(rf"\.{re.escape(_short_name(path))}\.\w+(\.old)?\.tmp")
     try:
         beside = [found for found in path.parent.iterdir() if left.fullmatch(found.name)]
     except OSError:  # a folder that may be written and not read
@@ -93,6 +93,12 @@ def remove_abandoned(path: Path) -> None:
                 shutil.rmtree(found) if found.is_dir() else found.unlink()
             finally:
                 os.close(handle)
+
+
+def _short_name(path: Path) -> str:
+    """Return the name of a path, or its hash where an ending would make it too long."""
+    name = path.name.encode("utf-8", "surrogateescape")
+    return path.name if len(name) <= LONGEST_NAME else hashlib.sha256(name).hexdigest()
 
 
 LONGEST_NAME = 200

@@ -308,7 +308,7 @@ def test_overlaps_are_held_before_cells_and_none_of_a_superseded_table_stays(
     target.store.register(db.Registration(trials=longer, jobs=jobs))
     other = np.roll(HALF, 1, axis=1) | (np.arange(3) == 0)[:, None, None]
 
-    def finish(world: World, claim: db.Claim, own: db.Trial, kept: Any) -> None:
+    def finish(world: World, claim: db.Claim, own: db.TrialRow, kept: Any) -> None:
         tables = [index_table(own.id, 1, kept)]
         made: Any = {"result": result(own.id), "tables": tables, "now": 1600.0}
         assert world.store.finish(claim, "done", last_step=500, cost=COST, **made)

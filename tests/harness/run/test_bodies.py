@@ -87,7 +87,7 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
     _copy_plan(place.db, undisturbed.place.db)
     assert run_work(undisturbed).ending == "done"
 
-    class Killed(BaseException):
+    class Killed(SystemExit):
         pass
 
     step = Trainer._one_step

@@ -289,7 +289,7 @@ def _owner(site: Site, works: dict[str, Work]) -> db.Job:
     return next(o for o in site.store.file_owners() if o.id == works["segment 20"].job_id)
 
 
-class Killed(BaseException):
+class Killed(SystemExit):
     """Takes a worker away."""
 
 

@@ -35,7 +35,7 @@ from tests.harness.run.conftest import Inline, Told, fill, register_one
 SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "trial_id", "step"]
 
 
-class Killed(BaseException):
+class Killed(SystemExit):
     """Takes a worker away in the middle of something."""
 
 

@@ -76,7 +76,7 @@ def test_a_trial_leaves_its_weights_alone_and_they_are_read_again(runs, files) -
         require_weights(store, work.place, one)
 
 
-class Killed(BaseException):
+class Killed(SystemExit):
     """Takes a node away."""
 
 

@@ -187,7 +187,7 @@ def test_a_trial_that_was_cut_off_does_not_go_on_with_former_maps(
 
 
 def _die_at(monkeypatch: pytest.MonkeyPatch, step: int, work: Work) -> None:
-    class Killed(BaseException):
+    class Killed(SystemExit):
         pass
 
     one_step = Trainer._one_step
