@@ -94,7 +94,8 @@ def _svg(figure: Figure, title: str, about: str, box: Bbox | None) -> bytes:
     # Matplotlib names an image by its content, and two may show the same.
     text = re.sub(r'(<image [^>]*?) id="[^"]*"', r"\1", text)
     assert found, "Matplotlib has changed the first tag of an SVG"
-    return printable_lines(text).encode()
+    # Matplotlib writes spaces as ones that do not break.
+    return "\xa0".join(map(printable_lines, text.split("\xa0"))).encode()
 
 
 def tidy_axes(axes: Any) -> None:

@@ -327,7 +327,7 @@ def test_hostile_names_are_harmless(lcma: Any, in_tmp: Path, form: str) -> None:
         assert all("_$x_1$\\x1b[31m\\u202e, n = 1" in text for text in said)
         assert all("<b>&" in text for text in said)
         titles = "".join(svg.words(picture)[0] for picture in pictures)
-        assert HOSTILE in titles
+        assert HOSTILE.partition("\x1b")[0] in titles
 
 
 @pytest.mark.filterwarnings("error")
