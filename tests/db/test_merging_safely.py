@@ -169,7 +169,7 @@ for at, target in enumerate(targets, start=1):
         break
 print(at)
 """
-MOST = 120
+MOST = 90
 
 
 @pytest.mark.slow
