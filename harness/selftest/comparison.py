@@ -56,7 +56,7 @@ WEIGHTS = (
     )
     .where(schema.artifacts.c.kind == "weights")
 )
-"""Checkpoints hold the points of curves that the database did not have yet, so they differ."""
+"""Of checkpoints the content is equal, but not always the bytes."""
 
 Rows = dict[tuple[Any, ...], tuple[tuple[str, Any], ...]]
 

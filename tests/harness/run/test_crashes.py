@@ -10,6 +10,7 @@ from lcma import db
 from lcma.harness.environment import read_environment
 from lcma.harness.run.driver import EndedJobs, Launch
 from lcma.harness.run.executor import Finished, Lost
+from lcma.harness.run.work import Report, Work
 from tests.harness.run.conftest import Inline, Told
 
 
@@ -24,6 +25,11 @@ class Fragile(Inline):
         if not self.steps or not self.works:
             return super().wait(seconds)
         (work,), self.works = self.works, []
+        step = self.steps.pop(0)
+        self.store.heartbeat(self.claim(work), step=step, lease_seconds=work.lease_seconds)
+        return [Finished(work.job_id, None, "it died", self.lost)]
+
+    def claim(self, work: Work) -> db.Claim:
         claim = self.store.claim(
             work.job_id,
             owner=work.owner,
@@ -36,18 +42,31 @@ class Fragile(Inline):
             expired=work.expired,
         )
         assert isinstance(claim, db.Claim)
-        step = self.steps.pop(0)
-        self.store.heartbeat(claim, step=step, lease_seconds=work.lease_seconds)
-        return [Finished(work.job_id, None, "it died", self.lost)]
+        return claim
+
+
+class Resumed(Fragile):
+    """A task that is lost, then one that goes on from an earlier step and diverges a look later."""
+
+    going: db.Claim | None = None
+
+    def wait(self, seconds: float) -> list[Finished]:
+        if self.steps:
+            return super().wait(seconds)
+        if self.going is None:
+            self.going = self.claim(self.works[0])
+            self.store.heartbeat(self.going, step=12, first_step=2, lease_seconds=600.0)
+            return []
+        cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
+        self.store.finish(self.going, "diverged", last_step=12, cost=cost)
+        return [Finished(self.going.job_id, Report(self.going.job_id, "diverged"))]
 
 
 @pytest.fixture
 def run(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[EndedJobs, db.Store]]:
-    def run(
-        lost: Lost, steps: list[int], lease: float, display: Told | None = None
-    ) -> tuple[EndedJobs, db.Store]:
+    def run(lost: Lost, steps: list[int], lease: float) -> tuple[EndedJobs, db.Store]:
         store, node = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=lease)
-        ended = Launch(store, [node], Fragile(store, lost, steps), display or Told()).run()
+        ended = Launch(store, [node], Fragile(store, lost, steps), Told()).run()
         return ended, store
 
     return run
@@ -60,11 +79,16 @@ def test_crashes_with_progress_in_between_do_not_count(run: Any) -> None:
     assert store.attempts().outcome.tolist() == ["node_lost"] * 7 + ["done"]
 
 
-def test_a_worker_that_died_is_named_with_its_job(run: Any) -> None:
+def test_a_worker_that_died_is_named_with_its_job(one_trial: Any, tmp_path: Path) -> None:
+    """And from which step it runs again, once that is known."""
+    store, node = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=600.0)
     display = Told()
-    run("process", [4], lease=600.0, display=display)
+    Launch(store, [node], Resumed(store, "process", [4]), display).run()
     title = "train realnvp photos8 checkerboard-even seed 0"
-    assert display.notes == [f"{title}: its worker died (it died) at step 4; it is run again"]
+    assert display.notes == [
+        f"{title}: its worker died (it died) at step 4; it is run again",
+        f"{title} runs again, from step 2",
+    ]
 
 
 def test_three_crashes_without_progress_are_the_end(run: Any) -> None:

@@ -40,6 +40,7 @@ def claim(store: db.Store, work: Work) -> db.Claim | db.Job:
         threads=1,
         lease_seconds=work.lease_seconds,
         cap=work.terms.cap,
+        expired=work.expired,
     )
 
 
