@@ -4,13 +4,14 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN = .venv/bin
 
-.PHONY: benchmark benchmark-database demo test test-all test-gpu check lint types layers format clean help
+.PHONY: benchmark benchmark-database demo fuzz test test-all test-gpu check lint types layers format clean help
 
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about five minutes)"
 	@echo "make test      install, then run the tests"
 	@echo "make test-all  install, then run the long tests too"
 	@echo "make test-gpu  the tests that need a CUDA device"
+	@echo "make fuzz      thousands of hostile inputs; each must be taken, or refused with nothing changed"
 	@echo "make check     lint, format, types and import layers"
 	@echo "make benchmark speed of training steps, compared with normflows"
 	@echo "make benchmark-database speed of the results database, compared with MLflow and Optuna"
@@ -28,6 +29,9 @@ test-all: .venv/installed-dev
 
 test-gpu: .venv/installed-dev
 	$(BIN)/pytest -m gpu tests/gpu
+
+fuzz: .venv/installed-dev
+	$(BIN)/python -m tests.fuzzing
 
 benchmark: .venv/installed-benchmarks
 	$(BIN)/python -m benchmarks.step_time

@@ -1,0 +1,247 @@
+"""Run a case in a process and a folder of its own, and judge what it did."""
+
+import gc
+import hashlib
+import os
+import re
+import resource
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import matplotlib.font_manager  # noqa: F401 - starts a program when it is imported
+
+from lcma.harness.cli import main as cli
+
+SECONDS, CPU_SECONDS, BYTES = 60, 10, 3 * 2**30
+"""Limits of a case: by the clock, of computing, and of memory."""
+
+LONGEST_LINE = 2100
+"""Characters of an error. Long names in it are cut."""
+
+STARTS = {"subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.fork", "os.forkpty"}
+CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.symlink", "os.link", "os.truncate"}
+CHANGES |= {"os.chmod", "os.chown", "os.utime", "shutil.rmtree", "sqlite3.connect"}
+"""Events that Python audits: of programs that start, and of files that change."""
+
+ALLOWED = "('git',"
+"""The program that may start: git tells the version of the code."""
+
+
+@dataclass
+class Case:
+    """A command with its files.
+
+    Attributes:
+        command: The words after `lcma`.
+        environment: Variables that it is run with.
+        secrets: Texts that may not be shown or stored.
+        codes: Exit codes that are allowed. After 2 nothing may have changed.
+        call: What is called in place of the command.
+    """
+
+    command: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    codes: frozenset[int] = frozenset({0, 2})
+    call: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ended: its exit code, None for a hang, and all that must not be, in words."""
+
+    code: int | None
+    problems: tuple[str, ...]
+    out: str
+    err: str
+
+
+class Room:
+    """A new folder for one case, with all that the case may touch and may not touch.
+
+    It runs in ``here``. Code that an input plants makes the file ``ran``, and nobody may change
+    what is in ``forbidden``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.here, self.ran = folder, folder / "here", folder / "ran"
+        self.forbidden = folder / "forbidden"
+        for name in ("here", "forbidden", "cache", "home", "temporary"):
+            (folder / name).mkdir(parents=True)
+        (self.forbidden / "runs").mkdir()
+        for name in ("out", "err", "events"):
+            (folder / name).touch()
+        for name in ("file", "plugin.py", "x.db", "x.png", "runs/weights.1.00000000.safetensors"):
+            (self.forbidden / name).write_text("nobody changes this, or reads it aloud: f0rb1dden")
+
+    def run(self, case: Case) -> Outcome:
+        """Run the case in a process of its own, and judge it."""
+        before, kept = list_tree(self.here), list_tree(self.forbidden)
+        code, peak = self._wait(self._start(case))
+        shown = [self._read(name) for name in ("out", "err")]
+        out, err = (text.decode("utf-8", "replace") for text in shown)
+        problems = list(judge_text(code, out, err))
+        if code is None:
+            problems.append("a hang")
+        elif code not in case.codes:
+            problems.append(f"exit code {code}")
+        if peak > BYTES:
+            problems.append(f"{peak / 2**30:.1f} GiB of memory")
+        changed = list_changes(before, list_tree(self.here))
+        if code != 0 and 2 in case.codes and code != 1 and changed:
+            problems.append(f"refused, and changed: {', '.join(changed[:3])}")
+        if list_changes(kept, list_tree(self.forbidden)):
+            problems.append("changed what is outside")
+        if left := sorted(path.name for path in (self.folder / "temporary").iterdir()):
+            problems.append(f"left in the folder for temporary files: {left[0]}")
+        if self.ran.exists():
+            problems.append("ran code of the input")
+        if "f0rb1dden" in out + err:
+            problems.append("showed what is outside")
+        problems += sorted(set(self._read("events").decode().split("\n")) - {""})
+        files = [self.here / name for name in changed]
+        stored = b"".join(file.read_bytes() for file in files if file.is_file())
+        for secret in case.secrets:
+            if secret in out + err or secret.encode() in stored:
+                problems.append(f"the secret {secret}")
+        return Outcome(code, tuple(problems), out, err)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+    def _read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+    def _start(self, case: Case) -> int:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            self._be(case)
+        return child
+
+    def _wait(self, child: int) -> tuple[int | None, int]:
+        """Return the exit code of a child, and its peak of memory in bytes; None for a hang."""
+        handle = os.pidfd_open(child)
+        ended, _, _ = select.select([handle], [], [], SECONDS)
+        os.close(handle)
+        if not ended:
+            os.killpg(child, signal.SIGKILL)
+        _, status, usage = os.wait4(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        hung = not ended or code == -signal.SIGXCPU
+        return None if hung else code, usage.ru_maxrss * 1024
+
+    def _be(self, case: Case) -> NoReturn:
+        """Be the process of a case."""
+        code = 1
+        try:
+            gc.freeze()  # else the collector copies all that this process shares with its parent
+            os.setsid()
+            os.chdir(self.here)
+            for number, name in ((1, "out"), (2, "err")):
+                os.dup2(os.open(self.folder / name, os.O_WRONLY | os.O_CREAT), number)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            encoding = case.environment.get("PYTHONIOENCODING", "utf-8")
+            sys.stdin = os.fdopen(0)
+            sys.stdout = os.fdopen(1, "w", encoding=encoding)
+            sys.stderr = os.fdopen(2, "w", encoding=encoding, errors="backslashreplace")
+            for name in [name for name in os.environ if name.startswith("LCMA_")]:
+                del os.environ[name]
+            folders = {"HOME": "home", "LCMA_CACHE": "cache", "TMPDIR": "temporary"}
+            os.environ.update({name: str(self.folder / at) for name, at in folders.items()})
+            os.environ.update(case.environment)
+            tempfile.tempdir = None
+            resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
+            self._watch()
+            code = call(case)
+            gc.collect()  # closes databases, as the end of a program does
+        finally:
+            if sys.exception() is not None:
+                traceback.print_exc()
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(code)
+
+    def _watch(self) -> None:
+        """Note programs that start, and changes of files outside the folder."""
+        notes = os.open(self.folder / "events", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        inside = str(self.folder)
+        writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+        def is_outside(path: Any) -> bool:
+            if not isinstance(path, str | bytes | os.PathLike) or str(path) == ":memory:":
+                return False
+            where = os.path.normpath(self.here / os.fsdecode(path).removeprefix("file:"))
+            return not where.startswith((inside, "/proc/self/", os.devnull))
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            if event in STARTS and not str(arguments[:1]).startswith(ALLOWED):
+                os.write(notes, f"started a program ({event} {arguments[:2]})\n".encode())
+            changes = event in CHANGES or (event == "open" and bool(arguments[2] & writing))
+            if changes and is_outside(arguments[0]):
+                os.write(notes, f"touched {arguments[0]!r} ({event})\n".encode())
+
+        sys.addaudithook(hook)
+
+
+def call(case: Case) -> int:
+    """Run the command of a case in this process, and return its exit code."""
+    try:
+        if case.call is not None:
+            case.call()
+        else:
+            cli.main(case.command)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    return 0
+
+
+def judge_text(code: int | None, out: str, err: str) -> list[str]:
+    """Return what is wrong with the texts that a command printed."""
+    problems = []
+    if code == 2:
+        if not (err.startswith("lcma: ") and err.count("\n") == 1 and err.endswith("\n")):
+            problems.append("refused in other words than one line")
+        if len(err) > LONGEST_LINE:
+            problems.append(f"an error of {len(err)} characters")
+        if out:
+            problems.append("refused, and printed on stdout")
+    if "Traceback (most recent call last)" in err:
+        problems.append(f"a traceback ({err.strip().splitlines()[-1][:150]})")
+    elif warned := re.search(r"^\S+:\d+: (\w*Warning: .{,100})", err, re.M):
+        problems.append(f"a warning of a library ({warned[1]})")
+    raw = sorted({c for c in out + err if not c.isprintable() and c not in "\n\t"})
+    if raw:
+        problems.append(f"raw characters {raw[:4]}")
+    return problems
+
+
+def list_tree(folder: Path) -> dict[str, str]:
+    """Return all that is below a folder: kind, and for files and links a digest."""
+    found = {}
+    for at, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(at) / name
+            mode = path.lstat().st_mode
+            content = ""
+            if path.is_symlink():
+                content = str(path.readlink())
+            elif path.is_file():
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[os.path.relpath(path, folder)] = f"{mode} {content}"
+    return found
+
+
+def list_changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Return the names of what has come, gone or changed."""
+    names = sorted(before.keys() | after.keys())
+    return [name for name in names if before.get(name) != after.get(name)]
