@@ -25,7 +25,7 @@ from lcma import db
 from lcma.db import schema
 from lcma.db.cells import OF_TRIAL, compute_sums, encode_cell
 from lcma.db.migrate import current_version
-from lcma.db.results import hash_measure, hash_result
+from lcma.db.results import hash_measure, hash_protocol, hash_result
 
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
 SETS = ("cifar10", "imagenet32", "imagenet64", "celeba64", "photos16")
@@ -42,6 +42,8 @@ UNMAPPED: Named = tuple((f"rule-{number}", None) for number in range(CELLS))
 """Factorizations and budgets of a recipe's cells, with maps and without."""
 
 STEPS = 5000
+PROTOCOL = {"name": "plain", "precision": "float32", "body": "{}"}
+PROTOCOL_ID = hash_protocol(PROTOCOL)
 OF_BITS = "measure = 'bits_per_dim'"
 RANKED = ("bits_per_dim", "holdout_bits_per_dim", "seconds_per_step")
 """The measures of every result; two that are not ranked stand beside them."""
@@ -197,7 +199,7 @@ def _tables(recipes: int, named: Named) -> Iterator[tuple[sa.Table, Iterable[Row
             of_cell.setdefault(cell["id"], []).append(value)
             job[name] = cell["id"]
     yield schema.cells, [row | compute_sums(of_cell[key]) for key, row in cells.items()]
-    yield schema.protocols, [{"id": "plain", "name": "plain", "precision": "float32", "body": "{}"}]
+    yield schema.protocols, [PROTOCOL | {"id": PROTOCOL_ID}]
     yield schema.results, (_result(trial, job) for trial, job in done)
     yield (
         schema.measures,
@@ -228,7 +230,7 @@ def _measures(trial: Row, job: Row, value: float) -> Iterator[Row]:
     shared = {
         "result_id": hash_result(trial["id"], job["data_digest"], _uid(job)),
         "protocol": "plain",
-        "protocol_id": "plain",
+        "protocol_id": PROTOCOL_ID,
         "attempt_id": job["attempt_id"],
         "seed": trial["seed"],
         "created": 2.0,

@@ -17,6 +17,7 @@ MODULES = (
     "lcma.models.priors",
     "lcma.models.split",
     "lcma.sweeps.catalog",
+    "lcma.sweeps.errors",
     "lcma.sweeps.expansion",
     "lcma.sweeps.factorizations",
     "lcma.sweeps.plugins",

@@ -56,8 +56,8 @@ def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(
 ) -> None:
     fill(db.connect("lcma.db"))
     code, out, err = lcma("db", "check")
-    rows = "2 of contribution_maps, 3 of index_tables, 3 of results, 12 of measures, 6 of cells"
-    rows += ", 1 of protocols, 0 of verifications"
+    rows = "2 of contribution_maps, 3 of index_tables, 3 of results, 12 of measures, "
+    rows += "3 of artifacts, 6 of cells, 1 of protocols, 0 of verifications"
     name = in_tmp / "lcma.db"
     assert (code, out, err) == (0, f"no fault found in {name}; rows read: {rows}\n", "")
     assert json.loads(lcma("db", "check", "--json")[1])["findings"] == []

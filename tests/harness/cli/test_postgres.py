@@ -78,7 +78,7 @@ def test_a_sweep_is_the_same_on_postgres(
     for at in (place.db, hidden):
         checked = json.loads(lcma("db", "check", "--db", at, "--json"))
         assert checked["findings"] == []
-        assert all(checked["read"].values())
+        assert [table for table, rows in checked["read"].items() if not rows] == ["verifications"]
 
     needs = {"runs": where[:4], "data": where}
     answers = {
