@@ -21,10 +21,15 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A place for a database: `exists` says whether tables are there, `revision` which schema."""
+    """A place for a database: `exists` says whether tables are there, `revision` which schema.
+
+    ``relations`` are the columns of `table NAME`, and the SQL of `view NAME` and `trigger NAME`;
+    None where they are a server's, which has an owner.
+    """
 
     exists: bool
     revision: str | None
+    relations: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

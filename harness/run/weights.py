@@ -55,12 +55,22 @@ def load_trained(store: Store, place: Place, one: TrainedTrial) -> tuple[Flow, R
     flow = build(recipe.model, split, seed=0)
     try:
         flow.load_state_dict(load_tensors(content))
+        _require_permutations(flow)
     except (SafetensorError, RuntimeError) as error:
         why = " ".join(str(error).split())[:120]
         raise UserError(
             f"the weights {where} do not fit their recipe ({why}): {_remedy(one)}"
         ) from None
     return flow.eval(), recipe
+
+
+def _require_permutations(flow: Flow) -> None:
+    for layer in flow.modules():
+        if isinstance(layer, Split):
+            whole = torch.arange(len(layer.index))
+            inverse = torch.argsort(layer.index)
+            if not (layer.index[inverse].equal(whole) and layer.inverse_index.equal(inverse)):
+                raise RuntimeError("a table is no permutation")
 
 
 def load_recipe(store: Store, one: TrainedTrial) -> Recipe:
