@@ -5,13 +5,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lcma.harness.cli import data, db
+from lcma.harness.cli.faults import find_fault
 from lcma.harness.extras import explain_missing
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
@@ -106,29 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"lcma: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)
     except Exception:
-        fault = _find_fault(sys.argv[1:] if arguments is None else arguments)
+        fault = find_fault(sys.argv[1:] if arguments is None else arguments)
         if fault is None:
             raise
         print(f"lcma: {fault}", file=sys.stderr)
         sys.exit(2)
-
-
-def _find_fault(arguments: Sequence[str]) -> str | None:
-    """Return what is wrong with the database of a command that failed unexpectedly, if anything."""
-    from lcma.db import locate
-    from lcma.db.integrity import check_integrity
-    from lcma.harness.place import find_place
-
-    given = [after for word, after in pairwise(arguments) if word == "--db"]
-    given += [word[5:] for word in arguments if word.startswith("--db=")]
-    try:
-        database = locate(find_place(given[-1] if given else None, None, None).db)
-        findings = check_integrity(database).findings
-    except UserError:  # there is none, or the command would have said so itself
-        return None
-    if not findings:
-        return None
-    return (
-        f"{database.name} has {len(findings)} faults, which `lcma db check` names, such as: "
-        f"{findings[0]}; go back to a copy of it"
-    )

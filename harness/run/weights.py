@@ -19,6 +19,7 @@ from lcma.harness.storage import Folder, MissingFileError, StorageError
 from lcma.harness.text import printable
 from lcma.harness.train.evaluate import evaluation_mode
 from lcma.models import Flow, build
+from lcma.models.split import Split
 from lcma.sweeps import known_sets, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.recipe import Recipe
