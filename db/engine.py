@@ -25,10 +25,15 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A place for a database: `exists` says whether tables are there, `revision` which schema."""
+    """A place for a database: `exists` says whether tables are there, `revision` which schema.
+
+    ``relations`` are the columns of `table NAME`, and the SQL of `view NAME` and `trigger NAME`;
+    None where they are a server's, which has an owner.
+    """
 
     exists: bool
     revision: str | None
+    relations: Mapping[str, str] | None = None
 
 
 def find_revision(place: str, names: Collection[str], versions: Sequence[object]) -> Found:

@@ -10,7 +10,7 @@ import hashlib
 import importlib.resources
 import io
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -85,8 +85,8 @@ def ensure(database: Database) -> None:
             older one and jobs that run. The database is left as it was.
     """
     found = database.identify()
+    require_known(database, found)
     if found.revision != current_version():
-        require_known(database, found)
         upgrade(database)
 
 
@@ -116,6 +116,33 @@ def require_known(database: Database, found: Found) -> None:
             f"{database.name} has schema {found.revision}, which this version of lcma does not "
             f"know (it has {current_version()}): use the version that made it, or a newer one"
         )
+    if found.revision == current_version() and found.relations is not None:
+        _require_relations(database, found.relations)
+
+
+def _require_relations(database: Database, relations: Mapping[str, str]) -> None:
+    # What a file says of its schema is no proof: a view or a trigger runs what it likes.
+    remedy = "go back to a copy of it"
+    for name, definition in _definitions().items():
+        if _squeeze(relations.get(name, "")) != definition:
+            raise UserError(
+                f"{database.name} has another {name} than its schema {current_version()}: {remedy}"
+            )
+    for name in relations:
+        if name.startswith("trigger "):
+            raise UserError(f"{database.name} has a {name}, which lcma did not make: {remedy}")
+
+
+@cache
+def _definitions() -> dict[str, str]:
+    tables = {f"table {table.name}": " ".join(table.columns.keys()) for table in _tables()}
+    selects = render_views("sqlite")
+    found = tables | {f"view {name}": f"CREATE VIEW {name} AS {select}" for name, select in selects}
+    return {name: _squeeze(definition) for name, definition in found.items()}
+
+
+def _squeeze(definition: str) -> str:
+    return " ".join(definition.split())
 
 
 def upgrade(database: Database, *, force: bool = False) -> Upgrade:

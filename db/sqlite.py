@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from itertools import count, takewhile
 from pathlib import Path
 from threading import TIMEOUT_MAX, Event, Thread
@@ -284,7 +285,7 @@ def identify(path: Path) -> Found:
         ) from None
     try:
         with closing(_open_to_identify(path)) as connection:
-            return _examine(connection, path)
+            return replace(_examine(connection, path), relations=_read_relations(connection))
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)  # the module's own errors have none
         if code == sqlite3.SQLITE_NOTADB and not _has_magic(path):
@@ -308,6 +309,16 @@ def _has_magic(path: Path) -> bool:
     # SQLite's connections, and others would then remove its log under them.
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
+
+
+def _read_relations(connection: sqlite3.Connection) -> dict[str, str]:
+    rows = connection.execute(
+        "SELECT 'table ' || m.name, group_concat(c.name, ' ') FROM sqlite_master AS m"
+        " JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table' GROUP BY m.name"
+        " UNION ALL SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_master"
+        " WHERE type IN ('view', 'trigger')"
+    )
+    return dict(rows.fetchall())
 
 
 def _examine(connection: sqlite3.Connection, path: Path) -> Found:

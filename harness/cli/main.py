@@ -13,6 +13,7 @@ import typer
 from pydantic import ValidationError
 
 from lcma.harness.cli import data, db
+from lcma.harness.cli.faults import find_fault
 from lcma.harness.extras import explain_missing
 from lcma.harness.terminal import make_streams_safe, print_error
 from lcma.harness.urls import hide_in_arguments
@@ -116,8 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     exit code 2.
     """
     make_streams_safe()
+    typed = _take_arguments() if arguments is None else list(arguments)
     try:
-        typed = _take_arguments() if arguments is None else list(arguments)
         for number, word in enumerate(typed, start=1):
             require_text(word, f"argument {number} of lcma")
         for name, value in os.environ.items():
@@ -144,6 +145,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     except OSError as error:  # a name too long, a folder that is gone, a disk that is full
         _refuse(f"{error.filename or 'system'}: {error.strerror or error}")
+    except Exception:
+        fault = find_fault(typed)
+        if fault is None:
+            raise
+        _refuse(fault)
 
 
 def _refuse(problem: object) -> NoReturn:

@@ -7,7 +7,9 @@ they give the same pixels.
 
 import contextlib
 import io
+import logging
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -16,6 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 from PIL import Image, ImageOps, features
+
+# What Pillow notes of a damaged file: the file is refused, or its pixels are whole.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Pixels = npt.NDArray[np.uint8]
 """C x H x W, C being 1 or 3."""

@@ -1,6 +1,7 @@
 """Read arrays inside an npz file row by row, never whole and without making objects."""
 
 import math
+import tokenize
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,17 @@ from lcma.harness.data.safe_zip import DAMAGE
 from lcma.sweeps.errors import UserError
 
 _REMEDY: Final = "give the original files"
+
+BAD_HEADER: Final = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    SyntaxError,
+    MemoryError,
+    RecursionError,
+    tokenize.TokenError,
+)
+"""Exceptions of numpy for the header of an npy file, which is Python source."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,10 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     }.get(version)
     if read is None:
         raise ValueError(f"npy format {version}")
-    shape, fortran, dtype = read(stream)
+    try:
+        shape, fortran, dtype = read(stream)
+    except BAD_HEADER as error:
+        raise ValueError(f"its header: {error}") from error
     return shape, fortran, dtype
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lcma.harness.data.manifest import FILE_NAME, PARTS, Manifest, PartName, read_manifest
+from lcma.harness.data.npy_stream import BAD_HEADER
 from lcma.harness.data.registry import find_set
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
@@ -116,7 +117,7 @@ class Prepared:
                 size = path.stat().st_size
         except OSError as error:
             raise UserError(self._damaged(name, error.strerror or "unreadable")) from error
-        except (ValueError, TypeError, OverflowError) as error:
+        except BAD_HEADER as error:
             raise UserError(self._damaged(name, "cut short or not an npy file")) from error
         found = (array.dtype.name, array.shape)
         if found != (dtype, shape) or not array.flags.c_contiguous:

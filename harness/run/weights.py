@@ -21,6 +21,7 @@ from lcma.harness.storage import Folder, MissingFileError, StorageError
 from lcma.harness.text import printable
 from lcma.harness.train.evaluate import evaluation_mode
 from lcma.models import Flow, build
+from lcma.models.split import Split
 from lcma.sweeps import known_sets, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.recipe import Recipe
@@ -57,12 +58,22 @@ def load_trained(store: Store, place: Place, one: JobFacts) -> tuple[Flow, Recip
     flow = build(recipe.model, split, seed=0)
     try:
         flow.load_state_dict(load_tensors(content))
+        _require_permutations(flow)
     except (SafetensorError, RuntimeError) as error:
         why = " ".join(str(error).split())[:120]
         raise UserError(
             f"the weights {where} do not fit their recipe ({why}): {_remedy(one)}"
         ) from None
     return flow.eval(), recipe
+
+
+def _require_permutations(flow: Flow) -> None:
+    for layer in flow.modules():
+        if isinstance(layer, Split):
+            whole = torch.arange(len(layer.index))
+            inverse = torch.argsort(layer.index)
+            if not (layer.index[inverse].equal(whole) and layer.inverse_index.equal(inverse)):
+                raise RuntimeError("a table is no permutation")
 
 
 def load_recipe(store: Store, one: JobFacts) -> Recipe:

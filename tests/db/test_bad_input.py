@@ -335,3 +335,26 @@ def test_a_file_on_a_network_file_system_is_refused(
         assert len(db.connect(str(path)).results()) == 3
     table.write_text(MOUNTS.format(folder=escaped, kind="fuse.ntfs"))
     assert len(db.connect(str(inside)).results()) == 3
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DROP VIEW trial_results", "another view trial_results"),
+        ("DROP TABLE protocols", "another table protocols"),
+        ("ALTER TABLE results RENAME COLUMN created TO made", "another table results"),
+        (
+            "CREATE TRIGGER late AFTER INSERT ON jobs BEGIN DELETE FROM results; END",
+            "has a trigger late",
+        ),
+    ],
+)
+def test_a_file_is_refused_that_has_not_the_relations_of_its_schema(
+    filled_path: Path, statement: str, said: str, opener: str
+) -> None:
+    path = filled_path
+    foreign(path, "PRAGMA legacy_alter_table=ON", statement)
+    before = listing(path.parent)
+    refused(lambda: OPENERS[opener](str(path)), str(path), said, "go back to a copy")
+    assert listing(path.parent) == before

@@ -146,7 +146,7 @@ def test_the_schema_is_told_to_datasette(lcma: Typed, in_tmp: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"), [("result", "did you mean results"), ("xyzzy", "there are trial_results")]
+    ("typed", "said"), [("result", "did you mean 'results'?"), ("xyzzy", "there are trial_results")]
 )
 def test_an_unknown_table_ends_in_one_line(lcma: Typed, typed: str, said: str) -> None:
     code, out, err = lcma("schema", typed)

@@ -88,6 +88,17 @@ def test_a_truncated_file_is_found(copy: Prepared, refused: Refused, file: str, 
     assert "lcma data prepare photos8" in message
 
 
+@pytest.mark.parametrize("header", [b"{'descr': (", b"[" * 90, b'"""', b"9**9**9", b"\0"])
+def test_a_header_that_cannot_be_read_is_found(
+    copy: Prepared, refused: Refused, header: bytes
+) -> None:
+    path = copy.folder / "test.npy"
+    raw = path.read_bytes()
+    path.write_bytes(raw[:10] + header + raw[10 + len(header) :])
+    message = refused(copy.root, lambda: load("photos8", copy.root))
+    assert message.startswith(f"{path} is damaged")
+
+
 def test_other_arrays_are_found(copy: Prepared, refused: Refused) -> None:
     path = copy.folder / "test.npy"
     images = np.load(path)
