@@ -251,14 +251,15 @@ class Site:
         It has page, flow, data set and factorizations of every table's part, the factorizations by
         their number in a list of all.
         """
-        names = sorted({row.label for group in self._leaderboard.groups for row in group.rows})
+        labels = {row.label for group in self._leaderboard.groups for row in group.rows}
+        names = sorted(map(printable, labels))
         numbers = {name: number for number, name in enumerate(names)}
         parts = [
             (
                 _numbered("index", number),
-                part.group.flow,
-                f"{part.group.dataset} ({part.group.variant})",
-                sorted({numbers[row.label] for row in part.rows}),
+                printable(part.group.flow),
+                printable(f"{part.group.dataset} ({part.group.variant})"),
+                sorted({numbers[printable(row.label)] for row in part.rows}),
             )
             for number, page in enumerate(self._board_pages)
             for part in page

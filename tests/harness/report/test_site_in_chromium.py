@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from lcma.harness.place import find_place
 from lcma.harness.report.site import Site, SiteOptions, write_site
 from lcma.harness.report.site.serving import Server
+from lcma.harness.text import printable
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import Filler
 
@@ -179,12 +180,12 @@ def test_filters_leave_what_fits_and_survive_a_reload(visit) -> None:
     assert f"{len(worlds.BUDGETS)} rows" in page.locator("#shown").inner_text()
     page.reload()
     assert page.locator("tbody tr:visible").count() == len(worlds.BUDGETS)
-    page.get_by_label("Data set").select_option(label=f"{worlds.HOSTILE} (u8)")
+    page.get_by_label("Data set").select_option(label=f"{printable(worlds.HOSTILE)} (u8)")
     assert page.locator("tbody tr:visible").count() == 0
     page.get_by_role("button", name="Show all").click()
     page.wait_for_function("location.hash === ''")
     assert page.locator("tbody tr:visible").count() == whole
-    page.get_by_label("Data set").select_option(label=f"{worlds.HOSTILE} (u8)")
+    page.get_by_label("Data set").select_option(label=f"{printable(worlds.HOSTILE)} (u8)")
     assert page.locator("tbody tr:visible").count() == 2
     assert page.evaluate("window.hit") is None
     watched.require_quiet()
