@@ -176,7 +176,7 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     code, out, err = lcma("db", "merge", there, "--db", here, "--dry-run")
     assert (code, err) == (1, "")
     lines = out.splitlines()
-    assert f"25 rows would come from {names[0]} to {names[1]}" in lines
+    assert f"26 rows would come from {names[0]} to {names[1]}" in lines
     again = shlex.split(lines[-1].removeprefix("Next: "))
     assert again == ["lcma", "db", "merge", there, "--db", names[1]]
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is None
@@ -195,7 +195,7 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     code, out, err = lcma("db", "merge", there, "--db", here)
     assert (code, err) == (1, "")
     lines = out.splitlines()
-    assert f"25 rows came from {names[0]} to {names[1]}" in lines
+    assert f"26 rows came from {names[0]} to {names[1]}" in lines
     (conflict,) = (line for line in lines if line.startswith("conflict: "))
     assert conflict.startswith("conflict: measures job ")
     assert conflict.endswith("name bits_per_dim: value is 3.25 here and 3.5 there")
