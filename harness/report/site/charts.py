@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lcma.harness.report.site.trials import ThinnedCurve
-from lcma.harness.text import printable
+from lcma.harness.text import printable, printable_lines
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def charts_script(charts: Sequence[Chart]) -> bytes:
     """Return the script file of a page's charts."""
     # Vega writes its own label over the element's unless it is told the words.
     specs = {chart.id: chart.spec | {"description": printable(chart.alt)} for chart in charts}
-    return f"window.lcmaCharts = {json.dumps(specs, sort_keys=True)};\n".encode()
+    return f"window.lcmaCharts = {json.dumps(_escape_texts(specs), sort_keys=True)};\n".encode()
 
 
 def curve_chart(curve: ThinnedCurve, number: int) -> Chart:
@@ -228,3 +228,12 @@ def _text(chart: Any) -> str:
     found = chart.properties(width="container", height=HEIGHT).to_dict()
     found.pop("config", None)
     return json.dumps(found, sort_keys=True)
+
+
+def _escape_texts(value: Any) -> Any:
+    """Return JSON-able values with every text as `printable_lines` shows it."""
+    if isinstance(value, str):
+        return printable_lines(value)
+    if isinstance(value, dict):
+        return {_escape_texts(key): _escape_texts(one) for key, one in value.items()}
+    return [_escape_texts(one) for one in value] if isinstance(value, list | tuple) else value
