@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -85,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     A user's mistake (UserError, OSError) is reported in one line on stderr, with exit code 2.
     """
+    for name in ("COLUMNS", "LINES"):  # Rich takes any digits for a number
+        if not re.fullmatch("[0-9]{0,4}", os.environ.get(name, "")):
+            del os.environ[name]
     try:
         for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
             plugins.load_file(Path(path).resolve())

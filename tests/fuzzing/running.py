@@ -96,7 +96,10 @@ class Room:
         if peak > BYTES:
             problems.append(f"{peak / 2**30:.1f} GiB of memory")
         changed = list_changes(before, list_tree(self.here))
-        if code != 0 and 2 in case.codes and code != 1 and changed:
+        # SQLite cannot read a log that was left without an index of it beside it.
+        logs = {name.removesuffix("-wal") + "-shm" for name in before if name.endswith("-wal")}
+        changed = [name for name in changed if name not in logs]
+        if code == 2 and changed:
             problems.append(f"refused, and changed: {', '.join(changed[:3])}")
         if list_changes(kept, list_tree(self.forbidden)):
             problems.append("changed what is outside")
