@@ -13,7 +13,7 @@ from tests.fuzzing.cases import MAKERS, SETS
 from tests.fuzzing.running import Case, Room
 from tests.fuzzing.templates import Templates
 
-FEW = 3
+FEW = 2
 """Cases of each kind."""
 
 
