@@ -83,10 +83,14 @@ ROOMS = ("harness", "models", "sweeps", "db")
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """No test leaves one of our folders imported as a package of its own: it would be a second copy
-    of what `lcma` has. A checkout's root on the path is enough for that."""
+    of what `lcma` has. A checkout's root on the path is enough for that. And no module leaves its
+    plug-ins to the next."""
     yield
+    if nextitem is None or nextitem.path != item.path:
+        with suppress(KeyError):
+            sys.modules["lcma.sweeps.plugins"].unload()
     found = [name for name in ROOMS if name in sys.modules]
     for name in found:
         del sys.modules[name]

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -118,6 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     make_streams_safe()
     typed = _take_arguments() if arguments is None else list(arguments)
+    for name in ("COLUMNS", "LINES"):  # Rich takes any digits for a number
+        if not re.fullmatch("[0-9]{0,4}", os.environ.get(name, "")):
+            del os.environ[name]
     try:
         for number, word in enumerate(typed, start=1):
             require_text(word, f"argument {number} of lcma")

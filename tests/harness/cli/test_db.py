@@ -79,6 +79,19 @@ def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(
     assert damaged | {"problem": "its values do not match their digest"} in report["findings"]
 
 
+def test_a_command_that_faults_of_the_database_stop_names_them(lcma: Typed, in_tmp: Path) -> None:
+    fill(db.connect("lcma.db"))
+    with closing(sqlite3.connect("lcma.db")) as connection:
+        connection.execute("DELETE FROM environments")
+        connection.commit()
+    for database in (["--db", "lcma.db"], ["--db=lcma.db"], []):
+        code, out, err = lcma("export", *database)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith(
+            f"lcma: {in_tmp / 'lcma.db'} has 6 faults, which `lcma db check` names"
+        )
+
+
 def test_a_backup_is_told_and_never_written_over(lcma: Typed, in_tmp: Path) -> None:
     fill(db.connect("lcma.db"))
     out = in_tmp / "copy.db"
