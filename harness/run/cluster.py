@@ -70,18 +70,17 @@ class RayExecutor(Executor):
                     configure_logging=False,
                     runtime_env={"env_vars": {HOOK_VARIABLE: hook}} if hook else None,
                 )
-        except (OSError, RayError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - Ray raises a bare one where its start takes long
             if address is not None and (why := _find_token_problem(error)):
                 raise UserError(
                     f"Ray at {address} lets nobody in without its token ({why}): set "
                     f"RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to a file with the token "
                     f"that its nodes have"
                 ) from None
-            where = f"Ray at {address}" if address else "a local Ray"
+            where = f"reach Ray at {address}" if address else "start a Ray on this machine"
             first = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
-            raise UserError(
-                f"cannot reach {where}: {first}; check the address, or use --local"
-            ) from None
+            remedy = "check the address" if address else "try again"
+            raise UserError(f"cannot {where}: {first}; {remedy}, or use --local") from None
         self._task: Any = ray.remote(max_retries=0, max_calls=0)(run_body)
         self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run_body)
         self._several_gpus = False
