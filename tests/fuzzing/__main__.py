@@ -67,7 +67,8 @@ def main() -> int:
             print("\n".join(outcome.problems) or "as it should be")
             return bool(outcome.problems)
         kinds = words or MAKERS
-        cases = ((kind, number) for kind in kinds for number in range(MAKERS[kind][1]))
+        cases = [(kind, number) for kind in kinds for number in range(MAKERS[kind][1])]
+        cases.sort(key=lambda case: case[1] / MAKERS[case[0]][1])  # all kinds from the beginning
         failed = run_many(cases, folder, templates)
         for line in failed:
             print(ascii(line)[1:-1])

@@ -328,7 +328,7 @@ def _fill(random: Random, room: Room, templates: Templates) -> dict[str, str]:
     return {"LCMA_DB": database, "LCMA_RUNS": "runs", "LCMA_DATA": "data"}
 
 
-@maker(3 * len(OPTIONS))
+@maker(2 * len(OPTIONS))
 def options(number: int, random: Random, room: Room, templates: Templates) -> Case:
     """Every option and argument of every command."""
     variables = _fill(random, room, templates)
