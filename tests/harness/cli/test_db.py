@@ -191,7 +191,7 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     lines = out.splitlines()
     assert f"26 rows would come from {names[0]} to {names[1]}" in lines
     again = shlex.split(lines[-1].removeprefix("Next: "))
-    assert again == ["lcma", "db", "merge", there, "--db", names[1]]
+    assert again == ["lcma", "db", "merge", there, "--db", db.locate(here).shown_url]
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is None
     code, out, _ = lcma("db", "merge", there, "--db", here, "--dry-run", "--json")
     report = json.loads(out)
