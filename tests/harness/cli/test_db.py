@@ -216,7 +216,7 @@ def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     assert "running here" in left
     assert any(line.startswith("files stay where they are") for line in lines)
     following = shlex.split(lines[-1].removeprefix("Next: "))
-    assert following == ["lcma", "board", "--db", names[1]]
+    assert following == ["lcma", "board", "--db", db.locate(here).shown_url]
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is not None
     code, out, err = lcma("db", "merge", there, "--db", here)
     assert (code, err) == (0, "")  # both numbers are there and told, the first is current
