@@ -42,7 +42,8 @@ def run_many(cases: Iterable[tuple[str, int]], folder: Path, templates: Template
         )
         counts[kind, found] += 1
         if outcome.problems:
-            failed.append(f"{kind} {number}: {'; '.join(outcome.problems)}")
+            failed.append(ascii(f"{kind} {number}: {'; '.join(outcome.problems)}")[1:-1])
+            print(failed[-1], flush=True)
         if time.monotonic() - said > 10:
             said = time.monotonic()
             print(f"{counts.total()} cases, {len(failed)} failed; at {kind} {number}", flush=True)
@@ -70,10 +71,8 @@ def main() -> int:
         cases = [(kind, number) for kind in kinds for number in range(MAKERS[kind][1])]
         cases.sort(key=lambda case: case[1] / MAKERS[case[0]][1])  # all kinds from the beginning
         failed = run_many(cases, folder, templates)
-        for line in failed:
-            print(ascii(line)[1:-1])
         if failed:
-            print("Run one alone: python -m tests.fuzzing KIND NUMBER")
+            print(*failed, "Run one alone: python -m tests.fuzzing KIND NUMBER", sep="\n")
         return bool(failed)
     finally:
         shutil.rmtree(folder)

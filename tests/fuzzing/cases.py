@@ -429,7 +429,7 @@ def url(number: int, random: Random, room: Room, templates: Templates) -> Case:
             ("LCMA_DB", ("status", "board", "db init", "db upgrade", "db check", "plan", "doctor")),
             (
                 "LCMA_RUNS",
-                ("samples", "gc", "doctor", "evaluate", "export --format html --out out"),
+                ("samples", "gc", "doctor", "evaluate", "interpolate"),
             ),
         )
     )
