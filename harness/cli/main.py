@@ -6,12 +6,13 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from lcma.harness.cli import data, db
 from lcma.harness.cli.faults import find_fault
@@ -99,10 +100,11 @@ def _take_arguments() -> list[str]:
     Where that holds a secret, this process is replaced by one that shows its arguments without it,
     in `ps` and to Ray, which stores the command line of a job.
     """
-    given = os.environ.pop(ARGUMENTS_VARIABLE, None)
-    if given is not None:
-        return [str(argument) for argument in json.loads(given)]
     typed = sys.argv[1:]
+    with suppress(ValueError):
+        given = TypeAdapter(list[str]).validate_json(os.environ.pop(ARGUMENTS_VARIABLE, "[]"))
+        if hide_in_arguments(given) == typed:  # else somebody else has set it
+            return given
     shown = hide_in_arguments(typed)
     if shown != typed:
         before = sys.orig_argv[1 : len(sys.orig_argv) - len(typed)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lcma.harness.cli.main import main
 from lcma.harness.urls import hide_in_arguments
 from tests.harness.cli.conftest import Typed
 
@@ -54,6 +55,19 @@ def test_what_ps_and_ray_see_of_a_command_holds_no_password(in_tmp: Path) -> Non
 )
 def test_arguments_are_shown_without_secrets(typed: str, shown: str) -> None:
     assert hide_in_arguments(["launch", typed]) == ["launch", shown]
+
+
+@pytest.mark.parametrize("set_by_somebody", ["x", "[1]", '["data", "list"]'])
+def test_what_was_typed_is_not_replaced_by_a_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, set_by_somebody: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["lcma", "--version"])
+    monkeypatch.setenv("LCMA_ARGUMENTS", set_by_somebody)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    assert capsys.readouterr().out.startswith("lcma 0.")
+    assert "LCMA_ARGUMENTS" not in os.environ
 
 
 UNREADABLE = [
