@@ -375,7 +375,7 @@ launches = Table(
     required("sweep_id", Text, "the sweep, which has the spec", ForeignKey("sweeps.id")),
     required("launched_by", Text, "who launched, may be empty"),
     required("host", Text, "the machine that launched"),
-    required("arguments", Text, "what was typed, without places and passwords, may be empty"),
+    required("arguments", Text, "what was typed, without the database and passwords, may be empty"),
     required("code_version", Text, "version of the package, with the commit where it is known"),
     optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
     required("started", Double, "when it began, Unix seconds UTC"),

@@ -66,7 +66,8 @@ def run_launch(command: LaunchCommand) -> None:
     console = Console()
     place = find_place(command.db, command.runs, command.data)
     spec = read_spec(command.spec, command.overrides, place)
-    options = replace(command.options, arguments=format_command(*command.words))
+    typed = format_command(*command.words, runs=command.runs, data=command.data)
+    options = replace(command.options, arguments=typed)
     with ending_early(console, command.again), Bars(console) as bars:
         report, store = launch_sweep(spec, place, options, bars)
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))

@@ -97,7 +97,7 @@ def run_study(asked: Asked) -> None:
             need,
             asked.checkpoint_seconds,
             asked.lease_seconds,
-            format_command(*asked.words),
+            format_command(*asked.words, runs=asked.runs, data=asked.data),
         )
         with Bars(console) as bars, open_tuner(target, place, store, settings, bars.note) as tuner:
             _engine(workers, asked, target, tuner, bars)

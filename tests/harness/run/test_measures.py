@@ -169,7 +169,9 @@ def test_a_launch_is_stored_with_what_was_typed(where) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
     (row,) = store.sql("SELECT * FROM launches").to_dict("records")
     assert row["arguments"].startswith("lcma launch ")
-    assert row["arguments"].endswith("sweep.yaml --local --no-pictures")
+    assert "sweep.yaml --local --no-pictures --runs " in row["arguments"]
+    assert " --data " in row["arguments"]
+    assert "--db" not in row["arguments"]
     assert (row["code_version"], row["host"]) == (read_code_version()[0], socket.gethostname())
     assert set(store.attempts()["owner"]) == {row["owner"]}
 
