@@ -275,6 +275,10 @@ def identify(path: Path) -> Found:
             return Found(exists=False, revision=None)
         if not path.is_file():
             raise UserError(f"the database {path} is not a file: give the path of a file")
+        for ending in ("-wal", "-shm", "-journal"):
+            beside = path.with_name(path.name + ending)
+            if os.path.lexists(beside) and not beside.is_file():  # SQLite would wait for a FIFO
+                raise UserError(f"{beside} is not a file: remove it to use {path}")
         if path.stat().st_size == 0:
             return Found(exists=False, revision=None)
         if not os.access(path, os.R_OK):

@@ -2,6 +2,7 @@
 
 import getpass
 import io
+import os
 import re
 import socket
 import sys
@@ -53,6 +54,26 @@ def noting_slowness(line: str, seconds: float = 1.0) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def silencing_libraries() -> Iterator[None]:
+    """Drop what libraries in C, such as libjpeg, write to stderr; what Python writes is shown."""
+    sys.stderr.flush()
+    shown, kept = sys.stderr, os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        if shown is sys.__stderr__:
+            sys.stderr = os.fdopen(os.dup(2), "w", 1, encoding="utf-8", errors="backslashreplace")
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+        if sys.stderr is not shown:
+            sys.stderr.close()
+            sys.stderr = shown
 
 
 def make_streams_safe() -> None:

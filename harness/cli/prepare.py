@@ -44,7 +44,7 @@ def prepare(
     from lcma.harness.data.fetching import fetch_files
     from lcma.harness.place import find_place
     from lcma.harness.report.data_sets import describe_prepared_set
-    from lcma.harness.terminal import Console, print_line
+    from lcma.harness.terminal import Console, print_line, silencing_libraries
     from lcma.harness.text import to_json
     from lcma.harness.watch.commands import format_command, print_commands
 
@@ -62,16 +62,17 @@ def prepare(
                 began.append(time.perf_counter())
             bar.update(task, completed=done, total=total, description=f"{name}: {label}")
 
-        prepared = lcma.harness.data.prepare(
-            name,
-            root,
-            source=source,
-            options=lcma.harness.data.SourceOptions(
-                skip_bad=skip_bad, size=size, grey_to_rgb=grey_to_rgb
-            ),
-            progress=progress,
-            waiting=lambda: console.print(f"another process prepares {name}: waiting for it"),
-        )
+        with silencing_libraries():
+            prepared = lcma.harness.data.prepare(
+                name,
+                root,
+                source=source,
+                options=lcma.harness.data.SourceOptions(
+                    skip_bad=skip_bad, size=size, grey_to_rgb=grey_to_rgb
+                ),
+                progress=progress,
+                waiting=lambda: console.print(f"another process prepares {name}: waiting for it"),
+            )
         seconds = time.perf_counter() - began[0] if began else 0.0
         bars = ensure_bars(prepared, progress)
     if json:

@@ -64,8 +64,6 @@ def decode_image(raw: bytes) -> Pixels:
         turned = turn not in (0, 1)
         plain = image.mode in ("L", "RGB") and "transparency" not in image.info and not turned
         if plain and image.format in ("JPEG", "MPO", "PNG"):
-            if image.format == "PNG":
-                image.verify()  # its checksums, since libpng itself prints what is wrong
             return _by_torchvision(raw, image.format)
         return _by_pillow(image)
 

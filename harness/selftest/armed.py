@@ -141,10 +141,13 @@ class _Armed:
 
         @wraps(train)
         def trained(trainer: Trainer) -> Any:
-            self._pass(STEP, "before")
+            between = self.checkpoint is not None and trainer.step > self.checkpoint
+            if between:
+                self._pass(STEP, "before")
             loss = train(trainer)
             self.trained = trainer.step
-            self._pass(STEP, "after")
+            if between:
+                self._pass(STEP, "after")
             return loss
 
         @wraps(save)

@@ -27,7 +27,7 @@ BOUNDARIES = (*COMMITS_OF_LAUNCHES, *DRIVER, *COMMITS_OF_WORKERS, *FILES)
 """Every point at which a process is killed, before and after it, beside the steps of a training."""
 
 STEP = "step"
-"""The point that a worker passes with each step of a training, mostly between two checkpoints."""
+"""The point that a worker passes with each step of a training between two checkpoints."""
 
 DRIVER_NOW, NODE_NOW, AWAY = "driver", "node", "connection"
 """Targets that the campaign itself strikes, at no point in particular."""

@@ -82,6 +82,10 @@ def folder(path: Path) -> None:
     path.mkdir()
 
 
+def fifo_beside(path: Path) -> None:
+    os.mkfifo(path.with_name(path.name + "-wal"))
+
+
 @pytest.mark.parametrize("opener", OPENERS)
 @pytest.mark.parametrize(
     ("spoil", "words"),
@@ -94,6 +98,7 @@ def folder(path: Path) -> None:
         (other_application, "another program"),
         (truncated, "damaged"),
         (folder, "not a file"),
+        (fifo_beside, "-wal is not a file"),
     ],
 )
 def test_a_file_that_is_no_database_of_ours_is_left_alone(

@@ -950,6 +950,9 @@ def output(number: int, random: Random, room: Room, templates: Templates) -> Cas
     how = random.randrange(4)
     if how < 3:
         make_special(random, path, room)
+        if path.is_symlink() and path.is_dir():  # folders on the way may be links
+            path.unlink()
+            path.symlink_to(room.here / "images")
         if random.random() < 0.3:
             path = path / f"below{end}"
     where = os.path.relpath(path, room.here)
