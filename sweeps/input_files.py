@@ -20,6 +20,14 @@ def require_text(text: str, what: str) -> None:
         raise UserError(f"{what} holds NUL or bytes that are not UTF-8: give another one")
 
 
+def resolve_path(path: Path) -> Path:
+    """Return an absolute path without links. Raises UserError for links that lead in a circle."""
+    try:
+        return path.resolve()
+    except RuntimeError:
+        raise UserError(f"{path} is a link that leads in a circle: give another path") from None
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a regular file, or a link to one, to read.
 

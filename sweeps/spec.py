@@ -10,7 +10,7 @@ from lcma.sweeps import budgets as grids
 from lcma.sweeps import catalog, factorizations, known_sets, plugins, settings, strict_yaml
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.identity import canonical_json
-from lcma.sweeps.input_files import require_text
+from lcma.sweeps.input_files import require_text, resolve_path
 from lcma.sweeps.sections import Section, Seeds
 from lcma.sweeps.tuning import Tune
 from lcma.sweeps.validation import validate
@@ -190,7 +190,7 @@ def check(content: dict[str, Any], where: str, folder: Path = Path()) -> Spec:
     named = validate(_Plugins, listed, where).plugins
     for name in named:
         require_text(name, f"{where}: `plugins`")
-    paths = [(folder / name).resolve() for name in named]
+    paths = [resolve_path(folder / name) for name in named]
     plugins.load_installed()
     for path in paths:
         plugins.load_file(path)

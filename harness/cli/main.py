@@ -21,7 +21,7 @@ from lcma.harness.terminal import make_streams_safe, print_error
 from lcma.harness.urls import hide_in_arguments
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.input_files import require_text
+from lcma.sweeps.input_files import require_text, resolve_path
 
 UsageError = cast(type[Exception], typer.BadParameter.__base__)
 """Click's error for wrong options and arguments, or that of typer's own copy of Click."""
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if name.startswith("LCMA_"):
                 require_text(value, f"the variable {name}")
         for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
-            plugins.load_file(Path(path).resolve())
+            plugins.load_file(resolve_path(Path(path)))
         sys.exit(app(args=typed, prog_name="lcma", standalone_mode=False) or 0)
     except UserError as error:
         _refuse(error)

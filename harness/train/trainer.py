@@ -149,6 +149,7 @@ class Trainer:
         self.step = state["step"]
         self.flow.load_state_dict(state["flow"])
         self.optimizer.load_state_dict(state["optimizer"])
+        _require_fitting(self.optimizer)
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.best = state["best"]
@@ -290,6 +291,15 @@ def _read_curves(state: dict[str, Any]) -> Curves:
         job_id: {name: torch.tensor(points, dtype=torch.float64) for name, points in own.items()}
         for job_id, own in found.items()
     }
+
+
+def _require_fitting(optimizer: torch.optim.Optimizer) -> None:
+    """Raise ValueError for moments of another shape: a fused step would write beyond them."""
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            shape = torch.Size() if name == "step" else parameter.shape
+            if not isinstance(value, Tensor) or value.shape != shape:
+                raise ValueError(f"a checkpoint's {name} does not fit its parameter")
 
 
 def _averaging(decay: float) -> Callable[..., None]:

@@ -186,7 +186,8 @@ class Room:
             if not isinstance(path, str | bytes | os.PathLike) or str(path) == ":memory:":
                 return False
             where = os.path.normpath(self.here / os.fsdecode(path).removeprefix("file:"))
-            return not where.startswith((inside, "/proc/self/", os.devnull))
+            # fsspec makes the folder of a file that it writes, and some are named by /dev/fd.
+            return not where.startswith((inside, "/proc/self/", "/dev/fd", os.devnull))
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
             if event in STARTS and not str(arguments[:1]).startswith(ALLOWED):

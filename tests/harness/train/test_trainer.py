@@ -331,6 +331,17 @@ def test_the_rate_falls_to_zero_over_the_last_part(
     assert rates == pytest.approx([0.008 * share for share in [1.0, 1.0, 1.0, 1.0, *shares]])
 
 
+@pytest.mark.parametrize("name", ["exp_avg", "step"])
+def test_moments_of_another_shape_are_refused(workshop: Any, name: str) -> None:
+    """A fused step would write beyond them."""
+    run = workshop.pretraining("a")
+    assert run.go(10)
+    state = run.trainer.state()
+    state["optimizer"]["state"][0][name] = torch.zeros(3)
+    with pytest.raises(ValueError, match=f"a checkpoint's {name} does not fit its parameter"):
+        workshop.pretraining("b").trainer.restore(state)
+
+
 def first_gradients(run: Any) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """The gradients with which the first step is made, and the parameters before it."""
     gradients: dict[str, torch.Tensor] = {}
