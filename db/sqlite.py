@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -391,11 +392,13 @@ def _backup(path: Path, out: Path | None) -> Path:
 
 
 def _copy(path: Path, target: Path, when: str) -> Path:
-    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     taken = UserError(f"{target} is there already: give another name")
     try:
         if os.path.lexists(target):
             raise taken
+        # SQLite would write through a link that somebody else has put there.
+        os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
         # In one step, so that it is of one state, and those who write need not wait.
         with closing(open_readonly(path)) as source, closing(sqlite3.connect(aside)) as to:
             source.backup(to)

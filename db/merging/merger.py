@@ -155,8 +155,13 @@ class _Merge:
                 yield connection
                 if not self.dry_run:
                     written = self._add_event(connection)
+            except (sa.exc.IntegrityError, sa.exc.DataError) as error:
+                raise self._misfit(error.orig) from error
             except sa.exc.DBAPIError:
                 raise
+            except (sa.exc.StatementError, TypeError, ValueError, ArithmeticError) as error:
+                # A SQLite file made without our constraints has values of any type.
+                raise self._misfit(error) from error
             except Exception as error:
                 problem = self.target.explain(error)
                 if problem is None:
@@ -165,6 +170,13 @@ class _Merge:
                 raise kind(problem) from error
         if not self.dry_run:
             self.written, self.event_id = written
+
+    def _misfit(self, error: object) -> UserError:
+        why = str(error).partition("\n")[0]
+        return UserError(
+            f"{self.source.name} has a row that cannot be in a database of ours: {why}; give one "
+            "that lcma has written"
+        )
 
     def _begin(self) -> AbstractContextManager[sa.Connection]:
         return self.writer.connect() if self.dry_run else self.writer.begin()

@@ -124,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("COLUMNS", "LINES"):  # Rich takes any digits for a number
         if not re.fullmatch("[0-9]{0,4}", os.environ.get(name, "")):
             del os.environ[name]
+    os.environ.pop("MPLBACKEND", None)  # pictures need none, and a wrong one hinders them
     try:
         for number, word in enumerate(typed, start=1):
             require_text(word, f"argument {number} of lcma")

@@ -7,6 +7,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -22,6 +23,7 @@ from ray.exceptions import (
     TaskUnschedulableError,
     WorkerCrashedError,
 )
+from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lcma.harness.kill_points import HOOK_VARIABLE
@@ -36,6 +38,15 @@ AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKE
 
 ASK_SECONDS = 120.0
 """Time that a node may take to start a worker and to answer whether it can use a place."""
+
+
+class _JobConfig(JobConfig):
+    """Ray's, but for the current folder, from whose files its workers would import first."""
+
+    def _serialize(self) -> str:
+        own = {str(Path(path).absolute()) for path in sys.path}
+        self._py_driver_sys_path = [path for path in self._py_driver_sys_path if path in own]
+        return str(super()._serialize())
 
 
 class RayExecutor(Executor):
@@ -68,6 +79,7 @@ class RayExecutor(Executor):
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     configure_logging=False,
+                    job_config=_JobConfig(),
                     runtime_env={"env_vars": {HOOK_VARIABLE: hook}} if hook else None,
                 )
         except Exception as error:  # noqa: BLE001 - Ray raises a bare one where its start takes long

@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 import struct
 import threading
 import traceback
@@ -275,8 +276,11 @@ def find_left_spools() -> Iterator[tuple[Path, Spooled]]:
     there = spool_folder()
     for path in sorted(there.glob(f"{_host()}-*.spool")) if there else ():
         try:
-            with path.open("r+b") as file:
-                if not _lock_file(file, wait=False):
+            # A link, or a file of another user, would be somebody else's word on our jobs.
+            with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK), "r+b") as file:
+                status = os.fstat(file.fileno())
+                own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+                if not own or not _lock_file(file, wait=False):
                     continue
                 raw = file.read()
                 spooled = read_spool(raw)
@@ -308,7 +312,7 @@ def read_spool(raw: bytes) -> Spooled | None:
             if "ending" in record:
                 ending = Ending.read(record["ending"])
         return Spooled(header["place"], Claim(**header["claim"]), tuple(metrics), ending)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
@@ -340,7 +344,13 @@ def unpack_records(raw: bytes) -> Iterator[Any]:
         record = raw[at + FRAME.size : at + FRAME.size + length]
         if len(record) < length or zlib.crc32(record) != checksum or length < LENGTH.size:
             return
-        yield _content(record)
+        try:
+            content = _content(record)
+        except (ValueError, TypeError, ArithmeticError, RecursionError, struct.error):
+            return
+        if not isinstance(content, dict):
+            return
+        yield content
         at += FRAME.size + length
 
 

@@ -74,7 +74,8 @@ class LocalFolder(Folder):
         return LocalFolder(self.path / part)
 
     def folders(self) -> list[str]:
-        return sorted(entry.name for entry in self._entries() if entry.is_dir())
+        # Those behind links are none of this place's.
+        return sorted(e.name for e in self._entries() if e.is_dir(follow_symlinks=False))
 
     def files(self) -> list[File]:
         found = []

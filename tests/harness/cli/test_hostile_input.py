@@ -121,6 +121,56 @@ def test_a_folder_is_not_replaced_by_a_file(lcma: Typed, known: Path, option: st
     assert not (known.parent / "good.csv").exists()
 
 
+def test_a_copy_is_not_written_through_a_link(lcma: Typed, known: Path) -> None:
+    other = known.with_name("other.db")
+    other.write_bytes(known.read_bytes() + bytes(4096))
+    before = other.read_bytes()
+    for number in range(20):  # where it was once made aside, by the process's number
+        known.with_name(f".copy.db.{os.getpid() + number}.tmp").symlink_to(other)
+    assert lcma("db", "backup", "--db", "known.db", "--out", "copy.db")[0] == 0
+    assert other.read_bytes() == before
+    assert not known.with_name("copy.db").is_symlink()
+
+
+def test_gc_removes_nothing_behind_a_link(lcma: Typed, known: Path) -> None:
+    outside = known.with_name("outside")
+    outside.mkdir()
+    (outside / "mine").touch()
+    os.utime(outside / "mine", (0, 0))
+    known.with_name("runs").mkdir()
+    known.with_name("runs").joinpath("probe-1234567812345678").symlink_to(outside)
+    code, out, _ = lcma("gc", "--db", "known.db", "--runs", "runs")
+    assert (code, out.startswith("freed 0 B")) == (0, True)
+    assert (outside / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("recipes.flow", "NULL"), ("environments.created", "'x'")]
+)
+def test_a_source_without_our_constraints_is_refused(
+    lcma: Typed, known: Path, column: str, value: str
+) -> None:
+    table, name = column.split(".")
+    damage(
+        known,
+        "PRAGMA legacy_alter_table=ON",
+        f"CREATE TABLE loose AS SELECT * FROM {table}",
+        f"DROP TABLE {table}",
+        f"ALTER TABLE loose RENAME TO {table}",
+        f"UPDATE {table} SET {name} = {value}",
+    )
+    refused(lcma("db", "merge", "known.db", "--db", "new.db"), "has a row that cannot be")
+    assert lcma("db", "check", "--db", "new.db")[0] == 0
+
+
+def test_no_variable_of_matplotlib_hinders_pictures(
+    lcma: Typed, known: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MPLBACKEND", "bogus")
+    assert lcma("curves", "--db", "known.db", "--out", "out")[0] == 0
+    assert "MPLBACKEND" not in os.environ
+
+
 def test_folders_on_the_way_may_be_links(lcma: Typed, known: Path) -> None:
     (known.parent / "real").mkdir()
     (known.parent / "way").symlink_to("real")

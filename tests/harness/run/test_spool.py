@@ -3,6 +3,8 @@
 import dataclasses
 import math
 import multiprocessing
+import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +257,39 @@ def test_files_of_another_version_another_host_and_of_others_are_left_alone(
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert list(find_left_spools()) == []
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "text", [b"[" * 100000, b"[1]", b"{", b"\xff", b"9" * 5000, b'{"ending": [], "metrics": [1]}']
+)
+def test_a_record_that_is_none_ends_what_is_believed(
+    store: db.Store, folder: Path, text: bytes
+) -> None:
+    with Spool(store, CLAIM) as made:
+        made.metrics(POINTS[:1])
+        (file,) = folder.iterdir()
+    record = len(text).to_bytes(4, "little") + text
+    frame = len(record).to_bytes(4, "little") + zlib.crc32(record).to_bytes(4, "little")
+    whole = file.read_bytes()
+    for raw in (MAGIC + frame + record, whole + frame + record):
+        file.write_bytes(raw)
+        assert [list(found.metrics) for _, found in find_left_spools()] in ([], [POINTS[:1]])
+
+
+def test_no_link_and_no_file_of_another_user_is_believed(
+    store: db.Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Spool(store, CLAIM) as made:
+        made.metrics(POINTS[:1])
+        (file,) = folder.iterdir()
+    assert len(list(find_left_spools())) == 1
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    assert list(find_left_spools()) == []
+    monkeypatch.undo()
+    moved = file.rename(tmp_path / "elsewhere")
+    file.symlink_to(moved)
+    assert list(find_left_spools()) == []
+    assert moved.exists()
 
 
 def test_what_is_for_another_database_waits_for_it(
