@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -241,9 +242,12 @@ def spooled_ending(work: Work, spools: Path, database: Any, store: db.Store) -> 
     process = multiprocessing.get_context("fork").Process(target=worker.run_work, args=(work,))
     process.start()
     deadline = time.monotonic() + 60
-    while store.job(work.job_id).step == 0:
+    step = 0
+    while step == 0:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+        with suppress(db.Unavailable):  # the body begins to write, or has a moment ago
+            step = store.job(work.job_id).step
     database.off()
     while True:
         assert time.monotonic() < deadline
