@@ -183,7 +183,7 @@ def upgrade(database: Database, *, force: bool = False) -> Upgrade:
             write_quantiles(connection)
             _write_version(connection, current_version())
             return Upgrade(before, current_version(), copy)
-    except BaseException:
+    except BaseException:  # an interruption too
         if copy is not None:
             copy.unlink(missing_ok=True)
         raise

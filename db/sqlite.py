@@ -518,7 +518,7 @@ def _leaving_nothing(path: Path) -> Iterator[None]:
     new = not path.exists()
     try:
         yield
-    except BaseException:
+    except BaseException:  # an interruption too
         with suppress(OSError):
             if new and path.stat().st_size == 0:
                 path.unlink()

@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     except OSError as error:  # a name too long, a folder that is gone, a disk that is full
         _refuse(f"{error.filename or 'system'}: {error.strerror or error}")
-    except Exception:
+    except Exception:  # raised again unless the database explains it
         fault = find_fault(typed)
         if fault is None:
             raise

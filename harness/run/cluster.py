@@ -30,6 +30,7 @@ from lcma.harness.kill_points import HOOK_VARIABLE
 from lcma.harness.run.executor import Executor, Finished, Lost, run_body
 from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
+from lcma.harness.terminal import silencing_libraries
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 
@@ -72,7 +73,7 @@ class RayExecutor(Executor):
         if address is None:
             _make_token()
         try:
-            with _on_loopback() if address is None else _silence_stderr():
+            with _on_loopback() if address is None else silencing_libraries():
                 ray.init(
                     address=address or "local",  # and not what RAY_ADDRESS may name
                     include_dashboard=None if address else False,
@@ -310,24 +311,6 @@ def _require_reachable(address: str) -> None:
         raise UserError(
             f"cannot reach Ray at {address}: {error}; check the address, or use --local"
         ) from None
-
-
-@contextlib.contextmanager
-def _silence_stderr() -> Iterator[None]:
-    """Drop the warnings that Ray's C++ part writes to stderr each second while it is refused.
-
-    The error raised in the end says the same.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
 
 
 def _find_token_problem(error: BaseException | None) -> str | None:
