@@ -191,8 +191,9 @@ class FlowFacts:
     any squeeze; ``masks``, its architecture has checkerboard masks to swap (a property
     ``swapped``); ``mixes``, it has 1x1 convolutions, whose shares are a choice;
     ``coupling_nets``, it has nets that can run in bfloat16 or compiled (`lcma.models.nets`);
-    ``shrinks``, it has parameters for a recipe's L2 term (None: not known before it is built). The
-    rest is a plug-in's: the most splits that the flow can have, the function that builds it, its
+    ``shrinks``, it has parameters for a recipe's L2 term (None: not known before it is built);
+    ``stacks``, trials of one recipe can be trained as one (`lcma.harness.train.stack`). The rest is
+    a plug-in's: the most splits that the flow can have, the function that builds it, its
     recipes (laid out as in ``sweeps/recipes``), and the plug-in with its version.
     """
 
@@ -204,6 +205,7 @@ class FlowFacts:
     mixes: bool = False
     coupling_nets: bool = False
     shrinks: bool | None = None
+    stacks: bool = False
     most_splits: int | None = None
     parts: Callable[..., Any] | None = None
     recipes: Mapping[str, Any] | None = None
@@ -227,12 +229,13 @@ def register(
     mixes: bool = False,
     coupling_nets: bool = False,
     shrinks: bool = False,
+    stacks: bool = False,
 ) -> FlowFacts:
     """Make a flow known under a name. Registering the same again changes nothing.
 
     Raises ValueError where the name already means something else.
     """
-    flags = (flat_nms, masks, mixes, coupling_nets, shrinks)
+    flags = (flat_nms, masks, mixes, coupling_nets, shrinks, stacks)
     return add(FlowFacts(name, architecture, conventional, *flags))
 
 
@@ -259,7 +262,15 @@ register(
     masks=True,
     coupling_nets=True,
     shrinks=True,
+    stacks=True,
 )
-register("glow", GlowArchitecture, conventional="channel", mixes=True, coupling_nets=True)
+register(
+    "glow",
+    GlowArchitecture,
+    conventional="channel",
+    mixes=True,
+    coupling_nets=True,
+    stacks=True,
+)
 register("iresnet", IResNetArchitecture, conventional="rows")
 register("resflow", ResidualFlowArchitecture, conventional="channel")

@@ -122,6 +122,11 @@ class Optimization(RecipePart):
         description="torch.compile for the nets inside couplings in training, on GPUs; part of the "
         "recipe, since compiled sums end in other bits",
     )
+    stacked: bool = Field(
+        False,
+        description="train with other trials of the recipe as one; part of the recipe, since sums "
+        "in another order end in other bits, but with whom is not",
+    )
 
 
 class Training(RecipePart):
@@ -194,6 +199,7 @@ class MapOptions(RecipePart):
 
 
 _OF_NETS = {"autocast", "compile"}
+_LATER_IN_OPTIMIZATION = _OF_NETS | {"stacked"}
 _OF_SCHEDULES = {"schedule", "decay"}
 
 
@@ -230,6 +236,23 @@ class Recipe(RecipePart):
             )
         return self
 
+    @model_validator(mode="after")
+    def _flow_to_stack(self) -> "Recipe":
+        if not self.optimization.stacked:
+            return self
+        if not REGISTERED[self.model.flow].stacks:
+            known = ", ".join(f.name for f in REGISTERED.values() if f.stacks)
+            raise ValueError(
+                f"`optimization.stacked: true` is for flows that stacks make faster ({known}), "
+                f"and {self.model.flow} is not one: leave it out"
+            )
+        if faster := self.optimization.model_dump(include=_OF_NETS, exclude_defaults=True):
+            raise ValueError(
+                f"`optimization.stacked: true` and `optimization.{next(iter(faster))}` exclude "
+                "each other: leave one out"
+            )
+        return self
+
     @property
     def id(self) -> str:
         """Content id, 20 hexadecimal digits."""
@@ -250,7 +273,7 @@ class Recipe(RecipePart):
         body = self.model_dump(mode="json", exclude={"maps"})
         architecture = self.model.architecture
         for written, part, later in (
-            (body["optimization"], self.optimization, _OF_NETS),
+            (body["optimization"], self.optimization, _LATER_IN_OPTIMIZATION),
             (body["training"], self.training, _OF_SCHEDULES),
             (body["model"]["architecture"], architecture, architecture.LATER),
         ):

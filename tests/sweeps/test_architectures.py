@@ -105,7 +105,7 @@ def test_a_flow_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(architectures, "_REGISTER", dict(REGISTERED))
     glow = REGISTERED["glow"]
-    own = {"mixes": True, "coupling_nets": True}
+    own = {"mixes": True, "coupling_nets": True, "stacks": True}
     assert register("glow", glow.architecture, conventional="channel", **own) == glow
     with pytest.raises(ValueError, match="'glow' is already registered"):
         register("glow", Architecture, conventional="channel")
@@ -122,6 +122,32 @@ def test_a_flow_without_coupling_nets_cannot_run_them_faster(flow: str, option: 
     assert f"`optimization.{option}` is for flows with coupling nets (realnvp, glow)" in str(
         caught.value
     )
+
+
+@pytest.mark.parametrize(
+    ("flow", "asked", "why"),
+    [
+        ("iresnet", {"stacked": True}, "is for flows that stacks make faster (realnvp, glow)"),
+        ("resflow", {"stacked": True}, "is for flows that stacks make faster (realnvp, glow)"),
+        ("glow", {"stacked": True, "compile": True}, "`optimization.compile` exclude each other"),
+        ("realnvp", {"stacked": True, "autocast": "bfloat16"}, "`optimization.autocast` exclude"),
+    ],
+)
+def test_a_stack_is_refused_where_it_cannot_be(flow: str, asked: dict, why: str) -> None:
+    with pytest.raises(UserError) as caught:
+        catalog.recipe(flow, "photos8", "tiny", {"optimization": asked})
+    assert "\n" not in str(caught.value)
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("flow", ["realnvp", "glow"])
+def test_a_stacked_recipe_is_another_one_and_the_body_of_others_does_not_move(flow: str) -> None:
+    plain = catalog.recipe(flow, "photos8", "tiny")
+    stacked = catalog.recipe(flow, "photos8", "tiny", {"optimization": {"stacked": True}})
+    assert stacked.id != plain.id
+    assert stacked.pretraining_part_id != plain.pretraining_part_id
+    assert "stacked" not in plain.body
+    assert '"stacked":true' in stacked.body
 
 
 OPTIONS = [

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcma.sweeps import architectures, catalog, known_sets, spec, strict_yaml
-from lcma.sweeps.architectures import FlowFacts, RealNVPArchitecture
 from lcma.sweeps.expansion import Pretraining, Trial, expand
 from lcma.sweeps.factorizations import ImpossibleError
 from lcma.sweeps.identity import canonical_json
@@ -110,6 +110,7 @@ LATER: dict[tuple[str, ...], Any] = {
     ("optimization", "shift_fill"): "zero",
     ("optimization", "autocast"): "bfloat16",
     ("optimization", "compile"): True,
+    ("optimization", "stacked"): True,
     ("training", "schedule"): "linear",
 }
 """Changes of fields and values that came after the pinned ids."""
@@ -129,7 +130,7 @@ MAPS: dict[str, str] = {
 @pytest.fixture(autouse=True)
 def _other_flow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registered flow of another name and the same architecture."""
-    facts = FlowFacts("other", RealNVPArchitecture, conventional="channel", coupling_nets=True)
+    facts = replace(architectures.REGISTERED["realnvp"], name="other", conventional="channel")
     monkeypatch.setitem(architectures._REGISTER, "other", facts)
 
 
