@@ -64,7 +64,7 @@ PINNED = {
     ("iresnet", "2.13.0", "AVX512"): "3d59da3bd8addee1",
     ("resflow", "2.13.0", "AVX512"): "f8ad6268269e4cd5",
 }
-"""Weights after three steps as first measured, by PyTorch's release and the vectors of processors."""
+"""Weights after three steps as first measured, by PyTorch's release and what vectors there are."""
 
 
 @pytest.mark.parametrize("flow", FLOWS)
