@@ -12,6 +12,7 @@ from lcma.harness.cli.planning import Overrides, read_spec
 from lcma.harness.extras import require_extra
 from lcma.harness.place import find_place
 from lcma.harness.report.board import render_board
+from lcma.harness.report.targets import FOLDER
 from lcma.harness.results.board import read_board
 from lcma.harness.run.driver import LaunchStoppedError
 from lcma.harness.run.sweep import LaunchOptions, launch_sweep, wait_with_note
@@ -47,7 +48,9 @@ class LaunchCommand:
             value = getattr(options, name)
             words += [] if value is None else [f"--{name}", f"{value}"]
         words += ["--skip-invalid"] if options.skip_invalid else []
-        return words if self.pictures is not None else [*words, "--no-pictures"]
+        if self.pictures is None:
+            return [*words, "--no-pictures"]
+        return words if self.pictures == FOLDER else [*words, "--pictures", f"{self.pictures}"]
 
     @property
     def again(self) -> str:
