@@ -100,8 +100,11 @@ class PeerTraining:
         self.made += 1
 
 
-def _trainer(side: Side, images: Images, seed: int) -> Trainer:
-    trainer = Trainer(our_flow(side).to(images.device), side.recipe.optimization, seed, images)
+def make_trainer(side: Side, device: torch.device, seed: int = SEED) -> Trainer:
+    """A trainer of a side's flow, data-dependent starts done."""
+    recipe = side.recipe
+    images = Images(photographs(recipe.model.size), device)
+    trainer = Trainer(our_flow(side).to(device), recipe.optimization, seed, images)
     trainer.start()
     return trainer
 
@@ -111,16 +114,15 @@ def prepare(side: Side, device: torch.device) -> Step:
     torch.manual_seed(SEED)
     np.random.seed(SEED)  # normflows draws its roulette from here
     recipe = side.recipe
-    images = Images(photographs(recipe.model.size), device)
     if side.kind == "normflows":
         from benchmarks.peers import peer
 
         residual = side.flow in ("iresnet", "resflow")
+        images = Images(photographs(recipe.model.size), device)
         return PeerTraining(peer(recipe.model), recipe.optimization, images, lipschitz=residual)
     if side.kind == "stack":
-        members = [_trainer(side, images, seed) for seed in range(side.models)]
-        return Stack(members).step
-    trainer = _trainer(side, images, SEED)
+        return Stack([make_trainer(side, device, seed) for seed in range(side.models)]).step
+    trainer = make_trainer(side, device)
     if side.kind == "lcma":
 
         def train() -> None:
@@ -130,7 +132,7 @@ def prepare(side: Side, device: torch.device) -> Step:
         return train
     flow = trainer.flow
     generator = torch.Generator(device)
-    x = images.gather(np.arange(recipe.optimization.batch))
+    x = trainer.images.gather(np.arange(recipe.optimization.batch))
     flow.eval()
     flow.before_evaluation()
     run = flow.contributions if side.kind == "contributions" else flow
