@@ -31,7 +31,7 @@ from lcma.harness.kill_points import When, install_hook
 from lcma.harness.selftest.kills import NOW, STOP, How, Kill, KillOrder, KillOrders, now
 from lcma.harness.selftest.schedule import FUNCTIONS, STEP, STORE_METHODS
 
-OFTEN = {"settle": 0.2, "submit": 0.3, "checkpoint": 0.3, "heartbeat": 0.5, STEP: 0.03}
+OFTEN = {"settle": 0.2, "submit": 0.3, "checkpoint": 0.3, "heartbeats": 0.5, STEP: 0.03}
 """Points that a process passes again and again: it looks with this chance whether to die there, so
 that it is not always the first time."""
 
