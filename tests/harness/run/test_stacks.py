@@ -46,7 +46,7 @@ def stacked(place: Place, spools: Path, sqlite_templates: SqliteTemplates) -> St
             "matrix": {"factorization": ["checkerboard-even", "channel", "rows"]},
             "recipe": {"optimization": {"stacked": True}, "training": {"ema": 0.9}},
         }
-        spec = specs.check(merged(merged(SMALL, base), change), "test")
+        spec = specs.check(merged(merged(SMALL, base), change), "test", place.runs.parent)
         store = db.connect(own.db)
         plan = make_plan(spec, own, store)
         register_plan(plan, own, store)
@@ -214,25 +214,28 @@ def test_a_cap_counts_a_stack_once(stacked: Stacked) -> None:
     assert store.attempts().stack_id.nunique() == 1
 
 
-def test_what_fails_before_the_training_ends_alone(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    store, works = stacked()
+BAD_RULE = """
+from lcma.sweeps.plugins import factorization
+
+@factorization("bad")
+def bad(shape, split, seed, values):
+    raise SystemExit("it gives nothing")
+"""
+
+
+def test_what_fails_before_the_training_ends_alone(stacked: Stacked, tmp_path: Path) -> None:
+    """A rule of a plug-in, which may even exit, and data that are not there."""
+    (tmp_path / "bad.py").write_text(BAD_RULE)
+    rules = ["bad", "channel", "checkerboard-even", "rows"]
+    store, works = stacked(matrix={"factorization": rules}, plugins=str(tmp_path / "bad.py"))
+    where = {work.trial.factorization: at for at, work in enumerate(works)}
     nowhere = replace(works[0].place, data=tmp_path / "nowhere")
-    build = worker.models.build
-
-    def building(model: Any, factorization: str, **more: Any) -> Any:
-        if factorization == "rows":
-            raise RuntimeError("a bad rule")
-        return build(model, factorization, **more)
-
-    monkeypatch.setattr(worker.models, "build", building)
-    reports = run_works([replace(works[0], place=nowhere), *works[1:]])
-    factorizations = [work.trial.factorization for work in works]
-    expected = ["failed" if f == "rows" else "done" for f in factorizations]
-    assert endings(reports) == ["failed", *expected[1:]]
-    assert expected.count("failed") == 1
-    assert sorted(outcomes(store)) == ["code_error", "code_error", "done"]
+    works[where["rows"]] = replace(works[where["rows"]], place=nowhere)
+    reports = run_works(works)
+    assert [reports[where[rule]].ending for rule in rules] == ["failed", "done", "done", "failed"]
+    assert "it gives nothing" in reports[where["bad"]].message
+    assert "photos8 is missing" in reports[where["rows"]].message
+    assert sorted(outcomes(store)) == ["code_error", "code_error", "done", "done"]
 
 
 def test_each_has_the_log_of_its_own_doings(
@@ -371,7 +374,7 @@ def test_time_is_shared_by_those_at_work() -> None:
 def test_the_costs_of_members_add_up_to_their_process(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock that goes only in their steps: 20 steps of 6 seconds, then of nobody."""
+    """By a clock that goes in their steps, of 6 seconds, and evaluations, of 5."""
     now = [0.0]
     monkeypatch.setattr(SharedClock.__init__, "__defaults__", (lambda: now[0], lambda: now[0]))
     store, works = stacked()
@@ -381,11 +384,18 @@ def test_the_costs_of_members_add_up_to_their_process(
         step(stack)
         now[0] += 6.0
 
+    def measuring(*args: Any) -> Any:
+        now[0] += 5.0
+        return measure_flow(*args)
+
     monkeypatch.setattr(Stack, "step", stepping)
-    assert endings(run_works(works)) == ["done"] * 3
+    monkeypatch.setattr(worker, "measure_flow", measuring)
+    works[0] = replace(works[0], terms=Terms(hours=1e-9))  # until the first look at the losses
+    assert endings(run_works(works)) == ["failed", "done", "done"]
     attempts = store.attempts()
-    assert attempts.seconds.tolist() == attempts.cpu_seconds.tolist() == [40.0] * 3
-    assert attempts.images_per_second.tolist() == [8 / 2.0] * 3
+    assert attempts.seconds.tolist() == attempts.cpu_seconds.tolist() == [20.0, 55.0, 55.0]
+    assert attempts.seconds.sum() == now[0]
+    assert attempts.images_per_second.tolist() == [8 * 10 / 20.0, *[8 * 20 / 50.0] * 2]
 
 
 def test_evaluating_again_and_training_again_give_the_bits_of_a_member(stacked: Stacked) -> None:
