@@ -15,6 +15,11 @@ from torch import Tensor
 _in_stack = ContextVar("in a stack", default=False)
 
 
+def _is_in_stack() -> bool:
+    # A compiler cannot trace a context's variable, and nothing that is compiled is in a stack.
+    return not torch.compiler.is_compiling() and _in_stack.get()
+
+
 @contextmanager
 def in_stack() -> Iterator[None]:
     """Make the layers do what `torch.vmap` needs, for the time of a block."""
@@ -80,14 +85,14 @@ def draw(one: Draw, like: Tensor, generator: torch.Generator | None) -> Tensor:
         generator: As a layer's forward was given it.
     """
     if isinstance(generator, StackGenerators):
-        stacked: Tensor = _Stacked.apply(like, one, generator)  # type: ignore[no-untyped-call]
+        stacked: Tensor = _Stacked.apply(like, one, generator)
         return stacked
     return one(like, generator)
 
 
 def weight_norm(direction: Tensor, magnitude: Tensor) -> Tensor:
     """Return kernels (outputs, inputs, K, K) with the lengths ``magnitude`` (outputs, 1, 1, 1)."""
-    if _in_stack.get():
+    if _is_in_stack():
         return direction * (magnitude / direction.square().sum((1, 2, 3), keepdim=True).sqrt())
     # The operation behind torch's parametrization, whose machinery is 4 % of a step on a CPU.
     weight: Tensor = torch._weight_norm(direction, magnitude, 0)
@@ -108,7 +113,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> 
     In a stack the fastest of three ways is taken, by the shape of a row alone, so that its bits do
     not depend on the number of rows.
     """
-    if not _in_stack.get():
+    if not _is_in_stack():
         return F.conv2d(x, weight, bias, padding=padding)
     outputs, inputs, kernel, _ = weight.shape
     batch, _, height, width = x.shape
@@ -144,10 +149,10 @@ class _InTurn(torch.autograd.Function):
         bias: Tensor | None,
         padding: int,
     ) -> tuple[Tensor, int]:
-        def rows(tensor: Tensor | None, dim: int | None) -> Sequence[Tensor | None]:
+        def unbind(tensor: Tensor | None, dim: int | None) -> Sequence[Any]:
             if tensor is None or dim is None:
                 return [tensor] * info.batch_size
             return tensor.unbind(dim)
 
-        given = map(rows, (x, weight, bias), in_dims)
-        return torch.stack([F.conv2d(*own, padding=padding) for own in zip(*given)]), 0
+        own = zip(*map(unbind, (x, weight, bias), in_dims), strict=True)
+        return torch.stack([F.conv2d(i, w, b, padding=padding) for i, w, b in own]), 0

@@ -8,8 +8,9 @@ the same model trained alone. docs/method.md has the definition.
 
 import copy
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -111,12 +112,17 @@ def train_stack(
                 for index, why in gone.items():
                     leave(index, why)
             if left and step < until and pause.over:
-                pause.save(lambda: all([member.save() for member in left.values()]))
+                pause.save(partial(_save, [*left.values()]))
     finally:
         _dissolve(stacks)
-    ends = {index: member.save_last() for index, member in left.items()}
-    for index, why in ends.items():
-        leave(index, why)
+    ends = {index: member.save_last() for index, member in left.items()}  # before any is evaluated
+    for index, end in ends.items():
+        leave(index, end)
+
+
+def _save(members: Sequence[Member]) -> bool:
+    saved = [member.save() for member in members]
+    return all(saved)
 
 
 def form_stacks(trainers: Sequence[Trainer]) -> list["Stack"]:
@@ -174,8 +180,10 @@ class _Rows:
 
     def parts(self, row: Tensor) -> Tensors:
         """Return the tensors of which a row (places,) consists, by name."""
-        pieces = row.split(self._lengths)
-        return {n: p.view(shape) for (n, shape), p in zip(self.shapes.items(), pieces, strict=False)}
+        pieces = row.split_with_sizes(self._lengths)
+        return {
+            n: p.view(shape) for (n, shape), p in zip(self.shapes.items(), pieces, strict=False)
+        }
 
     def release(self) -> None:
         """Give every flow tensors of its own."""
@@ -219,9 +227,7 @@ class Stack:
         x, generators = self._augmented(images)
         for flow in self._flows:
             flow.before_step()
-        log_probs, whole.grad = self._gradient(
-            whole, self._flow_rows.others, x, generators
-        )
+        log_probs, whole.grad = self._gradient(whole, self._flow_rows.others, x, generators)
         self._shrink(whole.grad)
         self._clip(whole.grad)
         set_learning_rate(self._optimizer, first.learning_rate)
@@ -269,7 +275,7 @@ class Stack:
         return [*flows, *copies]
 
     def _try_step(self, x: Tensor, some: slice) -> tuple[Tensor, Tensor]:
-        """Return the log-likelihoods and gradients of the next step of some rows; change nothing."""
+        """Return the log-likelihoods and gradients of some rows' next step; change nothing."""
         others = {name: tensor[some].clone() for name, tensor in self._flow_rows.others.items()}
         generators = [t.augmented(t.feed.batch(t.step), t.step)[1] for t in self.trainers]
         own = StackGenerators(generators, self.rows[some])

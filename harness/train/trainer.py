@@ -368,7 +368,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def make_optimizer(trained: list[Tensor], optimization: Optimization) -> torch.optim.Optimizer:
+def make_optimizer(trained: Sequence[Tensor], optimization: Optimization) -> torch.optim.Optimizer:
     """Return the recipe's optimizer of parameters."""
     rate, betas = optimization.learning_rate, optimization.betas
     if optimization.optimizer == "adamax":
