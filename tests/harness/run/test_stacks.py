@@ -1,7 +1,6 @@
 """Stacks: attempts that one process trains as one, each with its own claim, log, cost and end."""
 
 import logging
-import signal
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -326,7 +325,11 @@ def test_memory_that_runs_out_in_company_counts_against_nobody(
 
 def test_an_interrupt_cancels_all(stacked: Stacked, monkeypatch: pytest.MonkeyPatch) -> None:
     store, works = stacked()
-    at_step(monkeypatch, 13, lambda stack: signal.raise_signal(signal.SIGINT))
+
+    def interrupt(stack: Stack) -> None:
+        raise KeyboardInterrupt
+
+    at_step(monkeypatch, 13, interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_works(works)
     assert outcomes(store) == ["cancelled"] * 3
