@@ -5,7 +5,7 @@ only while the job is running under that worker's token: one that was paused, cu
 for dead changes nothing when it comes back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Literal, cast
 
@@ -14,7 +14,18 @@ import sqlalchemy as sa
 from lcma.db import leases
 from lcma.db.engine import Statement
 from lcma.db.events import add_event
-from lcma.db.records import FAILURES, Claim, Cost, Job, Outcome, Policy, State, content_hash
+from lcma.db.inserts import escape_text
+from lcma.db.records import (
+    FAILURES,
+    Claim,
+    Cost,
+    Heartbeat,
+    Job,
+    Outcome,
+    Policy,
+    State,
+    content_hash,
+)
 from lcma.db.schema import artifacts, attempts, curves, events, jobs, sweep_trials, trials
 
 Elsewhere = Literal["done_elsewhere", "failed_elsewhere", "diverged_elsewhere"]
@@ -33,6 +44,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     ("running", "preempted"): "pending",
     ("running", "node_lost"): "pending",
     ("running", "cancelled"): "pending",
+    ("running", "crowded"): "pending",
     ("failed", "retry"): "pending",
     ("diverged", "retry"): "pending",
     ("done", "rerun"): "pending",
@@ -138,6 +150,18 @@ _REPORT_AND_END = Statement(
     ),
     columns=("ended", "outcome", *REPORT),
 )
+_EXTEND = Statement(
+    lambda _: sa.update(jobs).where(jobs.c.id == sa.bindparam("job")),
+    columns=("step", "lease_until", "updated"),
+)
+_PROGRESS = Statement(
+    lambda _: (
+        sa.update(attempts)
+        .where(attempts.c.id == sa.bindparam("attempt"))
+        .values(first_step=sa.func.coalesce(BEGAN_AT, attempts.c.first_step))
+    ),
+    columns=("last_step", "message"),
+)
 _BEGIN = Statement(
     lambda _: sa.insert(attempts).returning(attempts.c.id),
     columns=(
@@ -151,6 +175,7 @@ _BEGIN = Statement(
             "device",
             "devices",
             "threads",
+            "stack_id",
         ),
         *("lease_seconds", "started", "message", "first_step", "last_step"),
     ),
@@ -274,6 +299,7 @@ def claim_job(
     device: str,
     devices: str | None,
     threads: int,
+    stack_id: str | None,
     lease_seconds: float,
     now: float,
     expired: float | None,
@@ -317,6 +343,7 @@ def claim_job(
         "device": device,
         "devices": devices,
         "threads": threads,
+        "stack_id": stack_id,
         "lease_seconds": lease_seconds,
         "started": now,
         "message": "",
@@ -390,34 +417,47 @@ def _shorter_until(connection: sa.Connection, job: Job, now: float) -> float | N
 def read_claimed(connection: sa.Connection, claim: Claim) -> Job | None:
     """Read the job of a claim as `read_job` does; None unless it still runs under this claim."""
     job = read_job(connection, claim.job_id)
-    if job is None or job.state != "running":
-        return None
-    return job if (job.token, job.owner) == (claim.token, claim.owner) else None
+    return job if job is not None and is_claimed(job, claim) else None
 
 
-def extend_lease(
-    connection: sa.Connection,
-    claim: Claim,
-    *,
-    step: int,
-    lease_seconds: float,
-    first_step: int | None,
-    message: str,
-    now: float,
-) -> bool:
-    """Report progress and extend a lease; see `Store.heartbeat`."""
-    if read_claimed(connection, claim) is None:
-        return False
-    connection.execute(
-        sa.update(jobs)
-        .where(jobs.c.id == claim.job_id)
-        .values(step=step, lease_until=now + lease_seconds, updated=now)
-    )
-    reached: dict[str, int | str] = {"last_step": step, "message": message}
-    if first_step is not None:
-        reached["first_step"] = first_step
-    connection.execute(sa.update(attempts).where(attempts.c.id == claim.attempt_id).values(reached))
-    return True
+def is_claimed(job: Job, claim: Claim) -> bool:
+    """Return whether a job runs under this claim."""
+    return job.state == "running" and (job.token, job.owner) == (claim.token, claim.owner)
+
+
+def extend_leases(
+    connection: sa.Connection, beats: Sequence[Heartbeat], now: float
+) -> dict[str, Heartbeat]:
+    """Report progress and extend leases; return by job the heartbeats whose claims are good."""
+    by_job = {beat.claim.job_id: beat for beat in beats}
+    # In one order, so that two who take several jobs do not wait for each other.
+    query = sa.select(jobs).where(jobs.c.id.in_(by_job)).order_by(jobs.c.id).with_for_update()
+    alive = {
+        job.id: by_job[job.id]
+        for job in map(decode_job, connection.execute(query))
+        if is_claimed(job, by_job[job.id].claim)
+    }
+    if alive:
+        _EXTEND.run_many(
+            connection,
+            [
+                {"job": id_, "step": b.step, "lease_until": now + b.lease_seconds, "updated": now}
+                for id_, b in alive.items()
+            ],
+        )
+        _PROGRESS.run_many(
+            connection,
+            [
+                {
+                    "attempt": beat.claim.attempt_id,
+                    "last_step": beat.step,
+                    "message": escape_text(beat.message),
+                    "began_at": beat.first_step,
+                }
+                for beat in alive.values()
+            ],
+        )
+    return alive
 
 
 def move_jobs(

@@ -28,7 +28,7 @@ from lcma.db.jobs import (
     claim_job,
     decode_job,
     end_attempt,
-    extend_lease,
+    extend_leases,
     has_ended_as,
     hash_attempt,
     in_sweep,
@@ -54,6 +54,7 @@ from lcma.db.records import (
     DataWait,
     Environment,
     Evaluator,
+    Heartbeat,
     IndexTable,
     Job,
     JobCounts,
@@ -400,6 +401,7 @@ class Store:
         threads: int,
         lease_seconds: float,
         devices: str | None = None,
+        stack_id: str | None = None,
         cap: Cap | None = None,
         expired: float | None = None,
         now: float | None = None,
@@ -420,7 +422,9 @@ class Store:
             threads: Number of CPU threads.
             lease_seconds: How long the claim holds unless `heartbeat` extends it.
             devices: The devices granted, as the driver names them; None on a CPU.
-            cap: How many jobs of a sweep may run at once; None for any number.
+            stack_id: The stack of which it is to be a member; None for an attempt alone.
+            cap: How many jobs of a sweep may run at once, a stack counted once; None for any
+                number.
             expired: The end of the lease that the launch has seen to be over, see `LeaseWatch`;
                 SQLite, which has no clock of its own, takes over no job without it, except from a
                 process of this host that is dead.
@@ -443,7 +447,7 @@ class Store:
                 waited = time.monotonic() - called
                 return clock if waited > lease_seconds / 2 else self.database.started(connection)
 
-            if cap is not None and _is_full(connection, cap, clock):
+            if cap is not None and _is_full(connection, cap, stack_id, clock):
                 job = read_job(connection, job_id)
                 if job is None:
                     raise LookupError(f"no job {job_id}")
@@ -458,6 +462,7 @@ class Store:
                 device=device,
                 devices=devices,
                 threads=threads,
+                stack_id=stack_id,
                 lease_seconds=lease_seconds,
                 now=clock,
                 expired=expired,
@@ -491,19 +496,30 @@ class Store:
         Returns:
             False, with nothing changed, if the claim is no longer good: stop working.
         """
+        beat = Heartbeat(
+            claim=claim,
+            step=step,
+            lease_seconds=lease_seconds,
+            first_step=first_step,
+            message=message,
+            metrics=metrics,
+        )
+        return claim.job_id in self.heartbeats([beat], now=now)
+
+    def heartbeats(self, beats: Sequence[Heartbeat], *, now: float | None = None) -> set[str]:
+        """Report the steps and extend the leases of several claims in one transaction.
+
+        Args:
+            beats: What `heartbeat` would be told of each claim, each of another job.
+
+        Returns:
+            The jobs whose claims are good; nothing is changed for the others.
+        """
         with self._writer.begin() as connection:
-            alive = extend_lease(
-                connection,
-                claim,
-                step=step,
-                lease_seconds=lease_seconds,
-                first_step=first_step,
-                message=escape_text(message),
-                now=self._clock(connection, now),
-            )
-            if alive:
-                insert_metrics(connection, claim.attempt_id, metrics)
-            return alive
+            alive = extend_leases(connection, beats, self._clock(connection, now))
+            for beat in alive.values():
+                insert_metrics(connection, beat.claim.attempt_id, beat.metrics)
+            return set(alive)
 
     def require_writable(self) -> None:
         """Raise Unavailable if nothing can be committed, as on a full disk, which can be read."""
@@ -1716,13 +1732,20 @@ def _planned_row(job: PlannedJob, now: float) -> dict[str, object]:
     return {"id": job.id, **asdict(job), **planned}
 
 
-def _is_full(connection: sa.Connection, cap: Cap, now: float) -> bool:
+def _is_full(connection: sa.Connection, cap: Cap, stack_id: str | None, now: float) -> bool:
     # Nobody else finds out until the transaction ends, so that two do not take the last place.
     lock(connection, "parallel", cap.sweep_id)
     held = leases.is_held(jobs.c.lease_until, now)
     credible = leases.is_credible(jobs.c.lease_until, jobs.c.updated, now)
     running = jobs.c.state == "running", held, credible, in_sweep(cap.sweep_id)
-    query = sa.select(sa.func.count()).select_from(jobs).where(*running)
+    one = sa.func.coalesce(attempts.c.stack_id, attempts.c.uid)
+    query = (
+        sa.select(sa.func.count(one.distinct()))
+        .join_from(jobs, attempts, attempts.c.id == jobs.c.attempt_id)
+        .where(*running)
+    )
+    if stack_id is not None:  # a stack that runs has its place
+        query = query.where(attempts.c.stack_id.is_distinct_from(stack_id))
     return connection.execute(query).scalar_one() >= cap.parallel
 
 

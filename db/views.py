@@ -702,8 +702,8 @@ failures = view(
     "failures",
     JOBS.format(
         own="""jobs.state, jobs.step, jobs.steps, attempts.outcome, attempts.message,
-    attempts.owner, attempts.host, attempts.device, attempts.devices, attempts.started,
-    attempts.ended, jobs.updated,
+    attempts.owner, attempts.host, attempts.device, attempts.devices, attempts.stack_id,
+    attempts.started, attempts.ended, jobs.updated,
     (SELECT CASE WHEN events.detail <> '' THEN events.detail END FROM events
      WHERE events.id = (SELECT max(e.id) FROM events AS e WHERE e.job_id = jobs.id)) AS decision""",
         where="jobs.state IN ('diverged', 'failed')",
@@ -718,6 +718,7 @@ failures = view(
         optional("host", Text, "machine it ran on"),
         optional("device", Text, "device it ran on, such as 'cpu' or 'cuda:0'"),
         optional("devices", Text, "devices granted to it, null on a CPU"),
+        optional("stack_id", Text, "stack that ran it with others, null for an attempt alone"),
         optional("started", Double, "when it started, Unix seconds UTC"),
         optional("ended", Double, "when it ended, Unix seconds UTC"),
         required("updated", Double, "when the job last changed, Unix seconds UTC"),
@@ -734,8 +735,8 @@ failures = view(
 stale_leases = view(
     "stale_leases",
     JOBS.format(
-        own="""jobs.step, jobs.steps, jobs.owner, jobs.host, jobs.pid, jobs.token, attempts.started,
-    jobs.lease_until, {now} - jobs.lease_until AS overdue""",
+        own="""jobs.step, jobs.steps, jobs.owner, jobs.host, jobs.pid, jobs.token,
+    attempts.stack_id, attempts.started, jobs.lease_until, {now} - jobs.lease_until AS overdue""",
         where="jobs.state = 'running' AND jobs.lease_until <= {now}",
     ),
     *_job(
@@ -745,6 +746,7 @@ stale_leases = view(
         required("host", Text, "machine it runs on"),
         required("pid", Integer, "process it runs in"),
         required("token", Integer, "number of attempts so far"),
+        optional("stack_id", Text, "stack that ran it with others, null for an attempt alone"),
         optional("started", Double, "when the attempt started, Unix seconds UTC"),
         required("lease_until", Double, "when the lease ended, Unix seconds UTC"),
         required("overdue", Double, "seconds since then by the database's clock"),

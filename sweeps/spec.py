@@ -84,7 +84,7 @@ class Resources(Section):
     cpus: float | None = Field(None, gt=0, description="CPU cores; default: the recipe's threads")
     memory_gb: float | None = Field(None, gt=0)
     hours: float | None = Field(
-        None, gt=0, description="wall-clock limit of one attempt at a trial or segment"
+        None, gt=0, description="wall-clock limit of one attempt, in a stack of its share"
     )
     parallel: Annotated[int, Field(strict=True, ge=1)] | None = Field(
         None, description="most trials and segments at once, over all launches of the sweep"

@@ -77,7 +77,7 @@ class Attempt:
     """One execution of a job. Times are Unix seconds UTC.
 
     `log` and `seconds` are None where it ended without a report; `protocol` is that of an
-    evaluation of kept weights.
+    evaluation of kept weights, `stack_id` the stack in which it ran with others.
     """
 
     id: int
@@ -97,6 +97,7 @@ class Attempt:
     lease_seconds: float | None
     protocol: str | None
     log: str | None
+    stack_id: str | None = None
     peak_memory: int | None = None
     gpu_seconds: float | None = None
 

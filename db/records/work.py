@@ -1,9 +1,11 @@
 """Records of jobs as they stand, and of the right to work on one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from lcma.db.leases import is_held
+from lcma.db.records.evidence import Metric
 
 Kind = Literal["pretraining", "trial"]
 State = Literal["pending", "running", "done", "diverged", "failed"]
@@ -17,6 +19,7 @@ Outcome = Literal[
     "timeout",
     "code_error",
     "cancelled",
+    "crowded",
 ]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -92,6 +95,18 @@ class Claim:
     step: int
     owner: str
     rerun: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """The news of a worker under a claim; see `Store.heartbeat` for what each means."""
+
+    claim: Claim
+    step: int
+    lease_seconds: float
+    first_step: int | None = None
+    message: str = ""
+    metrics: Sequence[Metric] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,8 +38,16 @@ attempts = Table(
     required("message", Text, "what went wrong in a line or more, empty when nothing did"),
     required("first_step", Integer, "training step from which it went on"),
     required("last_step", Integer, "training step it reached"),
-    optional("seconds", Double, "wall-clock seconds, null when it ended without a report"),
-    optional("cpu_seconds", Double, "CPU seconds, null when it ended without a report"),
+    optional(
+        "seconds",
+        Double,
+        "wall-clock seconds, in a stack its share of them; null when it ended without a report",
+    ),
+    optional(
+        "cpu_seconds",
+        Double,
+        "CPU seconds, in a stack its share of them; null when it ended without a report",
+    ),
     optional("images_per_second", Double, "training images per second, null when not measured"),
     optional("peak_memory", BigInteger, "peak memory in bytes, null when not measured"),
     optional(
@@ -64,6 +72,12 @@ attempts = Table(
         Double,
         "wall-clock seconds times the share of a GPU that it held; null on a CPU, and when it "
         "ended without a report",
+    ),
+    optional(
+        "stack_id",
+        Text,
+        "stack in which its process ran it with others, the same for all of them; null for an "
+        "attempt alone",
     ),
     optional(
         "lease_seconds",

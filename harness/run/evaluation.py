@@ -1,8 +1,8 @@
 """The evaluation of a trained flow as a result, and what an attempt costs.
 
 `measure_flow` evaluates a flow on the three parts of its data, and `make_result` makes the row of
-the database from that. `Stopwatch` measures time and the peak of memory; the functions after it
-prepare a device and free it.
+the database from that. `Stopwatch` measures time and the peak of memory, and `SharedClock` divides
+the time between attempts that run at once; the functions after it prepare a device and free it.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -201,19 +201,54 @@ def series_measures(series: SeriesBias | None) -> tuple[db.Measure, ...]:
     return (terms,) if bias is None else (terms, _make_measure("series_bias", bias))
 
 
-@dataclass(frozen=True)
-class Stopwatch:
-    """The cost of a piece of work since the stopwatch was made, while it holds so many GPUs."""
+class SharedClock:
+    """The seconds and CPU seconds of this process, shared equally by the stopwatches that run."""
 
-    device: str
-    gpus: float = 0.0
-    began: float = field(default_factory=time.monotonic)
-    cpu_began: float = field(default_factory=time.process_time)
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._wall, self._cpu = wall, cpu
+        self._running: tuple[Stopwatch, ...] = ()
+        self._last = wall(), cpu()
+
+    def run(self, *stopwatches: "Stopwatch") -> None:
+        """Let these stopwatches run from now on, and stop the others."""
+        self.settle()
+        self._running = stopwatches
+
+    def settle(self) -> None:
+        """Share what passed since the last time."""
+        now, share = (self._wall(), self._cpu()), len(self._running)
+        for stopwatch in self._running:
+            stopwatch.add(*((n - last) / share for n, last in zip(now, self._last, strict=True)))
+        self._last = now
+
+
+class Stopwatch:
+    """The cost of a piece of work that holds so many GPUs, while its stopwatch runs.
+
+    It runs when its `SharedClock` says so; without one, from the beginning and by itself.
+    """
+
+    def __init__(self, device: str, gpus: float = 0.0, clock: SharedClock | None = None) -> None:
+        self.device, self.gpus = device, gpus
+        self._seconds = self._cpu_seconds = 0.0
+        self._clock = clock or SharedClock()
+        if clock is None:
+            self._clock.run(self)
 
     @property
     def seconds(self) -> float:
         """Wall-clock seconds so far."""
-        return time.monotonic() - self.began
+        self._clock.settle()
+        return self._seconds
+
+    def add(self, seconds: float, cpu_seconds: float) -> None:
+        """Add a share of the process's time."""
+        self._seconds += seconds
+        self._cpu_seconds += cpu_seconds
 
     def cost(
         self, images_per_second: float | None = None, data_wait: float | None = None
@@ -223,7 +258,7 @@ class Stopwatch:
         return db.Cost(
             seconds=seconds,
             gpu_seconds=seconds * self.gpus if self.device == "cuda" else None,
-            cpu_seconds=time.process_time() - self.cpu_began,
+            cpu_seconds=self._cpu_seconds,
             images_per_second=images_per_second,
             data_wait=data_wait,
             peak_memory=peak_memory(self.device),

@@ -1,14 +1,15 @@
-"""The lease of a worker: a thread that extends it and delivers points of curves."""
+"""The leases of a worker, and the thread that extends them and delivers points of curves."""
 
 import threading
 from array import array
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 import torch
 
-from lcma.db import Claim, Metric, Store
+from lcma.db import Claim, Heartbeat, Metric, Store
 from lcma.harness.run.log import logger
 from lcma.harness.run.spool import Spool
 from lcma.harness.train.trainer import Curves
@@ -21,27 +22,19 @@ LEAVE_SECONDS = 5.0
 """Wait at the end of the block for a heartbeat that hangs."""
 
 
-class Lease:
-    """A claim that is kept alive while the block runs; ``lost`` once it is another worker's.
+class HeartbeatThread:
+    """A thread that keeps leases alive while the block runs, all of them in one transaction.
 
-    Only the database decides that: while it is unreachable the thread keeps trying, and points of
-    curves are kept in the spool and in memory. None of the methods waits for the database.
+    While the database is unreachable it keeps trying.
     """
 
-    def __init__(self, store: Store, claim: Claim, seconds: float, spool: Spool) -> None:
-        self.store, self.claim, self.seconds, self.spool = store, claim, seconds, spool
-        self.step = claim.step
-        self._problem = ""
-        self.first_step: int | None = None
-        self._start_unreported = self._unreachable = False
-        self._points: dict[str, array[float]] = {}
-        self._restored: list[Metric] = []
-        self._pending: list[Metric] = []
-        self._spooled = 0
-        self._of_others: Curves = {}
+    def __init__(self, store: Store, lease_seconds: float) -> None:
+        self._store, self._pause = store, min(BEAT_SECONDS, lease_seconds / 4)
+        self._leases: list[Lease] = []
+        self._unreachable = False
         self._lock = threading.Lock()
-        self._wake, self._ended, self._lost = (threading.Event() for _ in range(3))
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._wake, self._ended = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -54,12 +47,92 @@ class Lease:
         at: TracebackType | None,
     ) -> None:
         self._ended.set()
-        self._wake.set()
+        self.wake()
         self._thread.join(LEAVE_SECONDS)
 
-    @property
-    def lost(self) -> bool:
-        return self._lost.is_set()
+    def add(self, lease: "Lease") -> None:
+        """Keep a lease alive from now on."""
+        with self._lock:
+            self._leases.append(lease)
+
+    def remove(self, lease: "Lease") -> None:
+        """Keep a lease alive no longer."""
+        with self._lock:
+            self._leases = [one for one in self._leases if one is not lease]
+
+    def wake(self) -> None:
+        """Send the next heartbeats at once."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(self._pause)
+            self._wake.clear()
+            if self._ended.is_set():
+                return
+            with self._lock:
+                leases = list(self._leases)
+            if leases:
+                self._beat(leases)
+
+    def _beat(self, leases: "Sequence[Lease]") -> None:
+        for lease in leases:
+            lease.spool_points()
+        try:
+            alive = self._store.heartbeats([one.make_heartbeat(self._store) for one in leases])
+        except UserError as error:  # only the database can take the jobs away, and it may return
+            if not self._unreachable:
+                logger.warning("the database is unreachable, and the work goes on: %s", error)
+            self._unreachable = True
+            return
+        except Exception:  # noqa: BLE001 - whatever it is, the work is not lost by it
+            # The leases may run out by this; the database decides at the end whose the jobs are.
+            logger.exception("a heartbeat failed, and the work goes on")
+            return
+        if self._unreachable:
+            logger.info("the database is back")
+            self._unreachable = False
+        for lease in leases:
+            if lease.claim.job_id in alive:
+                lease.acknowledge()
+            else:
+                lease.lost = True
+                self.remove(lease)
+
+
+class Lease:
+    """A claim that is kept alive while the block runs; ``lost`` once it is another worker's.
+
+    Only the database decides that: while it is unreachable, points of curves are kept in the spool
+    and in memory. None of the methods waits for the database.
+    """
+
+    def __init__(self, thread: HeartbeatThread, claim: Claim, seconds: float, spool: Spool) -> None:
+        self.thread, self.claim, self.seconds, self.spool = thread, claim, seconds, spool
+        self.lost = False
+        self.step = claim.step
+        self._problem = ""
+        self.first_step: int | None = None
+        self._start_unreported = False
+        self._points: dict[str, array[float]] = {}
+        self._restored: list[Metric] = []
+        self._pending: list[Metric] = []
+        self._spooled = 0
+        self._sent: list[Metric] = []
+        self._of_others: Curves = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self.thread.add(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.thread.remove(self)
 
     def progress(self, step: int) -> None:
         """Set the step that the next heartbeat reports."""
@@ -88,7 +161,7 @@ class Lease:
             self._restored = self._all_points()
             self._of_others = {k: v for k, v in curves.items() if k != self.claim.job_id}
             self._start_unreported = True
-        self._wake.set()
+        self.thread.wake()
 
     def pending(self) -> tuple[Metric, ...]:
         """Return the points that the database has not acknowledged."""
@@ -116,50 +189,32 @@ class Lease:
             for step, value in zip(points[::2], points[1::2], strict=True)
         ]
 
-    def _beat(self) -> None:
-        while True:
-            self._wake.wait(min(BEAT_SECONDS, self.seconds / 4))
-            self._wake.clear()
-            if self._ended.is_set():
-                return
-            if not self._send_heartbeat():
-                self._lost.set()
-                return
-
-    def _send_heartbeat(self) -> bool:
+    def spool_points(self) -> None:
+        """Write points that are new to the spool, before a heartbeat."""
         with self._lock:
-            restored, points = self._restored, list(self._pending)
-            first_step = self.first_step if self._start_unreported else None
-            new, self._spooled = points[self._spooled :], len(points)
+            new, self._spooled = self._pending[self._spooled :], len(self._pending)
         if new:
             self.spool.metrics(new)
-        try:
-            lacking = self.store.missing_metrics(self.claim, restored)
-            alive = self.store.heartbeat(
-                self.claim,
-                step=self.step,
-                lease_seconds=self.seconds,
-                first_step=first_step,
-                message=self._problem or self.spool.problem,
-                metrics=[*lacking, *points],
-            )
-        except UserError as error:  # only the database can take the job away, and it may return
-            if not self._unreachable:
-                logger.warning("the database is unreachable, and the work goes on: %s", error)
-            self._unreachable = True
-            return True
-        except Exception:  # noqa: BLE001 - whatever it is, the work is not lost by it
-            # The lease may run out by this; the database decides at the end whose the job is.
-            logger.exception("a heartbeat failed, and the work goes on")
-            return True
-        if self._unreachable:
-            logger.info("the database is back")
-            self._unreachable = False
-        if alive:
-            with self._lock:
-                del self._pending[: len(points)]
-                self._restored = [] if restored is self._restored else self._restored
-                self._spooled = 0
-                self._start_unreported = self._start_unreported and first_step is None
-            self.spool.acknowledge()
-        return alive
+
+    def make_heartbeat(self, store: Store) -> Heartbeat:
+        """Return a heartbeat with the points that are spooled, and restored ones that lack."""
+        with self._lock:
+            self._sent, points = self._restored, self._pending[: self._spooled]
+            first_step = self.first_step if self._start_unreported else None
+        return Heartbeat(
+            claim=self.claim,
+            step=self.step,
+            lease_seconds=self.seconds,
+            first_step=first_step,
+            message=self._problem or self.spool.problem,
+            metrics=[*store.missing_metrics(self.claim, self._sent), *points],
+        )
+
+    def acknowledge(self) -> None:
+        """Forget what the last heartbeat delivered."""
+        with self._lock:
+            del self._pending[: self._spooled]
+            self._spooled = 0
+            if self._restored is self._sent:
+                self._restored, self._start_unreported = [], False
+        self.spool.acknowledge()

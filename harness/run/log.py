@@ -3,6 +3,9 @@
 import logging
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
 
@@ -13,9 +16,19 @@ logger = logging.getLogger("lcma")
 """The logger to which an attempt writes."""
 
 
+_open: list["Log"] = []
+
+_only: ContextVar["Log | None"] = ContextVar("only", default=None)
+
+
 class Log(logging.Handler):
     """A handler that keeps what this process logs during a block: all lines of our logger, and
-    warnings and errors of others."""
+    warnings and errors of others.
+
+    Of several that are open at once, each keeps what is logged outside `only` too.
+    """
+
+    _before = logger.level, logger.propagate
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,12 +41,14 @@ class Log(logging.Handler):
         self._cut = False
 
     def __enter__(self) -> Self:
-        self._level, self._propagated = logger.level, logger.propagate
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+        if not _open:
+            Log._before = logger.level, logger.propagate
+            logger.setLevel(logging.INFO)
+            logger.propagate = False
+            logging.captureWarnings(True)
+        _open.append(self)
         logger.addHandler(self)
         logging.getLogger().addHandler(self)
-        logging.captureWarnings(True)
         return self
 
     def __exit__(
@@ -42,13 +57,26 @@ class Log(logging.Handler):
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        logging.captureWarnings(False)
         logging.getLogger().removeHandler(self)
         logger.removeHandler(self)
-        logger.setLevel(self._level)
-        logger.propagate = self._propagated
+        _open.remove(self)
+        if not _open:
+            logging.captureWarnings(False)
+            level, logger.propagate = Log._before
+            logger.setLevel(level)
+
+    @contextmanager
+    def only(self) -> Iterator[None]:
+        """Let no other log keep what this thread logs during a block."""
+        before = _only.set(self)
+        try:
+            yield
+        finally:
+            _only.reset(before)
 
     def emit(self, record: logging.LogRecord) -> None:
+        if _only.get() not in (None, self):
+            return
         if record.levelno < logging.WARNING and record.name != logger.name:
             return
         line = self.format(record).rstrip()[-LONGEST:]

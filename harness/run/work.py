@@ -36,7 +36,7 @@ class Terms:
     failures: Failures = field(default_factory=Failures)
 
     hours: float | None = None
-    """Wall-clock hours of an attempt."""
+    """Wall-clock hours of an attempt, in a stack of its share."""
 
     memory_gb: float | None = None
     """Memory of the host in GB (1e9 bytes)."""
@@ -132,7 +132,15 @@ class _Sealed:
 
 
 ReportEnding = Literal[
-    "done", "pruned", "diverged", "failed", "elsewhere", "blocked", "stopped", "away"
+    "done",
+    "pruned",
+    "diverged",
+    "failed",
+    "elsewhere",
+    "blocked",
+    "stopped",
+    "away",
+    "crowded",
 ]
 
 ENDINGS: dict[State, ReportEnding] = {"done": "done", "diverged": "diverged", "failed": "failed"}
@@ -149,7 +157,9 @@ class Report:
     - ``elsewhere``: another launch has the job;
     - ``blocked``: a job that it needs ended without a result;
     - ``stopped``: the lease was lost or the launch is ending;
-    - ``away``: the host could not reach the database or the checkpoints, and nothing was begun.
+    - ``away``: the host could not reach the database or the checkpoints, and nothing was begun;
+    - ``crowded``: its stack of several ran out of memory or raised an error, which counts against
+      no job, and a smaller stack may do.
 
     ``notes`` are lines to show beside it, about spools that others had left on that host.
     """

@@ -11,12 +11,13 @@ beginning and at the end, and the training in between goes on without it.
 import logging
 import math
 import os
+import secrets
 import socket
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -37,6 +38,7 @@ from lcma.harness.results.map_statistics import (
 )
 from lcma.harness.run.artifacts import Writer, run_name, tidy_files
 from lcma.harness.run.evaluation import (
+    SharedClock,
     Stopwatch,
     free_memory,
     make_result,
@@ -45,7 +47,7 @@ from lcma.harness.run.evaluation import (
     read_granted_device,
     settle_device,
 )
-from lcma.harness.run.lease import Lease
+from lcma.harness.run.lease import HeartbeatThread, Lease
 from lcma.harness.run.log import Log, logger
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.spool import Ending, Spool, deliver_leftovers
@@ -64,6 +66,7 @@ from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import MeasuredMap, measure_maps
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.stack import Member, train_stack
 from lcma.harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Pretraining, Trial
@@ -86,72 +89,215 @@ T = TypeVar("T")
 
 
 def run_work(work: Work, after: Report | None = None) -> Report:
-    """Do the work unless it is done or taken, and report how it ended.
-
-    An error in the work itself becomes the attempt's outcome. An unreachable database is waited
-    for: `START_SECONDS` at the beginning, and at the end until it has stored everything.
+    """Do the work unless it is done or taken, and report how it ended, as `run_works` does.
 
     ``after`` is the report of the task that this work depends on.
-
-    Raises UserError for failures that retrying cannot fix (database dropped, login refused). The
-    attempt's outcome then stays in its spool file.
     """
-    arm_worker(work.job_id)
     if after is not None and after.ending != "done":
         return Report(work.job_id, "blocked", f"needs {after.job_id[:12]}, which {after.ending}")
-    settle_device(work.device, work.threads)
-    notes: list[str] = []
-    try:
-        wait_out(lambda: _open_folder(work).files(), seconds=START_SECONDS)
-        if work.rung is not None and wait_out(
-            lambda: _has_passed_rung(work), seconds=START_SECONDS
-        ):
-            return Report(work.job_id, "pruned")
-        store, claim = _claim(work, notes)
-    except (db.Unavailable, StorageError) as error:
-        why = f"{error} (tried for {START_SECONDS:.0f} s on host {socket.gethostname()})"
-        return Report(work.job_id, "away", why, tuple(notes))
-    if isinstance(claim, db.Job):
-        return Report(work.job_id, ENDINGS.get(claim.state, "elsewhere"), notes=tuple(notes))
-    try:
-        return replace(_Attempt(work, store, claim, notes).run(), notes=tuple(notes))
-    finally:
-        free_memory(work.device)
+    (report,) = run_works([work])
+    return report
 
 
-def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
-    """Connect to the database and claim the job; return the job itself if it cannot be claimed.
+def run_works(works: Sequence[Work]) -> list[Report]:
+    """Do each work unless it is done or taken, and report how it ended; several are one stack.
 
-    Spools that dead workers of this host left are delivered first: one may hold the ending of this
-    very job.
+    An error in a work itself becomes its attempt's outcome. An unreachable database is waited
+    for: `START_SECONDS` at the beginning, and at the end until it has stored everything.
+
+    Raises UserError for failures that retrying cannot fix (database dropped, login refused). The
+    outcomes of its attempts then stay in their spool files.
     """
-    waited = False
+    settle_device(works[0].device, works[0].threads)
+    try:
+        with ExitStack() as resources:
+            return _Stack(works, resources).run()
+    finally:
+        free_memory(works[0].device)
 
-    def note_failure() -> None:
-        nonlocal waited
-        waited = True
 
-    def claim() -> tuple[db.Store, db.Claim | db.Job]:
-        store = db.connect(work.place.db, create=False)
-        deliver_leftovers(store, notes.append)
-        job = store.job(work.job_id) if waited else None
-        if job is not None and job.state == "running":
-            return store, job  # its holder may have waited for the database too, and goes on
-        return store, store.claim(
-            work.job_id,
-            owner=work.owner,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            environment_id=store.add_environment(read_environment(work.device)),
-            device=work.device,
-            devices=read_granted_device(work.device),
-            threads=work.threads,
-            lease_seconds=work.lease_seconds,
-            cap=work.terms.cap,
-            expired=work.expired,
-        )
+class _CrowdedError(Exception):
+    """Raised in an attempt whose stack failed, with others in it."""
 
-    return wait_out(claim, seconds=START_SECONDS, on_failure=note_failure)
+
+@dataclass
+class _Training:
+    """A training that an attempt waits for."""
+
+    member: Member
+    until: int
+
+
+_Steps = Generator[_Training | None, None, T]
+"""The steps of an attempt, which pauses when it holds its claim, and for a stacked training."""
+
+
+class _Stack:
+    """Attempts of one process: one after the other, but for trainings that are stacked.
+
+    Each runs to its training alone. Those that stand at the same step are trained as one; one that
+    leaves goes on to its end at once, while the others wait.
+    """
+
+    def __init__(self, works: Sequence[Work], resources: ExitStack) -> None:
+        self.works, self._resources = works, resources
+        self.id = secrets.token_hex(8) if len(works) > 1 else None
+        self.clock = SharedClock()
+        self.present: list[_Attempt] = []
+        self._reports: dict[str, Report] = {}
+        self._failures: list[Exception] = []
+        self._images: dict[tuple[str, PartName], Images] = {}
+        self._store: db.Store | None = None
+        self._thread: HeartbeatThread | None = None
+        self._start_until = time.monotonic() + START_SECONDS
+        self._last_until: float | None = None
+
+    def run(self) -> list[Report]:
+        """Return the report of each work in order."""
+        try:
+            for work in self.works:
+                self._begin(work)
+            for attempt in tuple(self.present):
+                self._resume(attempt)
+            while self.present:
+                groups: dict[tuple[int, int], list[_Attempt]] = {}
+                for attempt in self.present:
+                    groups.setdefault(attempt.place, []).append(attempt)
+                self._train(max(groups.values(), key=len))
+        except BaseException:  # of a signal; or a fault of this module, and no lease may be left
+            for attempt in tuple(self.present):
+                with suppress(KeyboardInterrupt, SystemExit):
+                    self._resume(attempt, SystemExit())
+            raise
+        if self._failures:
+            raise self._failures[0]
+        return [self._reports[work.job_id] for work in self.works]
+
+    def make_images(self, prepared: data.Prepared, part: PartName, device: str) -> Images:
+        """Return the images of a part, which all attempts share."""
+        key = prepared.manifest.digest, part
+        if key not in self._images:
+            self._images[key] = Images(prepared.part(part).images, torch.device(device))
+        return self._images[key]
+
+    def last_seconds(self) -> float:
+        """Return what is left of `LAST_SECONDS`, which begin with the first call."""
+        if self._last_until is None:
+            self._last_until = time.monotonic() + LAST_SECONDS
+        return self._last_until - time.monotonic()
+
+    def _begin(self, work: Work) -> None:
+        """Claim the job of a work; report the work if that cannot be done."""
+        arm_worker(work.job_id)
+        notes: list[str] = []
+        try:
+            self._wait_to_start(lambda: _open_folder(work).files())
+            if work.rung is not None and self._wait_to_start(lambda: _has_passed_rung(work)):
+                self._reports[work.job_id] = Report(work.job_id, "pruned")
+                return
+            store, claim = self._claim(work, notes)
+        except (db.Unavailable, StorageError) as error:
+            why = f"{error} (tried for {START_SECONDS:.0f} s on host {socket.gethostname()})"
+            self._reports[work.job_id] = Report(work.job_id, "away", why, tuple(notes))
+            return
+        except UserError as error:
+            self._failures.append(error)
+            return
+        if isinstance(claim, db.Job):
+            ending = ENDINGS.get(claim.state, "elsewhere")
+            self._reports[work.job_id] = Report(work.job_id, ending, notes=tuple(notes))
+            return
+        if self._thread is None:
+            thread = HeartbeatThread(store, work.lease_seconds)
+            self._thread = self._resources.enter_context(thread)
+        attempt = _Attempt(work, store, claim, notes, self, self._thread)
+        self.present.append(attempt)
+        self._resume(attempt)
+
+    def _claim(self, work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
+        """Connect to the database and claim the job; return the job itself if it cannot be claimed.
+
+        Spools that dead workers of this host left are delivered first: one may hold the ending of
+        this very job.
+        """
+        waited = False
+
+        def note_failure() -> None:
+            nonlocal waited
+            waited = True
+
+        def claim() -> tuple[db.Store, db.Claim | db.Job]:
+            store = self._store = self._store or db.connect(work.place.db, create=False)
+            deliver_leftovers(store, notes.append)
+            job = store.job(work.job_id) if waited else None
+            if job is not None and job.state == "running":
+                return store, job  # its holder may have waited for the database too, and goes on
+            return store, store.claim(
+                work.job_id,
+                owner=work.owner,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                environment_id=store.add_environment(read_environment(work.device)),
+                device=work.device,
+                devices=read_granted_device(work.device),
+                threads=work.threads,
+                stack_id=self.id,
+                lease_seconds=work.lease_seconds,
+                cap=work.terms.cap,
+                expired=work.expired,
+            )
+
+        return self._wait_to_start(claim, note_failure)
+
+    def _wait_to_start(
+        self, action: Callable[[], T], on_failure: Callable[[], None] = lambda: None
+    ) -> T:
+        left = max(0.0, self._start_until - time.monotonic())
+        return wait_out(action, seconds=left, on_failure=on_failure)
+
+    def _resume(self, attempt: "_Attempt", error: BaseException | None = None) -> None:
+        """Let an attempt go on, from an error if there is one, until it pauses or has ended."""
+        steps, pauses = attempt.steps, False
+        self.clock.run(attempt.stopwatch)
+        try:
+            with attempt.log.only():
+                attempt.training = next(steps) if error is None else steps.throw(error)
+            pauses = True
+        except StopIteration as end:
+            self._reports[attempt.work.job_id] = replace(end.value, notes=attempt.found)
+        except UserError as failure:
+            self._failures.append(failure)
+        finally:
+            self.clock.run()
+            if not pauses:
+                self.present.remove(attempt)
+
+    def _train(self, attempts: "Sequence[_Attempt]") -> None:
+        """Train attempts that stand at one step as one, and let each go on that has left."""
+        inside = list(attempts)
+
+        def leave(index: int, error: Exception | None) -> None:
+            inside.remove(attempts[index])
+            self._resume(attempts[index], error)
+            share_time()
+
+        def share_time() -> None:
+            self.clock.run(*(attempt.stopwatch for attempt in inside))
+
+        trainings = [attempt.training for attempt in attempts if attempt.training is not None]
+        share_time()
+        try:
+            train_stack([one.member for one in trainings], trainings[0].until, leave)
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs in the attempts' rows
+            logger.exception("the stack of %d failed", len(attempts))
+            crowded = _CrowdedError(_describe_crowd(error, len(attempts)))
+            for attempt in tuple(inside):
+                self._resume(attempt, error if len(attempts) == 1 else crowded)
+
+
+def _describe_crowd(error: Exception, count: int) -> str:
+    what = "memory ran out" if ran_out_of_memory(error) else "an error was raised"
+    return f"{what} in a stack of {count}: {traceback.format_exception_only(error)[-1].strip()}"
 
 
 def _has_passed_rung(work: Work) -> bool:
@@ -170,24 +316,43 @@ def _open_folder(work: Work, rerun: str = "") -> Folder:
 class _Attempt:
     """One execution of a claimed job."""
 
-    def __init__(self, work: Work, store: db.Store, claim: db.Claim, notes: list[str]) -> None:
+    def __init__(
+        self,
+        work: Work,
+        store: db.Store,
+        claim: db.Claim,
+        notes: Sequence[str],
+        stack: _Stack,
+        thread: HeartbeatThread,
+    ) -> None:
         self.work, self.store, self.claim = work, store, claim
-        self.stopwatch = Stopwatch(work.device, work.gpus)
+        self.stack, self.thread = stack, thread
+        self.stopwatch = Stopwatch(work.device, work.gpus, stack.clock)
         self.trained_seconds = 0.0
         self.trainer: Trainer | None = None
         self.folder: CheckpointFolder | None = None
+        self.found = tuple(notes)
         self.notes = list(notes)
         self.unsaved = False
         self.log = Log()
+        self.steps = self._run()
+        self.training: _Training | None = None
 
-    def run(self) -> Report:
+    @property
+    def place(self) -> tuple[int, int]:
+        """The step at which it waits to be trained, and the one up to which."""
+        assert self.training is not None
+        return self.training.member.trainer.step, self.training.until
+
+    def _run(self) -> _Steps[Report]:
         with (
             self.log,
             Spool(self.store, self.claim) as spool,
-            Lease(self.store, self.claim, self.work.lease_seconds, spool) as lease,
+            Lease(self.thread, self.claim, self.work.lease_seconds, spool) as lease,
         ):
             try:
-                ending = self._run_body(lease)
+                yield None
+                ending = yield from self._run_body(lease)
             except StoppedError:
                 spool.discard()
                 return Report(self.work.job_id, "stopped", "its lease was lost")
@@ -197,17 +362,24 @@ class _Attempt:
                 ending = self._make_ending("diverged", lease, str(error))
             except OutOfTimeError:
                 ending = self._make_ending("timeout", lease, self._time_limit_message())
+            except _CrowdedError as error:
+                ending = self._make_ending("crowded", lease, str(error))
             except UserError as error:
                 ending = self._make_ending("code_error", lease, str(error))
             except (KeyboardInterrupt, SystemExit):  # of a signal
                 with suppress(UserError):
                     ending = self._make_ending("cancelled", lease, "interrupted")
-                    self._deliver(ending, lease, spool, seconds=LAST_SECONDS)
+                    if (left := self.stack.last_seconds()) > 0:
+                        self._deliver(ending, lease, spool, seconds=left)
+                    else:
+                        spool.end(ending)
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs in the attempt's row
                 if ran_out_of_memory(error):
+                    crowded = len(self.stack.present) > 1
+                    outcome: db.Outcome = "crowded" if crowded else "oom"
                     why = (str(error).strip() or type(error).__name__).splitlines()[0]
-                    ending = self._make_ending("oom", lease, why)
+                    ending = self._make_ending(outcome, lease, why)
                 else:
                     ending = self._make_ending("code_error", lease, traceback.format_exc(limit=-6))
             return self._deliver(ending, lease, spool)
@@ -235,24 +407,24 @@ class _Attempt:
             job = self.work.job
             with suppress(UserError):  # `lcma gc` removes what is left
                 tidy_files(self.store, self.folder, job, self.work.keep)
-        if stored.outcome in ("done", "pruned", "diverged"):
+        if stored.outcome in ("done", "pruned", "diverged", "crowded"):
             return Report(self.work.job_id, stored.outcome, stored.message)
         return Report(self.work.job_id, "failed", stored.message)
 
-    def _run_body(self, lease: Lease) -> Ending:
+    def _run_body(self, lease: Lease) -> _Steps[Ending]:
         self.work = self.work.opened()
         logger.info("attempt %d at %s", self.claim.token, self.work.title)
         for note in self.notes:
             logger.info(note)
         if self.work.pretraining is not None:
-            return self._run_pretraining(self.work.pretraining, lease)
+            return (yield from self._run_pretraining(self.work.pretraining, lease))
         assert self.work.trial is not None
-        return self._run_trial(self.work.trial, lease)
+        return (yield from self._run_trial(self.work.trial, lease))
 
-    def _run_pretraining(self, pretraining: Pretraining, lease: Lease) -> Ending:
+    def _run_pretraining(self, pretraining: Pretraining, lease: Lease) -> _Steps[Ending]:
         budget = self.work.job.budget
         assert budget is not None
-        part = self._open_data().part("train")
+        prepared = self._open_data()
         trainer = self.trainer = Trainer(
             flow=self._to_device(
                 models.build_nms(
@@ -261,10 +433,11 @@ class _Attempt:
             ),
             optimization=pretraining.recipe.optimization,
             seed=pretraining.seed,
-            images=self._make_images(part),
+            images=self._make_images(prepared, "train"),
         )
-        self._train(trainer, budget, lease)
-        measured = measure_maps(trainer.flow, trainer.images, part.groups)
+        yield from self._train(trainer, budget, lease)
+        groups = prepared.part("train").groups
+        measured = measure_maps(trainer.flow, trainer.images, groups)
         self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
         maps = tuple(
             _make_map(one, pretraining, self.work.job.data_digest, budget) for one in measured
@@ -280,7 +453,7 @@ class _Attempt:
             longest_only=keep == "longest",
         )
 
-    def _run_trial(self, trial: Trial, lease: Lease) -> Ending:
+    def _run_trial(self, trial: Trial, lease: Lease) -> _Steps[Ending]:
         prepared = self._open_data()
         recipe, digest = trial.recipe, self.work.job.data_digest
         maps = _load_maps(self.store, trial, digest)
@@ -296,11 +469,11 @@ class _Attempt:
             ),
             optimization=recipe.optimization,
             seed=trial.seed,
-            images=self._make_images(prepared.part("train")),
+            images=self._make_images(prepared, "train"),
             training=recipe.training,
-            holdout=self._make_images(prepared.part("holdout")),
+            holdout=self._make_images(prepared, "holdout"),
         )
-        self._train(trainer, recipe.training.steps, lease, self.work.rung)
+        yield from self._train(trainer, recipe.training.steps, lease, self.work.rung)
         flow, step = trainer.evaluated, trainer.step
         if recipe.training.select == "best" and trainer.best is not None:
             flow.load_state_dict(trainer.best["flow"])
@@ -318,7 +491,9 @@ class _Attempt:
             artifacts=artifacts,
         )
 
-    def _train(self, trainer: Trainer, until: int, lease: Lease, rung: int | None = None) -> None:
+    def _train(
+        self, trainer: Trainer, until: int, lease: Lease, rung: int | None = None
+    ) -> _Steps[None]:
         """Train up to a step. At a rung on the way: evaluate, and raise AtRungError."""
         folder = self.folder = CheckpointFolder(_open_folder(self.work, self.claim.rerun))
         most = until if rung is None else min(rung, until)
@@ -340,15 +515,19 @@ class _Attempt:
             last=lambda save: self._save_last(save, lease),
             checkpoint_seconds=self.work.checkpoint_seconds,
         )
-        began = time.monotonic()
+        began = self.stopwatch.seconds
         try:
-            if step != rung:
+            if step == rung:
+                pass
+            elif trainer.optimization.stacked and step < until:
+                yield _Training(Member(trainer, folder, hooks), until)
+            else:
                 trainer.run(until, folder, hooks)
         except OutOfTimeError:
             if trainer.step != rung:
                 raise
         finally:
-            self.trained_seconds = time.monotonic() - began
+            self.trained_seconds = self.stopwatch.seconds - began
         if trainer.step == rung:
             self._evaluate_at_rung(trainer, lease)
         logger.info("stands at step %d after %.1f s", trainer.step, self.trained_seconds)
@@ -402,7 +581,8 @@ class _Attempt:
         if not self.unsaved:
             self.unsaved = True
             self.notes.append(f"checkpoints were not written: {error}")
-            logger.warning(self.notes[-1])
+            with self.log.only():
+                logger.warning(self.notes[-1])
 
     def _open_data(self) -> data.Prepared:
         return open_images(self.work.set_name, self.work.place.data, self.work.job.data_digest)
@@ -411,14 +591,14 @@ class _Attempt:
     def _device(self) -> torch.device:
         return torch.device(self.work.device)
 
-    def _make_images(self, part: data.PreparedPart) -> Images:
-        return Images(part.images, self._device)
+    def _make_images(self, prepared: data.Prepared, part: PartName) -> Images:
+        return self.stack.make_images(prepared, part, self.work.device)
 
     def _to_device(self, flow: models.Flow) -> models.Flow:
         return flow.to(self._device)
 
     def _make_ending(self, outcome: db.Outcome, lease: Lease, message: str = "") -> Ending:
-        level = logging.INFO if outcome in ("done", "pruned") else logging.ERROR
+        level = logging.INFO if outcome in ("done", "pruned", "crowded") else logging.ERROR
         logger.log(level, "%s", ": ".join(filter(None, (outcome, message))))
         return Ending(
             outcome=outcome,

@@ -31,7 +31,7 @@ from lcma.harness.kill_points import When, install_hook
 from lcma.harness.selftest.kills import NOW, STOP, How, Kill, KillOrder, KillOrders, now
 from lcma.harness.selftest.schedule import FUNCTIONS, STEP, STORE_METHODS
 
-OFTEN = {"settle": 0.2, "submit": 0.3, "checkpoint": 0.3, "heartbeat": 0.5, STEP: 0.03}
+OFTEN = {"settle": 0.2, "submit": 0.3, "checkpoint": 0.3, "heartbeats": 0.5, STEP: 0.03}
 """Points that a process passes again and again: it looks with this chance whether to die there, so
 that it is not always the first time."""
 
@@ -129,9 +129,10 @@ class _Armed:
     def _follow_trainings(self) -> None:
         """Pass a point with each step, and keep note of the step and of the last checkpoint's."""
         from lcma.harness.train.checkpoint import CheckpointFolder
+        from lcma.harness.train.stack import Stack
         from lcma.harness.train.trainer import Trainer
 
-        resume, train, save = Trainer.resume, Trainer._one_step, CheckpointFolder.save
+        resume, save = Trainer.resume, CheckpointFolder.save
 
         @wraps(resume)
         def resumed(trainer: Trainer, *args: Any, **kwargs: Any) -> int:
@@ -139,16 +140,22 @@ class _Armed:
             self.checkpoint = self.trained or None  # a start leaves none
             return self.trained
 
-        @wraps(train)
-        def trained(trainer: Trainer) -> Any:
-            between = self.checkpoint is not None and trainer.step > self.checkpoint
-            if between:
-                self._pass(STEP, "before")
-            loss = train(trainer)
-            self.trained = trainer.step
-            if between:
-                self._pass(STEP, "after")
-            return loss
+        def followed(
+            make_step: Callable[[Any], Any], trainer_of: Callable[[Any], Trainer]
+        ) -> Callable[[Any], Any]:
+            @wraps(make_step)
+            def made(one: Any) -> Any:
+                trainer = trainer_of(one)
+                between = self.checkpoint is not None and trainer.step > self.checkpoint
+                if between:
+                    self._pass(STEP, "before")
+                found = make_step(one)
+                self.trained = trainer.step
+                if between:
+                    self._pass(STEP, "after")
+                return found
+
+            return made
 
         @wraps(save)
         def saved(folder: CheckpointFolder, step: int, *args: Any, **kwargs: Any) -> Any:
@@ -158,7 +165,8 @@ class _Armed:
 
         for owner, name, function in (
             (Trainer, "resume", resumed),
-            (Trainer, "_one_step", trained),
+            (Trainer, "_one_step", followed(Trainer._one_step, lambda trainer: trainer)),
+            (Stack, "step", followed(Stack.step, lambda stack: stack.trainers[0])),
             (CheckpointFolder, "save", saved),
         ):
             setattr(owner, name, function)

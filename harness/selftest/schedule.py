@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lcma.harness.kill_points import DRIVER, FILES
 from lcma.harness.selftest.kills import NOW, STOP
 
-COMMITS_OF_WORKERS = ("add_environment", "claim", "heartbeat", "finish", "deliver")
+COMMITS_OF_WORKERS = ("add_environment", "claim", "heartbeats", "finish", "deliver")
 COMMITS_OF_LAUNCHES = ("create", "register", "begin_launch", "mark_lost", "release")
 """Commits to the database, by the methods of `lcma.db.Store`, but for those of `FUNCTIONS`."""
 

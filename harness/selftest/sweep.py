@@ -9,8 +9,9 @@ name: selftest
 matrix:
   flow: realnvp
   dataset: digits
-  factorization: [conventional, random, low, HL]
+  factorization: [conventional, random, low]
   budget: [20, 50]
+  recipe: [{}, {optimization: {stacked: true}}]
 seeds: 1
 recipe:
   model:
@@ -20,7 +21,8 @@ recipe:
   training: {steps: 60, ema: 0.9, select: best, holdout_every: 20}
 resources: {gpus: 0}
 """
-"""Two pretraining segments in a chain, and six trainings, four of which wait for one."""
+"""Two pretraining segments in a chain, and four trainings, two of which wait for one; and the same
+in stacks."""
 
 
 def write_sweep(folder: Path) -> Path:

@@ -117,6 +117,8 @@ def _render_heading(attempt: Attempt, job: JobFacts, now: float) -> list[Rendera
     title = Text(printable(f"{kind} {attempt.token}: {job_title(job)}: "), style="bold")
     title.append(printable(outcome), style=STYLES.get(outcome, ""))
     where = f"  on {attempt.host}, {device}, by {attempt.owner}"
+    if attempt.stack_id is not None:
+        where += f", in stack {attempt.stack_id}"
     return [
         title,
         Text(printable(where), style="dim"),

@@ -207,6 +207,7 @@ class World:
         owner: str = "me",
         lease: float = 60.0,
         cap: db.Cap | None = None,
+        stack: str | None = None,
         now: float = 1000.0,
     ) -> db.Claim | db.Job:
         return self.store.claim(
@@ -218,6 +219,7 @@ class World:
             device="cpu",
             threads=1,
             lease_seconds=lease,
+            stack_id=stack,
             cap=cap,
             now=now,
         )

@@ -113,6 +113,30 @@ def test_an_expired_lease_that_nobody_took_can_be_renewed(world: Any) -> None:
     assert world.job(world.trials[0]).lease_until == 5060.0
 
 
+def test_heartbeats_of_a_stack_extend_the_leases_that_are_good(world: Any) -> None:
+    claims = [world.claim(job_id, stack="s") for job_id in world.trials[:3]]
+    world.store.finish(claims[1], "cancelled", last_step=3, cost=COST, now=1001.0)
+    beats = [
+        db.Heartbeat(
+            claim=claim,
+            step=step,
+            lease_seconds=60.0,
+            message=f"at {step}",
+            metrics=[db.Metric("train_bits_per_dim", step, 4.0)],
+        )
+        for step, claim in enumerate(claims, start=10)
+    ]
+    good = [claims[0], claims[2]]
+    assert world.store.heartbeats(beats, now=1050.0) == {claim.job_id for claim in good}
+    assert [world.job(job_id).lease_until for job_id in world.trials[:3]] == [1110.0, None, 1110.0]
+    attempts = world.store.attempts()
+    assert attempts["stack_id"].tolist() == ["s"] * 3
+    assert attempts["last_step"].tolist() == [10, 3, 12]
+    assert attempts["message"].tolist() == ["at 10", "", "at 12"]
+    curves = [world.store.metrics(claim.job_id, "train_bits_per_dim") for claim in claims]
+    assert [[point.step for point in curve] for curve in curves] == [[10], [], [12]]
+
+
 def test_a_heartbeat_corrects_where_the_attempt_went_on(world: Any) -> None:
     first = world.win(world.trials[0])
     world.store.heartbeat(first, step=90, lease_seconds=60, now=1001.0)
@@ -135,6 +159,7 @@ def test_a_heartbeat_corrects_where_the_attempt_went_on(world: Any) -> None:
         ("preempted", "pending"),
         ("node_lost", "pending"),
         ("cancelled", "pending"),
+        ("crowded", "pending"),
     ],
 )
 def test_every_outcome_has_its_state(world: Any, outcome: db.Outcome, state: db.State) -> None:

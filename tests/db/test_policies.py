@@ -125,6 +125,16 @@ def test_no_more_jobs_of_a_sweep_run_than_its_cap_allows(world: Any) -> None:
     assert isinstance(claimed, db.Claim), "a lease that is over holds no place"
 
 
+def test_a_cap_counts_a_stack_once(world: Any) -> None:
+    cap = db.Cap("s", 1)
+    for job_id in (world.segments[0], world.trials[0]):
+        assert isinstance(world.claim(job_id, cap=cap, stack="one"), db.Claim)
+    for stack in (None, "two"):
+        assert isinstance(world.claim(world.trials[2], cap=cap, stack=stack), db.Job)
+    world.store.release("me")
+    assert isinstance(world.claim(world.trials[2], cap=cap, stack="two"), db.Claim)
+
+
 def test_two_claims_at_once_do_not_both_take_the_last_place(world: Any) -> None:
     got: list[Any] = []
     start = threading.Barrier(2)

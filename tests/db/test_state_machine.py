@@ -20,7 +20,7 @@ from lcma import db
 from lcma.db.integrity import check_integrity
 
 COST = db.Cost(seconds=1.0, cpu_seconds=1.0)
-BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled"}
+BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled", "crowded"}
 POLICIES = (
     None,
     db.Policy(oom=1, timeout=1, remedy="with more"),
