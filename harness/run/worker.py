@@ -119,6 +119,11 @@ def run_work(work: Work, after: Report | None = None) -> Report:
         free_memory(work.device)
 
 
+def run_works(works: Sequence[Work]) -> list[Report]:
+    """Do several pieces of work; return a report for each, in their order."""
+    return [run_work(work) for work in works]
+
+
 def _claim(work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
     """Connect to the database and claim the job; return the job itself if it cannot be claimed.
 
