@@ -1,7 +1,7 @@
 """Reading a sweep with its overrides, and printing a plan; shared by `plan` and `launch`."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from lcma.harness import data
 from lcma.harness.place import Place
 from lcma.harness.run.plan import Plan, PlannedCell, make_plan, open_existing, require_valid
 from lcma.harness.run.prediction import Predictions, predict_hours
-from lcma.harness.run.workers import check_compilable
+from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
+from lcma.harness.run.workers import check_compilable, count_slots, max_threads
 from lcma.harness.terminal import Console, noting_slowness
 from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.predictions import predictions_as_dict, render_predictions
@@ -147,6 +148,8 @@ def show_plan(
         print_commands(console, [format_command("board", db=db)])
         return
     console.print(f"Left to do: {pretrain} pretrainings, {left} trainings.")
+    for line in _describe_stacks(plan):
+        console.print(line, soft_wrap=True)
     console.print(render_predictions(predicted), soft_wrap=True)
     skip = ["--skip-invalid"] if plan.invalid else []
     prepare = [
@@ -200,8 +203,50 @@ def plan_as_dict(plan: Plan, predicted: Predictions) -> dict[str, Any]:
         "shared": {"pretrainings": len(plan.pretrainings), "trainings": len(plan.expansion.trials)},
         "unshared": {"pretrainings": alone, "trainings": trainings},
         "left": {"pretrainings": plan.pretrainings_left, "trainings": plan.trainings_left},
+        "stacks": [
+            {
+                "kind": shape.kind,
+                "flow": shape.flow,
+                "dataset": shape.set_name,
+                "recipe": shape.recipe,
+                "budget": shape.budget,
+                "jobs": jobs,
+                "stacks": stacks,
+                "most_members": MOST,
+            }
+            for shape, jobs, stacks in _plan_stacks(plan)
+        ],
         "predicted": predictions_as_dict(predicted),
     }
+
+
+def _plan_stacks(plan: Plan) -> list[tuple[Shape, int, int | None]]:
+    """The jobs that are left of each shape, and in about how many stacks they run here; None where
+    GPUs run them."""
+    here = None
+    if not plan.spec.gpus and plan.expansion.trials:
+        here = count_slots(plan.spec.resources, max_threads(plan.expansion))
+    return [
+        (shape, jobs, None if here is None else count_stacks(jobs, here))
+        for shape, jobs in count_left(plan).items()
+    ]
+
+
+def _describe_stacks(plan: Plan) -> Iterator[str]:
+    """A line for each flow and data set of which something is left that is trained in stacks."""
+    groups: dict[tuple[str, str], list[tuple[Shape, int, int | None]]] = {}
+    for planned in _plan_stacks(plan):
+        groups.setdefault((planned[0].flow, planned[0].set_name), []).append(planned)
+    for (flow, dataset), members in groups.items():
+        parts = []
+        for kind, name in (("pretraining", "segments of pretrainings"), ("trial", "trainings")):
+            alike = [(jobs, stacks) for shape, jobs, stacks in members if shape.kind == kind]
+            if alike:
+                count, here = sum(jobs for jobs, _ in alike), [stacks for _, stacks in alike]
+                about = sum(stacks for stacks in here if stacks is not None)
+                parts.append(f"{count} {name}" + (f" in about {about}" if about else ""))
+        where = " on this machine" if members[0][2] is not None else ""
+        yield f"Stacks of {flow} on {dataset}: {', '.join(parts)}{where}, at most {MOST} in one."
 
 
 def _cells(plan: Plan) -> RenderableType:

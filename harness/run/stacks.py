@@ -1,20 +1,35 @@
 """Stacks: which jobs can be trained as one, and how ready ones are dealt over free slots."""
 
 import math
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from lcma.db import PlannedJob
+from lcma.db import Kind, PlannedJob
+from lcma.harness.run.plan import Plan
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.recipe import Recipe
 
-Shape = tuple[Hashable, ...]
-"""What the members of a stack have in common."""
-
 MOST = 12
 """Most members of a stack, on CPUs and on GPUs."""
+
+
+class Shape(NamedTuple):
+    """What the members of a stack have in common.
+
+    ``recipe`` is the id of what concerns them of the recipe, ``form`` that of the flow: 'none' and
+    'split' of trials, and of pretrainings that of their flow without splits. ``budget`` is the step
+    at which a segment of a pretraining ends.
+    """
+
+    kind: Kind
+    flow: str
+    set_name: str
+    recipe: str
+    form: str
+    budget: int | None
+    data_digest: str
 
 
 class Member(NamedTuple):
@@ -30,7 +45,7 @@ def find_shapes(jobs: Iterable[tuple[PlannedJob, Trial | Pretraining]]) -> dict[
     """Return the shapes of those jobs that are trained in stacks, by their ids.
 
     Pretrainings of one shape differ in the seed, trials in the seed, the factorization and the
-    options of its maps; but `none` has another shape than factorizations with splits.
+    options of its maps.
     """
     # Jobs share their recipes, and hashing one is expensive.
     known: dict[tuple[type, int], tuple[Recipe, str]] = {}
@@ -40,13 +55,40 @@ def find_shapes(jobs: Iterable[tuple[PlannedJob, Trial | Pretraining]]) -> dict[
         if not recipe.optimization.stacked:
             continue
         key = type(subject), id(recipe)
-        if key not in known:
-            trial = isinstance(subject, Trial)
-            known[key] = recipe, recipe.id if trial else recipe.pretraining_part_id
-        form = subject.factorization == "none" if isinstance(subject, Trial) else subject.nms
-        images = subject.set_name, job.data_digest
-        found[job.id] = job.kind, known[key][1], form, *images, job.budget
+        if isinstance(subject, Trial):
+            form = "none" if subject.factorization == "none" else "split"
+            known[key] = known.get(key) or (recipe, recipe.id)
+        else:
+            form = subject.nms
+            known[key] = known.get(key) or (recipe, recipe.pretraining_part_id)
+        found[job.id] = Shape(
+            kind=job.kind,
+            flow=recipe.model.flow,
+            set_name=subject.set_name,
+            recipe=known[key][1],
+            form=form,
+            budget=job.budget,
+            data_digest=job.data_digest,
+        )
     return found
+
+
+def count_left(plan: Plan) -> Counter[Shape]:
+    """Count the jobs that a launch of the plan would run in stacks, or wait for, by their shape."""
+    return Counter(find_shapes(_find_left(plan)).values())
+
+
+def _find_left(plan: Plan) -> Iterator[tuple[PlannedJob, Trial | Pretraining]]:
+    for planned in plan.pretrainings:
+        one = planned.pretraining
+        for budget in () if planned.lost else planned.budgets:
+            if budget not in planned.there:
+                digest = plan.digests.get(one.set_name, "")
+                yield PlannedJob.of_pretraining(one.id, digest, budget=budget), one
+    for trial in (c.cell.trial for c in plan.cells if c.status in ("new", "running")):
+        if trial is not None:
+            digest, steps = plan.digests.get(trial.set_name, ""), trial.recipe.training.steps
+            yield PlannedJob.of_trial(trial.id, digest, steps=steps), trial
 
 
 def deal(members: Sequence[Member], slots: int) -> list[list[int]]:
