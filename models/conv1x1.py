@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lcma.models.layers import Layer
+from lcma.models.stacked import conv2d
 
 Form = Literal["plu", "dense"]
 Share = Literal["output", "sorted", "uniform"]
@@ -114,7 +115,7 @@ class InvertibleConv1x1(Layer):
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         weight = self.matrix
         shares = self._shares(weight).view(1, -1, 1, 1)
-        return F.conv2d(x, weight[:, :, None, None]), shares.expand(1, *x.shape[1:])
+        return conv2d(x, weight[:, :, None, None], None), shares.expand(1, *x.shape[1:])
 
     def inverse(self, y: Tensor) -> Tensor:
         weight: Tensor = torch.linalg.inv(self.matrix.double()).to(y.dtype)

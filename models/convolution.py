@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lcma.models.stacked import conv2d
+
 RATE = 3.0
 """Factor of a gain's logarithm, which makes it learn faster than its neighbours."""
 
@@ -49,7 +51,7 @@ class GainedConv(nn.Module):
         # The gain is folded into the weights: they are smaller than what they make.
         gain = (RATE * self.log_gain).exp()
         scale = gain.view(-1, 1, 1, 1)
-        out = F.conv2d(x, self.weight * scale, self.shift * gain, padding=self.pad)
+        out = conv2d(x, self.weight * scale, self.shift * gain, self.pad)
         if self.border is None:
             return out
         return out + respond_to_border(self.border * scale, x.shape[2], x.shape[3])

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lcma.models.stacked import draw
+
 
 class Layer(nn.Module):
     """An invertible step from data towards noise; base class of all layers.
@@ -83,11 +85,13 @@ class Dequantize(Layer):
         self.register_buffer("levels", torch.tensor(float(levels)), persistent=False)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        noise = torch.rand(
-            x.shape, generator=generator, dtype=self.levels.dtype, device=self.levels.device
-        )
+        noise = draw(self._noise, x, generator)
         constant = (-self.levels.log()).expand(1, *x.shape[1:])
         return (x + noise) / self.levels, constant
+
+    def _noise(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        levels = self.levels
+        return torch.rand(x.shape, generator=generator, dtype=levels.dtype, device=levels.device)
 
     def inverse(self, y: Tensor) -> Tensor:
         return (y * self.levels).floor().clamp(min=0).minimum(self.levels - 1)

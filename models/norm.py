@@ -124,8 +124,9 @@ class FlowBatchNorm(PartialNorm):
             mean = chosen.mean((0, 2, 3))
             variance = chosen.var((0, 2, 3), correction=0)
             with torch.no_grad():
-                self.running_mean.lerp_(mean, self.rate)
-                self.running_variance.lerp_(variance, self.rate)
+                # In place, lerp has no rule in `torch.vmap`.
+                self.running_mean.copy_(self.running_mean.lerp(mean, self.rate))
+                self.running_variance.copy_(self.running_variance.lerp(variance, self.rate))
         else:
             mean, variance = self.running_mean, self.running_variance
         return -mean, -0.5 * (variance + self.eps).log()

@@ -14,18 +14,31 @@ class _Gather(torch.autograd.Function):
     """Select columns by a permutation; the gradient is a selection by its inverse.
 
     PyTorch's own gradient of index_select adds into a zero tensor, which is slower and, on
-    CUDA, not deterministic.
+    CUDA, not deterministic. In a stack of flows each has a permutation of its own.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
+    def forward(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
+        if index.dim() == 1:
+            return x.index_select(1, index)
+        return x.gather(2, index.unsqueeze(1).expand_as(x))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        _, index, inverse = inputs
         ctx.save_for_backward(index, inverse)
-        return x.index_select(1, index)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         index, inverse = ctx.saved_tensors
         return gather(grads[0], inverse, index), None, None
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int, int, int], x: Tensor, index: Tensor, inverse: Tensor
+    ) -> tuple[Tensor, int]:
+        moved = (t.movedim(dim, 0) for t, dim in zip((x, index, inverse), in_dims, strict=True))
+        return gather(*moved), 0
 
 
 def gather(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:

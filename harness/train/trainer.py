@@ -77,6 +77,32 @@ class Hooks:
 
 
 @dataclass
+class CheckpointPause:
+    """The pause between checkpoints: so many ``seconds``, or None for one that leaves them a share
+    of the training's time."""
+
+    seconds: float | None
+    _saved_at: float = field(default_factory=time.monotonic)
+    _last_save: float = 0.0
+    _share: float = _SHARE
+
+    @property
+    def over(self) -> bool:
+        """True if it is time for a checkpoint."""
+        pause = self.seconds
+        if pause is None:
+            pause = max(_SHORTEST, self._last_save / self._share)
+        return time.monotonic() - self._saved_at >= pause
+
+    def save(self, save: Callable[[], bool]) -> None:
+        """Save by a function that returns whether it could, and begin the next pause."""
+        began = time.monotonic()
+        self._share = _SHARE if save() else _SHARE_FAILED
+        self._saved_at = time.monotonic()
+        self._last_save = self._saved_at - began
+
+
+@dataclass
 class Trainer:
     """A flow with its optimizer and its place in training.
 
@@ -97,7 +123,7 @@ class Trainer:
     images_seen: int = 0
     curves: Curves = field(default_factory=dict)
     kept: Stored | None = None
-    _losses: list[Tensor] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
     last_finite: float | None = None
     compiler: str = "inductor"
 
@@ -105,7 +131,8 @@ class Trainer:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
         self.feed: Feed = make_feed(self.images, self.order)
         self.waiting = WaitTimer(self.images.device)
-        self.optimizer = _optimizer(self.flow, self.optimization)
+        trained = [p for p in self.flow.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(trained, self.optimization)
         self.nets = CouplingNets(
             self.flow,
             autocast=self.optimization.autocast,
@@ -113,7 +140,7 @@ class Trainer:
         )
         self.average: AveragedModel | None = None
         if self.training is not None and self.training.ema is not None:
-            ema = _averaging(self.training.ema)
+            ema = averaging(self.training.ema)
             self.average = AveragedModel(self.flow, multi_avg_fn=ema, use_buffers=True)
 
     @property
@@ -127,7 +154,7 @@ class Trainer:
 
     def start(self) -> None:
         """Set the data-dependent starting values from the first batch."""
-        x, generator = self._augmented(self.feed.batch(0), 0)
+        x, generator = self.augmented(self.feed.batch(0), 0)
         self.flow.train()
         self.flow.initialize(x, generator)
         if self.average is not None:
@@ -172,42 +199,50 @@ class Trainer:
         the checkpoints stay valid in all cases.
         """
         self.flow.train()
-        saved_at, last_save, share = time.monotonic(), 0.0, _SHARE
+        pause = CheckpointPause(hooks.checkpoint_seconds)
         while self.step < until:
             if hooks.stop():
                 raise StoppedError
-            self._losses.append(self._one_step())
+            self.losses.append(self._one_step())
             if self.step % LOG_EVERY == 0 or self.step == until:
-                self._look_at_losses(hooks)
-                self._watch_holdout(until, hooks)
-                hooks.progress(self.step)
-                if self.step < until and hooks.over():
-                    try:
-                        self._save(folder, hooks)
-                    except StorageError as error:
-                        hooks.unsaved(error)
-                    raise OutOfTimeError
-                pause = hooks.checkpoint_seconds
-                if pause is None:
-                    pause = max(_SHORTEST, last_save / share)
-                if self.step < until and time.monotonic() - saved_at >= pause:
-                    began, share = time.monotonic(), _SHARE
-                    try:
-                        self._save(folder, hooks)
-                    except StorageError as error:
-                        share = _SHARE_FAILED
-                        hooks.unsaved(error)
-                    saved_at = time.monotonic()
-                    last_save = saved_at - began
+                self.look(until, folder, hooks)
+                if self.step < until and pause.over:
+                    pause.save(lambda: self.save_on_the_way(folder, hooks))
+        self.save_last(folder, hooks)
+
+    def look(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
+        """Look at the losses since the last time, and at the holdout part where it is due.
+
+        Raises DivergedError and OutOfTimeError.
+        """
+        self._look_at_losses(hooks)
+        self._watch_holdout(until, hooks)
+        hooks.progress(self.step)
+        if self.step < until and hooks.over():
+            self.save_on_the_way(folder, hooks)
+            raise OutOfTimeError
+
+    def save_on_the_way(self, folder: CheckpointFolder, hooks: Hooks) -> bool:
+        """Write a checkpoint; report one that cannot be written, and return False."""
+        try:
+            self._save(folder, hooks)
+        except StorageError as error:
+            hooks.unsaved(error)
+            return False
+        return True
+
+    def save_last(self, folder: CheckpointFolder, hooks: Hooks) -> None:
+        """Write the checkpoint at the end."""
         hooks.last(lambda: self._save(folder, hooks, keep=self.training is None))
 
     def _save(self, folder: CheckpointFolder, hooks: Hooks, *, keep: bool = False) -> None:
         state = {**self.state(), "curves": hooks.curves()}
-        stored = folder.save(self.step, state, keep=keep)
+        stored = folder.save(self.step, _without_others(state), keep=keep)
         self.kept = stored if keep else None
         hooks.saved()
 
-    def _augmented(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:
+    def augmented(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:
+        """Return images of a step, changed as the recipe says, and the generator of its noise."""
         generator = torch.Generator(self.images.device)
         generator.manual_seed(derive_seed(self.seed, "step", step))
         return augment(x, self.optimization, generator), generator
@@ -216,10 +251,8 @@ class Trainer:
         self.waiting.mark()
         images = self.feed.batch(self.step)
         self.waiting.mark()
-        x, generator = self._augmented(images, self.step)
-        rate = self._learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        x, generator = self.augmented(images, self.step)
+        set_learning_rate(self.optimizer, self.learning_rate)
         self.flow.before_step()
         with self.nets:
             log_prob = self.flow(x, generator).log_prob.mean()
@@ -236,8 +269,9 @@ class Trainer:
         self.waiting.mark()
         return self.flow.bits_per_dim(log_prob.detach())
 
-    def _learning_rate(self) -> float:
-        """Return the learning rate of the next step, a function of the step alone."""
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step, a function of the step alone."""
         warm, training = self.optimization.warmup, self.training
         rate = self.optimization.learning_rate * min(1.0, (self.step + 1) / warm if warm else 1.0)
         if training is None or training.schedule == "constant":
@@ -257,8 +291,8 @@ class Trainer:
 
     def _look_at_losses(self, hooks: Hooks) -> None:
         # One transfer from the device for a window of losses.
-        values: Sequence[float] = torch.stack(self._losses).double().cpu().tolist()
-        self._losses.clear()
+        values: Sequence[float] = torch.stack(self.losses).double().cpu().tolist()
+        self.losses.clear()
         self.waiting.settle()
         for offset, value in enumerate(values):
             if not math.isfinite(value):
@@ -293,6 +327,16 @@ def _read_curves(state: dict[str, Any]) -> Curves:
     }
 
 
+def _without_others(value: Any) -> Any:
+    """Return a state whose tensors own their memory: of a view, the whole would be written."""
+    if isinstance(value, Tensor):
+        alone = value.untyped_storage().nbytes() == value.nbytes
+        return value if alone else value.clone()
+    if isinstance(value, dict):
+        return {name: _without_others(each) for name, each in value.items()}
+    return value
+
+
 def _require_fitting(optimizer: torch.optim.Optimizer) -> None:
     """Raise ValueError for moments of another shape: a fused step would write beyond them."""
     for parameter, moments in optimizer.state.items():
@@ -302,7 +346,7 @@ def _require_fitting(optimizer: torch.optim.Optimizer) -> None:
                 raise ValueError(f"a checkpoint's {name} does not fit its parameter")
 
 
-def _averaging(decay: float) -> Callable[..., None]:
+def averaging(decay: float) -> Callable[..., None]:
     """Return the exponential averaging of weights and moments; index tables (integers) are copied.
 
     PyTorch's own multiplies and rounds integers too, and then a table is no permutation.
@@ -318,8 +362,14 @@ def _averaging(decay: float) -> Callable[..., None]:
     return update
 
 
-def _optimizer(flow: Flow, optimization: Optimization) -> torch.optim.Optimizer:
-    trained = [p for p in flow.parameters() if p.requires_grad]
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameters."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def make_optimizer(trained: Sequence[Tensor], optimization: Optimization) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer of parameters."""
     rate, betas = optimization.learning_rate, optimization.betas
     if optimization.optimizer == "adamax":
         return torch.optim.Adamax(trained, lr=rate, betas=betas, foreach=True)

@@ -47,6 +47,12 @@ class WaitTimer:
             self.total += first.elapsed_time(last) / 1000
             self.steps += 1
 
+    def add_share(self, other: "WaitTimer", count: int) -> None:
+        """Add what another one measured of steps that ``count`` trainings made together."""
+        self.waited += other.waited / count
+        self.total += other.total / count
+        self.steps += other.steps
+
     @property
     def seconds_per_step(self) -> float | None:
         """Mean seconds of a step, its images included; None before the first step."""

@@ -1,0 +1,158 @@
+"""What layers do otherwise where the flows of a stack are computed as one, by `torch.vmap`.
+
+A layer calls `draw`, `conv2d` and `weight_norm`; for a flow alone they are PyTorch's own.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_in_stack = ContextVar("in a stack", default=False)
+
+
+def _is_in_stack() -> bool:
+    # A compiler cannot trace a context's variable, and nothing that is compiled is in a stack.
+    return not torch.compiler.is_compiling() and _in_stack.get()
+
+
+@contextmanager
+def in_stack() -> Iterator[None]:
+    """Make the layers do what `torch.vmap` needs, for the time of a block."""
+    token = _in_stack.set(True)
+    try:
+        yield
+    finally:
+        _in_stack.reset(token)
+
+
+Draw = Callable[[Tensor, torch.Generator | None], Tensor]
+"""Draws numbers of the shape of a tensor by a generator."""
+
+
+class StackGenerators:
+    """A generator for each flow of a stack, in place of the one that a layer's forward is given.
+
+    ``torch.vmap`` takes no generators, so `draw` draws for each flow apart. The flow in row i gets
+    the numbers of generator ``rows[i]``.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator], rows: Sequence[int]) -> None:
+        self._generators, self._rows = generators, rows
+
+    def as_generator(self) -> torch.Generator:
+        """Return this object as what layers say they take; they pass it on to `draw` alone."""
+        return cast("torch.Generator", self)
+
+    def draw(self, one: Draw, like: Tensor) -> Tensor:
+        """Return the numbers of each row, in the order of the rows; ``like`` has a row for each."""
+        drawn: list[Tensor | None] = [None] * len(self._generators)
+        for row, index in enumerate(self._rows):
+            if drawn[index] is None:
+                drawn[index] = one(like[row], self._generators[index])
+        return torch.stack([cast("Tensor", drawn[index]) for index in self._rows])
+
+
+class _Stacked(torch.autograd.Function):
+    """Numbers for each row of a stack, inside of `torch.vmap`."""
+
+    @staticmethod
+    def forward(like: Tensor, one: Draw, generators: StackGenerators) -> Tensor:
+        raise TypeError("a stack's generators are for torch.vmap")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], like: Tensor, one: Draw, generators: StackGenerators
+    ) -> tuple[Tensor, int]:
+        with torch.no_grad():
+            return generators.draw(one, like.movedim(in_dims[0], 0)), 0
+
+
+def draw(one: Draw, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw numbers with ``one``, by a generator or by those of a stack.
+
+    Args:
+        one: Draws numbers of the shape of a tensor by a generator.
+        like: What the numbers are for.
+        generator: As a layer's forward was given it.
+    """
+    if isinstance(generator, StackGenerators):
+        stacked: Tensor = _Stacked.apply(like, one, generator)
+        return stacked
+    return one(like, generator)
+
+
+def weight_norm(direction: Tensor, magnitude: Tensor) -> Tensor:
+    """Return kernels (outputs, inputs, K, K) with the lengths ``magnitude`` (outputs, 1, 1, 1)."""
+    if _is_in_stack():
+        return direction * (magnitude / direction.square().sum((1, 2, 3), keepdim=True).sqrt())
+    # The operation behind torch's parametrization, whose machinery is 4 % of a step on a CPU.
+    weight: Tensor = torch._weight_norm(direction, magnitude, 0)
+    return weight
+
+
+MATRIX_PLACES = 64
+"""Places of an image from which on a stack's 1x1 convolution is a product of matrices."""
+
+GROUPED_SIZE = 2**18
+"""Numbers in a row's input or output up to which convolving all rows in groups is faster than one
+after the other, on a CPU; with numbers of channels that fill no vectors it never is."""
+
+
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
+    """Convolve images (B, inputs, H, W) by kernels (outputs, inputs, K, K).
+
+    In a stack the fastest of three ways is taken, by the shape of a row alone, so that its bits do
+    not depend on the number of rows.
+    """
+    if not _is_in_stack():
+        return F.conv2d(x, weight, bias, padding=padding)
+    outputs, inputs, kernel, _ = weight.shape
+    batch, _, height, width = x.shape
+    if kernel == 1 and height * width >= MATRIX_PLACES:
+        found = weight.view(outputs, inputs) @ x.flatten(2)
+        if bias is not None:
+            found = found + bias[:, None]
+        return found.view(batch, outputs, height, width)
+    size = batch * max(inputs, outputs) * height * width
+    if x.device.type == "cpu" and (inputs % 8 or outputs % 8 or size > GROUPED_SIZE):
+        in_turn: Tensor = _InTurn.apply(x, weight, bias, padding)  # type: ignore[no-untyped-call]
+        return in_turn
+    return F.conv2d(x, weight, bias, padding=padding)
+
+
+class _InTurn(torch.autograd.Function):
+    """Convolutions of the rows of a stack one after the other, inside of `torch.vmap`."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+        raise TypeError("this is for torch.vmap")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        padding: int,
+    ) -> tuple[Tensor, int]:
+        def unbind(tensor: Tensor | None, dim: int | None) -> Sequence[Any]:
+            if tensor is None or dim is None:
+                return [tensor] * info.batch_size
+            return tensor.unbind(dim)
+
+        own = zip(*map(unbind, (x, weight, bias), in_dims), strict=True)
+        return torch.stack([F.conv2d(i, w, b, padding=padding) for i, w, b in own]), 0

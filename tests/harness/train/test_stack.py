@@ -1,0 +1,349 @@
+"""Stacks: the bits of a member, whatever its company, and its life."""
+
+import copy
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lcma import models
+from lcma.harness.storage import StorageError
+from lcma.harness.train import stack as stacks
+from lcma.harness.train.batches import Images
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.evaluate import evaluate
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.stack import Member, Stack, form_stacks, train_stack
+from lcma.harness.train.trainer import (
+    DivergedError,
+    Hooks,
+    OutOfTimeError,
+    StoppedError,
+    Trainer,
+)
+from lcma.sweeps import catalog
+from lcma.sweeps.recipe import Recipe
+
+CPU = torch.device("cpu")
+PIXELS = np.random.RandomState(0).randint(0, 256, (80, 3, 8, 8)).astype(np.uint8)
+RULES = ("checkerboard-even", "random-local", "channel", "random", "rows", "checkerboard-odd")
+
+COUPLINGS = {"checkerboard_couplings": 1, "channel_couplings": 1, "last_couplings": 1}
+SMALLEST = {"realnvp": COUPLINGS, "glow": {"steps": 1}}
+RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "realnvp": ("realnvp", {}),
+    "realnvp, batch norm, l2, flips": (
+        "realnvp",
+        {
+            "model": {"architecture": {"flow_norm": "batch", "net_norm": "batch"}},
+            "optimization": {"l2": 0.0001, "flips": True, "optimizer": "adamax"},
+        },
+    ),
+    "realnvp, additive, released": (
+        "realnvp",
+        {"model": {"architecture": {"scale": "additive", "start": "released"}}},
+    ),
+    "glow": ("glow", {}),
+    "glow, dense, place, exp": (
+        "glow",
+        {
+            "model": {
+                "architecture": {
+                    "conv1x1": "dense",
+                    "learned_top": True,
+                    "top": "place",
+                    "scale": "exp",
+                    "net_actnorm": False,
+                }
+            },
+            "optimization": {"clip": 50, "shift": 2, "optimizer": "adam"},
+        },
+    ),
+}
+
+
+def recipe(name: str = "realnvp", **training: Any) -> Recipe:
+    flow, settings = RECIPES[name]
+    own = settings.get("model", {}).get("architecture", {})
+    asked = {
+        "model": {"splits": 1, "architecture": {**SMALLEST[flow], **own}},
+        "optimization": {"batch": 8, **settings.get("optimization", {}), "stacked": True},
+        "training": {"steps": 40, "ema": 0.9, **training},
+    }
+    return catalog.recipe(flow, "photos8", "tiny", asked)
+
+
+def trainer(asked: Recipe, number: int, *, started: bool = True) -> Trainer:
+    """The trainer of a seed and a rule, both by its number."""
+    made = Trainer(
+        flow=models.build(asked.model, RULES[number % len(RULES)], seed=number),
+        optimization=asked.optimization,
+        seed=number,
+        images=Images(PIXELS, CPU),
+        training=asked.training,
+        holdout=Images(PIXELS[:10], CPU),
+    )
+    if started:
+        made.start()
+    return made
+
+
+def weights(made: Trainer) -> dict[str, Tensor]:
+    found = {f"flow {k}": v for k, v in made.flow.state_dict().items()}
+    found |= {f"average {k}": v for k, v in made.evaluated.state_dict().items()}
+    for at, moments in made.optimizer.state_dict()["state"].items():
+        found |= {f"{kind} {at}": value for kind, value in moments.items()}
+    return {name: tensor.clone() for name, tensor in found.items()}
+
+
+def stepped(asked: Recipe, numbers: Sequence[int], steps: int = 3) -> dict[int, dict[str, Tensor]]:
+    """The weights of stacked trainers after some steps."""
+    trainers = {number: trainer(asked, number) for number in numbers}
+    formed = form_stacks([*trainers.values()])
+    assert len(formed) == 1
+    for _ in range(steps):
+        formed[0].step()
+    formed[0].dissolve()
+    return {number: weights(made) for number, made in trainers.items()}
+
+
+def unequal(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
+    assert one.keys() == other.keys()
+    return [name for name in one if not torch.equal(one[name], other[name])]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_bits_of_a_member_do_not_depend_on_its_company(name: str) -> None:
+    asked = recipe(name)
+    six = stepped(asked, range(6))
+    for numbers in ([2], [0, 1, 2], [1, 2, 3, 4], [5, 2, 0, 4, 1], [4, 5, 3, 2, 1, 0]):
+        found = stepped(asked, numbers)
+        assert [(n, unequal(found[n], six[n])) for n in numbers if unequal(found[n], six[n])] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_bits_are_the_same_in_large_stacks(name: str, threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        asked = recipe(name)
+        all_of_them = stepped(asked, range(24), steps=12)
+        for numbers in (range(12), range(11, -1, -1), range(12, 24), range(4), range(7, 12)):
+            found = stepped(asked, numbers, steps=12)
+            assert [n for n in numbers if unequal(found[n], all_of_them[n])] == []
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_stack_computes_what_a_trainer_alone_does(name: str) -> None:
+    asked = recipe(name)
+    together = {number: trainer(asked, number) for number in range(4)}
+    stack = Stack([*together.values()])
+    alone = {number: trainer(asked, number) for number in range(4)}
+    for _ in range(2):
+        stack.step()
+        for made in alone.values():
+            made.losses.append(made._one_step())
+    stack.dissolve()
+    for number, made in alone.items():
+        torch.testing.assert_close(together[number].losses, made.losses, rtol=1e-4, atol=1e-4)
+        assert together[number].step == made.step == 2
+        assert together[number].images_seen == made.images_seen
+        one, other = weights(together[number]), weights(made)
+        for key, tensor in one.items():
+            # Adam divides a gradient by its own size: where it is zero but for rounding, the
+            # first steps are noise of the learning rate.
+            torch.testing.assert_close(tensor, other[key], rtol=1e-2, atol=5e-3, msg=key)
+
+
+@dataclass
+class Watched:
+    """A member with what it told, and how it left."""
+
+    member: Member
+    left: list[tuple[int, Exception | None]] = field(default_factory=list)
+    curve: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def trainer(self) -> Trainer:
+        return self.member.trainer
+
+
+def company(
+    tmp_path: Path, asked: Recipe, numbers: Sequence[int], **hooks: dict[int, Any]
+) -> list[Watched]:
+    """Members that go on from the checkpoints under a folder; hooks by number."""
+    found = []
+    for number in numbers:
+        made, folder = (
+            trainer(asked, number, started=False),
+            CheckpointFolder(tmp_path / str(number)),
+        )
+        made.resume(folder, asked.training.steps)
+        own = {name: given[number] for name, given in hooks.items() if number in given}
+        watched = Watched(Member(made, folder, Hooks()))
+        watched.member.hooks = Hooks(
+            metric=lambda name, step, value, watched=watched: watched.curve.update({step: value}),
+            **{"checkpoint_seconds": 0.0, **own},
+        )
+        found.append(watched)
+    return found
+
+
+def train(members: Sequence[Watched], until: int) -> None:
+    def leave(index: int, why: Exception | None) -> None:
+        members[index].left.append((members[index].trainer.step, why))
+
+    train_stack([watched.member for watched in members], until, leave)
+
+
+def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> None:
+    asked = recipe(select="best", holdout_every=10)
+    undisturbed = company(tmp_path / "undisturbed", asked, range(6))
+    train(undisturbed, 40)
+    assert [one.left for one in undisturbed] == [[(40, None)]] * 6
+
+    full = StorageError("the disk is full")
+    unsaved: list[StorageError] = []
+
+    def fail(*_: object, **__: object) -> None:
+        raise full
+
+    members = company(
+        tmp_path / "with trouble",
+        asked,
+        range(6),
+        stop={1: lambda: members[1].trainer.step == 20},
+        over={2: lambda: members[2].trainer.step == 30},
+        unsaved={3: unsaved.append},
+        last={4: fail},
+    )
+    members[3].member.folder.save = fail  # type: ignore[method-assign]
+    poisoned = members[0].trainer
+    first = next(poisoned.flow.parameters())
+    with torch.no_grad():
+        first.fill_(float("nan"))
+    train(members, 40)
+
+    (step, why), *rest = members[0].left
+    assert (step, type(why), rest) == (10, DivergedError, [])
+    assert "not finite at step 1;" in str(why)
+    assert [(step, type(why)) for step, why in members[1].left] == [(20, StoppedError)]
+    assert [(step, type(why)) for step, why in members[2].left] == [(30, OutOfTimeError)]
+    assert members[3].left == [(40, full)]
+    assert unsaved == [full] * 3
+    assert members[4].left == [(40, full)]
+    assert members[5].left == [(40, None)]
+    for number in (3, 4, 5):
+        assert unequal(weights(members[number].trainer), weights(undisturbed[number].trainer)) == []
+        assert members[number].curve == undisturbed[number].curve
+        assert members[number].trainer.best is not None
+
+    # Those that left go on elsewhere, in other company, and end with the same bits.
+    again = company(tmp_path / "with trouble", asked, [2])
+    assert again[0].trainer.step == 30
+    train(again, 40)
+    assert unequal(weights(again[0].trainer), weights(undisturbed[2].trainer)) == []
+
+
+def test_members_begin_at_one_step(tmp_path: Path) -> None:
+    members = company(tmp_path, recipe(), range(2))
+    members[0].trainer.step = 10
+    with pytest.raises(ValueError, match="begin at one step"):
+        train(members, 20)
+
+
+def test_a_checkpoint_of_a_member_holds_no_other(tmp_path: Path) -> None:
+    few, many = (
+        company(tmp_path / "1", recipe(), [0]),
+        company(tmp_path / "12", recipe(), range(12)),
+    )
+    for members in (few, many):
+        train(members, 20)
+    sizes = [max(f.bytes for f in one[0].member.folder.folder.files()) for one in (few, many)]
+    assert sizes[0] == sizes[1]
+
+
+def test_a_member_is_evaluated_as_it_stands_while_the_stack_goes_on(tmp_path: Path) -> None:
+    """By the plain code, in the middle of the training: to the bit what its weights give later."""
+    seen: dict[int, tuple[float, Trainer]] = {}
+
+    def look(step: int) -> None:
+        made = members[0].trainer
+        bits = evaluate(made.evaluated, Images(PIXELS[:20], CPU), PLAIN).bits_per_dim.value
+        aside = trainer(recipe(), 0, started=False)
+        aside.restore(copy.deepcopy(made.state()))
+        seen[step] = bits, aside
+
+    members = company(tmp_path, recipe(), range(4), progress={0: look})
+    train(members, 20)
+    assert sorted(seen) == [10, 20]
+    for bits, aside in seen.values():
+        later = evaluate(aside.evaluated, Images(PIXELS[:20], CPU), PLAIN).bits_per_dim.value
+        assert bits == later
+
+
+def test_the_time_of_steps_is_shared(tmp_path: Path) -> None:
+    members = company(tmp_path, recipe(), range(3))
+    train(members, 20)
+    timers = [one.trainer.waiting for one in members]
+    assert len({(t.total, t.waited, t.steps) for t in timers}) == 1
+    assert timers[0].steps == 20
+    assert 0 < timers[0].waited < timers[0].total
+
+
+def test_where_bits_differ_fours_are_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
+    expected = stepped(recipe(), range(6), steps=10)
+    monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
+    monkeypatch.setattr(Stack, "is_equal_to_fours", lambda self: False)
+    formed = form_stacks([trainer(recipe(), number) for number in range(6)])
+    assert [len(one.trainers) for one in formed] == [4, 2]
+    assert "a stack of 6 has other bits here than one of four" in caplog.text
+    for one in formed:
+        one.dissolve()
+    members = company(tmp_path, recipe(), range(6))
+    train(members, 10)
+    for number, one in enumerate(members):
+        assert unequal(weights(one.trainer), expected[number]) == []
+
+
+def test_a_stack_notices_that_bits_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a device whose sums depend on how many rows there are."""
+    stack = Stack([trainer(recipe(), number) for number in range(6)])
+    assert stack.is_equal_to_fours()
+    honest = Stack._gradient
+
+    def rounded(self: Stack, whole: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+        log_probs, gradient = honest(self, whole, *rest)
+        if len(whole) != 4:
+            gradient[0, 0] = torch.nextafter(gradient[0, 0], torch.tensor(torch.inf))
+        return log_probs, gradient
+
+    monkeypatch.setattr(Stack, "_gradient", rounded)
+    assert not stack.is_equal_to_fours()
+    stack.dissolve()
+
+
+def test_other_threads_are_in_no_stack() -> None:
+    """What layers do for `torch.vmap` ends with the stack's own pass."""
+    from lcma.models import stacked
+
+    seen: list[bool] = []
+    with stacked.in_stack():
+        thread = threading.Thread(target=lambda: seen.append(stacked._in_stack.get()))
+        thread.start()
+        thread.join()
+    assert seen == [False]
+    assert not stacked._in_stack.get()
