@@ -64,6 +64,7 @@ class RayExecutor(Executor):
         if address is not None:
             _require_reachable(address)
         self.resources, self.address = resources, address
+        self.grows = address is not None  # it may have an autoscaler, which counts what waits
         self.need = {"CPU": 1.0}
         self._refs: dict[str, Any] = {}
         self._works: dict[Any, Sequence[Work]] = {}

@@ -436,7 +436,8 @@ class Launch:
                     dealt.add(work.need)
                     stacks |= self._deal(work, state, places)
                 stack = stacks.pop(job_id, [])
-                if not stack or not self._has_room(stack[0], full):
+                ahead = len(stack) == MOST and self.executor.grows
+                if not stack or not (ahead or self._has_room(stack[0], full)):
                     stack_waits = True
                     continue
                 self._start(stack, None, state)
@@ -474,6 +475,9 @@ class Launch:
         """Deal the jobs that can start and need what the work needs over the slots that are free,
         up to so many places; return stacks by their most valuable members."""
         slots = self._count_free_slots(like)
+        ahead = slots <= 0 and self.executor.grows
+        if ahead:  # stacks that nobody can join any more
+            slots = WINDOW - self._count_waiting_stacks(state)
         slots = slots if places is None else min(slots, places)
         ready = (
             self._memory_retries.work(node.work.job_id)
@@ -492,7 +496,17 @@ class Launch:
             )
             for work in works
         ]
-        return {works[s[0]].job_id: [works[i] for i in s] for s in deal(members, slots)}
+        stacks = deal(members, len(members) // MOST if ahead else slots)
+        return {
+            works[stack[0]].job_id: [works[position] for position in stack]
+            for stack in stacks
+            if not ahead or len(stack) == MOST
+        }
+
+    def _count_waiting_stacks(self, state: _DatabaseState) -> int:
+        running = {job.job_id for job in state.running}
+        stacks = {t.job_ids for job_id, t in self._in_flight.items() if job_id in self._shapes}
+        return sum(running.isdisjoint(job_ids) for job_ids in stacks)
 
     def _has_room(self, work: Work, full: set[Need]) -> bool:
         """Return whether a slot is free for the work; ``full`` gets the needs for which none is."""

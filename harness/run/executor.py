@@ -34,6 +34,9 @@ class Executor(ABC):
     """A place that runs `run_body`. A task is one piece of work, or several that are trained as one
     stack; a job is in one task at a time."""
 
+    grows = False
+    """Whether tasks that wait let it get more machines."""
+
     @abstractmethod
     def hosts(self) -> list[str]:
         """Return the machines on which tasks may run."""

@@ -123,7 +123,9 @@ def run_tune_trial(config: Mapping[str, Any], tasks: Mapping[int | None, StudyTa
     ``tasks`` are those of all budgets. They hold the database's URL and so are in no file of
     Tune's. At each rung nothing runs until the scheduler has decided.
     """
-    task = replace(tasks[config[BUDGET]], number=config[NUMBER])
+    task = tasks[config[BUDGET]]
+    nodes = tuple(replace(node, work=node.work.opened()) for node in task.nodes)
+    task = replace(task, nodes=nodes, number=config[NUMBER])
     for reached in run_task(task, InlineExecutor(), SilentDisplay()):
         if isinstance(reached, Rung):
             tune.report({STEP: reached.step, BITS: reached.bits})

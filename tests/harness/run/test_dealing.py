@@ -14,7 +14,6 @@ from lcma import db
 from lcma.harness.run import driver as launches
 from lcma.harness.run.driver import EndedJobs, Launch, LaunchRecord
 from lcma.harness.run.executor import Executor, Finished, Lost
-from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.plan import Node
 from lcma.harness.run.stacks import MOST, Member, deal, find_shapes
 from lcma.harness.run.work import Report, Work
@@ -277,13 +276,20 @@ def test_what_needs_more_memory_is_another_stack(trials: Any) -> None:
     assert executor.sizes == [4, 2]
 
 
-@pytest.mark.slow
-def test_stacks_run_in_processes_of_their_own(registered: Registered) -> None:
-    """Pretrainings, and then the trials that wait for their maps."""
-    store, nodes = registered(merged(STACKED, {"seeds": 3}))
-    executor = LocalExecutor(2)
-    try:
-        ended = run(store, nodes, executor)
-    finally:
-        executor.close(kill=True)
-    assert len(ended.with_ending("done")) == len(nodes) == 9
+def test_where_waiting_tasks_bring_machines_stacks_that_are_full_are_submitted_ahead(
+    trials: Any,
+) -> None:
+    """Nobody could join them any more."""
+
+    class Growing(Slots):
+        grows = True
+
+        def wait(self, seconds: float) -> list[Finished]:
+            if len(self.given) < 4:
+                return []
+            return super().wait(seconds)
+
+    executor = Growing(2)
+    run(*trials(53), executor)
+    assert executor.sizes == [12, 12, 12, 12, 2, 3]
+    assert executor.crowds == [1, 2, 3, 4, 1, 2]

@@ -79,6 +79,18 @@ def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
     assert store.attempts().equals(attempts)
 
 
+@pytest.mark.slow_on("ray")
+def test_trials_that_ask_for_stacks_run_to_their_end(registered, executor) -> None:
+    """Pretrainings first, and then the trials that wait for their maps, and those that do not."""
+    recipe = {"optimization": {"stacked": True}, "training": {"steps": 4}}
+    store, nodes = registered({"seeds": 3, "recipe": recipe})
+    (here,) = {executor.free_slots(node.work) for node in nodes}
+    assert here == 2 if isinstance(executor, LocalExecutor) else os.cpu_count()
+    ended = Launch(store, nodes, executor, Silent()).run()
+    assert len(ended.with_ending("done")) == len(nodes) == 9
+    assert store.attempts().outcome.tolist() == ["done"] * 9
+
+
 @pytest.mark.slow_on("local")
 def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     """SIGKILL in the middle of a training: another goes on, long before the lease is over."""
