@@ -690,7 +690,7 @@ class NodeWatch:
         if now - self._last_check < NODES_SECONDS:
             return
         self._last_check = now
-        kinds = {(work.threads, work.gpus, work.terms.memory_gb): work for work in unfinished}
+        kinds = {work.need: work for work in unfinished}
         lacks = filter(None, map(self._executor.lack, kinds.values()))
         lack = next(lacks, None)
         if lack is not None and self._since is None:
