@@ -14,6 +14,7 @@ from torch import nn
 
 from benchmarks.comparisons import Side
 from lcma.harness.train.batches import BatchOrder, Images
+from lcma.harness.train.stack import Stack
 from lcma.harness.train.trainer import Trainer
 from lcma.models import Flow, build
 from lcma.sweeps.catalog import flows
@@ -99,6 +100,12 @@ class PeerTraining:
         self.made += 1
 
 
+def _trainer(side: Side, images: Images, seed: int) -> Trainer:
+    trainer = Trainer(our_flow(side).to(images.device), side.recipe.optimization, seed, images)
+    trainer.start()
+    return trainer
+
+
 def prepare(side: Side, device: torch.device) -> Step:
     """A side ready to make its steps, data-dependent starts done."""
     torch.manual_seed(SEED)
@@ -110,15 +117,18 @@ def prepare(side: Side, device: torch.device) -> Step:
 
         residual = side.flow in ("iresnet", "resflow")
         return PeerTraining(peer(recipe.model), recipe.optimization, images, lipschitz=residual)
-    flow = our_flow(side).to(device)
-    trainer = Trainer(flow, recipe.optimization, SEED, images)
-    trainer.start()
+    if side.kind == "stack":
+        members = [_trainer(side, images, seed) for seed in range(side.models)]
+        return Stack(members).step
+    trainer = _trainer(side, images, SEED)
     if side.kind == "lcma":
 
         def train() -> None:
-            trainer._one_step()
+            for _ in range(side.models):
+                trainer._one_step()
 
         return train
+    flow = trainer.flow
     generator = torch.Generator(device)
     x = images.gather(np.arange(recipe.optimization.batch))
     flow.eval()

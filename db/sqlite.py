@@ -104,7 +104,9 @@ def explain(path: Path, error: BaseException | None) -> str | None:
     """Return one line for a failure that the file, disk or another process causes; else None."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        return None
+        if not _is_no_text(error):
+            return None
+        return f"the database {path} is damaged: {_one_line(error)}; go back to a copy of it"
     why = f"{error} ({getattr(error, 'sqlite_errorname', code)})"
     match code & 0xFF:
         case sqlite3.SQLITE_NOTADB:
@@ -124,6 +126,11 @@ def explain(path: Path, error: BaseException | None) -> str | None:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return f"the database {path} stayed locked: {why}; another process holds it, try again"
     return None
+
+
+def _is_no_text(error: object) -> bool:
+    # The module's own error, without a code, for text that is stored and is not in UTF-8.
+    return isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in str(error)
 
 
 def _is_gone(path: Path) -> bool:
@@ -610,7 +617,7 @@ class SqliteDatabase(Database):
 
     def is_damage(self, error: BaseException | None) -> bool:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or _is_no_text(error)
 
     def clock(self, connection: sa.Connection) -> float:
         return time.time()  # all who write are on this machine

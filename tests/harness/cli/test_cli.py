@@ -297,7 +297,7 @@ def test_the_plan_says_what_runs_in_stacks(
     ]
     _, out, _ = run(capsys, *asked)
     assert (
-        "Stacks of realnvp on photos16: 10 segments of pretrainings in about 2, 60 trainings in "
+        "Stacks of realnvp on photos16: 10 pretraining segments in about 2, 60 trainings in "
         "about 5 on this machine, at most 12 in one." in " ".join(out.split())
     )
 
