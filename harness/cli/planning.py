@@ -1,7 +1,7 @@
 """Reading a sweep with its overrides, and printing a plan; shared by `plan` and `launch`."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from lcma.harness import data
 from lcma.harness.place import Place
 from lcma.harness.run.plan import Plan, PlannedCell, make_plan, open_existing, require_valid
 from lcma.harness.run.prediction import Predictions, predict_hours
-from lcma.harness.run.workers import check_compilable
+from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
+from lcma.harness.run.workers import check_compilable, count_slots, max_threads
 from lcma.harness.terminal import Console, noting_slowness
 from lcma.harness.text import format_count
 from lcma.harness.watch.commands import format_command, print_commands
@@ -149,6 +150,8 @@ def show_plan(
         print_commands(console, [format_command("board", db=db)])
         return
     console.print(f"Left to do: {_trainings(pretrain, left, ', ')}.")
+    for line in _describe_stacks(plan):
+        console.print(line, soft_wrap=True)
     console.print(render_predictions(predicted), soft_wrap=True)
     skip = ["--skip-invalid"] if plan.invalid else []
     prepare = [
@@ -202,8 +205,51 @@ def plan_as_dict(plan: Plan, predicted: Predictions) -> dict[str, Any]:
         "shared": {"pretrainings": len(plan.pretrainings), "trainings": len(plan.expansion.trials)},
         "unshared": {"pretrainings": alone, "trainings": trainings},
         "left": {"pretrainings": plan.pretrainings_left, "trainings": plan.trainings_left},
+        "stacks": [
+            {
+                "kind": shape.kind,
+                "flow": shape.flow,
+                "dataset": shape.set_name,
+                "recipe": shape.recipe,
+                "budget": shape.budget,
+                "jobs": jobs,
+                "stacks": stacks,
+                "most_members": MOST,
+            }
+            for shape, jobs, stacks in _plan_stacks(plan)
+        ],
         "predicted": predictions_as_dict(predicted),
     }
+
+
+def _plan_stacks(plan: Plan) -> list[tuple[Shape, int, int | None]]:
+    """The jobs that are left of each shape, and in about how many stacks they run here; None where
+    GPUs run them."""
+    here = None
+    if not plan.spec.gpus and plan.expansion.trials:
+        here = count_slots(plan.spec.resources, max_threads(plan.expansion))
+    return [
+        (shape, jobs, None if here is None else count_stacks(jobs, here))
+        for shape, jobs in count_left(plan).items()
+    ]
+
+
+def _describe_stacks(plan: Plan) -> Iterator[str]:
+    """A line for each flow and data set of which something is left that is trained in stacks."""
+    groups: dict[tuple[str, str], dict[str, list[int]]] = {}
+    here = False
+    for shape, jobs, stacks in _plan_stacks(plan):
+        here = stacks is not None
+        noun = "training" if shape.kind == "trial" else "pretraining segment"
+        sums = groups.setdefault((shape.flow, shape.set_name), {}).setdefault(noun, [0, 0])
+        sums[:] = sums[0] + jobs, sums[1] + (stacks or 0)
+    for (flow, dataset), parts in groups.items():
+        texts = [
+            format_count(jobs, noun) + (f" in about {stacks:,}" if here else "")
+            for noun, (jobs, stacks) in parts.items()
+        ]
+        where = " on this machine" if here else ""
+        yield f"Stacks of {flow} on {dataset}: {', '.join(texts)}{where}, at most {MOST} in one."
 
 
 def _cells(plan: Plan) -> RenderableType:
