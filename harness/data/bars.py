@@ -12,7 +12,9 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -43,6 +45,8 @@ _SHRINKAGES: Final = (0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 _CHUNK: Final = 4096
 _CHUNK_VALUES: Final = 2**24
 _CODEC_CHUNK: Final = 256
+_MOST_FILES: Final = 2_000
+"""Most test images that a codec is given: of 10,000 it would take a core a minute or more."""
 _MOST_IMAGES: Final[dict[PartName, int]] = {"train": 50_000, "holdout": 10_000, "test": 10_000}
 _CODECS: Final[dict[BarName, tuple[str, dict[str, Any]]]] = {
     "png": ("PNG", {"optimize": True}),
@@ -81,13 +85,11 @@ def compute_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[
     Raises UserError if a part is damaged or holds values that are not finite.
     """
     meter = _Meter(prepared, progress)
-    images, groups = _count(prepared, "test"), prepared.part("test").groups
-    if groups is not None:
-        groups = groups[_chosen(prepared, "test")]
-    sampled = _sampled(prepared)
+    groups = prepared.part("test").groups
     moments = _moments(prepared, meter)
     bars = []
     for name in _NAMES:
+        images = _bar_images(prepared, name)
         try:
             if name == "gaussian" or name == "full-gaussian":
                 bits, detail = _gaussian(name, prepared, moments, meter)
@@ -97,7 +99,9 @@ def compute_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[
             bars.append(ComputedBar(name, None, None, images, f"left out: {reason}"))
             meter.add(name, images)
         else:
-            mean = clustered_mean(bits, groups)
+            chosen = None if groups is None else groups[_chosen(prepared, "test", images)]
+            mean = clustered_mean(bits, chosen)
+            sampled = _sampled(prepared, images)
             error = mean.standard_error if math.isfinite(mean.standard_error) else None
             bars.append(ComputedBar(name, mean.value, error, images, detail + sampled))
     return tuple(bars)
@@ -128,7 +132,8 @@ class _Meter:
     """Count of images read, over two passes of train and one of test for each bar."""
 
     def __init__(self, prepared: Prepared, progress: Progress | None) -> None:
-        self._total = 2 * _count(prepared, "train") + len(_NAMES) * _count(prepared, "test")
+        self._total = 2 * _count(prepared, "train")
+        self._total += sum(_bar_images(prepared, name) for name in _NAMES)
         if _can_be_full(_count(prepared, "train"), math.prod(prepared.manifest.shape)):
             self._total += _count(prepared, "holdout")
         self._done = 0
@@ -194,14 +199,20 @@ def _count(prepared: Prepared, part: PartName) -> int:
     return min(prepared.manifest.counts[part], _MOST_IMAGES[part])
 
 
-def _chosen(prepared: Prepared, part: PartName) -> npt.NDArray[np.int64]:
-    """Return the indices of the images that are read: all, or at even distances."""
-    count = _count(prepared, part)
+def _bar_images(prepared: Prepared, name: BarName) -> int:
+    """Return the number of test images on which a bar is measured."""
+    count = _count(prepared, "test")
+    return min(count, _MOST_FILES) if name in _CODECS else count
+
+
+def _chosen(prepared: Prepared, part: PartName, count: int | None = None) -> npt.NDArray[np.int64]:
+    """Return the indices of ``count`` images, of all that are read: all, or at even distances."""
+    count = _count(prepared, part) if count is None else count
     return np.arange(count, dtype=np.int64) * prepared.manifest.counts[part] // count
 
 
-def _sampled(prepared: Prepared) -> str:
-    total, count = prepared.manifest.counts.test, _count(prepared, "test")
+def _sampled(prepared: Prepared, count: int) -> str:
+    total = prepared.manifest.counts.test
     return "" if count == total else f"; {count} of {total} test images, at even distances"
 
 
@@ -314,12 +325,15 @@ def _codec(name: Literal["png", "webp"], prepared: Prepared, meter: _Meter) -> _
         raise _LeftOutError(f"the images have {C} channels, and {title} is for 1 or 3")
     if name == "webp" and not features.check("webp"):
         raise _LeftOutError(f"Pillow {PIL.__version__} is built without WebP here")
-    images, chosen = prepared.part("test").images, _chosen(prepared, "test")
+    images = prepared.part("test").images
+    chosen = _chosen(prepared, "test", _bar_images(prepared, name))
     sizes = np.zeros(len(chosen))
-    for start in range(0, len(chosen), _CODEC_CHUNK):
-        chunk = images[chosen[start : start + _CODEC_CHUNK]]
-        sizes[start : start + len(chunk)] = [_file_bytes(image, name, options) for image in chunk]
-        meter.add(name, len(chunk))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # the codecs run outside of Python's lock
+        for start in range(0, len(chosen), _CODEC_CHUNK):
+            chunk = images[chosen[start : start + _CODEC_CHUNK]]
+            found = threads.map(partial(_file_bytes, codec=name, options=options), chunk)
+            sizes[start : start + len(chunk)] = list(found)
+            meter.add(name, len(chunk))
     settings = ", ".join(f"{option}={value}" for option, value in options.items())
     detail = (
         f"each test image in a {title} file of its own, by Pillow {PIL.__version__} with "
@@ -356,7 +370,7 @@ def _read(path: Path, prepared: Prepared) -> tuple[ComputedBar, ...] | None:
     fits = (
         file.digest == manifest.digest
         and tuple(bar.name for bar in file.bars) == _NAMES
-        and all(bar.images == _count(prepared, "test") for bar in file.bars)
+        and all(bar.images == _bar_images(prepared, bar.name) for bar in file.bars)
     )
     return file.bars if fits else None
 

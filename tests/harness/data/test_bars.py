@@ -366,6 +366,28 @@ def test_one_image_or_one_photograph_has_no_standard_error(tmp_path: Path) -> No
     assert one[0].bits_per_dim is not None
 
 
+def test_of_many_images_the_codecs_see_some_at_even_distances(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lcma.harness.data import bars as module
+
+    images = correlated(60, 0, (3, 4, 4))
+    prepared = stored(tmp_path / "all", images[:40], images[:9], np.arange(9) // 3)
+    monkeypatch.setattr(module, "_MOST_FILES", 3)
+    found = by_name(prepared)
+    some = stored(tmp_path / "some", images[:40], images[[0, 3, 6]], np.array([0, 1, 2]))
+    expected = by_name(some)
+    for name in ("png", "webp"):
+        assert found[name].images == 3
+        assert found[name].bits_per_dim == expected[name].bits_per_dim
+        assert found[name].standard_error == expected[name].standard_error
+        assert (
+            found[name].detail == expected[name].detail + "; 3 of 9 test images, at even distances"
+        )
+    assert found["gaussian"].images == found["full-gaussian"].images == 9
+    assert list(found.values()) == list(ensure_bars(prepared)) == list(ensure_bars(prepared))
+
+
 def test_names_order_and_progress(copy: Prepared) -> None:
     calls: list[tuple[str, int, int]] = []
     bars = compute_bars(copy, lambda *call: calls.append(call))
