@@ -466,7 +466,7 @@ def test_hostile_zip_files_are_refused(
     ("lines", "says"),
     [
         (None, "is missing, and with it which image is in which part"),
-        ("999999.jpg 0\n", "lacks 1 images that list_eval_partition.txt names"),
+        ("999999.jpg 0\n", "lacks 1 image that list_eval_partition.txt names"),
         ("../../etc/passwd 0\n", "line 21 is not the name of an image"),
         ("000001.jpg 3\n", "line 21 is not the name of an image"),
         ("000017.jpg 0\n", "line 21 names 000017.jpg again"),
@@ -491,7 +491,7 @@ def test_images_without_a_part_and_parts_without_images_are_refused(
     lines = listed.read_text().splitlines()
     listed.write_text("\n".join(lines[:-1]))
     message = refused(root, lambda: prepare("celeba64", root, source=celeba))
-    assert "has no line for 1 images" in message
+    assert "has no line for 1 image " in message
     listed.write_text("\n".join(line[:-1] + "0" for line in lines))
     message = refused(root, lambda: prepare("celeba64", root, source=celeba))
     assert "names no images for validation, test" in message

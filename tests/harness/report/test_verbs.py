@@ -87,7 +87,7 @@ def test_board(lcma, filled):
 
 def test_board_says_when_it_is_not_complete(lcma, filled):
     filled.plan("rows", 0)
-    assert "Not complete: 1 trials" in lcma("board")
+    assert "Not complete: 1 trial is not done; `lcma status` shows it." in lcma("board")
 
 
 def test_board_filters(lcma, filled):
