@@ -4,13 +4,14 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN = .venv/bin
 
-.PHONY: benchmark benchmark-database demo fuzz test test-all test-gpu check lint types layers format clean help
+.PHONY: benchmark benchmark-database demo fuzz test test-all test-gpu check lint types layers format clean gpu-half-hour help
 
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about five minutes)"
 	@echo "make test      install, then run the tests"
 	@echo "make test-all  install, then run the long tests too"
 	@echo "make test-gpu  the tests that need a CUDA device"
+	@echo "make gpu-half-hour  exactness, stacks, speed and maps on a CUDA device (HALF_HOUR_ARGS=--data DIR)"
 	@echo "make fuzz      thousands of hostile inputs; each must be taken, or refused with nothing changed"
 	@echo "make check     lint, format, types and import layers"
 	@echo "make benchmark speed of training steps, compared with normflows"
@@ -29,6 +30,9 @@ test-all: .venv/installed-dev
 
 test-gpu: .venv/installed-dev
 	$(BIN)/pytest -m gpu tests/gpu
+
+gpu-half-hour: .venv/installed-dev .venv/installed-benchmarks
+	$(BIN)/python -m benchmarks.gpu_half_hour $(HALF_HOUR_ARGS)
 
 fuzz: .venv/installed-dev
 	$(BIN)/python -m tests.fuzzing

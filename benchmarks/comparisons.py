@@ -7,7 +7,7 @@ from typing import Any, Literal
 from lcma.sweeps.catalog import recipe
 from lcma.sweeps.recipe import Recipe
 
-Kind = Literal["lcma", "normflows", "evaluation", "contributions"]
+Kind = Literal["lcma", "stack", "normflows", "evaluation", "contributions"]
 Which = Literal["first", "second"]
 
 
@@ -15,7 +15,8 @@ Which = Literal["first", "second"]
 class Side:
     """One of the two things that a row compares.
 
-    ``lcma`` and ``normflows`` are training steps, ``evaluation`` and ``contributions`` passes of
+    ``lcma`` and ``normflows`` are training steps of so many ``models`` one after the other,
+    ``stack`` is one of all of them as a stack, ``evaluation`` and ``contributions`` are passes of
     our flow over a batch without gradients. ``override`` is laid over the profile's recipe.
     """
 
@@ -25,6 +26,7 @@ class Side:
     dataset: str = "photos16"
     factorization: str = "channel"
     override: Mapping[str, Any] = field(default_factory=dict)
+    models: int = 1
 
     @property
     def recipe(self) -> Recipe:
@@ -36,8 +38,9 @@ class Side:
         r = self.recipe
         architecture = " ".join(f"{k}={v}" for k, v in r.model.architecture.model_dump().items())
         o = r.optimization
+        models = "" if self.models == 1 else f" of {self.models}"
         return (
-            f"{self.kind}: {self.flow} {r.model.size}x{r.model.size} {self.factorization} "
+            f"{self.kind}{models}: {self.flow} {r.model.size}x{r.model.size} {self.factorization} "
             f"splits={r.model.splits} {architecture} batch={o.batch} {o.optimizer} clip={o.clip} "
             "float32"
         )
@@ -71,6 +74,17 @@ def _peer(name: str, flow: str, profile: str, **more: Any) -> Comparison:
         for kind in ("lcma", "normflows")
     ]
     return Comparison(f"{name}/{profile}", *sides, aim=more["aim"], differs=more["differs"])
+
+
+def _stack(flow: str, profile: str, dataset: str, override: Mapping[str, Any]) -> Comparison:
+    models = 4 if dataset == "photos8" else 6
+    sides = [
+        Side(kind, flow, profile, dataset, "conventional", override, models)
+        for kind in ("stack", "lcma")
+    ]
+    aim = "at least 1.5" if flow == "realnvp" else "at least 1.8"
+    differs = f"the second makes the steps of {models} models one after the other"
+    return Comparison(f"stack-{flow}/{profile}", *sides, aim=aim, differs=differs)
 
 
 def _choice(flow: str, profile: str, dataset: str) -> Comparison:
@@ -149,4 +163,5 @@ def comparisons(*, quick: bool = False) -> tuple[Comparison, ...]:
         ]
         for flow in ("realnvp", "glow"):
             rows += [_choice(flow, profile, dataset), _passes(flow, profile, dataset)]
+            rows.append(_stack(flow, profile, dataset, batch))
     return tuple(rows)

@@ -49,9 +49,9 @@ class Nobody(Executor):
     def hosts(self) -> list[str]:
         return [socket.gethostname()]
 
-    def submit(self, work: Work, after: str | None) -> None:
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
         self.began = self.began or time.perf_counter()
-        self.works.append(work)
+        self.works += works
 
     def wait(self, seconds: float) -> list[Finished]:
         if self.idle > 0:

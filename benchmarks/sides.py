@@ -14,6 +14,7 @@ from torch import nn
 
 from benchmarks.comparisons import Side
 from lcma.harness.train.batches import BatchOrder, Images
+from lcma.harness.train.stack import Stack
 from lcma.harness.train.trainer import Trainer
 from lcma.models import Flow, build
 from lcma.sweeps.catalog import flows
@@ -99,28 +100,39 @@ class PeerTraining:
         self.made += 1
 
 
+def make_trainer(side: Side, device: torch.device, seed: int = SEED) -> Trainer:
+    """A trainer of a side's flow, data-dependent starts done."""
+    recipe = side.recipe
+    images = Images(photographs(recipe.model.size), device)
+    trainer = Trainer(our_flow(side).to(device), recipe.optimization, seed, images)
+    trainer.start()
+    return trainer
+
+
 def prepare(side: Side, device: torch.device) -> Step:
     """A side ready to make its steps, data-dependent starts done."""
     torch.manual_seed(SEED)
     np.random.seed(SEED)  # normflows draws its roulette from here
     recipe = side.recipe
-    images = Images(photographs(recipe.model.size), device)
     if side.kind == "normflows":
         from benchmarks.peers import peer
 
         residual = side.flow in ("iresnet", "resflow")
+        images = Images(photographs(recipe.model.size), device)
         return PeerTraining(peer(recipe.model), recipe.optimization, images, lipschitz=residual)
-    flow = our_flow(side).to(device)
-    trainer = Trainer(flow, recipe.optimization, SEED, images)
-    trainer.start()
+    if side.kind == "stack":
+        return Stack([make_trainer(side, device, seed) for seed in range(side.models)]).step
+    trainer = make_trainer(side, device)
     if side.kind == "lcma":
 
         def train() -> None:
-            trainer._one_step()
+            for _ in range(side.models):
+                trainer._one_step()
 
         return train
+    flow = trainer.flow
     generator = torch.Generator(device)
-    x = images.gather(np.arange(recipe.optimization.batch))
+    x = trainer.images.gather(np.arange(recipe.optimization.batch))
     flow.eval()
     flow.before_evaluation()
     run = flow.contributions if side.kind == "contributions" else flow

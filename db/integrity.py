@@ -1,7 +1,7 @@
 """Checking a database: the engine's own checks, states that cannot be, every blob and digest."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -393,77 +393,122 @@ def check_integrity(
     findings: list[Finding] = []
     progress(ENGINE, 0, None)
     findings += [Finding(None, None, fault) for fault in database.faults()]
-    read: dict[str, int] = {}
     with database.reader().connect() as connection:
-
-        def collect(table: str, found: Iterator[Finding]) -> None:
+        inspection = Inspection(connection, progress)
+        for table, some in inspection.find_faults():
             try:
-                findings.extend(found)
+                findings.extend(some)
             except UserError as error:
                 if not database.is_damage(error.__cause__):
                     raise
-                findings.append(Finding(table, None, str(error)))
+                findings.append(Finding(table.name, None, str(error)))
                 connection.rollback()
+    return IntegrityReport(tuple(findings), inspection.read)
 
+
+STORED_AS: Sequence[tuple[type[sa.types.TypeEngine[Any]], str]] = (
+    (sa.Text, "text"),
+    (sa.Integer, "integer"),
+    (sa.Double, "real"),
+    (sa.LargeBinary, "blob"),
+)
+"""SQLite's storage classes for the types of columns; it stores any value in any of them."""
+
+
+class Inspection:
+    """The checks of rows on one connection.
+
+    With `one_state` they stay in its transaction. Else each query has one of its own, so that those
+    who write go on.
+    """
+
+    def __init__(
+        self, connection: sa.Connection, progress: Progress, *, one_state: bool = False
+    ) -> None:
+        self.connection, self.progress, self.one_state = connection, progress, one_state
+        self.read: dict[str, int] = {}
+        """How many rows were read of each table that is read in full."""
+
+    def find_faults(
+        self, without: Collection[sa.Table] = ()
+    ) -> Iterator[tuple[sa.Table, Iterator[Finding]]]:
+        """Yield tables, each several times, with faults of their rows as they are found."""
+        for table in metadata.sorted_tables:
+            if table not in without and self.connection.dialect.name == "sqlite":
+                yield table, self._misplaced(table)
         for rule in list_rules():
-            progress(f"states of {rule.table.name}", 0, None)
-            collect(rule.table.name, _broken(connection, rule))
-        for table, look in (
-            (contribution_maps, _check_maps),
-            (index_tables, _check_tables),
-            (results, _check_results),
-            (measures, _check_measures),
-            (artifacts, _check_artifacts),
-            (cells, _check_cells),
-            (protocols, _check_protocols),
-            (verifications, _check_verifications),
-        ):
-            rows = _Rows(connection, table, progress)
-            collect(table.name, look(rows))
-            read[table.name] = rows.done
-    return IntegrityReport(tuple(findings), read)
+            if rule.table not in without:
+                yield rule.table, self._broken(rule)
+        for table, check in CHECKS.items():
+            if table not in without:
+                yield table, check(_Rows(self, table))
+
+    def all(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        rows = self.connection.execute(query).all()
+        if not self.one_state:
+            self.connection.rollback()
+        return rows
+
+    def is_typed(self, table: sa.Table) -> sa.ColumnElement[bool]:
+        """Return whether all values of a row are of the types of their columns."""
+        if self.connection.dialect.name != "sqlite":
+            return sa.true()
+        return sa.and_(*(sa.func.typeof(c).in_(_list_classes(c)) for c in table.columns))
+
+    def _misplaced(self, table: sa.Table) -> Iterator[Finding]:
+        self.progress(f"types of {table.name}", 0, None)
+        keys, columns = _keys(table), list(table.columns)
+        kinds = [sa.func.typeof(column) for column in columns]
+        query = sa.select(*keys, *kinds).where(~self.is_typed(table)).order_by(*keys)
+        for row in self.all(query):
+            for column, kind in zip(columns, row[len(keys) :], strict=True):
+                classes = _list_classes(column)
+                if kind not in classes:
+                    problem = f"its {column.name} is {kind}, not {' or '.join(classes)}"
+                    yield Finding(table.name, _name(row[: len(keys)]), problem)
+
+    def _broken(self, rule: Rule) -> Iterator[Finding]:
+        self.progress(f"states of {rule.table.name}", 0, None)
+        keys = len(rule.table.primary_key.columns)
+        for row in self.all(rule.query):
+            yield Finding(rule.table.name, _name(row[:keys]), rule.problem.format(*row[keys:]))
 
 
-def _all(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-    # In a transaction of its own: those who write go on.
-    rows = connection.execute(query).all()
-    connection.rollback()
-    return rows
-
-
-def _broken(connection: sa.Connection, rule: Rule) -> Iterator[Finding]:
-    keys = len(rule.table.primary_key.columns)
-    for row in _all(connection, rule.query):
-        yield Finding(rule.table.name, _name(row[:keys]), rule.problem.format(*row[keys:]))
+def _list_classes(column: sa.Column[Any]) -> list[str]:
+    own = next(name for kind, name in STORED_AS if isinstance(column.type, kind))
+    return [own, "null"] if column.nullable else [own]
 
 
 class _Rows:
-    """All rows of a table in the order of its key."""
+    """All rows of a table in the order of its key, but for those with values of other types."""
 
-    def __init__(self, connection: sa.Connection, table: sa.Table, progress: Progress) -> None:
-        self.connection, self.table, self.progress = connection, table, progress
-        self.keys = list(table.primary_key.columns)
-        self.done = 0
+    def __init__(self, inspection: Inspection, table: sa.Table) -> None:
+        self.inspection, self.table = inspection, table
+        self.keys = _keys(table)
+        self.typed = inspection.is_typed(table)
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        inspection, name = self.inspection, self.table.name
         count = sa.select(sa.func.count()).select_from(self.table)
-        total = int(_all(self.connection, count)[0][0])
+        total = int(inspection.all(count)[0][0])
         last: tuple[Any, ...] | None = None
+        done = 0
         while True:
-            self.progress(self.table.name, self.done, total)
+            inspection.progress(name, done, total)
             some = self._after(last)
             for row in some:
                 last = tuple(row[key.name] for key in self.keys)
                 yield _name(last), row
-                self.done += 1
+            done += len(some)
+            inspection.read[name] = done
             if len(some) < ROWS:
                 return
 
     def _after(self, last: tuple[Any, ...] | None) -> list[dict[str, Any]]:
-        query = sa.select(self.table).order_by(*self.keys).limit(ROWS)
+        query = sa.select(self.table).where(self.typed).order_by(*self.keys).limit(ROWS)
         if last is not None:
             query = query.where(sa.tuple_(*self.keys) > sa.tuple_(*last))
-        return [dict(row._mapping) for row in _all(self.connection, query)]
+        return [dict(row._mapping) for row in self.inspection.all(query)]
 
     def finding(self, row: str, problem: str) -> Finding:
         return Finding(self.table.name, row, problem)
@@ -471,7 +516,7 @@ class _Rows:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         # (C, H, W) of the images of every data set by its digest.
         columns = (data_sets.c[n] for n in ("digest", "channels", "height", "width"))
-        rows = _all(self.connection, sa.select(*columns))
+        rows = self.inspection.all(sa.select(*columns))
         return {row[0]: tuple(row[1:]) for row in rows}
 
 
@@ -507,19 +552,18 @@ def _check_tables(rows: _Rows) -> Iterator[Finding]:
         shape = (row["channels"], row["height"], row["width"])
         size = math.prod(shape)
         own = (row["attempt_id"], row["split"])
-        if own[1] == 1:
-            parent: NDArray[np.bool_] | None = np.ones(size, dtype=bool)
-        elif before == (own[0], own[1] - 1):
-            parent = kept_before
-        else:
-            parent = None
+        follows = before == (own[0], own[1] - 1)
+        if own[1] != 1 and not follows:
             yield rows.finding(name, f"there is none of split {own[1] - 1}, before it")
+        parent = kept_before if follows else None
         before, kept_before = own, None
         problem = _shape_problem(row, shapes)
         if len(row["kept"]) != -(-size // 8):
             problem = f"its bytes do not fill the shape {shape}"
         else:
             kept_before = np.unpackbits(np.frombuffer(row["kept"], np.uint8), count=size) > 0
+            if own[1] == 1:
+                parent = np.ones(size, dtype=bool)
             if problem is None and parent is not None and parent.size == size:
                 problem = _half_problem(kept_before, parent)
         if problem is not None:
@@ -538,7 +582,7 @@ def _half_problem(kept: NDArray[np.bool_], parent: NDArray[np.bool_]) -> str | N
 
 def _check_results(rows: _Rows) -> Iterator[Finding]:
     query = sa.select(attempts.c.id, attempts.c.uid)
-    uids = {row.id: row.uid for row in _all(rows.connection, query)}
+    uids = {row.id: row.uid for row in rows.inspection.all(query)}
     for name, row in rows:
         own = row["trial_id"], row["data_digest"], uids.get(row["attempt_id"], "")
         if hash_result(*own) != row["id"]:
@@ -560,9 +604,10 @@ def _check_artifacts(rows: _Rows) -> Iterator[Finding]:
 
 
 def _check_cells(rows: _Rows) -> Iterator[Finding]:
+    typed = rows.inspection.is_typed(measures)
     for name, row in rows:
-        query = sa.select(measures.c.value).where(measures.c.cell_id == row["id"])
-        found = [value for (value,) in _all(rows.connection, query)]
+        query = sa.select(measures.c.value).where(measures.c.cell_id == row["id"], typed)
+        found = [value for (value,) in rows.inspection.all(query)]
         if not found:
             yield rows.finding(name, "there is nothing in it")
             continue
@@ -582,7 +627,9 @@ def _check_protocols(rows: _Rows) -> Iterator[Finding]:
 
 def _check_verifications(rows: _Rows) -> Iterator[Finding]:
     for name, row in rows:
-        if hash_verification(row) != row["id"]:
+        if not math.isfinite(row["largest_difference"] + row["tolerance"] + row["time"]):
+            yield rows.finding(name, "one of its numbers is not finite")
+        elif hash_verification(row) != row["id"]:
             yield rows.finding(name, "its columns do not match its id, the hash of them")
 
 
@@ -594,3 +641,16 @@ def _shape_problem(row: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 
 def _name(key: Any) -> str:
     return ", ".join(map(str, key))
+
+
+CHECKS: Mapping[sa.Table, Callable[[_Rows], Iterator[Finding]]] = {
+    contribution_maps: _check_maps,
+    index_tables: _check_tables,
+    results: _check_results,
+    measures: _check_measures,
+    artifacts: _check_artifacts,
+    cells: _check_cells,
+    protocols: _check_protocols,
+    verifications: _check_verifications,
+}
+"""The tables that are read in full, and what their rows are checked for."""

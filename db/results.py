@@ -78,7 +78,7 @@ def find_artifact_damage(row: Mapping[str, Any]) -> str | None:
 
 def find_measure_damage(row: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the numbers of a row of `measures`, None for nothing."""
-    if not math.isfinite(row["value"]):
+    if not math.isfinite(row["value"] + (row["standard_error"] or 0.0)):
         return f"{row['name']} is no finite number"
     if hash_measure(row) != row["digest"]:
         return f"the numbers of {row['name']} do not match their digest"

@@ -87,7 +87,7 @@ LOOKING = frozenset(
 """Pragmas that describe the schema and change nothing."""
 
 LONGEST_MIB = 100
-"""Length of the longest text or blob that a query may make."""
+"""Length of the longest row that a query may make; each of its columns has an equal share."""
 
 CHECK_EVERY = 10_000
 """SQLite instructions between two looks at whether to stop, well under a millisecond."""
@@ -104,7 +104,9 @@ def explain(path: Path, error: BaseException | None) -> str | None:
     """Return one line for a failure that the file, disk or another process causes; else None."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        return None
+        if not _is_no_text(error):
+            return None
+        return f"the database {path} is damaged: {_one_line(error)}; go back to a copy of it"
     why = f"{error} ({getattr(error, 'sqlite_errorname', code)})"
     match code & 0xFF:
         case sqlite3.SQLITE_NOTADB:
@@ -124,6 +126,11 @@ def explain(path: Path, error: BaseException | None) -> str | None:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return f"the database {path} stayed locked: {why}; another process holds it, try again"
     return None
+
+
+def _is_no_text(error: object) -> bool:
+    # The module's own error, without a code, for text that is stored and is not in UTF-8.
+    return isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in str(error)
 
 
 def _is_gone(path: Path) -> bool:
@@ -482,9 +489,10 @@ def _run_query(
         return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
     connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_MIB * 2**20)
     connection.set_progress_handler(over.is_set, CHECK_EVERY)
     connection.set_authorizer(authorize)
+    longest = LONGEST_MIB * 2**20 // _count_columns(connection, sql)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
     try:
         cursor = connection.execute(sql)
         rows, truncated = take_rows(takewhile(lambda _: not over.is_set(), cursor), limit)
@@ -497,7 +505,7 @@ def _run_query(
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_TOOBIG:
             raise UserError(
                 f"the query failed: {_one_line(error)}; it may make none of more than "
-                f"{LONGEST_MIB} MiB"
+                f"{longest / 2**20:.3g} MiB, as a row may have {LONGEST_MIB} MiB: select less"
             ) from None
         problem = explain(path, error)
         hint = explain_name(_one_line(error))
@@ -508,7 +516,17 @@ def _run_query(
     return QueryResult(columns, tuple(rows), truncated)
 
 
-def _one_line(error: BaseException) -> str:
+def _count_columns(connection: sqlite3.Connection, sql: str) -> int:
+    # Without a look at a row: `execute` would make the first one. 1 for SQL that is wrong, which
+    # then fails, and for an EXPLAIN, whose rows are short.
+    try:
+        program = connection.execute(f"EXPLAIN {sql}").fetchall()
+    except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError):
+        return 1
+    return max((row[3] for row in program if row[1] == "ResultRow"), default=1)
+
+
+def _one_line(error: object) -> str:
     return " ".join(str(error).split())
 
 
@@ -610,7 +628,7 @@ class SqliteDatabase(Database):
 
     def is_damage(self, error: BaseException | None) -> bool:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or _is_no_text(error)
 
     def clock(self, connection: sa.Connection) -> float:
         return time.time()  # all who write are on this machine

@@ -1592,12 +1592,17 @@ class Store:
             number = sa.select(sa.func.max(events.c.id)).where(*own)
             return int(connection.execute(number).scalar_one())
 
-    def last_arguments(self, sweep_id: str) -> str:
-        """Return what was typed for the last launch of a sweep, '' if that is not known."""
-        of_sweep = sa.select(launches.c.arguments).where(launches.c.sweep_id == sweep_id)
+    def last_arguments(self, sweep_id: str, *, launched_by: str, host: str) -> str:
+        """Return what a user typed on a host for the last launch of a sweep, '' if not known.
+
+        What others typed may have come with a merged database, and is nobody's to repeat here.
+        """
+        own = {"sweep_id": sweep_id, "launched_by": launched_by, "host": host}
+        newest = (
+            sa.select(launches.c.arguments).filter_by(**own).order_by(launches.c.started.desc())
+        )
         with self._reader.connect() as connection:
-            newest = of_sweep.order_by(launches.c.started.desc()).limit(1)
-            return str(connection.execute(newest).scalar() or "")
+            return str(connection.execute(newest.limit(1)).scalar() or "")
 
     def request_stop(
         self, sweep_ids: Sequence[str] | None, *, by: str, now: float | None = None

@@ -33,6 +33,11 @@ def format_number(value: float | None, places: int = 4, *, sign: bool = False) -
     return f"{value:{'+' if sign else ''}.{places}f}"
 
 
+def format_count(number: int, noun: str) -> str:
+    """Return a number with its noun, such as '1 job', '2 jobs' or '2,000 jobs'."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def short_id(digest: str) -> str:
     """Return the first eight characters of an id, enough for a person."""
     return printable(digest)[:8]

@@ -1,5 +1,7 @@
 """The convolutions of Glow's nets and priors (openai/glow), with a border channel and a gain."""
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,8 +17,16 @@ def respond_to_border(kernel: Tensor, height: int, width: int) -> Tensor:
 
     Returns (1, outputs, height, width), which is 0 where the kernel does not reach the padding.
     """
-    inside = kernel.new_zeros(1, 1, height, width)
-    return F.conv2d(F.pad(inside, [kernel.shape[-1] // 2] * 4, value=1.0), kernel)
+    pad = kernel.shape[-1] // 2
+    return F.conv2d(_bordered(height, width, pad, kernel.dtype, kernel.device), kernel)
+
+
+@lru_cache(maxsize=64)
+def _bordered(
+    height: int, width: int, pad: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    inside = torch.zeros(1, 1, height, width, dtype=dtype, device=device)
+    return F.pad(inside, [pad] * 4, value=1.0)
 
 
 class GainedConv(nn.Module):

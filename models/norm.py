@@ -42,7 +42,9 @@ class PartialNorm(Layer):
     def _spread(self, per_channel: Tensor, x: Tensor) -> Tensor:
         """(count,) to (1, C, H, W), zero at the entries left alone."""
         after = self.part.total - self.part.first - self.part.count
-        padded = F.pad(per_channel, (self.part.first, after)).view(1, -1, 1, 1)
+        if self.part.first or after:
+            per_channel = F.pad(per_channel, (self.part.first, after))
+        padded = per_channel.view(1, -1, 1, 1)
         if self.mask is None:
             return padded.expand(1, *x.shape[1:])
         return padded * self.mask

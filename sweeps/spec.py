@@ -87,7 +87,9 @@ class Resources(Section):
         None, gt=0, description="wall-clock limit of one attempt, in a stack of its share"
     )
     parallel: Annotated[int, Field(strict=True, ge=1)] | None = Field(
-        None, description="most trials and segments at once, over all launches of the sweep"
+        None,
+        description="most trials and segments at once, a stack as one, over all launches of the "
+        "sweep",
     )
 
 

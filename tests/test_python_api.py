@@ -166,4 +166,4 @@ def test_a_launch_that_loses_jobs_reports_them_and_its_command_fails(
     with pytest.raises(SystemExit) as end:
         main(["launch", "hot.yaml", "--local", "--no-pictures", "--retry"])
     assert end.value.code == 1
-    assert "1 jobs did not end well" in capsys.readouterr().out
+    assert "1 job did not end well" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +10,11 @@ import sqlalchemy as sa
 
 from lcma.db import schema
 from lcma.db.jobs import Elsewhere
-from lcma.db.maps import find_map_damage
 from lcma.db.merging.plans import Refused
 from lcma.db.merging.report import Difference, Left, Tally
 from lcma.db.merging.steps import event_elsewhere
 from lcma.db.records import Job
-from lcma.db.results import BOUND, find_artifact_damage, find_measure_damage
+from lcma.db.results import BOUND
 from lcma.sweeps.measures import TIMES
 
 Row = dict[str, Any]
@@ -215,33 +214,12 @@ def _obstacle(there: Evidence, here: Evidence | None, refused: Refused) -> str |
             reason = reason or refused.reason(schema.attempts, row)
     if reason is None and here is not None and here.job.state == "running":
         return "it is running here: merge again when it is done"
-    return reason or _damage(there)
+    return reason
 
 
 def job_row(job: Job) -> Row:
     """Return the row of `jobs`."""
     return {column.name: getattr(job, column.name) for column in schema.jobs.columns}
-
-
-def _damage(there: Evidence) -> str | None:
-    checks: Mapping[str, Callable[[Row], str | None]] = {
-        "measures": find_measure_damage,
-        "contribution_maps": find_map_damage,
-        "index_tables": _table_damage,
-        "artifacts": find_artifact_damage,
-    }
-    for table, check in checks.items():
-        for row in there.made[table].values():
-            damage = check(row)
-            if damage is not None:
-                return f"a row of its {table} is damaged there: {damage}"
-    return None
-
-
-def _table_damage(row: Row) -> str | None:
-    shape = (row["channels"], row["height"], row["width"])
-    fits = len(row["kept"]) == -(-math.prod(shape) // 8)
-    return None if fits else f"the bytes of split {row['split']} do not fill the shape {shape}"
 
 
 def _better_measures(there: Evidence, here: Evidence) -> list[Row]:

@@ -16,7 +16,7 @@ from lcma.db.engine import Database
 from lcma.db.errors import Unavailable
 from lcma.db.events import add_event
 from lcma.db.inserts import lock
-from lcma.db.integrity import ENGINE, Progress, list_rules
+from lcma.db.integrity import ENGINE, Inspection, Progress
 from lcma.db.merging.evidence import Evidence, Gain, find_gain, read_evidence
 from lcma.db.merging.plans import TABLES, Refused, merge_plans
 from lcma.db.merging.report import MergeReport, Tally
@@ -65,9 +65,6 @@ def merge(
         raise UserError(
             f"{source.name} and {target.name} are one database: give another one to merge from"
         )
-    progress(ENGINE, 0, None)
-    for fault in source.faults():
-        raise UserError(f"nothing is taken from {source.name}, which is damaged: {fault}")
     with source.reader().connect() as connection:
         _require_sound(source, connection, progress)
         if not dry_run:
@@ -88,17 +85,15 @@ def _require_source(source: Database) -> None:
 
 
 def _require_sound(source: Database, connection: sa.Connection, progress: Progress) -> None:
-    for rule in list_rules():
-        if rule.table in DERIVED:
-            continue
-        progress(f"states of {rule.table.name}", 0, None)
-        row = connection.execute(rule.query.limit(1)).first()
-        if row is not None:
-            keys = len(rule.table.primary_key.columns)
-            where = f"{rule.table.name} {', '.join(map(str, row[:keys]))}"
+    progress(ENGINE, 0, None)
+    for fault in source.faults():
+        raise UserError(f"nothing is taken from {source.name}, which is damaged: {fault}")
+    inspection = Inspection(connection, progress, one_state=True)
+    for _, findings in inspection.find_faults(without=DERIVED):
+        for finding in findings:
             raise UserError(
-                f"nothing is taken from {source.name}, where {where} cannot be: "
-                f"{rule.problem.format(*row[keys:])}; `lcma db check` lists all such faults"
+                f"nothing is taken from {source.name}, which has a fault: {finding}; "
+                "`lcma db check` lists all such faults: go back to a copy without them"
             )
 
 

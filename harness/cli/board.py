@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lcma.harness.cli.options import Db, Json
+from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -80,8 +81,10 @@ def board(
     trials = store.job_counts(sweep_id).trial
     unfinished = trials.pending + trials.running
     if unfinished:
+        are, them = ("is", "it") if unfinished == 1 else ("are", "them")
+        trials_left = format_count(unfinished, "trial")
         console.print(
-            Text(f"Not complete: {unfinished} trials are not done; `lcma status` shows them.")
+            Text(f"Not complete: {trials_left} {are} not done; `lcma status` shows {them}.")
         )
     if found.groups:
         following = [["maps"], ["samples"], ["export", "--format", "md"]]

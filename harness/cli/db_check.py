@@ -18,7 +18,7 @@ def check(db: Db = None, json: Json = False) -> None:
     from lcma.db.integrity import check_integrity
     from lcma.harness.place import find_place
     from lcma.harness.terminal import Console, print_line
-    from lcma.harness.text import to_json
+    from lcma.harness.text import format_count, to_json
 
     database = locate(find_place(db, None, None).db)
     console = Console(stderr=True)
@@ -36,9 +36,8 @@ def check(db: Db = None, json: Json = False) -> None:
     else:
         for finding in report.findings:
             print_line(finding)
-        number = len(report.findings)
         rows = ", ".join(f"{count} of {table}" for table, count in report.read.items())
-        faults = {0: "no fault", 1: "1 fault"}.get(number, f"{number} faults")
+        faults = format_count(len(report.findings), "fault") if report.findings else "no fault"
         print_line(f"{faults} found in {database.name}; rows read: {rows}")
     if report.findings:
         raise typer.Exit(1)

@@ -60,6 +60,7 @@ def _print_report(report: "MergeReport", source: str, db: str | None) -> None:
     from rich.table import Table
 
     from lcma.harness.terminal import Console, print_line, text_cell
+    from lcma.harness.text import format_count
 
     table = Table("table", "new", "completed", "equal", "conflicting", "left")
     for column in table.columns[1:]:
@@ -74,7 +75,7 @@ def _print_report(report: "MergeReport", source: str, db: str | None) -> None:
     if report.changed:
         rows = sum(counts.new + counts.completed for counts in report.tables.values())
         came = "would come" if report.dry_run else "came"
-        print_line(f"{rows} rows {came} from {report.source} to {report.target}")
+        print_line(f"{format_count(rows, 'row')} {came} from {report.source} to {report.target}")
     else:
         print_line(f"nothing in {report.source} is new to {report.target}")
     for word, found in (("conflict", report.differences), ("left", report.left)):
@@ -83,7 +84,8 @@ def _print_report(report: "MergeReport", source: str, db: str | None) -> None:
         if len(found) > MOST_LINES:
             print(f"{word}: {len(found) - MOST_LINES} more, which --json names")
     if report.studies:
-        print(f"{report.studies} of Optuna's studies stay there; trials that they made travel")
+        stay, them = ("stays", "it") if report.studies == 1 else ("stay", "them")
+        print(f"{report.studies} of Optuna's studies {stay} there; trials made for {them} travel")
     if report.tables["artifacts"].new:
         print("files stay where they are: copy the other site's runs folder into yours for them")
     print_line(f"Next: {_next_command(report, source, db)}")

@@ -7,6 +7,7 @@ import typer
 
 from lcma.harness.cli.options import Data, Db, Json, Measure, Runs
 from lcma.harness.place import Place
+from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -160,7 +161,7 @@ def _write_curves(place: Place, folder: Path, sweep: str | None) -> None:
 
     store = connect(place.db, create=False)
     written = write_curves(folder, store, store.job_ids(find_sweep(store, sweep).id))
-    line = f"{written} runs in {folder}: tensorboard --logdir {folder}"
+    line = f"{format_count(written, 'run')} in {folder}: tensorboard --logdir {folder}"
     Console(stderr=True).print(Text(line), soft_wrap=True)
 
 
@@ -189,4 +190,4 @@ def _write_site(place: Place, out: str, sweep: str | None, measure: str, *, samp
 
         files = site.write_site(store, place, Path(out), options, step)
     page = Path(out).expanduser().absolute() / "index.html"
-    errors.print(Text(f"Wrote {files} files: open {page}"), soft_wrap=True)
+    errors.print(Text(f"Wrote {format_count(files, 'file')}: open {page}"), soft_wrap=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from lcma.harness.place import find_place
+from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 
 
@@ -21,7 +22,8 @@ def find_fault(arguments: Sequence[str]) -> str | None:
         return None
     if not findings:
         return None
+    faults = format_count(len(findings), "fault")
     return (
-        f"{database.name} has {len(findings)} faults, which `lcma db check` names, such as: "
-        f"{findings[0]}; go back to a copy of it"
+        f"{database.name} has {faults}, which `lcma db check` names, such as: {findings[0]}; "
+        "go back to a copy of it"
     )

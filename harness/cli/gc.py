@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcma.harness.cli.options import Db, Json, Runs
+from lcma.harness.text import format_count
 
 if TYPE_CHECKING:
     from lcma.harness.run.gc import What
@@ -87,7 +88,7 @@ def gc(
     console.print(Text(freed), soft_wrap=True)
     if unknown[0]:
         left = (
-            f"left alone: {unknown[0]} files ({format_size(unknown[1])}) of runs that this "
-            "database does not know"
+            f"left alone: {format_count(unknown[0], 'file')} ({format_size(unknown[1])}) of runs "
+            "that this database does not know"
         )
         console.print(Text(left), soft_wrap=True)

@@ -12,11 +12,13 @@ from lcma.harness.cli.planning import Overrides, read_spec
 from lcma.harness.extras import require_extra
 from lcma.harness.place import find_place
 from lcma.harness.report.board import render_board
+from lcma.harness.report.targets import FOLDER
 from lcma.harness.results.board import read_board
 from lcma.harness.run.driver import LaunchStoppedError
 from lcma.harness.run.sweep import LaunchOptions, launch_sweep, wait_with_note
 from lcma.harness.run.workers import LaunchInterrupted
 from lcma.harness.terminal import Console
+from lcma.harness.text import format_count
 from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
@@ -47,7 +49,9 @@ class LaunchCommand:
             value = getattr(options, name)
             words += [] if value is None else [f"--{name}", f"{value}"]
         words += ["--skip-invalid"] if options.skip_invalid else []
-        return words if self.pictures is not None else [*words, "--no-pictures"]
+        if self.pictures is None:
+            return [*words, "--no-pictures"]
+        return words if self.pictures == FOLDER else [*words, "--pictures", f"{self.pictures}"]
 
     @property
     def again(self) -> str:
@@ -86,7 +90,9 @@ def run_launch(command: LaunchCommand) -> None:
             for path in drawn:
                 console.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
     if report.lost:
-        lead = f"{report.lost} jobs did not end well. See why, and run them again, with"
+        them = "it" if report.lost == 1 else "them"
+        lost = format_count(report.lost, "job")
+        lead = f"{lost} did not end well. See why, and run {them} again, with"
         print_commands(console, [format_command("status", db=command.db), command.retry], lead)
         sys.exit(1)
     query = "select factorization, seed, bits_per_dim from trial_results"
@@ -116,7 +122,7 @@ def ending_early(console: Console, again: str) -> Iterator[None]:
 
 
 def _print_stopped(console: Console, by: str, released: int, again: str) -> None:
-    console.print(
-        f"Stopped{escape(by)}; {released} running jobs keep their last checkpoint.", soft_wrap=True
-    )
+    keep = "keeps its" if released == 1 else "keep their"
+    jobs = format_count(released, "running job")
+    console.print(f"Stopped{escape(by)}; {jobs} {keep} last checkpoint.", soft_wrap=True)
     print_commands(console, [again], "Go on with")

@@ -1,7 +1,7 @@
 """Reading a sweep with its overrides, and printing a plan; shared by `plan` and `launch`."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from lcma.harness import data
 from lcma.harness.place import Place
 from lcma.harness.run.plan import Plan, PlannedCell, make_plan, open_existing, require_valid
 from lcma.harness.run.prediction import Predictions, predict_hours
-from lcma.harness.run.workers import check_compilable
+from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
+from lcma.harness.run.workers import check_compilable, count_slots, max_threads
 from lcma.harness.terminal import Console, noting_slowness
+from lcma.harness.text import format_count
 from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.predictions import predictions_as_dict, render_predictions
 from lcma.sweeps import catalog, plugins, published, settings
@@ -70,7 +72,7 @@ def read_spec(name: str, asked: Overrides, where: Place) -> specs.Spec:
 def plan_sweep(name: str, where: Place, asked: Overrides) -> Plan:
     """The plan against the database, which is not made if it is not there."""
     spec = read_spec(name, asked, where)
-    with noting_slowness(f"planning {count_cells(spec):,} cells"):
+    with noting_slowness(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, where, open_existing(where))
     check_compilable(plan.expansion, spec.resources.model_copy(update={"gpus": spec.gpus}))
     if not any(planned.cell.unavailable for planned in plan.cells):
@@ -132,7 +134,7 @@ def show_plan(
     alone, trainings = plan.expansion.unshared
     shared = len(plan.pretrainings)
     console.print(
-        f"Shared: {shared} pretrainings and {len(plan.expansion.trials)} trainings; "
+        f"Shared: {_trainings(shared, len(plan.expansion.trials), ' and ')}; "
         f"each cell alone would take {alone} and {trainings}."
     )
     if len(plan.invalid) == len(plan.cells):
@@ -141,12 +143,15 @@ def show_plan(
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     if plan.lost:
         again = format_command(*words, "--retry", db=db, data=data)
-        print_commands(console, [again], f"{plan.lost} cells did not end well. Run them again with")
+        lost, them = format_count(plan.lost, "cell"), "it" if plan.lost == 1 else "them"
+        print_commands(console, [again], f"{lost} did not end well. Run {them} again with")
     if not left and not pretrain:
         console.print("[green]Nothing is left to do.[/]")
         print_commands(console, [format_command("board", db=db)])
         return
-    console.print(f"Left to do: {pretrain} pretrainings, {left} trainings.")
+    console.print(f"Left to do: {_trainings(pretrain, left, ', ')}.")
+    for line in _describe_stacks(plan):
+        console.print(line, soft_wrap=True)
     console.print(render_predictions(predicted), soft_wrap=True)
     skip = ["--skip-invalid"] if plan.invalid else []
     prepare = [
@@ -200,8 +205,51 @@ def plan_as_dict(plan: Plan, predicted: Predictions) -> dict[str, Any]:
         "shared": {"pretrainings": len(plan.pretrainings), "trainings": len(plan.expansion.trials)},
         "unshared": {"pretrainings": alone, "trainings": trainings},
         "left": {"pretrainings": plan.pretrainings_left, "trainings": plan.trainings_left},
+        "stacks": [
+            {
+                "kind": shape.kind,
+                "flow": shape.flow,
+                "dataset": shape.set_name,
+                "recipe": shape.recipe,
+                "budget": shape.budget,
+                "jobs": jobs,
+                "stacks": stacks,
+                "most_members": MOST,
+            }
+            for shape, jobs, stacks in _plan_stacks(plan)
+        ],
         "predicted": predictions_as_dict(predicted),
     }
+
+
+def _plan_stacks(plan: Plan) -> list[tuple[Shape, int, int | None]]:
+    """The jobs that are left of each shape, and in about how many stacks they run here; None where
+    GPUs run them."""
+    here = None
+    if not plan.spec.gpus and plan.expansion.trials:
+        here = count_slots(plan.spec.resources, max_threads(plan.expansion))
+    return [
+        (shape, jobs, None if here is None else count_stacks(jobs, here))
+        for shape, jobs in count_left(plan).items()
+    ]
+
+
+def _describe_stacks(plan: Plan) -> Iterator[str]:
+    """A line for each flow and data set of which something is left that is trained in stacks."""
+    groups: dict[tuple[str, str], dict[str, list[int]]] = {}
+    here = False
+    for shape, jobs, stacks in _plan_stacks(plan):
+        here = stacks is not None
+        noun = "training" if shape.kind == "trial" else "pretraining segment"
+        sums = groups.setdefault((shape.flow, shape.set_name), {}).setdefault(noun, [0, 0])
+        sums[:] = sums[0] + jobs, sums[1] + (stacks or 0)
+    for (flow, dataset), parts in groups.items():
+        texts = [
+            format_count(jobs, noun) + (f" in about {stacks:,}" if here else "")
+            for noun, (jobs, stacks) in parts.items()
+        ]
+        where = " on this machine" if here else ""
+        yield f"Stacks of {flow} on {dataset}: {', '.join(texts)}{where}, at most {MOST} in one."
 
 
 def _cells(plan: Plan) -> RenderableType:
@@ -277,6 +325,11 @@ def _links(numbers: Iterable[published.Number]) -> str:
     return ", ".join(f"{n.bits_per_dim:.2f} ({n.where})" for n in numbers)
 
 
+def _trainings(pretrainings: int, trainings: int, between: str) -> str:
+    counts = format_count(pretrainings, "pretraining"), format_count(trainings, "training")
+    return between.join(counts)
+
+
 def _pretrainings(plan: Plan) -> RenderableType:
     """The shared pretrainings; a row joins the seeds that are alike."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -290,5 +343,5 @@ def _pretrainings(plan: Plan) -> RenderableType:
         key = (alike, pretraining.recipe.model.flow, pretraining.dataset, budgets, p.trials)
         groups.setdefault(key, []).append(pretraining.seed)
     for (_, flow, dataset, budgets, trials), seeds in groups.items():
-        table.add_row(flow, dataset, _span(seeds), budgets, f"{trials} trials")
+        table.add_row(flow, dataset, _span(seeds), budgets, format_count(trials, "trial"))
     return Lines(Text("Shared pretrainings"), table, Text())

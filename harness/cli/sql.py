@@ -59,6 +59,7 @@ def _print_rows(found: "QueryResult", form: str, *, count: bool) -> None:
 
     from lcma.harness.report.tables import make_table, render_rows, table_as_csv, table_as_json
     from lcma.harness.terminal import Console
+    from lcma.harness.text import format_count
 
     table = make_table(found)
     if form == "json":
@@ -71,12 +72,11 @@ def _print_rows(found: "QueryResult", form: str, *, count: bool) -> None:
         console.print(render_rows(table, console), soft_wrap=True)
     # Remarks go to stderr, so that stdout holds rows alone.
     if found.truncated:
-        shown = "1 row" if len(found.rows) == 1 else f"{len(found.rows)} rows"
+        shown = format_count(len(found.rows), "row")
         note = f"There is more than these {shown} (--limit, or 64 MiB): --all shows the rest."
         Console(stderr=True).print(Text(note))
     elif count and form == "table":
-        number = len(found.rows)
-        Console(stderr=True).print(Text("1 row" if number == 1 else f"{number} rows"))
+        Console(stderr=True).print(Text(format_count(len(found.rows), "row")))
 
 
 def _read_stdin() -> str:

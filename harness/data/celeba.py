@@ -33,6 +33,7 @@ from lcma.harness.data.source import (
     read_bytes,
     sha256,
 )
+from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 
 _IMAGES: Final = "img_align_celeba"
@@ -183,13 +184,13 @@ def _same_names(images: Path, there: set[str], listed: Path, partition: dict[str
     lacking, other = sorted(set(partition) - there), sorted(there - set(partition))
     if lacking:
         raise UserError(
-            f"{images} lacks {len(lacking)} images that {listed.name} names, the first "
-            f"{lacking[0]}: unpack the images again, or cut the list to those that are there"
+            f"{images} lacks {format_count(len(lacking), 'image')} that {listed.name} names, the "
+            f"first {lacking[0]}: unpack the images again, or cut the list to those that are there"
         )
     if other:
         raise UserError(
-            f"{listed} has no line for {len(other)} images of {images.name}, the first {other[0]}: "
-            "give the list that belongs to them"
+            f"{listed} has no line for {format_count(len(other), 'image')} of {images.name}, the "
+            f"first {other[0]}: give the list that belongs to them"
         )
 
 

@@ -27,7 +27,7 @@ from lcma.harness.results.board import (
     factorization_label,
     name_unit,
 )
-from lcma.harness.text import escape_markdown, printable, short_id
+from lcma.harness.text import escape_markdown, format_count, printable, short_id
 from lcma.sweeps.measures import BITS_PER_DIM
 
 COLUMNS: tuple[TableColumn, ...] = (
@@ -263,7 +263,7 @@ def format_titles(group: Group) -> tuple[str, str]:
     title = (
         f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
         f"{printable(group.profile)}{' (recipe: ours)' if ours else ''}: {group.steps} steps, "
-        f"{group.splits} splits"
+        f"{format_count(group.splits, 'split')}"
     )
     if group.settings:
         title += f"; {printable(group.settings)}"
@@ -312,7 +312,7 @@ def describe_lost(board: Board) -> list[str]:
         return []
     outcomes = ", ".join(f"{printable(name)} {count}" for name, count in board.lost)
     return [
-        f"{board.diverged} trials diverged, {board.failed} failed"
+        f"{format_count(board.diverged, 'trial')} diverged, {board.failed} failed"
         f"{f' ({outcomes})' if outcomes else ''}: `lcma status` says why."
     ]
 

@@ -57,7 +57,9 @@ def render_curves(found: CurveCharts) -> RenderableType:
             parts.append(Text(line, style="dim"))
         parts += [*(Text(printable(note), style="dim") for note in chart.notes), Text()]
     if found.left_out:
-        shown_of = f"{len(found.charts)} of {len(found.charts) + found.left_out} pictures are drawn"
+        number = len(found.charts)
+        are = "is" if number == 1 else "are"
+        shown_of = f"{number} of {number + found.left_out} pictures {are} drawn"
         parts += [Text(f"{shown_of}: choose with --flow, --dataset or --profile."), Text()]
     return Lines(*parts)
 

@@ -13,6 +13,7 @@ from lcma.harness import data
 from lcma.harness.data import Manifest
 from lcma.harness.data.bars import ComputedBar
 from lcma.harness.data.inspection import Duplicates, Inspection
+from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 
 
@@ -109,7 +110,7 @@ def describe_prepared_set(
     if manifest.skipped:
         first = ", ".join(manifest.skipped[:3])
         more = ", ..." if len(manifest.skipped) > 3 else ""
-        lines.append(f"left out: {len(manifest.skipped)} images ({first}{more})")
+        lines.append(f"left out: {format_count(len(manifest.skipped), 'image')} ({first}{more})")
     lines.append(f"digest: {manifest.digest}")
     if seconds:
         lines.append(f"read in {seconds:.1f} s, {images / seconds:.0f} images/s")
@@ -133,7 +134,9 @@ def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[ComputedB
             f"{expected.test:,} test: {same}"
         )
     if manifest.skipped:
-        lines.append(f"skipped: {len(manifest.skipped):,} files, {', '.join(manifest.skipped)}")
+        lines.append(
+            f"skipped: {format_count(len(manifest.skipped), 'file')}, {', '.join(manifest.skipped)}"
+        )
     lines += [
         f"source: {source.layout}, {source.verdict}",
         f"read by: {source.reader}",

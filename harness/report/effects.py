@@ -12,7 +12,7 @@ from lcma.harness.report.board import format_titles, name_measure
 from lcma.harness.report.tables import Table, TableColumn, render_table
 from lcma.harness.results.board import COMPARABLE, Group, name_unit
 from lcma.harness.results.effects import Effect, Effects
-from lcma.harness.text import format_number, printable
+from lcma.harness.text import format_count, format_number, printable
 from lcma.sweeps.measures import BITS_PER_DIM
 
 COLUMNS = (
@@ -88,7 +88,7 @@ def _effect_dict(effect: Effect) -> dict[str, Any]:
 
 def _titles(one: Effects) -> tuple[str, str]:
     group = one.group
-    splits = "1 split" if group.splits == 1 else f"{group.splits} splits"
+    splits = format_count(group.splits, "split")
     budget = "" if one.budget is None else f", budget {one.budget}"
     title = (
         f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from lcma.harness.report.board import board_table, group_table
 from lcma.harness.report.tables import table_as_html
 from lcma.harness.results.board import Board
+from lcma.harness.text import format_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +21,8 @@ class BoardView:
         return sum(len(group.rows) for group in self.board.groups)
 
     def __repr__(self) -> str:
-        tables = "table" if len(self.board.groups) == 1 else "tables"
-        return f"<board of {len(self)} rows in {len(self.board.groups)} {tables}: .to_pandas()>"
+        tables = format_count(len(self.board.groups), "table")
+        return f"<board of {format_count(len(self), 'row')} in {tables}: .to_pandas()>"
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return a row for each row of the board, with the columns of `lcma export`."""

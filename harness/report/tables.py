@@ -23,7 +23,7 @@ from rich.text import Text
 from lcma.db import QueryResult
 from lcma.db.views import views
 from lcma.harness.terminal import Console, text_cell
-from lcma.harness.text import escape_markdown, format_number, printable, to_json
+from lcma.harness.text import escape_markdown, format_count, format_number, printable, to_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +63,7 @@ class TableColumn:
         if value is None:
             return missing
         if isinstance(value, bytes):
-            return f"<{len(value)} bytes>"
+            return f"<{format_count(len(value), 'byte')}>"
         if self.places is not None and isinstance(value, int | float):
             return format_number(value, self.places, sign=self.sign)
         return printable(value)

@@ -20,7 +20,7 @@ from lcma.harness.results.verdicts import (
     Verdicts,
     describe_better,
 )
-from lcma.harness.text import escape_markdown, format_number, printable, short_id
+from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
 from lcma.sweeps.measures import BITS_PER_DIM, SHIPPED
 
 STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
@@ -170,7 +170,8 @@ def verdict_sentence(one: Verdict) -> str:
         other = "models" if claim.cells.group.whole else "images"
         text += "." if one.on_published else f", of other {other}: no verdict on that number."
     if claim.lost:
-        text += f" {claim.lost} trials of these cells were lost."
+        were = "was" if claim.lost == 1 else "were"
+        text += f" {format_count(claim.lost, 'trial')} of these cells {were} lost."
     return text
 
 
@@ -281,7 +282,7 @@ def _describe_cells(cells: Cells) -> str:
     group = cells.group
     text = (
         f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
-        f"{printable(group.profile)}, {group.steps} steps, {group.splits} splits"
+        f"{printable(group.profile)}, {group.steps} steps, {format_count(group.splits, 'split')}"
     )
     if cells.budget is not None:
         text += f", budget {cells.budget}"

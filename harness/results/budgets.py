@@ -33,7 +33,7 @@ from lcma.harness.results.statistics import (
     seeds_needed,
 )
 from lcma.harness.results.verdicts import default_margin
-from lcma.harness.text import printable
+from lcma.harness.text import format_count, printable
 from lcma.models import make_tables
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
@@ -610,7 +610,9 @@ def budget_notes(
             "images can be compared, seconds cannot."
         )
     if lost:
-        yield f"{lost} results have no finite number of this measure and are left out."
+        have, are = ("has", "is") if lost == 1 else ("have", "are")
+        results = format_count(lost, "result")
+        yield f"{results} {have} no finite number of this measure and {are} left out."
 
 
 # The Pareto front of two costs, both of which should be small

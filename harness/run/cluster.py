@@ -2,11 +2,12 @@
 
 import contextlib
 import logging
+import math
 import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class _JobConfig(JobConfig):
 
 
 class RayExecutor(Executor):
-    """An executor that makes each piece of work one Ray task.
+    """An executor that makes each task one of Ray's.
 
     The task that another one waits for is its argument, so that waiting holds neither CPU nor GPU.
     """
@@ -63,10 +64,11 @@ class RayExecutor(Executor):
         if address is not None:
             _require_reachable(address)
         self.resources, self.address = resources, address
+        self.grows = address is not None  # it may have an autoscaler, which counts what waits
         self.need = {"CPU": 1.0}
         self._refs: dict[str, Any] = {}
-        self._jobs: dict[Any, str] = {}
-        self._after: dict[str, str | None] = {}
+        self._works: dict[Any, Sequence[Work]] = {}
+        self._after: dict[Any, str | None] = {}
         # Tasks have their node's environment, not this process's.
         hook = os.environ.get(HOOK_VARIABLE)
         self._before = {name: os.environ.get(name) for name in (AUTH_MODE, TOKEN)}
@@ -108,7 +110,21 @@ class RayExecutor(Executor):
             raise UserError(f"{lack}: lower `resources` in the spec or start a node that has it")
 
     def lack(self, work: Work) -> str | None:
-        return self._lack(self._need(work.threads, self._gpus(work), self._memory_gb(work)))
+        return self._lack(self._need_of(work))
+
+    def free_slots(self, work: Work) -> int:
+        need, nodes = self._need_of(work), [node["Resources"] for node in self._nodes()]
+        taken = 0.0
+        for ref, works in self._works.items():
+            other, after = self._need_of(works[0]), self._after[ref]
+            waits = after is not None and self._refs[after] in self._works
+            if not waits and any(_count_fits(node, other) for node in nodes):
+                taken += max(other.get(k, 0.0) / v for k, v in need.items() if v)
+        slots = sum(_count_fits(node, need) for node in nodes)
+        return max(0, math.floor(slots - taken + 1e-9))
+
+    def _need_of(self, work: Work) -> dict[str, float]:
+        return self._need(work.threads, self._gpus(work), self._memory_gb(work))
 
     def _need(self, threads: int, gpus: float, memory_gb: float | None) -> dict[str, float]:
         need = {"CPU": self._cpus(threads), "GPU": gpus}
@@ -160,7 +176,8 @@ class RayExecutor(Executor):
         _, late = ray.wait(list(hosts), num_returns=len(hosts), timeout=ASK_SECONDS)
         return [a for ref, host in hosts.items() if (a := _read_answer(ref, host, ref in late))]
 
-    def submit(self, work: Work, after: str | None) -> None:
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
+        work, more = works[0], f" and {len(works) - 1} more" if len(works) > 1 else ""
         gpus, memory_gb = self._gpus(work), self._memory_gb(work)
         # A process keeps the first GPU that it computed on, whichever the next task is granted.
         fresh = gpus and self._several_gpus
@@ -168,24 +185,24 @@ class RayExecutor(Executor):
             num_cpus=self._cpus(work.threads),
             num_gpus=gpus,
             memory=None if memory_gb is None else memory_gb * 1e9,
-            name=work.title,
+            name=work.title + more,
         )
-        ref = task.remote(work, None if after is None else self._refs[after])
-        self._refs[work.job_id] = ref
-        self._after[work.job_id] = after
-        self._jobs[ref] = work.job_id
+        ref = task.remote(works, None if after is None else self._refs[after])
+        self._refs |= {work.job_id: ref for work in works}
+        self._after[ref] = after
+        self._works[ref] = works
 
     def wait(self, seconds: float) -> list[Finished]:
-        if not self._jobs:
+        if not self._works:
             return []
-        ready, _ = ray.wait(list(self._jobs), num_returns=1, timeout=seconds)
+        ready, _ = ray.wait(list(self._works), num_returns=1, timeout=seconds)
         if ready:
-            ready, _ = ray.wait(list(self._jobs), num_returns=len(self._jobs), timeout=0)
-        return [self._collect(ref) for ref in ready]
+            ready, _ = ray.wait(list(self._works), num_returns=len(self._works), timeout=0)
+        return [one for ref in ready for one in self._collect(ref)]
 
     def close(self, *, kill: bool) -> None:
         if kill:
-            for ref in self._jobs:
+            for ref in self._works:
                 with contextlib.suppress(RayError):
                     ray.cancel(ref, force=True)
         ray.shutdown()
@@ -206,18 +223,18 @@ class RayExecutor(Executor):
     def _cpus(self, threads: int) -> float:
         return self.resources.cpus if self.resources.cpus is not None else float(threads)
 
-    def _collect(self, ref: Any) -> Finished:
-        job_id = self._jobs.pop(ref)
+    def _collect(self, ref: Any) -> list[Finished]:
+        job_ids, after = [work.job_id for work in self._works.pop(ref)], self._after.pop(ref)
         try:
-            report: Report = ray.get(ref)
+            reports: list[Report] = ray.get(ref)
         except RayError as error:
-            after = self._after[job_id]
             if after is not None and self._is_lost(after):
-                return Finished(job_id, Report(job_id, "blocked", "what it waited for was lost"))
+                why = "what it waited for was lost"
+                return [Finished(job_id, Report(job_id, "blocked", why)) for job_id in job_ids]
             raised = isinstance(error, RayTaskError)
             why = str(error).strip().splitlines()[-1] if raised else type(error).__name__
-            return Finished(job_id, None, why, _classify_loss(error))
-        return Finished(job_id, report)
+            return [Finished(job_id, None, why, _classify_loss(error)) for job_id in job_ids]
+        return [Finished(report.job_id, report) for report in reports]
 
     def _is_lost(self, job_id: str) -> bool:
         try:
@@ -292,6 +309,14 @@ def _classify_loss(error: RayError) -> Lost:
     if isinstance(error, (NodeDiedError, LocalRayletDiedError, ObjectLostError)):
         return "node"
     return "error"
+
+
+def _count_fits(node: Mapping[str, float], need: Mapping[str, float]) -> int:
+    """Return how many tasks of a need fit on a node; a share of a GPU is one of one GPU."""
+    counts = [math.floor(node.get(k, 0.0) / v + 1e-9) for k, v in need.items() if v and k != "GPU"]
+    if share := need.get("GPU", 0.0):
+        counts.append(math.floor(node.get("GPU", 0.0)) * math.floor(1 / share + 1e-9))
+    return min(counts)
 
 
 def _amount(resource: str, value: float) -> str:

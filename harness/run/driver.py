@@ -2,7 +2,8 @@
 
 `Launch.run` is the loop. Each round it reads the database, records the jobs that have ended,
 submits jobs in the order of their value (`Order`), and collects finished tasks from the executor.
-Jobs that other launches run are waited for in the database.
+Jobs that other launches run are waited for in the database. Jobs whose recipe asks for stacks are
+dealt over free slots (`stacks`): they are not submitted before, so that others can join them.
 
 The driver holds no state that matters. It may be killed at any moment; launching again plans the
 difference and goes on. While the database is unreachable the driver waits and its tasks go on.
@@ -17,6 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Protocol
 
 from lcma.db import Job, JobFacts, PlannedJob, Starved, StopRequest, Store, Unavailable
@@ -25,7 +27,16 @@ from lcma.harness.kill_points import kill_point
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import Node
 from lcma.harness.run.spool import deliver_leftovers
-from lcma.harness.run.work import ENDINGS, Report, ReportEnding, Work, grow_work, make_policy
+from lcma.harness.run.stacks import MOST, Member, deal, find_shapes
+from lcma.harness.run.work import (
+    ENDINGS,
+    Need,
+    Report,
+    ReportEnding,
+    Work,
+    grow_work,
+    make_policy,
+)
 
 POLL_SECONDS = 0.5
 """How long a round waits for finished tasks."""
@@ -44,8 +55,9 @@ AGAIN_SECONDS = 2.0
 """Pause before a task that found its job taken is submitted again."""
 
 WINDOW = 64
-"""Most tasks submitted but not started; as many again may wait for a dependency in the executor.
-The rest wait in the driver. A more valuable job that is ready later can be delayed by these."""
+"""Most unstacked tasks submitted but not started; as many again may wait for a dependency in the
+executor. The rest wait in the driver. A more valuable job that is ready later can be delayed by
+these."""
 
 MAX_CRASHES = 3
 """Crashes of a job's task without progress in between, after which the job is given up until the
@@ -133,10 +145,21 @@ class _DatabaseState:
 
 @dataclass(frozen=True)
 class _Submitted:
-    """A task in the executor: when it was submitted (monotonic), and the task it waits for."""
+    """A task in the executor: its jobs, when it was submitted (monotonic), and the job that it
+    waits for."""
 
+    job_ids: tuple[str, ...]
     since: float
-    after: str | None
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class _Crash:
+    """A job whose task was lost; not ``alone`` if others were in its stack, and then it does not
+    count against it."""
+
+    finished: Finished
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -175,7 +198,12 @@ class Launch:
         self._event, self._refreshed = 0, -math.inf
         self._in_flight: dict[str, _Submitted] = {}
         self._not_before: dict[str, float] = {}
-        self._crashes: deque[Finished] = deque()
+        self._shapes = find_shapes((n.work.job, n.work.subject) for n in nodes)
+        self._left_stacked = Counter(n.work.need for n in nodes if n.work.job_id in self._shapes)
+        self._left_alone = len(nodes) - self._left_stacked.total()
+        self._most_members: dict[str, int] = {}
+        self._steps: dict[str, int] = {}
+        self._crashes: deque[_Crash] = deque()
         self._crash_counts: dict[str, _CrashCount] = {}
         self._reported_failures: dict[str, Report] = {}
         self._lost_tokens: dict[str, int] = {}
@@ -192,9 +220,9 @@ class Launch:
         with suppress(Unavailable):
             deliver_leftovers(self.store, self.display.note)
             for job_id, job in self.store.jobs(list(self.nodes)).items():
+                self._note_step(job)
                 if job.state in ENDINGS:  # ended before: not shown as news
-                    self.ended.reports[job_id] = Report(job_id, ENDINGS[job.state])
-                    self._order.remove(job_id)
+                    self._note_end(Report(job_id, ENDINGS[job.state]))
         while True:
             state = self._read_database()
             if state is not None:
@@ -245,6 +273,8 @@ class Launch:
             jobs = self.store.jobs(left)
         else:
             jobs = news.jobs | self._read_reported_failures(news.jobs)
+        for job in jobs.values():
+            self._note_step(job)
         now = self.store.now()
         self._watch.update(running)
         if any(map(self._is_overdue, running)):
@@ -270,6 +300,10 @@ class Launch:
         if everything:
             self._refreshed = began
         return state
+
+    def _note_step(self, job: Job) -> None:
+        if job.id in self._shapes:
+            self._steps[job.id] = job.step
 
     def _is_overdue(self, job: JobFacts) -> bool:
         """Return whether a worker of this launch has not renewed its lease for half of it."""
@@ -358,46 +392,143 @@ class Launch:
         return job_id in self.nodes and job_id not in self.ended.reports
 
     def _submit(self, state: _DatabaseState) -> None:
-        """Submit jobs that can run, up to `WINDOW` and the cap.
+        """Submit jobs that can run: unstacked ones up to `WINDOW`, stacks as far as slots are free,
+        and all up to the cap.
 
-        A lease that ran out while the database was unreachable counts as held for one more lease:
-        its holder may have been unable to extend it.
+        While a stack waits for a slot, nothing less valuable is submitted to wait before it.
         """
-        now = time.monotonic()
-        grace = now < self._back_since + self._lease
-        dependent = sum(s.after in self._in_flight for s in self._in_flight.values())
-        running = sum(r.job_id in self._in_flight for r in state.running)
-        free = len(self._in_flight) - dependent - running
+        alone = [job_id for job_id in self._in_flight if job_id not in self._shapes]
+        dependent = sum(self._in_flight[job_id].after in self._in_flight for job_id in alone)
+        running = {r.job_id for r in state.running if r.job_id in self._in_flight}
+        free = len(alone) - dependent - len(running.difference(self._shapes))
+        grace = self._is_in_grace()
         held = (r.job_id for r in state.running if grace or r.job_id in state.held)
         places = _count_free_places(self.record, self._in_flight, held)
+        stacks: dict[str, list[Work]] = {}
+        dealt: set[Need] = set()
+        full: set[Need] = set()
+        stack_waits = False
         for node in self._order.iterate(self.ended.reports):
-            if free >= WINDOW and (dependent >= WINDOW or not self._has_dependents_in_flight()):
+            if (
+                not stacks
+                and dealt >= self._left_stacked.keys()
+                and (
+                    len(alone) >= self._left_alone
+                    or (
+                        free >= WINDOW
+                        and (dependent >= WINDOW or not self._has_dependents_in_flight())
+                    )
+                )
+            ):
                 return
             if places is not None and places <= 0:
                 return
+            if not self._can_start(node, state):
+                continue
             job_id, after = node.work.job_id, node.after
-            if job_id in self._in_flight:
-                continue
-            lease_until = state.leases.get(job_id)
-            if lease_until is not None and (grace or job_id in state.held):
-                continue
-            if now < self._not_before.get(job_id, now):
-                continue
             if after in self.ended.reports:
                 after = None
-            if after is not None and (places is not None or after not in self._in_flight):
-                continue  # the executor would start a dependent task whatever the cap
-            if (free if after is None else dependent) >= WINDOW:
-                continue
-            if self._is_shorter_segment_running(node.work.job, state):
-                continue
-            with kill_point("submit"):
-                work = replace(self._memory_retries.work(job_id), expired=lease_until)
-                self.executor.submit(work, after)
+            work = self._memory_retries.work(job_id)
+            if job_id in self._shapes:
+                if after is not None:
+                    continue
+                if work.need not in dealt:
+                    dealt.add(work.need)
+                    stacks |= self._deal(work, state, places)
+                stack = stacks.pop(job_id, [])
+                ahead = len(stack) == MOST and self.executor.grows
+                if not stack or not (ahead or self._has_room(stack[0], full)):
+                    stack_waits = True
+                    continue
+                self._start(stack, None, state)
+            else:
+                if after is not None and (places is not None or after not in self._in_flight):
+                    continue  # the executor would start a dependent task whatever the cap
+                if (free if after is None else dependent) >= WINDOW:
+                    continue
+                if stack_waits and not self._has_room(work, full):
+                    continue
+                self._start([work], after, state)
+                alone.append(job_id)
+                free += after is None
+                dependent += after is not None
             places = None if places is None else places - 1
-            self._in_flight[job_id] = _Submitted(now, after)
-            free += after is None
-            dependent += after is not None
+
+    def _can_start(self, node: Node, state: _DatabaseState) -> bool:
+        """Return whether a job is neither here nor elsewhere, and may be tried again."""
+        job_id = node.work.job_id
+        return not (
+            job_id in self._in_flight
+            or (job_id in state.leases and (job_id in state.held or self._is_in_grace()))
+            or time.monotonic() < self._not_before.get(job_id, 0.0)
+            or self._is_shorter_segment_running(node.work.job, state)
+        )
+
+    def _is_in_grace(self) -> bool:
+        """Return whether leases that ran out while the database was unreachable count as held.
+
+        They do for one more lease: their holders may have been unable to extend them.
+        """
+        return time.monotonic() < self._back_since + self._lease
+
+    def _deal(self, like: Work, state: _DatabaseState, places: int | None) -> dict[str, list[Work]]:
+        """Deal the jobs that can start and need what the work needs over the slots that are free,
+        up to so many places; return stacks by their most valuable members."""
+        slots = self._count_free_slots(like)
+        ahead = slots <= 0 and self.executor.grows
+        if ahead:  # stacks that nobody can join any more
+            slots = WINDOW - self._count_waiting_stacks(state)
+        slots = slots if places is None else min(slots, places)
+        ready = (
+            self._memory_retries.work(node.work.job_id)
+            for node in self._order.iterate(self.ended.reports)
+            if node.work.job_id in self._shapes
+            and (node.after is None or node.after in self.ended.reports)
+            and self._can_start(node, state)
+        )
+        alike = (work for work in ready if work.need == like.need)
+        works = list(islice(alike, MOST * slots))
+        members = [
+            Member(
+                self._shapes[work.job_id],
+                self._steps.get(work.job_id, 0),
+                self._most_members.get(work.job_id, MOST),
+            )
+            for work in works
+        ]
+        stacks = deal(members, len(members) // MOST if ahead else slots)
+        return {
+            works[stack[0]].job_id: [works[position] for position in stack]
+            for stack in stacks
+            if not ahead or len(stack) == MOST
+        }
+
+    def _count_waiting_stacks(self, state: _DatabaseState) -> int:
+        running = {job.job_id for job in state.running}
+        stacks = {t.job_ids for job_id, t in self._in_flight.items() if job_id in self._shapes}
+        return sum(running.isdisjoint(job_ids) for job_ids in stacks)
+
+    def _has_room(self, work: Work, full: set[Need]) -> bool:
+        """Return whether a slot is free for the work; ``full`` gets the needs for which none is."""
+        if work.need not in full and self._count_free_slots(work) <= 0:
+            full.add(work.need)
+        return work.need not in full
+
+    def _count_free_slots(self, work: Work) -> int:
+        """Return how many tasks like the work can start now.
+
+        One where the executor has nothing of this launch, whatever it knows, so that nothing waits
+        for ever.
+        """
+        free = self.executor.free_slots(work) or 0
+        return free if self._in_flight else max(free, 1)
+
+    def _start(self, works: Sequence[Work], after: str | None, state: _DatabaseState) -> None:
+        job_ids = tuple(work.job_id for work in works)
+        task = [replace(work, expired=state.leases.get(work.job_id)) for work in works]
+        with kill_point("submit"):
+            self.executor.submit(task, after)
+        self._in_flight |= dict.fromkeys(job_ids, _Submitted(job_ids, time.monotonic(), after))
 
     def _has_dependents_in_flight(self) -> bool:
         return any(job_id in self._waiting for job_id in self._in_flight)
@@ -416,11 +547,20 @@ class Launch:
 
     def _handle_finished(self, finished: Finished) -> None:
         job_id, report = finished.job_id, finished.report
-        began = self._in_flight.pop(job_id).since
+        task = self._in_flight.pop(job_id)
+        alone, began = len(task.job_ids) == 1, task.since
         for note in report.notes if report else ():
             self.display.note(note)
         if report is None:
-            self._crashes.append(finished)
+            self._crashes.append(_Crash(finished, alone))
+            if not alone:
+                self._halve(task, finished)
+        elif report.ending == "crowded":
+            lost = Finished(job_id, None, report.message)
+            if alone:
+                self._crashes.append(_Crash(lost))
+            else:
+                self._halve(task, lost)
         elif report.ending in ("done", "pruned"):
             self._end_job(report)
         elif report.ending in ("diverged", "failed"):
@@ -431,26 +571,38 @@ class Launch:
             report.ending == "away" and self._unreachable_since is None and self._back_since < began
         ):
             # Unreachable from that host alone, which counts as a crash.
-            self._crashes.append(Finished(job_id, None, report.message))
+            self._crashes.append(_Crash(Finished(job_id, None, report.message)))
+
+    def _halve(self, task: _Submitted, lost: Finished) -> None:
+        """Let a member of a lost stack run again in a smaller one, unless its node was lost."""
+        most, again = len(task.job_ids) // 2, "they are run again"
+        if lost.lost != "node":
+            self._most_members[lost.job_id] = most
+            again += f" in stacks of at most {most}" if most > 1 else " one by one"
+        if lost.job_id == task.job_ids[0]:
+            title, more = self.nodes[lost.job_id].work.title, len(task.job_ids) - 1
+            loss = _describe_loss(lost)
+            self.display.note(f"{title} and {more} more in its stack: {loss} and {again}")
 
     def _handle_crashes(self) -> None:
         """Free the jobs of dead processes, and give up those that crash without progress.
 
         Raises Unavailable, with the rest of the crashes kept for the next round.
         """
-        if any(crash.lost in ("process", "memory") for crash in self._crashes):
+        if any(crash.finished.lost in ("process", "memory") for crash in self._crashes):
             # The dead process may have left its ending in a spool.
             deliver_leftovers(self.store, self.display.note)
         while self._crashes:
-            crash = self._crashes[0]
+            crash, alone = self._crashes[0].finished, self._crashes[0].alone
             work, job = self.nodes[crash.job_id].work, self.store.job(crash.job_id)
-            own, retried = job is not None and job.owner == work.owner, False
-            if job is not None and own and crash.lost == "process":
-                self.store.mark_lost(job.id, owner=work.owner, token=job.token)
-            if job is not None and own and crash.lost == "memory":
-                retried = self._end_out_of_memory(crash, job)
+            retried = False
+            if job is not None and job.owner == work.owner:
+                if crash.lost == "memory" and alone:
+                    retried = self._end_out_of_memory(crash, job)
+                elif crash.lost in ("process", "memory"):
+                    self.store.mark_lost(job.id, owner=work.owner, token=job.token)
             self._crashes.popleft()
-            if retried or (job is not None and job.state in ENDINGS):
+            if not alone or retried or (job is not None and job.state in ENDINGS):
                 continue
             step = 0 if job is None else job.step
             if crash.lost != "node":
@@ -490,9 +642,16 @@ class Launch:
     def _give_up(self, job_id: str, why: str) -> None:
         self._end_job(Report(job_id, "failed", f"given up: {why}"))
 
-    def _end_job(self, report: Report) -> None:
+    def _note_end(self, report: Report) -> None:
         self.ended.reports[report.job_id] = report
         self._order.remove(report.job_id)
+        if report.job_id in self._shapes:
+            self._left_stacked -= Counter([self.nodes[report.job_id].work.need])
+        else:
+            self._left_alone -= 1
+
+    def _end_job(self, report: Report) -> None:
+        self._note_end(report)
         self.display.job_ended(self.nodes[report.job_id].work.title, report)
 
 
@@ -505,15 +664,16 @@ def _describe_loss(crash: Finished) -> str:
 
 
 def _count_free_places(
-    record: LaunchRecord | None, in_flight: Collection[str], held: Iterable[str]
+    record: LaunchRecord | None, in_flight: Mapping[str, _Submitted], held: Iterable[str]
 ) -> int | None:
-    """Return how many more jobs of the sweep may start under its cap; None for any number.
+    """Return how many more tasks of the sweep may start under its cap; None for any number.
 
-    Jobs count that are in the executor, and those that are ``held`` by any launch.
+    Tasks count that are in the executor, and jobs that are ``held`` by other launches.
     """
     if record is None or record.parallel is None:
         return None
-    return record.parallel - len({*in_flight, *held})
+    here = {task.job_ids for task in in_flight.values()}
+    return record.parallel - len(here) - len(set(held).difference(in_flight))
 
 
 class NodeWatch:
@@ -530,7 +690,7 @@ class NodeWatch:
         if now - self._last_check < NODES_SECONDS:
             return
         self._last_check = now
-        kinds = {(work.threads, work.gpus, work.terms.memory_gb): work for work in unfinished}
+        kinds = {work.need: work for work in unfinished}
         lacks = filter(None, map(self._executor.lack, kinds.values()))
         lack = next(lacks, None)
         if lack is not None and self._since is None:

@@ -1,6 +1,7 @@
 """The interface of executors, which run task bodies: on this machine, or on Ray."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,7 @@ Lost = Literal["error", "process", "memory", "node"]
 
 @dataclass(frozen=True)
 class Finished:
-    """A task that ended: with its report, or without one, and then ``crash`` says why.
+    """A job whose task ended: with its report, or without one, and then ``crash`` says why.
 
     ``lost`` says what was lost with a task without a report:
 
@@ -30,7 +31,11 @@ class Finished:
 
 
 class Executor(ABC):
-    """A place that runs `run_work`. A task is named by its job's id; a job has one at a time."""
+    """A place that runs `run_body`. A task is one piece of work, or several that are trained as one
+    stack; a job is in one task at a time."""
+
+    grows = False
+    """Whether tasks that wait let it get more machines."""
 
     @abstractmethod
     def hosts(self) -> list[str]:
@@ -41,20 +46,25 @@ class Executor(ABC):
         return [answer_question(question)]
 
     @abstractmethod
-    def submit(self, work: Work, after: str | None) -> None:
-        """Start the work once there is room and ``after`` has ended.
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
+        """Start a task once there is room and ``after`` has ended.
 
-        ``after`` is a task submitted here and not yet returned by `wait`. A waiting task takes no
-        room.
+        ``after`` is a job submitted here and not yet returned by `wait`; a stack has none. A
+        waiting task takes no room. All members of a stack need what the first one needs.
         """
 
     @abstractmethod
     def wait(self, seconds: float) -> list[Finished]:
-        """Return the tasks that ended, after waiting at most ``seconds`` for the first.
+        """Return the jobs of the tasks that ended, after waiting at most ``seconds`` for the first.
 
-        A task whose own process was lost has no report; one whose dependency was lost is reported
+        A job whose own process was lost has no report; one whose dependency was lost is reported
         as `blocked`.
         """
+
+    def free_slots(self, work: Work) -> int | None:
+        """Return how many tasks that need what the work needs would start at once; None if that is
+        not known."""
+        return None
 
     def lack(self, work: Work) -> str | None:
         """Return in one line what the work needs that no present machine has, and what they have;
@@ -66,8 +76,15 @@ class Executor(ABC):
         """Stop everything; with ``kill`` without waiting for tasks in progress."""
 
 
-def run_body(work: Work, after: Report | None = None) -> Report:
-    """Run `run_work`, which is imported by workers alone: a launch does without torch."""
-    from lcma.harness.run.worker import run_work
+def run_body(works: Sequence[Work], after: Sequence[Report] | None = None) -> list[Report]:
+    """Run the works of a task; return a report for each. ``after`` is the same of the task that it
+    waited for.
 
-    return run_work(work, after)
+    What runs them is imported by workers alone: a launch does without torch.
+    """
+    from lcma.harness.run.worker import run_work, run_works
+
+    if after is None:
+        return run_works(works)
+    (work,), (report,) = works, after
+    return [run_work(work, report)]

@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, get_context, parent_process
@@ -28,30 +29,34 @@ class LocalExecutor(Executor):
         self.per_gpu = per_gpu
         self._pools = [self._new_pool(slot) for slot in range(slots)]
         self._free = set(range(slots))
-        self._running: dict[Future[Report], tuple[str, list[int]]] = {}
-        self._ready: deque[tuple[Work, Report | None]] = deque()
-        self._waiting: list[tuple[Work, str]] = []
+        self._running: dict[Future[list[Report]], tuple[list[str], list[int]]] = {}
+        self._ready: deque[tuple[Sequence[Work], list[Report] | None]] = deque()
+        self._waiting: list[tuple[Sequence[Work], str]] = []
 
     def hosts(self) -> list[str]:
         return [socket.gethostname()]
 
-    def submit(self, work: Work, after: str | None) -> None:
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
         if after is None:
-            self._ready.append((work, None))
+            self._ready.append((works, None))
         else:
-            self._waiting.append((work, after))
+            self._waiting.append((works, after))
         self._fill()
 
     def wait(self, seconds: float) -> list[Finished]:
         done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
-        finished = [self._collect(future) for future in done]
-        ended = {f.job_id: f.report or Report(f.job_id, "stopped", f.crash) for f in finished}
+        finished = [one for future in done for one in self._collect(future)]
+        ended = {f.job_id: [f.report or Report(f.job_id, "stopped", f.crash)] for f in finished}
         freed = [(w, ended[after]) for w, after in self._waiting if after in ended]
         # Before tasks without a dependency, which were submitted later.
         self._ready.extendleft(reversed(freed))
         self._waiting = [(w, after) for w, after in self._waiting if after not in ended]
         self._fill()
         return finished
+
+    def free_slots(self, work: Work) -> int:
+        gpus = self._gpus() if self._takes_whole_gpu(work) else [{slot} for slot in self._free]
+        return max(0, sum(gpu <= self._free for gpu in gpus) - len(self._ready))
 
     def close(self, *, kill: bool) -> None:
         for pool in self._pools:
@@ -61,15 +66,16 @@ class LocalExecutor(Executor):
 
     def _fill(self) -> None:
         kept: set[int] = set()
-        waiting: deque[tuple[Work, Report | None]] = deque()
+        waiting: deque[tuple[Sequence[Work], list[Report] | None]] = deque()
         while self._ready and not self._free <= kept:
-            work, after = self._ready.popleft()
-            slots = self._slots_for(work, kept)
+            works, after = self._ready.popleft()
+            slots = self._slots_for(works[0], kept)
             if not slots:
-                waiting.append((work, after))
+                waiting.append((works, after))
                 continue
             self._free -= set(slots)
-            self._running[self._start(slots[0], work, after)] = work.job_id, slots
+            job_ids = [work.job_id for work in works]
+            self._running[self._start(slots[0], works, after)] = job_ids, slots
         self._ready = waiting + self._ready
 
     def _slots_for(self, work: Work, kept: set[int]) -> list[int]:
@@ -78,12 +84,12 @@ class LocalExecutor(Executor):
         For work that waits for a whole GPU, the slots of the GPU with most free ones are added to
         ``kept``, which later work may not take.
         """
-        if self.per_gpu is None or self.per_gpu == 1 or work.gpus < 1:
+        if not self._takes_whole_gpu(work):
             return sorted(self._free - kept)[:1]
-        slots = range(len(self._pools))
-        gpus = [set(slots[at : at + self.per_gpu]) for at in range(0, len(slots), self.per_gpu)]
         best = max(
-            (gpu for gpu in gpus if not gpu & kept), key=lambda g: len(g & self._free), default=None
+            (gpu for gpu in self._gpus() if not gpu & kept),
+            key=lambda g: len(g & self._free),
+            default=None,
         )
         if best is None:
             return []
@@ -92,24 +98,36 @@ class LocalExecutor(Executor):
         kept |= best
         return []
 
-    def _start(self, slot: int, work: Work, after: Report | None) -> Future[Report]:
+    def _takes_whole_gpu(self, work: Work) -> bool:
+        return self.per_gpu not in (None, 1) and work.gpus >= 1
+
+    def _gpus(self) -> list[set[int]]:
+        """Return the slots of each GPU."""
+        assert self.per_gpu is not None
+        slots = range(len(self._pools))
+        return [set(slots[at : at + self.per_gpu]) for at in range(0, len(slots), self.per_gpu)]
+
+    def _start(
+        self, slot: int, works: Sequence[Work], after: list[Report] | None
+    ) -> Future[list[Report]]:
         try:
-            return self._pools[slot].submit(run_body, work, after)
+            return self._pools[slot].submit(run_body, works, after)
         except BrokenProcessPool:  # it died while it was idle
             self._pools[slot] = self._new_pool(slot)
-            return self._pools[slot].submit(run_body, work, after)
+            return self._pools[slot].submit(run_body, works, after)
 
-    def _collect(self, future: Future[Report]) -> Finished:
-        job_id, (slot, *others) = self._running.pop(future)
+    def _collect(self, future: Future[list[Report]]) -> list[Finished]:
+        job_ids, (slot, *others) = self._running.pop(future)
         self._free |= {slot, *others}
         error = future.exception()
         if error is None:
-            return Finished(job_id, future.result())
+            return [Finished(report.job_id, report) for report in future.result()]
         if isinstance(error, BrokenProcessPool):
             self._pools[slot].shutdown(wait=False)
             self._pools[slot] = self._new_pool(slot)
-            return Finished(job_id, None, "its process died", "process")
-        return Finished(job_id, None, f"{type(error).__name__}: {error}")
+            return [Finished(job_id, None, "its process died", "process") for job_id in job_ids]
+        why = f"{type(error).__name__}: {error}"
+        return [Finished(job_id, None, why) for job_id in job_ids]
 
     def _new_pool(self, slot: int) -> ProcessPoolExecutor:
         gpu = None if self.per_gpu is None else slot // self.per_gpu

@@ -15,6 +15,7 @@ from lcma.harness import storage
 from lcma.harness.data.verified import find_images
 from lcma.harness.place import Place
 from lcma.harness.storage import Folder, MissingFileError, StorageError
+from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 
 FOLDER = "probe-"
@@ -83,7 +84,9 @@ def require_machines(
         problems = [one.problem or _check_seen(one, place, seen) for one in answers]
     found = [problem for problem in problems if problem]
     if found:
-        others = f" ({len(found) - 1} more hosts have a problem)" if len(found) > 1 else ""
+        more = len(found) - 1
+        have = "has" if more == 1 else "have"
+        others = f" ({format_count(more, 'more host')} {have} a problem)" if more else ""
         raise UserError(found[0] + others)
 
 

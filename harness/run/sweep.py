@@ -34,6 +34,7 @@ from lcma.harness.run.workers import (
     resolve_resources,
 )
 from lcma.harness.terminal import user_name
+from lcma.harness.text import format_count
 from lcma.harness.version import read_code_version
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
@@ -108,7 +109,7 @@ def launch_sweep(
     """
     if options.local and options.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
-    with observer.stage(f"planning {count_cells(spec):,} cells"):
+    with observer.stage(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, place, open_existing(place))
     require_valid(plan, skip_invalid=options.skip_invalid)
     rehearse_plugins(plan)

@@ -80,6 +80,15 @@ class _Run:
     points: int | None = None
     last_steps: dict[int, int] = field(default_factory=dict)
 
+    def require_own_folder(self) -> None:
+        """Raise UserError if a link leads out of the folder that was given."""
+        for path in (self.folder.parent, self.folder):
+            if path.is_symlink():
+                raise UserError(
+                    f"cannot write in {path}: it is a symbolic link; remove it, or give another "
+                    "folder with --tensorboard DIR"
+                )
+
     def update(self, curves: Sequence[Curve], store: Store) -> None:
         """Append what is new; write a new file where none is open, or where points came late."""
         total = sum(curve.points for curve in curves)
@@ -150,7 +159,9 @@ class EventFiles:
         wanted = {j for job_id in job_ids if job_id in self._runs for j in self._runs[job_id].jobs}
         found = defaultdict[Path, list[Curve]](list)
         for curve in self._store.curves(sorted(wanted)):
-            found[self._runs[curve.job_id].folder].append(curve)
+            run = self._runs[curve.job_id]
+            run.require_own_folder()
+            found[run.folder].append(curve)
         try:
             for curves in found.values():
                 run = self._runs[curves[0].job_id]

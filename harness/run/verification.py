@@ -238,9 +238,9 @@ def _train(
     left, total = [work.job_id for work in works], sum(work.job.steps for work in works)
     executor = LocalExecutor(1, per_gpu=1 if device == "cuda" else None)
     try:
-        executor.submit(works[0], None)
+        executor.submit(works[:1], None)
         for before, work in pairwise(works):
-            executor.submit(work, before.job_id)
+            executor.submit([work], before.job_id)
         while left:
             for finished in executor.wait(POLL_SECONDS):
                 report = finished.report

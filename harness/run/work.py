@@ -29,6 +29,10 @@ HOLDOUT = "holdout_bits_per_dim"
 """Name of the curve of bits/dim on holdout at the steps that the recipe sets."""
 
 
+Need = tuple[int, float, float | None]
+"""What a task holds: threads, a share of a GPU, and memory of the host in GB, None for any."""
+
+
 @dataclass(frozen=True)
 class Terms:
     """The limits of a launch's work, and what follows its failures; None for no limit."""
@@ -100,16 +104,20 @@ class Work:
 
     @property
     def threads(self) -> int:
-        return self.sealed.threads if self.sealed else self._subject.recipe.optimization.threads
+        return self.sealed.threads if self.sealed else self.subject.recipe.optimization.threads
+
+    @property
+    def need(self) -> Need:
+        return self.threads, self.gpus, self.terms.memory_gb
 
     @property
     def set_name(self) -> str:
-        return self._subject.set_name
+        return self.subject.set_name
 
     @property
     def title(self) -> str:
         """A readable name, for progress bars and Ray's dashboard."""
-        subject = self._subject
+        subject = self.subject
         flow = f"{subject.recipe.model.flow} {subject.set_name}"
         if self.trial is None:
             return f"pretrain {flow} to {self.job.budget} seed {subject.seed}"
@@ -117,7 +125,8 @@ class Work:
         return f"train {flow} {self.trial.factorization}{budget} seed {subject.seed}"
 
     @property
-    def _subject(self) -> Trial | Pretraining:
+    def subject(self) -> Trial | Pretraining:
+        """The trial or the pretraining."""
         subject = self.trial or self.pretraining
         assert subject is not None
         return subject

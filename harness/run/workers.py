@@ -69,6 +69,12 @@ def max_threads(expansion: Expansion) -> int:
     return max(t.recipe.optimization.threads for t in expansion.trials)
 
 
+def count_slots(resources: Resources, threads: int) -> int:
+    """Return how many trials of so many threads this machine's CPUs run at once."""
+    share = resources.cpus if resources.cpus is not None else threads
+    return max(1, int((os.cpu_count() or 1) // share))
+
+
 def check_compilable(expansion: Expansion, resources: Resources) -> None:
     """Raise UserError for recipes that compile if trials run on CPUs."""
     if not resources.gpus and any(t.recipe.optimization.compile for t in expansion.trials):
@@ -219,8 +225,7 @@ def _make_executor(resources: Resources, threads: int, local: bool, ray: str | N
     if local:
         from lcma.harness.run.local import LocalExecutor
 
-        share = resources.cpus if resources.cpus is not None else threads
-        workers = max(1, int((os.cpu_count() or 1) // share))
+        workers = count_slots(resources, threads)
         if resources.gpus:
             import torch
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, Queue
@@ -20,13 +21,14 @@ STEP_SECONDS = 0.1
 class SharedExecutor:
     """An executor for several launches of one process, each in a thread of its own with a share.
 
-    Work waits until no other share runs the same job, as its lease would make it wait anyway.
+    A task waits until no other share runs one of its jobs, as their leases would make it wait
+    anyway.
     """
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
         self._lock = threading.Lock()
-        self._queue: deque[tuple[ExecutorShare, Work]] = deque()
+        self._queue: deque[tuple[ExecutorShare, Sequence[Work]]] = deque()
         self._running: dict[str, ExecutorShare] = {}
         self._ended = False
 
@@ -39,11 +41,16 @@ class SharedExecutor:
         """Return a new share, for one launch."""
         return ExecutorShare(self)
 
-    def add(self, share: "ExecutorShare", work: Work) -> None:
-        """Submit work of a share."""
+    def add(self, share: "ExecutorShare", works: Sequence[Work]) -> None:
+        """Submit a task of a share."""
         with self._lock:
-            self._queue.append((share, work))
+            self._queue.append((share, works))
             self._start()
+
+    def free_slots(self, work: Work) -> int | None:
+        """Return how many tasks like the work would start at once, of whichever share."""
+        with self._lock:
+            return self.executor.free_slots(work)
 
     def pump(self, seconds: float) -> None:
         """Wait up to so many seconds for any work to end; hand what ended to its shares."""
@@ -57,14 +64,14 @@ class SharedExecutor:
     def _start(self) -> None:
         if self._ended:
             return
-        held: deque[tuple[ExecutorShare, Work]] = deque()
+        held: deque[tuple[ExecutorShare, Sequence[Work]]] = deque()
         while self._queue:
-            share, work = self._queue.popleft()
-            if work.job_id in self._running:
-                held.append((share, work))
+            share, works = self._queue.popleft()
+            if any(work.job_id in self._running for work in works):
+                held.append((share, works))
             else:
-                self._running[work.job_id] = share
-                self.executor.submit(work, None)
+                self._running |= {work.job_id: share for work in works}
+                self.executor.submit(works, None)
         self._queue = held
 
 
@@ -74,18 +81,18 @@ class ExecutorShare(Executor):
     def __init__(self, whole: SharedExecutor) -> None:
         self._whole = whole
         self._inbox: deque[Finished] = deque()
-        self._after: list[tuple[Work, str]] = []
+        self._after: list[tuple[Sequence[Work], str]] = []
         self._flying = 0
 
     def hosts(self) -> list[str]:
         return self._whole.executor.hosts()
 
-    def submit(self, work: Work, after: str | None) -> None:
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
         if after is not None:
-            self._after.append((work, after))
+            self._after.append((works, after))
             return
-        self._flying += 1
-        self._whole.add(self, work)
+        self._flying += len(works)
+        self._whole.add(self, works)
 
     def take(self, finished: Finished) -> None:
         """Keep a finished work of this share until the launch waits for it."""
@@ -102,6 +109,9 @@ class ExecutorShare(Executor):
         self._flying -= len(found)
         return found + [late for one in found for late in self._freed(one)]
 
+    def free_slots(self, work: Work) -> int | None:
+        return self._whole.free_slots(work)
+
     def lack(self, work: Work) -> str | None:
         return self._whole.executor.lack(work)
 
@@ -110,15 +120,15 @@ class ExecutorShare(Executor):
 
     def _freed(self, finished: Finished) -> list[Finished]:
         """Submit the work that waited for this one; return it as blocked if this one is lost."""
-        freed = [work for work, after in self._after if after == finished.job_id]
+        freed = [works for works, after in self._after if after == finished.job_id]
         self._after = [(w, after) for w, after in self._after if after != finished.job_id]
         report = finished.report
         if report is not None and report.ending == "done":
-            for work in freed:
-                self.submit(work, None)
+            for works in freed:
+                self.submit(works, None)
             return []
         how = finished.crash if report is None else report.ending
-        lost = [Finished(w.job_id, Report(w.job_id, "blocked", how)) for w in freed]
+        lost = [Finished(w.job_id, Report(w.job_id, "blocked", how)) for (w,) in freed]
         return lost + [later for one in lost for later in self._freed(one)]
 
 

@@ -14,9 +14,8 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from lcma.db import JobFacts
-from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.executor import Executor, Finished, run_body
 from lcma.harness.run.work import Report, Work
-from lcma.harness.run.worker import run_work
 from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding, run_task
 from lcma.harness.tuning.tuner import Tuner
 
@@ -80,20 +79,23 @@ class InlineExecutor(Executor):
     trial."""
 
     def __init__(self) -> None:
-        self._works: deque[tuple[Work, str | None]] = deque()
+        self._tasks: deque[tuple[Sequence[Work], str | None]] = deque()
         self._reports: dict[str, Report] = {}
 
     def hosts(self) -> list[str]:
         return ["this process"]
 
-    def submit(self, work: Work, after: str | None) -> None:
-        self._works.append((work, after))
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
+        self._tasks.append((works, after))
 
     def wait(self, seconds: float) -> list[Finished]:
-        work, after = self._works.popleft()
-        report = run_work(work, None if after is None else self._reports.get(after))
-        self._reports[work.job_id] = report
-        return [Finished(work.job_id, report)]
+        works, after = self._tasks.popleft()
+        reports = run_body(works, None if after is None else [self._reports[after]])
+        self._reports |= {report.job_id: report for report in reports}
+        return [Finished(report.job_id, report) for report in reports]
+
+    def free_slots(self, work: Work) -> int:
+        return 0 if self._tasks else 1
 
     def close(self, *, kill: bool) -> None:
         pass
@@ -121,7 +123,9 @@ def run_tune_trial(config: Mapping[str, Any], tasks: Mapping[int | None, StudyTa
     ``tasks`` are those of all budgets. They hold the database's URL and so are in no file of
     Tune's. At each rung nothing runs until the scheduler has decided.
     """
-    task = replace(tasks[config[BUDGET]], number=config[NUMBER])
+    task = tasks[config[BUDGET]]
+    nodes = tuple(replace(node, work=node.work.opened()) for node in task.nodes)
+    task = replace(task, nodes=nodes, number=config[NUMBER])
     for reached in run_task(task, InlineExecutor(), SilentDisplay()):
         if isinstance(reached, Rung):
             tune.report({STEP: reached.step, BITS: reached.bits})

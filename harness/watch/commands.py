@@ -8,7 +8,7 @@ from rich.text import Text
 
 from lcma.db import Store, Sweep, locate
 from lcma.harness.results.lookup import parse_object
-from lcma.harness.terminal import Console
+from lcma.harness.terminal import Console, user_name
 from lcma.harness.text import printable
 from lcma.harness.urls import hide_secrets, is_url
 from lcma.sweeps import catalog, spec
@@ -56,11 +56,12 @@ def print_commands(console: Console, commands: Iterable[str], lead: str = "Next"
 def relaunch_command(store: Store, sweep: Sweep, db: str | None) -> str:
     """Return the command that launches a sweep, or a study, again, on the database that was given.
 
-    It is the one that was typed last, wherever it is stored. Else a comment follows where the user
+    It is the one that this user typed last on this host. Else a comment follows where the user
     has to add something: the content of a sweep holds neither the path of its file nor the options
     of its launch.
     """
-    typed = _split(store.last_arguments(sweep.id))
+    user, _, host = user_name().rpartition("@")
+    typed = _split(store.last_arguments(sweep.id, launched_by=user, host=host))
     if typed:
         return format_command(*typed, db=db)
     command = "tune" if parse_object(sweep.spec).get("tune") else "launch"

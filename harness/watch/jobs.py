@@ -25,11 +25,6 @@ def job_as_dict(job: JobFacts, names: Sequence[str] = JOB) -> dict[str, Any]:
     return {name: getattr(job, name) for name in names}
 
 
-def count_jobs(number: int) -> str:
-    """Return '1 job', or '2 jobs'."""
-    return "1 job" if number == 1 else f"{number} jobs"
-
-
 def lease_is_over(job: JobFacts, now: float) -> bool:
     """Return whether a job has a lease that has ended. ``now`` is the database's clock."""
     return job.lease_until is not None and leases.is_over(job.lease_until, now)

@@ -9,7 +9,7 @@ from rich.console import Group as Lines
 from rich.text import Text
 
 from lcma.harness.run.prediction import QUANTILES, Amount, Hours, Prediction, Predictions
-from lcma.harness.text import format_duration, printable
+from lcma.harness.text import format_count, format_duration, printable
 
 
 def render_predictions(predicted: Predictions) -> Lines:
@@ -87,7 +87,7 @@ def _unknown(amount: Amount) -> str:
 def _counted(what: str, jobs: int) -> str:
     name = "segment" if what == "pretraining" else what
     of = " of pretrainings" if what == "pretraining" else ""
-    return f"{jobs} {name}{'' if jobs == 1 else 's'}{of}"
+    return f"{format_count(jobs, name)}{of}"
 
 
 def _hours(hours: Hours) -> str:

@@ -9,9 +9,8 @@ from rich.text import Text
 
 from lcma.db import JobFacts, Store
 from lcma.harness.results.lookup import find_jobs, job_title, require_results
-from lcma.harness.text import printable, short_id
+from lcma.harness.text import format_count, printable, short_id
 from lcma.harness.watch.commands import render_commands
-from lcma.harness.watch.jobs import count_jobs
 from lcma.sweeps.errors import UserError
 
 
@@ -115,12 +114,12 @@ def describe_choice(chosen: RerunChoice) -> str:
     jobs = (*chosen.named, *chosen.more)
     segments = sum(job.kind == "pretraining" for job in jobs)
     counts = [
-        f"{number} {kind}{'' if number == 1 else 's'}"
+        format_count(number, kind)
         for number, kind in ((segments, "segment"), (len(jobs) - segments, "trial"))
         if number
     ]
     more = f", {len(chosen.more)} more than named, for the maps" if chosen.more else ""
-    return f"{count_jobs(len(jobs))} ({' and '.join(counts)}{more})"
+    return f"{format_count(len(jobs), 'job')} ({' and '.join(counts)}{more})"
 
 
 def describe_undone(chosen: RerunChoice) -> str:
@@ -130,7 +129,7 @@ def describe_undone(chosen: RerunChoice) -> str:
         return ""
     counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
     stays = "stays as it is" if len(chosen.undone) == 1 else "stay as they are"
-    line = f"{count_jobs(len(chosen.undone))} {stays}, not done: {counts}"
+    line = f"{format_count(len(chosen.undone), 'job')} {stays}, not done: {counts}"
     stale = [
         short_id(job.job_id)
         for job in chosen.undone

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from lcma.db import FAILURES, JobFacts, Store
 from lcma.harness.results.lookup import find_jobs, find_sweep
-from lcma.harness.text import printable, short_id
-from lcma.harness.watch.jobs import count_jobs, name_failed_job
+from lcma.harness.text import format_count, printable, short_id
+from lcma.harness.watch.jobs import name_failed_job
 from lcma.sweeps.errors import UserError, suggest
 
 
@@ -45,7 +45,7 @@ def count_classes(jobs: Sequence[JobFacts]) -> str:
     """Return how many jobs there are of each class, such as '3 jobs (2 oom, 1 timeout)'."""
     by_class = sorted(Counter(job.outcome or "no attempt" for job in jobs).items())
     counts = ", ".join(f"{number} {printable(name)}" for name, number in by_class)
-    return f"{count_jobs(len(jobs))} ({counts})"
+    return f"{format_count(len(jobs), 'job')} ({counts})"
 
 
 def describe_failure(job: JobFacts) -> str:

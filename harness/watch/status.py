@@ -27,11 +27,10 @@ from lcma.db import (
 )
 from lcma.harness.results.lookup import LONG_WAIT, job_title
 from lcma.harness.terminal import Console, text_cell
-from lcma.harness.text import format_duration, printable, short_id
+from lcma.harness.text import format_count, format_duration, printable, short_id
 from lcma.harness.watch.jobs import (
     LOST,
     RUNNING,
-    count_jobs,
     describe_progress,
     describe_rerun,
     job_as_dict,
@@ -296,9 +295,11 @@ def _describe_reruns(reruns: Mapping[str, Rerun]) -> list[str]:
     left = len(reruns) - failed
     found = []
     if left:
-        found.append(f"{count_jobs(left)} to be run anew; the former results stay until then")
+        found.append(
+            f"{format_count(left, 'job')} to be run anew; the former results stay until then"
+        )
     if failed:
-        found.append(f"{count_jobs(failed)} failed when run anew; the former results stay")
+        found.append(f"{format_count(failed, 'job')} failed when run anew; the former results stay")
     return found
 
 
@@ -321,7 +322,8 @@ def _describe_failure(failure: JobFacts, reruns: Mapping[str, Rerun]) -> str:
 def _render_data_wait(wait: DataWait) -> Text:
     line = (
         f"waiting for images, {wait.dataset} ({wait.variant}) on {wait.device}: "
-        f"{wait.mean:.2%} of a step, at most {wait.largest:.2%} ({wait.attempts} attempts)"
+        f"{wait.mean:.2%} of a step, at most {wait.largest:.2%} "
+        f"({format_count(wait.attempts, 'attempt')})"
     )
     return Text(printable(line), style="yellow" if wait.largest > LONG_WAIT else "")
 
@@ -351,7 +353,7 @@ def _render_cells(cells: Sequence[CellState], room: int | None) -> list[Renderab
         )
     if len(shown) == len(cells):
         return [table]
-    return [table, Text(f"and {len(cells) - len(shown)} more cells", style="dim")]
+    return [table, Text(f"and {format_count(len(cells) - len(shown), 'more cell')}", style="dim")]
 
 
 def _name_cell(cell: CellState, *, subject: bool, recipe: bool) -> str:
@@ -398,7 +400,7 @@ def _describe_problem(job: JobFacts) -> str:
 
 def _describe_stopping(what: str, one: Stopping, now: float) -> str:
     since = format_duration(now - one.request.time)
-    jobs = f"{count_jobs(one.held)} still run{'s' if one.held == 1 else ''}"
+    jobs = f"{format_count(one.held, 'job')} still run{'s' if one.held == 1 else ''}"
     return printable(
         f"{what} was asked to stop {since} ago by {one.request.by}: "
         f"{jobs if one.held else 'nothing of it runs'}"

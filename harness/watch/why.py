@@ -9,7 +9,7 @@ from rich.text import Text
 
 from lcma.db import Attempt, JobFacts, Store
 from lcma.harness.results.lookup import job_title
-from lcma.harness.text import format_time, printable, short_id
+from lcma.harness.text import format_count, format_time, printable, short_id
 from lcma.harness.watch.commands import format_command, relaunch_commands, render_commands
 from lcma.harness.watch.jobs import (
     describe_progress,
@@ -185,7 +185,7 @@ def _explain_lost(
     lines = last.message.strip().splitlines() or ["no message"]
     same = sum(attempt.outcome == last.outcome for attempt in own)
     often = "once" if same == 1 else f"{same} times"
-    attempts = "1 attempt" if len(own) == 1 else f"{len(own)} attempts"
+    attempts = format_count(len(own), "attempt")
     yield f"{last.outcome}: {lines[-1].strip()[:MESSAGE_LENGTH]}"
     yield (
         f"at step {last.last_step}/{job.steps} on {last.host}, {_format_end(last)}; "

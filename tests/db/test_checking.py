@@ -1,5 +1,6 @@
 """The check of a database finds what is wrong and names it, and finds nothing where nothing is."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db.integrity import Finding, check_integrity
-from lcma.db.schema import index_tables
+from lcma.db.schema import index_tables, metadata
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import HALF
 from tests.db.inspecting import make_older
@@ -223,6 +224,43 @@ def test_every_fault_is_found_and_named(new_url: Callable[[str], str]) -> None:
         assert len(matching) == 1, (fault, found)
         assert matching[0].row, fault
         assert "\n" not in str(matching[0]), fault
+
+
+WRONG = {
+    "protocols": {"body": b"{}"},
+    "results": {"step": "many", "attempt_id": b"1"},
+    "measures": {"value": "low", "digest": b"x", "seed": 0.5, "cell_id": b"x"},
+    "contribution_maps": {"channels": b"3", "values": "text", "mean_log_det": "low"},
+    "index_tables": {"split": "first", "kept": "text"},
+    "artifacts": {"path": b"a"},
+    "cells": {"mean": "low"},
+    "jobs": {"steps": "many"},
+    "data_sets": {"height": b"16"},
+    "metrics": {"value": "low"},
+}
+
+
+def test_a_value_of_another_type_is_a_finding_in_sqlite(filled_path: Path, tmp_path: Path) -> None:
+    """Alone in its row, so that what computes with it would end in an error."""
+    for table, column, value in ((t, c, v) for t in WRONG for c, v in WRONG[t].items()):
+        copy = Path(shutil.copy(filled_path, tmp_path / "wrong.db"))
+        with closing(sqlite3.connect(copy)) as connection:
+            key = next(iter(metadata.tables[table].primary_key.columns)).name
+            one = f"{key} = (SELECT min({key}) FROM {table})"
+            connection.execute(f'UPDATE {table} SET "{column}" = ? WHERE {one}', (value,))
+            connection.commit()
+        wrong = [f for f in findings(str(copy)) if f.problem.startswith(f"its {column} is ")]
+        assert {f.table for f in wrong} == {table}, column
+        assert all(f.row and ", not " in f.problem for f in wrong), column
+
+
+def test_text_that_is_none_is_a_finding_in_sqlite(filled_path: Path) -> None:
+    with closing(sqlite3.connect(filled_path)) as connection:
+        connection.execute("UPDATE protocols SET body = CAST(x'ff' AS TEXT)")
+        connection.commit()
+    (found,) = findings(str(filled_path))
+    assert found.table == "protocols"
+    assert "decode to UTF-8 column 'body'" in found.problem
 
 
 def test_more_rows_than_are_read_at_once_are_all_looked_at(filled: Any) -> None:

@@ -373,14 +373,17 @@ def test_studies_stay_behind_and_their_trials_travel(
 def test_tables_of_two_sites_are_held_against_each_other(sites: Sites) -> None:
     """Trials of one cell, some on each site: all pairs are there, as if one site had run all."""
     source, target, whole = (sites.new("sqlite") for _ in range(3))
-    masks = [np.random.default_rng(k).random(HALF.shape) < 0.5 for k in range(4)]
+    stays = np.flatnonzero(HALF)
+    masks = np.zeros((4, *HALF.shape), dtype=bool)
+    for seed, mask in enumerate(masks):
+        mask.flat[np.random.default_rng(seed).permutation(stays)[: stays.size // 2]] = True
     trials = tuple(trial("LLL", seed, 100) for seed in range(4))
     jobs = tuple(db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials)
     for world, seeds in ((source, (0, 1)), (target, (2, 3)), (whole, (0, 1, 2, 3))):
         world.store.register(db.Registration(trials=trials, jobs=jobs))
         for seed in seeds:
             claim, own = world.win(jobs[seed].id), trials[seed].id
-            tables = [index_table(own, 1, HALF), index_table(own, 2, HALF & masks[seed])]
+            tables = [index_table(own, 1, HALF), index_table(own, 2, masks[seed])]
             world.store.finish(
                 claim, "done", last_step=500, cost=COST, result=result(own), tables=tables, now=1010
             )

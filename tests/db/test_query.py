@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -213,6 +215,38 @@ def test_bytes_are_limited_as_rows_are(
     monkeypatch.setattr("lcma.db.engine.MOST_BYTES", 2**20)
     found = run_sql(filled.store.url, MANY[engine_of(filled)], limit=limit)
     assert (len(found.rows), found.truncated) == (rows, limit is not None)
+
+
+WIDE = r"""
+import re, sys
+from pathlib import Path
+from lcma.db.query import run_sql
+from lcma.sweeps.errors import UserError
+
+run_sql(sys.argv[1], "SELECT 1")
+values = ", ".join(["zeroblob(90 * 1024 * 1024)"] * 20)
+try:
+    run_sql(sys.argv[1], f"SELECT {values}")
+except UserError as error:
+    print(error)
+print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)
+"""
+
+
+def test_a_row_of_many_long_values_takes_no_gigabyte(filled_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WIDE, f"sqlite:///{filled_path}"], capture_output=True, text=True
+    )
+    error, peak = done.stdout.splitlines()
+    assert "none of more than 5 MiB, as a row may have 100 MiB" in error
+    assert int(peak) < 300
+
+
+def test_a_long_value_beside_others_is_read(filled: Any) -> None:
+    length = 20 * 2**20
+    text = {"sqlite": f"hex(zeroblob({length // 2}))", "postgresql": f"repeat('0', {length})"}
+    found = run_sql(filled.store.url, f"SELECT 1, {text[engine_of(filled)]}, 2")
+    assert [len(row[1]) for row in found.rows] == [length]
 
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.stack import form_stacks
 from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
 from lcma.sweeps import catalog
 
@@ -30,15 +33,19 @@ WAYS = [
 
 
 def made(
-    flow: str, fast: dict[str, object], prepared: data.Prepared, device: torch.device
+    flow: str,
+    fast: dict[str, object],
+    prepared: data.Prepared,
+    device: torch.device,
+    seed: int = 1,
 ) -> Trainer:
     training = {"steps": 20, "ema": 0.9, "select": "best", "holdout_every": 10}
     asked = {"optimization": fast, "training": training}
     recipe = catalog.recipe(flow, "photos8", "tiny", asked)
     return Trainer(
-        flow=models.build(recipe.model, "random-local", seed=1).to(device),
+        flow=models.build(recipe.model, "random-local", seed=seed).to(device),
         optimization=recipe.optimization,
-        seed=1,
+        seed=seed,
         images=Images(prepared.part("train").images, device),
         training=recipe.training,
         holdout=Images(prepared.part("holdout").images[:40], device),
@@ -74,6 +81,28 @@ def test_a_resumed_training_ends_with_the_same_bits(
 
 
 @pytest.mark.parametrize("flow", NETS)
+def test_a_member_of_a_stack_has_the_same_bits_in_any_company(
+    flow: str, prepared: data.Prepared, device: torch.device
+) -> None:
+    def weights(seeds: Sequence[int]) -> dict[int, dict[str, torch.Tensor]]:
+        members = {seed: made(flow, {}, prepared, device, seed) for seed in seeds}
+        for member in members.values():
+            member.start()
+        stacks = form_stacks([*members.values()])
+        for _ in range(3):
+            for stack in stacks:
+                stack.step()
+        for stack in stacks:
+            stack.dissolve()
+        return {seed: member.flow.state_dict() for seed, member in members.items()}
+
+    most = weights(range(12))
+    for seeds in ([7], [0, 1, 2, 3], [4, 3, 2, 1, 0], [5, 8, 2, 11, 0, 6]):
+        for seed, found in weights(seeds).items():
+            assert [k for k in found if not torch.equal(found[k], most[seed][k])] == []
+
+
+@pytest.mark.parametrize("flow", NETS)
 def test_faster_nets_change_a_step_by_their_rounding(
     flow: str, prepared: data.Prepared, device: torch.device
 ) -> None:
@@ -99,8 +128,8 @@ def test_a_step_of_a_coupling_flow_waits_for_no_device(
     trainer.start()
     trainer.average = None
     trainer._one_step()
-    batch = trainer._batch(trainer.step)
-    trainer._batch = lambda step: batch  # type: ignore[method-assign]
+    batch = trainer.feed.batch(trainer.step)
+    trainer.feed = SimpleNamespace(batch=lambda step: batch)
     if device.type == "cuda":
         torch.cuda.set_sync_debug_mode("error")
     try:

@@ -282,6 +282,24 @@ def test_the_plan_of_the_demo(capsys, in_tmp: Path) -> None:
     assert list(in_tmp.iterdir()) == []
     code, out, _ = run(capsys, "plan", "demo", "--seeds", "6", "--dataset", "photos8", "--json")
     assert json.loads(out)["left"] == {"pretrainings": 6, "trainings": 36}
+    assert json.loads(out)["stacks"] == []
+
+
+def test_the_plan_says_what_runs_in_stacks(
+    capsys, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    asked = ("plan", "demo", "--seeds", "10", "--set", "optimization.stacked=true")
+    _, out, _ = run(capsys, *asked, "--json")
+    assert [(s["kind"], s["jobs"], s["stacks"]) for s in json.loads(out)["stacks"]] == [
+        ("pretraining", 10, 2),
+        ("trial", 60, 5),
+    ]
+    _, out, _ = run(capsys, *asked)
+    assert (
+        "Stacks of realnvp on photos16: 10 pretraining segments in about 2, 60 trainings in "
+        "about 5 on this machine, at most 12 in one." in " ".join(out.split())
+    )
 
 
 LAUNCHED = pytest.mark.xdist_group("launched")

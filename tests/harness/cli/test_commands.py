@@ -13,6 +13,8 @@ from lcma.harness.cli.launching import LaunchCommand
 from lcma.harness.cli.planning import Overrides
 from lcma.harness.cli.tuning import Asked
 from lcma.harness.run.sweep import LaunchOptions
+from lcma.harness.run.workers import LaunchInterrupted
+from lcma.harness.terminal import user_name
 from lcma.harness.watch.commands import format_command
 from tests.db.conftest import TRIALS, Stage, World
 from tests.harness.cli.conftest import Typed
@@ -69,14 +71,28 @@ def test_a_command_to_go_on_with_names_the_places_that_were_given(
             assert words[words.index("--data") + 1] == str(in_tmp / "my data")
 
 
-@pytest.mark.parametrize("store", [True, False])
-def test_a_launch_that_was_typed_is_typed_again_with_all_of_it(
-    planned: World, lcma: Typed, store: bool
+TYPED = "lcma launch 'my sweep.yaml' --set training.steps=5 --local"
+
+
+@pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize(
+    ("typed", "by", "repeated"),
+    [
+        (TYPED, ("{user}", "{host}"), True),
+        ("rm -rf ~", ("{user}", "{host}"), False),
+        (TYPED, ("ann", "{host}"), False),
+        (TYPED, ("{user}", "elsewhere"), False),
+    ],
+    ids=["ours", "no launch", "another user", "another host"],
+)
+def test_a_launch_that_this_user_typed_here_is_typed_again_with_all_of_it(
+    planned: World, lcma: Typed, typed: str, by: tuple[str, str], repeated: bool
 ) -> None:
-    typed = "lcma launch 'my sweep.yaml' --set training.steps=5 --local" if store else "rm -rf ~"
-    planned.store.begin_launch("me", "s", arguments=typed)
+    user, _, host = user_name().rpartition("@")
+    by_user, on_host = (word.format(user=user, host=host) for word in by)
+    planned.store.begin_launch("me", "s", launched_by=by_user, host=on_host, arguments=typed)
     (words,) = read_commands(lcma("why", TRIALS[0].id, "--db", planned.store.url)[1])
-    assert words[:-2] == (shlex.split(typed) if store else ["lcma", "launch", "demo"])
+    assert words[:-2] == (shlex.split(typed) if repeated else ["lcma", "launch", "demo"])
 
 
 def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
@@ -95,6 +111,28 @@ def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
             *("--data", str(in_tmp / "my data")),
         ]
         assert words[2:7] == ["my sweep.yaml", "--seeds", "0,1", "--set", "maps.score=total"]
+
+
+@pytest.mark.parametrize(
+    ("given", "repeated"),
+    [
+        ([], []),
+        (["--no-pictures"], ["--no-pictures"]),
+        (["--pictures", "my pictures"], ["--pictures", "my pictures"]),
+    ],
+    ids=["neither", "none", "elsewhere"],
+)
+def test_a_stopped_launch_goes_on_with_the_pictures_that_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch, lcma: Typed, given: list[str], repeated: list[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise LaunchInterrupted(15, 0)
+
+    monkeypatch.setattr("lcma.harness.cli.launching.launch_sweep", stopped)
+    code, out, _ = lcma("launch", "demo", "--local", *given)
+    assert code == 143
+    (words,) = read_commands(out)
+    assert words == ["lcma", "launch", "demo", "--local", *repeated]
 
 
 def test_a_path_is_told_from_any_folder(in_tmp: Path) -> None:

@@ -197,6 +197,29 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
 
 
 @pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize("planted", ["realnvp-photos16", MAPPED, ".lcma.lock"])
+def test_nothing_is_written_through_a_link_below_the_folder(
+    planned: World, typed: Typed, tmp_path: Path, planted: str
+) -> None:
+    """Not to the runs whose own folders are none either."""
+    for job in (planned.trials[0], planned.trials[2]):
+        train(planned, job, 10)
+    outside, link = tmp_path / "outside", tmp_path / "tb" / planted
+    inside = outside / MAPPED.split("/")[1] / "events.out.tfevents.1.a"
+    inside.parent.mkdir(parents=True)
+    inside.write_text("mine")
+    link.parent.mkdir(parents=True)
+    targets = {MAPPED: inside.parent, ".lcma.lock": inside}
+    link.symlink_to(targets.get(planted, outside))
+    code, out, err = typed("export", "--tensorboard", str(tmp_path / "tb"))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--tensorboard DIR" in err
+    assert [path for path in outside.rglob("*") if path.is_file()] == [inside]
+    assert inside.read_text() == "mine"
+    assert not list((tmp_path / "tb").rglob("*tfevents*"))
+
+
+@pytest.mark.slow_on("postgresql")
 def test_a_sweep_is_named_only_for_its_curves(planned: World, typed: Typed) -> None:
     code, _, err = typed("export", "--sweep", "demo")
     assert (code, err.count("\n")) == (2, 1)

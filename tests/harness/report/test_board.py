@@ -191,7 +191,7 @@ def test_lost_trials_are_told(filled):
     assert board.groups[0].rows[-1].factorization == "rows"
     assert (board.diverged, board.failed) == (1, 1)
     assert board.lost == (("diverged", 1), ("oom", 1))
-    assert "1 trials diverged, 1 failed (diverged 1, oom 1)" in " ".join(shown(board).split())
+    assert "1 trial diverged, 1 failed (diverged 1, oom 1)" in " ".join(shown(board).split())
 
 
 def test_notes_say_what_the_numbers_are_worth(filled):

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -102,8 +102,8 @@ class Inline(Executor):
     def hosts(self) -> list[str]:
         return ["here"]
 
-    def submit(self, work: Work, after: str | None) -> None:
-        self.works.append(work)
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
+        self.works += works
 
     def wait(self, seconds: float) -> list[Finished]:
         works, self.works = self.works, []

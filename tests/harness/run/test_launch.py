@@ -58,6 +58,34 @@ def executor(request) -> Iterator[Executor]:
     made.close(kill=True)
 
 
+class _OneSlot(Executor):
+    """One slot of an executor, and the sizes of its tasks."""
+
+    def __init__(self, whole: Executor) -> None:
+        self.whole = whole
+        self.sizes: list[int] = []
+        self._busy = 0
+
+    def hosts(self) -> list[str]:
+        return self.whole.hosts()
+
+    def submit(self, works, after) -> None:
+        self.whole.submit(works, after)
+        self.sizes.append(len(works))
+        self._busy += len(works)
+
+    def wait(self, seconds: float):
+        finished = self.whole.wait(seconds)
+        self._busy -= len(finished)
+        return finished
+
+    def free_slots(self, work) -> int:
+        return 0 if self._busy else 1
+
+    def close(self, *, kill: bool) -> None:
+        pass
+
+
 def with_long_leases(nodes):
     return [
         dataclasses.replace(n, work=dataclasses.replace(n.work, lease_seconds=600.0)) for n in nodes
@@ -77,6 +105,47 @@ def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
     again = Launch(store, nodes, executor, Silent()).run()
     assert len(again.with_ending("done")) == 5
     assert store.attempts().equals(attempts)
+
+
+@pytest.mark.slow_on("ray")
+def test_trials_that_ask_for_stacks_run_to_their_end(registered, executor) -> None:
+    """Pretrainings first, and then the trials that wait for their maps, and those that do not."""
+    recipe = {"optimization": {"stacked": True}, "training": {"steps": 4}}
+    store, nodes = registered({"seeds": 3, "recipe": recipe})
+    (here,) = {executor.free_slots(node.work) for node in nodes}
+    assert here == 2 if isinstance(executor, LocalExecutor) else os.cpu_count()
+    ended = Launch(store, nodes, executor, Silent()).run()
+    assert len(ended.with_ending("done")) == len(nodes) == 9
+    assert store.attempts().outcome.tolist() == ["done"] * 9
+
+
+@pytest.mark.slow
+def test_the_stack_of_a_killed_worker_is_run_again_in_halves(registered, executor) -> None:
+    """SIGKILL in the middle of a training of four seeds."""
+    recipe = {"optimization": {"stacked": True}, "training": {"steps": 800}}
+    matrix = {"factorization": "conventional"}
+    store, nodes = registered({"matrix": matrix, "recipe": recipe, "seeds": 4})
+
+    def kill() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            running = [job for job in store.running_jobs() if job.step > 0]
+            if running:
+                os.kill(running[0].pid, signal.SIGKILL)
+                return
+            time.sleep(0.05)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    display = Silent()
+    slot = _OneSlot(executor)
+    ended = Launch(store, with_long_leases(nodes), slot, display).run()
+    killer.join()
+    assert len(ended.with_ending("done")) == 4
+    assert len(store.results()) == 4
+    assert slot.sizes == [4, 2, 2]
+    (note,) = [note for note in display.notes if "its worker died" in note]
+    assert note.endswith("they are run again in stacks of at most 2")
 
 
 @pytest.mark.slow_on("local")

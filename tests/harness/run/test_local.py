@@ -52,7 +52,7 @@ from lcma.harness.run.local import LocalExecutor
 
 if __name__ == "__main__":
     executor = LocalExecutor(1)
-    executor.submit(pickle.load(open(sys.argv[1], "rb")), None)
+    executor.submit([pickle.load(open(sys.argv[1], "rb"))], None)
     executor.wait(600)
 """
 

@@ -23,8 +23,9 @@ class Recording(Inline):
         self.most_free = self.most_chained = 0
         self._after: dict[str, str | None] = {}
 
-    def submit(self, work: Work, after: str | None) -> None:
-        super().submit(work, after)
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
+        super().submit(works, after)
+        (work,) = works
         self.titles.append(work.title.replace(" realnvp photos8", ""))
         self._after[work.job_id] = after
         waiting = {w.job_id for w in self.works}

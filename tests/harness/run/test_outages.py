@@ -1,15 +1,11 @@
 """A database that is away stops no training and loses no row."""
 
 import io
-import multiprocessing
-import os
 import re
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +23,6 @@ from lcma.harness.run import worker
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.evaluation import settle_device
 from lcma.harness.run.local import LocalExecutor
-from lcma.harness.run.spool import read_spool
 from lcma.harness.run.work import Report, Work
 from lcma.harness.train.trainer import Trainer
 from lcma.harness.watch.progress import Bars
@@ -237,50 +232,37 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     assert steps == [[15], [10, 20, 30]]
 
 
-def spooled_ending(work: Work, spools: Path, database: Any, store: db.Store) -> None:
-    """Run a body in a process of its own, take the database away in its middle, and kill it with
-    SIGKILL when its ending is in its spool."""
-    process = multiprocessing.get_context("fork").Process(target=worker.run_work, args=(work,))
-    process.start()
-    deadline = time.monotonic() + 60
-    step = 0
-    while step == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-        with suppress(db.Unavailable):  # the body begins to write, or has a moment ago
-            step = store.job(work.job_id).step
-    database.off()
-    while True:
-        assert time.monotonic() < deadline
-        (file,) = spools.iterdir()
-        found = read_spool(file.read_bytes())
-        if found is not None and found.ending is not None:
-            break
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    database.on()
+def run_until_it_has_ended(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a body that dies when its ending is in its spool."""
+    with monkeypatch.context() as patch:
+        patch.setattr(kill_points, "_hook", _dies_once_it_has_ended)
+        with pytest.raises(Killed):
+            worker.run_work(work)
 
 
-@pytest.mark.slow  # its process is forked from one with threads, and hangs now and then
+def _dies_once_it_has_ended(moment: str, when: str) -> None:
+    if (moment, when) == ("spool-end", "after"):
+        raise Killed
+
+
+@pytest.mark.slow_on("postgresql")
 def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
-    database, one_trial, spools, tmp_path
+    database, one_trial, undisturbed, at_step, spools, monkeypatch
 ) -> None:
-    store, node = one_trial(database.url, steps=300)
-    spooled_ending(node.work, spools, database, store)
+    store, node = one_trial(database.url)
+    at_step({5: database.off})
+    run_until_it_has_ended(node.work, monkeypatch)
+    database.on()
     assert store.job(node.work.job_id).state == "running"
-    display, executor = Told(), Inline()
-    ended = Launch(store, [node], executor, display).run()
+    at_step(dict.fromkeys(range(20), killed))  # nothing is trained again
+    display = Told()
+    ended = Launch(store, [node], Inline(), display).run()
     assert [report.ending for report in ended.reports.values()] == ["done"]
     (attempt,) = store.attempts().to_dict("records")
-    assert (attempt["outcome"], attempt["token"], attempt["last_step"]) == ("done", 1, 300)
+    assert (attempt["outcome"], attempt["token"], attempt["last_step"]) == ("done", 1, 20)
     assert display.notes == []
     assert list(spools.iterdir()) == []
-
-    other, alone = one_trial(f"sqlite:///{tmp_path / 'alone.db'}", steps=300)
-    assert worker.run_work(alone.work).ending == "done"
-    assert store.results()[SAME].equals(other.results()[SAME])
-    assert curves(store, node.work.job_id) == curves(other, node.work.job_id)
+    undisturbed(store, node.work.job_id)
 
 
 @pytest.mark.slow_on("postgresql")
@@ -289,10 +271,7 @@ def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
 ) -> None:
     store, node = one_trial(database.url)
     at_step({5: database.off})
-    with monkeypatch.context() as patch:
-        patch.setattr(kill_points, "_hook", _dies_once_it_has_ended)
-        with pytest.raises(Killed):
-            worker.run_work(node.work)
+    run_until_it_has_ended(node.work, monkeypatch)
     database.on()
     (file,) = spools.iterdir()
     held = file.with_name("held back")
@@ -307,11 +286,6 @@ def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
     assert dump(store) == before
     assert list(spools.iterdir()) == []
     undisturbed(store, node.work.job_id)
-
-
-def _dies_once_it_has_ended(moment: str, when: str) -> None:
-    if (moment, when) == ("spool-end", "after"):
-        raise Killed
 
 
 def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -246,9 +246,9 @@ class Holding(Executor):
     def hosts(self) -> list[str]:
         return ["here"]
 
-    def submit(self, work: Work, after: str | None) -> None:
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
         assert after is None, "what waits in the executor would start unasked"
-        self.works.append(work)
+        self.works += works
 
     def wait(self, seconds: float) -> list[Finished]:
         ended = []
