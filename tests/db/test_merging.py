@@ -234,6 +234,17 @@ def test_a_bar_is_taken_from_the_site_that_had_its_codec(sites: Sites, swapped: 
 
 
 @BETWEEN_ENGINES
+def test_attempts_keep_their_stack(sites: Sites, engines: tuple[Engine, Engine]) -> None:
+    source, target = (sites.new(engine) for engine in engines)
+    for job_id in source.trials[:2]:
+        claim = source.claim(job_id, stack="one")
+        assert isinstance(claim, db.Claim)
+        assert source.store.finish(claim, "oom", last_step=7, cost=COST, now=1010.0)
+    assert merged(source, target).changed
+    assert target.store.attempts()["stack_id"].tolist() == ["one", "one"]
+
+
+@BETWEEN_ENGINES
 def test_a_running_job_waits_and_a_retry_is_not_undone(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import torch
 
 from lcma import db
@@ -36,11 +37,15 @@ Stacked = Callable[..., tuple[db.Store, Works]]
 def stacked(place: Place, spools: Path, sqlite_templates: SqliteTemplates) -> Stacked:
     """Register a stacked sweep in a new database; return its store and trials, or segments."""
 
-    def make(name: str = "one", *, trials: bool = True, **change: Any) -> tuple[db.Store, Works]:
+    def make(
+        name: str = "one", *, trials: bool = True, url: str = "", **change: Any
+    ) -> tuple[db.Store, Works]:
         there = place.runs.with_name(name)
         there.mkdir()
-        sqlite_templates.copy("empty", there).rename(there / "lcma.db")
-        own = replace(place, db=f"sqlite:///{there / 'lcma.db'}", runs=there / "runs")
+        file = there / "lcma.db" if not url else Path(sa.make_url(url).database or "")
+        if not url.startswith("postgresql"):
+            sqlite_templates.copy("empty", there).rename(file)
+        own = replace(place, db=url or f"sqlite:///{file}", runs=there / "runs")
         base = {
             "matrix": {"factorization": ["checkerboard-even", "channel", "rows"]},
             "recipe": {"optimization": {"stacked": True}, "training": {"ema": 0.9}},
@@ -184,6 +189,35 @@ def test_a_member_whose_job_is_taken_away_leaves_the_others(
     assert endings(run_works(works)) == ["done", "done", "stopped"]
     assert len(heartbeats) == 1, "one thread extends all leases"
     assert store.job(works[2].job_id).state == "pending"
+
+
+def test_a_stack_trains_on_while_its_database_is_unreachable(
+    stacked: Stacked, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.02)
+    store, works = stacked(url=database.url)
+    gone, back = threading.Event(), threading.Event()
+    handler = logging.Handler()
+    handler.emit = lambda record: (gone if "unreachable" in record.msg else back).set()
+
+    def take_away(stack: Stack) -> None:
+        database.off()
+        logger.addHandler(handler)
+        assert gone.wait(30)
+
+    def bring_back(stack: Stack) -> None:
+        database.on()
+        assert back.wait(30)
+        logger.removeHandler(handler)
+
+    at_step(monkeypatch, 5, take_away)
+    at_step(monkeypatch, 15, bring_back)
+    assert endings(run_works(works)) == ["done"] * 3
+    for work in works:
+        points = store.metrics(work.job_id, "train_bits_per_dim")
+        assert [point.step for point in points] == [10, 20]
+    for log in store.attempts().log:
+        assert log.count("the database is unreachable") == log.count("the database is back") == 1
 
 
 def test_a_claim_that_fails_leaves_that_member_out(stacked: Stacked) -> None:
@@ -401,8 +435,7 @@ def test_the_costs_of_members_add_up_to_their_process(
     assert attempts.images_per_second.tolist() == [8 * 10 / 20.0, *[8 * 20 / 50.0] * 2]
 
 
-def test_evaluating_again_and_training_again_give_the_bits_of_a_member(stacked: Stacked) -> None:
-    """Evaluated by the plain code; trained in a stack of its own."""
+def test_evaluating_again_gives_the_bits_of_a_member(stacked: Stacked) -> None:
     store, works = stacked()
     run_works(works)
     trial_id = works[1].trial.id
@@ -412,7 +445,15 @@ def test_evaluating_again_and_training_again_give_the_bits_of_a_member(stacked: 
     measured = measure_flow(flow, prepared, PLAIN, torch.device("cpu"))
     stored = store.result(trial_id, one.data_digest, "plain").measure("bits_per_dim")
     assert measured.test.bits_per_dim.value == stored.value
-    verified = verify(store, works[1].place, trial_id, tolerance=0.0, user="ann")
+
+
+@pytest.mark.slow
+def test_training_again_gives_the_bits_of_a_member(stacked: Stacked) -> None:
+    """In a stack of its own, of another process."""
+    store, works = stacked()
+    run_works(works)
+    place, trial_id = works[1].place, works[1].trial.id
+    verified = verify(store, place, trial_id, tolerance=0.0, user="ann")
     assert verified.verification.equal
 
 
