@@ -1394,6 +1394,7 @@ class Store:
             "pid": jobs.c.pid,
             "first_step": attempts.c.first_step,
             "message": attempts.c.message,
+            "stack_id": attempts.c.stack_id,
         }
         with self._reader.connect() as connection:
             return _select_facts(

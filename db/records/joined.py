@@ -18,8 +18,9 @@ class JobFacts:
     `budget`. `nms` is the form of a pretraining's flow. What a query does not ask for is as by
     default: of `Store.failures` the `outcome` and `message` of the last attempt, on `host`, and the
     `decision` why it is not run again without a person; of `Store.running_jobs` the `pid` of the
-    worker, the `first_step` of its attempt, and as `message` what it cannot do at present, '' where
-    there is nothing; of `Store.trained_trials` whether `weights` were kept.
+    worker, the `first_step` of its attempt, the stack in which it runs with others, and as
+    `message` what it cannot do at present, '' where there is nothing; of `Store.trained_trials`
+    whether `weights` were kept.
     """
 
     job_id: str
@@ -51,6 +52,7 @@ class JobFacts:
     decision: str | None = None
     pid: int | None = None
     first_step: int | None = None
+    stack_id: str | None = None
     weights: bool = False
 
     @property

@@ -402,7 +402,7 @@ class Launch:
         running = {r.job_id for r in state.running if r.job_id in self._in_flight}
         free = len(alone) - dependent - len(running.difference(self._shapes))
         grace = self._is_in_grace()
-        held = (r.job_id for r in state.running if grace or r.job_id in state.held)
+        held = (r for r in state.running if grace or r.job_id in state.held)
         places = _count_free_places(self.record, self._in_flight, held)
         stacks: dict[str, list[Work]] = {}
         dealt: set[Need] = set()
@@ -664,16 +664,17 @@ def _describe_loss(crash: Finished) -> str:
 
 
 def _count_free_places(
-    record: LaunchRecord | None, in_flight: Mapping[str, _Submitted], held: Iterable[str]
+    record: LaunchRecord | None, in_flight: Mapping[str, _Submitted], held: Iterable[JobFacts]
 ) -> int | None:
     """Return how many more tasks of the sweep may start under its cap; None for any number.
 
-    Tasks count that are in the executor, and jobs that are ``held`` by other launches.
+    Tasks count that are in the executor, and those of jobs that other launches hold.
     """
     if record is None or record.parallel is None:
         return None
     here = {task.job_ids for task in in_flight.values()}
-    return record.parallel - len(here) - len(set(held).difference(in_flight))
+    elsewhere = {job.stack_id or job.job_id for job in held if job.job_id not in in_flight}
+    return record.parallel - len(here) - len(elsewhere)
 
 
 class NodeWatch:

@@ -12,7 +12,7 @@ JOB = (
     *("job_id", "kind", "trial_id", "pretraining_id", "data_digest", *_WHAT, "state", "step"),
     *("steps", "token", "attempt_id", "owner", "host", "lease_until", "updated"),
 )
-RUNNING = ("job_id", "kind", *_WHAT, "step", "steps", "owner", "host", "lease_until")
+RUNNING = ("job_id", "kind", *_WHAT, "step", "steps", "owner", "host", "lease_until", "stack_id")
 LOST = (
     *("job_id", "kind", "state", *_WHAT, "step", "steps", "outcome", "message", "host"),
     "decision",

@@ -269,7 +269,9 @@ def _render_counts(counts: JobCounts) -> Table:
 
 def _render_running(running: Sequence[JobFacts], now: float) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("running", "id", "budget", "seed", "step", "by", "lease"):
+    stacked = any(job.stack_id is not None for job in running)
+    more = ("stack",) if stacked else ()
+    for heading in ("running", "id", "budget", "seed", "step", "by", "lease", *more):
         right = heading in ("budget", "seed", "step")
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for job in running:
@@ -286,6 +288,7 @@ def _render_running(running: Sequence[JobFacts], now: float) -> Table:
             text_cell(f"{job.step}/{job.steps}"),
             text_cell(f"{job.owner} on {job.host}"),
             lease,
+            *((text_cell(job.stack_id and short_id(job.stack_id)),) if stacked else ()),
         )
     return table
 

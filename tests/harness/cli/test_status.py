@@ -54,6 +54,18 @@ def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
     }
 
 
+def test_what_runs_in_a_stack_names_it(planned: World, typed: Typed) -> None:
+    planned.claim(planned.trials[0], now=time.time())
+    assert "stack" not in typed("status")[1]
+    planned.claim(planned.segments[0], stack="0123456789abcdef", now=time.time())
+    _, out, _ = typed("status")
+    (header,) = (line for line in out.splitlines() if line.startswith("running"))
+    assert header.split()[-1] == "stack"
+    assert "0123" in out
+    running = json.loads(typed("status", "--json")[1])["running"]
+    assert {job["stack_id"] for job in running} == {None, "0123456789abcdef"}
+
+
 @pytest.mark.slow_on("sqlite")
 def test_a_sweep_is_watched_until_all_is_done(planned: World, typed: Typed) -> None:
     with watching(stdout=subprocess.PIPE) as watch:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcma import db
+from lcma.harness.environment import read_environment
 from lcma.harness.run import driver as launches
 from lcma.harness.run.driver import EndedJobs, Launch, LaunchRecord
 from lcma.harness.run.executor import Executor, Finished, Lost
@@ -258,6 +259,38 @@ def test_the_cap_counts_stacks(trials: Any) -> None:
     run(store, nodes, executor, record=LaunchRecord(sweep.id, 0, parallel=2))
     assert executor.sizes == [12, 12, 3, 3]
     assert max(executor.crowds) == 2
+
+
+def test_a_stack_of_another_launch_has_one_place_under_the_cap(trials: Any) -> None:
+    store, nodes = trials(6)
+    (sweep,) = store.sweeps()
+    environment = store.add_environment(read_environment("cpu"))
+    claims = [
+        store.claim(
+            node.work.job_id,
+            owner="another launch",
+            host="elsewhere",
+            pid=1,
+            environment_id=environment,
+            device="cpu",
+            threads=1,
+            stack_id="theirs",
+            lease_seconds=600.0,
+        )
+        for node in nodes[:3]
+    ]
+
+    class Until(Slots):
+        def wait(self, seconds: float) -> list[Finished]:
+            while claims:
+                claim = claims.pop()
+                cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
+                assert store.finish(claim, "diverged", last_step=1, cost=cost)
+            return super().wait(seconds)
+
+    executor = Until(4)
+    run(store, nodes, executor, record=LaunchRecord(sweep.id, 0, parallel=2))
+    assert executor.sizes == [3]
 
 
 def test_what_needs_more_memory_is_another_stack(trials: Any) -> None:
