@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN = .venv/bin
+# Each of the tests' processes would compile all modules, and their assertions, anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: benchmark benchmark-database demo fuzz test test-all test-gpu check lint types layers format clean gpu-half-hour help
 

@@ -6,10 +6,12 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, LiteralString
 
 import numpy as np
+import psycopg
 import pytest
 import sqlalchemy as sa
 from numpy.typing import NDArray
@@ -343,22 +345,105 @@ class SqliteTemplates:
         return Path(shutil.copy(self.folder / f"{stage}.db", folder / f"store{self.copies}.db"))
 
 
+CATALOGS = " UNION ALL ".join(
+    f"SELECT '{name}', count(*), sum(xmin::text::bigint) FROM {name}"
+    for name in (
+        *("pg_attribute", "pg_class", "pg_constraint", "pg_db_role_setting", "pg_index"),
+        *("pg_namespace", "pg_proc", "pg_rewrite", "pg_statistic", "pg_trigger"),
+    )
+)
+"""A query whose answer changes with all in a database but its rows."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is in a database on a server."""
+
+    catalogs: list[Any]
+    rows: dict[str, bytes]
+    sequences: list[Any]
+
+    @staticmethod
+    def read(connection: psycopg.Connection[Any]) -> "Content":
+        def fetch(query: LiteralString) -> list[Any]:
+            return connection.execute(query).fetchall()
+
+        def copy(table: str) -> bytes:
+            with connection.cursor().copy(f"COPY {table} TO STDOUT".encode()) as rows:
+                return b"".join(map(bytes, rows))
+
+        tables = fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return Content(
+            fetch(CATALOGS),
+            {name: copy(name) for (name,) in tables},
+            fetch(
+                "SELECT schemaname || '.' || sequencename, coalesce(last_value, start_value),"
+                " last_value IS NOT NULL FROM pg_sequences ORDER BY 1"
+            ),
+        )
+
+    def put_back(self, connection: psycopg.Connection[Any]) -> bool:
+        """Undo changes of rows; return whether nothing else has changed."""
+        now = Content.read(connection)
+        if now.catalogs != self.catalogs:
+            return False
+        cursor = connection.cursor()
+        cursor.execute("SET session_replication_role = replica")  # no foreign key, no trigger
+        for table in (name for name, rows in self.rows.items() if rows != now.rows[name]):
+            cursor.execute(f"DELETE FROM {table}".encode())
+            with cursor.copy(f"COPY {table} FROM STDIN".encode()) as rows:
+                rows.write(self.rows[table])
+        for sequence in self.sequences:
+            cursor.execute("SELECT setval(%s::regclass, %s, %s)", sequence)
+        return True
+
+
 class PostgresTemplates:
-    """The same on a server."""
+    """The same on a server. To make a database is expensive: those given back are lent anew."""
 
     def __init__(self, server: Any) -> None:
         self.server = server
         self.names = {"empty": server.make()}
+        self._given_back: dict[str, list[str]] = {}
+        self._stages: dict[str, str] = {}
         db.connect(server.url(self.names["empty"]))
         for stage, make in (("planned", plan), ("filled", fill)):
             self.names[stage] = server.make(self.names["empty"])
             make(db.connect(server.url(self.names[stage]))).store.close()
+        self._content = {stage: self._read(name) for stage, name in self.names.items()}
 
     def copy(self, stage: Stage) -> str:
         return str(self.server.make(self.names[stage]))
 
+    def lend(self, stage: Stage) -> str:
+        """Like `copy`, of databases that are given back."""
+        free = self._given_back.setdefault(stage, [])
+        name = free.pop() if free else self.copy(stage)
+        self._stages[name] = stage
+        return name
+
+    def give_back(self, name: str) -> None:
+        stage = self._stages[name]
+        self.server.value(
+            "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity "
+            f"WHERE datname = '{name}'"
+        )
+        with self._connect(name) as connection:
+            clean = self._content[stage].put_back(connection)
+        if clean:
+            self._given_back[stage].append(name)
+        else:
+            self.server.drop(name)
+
+    def _connect(self, name: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.server.url(name, drivername="postgresql"))
+
+    def _read(self, name: str) -> Content:
+        with self._connect(name) as connection:
+            return Content.read(connection)
+
     def close(self) -> None:
-        for name in self.names.values():
+        for name in (*self.names.values(), *chain(*self._given_back.values())):
             self.server.drop(name)
 
 
@@ -419,12 +504,12 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable
     made: list[str] = []
 
     def make(stage: Stage) -> str:
-        made.append(templates.copy(stage))
+        made.append(templates.lend(stage))
         return str(templates.server.url(made[-1]))
 
     yield make
     for name in made:
-        templates.server.drop(name)
+        templates.give_back(name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

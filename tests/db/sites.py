@@ -32,12 +32,12 @@ class Sites:
             files = self.request.getfixturevalue("sqlite_templates")
             return World(db.connect(str(files.copy(stage, self.folder)), create=False))
         templates = self.request.getfixturevalue("postgres_templates")
-        self.made.append(templates.copy(stage))
+        self.made.append(templates.lend(stage))
         return World(db.connect(templates.server.url(self.made[-1]), create=False))
 
     def drop(self) -> None:
         for name in self.made:
-            self.request.getfixturevalue("postgres").drop(name)
+            self.request.getfixturevalue("postgres_templates").give_back(name)
         self.made.clear()
 
 

@@ -1,10 +1,7 @@
 """lcma data list, show and verify, on a set that was really prepared."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +160,9 @@ def test_images_of_ones_own_are_listed_shown_and_verified(lcma, root: Path, tmp_
     assert "mine is intact" in out
 
 
-def test_what_a_library_prints_of_a_damaged_image_is_not_shown(in_tmp: Path) -> None:
+def test_what_a_library_prints_of_a_damaged_image_is_not_shown(
+    in_tmp: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """libjpeg and libpng write to stderr themselves; what Python writes there is shown."""
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     for ending in ("jpg", "png"):
@@ -175,10 +174,7 @@ def test_what_a_library_prints_of_a_damaged_image_is_not_shown(in_tmp: Path) -> 
         raw[len(raw) // 2 : len(raw) // 2 + 40] = bytes(40)
         file.write_bytes(raw)
         command = ["data", "prepare", "cats", "--size", "8", "--from", ending, "--to", "data"]
-        done = subprocess.run(
-            [sys.executable, "-m", "lcma", *command],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-        )
-        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+        with pytest.raises(SystemExit) as end:
+            cli.main(command)
+        out, err = capfd.readouterr()
+        assert (end.value.code, out, err.count("\n")) == (2, "", 1), err
