@@ -348,8 +348,8 @@ class SqliteTemplates:
 CATALOGS = " UNION ALL ".join(
     f"SELECT '{name}', count(*), sum(xmin::text::bigint) FROM {name}"
     for name in (
-        *("pg_attribute", "pg_class", "pg_constraint", "pg_db_role_setting", "pg_index"),
-        *("pg_namespace", "pg_proc", "pg_rewrite", "pg_statistic", "pg_trigger"),
+        *("pg_attribute", "pg_class", "pg_constraint", "pg_db_role_setting", "pg_description"),
+        *("pg_index", "pg_namespace", "pg_proc", "pg_rewrite", "pg_statistic", "pg_trigger"),
     )
 )
 """A query whose answer changes with all in a database but its rows."""
