@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,24 @@ def test_a_request_that_no_node_can_meet_is_named_with_numbers(cluster: Any) -> 
     try:
         with pytest.raises(UserError, match=r"asks for 1 CPU, 1 GPU.*the nearest has 1 CPU, 0 GPU"):
             executor.check(threads=1)
+    finally:
+        executor.close(kill=True)
+
+
+def test_free_slots_are_counted_node_by_node_without_what_fits_nowhere(
+    cluster: Any, registered: Any
+) -> None:
+    _, nodes = registered({"matrix": {"factorization": "conventional"}})
+    work, here = nodes[0].work, Resources(cpus=0.4)
+    too_large = replace(work, terms=replace(work.terms, memory_gb=1e6))
+    executor = RayExecutor(here, cluster.address)
+    try:
+        assert executor.free_slots(work) == 4
+        assert executor.free_slots(too_large) == 0
+        executor.submit([too_large], None)
+        assert executor.free_slots(work) == 4
+        executor.submit([work], None)
+        assert executor.free_slots(work) == 3
     finally:
         executor.close(kill=True)
 
