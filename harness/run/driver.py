@@ -56,8 +56,8 @@ AGAIN_SECONDS = 2.0
 
 WINDOW = 64
 """Most unstacked tasks submitted but not started; as many again may wait for a dependency in the
-executor. The rest wait in the driver. A more valuable job that is ready later can be delayed by
-these."""
+executor, and as many full stacks for its growth. The rest wait in the driver. A more valuable job
+that is ready later can be delayed by these."""
 
 MAX_CRASHES = 3
 """Crashes of a job's task without progress in between, after which the job is given up until the
