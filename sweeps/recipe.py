@@ -16,6 +16,9 @@ resumed run logs the same windows as an undisturbed one."""
 TRAIN_CURVE = "train_bits_per_dim"
 """The curve of the loss: a point for each window of steps, and one at the end."""
 
+STACK_LEAST = 4
+"""Rows of the smallest stack. With fewer, some convolutions end in other bits than with more."""
+
 
 class Model(RecipePart):
     """The flow itself: image size, splits, preprocessing and architecture."""

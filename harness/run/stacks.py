@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lcma.db import Kind, PlannedJob
 from lcma.harness.run.plan import Plan
 from lcma.sweeps.expansion import Pretraining, Trial
-from lcma.sweeps.recipe import Recipe
+from lcma.sweeps.recipe import STACK_LEAST, Recipe
 
 MOST = 12
 """Most members of a stack, on CPUs and on GPUs."""
@@ -94,7 +94,8 @@ def _find_left(plan: Plan) -> Iterator[tuple[PlannedJob, Trial | Pretraining]]:
 def deal(members: Sequence[Member], slots: int) -> list[list[int]]:
     """Deal members, most valuable first, over free slots as evenly as their shapes allow.
 
-    Those that stand at one step come together where that leaves the stacks even.
+    Those that stand at one step come together where that leaves the stacks even. Up to
+    `STACK_LEAST` are not parted, since each part would be filled up with copies.
 
     Args:
         members: The members.
@@ -110,7 +111,7 @@ def deal(members: Sequence[Member], slots: int) -> list[list[int]]:
         alike[member.shape, member.most].append(position)
     stacks: list[list[int]] = []
     for (_, most), positions in alike.items():
-        size = min(most, math.ceil(len(members) / slots))
+        size = min(most, max(STACK_LEAST, math.ceil(len(members) / slots)))
         count = math.ceil(len(positions) / size)
         positions.sort(key=lambda position: -members[position].step)
         bounds = [len(positions) * part // count for part in range(count + 1)]
@@ -120,4 +121,4 @@ def deal(members: Sequence[Member], slots: int) -> list[list[int]]:
 
 def count_stacks(members: int, slots: int) -> int:
     """Return in how many stacks members of one shape run that are ready at once."""
-    return max(math.ceil(members / MOST), min(members, slots))
+    return max(math.ceil(members / MOST), min(math.ceil(members / STACK_LEAST), slots))

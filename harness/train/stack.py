@@ -1,9 +1,9 @@
 """Stacks: trainings of one recipe, of other seeds and factorizations, that make their steps as one.
 
 The weights of all members are rows of stacked tensors, and one vectorized pass over those is a step
-of each. A member's bits do not depend on its company: a stack has at least `LEAST` rows, filled up
-with copies, and all that is not in the pass is done for each member apart. They are not the bits of
-the same model trained alone. docs/method.md has the definition.
+of each. A member's bits do not depend on its company: a stack has at least `STACK_LEAST` rows,
+filled up with copies, and all that is not in the pass is done for each member apart. They are not
+the bits of the same model trained alone. docs/method.md has the definition.
 """
 
 import copy
@@ -32,10 +32,7 @@ from lcma.harness.train.trainer import (
 from lcma.harness.train.waiting import WaitTimer
 from lcma.models import Flow
 from lcma.models.stacked import StackGenerators, in_stack
-from lcma.sweeps.recipe import LOG_EVERY
-
-LEAST = 4
-"""Rows of the smallest stack. With fewer, some convolutions end in other bits than with more."""
+from lcma.sweeps.recipe import LOG_EVERY, STACK_LEAST
 
 ALIGNED = 64
 """A multiple of the places in a vector of any processor: a fused step rounds otherwise in the last
@@ -131,13 +128,13 @@ def form_stacks(trainers: Sequence[Trainer]) -> list["Stack"]:
         return []
     stack = Stack(trainers)
     key = (_shape_of(trainers[0]), len(stack.rows))
-    if len(stack.rows) > LEAST and key not in _EQUAL_TO_FOURS:
+    if len(stack.rows) > STACK_LEAST and key not in _EQUAL_TO_FOURS:
         _EQUAL_TO_FOURS[key] = stack.is_equal_to_fours()
     if _EQUAL_TO_FOURS.get(key, True):
         return [stack]
     stack.dissolve()
     logger.warning("a stack of %d has other bits here than one of four: fours are run", key[1])
-    return [Stack(trainers[at : at + LEAST]) for at in range(0, len(trainers), LEAST)]
+    return [Stack(trainers[at : at + STACK_LEAST]) for at in range(0, len(trainers), STACK_LEAST)]
 
 
 _EQUAL_TO_FOURS: dict[tuple[Any, int], bool] = {}
@@ -202,7 +199,7 @@ class Stack:
     def __init__(self, trainers: Sequence[Trainer]) -> None:
         self.trainers = list(trainers)
         count = len(self.trainers)
-        self.rows = [row % count for row in range(max(count, LEAST))]
+        self.rows = [row % count for row in range(max(count, STACK_LEAST))]
         """The trainer of each row; the rows after the last trainer are copies."""
         first = self.trainers[0]
         self._optimization = first.optimization
@@ -263,8 +260,8 @@ class Stack:
         count = len(self.rows)
         x, _ = self._augmented([trainer.feed.batch(trainer.step) for trainer in self.trainers])
         whole = self._try_step(x, slice(0, count))
-        for start in range(0, count, LEAST):
-            some = slice(min(start, count - LEAST), min(start + LEAST, count))
+        for start in range(0, count, STACK_LEAST):
+            some = slice(min(start, count - STACK_LEAST), min(start + STACK_LEAST, count))
             four = self._try_step(x, some)
             if not all(torch.equal(a[some], b) for a, b in zip(whole, four, strict=True)):
                 return False
