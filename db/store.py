@@ -479,6 +479,7 @@ class Store:
         first_step: int | None = None,
         message: str = "",
         metrics: Sequence[Metric] = (),
+        cost: Cost | None = None,
         now: float | None = None,
     ) -> bool:
         """Report the training step and extend the lease of a claim.
@@ -492,6 +493,7 @@ class Store:
             first_step: Corrects the step from which the attempt went on.
             message: What the attempt cannot do at present, such as write checkpoints.
             metrics: Points of curves, stored as by `add_metrics`.
+            cost: What the attempt has taken so far.
 
         Returns:
             False, with nothing changed, if the claim is no longer good: stop working.
@@ -503,23 +505,25 @@ class Store:
             first_step=first_step,
             message=message,
             metrics=metrics,
+            cost=cost,
         )
         return claim.job_id in self.heartbeats([beat], now=now)
 
-    def heartbeats(self, beats: Sequence[Heartbeat], *, now: float | None = None) -> set[str]:
+    def heartbeats(self, beats: Sequence[Heartbeat], *, now: float | None = None) -> dict[str, str]:
         """Report the steps and extend the leases of several claims in one transaction.
 
         Args:
             beats: What `heartbeat` would be told of each claim, each of another job.
 
         Returns:
-            The jobs whose claims are good; nothing is changed for the others.
+            The jobs whose claims are good, each with why its attempt shall end at its next
+            checkpoint, '' if it may go on; nothing is changed for the others.
         """
         with self._writer.begin() as connection:
             alive = extend_leases(connection, beats, self._clock(connection, now))
-            for beat in alive.values():
+            for beat, _ in alive.values():
                 insert_metrics(connection, beat.claim.attempt_id, beat.metrics)
-            return set(alive)
+            return {job_id: why for job_id, (_, why) in alive.items()}
 
     def require_writable(self) -> None:
         """Raise Unavailable if nothing can be committed, as on a full disk, which can be read."""
@@ -1591,6 +1595,35 @@ class Store:
             own = events.c.event == "launch", events.c.owner == owner
             number = sa.select(sa.func.max(events.c.id)).where(*own)
             return int(connection.execute(number).scalar_one())
+
+    def end_launch(self, owner: str, *, why: str) -> None:
+        """Let a launch take no more jobs; heartbeats tell its workers to end those that they have.
+
+        Args:
+            owner: The launch.
+            why: The reason, in a few words.
+        """
+        with self._writer.begin() as connection:
+            own = sa.update(launches).where(launches.c.owner == owner)
+            connection.execute(own.values(ending=escape_text(why)))
+
+    def device_hours(self, *, owner: str | None = None, sweep_id: str | None = None) -> float:
+        """Return the device hours of all attempts of a launch, or of all launches of a sweep.
+
+        Attempts that run, or were lost, count up to their last heartbeat.
+
+        Args:
+            owner: The launch.
+            sweep_id: The sweep, in place of a launch.
+        """
+        which = attempts.c.owner == owner
+        if sweep_id is not None:
+            own = sa.select(launches.c.owner).where(launches.c.sweep_id == sweep_id)
+            which = attempts.c.owner.in_(own)
+        seconds = sa.func.coalesce(attempts.c.gpu_seconds, attempts.c.seconds)
+        with self._reader.connect() as connection:
+            total = connection.execute(sa.select(sa.func.sum(seconds)).where(which)).scalar()
+        return float(total or 0.0) / 3600
 
     def last_arguments(self, sweep_id: str, *, launched_by: str, host: str) -> str:
         """Return what a user typed on a host for the last launch of a sweep, '' if not known.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from lcma.db.leases import is_held
-from lcma.db.records.evidence import Metric
+from lcma.db.records.evidence import Cost, Metric
 
 Kind = Literal["pretraining", "trial"]
 State = Literal["pending", "running", "done", "diverged", "failed"]
@@ -107,6 +107,7 @@ class Heartbeat:
     first_step: int | None = None
     message: str = ""
     metrics: Sequence[Metric] = ()
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,8 @@ attempts = Table(
     optional(
         "seconds",
         Double,
-        "wall-clock seconds, in a stack its share of them; null when it ended without a report",
+        "wall-clock seconds, in a stack its share of them; up to the last heartbeat while it runs "
+        "and when it ended without a report, null before the first",
     ),
     optional(
         "cpu_seconds",
@@ -70,8 +71,8 @@ attempts = Table(
     optional(
         "gpu_seconds",
         Double,
-        "wall-clock seconds times the share of a GPU that it held; null on a CPU, and when it "
-        "ended without a report",
+        "wall-clock seconds times the share of a GPU that it held, up to when `seconds` are; null "
+        "on a CPU",
     ),
     optional(
         "stack_id",
@@ -393,6 +394,12 @@ launches = Table(
     required("code_version", Text, "version of the package, with the commit where it is known"),
     optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
     required("started", Double, "when it began, Unix seconds UTC"),
+    optional(
+        "ending",
+        Text,
+        "why it takes no more jobs and ends those that it has at their next checkpoint, such as a "
+        "limit of device hours; null before that",
+    ),
     Index(None, "sweep_id"),
     comment="Launches of sweeps and studies: who launched what, with which code.",
 )

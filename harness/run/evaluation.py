@@ -11,6 +11,7 @@ import math
 import os
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -212,14 +213,20 @@ class SharedClock:
         self._wall, self._cpu = wall, cpu
         self._running: tuple[Stopwatch, ...] = ()
         self._last = wall(), cpu()
+        self._lock = threading.Lock()  # heartbeats ask too
 
     def run(self, *stopwatches: "Stopwatch") -> None:
         """Let these stopwatches run from now on, and stop the others."""
-        self.settle()
-        self._running = stopwatches
+        with self._lock:
+            self._share()
+            self._running = stopwatches
 
     def settle(self) -> None:
         """Share what passed since the last time."""
+        with self._lock:
+            self._share()
+
+    def _share(self) -> None:
         now, share = (self._wall(), self._cpu()), len(self._running)
         for stopwatch in self._running:
             stopwatch.add(*((n - last) / share for n, last in zip(now, self._last, strict=True)))

@@ -2,14 +2,14 @@
 
 import threading
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 import torch
 
-from lcma.db import Claim, Heartbeat, Metric, Store
+from lcma.db import Claim, Cost, Heartbeat, Metric, Store
 from lcma.harness.run.log import logger
 from lcma.harness.run.spool import Spool
 from lcma.harness.train.trainer import Curves
@@ -94,7 +94,7 @@ class HeartbeatThread:
             self._unreachable = False
         for lease in leases:
             if lease.claim.job_id in alive:
-                lease.acknowledge()
+                lease.acknowledge(alive[lease.claim.job_id])
             else:
                 lease.lost = True
                 self.remove(lease)
@@ -103,13 +103,22 @@ class HeartbeatThread:
 class Lease:
     """A claim that is kept alive while the block runs; ``lost`` once it is another worker's.
 
+    ``end_request`` says why the attempt shall end at its next checkpoint, '' while it may go on.
     Only the database decides that: while it is unreachable, points of curves are kept in the spool
     and in memory. None of the methods waits for the database.
     """
 
-    def __init__(self, thread: HeartbeatThread, claim: Claim, seconds: float, spool: Spool) -> None:
+    def __init__(
+        self,
+        thread: HeartbeatThread,
+        claim: Claim,
+        seconds: float,
+        spool: Spool,
+        cost: Callable[[], Cost],
+    ) -> None:
         self.thread, self.claim, self.seconds, self.spool = thread, claim, seconds, spool
-        self.lost = False
+        self.lost, self.end_request = False, ""
+        self._cost = cost
         self.step = claim.step
         self._problem = ""
         self.first_step: int | None = None
@@ -208,10 +217,12 @@ class Lease:
             first_step=first_step,
             message=self._problem or self.spool.problem,
             metrics=[*store.missing_metrics(self.claim, self._sent), *points],
+            cost=self._cost(),
         )
 
-    def acknowledge(self) -> None:
-        """Forget what the last heartbeat delivered."""
+    def acknowledge(self, end_request: str) -> None:
+        """Forget what the last heartbeat delivered, and keep the answer."""
+        self.end_request = end_request
         with self._lock:
             del self._pending[: self._spooled]
             self._spooled = 0

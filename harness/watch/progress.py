@@ -17,11 +17,12 @@ from rich.progress import (
 )
 
 from lcma.db import JobFacts
+from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import Plan
 from lcma.harness.run.prediction import Predictions
 from lcma.harness.run.work import Report
 from lcma.harness.terminal import Console
-from lcma.harness.watch.predictions import describe_rest
+from lcma.harness.watch.predictions import describe_limits, describe_rest
 
 STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 
@@ -91,11 +92,12 @@ class Bars:
         """Show a spinner with what is done, while the returned context is open."""
         return self.console.status(what)
 
-    def planned(self, plan: Plan, predicted: Predictions | None) -> None:
-        """Print what a plan has, and what is predicted for the rest of it."""
+    def planned(self, plan: Plan, predicted: Predictions | None, limits: Limits) -> None:
+        """Print what a plan has, what is predicted for the rest of it, and its limits."""
         self.console.print(f"{escape(plan.spec.name)}: {plan.summary}", highlight=False)
-        for line in describe_rest(predicted) if predicted is not None else ():
-            self.console.print(escape(line), highlight=False, soft_wrap=True)
+        if predicted is not None:
+            for line in (*describe_rest(predicted), *describe_limits(limits, predicted)):
+                self.console.print(escape(line), highlight=False, soft_wrap=True)
 
     def job_ended(self, title: str, report: Report) -> None:
         """Print how a job ended, with the last line of its message."""
