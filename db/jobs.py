@@ -86,8 +86,10 @@ REPORT = ("message", "log", "last_step", *(field.name for field in fields(Cost))
 """The columns in which an attempt says how it went; `began_at` is its first step, if it was known
 wrongly."""
 
-SO_FAR = ("seconds", "gpu_seconds", "peak_memory")
-"""The columns of what an attempt has cost so far, which heartbeats bring up to date."""
+COST = ("seconds", "gpu_seconds", "peak_memory", "mean_memory", "gpu_utilization")
+SO_FAR = (*COST, "bits_per_dim", "log")
+"""The columns of an attempt which heartbeats bring up to date, those of its cost among them. Not
+`cpu_seconds`, which come with its report alone."""
 
 BEGAN_AT = sa.bindparam("began_at", type_=sa.Integer)
 
@@ -344,6 +346,8 @@ def claim_job(
 
     if job.state not in ("pending", "running") or _is_ending(connection, owner):
         return job
+    if job.stopped_by is not None:
+        return job
     if job.state == "running" and (
         not leases.may_take(job, now, expired, one_host=one_host) or is_just_back()
     ):
@@ -467,7 +471,8 @@ def extend_leases(
     for row in found:
         job = Job(**{name: row._mapping[name] for name in JOB})
         if is_claimed(job, by_job[job.id].claim):
-            good[job.id] = by_job[job.id], row.ending or ""
+            stop = "" if job.stopped_by is None else f"stopped by {job.stopped_by}"
+            good[job.id] = by_job[job.id], stop or row.ending or ""
     alive = {job_id: beat for job_id, (beat, _) in good.items()}
     if alive:
         _EXTEND.run_many(
@@ -487,8 +492,10 @@ def extend_leases(
                     "began_at": beat.first_step,
                     **{
                         f"now_{name}": None if beat.cost is None else getattr(beat.cost, name)
-                        for name in SO_FAR
+                        for name in COST
                     },
+                    "now_bits_per_dim": beat.bits_per_dim,
+                    "now_log": None if beat.log is None else escape_text(beat.log),
                 }
                 for beat in alive.values()
             ],

@@ -60,6 +60,7 @@ class Job:
     pid: int | None
     lease_until: float | None
     updated: float
+    stopped_by: str | None = None
 
     def is_held(self, now: float) -> bool:
         """Return whether its lease still holds, `now` by the database's clock."""
@@ -108,6 +109,8 @@ class Heartbeat:
     message: str = ""
     metrics: Sequence[Metric] = ()
     cost: Cost | None = None
+    bits_per_dim: float | None = None
+    log: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

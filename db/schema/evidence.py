@@ -52,6 +52,21 @@ attempts = Table(
     optional("images_per_second", Double, "training images per second, null when not measured"),
     optional("peak_memory", BigInteger, "peak memory in bytes, null when not measured"),
     optional(
+        "mean_memory",
+        BigInteger,
+        "mean over its heartbeats of the memory in bytes, in a stack that of all its members as "
+        "peak_memory is; null when not measured",
+    ),
+    optional(
+        "gpu_utilization",
+        Double,
+        "mean over its heartbeats of the share of time in which its GPU computed, for whomever, 0 "
+        "to 1; null on a CPU, and where the package nvidia-ml-py or the driver does not say",
+    ),
+    optional(
+        "bits_per_dim", Double, "training bits per dimension last reported; null before the first"
+    ),
+    optional(
         "protocol",
         Text,
         "protocol by which it evaluated the weights that the job had left, without a claim and "
@@ -88,7 +103,8 @@ attempts = Table(
     optional(
         "log",
         Text,
-        "what it had to say while it ran, the last of it; null when it ended without a report",
+        "what it had to say while it ran, the last of it; while it runs, and when it ended without "
+        "a report, up to a heartbeat; null before the first",
     ),
     one_of("outcome", OUTCOMES),
     CheckConstraint("(ended IS NULL) = (outcome IS NULL)", name="end"),

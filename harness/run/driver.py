@@ -301,7 +301,7 @@ class Launch:
             if j.lease_until is not None and j.id not in leases
         }
         state = _DatabaseState(
-            {j.id: ENDINGS[j.state] for j in jobs.values() if j.state in ENDINGS},
+            {j.id: ending for j in jobs.values() if (ending := _find_ending(j)) is not None},
             leases | new,
             {r.job_id for r in running if self._watch.is_held(r, now)} | new.keys(),
             [r for r in running if r.job_id in self.nodes],
@@ -668,6 +668,12 @@ class Launch:
     def _end_job(self, report: Report) -> None:
         self._note_end(report)
         self.display.job_ended(self.nodes[report.job_id].work.title, report)
+
+
+def _find_ending(job: Job) -> ReportEnding | None:
+    if job.state == "pending" and job.stopped_by is not None:
+        return "cancelled"
+    return ENDINGS.get(job.state)
 
 
 def _describe_loss(crash: Finished) -> str:

@@ -42,7 +42,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
 from lcma.sweeps.spec import Resources, Spec
 
-LOST = ("failed", "diverged", "blocked")
+LOST = ("failed", "diverged", "blocked", "cancelled")
 """The endings of jobs that leave no result."""
 
 

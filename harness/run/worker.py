@@ -349,7 +349,12 @@ class _Attempt:
             self.log,
             Spool(self.store, self.claim) as spool,
             Lease(
-                self.thread, self.claim, self.work.lease_seconds, spool, self.stopwatch.cost
+                self.thread,
+                self.claim,
+                self.work.lease_seconds,
+                spool,
+                self.stopwatch.cost,
+                lambda: self.log.text,
             ) as lease,
         ):
             try:

@@ -403,3 +403,35 @@ def test_a_launch_that_ends_claims_nothing_and_tells_its_workers(world: Any) -> 
     assert answers == {mine.job_id: "enough", other.job_id: ""}
     assert isinstance(world.claim(world.trials[2]), db.Job)
     assert isinstance(world.claim(world.trials[2], owner="too"), db.Claim)
+
+
+def test_heartbeats_bring_log_bits_and_memory_and_no_news_change_nothing(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    cost = db.Cost(seconds=3.0, cpu_seconds=2.0, mean_memory=700, gpu_utilization=0.5)
+    news = {"cost": cost, "bits_per_dim": 3.5, "log": "a line\x00"}
+    assert world.store.heartbeat(claim, step=5, lease_seconds=60, now=1001.0, **news)
+    assert world.store.heartbeat(claim, step=6, lease_seconds=60, now=1002.0)
+    (attempt,) = world.store.job_attempts([claim.job_id])
+    assert (attempt.seconds, attempt.mean_memory, attempt.gpu_utilization) == (3.0, 700, 0.5)
+    assert attempt.cpu_seconds is None, "it has not reported"
+    assert attempt.log.startswith("a line")
+    assert world.store.attempt_log(attempt.id) == attempt.log
+    (running,) = world.store.running_jobs()
+    assert running.bits_per_dim == 3.5
+
+
+def test_a_job_that_is_stopped_is_claimed_once_a_later_launch_has_begun(world: Any) -> None:
+    world.store.begin_launch("me", "s")
+    running, done, pending = world.trials[:3]
+    claim = world.win(running)
+    world.finish_trial(1)
+    assert world.store.stop_jobs([running, pending, done], by="ann@here") == 2
+    beat = db.Heartbeat(claim=claim, step=5, lease_seconds=60.0)
+    assert world.store.heartbeats([beat], now=1001.0) == {running: "stopped by ann@here"}
+    assert world.store.stop_request("s", after=0) is None, "of launches nobody asks it"
+    assert world.store.release_stopped([running, pending], now=1002.0) == 1
+    for job_id in (running, pending):
+        found = world.claim(job_id, owner="too", now=1003.0)
+        assert (found.state, found.stopped_by) == ("pending", "ann@here")
+    world.store.begin_launch("later", "s")
+    assert all(isinstance(world.claim(i, now=1004.0), db.Claim) for i in (running, pending))

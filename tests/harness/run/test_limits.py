@@ -148,6 +148,40 @@ def test_tasks_that_wait_for_a_slot_do_not_start_after_the_limit(place: Place, l
     assert store.running_jobs() == []
 
 
+class Stopper(Told):
+    """A display that stops the first trial which has made a step, as a person would."""
+
+    def __init__(self, store: db.Store) -> None:
+        super().__init__()
+        self.store, self.stopped = store, ""
+        self.ended: list[str] = []
+
+    def update(self, ended: int, total: int, running: Any) -> None:
+        for job in running:
+            if job.step and not self.stopped:
+                assert self.store.stop_jobs([job.job_id], by="ann@here") == 1
+                self.stopped = job.job_id
+
+    def job_ended(self, title: str, report: Report) -> None:
+        self.ended.append(report.ending)
+
+
+@pytest.mark.usefixtures("sleepy_steps", "spools")
+def test_a_trial_that_is_stopped_is_left_to_the_next_launch(place: Place) -> None:
+    """It keeps its checkpoint, and the launch goes on with the others."""
+    display = Stopper(db.connect(place.db))
+    store = launch(place, {"seeds": 2}, Limits(), "first", display=display)
+    assert sorted(display.ended) == ["cancelled", "done"]
+    (stopped,) = (one for one in store.job_attempts([display.stopped]))
+    assert (stopped.outcome, stopped.message) == ("cancelled", "stopped by ann@here")
+    assert 0 < stopped.last_step < 60
+    assert stopped.mean_memory > 0
+    assert stopped.peak_memory >= stopped.mean_memory
+    launch(place, {"seeds": 2}, Limits(), "second")
+    _, again = store.job_attempts([display.stopped])
+    assert (again.outcome, again.first_step) == ("done", stopped.last_step)
+
+
 class Killer(Told):
     """A display that kills the first worker which has made a step."""
 

@@ -34,10 +34,12 @@ OF_OTHER_COMMANDS = {
     "add_evaluation",
     "add_verification",
     "forget_artifacts",
+    "release_stopped",
     "release_sweep",
     "request_stop",
     "rerun",
     "retry",
+    "stop_jobs",
 }
 """Commits that no launch makes, but for one that is told to --retry."""
 
