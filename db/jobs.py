@@ -26,7 +26,16 @@ from lcma.db.records import (
     State,
     content_hash,
 )
-from lcma.db.schema import artifacts, attempts, curves, events, jobs, sweep_trials, trials
+from lcma.db.schema import (
+    artifacts,
+    attempts,
+    curves,
+    events,
+    jobs,
+    launches,
+    sweep_trials,
+    trials,
+)
 
 Elsewhere = Literal["done_elsewhere", "failed_elsewhere", "diverged_elsewhere"]
 """How a job ended by attempts in another database, whose evidence is merged into this one."""
@@ -76,6 +85,11 @@ CHANGED = ("state", "step", "token", "attempt_id", "done_attempt_id", *HOLDER, "
 REPORT = ("message", "log", "last_step", *(field.name for field in fields(Cost)))
 """The columns in which an attempt says how it went; `began_at` is its first step, if it was known
 wrongly."""
+
+COST = ("seconds", "gpu_seconds", "peak_memory", "mean_memory", "gpu_utilization")
+SO_FAR = (*COST, "bits_per_dim", "log")
+"""The columns of an attempt which heartbeats bring up to date, those of its cost among them. Not
+`cpu_seconds`, which come with its report alone."""
 
 BEGAN_AT = sa.bindparam("began_at", type_=sa.Integer)
 
@@ -158,9 +172,20 @@ _PROGRESS = Statement(
     lambda _: (
         sa.update(attempts)
         .where(attempts.c.id == sa.bindparam("attempt"))
-        .values(first_step=sa.func.coalesce(BEGAN_AT, attempts.c.first_step))
+        .values(
+            first_step=sa.func.coalesce(BEGAN_AT, attempts.c.first_step),
+            **{
+                name: sa.func.coalesce(
+                    sa.bindparam(f"now_{name}", type_=attempts.c[name].type), attempts.c[name]
+                )
+                for name in SO_FAR
+            },
+        )
     ),
     columns=("last_step", "message"),
+)
+_ENDING = Statement(
+    lambda _: sa.select(launches.c.ending).where(launches.c.owner == sa.bindparam("owner"))
 )
 _BEGIN = Statement(
     lambda _: sa.insert(attempts).returning(attempts.c.id),
@@ -319,7 +344,9 @@ def claim_job(
         since = back()
         return since is not None and now < since + lease_seconds
 
-    if job.state not in ("pending", "running"):
+    if job.state not in ("pending", "running") or _is_ending(connection, owner):
+        return job
+    if job.stopped_by is not None:
         return job
     if job.state == "running" and (
         not leases.may_take(job, now, expired, one_host=one_host) or is_just_back()
@@ -375,6 +402,11 @@ def claim_job(
     )
 
 
+def _is_ending(connection: sa.Connection, owner: str) -> bool:
+    found = _ENDING.first(connection, {"owner": owner})
+    return found is not None and found[0] is not None
+
+
 def hash_attempt(job_id: str, owner: str, host: str, token: int, started: float) -> str:
     """Return the `uid` of an attempt, by which it is known again in other databases."""
     return content_hash("attempt", [job_id, owner, host, token, started])[:20]
@@ -427,16 +459,21 @@ def is_claimed(job: Job, claim: Claim) -> bool:
 
 def extend_leases(
     connection: sa.Connection, beats: Sequence[Heartbeat], now: float
-) -> dict[str, Heartbeat]:
-    """Report progress and extend leases; return by job the heartbeats whose claims are good."""
+) -> dict[str, tuple[Heartbeat, str]]:
+    """Report progress and extend leases; return by job the heartbeats whose claims are good, with
+    why the attempt shall end, '' if it may go on."""
     by_job = {beat.claim.job_id: beat for beat in beats}
+    ending = sa.select(launches.c.ending).where(launches.c.owner == jobs.c.owner).scalar_subquery()
     # In one order, so that two who take several jobs do not wait for each other.
-    query = sa.select(jobs).where(jobs.c.id.in_(by_job)).order_by(jobs.c.id).with_for_update()
-    alive = {
-        job.id: by_job[job.id]
-        for job in map(decode_job, connection.execute(query))
-        if is_claimed(job, by_job[job.id].claim)
-    }
+    query = sa.select(jobs, ending.label("ending")).where(jobs.c.id.in_(by_job))
+    found = connection.execute(query.order_by(jobs.c.id).with_for_update(of=jobs))
+    good: dict[str, tuple[Heartbeat, str]] = {}
+    for row in found:
+        job = Job(**{name: row._mapping[name] for name in JOB})
+        if is_claimed(job, by_job[job.id].claim):
+            stop = "" if job.stopped_by is None else f"stopped by {job.stopped_by}"
+            good[job.id] = by_job[job.id], stop or row.ending or ""
+    alive = {job_id: beat for job_id, (beat, _) in good.items()}
     if alive:
         _EXTEND.run_many(
             connection,
@@ -453,11 +490,17 @@ def extend_leases(
                     "last_step": beat.step,
                     "message": escape_text(beat.message),
                     "began_at": beat.first_step,
+                    **{
+                        f"now_{name}": None if beat.cost is None else getattr(beat.cost, name)
+                        for name in COST
+                    },
+                    "now_bits_per_dim": beat.bits_per_dim,
+                    "now_log": None if beat.log is None else escape_text(beat.log),
                 }
                 for beat in alive.values()
             ],
         )
-    return alive
+    return good
 
 
 def move_jobs(

@@ -479,6 +479,9 @@ class Store:
         first_step: int | None = None,
         message: str = "",
         metrics: Sequence[Metric] = (),
+        cost: Cost | None = None,
+        bits_per_dim: float | None = None,
+        log: str | None = None,
         now: float | None = None,
     ) -> bool:
         """Report the training step and extend the lease of a claim.
@@ -492,6 +495,9 @@ class Store:
             first_step: Corrects the step from which the attempt went on.
             message: What the attempt cannot do at present, such as write checkpoints.
             metrics: Points of curves, stored as by `add_metrics`.
+            cost: What the attempt has taken so far.
+            bits_per_dim: Training bits per dimension, the last ones.
+            log: The last of what it printed, None for nothing new.
 
         Returns:
             False, with nothing changed, if the claim is no longer good: stop working.
@@ -503,23 +509,27 @@ class Store:
             first_step=first_step,
             message=message,
             metrics=metrics,
+            cost=cost,
+            bits_per_dim=bits_per_dim,
+            log=log,
         )
         return claim.job_id in self.heartbeats([beat], now=now)
 
-    def heartbeats(self, beats: Sequence[Heartbeat], *, now: float | None = None) -> set[str]:
+    def heartbeats(self, beats: Sequence[Heartbeat], *, now: float | None = None) -> dict[str, str]:
         """Report the steps and extend the leases of several claims in one transaction.
 
         Args:
             beats: What `heartbeat` would be told of each claim, each of another job.
 
         Returns:
-            The jobs whose claims are good; nothing is changed for the others.
+            The jobs whose claims are good, each with why its attempt shall end at its next
+            checkpoint, '' if it may go on; nothing is changed for the others.
         """
         with self._writer.begin() as connection:
             alive = extend_leases(connection, beats, self._clock(connection, now))
-            for beat in alive.values():
+            for beat, _ in alive.values():
                 insert_metrics(connection, beat.claim.attempt_id, beat.metrics)
-            return set(alive)
+            return {job_id: why for job_id, (_, why) in alive.items()}
 
     def require_writable(self) -> None:
         """Raise Unavailable if nothing can be committed, as on a full disk, which can be read."""
@@ -1395,6 +1405,7 @@ class Store:
             "first_step": attempts.c.first_step,
             "message": attempts.c.message,
             "stack_id": attempts.c.stack_id,
+            "bits_per_dim": attempts.c.bits_per_dim,
         }
         with self._reader.connect() as connection:
             return _select_facts(
@@ -1466,6 +1477,13 @@ class Store:
             ]
         return sorted(found, key=lambda attempt: attempt.id)
 
+    def attempt_log(self, attempt_id: int) -> str | None:
+        """Return the log of an attempt, while it runs up to a heartbeat; None before the first."""
+        query = sa.select(attempts.c.log).where(attempts.c.id == attempt_id)
+        with self._reader.connect() as connection:
+            found: str | None = connection.execute(query).scalar()
+            return found
+
     def failures(self) -> list[JobFacts]:
         """Return the jobs that failed or diverged with their last attempts, the latest first."""
         names = ("host", "outcome", "message", "decision")
@@ -1518,7 +1536,7 @@ class Store:
 
     def memory_failures(self, job_ids: Sequence[str]) -> dict[str, Starved]:
         """Return those of the jobs that ran out of memory since a person last asked for a retry."""
-        reported = sa.func.count(attempts.c.log)
+        reported = sa.func.count(attempts.c.cpu_seconds)
         query = (
             sa.select(events.c.job_id, reported, sa.func.count() - reported)
             .join_from(events, attempts, attempts.c.id == events.c.attempt_id)
@@ -1569,7 +1587,7 @@ class Store:
         dirty: str | None = None,
         now: float | None = None,
     ) -> int:
-        """Store that a launch of a sweep begins.
+        """Store that a launch of a sweep begins, which may run what was stopped before.
 
         Args:
             owner: The launch, as its attempts name it.
@@ -1588,10 +1606,42 @@ class Store:
             row = {"owner": owner, "sweep_id": sweep_id, "launched_by": launched_by}
             row |= {"host": host, "arguments": arguments, "code_version": code_version}
             insert_missing(connection, launches, [row | {"dirty": dirty, "started": clock}])
+            stopped = jobs.c.stopped_by.is_not(None), jobs.c.state != "running"
+            own = sa.update(jobs).where(*stopped, in_sweep(sweep_id))
+            connection.execute(own.values(stopped_by=None))
             add_event(connection, "launch", clock, owner=owner, sweep_id=sweep_id)
-            own = events.c.event == "launch", events.c.owner == owner
-            number = sa.select(sa.func.max(events.c.id)).where(*own)
+            this = events.c.event == "launch", events.c.owner == owner
+            number = sa.select(sa.func.max(events.c.id)).where(*this)
             return int(connection.execute(number).scalar_one())
+
+    def end_launch(self, owner: str, *, why: str) -> None:
+        """Let a launch take no more jobs; heartbeats tell its workers to end those that they have.
+
+        Args:
+            owner: The launch.
+            why: The reason, in a few words.
+        """
+        with self._writer.begin() as connection:
+            own = sa.update(launches).where(launches.c.owner == owner)
+            connection.execute(own.values(ending=escape_text(why)))
+
+    def device_hours(self, *, owner: str | None = None, sweep_id: str | None = None) -> float:
+        """Return the device hours of all attempts of a launch, or of all launches of a sweep.
+
+        Attempts that run, or were lost, count up to their last heartbeat.
+
+        Args:
+            owner: The launch.
+            sweep_id: The sweep, in place of a launch.
+        """
+        which = attempts.c.owner == owner
+        if sweep_id is not None:
+            own = sa.select(launches.c.owner).where(launches.c.sweep_id == sweep_id)
+            which = attempts.c.owner.in_(own)
+        seconds = sa.func.coalesce(attempts.c.gpu_seconds, attempts.c.seconds)
+        with self._reader.connect() as connection:
+            total = connection.execute(sa.select(sa.func.sum(seconds)).where(which)).scalar()
+        return float(total or 0.0) / 3600
 
     def last_arguments(self, sweep_id: str, *, launched_by: str, host: str) -> str:
         """Return what a user typed on a host for the last launch of a sweep, '' if not known.
@@ -1619,6 +1669,42 @@ class Store:
             for sweep_id in [None] if sweep_ids is None else sweep_ids:
                 add_event(connection, "stop", clock, owner=by, sweep_id=sweep_id)
 
+    def stop_jobs(self, job_ids: Sequence[str], *, by: str, now: float | None = None) -> int:
+        """Let no launch that has begun run these jobs, until a later one begins.
+
+        Attempts at them end as cancelled, each at its next checkpoint.
+
+        Args:
+            job_ids: The jobs. Those that have ended are left as they are.
+            by: Who asks.
+
+        Returns:
+            How many jobs are stopped.
+        """
+        with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+            which = jobs.c.id.in_(job_ids), jobs.c.state.in_(("pending", "running"))
+            query = sa.select(jobs.c.id).where(*which).order_by(jobs.c.id).with_for_update()
+            found = connection.execute(query).scalars().all()
+            own = sa.update(jobs).where(jobs.c.id.in_(found))
+            connection.execute(own.values(stopped_by=escape_text(by)))
+            for job_id in found:
+                add_event(connection, "stop", clock, job_id=job_id, owner=by)
+            return len(found)
+
+    def release_stopped(self, job_ids: Sequence[str], *, now: float | None = None) -> int:
+        """Put those of the jobs that were stopped and still run back to pending.
+
+        The attempts end as cancelled. Workers find their lease lost.
+
+        Returns:
+            How many jobs were put back.
+        """
+        with self._writer.begin() as connection:
+            clock = self._clock(connection, now)
+            which = jobs.c.id.in_(job_ids), jobs.c.stopped_by.is_not(None)
+            return release_jobs(connection, sa.and_(*which), clock)
+
     def stop_request(self, sweep_id: str, after: int | None = None) -> StopRequest | None:
         """Return the last request that the launches of a sweep end.
 
@@ -1641,6 +1727,7 @@ class Store:
                 .where(
                     events.c.id > after,
                     events.c.event == "stop",
+                    events.c.job_id.is_(None),
                     sa.or_(events.c.sweep_id == sweep_id, events.c.sweep_id.is_(None)),
                 )
                 .order_by(events.c.id.desc())
@@ -1659,7 +1746,8 @@ class Store:
             sa.select(stop.c.id, stop.c.time, stop.c.owner, stop.c.sweep_id, sa.func.count())
             .join_from(stop, launch, sa.and_(launch.c.id < stop.c.id, meant))
             .join(jobs, jobs.c.owner == launch.c.owner)
-            .where(stop.c.event == "stop", launch.c.event == "launch", jobs.c.state == "running")
+            .where(stop.c.event == "stop", stop.c.job_id.is_(None))
+            .where(launch.c.event == "launch", jobs.c.state == "running")
             .group_by(stop.c.id, stop.c.time, stop.c.owner, stop.c.sweep_id)
             .order_by(stop.c.id)
         )

@@ -769,7 +769,7 @@ FROM (
         (SELECT count(*) FROM attempts AS a WHERE a.job_id = jobs.id
             AND a.protocol IS NULL) AS attempts,
         (SELECT count(*) FROM attempts AS a WHERE a.job_id = jobs.id
-            AND a.protocol IS NULL AND a.ended IS NOT NULL AND a.seconds IS NULL) AS unreported,
+            AND a.protocol IS NULL AND a.ended IS NOT NULL AND a.cpu_seconds IS NULL) AS unreported,
         {own_sums},
         (SELECT {seconds} FROM attempts AS a WHERE a.job_id = jobs.id
             AND a.protocol IS NOT NULL) AS evaluation_seconds,
@@ -792,7 +792,11 @@ FROM (
     required("seed", Integer, "seed of the trial"),
     required("state", Text, "'pending', 'running', 'done', 'diverged' or 'failed'"),
     required("attempts", Integer, "attempts at the trial, without evaluations"),
-    required("unreported", Integer, "those that ended without a report, and count as no time"),
+    required(
+        "unreported",
+        Integer,
+        "those that ended without a report, whose time counts up to their last heartbeat",
+    ),
     optional("seconds", Double, "wall-clock seconds of the attempts, lost ones too"),
     optional("cpu_seconds", Double, "CPU seconds of the attempts"),
     optional("gpu_seconds", Double, "GPU seconds of the attempts, null on a CPU"),
@@ -1081,7 +1085,8 @@ FROM (
         coalesce(flow_trials.seed, pretrainings.seed) AS seed,
         sum(CASE WHEN a.outcome <> 'done' THEN 1 ELSE 0 END) AS lost,
         {lost_seconds} AS lost_seconds,
-        sum(CASE WHEN a.ended IS NOT NULL AND a.seconds IS NULL THEN 1 ELSE 0 END) AS unreported,
+        sum(CASE WHEN a.ended IS NOT NULL AND a.cpu_seconds IS NULL THEN 1 ELSE 0 END)
+            AS unreported,
         sum(a.last_step - a.first_step) AS steps_made, runs.step, jobs.id AS job_id
     FROM jobs
     JOIN attempts AS a ON a.job_id = jobs.id AND a.protocol IS NULL
@@ -1116,7 +1121,11 @@ WHERE each.lost > 0
     required("seed", Integer, "seed of the trial or pretraining"),
     required("lost", Integer, "attempts that did not end as done: preempted, lost, failed"),
     optional("lost_seconds", Double, "their wall-clock seconds, null where none reported any"),
-    required("unreported", Integer, "attempts that ended without a report, and count as no time"),
+    required(
+        "unreported",
+        Integer,
+        "attempts that ended without a report, whose time counts up to the last heartbeat",
+    ),
     required("steps_made", Integer, "training steps of all attempts"),
     required(
         "step",

@@ -91,6 +91,8 @@ def launch(
     ray: str | None = None,
     gpus: float | None = None,
     parallel: int | None = None,
+    max_device_hours: float | None = None,
+    max_hours: float | None = None,
     retry: bool = False,
     skip_invalid: bool = False,
     tensorboard: str | os.PathLike[str] | None = None,
@@ -116,6 +118,8 @@ def launch(
         ray: The address of a running Ray cluster; by default Ray is started here.
         gpus: GPUs for each trial, 0 to 1, in place of the spec's.
         parallel: The most jobs of the sweep at once, over all launches.
+        max_device_hours: Device hours of this launch after which it ends.
+        max_hours: Hours by the wall after which it ends.
         retry: Run failed and diverged jobs again.
         skip_invalid: Run the rest where cells cannot be run.
         tensorboard: A folder for curves as TensorBoard reads them.
@@ -131,6 +135,7 @@ def launch(
     Raises:
         UserError: For what can be refused before anything is changed.
         LaunchStoppedError: If `lcma stop` ended it.
+        LimitReachedError: If it came to a limit of hours.
         KeyboardInterrupt: If a signal did. Running jobs keep their last checkpoint.
     """
     from lcma.harness.run.sweep import Callback, LaunchOptions, launch_sweep
@@ -145,6 +150,8 @@ def launch(
         ray=ray,
         gpus=gpus,
         parallel=parallel,
+        max_device_hours=max_device_hours,
+        max_hours=max_hours,
         retry=retry,
         skip_invalid=skip_invalid,
         tensorboard=None if tensorboard is None else Path(tensorboard),

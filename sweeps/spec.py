@@ -91,6 +91,9 @@ class Resources(Section):
         description="most trials and segments at once, a stack as one, over all launches of the "
         "sweep",
     )
+    max_device_hours: float | None = Field(
+        None, gt=0, description="most device hours, over all launches of the sweep"
+    )
 
 
 class Failures(Section):
@@ -148,6 +151,7 @@ class Spec(Section):
         for name in ("hours", "parallel"):
             if body["resources"][name] is None:
                 del body["resources"][name]
+        del body["resources"]["max_device_hours"]  # raised, it is the same sweep
         if self.failures == Failures():
             del body["failures"]
         if self.keep == Keep():  # sweeps from before there was one keep their ids

@@ -19,6 +19,8 @@ class Cost:
         peak_memory: Bytes.
         data_wait: Share of the time of its training steps that went on waiting for images, 0 to 1.
         gpu_seconds: Wall-clock seconds times the share of a GPU that it held, None on a CPU.
+        mean_memory: Bytes, over its heartbeats.
+        gpu_utilization: Share of time in which its GPU computed, 0 to 1, over its heartbeats.
     """
 
     seconds: float
@@ -27,6 +29,8 @@ class Cost:
     peak_memory: int | None = None
     data_wait: float | None = None
     gpu_seconds: float | None = None
+    mean_memory: int | None = None
+    gpu_utilization: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

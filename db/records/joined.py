@@ -18,9 +18,9 @@ class JobFacts:
     `budget`. `nms` is the form of a pretraining's flow. What a query does not ask for is as by
     default: of `Store.failures` the `outcome` and `message` of the last attempt, on `host`, and the
     `decision` why it is not run again without a person; of `Store.running_jobs` the `pid` of the
-    worker, the `first_step` of its attempt, the stack in which it runs with others, and as
-    `message` what it cannot do at present, '' where there is nothing; of `Store.trained_trials`
-    whether `weights` were kept.
+    worker, the `first_step` and the last training `bits_per_dim` of its attempt, the stack in which
+    it runs with others, and as `message` what it cannot do at present, '' where there is nothing;
+    of `Store.trained_trials` whether `weights` were kept.
     """
 
     job_id: str
@@ -47,12 +47,14 @@ class JobFacts:
     profile: str
     map_options: str | None
     nms: str | None
+    stopped_by: str | None
     outcome: str | None = None
     message: str | None = None
     decision: str | None = None
     pid: int | None = None
     first_step: int | None = None
     stack_id: str | None = None
+    bits_per_dim: float | None = None
     weights: bool = False
 
     @property
@@ -78,8 +80,9 @@ class JobFacts:
 class Attempt:
     """One execution of a job. Times are Unix seconds UTC.
 
-    `log` and `seconds` are None where it ended without a report; `protocol` is that of an
-    evaluation of kept weights, `stack_id` the stack in which it ran with others.
+    `log` and `seconds` go up to the last heartbeat where it ended without a report, and
+    `cpu_seconds` is None there; `protocol` is that of an evaluation of kept weights, `stack_id` the
+    stack in which it ran with others.
     """
 
     id: int
@@ -96,12 +99,15 @@ class Attempt:
     first_step: int
     last_step: int
     seconds: float | None
+    cpu_seconds: float | None
     lease_seconds: float | None
     protocol: str | None
     log: str | None
     stack_id: str | None = None
     peak_memory: int | None = None
     gpu_seconds: float | None = None
+    mean_memory: int | None = None
+    gpu_utilization: float | None = None
 
     @property
     def share(self) -> float | None:

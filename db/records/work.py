@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from lcma.db.leases import is_held
-from lcma.db.records.evidence import Metric
+from lcma.db.records.evidence import Cost, Metric
 
 Kind = Literal["pretraining", "trial"]
 State = Literal["pending", "running", "done", "diverged", "failed"]
@@ -60,6 +60,7 @@ class Job:
     pid: int | None
     lease_until: float | None
     updated: float
+    stopped_by: str | None = None
 
     def is_held(self, now: float) -> bool:
         """Return whether its lease still holds, `now` by the database's clock."""
@@ -107,6 +108,9 @@ class Heartbeat:
     first_step: int | None = None
     message: str = ""
     metrics: Sequence[Metric] = ()
+    cost: Cost | None = None
+    bits_per_dim: float | None = None
+    log: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,8 @@ attempts = Table(
     optional(
         "seconds",
         Double,
-        "wall-clock seconds, in a stack its share of them; null when it ended without a report",
+        "wall-clock seconds, in a stack its share of them; up to the last heartbeat while it runs "
+        "and when it ended without a report, null before the first",
     ),
     optional(
         "cpu_seconds",
@@ -50,6 +51,21 @@ attempts = Table(
     ),
     optional("images_per_second", Double, "training images per second, null when not measured"),
     optional("peak_memory", BigInteger, "peak memory in bytes, null when not measured"),
+    optional(
+        "mean_memory",
+        BigInteger,
+        "mean over its heartbeats of the memory in bytes, in a stack that of all its members as "
+        "peak_memory is; null when not measured",
+    ),
+    optional(
+        "gpu_utilization",
+        Double,
+        "mean over its heartbeats of the share of time in which its GPU computed, for whomever, 0 "
+        "to 1; null on a CPU, and where the package nvidia-ml-py or the driver does not say",
+    ),
+    optional(
+        "bits_per_dim", Double, "training bits per dimension last reported; null before the first"
+    ),
     optional(
         "protocol",
         Text,
@@ -70,8 +86,8 @@ attempts = Table(
     optional(
         "gpu_seconds",
         Double,
-        "wall-clock seconds times the share of a GPU that it held; null on a CPU, and when it "
-        "ended without a report",
+        "wall-clock seconds times the share of a GPU that it held, up to when `seconds` are; null "
+        "on a CPU",
     ),
     optional(
         "stack_id",
@@ -87,7 +103,8 @@ attempts = Table(
     optional(
         "log",
         Text,
-        "what it had to say while it ran, the last of it; null when it ended without a report",
+        "what it had to say while it ran, the last of it; while it runs, and when it ended without "
+        "a report, up to a heartbeat; null before the first",
     ),
     one_of("outcome", OUTCOMES),
     CheckConstraint("(ended IS NULL) = (outcome IS NULL)", name="end"),
@@ -393,6 +410,12 @@ launches = Table(
     required("code_version", Text, "version of the package, with the commit where it is known"),
     optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
     required("started", Double, "when it began, Unix seconds UTC"),
+    optional(
+        "ending",
+        Text,
+        "why it takes no more jobs and ends those that it has at their next checkpoint, such as a "
+        "limit of device hours; null before that",
+    ),
     Index(None, "sweep_id"),
     comment="Launches of sweeps and studies: who launched what, with which code.",
 )

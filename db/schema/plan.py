@@ -178,6 +178,11 @@ jobs = Table(
     optional("pid", Integer, "process it runs in, null unless running"),
     optional("lease_until", Double, "when the lease ends, Unix seconds UTC, null unless running"),
     required("updated", Double, "when the row last changed, Unix seconds UTC"),
+    optional(
+        "stopped_by",
+        Text,
+        "who asked that it is not run until a later launch begins, null where nobody did",
+    ),
     one_of("kind", KINDS),
     one_of("state", STATES),
     CheckConstraint(
@@ -191,6 +196,7 @@ jobs = Table(
     Unique("trial_id", "data_digest"),
     Index(None, "state"),
     index_where_known("done_attempt_id"),
+    index_where_known("stopped_by"),
     Index(None, "data_digest"),
     comment="Units of work: a trial, or one segment of a pretraining, on one exact data set.",
 )

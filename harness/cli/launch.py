@@ -27,6 +27,13 @@ def launch(
         int | None,
         typer.Option(min=1, metavar="N", help="Most jobs of the sweep at once, over all launches"),
     ] = None,
+    max_device_hours: Annotated[
+        float | None,
+        typer.Option(metavar="HOURS", help="Device hours of this launch after which it ends"),
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(metavar="HOURS", help="Hours by the wall after which it ends")
+    ] = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Run failed and diverged jobs again")
     ] = False,
@@ -56,6 +63,8 @@ def launch(
         ray=ray,
         gpus=gpus,
         parallel=parallel,
+        max_device_hours=max_device_hours,
+        max_hours=max_hours,
         retry=retry,
         skip_invalid=skip_invalid,
         tensorboard=tensorboard,

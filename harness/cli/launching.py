@@ -15,6 +15,7 @@ from lcma.harness.report.board import render_board
 from lcma.harness.report.targets import FOLDER
 from lcma.harness.results.board import read_board
 from lcma.harness.run.driver import LaunchStoppedError
+from lcma.harness.run.limits import LimitReachedError
 from lcma.harness.run.sweep import LaunchOptions, launch_sweep, wait_with_note
 from lcma.harness.run.workers import LaunchInterrupted
 from lcma.harness.terminal import Console
@@ -25,6 +26,9 @@ from lcma.sweeps.errors import UserError
 
 STOPPED = 3
 """The exit code of a launch that `lcma stop` ended."""
+
+AT_LIMIT = 4
+"""The exit code of a launch that ended at its limit of hours."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ class LaunchCommand:
         options = self.options
         words = ["launch", self.spec, *self.overrides.words]
         words += ["--local"] if options.local else []
-        for name in ("ray", "gpus", "parallel", "tensorboard"):
+        limits = "max_device_hours", "max_hours"
+        for name in ("ray", "gpus", "parallel", *limits, "tensorboard"):
             value = getattr(options, name)
-            words += [] if value is None else [f"--{name}", f"{value}"]
+            words += [] if value is None else [f"--{name.replace('_', '-')}", f"{value}"]
         words += ["--skip-invalid"] if options.skip_invalid else []
         if self.pictures is None:
             return [*words, "--no-pictures"]
@@ -116,6 +121,12 @@ def ending_early(console: Console, again: str) -> Iterator[None]:
     except LaunchStoppedError as error:
         _print_stopped(console, f" by {error.request.by}", error.released, again)
         sys.exit(STOPPED)
+    except LimitReachedError as error:
+        left = format_count(error.left, "job")
+        line = f"Ended in good order: {error.why}. What is left: {left}."
+        console.print(escape(line), highlight=False, soft_wrap=True)
+        print_commands(console, [again], "Go on with")
+        sys.exit(AT_LIMIT)
     except LaunchInterrupted as error:
         _print_stopped(console, "", error.released, again)
         sys.exit(128 + error.number)

@@ -10,7 +10,7 @@ from lcma.harness.cli.options import Db, Json, Work
 def logs(
     trial: Work,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Wait for the end of the running attempt")
+        bool, typer.Option("--follow", "-f", help="Show it as it comes, to the attempt's end")
     ] = False,
     all_: Annotated[
         bool, typer.Option("--all", help="Show every attempt, not only the last")
@@ -23,14 +23,16 @@ def logs(
 ) -> None:
     """Show the log of the last attempt at a trial or a pretraining, on whatever node it ran.
 
-    A log is stored when its attempt ends. Without one, show what is known of the
-    attempt.
+    While an attempt runs, its log is seconds behind. Without one, show what is known
+    of the attempt.
     """
+    from rich.text import Text
+
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.lookup import find_jobs, job_title
     from lcma.harness.terminal import Console
-    from lcma.harness.text import to_json
+    from lcma.harness.text import printable, to_json
     from lcma.harness.watch.logs import (
         attempt_as_dict,
         render_attempt,
@@ -41,8 +43,14 @@ def logs(
     store = connect(find_place(db, None, None).db, create=False)
     jobs = {job.job_id: job for job in find_jobs(store, trial)}
     console = Console()
+    shown: list[str] = []
     if follow:
-        wait_for_attempt(store, list(jobs), Console(stderr=True), interval)
+
+        def show_line(line: str) -> None:
+            if not json:
+                console.print(Text(printable(line)), soft_wrap=True)
+
+        shown = wait_for_attempt(store, list(jobs), Console(stderr=True), interval, show_line)
         jobs = store.job_facts(list(jobs))
     attempts = select_attempts(store.job_attempts(list(jobs)), jobs, every=all_)
     now = store.now()
@@ -52,7 +60,8 @@ def logs(
     for number, attempt in enumerate(attempts):
         if number:
             console.print()
-        console.print(render_attempt(attempt, jobs[attempt.job_id], now), soft_wrap=True)
+        before = shown if number == len(attempts) - 1 else ()
+        console.print(render_attempt(attempt, jobs[attempt.job_id], now, before), soft_wrap=True)
     if not attempts:
         names = ", ".join(dict.fromkeys(job_title(job) for job in jobs.values()))
         console.print(f"no attempt yet at {names}: `lcma why {trial}` says why", markup=False)

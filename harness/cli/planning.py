@@ -15,6 +15,7 @@ from rich.text import Text
 
 from lcma.harness import data
 from lcma.harness.place import Place
+from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import Plan, PlannedCell, make_plan, open_existing, require_valid
 from lcma.harness.run.prediction import Predictions, predict_hours
 from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
@@ -22,7 +23,11 @@ from lcma.harness.run.workers import check_compilable, count_slots, max_threads
 from lcma.harness.terminal import Console, noting_slowness
 from lcma.harness.text import format_count
 from lcma.harness.watch.commands import format_command, print_commands
-from lcma.harness.watch.predictions import predictions_as_dict, render_predictions
+from lcma.harness.watch.predictions import (
+    describe_limits,
+    predictions_as_dict,
+    render_predictions,
+)
 from lcma.sweeps import catalog, plugins, published, settings
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -153,6 +158,9 @@ def show_plan(
     for line in _describe_stacks(plan):
         console.print(line, soft_wrap=True)
     console.print(render_predictions(predicted), soft_wrap=True)
+    limits = Limits(sweep_device_hours=plan.spec.resources.max_device_hours)
+    for line in describe_limits(limits, predicted):
+        console.print(line, soft_wrap=True, highlight=False)
     skip = ["--skip-invalid"] if plan.invalid else []
     prepare = [
         format_command("data", "prepare", name, "--from", "PATH", data=data)

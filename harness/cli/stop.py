@@ -1,4 +1,4 @@
-"""`lcma stop`: ending the launches of a sweep, wherever they run."""
+"""`lcma stop`: ending the launches of a sweep, or one trial, wherever they run."""
 
 from typing import Annotated
 
@@ -11,7 +11,11 @@ from lcma.sweeps.errors import UserError
 def stop(
     sweep: Annotated[
         str | None,
-        typer.Argument(metavar="[SWEEP]", help="Name or id of a sweep (default: newest)"),
+        typer.Argument(
+            metavar="[SWEEP|TRIAL]",
+            help="Name or id of a sweep (default: newest), or the first characters of the id of a "
+            "trial, pretraining or job",
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Stop the launches of all sweeps")
@@ -22,7 +26,7 @@ def stop(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """End the launches of a sweep in good order, from any machine that reaches the database.
+    """End the launches of a sweep, or one trial, from any machine that reaches the database.
 
     Running jobs go back to pending and keep their last checkpoint. A later launch
     goes on.
@@ -31,23 +35,41 @@ def stop(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
+    from lcma.harness.results.lookup import find_jobs, job_title
     from lcma.harness.terminal import Console, user_name
     from lcma.harness.text import printable, to_json
-    from lcma.harness.watch.commands import print_commands, relaunch_command
+    from lcma.harness.watch.commands import print_commands, relaunch_command, relaunch_commands
     from lcma.harness.watch.stop import (
         ANSWER_SECONDS,
         describe_stopped,
         find_sweeps,
+        is_sweep,
         name_sweeps,
+        stop_jobs,
         stop_sweeps,
     )
 
     if everything and sweep is not None:
         raise UserError("--all and a sweep exclude each other: leave one out")
     store = connect(find_place(db, None, None).db, create=False)
-    sweeps = None if everything else find_sweeps(store, sweep)
     seconds = 0.0 if now else ANSWER_SECONDS
     console = Console()
+    if not is_sweep(store, sweep) and sweep and store.find_jobs(sweep):
+        jobs = find_jobs(store, sweep)
+        title, job_ids = job_title(jobs[-1]), [job.job_id for job in jobs]
+        if not any(job.state in ("pending", "running") for job in jobs):
+            raise UserError(f"{title} has ended, so there is nothing to stop")
+        with console.status(printable(f"waiting for the worker of {title}")):
+            stopped = stop_jobs(store, job_ids, by=user_name(), seconds=seconds)
+        again = relaunch_commands(store, job_ids, db)
+        if json:
+            found = {"jobs": job_ids, "held": stopped.held, "taken": stopped.taken, "next": again}
+            print(to_json(found))
+            return
+        console.print(Text(describe_stopped(stopped, None, seconds, title)), soft_wrap=True)
+        print_commands(console, again, "Go on with")
+        return
+    sweeps = None if everything else find_sweeps(store, sweep)
     with console.status(printable(f"waiting for the launches of {name_sweeps(sweeps)}")):
         stopped = stop_sweeps(store, sweeps, by=user_name(), seconds=seconds)
     commands = [] if sweeps is None else [relaunch_command(store, sweeps[-1], db)]

@@ -77,6 +77,10 @@ def run_study(asked: Asked) -> None:
     if asked.local and asked.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
     spec = _spec(asked, place)
+    if spec.resources.max_device_hours is not None:
+        raise UserError(
+            "`resources.max_device_hours` is for launches: set `tune.cost_hours` in its place"
+        )
     target = make_target(spec, asked.spec, preparable_sets(place))
     _require_the_same(target, place)
     rehearse_plugins(plan_expansion(target.whole, place, None))

@@ -25,6 +25,7 @@ from lcma.db import Job, JobFacts, PlannedJob, Starved, StopRequest, Store, Unav
 from lcma.db.leases import LeaseWatch
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.limits import Limits, LimitWatch
 from lcma.harness.run.plan import Node
 from lcma.harness.run.spool import deliver_leftovers
 from lcma.harness.run.stacks import MOST, Member, deal, find_shapes
@@ -94,6 +95,8 @@ class LaunchRecord:
 
     parallel: int | None = None
     """Most jobs of the sweep at once, over all launches; None for no limit."""
+
+    limits: Limits = field(default_factory=Limits)
 
 
 class LaunchStoppedError(Exception):
@@ -210,6 +213,11 @@ class Launch:
         self._troubled = False
         self._memory_retries = MemoryRetries(store, self.nodes, executor, self._give_up)
         self._node_watch = NodeWatch(executor, display.note)
+        self._owners = {node.work.owner for node in nodes}
+        self._limit_watch: LimitWatch | None = None
+        if record is not None and nodes:
+            owner = nodes[0].work.owner
+            self._limit_watch = LimitWatch(store, owner, record.sweep_id, record.limits)
         self._segments: dict[str, Job] = {}
         self._last_read = time.monotonic(), time.time()
         self._unreachable_since: float | None = None
@@ -230,7 +238,7 @@ class Launch:
                     raise LaunchStoppedError(state.stop)
                 with kill_point("settle"):
                     self._record_ended(state.ended)
-                if len(self.ended.reports) < len(self.nodes):
+                if len(self.ended.reports) < len(self.nodes) and self._is_permitted(state):
                     self._submit(state)
                 self._note_resumed(state.running)
                 self._note_problems(state.running)
@@ -240,6 +248,13 @@ class Launch:
                 self._node_watch.check(map(self._memory_retries.work, self._unfinished()))
             for finished in self._collect():
                 self._handle_finished(finished)
+
+    def _is_permitted(self, state: _DatabaseState) -> bool:
+        """Return whether the launch's limits let it start jobs. Raises LimitReachedError."""
+        if self._limit_watch is None:
+            return True
+        running = sum(job.owner in self._owners for job in state.running)
+        return self._limit_watch.permits(running, len(self.nodes) - len(self.ended.reports))
 
     def _read_database(self) -> _DatabaseState | None:
         """Read the state of the jobs; None while the database is unreachable.
@@ -286,7 +301,7 @@ class Launch:
             if j.lease_until is not None and j.id not in leases
         }
         state = _DatabaseState(
-            {j.id: ENDINGS[j.state] for j in jobs.values() if j.state in ENDINGS},
+            {j.id: ending for j in jobs.values() if (ending := _find_ending(j)) is not None},
             leases | new,
             {r.job_id for r in running if self._watch.is_held(r, now)} | new.keys(),
             [r for r in running if r.job_id in self.nodes],
@@ -653,6 +668,12 @@ class Launch:
     def _end_job(self, report: Report) -> None:
         self._note_end(report)
         self.display.job_ended(self.nodes[report.job_id].work.title, report)
+
+
+def _find_ending(job: Job) -> ReportEnding | None:
+    if job.state == "pending" and job.stopped_by is not None:
+        return "cancelled"
+    return ENDINGS.get(job.state)
 
 
 def _describe_loss(crash: Finished) -> str:

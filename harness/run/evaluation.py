@@ -11,6 +11,7 @@ import math
 import os
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -201,6 +202,23 @@ def series_measures(series: SeriesBias | None) -> tuple[db.Measure, ...]:
     return (terms,) if bias is None else (terms, _make_measure("series_bias", bias))
 
 
+class MeanSoFar:
+    """The mean of the numbers that were added, without those that are not known."""
+
+    def __init__(self) -> None:
+        self._sum, self._count = 0.0, 0
+
+    def add(self, value: float | None) -> None:
+        """Add a number, or None for one that is not known."""
+        if value is not None:
+            self._sum, self._count = self._sum + value, self._count + 1
+
+    @property
+    def mean(self) -> float | None:
+        """The mean, None of nothing."""
+        return self._sum / self._count if self._count else None
+
+
 class SharedClock:
     """The seconds and CPU seconds of this process, shared equally by the stopwatches that run."""
 
@@ -212,14 +230,20 @@ class SharedClock:
         self._wall, self._cpu = wall, cpu
         self._running: tuple[Stopwatch, ...] = ()
         self._last = wall(), cpu()
+        self._lock = threading.Lock()  # heartbeats ask too
 
     def run(self, *stopwatches: "Stopwatch") -> None:
         """Let these stopwatches run from now on, and stop the others."""
-        self.settle()
-        self._running = stopwatches
+        with self._lock:
+            self._share()
+            self._running = stopwatches
 
     def settle(self) -> None:
         """Share what passed since the last time."""
+        with self._lock:
+            self._share()
+
+    def _share(self) -> None:
         now, share = (self._wall(), self._cpu()), len(self._running)
         for stopwatch in self._running:
             stopwatch.add(*((n - last) / share for n, last in zip(now, self._last, strict=True)))
@@ -235,6 +259,7 @@ class Stopwatch:
     def __init__(self, device: str, gpus: float = 0.0, clock: SharedClock | None = None) -> None:
         self.device, self.gpus = device, gpus
         self._seconds = self._cpu_seconds = 0.0
+        self._memory, self._utilization = MeanSoFar(), MeanSoFar()
         self._clock = clock or SharedClock()
         if clock is None:
             self._clock.run(self)
@@ -253,8 +278,13 @@ class Stopwatch:
     def cost(
         self, images_per_second: float | None = None, data_wait: float | None = None
     ) -> db.Cost:
-        """Return the cost so far; the peak of memory is that of the GPU or of the process."""
+        """Return the cost so far; memory is that of the GPU's tensors or of the process.
+
+        The means are over the calls of this method.
+        """
         seconds = self.seconds
+        self._memory.add(current_memory(self.device))
+        self._utilization.add(gpu_utilization(self.device))
         return db.Cost(
             seconds=seconds,
             gpu_seconds=seconds * self.gpus if self.device == "cuda" else None,
@@ -262,6 +292,8 @@ class Stopwatch:
             images_per_second=images_per_second,
             data_wait=data_wait,
             peak_memory=peak_memory(self.device),
+            mean_memory=None if self._memory.mean is None else round(self._memory.mean),
+            gpu_utilization=self._utilization.mean,
         )
 
 
@@ -318,13 +350,36 @@ def peak_memory(device: str) -> int:
     """
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())
-    with contextlib.suppress(OSError):
-        for line in (_OWN / "status").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name == "VmHWM":
-                return int(value.split()[0]) * 1024
+    peak = _read_status("VmHWM")
+    if peak is not None:
+        return peak
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else used * 1024
+
+
+def current_memory(device: str) -> int | None:
+    """Return the memory in bytes, as `peak_memory` does its peak; None where it is not known."""
+    return int(torch.cuda.memory_allocated()) if device == "cuda" else _read_status("VmRSS")
+
+
+def gpu_utilization(device: str) -> float | None:
+    """Return the share of the last second in which the GPU computed, for whomever; None on a CPU,
+    and where the driver's library or its Python package (nvidia-ml-py) is missing."""
+    if device != "cuda":
+        return None
+    with contextlib.suppress(Exception):  # of the driver, of many kinds: the work goes on
+        return torch.cuda.utilization() / 100
+    return None
+
+
+def _read_status(name: str) -> int | None:
+    # A line of /proc/self/status in bytes; None where there is none.
+    with contextlib.suppress(OSError):
+        for line in (_OWN / "status").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key == name:
+                return int(value.split()[0]) * 1024
+    return None
 
 
 def _numbers(bound: Bound | None, series: SeriesBias | None) -> tuple[float, ...]:

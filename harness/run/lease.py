@@ -2,21 +2,25 @@
 
 import threading
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 import torch
 
-from lcma.db import Claim, Heartbeat, Metric, Store
+from lcma.db import Claim, Cost, Heartbeat, Metric, Store
 from lcma.harness.run.log import logger
 from lcma.harness.run.spool import Spool
 from lcma.harness.train.trainer import Curves
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.recipe import TRAIN_CURVE
 
 BEAT_SECONDS = 2.0
 """Longest interval between heartbeats."""
+
+LOG_LENGTH = 8 * 1024
+"""Characters of the log that heartbeats bring while the attempt runs, the last ones."""
 
 LEAVE_SECONDS = 5.0
 """Wait at the end of the block for a heartbeat that hangs."""
@@ -94,7 +98,7 @@ class HeartbeatThread:
             self._unreachable = False
         for lease in leases:
             if lease.claim.job_id in alive:
-                lease.acknowledge()
+                lease.acknowledge(alive[lease.claim.job_id])
             else:
                 lease.lost = True
                 self.remove(lease)
@@ -103,13 +107,24 @@ class HeartbeatThread:
 class Lease:
     """A claim that is kept alive while the block runs; ``lost`` once it is another worker's.
 
+    ``end_request`` says why the attempt shall end at its next checkpoint, '' while it may go on.
     Only the database decides that: while it is unreachable, points of curves are kept in the spool
     and in memory. None of the methods waits for the database.
     """
 
-    def __init__(self, thread: HeartbeatThread, claim: Claim, seconds: float, spool: Spool) -> None:
+    def __init__(
+        self,
+        thread: HeartbeatThread,
+        claim: Claim,
+        seconds: float,
+        spool: Spool,
+        cost: Callable[[], Cost],
+        log: Callable[[], str],
+    ) -> None:
         self.thread, self.claim, self.seconds, self.spool = thread, claim, seconds, spool
-        self.lost = False
+        self.lost, self.end_request = False, ""
+        self._cost, self._log, self._log_sent = cost, log, ""
+        self._bits: float | None = None
         self.step = claim.step
         self._problem = ""
         self.first_step: int | None = None
@@ -147,6 +162,8 @@ class Lease:
         with self._lock:
             self._points.setdefault(name, array("d")).extend((step, value))
             self._pending.append(Metric(name, step, value))
+            if name == TRAIN_CURVE:
+                self._bits = value
 
     def started_at(self, step: int, curves: Curves) -> None:
         """Report the step from which the attempt goes on, and take over its checkpoint's curves.
@@ -201,6 +218,7 @@ class Lease:
         with self._lock:
             self._sent, points = self._restored, self._pending[: self._spooled]
             first_step = self.first_step if self._start_unreported else None
+            self._log_now = log = _cut_log(self._log())
         return Heartbeat(
             claim=self.claim,
             step=self.step,
@@ -208,13 +226,22 @@ class Lease:
             first_step=first_step,
             message=self._problem or self.spool.problem,
             metrics=[*store.missing_metrics(self.claim, self._sent), *points],
+            cost=self._cost(),
+            bits_per_dim=self._bits,
+            log=None if log == self._log_sent else log,
         )
 
-    def acknowledge(self) -> None:
-        """Forget what the last heartbeat delivered."""
+    def acknowledge(self, end_request: str) -> None:
+        """Forget what the last heartbeat delivered, and keep the answer."""
+        self.end_request, self._log_sent = end_request, self._log_now
         with self._lock:
             del self._pending[: self._spooled]
             self._spooled = 0
             if self._restored is self._sent:
                 self._restored, self._start_unreported = [], False
         self.spool.acknowledge()
+
+
+def _cut_log(text: str) -> str:
+    """Return the last whole lines of a log."""
+    return text if len(text) <= LOG_LENGTH else text[-LOG_LENGTH:].partition("\n")[2]

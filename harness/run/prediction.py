@@ -98,10 +98,12 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions for each device with a history, by name, and the work left, without hours."""
+    """The predictions for each device with a history, by name, the work left, without hours, and
+    the share of a device that a task holds."""
 
     devices: tuple[Prediction, ...]
     left: Amount
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ def predict_hours(plan: Plan, store: Store | None, gpus: float) -> Predictions:
         Prediction(device, *(_predict_amount(pieces, measured) for pieces in (left, shared, alone)))
         for device, measured in sorted(history.items())
     )
-    return Predictions(tuple(p for p in found if p.shared.known), _predict_amount(left, {}))
+    known = tuple(p for p in found if p.shared.known)
+    return Predictions(known, _predict_amount(left, {}), gpus or 1.0)
 
 
 class _Kinds:

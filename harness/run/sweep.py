@@ -1,5 +1,6 @@
 """The launch of a sweep as a library call: plan, check what can be refused, run, report."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from lcma import db
 from lcma.harness.extras import require_extra
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Display, EndedJobs, Launch, LaunchRecord
+from lcma.harness.run.limits import Limits
 from lcma.harness.run.outages import Value, wait_out
 from lcma.harness.run.plan import (
     Plan,
@@ -40,7 +42,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
 from lcma.sweeps.spec import Resources, Spec
 
-LOST = ("failed", "diverged", "blocked")
+LOST = ("failed", "diverged", "blocked", "cancelled")
 """The endings of jobs that leave no result."""
 
 
@@ -50,7 +52,8 @@ class LaunchOptions:
 
     Without ``local`` and ``ray``, the address of a cluster, Ray is started on this machine.
     ``gpus`` for each trial (0 to 1) and ``parallel``, the most jobs of the sweep at once, take the
-    place of the spec's. ``retry`` runs failed and diverged jobs again, ``skip_invalid`` runs the
+    place of the spec's. ``max_device_hours`` and ``max_hours`` (by the wall) are limits of this
+    launch. ``retry`` runs failed and diverged jobs again, ``skip_invalid`` runs the
     rest where cells cannot be run. ``tensorboard`` is a folder for the curves as they come,
     ``folders`` are others that must be writable, by the option that names them. ``arguments`` is
     what was typed, for the database: it holds no secrets.
@@ -60,6 +63,8 @@ class LaunchOptions:
     ray: str | None = None
     gpus: float | None = None
     parallel: int | None = None
+    max_device_hours: float | None = None
+    max_hours: float | None = None
     retry: bool = False
     skip_invalid: bool = False
     tensorboard: Path | None = None
@@ -75,9 +80,9 @@ class Observer(Display, Protocol):
     def stage(self, what: str) -> AbstractContextManager[object]:
         """Show that something is being done, for the time of a block."""
 
-    def planned(self, plan: Plan, predicted: Predictions | None) -> None:
-        """Show the plan once the sweep is registered, and the prediction of what is left; None if
-        nothing is left."""
+    def planned(self, plan: Plan, predicted: Predictions | None, limits: Limits) -> None:
+        """Show the plan once the sweep is registered, the prediction of what is left, None if
+        nothing is left, and the limits."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,15 @@ def launch_sweep(
     """Run what is missing of a sweep; return its report and the store.
 
     What can be refused is refused, with UserError, before anything is changed. Raises
-    LaunchStoppedError if `lcma stop` ended it, and LaunchInterrupted if SIGINT or SIGTERM did.
+    LaunchStoppedError if `lcma stop` ended it, LimitReachedError if it came to a limit, and
+    LaunchInterrupted if SIGINT or SIGTERM ended it.
     """
     if options.local and options.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
+    for name in ("max_device_hours", "max_hours"):
+        hours = getattr(options, name)
+        if hours is not None and not 0 < hours < math.inf:
+            raise UserError(f"--{name.replace('_', '-')} {hours:g}: give a number of hours above 0")
     with observer.stage(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, place, open_existing(place))
     require_valid(plan, skip_invalid=options.skip_invalid)
@@ -126,7 +136,7 @@ def launch_sweep(
         sweep_id = register_plan(plan, place, store)
         if options.tensorboard is not None:
             write_curves(options.tensorboard, store, store.job_ids(sweep_id))
-        observer.planned(plan, None)
+        observer.planned(plan, None, Limits())
         return LaunchReport(sweep_id, spec.name, {}, plan.lost), store
     threads = max_threads(plan.expansion)
     with Workers(
@@ -191,8 +201,9 @@ def _run(
     predicted = wait_with_note(
         observer.note, lambda: predict_hours(plan_now, store, resources.gpus or 0.0)
     )
-    observer.planned(plan_now, predicted)
-    record = LaunchRecord(sweep_id, begun, resources.parallel)
+    limits = Limits(options.max_device_hours, resources.max_device_hours, options.max_hours)
+    observer.planned(plan_now, predicted, limits)
+    record = LaunchRecord(sweep_id, begun, resources.parallel, limits)
     with plot_curves(options.tensorboard, observer, store, ids) as display:
         return Launch(store, nodes, workers.executor, display, record).run()
 
@@ -240,7 +251,7 @@ class Callback:
         self.note(what)
         return nullcontext()
 
-    def planned(self, plan: Plan, predicted: Predictions | None) -> None:
+    def planned(self, plan: Plan, predicted: Predictions | None, limits: Limits) -> None:
         self.note(f"{plan.spec.name}: {plan.summary}")
 
     def update(self, ended: int, total: int, running: Sequence[db.JobFacts]) -> None:

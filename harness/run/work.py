@@ -150,6 +150,7 @@ ReportEnding = Literal[
     "stopped",
     "away",
     "crowded",
+    "cancelled",
 ]
 
 ENDINGS: dict[State, ReportEnding] = {"done": "done", "diverged": "diverged", "failed": "failed"}
@@ -165,6 +166,7 @@ class Report:
     - ``pruned``: the training stands at its rung;
     - ``elsewhere``: another launch has the job;
     - ``blocked``: a job that it needs ended without a result;
+    - ``cancelled``: a person asked that no launch that has begun runs it;
     - ``stopped``: the lease was lost or the launch is ending;
     - ``away``: the host could not reach the database or the checkpoints, and nothing was begun;
     - ``crowded``: its stack of several ran out of memory or raised an error, which counts against

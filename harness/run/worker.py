@@ -348,7 +348,14 @@ class _Attempt:
         with (
             self.log,
             Spool(self.store, self.claim) as spool,
-            Lease(self.thread, self.claim, self.work.lease_seconds, spool) as lease,
+            Lease(
+                self.thread,
+                self.claim,
+                self.work.lease_seconds,
+                spool,
+                self.stopwatch.cost,
+                lambda: self.log.text,
+            ) as lease,
         ):
             try:
                 yield None
@@ -361,7 +368,10 @@ class _Attempt:
             except DivergedError as error:
                 ending = self._make_ending("diverged", lease, str(error))
             except OutOfTimeError:
-                ending = self._make_ending("timeout", lease, self._time_limit_message())
+                if lease.end_request:
+                    ending = self._make_ending("cancelled", lease, lease.end_request)
+                else:
+                    ending = self._make_ending("timeout", lease, self._time_limit_message())
             except _CrowdedError as error:
                 ending = self._make_ending("crowded", lease, str(error))
             except UserError as error:
@@ -407,6 +417,8 @@ class _Attempt:
             job = self.work.job
             with suppress(UserError):  # `lcma gc` removes what is left
                 tidy_files(self.store, self.folder, job, self.work.keep)
+        if stored.outcome == "cancelled":
+            return Report(self.work.job_id, "stopped", stored.message)
         if stored.outcome in ("done", "pruned", "diverged", "crowded"):
             return Report(self.work.job_id, stored.outcome, stored.message)
         return Report(self.work.job_id, "failed", stored.message)
@@ -508,7 +520,9 @@ class _Attempt:
             progress=lease.progress,
             metric=lease.metric,
             stop=lambda: lease.lost,
-            over=lambda: trainer.step == rung or bool(self._time_limit_message()),
+            over=lambda: (
+                trainer.step == rung or bool(lease.end_request or self._time_limit_message())
+            ),
             curves=lease.curves,
             unsaved=lambda error: self._note_unsaved(error, lease),
             saved=lease.report_problem,
@@ -598,7 +612,8 @@ class _Attempt:
         return flow.to(self._device)
 
     def _make_ending(self, outcome: db.Outcome, lease: Lease, message: str = "") -> Ending:
-        level = logging.INFO if outcome in ("done", "pruned", "crowded") else logging.ERROR
+        well = outcome in ("done", "pruned", "crowded", "cancelled")
+        level = logging.INFO if well else logging.ERROR
         logger.log(level, "%s", ": ".join(filter(None, (outcome, message))))
         return Ending(
             outcome=outcome,

@@ -94,7 +94,7 @@ def _until(node: Node, rung: int | None) -> Node:
 
 def _lost(store: db.Store, ended: list[Report]) -> TaskEnding | None:
     """Return the ending for the first lost job, now or long ago; None if there is none."""
-    lost = [r for r in ended if r.ending in ("diverged", "failed", "blocked")]
+    lost = [r for r in ended if r.ending in ("diverged", "failed", "blocked", "cancelled")]
     if not lost:
         return None
     # A failed job before those that it blocked: its message says why.

@@ -1,7 +1,7 @@
 """Logs of attempts, and what is known of an attempt that ended without a report."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +15,9 @@ from lcma.harness.results.lookup import job_title
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_duration, format_time, printable
 from lcma.harness.watch.jobs import describe_progress, lease_is_over
+
+COMPARED = 8
+"""Lines by which the place in a log is found where showing it goes on."""
 
 STYLES = {
     "done": "green",
@@ -44,13 +47,31 @@ def select_attempts(
     return (running or own)[-1:]
 
 
-def render_attempt(attempt: Attempt, job: JobFacts, now: float) -> RenderableType:
-    """Return heading, message and log of an attempt, or what is known where there is no log."""
+def render_attempt(
+    attempt: Attempt, job: JobFacts, now: float, shown: Sequence[str] = ()
+) -> RenderableType:
+    """Return heading, message and log of an attempt, or what is known where there is no log.
+
+    ``shown`` are lines of its log that were shown before.
+    """
     lines = _render_heading(attempt, job, now)
     if attempt.message.strip():
         lines += [Text(printable(line)) for line in attempt.message.strip().splitlines()]
-    lines += [Text(printable(line)) for line in _log_lines(attempt, job, now)]
-    return Group(*lines)
+    left = find_new_lines(_log_lines(attempt, job, now), shown)
+    return Group(*lines, *(Text(printable(line)) for line in left))
+
+
+def find_new_lines(lines: Sequence[str], shown: Sequence[str]) -> Sequence[str]:
+    """Return the lines after those that were shown, all where these are not found among them.
+
+    A log may have lost earlier lines meanwhile, so that its beginning says nothing.
+    """
+    last = list(shown[-COMPARED:])
+    for end in range(len(lines) if last else 0, 0, -1):
+        some = lines[max(0, end - len(last)) : end]
+        if list(some) == last[-len(some) :]:
+            return lines[end:]
+    return lines
 
 
 def attempt_as_dict(attempt: Attempt, job: JobFacts, now: float) -> dict[str, Any]:
@@ -66,9 +87,15 @@ def attempt_as_dict(attempt: Attempt, job: JobFacts, now: float) -> dict[str, An
 
 
 def wait_for_attempt(
-    store: Store, job_ids: Sequence[str], console: Console, interval: float
-) -> None:
+    store: Store,
+    job_ids: Sequence[str],
+    console: Console,
+    interval: float,
+    show_line: Callable[[str], None] = lambda line: None,
+) -> list[str]:
     """Wait for the end of the attempt that runs at one of the jobs, and show its progress.
+
+    Return the lines of its log that were passed to ``show_line``, as they came.
 
     If none runs, wait for the next one, or until all jobs have ended. Wait too while the database
     is unreachable. Give the attempt up once its lease has been over for as long as it lasted.
@@ -78,7 +105,9 @@ def wait_for_attempt(
         job_ids: The jobs of one trial or pretraining.
         console: Where to show progress: in place on a terminal, else a line for each change.
         interval: Seconds between two looks at the database.
+        show_line: Called with each line of the log.
     """
+    lines: list[str] = []
     status = console.status("") if console.is_terminal else None
     shown, watched = "", None
     with status or nullcontext():
@@ -90,7 +119,11 @@ def wait_for_attempt(
                     watched = running[0].job_id, running[0].token
                 job = next((job for job in running if (job.job_id, job.token) == watched), None)
                 if _is_over(store, job, now) if watched else _all_ended(jobs.values()):
-                    return
+                    return lines
+                log = job and job.attempt_id and store.attempt_log(job.attempt_id)
+                for new in find_new_lines((log or "").splitlines(), lines):
+                    lines.append(new)
+                    show_line(new)
                 line = _progress_line(list(jobs.values()), job, now)
                 # Off a terminal a line is printed for each step, not for each second of a lease.
                 key = line if job is None else f"{job_title(job)} {job.step}"
@@ -127,14 +160,19 @@ def _render_heading(attempt: Attempt, job: JobFacts, now: float) -> list[Rendera
 
 
 def _log_lines(attempt: Attempt, job: JobFacts, now: float) -> list[str]:
-    if attempt.log is not None:
-        return attempt.log.rstrip().split("\n") if attempt.log.strip() else ["(its log is empty)"]
+    lines = attempt.log.rstrip().splitlines() if attempt.log else []
+    if attempt.log is not None and attempt.cpu_seconds is not None:
+        return lines or ["(its log is empty)"]
+    return [*lines, *_describe_unreported(attempt, job, now)]
+
+
+def _describe_unreported(attempt: Attempt, job: JobFacts, now: float) -> list[str]:
     if attempt.protocol is not None:
         return ["(evaluations keep no log)"]
     if attempt.ended is None and attempt.token == job.token and job.lease_until is not None:
         known = f"at step {attempt.last_step} when last heard of"
         if not lease_is_over(job, now):
-            return [f"(it runs: {known}; its log comes with its end)"]
+            return [f"(it runs: {known})"]
         return [
             f"(no report: {known}; its lease ended at {format_time(job.lease_until)}, "
             f"{format_duration(now - job.lease_until)} ago, and nobody has claimed the job since)"

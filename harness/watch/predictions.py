@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Group as Lines
 from rich.text import Text
 
+from lcma.harness.run.limits import Limits
 from lcma.harness.run.prediction import QUANTILES, Amount, Hours, Prediction, Predictions
 from lcma.harness.text import format_count, format_duration, printable
 
@@ -25,6 +26,24 @@ def describe_rest(predicted: Predictions) -> Iterator[str]:
     for device in predicted.devices:
         if device.left.known:
             yield f"Predicted for what is left on {device.device}: {_amount(device.left)}"
+
+
+def describe_limits(limits: Limits, predicted: Predictions) -> Iterator[str]:
+    """Yield a line with the limits of a launch beside what is predicted; none without limits."""
+    said = []
+    if limits.device_hours is not None:
+        said.append(f"{limits.device_hours:g} device hours")
+    if limits.sweep_device_hours is not None:
+        said.append(f"{limits.sweep_device_hours:g} device hours of all launches of the sweep")
+    if limits.hours is not None:
+        said.append(f"{limits.hours:g} h by the wall")
+    known = [one for one in predicted.devices if one.left.known]
+    hours = [f"{one.left.hours.expected:.2g}" for one in known]
+    if len(known) > 1:
+        hours = [f"{each} on {one.device}" for each, one in zip(hours, known, strict=True)]
+    if said:
+        expected = f"predicted {', '.join(hours)}" if hours else "no history to predict from"
+        yield f"At most {', '.join(said)}; {expected}"
 
 
 def predictions_as_dict(predicted: Predictions) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The progress of a launch: bars on a terminal, lines elsewhere."""
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -17,17 +18,79 @@ from rich.progress import (
 )
 
 from lcma.db import JobFacts
+from lcma.harness.results.lookup import job_title
+from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import Plan
 from lcma.harness.run.prediction import Predictions
 from lcma.harness.run.work import Report
 from lcma.harness.terminal import Console
-from lcma.harness.watch.predictions import describe_rest
+from lcma.harness.text import format_duration
+from lcma.harness.watch.predictions import describe_limits, describe_rest
 
 STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 
 
+LINE_SECONDS = 10.0
+"""Interval between lines about what runs, where there are no bars."""
+
+NAMED = 3
+"""Running jobs that such a line names."""
+
+
+class TimeLeft:
+    """An estimate of how long a launch takes, from the steps that it is seen to make.
+
+    With a history of all that is left, it is the prediction for the steps that are not made,
+    divided by the tasks that run. Without one the launch's own pace counts, once a job has ended.
+    """
+
+    def __init__(self, predicted: Predictions) -> None:
+        known = [one.left for one in predicted.devices if not one.left.unknown]
+        self._steps = sum(part.steps for part in predicted.left.parts)
+        self._seconds: dict[tuple[str, str, str], float] = defaultdict(float)
+        steps: dict[tuple[str, str, str], int] = defaultdict(int)
+        # With several kinds of devices nobody knows here which it runs on.
+        for part in known[0].parts if len(known) == 1 else ():
+            key = part.what, part.flow, part.dataset
+            steps[key] += part.steps
+            self._seconds[key] += (
+                3600 * part.hours.expected / predicted.share if part.hours else 0.0
+            )
+        self._per_step = {key: self._seconds[key] / (count or 1) for key, count in steps.items()}
+        self._first_steps: dict[str, int] = {}
+        self._made: dict[str, int] = {}
+        self._kinds: dict[str, tuple[str, str, str]] = {}
+        self._began: float | None = None
+
+    def update(self, running: Sequence[JobFacts]) -> None:
+        """Look at the running jobs."""
+        if running and self._began is None:
+            self._began = time.monotonic()
+        for job in running:
+            first = self._first_steps.setdefault(job.job_id, job.first_step or 0)
+            self._made[job.job_id] = max(job.step - first, self._made.get(job.job_id, 0))
+            what = "training" if job.kind == "trial" else "pretraining"
+            self._kinds[job.job_id] = what, job.flow, job.dataset
+
+    def seconds(self, ended: int, running: Sequence[JobFacts]) -> float | None:
+        """Return the seconds left; None where they cannot be known."""
+        tasks = len({(job.host, job.pid) for job in running})
+        made = sum(self._made.values())
+        if self._began is None or not tasks:
+            return None
+        if self._per_step:
+            spent = sum(self._per_step.get(self._kinds[i], 0.0) * n for i, n in self._made.items())
+            return max(0.0, sum(self._seconds.values()) - spent) / tasks
+        if not ended or not made:
+            return None
+        return (time.monotonic() - self._began) * max(0, self._steps - made) / made
+
+
 class Bars:
-    """A bar for the sweep and one for each running job, with lines about what happens above."""
+    """A bar for the sweep and one for each running job, with lines about what happens above.
+
+    Off a terminal there is a line about what runs every `LINE_SECONDS` in place of bars.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -44,6 +107,9 @@ class Bars:
         self._bars: dict[str, TaskID] = {}
         self._unreachable_since: float | None = None
         self._updated = False
+        self._time_left: TimeLeft | None = None
+        self._next_line = time.monotonic() + LINE_SECONDS
+        self._ended_before: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -67,13 +133,33 @@ class Bars:
         self._updated = True
         if self.console.is_terminal:
             self.progress.start()  # only now: a stage has a spinner of its own
-        self.progress.update(self._sweep, completed=ended, total=total)
+        left = self._describe_left(ended, running)
+        self.progress.update(
+            self._sweep, completed=ended, total=total, unit=", ".join(["jobs", *left])
+        )
         for job in running:
             if job.job_id not in self._bars:
                 self._bars[job.job_id] = self.progress.add_task(_name_bar(job), unit="steps")
-            self.progress.update(self._bars[job.job_id], completed=job.step, total=job.steps)
+            unit = ", ".join(["steps", *_describe_bits(job)])
+            self.progress.update(
+                self._bars[job.job_id], completed=job.step, total=job.steps, unit=unit
+            )
+        if running and not self.console.is_terminal and time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + LINE_SECONDS
+            named = [_describe_running(job) for job in running[:NAMED]]
+            named += [f"{len(running) - NAMED} more run"] if len(running) > NAMED else []
+            self.note("; ".join([f"{ended}/{total} jobs", *named, *left]))
         for job_id in set(self._bars) - {job.job_id for job in running}:
             self.progress.remove_task(self._bars.pop(job_id))
+
+    def _describe_left(self, ended: int, running: Sequence[JobFacts]) -> list[str]:
+        if self._time_left is None:
+            return []
+        if self._ended_before is None:
+            self._ended_before = ended
+        self._time_left.update(running)
+        seconds = self._time_left.seconds(ended - self._ended_before, running)
+        return [] if seconds is None else [f"about {format_duration(seconds)} left"]
 
     def unreachable(self, since: float, why: str) -> None:
         """Show that the database is unreachable, since when in Unix seconds, and why."""
@@ -91,11 +177,13 @@ class Bars:
         """Show a spinner with what is done, while the returned context is open."""
         return self.console.status(what)
 
-    def planned(self, plan: Plan, predicted: Predictions | None) -> None:
-        """Print what a plan has, and what is predicted for the rest of it."""
+    def planned(self, plan: Plan, predicted: Predictions | None, limits: Limits) -> None:
+        """Print what a plan has, what is predicted for the rest of it, and its limits."""
         self.console.print(f"{escape(plan.spec.name)}: {plan.summary}", highlight=False)
-        for line in describe_rest(predicted) if predicted is not None else ():
-            self.console.print(escape(line), highlight=False, soft_wrap=True)
+        if predicted is not None:
+            self._time_left = TimeLeft(predicted)
+            for line in (*describe_rest(predicted), *describe_limits(limits, predicted)):
+                self.console.print(escape(line), highlight=False, soft_wrap=True)
 
     def job_ended(self, title: str, report: Report) -> None:
         """Print how a job ended, with the last line of its message."""
@@ -105,6 +193,15 @@ class Bars:
         lines = report.message.strip().splitlines()
         why = f": {escape(lines[-1])}" if lines else ""
         self.console.print(f"[{style}]{report.ending:>8}[/]  {escape(title)}{why}", highlight=False)
+
+
+def _describe_running(job: JobFacts) -> str:
+    what = job_title(job), f"step {job.step}/{job.steps}", *_describe_bits(job)
+    return ", ".join(what)
+
+
+def _describe_bits(job: JobFacts) -> list[str]:
+    return [] if job.bits_per_dim is None else [f"{job.bits_per_dim:.3f} bits/dim"]
 
 
 def _name_bar(job: JobFacts) -> str:

@@ -70,18 +70,56 @@ def stop_sweeps(
     return Stopped(held, taken)
 
 
+def is_sweep(store: Store, name: str | None) -> bool:
+    """Return whether a name, or the beginning of an id, means sweeps rather than a trial."""
+    return name is None or any(
+        sweep.name == name or (name and sweep.id.startswith(name)) for sweep in store.sweeps()
+    )
+
+
+def stop_jobs(store: Store, job_ids: Sequence[str], *, by: str, seconds: float) -> Stopped:
+    """Let no launch that has begun run jobs any more, and wait until none of them runs.
+
+    Args:
+        store: The database.
+        job_ids: The jobs.
+        by: Who asks, as USER@HOST.
+        seconds: How long to wait for their workers; then the jobs are taken from them.
+    """
+
+    def count_running() -> int:
+        return sum(job.state == "running" for job in store.jobs(job_ids).values())
+
+    held = count_running()
+    store.stop_jobs(job_ids, by=by)
+    deadline = time.monotonic() + seconds
+    left = held
+    while left and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        left = count_running()
+    return Stopped(held, store.release_stopped(job_ids) if left else 0)
+
+
 def name_sweeps(sweeps: Sequence[Sweep] | None) -> str:
     """Return 'all sweeps' for None, or the name that the sweeps share."""
     return "all sweeps" if sweeps is None else f"the sweep {sweeps[-1].name}"
 
 
-def describe_stopped(stopped: Stopped, sweeps: Sequence[Sweep] | None, seconds: float) -> str:
-    """Return what became of the launches, in one line. ``seconds`` is how long was waited."""
-    what = name_sweeps(sweeps)
+def describe_stopped(
+    stopped: Stopped, sweeps: Sequence[Sweep] | None, seconds: float, title: str | None = None
+) -> str:
+    """Return what became of the launches, in one line.
+
+    ``seconds`` is how long was waited. ``title`` is that of a trial or pretraining that was stopped
+    in place of sweeps.
+    """
+    what = name_sweeps(sweeps) if title is None else title
     if stopped.taken:
         jobs = "1 job was" if stopped.taken == 1 else f"{stopped.taken} jobs were"
         why = f"since their launch did not answer in {seconds:.0f} s" if seconds else "at once"
         return printable(f"stopped {what}: {jobs} taken from workers {why}")
     if stopped.held:
         return printable(f"stopped {what}: nothing of it runs any more")
+    if title is not None:
+        return printable(f"stopped {what}, which did not run: no launch that has begun runs it")
     return printable(f"nothing of {what} runs; a launch that only waits ends within seconds")

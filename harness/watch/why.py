@@ -154,7 +154,9 @@ def _explain_pending(
         if decision is not None:
             yield decision
         yield f"the next goes on from its last checkpoint, step {job.step} was the last heard of"
-    if following is not None:
+    if job.stopped_by is not None:
+        yield f"stopped by {job.stopped_by}: a launch that begins later runs it"
+    elif following is not None:
         yield f"waits for its pretraining to {following.budget}:"
     elif last is None:
         yield "not started: nothing is in its way, a launch runs it"

@@ -127,7 +127,8 @@ def test_heartbeats_of_a_stack_extend_the_leases_that_are_good(world: Any) -> No
         for step, claim in enumerate(claims, start=10)
     ]
     good = [claims[0], claims[2]]
-    assert world.store.heartbeats(beats, now=1050.0) == {claim.job_id for claim in good}
+    alive = world.store.heartbeats(beats, now=1050.0)
+    assert alive == {claim.job_id: "" for claim in good}
     assert [world.job(job_id).lease_until for job_id in world.trials[:3]] == [1110.0, None, 1110.0]
     attempts = world.store.attempts()
     assert attempts["stack_id"].tolist() == ["s"] * 3
@@ -367,3 +368,70 @@ def test_a_lease_is_over_at_one_moment_everywhere(world: Any) -> None:
     assert not world.job(world.trials[1]).is_held(0.0)
     assert isinstance(world.claim(claim.job_id, now=1009.9), db.Job)
     assert isinstance(world.claim(claim.job_id, now=1010.0), db.Claim)
+
+
+def test_device_hours_count_what_runs_and_what_was_lost(world: Any) -> None:
+    """Of a launch, and of all launches of a sweep; of a GPU the share that is held."""
+    for owner in ("me", "too"):
+        world.store.begin_launch(owner, "s")
+    costs = {"done": 3600.0, "lost": 1800.0, "running": 900.0}
+    for job_id, (how, seconds) in zip(world.trials, costs.items(), strict=False):
+        owner = "too" if how == "running" else "me"
+        claim = world.win(job_id, owner=owner)
+        cost = db.Cost(seconds=seconds, cpu_seconds=1.0, gpu_seconds=seconds / 2)
+        world.store.heartbeat(claim, step=5, lease_seconds=60, cost=cost, now=1001.0)
+        world.store.heartbeat(claim, step=6, lease_seconds=60, now=1002.0)  # keeps what is known
+        if how == "lost":
+            assert world.store.mark_lost(job_id, owner=owner, token=claim.token, now=1003.0)
+        elif how == "done":  # as on a CPU
+            on_cpu = dataclasses.replace(cost, gpu_seconds=None)
+            world.store.finish(claim, "code_error", last_step=6, cost=on_cpu, now=1003.0)
+    assert world.store.device_hours(owner="me") == 1.25
+    assert world.store.device_hours(owner="too") == 0.125
+    assert world.store.device_hours(sweep_id="s") == 1.375
+    assert world.store.device_hours(sweep_id="other") == 0.0
+
+
+def test_a_launch_that_ends_claims_nothing_and_tells_its_workers(world: Any) -> None:
+    for owner in ("me", "too"):
+        world.store.begin_launch(owner, "s")
+    mine, other = world.win(world.trials[0]), world.win(world.trials[1], owner="too")
+    beats = [db.Heartbeat(claim=c, step=1, lease_seconds=60.0) for c in (mine, other)]
+    assert set(world.store.heartbeats(beats, now=1001.0).values()) == {""}
+    world.store.end_launch("me", why="enough")
+    answers = world.store.heartbeats(beats, now=1002.0)
+    assert answers == {mine.job_id: "enough", other.job_id: ""}
+    assert isinstance(world.claim(world.trials[2]), db.Job)
+    assert isinstance(world.claim(world.trials[2], owner="too"), db.Claim)
+
+
+def test_heartbeats_bring_log_bits_and_memory_and_no_news_change_nothing(world: Any) -> None:
+    claim = world.win(world.trials[0])
+    cost = db.Cost(seconds=3.0, cpu_seconds=2.0, mean_memory=700, gpu_utilization=0.5)
+    news = {"cost": cost, "bits_per_dim": 3.5, "log": "a line\x00"}
+    assert world.store.heartbeat(claim, step=5, lease_seconds=60, now=1001.0, **news)
+    assert world.store.heartbeat(claim, step=6, lease_seconds=60, now=1002.0)
+    (attempt,) = world.store.job_attempts([claim.job_id])
+    assert (attempt.seconds, attempt.mean_memory, attempt.gpu_utilization) == (3.0, 700, 0.5)
+    assert attempt.cpu_seconds is None, "it has not reported"
+    assert attempt.log.startswith("a line")
+    assert world.store.attempt_log(attempt.id) == attempt.log
+    (running,) = world.store.running_jobs()
+    assert running.bits_per_dim == 3.5
+
+
+def test_a_job_that_is_stopped_is_claimed_once_a_later_launch_has_begun(world: Any) -> None:
+    world.store.begin_launch("me", "s")
+    running, done, pending = world.trials[:3]
+    claim = world.win(running)
+    world.finish_trial(1)
+    assert world.store.stop_jobs([running, pending, done], by="ann@here") == 2
+    beat = db.Heartbeat(claim=claim, step=5, lease_seconds=60.0)
+    assert world.store.heartbeats([beat], now=1001.0) == {running: "stopped by ann@here"}
+    assert world.store.stop_request("s", after=0) is None, "of launches nobody asks it"
+    assert world.store.release_stopped([running, pending], now=1002.0) == 1
+    for job_id in (running, pending):
+        found = world.claim(job_id, owner="too", now=1003.0)
+        assert (found.state, found.stopped_by) == ("pending", "ann@here")
+    world.store.begin_launch("later", "s")
+    assert all(isinstance(world.claim(i, now=1004.0), db.Claim) for i in (running, pending))

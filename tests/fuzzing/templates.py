@@ -85,7 +85,14 @@ SPEC: dict[str, Any] = merged(
             {"flow": "realnvp", "dataset": "photos8", "factorization": "stripes", "seed": [1]},
             {"factorization": "low", "budget": 10, "seed": 1},
         ],
-        "resources": {"gpus": 0, "cpus": 1, "memory_gb": 1, "hours": 1, "parallel": 1},
+        "resources": {
+            "gpus": 0,
+            "cpus": 1,
+            "memory_gb": 1,
+            "hours": 1,
+            "parallel": 1,
+            "max_device_hours": 9,
+        },
         "failures": {
             "oom": 1,
             "timeout": 1,

@@ -53,6 +53,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"resources": {"gpu": 1}}, "unknown key `resources.gpu`: did you mean 'gpus'?"),
     ({"resources": {"memory_gb": float("inf")}}, "`resources.memory_gb`: input should be a finit"),
     ({"resources": {"hours": 0}}, "`resources.hours`: input should be greater than 0, not 0"),
+    ({"resources": {"max_device_hours": 0}}, "`resources.max_device_hours`: input should be grea"),
     ({"resources": {"parallel": 0}}, "`resources.parallel`: input should be greater than or equal"),
     ({"resources": {"parallel": 1.0}}, "`resources.parallel`: input should be a valid integer"),
     ({"failures": {"oom": -1}}, "`failures.oom`: give a number of times from 0 to 1000, not -1"),
@@ -87,6 +88,7 @@ def test_policies_and_limits_survive_too_and_are_no_part_of_a_body_that_has_none
     assert "failures" not in json.loads(plain.body)
     assert json.loads(plain.body)["resources"] == {"cpus": None, "gpus": None, "memory_gb": None}
     assert checked(failures={"oom": 1}).body == plain.body
+    assert checked(resources={"max_device_hours": 3}).body == plain.body
     said = checked(
         failures={"oom": 0, "timeout": "always"}, resources={"hours": 1.5, "parallel": 3}
     )

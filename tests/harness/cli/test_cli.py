@@ -211,6 +211,8 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
         (["launch", "demo", "--dataset", "cifar10"], "lcma data prepare cifar10 --from PATH"),
         (["launch", "demo", "--local", "--ray", "x:1"], "exclude each other"),
         (["launch", "demo", "--gpus", "2"], "--gpus 2"),
+        (["launch", "demo", "--max-hours", "0"], "--max-hours 0: give a number of hours above 0"),
+        (["launch", "demo", "--max-device-hours", "nan"], "--max-device-hours nan"),
         (["launch", "demo", "--budget", "x"], "--budget 'x'"),
         (["launch", "demo", "--budget", "11"], "use 10 or 15"),
         (["launch", "demo", "--set", "training.steps"], "give KEY=VALUE"),

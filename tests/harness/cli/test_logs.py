@@ -56,7 +56,7 @@ def test_an_attempt_without_a_report_is_told_with_what_is_known(
     planned.win(planned.trials[1], owner="other", now=time.time())
     _, out, _ = typed("logs", TRIAL)
     assert "attempt 2" in out
-    assert "its log comes with its end" in out
+    assert "(it runs: at step" in out
     _, out, _ = typed("logs", TRIAL, "--all")
     assert "at step 40 on node1 when last heard of; its lease of 60 s was over" in out
     planned.store.release("other", now=time.time())
@@ -102,11 +102,17 @@ def test_following_shows_steps_and_ends_with_the_attempt(planned: World, typed: 
     ) as following:
         assert following.stderr is not None
         assert "step 0/500 on node1, lease" in following.stderr.readline()
-        planned.store.heartbeat(claim, step=40, lease_seconds=60.0)
+        planned.store.heartbeat(claim, step=40, lease_seconds=60.0, log="one\ntwo")
         assert "step 40/500 on node1, lease" in following.stderr.readline()
-        assert planned.store.finish(claim, "oom", last_step=41, cost=COST, log="no room")
+        assert following.stdout is not None
+        assert [following.stdout.readline() for _ in range(2)] == ["one\n", "two\n"]
+        planned.store.heartbeat(claim, step=40, lease_seconds=60.0, log="two\nthree")
+        assert following.stdout.readline() == "three\n"
+        end = {"cost": COST, "log": "one\ntwo\nthree\nno room"}
+        assert planned.store.finish(claim, "oom", last_step=41, **end)
         out, err = following.communicate()
     assert (following.returncode, err) == (0, "")
-    assert out.splitlines()[-1] == "no room"
+    assert out.splitlines()[0].endswith(": oom")
+    assert out.splitlines()[3:] == ["no room"]
     planned.claim(planned.trials[0], now=1000.0)
     assert "nobody has claimed the job since" in typed("logs", TRIALS[0].id, "-f")[1]

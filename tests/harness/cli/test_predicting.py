@@ -225,3 +225,27 @@ def test_each_device_and_each_share_of_a_gpu_has_a_history_of_its_own(history: H
     (device,) = history.plan()["devices"]
     assert device["device"] == "0.5 of NVIDIA H100"
     assert hours(device["left"]) == pytest.approx([7 * 20 * 0.5] * 3)  # device hours
+
+
+@pytest.mark.slow_on("postgresql")
+def test_a_launch_says_its_limits_beside_the_prediction_and_ends_at_them(
+    history: History, capsys: Any
+) -> None:
+    """Here before anything runs, since former launches of the sweep have reached them."""
+    history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
+    (sweep,) = history.store.sweeps()
+    history.store.begin_launch("o", sweep.id)
+    limited = merged(SWEEP, {"resources": {"max_device_hours": 0.005}})
+    Path("small.yaml").write_text(yaml.safe_dump(limited))
+    said = "At most 0.005 device hours of all launches of the sweep"
+    assert f"{said}; predicted 0.067\n" in history.text()
+    launch = ["launch", "small.yaml", "--local", "--max-hours", "2.0", "--no-pictures"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(launch)
+    out = capsys.readouterr().out
+    assert ended.value.code == 4
+    assert f"{said}, 2 h by the wall; predicted 0.067\n" in out
+    why = "the sweep has taken 0.00833 of 0.005 device hours that `resources.max_device_hours`"
+    assert f"Ended in good order: {why} lets it take. What is left: 14 jobs.\n" in out
+    assert f"Go on with: lcma {' '.join(launch)}\n" in out
+    assert len(history.store.attempts()) == 1

@@ -153,3 +153,23 @@ def test_what_was_decided_after_a_failure_is_told(planned: World, typed: Typed) 
         assert decided in out
         assert "its tensors took at most 1.50 GiB of GPU-1, where it held 0.3 of a GPU" in out
     assert "no room (given up: policy oom: 1 used)" in typed("status")[1]
+
+
+@pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize("now", [[], ["--now"]])
+def test_one_trial_is_stopped_and_the_launch_is_not(
+    planned: World, held: db.Claim, typed: Typed, now: list[str]
+) -> None:
+    code, out, err = typed("stop", held.job_id[:9], *now)
+    assert (code, err) == (0, "")
+    assert re.match(r"stopped train realnvp .* seed 0: 1 job was taken from workers", out)
+    assert "Go on with: lcma launch demo" in out
+    job = planned.job(held.job_id)
+    assert (job.state, job.stopped_by is not None) == ("pending", True)
+    assert planned.store.stop_request("s") is None
+    assert "a launch that begins later runs it" in typed("why", held.job_id)[1]
+    found = json.loads(typed("stop", held.job_id, "--json")[1])
+    assert (found["jobs"], found["held"], found["taken"]) == ([held.job_id], 0, 0)
+    planned.finish_trial(1)
+    code, _, err = typed("stop", planned.trials[1])
+    assert (code, "has ended, so there is nothing to stop" in err) == (2, True)

@@ -1,0 +1,97 @@
+"""What a launch shows while it runs, off a terminal."""
+
+import io
+import time
+from typing import Any
+
+import pytest
+
+from lcma import db
+from lcma.harness.run.prediction import Amount, Hours, PredictedPart, Prediction, Predictions
+from lcma.harness.terminal import Console
+from lcma.harness.watch import progress
+from lcma.harness.watch.progress import Bars, TimeLeft
+from tests.db.conftest import World
+
+pytestmark = pytest.mark.slow_on("postgresql")
+
+
+def predict(hours: float | None, share: float = 1.0) -> Predictions:
+    """Predict the hours of a thousand steps of training on one device, None for no history."""
+    expected = None if hours is None else Hours(hours, hours, hours)
+    part = PredictedPart("training", "realnvp", "photos16", 2, 1000, 3, expected)
+    amount = Amount((part,))
+    devices = () if hours is None else (Prediction("a GPU", amount, amount, amount),)
+    return Predictions(devices, amount, share)
+
+
+def run_trial(planned: World, index: int, step: int, **news: Any) -> None:
+    claim = planned.win(planned.trials[index])
+    assert planned.store.heartbeat(claim, step=step, lease_seconds=60.0, **news)
+
+
+def test_a_line_says_how_many_what_runs_and_what_is_left(
+    planned: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    text = io.StringIO()
+    run_trial(planned, 0, 250, bits_per_dim=3.4567)
+    with Bars(Console(file=text, width=200)) as bars:
+        bars.update(0, 5, [])
+        assert text.getvalue() == "", "nothing runs"
+        running = planned.store.running_jobs()
+        bars.update(1, 5, running)
+        bars.update(1, 5, running * 5)
+    title = "train realnvp photos16 channel seed 0, step 250/500, 3.457 bits/dim"
+    first, second = text.getvalue().strip().splitlines()
+    assert first == f"1/5 jobs; {title}"
+    assert second == f"1/5 jobs; {'; '.join([title] * 3)}; 2 more run"
+
+
+def test_lines_come_at_intervals(planned: World) -> None:
+    text = io.StringIO()
+    run_trial(planned, 0, 250)
+    with Bars(Console(file=text, width=200)) as bars:
+        for _ in range(3):
+            bars.update(0, 5, planned.store.running_jobs())
+    assert text.getvalue().strip() == ""
+
+
+def test_the_time_left_is_the_prediction_of_the_steps_left_divided_by_tasks(
+    planned: World,
+) -> None:
+    """Of half a GPU, each hour that is held lasts two."""
+    left = TimeLeft(predict(1.0, share=0.5))
+    assert left.seconds(0, []) is None
+    run_trial(planned, 0, 250)
+    running = planned.store.running_jobs()
+    left.update(running)
+    assert left.seconds(0, running) == pytest.approx(0.75 * 7200)
+    left.update([])
+    assert left.seconds(0, []) is None
+
+
+def test_without_a_history_the_pace_counts_once_a_job_has_ended(
+    planned: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    left = TimeLeft(predict(None))
+    run_trial(planned, 0, 0)
+    left.update(planned.store.running_jobs())
+    planned.store.heartbeat(
+        db.Claim(
+            job_id=planned.trials[0],
+            attempt_id=1,
+            token=1,
+            step=0,
+            owner="me",
+        ),
+        step=250,
+        lease_seconds=60.0,
+    )
+    running = planned.store.running_jobs()
+    left.update(running)
+    now = 160.0
+    assert left.seconds(0, running) is None
+    assert left.seconds(1, running) == pytest.approx(60.0 * 750 / 250)
