@@ -1,5 +1,6 @@
 """What a launch costs its driver: 10,000 planned trials that end at once through the real store;
-and what a trial costs beyond its training, beside Ray Tune's loop."""
+what a trial costs beyond its training, beside Ray Tune's loop; and how many workers a server
+takes."""
 
 import argparse
 import json
@@ -11,11 +12,13 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from benchmarks import trivial
+from benchmarks import fleet, trivial
+from benchmarks.fleet import COST, DATASET, make_spec
 from benchmarks.places import Site, sites
 from lcma import db
 from lcma.harness import data
@@ -25,10 +28,6 @@ from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report, Work
-from lcma.sweeps.spec import check
-
-DATASET = "photos8"
-COST = db.Cost(seconds=0.0, cpu_seconds=0.0)
 
 
 @dataclass
@@ -50,7 +49,7 @@ class Nobody(Executor):
         return [socket.gethostname()]
 
     def submit(self, works: Sequence[Work], after: str | None) -> None:
-        self.began = self.began or time.perf_counter()
+        self.began = self.began or time.process_time()
         self.works += works
 
     def wait(self, seconds: float) -> list[Finished]:
@@ -86,15 +85,24 @@ class Nobody(Executor):
         return read_environment("cpu").id
 
 
+class EnoughError(Exception):
+    """A launch was watched for as long as was asked."""
+
+
 @dataclass
 class Clock:
     """A display that notes the CPU time at each poll; ``apart`` is the executor's own."""
 
     executor: Nobody
+    most_polls: int
     times: list[float] = field(default_factory=list)
+    ended: int = 0
 
     def update(self, ended: int, total: int, running: Sequence[db.JobFacts]) -> None:
         self.times.append(time.process_time() - self.executor.seconds)
+        self.ended = ended
+        if len(self.times) == self.most_polls:
+            raise EnoughError
 
     def job_ended(self, title: str, report: Report) -> None:
         pass
@@ -106,35 +114,28 @@ class Clock:
         print(line)
 
 
-def measure(site: Site, folder: Path, trials: int, polls: int, batch: int) -> dict[str, object]:
-    """One launch of that many trials in an empty database."""
+def measure(
+    site: Site, folder: Path, trials: int, polls: int, batch: int, most_polls: int
+) -> dict[str, object]:
+    """One launch of that many trials in an empty database, up to so many polls."""
     place = Place(site.make(), folder / "runs", folder / "data")
     if not (place.data / DATASET).exists():
         data.prepare(DATASET, place.data)
     store = db.connect(place.db)
-    spec = check(
-        {
-            "name": "many",
-            "matrix": {
-                "flow": "realnvp",
-                "dataset": DATASET,
-                "factorization": ["conventional", "random"],
-            },
-            "seeds": trials // 2,
-        },
-        "many",
-    )
-    began = time.perf_counter()
+    spec, used = make_spec(trials), time.process_time()
     plan = make_plan(spec, place, store)
+    planned = time.process_time()
     register_plan(plan, place, store)
+    registered = time.process_time()
     nodes = make_nodes(plan, place, owner="benchmark", device="cpu")
-    planned = time.perf_counter()
+    made, memory = time.process_time(), _peak_mb()
     store.add_environment(read_environment("cpu"))
     executor = Nobody(store, polls, batch)
-    clock = Clock(executor)
-    started = time.perf_counter()
-    Launch(store, nodes, executor, clock).run()
-    ended = time.perf_counter()
+    clock = Clock(executor, most_polls)
+    started = time.process_time()
+    with suppress(EnoughError):
+        Launch(store, nodes, executor, clock).run()
+    ended = time.process_time()
     store.close()
     site.drop(place.db)
     assert executor.began is not None
@@ -143,38 +144,64 @@ def measure(site: Site, folder: Path, trials: int, polls: int, batch: int) -> di
     return {
         "engine": site.engine,
         "trials": len(nodes),
-        "seconds_to_plan_and_register": planned - began,
-        "seconds_to_first_task": executor.began - started,
+        "polls": len(clock.times),
+        "cpu_seconds_to_plan": planned - used,
+        "cpu_seconds_to_register": registered - planned,
+        "cpu_seconds_to_make_nodes": made - registered,
+        "cpu_seconds_to_first_task": executor.began - started,
+        "peak_mb_of_planning": memory,
+        "longest_stall_cpu_seconds": max(steps),
         "cpu_ms_of_an_idle_poll": 1000 * median(idle),
         "cpu_ms_of_a_busy_poll": 1000 * median(busy),
-        "driver_cpu_ms_for_each_trial": 1000 * (clock.times[-1] - clock.times[0]) / len(nodes),
-        "seconds_in_all": ended - started,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        "driver_cpu_ms_for_each_trial": 1000 * (clock.times[-1] - clock.times[0]) / clock.ended,
+        "cpu_seconds_in_all": ended - started,
+        "peak_mb": _peak_mb(),
     }
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", nargs="*", help="launch, trials (default: both)")
+    parser.add_argument("rows", nargs="*", help="launch, trials, workers (default: all)")
     parser.add_argument("--planned", type=int, default=10000, help="trials of `launch`")
     parser.add_argument("--polls", type=int, default=50, help="polls at which nothing is new")
     parser.add_argument("--batch", type=int, default=20, help="trials that end between two polls")
+    parser.add_argument("--most-polls", type=int, default=0, help="end `launch` after these polls")
     parser.add_argument("--engine", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--trials", type=int, default=1000, help="of each of ours in `trials`")
     parser.add_argument("--tune-trials", type=int, default=1000, help="of each of Ray Tune's")
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="trials at a time")
+    parser.add_argument("--workers", type=int, default=300, help="of `workers`")
+    parser.add_argument("--pooled", action="store_true", help="`workers` go through PgBouncer")
+    parser.add_argument("--seconds", type=float, default=120.0, help="for which `workers` run")
+    parser.add_argument("--trial-seconds", type=float, default=60.0, help="mean of their trials")
     given = parser.parse_args()
-    if unknown := set(given.rows) - {"launch", "trials"}:
-        parser.error(f"no row {unknown.pop()}: launch, trials")
-    rows = given.rows or ["launch", "trials"]
+    if unknown := set(given.rows) - {"launch", "trials", "workers"}:
+        parser.error(f"no row {unknown.pop()}: launch, trials, workers")
+    rows = given.rows or ["launch", "trials", "workers"]
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load "
         f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
     )
+    if "workers" in rows:
+        fleet_found = fleet.measure(
+            given.workers, given.seconds, given.trial_seconds, pooled=given.pooled
+        )
+        print(json.dumps(fleet_found))
     with tempfile.TemporaryDirectory() as folder, sites(Path(folder), (given.engine,)) as found:
         for site in found:
             if "launch" in rows:
-                launched = measure(site, Path(folder), given.planned, given.polls, given.batch)
+                launched = measure(
+                    site,
+                    Path(folder),
+                    given.planned,
+                    given.polls,
+                    given.batch,
+                    given.most_polls,
+                )
                 print(json.dumps(launched))
             if "trials" in rows:
                 found = trivial.measure(

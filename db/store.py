@@ -294,7 +294,8 @@ class Store:
             write_references(connection)
             write_measure_kinds(connection, list_measures())  # those of plug-ins too
             for sweep in new:
-                detail = f"sweep {sweep.name} {sweep.id}, {len(plan.jobs)} jobs"
+                count = len(plan.jobs) if plan.planned is None else plan.planned
+                detail = f"sweep {sweep.name} {sweep.id}, {count} jobs"
                 add_event(connection, "register", now, detail=detail)
 
     def add_environment(self, environment: Environment, *, now: float | None = None) -> str:

@@ -212,8 +212,8 @@ def serving() -> Iterator[Postgres]:
 class Pooler:
     """A PgBouncer in front of the server, in transaction mode."""
 
-    def __init__(self, server: Postgres, folder: Path) -> None:
-        self.server, self.folder = server, folder
+    def __init__(self, server: Postgres, folder: Path, pid: int) -> None:
+        self.server, self.folder, self.pid = server, folder, pid
 
     def url(self, name: str, **query: str) -> str:
         """The URL of a database by way of it."""
@@ -223,8 +223,8 @@ class Pooler:
 
 
 @contextmanager
-def pooling(server: Postgres, ignored: str) -> Iterator[Pooler]:
-    """A pooler that ignores these parameters of a connection."""
+def pooling(server: Postgres, ignored: str, **more: str) -> Iterator[Pooler]:
+    """A pooler that ignores these parameters of a connection, with more of its settings."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("there is no PgBouncer")
@@ -234,7 +234,7 @@ def pooling(server: Postgres, ignored: str) -> Iterator[Pooler]:
     target += f" password={to.password}" if to.password else ""
     folder = Path(tempfile.mkdtemp(prefix="lcma-pooler-", dir="/tmp"))  # sockets need a short path
     settings = {"pool_mode": "transaction", "auth_type": "any", "listen_port": "6432"}
-    settings |= {"unix_socket_dir": str(folder), "ignore_startup_parameters": ignored}
+    settings |= {"unix_socket_dir": str(folder), "ignore_startup_parameters": ignored, **more}
     lines = [f"{name} = {value}" for name, value in settings.items()]
     text = "\n".join(["[databases]", target, "[pgbouncer]", *lines])
     (folder / "pgbouncer.ini").write_text(f"{text}\n")
@@ -251,7 +251,7 @@ def pooling(server: Postgres, ignored: str) -> Iterator[Pooler]:
         assert time.monotonic() < until
         time.sleep(0.02)
     try:
-        yield Pooler(server, folder)
+        yield Pooler(server, folder, process.pid)
     finally:
         process.kill()
         process.wait()

@@ -1,6 +1,7 @@
 """Records of what is planned: recipes, data, trials, pretrainings, sweeps and their jobs."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Self
 
 from lcma.db.records.content import content_hash, row_of
@@ -167,7 +168,10 @@ class PlannedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """All that a plan adds, in one transaction; what is there already is left as it is."""
+    """All that a plan adds, in one transaction; what is there already is left as it is.
+
+    ``planned`` is the number of jobs of the whole plan where this is one of its `slices`.
+    """
 
     sweeps: tuple[Sweep, ...] = ()
     members: tuple[SweepMember, ...] = ()
@@ -177,3 +181,18 @@ class Registration:
     trials: tuple[TrialRow, ...] = ()
     jobs: tuple[PlannedJob, ...] = ()
     bars: tuple[Bar, ...] = ()
+    planned: int | None = None
+
+    def slices(self, size: int) -> Iterator["Registration"]:
+        """Yield parts to be added in this order, each of at most so many trials, members or jobs;
+        itself if it has no more than that of each."""
+        if max(map(len, (self.trials, self.members, self.jobs))) <= size:
+            yield self
+            return
+        yield replace(self, trials=(), members=(), jobs=(), planned=len(self.jobs))
+        for start in range(0, len(self.trials), size):
+            yield Registration(trials=self.trials[start : start + size])
+        for start in range(0, len(self.members), size):
+            yield Registration(members=self.members[start : start + size])
+        for start in range(0, len(self.jobs), size):
+            yield Registration(jobs=self.jobs[start : start + size])

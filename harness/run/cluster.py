@@ -68,7 +68,7 @@ class RayExecutor(Executor):
         self.need = {"CPU": 1.0}
         self._refs: dict[str, Any] = {}
         self._works: dict[Any, Sequence[Work]] = {}
-        self._after: dict[Any, str | None] = {}
+        self._after: dict[Any, Any] = {}  # what each waits for
         # Tasks have their node's environment, not this process's.
         hook = os.environ.get(HOOK_VARIABLE)
         self._before = {name: os.environ.get(name) for name in (AUTH_MODE, TOKEN)}
@@ -117,8 +117,7 @@ class RayExecutor(Executor):
         taken = 0.0
         for ref, works in self._works.items():
             other, after = self._need_of(works[0]), self._after[ref]
-            waits = after is not None and self._refs[after] in self._works
-            if not waits and any(_count_fits(node, other) for node in nodes):
+            if after not in self._works and any(_count_fits(node, other) for node in nodes):
                 taken += max(other.get(k, 0.0) / v for k, v in need.items() if v)
         slots = sum(_count_fits(node, need) for node in nodes)
         return max(0, math.floor(slots - taken + 1e-9))
@@ -187,9 +186,10 @@ class RayExecutor(Executor):
             memory=None if memory_gb is None else memory_gb * 1e9,
             name=work.title + more,
         )
-        ref = task.remote(works, None if after is None else self._refs[after])
+        awaited = None if after is None else self._refs[after]
+        ref = task.remote(works, awaited)
         self._refs |= {work.job_id: ref for work in works}
-        self._after[ref] = after
+        self._after[ref] = awaited
         self._works[ref] = works
 
     def wait(self, seconds: float) -> list[Finished]:
@@ -225,25 +225,18 @@ class RayExecutor(Executor):
 
     def _collect(self, ref: Any) -> list[Finished]:
         job_ids, after = [work.job_id for work in self._works.pop(ref)], self._after.pop(ref)
+        for job_id in job_ids:  # Ray keeps the report of each task that is referred to
+            del self._refs[job_id]
         try:
             reports: list[Report] = ray.get(ref)
         except RayError as error:
-            if after is not None and self._is_lost(after):
+            if after is not None and _is_lost(after):
                 why = "what it waited for was lost"
                 return [Finished(job_id, Report(job_id, "blocked", why)) for job_id in job_ids]
             raised = isinstance(error, RayTaskError)
             why = str(error).strip().splitlines()[-1] if raised else type(error).__name__
             return [Finished(job_id, None, why, _classify_loss(error)) for job_id in job_ids]
         return [Finished(report.job_id, report) for report in reports]
-
-    def _is_lost(self, job_id: str) -> bool:
-        try:
-            ray.get(self._refs[job_id], timeout=0)
-        except GetTimeoutError:
-            return False
-        except RayError:
-            return True
-        return False
 
 
 def _make_token() -> None:
@@ -299,6 +292,16 @@ def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
             problem=f"host {host} cannot run lcma ({why}): install the same version on every node",
         )
     return answer
+
+
+def _is_lost(ref: Any) -> bool:
+    try:
+        ray.get(ref, timeout=0)
+    except GetTimeoutError:
+        return False
+    except RayError:
+        return True
+    return False
 
 
 def _classify_loss(error: RayError) -> Lost:

@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Protocol
 
 from lcma.db import Job, JobFacts, PlannedJob, Starved, StopRequest, Store, Unavailable
@@ -43,7 +43,10 @@ POLL_SECONDS = 0.5
 """How long a round waits for finished tasks."""
 
 REFRESH_SECONDS = 60.0
-"""Interval between readings of all jobs that are left; readings in between take changes alone."""
+"""Shortest interval between two readings of all jobs that are left; changes are always read."""
+
+SLICE = 2000
+"""Most jobs of such a reading at each poll, so that none takes long."""
 
 LOOK_BACK = 500
 """Events before the last known one that each reading repeats, since events may become visible out
@@ -198,12 +201,16 @@ class Launch:
         for node in nodes:
             if node.after is not None:
                 self._waiting.setdefault(node.after, []).append(node.work.job_id)
-        self._event, self._refreshed = 0, -math.inf
+        self._event, self._refreshed, self._first = 0, -math.inf, True
+        self._unread: list[str] = []
         self._in_flight: dict[str, _Submitted] = {}
         self._not_before: dict[str, float] = {}
         self._shapes = find_shapes((n.work.job, n.work.subject) for n in nodes)
         self._left_stacked = Counter(n.work.need for n in nodes if n.work.job_id in self._shapes)
         self._left_alone = len(nodes) - self._left_stacked.total()
+        self._kinds = {n.work.need: n.work for n in nodes}
+        self._left = Counter(n.work.need for n in nodes)
+        self._lost_segments: list[Report] = []
         self._most_members: dict[str, int] = {}
         self._steps: dict[str, int] = {}
         self._crashes: deque[_Crash] = deque()
@@ -227,10 +234,6 @@ class Launch:
         """Run until every job has ended, here or in another launch. Raises LaunchStoppedError."""
         with suppress(Unavailable):
             deliver_leftovers(self.store, self.display.note)
-            for job_id, job in self.store.jobs(list(self.nodes)).items():
-                self._note_step(job)
-                if job.state in ENDINGS:  # ended before: not shown as news
-                    self._note_end(Report(job_id, ENDINGS[job.state]))
         while True:
             state = self._read_database()
             if state is not None:
@@ -245,7 +248,7 @@ class Launch:
                 self.display.update(len(self.ended.reports), len(self.nodes), state.running)
                 if len(self.ended.reports) == len(self.nodes):
                     return self.ended
-                self._node_watch.check(map(self._memory_retries.work, self._unfinished()))
+                self._node_watch.check(self._kinds_left())
             for finished in self._collect():
                 self._handle_finished(finished)
 
@@ -278,16 +281,16 @@ class Launch:
         return state
 
     def _read_state(self) -> _DatabaseState:
-        """Read what changed since the last time; everything once in `REFRESH_SECONDS`."""
+        """Read what changed since the last time, and some of the other jobs; at first all."""
         began = time.monotonic()
-        everything = began - self._refreshed >= REFRESH_SECONDS
+        if not self._unread and began - self._refreshed >= REFRESH_SECONDS:
+            self._unread, self._refreshed = self._order.job_ids(), began
+        some = self._unread if self._first else self._unread[-SLICE:]
         running = self.store.running_jobs()  # first: what ends after this is in changed_jobs
-        news = self.store.changed_jobs(None if everything else self._event - LOOK_BACK)
-        left = self._unfinished() if everything else []
-        if everything:
-            jobs = self.store.jobs(left)
-        else:
-            jobs = news.jobs | self._read_reported_failures(news.jobs)
+        news = self.store.changed_jobs(None if self._first else self._event - LOOK_BACK)
+        jobs = news.jobs | self._read_reported_failures(news.jobs)
+        if some:
+            jobs |= self.store.jobs(some)
         for job in jobs.values():
             self._note_step(job)
         now = self.store.now()
@@ -309,11 +312,14 @@ class Launch:
             self._stop_request(),
         )
         put_back = news.put_back | self._note_retries(jobs)
-        again = [job_id for job_id in put_back if self._is_unfinished(job_id)]
-        self._memory_retries.refresh(left if everything else again, self._in_flight)
-        self._event = news.last
-        if everything:
-            self._refreshed = began
+        self._memory_retries.refresh(
+            {*filter(self._is_unfinished, put_back), *some}, self._in_flight
+        )
+        if self._first:  # ended before: not shown as news
+            for job_id, ending in state.ended.items():
+                self._note_end(Report(job_id, ending))
+        self._event, self._first = news.last, False
+        del self._unread[len(self._unread) - len(some) :]
         return state
 
     def _note_step(self, job: Job) -> None:
@@ -392,16 +398,16 @@ class Launch:
                 if report is None or report.ending != ending:
                     report = Report(job_id, ending)
                 self._end_job(report)
-        lost = [r for r in self.ended.reports.values() if r.ending != "done"]
-        for report in lost:  # the loop appends to it
-            for job_id in self._waiting.get(report.job_id, ()):
+        for report in self._lost_segments:  # the loop appends to it
+            for job_id in self._waiting[report.job_id]:
                 if self._is_unfinished(job_id) and job_id not in self._in_flight:
                     needed = self.nodes[report.job_id].work.title
-                    lost.append(Report(job_id, "blocked", f"it needs `{needed}`"))
-                    self._end_job(lost[-1])
+                    self._end_job(Report(job_id, "blocked", f"it needs `{needed}`"))
 
-    def _unfinished(self) -> list[str]:
-        return [job_id for job_id in self.nodes if job_id not in self.ended.reports]
+    def _kinds_left(self) -> Iterator[Work]:
+        """Iterate over unfinished work, once for each need, and over what needs more memory now."""
+        yield from (work for need, work in self._kinds.items() if self._left[need])
+        yield from (w for w in self._memory_retries.grown() if self._is_unfinished(w.job_id))
 
     def _is_unfinished(self, job_id: str) -> bool:
         return job_id in self.nodes and job_id not in self.ended.reports
@@ -423,18 +429,15 @@ class Launch:
         dealt: set[Need] = set()
         full: set[Need] = set()
         stack_waits = False
-        for node in self._order.iterate(self.ended.reports):
-            if (
-                not stacks
-                and dealt >= self._left_stacked.keys()
-                and (
-                    len(alone) >= self._left_alone
-                    or (
-                        free >= WINDOW
-                        and (dependent >= WINDOW or not self._has_dependents_in_flight())
-                    )
-                )
-            ):
+
+        def is_full() -> bool:
+            return free >= WINDOW and not stacks and dealt >= self._left_stacked.keys()
+
+        # The executor would start a dependent task whatever the cap.
+        for node in self._order.iterate(self._in_flight if places is None else (), is_full):
+            if is_full() and dependent >= WINDOW:
+                return
+            if not stacks and dealt >= self._left_stacked.keys() and len(alone) >= self._left_alone:
                 return
             if places is not None and places <= 0:
                 return
@@ -458,7 +461,7 @@ class Launch:
                 self._start(stack, None, state)
             else:
                 if after is not None and (places is not None or after not in self._in_flight):
-                    continue  # the executor would start a dependent task whatever the cap
+                    continue
                 if (free if after is None else dependent) >= WINDOW:
                     continue
                 if stack_waits and not self._has_room(work, full):
@@ -496,7 +499,7 @@ class Launch:
         slots = slots if places is None else min(slots, places)
         ready = (
             self._memory_retries.work(node.work.job_id)
-            for node in self._order.iterate(self.ended.reports)
+            for node in self._order.iterate()
             if node.work.job_id in self._shapes
             and (node.after is None or node.after in self.ended.reports)
             and self._can_start(node, state)
@@ -544,9 +547,6 @@ class Launch:
         with kill_point("submit"):
             self.executor.submit(task, after)
         self._in_flight |= dict.fromkeys(job_ids, _Submitted(job_ids, time.monotonic(), after))
-
-    def _has_dependents_in_flight(self) -> bool:
-        return any(job_id in self._waiting for job_id in self._in_flight)
 
     def _is_shorter_segment_running(self, job: PlannedJob, state: _DatabaseState) -> bool:
         """Return whether another launch runs a shorter segment of the same pretraining, so that
@@ -658,10 +658,14 @@ class Launch:
         self._end_job(Report(job_id, "failed", f"given up: {why}"))
 
     def _note_end(self, report: Report) -> None:
+        node = self.nodes[report.job_id]
         self.ended.reports[report.job_id] = report
-        self._order.remove(report.job_id)
+        self._order.remove(node)
+        self._left[node.work.need] -= 1
+        if report.ending != "done" and report.job_id in self._waiting:
+            self._lost_segments.append(report)
         if report.job_id in self._shapes:
-            self._left_stacked -= Counter([self.nodes[report.job_id].work.need])
+            self._left_stacked -= Counter([node.work.need])
         else:
             self._left_alone -= 1
 
@@ -748,6 +752,10 @@ class MemoryRetries:
         work, starved = self._nodes[job_id].work, self._starved.get(job_id)
         return work if starved is None else grow_work(work, starved)
 
+    def grown(self) -> Iterator[Work]:
+        """Iterate over the work of jobs that ran out of memory, as they need it now."""
+        return map(self.work, self._starved)
+
     def refresh(self, job_ids: Collection[str], submitted: Collection[str]) -> None:
         """Read which of these unfinished jobs of the launch ran out of memory.
 
@@ -783,24 +791,49 @@ class Order:
         behind = _trials_behind(nodes)
         segments = [n for n in nodes if n.work.pretraining is not None]
         segments.sort(key=lambda n: -behind[n.work.job_id])
+        trials = [n for n in nodes if n.work.pretraining is None]
         self._segments = {n.work.job_id: n for n in segments}
-        self._trials = {n.work.job_id: n for n in nodes if n.work.pretraining is None}
+        self._alone = {n.work.job_id: n for n in trials if n.after is None}
+        self._behind: dict[str, dict[str, Node]] = {}
+        for node in trials:
+            if node.after is not None:
+                self._behind.setdefault(node.after, {})[node.work.job_id] = node
+        self._freed: dict[str, Node] = {}
+        self._positions = {n.work.job_id: i for i, n in enumerate(trials) if n.after is not None}
+        self._sorted = True
 
-    def remove(self, job_id: str) -> None:
-        """Remove a job that has ended."""
-        self._segments.pop(job_id, None)
-        self._trials.pop(job_id, None)
+    def job_ids(self) -> list[str]:
+        """Return the ids of all of them, in no order."""
+        behind = chain.from_iterable(self._behind.values())
+        return [*self._segments, *self._freed, *self._alone, *behind]
 
-    def iterate(self, ended: Collection[str]) -> Iterator[Node]:
-        """Iterate over all of them; ``ended`` jobs free those behind them. None may be removed
-        meanwhile."""
-        yield from self._segments.values()
-        for node in self._trials.values():
-            if node.after is not None and node.after in ended:
+    def remove(self, node: Node) -> None:
+        """Remove a job that has ended, which frees those behind it."""
+        job_id = node.work.job_id
+        for some in (self._segments, self._freed, self._alone, self._behind.get(node.after or "")):
+            if some is not None:
+                some.pop(job_id, None)
+        if freed := self._behind.pop(job_id, None):
+            self._freed |= freed
+            self._sorted = False
+
+    def iterate(
+        self, in_flight: Collection[str] = (), is_full: Callable[[], bool] = lambda: False
+    ) -> Iterator[Node]:
+        """Iterate over those that wait for nothing, over segments, and over what waits for a job
+        ``in_flight``. Once ``is_full`` only such are left. None may be removed meanwhile."""
+        if not self._sorted:
+            places = sorted(self._freed, key=self._positions.__getitem__)
+            self._freed, self._sorted = {job_id: self._freed[job_id] for job_id in places}, True
+        for node in self._segments.values():
+            if node.after in in_flight or not is_full():
                 yield node
-        for node in self._trials.values():
-            if node.after is None or node.after not in ended:
-                yield node
+        for node in chain(self._freed.values(), self._alone.values()):
+            if is_full():
+                break
+            yield node
+        for job_id in list(in_flight):
+            yield from self._behind.get(job_id, {}).values()
 
 
 def _trials_behind(nodes: Sequence[Node]) -> Counter[str]:

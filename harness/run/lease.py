@@ -1,6 +1,8 @@
 """The leases of a worker, and the thread that extends them and delivers points of curves."""
 
+import secrets
 import threading
+import time
 from array import array
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -16,8 +18,11 @@ from lcma.harness.train.trainer import Curves
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.recipe import TRAIN_CURVE
 
-BEAT_SECONDS = 2.0
-"""Longest interval between heartbeats."""
+BEAT_SECONDS = 7.5
+"""Mean interval between heartbeats, unless a quarter of the lease is less."""
+
+JITTER = 0.25
+"""Share of an interval by which it may be longer or shorter."""
 
 LOG_LENGTH = 8 * 1024
 """Characters of the log that heartbeats bring while the attempt runs, the last ones."""
@@ -25,15 +30,25 @@ LOG_LENGTH = 8 * 1024
 LEAVE_SECONDS = 5.0
 """Wait at the end of the block for a heartbeat that hangs."""
 
+_random = secrets.SystemRandom()  # leaves the state of `random` alone, which may be seeded
+
+
+def draw_pause(mean: float, *, refused: bool = False) -> float:
+    """Return seconds until the next heartbeat: random, so that workers do not come in waves, and
+    fewer after one that was refused, as by a server with too many clients."""
+    return (mean / 4 if refused else mean) * _random.uniform(1 - JITTER, 1 + JITTER)
+
 
 class HeartbeatThread:
     """A thread that keeps leases alive while the block runs, all of them in one transaction.
 
-    While the database is unreachable it keeps trying.
+    While the database is unreachable it keeps trying. Between heartbeats it keeps no connection, so
+    that a server admits many more workers than connections.
     """
 
     def __init__(self, store: Store, lease_seconds: float) -> None:
         self._store, self._pause = store, min(BEAT_SECONDS, lease_seconds / 4)
+        self._last_success = time.monotonic()
         self._leases: list[Lease] = []
         self._unreachable = False
         self._lock = threading.Lock()
@@ -69,30 +84,37 @@ class HeartbeatThread:
         self._wake.set()
 
     def _run(self) -> None:
+        refused = False
         while True:
-            self._wake.wait(self._pause)
+            woken = self._wake.wait(draw_pause(self._pause, refused=refused))
             self._wake.clear()
             if self._ended.is_set():
                 return
             with self._lock:
                 leases = list(self._leases)
             if leases:
-                self._beat(leases)
+                refused = not self._beat(leases)
+                if not woken:  # nothing else is stored soon, as it is around the start
+                    self._store.close()
 
-    def _beat(self, leases: "Sequence[Lease]") -> None:
+    def _beat(self, leases: "Sequence[Lease]") -> bool:
+        """Extend leases; return whether the database took it."""
         for lease in leases:
             lease.spool_points()
         try:
             alive = self._store.heartbeats([one.make_heartbeat(self._store) for one in leases])
         except UserError as error:  # only the database can take the jobs away, and it may return
-            if not self._unreachable:
+            # A single refusal is no news: it is tried again long before the leases run out.
+            late = time.monotonic() - self._last_success > 2 * self._pause
+            if late and not self._unreachable:
                 logger.warning("the database is unreachable, and the work goes on: %s", error)
-            self._unreachable = True
-            return
+                self._unreachable = True
+            return False
         except Exception:  # noqa: BLE001 - whatever it is, the work is not lost by it
             # The leases may run out by this; the database decides at the end whose the jobs are.
             logger.exception("a heartbeat failed, and the work goes on")
-            return
+            return False
+        self._last_success = time.monotonic()
         if self._unreachable:
             logger.info("the database is back")
             self._unreachable = False
@@ -102,6 +124,7 @@ class HeartbeatThread:
             else:
                 lease.lost = True
                 self.remove(lease)
+        return True
 
 
 class Lease:

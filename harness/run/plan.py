@@ -1,7 +1,8 @@
 """The plan of a sweep: the difference between its spec and what the database has."""
 
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,12 @@ from lcma.sweeps.spec import Spec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SLICE = 10_000
+"""Most trials and jobs that one transaction registers."""
+
+NOTE_SECONDS = 10.0
+"""Interval between lines about the progress of a registration."""
 
 LostSegments = dict[str, list[tuple[int, str]]]
 """Budgets and states of the lost segments of each pretraining that was lost, ascending."""
@@ -251,29 +258,39 @@ def _read_states(
     return Plan(expansion, cells, pretrainings, digests, steps, jobs)
 
 
-def register_plan(plan: Plan, place: Place, store: Store) -> str:
+def register_plan(
+    plan: Plan, place: Place, store: Store, note: Callable[[str], None] = lambda line: None
+) -> str:
     """Write everything that a launch of the plan needs into the database; return the sweep's id.
 
     Every data set must have been prepared when the plan was made; its bars are measured unless
-    they were.
+    they were. A large plan is written in slices, so that others can write in between, and ``note``
+    is called with a line about progress now and then. One that was cut short is completed by the
+    next launch.
     """
     _require_prepared(plan)
     prepared = {name: data.load(name, place.data) for name in _set_names(plan.expansion)}
     spec = plan.spec
     sweep = db.Sweep(id=content_id("sweep", {"spec": spec.body}), name=spec.name, spec=spec.body)
     jobs = [step.job for step in plan.steps]
-    store.register(
-        replace(
-            make_registration(plan.expansion.trials, prepared.values(), jobs),
-            sweeps=(sweep,),
-            members=tuple(
-                db.SweepMember(sweep.id, c.trial.id, c.factorization)
-                for c in plan.expansion.cells
-                if c.trial
-            ),
-            bars=tuple(bar for p in prepared.values() for bar in _bar_rows(p)),
-        )
+    whole = replace(
+        make_registration(plan.expansion.trials, prepared.values(), jobs),
+        sweeps=(sweep,),
+        members=tuple(
+            db.SweepMember(sweep.id, c.trial.id, c.factorization)
+            for c in plan.expansion.cells
+            if c.trial
+        ),
+        bars=tuple(bar for p in prepared.values() for bar in _bar_rows(p)),
     )
+    noted, done = time.monotonic(), 0
+    for some in whole.slices(SLICE):
+        store.register(some)
+        done += len(some.trials) + len(some.members) + len(some.jobs)
+        if time.monotonic() - noted >= NOTE_SECONDS:
+            of = len(whole.trials) + len(whole.members) + len(whole.jobs)
+            note(f"registered {100 * done // of} % of {len(jobs)} jobs")
+            noted = time.monotonic()
     return sweep.id
 
 

@@ -147,7 +147,9 @@ def launch_sweep(
         if missing:
             plan = plan_expansion(plan.expansion, place, store)
         with observer.stage("registering the sweep, with the bars of its data"):
-            sweep_id = wait_with_note(observer.note, lambda: register_plan(plan, place, opened))
+            sweep_id = wait_with_note(
+                observer.note, lambda: register_plan(plan, place, opened, observer.note)
+            )
         ended = _run(workers, options, plan, place, store, sweep_id, observer)
     return LaunchReport(sweep_id, spec.name, ended.reports, len(ended.with_ending(*LOST))), store
 
@@ -197,12 +199,13 @@ def _run(
     ids = [node.work.job_id for node in nodes]
     if options.retry:
         wait_with_note(observer.note, lambda: store.retry(ids))
-    plan_now = wait_with_note(observer.note, lambda: update_plan(plan, store))
-    predicted = wait_with_note(
-        observer.note, lambda: predict_hours(plan_now, store, resources.gpus or 0.0)
-    )
+        plan = wait_with_note(observer.note, lambda: update_plan(plan, store))
+    with observer.stage("predicting how long the rest takes"):
+        predicted = wait_with_note(
+            observer.note, lambda: predict_hours(plan, store, resources.gpus or 0.0)
+        )
     limits = Limits(options.max_device_hours, resources.max_device_hours, options.max_hours)
-    observer.planned(plan_now, predicted, limits)
+    observer.planned(plan, predicted, limits)
     record = LaunchRecord(sweep_id, begun, resources.parallel, limits)
     with plot_curves(options.tensorboard, observer, store, ids) as display:
         return Launch(store, nodes, workers.executor, display, record).run()

@@ -152,3 +152,30 @@ def test_two_training_lengths_share_a_pretraining_whoever_plans_or_merges_first(
     )
     assert [sorted(json.loads(body)) for body in part.body] == [["model", "optimization"]]
     assert list(part.steps) == [0]
+
+
+def test_a_plan_that_is_registered_in_slices_is_the_same_and_may_be_cut_short(
+    small_sweep, place, tmp_path, monkeypatch
+) -> None:
+    """The next registration adds what is missing; lines tell how far it is."""
+    spec = specs.check(small_sweep | {"seeds": 5}, "test")
+    plan = make_plan(spec, place, None)
+    whole, sliced = (db.connect(f"sqlite:///{tmp_path / name}.db") for name in ("whole", "sliced"))
+    register_plan(plan, place, whole)
+    monkeypatch.setattr("lcma.harness.run.plan.SLICE", 3)
+    monkeypatch.setattr("lcma.harness.run.plan.NOTE_SECONDS", 0.0)
+    register, left = sliced.register, [None] * 4
+    with monkeypatch.context() as patch:
+        patch.setattr(sliced, "register", lambda part: left.pop() or register(part))
+        with pytest.raises(IndexError):
+            register_plan(plan, place, sliced)
+    lines: list[str] = []
+    register_plan(plan, place, sliced, lines.append)
+    assert lines[-1] == f"registered 100 % of {len(plan.steps)} jobs"
+    queries = [
+        *(f"SELECT id FROM {table} ORDER BY id" for table in ("flow_trials", "jobs", "recipes")),
+        "SELECT sweep_id, trial_id FROM sweep_trials ORDER BY 1, 2",
+        "SELECT detail FROM events",
+    ]
+    for query in queries:
+        assert sliced.sql(query).equals(whole.sql(query))

@@ -1,0 +1,92 @@
+"""How often a worker extends its leases, and what a refused heartbeat changes."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from lcma import db
+from lcma.harness.run.lease import BEAT_SECONDS, HeartbeatThread, Lease, draw_pause
+from lcma.harness.run.spool import Spool
+from lcma.harness.run.work import LEASE_SECONDS
+from tests.harness.run.test_outages import claim_elsewhere
+
+FULL = "cannot open the database: too many clients already"
+
+
+@contextmanager
+def beating(store: db.Store, claim: db.Claim, seconds: float) -> Iterator[Lease]:
+    with (
+        HeartbeatThread(store, seconds) as thread,
+        Spool(store, claim) as spool,
+        Lease(thread, claim, seconds, spool) as lease,
+    ):
+        yield lease
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_three_heartbeats_fit_a_lease_and_points_arrive_within_ten_seconds() -> None:
+    pauses = [draw_pause(BEAT_SECONDS) for _ in range(2000)]
+    assert 3 * max(pauses) < LEASE_SECONDS
+    assert max(pauses) < 10
+    assert sum(pauses) / len(pauses) == pytest.approx(BEAT_SECONDS, rel=0.05)
+
+
+def test_workers_that_start_together_spread_over_half_an_interval_at_once() -> None:
+    first = sorted(draw_pause(BEAT_SECONDS) for _ in range(300))
+    assert first[-1] - first[0] > 0.4 * BEAT_SECONDS
+    most_in_a_second = max(sum(one <= other < one + 1 for other in first) for one in first)
+    assert most_in_a_second < 150
+
+
+def test_a_refused_heartbeat_is_tried_again_long_before_the_lease_ends() -> None:
+    assert max(draw_pause(BEAT_SECONDS, refused=True) for _ in range(500)) < LEASE_SECONDS / 10
+
+
+def test_refused_heartbeats_are_no_news_while_the_lease_holds(
+    one_trial: Any, tmp_path: Any, monkeypatch: Any, caplog: Any
+) -> None:
+    """And what they would have delivered comes with the next one."""
+    monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.2)
+    store, node = one_trial(f"sqlite:///{tmp_path / 'full.db'}", lease=30.0)
+    claim = claim_elsewhere(store, node.work.job_id, lease=30.0)
+    accept, refusals = store.heartbeats, [db.Unavailable(FULL), db.Unavailable(FULL)]
+
+    def refuse_at_first(beats: Any) -> set[str]:
+        if refusals:
+            raise refusals.pop()
+        return accept(beats)
+
+    monkeypatch.setattr(store, "heartbeats", refuse_at_first)
+    with beating(store, claim, 30.0) as lease:
+        lease.metric("train_bits_per_dim", 10, 4.5)
+        wait_until(lambda: bool(store.metrics(claim.job_id, "train_bits_per_dim")))
+        wait_until(lambda: lease.pending() == ())
+    assert not refusals
+    assert not lease.lost
+    assert "unreachable" not in caplog.text
+
+
+def test_no_connection_is_kept_between_heartbeats(
+    one_trial: Any, postgres: Any, current_postgres_url: str, monkeypatch: Any
+) -> None:
+    """So that a server admits many more workers than connections."""
+    monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.5)
+    monkeypatch.setattr("lcma.db.pool.IDLE_SECONDS", 600.0)
+    store, node = one_trial(current_postgres_url, lease=30.0)
+    claim = claim_elsewhere(store, node.work.job_id, lease=30.0)
+    store.close()
+    name = current_postgres_url.rpartition("/")[2].partition("?")[0]
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
+    with beating(store, claim, 30.0) as lease:
+        lease.metric("train_bits_per_dim", 10, 4.5)
+        wait_until(lambda: lease.pending() == ())
+        wait_until(lambda: postgres.value(query) == "0")
