@@ -33,7 +33,7 @@ MOVES = ("claim", "retry", "rerun", "again", "give_up")
 
 EVENTS: tuple[str, ...] = (
     *(*OUTCOMES, *MOVES),
-    *("register", "evaluate", "merge", "launch", "stop"),
+    *("register", "evaluate", "merge", "launch", "stop", "set_aside", "take_back"),
 )
 """What an event may be: an outcome, another transition of a job, or what changes no job's state."""
 

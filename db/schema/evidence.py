@@ -430,7 +430,8 @@ events = Table(
         Text,
         f"a transition of a job ({', '.join((*OUTCOMES, *MOVES))}); or that a plan was registered "
         "('register'), kept weights evaluated ('evaluate'), another database merged ('merge'), a "
-        "launch begun ('launch'), or launches asked to end ('stop')",
+        "launch begun ('launch'), launches asked to end ('stop'), or a host set aside "
+        "('set_aside') or taken back ('take_back')",
     ),
     optional("job_id", Text, "the job, null where it is about none", ForeignKey("jobs.id")),
     optional("attempt_id", Integer, "the attempt, null where it is about none"),
@@ -438,13 +439,14 @@ events = Table(
     required(
         "detail",
         Text,
-        "what more there is to say, may be empty: after a failure what becomes of the job",
+        "what more there is to say, may be empty: after a failure what becomes of the job; of a "
+        "host its name, until when, why, and whether for that launch alone, as JSON",
     ),
     optional(
         "sweep_id",
         Text,
-        "the sweep that is launched, or of which the launches are to end, null for all; null where "
-        "it is about none",
+        "the sweep that is launched, whose launch set a host aside, or of which the launches are "
+        "to end, null for all; null where it is about none",
         ForeignKey("sweeps.id"),
     ),
     one_of("event", EVENTS),

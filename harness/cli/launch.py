@@ -40,6 +40,9 @@ def launch(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Run the rest where cells cannot be run")
     ] = False,
+    any_code: Annotated[
+        bool, typer.Option("--any-code", help="Run on hosts with other code than here too")
+    ] = False,
     pictures: Annotated[
         Path, typer.Option(metavar="DIR", help="Where to draw maps, tables and samples")
     ] = Path("lcma-pictures"),
@@ -67,6 +70,7 @@ def launch(
         max_hours=max_hours,
         retry=retry,
         skip_invalid=skip_invalid,
+        any_code=any_code,
         tensorboard=tensorboard,
         folders=(("pictures", drawn),),
     )

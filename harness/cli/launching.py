@@ -54,6 +54,7 @@ class LaunchCommand:
             value = getattr(options, name)
             words += [] if value is None else [f"--{name.replace('_', '-')}", f"{value}"]
         words += ["--skip-invalid"] if options.skip_invalid else []
+        words += ["--any-code"] if options.any_code else []
         if self.pictures is None:
             return [*words, "--no-pictures"]
         return words if self.pictures == FOLDER else [*words, "--pictures", f"{self.pictures}"]

@@ -27,6 +27,10 @@ def retry(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the jobs and change nothing")
     ] = False,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", help="Only take back this host, to which launches give no trials"),
+    ] = None,
     db: Db = None,
     json: Json = False,
 ) -> None:
@@ -41,9 +45,24 @@ def retry(
     from lcma.harness.terminal import Console
     from lcma.harness.text import printable, to_json
     from lcma.harness.watch.commands import print_commands, relaunch_commands
-    from lcma.harness.watch.retry import choose_lost_jobs, count_classes, describe_failure
+    from lcma.harness.watch.retry import (
+        choose_lost_jobs,
+        count_classes,
+        describe_failure,
+        take_host_back,
+    )
+    from lcma.sweeps.errors import UserError
 
     store = connect(find_place(db, None, None).db, create=False)
+    if host is not None:
+        if trials or classes or sweep or dry_run:
+            raise UserError("--host takes no jobs: give it alone")
+        taken = take_host_back(store, host)
+        if json:
+            print(to_json({"host": taken}))
+        else:
+            Console().print(Text(printable(f"host {taken} is asked again")), soft_wrap=True)
+        return
     jobs = choose_lost_jobs(store, classes or (), sweep, trials or ())
     ids = [job.job_id for job in jobs]
     commands = relaunch_commands(store, ids, db)

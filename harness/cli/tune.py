@@ -29,6 +29,9 @@ def tune(
         int | None,
         typer.Option(min=2, metavar="N", help="Budgets to ask for, in place of the spec's"),
     ] = None,
+    any_code: Annotated[
+        bool, typer.Option("--any-code", help="Run on hosts with other code than here too")
+    ] = False,
     db: Db = None,
     runs: Runs = None,
     data: Data = None,
@@ -47,6 +50,7 @@ def tune(
             gpus=gpus,
             parallel=parallel,
             trials=trials,
+            any_code=any_code,
             json=json,
             db=db,
             runs=runs,

@@ -49,6 +49,7 @@ class Asked:
     parallel: int | None
     trials: int | None
     json: bool
+    any_code: bool = False
     db: str | None = None
     runs: str | None = None
     data: Path | None = None
@@ -59,6 +60,7 @@ class Asked:
     def words(self) -> list[str]:
         """The command and its arguments, without the places."""
         words = ["tune", self.spec, *self.overrides.words, *["--local"] * self.local]
+        words += ["--any-code"] * self.any_code
         for name in ("ray", "gpus", "parallel", "trials"):
             value = getattr(self, name)
             words += [] if value is None else [f"--{name}", f"{value}"]
@@ -91,10 +93,15 @@ def run_study(asked: Asked) -> None:
     with (
         ending_early(console, asked.command),
         Workers(
-            need, max_threads(target.whole), console.status, local=asked.local, ray=asked.ray
+            need,
+            max_threads(target.whole),
+            console.status,
+            local=asked.local,
+            ray=asked.ray,
+            any_code=asked.any_code,
         ) as workers,
     ):
-        store = workers.prepare(target.whole, place, missing)
+        store = workers.prepare(target.whole, place, missing, every=True)
         workers.store, place = store, replace(place, db=store.url)
         settings = TunerSettings(
             workers.owner,

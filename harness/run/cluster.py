@@ -4,10 +4,13 @@ import contextlib
 import logging
 import math
 import os
+import pickle
 import secrets
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from ray.exceptions import (
     OutOfMemoryError,
     RayError,
     RayTaskError,
+    TaskCancelledError,
     TaskUnschedulableError,
     WorkerCrashedError,
 )
@@ -28,7 +32,7 @@ from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lcma.harness.kill_points import HOOK_VARIABLE
-from lcma.harness.run.executor import Executor, Finished, Lost, run_body
+from lcma.harness.run.executor import Executor, Finished, Lost, run_checked
 from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
 from lcma.harness.terminal import silencing_libraries
@@ -40,6 +44,22 @@ AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKE
 
 ASK_SECONDS = 120.0
 """Time that a node may take to start a worker and to answer whether it can use a place."""
+
+
+NODE_LABEL = "ray.io/node-id"
+"""The label by which Ray names a node."""
+
+BLOCKED = "blocked"
+"""What a task says of itself if the one that it waited for returned nothing."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A node that was asked, and the monotonic time until which it may answer."""
+
+    node: str
+    host: str
+    until: float
 
 
 class _JobConfig(JobConfig):
@@ -96,9 +116,15 @@ class RayExecutor(Executor):
             first = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
             remedy = "check the address" if address else "try again"
             raise UserError(f"cannot {where}: {first}; {remedy}, or use --local") from None
-        self._task: Any = ray.remote(max_retries=0, max_calls=0)(run_body)
-        self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run_body)
+        run = _make_task()
+        self._task: Any = ray.remote(max_retries=0, max_calls=0)(run)
+        self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run)
         self._several_gpus = False
+        self._question: Question | None = None
+        self._asked: dict[Any, _Asked] = {}
+        self._fit: set[str] = set()
+        self._host_of: dict[str, str] = {}
+        self._closed_to: dict[Any, Collection[str]] = {}
         self._nodes()
 
     def check(self, threads: int) -> None:
@@ -113,7 +139,8 @@ class RayExecutor(Executor):
         return self._lack(self._need_of(work))
 
     def free_slots(self, work: Work) -> int:
-        need, nodes = self._need_of(work), [node["Resources"] for node in self._nodes()]
+        need, closed = self._need_of(work), self._find_closed()
+        nodes = [node["Resources"] for node in self._nodes() if node["NodeID"] not in closed]
         taken = 0.0
         for ref, works in self._works.items():
             other, after = self._need_of(works[0]), self._after[ref]
@@ -133,7 +160,7 @@ class RayExecutor(Executor):
 
     def _lack(self, need: dict[str, float]) -> str | None:
         nodes = [n["Resources"] for n in self._nodes()]
-        if any(all(n.get(k, 0.0) >= v for k, v in need.items()) for n in nodes):
+        if any(_meets(n, need) for n in self._nodes()):
             return None
         needs = ", ".join(_amount(k, v) for k, v in need.items() if v)
 
@@ -148,11 +175,11 @@ class RayExecutor(Executor):
     def hosts(self) -> list[str]:
         """Return the machines that may run a task, and this one, by name and address."""
         alive = self._nodes()
-        nodes = {(n["NodeManagerHostname"], n["NodeManagerAddress"]) for n in alive}
         here = socket.gethostname()
-        if here not in {name for name, _ in nodes}:
-            nodes.add((here, "this machine"))
-        return sorted(f"{name} ({address})" for name, address in nodes)
+        more = (
+            [] if here in {n["NodeManagerHostname"] for n in alive} else [f"{here} (this machine)"]
+        )
+        return sorted({*map(_name_host, alive), *more})
 
     def total(self, resource: str) -> float:
         """Return the amount of a resource that all nodes have together, such as 'CPU'."""
@@ -162,20 +189,81 @@ class RayExecutor(Executor):
         """Return the answer of each node that could run a task; none of a node lost meanwhile."""
         if self.address is None:
             return super().ask(question)
-        task: Any = ray.remote(num_cpus=0, max_retries=0, max_calls=0)(answer_question)
-        hosts: dict[Any, str] = {}
-        for node in self._nodes():
-            if all(node["Resources"].get(k, 0.0) >= v for k, v in self.need.items()):
-                there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                host = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-                ref = task.options(scheduling_strategy=there, name=f"check {host}").remote(question)
-                hosts[ref] = host
-        if not hosts:
+        self._question = question
+        self._fit.clear()
+        self._ask_nodes()
+        if self._asked:
+            ray.wait(list(self._asked), num_returns=len(self._asked), timeout=ASK_SECONDS)
+        return self._read_answers()
+
+    def poll_answers(self) -> list[Answer]:
+        if self._question is None:
             return []
-        _, late = ray.wait(list(hosts), num_returns=len(hosts), timeout=ASK_SECONDS)
-        return [a for ref, host in hosts.items() if (a := _read_answer(ref, host, ref in late))]
+        self._ask_nodes()
+        self._recall()
+        return self._read_answers()
+
+    def set_aside(self, hosts: Collection[str]) -> None:
+        back = self.aside.difference(hosts)  # they are asked again
+        self._fit = {node for node in self._fit if self._host_of[node] not in back}
+        super().set_aside(hosts)
+
+    def _ask_nodes(self) -> None:
+        """Ask each node that could run a task, is not set aside and has not answered well."""
+        hidden = self._question is not None and self._question.device == "cuda"
+        task = self._fresh_task if hidden else self._task
+        asked = {one.node for one in self._asked.values()}
+        for node in self._nodes():
+            node_id, host = node["NodeID"], self._host_of[node["NodeID"]]
+            if node_id in asked | self._fit or host in self.aside or not _meets(node, self.need):
+                continue
+            options = task.options(
+                num_cpus=0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
+                name=f"check {host}",
+            )
+            ref = options.remote(pickle.dumps((_answer, (self._question, host))))
+            self._asked[ref] = _Asked(node_id, host, time.monotonic() + ASK_SECONDS)
+
+    def _read_answers(self) -> list[Answer]:
+        """Return the answers that have come, and one with the problem for each that is late."""
+        if not self._asked:
+            return []
+        ready, late = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
+        late = [ref for ref in late if time.monotonic() >= self._asked[ref].until]
+        answers = []
+        for ref in (*ready, *late):
+            one = self._asked.pop(ref)
+            answer = _read_answer(ref, one.host, ref in late)
+            if answer is not None:
+                answers.append(answer)
+                if not answer.problem:
+                    self._fit.add(one.node)
+        return answers
+
+    def _recall(self) -> None:
+        """Take back tasks that no node may run any more, since all that may are lost, if another
+        one may now: which ones may is decided when a task is submitted."""
+        nodes, closed = self._nodes(), self._find_closed()
+        for ref, barred in self._closed_to.items():
+            need = self._need_of(self._works[ref][0])
+            able = {node["NodeID"] for node in nodes if _meets(node, need)}
+            if barred and able <= set(barred) and able - set(closed):
+                ray.cancel(ref)
+
+    def _find_closed(self) -> list[str]:
+        """Return the nodes that get no tasks."""
+        if self._question is None and not self.aside:
+            return []
+        return [
+            node["NodeID"]
+            for node in self._nodes()
+            if self._host_of[node["NodeID"]] in self.aside
+            or (self._question and node["NodeID"] not in self._fit and _meets(node, self.need))
+        ]
 
     def submit(self, works: Sequence[Work], after: str | None) -> None:
+        closed = self._find_closed()
         work, more = works[0], f" and {len(works) - 1} more" if len(works) > 1 else ""
         gpus, memory_gb = self._gpus(work), self._memory_gb(work)
         # A process keeps the first GPU that it computed on, whichever the next task is granted.
@@ -185,9 +273,12 @@ class RayExecutor(Executor):
             num_gpus=gpus,
             memory=None if memory_gb is None else memory_gb * 1e9,
             name=work.title + more,
+            label_selector={NODE_LABEL: f"!in({','.join(closed)})"} if closed else None,
         )
         awaited = None if after is None else self._refs[after]
-        ref = task.remote(works, awaited)
+        content = pickle.dumps((run_checked, (self._question, works)))
+        ref = task.remote(content, awaited)
+        self._closed_to[ref] = closed
         self._refs |= {work.job_id: ref for work in works}
         self._after[ref] = awaited
         self._works[ref] = works
@@ -211,6 +302,7 @@ class RayExecutor(Executor):
     def _nodes(self) -> list[dict[str, Any]]:
         nodes = ray.nodes()  # type: ignore[no-untyped-call]
         found = [n for n in nodes if n["Alive"]]
+        self._host_of |= {n["NodeID"]: _name_host(n) for n in found}
         self._several_gpus |= any(n["Resources"].get("GPU", 0.0) > 1 for n in found)
         return found
 
@@ -227,16 +319,23 @@ class RayExecutor(Executor):
         job_ids, after = [work.job_id for work in self._works.pop(ref)], self._after.pop(ref)
         for job_id in job_ids:  # Ray keeps the report of each task that is referred to
             del self._refs[job_id]
+        self._closed_to.pop(ref)
         try:
-            reports: list[Report] = ray.get(ref)
+            node, reports, why = ray.get(ref)
+        except TaskCancelledError:  # before it began
+            return [Finished(job_id, Report(job_id, "stopped")) for job_id in job_ids]
         except RayError as error:
             if after is not None and _is_lost(after):
-                why = "what it waited for was lost"
-                return [Finished(job_id, Report(job_id, "blocked", why)) for job_id in job_ids]
+                return _report_blocked(job_ids)
             raised = isinstance(error, RayTaskError)
             why = str(error).strip().splitlines()[-1] if raised else type(error).__name__
             return [Finished(job_id, None, why, _classify_loss(error)) for job_id in job_ids]
-        return [Finished(report.job_id, report) for report in reports]
+        if why == BLOCKED:
+            return _report_blocked(job_ids)
+        host = "" if self._question is None else self._host_of.get(node, "")
+        if reports is None:
+            return [Finished(job_id, None, why, host=host) for job_id in job_ids]
+        return [Finished(report.job_id, report, host=host) for report in reports]
 
 
 def _make_token() -> None:
@@ -273,6 +372,38 @@ def _on_loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
+def _make_task() -> Callable[..., tuple[str, Any, str]]:
+    """Return the function that Ray runs. It travels whole, so that it can report from a node that
+    has no lcma, or another one."""
+
+    def run(content: bytes, after: tuple[str, Any, str] | None = None) -> tuple[str, Any, str]:
+        """Return the node, what the body returned, and why if it could not."""
+        import pickle
+        import traceback
+
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        if after is not None and after[1] is None:
+            return node, None, BLOCKED
+        try:
+            body, arguments = pickle.loads(content)  # noqa: S301 - the driver's own bytes
+            return node, body(*arguments, *([] if after is None else [after[1]])), ""
+        except Exception as error:  # noqa: BLE001 - of the node as it is
+            plain = type(error).__name__ == "UserError"
+            why = str(error) if plain else traceback.format_exception_only(error)[-1]
+            return node, None, why.strip().splitlines()[-1]
+
+    return run
+
+
+def _answer(question: Question, host: str) -> Answer:
+    # Ray hides the GPUs from a task that holds none; its process gets no other task.
+    if question.device == "cuda" and not os.environ.get("CUDA_VISIBLE_DEVICES"):
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    return answer_question(question, host)
+
+
 def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
     """Return the node's answer, or one with the problem if it timed out; None if it is lost."""
     if late:
@@ -282,16 +413,29 @@ def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
             "place of the checkpoints: see whether --runs (LCMA_RUNS) hangs there",
         )
     try:
-        answer: Answer = ray.get(ref)
+        _, answer, why = ray.get(ref)
     except (NodeDiedError, TaskUnschedulableError):
         return None
     except RayError as error:
-        why = str(error).strip().splitlines()[-1]
-        return Answer(
-            host,
-            problem=f"host {host} cannot run lcma ({why}): install the same version on every node",
-        )
-    return answer
+        answer, why = None, str(error).strip().splitlines()[-1]
+    if answer is None:
+        text = f"host {host} cannot run lcma ({why}): install the same version on every node"
+        return Answer(host, problem=text)
+    found: Answer = answer
+    return found
+
+
+def _report_blocked(job_ids: Sequence[str]) -> list[Finished]:
+    why = "what it waited for was lost"
+    return [Finished(job_id, Report(job_id, "blocked", why)) for job_id in job_ids]
+
+
+def _name_host(node: Mapping[str, Any]) -> str:
+    return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+
+
+def _meets(node: Mapping[str, Any], need: Mapping[str, float]) -> bool:
+    return all(node["Resources"].get(k, 0.0) >= v for k, v in need.items())
 
 
 def _is_lost(ref: Any) -> bool:

@@ -25,6 +25,7 @@ from lcma.db import Job, JobFacts, PlannedJob, Starved, StopRequest, Store, Unav
 from lcma.db.leases import LeaseWatch
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.hosts import Hosts
 from lcma.harness.run.limits import Limits, LimitWatch
 from lcma.harness.run.plan import Node
 from lcma.harness.run.spool import deliver_leftovers
@@ -179,7 +180,8 @@ class _CrashCount:
 class Launch:
     """A run of the driver's loop over a task graph.
 
-    Without a ``record`` no stop request reaches it, and any number of jobs may run at once.
+    Without a ``record`` no stop request reaches it, and any number of jobs may run at once; without
+    ``hosts`` what fails before a claim counts against the job.
     """
 
     def __init__(
@@ -189,9 +191,10 @@ class Launch:
         executor: Executor,
         display: Display,
         record: LaunchRecord | None = None,
+        hosts: Hosts | None = None,
     ) -> None:
         self.store, self.executor, self.display = store, executor, display
-        self.record = record
+        self.record, self.hosts = record, hosts
         self.nodes = {node.work.job_id: node for node in nodes}
         self.ended = EndedJobs()
         self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
@@ -267,6 +270,8 @@ class Launch:
         """
         try:
             self._handle_crashes()
+            if self.hosts is not None:
+                self.hosts.refresh()
             state = self._read_state()
         except Unavailable as error:
             self._unreachable_since = self._unreachable_since or time.time()
@@ -566,9 +571,12 @@ class Launch:
         alone, began = len(task.job_ids) == 1, task.since
         for note in report.notes if report else ():
             self.display.note(note)
+        if self.hosts is not None and report is not None and report.ending != "away":
+            self.hosts.welcome(finished.host)
         if report is None:
-            self._crashes.append(_Crash(finished, alone))
-            if not alone:
+            # What fails in a body is in its report, so the size of the stack is no reason here.
+            self._crashes.append(_Crash(finished, alone or bool(finished.host)))
+            if not alone and not finished.host:
                 self._halve(task, finished)
         elif report.ending == "crowded":
             lost = Finished(job_id, None, report.message)
@@ -586,7 +594,7 @@ class Launch:
             report.ending == "away" and self._unreachable_since is None and self._back_since < began
         ):
             # Unreachable from that host alone, which counts as a crash.
-            self._crashes.append(_Crash(Finished(job_id, None, report.message)))
+            self._crashes.append(_Crash(replace(finished, report=None, crash=report.message)))
 
     def _halve(self, task: _Submitted, lost: Finished) -> None:
         """Let a member of a lost stack run again in a smaller one, unless its node was lost."""
@@ -616,6 +624,10 @@ class Launch:
                     retried = self._end_out_of_memory(crash, job)
                 elif crash.lost in ("process", "memory"):
                     self.store.mark_lost(job.id, owner=work.owner, token=job.token)
+            elif self.hosts is not None and crash.host:  # it failed before the claim
+                self.hosts.set_aside(crash.host, crash.crash)
+                self._crashes.popleft()
+                continue
             self._crashes.popleft()
             if not alone or retried or (job is not None and job.state in ENDINGS):
                 continue

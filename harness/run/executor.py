@@ -1,12 +1,13 @@
 """The interface of executors, which run task bodies: on this machine, or on Ray."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
+from lcma.sweeps.errors import UserError
 
 Lost = Literal["error", "process", "memory", "node"]
 """What was lost with a task; see `Finished`."""
@@ -22,12 +23,15 @@ class Finished:
     - ``process``: its process, which is known to be dead;
     - ``memory``: its process, which its node killed because memory ran out;
     - ``node``: its node, so that nothing is known of its process.
+
+    ``host`` is the name of the host that it ran on, where others could have run it.
     """
 
     job_id: str
     report: Report | None
     crash: str = ""
     lost: Lost = "error"
+    host: str = ""
 
 
 class Executor(ABC):
@@ -37,6 +41,9 @@ class Executor(ABC):
     grows = False
     """Whether tasks that wait let it get more machines."""
 
+    aside: frozenset[str] = frozenset()
+    """The hosts that get no tasks."""
+
     @abstractmethod
     def hosts(self) -> list[str]:
         """Return the machines on which tasks may run."""
@@ -44,6 +51,15 @@ class Executor(ABC):
     def ask(self, question: Question) -> list[Answer]:
         """Return the answer of each machine on which tasks may run; by default of this one."""
         return [answer_question(question)]
+
+    def poll_answers(self) -> list[Answer]:
+        """Ask hosts that joined, and those that are no longer set aside, what `ask` asked; return
+        the answers that have come. They get no tasks before."""
+        return []
+
+    def set_aside(self, hosts: Collection[str]) -> None:
+        """Let none but tasks that are on their way run on these hosts, until the next call."""
+        self.aside = frozenset(hosts)
 
     @abstractmethod
     def submit(self, works: Sequence[Work], after: str | None) -> None:
@@ -88,3 +104,22 @@ def run_body(works: Sequence[Work], after: Sequence[Report] | None = None) -> li
         return run_works(works)
     (work,), (report,) = works, after
     return [run_work(work, report)]
+
+
+_passed: set[str] = set()
+"""The launches of which this process has found that its machine can do their work, by their
+questions' folders."""
+
+
+def run_checked(
+    question: Question | None, works: Sequence[Work], after: Sequence[Report] | None = None
+) -> list[Report]:
+    """Run the works of a task as `run_body` does, once this machine has been asked.
+
+    Raises UserError, with nothing begun, if it cannot do them.
+    """
+    if question is not None and question.folder not in _passed:
+        if problem := answer_question(question).problem:
+            raise UserError(problem)
+        _passed.add(question.folder)
+    return run_body(works, after)

@@ -11,6 +11,7 @@ from lcma import db
 from lcma.harness.extras import require_extra
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Display, EndedJobs, Launch, LaunchRecord
+from lcma.harness.run.hosts import Hosts
 from lcma.harness.run.limits import Limits
 from lcma.harness.run.outages import Value, wait_out
 from lcma.harness.run.plan import (
@@ -53,10 +54,10 @@ class LaunchOptions:
     Without ``local`` and ``ray``, the address of a cluster, Ray is started on this machine.
     ``gpus`` for each trial (0 to 1) and ``parallel``, the most jobs of the sweep at once, take the
     place of the spec's. ``max_device_hours`` and ``max_hours`` (by the wall) are limits of this
-    launch. ``retry`` runs failed and diverged jobs again, ``skip_invalid`` runs the
-    rest where cells cannot be run. ``tensorboard`` is a folder for the curves as they come,
-    ``folders`` are others that must be writable, by the option that names them. ``arguments`` is
-    what was typed, for the database: it holds no secrets.
+    launch. ``retry`` runs failed and diverged jobs again, ``skip_invalid`` runs the rest where
+    cells cannot be run, ``any_code`` runs trials on hosts with other code too. ``tensorboard`` is a
+    folder for the curves as they come, ``folders`` are others that must be writable, by the option
+    that names them. ``arguments`` is what was typed, for the database: it holds no secrets.
     """
 
     local: bool = False
@@ -67,6 +68,7 @@ class LaunchOptions:
     max_hours: float | None = None
     retry: bool = False
     skip_invalid: bool = False
+    any_code: bool = False
     tensorboard: Path | None = None
     folders: tuple[tuple[str, Path | None], ...] = ()
     arguments: str = ""
@@ -140,7 +142,12 @@ def launch_sweep(
         return LaunchReport(sweep_id, spec.name, {}, plan.lost), store
     threads = max_threads(plan.expansion)
     with Workers(
-        resources, threads, observer.stage, local=options.local, ray=options.ray
+        resources,
+        threads,
+        observer.stage,
+        local=options.local,
+        ray=options.ray,
+        any_code=options.any_code,
     ) as workers:
         store = opened = workers.prepare(plan.expansion, place, missing)
         place = replace(place, db=store.url)
@@ -208,7 +215,17 @@ def _run(
     observer.planned(plan, predicted, limits)
     record = LaunchRecord(sweep_id, begun, resources.parallel, limits)
     with plot_curves(options.tensorboard, observer, store, ids) as display:
-        return Launch(store, nodes, workers.executor, display, record).run()
+        hosts = None
+        if options.ray is not None and workers.preflight is not None:
+            hosts = Hosts(
+                store,
+                workers.executor,
+                display.note,
+                workers.preflight,
+                owner=workers.owner,
+                sweep_id=sweep_id,
+            )
+        return Launch(store, nodes, workers.executor, display, record, hosts).run()
 
 
 def _terms(plan: Plan, resources: Resources, sweep_id: str) -> Terms:

@@ -17,7 +17,7 @@ from lcma.harness.place import Place
 from lcma.harness.run.driver import LaunchStoppedError, new_owner
 from lcma.harness.run.executor import Executor
 from lcma.harness.run.plan import known_digests
-from lcma.harness.run.preflight import require_here, require_machines
+from lcma.harness.run.preflight import Preflight, require_here, require_machines
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Expansion
 from lcma.sweeps.spec import Resources, Spec
@@ -139,13 +139,21 @@ class Workers:
     """
 
     def __init__(
-        self, resources: Resources, threads: int, stage: Stage, *, local: bool, ray: str | None
+        self,
+        resources: Resources,
+        threads: int,
+        stage: Stage,
+        *,
+        local: bool,
+        ray: str | None,
+        any_code: bool = False,
     ) -> None:
         self.resources, self.threads, self.stage = resources, threads, stage
-        self.local, self.ray = local, ray
+        self.local, self.ray, self.any_code = local, ray, any_code
         self.owner = new_owner()
         self.store: db.Store | None = None
         self.executor: Executor | None = None
+        self.preflight: Preflight | None = None
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -168,28 +176,42 @@ class Workers:
         """The resources that Ray must grant one trial; {} without Ray."""
         return dict(getattr(self.executor, "need", {}))
 
-    def prepare(self, expansion: Expansion, place: Place, missing: list[str]) -> db.Store:
+    def prepare(
+        self, expansion: Expansion, place: Place, missing: list[str], *, every: bool = False
+    ) -> db.Store:
         """Prepare the data and the database for an expansion; return the store.
 
-        Raises UserError, with nothing changed, if a machine could not use them.
+        Raises UserError, with nothing changed, if no machine can run its trials, or not ``every``
+        one can.
         """
         assert self.executor is not None
         check_shared(place, self.executor.hosts())
-        self._require(expansion, place)
+        self._require(expansion, place, every)
         store = db.connect(place.db)
         for name in missing:
             with self.stage(f"preparing {name}"):
                 lcma.harness.data.prepare(name, place.data)
         if missing:
-            self._require(expansion, place)
+            self._require(expansion, place, every)
         return store
 
-    def _require(self, expansion: Expansion, place: Place) -> None:
-        """Raise UserError if a machine cannot use the place of checkpoints, or lacks data of the
-        expansion that are prepared here."""
+    def _require(self, expansion: Expansion, place: Place, every: bool) -> None:
+        """Ask the machines for all that trials need, and for data that are prepared here."""
         assert self.executor is not None
-        with self.stage("asking the workers for checkpoints and data"):
-            require_machines(self.executor.ask, place, known_digests(expansion, place))
+        with self.stage("asking the workers for code, database, checkpoints and data"):
+            self._end_preflight()
+            self.preflight = Preflight(
+                place,
+                known_digests(expansion, place),
+                device="cuda" if self.ray and self.resources.gpus else "cpu",
+                any_code=self.any_code or self.ray is None,
+            )
+            require_machines(self.preflight, self.executor.ask, every=every)
+
+    def _end_preflight(self) -> None:
+        if self.preflight is not None:
+            with suppress(UserError):  # `lcma gc` removes what is left
+                self.preflight.close()
 
     def __exit__(
         self,
@@ -204,6 +226,7 @@ class Workers:
         released = 0
         if self.executor is not None:
             self.executor.close(kill=error is not None)
+        self._end_preflight()
         if error is not None and self.store is not None:
             with suppress(UserError):
                 released = self.store.release(self.owner)

@@ -23,8 +23,18 @@ class Machines:
     def address(self) -> str:
         return str(self._cluster.address)
 
-    def add(self, *, cpus: int = 1, gpus: int = 0) -> Any:
-        node = self._cluster.add_node(wait=False, num_cpus=cpus, num_gpus=gpus)
+    def add(
+        self,
+        *,
+        cpus: int = 1,
+        gpus: int = 0,
+        address: str | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> Any:
+        more = {} if address is None else {"node_ip_address": address}
+        node = self._cluster.add_node(
+            wait=False, num_cpus=cpus, num_gpus=gpus, env_vars=environment or {}, **more
+        )
         self._cluster._wait_for_node(node, timeout=DEADLINE)
         return node
 

@@ -11,7 +11,13 @@ import pytest
 
 from lcma import db
 from lcma.harness import storage
-from lcma.harness.run.preflight import Answer, Question, answer_question, require_machines
+from lcma.harness.run.preflight import (
+    Answer,
+    Preflight,
+    Question,
+    answer_question,
+    require_machines,
+)
 from lcma.sweeps.errors import UserError
 from tests.harness.bucket import VARIABLE
 
@@ -26,7 +32,11 @@ def asked(place, runs, sets=None, change=None) -> list[Question]:
         questions.append(question)
         return [answer_question(change(question) if change else question)]
 
-    require_machines(ask, dataclasses.replace(place, runs=runs), sets or {})
+    preflight = Preflight(dataclasses.replace(place, runs=runs), sets or {})
+    try:
+        require_machines(preflight, ask)
+    finally:
+        preflight.close()
     return questions
 
 
@@ -45,7 +55,7 @@ def test_a_folder_of_one_host_alone_is_named_with_host_and_remedy(place, tmp_pat
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
 
     def elsewhere(question: Question) -> Question:
-        return dataclasses.replace(question, runs=theirs)
+        return dataclasses.replace(question, place=dataclasses.replace(place, runs=theirs))
 
     with pytest.raises(UserError) as caught:
         asked(place, mine, change=elsewhere)
@@ -66,8 +76,10 @@ def test_a_host_that_may_only_read_says_so(bucket, place, monkeypatch) -> None:
             patch.setattr("lcma.harness.storage.remote.RemoteFolder.put", refused)
             return [answer_question(question), Answer("other", problem="another")]
 
+    preflight = Preflight(dataclasses.replace(place, runs=bucket.runs), {})
     with pytest.raises(UserError, match=rf"on host {HOST}: cannot write .*or give --runs .*1 more"):
-        require_machines(ask, dataclasses.replace(place, runs=bucket.runs), {})
+        require_machines(preflight, ask)
+    preflight.close()
     assert not any(p.is_file() for p in bucket.root.rglob("*"))
 
 
@@ -77,23 +89,61 @@ def test_data_that_a_host_lacks_are_named_before_they_are_needed(place, tmp_path
         asked(place, tmp_path / "runs", {"photos8": digest})
 
     def without(question: Question) -> Question:
-        return dataclasses.replace(question, data=tmp_path)
+        return dataclasses.replace(
+            question, place=dataclasses.replace(question.place, data=tmp_path)
+        )
 
     with pytest.raises(UserError, match=rf"photos8 is missing on host {HOST} .*--to {tmp_path}"):
         asked(place, tmp_path / "runs", {"photos8": digest}, without)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"code": ("0.0.1+abc", None)}, "other code, .*, than the launch, 0.0.1.abc: .*--any-code"),
+        ({"python": "3.9.1"}, "has Python 3.*and the launch 3.9.1"),
+        ({"device": "cuda"}, "offers GPUs, and its PyTorch .* (is built for CPUs|finds no device)"),
+        ({"place": None}, "on host .*cannot make the database"),
+    ],
+)
+def test_whatever_else_a_host_lacks_is_named(place, tmp_path, monkeypatch, change, said) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+
+    def ask(question: Question) -> Question:
+        lost = dataclasses.replace(question.place, db=str(tmp_path / "no folder" / "lcma.db"))
+        return dataclasses.replace(
+            question, **(change if change != {"place": None} else {"place": lost})
+        )
+
+    with pytest.raises(UserError, match=said):
+        asked(place, tmp_path / "runs", change=ask)
+
+
+def test_one_good_host_is_enough_unless_every_one_is_needed(place, tmp_path) -> None:
+    preflight = Preflight(dataclasses.replace(place, runs=tmp_path / "runs"), {})
+
+    def ask(question: Question) -> list[Answer]:
+        return [answer_question(question, "good"), Answer("bad", problem="it lacks all")]
+
+    require_machines(preflight, ask)
+    assert preflight.problems == {"bad": "it lacks all"}
+    with pytest.raises(UserError, match=r"^it lacks all$"):
+        require_machines(preflight, ask, every=True)
+    preflight.close()
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-def test_a_node_with_a_place_of_its_own_ends_a_launch_in_one_line(
+def test_nodes_with_a_place_of_their_own_alone_end_a_launch_in_one_line(
     bucket, tmp_path: Path, photos_root: Path, postgres_url: str
 ) -> None:
-    """Two real nodes, whose view of the store differs; nothing is changed."""
+    """A real node, whose view of the store differs; nothing is changed."""
     from ray.cluster_utils import Cluster
 
     other = tmp_path / "another store"
     (other / "objects" / "runs").mkdir(parents=True)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         cluster.add_node(num_cpus=1, env_vars={VARIABLE: str(other)})
         here = tmp_path / "here"

@@ -1,0 +1,126 @@
+"""Hosts on which trials cannot run cost no trial, whenever they come and whatever they lack."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lcma import db
+from tests.harness.conftest import SMALL, merged
+from tests.harness.run.machines import DEADLINE, Machines, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("ray")]
+
+SITE = """
+import importlib.metadata, os, sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name in os.environ["BLOCKED"].split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, Blocked())
+if "OTHER_CODE" in os.environ:
+    read = importlib.metadata.version
+    importlib.metadata.version = lambda name: "0.0.9" if name == "lcma" else read(name)
+"""
+"""The start of a Python that lacks modules, or has another version of lcma."""
+
+WITHOUT_LCMA, WITHOUT_PSYCOPG = {"BLOCKED": "lcma"}, {"BLOCKED": "psycopg"}
+OTHER_CODE = {"BLOCKED": "", "OTHER_CODE": "1"}
+
+
+@pytest.fixture
+def machines() -> Iterator[Machines]:
+    made = Machines()
+    yield made
+    made.close()
+
+
+class Started:
+    """A launch in a process of its own, on the nodes of a cluster."""
+
+    def __init__(self, machines: Machines, folder: Path, url: str, data: Path) -> None:
+        self.machines, self.folder, self.url, self.data = machines, folder, url, data
+        (folder / "site").mkdir()
+        (folder / "site" / "sitecustomize.py").write_text(SITE)
+        body = merged(SMALL, {"recipe": {"training": {"steps": 600}}, "seeds": 4})
+        (folder / "hosts.yaml").write_text(yaml.safe_dump(body))
+
+    def add(self, address: str, changed: dict[str, str] | None = None, gpus: int = 0) -> str:
+        """Add a node with an environment of its own; return its address."""
+        path = [*([] if changed is None else [str(self.folder / "site")]), *sys.path]
+        environment = {"PYTHONPATH": os.pathsep.join(path)} | (changed or {})
+        self.machines.add(address=address, environment=environment, gpus=gpus)
+        return address
+
+    def launch(self, *more: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "lcma", "launch", "hosts.yaml", "--no-pictures", *more]
+        command += ["--ray", self.machines.address, "--db", self.url]
+        command += ["--runs", str(self.folder / "runs"), "--data", str(self.data)]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "500"},
+        )
+
+    def runs(self) -> bool:
+        return db.exists(self.url) and bool(db.connect(self.url).running_jobs())
+
+    def status(self) -> dict[str, str]:
+        """Why hosts are set aside, by their addresses."""
+        command = [sys.executable, "-m", "lcma", "status", "--db", self.url, "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return {
+            one["host"].partition("(")[2].rstrip(")"): one["why"]
+            for one in json.loads(done.stdout)["hosts_aside"]
+        }
+
+
+@pytest.fixture
+def started(machines: Machines, tmp_path: Path, postgres_url: str, photos_root: Path) -> Started:
+    return Started(machines, tmp_path, postgres_url, photos_root)
+
+
+def test_bad_nodes_burn_nothing_and_are_named(started: Started) -> None:
+    """Every trial is done on the good ones, whether a node is there at the start or comes late."""
+    good = {started.add("127.0.0.11")}
+    bad = {
+        started.add("127.0.0.12", WITHOUT_LCMA): "No module named 'lcma'",
+        started.add("127.0.0.13", WITHOUT_PSYCOPG): "psycopg",
+        started.add("127.0.0.14", OTHER_CODE): "other code, 0.0.9",
+    }
+    launch = started.launch()
+    until(lambda: launch.poll() is not None or started.runs())
+    assert launch.poll() is None, launch.communicate()[0]
+    bad[started.add("127.0.0.15", WITHOUT_LCMA)] = "No module named 'lcma'"
+    good.add(started.add("127.0.0.16"))
+    until(lambda: launch.poll() is not None or started.status().keys() >= bad.keys())
+    said = started.status()
+    assert said.keys() == bad.keys()
+    assert all(bad[address] in why for address, why in said.items()), said
+    out, _ = launch.communicate(timeout=DEADLINE)
+    assert launch.returncode == 0, out
+    attempts = db.connect(started.url).attempts()
+    assert set(attempts.outcome) == {"done"}, out
+    assert "times without" not in out
+    assert all(f"({address}) gets no trials for 30 seconds" in out for address in bad), out
+
+
+def test_a_cluster_of_bad_nodes_alone_ends_a_launch_before_it_begins(started: Started) -> None:
+    started.add("127.0.0.12", OTHER_CODE, gpus=1)
+    for more, said in (((), "other code, 0.0.9"), (("--gpus", "0.5", "--any-code"), "for CPUs")):
+        launch = started.launch(*more)
+        out, _ = launch.communicate(timeout=DEADLINE)
+        assert launch.returncode == 2
+        assert "127.0.0.12" in out
+        assert said in out
+    assert not db.exists(started.url)
