@@ -298,7 +298,7 @@ def _job(planned: db.PlannedJob, state: str, attempt: int | None) -> Row:
         "token": 0 if attempt is None else 1,
         "attempt_id": attempt,
         "done_attempt_id": attempt if state == "done" else None,
-        **dict.fromkeys(("owner", "host", "pid", "lease_until")),
+        **dict.fromkeys(("owner", "host", "pid", "lease_until", "stopped_by")),
         "updated": 2.0,
     }
 

@@ -13,6 +13,8 @@ from lcma.harness.run.spool import Spool
 from lcma.harness.run.work import LEASE_SECONDS
 from tests.harness.run.test_outages import claim_elsewhere
 
+COST = db.Cost(seconds=1.0, cpu_seconds=1.0, peak_memory=2**20)
+
 FULL = "cannot open the database: too many clients already"
 
 
@@ -21,7 +23,7 @@ def beating(store: db.Store, claim: db.Claim, seconds: float) -> Iterator[Lease]
     with (
         HeartbeatThread(store, seconds) as thread,
         Spool(store, claim) as spool,
-        Lease(thread, claim, seconds, spool) as lease,
+        Lease(thread, claim, seconds, spool, lambda: COST, lambda: "") as lease,
     ):
         yield lease
 
