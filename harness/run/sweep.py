@@ -201,7 +201,10 @@ def _run(
     )
     observer.planned(plan_now, predicted)
     record = LaunchRecord(sweep_id, begun, resources.parallel)
-    with plot_curves(options.tensorboard, observer, store, ids) as display:
+    with (
+        plot_curves(options.tensorboard, observer, store, ids) as display,
+        workers.deferred_signals(),
+    ):
         hosts = None
         if options.ray is not None and workers.preflight is not None:
             hosts = Hosts(
@@ -212,7 +215,15 @@ def _run(
                 owner=workers.owner,
                 sweep_id=sweep_id,
             )
-        return Launch(store, nodes, workers.executor, display, record, hosts).run()
+        return Launch(
+            store,
+            nodes,
+            workers.executor,
+            display,
+            record,
+            hosts,
+            workers.require_uninterrupted,
+        ).run()
 
 
 def _terms(plan: Plan, resources: Resources, sweep_id: str) -> Terms:

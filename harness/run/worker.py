@@ -50,6 +50,7 @@ from lcma.harness.run.evaluation import (
 from lcma.harness.run.lease import HeartbeatThread, Lease
 from lcma.harness.run.log import Log, logger
 from lcma.harness.run.outages import wait_out
+from lcma.harness.run.preemption import is_noticed
 from lcma.harness.run.spool import Ending, Spool, deliver_leftovers
 from lcma.harness.run.work import (
     CURVE,
@@ -361,7 +362,11 @@ class _Attempt:
             except DivergedError as error:
                 ending = self._make_ending("diverged", lease, str(error))
             except OutOfTimeError:
-                ending = self._make_ending("timeout", lease, self._time_limit_message())
+                if limit := self._time_limit_message():
+                    ending = self._make_ending("timeout", lease, limit)
+                else:
+                    why = "its process was told to end, or its node is being taken away"
+                    ending = self._make_ending("preempted", lease, why)
             except _CrowdedError as error:
                 ending = self._make_ending("crowded", lease, str(error))
             except UserError as error:
@@ -407,7 +412,7 @@ class _Attempt:
             job = self.work.job
             with suppress(UserError):  # `lcma gc` removes what is left
                 tidy_files(self.store, self.folder, job, self.work.keep)
-        if stored.outcome in ("done", "pruned", "diverged", "crowded"):
+        if stored.outcome in ("done", "pruned", "diverged", "crowded", "preempted"):
             return Report(self.work.job_id, stored.outcome, stored.message)
         return Report(self.work.job_id, "failed", stored.message)
 
@@ -508,7 +513,7 @@ class _Attempt:
             progress=lease.progress,
             metric=lease.metric,
             stop=lambda: lease.lost,
-            over=lambda: trainer.step == rung or bool(self._time_limit_message()),
+            over=lambda: trainer.step == rung or bool(self._time_limit_message()) or is_noticed(),
             curves=lease.curves,
             unsaved=lambda error: self._note_unsaved(error, lease),
             saved=lease.report_problem,
@@ -598,7 +603,9 @@ class _Attempt:
         return flow.to(self._device)
 
     def _make_ending(self, outcome: db.Outcome, lease: Lease, message: str = "") -> Ending:
-        level = logging.INFO if outcome in ("done", "pruned", "crowded") else logging.ERROR
+        level = (
+            logging.INFO if outcome in ("done", "pruned", "crowded", "preempted") else logging.ERROR
+        )
         logger.log(level, "%s", ": ".join(filter(None, (outcome, message))))
         return Ending(
             outcome=outcome,
