@@ -1,5 +1,6 @@
 """Launch a sweep for a person: progress, the board, pictures, and what to type next."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from lcma.harness.report.board import render_board
 from lcma.harness.report.targets import FOLDER
 from lcma.harness.results.board import read_board
 from lcma.harness.run.driver import LaunchStoppedError
+from lcma.harness.run.executor import ClusterLostError
 from lcma.harness.run.limits import LimitReachedError
 from lcma.harness.run.sweep import LaunchOptions, launch_sweep, wait_with_note
 from lcma.harness.run.workers import LaunchInterrupted
@@ -24,11 +26,9 @@ from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
 
-STOPPED = 3
-"""The exit code of a launch that `lcma stop` ended."""
-
-AT_LIMIT = 4
-"""The exit code of a launch that ended at its limit of hours."""
+STOPPED, AT_LIMIT, CLUSTER_LOST = 3, 4, 5
+"""The exit codes of a launch that `lcma stop` ended, that ended at a limit of hours, and that lost
+its Ray cluster."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,10 @@ def ending_early(console: Console, again: str) -> Iterator[None]:
         console.print(escape(line), highlight=False, soft_wrap=True)
         print_commands(console, [again], "Go on with")
         sys.exit(AT_LIMIT)
+    except ClusterLostError as error:
+        _print_stopped(console, f": {error}", error.released, again)
+        sys.stdout.flush()
+        os._exit(CLUSTER_LOST)  # Ray's own end would wait for what is lost, and abort
     except LaunchInterrupted as error:
         _print_stopped(console, "", error.released, again)
         sys.exit(128 + error.number)

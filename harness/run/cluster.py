@@ -1,5 +1,6 @@
 """The executor on Ray: task bodies as Ray tasks. No other module of `run` touches Ray."""
 
+import atexit
 import contextlib
 import logging
 import math
@@ -32,7 +33,7 @@ from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lcma.harness.kill_points import HOOK_VARIABLE
-from lcma.harness.run.executor import Executor, Finished, Lost, run_checked
+from lcma.harness.run.executor import ClusterLostError, Executor, Finished, Lost, run_checked
 from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
 from lcma.harness.terminal import silencing_libraries
@@ -41,6 +42,10 @@ from lcma.sweeps.spec import Resources
 
 AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 """Ray's variables for who may use it."""
+
+LOOK_SECONDS, LOST_SECONDS = 1.0, 6.0
+"""Interval between looks at the head and the raylet of this machine, and time without an answer
+after which they are taken for dead."""
 
 ASK_SECONDS = 120.0
 """Time that a node may take to start a worker and to answer whether it can use a place."""
@@ -120,6 +125,9 @@ class RayExecutor(Executor):
         self._task: Any = ray.remote(max_retries=0, max_calls=0)(run)
         self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run)
         self._several_gpus = False
+        self._known_nodes: list[dict[str, Any]] = []
+        self._looked = self._answered = time.monotonic()
+        self._is_lost_cluster = False
         self._question: Question | None = None
         self._asked: dict[Any, _Asked] = {}
         self._fit: set[str] = set()
@@ -276,7 +284,7 @@ class RayExecutor(Executor):
             label_selector={NODE_LABEL: f"!in({','.join(closed)})"} if closed else None,
         )
         awaited = None if after is None else self._refs[after]
-        content = pickle.dumps((run_checked, (self._question, works)))
+        content = pickle.dumps((_run_on_node, (self._question, works)))
         ref = task.remote(content, awaited)
         self._closed_to[ref] = closed
         self._refs |= {work.job_id: ref for work in works}
@@ -284,6 +292,7 @@ class RayExecutor(Executor):
         self._works[ref] = works
 
     def wait(self, seconds: float) -> list[Finished]:
+        self._require_cluster()
         if not self._works:
             return []
         ready, _ = ray.wait(list(self._works), num_returns=1, timeout=seconds)
@@ -292,16 +301,54 @@ class RayExecutor(Executor):
         return [one for ref in ready for one in self._collect(ref)]
 
     def close(self, *, kill: bool) -> None:
-        if kill:
+        if self._is_lost_cluster:
+            _leave_lost_cluster()
+        elif kill:
             for ref in self._works:
                 with contextlib.suppress(RayError):
                     ray.cancel(ref, force=True)
-        ray.shutdown()
+        if not self._is_lost_cluster:
+            ray.shutdown()
         _set_variables(self._before)
 
+    def _require_cluster(self) -> None:
+        """Raise ClusterLostError once the head, or the raylet here, has not answered for a while.
+
+        Ray itself would end this process after a minute, or wait for ever.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        if (dead := self._find_dead()) is None:
+            self._answered = now
+        elif now - self._answered > LOST_SECONDS:
+            self._is_lost_cluster = True
+            where = f"Ray at {self.address}" if self.address else "the Ray of this launch"
+            raise ClusterLostError(f"{where} is lost: {dead} does not answer")
+
+    def _find_dead(self) -> str | None:
+        """Return which of the processes that a launch cannot do without does not answer."""
+        node = ray._private.worker._global_node
+        if node is None:  # a client of Ray
+            return None
+        host, _, port = node.gcs_address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=LOOK_SECONDS).close()
+        except OSError:
+            return f"its head, {node.gcs_address},"
+        try:
+            with socket.socket(socket.AF_UNIX) as raylet:
+                raylet.connect(node.raylet_socket_name)
+        except OSError:
+            return "its raylet on this machine"
+        return None
+
     def _nodes(self) -> list[dict[str, Any]]:
+        if self._find_dead() is not None:  # to ask would take a minute
+            return self._known_nodes
         nodes = ray.nodes()  # type: ignore[no-untyped-call]
-        found = [n for n in nodes if n["Alive"]]
+        found = self._known_nodes = [n for n in nodes if n["Alive"]]
         self._host_of |= {n["NodeID"]: _name_host(n) for n in found}
         self._several_gpus |= any(n["Resources"].get("GPU", 0.0) > 1 for n in found)
         return found
@@ -397,11 +444,43 @@ def _make_task() -> Callable[..., tuple[str, Any, str]]:
     return run
 
 
+def _run_on_node(
+    question: Question | None, works: Sequence[Work], after: Sequence[Report] | None = None
+) -> list[Report]:
+    raylet = os.getppid()
+
+    def is_ending() -> bool:
+        return os.getppid() != raylet or (question is not None and _is_draining())
+
+    reports = run_checked(question, works, after, is_ending)
+    if os.getppid() != raylet:
+        os._exit(1)  # nobody is left to report to, or to end this process
+    return reports
+
+
+def _is_draining() -> bool:
+    """Return whether Ray takes this process's node away, as at the end of a spot machine."""
+    try:
+        return (
+            ray.get_runtime_context().get_node_id() in ray._private.state.state.get_draining_nodes()
+        )
+    except Exception:  # noqa: BLE001 - the head may be lost, and the work goes on
+        return False
+
+
 def _answer(question: Question, host: str) -> Answer:
     # Ray hides the GPUs from a task that holds none; its process gets no other task.
     if question.device == "cuda" and not os.environ.get("CUDA_VISIBLE_DEVICES"):
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     return answer_question(question, host)
+
+
+def _leave_lost_cluster() -> None:
+    """End what is left of a Ray that was started here, and keep Ray from waiting for it."""
+    node = ray._private.worker._global_node
+    if node is not None and node.head:
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
+    atexit.unregister(ray._private.worker.shutdown)
 
 
 def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:

@@ -181,7 +181,8 @@ class Launch:
     """A run of the driver's loop over a task graph.
 
     Without a ``record`` no stop request reaches it, and any number of jobs may run at once; without
-    ``hosts`` what fails before a claim counts against the job.
+    ``hosts`` what fails before a claim counts against the job. ``require_uninterrupted`` is called
+    each round, and may raise.
     """
 
     def __init__(
@@ -192,9 +193,11 @@ class Launch:
         display: Display,
         record: LaunchRecord | None = None,
         hosts: Hosts | None = None,
+        require_uninterrupted: Callable[[], None] = lambda: None,
     ) -> None:
         self.store, self.executor, self.display = store, executor, display
         self.record, self.hosts = record, hosts
+        self._require_uninterrupted = require_uninterrupted
         self.nodes = {node.work.job_id: node for node in nodes}
         self.ended = EndedJobs()
         self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
@@ -238,6 +241,7 @@ class Launch:
         with suppress(Unavailable):
             deliver_leftovers(self.store, self.display.note)
         while True:
+            self._require_uninterrupted()
             state = self._read_database()
             if state is not None:
                 if state.stop is not None:
@@ -588,6 +592,8 @@ class Launch:
             self._end_job(report)
         elif report.ending in ("diverged", "failed"):
             self._reported_failures[job_id] = report  # the database decides whether it is retried
+        elif report.ending == "preempted":
+            self.display.note(f"{self.nodes[job_id].work.title}: preempted; it is run again")
         elif report.ending == "elsewhere":
             self._not_before[job_id] = time.monotonic() + AGAIN_SECONDS
         elif (

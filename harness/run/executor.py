@@ -1,13 +1,24 @@
 """The interface of executors, which run task bodies: on this machine, or on Ray."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lcma.harness.run.preemption import expect_notice
 from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
 from lcma.sweeps.errors import UserError
+
+
+class ClusterLostError(Exception):
+    """Raised by `Executor.wait` if the cluster is gone, so that no task can begin or end.
+
+    ``released`` of the launch's jobs keep their last checkpoint.
+    """
+
+    released = 0
+
 
 Lost = Literal["error", "process", "memory", "node"]
 """What was lost with a task; see `Finished`."""
@@ -92,18 +103,23 @@ class Executor(ABC):
         """Stop everything; with ``kill`` without waiting for tasks in progress."""
 
 
-def run_body(works: Sequence[Work], after: Sequence[Report] | None = None) -> list[Report]:
+def run_body(
+    works: Sequence[Work],
+    after: Sequence[Report] | None = None,
+    is_ending: Callable[[], bool] | None = None,
+) -> list[Report]:
     """Run the works of a task; return a report for each. ``after`` is the same of the task that it
-    waited for.
+    waited for; trainings end with a checkpoint on SIGTERM, or if the node ``is_ending``.
 
     What runs them is imported by workers alone: a launch does without torch.
     """
     from lcma.harness.run.worker import run_work, run_works
 
-    if after is None:
-        return run_works(works)
-    (work,), (report,) = works, after
-    return [run_work(work, report)]
+    with expect_notice(is_ending):
+        if after is None:
+            return run_works(works)
+        (work,), (report,) = works, after
+        return [run_work(work, report)]
 
 
 _passed: set[str] = set()
@@ -112,7 +128,10 @@ questions' folders."""
 
 
 def run_checked(
-    question: Question | None, works: Sequence[Work], after: Sequence[Report] | None = None
+    question: Question | None,
+    works: Sequence[Work],
+    after: Sequence[Report] | None,
+    is_ending: Callable[[], bool],
 ) -> list[Report]:
     """Run the works of a task as `run_body` does, once this machine has been asked.
 
@@ -122,4 +141,4 @@ def run_checked(
         if problem := answer_question(question).problem:
             raise UserError(problem)
         _passed.add(question.folder)
-    return run_body(works, after)
+    return run_body(works, after, is_ending)

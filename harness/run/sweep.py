@@ -214,7 +214,10 @@ def _run(
     limits = Limits(options.max_device_hours, resources.max_device_hours, options.max_hours)
     observer.planned(plan, predicted, limits)
     record = LaunchRecord(sweep_id, begun, resources.parallel, limits)
-    with plot_curves(options.tensorboard, observer, store, ids) as display:
+    with (
+        plot_curves(options.tensorboard, observer, store, ids) as display,
+        workers.deferred_signals(),
+    ):
         hosts = None
         if options.ray is not None and workers.preflight is not None:
             hosts = Hosts(
@@ -225,7 +228,15 @@ def _run(
                 owner=workers.owner,
                 sweep_id=sweep_id,
             )
-        return Launch(store, nodes, workers.executor, display, record, hosts).run()
+        return Launch(
+            store,
+            nodes,
+            workers.executor,
+            display,
+            record,
+            hosts,
+            workers.require_uninterrupted,
+        ).run()
 
 
 def _terms(plan: Plan, resources: Resources, sweep_id: str) -> Terms:

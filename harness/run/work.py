@@ -151,6 +151,7 @@ ReportEnding = Literal[
     "away",
     "crowded",
     "cancelled",
+    "preempted",
 ]
 
 ENDINGS: dict[State, ReportEnding] = {"done": "done", "diverged": "diverged", "failed": "failed"}
@@ -170,7 +171,8 @@ class Report:
     - ``stopped``: the lease was lost or the launch is ending;
     - ``away``: the host could not reach the database or the checkpoints, and nothing was begun;
     - ``crowded``: its stack of several ran out of memory or raised an error, which counts against
-      no job, and a smaller stack may do.
+      no job, and a smaller stack may do;
+    - ``preempted``: its process or node was told to end, and it has written a checkpoint.
 
     ``notes`` are lines to show beside it, about spools that others had left on that host.
     """

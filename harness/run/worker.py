@@ -50,6 +50,7 @@ from lcma.harness.run.evaluation import (
 from lcma.harness.run.lease import HeartbeatThread, Lease
 from lcma.harness.run.log import Log, logger
 from lcma.harness.run.outages import wait_out
+from lcma.harness.run.preemption import is_noticed
 from lcma.harness.run.spool import Ending, Spool, deliver_leftovers
 from lcma.harness.run.work import (
     CURVE,
@@ -370,8 +371,11 @@ class _Attempt:
             except OutOfTimeError:
                 if lease.end_request:
                     ending = self._make_ending("cancelled", lease, lease.end_request)
+                elif limit := self._time_limit_message():
+                    ending = self._make_ending("timeout", lease, limit)
                 else:
-                    ending = self._make_ending("timeout", lease, self._time_limit_message())
+                    why = "its process was told to end, or its node is being taken away"
+                    ending = self._make_ending("preempted", lease, why)
             except _CrowdedError as error:
                 ending = self._make_ending("crowded", lease, str(error))
             except UserError as error:
@@ -419,7 +423,7 @@ class _Attempt:
                 tidy_files(self.store, self.folder, job, self.work.keep)
         if stored.outcome == "cancelled":
             return Report(self.work.job_id, "stopped", stored.message)
-        if stored.outcome in ("done", "pruned", "diverged", "crowded"):
+        if stored.outcome in ("done", "pruned", "diverged", "crowded", "preempted"):
             return Report(self.work.job_id, stored.outcome, stored.message)
         return Report(self.work.job_id, "failed", stored.message)
 
@@ -521,7 +525,9 @@ class _Attempt:
             metric=lease.metric,
             stop=lambda: lease.lost,
             over=lambda: (
-                trainer.step == rung or bool(lease.end_request or self._time_limit_message())
+                trainer.step == rung
+                or bool(lease.end_request or self._time_limit_message())
+                or is_noticed()
             ),
             curves=lease.curves,
             unsaved=lambda error: self._note_unsaved(error, lease),
@@ -612,7 +618,7 @@ class _Attempt:
         return flow.to(self._device)
 
     def _make_ending(self, outcome: db.Outcome, lease: Lease, message: str = "") -> Ending:
-        well = outcome in ("done", "pruned", "crowded", "cancelled")
+        well = outcome in ("done", "pruned", "crowded", "cancelled", "preempted")
         level = logging.INFO if well else logging.ERROR
         logger.log(level, "%s", ": ".join(filter(None, (outcome, message))))
         return Ending(

@@ -4,8 +4,8 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -15,7 +15,7 @@ from lcma import db
 from lcma.harness.extras import require_extra
 from lcma.harness.place import Place
 from lcma.harness.run.driver import LaunchStoppedError, new_owner
-from lcma.harness.run.executor import Executor
+from lcma.harness.run.executor import ClusterLostError, Executor
 from lcma.harness.run.plan import known_digests
 from lcma.harness.run.preflight import Preflight, require_here, require_machines
 from lcma.sweeps.errors import UserError
@@ -134,8 +134,9 @@ def check_shared(place: Place, hosts: list[str]) -> None:
 class Workers:
     """An executor that runs during a block.
 
-    SIGINT and SIGTERM end the block with LaunchInterrupted, if it runs in the main thread. If the
-    block ends early and ``store`` is set, the jobs of its ``owner`` are released.
+    SIGINT and SIGTERM end the block with LaunchInterrupted, if it runs in the main thread: at once,
+    but for a first one during `deferred_signals`. If the block ends early and ``store`` is set, the
+    jobs of its ``owner`` are released.
     """
 
     def __init__(
@@ -155,11 +156,12 @@ class Workers:
         self.executor: Executor | None = None
         self.preflight: Preflight | None = None
         self._handlers: dict[int, Any] = {}
+        self._defers, self._signal = False, 0
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # other threads cannot
             self._handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-        self._handle(_interrupt)
+        self._handle(self._interrupt)
         try:
             with self.stage("starting workers"):
                 self.executor = _make_executor(self.resources, self.threads, self.local, self.ray)
@@ -168,7 +170,7 @@ class Workers:
                 error = _InterruptedError(signal.SIGTERM)
             self.__exit__(type(error), error, None)
             raise
-        self._handle(_interrupt)  # Ray has put its own in place
+        self._handle(self._interrupt)  # Ray has put its own in place
         return self
 
     @property
@@ -232,12 +234,35 @@ class Workers:
                 released = self.store.release(self.owner)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        if isinstance(cause, LaunchStoppedError):
+        if isinstance(cause, (LaunchStoppedError, ClusterLostError)):
             cause.released = released
         if isinstance(cause, _InterruptedError):
             raise LaunchInterrupted(cause.number, released) from None
         if cause is not None and cause is not error:
             raise cause
+
+    @contextmanager
+    def deferred_signals(self) -> Iterator[None]:
+        """Let the first signal wait for `require_uninterrupted` during a block.
+
+        Python may swallow what a handler raises, where it runs in a callback.
+        """
+        self._defers = True
+        try:
+            yield
+            self.require_uninterrupted()
+        finally:
+            self._defers = False
+
+    def require_uninterrupted(self) -> None:
+        """End the block with the signal that has come, if one has."""
+        if self._signal:
+            raise _InterruptedError(self._signal)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if not self._defers or self._signal:
+            raise _InterruptedError(number)
+        self._signal = number
 
     def _handle(self, handler: Any) -> None:
         for number in self._handlers:
@@ -265,7 +290,3 @@ def _make_executor(resources: Resources, threads: int, local: bool, ray: str | N
         executor.close(kill=True)
         raise
     return executor
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise _InterruptedError(number)
