@@ -24,6 +24,7 @@ from lcma import db
 from lcma.harness import data
 from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
+from lcma.harness.run import driver
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
@@ -170,6 +171,9 @@ def main() -> None:
     parser.add_argument("--polls", type=int, default=50, help="polls at which nothing is new")
     parser.add_argument("--batch", type=int, default=20, help="trials that end between two polls")
     parser.add_argument("--most-polls", type=int, default=0, help="end `launch` after these polls")
+    parser.add_argument(
+        "--refresh", action="store_true", help="let each poll of `launch` read some other jobs too"
+    )
     parser.add_argument("--engine", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--trials", type=int, default=1000, help="of each of ours in `trials`")
     parser.add_argument("--tune-trials", type=int, default=1000, help="of each of Ray Tune's")
@@ -191,6 +195,8 @@ def main() -> None:
             given.workers, given.seconds, given.trial_seconds, pooled=given.pooled
         )
         print(json.dumps(fleet_found))
+    if given.refresh:  # as it is all the time where there are very many
+        driver.REFRESH_SECONDS = 0.0
     with tempfile.TemporaryDirectory() as folder, sites(Path(folder), (given.engine,)) as found:
         for site in found:
             if "launch" in rows:

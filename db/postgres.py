@@ -138,8 +138,8 @@ CONNECTING: Sequence[tuple[str, str, bool]] = (
         False,
     ),
     (
-        "too many clients|remaining connection slots|too many connections",
-        "raise its max_connections, or start fewer workers",
+        "too many clients|remaining connection slots|too many connections|no more connections",
+        "raise its max_connections (of PgBouncer its max_client_conn), or start fewer workers",
         True,
     ),
     ("starting up|shutting down|recovery|not currently accepting", "wait for it", True),

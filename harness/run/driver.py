@@ -240,6 +240,8 @@ class Launch:
         """Run until every job has ended, here or in another launch. Raises LaunchStoppedError."""
         with suppress(Unavailable):
             deliver_leftovers(self.store, self.display.note)
+        if len(self.nodes) > 10 * SLICE:  # takes seconds
+            self.display.note(f"reading how far {len(self.nodes)} jobs are")
         while True:
             self._require_uninterrupted()
             state = self._read_database()

@@ -20,6 +20,9 @@ from lcma.sweeps.spec import Resources
 LITTLE_DISK = 2 * 2**30
 """Free bytes below which a folder's disk is remarked on."""
 
+WORKERS_PER_CONNECTION = 3
+"""As measured in benchmarks/README.md: 300 workers share 97 connections and lose no lease."""
+
 
 @dataclass(frozen=True)
 class CheckResult:
@@ -95,12 +98,12 @@ def _check_connections(store: db.Store, workers: _Workers) -> list[CheckResult]:
     limits = store.database.connections()
     if limits is None:
         return []
-    # A training and its heartbeat may each hold a connection for a moment, and so may the driver
-    # and a command that a user types.
-    enough_for = max(0, (limits.free - 2) // 2)
+    # A worker holds a connection for a moment every few seconds, and tries again where none is
+    # free; the driver and a command that a user types hold one too.
+    enough_for = WORKERS_PER_CONNECTION * max(0, limits.free - 2)
     text = (
         f"{limits.most} at most, {limits.used} in use: enough for {enough_for} workers at once "
-        f"(raise max_connections for more); {workers.where} may run {workers.most}"
+        f"(raise max_connections or use PgBouncer for more); {workers.where} may run {workers.most}"
     )
     verdict: Literal["good", "note"] = "good" if enough_for >= workers.most else "note"
     return [CheckResult("connections", verdict, text)]
