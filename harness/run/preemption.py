@@ -21,9 +21,14 @@ def is_noticed() -> bool:
 
 @contextmanager
 def expect_notice(is_ending: Callable[[], bool] | None = None) -> Iterator[None]:
-    """Take SIGTERM for a notice during a block of the main thread, and ``is_ending`` too."""
+    """Take SIGTERM for a notice during a block, and ``is_ending`` too.
+
+    Outside of the main thread, as on Ray Tune, where no signal can be handled, only the latter.
+    """
     _notice.clear()
-    former = signal.signal(signal.SIGTERM, lambda number, frame: _notice.set())
+    handles = threading.current_thread() is threading.main_thread()
+    if handles:
+        former = signal.signal(signal.SIGTERM, lambda number, frame: _notice.set())
     ended = threading.Event()
 
     def watch(is_ending: Callable[[], bool]) -> None:
@@ -37,4 +42,5 @@ def expect_notice(is_ending: Callable[[], bool] | None = None) -> Iterator[None]
         yield
     finally:
         ended.set()
-        signal.signal(signal.SIGTERM, former)
+        if handles:
+            signal.signal(signal.SIGTERM, former)
