@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import pickle
+import re
 import secrets
 import socket
 import sys
@@ -43,7 +44,7 @@ from lcma.sweeps.spec import Resources
 AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 """Ray's variables for who may use it."""
 
-LOOK_SECONDS, LOST_SECONDS = 1.0, 6.0
+LOOK_SECONDS, LOST_SECONDS = 2.0, 6.0
 """Interval between looks at the head and the raylet of this machine, and time without an answer
 after which they are taken for dead."""
 
@@ -121,6 +122,8 @@ class RayExecutor(Executor):
             first = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
             remedy = "check the address" if address else "try again"
             raise UserError(f"cannot {where}: {first}; {remedy}, or use --local") from None
+        # Lost nodes, with states of its processes: a launch says itself what it lost.
+        ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
         run = _make_task()
         self._task: Any = ray.remote(max_retries=0, max_calls=0)(run)
         self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run)
@@ -325,27 +328,34 @@ class RayExecutor(Executor):
         elif now - self._answered > LOST_SECONDS:
             self._is_lost_cluster = True
             where = f"Ray at {self.address}" if self.address else "the Ray of this launch"
-            raise ClusterLostError(f"{where} is lost: {dead} does not answer")
+            raise ClusterLostError(f"{where} is lost, {dead} does not answer")
 
     def _find_dead(self) -> str | None:
         """Return which of the processes that a launch cannot do without does not answer."""
+        if not self._head_answers():
+            return "its head"
         node = ray._private.worker._global_node
-        if node is None:  # a client of Ray
-            return None
-        host, _, port = node.gcs_address.rpartition(":")
         try:
-            socket.create_connection((host, int(port)), timeout=LOOK_SECONDS).close()
-        except OSError:
-            return f"its head, {node.gcs_address},"
-        try:
-            with socket.socket(socket.AF_UNIX) as raylet:
-                raylet.connect(node.raylet_socket_name)
+            if node is not None:
+                with socket.socket(socket.AF_UNIX) as raylet:
+                    raylet.connect(node.raylet_socket_name)
         except OSError:
             return "its raylet on this machine"
         return None
 
+    def _head_answers(self) -> bool:
+        node = ray._private.worker._global_node
+        if node is None:  # a client of Ray
+            return True
+        host, _, port = node.gcs_address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=LOOK_SECONDS).close()
+        except OSError:
+            return False
+        return True
+
     def _nodes(self) -> list[dict[str, Any]]:
-        if self._find_dead() is not None:  # to ask would take a minute
+        if not self._head_answers():  # to ask it would take a minute
             return self._known_nodes
         nodes = ray.nodes()  # type: ignore[no-untyped-call]
         found = self._known_nodes = [n for n in nodes if n["Alive"]]
@@ -376,6 +386,8 @@ class RayExecutor(Executor):
                 return _report_blocked(job_ids)
             raised = isinstance(error, RayTaskError)
             why = str(error).strip().splitlines()[-1] if raised else type(error).__name__
+            if found := re.search("node ID: ([0-9a-f]+)", str(error)):
+                why = self._host_of.get(found[1], why)
             return [Finished(job_id, None, why, _classify_loss(error)) for job_id in job_ids]
         if why == BLOCKED:
             return _report_blocked(job_ids)
@@ -450,7 +462,7 @@ def _run_on_node(
     raylet = os.getppid()
 
     def is_ending() -> bool:
-        return os.getppid() != raylet or (question is not None and _is_draining())
+        return os.getppid() != raylet or _is_draining()
 
     reports = run_checked(question, works, after, is_ending)
     if os.getppid() != raylet:

@@ -643,9 +643,12 @@ class Launch:
             if crash.lost != "node":
                 self._count_crash(crash, step)
             if self._is_unfinished(crash.job_id):
-                self.display.note(
-                    f"{work.title}: {_describe_loss(crash)} at step {step}; it is run again"
-                )
+                again = "it is run again"
+                if crash.lost == "node" and job is not None and job.lease_until is not None:
+                    left = max(0.0, job.lease_until - self.store.now())
+                    again += f" when its lease ends, in {left:.0f} s"
+                loss = _describe_loss(crash)
+                self.display.note(f"{work.title}: {loss} at step {step}; {again}")
                 self._lost_tokens[crash.job_id] = 0 if job is None else job.token
 
     def _end_out_of_memory(self, crash: Finished, job: Job) -> bool:
@@ -704,7 +707,7 @@ def _describe_loss(crash: Finished) -> str:
     if crash.lost == "process":
         return f"its worker died ({crash.crash})"
     if crash.lost == "node":
-        return f"its node was lost ({crash.crash}), its lease is waited for,"
+        return f"its node, {crash.crash}, was lost"
     return f"its task failed ({crash.crash})"
 
 

@@ -247,8 +247,8 @@ def test_a_stack_whose_node_is_lost_stays_as_large(trials: Any) -> None:
     run(store, nodes, executor, told)
     assert executor.sizes == [4, 4]
     assert told.notes == [
-        "train realnvp photos8 random seed 0 and 3 more in its stack: its node was lost (it died), "
-        "its lease is waited for, and they are run again"
+        "train realnvp photos8 random seed 0 and 3 more in its stack: its node, it died, was lost "
+        "and they are run again"
     ]
 
 

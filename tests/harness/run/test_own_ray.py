@@ -110,3 +110,19 @@ def test_a_module_in_the_current_folder_is_not_run(in_tmp: Path, few_photos_root
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert not (in_tmp / "ran").exists()
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("part", "said"), [("raylet", "its raylet"), ("gcs_server", "its head")])
+def test_a_lost_part_of_it_ends_the_launch_in_one_line(
+    launch: "subprocess.Popen[str]", part: str, said: str
+) -> None:
+    found = wait_for(launch, "ray::train")
+    for one in found:
+        if one.name() == part:
+            one.kill()
+    out, err = launch.communicate(timeout=60)
+    assert launch.returncode == 4
+    assert f"Stopped: the Ray of this launch is lost, {said}" in out
+    assert "Go on with: lcma launch small.yaml" in out
+    assert "state-dump" not in out + err
+    assert err == ""
