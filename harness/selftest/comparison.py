@@ -103,7 +103,7 @@ def read_run(store: db.Store) -> RunContent:
     faults += [
         f"an attempt at job {job_id[:12]} ended as {outcome}"
         for job_id, outcome in ends
-        if outcome not in ("done", "node_lost", "cancelled")
+        if outcome not in ("done", "node_lost", "cancelled", "preempted")
     ]
     faults += [str(finding) for finding in check_integrity(store.database).findings]
     return RunContent(tables, tuple(sorted(faults)))

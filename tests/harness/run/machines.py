@@ -42,6 +42,17 @@ class Machines:
         """Kill all processes of a node at once."""
         self._cluster.remove_node(node, allow_graceful=False)
 
+    def drain(self, node: Any) -> None:
+        """Announce that a node is taken away, as a cloud does for a spot machine."""
+        from ray._raylet import GcsClient
+        from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+        reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+        deadline = int((time.time() + 60) * 1000)
+        gcs = GcsClient(address=self._cluster.gcs_address)
+        accepted, why = gcs.drain_node(node.node_id, reason, "taken away", deadline)
+        assert accepted, why
+
     def lose_head(self) -> None:
         self.lose(self._cluster.head_node)
 

@@ -95,6 +95,7 @@ class Sweep:
             local=False,
             lease_seconds=LEASE,
             checkpoint_seconds=0.0,
+            kills=None,
         )
         log = (self.folder / "driver.log").open("ab")
         process = subprocess.Popen(
@@ -229,6 +230,34 @@ def test_a_worker_that_is_killed_costs_an_attempt(
     launched(one, nodes_of.address, kill)
     assert one.outcomes(killed[0]) == ["node_lost", "done"]
     equal(one)
+
+
+@only_sqlite
+def test_a_worker_with_a_notice_leaves_a_checkpoint(
+    nodes_of: Machines, sweep: Callable[..., Sweep], equal: Callable[..., None]
+) -> None:
+    """By SIGTERM, and by Ray's word that its node is taken away; it goes on on another."""
+    change = {
+        "matrix": {"factorization": "conventional"},
+        "recipe": {"training": {"steps": 1500}},
+    }
+    one = sweep(change)
+    nodes_of.add()
+    nodes_of.add()
+
+    def attempt(token: int) -> db.Job | None:
+        job = one.at_work("trial", 20)
+        return job if job is not None and job.token == token else None
+
+    def notify() -> None:
+        os.kill(until(lambda: attempt(1)).pid, signal.SIGTERM)
+        nodes_of.drain(nodes_of.of(until(lambda: attempt(2)).pid))
+
+    launched(one, nodes_of.address, notify)
+    attempts = one.store.attempts().sort_values("token")
+    assert list(attempts.outcome) == ["preempted", "preempted", "done"]
+    assert list(attempts.first_step)[1:] == list(attempts.last_step)[:2]
+    equal(one, change)
 
 
 @only_sqlite
