@@ -34,8 +34,8 @@ select pretraining_id, budget, split, digest, mean_log_det from contribution_map
 order by pretraining_id, budget, split
 """
 CURVES = (
-    "select job_id, name, step, value from metrics join curves on id = curve_id "
-    "order by job_id, name, step"
+    "select distinct job_id, name, step, value from metrics join curves on curves.id = curve_id "
+    "join attempts on attempts.id = attempt_id order by job_id, name, step"
 )
 
 
