@@ -6,6 +6,7 @@ others go on. Results are written as JSON and as a table in Markdown for benchma
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -229,10 +230,8 @@ def compare_with_peer(run: Run) -> list[Row]:
     from benchmarks.measure import interleave
     from benchmarks.sides import prepare
 
-    try:
-        import normflows  # noqa: F401
-    except ImportError as error:
-        raise NotRunError("normflows is not installed") from error
+    if importlib.util.find_spec("normflows") is None:
+        raise NotRunError("normflows is not installed")
     device, rows = torch.device(run.device), []
     for flow in FLOWS:
         for profile in run.profiles:

@@ -394,7 +394,7 @@ def check_integrity(
     progress(ENGINE, 0, None)
     findings += [Finding(None, None, fault) for fault in database.faults()]
     with database.reader().connect() as connection:
-        inspection = Inspection(connection, progress)
+        inspection = RowChecks(connection, progress)
         for table, some in inspection.find_faults():
             try:
                 findings.extend(some)
@@ -415,7 +415,7 @@ STORED_AS: Sequence[tuple[type[sa.types.TypeEngine[Any]], str]] = (
 """SQLite's storage classes for the types of columns; it stores any value in any of them."""
 
 
-class Inspection:
+class RowChecks:
     """The checks of rows on one connection.
 
     With `one_state` they stay in its transaction. Else each query has one of its own, so that those
@@ -482,7 +482,7 @@ def _list_classes(column: sa.Column[Any]) -> list[str]:
 class _Rows:
     """All rows of a table in the order of its key, but for those with values of other types."""
 
-    def __init__(self, inspection: Inspection, table: sa.Table) -> None:
+    def __init__(self, inspection: RowChecks, table: sa.Table) -> None:
         self.inspection, self.table = inspection, table
         self.keys = _keys(table)
         self.typed = inspection.is_typed(table)

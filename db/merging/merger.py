@@ -16,7 +16,7 @@ from lcma.db.engine import Database
 from lcma.db.errors import Unavailable
 from lcma.db.events import add_event
 from lcma.db.inserts import lock
-from lcma.db.integrity import ENGINE, Inspection, Progress
+from lcma.db.integrity import ENGINE, Progress, RowChecks
 from lcma.db.merging.evidence import Evidence, Gain, find_gain, read_evidence
 from lcma.db.merging.plans import TABLES, Refused, merge_plans
 from lcma.db.merging.report import MergeReport, Tally
@@ -88,7 +88,7 @@ def _require_sound(source: Database, connection: sa.Connection, progress: Progre
     progress(ENGINE, 0, None)
     for fault in source.faults():
         raise UserError(f"nothing is taken from {source.name}, which is damaged: {fault}")
-    inspection = Inspection(connection, progress, one_state=True)
+    inspection = RowChecks(connection, progress, one_state=True)
     for _, findings in inspection.find_faults(without=DERIVED):
         for finding in findings:
             raise UserError(

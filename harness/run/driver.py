@@ -29,7 +29,7 @@ from lcma.harness.run.hosts import Hosts
 from lcma.harness.run.limits import Limits, LimitWatch
 from lcma.harness.run.plan import Node
 from lcma.harness.run.spool import deliver_leftovers
-from lcma.harness.run.stacks import MOST, Member, deal, find_shapes
+from lcma.harness.run.stacks import MOST, Candidate, deal, find_shapes
 from lcma.harness.run.work import (
     ENDINGS,
     Need,
@@ -518,7 +518,7 @@ class Launch:
         alike = (work for work in ready if work.need == like.need)
         works = list(islice(alike, MOST * slots))
         members = [
-            Member(
+            Candidate(
                 self._shapes[work.job_id],
                 self._steps.get(work.job_id, 0),
                 self._most_members.get(work.job_id, MOST),

@@ -329,7 +329,7 @@ def settle_device(device: str, threads: int) -> None:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     # It would fill memory that is written anyway, 3 to 10 % of a step on a CPU.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no stub
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32, matmuls are so by default
     begin_peak(device)
 

@@ -107,7 +107,7 @@ class Preflight:
         self._missing = _find_missing(place.runs)
         try:
             self._folder.put(lambda out: out.write(b"here"), lambda digest: OURS)
-        except BaseException:
+        except BaseException:  # an interruption too: the folder goes with it
             self.close()
             raise
 

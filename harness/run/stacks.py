@@ -32,7 +32,7 @@ class Shape(NamedTuple):
     data_digest: str
 
 
-class Member(NamedTuple):
+class Candidate(NamedTuple):
     """A job that can be in a stack of its shape: the step that it stands at, and how many members
     such a stack may have."""
 
@@ -91,7 +91,7 @@ def _find_left(plan: Plan) -> Iterator[tuple[PlannedJob, Trial | Pretraining]]:
             yield PlannedJob.of_trial(trial.id, digest, steps=steps), trial
 
 
-def deal(members: Sequence[Member], slots: int) -> list[list[int]]:
+def deal(members: Sequence[Candidate], slots: int) -> list[list[int]]:
     """Deal members, most valuable first, over free slots as evenly as their shapes allow.
 
     Those that stand at one step come together where that leaves the stacks even. Up to

@@ -16,19 +16,21 @@ from lcma.harness.run import driver as launches
 from lcma.harness.run.driver import EndedJobs, Launch, LaunchRecord
 from lcma.harness.run.executor import Executor, Finished, Lost
 from lcma.harness.run.plan import Node
-from lcma.harness.run.stacks import MOST, Member, deal, find_shapes
+from lcma.harness.run.stacks import MOST, Candidate, deal, find_shapes
 from lcma.harness.run.work import Report, Work
 from tests.harness.conftest import merged
 from tests.harness.run.conftest import Told
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
 STACKED = {"recipe": {"optimization": {"stacked": True}, "training": {"steps": 2}}}
-MEMBERS = st.builds(Member, st.sampled_from("abc"), st.integers(0, 2), st.sampled_from([2, 6, 12]))
+MEMBERS = st.builds(
+    Candidate, st.sampled_from("abc"), st.integers(0, 2), st.sampled_from([2, 6, 12])
+)
 
 
 @given(st.lists(MEMBERS, max_size=80), st.integers(0, 8))
 def test_stacks_are_of_one_shape_in_the_order_of_value_and_leave_no_slot_free(
-    members: list[Member], slots: int
+    members: list[Candidate], slots: int
 ) -> None:
     stacks = deal(members, slots)
     dealt = [position for stack in stacks for position in stack]
@@ -44,7 +46,7 @@ def test_stacks_are_of_one_shape_in_the_order_of_value_and_leave_no_slot_free(
 
 @given(st.integers(1, 80), st.integers(1, 8))
 def test_members_of_one_shape_are_dealt_evenly_over_all_slots(count: int, slots: int) -> None:
-    sizes = [len(stack) for stack in deal([Member("same")] * count, slots)]
+    sizes = [len(stack) for stack in deal([Candidate("same")] * count, slots)]
     assert sum(sizes) == min(count, MOST * slots)
     assert max(sizes) - min(sizes) <= 1
     assert max(sizes) <= max(4, math.ceil(count / slots))
@@ -52,7 +54,7 @@ def test_members_of_one_shape_are_dealt_evenly_over_all_slots(count: int, slots:
 
 def test_members_at_one_step_come_together() -> None:
     steps = [0, 50, 0, 50, 0, 50]
-    members = [Member("same", step) for step in steps]
+    members = [Candidate("same", step) for step in steps]
     assert deal(members, 2) == [[0, 2, 4], [1, 3, 5]]
 
 
