@@ -28,7 +28,7 @@ from lcma.harness.train.trainer import Trainer
 from lcma.models import build
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.catalog import flows
-from lcma.sweeps.recipe import Recipe, Training
+from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.settings import merge
 from lcma.sweeps.validation import validate
 
