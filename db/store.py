@@ -1662,6 +1662,13 @@ class Store:
             total = connection.execute(sa.select(sa.func.sum(seconds)).where(which)).scalar()
         return float(total or 0.0) / 3600
 
+    def launch_hours(self, owner: str) -> float:
+        """Return for how many hours by the wall a launch runs, 0 for one that is not known."""
+        query = sa.select(launches.c.started).where(launches.c.owner == owner)
+        with self._reader.connect() as connection:
+            started = connection.execute(query).scalar()
+            return 0.0 if started is None else (self._clock(connection, None) - started) / 3600
+
     def last_arguments(self, sweep_id: str, *, launched_by: str, host: str) -> str:
         """Return what a user typed on a host for the last launch of a sweep, '' if not known.
 
