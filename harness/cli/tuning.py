@@ -75,7 +75,7 @@ class Asked:
 def run_study(asked: Asked) -> None:
     """Check, tune, report. What can be refused is refused before anything is changed."""
     console = Console(stderr=asked.json)
-    place = find_place(asked.db, asked.runs, asked.data)
+    place = find_place(asked.db, asked.runs, asked.data, write=True)
     if asked.local and asked.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
     spec = _spec(asked, place)
