@@ -1,6 +1,6 @@
 """What the seeds of a plan could show: tables for a terminal, and JSON values."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -40,6 +40,30 @@ def render_power(power: Power, first: str) -> RenderableType:
         parts += [Text(line, style="dim") for line in _explain(power)]
     parts += [Text(line) for line in _list_unknown(power, first)]
     return Lines(*parts)
+
+
+def summarize_power(power: Power, again: Callable[[int], str], slots: int) -> str | None:
+    """Return a sentence: how many seeds would decide the plan's first comparison, and how long they
+    take on so many ``slots``.
+
+    ``again`` gives the launch of so many seeds. None where there is no comparison.
+    """
+    if not power.comparisons:
+        return None
+    one = next((c for c in power.comparisons if c.spread is not None), power.comparisons[0])
+    if one.spread is None:
+        return f"One seed says nothing of the spread: `{again(3)}` gives a first one."
+    need = next((n for n in reversed(one.needed) if n.seeds is not None and n.seeds > one.n), None)
+    if need is None or need.seeds is None:
+        return f"{one.name}: {one.n} seeds show differences from {one.detectable:.3f} on."
+    hours = [hours * (need.seeds - one.n) / need.seeds for hours in need.hours.values()]
+    time = f", in about {format_duration(3600 * min(hours) / slots)} here" if hours else ""
+    decide = "decide nothing" if one.detectable is None else f"show {one.detectable:.3f} or more"
+    return (
+        f"{one.name}: {format_count(one.n, 'seed')} {decide}; for a difference of "
+        f"{need.difference} bits/dim {need.seeds} would do (80 % power)"
+        f"{time}: `{again(need.seeds)}`"
+    )
 
 
 def power_as_dict(power: Power) -> dict[str, Any]:
