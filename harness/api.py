@@ -33,8 +33,9 @@ def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -
         ...     store.sql("SELECT factorization, bits_per_dim FROM trial_results")
 
     Args:
-        url: A path ending in .db or .sqlite, `sqlite:///PATH` or
-            `postgresql://USER@HOST/DATABASE`; by default LCMA_DB, or lcma.db in the current folder.
+        url: A path ending in .db or .sqlite, `sqlite:///PATH`,
+            `postgresql://USER@HOST/DATABASE`, or "reference" for the results that come with the
+            package; by default LCMA_DB, or lcma.db in the current folder.
         write: Allow writing, and make the database if there is none.
 
     Returns:
@@ -44,7 +45,7 @@ def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -
     Raises:
         UserError: If there is no database to read, or one that this version cannot use.
     """
-    where = find_place(None if url is None else os.fspath(url), None, None).db
+    where = find_place(None if url is None else os.fspath(url), None, None, write=write).db
     store = db.connect(where, create=write)
     return store if write else Store(store.database, read_only=True)
 
@@ -148,7 +149,7 @@ def launch(
         raise UserError(
             f"{store.name} was opened for reading: open it with lcma.connect(URL, write=True)"
         )
-    place = _place(store, runs, data)
+    place = _place(store, runs, data, write=True)
     options = LaunchOptions(
         local=local,
         ray=ray,
@@ -237,12 +238,15 @@ def _place(
     store: Store | str | None,
     runs: str | os.PathLike[str] | None,
     data: str | os.PathLike[str] | None,
+    *,
+    write: bool = False,
 ) -> Place:
     url = store.url if isinstance(store, Store) else store
     place = find_place(
         None if url is None else str(url),
         None if runs is None else os.fspath(runs),
         None if data is None else Path(data),
+        write=write,
     )
     return replace(place, db=store.url) if isinstance(store, Store) else place
 

@@ -80,7 +80,7 @@ class Asked:
 def run_study(asked: Asked) -> None:
     """Check, tune, report. What can be refused is refused before anything is changed."""
     console = Console(stderr=asked.json)
-    place = find_place(asked.db, asked.runs, asked.data)
+    place = find_place(asked.db, asked.runs, asked.data, write=True)
     if asked.local and asked.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
     require_hours(max_device_hours=asked.max_device_hours, max_hours=asked.max_hours)
