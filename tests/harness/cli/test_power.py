@@ -15,6 +15,7 @@ from scipy import stats
 
 import lcma
 from lcma import db
+from lcma.harness import shards
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
 from lcma.harness.results.power import compute_power
@@ -343,6 +344,25 @@ def test_the_first_database_with_a_spread_is_taken(earlier: Earlier, tmp_path: P
     other.add_environment(ENVIRONMENT)
     first.add(2, only="checkerboard")
     assert sources() == {other.name}
+
+
+@pytest.mark.slow_on("postgresql")
+def test_the_reference_says_what_the_own_database_does_not(
+    earlier: Earlier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier.add(8)
+    shown = earlier.plan()[PAIR]["spread"]
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    earlier.run("db", "publish", str(evidence / "001.sqlite.xz"))
+    monkeypatch.setattr(shards, "FOLDER", evidence)
+    monkeypatch.setenv("LCMA_CACHE", str(tmp_path / "cache"))
+    assert earlier.plan()[PAIR]["spread"] == shown, "the own database comes first"
+    own = tmp_path / "own.db"
+    spread = earlier.plan("--db", str(own))[PAIR]["spread"]
+    assert Path(spread["source"]) in (tmp_path / "cache" / "reference").iterdir()
+    assert spread | {"source": shown["source"]} == shown
+    assert not own.exists()
 
 
 @pytest.mark.slow_on("postgresql")
