@@ -18,7 +18,7 @@ from lcma.harness.results.power import (
     Spread,
 )
 from lcma.harness.results.statistics import MOST_SEEDS, POWER
-from lcma.harness.text import format_count, format_duration, format_number, printable
+from lcma.harness.text import format_duration, format_number, printable
 
 MOST_NAMED = 3
 """Flows and data sets without a history that are named before the rest is counted."""
@@ -101,16 +101,16 @@ def _table(groups: Sequence[Group], comparisons: Sequence[PlannedComparison]) ->
             TableColumn("comparison"),
             TableColumn("n", kind="number"),
             TableColumn("shows", right=True),
-            TableColumn("spread", kind="number", places=4),
-            TableColumn("at most", kind="number", places=4),
-            TableColumn("from", right=True),
-            *(TableColumn(f"for {one}", right=True) for one in DIFFERENCES),
+            TableColumn("spread", kind="number", places=3),
+            TableColumn("most", kind="number", places=3),
+            TableColumn("seeds", right=True),
+            *(TableColumn(f"{one}", right=True) for one in DIFFERENCES),
         ),
         rows=tuple(
             (
                 one.name,
                 one.n,
-                "nothing" if one.detectable is None else format_number(one.detectable),
+                "nothing" if one.detectable is None else format_number(one.detectable, 3),
                 spread.deviation,
                 spread.upper,
                 _describe_origin(spread),
@@ -120,6 +120,7 @@ def _table(groups: Sequence[Group], comparisons: Sequence[PlannedComparison]) ->
             if (spread := one.spread) is not None
         ),
         title=f"What its seeds could show: {_describe(groups)}",
+        notes=tuple(_describe_hours(comparisons)),
     )
 
 
@@ -134,15 +135,26 @@ def _describe(groups: Sequence[Group]) -> str:
 
 
 def _describe_origin(spread: Spread) -> str:
-    seeds = format_count(spread.seeds, "seed")
-    return seeds if spread.rows is None else f"{spread.rows} rows, {seeds}"
+    return f"{spread.seeds}" if spread.rows is None else f"{spread.rows} x {spread.seeds}"
 
 
 def _describe_seeds(need: SeedsNeeded) -> str:
-    if need.seeds is None:
-        return f"> {MOST_SEEDS:,}"
-    hours = " / ".join(format_duration(3600 * one) for one in need.hours.values())
-    return f"{need.seeds:,} ({hours})" if hours else f"{need.seeds:,}"
+    return f"> {MOST_SEEDS:,}" if need.seeds is None else f"{need.seeds:,}"
+
+
+def _describe_hours(comparisons: Sequence[PlannedComparison]) -> Iterator[str]:
+    """Yield a line for each device: what the seeds take that show all of a table's differences."""
+    by_device: dict[str, list[str]] = {}
+    for needs in zip(*(one.needed for one in comparisons), strict=True):
+        if all(need.seeds is not None for need in needs):
+            most = max(needs, key=lambda need: need.seeds or 0)
+            for device, hours in most.hours.items():
+                by_device.setdefault(device, []).append(
+                    f"{most.seeds:,} seeds for all at {most.difference} "
+                    f"{format_duration(3600 * hours)}"
+                )
+    for device, parts in by_device.items():
+        yield f"Device hours of these trainings from the start on {device}: {', '.join(parts)}."
 
 
 def _explain(power: Power) -> Iterator[str]:
@@ -152,20 +164,16 @@ def _explain(power: Power) -> Iterator[str]:
         f"shows: the smallest true difference in bits/dim that `lcma verdicts` supports with a "
         f"probability of {POWER:.0%} (nothing with fewer than {ENOUGH} seeds). spread: the "
         f"standard deviation of the difference over seeds, in results of the same recipe (its "
-        f"length included) on the same images in {', '.join(sources)}; at most: its upper "
+        f"length included) on the same images in {', '.join(sources)}; most: its upper "
         f"{POWER:.0%} limit."
     )
     if any(one.spread is not None and one.spread.rows is not None for one in known):
         yield (
-            "from rows: the compared rows have fewer than "
-            f"{ENOUGH} seeds in common, so the spread is that of all pairs of rows of this recipe."
+            f"seeds, R x S: the compared rows have fewer than {ENOUGH} seeds in common, so the "
+            "spread is that of all pairs of R rows of this recipe with S seeds."
         )
-    devices = dict.fromkeys(device for one in known for need in one.needed for device in need.hours)
-    hours = ""
-    if devices:
-        named = " / ".join(devices)
-        hours = f", and the device hours of this table's trainings from the start ({named})"
-    yield f"for: how many seeds a true difference of so many bits/dim needs{hours}."
+    named = ", ".join(map(str, DIFFERENCES))
+    yield f"{named}: how many seeds a true difference of so many bits/dim needs."
     if any(one.family_size > 1 for one in known):
         yield (
             "Comparisons that share Holm's correction count with its first step; `lcma verdicts` "

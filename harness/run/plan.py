@@ -3,6 +3,7 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +13,7 @@ from lcma.harness import data
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place
 from lcma.harness.run.work import LEASE_SECONDS, Terms, Work
+from lcma.harness.shards import open_reference
 from lcma.harness.text import format_time, printable
 from lcma.sweeps import catalog, factorizations, plugins
 from lcma.sweeps.errors import UserError
@@ -169,8 +171,16 @@ def open_existing(place: Place) -> Store | None:
 
 
 def list_histories(store: Store | None) -> tuple[Store, ...]:
-    """Return the databases whose earlier results tell how far seeds spread, the first one first."""
-    return () if store is None else (store,)
+    """Return the databases whose earlier results tell how far seeds spread, the first one first.
+
+    These are the one that is planned against, and the reference database if it can be opened.
+    """
+    found = () if store is None else (store,)
+    with suppress(UserError):
+        reference = db.connect(f"sqlite:///{open_reference()}", create=False)
+        if store is None or store.url != reference.url:
+            return (*found, reference)
+    return found
 
 
 def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:

@@ -15,6 +15,7 @@ from scipy import stats
 
 import lcma
 from lcma import db
+from lcma.harness import shards
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
 from lcma.harness.results.power import compute_power
@@ -263,7 +264,7 @@ def test_few_seeds_are_pooled_over_all_rows_of_the_recipe(earlier: Earlier) -> N
     assert spread["deviation"] == pytest.approx(math.sqrt(2 * variance))
     effect = found["effect of L at split 1"]["spread"]
     assert effect["deviation"] == pytest.approx(math.sqrt(variance)), "of four words, halves"
-    assert "11 rows, 3 seeds" in earlier.text()
+    assert "11 x 3" in earlier.text()
 
 
 @pytest.mark.slow_on("postgresql")
@@ -304,7 +305,7 @@ def test_seeds_come_with_the_device_hours_of_the_sweep(earlier: Earlier) -> None
     earlier.add(8, seconds=36.0)
     for need in earlier.plan()[PAIR]["needed"]:
         assert need["hours"] == {}, "no pretraining has a history"
-    assert "device hours of this table" not in earlier.text()
+    assert "Device hours of these trainings" not in earlier.text()
     earlier.add(9, seconds=36.0, segments=18.0)
     device = f"CPU ({ENVIRONMENT.device}, {ENVIRONMENT.cpu_capability})"
     of_a_seed = (11 * 36 + 2 * 18) / 3600
@@ -312,8 +313,9 @@ def test_seeds_come_with_the_device_hours_of_the_sweep(earlier: Earlier) -> None
     for need in needed:
         assert need["hours"] == {device: pytest.approx(need["seeds"] * of_a_seed)}
     text = earlier.text()
-    assert f"the device hours of this table's trainings from the start ({device})" in text
-    assert f"{needed[2]['seeds']} (" in text
+    assert f"Device hours of these trainings from the start on {device}: " in text
+    most = max(one["needed"][2]["seeds"] for one in earlier.plan().values())
+    assert f"{most} seeds for all at 0.05 {most * of_a_seed * 60:.0f} min." in text
 
 
 @pytest.mark.slow_on("postgresql")
@@ -342,6 +344,25 @@ def test_the_first_database_with_a_spread_is_taken(earlier: Earlier, tmp_path: P
     other.add_environment(ENVIRONMENT)
     first.add(2, only="checkerboard")
     assert sources() == {other.name}
+
+
+@pytest.mark.slow_on("postgresql")
+def test_the_reference_says_what_the_own_database_does_not(
+    earlier: Earlier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier.add(8)
+    shown = earlier.plan()[PAIR]["spread"]
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    earlier.run("db", "publish", str(evidence / "001.sqlite.xz"))
+    monkeypatch.setattr(shards, "FOLDER", evidence)
+    monkeypatch.setenv("LCMA_CACHE", str(tmp_path / "cache"))
+    assert earlier.plan()[PAIR]["spread"] == shown, "the own database comes first"
+    own = tmp_path / "own.db"
+    spread = earlier.plan("--db", str(own))[PAIR]["spread"]
+    assert Path(spread["source"]) in (tmp_path / "cache" / "reference").iterdir()
+    assert spread | {"source": shown["source"]} == shown
+    assert not own.exists()
 
 
 @pytest.mark.slow_on("postgresql")

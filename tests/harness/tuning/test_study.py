@@ -317,7 +317,8 @@ def test_a_limit_ends_a_tuner_in_a_training_and_the_next_makes_the_same_study(
     assert 0 < attempt.last_step < 100
     again = tuned.run()
     assert again.limited is None
-    assert tuned.store.attempts().first_step.max() == attempt.last_step
+    attempts = tuned.store.job_attempts([attempt.job_id])
+    assert [one.first_step for one in attempts] == [0, attempt.last_step]
     undisturbed = tuned.elsewhere()
     undisturbed.run()
     assert tuned.history() == undisturbed.history()
