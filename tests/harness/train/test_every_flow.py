@@ -80,12 +80,12 @@ SHIPPED: dict[str, dict[str, Any]] = {
     "iresnet": {
         "model": {
             "preprocess": "center",
-            "architecture": {"power_iterations": 5, "train_terms": 5},
+            "architecture": {"power_iterations": 5, "train_terms": 5, "eval_terms": 20},
         },
         "optimization": {"learning_rate": 0.01},
     },
     "resflow": {
-        "model": {"architecture": {"tolerance": 0.001}},
+        "model": {"architecture": {"eval_terms": 20}},
         "optimization": {"learning_rate": 0.004, "clip": 133.0},
     },
 }
