@@ -70,16 +70,20 @@ def plan(
         **overrides: As in `launch`.
 
     Returns:
-        The plan: `.cells`, `.pretrainings`, `.summary`, `.to_pandas()`.
+        The plan: `.cells`, `.pretrainings`, `.summary`, `.to_pandas()`, and `.power`: what its
+        seeds could show, from the spread of earlier results.
 
     Raises:
         UserError: For anything in the spec that is unknown or out of range.
     """
-    from lcma.harness.run.plan import make_plan, open_existing
+    from lcma.harness.run.plan import list_histories, make_plan, open_existing
+    from lcma.harness.run.prediction import predict_hours, predict_power
 
     place = _place(store, None, data)
     opened = store if isinstance(store, Store) else open_existing(place)
-    return make_plan(_read_spec(spec, place, **overrides), place, opened)
+    made = make_plan(_read_spec(spec, place, **overrides), place, opened)
+    predicted = predict_hours(made, opened, made.spec.gpus)
+    return replace(made, power=predict_power(made, list_histories(opened), predicted))
 
 
 def launch(

@@ -31,6 +31,9 @@ def board(
             "--effects", help="Show which split makes the difference: effects of the letters"
         ),
     ] = False,
+    notes: Annotated[
+        bool, typer.Option("--notes", help="Say how to read the tables, and what they are from")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Rank factorizations by bits/dim or another measure, with differences paired by seed.
@@ -77,7 +80,7 @@ def board(
         print(board_as_json(found))
         return
     console = Console()
-    console.print(render_board(found))
+    console.print(render_board(found, notes=notes))
     trials = store.job_counts(sweep_id).trial
     unfinished = trials.pending + trials.running
     if unfinished:
@@ -87,7 +90,8 @@ def board(
             Text(f"Not complete: {trials_left} {are} not done; `lcma status` shows {them}.")
         )
     if found.groups:
-        following = [["maps"], ["samples"], ["export", "--format", "md"]]
+        following = [] if notes else [["board", "--notes"]]
+        following += [["maps"], ["samples"], ["export", "--format", "md"]]
     else:
         following = [["status"], ["launch", "demo"]]
     print_commands(console, [format_command(*words, db=db) for words in following])

@@ -9,22 +9,30 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from lcma.db import Store
 from lcma.harness.cli.planning import Overrides, read_spec
 from lcma.harness.extras import require_extra
-from lcma.harness.place import find_place
-from lcma.harness.report.board import render_board
+from lcma.harness.place import Place, find_place
+from lcma.harness.report.board import render_board, summarize_group
+from lcma.harness.report.power import summarize_power
 from lcma.harness.report.targets import FOLDER
-from lcma.harness.results.board import read_board
+from lcma.harness.results.board import Board, read_board
 from lcma.harness.run.driver import LaunchStoppedError
 from lcma.harness.run.executor import ClusterLostError
 from lcma.harness.run.limits import LimitReachedError
+from lcma.harness.run.plan import list_histories, make_plan
+from lcma.harness.run.prediction import predict_hours, predict_power
 from lcma.harness.run.sweep import LaunchOptions, launch_sweep, wait_with_note
-from lcma.harness.run.workers import LaunchInterrupted
+from lcma.harness.run.workers import LaunchInterrupted, count_slots, max_threads
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count
 from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Spec
+
+MOST_SUMMARIZED = 4
+"""Tables of a launch that are put into sentences; of more the board is read."""
 
 STOPPED, AT_LIMIT, CLUSTER_LOST = 3, 4, 5
 """The exit codes of a launch that `lcma stop` ended, that ended at a limit of hours, and that lost
@@ -81,7 +89,9 @@ def run_launch(command: LaunchCommand) -> None:
     with ending_early(console, command.again), Bars(console) as bars:
         report, store = launch_sweep(spec, place, options, bars)
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))
-    console.print(render_board(table))
+    console.print(render_board(table, notes=False))
+    for sentence in _summarize(command, spec, place, store, table):
+        console.print(escape(sentence), highlight=False, soft_wrap=True)
     if command.pictures is not None and table.groups:
         try:
             require_extra("pictures")
@@ -105,13 +115,37 @@ def run_launch(command: LaunchCommand) -> None:
     print_commands(
         console,
         [
-            format_command("board", db=command.db),
+            format_command("board", "--notes", db=command.db),
+            format_command("board", db="reference"),
             format_command("maps", db=command.db),
             format_command("samples", db=command.db, runs=command.runs),
             format_command("sql", query, db=command.db),
             format_command("export", "--format", "md", db=command.db),
         ],
     )
+
+
+def _summarize(
+    command: LaunchCommand, spec: Spec, place: Place, store: Store, board: Board
+) -> Iterator[str]:
+    """Yield what was compared, the differences, and what would decide them."""
+    if len(board.groups) > MOST_SUMMARIZED:
+        return
+    for group in board.groups:
+        yield from summarize_group(group)
+    plan = make_plan(spec, place, store)
+    predicted = predict_hours(plan, store, plan.spec.gpus)
+    power = predict_power(plan, list_histories(store), predicted)
+
+    def again(seeds: int) -> str:
+        more = replace(command, overrides=replace(command.overrides, seeds=f"{seeds}"))
+        return more.again
+
+    own = not plan.spec.gpus and command.options.ray is None
+    slots = count_slots(plan.spec.resources, max_threads(plan.expansion)) if own else 1
+    sentence = summarize_power(power, again, slots)
+    if sentence is not None:
+        yield sentence
 
 
 @contextmanager

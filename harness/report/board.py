@@ -44,12 +44,54 @@ COLUMNS: tuple[TableColumn, ...] = (
 """What people read of a row, beside printed numbers where there are any."""
 
 
-def render_board(board: Board) -> RenderableType:
-    """Return the board for a terminal of 80 columns or more."""
+def render_board(board: Board, *, notes: bool = True) -> RenderableType:
+    """Return the board for a terminal of 80 columns or more, with the lines below its tables or a
+    legend in their place."""
     parts: list[RenderableType] = []
     for group in board.groups:
-        parts += [render_table(group_table(group), compact=True), Text()]
+        table = group_table(group)
+        if not notes:
+            table = replace(table, notes=(_describe_marks(group),))
+        parts += [render_table(table, compact=True), Text()]
     return Lines(*parts, *map(Text, _ending(board)))
+
+
+def _describe_marks(group: Group) -> str:
+    marks = ["* compared with"]
+    marks += ["[..] bars"] if group.bars else []
+    marks += ["† misses a bar"] if any(row.cleared is False for row in group.rows) else []
+    return ", ".join(marks)
+
+
+def summarize_group(group: Group) -> tuple[str, str]:
+    """Return two sentences: what was compared, and the differences with their intervals."""
+    measured = [row for row in group.rows if row.n]
+    seeds = sorted({row.n for row in measured})
+    each = "-".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else "0"
+    of_each = f"{each} seed{'' if each == '1' else 's'} each"
+    undertrained = [row for row in measured if row.cleared is False]
+    bars = [bar.bits_per_dim for bar in group.bars if bar.bits_per_dim is not None]
+    cleared = ""
+    if undertrained:
+        cleared = f"; {len(undertrained)} of them undertrained, above a bar"
+    elif bars and any(row.cleared for row in measured):
+        cleared = f"; all below the lowest bar, {min(bars):.3f}"
+    compared = (
+        f"Compared: {format_count(len(measured), 'rule')} of {printable(group.flow)} on "
+        f"{printable(group.set_name)}, {group.steps} steps, {of_each}{cleared}."
+    )
+    differences = [(row, row.difference) for row in measured if row.difference is not None]
+    if group.reference is None or not differences:
+        return compared, f"No differences: {printable(group.against)} has no results here."
+    named = ", ".join(
+        f"{printable(row.label)}{'' if row.budget is None else f' @{row.budget}'} {found.mean:+.3f}"
+        f"{'' if found.half_width is None else f' ± {found.half_width:.3f}'}"
+        for row, found in differences
+    )
+    return compared, (
+        f"Less {printable(group.reference)}, in {name_unit(group.unit)} with 95 % intervals: "
+        f"{named}."
+    )
 
 
 def board_as_markdown(board: Board) -> str:

@@ -3,6 +3,7 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +13,7 @@ from lcma.harness import data
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place
 from lcma.harness.run.work import LEASE_SECONDS, Terms, Work
+from lcma.harness.shards import open_reference
 from lcma.harness.text import format_time, printable
 from lcma.sweeps import catalog, factorizations, plugins
 from lcma.sweeps.errors import UserError
@@ -23,6 +25,8 @@ from lcma.sweeps.spec import Spec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from lcma.harness.results.power import Power
 
 SLICE = 10_000
 """Most trials and jobs that one transaction registers."""
@@ -79,7 +83,7 @@ class Plan:
 
     ``digests`` are the content hashes of prepared data sets, by name; ``steps`` is the task graph
     on those, jobs that unblock others first; ``jobs`` are those of the steps' jobs that the
-    database has, by id.
+    database has, by id. ``power`` is what its seeds could show, where that was asked for.
     """
 
     expansion: Expansion
@@ -88,6 +92,7 @@ class Plan:
     digests: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[PlannedStep, ...] = ()
     jobs: Mapping[str, Job] = field(default_factory=dict)
+    power: "Power | None" = None
 
     @property
     def spec(self) -> Spec:
@@ -163,6 +168,19 @@ class Node:
 def open_existing(place: Place) -> Store | None:
     """Open the database if it exists. Raises UserError if its URL names none that could."""
     return db.connect(place.db, create=False) if db.exists(place.db) else None
+
+
+def list_histories(store: Store | None) -> tuple[Store, ...]:
+    """Return the databases whose earlier results tell how far seeds spread, the first one first.
+
+    These are the one that is planned against, and the reference database if it can be opened.
+    """
+    found = () if store is None else (store,)
+    with suppress(UserError):
+        reference = db.connect(f"sqlite:///{open_reference()}", create=False)
+        if store is None or store.url != reference.url:
+            return (*found, reference)
+    return found
 
 
 def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:

@@ -41,7 +41,7 @@ recipe:
     splits: 1
     architecture:
       {width: 4, checkerboard_couplings: 1, channel_couplings: 1, last_couplings: 1}
-  optimization: {batch: 8}
+  optimization: {batch: 8, stacked: false}
   training: {steps: 300}
 resources: {gpus: 0}
 """

@@ -40,7 +40,7 @@ def made(
     seed: int = 1,
 ) -> Trainer:
     training = {"steps": 20, "ema": 0.9, "select": "best", "holdout_every": 10}
-    asked = {"optimization": fast, "training": training}
+    asked = {"optimization": {"stacked": False} | fast, "training": training}
     recipe = catalog.recipe(flow, "photos8", "tiny", asked)
     return Trainer(
         flow=models.build(recipe.model, "random-local", seed=seed).to(device),

@@ -51,7 +51,7 @@ SMALL: dict[str, Any] = {
                 "last_couplings": 1,
             },
         },
-        "optimization": {"batch": 8},
+        "optimization": {"batch": 8, "stacked": False},
         "training": {"steps": 20},
     },
 }

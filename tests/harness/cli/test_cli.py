@@ -291,7 +291,7 @@ def test_the_plan_says_what_runs_in_stacks(
     capsys, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    asked = ("plan", "demo", "--seeds", "10", "--set", "optimization.stacked=true")
+    asked = ("plan", "demo", "--seeds", "10")
     _, out, _ = run(capsys, *asked, "--json")
     assert [(s["kind"], s["jobs"], s["stacks"]) for s in json.loads(out)["stacks"]] == [
         ("pretraining", 10, 2),

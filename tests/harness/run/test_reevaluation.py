@@ -55,7 +55,7 @@ def trained_once(tmp_path_factory, photos_root: Path):
             "matrix": {"flow": flow, "dataset": "photos8", "factorization": ["conventional"]},
             "recipe": {
                 "model": {"splits": 1, "architecture": ARCHITECTURES[flow]},
-                "optimization": {"batch": 8},
+                "optimization": {"batch": 8, "stacked": False},
                 "training": {"steps": 20},
             },
         }

@@ -41,7 +41,7 @@ def made(flow: str, prepared: data.Prepared, **optimization: object) -> Trainer:
     """Small enough to compile; with an average and a holdout part."""
     asked = {
         "model": {"architecture": SMALL[flow]},
-        "optimization": optimization,
+        "optimization": {"stacked": False} | optimization,
         "training": {"steps": 20, "ema": 0.9, "select": "best", "holdout_every": 10},
     }
     recipe = catalog.recipe(flow, "photos8", "tiny", asked)
@@ -209,6 +209,7 @@ def test_a_launch_on_cpus_refuses_to_compile_and_changes_nothing(
     from lcma.harness.cli.main import main
 
     asked = ["launch", "demo", "--local", "--gpus", "0", "--set", "optimization.compile=true"]
+    asked += ["--set", "optimization.stacked=false"]
     with pytest.raises(SystemExit) as caught:
         main(asked)
     assert caught.value.code == 2
