@@ -11,7 +11,7 @@ import json
 import sqlite3
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,15 +115,21 @@ def publish(
     """
     found = source.identify()
     migrate.require_current(source, found)
-    with source.reader().connect() as connection:
+    chosen = _Chosen()
+
+    def choose(connection: sa.Connection) -> Collection[str]:
+        nonlocal chosen
         chosen = _choose(connection, where or {}, sweep_ids)
-    if not chosen.jobs:
-        raise UserError(
-            f"no trial of {source.name} that is selected has ended: select others, or launch them"
-        )
+        if not chosen.jobs:
+            raise UserError(
+                f"no trial of {source.name} that is selected has ended: select others, or launch "
+                "them"
+            )
+        return chosen.jobs
+
     with tempfile.TemporaryDirectory(prefix="lcma-publish-") as folder:
         work = SqliteDatabase(Path(folder, "work.db"))
-        merge(source, work, jobs=chosen.jobs, progress=progress)
+        merge(source, work, choose=choose, progress=progress)
         with work.writer().begin() as connection:
             for change in (_drop_others, _blank, _thin_curves):
                 change(connection)
@@ -168,9 +174,9 @@ class _Chosen:
     """Jobs to publish by id, and the maps that their trials read: pretraining, data set, budget and
     score, None for all."""
 
-    jobs: frozenset[str]
-    maps: frozenset[tuple[str, str, int, str | None]]
-    unfinished: int
+    jobs: frozenset[str] = frozenset()
+    maps: frozenset[tuple[str, str, int, str | None]] = frozenset()
+    unfinished: int = 0
 
 
 def _choose(connection: sa.Connection, where: Where, sweep_ids: Sequence[str]) -> _Chosen:
@@ -215,7 +221,7 @@ def _read_score(options: str | None) -> str | None:
     try:
         found = {k: v for k, v in json.loads(options or "{}").items() if k != "rule"}
         return MapOptions(**found).stored_score
-    except (ValueError, ValidationError, TypeError, AttributeError):
+    except (ValueError, ValidationError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -307,7 +313,7 @@ def _blank_manifest(text: str) -> str:
     # The names of unreadable images are those of somebody's files: their number is left.
     try:
         manifest = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "{}"
     if not isinstance(manifest, dict):
         return "{}"

@@ -21,6 +21,7 @@ from lcma.db import migrate
 from lcma.db.publishing import Published, combine
 from lcma.harness.cache import VARIABLE, cache_folder
 from lcma.harness.files import require_replaceable, write_file
+from lcma.harness.text import to_json
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
 
@@ -128,7 +129,7 @@ def write_shard(
         "data": [_describe_data(row) for row in published.data],
         "code": published.code,
     }
-    text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
+    text = to_json(about) + "\n"
     write_file(out.with_name(out.name + MANIFEST), text.encode(), "OUT")
     write_file(out, content, "OUT")
     return about
@@ -142,7 +143,7 @@ def _describe_data(row: Mapping[str, Any]) -> dict[str, Any]:
     name = known_sets.set_name(row["name"], row["variant"])
     known = known_sets.shipped().get(name)
     verdict = None
-    with suppress(ValueError, KeyError, TypeError):
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
         verdict = json.loads(row["manifest"])["source"]["verdict"]
     return {
         "name": name,

@@ -6,7 +6,7 @@ what was cut off is completed by merging again.
 """
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import sqlalchemy as sa
@@ -33,13 +33,15 @@ worker waited for each other's rows."""
 DERIVED = (schema.events, schema.cells, schema.table_overlaps)
 """Tables that are not taken over: history, and what is made anew from the rest."""
 
+Choice = Callable[[sa.Connection], Collection[str]]
+
 
 def merge(
     source: Database,
     target: Database,
     *,
     dry_run: bool = False,
-    jobs: Collection[str] | None = None,
+    choose: Choice | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> MergeReport:
     """Take over what `source` has and `target` has not.
@@ -48,7 +50,8 @@ def merge(
         source: Where to read; it is not changed.
         target: Where to write; made if it is missing.
         dry_run: Write nothing.
-        jobs: Of the jobs only these, by id; all plans come over nonetheless.
+        choose: Given a connection to the source, whose state is the one that is merged, returns the
+            jobs to take by id; all plans come over nonetheless.
         progress: As in `check_integrity`.
 
     Returns:
@@ -76,6 +79,7 @@ def merge(
                 f"a dry run writes nothing, and {target.name} is not a database of schema "
                 f"{migrate.current_version()}: run `lcma db init` or `lcma db upgrade` before"
             )
+        jobs = None if choose is None else choose(connection)
         return _Merge(source, connection, target, dry_run, jobs, progress).run()
 
 

@@ -282,6 +282,7 @@ VALID: dict[str, list[str]] = {
     "data show": ["photos8"],
     "db backup": ["--out", "copy.db"],
     "db merge": ["crowd.db"],
+    "db publish": ["out.sqlite"],
 }
 """Words after a command that make it a valid one."""
 

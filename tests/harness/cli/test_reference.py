@@ -12,6 +12,7 @@ import typer
 import lcma as package
 from lcma import db
 from lcma.db import migrate
+from lcma.db.integrity import check_integrity
 from lcma.harness import shards
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
@@ -270,45 +271,55 @@ def test_what_cannot_be_published_is_one_line(
     assert Path("there.db").read_text() == "mine"
 
 
-def test_trained_results_are_published_merged_served_and_verified(
-    lcma: Typed, in_tmp: Path, photos_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A small sweep as somebody else has trained it: nothing of it is trained here again."""
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Path:
+    """A folder with a sweep and a shard of its trained trial, as somebody else has published it."""
+    folder = tmp_path_factory.mktemp("trained")
+    store = train(Place(f"sqlite:///{folder / 'theirs.db'}", folder / "runs", photos_root))
+    (sweep,) = store.sweeps()
+    (folder / "small.yaml").write_text(sweep.spec)  # JSON is YAML
+    (folder / "evidence").mkdir()
+    shard = str(folder / "evidence" / "001.sqlite.xz")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["db", "publish", shard, "--sweep", "small", "--db", store.url])
+    assert end.value.code == 0
+    return folder
+
+
+@pytest.fixture
+def of_trained(
+    trained: Path, photos_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Lets the package have it, beside prepared images."""
+    monkeypatch.setattr(shards, "FOLDER", trained / "evidence")
     monkeypatch.setenv("LCMA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LCMA_DATA", str(photos_root))
-    place = Place(f"sqlite:///{in_tmp / 'theirs.db'}", in_tmp / "runs", photos_root)
-    store = train(place)
-    (spec,) = store.sweeps()
-    (in_tmp / "small.yaml").write_text(spec.spec)  # JSON is YAML
-    evidence = in_tmp / "evidence"
-    evidence.mkdir()
-    code, out, _ = lcma(
-        "db", "publish", "evidence/001.sqlite.xz", "--sweep", "small", "--db", place.db
-    )
-    assert code == 0
-    assert "published 1 trial (1 done)" in out
-    monkeypatch.setattr(shards, "FOLDER", evidence)
+    return trained
 
+
+def test_a_sweep_that_asks_for_what_was_merged_is_served(of_trained: Path, lcma: Typed) -> None:
+    assert lcma("db", "merge", "reference", "--db", "mine.db")[0] == 0
+    spec = str(of_trained / "small.yaml")
+    code, out, _ = lcma("plan", spec, "--db", "mine.db")
+    assert (code, "Nothing is left to do." in out) == (0, True)
+    mine = World(db.connect("mine.db", create=False))
+    before = mine.dump()
+    code, out, _ = lcma("launch", spec, "--local", "--no-pictures", "--db", "mine.db")
+    assert (code, "checkerboard-even" in out) == (0, True)
+    assert mine.dump()["attempts"] == before["attempts"]
+    assert check_integrity(mine.store.database).findings == ()
+
+
+def test_a_sample_of_the_reference_is_trained_again_and_nothing_is_stored(
+    of_trained: Path, lcma: Typed
+) -> None:
+    code, out, err = lcma("verify", "--sample", "2", "--db", "reference")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "has 1 trial with a result" in err
     code, out, err = lcma("verify", "--sample", "1", "--db", "reference")
     assert code == 0
     assert out.endswith("1 of 1 came out again, 1 of them to the last bit\n")
     assert "the reference database is never written" in err
-    assert lcma("verify", "--sample", "2", "--db", "reference")[0] == 2
-
-    assert lcma("db", "merge", "reference", "--db", "mine.db")[0] == 0
-    assert lcma("db", "check", "--db", "mine.db")[0] == 0
-    code, out, _ = lcma("plan", "small.yaml", "--db", "mine.db")
-    assert (code, "Left to do: 0 pretrainings, 0 trainings." in out) == (0, True)
-    mine = World(db.connect("mine.db", create=False))
-    before = mine.dump()
-    code, out, err = lcma("launch", "small.yaml", "--local", "--no-pictures", "--db", "mine.db")
-    assert (code, "checkerboard-even" in out) == (0, True)
-    assert mine.dump()["attempts"] == before["attempts"]
-    code, out, err = lcma("verify", "--sample", "1", "--db", "mine.db", "--json")
-    assert (code, err) == (0, "")
-    (found,) = json.loads(out)
-    assert (found["equal"], found["stored"]) == (True, True)
-    assert len(mine.dump()["verifications"]) == 1
 
 
 def test_the_shards_of_the_package_are_small_and_as_their_manifests_say() -> None:
