@@ -80,7 +80,7 @@ class Cluster:
         with (self.folder / "ray.log").open("ab") as log:
             self._processes.append(
                 subprocess.Popen(
-                    [*RAY, "start", "--block", "--node-ip-address=127.0.0.1", *ports, *options],
+                    [*RAY, "start", "--block", *ports, *options],
                     env=self.environment,
                     stdout=log,
                     stderr=log,
