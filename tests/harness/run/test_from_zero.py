@@ -60,10 +60,12 @@ class Cluster:
         config = folder / "autoscaling.yaml"
         config.write_text(yaml.safe_dump(AUTOSCALING))
         self._start("--head", "--num-cpus=0", f"--port={self.port}", "--include-dashboard=false")
-        health = [*RAY, "health-check", "--address", self.address]
-        until(
-            lambda: not subprocess.run(health, env=self.environment, capture_output=True).returncode
-        )
+        until(self._is_reached)
+
+    def _is_reached(self) -> bool:
+        assert self._processes[0].poll() is None, (self.folder / "ray.log").read_text()
+        reach = [sys.executable, "-c", f"import ray; ray.init({self.address!r})"]
+        return not subprocess.run(reach, env=self.environment, capture_output=True).returncode
 
     @property
     def address(self) -> str:
