@@ -6,7 +6,7 @@ BIN = .venv/bin
 # Each of the tests' processes would compile all modules, and their assertions, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: benchmark benchmark-database demo fuzz test test-all test-gpu check lint types layers format clean gpu-half-hour help
+.PHONY: benchmark benchmark-database demo findings fuzz test test-all test-gpu check lint types layers format clean gpu-half-hour help
 
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about five minutes)"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-all  install, then run the long tests too"
 	@echo "make test-gpu  the tests that need a CUDA device"
 	@echo "make gpu-half-hour  exactness, stacks, speed and maps on a CUDA device (HALF_HOUR_ARGS=--data DIR)"
+	@echo "make findings  numbers and pictures of docs/findings.md and the README, from the reference database"
 	@echo "make fuzz      thousands of hostile inputs; each must be taken, or refused with nothing changed"
 	@echo "make check     lint, format, types and import layers"
 	@echo "make benchmark speed of training steps, compared with normflows"
@@ -35,6 +36,9 @@ test-gpu: .venv/installed-dev
 
 gpu-half-hour: .venv/installed-dev .venv/installed-benchmarks
 	$(BIN)/python -m benchmarks.gpu_half_hour $(HALF_HOUR_ARGS)
+
+findings: .venv/installed
+	$(BIN)/python -m benchmarks.findings
 
 fuzz: .venv/installed-dev
 	$(BIN)/python -m tests.fuzzing

@@ -243,6 +243,33 @@ def read_cells(
     return found
 
 
+def read_bits_by_seed(
+    connection: sa.Connection,
+    recipe_ids: Collection[str],
+    data_digests: Collection[str],
+    seeds: Collection[int],
+) -> dict[tuple[str, str, str, str, int | None], dict[int, float]]:
+    """Read bits/dim by seed; see `Store.bits_by_seed`."""
+    of_cell = ("recipe_id", "data_digest", "precision", "factorization", "budget")
+    query = (
+        sa.select(*(cells.c[name] for name in of_cell), measures.c.seed, measures.c.value)
+        .join_from(cells, measures, measures.c.cell_id == cells.c.id)
+        .where(
+            cells.c.recipe_id.in_(sorted(recipe_ids)),
+            cells.c.data_digest.in_(sorted(data_digests)),
+            cells.c.measure == BITS_PER_DIM,
+            cells.c.protocol == "plain",
+            cells.c.map_options.is_(None),
+            measures.c.seed.in_(sorted(seeds)),
+        )
+    )
+    found: defaultdict[tuple[str, str, str, str, int | None], dict[int, float]] = defaultdict(dict)
+    for *cell, seed, value in _rows(connection, query):
+        recipe_id, digest, precision, factorization, budget = cell
+        found[recipe_id, digest, precision, factorization, budget][seed] = value
+    return dict(found)
+
+
 def has_any_result(connection: sa.Connection, where: Where, sweep_id: str | None) -> bool:
     """Return whether any result matches."""
     query = _Chosen(where, sweep_id, BITS_PER_DIM).of(measures.c.result_id).limit(1)

@@ -11,6 +11,9 @@ from lcma.db.inserts import insert
 from lcma.db.records import Metric
 from lcma.db.schema import curves, metrics
 
+PUBLISHED_POINTS = 60
+"""Points that a curve of a published database has at most, the first and the last among them."""
+
 MANY = 200
 """From how many points on PostgreSQL takes them by COPY, which costs a round trip more."""
 

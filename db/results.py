@@ -58,9 +58,11 @@ def hash_protocol(row: Mapping[str, Any]) -> str:
     return content_hash("protocol", [row[name] for name in ("name", "precision", "body")])[:20]
 
 
-def hash_verification(row: Mapping[str, Any]) -> str:
-    """Return the id of a row of `verifications`."""
-    content = {name: value for name, value in row.items() if name != "id"}
+def hash_verification(row: Mapping[str, Any], *, named: bool = False) -> str:
+    """Return the id of a row of `verifications`; with `named` the one that it had formerly."""
+    # Who verified is no part of it, since a published row does not say so and is the same row.
+    left_out = {"id"} if named else {"id", "verified_by"}
+    content = {name: value for name, value in row.items() if name not in left_out}
     # A database gives 10.0 for a 10.
     content |= {name: float(row[name]) for name in ("largest_difference", "tolerance", "time")}
     return content_hash("verification", content)

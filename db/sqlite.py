@@ -218,8 +218,13 @@ def open_writer(
 
     Raises:
         sqlite3.Error: The file cannot be read or written.
-        UserError: It is damaged, and was not in WAL mode.
+        UserError: It is damaged, and was not in WAL mode; or nobody may write it.
     """
+    # Root could, and what comes with the package would be changed.
+    if path.exists() and not path.stat().st_mode & 0o222:
+        raise UserError(
+            f"the database {path} cannot be written: its file is read-only; copy it elsewhere"
+        )
     connection = open_sqlite(path, "rwc" if create else "rw")
     try:
         if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import sqlalchemy as sa
 
 from lcma.db import leases, migrate, schema
-from lcma.db.cells import has_any_result, read_cells, read_values
+from lcma.db.cells import has_any_result, read_bits_by_seed, read_cells, read_values
 from lcma.db.curves import insert_metrics
 from lcma.db.engine import Database, QueryResult
 from lcma.db.errors import Conflict
@@ -970,6 +970,22 @@ class Store:
         with self._reader.connect() as connection:
             return read_cells(connection, where, sweep_id, waits_over, measure)
 
+    def bits_by_seed(
+        self, recipe_ids: Collection[str], data_digests: Collection[str], seeds: Collection[int]
+    ) -> dict[tuple[str, str, str, str, int | None], dict[int, float]]:
+        """Return the bits/dim of current results by seed, without those with map options.
+
+        They are by the protocol `plain`. The keys are recipe, data digest, precision, factorization
+        and budget.
+
+        Args:
+            recipe_ids: Recipes that count.
+            data_digests: Data sets that count.
+            seeds: Seeds that are read.
+        """
+        with self._reader.connect() as connection:
+            return read_bits_by_seed(connection, recipe_ids, data_digests, seeds)
+
     def leaderboard(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
         """Return rows of the view `leaderboard`; see `view`."""
         return self.view("leaderboard", **where)
@@ -1645,6 +1661,13 @@ class Store:
         with self._reader.connect() as connection:
             total = connection.execute(sa.select(sa.func.sum(seconds)).where(which)).scalar()
         return float(total or 0.0) / 3600
+
+    def launch_hours(self, owner: str) -> float:
+        """Return for how many hours by the wall a launch runs, 0 for one that is not known."""
+        query = sa.select(launches.c.started).where(launches.c.owner == owner)
+        with self._reader.connect() as connection:
+            started = connection.execute(query).scalar()
+            return 0.0 if started is None else (self._clock(connection, None) - started) / 3600
 
     def last_arguments(self, sweep_id: str, *, launched_by: str, host: str) -> str:
         """Return what a user typed on a host for the last launch of a sweep, '' if not known.

@@ -33,8 +33,9 @@ def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -
         ...     store.sql("SELECT factorization, bits_per_dim FROM trial_results")
 
     Args:
-        url: A path ending in .db or .sqlite, `sqlite:///PATH` or
-            `postgresql://USER@HOST/DATABASE`; by default LCMA_DB, or lcma.db in the current folder.
+        url: A path ending in .db or .sqlite, `sqlite:///PATH`,
+            `postgresql://USER@HOST/DATABASE`, or "reference" for the results that come with the
+            package; by default LCMA_DB, or lcma.db in the current folder.
         write: Allow writing, and make the database if there is none.
 
     Returns:
@@ -44,7 +45,7 @@ def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -
     Raises:
         UserError: If there is no database to read, or one that this version cannot use.
     """
-    where = find_place(None if url is None else os.fspath(url), None, None).db
+    where = find_place(None if url is None else os.fspath(url), None, None, write=write).db
     store = db.connect(where, create=write)
     return store if write else Store(store.database, read_only=True)
 
@@ -69,16 +70,20 @@ def plan(
         **overrides: As in `launch`.
 
     Returns:
-        The plan: `.cells`, `.pretrainings`, `.summary`, `.to_pandas()`.
+        The plan: `.cells`, `.pretrainings`, `.summary`, `.to_pandas()`, and `.power`: what its
+        seeds could show, from the spread of earlier results.
 
     Raises:
         UserError: For anything in the spec that is unknown or out of range.
     """
-    from lcma.harness.run.plan import make_plan, open_existing
+    from lcma.harness.run.plan import list_histories, make_plan, open_existing
+    from lcma.harness.run.prediction import predict_hours, predict_power
 
     place = _place(store, None, data)
     opened = store if isinstance(store, Store) else open_existing(place)
-    return make_plan(_read_spec(spec, place, **overrides), place, opened)
+    made = make_plan(_read_spec(spec, place, **overrides), place, opened)
+    predicted = predict_hours(made, opened, made.spec.gpus)
+    return replace(made, power=predict_power(made, list_histories(opened), predicted))
 
 
 def launch(
@@ -144,7 +149,7 @@ def launch(
         raise UserError(
             f"{store.name} was opened for reading: open it with lcma.connect(URL, write=True)"
         )
-    place = _place(store, runs, data)
+    place = _place(store, runs, data, write=True)
     options = LaunchOptions(
         local=local,
         ray=ray,
@@ -233,12 +238,15 @@ def _place(
     store: Store | str | None,
     runs: str | os.PathLike[str] | None,
     data: str | os.PathLike[str] | None,
+    *,
+    write: bool = False,
 ) -> Place:
     url = store.url if isinstance(store, Store) else store
     place = find_place(
         None if url is None else str(url),
         None if runs is None else os.fspath(runs),
         None if data is None else Path(data),
+        write=write,
     )
     return replace(place, db=store.url) if isinstance(store, Store) else place
 

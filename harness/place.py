@@ -9,6 +9,9 @@ from lcma.harness.urls import is_url, local_path
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import require_text
 
+REFERENCE = "reference"
+"""What stands for the reference database wherever a database is named; a file is `./reference`."""
+
 DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
 
 
@@ -30,11 +33,19 @@ class Place:
     data: Path
 
 
-def find_place(db: str | None, runs: Path | str | None, data: Path | None) -> Place:
+def name_database(db: str | None) -> str:
+    """Return the name of the database that is given, else that of the environment, else lcma.db."""
+    return db or os.environ.get(DB_VARIABLE) or "lcma.db"
+
+
+def find_place(
+    db: str | None, runs: Path | str | None, data: Path | None, *, write: bool = False
+) -> Place:
     """Return the places given, else those of the environment's LCMA_DB, LCMA_RUNS and LCMA_DATA,
     else lcma.db, lcma-runs and lcma-data in the current folder.
 
-    Raises UserError for a path that cannot be made absolute.
+    Raises UserError for a path that cannot be made absolute, and where the database is the
+    reference: if there is none, or with ``write``, that the database is to be written.
     """
 
     def absolute(path: str | Path) -> Path:
@@ -44,8 +55,17 @@ def find_place(db: str | None, runs: Path | str | None, data: Path | None) -> Pl
         except (OSError, RuntimeError) as error:
             raise UserError(f"{path} leads nowhere: {error}") from None
 
-    url = db or os.environ.get(DB_VARIABLE) or "lcma.db"
-    if "://" not in url:
+    url = name_database(db)
+    if url == REFERENCE:
+        if write:
+            raise UserError(
+                "the reference database is never written: name your own with --db, and "
+                "`lcma db merge reference` brings its results there"
+            )
+        from lcma.harness.shards import open_reference  # SQLAlchemy takes a while
+
+        url = str(open_reference())
+    elif "://" not in url:
         url = str(absolute(url))
     files = str(runs or os.environ.get(RUNS_VARIABLE) or "lcma-runs")
     if _MISTYPED.match(files):  # it may hold a password, so it is not repeated

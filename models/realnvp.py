@@ -77,9 +77,9 @@ def build_layers(
     for split in range(model.splits):
         found += checkerboard(channels, size, width, arch.checkerboard_couplings)
         found.append(Squeeze())
-        found += channelwise(4 * channels, 2 * width, arch.channel_couplings)
+        found += channelwise(4 * channels, arch.growth * width, arch.channel_couplings)
         found.append(Unsqueeze())
-        width *= 2
+        width *= arch.growth
         if flat:
             found.append(PassFlat())
             continue

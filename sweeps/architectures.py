@@ -39,10 +39,17 @@ class RealNVPArchitecture(Architecture):
     last scale has checkerboard couplings alone.
     """
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"scale", "start"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"scale", "start", "growth"})
 
     width: Count = Field(
         gt=0, description="feature maps of the first scale's checkerboard couplings"
+    )
+    growth: Count = Field(
+        2,
+        ge=1,
+        le=2,
+        description="times as many feature maps after each squeeze: 2 as published, or 1 for the "
+        "same in all nets",
     )
     blocks: Count = Field(ge=0, description="residual blocks in each coupling net")
     checkerboard_couplings: Count = Field(3, ge=1, description="in each scale but the last")

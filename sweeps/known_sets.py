@@ -28,7 +28,8 @@ class DataSetFacts(BaseModel):
     """Facts about a data set that planning needs, without having it.
 
     size: H = W in pixels. dataset, variant: what a trial and a result keep of it. filtered_from:
-    the set of which this one is a box-filtered form.
+    the set of which this one is a box-filtered form. licence: on what terms its images are to be
+    had, as far as it is known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class DataSetFacts(BaseModel):
     dataset: str
     variant: str = "u8"
     about: str
+    licence: str = "not known"
     filtered_from: str | None = None
 
 

@@ -14,7 +14,7 @@ import pytest
 from lcma.harness.version import read_code_version, read_commit
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("harness", "models", "sweeps", "db")
+FOLDERS = ("harness", "models", "sweeps", "db", "evidence")
 
 
 @pytest.fixture(scope="module")

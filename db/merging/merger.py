@@ -6,7 +6,7 @@ what was cut off is completed by merging again.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import sqlalchemy as sa
@@ -39,6 +39,7 @@ def merge(
     target: Database,
     *,
     dry_run: bool = False,
+    jobs: Collection[str] | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> MergeReport:
     """Take over what `source` has and `target` has not.
@@ -47,6 +48,7 @@ def merge(
         source: Where to read; it is not changed.
         target: Where to write; made if it is missing.
         dry_run: Write nothing.
+        jobs: Of the jobs only these, by id; all plans come over nonetheless.
         progress: As in `check_integrity`.
 
     Returns:
@@ -74,7 +76,7 @@ def merge(
                 f"a dry run writes nothing, and {target.name} is not a database of schema "
                 f"{migrate.current_version()}: run `lcma db init` or `lcma db upgrade` before"
             )
-        return _Merge(source, connection, target, dry_run, progress).run()
+        return _Merge(source, connection, target, dry_run, jobs, progress).run()
 
 
 def _require_source(source: Database) -> None:
@@ -104,9 +106,11 @@ class _Merge:
         connection: sa.Connection,
         target: Database,
         dry_run: bool,
+        jobs: Collection[str] | None,
         progress: Progress,
     ) -> None:
         self.source, self.connection, self.target = source, connection, target
+        self.jobs = None if jobs is None else frozenset(jobs)
         self.dry_run, self.progress = dry_run, progress
         self.tally, self.refused = Tally(), Refused()
         self.writer = target.reader() if dry_run else target.writer()
@@ -117,6 +121,7 @@ class _Merge:
         try:
             self._merge_rows(TABLES)
             self._merge_jobs()
+            self._refuse_other_results()
             self._merge_rows((schema.verifications,))
         except UserError as error:
             if not self.written:
@@ -216,7 +221,22 @@ class _Merge:
             .order_by(*(trials.c[name] for name in family), jobs.c.id)
         )
         first, second = (self.connection.execute(q).scalars().all() for q in (segments, of_trials))
-        return list(first), list(second)
+        return self._wanted(first), self._wanted(second)
+
+    def _wanted(self, ids: Sequence[str]) -> list[str]:
+        return [one for one in ids if self.jobs is None or one in self.jobs]
+
+    def _refuse_other_results(self) -> None:
+        # What says how results were verified refers to them.
+        if self.jobs is None:
+            return
+        attempts, results = schema.attempts, schema.results
+        query = sa.select(results.c.id, attempts.c.job_id).join(
+            attempts, attempts.c.id == results.c.attempt_id
+        )
+        for result_id, job_id in self.connection.execute(query):
+            if job_id not in self.jobs:
+                self.refused.add(results, {"id": result_id})
 
     def _merge_some(self, ids: Sequence[str]) -> None:
         there = read_evidence(self.connection, ids, bytes_of_maps=True)

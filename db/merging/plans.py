@@ -1,5 +1,6 @@
 """The merge of plans, environments and the like: rows that are known by their content."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from lcma.db.inserts import append_mappings, insert_missing
 from lcma.db.integrity import Progress
 from lcma.db.merging.report import Difference, Tally, first_difference
+from lcma.db.records import content_hash
 from lcma.db.schema import (
     bars,
     cells,
@@ -39,9 +41,11 @@ CIRCUMSTANCE: Mapping[str, frozenset[str]] = {
     "recipes": frozenset({"profile"}),
     "flow_trials": frozenset({"profile"}),
     "measure_kinds": frozenset({"meaning"}),
+    "launches": frozenset({"launched_by", "host", "arguments", "ending"}),
+    "verifications": frozenset({"verified_by"}),
 }
-"""Columns in which two rows of one key may differ: what a set was called and where it was read, and
-the name of a profile, which is no part of what was run."""
+"""Columns in which two rows of one key may differ: what a set was called and where it was read, the
+name of a profile, which is no part of what was run, and what a published row does not say."""
 
 ADDED_BY_WORKERS = (environments, launches, protocols, measure_kinds, verifications)
 """Those of which somebody may add a row that is being merged."""
@@ -49,7 +53,19 @@ ADDED_BY_WORKERS = (environments, launches, protocols, measure_kinds, verificati
 ROWS = 2000
 """Rows merged in one transaction."""
 
+_PUBLISHED_OWNER = re.compile("launch-[0-9a-f]{20}")
+
 Transaction = Callable[[], AbstractContextManager[sa.Connection]]
+
+
+def publish_owner(owner: str) -> str:
+    """Return the name that a launch has in a published database, which names no host.
+
+    It is that of the same launch always, so that it is known again.
+    """
+    if _PUBLISHED_OWNER.fullmatch(owner):
+        return owner
+    return f"launch-{content_hash('launch', owner)[:20]}"
 
 
 class Refused:
@@ -155,9 +171,17 @@ def _missing(
         tuple(row._mapping[name] for name in key): dict(row._mapping)
         for row in connection.execute(sa.select(table).where(*same))
     }
+    published: dict[str, dict[str, Any]] = {}
+    if table is launches:
+        published = {
+            publish_owner(row.owner): dict(row._mapping)
+            for row in connection.execute(sa.select(launches))
+        }
     new = []
     for row in rows:
         stored = here.get(tuple(row[name] for name in key))
+        if stored is None and table is launches:
+            stored = published.get(row["owner"])
         if refused and refused.reason(table, row) is not None:
             refused.add(table, row)
             tally.add(table.name, "left")

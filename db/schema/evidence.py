@@ -355,7 +355,7 @@ supersedes = Table(
 verifications = Table(
     "verifications",
     metadata,
-    key("id", Text, "content hash of the other columns"),
+    key("id", Text, "content hash of the other columns but `verified_by`"),
     required("result_id", Text, "the result", ForeignKey("results.id")),
     required("equal", Integer, "1 where all measures came out equal to the last bit, 0 where not"),
     required("largest_difference", Double, "largest difference of a measure in bits per dimension"),

@@ -2,10 +2,10 @@
 
 import typer
 
-from lcma.harness.cli import db_backup, db_check, db_init, db_merge, db_upgrade
+from lcma.harness.cli import db_backup, db_check, db_init, db_merge, db_publish, db_upgrade
 
 app = typer.Typer(
-    help="Make, upgrade, check, copy and merge results databases.", no_args_is_help=True
+    help="Make, upgrade, check, copy, merge and publish results databases.", no_args_is_help=True
 )
 
 app.command()(db_init.init)
@@ -13,3 +13,4 @@ app.command()(db_upgrade.upgrade)
 app.command()(db_check.check)
 app.command()(db_backup.backup)
 app.command()(db_merge.merge)
+app.command()(db_publish.publish)

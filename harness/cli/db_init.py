@@ -9,7 +9,7 @@ def init(db: Db = None) -> None:
     from lcma.harness.place import find_place
     from lcma.harness.terminal import print_line
 
-    database = locate(find_place(db, None, None).db)
+    database = locate(find_place(db, None, None, write=True).db)
     identity = database.identify()
     migrate.require_known(database, identity)
     if not identity.exists:

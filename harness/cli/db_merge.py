@@ -15,7 +15,8 @@ MOST_LINES = 50
 
 def merge(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="The other database: a file or a URL")
+        str,
+        typer.Argument(metavar="SOURCE", help="The other database: a file, a URL, or reference"),
     ],
     db: Db = None,
     dry_run: Annotated[
@@ -37,7 +38,8 @@ def merge(
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
-    theirs, ours = locate(source), locate(find_place(db, None, None).db)
+    ours = locate(find_place(db, None, None, write=True).db)
+    theirs = locate(find_place(source, None, None).db)
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("")

@@ -19,7 +19,7 @@ def upgrade(
     from lcma.harness.place import find_place
     from lcma.harness.terminal import print_line
 
-    database = locate(find_place(db, None, None).db)
+    database = locate(find_place(db, None, None, write=True).db)
     identity = database.identify()
     if not identity.exists:
         raise UserError(

@@ -53,7 +53,7 @@ def gc(
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_size, printable, to_json
 
-    place = find_place(db, runs, None)
+    place = find_place(db, runs, None, write=True)
     store = connect(place.db, create=False)
     found = find_garbage(store, place.runs, GarbageFilter(sweep, older, lost, weights))
     removed = found.waste if dry_run else remove_garbage(store, place.runs, found)

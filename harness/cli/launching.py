@@ -74,7 +74,7 @@ class LaunchCommand:
 def run_launch(command: LaunchCommand) -> None:
     """Launch, then show the board. Exits with 1 if jobs were lost."""
     console = Console()
-    place = find_place(command.db, command.runs, command.data)
+    place = find_place(command.db, command.runs, command.data, write=True)
     spec = read_spec(command.spec, command.overrides, place)
     typed = format_command(*command.words, runs=command.runs, data=command.data)
     options = replace(command.options, arguments=typed)

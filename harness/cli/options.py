@@ -9,7 +9,9 @@ from lcma.harness.report.targets import PictureFormat
 
 Db = Annotated[
     str | None,
-    typer.Option("--db", metavar="URL", help="Database: a file or a URL [LCMA_DB, lcma.db]"),
+    typer.Option(
+        "--db", metavar="URL", help="Database: a file, a URL, or reference [LCMA_DB, lcma.db]"
+    ),
 ]
 Runs = Annotated[
     str | None,

@@ -45,5 +45,4 @@ def plan(
     where = find_place(db, None, data)
     asked = Overrides(dataset, profile, seeds, budget, tuple(set_ or ()))
     made = plan_sweep(spec, where, asked)
-    words = ["launch", spec, *asked.words]
-    show_plan(made, words, where, db=db, data=data, as_json=json)
+    show_plan(made, spec, asked, where, db=db, data=data, as_json=json)

@@ -1,7 +1,7 @@
 """Reading a sweep with its overrides, and printing a plan; shared by `plan` and `launch`."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,18 @@ from rich.text import Text
 
 from lcma.harness import data
 from lcma.harness.place import Place
+from lcma.harness.report.power import power_as_dict, render_power
+from lcma.harness.results.power import Power
 from lcma.harness.run.limits import Limits
-from lcma.harness.run.plan import Plan, PlannedCell, make_plan, open_existing, require_valid
-from lcma.harness.run.prediction import Predictions, predict_hours
+from lcma.harness.run.plan import (
+    Plan,
+    PlannedCell,
+    list_histories,
+    make_plan,
+    open_existing,
+    require_valid,
+)
+from lcma.harness.run.prediction import Predictions, predict_hours, predict_power
 from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
 from lcma.harness.run.workers import check_compilable, count_slots, max_threads
 from lcma.harness.terminal import Console, noting_slowness
@@ -33,6 +42,9 @@ from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
 from lcma.sweeps.sections import MAX_SEEDS
+
+PILOT = "3"
+"""Seeds of a launch that gives a first spread."""
 
 _STYLE = {"new": "bold", "there": "green", "running": "cyan", "same": "dim", "invalid": "red"}
 
@@ -114,7 +126,8 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
 
 def show_plan(
     plan: Plan,
-    words: Sequence[str],
+    spec: str,
+    asked: Overrides,
     where: Place,
     *,
     db: str | None,
@@ -123,11 +136,14 @@ def show_plan(
 ) -> None:
     """Print a plan for a person or a program.
 
-    ``words`` are the launch that carries it out; ``db`` and ``data`` are the places as given.
+    ``spec`` and ``asked`` are as typed, and so are the places ``db`` and ``data``.
     """
-    predicted = predict_hours(plan, open_existing(where), plan.spec.gpus)
+    words = ["launch", spec, *asked.words]
+    store = open_existing(where)
+    predicted = predict_hours(plan, store, plan.spec.gpus)
+    power = predict_power(plan, list_histories(store), predicted)
     if as_json:
-        print(json.dumps(plan_as_dict(plan, predicted), indent=2))
+        print(json.dumps(plan_as_dict(plan, predicted, power), indent=2))
         return
     console = Console()
     for plugin in plugins.loaded():
@@ -145,6 +161,8 @@ def show_plan(
     if len(plan.invalid) == len(plan.cells):
         console.print("[red]No cell can be run by this version.[/] The table says why.")
         return
+    few = ["launch", spec, *replace(asked, seeds=PILOT).words]
+    console.print(render_power(power, format_command(*few, db=db, data=data)), soft_wrap=True)
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     if plan.lost:
         again = format_command(*words, "--retry", db=db, data=data)
@@ -176,7 +194,7 @@ def _to_prepare(plan: Plan, where: Place) -> list[str]:
     return [known.name for known in known if not (where.data / known.name).exists()]
 
 
-def plan_as_dict(plan: Plan, predicted: Predictions) -> dict[str, Any]:
+def plan_as_dict(plan: Plan, predicted: Predictions, power: Power) -> dict[str, Any]:
     """The plan as JSON-able values."""
     alone, trainings = plan.expansion.unshared
     return {
@@ -227,6 +245,7 @@ def plan_as_dict(plan: Plan, predicted: Predictions) -> dict[str, Any]:
             for shape, jobs, stacks in _plan_stacks(plan)
         ],
         "predicted": predictions_as_dict(predicted),
+        "power": power_as_dict(power),
     }
 
 

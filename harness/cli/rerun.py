@@ -55,7 +55,7 @@ def rerun(
     from lcma.harness.watch.commands import relaunch_commands
     from lcma.harness.watch.rerun import choose_reruns, describe_choice, render_reruns
 
-    store = connect(find_place(db, None, None).db, create=False)
+    store = connect(find_place(db, None, None, write=True).db, create=False)
     filters = parse_filters(where or ())
     chosen = choose_reruns(store, trials or (), filters, with_pretraining=with_pretraining)
     summary, console = describe_choice(chosen), Console()

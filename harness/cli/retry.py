@@ -53,7 +53,7 @@ def retry(
     )
     from lcma.sweeps.errors import UserError
 
-    store = connect(find_place(db, None, None).db, create=False)
+    store = connect(find_place(db, None, None, write=True).db, create=False)
     if host is not None:
         if trials or classes or sweep or dry_run:
             raise UserError("--host takes no jobs: give it alone")

@@ -51,7 +51,7 @@ def stop(
 
     if everything and sweep is not None:
         raise UserError("--all and a sweep exclude each other: leave one out")
-    store = connect(find_place(db, None, None).db, create=False)
+    store = connect(find_place(db, None, None, write=True).db, create=False)
     seconds = 0.0 if now else ANSWER_SECONDS
     console = Console()
     if not is_sweep(store, sweep) and sweep and store.find_jobs(sweep):

@@ -29,6 +29,13 @@ def tune(
         int | None,
         typer.Option(min=2, metavar="N", help="Budgets to ask for, in place of the spec's"),
     ] = None,
+    max_device_hours: Annotated[
+        float | None,
+        typer.Option(metavar="HOURS", help="Device hours of this launch after which it ends"),
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(metavar="HOURS", help="Hours by the wall after which it ends")
+    ] = None,
     any_code: Annotated[
         bool, typer.Option("--any-code", help="Run on hosts with other code than here too")
     ] = False,
@@ -50,6 +57,8 @@ def tune(
             gpus=gpus,
             parallel=parallel,
             trials=trials,
+            max_device_hours=max_device_hours,
+            max_hours=max_hours,
             any_code=any_code,
             json=json,
             db=db,

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from lcma.harness.cli.launching import STOPPED, ending_early
+from lcma.harness.cli.launching import AT_LIMIT, STOPPED, ending_early
 from lcma.harness.cli.planning import Overrides, read_spec
 from lcma.harness.place import Place, find_place
 from lcma.harness.run.driver import Display
+from lcma.harness.run.limits import Limits, require_hours
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import known_digests, open_existing, plan_expansion, preparable_sets
 from lcma.harness.run.rehearsal import rehearse_plugins
@@ -30,6 +31,7 @@ from lcma.harness.tuning.study import Study
 from lcma.harness.tuning.target import StudyTarget, make_target
 from lcma.harness.tuning.tuner import Tuner, TunerSettings, open_tuner
 from lcma.harness.watch.commands import format_command, print_commands
+from lcma.harness.watch.predictions import describe_limits
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Spec
@@ -49,6 +51,8 @@ class Asked:
     parallel: int | None
     trials: int | None
     json: bool
+    max_device_hours: float | None = None
+    max_hours: float | None = None
     any_code: bool = False
     db: str | None = None
     runs: str | None = None
@@ -61,9 +65,10 @@ class Asked:
         """The command and its arguments, without the places."""
         words = ["tune", self.spec, *self.overrides.words, *["--local"] * self.local]
         words += ["--any-code"] * self.any_code
-        for name in ("ray", "gpus", "parallel", "trials"):
+        limits = "max_device_hours", "max_hours"
+        for name in ("ray", "gpus", "parallel", "trials", *limits):
             value = getattr(self, name)
-            words += [] if value is None else [f"--{name}", f"{value}"]
+            words += [] if value is None else [f"--{name.replace('_', '-')}", f"{value}"]
         return words
 
     @property
@@ -75,14 +80,16 @@ class Asked:
 def run_study(asked: Asked) -> None:
     """Check, tune, report. What can be refused is refused before anything is changed."""
     console = Console(stderr=asked.json)
-    place = find_place(asked.db, asked.runs, asked.data)
+    place = find_place(asked.db, asked.runs, asked.data, write=True)
     if asked.local and asked.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
+    require_hours(max_device_hours=asked.max_device_hours, max_hours=asked.max_hours)
     spec = _spec(asked, place)
     if spec.resources.max_device_hours is not None:
         raise UserError(
             "`resources.max_device_hours` is for launches: set `tune.cost_hours` in its place"
         )
+    limits = Limits(device_hours=asked.max_device_hours, hours=asked.max_hours)
     target = make_target(spec, asked.spec, preparable_sets(place))
     _require_the_same(target, place)
     rehearse_plugins(plan_expansion(target.whole, place, None))
@@ -109,7 +116,10 @@ def run_study(asked: Asked) -> None:
             asked.checkpoint_seconds,
             asked.lease_seconds,
             format_command(*asked.words, runs=asked.runs, data=asked.data),
+            limits,
         )
+        for line in describe_limits(limits, None):
+            console.print(line, highlight=False, soft_wrap=True)
         with Bars(console) as bars, open_tuner(target, place, store, settings, bars.note) as tuner:
             _engine(workers, asked, target, tuner, bars)
     found = wait_out(lambda: read_outcome(store, target, tuner.digest))
@@ -121,6 +131,11 @@ def run_study(asked: Asked) -> None:
         console.print(f"Stopped: {escape(tuner.stopped)}.")
         print_commands(console, [asked.command], "Go on with")
         sys.exit(STOPPED)
+    if tuner.limited is not None:
+        line = f"Ended in good order: {tuner.limited}."
+        console.print(escape(line), highlight=False, soft_wrap=True)
+        print_commands(console, [asked.command], "Go on with")
+        sys.exit(AT_LIMIT)
     sweep = ("--sweep", spec.name)
     print_commands(
         console,

@@ -1,4 +1,4 @@
-"""`lcma verify`: a trial trained again, to see whether the same numbers come out."""
+"""`lcma verify`: trials trained again, to see whether the same numbers come out."""
 
 from typing import Annotated
 
@@ -9,7 +9,17 @@ from lcma.sweeps.errors import UserError
 
 
 def verify(
-    trial: Annotated[str, typer.Argument(help="First characters of a trial's id")],
+    trial: Annotated[
+        str | None,
+        typer.Argument(help="First characters of a trial's id, unless --sample is given"),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", metavar="N", help="N trials with a result, chosen at random"),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="S", help="With --sample: the same seed chooses the same trials")
+    ] = 0,
     tolerance: Annotated[
         float,
         typer.Option(metavar="BITS", help="Largest difference in bits/dim that is good"),
@@ -21,41 +31,59 @@ def verify(
     """Train a trial again from scratch, with its pretraining, and compare all measures.
 
     The result and its job stay as they are. What came out is stored in the table
-    verifications. The exit code is 1 where a difference is above the tolerance.
+    verifications, unless the database is the reference. The exit code is 1 where
+    a difference is above the tolerance.
     """
     from rich.progress import Progress
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness.place import find_place
+    from lcma.harness.place import REFERENCE, find_place, name_database
     from lcma.harness.report.verification import render_verification, verification_as_dict
-    from lcma.harness.run.verification import store_verification, verify
-    from lcma.harness.terminal import Console, user_name
+    from lcma.harness.run.verification import choose_sample, store_verification, verify
+    from lcma.harness.terminal import Console, print_line, user_name
     from lcma.harness.text import printable, to_json
 
+    if (trial is None) == (sample is None):
+        raise UserError("give one trial, by the first characters of its id, or --sample N")
     place = find_place(db, None, data)
     store, console, errors = connect(place.db, create=False), Console(), Console(stderr=True)
+    chosen = [trial] if trial is not None else choose_sample(store, place, sample or 0, seed)
+    found, content = [], []
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
         steps = bar.add_task("training steps", total=None)
 
         def progress(done: int, total: int) -> None:
             bar.update(steps, completed=done, total=total)
 
-        verified = verify(
-            store, place, trial, tolerance=tolerance, user=user_name(), progress=progress
-        )
-    refused = None
-    try:
-        store_verification(store, verified)
-    except UserError as error:
-        refused = printable(error)
-        errors.print(
-            Text(f"lcma: this verification could not be stored: {refused}"), soft_wrap=True
-        )
+        for one in chosen:
+            verified = verify(
+                store, place, one, tolerance=tolerance, user=user_name(), progress=progress
+            )
+            refused = None
+            try:
+                if name_database(db) == REFERENCE:
+                    raise UserError(
+                        "the reference database is never written; `lcma db merge reference` brings "
+                        "its results into yours"
+                    )
+                store_verification(store, verified)
+            except UserError as error:
+                refused = printable(error)
+            found.append(verified)
+            content.append(verification_as_dict(verified) | {"stored": refused is None})
+            if refused is not None and len(found) == 1:
+                errors.print(
+                    Text(f"lcma: this verification could not be stored: {refused}"), soft_wrap=True
+                )
+            if not json:
+                for part in render_verification(verified).renderables:
+                    console.print(part, soft_wrap=isinstance(part, Text))
+    good = sum(one.good for one in found)
     if json:
-        print(to_json(verification_as_dict(verified) | {"stored": refused is None}))
-    else:
-        for part in render_verification(verified).renderables:
-            console.print(part, soft_wrap=isinstance(part, Text))
-    if not verified.good:
+        print(to_json(content[0] if sample is None else content))
+    elif sample is not None:
+        equal = sum(one.verification.equal for one in found)
+        print_line(f"{good} of {len(found)} came out again, {equal} of them to the last bit")
+    if good < len(found):
         raise typer.Exit(1)

@@ -281,7 +281,7 @@ def make_board(
             *(str(getattr(g, name)) for name in COMPARABLE),
         )
     )
-    groups = _set_settings(groups, recipes or {})
+    groups = set_settings(groups, recipes or {})
     outcomes: Counter[str] = Counter()
     for one in lost:
         outcomes[one.outcome or one.state] += one.trials
@@ -534,7 +534,7 @@ KEYS = ("variant", "data_digest", "profile", "protocol", "precision", "recipe_id
 """Facts in which groups of one flow and data set can differ; the recipe if nothing else differs."""
 
 
-def _set_settings(groups: Sequence[Group], recipes: Mapping[str, str]) -> list[Group]:
+def set_settings(groups: Sequence[Group], recipes: Mapping[str, str]) -> list[Group]:
     """Return the groups with ``settings`` set where others of their kind differ.
 
     Of one kind are groups of one flow, data set, variant and profile.

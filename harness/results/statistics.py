@@ -130,7 +130,7 @@ def paired_test(differences: Sequence[float]) -> PairedTest | None:
         high=found.mean + half,
         t_p=float(_t_p_values(found.mean, deviation, found.n)),
         sign_flip_p=_sign_flip(np.asarray(differences, dtype=np.float64)),
-        detectable=_detectable_at(found.n) * deviation,
+        detectable=find_detectable(found.n, deviation),
     )
 
 
@@ -184,7 +184,20 @@ def adjust_holm(p_values: Sequence[float] | NDArray[np.float64]) -> list[float]:
     return [float(one) for one in adjusted]
 
 
-def seeds_needed(effect: float, deviation: float) -> int | None:
+def find_detectable(n: int, deviation: float, level: float = LEVEL) -> float:
+    """Return the smallest true difference that n pairs show with a power of 80 %.
+
+    ``deviation`` is that of the differences; n is at least 2.
+    """
+    return _detectable_at(n, level) * deviation
+
+
+def limit_deviation(deviation: float, freedom: float, confidence: float = POWER) -> float:
+    """Return the upper limit of a standard deviation by chi-square, at a one-sided confidence."""
+    return deviation * math.sqrt(freedom / special.chdtri(freedom, confidence))
+
+
+def seeds_needed(effect: float, deviation: float, level: float = LEVEL) -> int | None:
     """Return the number of seeds that shows a true ``effect`` with a power of 80 %.
 
     ``deviation`` is that of the differences, in the effect's unit. Returns None above `MOST_SEEDS`.
@@ -194,7 +207,7 @@ def seeds_needed(effect: float, deviation: float) -> int | None:
     size = abs(effect) / deviation
 
     def shows(n: int) -> bool:
-        return n > 1 and _power(size, n) >= POWER
+        return n > 1 and _power(size, n, level) >= POWER
 
     low, high = 1, 2  # of these the first does not show it; far beyond, the power has no value
     while not shows(high):
@@ -228,12 +241,12 @@ def _signs(n: int) -> NDArray[np.float64]:
     return np.where(minus, -1.0, 1.0)
 
 
-def _power(effect: float, n: int) -> float:
+def _power(effect: float, n: int, level: float) -> float:
     """Return the power of the paired t-test, the mass of the non-central t beyond both ends.
 
     ``effect`` is in standard deviations of the n differences.
     """
-    shift, edge = effect * math.sqrt(n), t_quantile(n - 1)
+    shift, edge = effect * math.sqrt(n), t_quantile(n - 1, level)
     above = 1.0 - special.nctdtr(n - 1, shift, edge)
     # Beyond 8 less than 1e-15 lies below zero, where scipy has no number any more.
     below = special.nctdtr(n - 1, shift, -edge) if shift < 8 else 0.0
@@ -241,10 +254,10 @@ def _power(effect: float, n: int) -> float:
 
 
 @cache
-def _detectable_at(n: int) -> float:
+def _detectable_at(n: int, level: float) -> float:
     from scipy.optimize import brentq
 
     most = 1.0
-    while _power(most, n) < POWER:
+    while _power(most, n, level) < POWER:
         most *= 2.0
-    return float(brentq(lambda effect: _power(effect, n) - POWER, 0.0, most, xtol=1e-12))
+    return float(brentq(lambda effect: _power(effect, n, level) - POWER, 0.0, most, xtol=1e-12))

@@ -339,16 +339,21 @@ def _claim_order(claim: TestedClaim, order: list[str]) -> int:
 def decide_claims(claims: Sequence[TestedClaim]) -> tuple[Verdict, ...]:
     """Return the verdicts, in the order of the claims."""
     p_values = [max(one.p_in_favour for one in claim.comparisons) for claim in claims]
-    families: dict[tuple[object, ...], list[int]] = {}
-    for index, one in enumerate(claims):
-        family = (one.family, index if one.family == ALONE else _scale(one))
-        families.setdefault(family, []).append(index)
     found: dict[int, Verdict] = {}
-    for members in families.values():
+    for members in group_families(claims):
         corrected = adjust_holm([p_values[index] for index in members])
         for index, holm_p in zip(members, corrected, strict=True):
             found[index] = _decide_claim(claims[index], p_values[index], holm_p, len(members))
     return tuple(found[index] for index in range(len(claims)))
+
+
+def group_families(claims: Sequence[TestedClaim]) -> list[list[int]]:
+    """Return the positions of the claims that share Holm's correction, family by family."""
+    families: dict[tuple[object, ...], list[int]] = {}
+    for index, one in enumerate(claims):
+        family = (one.family, index if one.family == ALONE else _scale(one))
+        families.setdefault(family, []).append(index)
+    return list(families.values())
 
 
 def _decide_claim(claim: TestedClaim, p: float, holm_p: float, size: int) -> Verdict:

@@ -1,10 +1,12 @@
 """The limits of a launch, of device hours and of time, at which it ends in good order."""
 
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
 from lcma.db import Store, Unavailable
+from lcma.sweeps.errors import UserError
 
 LOOK_SECONDS = 2.0
 """Interval between two looks at the hours that are spent."""
@@ -19,12 +21,20 @@ class Limits:
     """What a launch may take; None for no limit.
 
     ``device_hours`` are those of the launch, ``sweep_device_hours`` those of all launches of its
-    sweep, each with attempts that were lost. ``hours`` is the time of the launch by the wall.
+    sweep, each with attempts that were lost. ``hours`` is the time of the launch by the wall, from
+    its begin in the database, by whose clock all of its processes go.
     """
 
     device_hours: float | None = None
     sweep_device_hours: float | None = None
     hours: float | None = None
+
+
+def require_hours(**options: float | None) -> None:
+    """Raise UserError where an option, named by its variable, is no number of hours."""
+    for name, hours in options.items():
+        if hours is not None and not 0 < hours < math.inf:
+            raise UserError(f"--{name.replace('_', '-')} {hours:g}: give a number of hours above 0")
 
 
 class LimitReachedError(Exception):
@@ -41,8 +51,7 @@ class LimitWatch:
     def __init__(self, store: Store, owner: str, sweep_id: str, limits: Limits) -> None:
         self._store, self._owner, self._sweep_id = store, owner, sweep_id
         self._limits = limits
-        self._began = time.monotonic()
-        self._next_look = self._began
+        self._next_look = time.monotonic()
         self._reached, self._reached_at = "", 0.0
 
     def permits(self, running: int, left: int) -> bool:
@@ -58,19 +67,23 @@ class LimitWatch:
         if not self._reached and now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
             with suppress(Unavailable):
-                self._reached, self._reached_at = self._find_reached(now), now
+                self._reached, self._reached_at = self.find_reached(), now
         if not self._reached:
             return True
         with suppress(Unavailable):
-            self._store.end_launch(self._owner, why=self._reached)
+            self.end(self._reached)
             if not running or now > self._reached_at + END_SECONDS:
                 raise LimitReachedError(self._reached, left)
         return False
 
-    def _find_reached(self, now: float) -> str:
+    def end(self, why: str) -> None:
+        """Let the launch take no more jobs, and tell its workers to end those that they have."""
+        self._store.end_launch(self._owner, why=why)
+
+    def find_reached(self) -> str:
         """Return the limit that is reached, '' for none."""
         limits = self._limits
-        if limits.hours is not None and now - self._began >= limits.hours * 3600:
+        if limits.hours is not None and self._store.launch_hours(self._owner) >= limits.hours:
             return f"the launch ran for {limits.hours:g} h, as long as it may"
         if limits.device_hours is not None:
             spent = self._store.device_hours(owner=self._owner)

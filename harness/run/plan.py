@@ -24,6 +24,8 @@ from lcma.sweeps.spec import Spec
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lcma.harness.results.power import Power
+
 SLICE = 10_000
 """Most trials and jobs that one transaction registers."""
 
@@ -79,7 +81,7 @@ class Plan:
 
     ``digests`` are the content hashes of prepared data sets, by name; ``steps`` is the task graph
     on those, jobs that unblock others first; ``jobs`` are those of the steps' jobs that the
-    database has, by id.
+    database has, by id. ``power`` is what its seeds could show, where that was asked for.
     """
 
     expansion: Expansion
@@ -88,6 +90,7 @@ class Plan:
     digests: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[PlannedStep, ...] = ()
     jobs: Mapping[str, Job] = field(default_factory=dict)
+    power: "Power | None" = None
 
     @property
     def spec(self) -> Spec:
@@ -163,6 +166,11 @@ class Node:
 def open_existing(place: Place) -> Store | None:
     """Open the database if it exists. Raises UserError if its URL names none that could."""
     return db.connect(place.db, create=False) if db.exists(place.db) else None
+
+
+def list_histories(store: Store | None) -> tuple[Store, ...]:
+    """Return the databases whose earlier results tell how far seeds spread, the first one first."""
+    return () if store is None else (store,)
 
 
 def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:

@@ -18,12 +18,13 @@ not included. Nothing is guessed from another recipe, data set or device.
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from lcma.db import JobDuration, PlannedJob, Store
+from lcma.harness.results.power import GroupKey, Power, SeedHours, compute_power
 from lcma.harness.run.plan import Plan
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.identity import canonical_json
@@ -99,11 +100,16 @@ class Prediction:
 @dataclass(frozen=True)
 class Predictions:
     """The predictions for each device with a history, by name, the work left, without hours, and
-    the share of a device that a task holds."""
+    the share of a device that a task holds.
+
+    ``of_a_seed`` has, by recipe id and data set, the expected hours of all that one seed takes from
+    the start, on each device where all of it has a history.
+    """
 
     devices: tuple[Prediction, ...]
     left: Amount
     share: float = 1.0
+    of_a_seed: SeedHours = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,20 @@ def predict_hours(plan: Plan, store: Store | None, gpus: float) -> Predictions:
         for device, measured in sorted(history.items())
     )
     known = tuple(p for p in found if p.shared.known)
-    return Predictions(known, _predict_amount(left, {}), gpus or 1.0)
+    of_a_seed = {
+        key: {
+            device: amount.hours.expected
+            for device, measured in sorted(history.items())
+            if not (amount := _predict_amount(pieces, measured)).unknown
+        }
+        for key, pieces in _one_seed(plan, kinds).items()
+    }
+    return Predictions(known, _predict_amount(left, {}), gpus or 1.0, of_a_seed)
+
+
+def predict_power(plan: Plan, stores: Sequence[Store], predicted: Predictions) -> Power:
+    """Return what the plan's seeds could show, from earlier results in the databases."""
+    return compute_power(plan.expansion.trials, plan.digests, stores, predicted.of_a_seed)
 
 
 class _Kinds:
@@ -230,6 +249,27 @@ def _alone(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
         yield kinds.training(trial, trial.recipe.training.steps)
         if trial.pretraining is not None and trial.budget is not None:
             yield kinds.pretraining(trial.pretraining, trial.budget)
+
+
+def _one_seed(plan: Plan, kinds: _Kinds) -> dict[GroupKey, list[_Piece]]:
+    """Return all of the work of the spec's first seed from the start, by recipe and data set."""
+    found = defaultdict[GroupKey, list[_Piece]](list)
+    used: dict[tuple[GroupKey, str], None] = {}
+    ids: dict[int, str] = {}
+    for trial in plan.expansion.trials:
+        if trial.seed == plan.spec.seeds[0]:
+            recipe_id = ids.get(id(trial.recipe)) or ids.setdefault(
+                id(trial.recipe), trial.recipe.id
+            )
+            key = (recipe_id, trial.set_name)
+            found[key].append(kinds.training(trial, trial.recipe.training.steps))
+            if trial.pretraining is not None:
+                used[key, trial.pretraining.id] = None
+    for key, pid in used:
+        pretraining, budgets = plan.expansion.pretrainings[pid]
+        for before, budget in zip((0, *budgets), budgets, strict=False):
+            found[key].append(kinds.pretraining(pretraining, budget - before))
+    return found
 
 
 def _history(

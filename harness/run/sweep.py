@@ -1,6 +1,5 @@
 """The launch of a sweep as a library call: plan, check what can be refused, run, report."""
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from lcma.harness.extras import require_extra
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Display, EndedJobs, Launch, LaunchRecord
 from lcma.harness.run.hosts import Hosts
-from lcma.harness.run.limits import Limits
+from lcma.harness.run.limits import Limits, require_hours
 from lcma.harness.run.outages import Value, wait_out
 from lcma.harness.run.plan import (
     Plan,
@@ -117,10 +116,7 @@ def launch_sweep(
     """
     if options.local and options.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
-    for name in ("max_device_hours", "max_hours"):
-        hours = getattr(options, name)
-        if hours is not None and not 0 < hours < math.inf:
-            raise UserError(f"--{name.replace('_', '-')} {hours:g}: give a number of hours above 0")
+    require_hours(max_device_hours=options.max_device_hours, max_hours=options.max_hours)
     with observer.stage(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, place, open_existing(place))
     require_valid(plan, skip_invalid=options.skip_invalid)

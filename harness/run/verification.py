@@ -27,10 +27,12 @@ from lcma.harness.run.plan import make_registration, plugins_of
 from lcma.harness.run.reevaluation import choose_device
 from lcma.harness.run.weights import load_data, load_recipe
 from lcma.harness.run.work import Work
+from lcma.harness.text import format_count
 from lcma.harness.train.protocol import PLAIN
 from lcma.sweeps import factorizations, known_sets, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Trial, make_pretraining
+from lcma.sweeps.identity import content_id
 from lcma.sweeps.measures import BITS_PER_DIM, TIMES, find_measure
 from lcma.sweeps.recipe import MapOptions
 from lcma.sweeps.spec import Keep
@@ -167,6 +169,29 @@ def verify(
         made={name: row[name] for name in ENVIRONMENT},
         made_again={name: row_again[name] for name in ENVIRONMENT},
     )
+
+
+def choose_sample(store: Store, place: Place, number: int, seed: int) -> list[str]:
+    """Choose trials with a result at random; the same seed chooses the same of the same database.
+
+    Raises:
+        UserError: There are fewer, or one of them cannot be trained again here.
+    """
+    if number < 1:
+        raise UserError(f"--sample {number} makes no sense: give 1 or more trials")
+    trials = sorted({row["trial_id"] for row in frame_records(store.results(protocol=PLAIN.name))})
+    if len(trials) < number:
+        raise UserError(
+            f"{store.name} has {format_count(len(trials), 'trial')} with a result: "
+            f"give --sample {len(trials)} or less"
+        )
+    # By hashes, so that trials that are added leave the order of the others.
+    trials.sort(key=lambda trial: content_id("sample", {"seed": seed, "trial": trial}))
+    chosen = trials[:number]
+    for trial in chosen:  # before the first one trains
+        one, row, _ = _find_result(store, place, trial)
+        _rebuild_trial(store, one, row)
+    return chosen
 
 
 def store_verification(store: Store, verified: Verified) -> None:

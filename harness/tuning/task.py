@@ -8,11 +8,12 @@ from typing import Literal
 from lcma import db
 from lcma.harness.run.driver import Display, Launch, LaunchRecord, LaunchStoppedError
 from lcma.harness.run.executor import Executor
+from lcma.harness.run.limits import LimitReachedError
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import Node
 from lcma.harness.run.work import Report, rung_values
 
-How = Literal["done", "pruned", "failed", "stopped"]
+How = Literal["done", "pruned", "failed", "stopped", "limited"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def run_task(task: StudyTask, executor: Executor, display: Display) -> Iterator[
         yield _lost(store, ended) or TaskEnding("done")
     except LaunchStoppedError as error:
         yield TaskEnding("stopped", str(error))
+    except LimitReachedError as error:
+        yield TaskEnding("limited", error.why)
 
 
 def _at_step(store: db.Store, job_id: str, step: int) -> float | None:

@@ -3,16 +3,19 @@
 Both engines, Ray Tune and the local one, take tasks from it and report to it, from one thread.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from optuna.trial import TrialState
 
-from lcma.db import Cap, Store
+from lcma.db import Cap, Store, Unavailable
 from lcma.harness.place import Place
+from lcma.harness.run import limits
 from lcma.harness.run.driver import LaunchRecord
+from lcma.harness.run.limits import Limits, LimitWatch
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import (
     Plan,
@@ -42,13 +45,14 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TunerSettings:
-    """Owner, resources, intervals (seconds) and arguments of a tuner, as for a launch."""
+    """Owner, resources, intervals (seconds), arguments and limits of a tuner, as for a launch."""
 
     owner: str
     resources: Resources
     checkpoint_seconds: float | None = None
     lease_seconds: float = LEASE_SECONDS
     arguments: str = ""
+    limits: Limits = field(default_factory=Limits)
 
 
 @contextmanager
@@ -66,8 +70,10 @@ def open_tuner(
         plan = plan_expansion(target.baseline, place, None)
         sweep_id = wait_out(lambda: register_plan(plan, place, store))
         begun = wait_out(lambda: begin_launch(store, settings.owner, sweep_id, settings.arguments))
-        record = LaunchRecord(sweep_id, begun, settings.resources.parallel)
-        yield Tuner(study, place, digest, record, settings, note)
+        record = LaunchRecord(sweep_id, begun, settings.resources.parallel, settings.limits)
+        tuner = Tuner(study, place, digest, record, settings, note)
+        with tuner.watched():
+            yield tuner
 
 
 class Tuner:
@@ -87,19 +93,56 @@ class Tuner:
         self.note = note
         self.stopped: str | None = None
         """Why the study's launches were asked to end, once somebody has."""
+        self.limited: str | None = None
+        """Which limit it came to with something left, once it has."""
         self.baseline_lost = ""
         """Why the baselines failed, once they have."""
+        self._reached = ""
         self._budgets: dict[int | None, int | None] = {}
         self._pruned: set[int] = set()
         self._baseline_begun = False
         study.reopen(self._retried())
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """End the study's launches at their limits, for the time of a block.
+
+        They look too, but one on Ray Tune not while it trains.
+        """
+        ended = threading.Event()
+
+        def watch() -> None:
+            seen = LimitWatch(
+                self.store, self.settings.owner, self.record.sweep_id, self.record.limits
+            )
+            while not ended.wait(limits.LOOK_SECONDS):
+                with suppress(Unavailable):
+                    self._reached = self._reached or seen.find_reached()
+                    if self._reached:
+                        seen.end(self._reached)
+                        return
+
+        thread = threading.Thread(target=watch, name="limits", daemon=True)
+        if self.record.limits == Limits():
+            yield
+            return
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def next_task(self) -> "StudyTask | Literal['wait'] | None":
         """Return the next task; 'wait' if only other tuners have work, None if all is done.
 
         A budget whose trainings are all done already is reported to Optuna directly.
         """
-        if self.stopped is not None:
+        if self.stopped is not None or self.limited is not None:
+            return None
+        if self._reached:
+            if not self.study.is_complete(more=self._affordable()):
+                self.limited = self._reached
             return None
         if not self._baseline_begun:
             self._baseline_begun = True
@@ -142,6 +185,9 @@ class Tuner:
         """Report to the study how a task ended; ``served`` if nothing had to be run for it."""
         if ending.how == "stopped":
             self.stopped = ending.why
+            return
+        if ending.how == "limited":
+            self.limited = ending.why
             return
         budget = self._budgets.get(number)
         name = "baselines" if number is None else f"trial {number}, {budget} steps"

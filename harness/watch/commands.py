@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from lcma.db import Store, Sweep, locate
+from lcma.harness.place import REFERENCE
 from lcma.harness.results.lookup import parse_object
 from lcma.harness.terminal import Console, user_name
 from lcma.harness.text import printable
@@ -28,7 +29,8 @@ def format_command(
     """
     options = []
     if db is not None:
-        options += ["--db", locate(db).shown_url if is_url(db) else _absolute(db)]
+        named = db == REFERENCE
+        options += ["--db", db if named else locate(db).shown_url if is_url(db) else _absolute(db)]
     if runs is not None:
         options += ["--runs", hide_secrets(runs) if is_url(runs) else _absolute(runs)]
     if data is not None:

@@ -28,8 +28,11 @@ def describe_rest(predicted: Predictions) -> Iterator[str]:
             yield f"Predicted for what is left on {device.device}: {_amount(device.left)}"
 
 
-def describe_limits(limits: Limits, predicted: Predictions) -> Iterator[str]:
-    """Yield a line with the limits of a launch beside what is predicted; none without limits."""
+def describe_limits(limits: Limits, predicted: Predictions | None) -> Iterator[str]:
+    """Yield a line with the limits of a launch beside what is predicted; none without limits.
+
+    ``predicted`` is None where nothing is.
+    """
     said = []
     if limits.device_hours is not None:
         said.append(f"{limits.device_hours:g} device hours")
@@ -37,6 +40,10 @@ def describe_limits(limits: Limits, predicted: Predictions) -> Iterator[str]:
         said.append(f"{limits.sweep_device_hours:g} device hours of all launches of the sweep")
     if limits.hours is not None:
         said.append(f"{limits.hours:g} h by the wall")
+    if predicted is None:
+        if said:
+            yield f"At most {', '.join(said)}"
+        return
     known = [one for one in predicted.devices if one.left.known]
     hours = [f"{one.left.hours.expected:.2g}" for one in known]
     if len(known) > 1:

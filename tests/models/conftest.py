@@ -54,10 +54,12 @@ def realnvp(
     *,
     scale: str = "tanh",
     start: str = "torch",
+    growth: int = 2,
     **sizes: int,
 ) -> Model:
     architecture = {
         "width": 4,
+        "growth": growth,
         "blocks": 1,
         "checkerboard_couplings": 2,
         "channel_couplings": 2,
@@ -120,6 +122,7 @@ CONFIGURATIONS: dict[str, Model] = {
     "realnvp-actnorm-none-logit": realnvp(size=8, channels=2, splits=2),
     "realnvp-released-batch-batch-center": realnvp("batch", "batch", "center", start="released"),
     "realnvp-additive-actnorm-none-center": realnvp(preprocess="center", scale="additive"),
+    "realnvp-same-width-actnorm-none-logit": realnvp(growth=1),
     "realnvp-additive-batch-batch-logit": realnvp("batch", "batch", scale="additive"),
     "glow-plu-sigmoid-center": glow(size=8, channels=2, splits=2),
     "glow-dense-sigmoid-logit": glow("dense", preprocess="logit"),

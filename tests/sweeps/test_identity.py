@@ -104,6 +104,7 @@ CHANGES: dict[tuple[str, ...], Any] = {
 LATER: dict[tuple[str, ...], Any] = {
     ("model", "architecture", "masks"): "even-first",
     ("model", "architecture", "scale"): "additive",
+    ("model", "architecture", "growth"): 1,
     ("model", "architecture", "start"): "released",
     ("optimization", "optimizer"): "adamax",
     ("optimization", "shift"): 3,

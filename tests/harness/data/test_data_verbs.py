@@ -178,3 +178,21 @@ def test_what_a_library_prints_of_a_damaged_image_is_not_shown(
             cli.main(command)
         out, err = capfd.readouterr()
         assert (end.value.code, out, err.count("\n")) == (2, "", 1), err
+
+
+def test_preparing_says_how_far_it_is_where_there_is_no_terminal(
+    lcma, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = in_tmp / "few"
+    folder.mkdir()
+    for index in range(20):
+        pixels = np.random.RandomState(index).randint(0, 256, (8, 8, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    monkeypatch.setattr("lcma.harness.watch.progress.LINE_SECONDS", 0.0)
+    code, out, err = lcma("prepare", "few", "--from", str(folder), "--size", "8", "--to", "sets")
+    assert code == 0
+    lines = [line for line in err.splitlines() if line.endswith(" images")]
+    assert lines[-1].startswith("few: webp, ")
+    done, of, total, _ = lines[-1].split()[-4:]
+    assert (of, done) == ("of", total), "the last line is at the end"
+    assert "images" not in out.splitlines()[-1]

@@ -18,6 +18,7 @@ from lcma.harness.data.source import SourceOptions
 from lcma.harness.kill_points import When, install_hook
 from lcma.harness.place import Place
 from lcma.harness.run.driver import new_owner
+from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import known_digests, preparable_sets
 from lcma.harness.tuning.local import run_local
 from lcma.harness.tuning.outcome import StudyOutcome, read_outcome
@@ -67,9 +68,11 @@ class Tuning:
             run_local(tuner, Inline(), Told(), parallel)
         return tuner
 
-    def opened(self) -> Any:
+    def opened(self, limits: Limits | None = None) -> Any:
         resources = self.target.spec.resources.model_copy(update={"gpus": 0.0})
-        settings = TunerSettings(new_owner(), resources, lease_seconds=LEASE)
+        settings = TunerSettings(
+            new_owner(), resources, lease_seconds=LEASE, limits=limits or Limits()
+        )
         return open_tuner(self.target, self.place, self.store, settings, lambda line: None)
 
     def elsewhere(self) -> "Tuning":

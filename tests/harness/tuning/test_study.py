@@ -1,6 +1,7 @@
 """A study of budgets: what it asks, what it serves, what it stops, and what Optuna sees of it."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -10,8 +11,12 @@ import pytest
 
 from lcma import db
 from lcma.harness.place import Place
+from lcma.harness.run import limits
 from lcma.harness.run.driver import Launch
+from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.train.trainer import Trainer
+from lcma.harness.tuning.local import run_local
 from lcma.harness.tuning.study import StudyTrial
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -280,6 +285,54 @@ def test_a_study_of_another_spec_is_refused_and_left(served: Make) -> None:
     assert tuned.history() == before
     tuned.changed({"tune": {"trials": 3, "parallel": 2, "cost_hours": 1}}).run(parallel=2)
     assert len(tuned.history()) == 3
+
+
+@pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize(
+    "limit",
+    [
+        Limits(device_hours=1 / 3600),
+        pytest.param(Limits(hours=10 / 3600), marks=pytest.mark.slow),
+    ],
+    ids=["device-hours", "hours"],
+)
+def test_a_limit_ends_a_tuner_in_a_training_and_the_next_makes_the_same_study(
+    on_each: Make, limit: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process trains, so that nothing but the tuner's own watch can see the limit."""
+    tuned = on_each({"recipe": {"training": {"steps": 100}}, "tune": {"trials": 2}})
+    with monkeypatch.context() as slowly:
+        step = Trainer._one_step
+        slowly.setattr(Trainer, "_one_step", lambda self: (time.sleep(0.2), step(self))[1])
+        slowly.setattr(limits, "LOOK_SECONDS", 0.05)
+        with tuned.opened(limit) as tuner:
+            run_local(tuner, Inline(), Told(), 1)
+        said = "the launch ran for" if limit.hours else "the launch has taken"
+        assert said in tuner.limited
+        assert tuner.next_task() is None
+    assert tuned.store.running_jobs() == []
+    (attempt,) = tuned.store.attempts().itertuples()
+    assert attempt.outcome == "cancelled"
+    assert said in attempt.message
+    assert 0 < attempt.last_step < 100
+    again = tuned.run()
+    assert again.limited is None
+    assert tuned.store.attempts().first_step.max() == attempt.last_step
+    undisturbed = tuned.elsewhere()
+    undisturbed.run()
+    assert tuned.history() == undisturbed.history()
+    assert tuned.bits() == undisturbed.bits()
+
+
+def test_no_limit_is_said_of_a_study_that_is_complete(served: Make) -> None:
+    tuned = served()
+    tuned.run()
+    query = "select ending from launches where ending is not null"
+    with tuned.opened(Limits(hours=1e-9)) as tuner:
+        while tuned.store.sql(query).empty:
+            time.sleep(0.1)
+        assert tuner.next_task() is None
+    assert tuner.limited is None
 
 
 def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:

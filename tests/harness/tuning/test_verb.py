@@ -191,6 +191,53 @@ def test_a_driver_killed_at_any_time_goes_on(
     assert killed.bits() == alone.bits()
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize(
+    ("engine", "limit"),
+    [
+        ("--local", "--max-device-hours"),
+        pytest.param("--local", "--max-hours", marks=pytest.mark.slow),
+        pytest.param("", "--max-device-hours", marks=pytest.mark.slow),
+        pytest.param("", "--max-hours", marks=pytest.mark.slow),
+    ],
+)
+def test_at_a_limit_of_hours_the_code_is_4_and_the_next_goes_on(
+    typed: Typed, folder: Path, few_root: Path, engine: str, limit: str
+) -> None:
+    """Whatever runs writes a checkpoint, and the same command goes on from there."""
+    change = {"recipe": {"training": {"steps": 100_000}}, "seeds": 2}
+    options = [*engine.split(), limit, "0.0005"]
+    done = typed(*options, change=change)
+    assert done.returncode == 4, done.stderr
+    assert f"At most 0.0005 {'h by the wall' if limit == '--max-hours' else 'device hours'}" in (
+        done.stdout
+    )
+    assert "Ended in good order: the launch " in done.stdout
+    assert f"Go on with: lcma tune tuned.yaml {' '.join(options)}\n" in done.stdout
+    tuned = tuned_in(folder, few_root, change)
+    assert tuned.store.running_jobs() == []
+    before = tuned.store.attempts()
+    if limit == "--max-hours":  # it may be over before any worker has begun
+        assert set(before.outcome) <= {"cancelled"}
+        return
+    assert set(before.outcome) == {"cancelled"}
+    assert typed(*options, change=change).returncode == 4
+    after = tuned.store.attempts()
+    again = after[~after.id.isin(before.id)]
+    assert len(again), "it has hours of its own"
+    reached = before.groupby("job_id").last_step.max()
+    assert all(row.first_step == reached.get(row.job_id, 0) for row in again.itertuples())
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "inf", "nan"])
+def test_a_limit_is_a_number_of_hours(typed: Typed, hours: str, folder: Path) -> None:
+    done = typed("--local", "--max-hours", hours)
+    assert done.returncode == 2
+    assert f"--max-hours {hours}: give a number of hours above 0" in done.stderr
+    assert [path.name for path in folder.iterdir()] == ["tuned.yaml"]
+
+
 @pytest.mark.slow
 def test_lcma_stop_ends_a_tuner(folder: Path, few_root: Path) -> None:
     change = {"recipe": {"training": {"steps": 100_000}}}

@@ -1,0 +1,294 @@
+"""Numbers, tables and pictures of the documentation, made from the reference database.
+
+    python -m benchmarks.findings            # write them (`make findings`)
+    python -m benchmarks.findings --check    # only say where they differ; exit code 1
+
+A page has what is made between two comments, the first of which says what it is:
+
+    `low` needs <!-- mean of=low flow=realnvp -->5.146<!-- end --> bits/dim.
+
+- `mean of=NAME KEY=VALUE ...`: the mean of a row of the board; `deviation`, `n`, `rank` alike
+- `difference of=NAME from=NAME KEY=VALUE ...`: a difference paired by seed, ± 95 %
+- `sql SELECT ...`: the value of a query, or its rows as a table
+- `board KEY=VALUE ...`, `verdicts KEY=VALUE ...`: as `lcma export --format md` writes them
+- `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `maps` or `curves`
+
+Each KEY is a column of `trial_results`, such as `flow`, `dataset`, `steps` or `profile`; or `by`,
+the measure; or `places`, the digits behind the point (3). A line does not begin with a comment in
+prose, since Markdown would take it for HTML.
+"""
+
+import argparse
+import io
+import math
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lcma.db import Store, connect
+from lcma.db.query import run_query
+from lcma.harness.place import find_place
+from lcma.harness.report.board import board_as_markdown, render_board
+from lcma.harness.report.curve_pictures import draw_charts
+from lcma.harness.report.export import parse_filters
+from lcma.harness.report.gallery import draw_maps
+from lcma.harness.report.tables import make_table, table_as_markdown
+from lcma.harness.report.targets import PictureTarget, format_of
+from lcma.harness.report.verdicts import verdicts_as_markdown
+from lcma.harness.results.board import Board, BoardRow, read_board
+from lcma.harness.results.curves import (
+    choose_trainings,
+    filter_trainings,
+    read_charts,
+    read_conventional,
+)
+from lcma.harness.results.maps import USUAL, filter_map_sets, list_map_sets
+from lcma.harness.results.verdicts import read_verdicts
+from lcma.harness.terminal import Console, print_error, print_line
+from lcma.harness.text import format_number
+from lcma.sweeps import factorizations
+from lcma.sweeps.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+
+PAGES = ("README.md", "docs/findings.md")
+
+MADE = re.compile(
+    r"<!-- (?P<kind>mean|deviation|n|rank|difference|sql|board|verdicts|picture)\b"
+    r"(?P<rest>[^\n]*?) -->(?P<text>.*?)<!-- end -->",
+    re.DOTALL,
+)
+NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+IMAGE = re.compile(r"!\[[^\]]*\]\((?P<path>[^)]+)\)")
+
+MOST_ROWS = 1000
+
+WIDTH = 100
+"""Columns of a picture of a board."""
+
+Words = Mapping[str, list[str]]
+
+
+def make_page(text: str, folder: Path, store: Store, draw: bool = True) -> str:
+    """Return a page with all that is made from a database made anew; draw its pictures.
+
+    Args:
+        text: The page.
+        folder: Where it lies, to which the paths of pictures are relative.
+        store: The database.
+        draw: Draw pictures too.
+
+    Raises:
+        UserError: A comment asks for what there is not, or for several things.
+    """
+
+    def replace(found: re.Match[str]) -> str:
+        kind, rest = found["kind"], found["rest"].strip()
+        try:
+            if kind == "picture":
+                image = IMAGE.search(found["text"])
+                if image is None:
+                    raise UserError("name its file: ![TEXT](FILE)")
+                if draw:
+                    _draw(rest, store, folder / image["path"])
+                return found[0]
+            made = _make(kind, rest, store)
+        except UserError as error:
+            raise UserError(f"<!-- {kind} {rest} -->: {error}") from None
+        before = found[0][: found.start("text") - found.start()]
+        return f"{before}{made}<!-- end -->"
+
+    return MADE.sub(replace, text)
+
+
+def _make(kind: str, rest: str, store: Store) -> str:
+    if kind == "sql":
+        found = run_query(store.database, rest, limit=MOST_ROWS, timeout=30.0)
+        if len(found.rows) == len(found.columns) == 1:
+            return str(found.rows[0][0])
+        return f"\n\n{table_as_markdown(make_table(found))}\n"
+    words = _split(rest)
+    if kind in ("board", "verdicts"):
+        where, options = _where(words), _options(words)
+        if kind == "board":
+            text = board_as_markdown(read_board(store, **options, **where))
+        else:
+            text = verdicts_as_markdown(read_verdicts(store, **options, **where))
+        return f"\n\n{text}\n"
+    places = int(_one(words, "places", "3"))
+    if kind == "difference":
+        options = _options(words) | {"against": _one(words, "from")}
+        row = _row(read_board(store, **options, **_where(words)), _one(words, "of"))
+        if row.difference is None:
+            raise UserError("the two have no seed in common")
+        half, mean = (
+            row.difference.half_width,
+            format_number(row.difference.mean, places, sign=True),
+        )
+        return mean if half is None else f"{mean} ± {format_number(half, places)}"
+    row = _row(read_board(store, **_options(words), **_where(words)), _one(words, "of"))
+    value = getattr(row, kind)
+    if value is None:
+        raise UserError("there is no such number of one seed alone")
+    return format_number(value, places) if isinstance(value, float) else str(value)
+
+
+def _split(rest: str) -> dict[str, list[str]]:
+    words: dict[str, list[str]] = {}
+    for word in rest.split():
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"'{word}' is not KEY=VALUE")
+        words.setdefault(name, []).append(value)
+    return words
+
+
+def _one(words: Words, name: str, default: str | None = None) -> str:
+    given = words.get(name, [default] if default is not None else [])
+    if len(given) != 1:
+        raise UserError(f"give one {name}=")
+    return given[0]
+
+
+def _where(words: Words) -> dict[str, Any]:
+    own = {"of", "from", "by", "places"}
+    pairs = [f"{name}={value}" for name, some in words.items() for value in some if name not in own]
+    return parse_filters(pairs)
+
+
+def _options(words: Words) -> dict[str, Any]:
+    return {"measure": _one(words, "by")} if "by" in words else {}
+
+
+def _row(board: Board, name: str) -> BoardRow:
+    # A name that several models have has to come with what tells them apart.
+    names = {name, factorizations.normalize(name)}
+    found = [
+        row
+        for group in board.groups
+        for row in group.rows
+        if names & {row.factorization, row.label.split(" ")[0]}
+        or (row.conventional and name == "conventional")
+    ]
+    if len(found) != 1:
+        what = "no row" if not found else f"{len(found)} rows"
+        raise UserError(f"{what} of {name}: give flow=, dataset=, steps= or others that choose one")
+    return found[0]
+
+
+def _draw(rest: str, store: Store, path: Path) -> None:
+    kind, _, words = rest.partition(" ")
+    if kind not in PICTURES:
+        raise UserError(f"no picture of '{kind}': there are {', '.join(PICTURES)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PICTURES[kind](_split(words), store, path)
+
+
+def _draw_board(words: Words, store: Store, path: Path) -> None:
+    console = Console(file=io.StringIO(), record=True, width=WIDTH, force_terminal=True)
+    console.print(render_board(read_board(store, **_options(words), **_where(words))))
+    path.write_text(console.export_svg(title="lcma board", unique_id="board"))
+
+
+def _draw_maps(words: Words, store: Store, path: Path) -> None:
+    given = {name: _one(words, name) for name in words}
+    filters: dict[str, Any] = {
+        name: int(value) if name in ("seed", "budget") else value for name, value in given.items()
+    }
+    sets = filter_map_sets(list_map_sets(store), **{"score": USUAL, **filters})
+    with tempfile.TemporaryDirectory() as folder:
+        target = PictureTarget(Path(folder), format_of(path) or PictureTarget.form)
+        sheets = draw_maps(store, sets, target)
+        _take_one(sorted(Path(folder).glob("maps-*")), path, len(sheets))
+
+
+def _draw_curves(words: Words, store: Store, path: Path) -> None:
+    known = choose_trainings(store, [], words.get("sweep", [None])[0], pretrainings=False)
+    conventional = read_conventional(store, known)
+    filters = {name: _one(words, name) for name in words if name != "sweep"}
+    chosen = filter_trainings(known, budget=None, named=[], conventional=conventional, **filters)
+    charts = read_charts(store, chosen, conventional, None, None).charts
+    with tempfile.TemporaryDirectory() as folder:
+        target = PictureTarget(Path(folder), format_of(path) or PictureTarget.form)
+        drawn = draw_charts(charts, target)
+        _take_one(drawn, path, len(drawn))
+
+
+def _take_one(drawn: list[Path], path: Path, number: int) -> None:
+    if len(drawn) != 1:
+        raise UserError(f"that is {number} pictures: give flow=, dataset=, seed= that choose one")
+    shutil.copyfile(drawn[0], path)
+
+
+PICTURES: Mapping[str, Callable[[Words, Store, Path], None]] = {
+    "board": _draw_board,
+    "maps": _draw_maps,
+    "curves": _draw_curves,
+}
+
+
+def is_alike(page: str, made: str, *, exact: bool) -> bool:
+    """Return whether a page says what is made: to the byte, or its numbers as far as they go.
+
+    The last digit of a number may differ by one, as sums in another order give it.
+    """
+    if exact or page == made:
+        return page == made
+    if NUMBER.split(page) != NUMBER.split(made):
+        return False
+    pairs = zip(NUMBER.findall(page), NUMBER.findall(made), strict=True)
+    return all(_is_near(one, other) for one, other in pairs)
+
+
+def _is_near(one: str, other: str) -> bool:
+    places = len(one.partition(".")[2].partition("e")[0])
+    return math.isclose(float(one), float(other), rel_tol=1e-9, abs_tol=1.01 * 10.0**-places)
+
+
+def find_differences(root: Path, store: Store, *, exact: bool) -> list[str]:
+    """Return the pages whose numbers are not those of a database."""
+    found = []
+    for name in PAGES:
+        page = (root / name).read_text()
+        if not is_alike(
+            page, make_page(page, (root / name).parent, store, draw=False), exact=exact
+        ):
+            found.append(name)
+    return found
+
+
+def has_made(root: Path) -> bool:
+    """Return whether any page has something that is made."""
+    return any(MADE.search((root / name).read_text()) for name in PAGES)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the pages or check them; return the exit code."""
+    parser = argparse.ArgumentParser(prog="benchmarks.findings", description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, name what differs")
+    parser.add_argument("--db", default="reference", help="another database than the reference")
+    options = parser.parse_args(arguments)
+    try:
+        store = connect(find_place(options.db, None, None).db, create=False)
+        if options.check:
+            found = find_differences(ROOT, store, exact="CI" in os.environ)
+            for name in found:
+                print_line(f"{name} has other numbers than the reference: run `make findings`")
+            return int(bool(found))
+        for name in PAGES:
+            path = ROOT / name
+            path.write_text(make_page(path.read_text(), path.parent, store))
+            print_line(f"made {name}")
+    except UserError as error:
+        print_error(error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Shards of published results, and the reference database that is made of those in the package.
+
+A shard is a published database (`lcma.db.publishing`), compressed, beside a manifest. The package
+has some, in `evidence/`; all of them as one database are the reference. It is made in the cache of
+whoever uses it first, under a digest of the shards and the schema, and is not written after that.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import lzma
+import secrets
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lcma.db import migrate
+from lcma.db.publishing import Published, combine
+from lcma.harness.cache import VARIABLE, cache_folder
+from lcma.harness.files import require_replaceable, write_file
+from lcma.sweeps import known_sets
+from lcma.sweeps.errors import UserError
+
+FOLDER = Path(str(files("lcma"))) / "evidence"
+
+COMPRESSED = ".xz"
+ENDINGS = (".db", ".sqlite", ".sqlite.xz")
+"""Endings of published databases; the last is a shard."""
+
+MANIFEST = ".manifest.json"
+"""Ending of the manifest of a published database, after its own name."""
+
+
+def open_reference() -> Path:
+    """Return the reference database as a file that is not to be written.
+
+    Raises:
+        UserError: The package has none, its shards cannot be read, or there is no cache.
+    """
+    shards = sorted(FOLDER.glob(f"*.sqlite{COMPRESSED}"))
+    if not shards:
+        raise UserError(
+            f"this lcma has no reference results: {FOLDER} has no shard; give --db a file or a URL"
+        )
+    folder = cache_folder("reference")
+    if folder is None:
+        raise UserError(
+            "there is no cache to unpack the reference database into: name a folder of your own "
+            f"with {VARIABLE}"
+        )
+    contents = [_read(shard) for shard in shards]
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+    key = hashlib.sha256("\n".join([migrate.current_version(), *digests]).encode()).hexdigest()
+    made = folder / f"reference-{key[:16]}.sqlite"
+    if not made.exists():
+        _make(dict(zip(shards, contents, strict=True)), made)
+    return made
+
+
+def _read(shard: Path) -> bytes:
+    try:
+        return shard.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {shard}: {error.strerror}; install lcma again") from None
+
+
+def _make(shards: Mapping[Path, bytes], made: Path) -> None:
+    # Whole or not at all, whoever else makes it at the same time.
+    aside = made.with_name(f".{made.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with tempfile.TemporaryDirectory(prefix="lcma-reference-") as folder:
+            unpacked = []
+            for shard, content in shards.items():
+                path = Path(folder, shard.name.removesuffix(COMPRESSED))
+                path.write_bytes(_decompress(shard, content))
+                unpacked.append(path)
+            combine(unpacked, aside)
+        aside.chmod(0o444)
+        aside.replace(made)
+    except OSError as error:
+        raise UserError(
+            f"cannot unpack the reference database to {made.parent}: {error.strerror}; name "
+            f"another folder with {VARIABLE}"
+        ) from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _decompress(shard: Path, content: bytes) -> bytes:
+    try:
+        return lzma.decompress(content)
+    except (lzma.LZMAError, EOFError):
+        raise UserError(f"{shard} is damaged: install lcma again") from None
+
+
+def require_new(out: Path) -> None:
+    """Raise UserError where a published database cannot be written, or something is there."""
+    if not out.name.endswith(ENDINGS):
+        raise UserError(f"{out} ends in none of {', '.join(ENDINGS)}: give it one of these")
+    if out.exists() or out.is_symlink():
+        raise UserError(f"{out} is there already: give another name")
+    if not out.parent.is_dir():
+        raise UserError(f"cannot write {out}: there is no folder {out.parent}, make it first")
+    require_replaceable(out.with_name(out.name + MANIFEST), "OUT")
+
+
+def write_shard(
+    database: Path, published: Published, selection: Mapping[str, Sequence[str]], out: Path
+) -> dict[str, Any]:
+    """Write a published database as its ending says, and its manifest; return the manifest."""
+    plain = database.read_bytes()
+    content = plain
+    if out.name.endswith(COMPRESSED):
+        content = lzma.compress(plain, preset=9 | lzma.PRESET_EXTREME)
+    about = {
+        "file": {"name": out.name, "sha256": _sha256(content), "bytes": len(content)},
+        "database": {"sha256": _sha256(plain), "bytes": len(plain)},
+        "schema": migrate.current_version(),
+        "lcma": importlib.metadata.version("lcma"),
+        "selection": selection,
+        "sweeps": published.sweeps,
+        "trials": published.trials,
+        "unfinished": published.unfinished,
+        "rows": published.rows,
+        "data": [_describe_data(row) for row in published.data],
+        "code": published.code,
+    }
+    text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
+    write_file(out.with_name(out.name + MANIFEST), text.encode(), "OUT")
+    write_file(out, content, "OUT")
+    return about
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _describe_data(row: Mapping[str, Any]) -> dict[str, Any]:
+    name = known_sets.set_name(row["name"], row["variant"])
+    known = known_sets.shipped().get(name)
+    verdict = None
+    with suppress(ValueError, KeyError, TypeError):
+        verdict = json.loads(row["manifest"])["source"]["verdict"]
+    return {
+        "name": name,
+        "digest": row["digest"],
+        "images": {part: row[part] for part in ("train", "holdout", "test")},
+        "source": verdict,
+        "licence": "a set of somebody's own" if known is None else known.licence,
+    }

@@ -1,0 +1,232 @@
+"""A selection is published: whole, checked, and without what says who made it and where."""
+
+import dataclasses
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from lcma import db
+from lcma.db import publishing
+from lcma.db.integrity import check_integrity
+from lcma.db.schema import attempts, launches, metadata, supersedes, verifications
+from lcma.sweeps.errors import UserError
+from tests.db import worked
+from tests.db.conftest import COST, DATA, ENGINES, TRIALS, Engine, World
+from tests.db.sites import Sites, agreed, board, known, merged
+from tests.db.worked import RANDOM, RULED, WAITING, Work, job_of, segment
+
+SECRETS: dict[sa.Column[Any], str] = {
+    attempts.c.owner: "canary-owner:17:ab",
+    attempts.c.host: "canary-host",
+    attempts.c.message: "canary-message in /home/ann",
+    attempts.c.log: "canary-log",
+    attempts.c.devices: "canary-devices",
+    launches.c.owner: "canary-owner:17:ab",
+    launches.c.launched_by: "canary-user",
+    launches.c.host: "canary-launcher",
+    launches.c.arguments: "canary-arguments --runs /home/ann",
+    launches.c.ending: "canary-ending",
+    supersedes.c.requested_by: "canary-who",
+    supersedes.c.why: "canary-why",
+    verifications.c.verified_by: "canary-verifier",
+    metadata.tables["artifacts"].c.path: "canary/path",
+    metadata.tables["artifacts"].c.place: "canary:/place",
+    metadata.tables["events"].c.owner: "canary-actor",
+    metadata.tables["events"].c.detail: "canary-detail",
+    metadata.tables["jobs"].c.stopped_by: "canary-stopper",
+    metadata.tables["data_sets"].c.manifest: '{"skipped":["canary.png"],"name":"photos16"}',
+}
+"""Columns that say who and where, or may, and what stands there."""
+
+
+def publish(world: World, out: Path, **selection: Any) -> publishing.Published:
+    return publishing.publish(world.store.database, out, **selection)
+
+
+def opened(path: Path) -> World:
+    return World(db.connect(str(path), create=False))
+
+
+@pytest.fixture(params=ENGINES)
+def world(sites: Sites, request: pytest.FixtureRequest) -> World:
+    """Done and failed trials on each engine, one of them run anew, a job that runs, a launch."""
+    made = sites.new(request.param, "filled")
+    store = made.store
+    assert made.evaluate(0)
+    assert store.rerun([made.trials[2]], by="ann", why="a doubt", now=1100.0)
+    claim = made.win(made.trials[2], now=1200.0)
+    again = {"result": made.result(TRIALS[2].id, 3.125)}
+    assert store.finish(claim, "done", last_step=500, cost=COST, now=1300.0, **again)
+    made.verify(0)
+    store.begin_launch("me", "s", launched_by="ann", host="node1", now=900.0)
+    return made
+
+
+def test_nothing_that_says_who_and_where_is_in_the_bytes(world: World, tmp_path: Path) -> None:
+    with sa.create_engine(world.store.url, poolclass=sa.NullPool).begin() as connection:
+        for column, text in SECRETS.items():
+            changed = connection.execute(sa.update(column.table).values({column: text})).rowcount
+            assert changed, column
+    publish(world, tmp_path / "out.db")
+    content = (tmp_path / "out.db").read_bytes()
+    for word in (b"canary", b"/home", b"node1", b"node2"):
+        assert word not in content, word
+    assert opened(tmp_path / "out.db").dump()["attempts"]
+    assert list(tmp_path.glob("out.db*")) == [tmp_path / "out.db"]
+
+
+@pytest.mark.slow_on("postgresql")
+def test_what_is_published_is_sound_and_has_all_that_ended(world: World, tmp_path: Path) -> None:
+    published = publish(world, tmp_path / "out.db")
+    found = opened(tmp_path / "out.db")
+    assert check_integrity(found.store.database).findings == ()
+    assert published.trials == {"done": 3, "failed": 1}
+    assert published.unfinished == 0
+    assert published.sweeps == ["demo"]
+    assert published.rows["launches"] == published.rows["verifications"] == 1
+    assert board(found) == board(world)
+    here, there = known(found), known(world)
+    for name in ("results", "measures", "cells", "contribution_maps", "index_tables"):
+        assert here[name] == there[name], name
+    ended = [row for row in there["attempts"] if row["ended"] is not None]
+    for name in ("uid", "seconds", "outcome", "device", "last_step", "job_id"):
+        assert sorted(str(row[name]) for row in here["attempts"]) == sorted(
+            str(row[name]) for row in ended
+        ), name
+    assert world.segments[1] not in here["jobs"]  # it runs, and no trial reads its maps
+
+
+def test_merged_into_where_it_is_from_it_brings_nothing(world: World, tmp_path: Path) -> None:
+    publish(world, tmp_path / "out.db")
+    before = world.dump()
+    report = merged(opened(tmp_path / "out.db"), world)
+    assert (report.changed, report.differences, report.left) == (False, (), ())
+    assert world.dump() == before
+
+
+@pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize("into", ENGINES)
+def test_merged_elsewhere_it_gives_the_same_board_and_work_that_is_done(
+    world: World, sites: Sites, into: Engine, tmp_path: Path
+) -> None:
+    publish(world, tmp_path / "out.db")
+    elsewhere = sites.new(into)
+    report = merged(opened(tmp_path / "out.db"), elsewhere)
+    assert (report.differences, report.left) == ((), ())
+    assert board(elsewhere) == board(world)
+    assert [elsewhere.job(job).state for job in world.trials] == ["done", "failed", "done", "done"]
+    assert elsewhere.job(world.segments[0]).state == "done"
+    assert not isinstance(elsewhere.claim(world.trials[0]), db.Claim)
+    # What it is from adds no result.
+    merged(world, elsewhere)
+    assert agreed(elsewhere)["measures"] == agreed(world)["measures"]
+
+
+@pytest.mark.slow_on("postgresql")
+def test_the_same_content_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
+    for name in ("one.db", "two.db"):
+        publish(world, tmp_path / name)
+    publish(opened(tmp_path / "one.db"), tmp_path / "again.db")
+    for name in ("two.db", "again.db"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "one.db").read_bytes(), name
+
+
+@pytest.mark.slow_on("postgresql")
+def test_a_selection_has_its_trials_and_what_they_need(world: World, tmp_path: Path) -> None:
+    published = publish(world, tmp_path / "one.db", where={"factorization": ("LLL",)})
+    assert published.trials == {"done": 1}
+    found = opened(tmp_path / "one.db")
+    rows = {name: len(some) for name, some in found.dump().items()}
+    assert (rows["jobs"], rows["flow_trials"], rows["pretrainings"]) == (2, 1, 1)
+    assert rows["contribution_maps"] == 2
+    assert {cell.seeds for cell in found.dump()["cells"]} == {1}
+    publish(world, tmp_path / "two.db", where={"seed": 0, "factorization": "channel"})
+    rows = {name: len(some) for name, some in opened(tmp_path / "two.db").dump().items()}
+    assert (rows["jobs"], rows["pretrainings"], rows["contribution_maps"]) == (1, 0, 0)
+    assert (rows["recipes"], rows["verifications"]) == (1, 1)
+    merged(opened(tmp_path / "two.db"), found)
+    assert len(found.dump()["results"]) == 3  # one of LLL is superseded
+
+
+@pytest.mark.slow_on("postgresql")
+def test_a_sweep_alone_leaves_out_what_other_sweeps_are(world: World, tmp_path: Path) -> None:
+    other = db.Sweep(id="other", name="secret plans", spec="{}")
+    member = db.SweepMember("other", TRIALS[0].id, "conventional")
+    world.store.register(db.Registration(sweeps=(other,), members=(member,)))
+    published = publish(world, tmp_path / "out.db", sweep_ids=["s"])
+    assert published.sweeps == ["demo"]
+    assert published.trials == {"done": 2}
+    assert b"secret plans" not in (tmp_path / "out.db").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("selection", "said"),
+    [
+        ({"where": {"flow": "glow"}}, "no trial of .* that is selected has ended"),
+        ({"where": {"bits_per_dim": 3.5}}, "a selection to publish has no column 'bits_per_dim'"),
+    ],
+)
+def test_a_selection_that_cannot_be_is_refused(
+    sites: Sites, selection: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    world = sites.new("sqlite", "filled")
+    with pytest.raises(UserError, match=said):
+        publish(world, tmp_path / "out.db", **selection)
+    assert not (tmp_path / "out.db").exists()
+
+
+def test_lost_work_is_published_and_what_has_not_ended_is_not(tmp_path: Path) -> None:
+    """With every state, outcome and score; maps that no trial read are left out."""
+    store = db.connect(str(tmp_path / "worked.db"))
+    Work(store).do()
+    world = World(store)
+    published = publish(world, tmp_path / "out.db")
+    here, there = known(opened(tmp_path / "out.db")), known(world)
+    unfinished = {RULED.id, WAITING.id, RANDOM[3].id}
+    ended = {job_of(one).id for one in worked.TRIALS if one.id not in unfinished}
+    read = {segment(0, budget).id for budget in (100, 200)}
+    assert here["jobs"] == {job: there["jobs"][job] for job in ended | read}
+    assert published.unfinished == len(unfinished)
+    assert {row["score"] for row in here["contribution_maps"]} == {"cumulative"}
+    assert len(here["sweep_trials"]) == 5  # but for the one that waits
+
+
+def test_a_trial_that_its_pretraining_kept_from_running_is_published(
+    sites: Sites, tmp_path: Path
+) -> None:
+    world = sites.new("sqlite", "planned")
+    world.finish_trial(0)
+    lost = world.win(world.segments[0])
+    world.store.finish(lost, "diverged", last_step=3, cost=COST, now=1020.0)
+    published = publish(world, tmp_path / "out.db")
+    assert published.trials == {"done": 1, "pending": 2}
+    assert published.unfinished == 1
+    found = opened(tmp_path / "out.db")
+    assert found.job(world.segments[0]).state == "diverged"
+
+
+@pytest.mark.parametrize("points", [59, 60, 61, 62, 500])
+def test_a_curve_has_at_most_sixty_points_with_both_ends(
+    sites: Sites, points: int, tmp_path: Path
+) -> None:
+    world = sites.new("sqlite", "planned")
+    planned = db.PlannedJob.of_trial("long", DATA.digest, steps=10 * points)
+    trial = dataclasses.replace(TRIALS[0], id="long")
+    world.store.register(db.Registration(trials=(trial,), jobs=(planned,)))
+    job, claim = planned.id, world.win(planned.id)
+    curve = [db.Metric("train_bits_per_dim", 10 * n, float(n)) for n in range(1, points + 1)]
+    curve += [db.Metric("loss", 10 * n + 3, 1.0) for n in range(points)]
+    made = {"result": world.result("long"), "metrics": curve}
+    assert world.store.finish(claim, "done", last_step=10 * points, cost=COST, now=1010.0, **made)
+    publish(world, tmp_path / "out.db")
+    found = opened(tmp_path / "out.db").store
+    for name in ("train_bits_per_dim", "loss"):
+        whole, thin = world.store.metrics(job, name), found.metrics(job, name)
+        assert len(thin) == min(points, 60)
+        assert (thin[0], thin[-1]) == (whole[0], whole[-1])
+        assert set(thin) <= set(whole)
+        gaps = {after.step - before.step for before, after in pairwise(thin)}
+        assert max(gaps) - min(gaps) <= 10

@@ -1,0 +1,320 @@
+"""Published results as the reference database, which commands open for reading and none writes."""
+
+import hashlib
+import json
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+import lcma as package
+from lcma import db
+from lcma.db import migrate
+from lcma.harness import shards
+from lcma.harness.cli import main as cli
+from lcma.harness.place import Place
+from lcma.sweeps.errors import UserError
+from tests.db.conftest import TRIALS, World, fill
+from tests.db.inspecting import make_older
+from tests.harness.cli.conftest import Typed
+from tests.harness.cli.test_verify import train
+
+ROOT = Path(__file__).parents[3]
+
+READING = {
+    "board": [],
+    "curves": [],
+    "db backup": ["--out", "copy.db"],
+    "db check": [],
+    "db publish": ["again.sqlite"],
+    "doctor": [],
+    "export": [],
+    "interpolate": [],
+    "logs": [TRIALS[0].id],
+    "maps": [],
+    "pareto": [],
+    "plan": ["demo"],
+    "samples": [],
+    "schema": [],
+    "serve": ["--measure", "nope"],
+    "sql": ["select * from trial_results"],
+    "status": [],
+    "verdicts": [],
+    "verify": [TRIALS[0].id],
+    "why": [TRIALS[0].id],
+}
+"""Commands that read a database, with what else they need."""
+
+LACKING = {
+    "interpolate": "weights",
+    "samples": "weights",
+    "verify": "photos16",
+    "serve": "nope",
+    "pareto": "",
+}
+"""Those of them that end in an error on results without files and images, and what it is about."""
+
+WRITING = {
+    "db init": [],
+    "db merge": ["other.db"],
+    "db upgrade": [],
+    "evaluate": [],
+    "gc": ["--dry-run"],
+    "launch": ["demo"],
+    "rerun": [TRIALS[0].id],
+    "retry": [],
+    "stop": ["demo"],
+    "tune": ["tune"],
+}
+
+
+def commands_with_db() -> Iterator[str]:
+    def walk(command: typer.core.TyperGroup, words: tuple[str, ...]) -> Iterator[str]:
+        for name, one in command.commands.items():
+            if hasattr(one, "commands"):
+                yield from walk(one, (*words, name))
+            elif any("--db" in option.opts for option in one.params):
+                yield " ".join((*words, name))
+
+    yield from walk(typer.main.get_command(cli.app), ())
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two shards, of two trials each, and the database that they are from."""
+    folder = tmp_path_factory.mktemp("published")
+    fill(db.connect(str(folder / "whole.db"))).store.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        (folder / "evidence").mkdir()
+        for number, words in enumerate((["LLL", "HHH"], ["channel"]), start=1):
+            where = [f"--where=factorization={word}" for word in words]
+            out = f"evidence/00{number}.sqlite.xz"
+            with pytest.raises(SystemExit) as end:
+                cli.main(["db", "publish", out, *where, "--db", "whole.db"])
+            assert end.value.code == 0
+    return folder
+
+
+@pytest.fixture
+def reference(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lets the package have these shards, and nobody's cache have them; the folder in the cache."""
+    monkeypatch.setattr(shards, "FOLDER", published / "evidence")
+    monkeypatch.setenv("LCMA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "reference"
+
+
+@pytest.fixture
+def made(reference: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, made once for all tests that only read."""
+    monkeypatch.setenv("LCMA_CACHE", str(published / "cache"))
+    return shards.open_reference()
+
+
+def test_every_command_that_takes_a_database_is_known_to_read_or_to_write_it() -> None:
+    known = [*READING, *WRITING, "selftest"]  # which takes a place where nothing is
+    assert sorted(commands_with_db()) == sorted(known)
+
+
+@pytest.mark.parametrize("command", sorted(READING))
+def test_a_command_that_reads_takes_the_reference_and_leaves_it(
+    made: Path, lcma: Typed, command: str
+) -> None:
+    before = made.read_bytes()
+    code, out, err = lcma(*command.split(), *READING[command], "--db", "reference")
+    if command in LACKING and code:
+        assert (code, err.count("\n")) == (2, 1)
+        assert LACKING[command] in err
+    elif command != "doctor":  # which says what is amiss with the rest of this machine
+        assert code == 0, err
+        assert out
+    assert list(made.parent.iterdir()) == [made]
+    assert made.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", sorted(WRITING))
+def test_a_command_that_writes_refuses_the_reference_in_one_line(
+    reference: Path, lcma: Typed, command: str, in_tmp: Path
+) -> None:
+    code, out, err = lcma(*command.split(), *WRITING[command], "--db", "reference")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "the reference database is never written" in err
+    assert not reference.exists()
+    assert not list(in_tmp.glob("*.db"))
+
+
+def test_the_reference_has_all_shards_and_is_made_once(
+    reference: Path, published: Path, lcma: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_whole = lcma("export", "results", "--db", str(published / "whole.db"))
+    monkeypatch.setenv("LCMA_DB", "reference")
+    assert lcma("export", "results") == of_whole
+    (made,) = reference.iterdir()
+    first = made.stat()
+    assert lcma("db", "check")[0] == 0
+    (again,) = reference.iterdir()
+    assert (again, again.stat().st_ino) == (made, first.st_ino)
+    assert not first.st_mode & 0o222
+    with pytest.raises(UserError, match="read-only"):
+        db.connect(str(made)).register(db.Registration())
+    _, out, _ = lcma("board", "--db", "reference")
+    assert "lcma maps --db reference" in out
+
+
+def test_python_opens_it_for_reading_alone(made: Path) -> None:
+    with package.connect("reference") as store:
+        assert len(store.results()) == 3
+        with pytest.raises(UserError, match="was opened for reading"):
+            store.register(db.Registration())
+    with pytest.raises(UserError, match="never written"):
+        package.connect("reference", write=True)
+    with pytest.raises(UserError, match="never written"):
+        package.launch("demo", "reference")
+
+
+def test_a_file_of_that_name_is_named_by_its_path(reference: Path, lcma: Typed) -> None:
+    code, _, err = lcma("board", "--db", "./reference")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "is not a database" in err
+    assert not reference.exists()
+
+
+def test_a_shard_of_an_older_schema_is_upgraded_in_the_cache(
+    reference: Path, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    for number, shard in enumerate(sorted((published / "evidence").glob("*.xz"))):
+        plain = tmp_path / f"{number}.db"
+        plain.write_bytes(lzma.decompress(shard.read_bytes()))
+        make_older(f"sqlite:///{plain}")
+        (evidence / shard.name).write_bytes(lzma.compress(plain.read_bytes()))
+    monkeypatch.setattr(shards, "FOLDER", evidence)
+    before = {path: path.read_bytes() for path in evidence.iterdir()}
+    with package.connect("reference") as store:
+        assert store.database.identify().revision == migrate.current_version()
+        assert len(store.leaderboard()) > 0
+    assert {path: path.read_bytes() for path in evidence.iterdir()} == before
+    assert len(list(reference.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "has no shard"), (b"no archive", "is damaged: install lcma again")]
+)
+def test_a_package_without_results_says_so_in_one_line(
+    reference: Path,
+    lcma: Typed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes | None,
+    said: str,
+) -> None:
+    empty = tmp_path / "evidence"
+    monkeypatch.setattr(shards, "FOLDER", empty)
+    if content is not None:
+        empty.mkdir()
+        (empty / "001.sqlite.xz").write_bytes(content)
+    code, out, err = lcma("board", "--db", "reference")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert not reference.exists() or not list(reference.iterdir())
+
+
+def test_a_machine_without_a_cache_says_so(
+    reference: Path, lcma: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LCMA_CACHE", str(tmp_path / "file"))
+    code, _, err = lcma("board", "--db", "reference")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "LCMA_CACHE" in err
+
+
+def test_a_manifest_says_what_a_shard_has(published: Path) -> None:
+    shard = published / "evidence" / "002.sqlite.xz"
+    about = json.loads(shard.with_name(shard.name + ".manifest.json").read_text())
+    plain = lzma.decompress(shard.read_bytes())
+    assert about["file"]["sha256"] == hashlib.sha256(shard.read_bytes()).hexdigest()
+    assert about["database"] == {"sha256": hashlib.sha256(plain).hexdigest(), "bytes": len(plain)}
+    assert about["schema"] == migrate.current_version()
+    assert about["selection"] == {"sweeps": [], "where": ["factorization=channel"]}
+    assert about["trials"] == {"done": 1, "failed": 1}
+    (data,) = about["data"]
+    assert (data["name"], data["digest"]) == ("photos16", "d" * 64)
+    assert "public domain" in data["licence"]
+    assert about["code"][0]["torch"] == "2.6.0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["out.zip"], "out.zip ends in none of .db, .sqlite, .sqlite.xz"),
+        (["there.db"], "there.db is there already"),
+        (["nowhere/out.db"], "there is no folder nowhere"),
+        (["out.db", "--where", "bits_per_dim=3"], "what is known before a trial runs"),
+        (["out.db", "--where", "seed=x"], "seed"),
+        (["out.db", "--sweep", "nope"], "nope"),
+        (["out.db", "--where", "flow=glow"], "that is selected has ended"),
+    ],
+)
+def test_what_cannot_be_published_is_one_line(
+    published: Path, lcma: Typed, in_tmp: Path, arguments: list[str], said: str
+) -> None:
+    Path("there.db").write_text("mine")
+    code, out, err = lcma("db", "publish", *arguments, "--db", str(published / "whole.db"))
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert said in err
+    assert list(in_tmp.iterdir()) == [in_tmp / "there.db"]
+    assert Path("there.db").read_text() == "mine"
+
+
+def test_trained_results_are_published_merged_served_and_verified(
+    lcma: Typed, in_tmp: Path, photos_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small sweep as somebody else has trained it: nothing of it is trained here again."""
+    monkeypatch.setenv("LCMA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LCMA_DATA", str(photos_root))
+    place = Place(f"sqlite:///{in_tmp / 'theirs.db'}", in_tmp / "runs", photos_root)
+    store = train(place)
+    (spec,) = store.sweeps()
+    (in_tmp / "small.yaml").write_text(spec.spec)  # JSON is YAML
+    evidence = in_tmp / "evidence"
+    evidence.mkdir()
+    code, out, _ = lcma(
+        "db", "publish", "evidence/001.sqlite.xz", "--sweep", "small", "--db", place.db
+    )
+    assert code == 0
+    assert "published 1 trial (1 done)" in out
+    monkeypatch.setattr(shards, "FOLDER", evidence)
+
+    code, out, err = lcma("verify", "--sample", "1", "--db", "reference")
+    assert code == 0
+    assert out.endswith("1 of 1 came out again, 1 of them to the last bit\n")
+    assert "the reference database is never written" in err
+    assert lcma("verify", "--sample", "2", "--db", "reference")[0] == 2
+
+    assert lcma("db", "merge", "reference", "--db", "mine.db")[0] == 0
+    assert lcma("db", "check", "--db", "mine.db")[0] == 0
+    code, out, _ = lcma("plan", "small.yaml", "--db", "mine.db")
+    assert (code, "Left to do: 0 pretrainings, 0 trainings." in out) == (0, True)
+    mine = World(db.connect("mine.db", create=False))
+    before = mine.dump()
+    code, out, err = lcma("launch", "small.yaml", "--local", "--no-pictures", "--db", "mine.db")
+    assert (code, "checkerboard-even" in out) == (0, True)
+    assert mine.dump()["attempts"] == before["attempts"]
+    code, out, err = lcma("verify", "--sample", "1", "--db", "mine.db", "--json")
+    assert (code, err) == (0, "")
+    (found,) = json.loads(out)
+    assert (found["equal"], found["stored"]) == (True, True)
+    assert len(mine.dump()["verifications"]) == 1
+
+
+def test_the_shards_of_the_package_are_small_and_as_their_manifests_say() -> None:
+    found = sorted((ROOT / "evidence").glob("*.sqlite.xz"))
+    assert sum(shard.stat().st_size for shard in found) < 10_000_000
+    for number, shard in enumerate(found, start=1):
+        assert shard.name == f"{number:03d}.sqlite.xz"
+        about = json.loads(shard.with_name(shard.name + ".manifest.json").read_text())
+        assert about["file"]["sha256"] == hashlib.sha256(shard.read_bytes()).hexdigest()

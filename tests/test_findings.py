@@ -1,0 +1,105 @@
+"""Numbers in the documentation are those of the reference database."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks import findings
+from lcma import connect, db
+from lcma.sweeps.errors import UserError
+from tests.db.conftest import fill
+
+ROOT = Path(__file__).parents[1]
+
+PAGE = """# Title
+
+The mean is <!-- mean of=low flow=realnvp -->9<!-- end --> of
+<!-- sql SELECT count(*) FROM trial_results -->0<!-- end --> results, against
+a number: <!-- n of=conventional --><!-- end -->, rank <!-- n of=HHH -->x<!-- end -->,
+and <!-- difference of=low from=conventional places=2 -->0<!-- end --> bits/dim. 3.25 is typed.
+
+<!-- sql SELECT factorization, bits_per_dim FROM trial_results ORDER BY 1 -->
+what was there
+<!-- end -->
+
+<!-- board dataset=photos16 --><!-- end -->
+
+<!-- picture board flow=realnvp -->![The board](images/board.svg)<!-- end -->
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
+    """Three results of three factorizations, one seed each."""
+    return fill(db.connect(str(tmp_path_factory.mktemp("found") / "small.db"))).store
+
+
+def test_what_is_marked_is_made_and_the_rest_stays(store: db.Store, tmp_path: Path) -> None:
+    made = findings.make_page(PAGE, tmp_path, store)
+    plain = re.sub("<!--[^\n]*?-->", "", made)
+    assert "The mean is 3.250 of\n3 results" in plain
+    assert "a number: 1, rank 1," in plain
+    assert "and -0.25 bits/dim. 3.25 is typed." in plain
+    assert "| HHH | 3.75 |\n| LLL | 3.25 |\n| channel | 3.5 |" in plain
+    assert "| low (LLL)" in plain
+    assert "what was there" not in made
+    assert findings.make_page(made, tmp_path, store) == made
+    picture = (tmp_path / "images" / "board.svg").read_text()
+    assert picture.startswith("<svg")
+    assert "3.2500" in picture
+    findings.make_page(PAGE, tmp_path, store)
+    assert (tmp_path / "images" / "board.svg").read_text() == picture
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("mean of=low flow=glow", "no row of low"),
+        ("mean of=nonsense", "nonsense"),
+        ("mean flow=realnvp", "give one of="),
+        ("mean of=low color=red", "no such column"),
+        ("mean low", "'low' is not KEY=VALUE"),
+        ("deviation of=low", "no such number of one seed"),
+        ("sql DELETE FROM results", "only SELECT"),
+        ("picture board", "name its file"),
+    ],
+)
+def test_what_cannot_be_made_is_named(
+    store: db.Store, tmp_path: Path, asked: str, said: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(f"<!-- {asked}")) as refused:
+        findings.make_page(f"a <!-- {asked} -->1<!-- end -->", tmp_path, store)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("other", "alike"),
+    [
+        ("low: 3.250 ± 0.012, n = 6", True),
+        ("low: 3.251 ± 0.012, n = 6", True),  # another order of summation rounds otherwise
+        ("low: 3.253 ± 0.012, n = 6", False),
+        ("low: -3.250 ± 0.012, n = 6", False),
+        ("high: 3.250 ± 0.012, n = 6", False),
+        ("low: 3.250 ± 0.012, n = 6, 7", False),
+    ],
+)
+def test_pages_are_alike_where_their_numbers_are(other: str, alike: bool) -> None:
+    page = "low: 3.250 ± 0.012, n = 6"
+    assert findings.is_alike(page, other, exact=False) is alike
+    assert findings.is_alike(page, other, exact=True) is (page == other)
+
+
+def test_the_pages_of_this_repository_have_the_numbers_of_the_reference() -> None:
+    if findings.has_made(ROOT):
+        with connect("reference") as store:
+            assert findings.find_differences(ROOT, store, exact="CI" in os.environ) == []
+
+
+def test_no_line_of_prose_begins_with_a_comment() -> None:
+    """Markdown would take it for HTML and show its marks."""
+    for name in findings.PAGES:
+        for found in findings.MADE.finditer((ROOT / name).read_text()):
+            inline = found["kind"] in ("mean", "deviation", "n", "rank", "difference")
+            assert not (inline and (found.start() == 0 or found.string[found.start() - 1] == "\n"))
