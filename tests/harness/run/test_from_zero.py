@@ -122,7 +122,7 @@ def test_a_launch_waits_for_the_first_node_and_ends_on_it(
             stdout=out,
             stderr=subprocess.STDOUT,
         )
-    waits = "a trial asks for 1 CPU, and no node has that (the nearest has 0 CPU): waiting for"
+    waits = "a trial asks for 1 CPU, and no node has that (the nearest has 0 CPU, 0 GPU): waiting"
     until(lambda: launch.poll() is not None or waits in said.read_text())
     assert launch.poll() is None, said.read_text()
     cluster.add()
