@@ -38,6 +38,35 @@ def test_a_request_that_no_node_can_meet_is_named_with_numbers(cluster: Any) -> 
         executor.close(kill=True)
 
 
+def report_node_group(cpus: float, gpus: float, most: int) -> None:
+    """Tell Ray, as some providers' autoscalers do, what nodes could be added."""
+    import ray._raylet
+    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
+    from ray.experimental import internal_kv
+
+    group = NodeGroupConfig(name="workers", max_count=most)
+    group.resources.update({"CPU": int(cpus), "GPU": int(gpus)})
+    internal_kv._internal_kv_put(
+        ray._raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY,
+        ClusterConfig(node_group_configs=[group]).SerializeToString(),
+        namespace=ray._raylet.GCS_AUTOSCALER_STATE_NAMESPACE,
+    )
+
+
+def test_what_an_autoscaler_could_add_counts_as_there(cluster: Any) -> None:
+    executor = RayExecutor(Resources(gpus=1.0), cluster.address)
+    try:
+        report_node_group(8, 1, most=4)
+        executor.check(threads=1)
+        for cpus, gpus, most in ((8, 0, 4), (8, 1, 0)):
+            report_node_group(cpus, gpus, most)
+            with pytest.raises(UserError, match="asks for 1 CPU, 1 GPU, and no node has that"):
+                executor.check(threads=1)
+    finally:
+        report_node_group(0, 0, most=0)
+        executor.close(kill=True)
+
+
 def test_free_slots_are_counted_node_by_node_without_what_fits_nowhere(
     cluster: Any, registered: Any
 ) -> None:
