@@ -18,7 +18,7 @@ from lcma.harness.results.power import (
     Spread,
 )
 from lcma.harness.results.statistics import MOST_SEEDS, POWER
-from lcma.harness.text import format_duration, format_number, printable
+from lcma.harness.text import format_count, format_duration, format_number, printable
 
 MOST_NAMED = 3
 """Flows and data sets without a history that are named before the rest is counted."""
