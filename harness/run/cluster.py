@@ -87,7 +87,8 @@ class _JobConfig(JobConfig):
     def _serialize(self) -> str:
         own = {str(Path(path).absolute()) for path in sys.path}
         self._py_driver_sys_path = [path for path in self._py_driver_sys_path if path in own]
-        return str(super()._serialize())
+        serialized: str = super()._serialize()  # bytes, whatever Ray says
+        return serialized
 
 
 class RayExecutor(Executor):

@@ -1,5 +1,6 @@
 """What a Ray cluster cannot do is said in one line, and where there is none too."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lcma.harness.kill_points import HOOK_VARIABLE
 from lcma.harness.run.cluster import RayExecutor
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
@@ -64,6 +66,20 @@ def test_what_an_autoscaler_could_add_counts_as_there(cluster: Any) -> None:
                 executor.check(threads=1)
     finally:
         report_node_group(0, 0, most=0)
+        executor.close(kill=True)
+
+
+def test_workers_are_told_where_a_self_test_kills_them(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setenv(HOOK_VARIABLE, "json:loads:null")
+    executor = RayExecutor(Resources(), cluster.address)
+    try:
+        seen = ray.remote(lambda: os.environ.get(HOOK_VARIABLE))
+        assert ray.get(seen.remote()) == "json:loads:null"
+    finally:
         executor.close(kill=True)
 
 
