@@ -342,9 +342,48 @@ def test_a_launch_ends_with_board_pictures_and_next_commands(launched: Place) ->
     out = (folder_of(launched) / "out.txt").read_text()
     for said in ("low (LL)", "checkerboard-even", "lcma-pictures", "Next:", "lcma sql"):
         assert said in out
+    assert "Made with" not in out, "notes are a command away"
+    assert "lcma board --notes" in out
+    assert "lcma board --db reference" in out
     pictures = list((folder_of(launched) / "lcma-pictures").rglob("*.png"))
     assert len(pictures) >= 3
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures)
+
+
+@LAUNCHED
+def test_a_launch_says_what_was_compared_and_what_would_decide_it(
+    capsys, launched: Place, in_tmp: Path
+) -> None:
+    """The numbers are the board's, and the launch that it names plans what is missing alone."""
+    out = (folder_of(launched) / "out.txt").read_text()
+    (group,) = json.loads(run(capsys, "board", "--db", launched.db, "--json")[1])["groups"]
+    rows = {row["label"]: row for row in group["rows"]}
+    compared, less, decides = (
+        next(line for line in out.splitlines() if words in line)
+        for words in ("Compared: ", "Less checkerboard-even, in bits/dim", "(80 % power)")
+    )
+    assert compared.startswith("Compared: 3 rules of realnvp on photos8, 10 steps, 2 seeds each; ")
+    assert compared.endswith("3 of them undertrained, above a bar.")
+    for name in ("low (LL)", "random-local"):
+        assert f"{rows[name]['difference']['mean']:+.3f} ± " in less
+    assert "2 seeds decide nothing" in decides
+    command = decides.rpartition("`lcma ")[2].rstrip("`").split()
+    assert command[:2] == ["launch", "small.yaml"]
+    seeds = int(command[command.index("--seeds") + 1])
+    assert seeds >= 6
+    (in_tmp / "small.yaml").write_text((folder_of(launched) / "small.yaml").read_text())
+    arguments = ["plan", "small.yaml", "--seeds", str(seeds), "--db", launched.db]
+    found = json.loads(run(capsys, *arguments, "--data", launched.data, "--json")[1])
+    assert found["left"]["trainings"] == 3 * (seeds - 2)
+
+
+@LAUNCHED
+def test_notes_of_a_board_are_asked_for(capsys, launched: Place) -> None:
+    short = run(capsys, "board", "--db", launched.db)[1]
+    whole = run(capsys, "board", "--db", launched.db, "--notes")[1]
+    assert "Made with" not in short
+    assert "lcma board --notes" in short
+    assert "Made with" in whole
 
 
 @LAUNCHED
