@@ -57,11 +57,11 @@ CLAIMS = {
     "low-conventional": ("low gives {better} than conventional (Tables 1 and 2)", "table1"),
     "table3-order": ("the order of Table 3", "table3"),
     "table4-order": ("the order of the words in Table 4", "table4"),
-    "budget": ("longer pretraining gives low {better}", "demo --budget 100,1000"),
-    "time": ("low costs no training time (section 3.4)", "demo"),
-    "low-better-phase": ("low beats the better phase of the checkerboard", "demo"),
-    "low-random-local": ("low beats chance with the same locality", "demo"),
-    "mask-share": ("most of the map is the masks' own pattern", "demo"),
+    "budget": ("longer pretraining gives low {better}", "rules --budget 100,1000"),
+    "time": ("low costs no training time (section 3.4)", "rules"),
+    "low-better-phase": ("low beats the better phase of the checkerboard", "rules"),
+    "low-random-local": ("low beats chance with the same locality", "rules"),
+    "mask-share": ("most of the map is the masks' own pattern", "rules"),
     "persistence": ("the gap persists as training goes on", "phases"),
     "first-split": ("the first split carries the gap", "words"),
     "variant": (
@@ -453,7 +453,7 @@ def make_claim(
 
 
 def _sweep(group: Group) -> str:
-    return "demo" if group.flow == "realnvp" else "flows"
+    return "rules" if group.flow == "realnvp" else "flows"
 
 
 def compare_rows(
@@ -548,7 +548,7 @@ def _order_claims(cells: Cells) -> Iterator[TestedClaim]:
     third = [row for name in TABLE_3 if (row := named[name]) is not None]
     if len(third) == len(TABLE_3) and cells.group.splits:
         yield _order_claim(
-            cells, third, "table3-order", "LCMA, Table 3", "demo", ", ".join(TABLE_3)
+            cells, third, "table3-order", "LCMA, Table 3", "rules", ", ".join(TABLE_3)
         )
     words = cells.words
     if words is not None and cells.group.splits > 1:

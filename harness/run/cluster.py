@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import json
 import logging
 import math
 import os
@@ -30,6 +31,7 @@ from ray.exceptions import (
     TaskUnschedulableError,
     WorkerCrashedError,
 )
+from ray.experimental import internal_kv
 from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -55,6 +57,17 @@ ASK_SECONDS = 120.0
 NODE_LABEL = "ray.io/node-id"
 """The label by which Ray names a node."""
 
+TOLD_TO_END = (1, 3, 4)
+"""Ray's reasons (`NodeDeathInfo`) of a node's death that are no fault: its raylet got SIGTERM, or
+an autoscaler drained it, as a spot machine that is taken away or as an idle one."""
+
+OWN_TYPE = "node_"
+"""How the names begin that Ray gives to nodes of a cluster that was started by hand, each its own
+type; with an autoscaler they have the types of its configuration."""
+
+BEGUN = "lcma-begun:"
+"""Before a task's id: the key under which Ray's store has the node on which the task has begun."""
+
 BLOCKED = "blocked"
 """What a task says of itself if the one that it waited for returned nothing."""
 
@@ -74,7 +87,8 @@ class _JobConfig(JobConfig):
     def _serialize(self) -> str:
         own = {str(Path(path).absolute()) for path in sys.path}
         self._py_driver_sys_path = [path for path in self._py_driver_sys_path if path in own]
-        return str(super()._serialize())
+        serialized: str = super()._serialize()  # bytes, whatever Ray says
+        return serialized
 
 
 class RayExecutor(Executor):
@@ -124,7 +138,7 @@ class RayExecutor(Executor):
             raise UserError(f"cannot {where}: {first}; {remedy}, or use --local") from None
         # Lost nodes, with states of its processes: a launch says itself what it lost.
         ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
-        run = _make_task()
+        run = _make_task(notes_node=address is not None)
         self._task: Any = ray.remote(max_retries=0, max_calls=0)(run)
         self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run)
         self._several_gpus = False
@@ -139,11 +153,12 @@ class RayExecutor(Executor):
         self._nodes()
 
     def check(self, threads: int) -> None:
-        """Raise UserError if no node of the cluster can ever run one task."""
+        """Raise UserError if no node of the cluster can ever run one task, nor one that Ray's
+        autoscaler could add."""
         resources = self.resources
         self.need = self._need(threads, resources.gpus or 0.0, resources.memory_gb)
         lack = self._lack(self.need)
-        if lack is not None:
+        if lack is not None and not self._could_add(self.need):
             raise UserError(f"{lack}: lower `resources` in the spec or start a node that has it")
 
     def lack(self, work: Work) -> str | None:
@@ -182,6 +197,19 @@ class RayExecutor(Executor):
         nearest: dict[str, float] = max(nodes, key=meets, default={})
         has = ", ".join(_amount(k, nearest.get(k, 0.0)) for k in need)
         return f"a trial asks for {needs}, and no node has that (the nearest has {has})"
+
+    def _could_add(self, need: Mapping[str, float]) -> bool:
+        """Return whether Ray's autoscaler could add a node that meets a need.
+
+        Where Ray does not tell what nodes it could add, any may be one of those.
+        """
+        if self.address is None or _is_client():
+            return False
+        config = ray._private.state.state.get_cluster_config()
+        if config is not None and config.node_group_configs:
+            groups = [one for one in config.node_group_configs if one.max_count]
+            return any(_meets({"Resources": dict(one.resources)}, need) for one in groups)
+        return any(not name.startswith(OWN_TYPE) for name in _read_node_types())
 
     def hosts(self) -> list[str]:
         """Return the machines that may run a task, and this one, by name and address."""
@@ -277,8 +305,9 @@ class RayExecutor(Executor):
         closed = self._find_closed()
         work, more = works[0], f" and {len(works) - 1} more" if len(works) > 1 else ""
         gpus, memory_gb = self._gpus(work), self._memory_gb(work)
-        # A process keeps the first GPU that it computed on, whichever the next task is granted.
-        fresh = gpus and self._several_gpus
+        # A process keeps the first GPU that it computed on, whichever the next task is granted, and
+        # a node that comes may have several.
+        fresh = gpus and (self._several_gpus or self.lack(work) is not None)
         task = (self._fresh_task if fresh else self._task).options(
             num_cpus=self._cpus(work.threads),
             num_gpus=gpus,
@@ -384,17 +413,62 @@ class RayExecutor(Executor):
         except RayError as error:
             if after is not None and _is_lost(after):
                 return _report_blocked(job_ids)
-            raised = isinstance(error, RayTaskError)
-            why = str(error).strip().splitlines()[-1] if raised else type(error).__name__
-            if found := re.search("node ID: ([0-9a-f]+)", str(error)):
-                why = self._host_of.get(found[1], why)
-            return [Finished(job_id, None, why, _classify_loss(error)) for job_id in job_ids]
+            lost, why, host = self._describe_loss(ref, error)
+            return [Finished(job_id, None, why, lost, host) for job_id in job_ids]
         if why == BLOCKED:
             return _report_blocked(job_ids)
         host = "" if self._question is None else self._host_of.get(node, "")
         if reports is None:
             return [Finished(job_id, None, why, host=host) for job_id in job_ids]
         return [Finished(report.job_id, report, host=host) for report in reports]
+
+    def _describe_loss(self, ref: Any, error: RayError) -> tuple[Lost, str, str]:
+        """Return what was lost with a task, why, and the host of a process that was lost alone."""
+        lost, why = _classify_loss(error), type(error).__name__
+        if isinstance(error, RayTaskError):
+            why = str(error).strip().splitlines()[-1]
+        if lost == "node" and (found := re.search("node ID: ([0-9a-f]+)", str(error))):
+            why = self._host_of.get(found[1], why)
+            if word := self._read_word(found[1]):
+                return "taken", f"{why}: {word}", ""
+        if lost in ("process", "memory") and self._question is not None and self._head_answers():
+            return lost, why, self._host_of.get(_pop_node(ref), "")
+        return lost, why, ""
+
+    def _read_word(self, node_id: str) -> str:
+        """Return why a node that died was told to end, by Ray's word; '' if it was not."""
+        if not self._head_answers() or _is_client():
+            return ""
+        for node in ray.nodes():  # type: ignore[no-untyped-call]
+            if node["NodeID"] == node_id and node.get("DeathReason") in TOLD_TO_END:
+                return str(node.get("DeathReasonMessage") or "it was told to end").rstrip(".")
+        draining = ray._private.state.state.get_draining_nodes()
+        return "it was being drained" if node_id in draining else ""
+
+
+def _is_client() -> bool:
+    """Return whether this process is a client of Ray (ray://), which sees less of it."""
+    return ray._private.worker._global_node is None
+
+
+def _read_node_types() -> Iterator[str]:
+    """Iterate over the types of this cluster's nodes, by Ray's autoscalers, old and new."""
+    from ray.autoscaler.v2.sdk import get_cluster_status  # takes a while, and is seldom needed
+
+    status = internal_kv._internal_kv_get(ray_constants.DEBUG_AUTOSCALING_STATUS)
+    report = (json.loads(status) if status else {}).get("autoscaler_report") or {}
+    yield from (report.get("node_type_mapping") or {}).values()
+    found = get_cluster_status(ray.get_runtime_context().gcs_address)
+    for node in (*found.active_nodes, *found.idle_nodes):
+        yield node.ray_node_type_name or OWN_TYPE
+
+
+def _pop_node(ref: Any) -> str:
+    """Return on which node a task had begun that was lost; '' if it had not, or is not known."""
+    key = BEGUN + ref.task_id().hex()
+    node = internal_kv._internal_kv_get(key)
+    internal_kv._internal_kv_del(key)
+    return "" if node is None else node.decode()
 
 
 def _make_token() -> None:
@@ -431,27 +505,37 @@ def _on_loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
-def _make_task() -> Callable[..., tuple[str, Any, str]]:
+def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
     """Return the function that Ray runs. It travels whole, so that it can report from a node that
-    has no lcma, or another one."""
+    has no lcma, or another one.
+
+    It ``notes_node`` on which it runs before anything else: Ray does not say where a process died.
+    """
 
     def run(content: bytes, after: tuple[str, Any, str] | None = None) -> tuple[str, Any, str]:
         """Return the node, what the body returned, and why if it could not."""
+        import contextlib
         import pickle
         import traceback
 
         import ray
+        from ray.experimental import internal_kv
 
-        node = ray.get_runtime_context().get_node_id()
+        context = ray.get_runtime_context()
+        node, key = context.get_node_id(), f"{BEGUN}{context.get_task_id()}"
         if after is not None and after[1] is None:
             return node, None, BLOCKED
-        try:
-            body, arguments = pickle.loads(content)  # noqa: S301 - the driver's own bytes
-            return node, body(*arguments, *([] if after is None else [after[1]])), ""
-        except Exception as error:  # noqa: BLE001 - of the node as it is
-            plain = type(error).__name__ == "UserError"
-            why = str(error) if plain else traceback.format_exception_only(error)[-1]
-            return node, None, why.strip().splitlines()[-1]
+        with contextlib.ExitStack() as at_end:
+            if notes_node:
+                internal_kv._internal_kv_put(key, node)
+                at_end.callback(internal_kv._internal_kv_del, key)
+            try:
+                body, arguments = pickle.loads(content)  # noqa: S301 - the driver's own bytes
+                return node, body(*arguments, *([] if after is None else [after[1]])), ""
+            except Exception as error:  # noqa: BLE001 - of the node as it is
+                plain = type(error).__name__ == "UserError"
+                why = str(error) if plain else traceback.format_exception_only(error)[-1]
+                return node, None, why.strip().splitlines()[-1]
 
     return run
 

@@ -25,7 +25,7 @@ from lcma.db import Job, JobFacts, PlannedJob, Starved, StopRequest, Store, Unav
 from lcma.db.leases import LeaseWatch
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.executor import Executor, Finished
-from lcma.harness.run.hosts import Hosts
+from lcma.harness.run.hosts import SHORTEST, Hosts
 from lcma.harness.run.limits import Limits, LimitWatch
 from lcma.harness.run.plan import Node
 from lcma.harness.run.spool import deliver_leftovers
@@ -152,20 +152,25 @@ class _DatabaseState:
 
 @dataclass(frozen=True)
 class _Submitted:
-    """A task in the executor: its jobs, when it was submitted (monotonic), and the job that it
-    waits for."""
+    """A task in the executor: its jobs with their tokens, when it was submitted (monotonic), and
+    the job that it waits for."""
 
-    job_ids: tuple[str, ...]
+    tokens: Mapping[str, int]
     since: float
     after: str | None = None
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        return tuple(self.tokens)
 
 
 @dataclass(frozen=True)
 class _Crash:
-    """A job whose task was lost; not ``alone`` if others were in its stack, and then it does not
-    count against it."""
+    """A job whose ``task`` was lost; not ``alone`` if others were in its stack, and then it does
+    not count against it."""
 
     finished: Finished
+    task: _Submitted
     alone: bool = True
 
 
@@ -219,6 +224,7 @@ class Launch:
         self._lost_segments: list[Report] = []
         self._most_members: dict[str, int] = {}
         self._steps: dict[str, int] = {}
+        self._tokens: dict[str, int] = {}
         self._crashes: deque[_Crash] = deque()
         self._crash_counts: dict[str, _CrashCount] = {}
         self._reported_failures: dict[str, Report] = {}
@@ -303,7 +309,7 @@ class Launch:
         if some:
             jobs |= self.store.jobs(some)
         for job in jobs.values():
-            self._note_step(job)
+            self._note_progress(job)
         now = self.store.now()
         self._watch.update(running)
         if any(map(self._is_overdue, running)):
@@ -333,9 +339,11 @@ class Launch:
         del self._unread[len(self._unread) - len(some) :]
         return state
 
-    def _note_step(self, job: Job) -> None:
+    def _note_progress(self, job: Job) -> None:
         if job.id in self._shapes:
             self._steps[job.id] = job.step
+        if job.token and self._is_unfinished(job.id):
+            self._tokens[job.id] = job.token
 
     def _is_overdue(self, job: JobFacts) -> bool:
         """Return whether a worker of this launch has not renewed its lease for half of it."""
@@ -553,11 +561,11 @@ class Launch:
         return free if self._in_flight else max(free, 1)
 
     def _start(self, works: Sequence[Work], after: str | None, state: _DatabaseState) -> None:
-        job_ids = tuple(work.job_id for work in works)
+        tokens = {work.job_id: self._tokens.get(work.job_id, 0) for work in works}
         task = [replace(work, expired=state.leases.get(work.job_id)) for work in works]
         with kill_point("submit"):
             self.executor.submit(task, after)
-        self._in_flight |= dict.fromkeys(job_ids, _Submitted(job_ids, time.monotonic(), after))
+        self._in_flight |= dict.fromkeys(tokens, _Submitted(tokens, time.monotonic(), after))
 
     def _is_shorter_segment_running(self, job: PlannedJob, state: _DatabaseState) -> bool:
         """Return whether another launch runs a shorter segment of the same pretraining, so that
@@ -574,22 +582,17 @@ class Launch:
     def _handle_finished(self, finished: Finished) -> None:
         job_id, report = finished.job_id, finished.report
         task = self._in_flight.pop(job_id)
-        alone, began = len(task.job_ids) == 1, task.since
         for note in report.notes if report else ():
             self.display.note(note)
         if self.hosts is not None and report is not None and report.ending != "away":
             self.hosts.welcome(finished.host)
+        alone = len(task.tokens) == 1
         if report is None:
             # What fails in a body is in its report, so the size of the stack is no reason here.
-            self._crashes.append(_Crash(finished, alone or bool(finished.host)))
-            if not alone and not finished.host:
-                self._halve(task, finished)
+            alone = alone or (finished.lost == "error" and bool(finished.host))
+            self._crashes.append(_Crash(finished, task, alone))
         elif report.ending == "crowded":
-            lost = Finished(job_id, None, report.message)
-            if alone:
-                self._crashes.append(_Crash(lost))
-            else:
-                self._halve(task, lost)
+            self._crashes.append(_Crash(Finished(job_id, None, report.message), task, alone))
         elif report.ending in ("done", "pruned"):
             self._end_job(report)
         elif report.ending in ("diverged", "failed"):
@@ -599,15 +602,18 @@ class Launch:
         elif report.ending == "elsewhere":
             self._not_before[job_id] = time.monotonic() + AGAIN_SECONDS
         elif (
-            report.ending == "away" and self._unreachable_since is None and self._back_since < began
+            report.ending == "away"
+            and self._unreachable_since is None
+            and self._back_since < task.since
         ):
             # Unreachable from that host alone, which counts as a crash.
-            self._crashes.append(_Crash(replace(finished, report=None, crash=report.message)))
+            crash = replace(finished, report=None, crash=report.message)
+            self._crashes.append(_Crash(crash, task))
 
     def _halve(self, task: _Submitted, lost: Finished) -> None:
         """Let a member of a lost stack run again in a smaller one, unless its node was lost."""
         most, again = len(task.job_ids) // 2, "they are run again"
-        if lost.lost != "node":
+        if lost.lost not in ("node", "taken"):
             self._most_members[lost.job_id] = most
             again += f" in stacks of at most {most}" if most > 1 else " one by one"
         if lost.job_id == task.job_ids[0]:
@@ -618,29 +624,40 @@ class Launch:
     def _handle_crashes(self) -> None:
         """Free the jobs of dead processes, and give up those that crash without progress.
 
+        What is lost before a claim, where other hosts could run it, is its host's fault.
+
         Raises Unavailable, with the rest of the crashes kept for the next round.
         """
         if any(crash.finished.lost in ("process", "memory") for crash in self._crashes):
             # The dead process may have left its ending in a spool.
             deliver_leftovers(self.store, self.display.note)
         while self._crashes:
-            crash, alone = self._crashes[0].finished, self._crashes[0].alone
-            work, job = self.nodes[crash.job_id].work, self.store.job(crash.job_id)
+            one = self._crashes[0]
+            crash, task, alone = one.finished, one.task, one.alone
+            jobs = self.store.jobs(task.job_ids)
+            work, job = self.nodes[crash.job_id].work, jobs.get(crash.job_id)
+            if self.hosts is not None and self._is_unclaimed(crash, task, jobs):
+                self._blame_host(self.hosts, crash)
+                self._crashes.popleft()
+                continue
             retried = False
             if job is not None and job.owner == work.owner:
                 if crash.lost == "memory" and alone:
                     retried = self._end_out_of_memory(crash, job)
                 elif crash.lost in ("process", "memory"):
                     self.store.mark_lost(job.id, owner=work.owner, token=job.token)
-            elif self.hosts is not None and crash.host:  # it failed before the claim
-                self.hosts.set_aside(crash.host, crash.crash)
-                self._crashes.popleft()
-                continue
+                elif crash.lost == "taken":
+                    why = _describe_loss(crash)
+                    self.store.mark_lost(
+                        job.id, owner=work.owner, token=job.token, outcome="preempted", message=why
+                    )
             self._crashes.popleft()
+            if not alone:
+                self._halve(task, crash)
             if not alone or retried or (job is not None and job.state in ENDINGS):
                 continue
             step = 0 if job is None else job.step
-            if crash.lost != "node":
+            if crash.lost not in ("node", "taken"):
                 self._count_crash(crash, step)
             if self._is_unfinished(crash.job_id):
                 again = "it is run again"
@@ -650,6 +667,27 @@ class Launch:
                 loss = _describe_loss(crash)
                 self.display.note(f"{work.title}: {loss} at step {step}; {again}")
                 self._lost_tokens[crash.job_id] = 0 if job is None else job.token
+
+    def _is_unclaimed(self, crash: Finished, task: _Submitted, jobs: Mapping[str, Job]) -> bool:
+        """Return whether a task failed or was lost before it had claimed any job."""
+        if crash.lost == "error":
+            job, work = jobs.get(crash.job_id), self.nodes[crash.job_id].work
+            return bool(crash.host) and (job is None or job.owner != work.owner)
+        if crash.lost not in ("process", "memory"):
+            return False
+        return all(job.token <= task.tokens[job.id] for job in jobs.values())
+
+    def _blame_host(self, hosts: Hosts, crash: Finished) -> None:
+        """Set the host aside on which a task failed; where it is not known, only wait."""
+        why = crash.crash
+        if crash.lost != "error":
+            why = f"{_describe_loss(crash)} before it began a trial"
+        if crash.host:
+            hosts.set_aside(crash.host, why)
+        else:
+            self._not_before[crash.job_id] = time.monotonic() + SHORTEST
+            title = self.nodes[crash.job_id].work.title
+            self.display.note(f"{title}: {why}, on a host that is not known; it is run again")
 
     def _end_out_of_memory(self, crash: Finished, job: Job) -> bool:
         """End the attempt of a task that its node killed because memory ran out; return False if it
@@ -683,6 +721,7 @@ class Launch:
     def _note_end(self, report: Report) -> None:
         node = self.nodes[report.job_id]
         self.ended.reports[report.job_id] = report
+        self._tokens.pop(report.job_id, None)
         self._order.remove(node)
         self._left[node.work.need] -= 1
         if report.ending != "done" and report.job_id in self._waiting:
@@ -706,8 +745,12 @@ def _find_ending(job: Job) -> ReportEnding | None:
 def _describe_loss(crash: Finished) -> str:
     if crash.lost == "process":
         return f"its worker died ({crash.crash})"
+    if crash.lost == "memory":
+        return f"its worker was killed as memory ran out ({crash.crash})"
     if crash.lost == "node":
         return f"its node, {crash.crash}, was lost"
+    if crash.lost == "taken":
+        return f"its node was taken away, {crash.crash}"
     return f"its task failed ({crash.crash})"
 
 

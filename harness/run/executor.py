@@ -20,7 +20,7 @@ class ClusterLostError(Exception):
     released = 0
 
 
-Lost = Literal["error", "process", "memory", "node"]
+Lost = Literal["error", "process", "memory", "node", "taken"]
 """What was lost with a task; see `Finished`."""
 
 
@@ -33,7 +33,8 @@ class Finished:
     - ``error``: nothing else, the task raised an error;
     - ``process``: its process, which is known to be dead;
     - ``memory``: its process, which its node killed because memory ran out;
-    - ``node``: its node, so that nothing is known of its process.
+    - ``node``: its node, so that nothing is known of its process;
+    - ``taken``: its node, which was told to end, and its processes with it.
 
     ``host`` is the name of the host that it ran on, where others could have run it.
     """

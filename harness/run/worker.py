@@ -285,10 +285,14 @@ class _Stack:
         def share_time() -> None:
             self.clock.run(*(attempt.stopwatch for attempt in inside))
 
+        def note(line: str) -> None:
+            for attempt in inside:
+                attempt.note(line)
+
         trainings = [attempt.training for attempt in attempts if attempt.training is not None]
         share_time()
         try:
-            train_stack([one.member for one in trainings], trainings[0].until, leave)
+            train_stack([one.member for one in trainings], trainings[0].until, leave, note)
         except Exception as error:  # noqa: BLE001 - whatever it is belongs in the attempts' rows
             logger.exception("the stack of %d failed", len(attempts))
             crowded = _CrowdedError(_describe_crowd(error, len(attempts)))
@@ -594,6 +598,13 @@ class _Attempt:
                 self._wait_for_storage(save, lease)
         except StorageError as error:
             self._note_unsaved(error, lease)
+
+    def note(self, line: str) -> None:
+        """Add a line to the message and the log of the attempt, once."""
+        if line not in self.notes:
+            self.notes.append(line)
+            with self.log.only():
+                logger.warning(line)
 
     def _note_unsaved(self, error: StorageError, lease: Lease) -> None:
         """Report that checkpoints are not written, and why; note it once."""

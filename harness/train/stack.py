@@ -75,7 +75,10 @@ class Member:
 
 
 def train_stack(
-    members: Sequence[Member], until: int, leave: Callable[[int, Exception | None], None]
+    members: Sequence[Member],
+    until: int,
+    leave: Callable[[int, Exception | None], None],
+    note: Callable[[str], None] = logger.warning,
 ) -> None:
     """Train members that stand at one step up to another, as `Trainer.run` trains one.
 
@@ -83,14 +86,15 @@ def train_stack(
     checkpoint is written, or with the error that ends it (DivergedError, StoppedError,
     OutOfTimeError, StorageError), at the next look at the losses. Its trainer is then one like any
     other, and the others go on. Anything else that goes wrong is raised, and members for which
-    ``leave`` was not called are left as they stand.
+    ``leave`` was not called are left as they stand. ``note`` gets a line if they are trained in
+    fours.
     """
     left = dict(enumerate(members))
     if len({member.trainer.step for member in members}) != 1:
         raise ValueError("the members of a stack begin at one step")
     step = members[0].trainer.step
     pause = CheckpointPause(members[0].hooks.checkpoint_seconds)
-    stacks = form_stacks([member.trainer for member in members])
+    stacks = form_stacks([member.trainer for member in members], note)
     try:
         while left and step < until:
             for stack in stacks:
@@ -105,7 +109,7 @@ def train_stack(
             if gone:
                 _dissolve(stacks)
                 left = {index: member for index, member in left.items() if index not in gone}
-                stacks = form_stacks([member.trainer for member in left.values()])
+                stacks = form_stacks([member.trainer for member in left.values()], note)
                 for index, why in gone.items():
                     leave(index, why)
             if left and step < until and pause.over:
@@ -122,8 +126,11 @@ def _save(members: Sequence[Member]) -> bool:
     return all(saved)
 
 
-def form_stacks(trainers: Sequence[Trainer]) -> list["Stack"]:
-    """Form the stack of all trainers; where this device needs it for equal bits, stacks of four."""
+def form_stacks(
+    trainers: Sequence[Trainer], note: Callable[[str], None] = logger.warning
+) -> list["Stack"]:
+    """Form the stack of all trainers; where this device needs it for equal bits, stacks of four,
+    of which ``note`` gets a line."""
     if not trainers:
         return []
     stack = Stack(trainers)
@@ -133,7 +140,7 @@ def form_stacks(trainers: Sequence[Trainer]) -> list["Stack"]:
     if _EQUAL_TO_FOURS.get(key, True):
         return [stack]
     stack.dissolve()
-    logger.warning("a stack of %d has other bits here than one of four: fours are run", key[1])
+    note(f"a stack of {key[1]} has other bits here than one of four: fours are run")
     return [Stack(trainers[at : at + STACK_LEAST]) for at in range(0, len(trainers), STACK_LEAST)]
 
 

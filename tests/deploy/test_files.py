@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 import typer.main
+from packaging.requirements import Requirement
 from ray.autoscaler._private.kuberay.autoscaling_config import (
     _derive_autoscaling_config_from_ray_cr as as_kuberay_reads,
 )
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import cli as ray_cli
 
+from lcma.db.postgres import WAIT_SECONDS
 from lcma.harness import data
 from lcma.harness.cli.main import app
 from lcma.harness.version import read_code_version
@@ -26,7 +28,7 @@ from lcma.sweeps import strict_yaml
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 PAGE = (ROOT / "docs" / "cluster.md").read_text()
-SCRIPTS = [DEPLOY / "slurm.sbatch", DEPLOY / "submit.sh"]
+SCRIPTS = [DEPLOY / "slurm.sbatch", DEPLOY / "submit.sh", DEPLOY / "kuberay" / "launch.sh"]
 TEXTS = {p: p.read_text() for p in sorted(DEPLOY.rglob("*")) if p.is_file()}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M))
@@ -51,6 +53,7 @@ MANIFESTS = {f"{m['kind']}/{m['metadata']['name']}": m for _, m in manifests()}
 CLUSTER = strict_yaml.read(DEPLOY / "ray-cluster.yaml")
 RAYJOB = MANIFESTS["RayJob/lcma-sweep"]["spec"]
 DATABASE = MANIFESTS["StatefulSet/lcma-postgres"]["spec"]
+POOLER = MANIFESTS["Deployment/lcma-pgbouncer"]["spec"]
 
 
 def containers() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
@@ -59,7 +62,7 @@ def containers() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     groups += RAYJOB["rayClusterSpec"]["workerGroupSpecs"]
     pods = [g["template"]["spec"] for g in groups]
     pods.append(MANIFESTS["Job/lcma-data"]["spec"]["template"]["spec"])
-    pods.append(DATABASE["template"]["spec"])
+    pods += [DATABASE["template"]["spec"], POOLER["template"]["spec"]]
     return {c["name"]: (c, pod) for pod in pods for c in pod["containers"]}
 
 
@@ -81,7 +84,7 @@ def commands(program: str) -> dict[str, list[str]]:
     between its backticks."""
     shell = [joined(TEXTS[path]) for path in SCRIPTS]
     shell += [line for key in CLUSTER if key.endswith("_commands") for line in CLUSTER[key]]
-    shell += [RAYJOB["entrypoint"], shlex.join(containers()["prepare"][0]["command"])]
+    shell.append(shlex.join(containers()["prepare"][0]["command"]))
     shell += [joined(block) for block in re.findall(r"```sh\n(.*?)```", PAGE, re.S)]
     shell += re.findall(r"(?<!`)`([^`\n]+)`(?!`)", PAGE)
     text = re.sub(r"^\s*#.*", "", "\n".join(shell), flags=re.M)
@@ -98,7 +101,7 @@ LCMA, RAY = commands("lcma"), commands("ray")
 
 def test_command_lines_are_found() -> None:
     assert "lcma launch table2 --seeds 6 --ray HOST:6379" in LCMA
-    assert "lcma launch table2 --ray auto --no-pictures" in LCMA
+    assert "lcma launch table2 --seeds 6 --ray auto --no-pictures" in LCMA
     assert "lcma data prepare cifar10 --download" in LCMA
     assert "ray start --address=HEAD:6379 --disable-usage-stats" in RAY
     assert 'ray job submit --working-dir . --runtime-env-json "$variables"' in " ".join(RAY)
@@ -158,7 +161,7 @@ def test_ray_takes_the_cluster_for_its_launcher() -> None:
     assert not any(head["resources"].values())
     assert "InstanceMarketOptions" not in head["node_config"]
     assert gpu["resources"]["GPU"] >= 1
-    assert gpu["min_workers"] >= 1
+    assert gpu["min_workers"] == 0
     assert gpu["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
     with pytest.raises(Exception, match="max_worker"):
         validate_config(prepared | {"max_worker": 1})
@@ -184,7 +187,7 @@ def test_kuberays_autoscaler_reads_the_cluster() -> None:
     nodes = as_kuberay_reads({"metadata": metadata, "spec": spec})["available_node_types"]
     (worker,) = [n for n in nodes.values() if n["max_workers"] > 1]
     (head,) = [n for n in nodes.values() if n is not worker]
-    assert worker["min_workers"] >= 1
+    assert worker["min_workers"] == 0
     assert worker["resources"] | {"CPU": 8, "GPU": 1} == worker["resources"]
     assert head["resources"]["CPU"] == 0
     assert "GPU" not in head["resources"]
@@ -199,7 +202,11 @@ def test_the_sweep_is_a_rayjob_that_takes_its_cluster_down() -> None:
     assert set(cluster) <= RAYCLUSTER_FIELDS
     assert cluster["authOptions"] == {"mode": "token"}
     assert cluster["rayVersion"] == PINS["ray"]
-    sweep = specs.load(RAYJOB["entrypoint"].split()[2])
+    program, name = RAYJOB["entrypoint"].split()
+    script = next(p for p, text in TEXTS.items() if f"`{program}`" in text.partition("set ")[0])
+    place = script.relative_to(ROOT)
+    assert f"COPY --chmod=755 {place} /usr/local/bin/{program}\n" in TEXTS[DEPLOY / "Dockerfile"]
+    sweep = specs.load(name)
     prepared = containers()["prepare"][0]["command"]
     assert list(sweep.matrix.dataset) == [prepared[prepared.index("prepare") + 1]]
     assert sweep.matrix.dataset[0] in {known.name for known in data.names(ROOT)}
@@ -224,12 +231,15 @@ def test_all_pods_run_this_version_on_the_shared_volume() -> None:
 def test_the_sweep_finds_the_database() -> None:
     variables = strict_yaml.parse(RAYJOB["runtimeEnvYAML"], "runtimeEnvYAML")["env_vars"]
     server, pod = containers()["postgres"]
-    told = values(server)
-    service = MANIFESTS["Service/lcma-postgres"]
+    told, pooler = values(server), values(containers()["pgbouncer"][0])
+    service, front = MANIFESTS["Service/lcma-postgres"], MANIFESTS["Service/lcma-pgbouncer"]
     host = service["metadata"]["name"]
-    assert (
-        variables["LCMA_DB"] == f"postgresql://{told['POSTGRES_USER']}@{host}/{told['POSTGRES_DB']}"
-    )
+    user, name = told["POSTGRES_USER"], told["POSTGRES_DB"]
+    assert variables["LCMA_DB"] == f"postgresql://{user}@{front['metadata']['name']}/{name}"
+    assert (pooler["DB_HOST"], pooler["DB_USER"], pooler["DB_NAME"]) == (host, user, name)
+    assert front["spec"]["selector"] == POOLER["template"]["metadata"]["labels"]
+    assert front["spec"]["selector"] == POOLER["selector"]["matchLabels"]
+    assert front["spec"]["ports"] == service["spec"]["ports"]
     assert DATABASE["serviceName"] == host
     labels = DATABASE["template"]["metadata"]["labels"]
     assert service["spec"]["selector"] == labels == DATABASE["selector"]["matchLabels"]
@@ -239,6 +249,18 @@ def test_the_sweep_finds_the_database() -> None:
     (claim,) = DATABASE["volumeClaimTemplates"]
     assert [v["name"] for v in server["volumeMounts"]] == [claim["metadata"]["name"]]
     assert "volumes" not in pod
+
+
+def test_the_pooler_and_the_server_are_set_as_the_page_of_the_database_says() -> None:
+    page = (ROOT / "docs" / "database.md").read_text()
+    settings = dict(re.findall(r"^(\w+) = (\w+) *(?:;.*)?$", page, re.M))
+    told = values(containers()["pgbouncer"][0])
+    for name in ("pool_mode", "ignore_startup_parameters", "max_client_conn"):
+        assert told[name.upper()] == settings[name]
+    assert int(told["DEFAULT_POOL_SIZE"]) < 100, "the server's own limit"
+    (timeout,) = re.findall(r"SET lock_timeout = '(\w+)'", page)
+    assert containers()["postgres"][0]["args"] == ["-c", f"lock_timeout={timeout}"]
+    assert timeout == f"{WAIT_SECONDS}s"
 
 
 def values(container: dict[str, Any]) -> dict[str, str]:
@@ -256,7 +278,7 @@ def test_secrets_are_references_alone() -> None:
                 assert (reference["name"], reference["key"]) == made
                 asked[name] = variable["name"]
     ray = {"ray-head": "PGPASSWORD", "ray-worker": "PGPASSWORD"}
-    assert asked == ray | {"postgres": "POSTGRES_PASSWORD"}
+    assert asked == ray | {"postgres": "POSTGRES_PASSWORD", "pgbouncer": "DB_PASSWORD"}
     for path, text in {**TEXTS, ROOT / "docs" / "cluster.md": PAGE}.items():
         assert not re.search(r"://[\w.]+:[^/@\s]+@", text), path
         assert not re.search(r"(?:PASSWORD|AUTH_TOKEN)=(?!\$)\S", text), path
@@ -274,16 +296,38 @@ def test_every_variable_that_is_set_is_explained() -> None:
 
 def test_the_image_has_the_package_and_its_extras() -> None:
     text = joined(TEXTS[DEPLOY / "Dockerfile"])
-    copied = [word for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for word in line.split()]
+    lines = re.findall(r"^COPY (?:--\S+ )?(.*) \S+$", text, re.M)
+    copied = [word for line in lines for word in line.split()]
     built = {"db", "harness", "models", "src", "sweeps", "pyproject.toml", "hatch_build.py"}
     assert built <= set(copied)
     assert all((ROOT / name).exists() for name in copied)
     installs = [text, *CLUSTER["setup_commands"], PAGE]
-    found = [re.findall(r"\[([a-z0-9,]+)\]'|\.whl\)\[([a-z,]+)\]", t) for t in installs]
+    found = [re.findall(r"\[([a-z0-9,]+)\]'|\.whl\)\[([a-z0-9,]+)\]", t) for t in installs]
     extras = {e for hits in found for hit in hits for part in hit for e in part.split(",") if e}
     assert extras == {"cluster", "gcs", "photos", "pictures", "postgres", "s3"}
     assert extras <= set(PROJECT["optional-dependencies"])
     assert re.search(r"^USER lcma$", text, re.M)
+    (image,) = re.findall(r"'\.\[(\S+)\]'", text)
+    (machine,) = re.findall(r"\.whl\)\[(\S+)\]", " ".join(CLUSTER["setup_commands"]))
+    assert set(image.split(",")) == set(machine.split(",")) == extras - {"gcs"}
+
+
+def test_image_and_machines_get_the_torch_of_the_tests() -> None:
+    """Two builds of one commit would differ else; pip takes any build of the version."""
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", TEXTS[DEPLOY / "torch.txt"], re.M))
+    assert pins.keys() == {"torch", "torchvision"}
+    assert not pins.keys() & PINS.keys()
+    for name, pin in pins.items():
+        (asked,) = [Requirement(d) for d in PROJECT["dependencies"] if re.match(f"{name}\\b", d)]
+        assert pin in asked.specifier
+        assert "+" not in pin, "a build of its own"
+    text = joined(TEXTS[DEPLOY / "Dockerfile"])
+    assert re.search(r"^COPY .*deploy/torch.txt .*\./$", text, re.M)
+    assert re.search(r"pip install .*-c constraints.txt -c torch.txt ", text)
+    (install,) = [c for c in CLUSTER["setup_commands"] if "pip install" in c]
+    assert "-c ~/lcma/torch.txt" in install
+    assert f"/home/{CLUSTER['auth']['ssh_user']}/lcma/torch.txt" in CLUSTER["file_mounts"]
+    assert PINS["s3fs"] == PINS["fsspec"], "s3fs asks for its own release of fsspec"
 
 
 def test_the_image_is_told_the_commit() -> None:

@@ -142,8 +142,10 @@ def test_a_stack_is_refused_where_it_cannot_be(flow: str, asked: dict, why: str)
 
 @pytest.mark.parametrize("flow", ["realnvp", "glow"])
 def test_a_stacked_recipe_is_another_one_and_the_body_of_others_does_not_move(flow: str) -> None:
-    plain = catalog.recipe(flow, "photos8", "tiny")
-    stacked = catalog.recipe(flow, "photos8", "tiny", {"optimization": {"stacked": True}})
+    plain, stacked = (
+        catalog.recipe(flow, "photos8", "tiny", {"optimization": {"stacked": on}})
+        for on in (False, True)
+    )
     assert stacked.id != plain.id
     assert stacked.pretraining_part_id != plain.pretraining_part_id
     assert "stacked" not in plain.body

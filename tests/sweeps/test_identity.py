@@ -1,5 +1,6 @@
 """Ids: equal for equal experiments however they are written, different for different ones."""
 
+import hashlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
@@ -269,6 +270,20 @@ def test_golden_ids() -> None:
         trial(factorization="random", seed=5, budget=None, pretraining=None).id
         == "445fe243f3cd8b608b23"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "trials", "digest"),
+    [("words", 78, "adfcc3ebb6ae9816b2d9"), ("flows", 120, "2fdf94331a537fd6f225")],
+)
+def test_the_reference_specs_are_what_they_were(name: str, trials: int, digest: str) -> None:
+    """Pinned: the evidence of many evenings adds up only while these ids stay."""
+    content = strict_yaml.parse(catalog.shipped_spec(name).read_text(), name)
+    content["matrix"]["dataset"] = "cifar10-16"
+    found = expand(spec.check(content, name)).trials
+    ids = "".join(sorted(one.id for one in found))
+    assert len(found) == trials
+    assert hashlib.sha256(ids.encode()).hexdigest()[:20] == digest
 
 
 def test_shipped_recipes_have_an_id_of_their_own() -> None:

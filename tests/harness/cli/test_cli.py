@@ -206,7 +206,7 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
         (["launch", "no/such.yaml"], "cannot read no/such.yaml"),
         (["launch", "demo", "--seeds", "x"], "--seeds 'x'"),
         (["launch", "demo", "--seeds", "0"], "--seeds 0"),
-        (["launch", "demo", "--profile", "huge"], "unknown profile of realnvp 'huge'"),
+        (["launch", "demo", "--profile", "huge"], "unknown profile of glow 'huge'"),
         (["launch", "demo", "--dataset", "foto16"], "did you mean 'photos16'?"),
         (["launch", "demo", "--dataset", "cifar10"], "lcma data prepare cifar10 --from PATH"),
         (["launch", "demo", "--local", "--ray", "x:1"], "exclude each other"),
@@ -282,8 +282,10 @@ def test_the_plan_of_the_demo(capsys, in_tmp: Path) -> None:
     assert plan["unshared"] == {"pretrainings": 4, "trainings": 12}
     assert {c["status"] for c in plan["cells"]} == {"new"}
     assert list(in_tmp.iterdir()) == []
-    code, out, _ = run(capsys, "plan", "demo", "--seeds", "6", "--dataset", "photos8", "--json")
+    code, out, _ = run(capsys, "plan", "rules", "--dataset", "photos8", "--json")
     assert json.loads(out)["left"] == {"pretrainings": 6, "trainings": 36}
+    settings = ["--set", "optimization.stacked=false"]
+    _, out, _ = run(capsys, "plan", "rules", "--dataset", "photos8", "--json", *settings)
     assert json.loads(out)["stacks"] == []
 
 
@@ -291,7 +293,7 @@ def test_the_plan_says_what_runs_in_stacks(
     capsys, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    asked = ("plan", "demo", "--seeds", "10")
+    asked = ("plan", "rules", "--seeds", "10")
     _, out, _ = run(capsys, *asked, "--json")
     assert [(s["kind"], s["jobs"], s["stacks"]) for s in json.loads(out)["stacks"]] == [
         ("pretraining", 10, 2),

@@ -21,6 +21,8 @@ import importlib.metadata, os, sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
+        if name == os.environ.get("DEADLY"):
+            os.kill(os.getpid(), 9)
         if name in os.environ["BLOCKED"].split(","):
             raise ModuleNotFoundError(f"No module named {name!r}")
 
@@ -29,10 +31,12 @@ if "OTHER_CODE" in os.environ:
     read = importlib.metadata.version
     importlib.metadata.version = lambda name: "0.0.9" if name == "lcma" else read(name)
 """
-"""The start of a Python that lacks modules, or has another version of lcma."""
+"""The start of a Python that lacks modules, has another version of lcma, or dies of a module."""
 
 WITHOUT_LCMA, WITHOUT_PSYCOPG = {"BLOCKED": "lcma"}, {"BLOCKED": "psycopg"}
 OTHER_CODE = {"BLOCKED": "", "OTHER_CODE": "1"}
+DEADLY = {"BLOCKED": "", "DEADLY": "lcma.harness.run.worker"}
+"""Which a task imports once its node has been asked, and before it claims a trial."""
 
 
 @pytest.fixture
@@ -113,6 +117,17 @@ def test_bad_nodes_burn_nothing_and_are_named(started: Started) -> None:
     assert set(attempts.outcome) == {"done"}, out
     assert "times without" not in out
     assert all(f"({address}) gets no trials for 30 seconds" in out for address in bad), out
+
+
+def test_a_node_whose_workers_die_before_the_claim_burns_nothing_and_is_named(
+    started: Started,
+) -> None:
+    good, bad = started.add("127.0.0.11"), started.add("127.0.0.12", DEADLY)
+    out, _ = started.launch().communicate(timeout=DEADLINE)
+    assert "times without" not in out
+    assert f"({bad}) gets no trials for 30 seconds: its worker died (WorkerCrashedError)" in out
+    assert f"({good}) gets no trials" not in out
+    assert set(db.connect(started.url).attempts().outcome) == {"done"}, out
 
 
 def test_a_cluster_of_bad_nodes_alone_ends_a_launch_before_it_begins(started: Started) -> None:

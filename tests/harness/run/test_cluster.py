@@ -1,5 +1,6 @@
 """What a Ray cluster cannot do is said in one line, and where there is none too."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lcma.harness.kill_points import HOOK_VARIABLE
 from lcma.harness.run.cluster import RayExecutor
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
@@ -34,6 +36,49 @@ def test_a_request_that_no_node_can_meet_is_named_with_numbers(cluster: Any) -> 
     try:
         with pytest.raises(UserError, match=r"asks for 1 CPU, 1 GPU.*the nearest has 1 CPU, 0 GPU"):
             executor.check(threads=1)
+    finally:
+        executor.close(kill=True)
+
+
+def report_node_group(cpus: float, gpus: float, most: int) -> None:
+    """Tell Ray, as some providers' autoscalers do, what nodes could be added."""
+    import ray._raylet
+    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
+    from ray.experimental import internal_kv
+
+    group = NodeGroupConfig(name="workers", max_count=most)
+    group.resources.update({"CPU": int(cpus), "GPU": int(gpus)})
+    internal_kv._internal_kv_put(
+        ray._raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY,
+        ClusterConfig(node_group_configs=[group]).SerializeToString(),
+        namespace=ray._raylet.GCS_AUTOSCALER_STATE_NAMESPACE,
+    )
+
+
+def test_what_an_autoscaler_could_add_counts_as_there(cluster: Any) -> None:
+    executor = RayExecutor(Resources(gpus=1.0), cluster.address)
+    try:
+        report_node_group(8, 1, most=4)
+        executor.check(threads=1)
+        for cpus, gpus, most in ((8, 0, 4), (8, 1, 0)):
+            report_node_group(cpus, gpus, most)
+            with pytest.raises(UserError, match="asks for 1 CPU, 1 GPU, and no node has that"):
+                executor.check(threads=1)
+    finally:
+        report_node_group(0, 0, most=0)
+        executor.close(kill=True)
+
+
+def test_workers_are_told_where_a_self_test_kills_them(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setenv(HOOK_VARIABLE, "json:loads:null")
+    executor = RayExecutor(Resources(), cluster.address)
+    try:
+        seen = ray.remote(lambda: os.environ.get(HOOK_VARIABLE))
+        assert ray.get(seen.remote()) == "json:loads:null"
     finally:
         executor.close(kill=True)
 

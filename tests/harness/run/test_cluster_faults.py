@@ -72,7 +72,7 @@ class Sweep:
         self.file.write_text(yaml.safe_dump(self.body))
         self.store = db.connect(url)
 
-    def nodes(self, owner: str) -> list[Node]:
+    def nodes(self, owner: str, lease_seconds: float = LEASE) -> list[Node]:
         plan = make_plan(specs.check(self.body, "test"), self.place, self.store)
         register_plan(plan, self.place, self.store)
         return make_nodes(
@@ -81,7 +81,7 @@ class Sweep:
             owner=owner,
             device="cpu",
             checkpoint_seconds=0.0,
-            lease_seconds=LEASE,
+            lease_seconds=lease_seconds,
         )
 
     def driver(self, address: str) -> subprocess.Popen[str]:
@@ -180,10 +180,14 @@ class Watching(Told):
 
 
 def launched(
-    one: Sweep, address: str, meanwhile: Callable[[], None], resources: Resources | None = None
+    one: Sweep,
+    address: str,
+    meanwhile: Callable[[], None],
+    resources: Resources | None = None,
+    lease_seconds: float = LEASE,
 ) -> None:
     """Launch on the cluster until all has ended, and do something meanwhile."""
-    nodes = one.nodes("a launch")
+    nodes = one.nodes("a launch", lease_seconds)
     executor = RayExecutor(resources or Resources(), address)
     try:
         with ThreadPoolExecutor(1) as thread:
@@ -257,6 +261,29 @@ def test_a_worker_with_a_notice_leaves_a_checkpoint(
     attempts = one.store.attempts().sort_values("token")
     assert list(attempts.outcome) == ["preempted", "preempted", "done"]
     assert list(attempts.first_step)[1:] == list(attempts.last_step)[:2]
+    equal(one, change)
+
+
+@only_sqlite
+def test_a_node_that_is_told_to_end_frees_its_jobs_at_once(
+    nodes_of: Machines, sweep: Callable[..., Sweep], equal: Callable[..., None]
+) -> None:
+    """Ray kills its workers hard, and says why: no lease of ten minutes is waited for."""
+    change = {"matrix": {"factorization": "conventional"}}
+    one = sweep(change)
+    nodes_of.add()
+    nodes_of.add()
+
+    def tell() -> None:
+        node = nodes_of.of(until(lambda: one.at_work("trial", 20)).pid)
+        (raylet,) = node.all_processes["raylet"]
+        raylet.process.terminate()
+
+    launched(one, nodes_of.address, tell, lease_seconds=600.0)
+    attempts = one.store.attempts().sort_values("token")
+    assert list(attempts.outcome) == ["preempted", "done"]
+    assert "its node was taken away" in attempts.message[0]
+    assert "received SIGTERM" in attempts.message[0]
     equal(one, change)
 
 

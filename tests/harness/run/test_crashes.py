@@ -100,6 +100,15 @@ def test_three_crashes_without_progress_are_the_end(run: Any) -> None:
     assert (job.state, job.owner) == ("pending", None)
 
 
+def test_a_node_that_is_taken_away_frees_its_jobs_at_once_and_never_counts(run: Any) -> None:
+    """Its processes end with it, so that no lease of ten minutes is waited for."""
+    ended, store = run("taken", [0] * 4, lease=600.0)
+    assert len(ended.with_ending("done")) == 1
+    attempts = store.attempts().sort_values("token")
+    assert attempts.outcome.tolist() == ["preempted"] * 4 + ["done"]
+    assert attempts.message.tolist()[0] == "its node was taken away, it died"
+
+
 def test_to_be_lost_with_the_node_never_counts(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is known of the process there: its lease is waited for."""
     monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.05)

@@ -70,7 +70,24 @@ def report_unreachable(job_id: str) -> Finished:
     return Finished(job_id, Report(job_id, "away", "no database there"), host=BAD)
 
 
-@pytest.mark.parametrize("end", [fail_task, report_unreachable])
+def lose_process(job_id: str) -> Finished:
+    return Finished(job_id, None, "WorkerCrashedError", "process", BAD)
+
+
+def kill_for_memory(job_id: str) -> Finished:
+    return Finished(job_id, None, "OutOfMemoryError", "memory", BAD)
+
+
+WHY = {
+    fail_task: "ModuleNotFoundError: No module named 'lcma'",
+    report_unreachable: "no database there",
+    lose_process: "its worker died (WorkerCrashedError) before it began a trial",
+    kill_for_memory: "its worker was killed as memory ran out (OutOfMemoryError) before it began a "
+    "trial",
+}
+
+
+@pytest.mark.parametrize("end", WHY)
 def test_a_host_that_fails_before_the_claim_gets_no_more(
     trial: tuple[db.Store, Any], end: Callable[[str], Finished]
 ) -> None:
@@ -81,21 +98,42 @@ def test_a_host_that_fails_before_the_claim_gets_no_more(
     assert executor.failed == 1
     (aside,) = store.hosts_aside()
     assert (aside.host, aside.owner, aside.own) == (BAD, "a launch", False)
-    assert aside.why in ("ModuleNotFoundError: No module named 'lcma'", "no database there")
+    assert aside.why == WHY[end]
     assert told.notes == [f"host {BAD} gets no trials for 30 seconds: {aside.why}"]
     assert list(store.attempts().outcome) == ["done"]
 
 
+@pytest.mark.parametrize("end", [fail_task, lose_process])
 def test_a_host_that_fails_again_and_again_never_counts_against_a_trial(
-    trial: tuple[db.Store, Any], at_once: None, monkeypatch: pytest.MonkeyPatch
+    trial: tuple[db.Store, Any],
+    at_once: None,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[str], Finished],
 ) -> None:
     """Its pauses are over at once."""
     monkeypatch.setattr(hosts_module, "SHORTEST", 1e-9)
     store, node = trial
-    executor = TwoHosts(fail_task, times=7)
+    executor = TwoHosts(end, times=7)
     ended = run(store, node, executor, Told())
     assert len(ended.with_ending("done")) == 1
     assert executor.failed == 7
+
+
+def test_a_worker_that_dies_before_the_claim_where_nobody_knows_never_counts(
+    trial: tuple[db.Store, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lcma.harness.run.driver.SHORTEST", 0.01)
+    store, node = trial
+
+    def lose(job_id: str) -> Finished:
+        return Finished(job_id, None, "WorkerCrashedError", "process")
+
+    told = Told()
+    ended = run(store, node, TwoHosts(lose, times=5), told)
+    assert len(ended.with_ending("done")) == 1
+    assert store.hosts_aside() == []
+    assert len(told.notes) == 5
+    assert told.notes[0].endswith("on a host that is not known; it is run again")
 
 
 def test_pauses_double_up_to_ten_minutes_until_a_trial_ends_there(
@@ -138,16 +176,19 @@ def test_a_launch_keeps_from_hosts_that_failed_others_unless_it_is_their_own_mat
     assert {one.host: one.own for one in store.hosts_aside()}["late"]
 
 
+@pytest.mark.parametrize("released", [False, True])
 def test_what_fails_after_the_claim_counts_as_it_did(
-    trial: tuple[db.Store, Any],
+    trial: tuple[db.Store, Any], released: bool
 ) -> None:
+    """Also where the dead worker's claim is given back before the launch looks."""
     store, node = trial
 
     class OnHost(Fragile):
         def wait(self, seconds: float) -> Sequence[Finished]:  # type: ignore[override]
-            return [
-                Finished(f.job_id, f.report, f.crash, f.lost, BAD) for f in super().wait(seconds)
-            ]
+            found = super().wait(seconds)
+            if released:
+                store.release("a launch")
+            return [Finished(f.job_id, f.report, f.crash, f.lost, BAD) for f in found]
 
     ended = run(store, node, OnHost(store, "process", [0, 0, 0]), Told())
     (report,) = ended.with_ending("failed")

@@ -121,7 +121,7 @@ def test_a_lost_part_of_it_ends_the_launch_in_one_line(
         if one.name() == part:
             one.kill()
     out, err = launch.communicate(timeout=60)
-    assert launch.returncode == 4
+    assert launch.returncode == 5
     assert f"Stopped: the Ray of this launch is lost, {said}" in out
     assert "Go on with: lcma launch small.yaml" in out
     assert "state-dump" not in out + err

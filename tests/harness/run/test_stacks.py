@@ -112,6 +112,18 @@ def test_pretrainings_make_a_stack_with_their_own_maps_and_snapshots(stacked: St
     assert all(store.artifacts(work.job_id) for work in works)
 
 
+def test_attempts_say_that_fours_are_run(stacked: Stacked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a device whose sums depend on how many rows there are."""
+    monkeypatch.setattr("lcma.harness.train.stack._EQUAL_TO_FOURS", {})
+    monkeypatch.setattr(Stack, "is_equal_to_fours", lambda self: False)
+    store, works = stacked(seeds=[*range(5)], matrix={"factorization": "conventional"})
+    assert endings(run_works(works)) == ["done"] * 5
+    line = "a stack of 5 has other bits here than one of four: fours are run"
+    attempts = store.attempts()
+    assert attempts.message.tolist() == [line] * 5
+    assert all(log.count(line) == 1 for log in attempts.log)
+
+
 def test_members_that_stand_at_different_steps_are_trained_apart(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,83 @@
+"""The small scripts of deploy/, run for real; only the program that each starts is a stand-in."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAUNCH = ROOT / "deploy" / "kuberay" / "launch.sh"
+SUBMIT = ROOT / "deploy" / "submit.sh"
+PLACES = {"LCMA_DB": "postgresql://me@db/lcma", "LCMA_RUNS": "s3://runs", "LCMA_DATA": "/data"}
+
+
+def start(
+    script: Path, folder: Path, program: str, body: str, *arguments: str, **variables: str
+) -> "subprocess.Popen[str]":
+    """Start a script with a stand-in for the program that it starts."""
+    stand_in = folder / program
+    stand_in.write_text(f"#!/usr/bin/env bash\n{body}\n")
+    stand_in.chmod(0o755)
+    path = os.pathsep.join([str(folder), os.environ["PATH"]])
+    own = {n: v for n, v in os.environ.items() if not n.startswith(("AWS_", "LCMA_"))}
+    return subprocess.Popen(
+        [script, *arguments],
+        cwd=folder,
+        env=own | {"PATH": path} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(("code", "after"), [*((code, 0) for code in range(5)), (5, 5), (9, 9)])
+def test_a_rayjob_begins_anew_only_after_what_a_new_cluster_mends(
+    tmp_path: Path, code: int, after: int
+) -> None:
+    """Codes 1 to 4 are those of docs/cli.md; a diverged trial is no reason for GPUs to start."""
+    process = start(LAUNCH, tmp_path, "lcma", f'echo "$@"; exit {code}', "table2", "--seeds", "2")
+    out, _ = process.communicate(timeout=60)
+    said = "launch table2 --seeds 2 --ray auto --no-pictures\n"
+    assert out == f"{said}lcma launch ended with exit code {code}\n"
+    assert process.returncode == after
+
+
+def test_a_signal_reaches_the_launch_of_a_rayjob_which_ends_in_its_own_time(tmp_path: Path) -> None:
+    body = "trap 'sleep 0.2; touch ended; exit 143' TERM; touch begun; while :; do sleep 0.1; done"
+    process = start(LAUNCH, tmp_path, "lcma", body, "table2")
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert (tmp_path / "ended").exists()
+    assert (out, process.returncode) == ("lcma launch ended with exit code 143\n", 143)
+
+
+def test_a_job_gets_the_places_and_where_s3_is_and_no_keys(tmp_path: Path) -> None:
+    aws = {"AWS_ENDPOINT_URL": "http://minio:9000", "AWS_REGION": "here"}
+    keys = {"AWS_SECRET_ACCESS_KEY": "secret", "AWS_ACCESS_KEY_ID": "id"}
+    body = 'printf "%s\\n" "$@"'
+    process = start(SUBMIT, tmp_path, "ray", body, "table2", **PLACES, **aws, **keys)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    words = out.splitlines()
+    assert words[:2] == ["job", "submit"]
+    assert words[-6:] == ["lcma", "launch", "table2", "--ray", "auto", "--no-pictures"]
+    sent = json.loads(words[words.index("--runtime-env-json") + 1])
+    assert sent == {"env_vars": PLACES | aws}
+
+
+@pytest.mark.parametrize("name", ["LCMA_DB", "LCMA_RUNS", "AWS_ENDPOINT_URL"])
+def test_a_password_in_a_place_is_not_sent(tmp_path: Path, name: str) -> None:
+    changed = PLACES | {name: "https://me:secret@host/x"}
+    process = start(SUBMIT, tmp_path, "ray", "touch called", "table2", **changed)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "has a password, and Ray shows a job's variables to all" in err
+    assert "secret" not in out + err
+    assert not (tmp_path / "called").exists()
