@@ -288,7 +288,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Path
 
 @pytest.fixture
 def of_trained(
-    trained: Path, photos_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path,
+    photos_root: Path,
+    in_tmp: Path,  # first, since it forgets the variables
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """Lets the package have it, beside prepared images."""
     monkeypatch.setattr(shards, "FOLDER", trained / "evidence")
