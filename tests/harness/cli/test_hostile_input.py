@@ -427,7 +427,7 @@ def test_bytes_that_are_no_text(
 
 def test_a_terminal_without_unicode(lcma: Typed, known: Path) -> None:
     variables = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "LCMA_DB": "known.db"}
-    command = [sys.executable, "-m", "lcma", "board"]
+    command = [sys.executable, "-m", "lcma", "board", "--notes"]
     done = subprocess.run(command, env=os.environ | variables, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert b"Rank" in done.stdout
@@ -495,7 +495,7 @@ def test_a_plan_refuses_l2_where_nothing_shrinks(lcma: Typed, in_tmp: Path, flow
 
 
 def test_a_plan_refuses_to_compile_on_a_cpu(lcma: Typed, in_tmp: Path) -> None:
-    setting = "recipe: {optimization: {compile: true}}\n"
+    setting = "recipe: {optimization: {compile: true, stacked: false}}\n"
     (in_tmp / "s.yaml").write_text(SPEC + setting)
     refused(lcma("plan", "s.yaml"), "optimization.compile", "gpus")
     (in_tmp / "s.yaml").write_text(SPEC + setting + "resources: {gpus: 1}\n")

@@ -80,7 +80,7 @@ def test_importing_the_verbs_is_cheap():
 def test_board(lcma, filled):
     text = lcma("board")
     assert text.index("channel") < text.index("checkerboard-even *") < text.index("random ")
-    assert "\nNext: lcma maps\n" in text
+    assert "\nNext: lcma board --notes\n" in text
     group = json.loads(lcma("board", "--json"))["groups"][0]
     assert group["rows"][0]["mean"] == pytest.approx(4.085)
 
@@ -461,4 +461,4 @@ def test_a_board_of_many_tables_is_a_list_of_them(lcma, filled):
     assert "21 tables are too many" in text
     assert "channel 1 3.0000" in text
     assert text.count("rows") == 0, "the lowest mean of each"
-    assert "Rank: 1 +" in lcma("board", "--dataset", "set7")
+    assert "Rank: 1 +" in lcma("board", "--notes", "--dataset", "set7")
