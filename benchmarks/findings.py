@@ -191,7 +191,7 @@ def _draw(rest: str, store: Store, path: Path) -> None:
 
 def _draw_board(words: Words, store: Store, path: Path) -> None:
     console = Console(file=io.StringIO(), record=True, width=WIDTH, force_terminal=True)
-    console.print(render_board(read_board(store, **_options(words), **_where(words))))
+    console.print(render_board(read_board(store, **_options(words), **_where(words)), notes=False))
     path.write_text(console.export_svg(title="lcma board", unique_id="board"))
 
 
