@@ -8,7 +8,12 @@ import pytest
 
 from lcma import db
 from lcma.harness.cli import main as cli
+from lcma.harness.place import Place
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.run.worker import run_work
+from lcma.sweeps import spec as specs
 from tests.db.conftest import Stage, World
+from tests.harness.conftest import SMALL, merged
 
 Typed = Callable[..., tuple[int, str, str]]
 
@@ -47,3 +52,14 @@ def typed(lcma: Typed, planned: World, monkeypatch: pytest.MonkeyPatch) -> Typed
     monkeypatch.setenv("LCMA_DB", planned.store.url)
     monkeypatch.setenv("COLUMNS", "80")
     return lcma
+
+
+def train(place: Place) -> db.Store:
+    """A database with one trained trial."""
+    opened = db.connect(place.db)
+    change = {"matrix": {"factorization": ["conventional"]}}
+    plan = make_plan(specs.check(merged(SMALL, change), "test"), place, opened)
+    register_plan(plan, place, opened)
+    (node,) = make_nodes(plan, place, owner="trainer", device="cpu")
+    assert run_work(node.work).ending == "done"
+    return opened

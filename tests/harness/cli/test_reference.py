@@ -19,8 +19,7 @@ from lcma.harness.place import Place
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import TRIALS, World, fill
 from tests.db.inspecting import make_older
-from tests.harness.cli.conftest import Typed
-from tests.harness.cli.test_verify import train
+from tests.harness.cli.conftest import Typed, train
 
 ROOT = Path(__file__).parents[3]
 

@@ -8,23 +8,8 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
-from lcma.harness.run.worker import run_work
-from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
-from tests.harness.cli.conftest import Typed
-from tests.harness.conftest import SMALL, merged
-
-
-def train(place: Place) -> db.Store:
-    """A database with one trained trial."""
-    opened = db.connect(place.db)
-    change = {"matrix": {"factorization": ["conventional"]}}
-    plan = make_plan(specs.check(merged(SMALL, change), "test"), place, opened)
-    register_plan(plan, place, opened)
-    (node,) = make_nodes(plan, place, owner="trainer", device="cpu")
-    assert run_work(node.work).ending == "done"
-    return opened
+from tests.harness.cli.conftest import Typed, train
 
 
 @pytest.fixture(scope="module")
