@@ -177,7 +177,7 @@ def load(name_or_path: str) -> Spec:
     Example:
         >>> demo = load("demo")
         >>> demo.matrix.flow, demo.seeds, demo.matrix.budget
-        (('glow',), (0, 1), (500,))
+        (('glow',), (0, 1), (300,))
     """
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or path.is_file():

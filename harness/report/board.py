@@ -73,11 +73,11 @@ def summarize_group(group: Group) -> tuple[str, str]:
     bars = [bar.bits_per_dim for bar in group.bars if bar.bits_per_dim is not None]
     cleared = ""
     if undertrained:
-        cleared = f"; {len(undertrained)} of them undertrained, above a bar"
+        cleared = f"; {format_count(len(undertrained), 'row')} undertrained, above a bar"
     elif bars and any(row.cleared for row in measured):
         cleared = f"; all below the lowest bar, {min(bars):.3f}"
     compared = (
-        f"Compared: {format_count(len(measured), 'rule')} of {printable(group.flow)} on "
+        f"Compared: {format_count(len({row.label for row in measured}), 'rule')} of {printable(group.flow)} on "
         f"{printable(group.set_name)}, {group.steps} steps, {of_each}{cleared}."
     )
     differences = [(row, row.difference) for row in measured if row.difference is not None]

@@ -363,7 +363,7 @@ def test_a_launch_says_what_was_compared_and_what_would_decide_it(
         for words in ("Compared: ", "Less checkerboard-even, in bits/dim", "(80 % power)")
     )
     assert compared.startswith("Compared: 3 rules of realnvp on photos8, 10 steps, 2 seeds each; ")
-    assert compared.endswith("3 of them undertrained, above a bar.")
+    assert compared.endswith("3 rows undertrained, above a bar.")
     for name in ("low (LL)", "random-local"):
         assert f"{rows[name]['difference']['mean']:+.3f} ± " in less
     assert "2 seeds decide nothing" in decides
