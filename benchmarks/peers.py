@@ -179,9 +179,9 @@ def _realnvp(model: Model) -> nn.Module:
     scales, width = [], arch.width
     for channels, size in _shapes(model)[:-1]:
         first = checkerboard(channels, size, width, arch.checkerboard_couplings)
-        second = channelwise(4 * channels, 2 * width, arch.channel_couplings)
+        second = channelwise(4 * channels, arch.growth * width, arch.channel_couplings)
         scales.append([*first, nf.flows.Squeeze(), *second])
-        width *= 2
+        width *= arch.growth
     scales.append(checkerboard(*_shapes(model)[-1], width, arch.last_couplings))
     priors = [nf.distributions.DiagGaussian(s, trainable=False) for s in _latents(model)]
     return _multiscale(scales, priors, _transform(model))

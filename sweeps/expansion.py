@@ -181,7 +181,7 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
         >>> len(found.trials), len(found.pretrainings)
         (12, 2)
         >>> [(c.factorization, c.trial.factorization) for c in found.cells[-4:]]
-        [('low', 'LLL'), ('low', 'LLL'), ('high', 'HHH'), ('high', 'HHH')]
+        [('low', 'L'), ('low', 'L'), ('high', 'H'), ('high', 'H')]
     """
     _require_few(count_cells(spec), spec)
     cells: list[Cell] = []

@@ -76,10 +76,8 @@ def summarize_group(group: Group) -> tuple[str, str]:
         cleared = f"; {format_count(len(undertrained), 'row')} undertrained, above a bar"
     elif bars and any(row.cleared for row in measured):
         cleared = f"; all below the lowest bar, {min(bars):.3f}"
-    compared = (
-        f"Compared: {format_count(len({row.label for row in measured}), 'rule')} of {printable(group.flow)} on "
-        f"{printable(group.set_name)}, {group.steps} steps, {of_each}{cleared}."
-    )
+    rules = format_count(len({row.label for row in measured}), "rule")
+    compared = f"Compared: {rules} of {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, {of_each}{cleared}."
     differences = [(row, row.difference) for row in measured if row.difference is not None]
     if group.reference is None or not differences:
         return compared, f"No differences: {printable(group.against)} has no results here."

@@ -18,6 +18,8 @@ from lcma.sweeps import catalog
 from lcma.sweeps.factorizations import ImpossibleError
 from tests.models.conftest import CONFIGURATIONS, Case
 
+CENTERED = {"model": {"preprocess": "center"}}
+
 
 def drawn(seed: int, *shape: int) -> Tensor:
     return torch.from_numpy(np.random.RandomState(seed).normal(size=shape))
@@ -38,7 +40,7 @@ STEP = [ChannelNorm, InvertibleConv1x1, GlowCoupling]
 
 @pytest.mark.parametrize("factorization", ["channel", "none"])
 def test_the_layers_in_order(factorization: str) -> None:
-    model = catalog.recipe("glow", "photos16", "tiny").model
+    model = catalog.recipe("glow", "photos16", "tiny", CENTERED).model
     steps = model.architecture.model_dump()["steps"]
     flow = build(model, factorization, seed=0)
     ends = PassAll if factorization == "none" else Split
@@ -135,7 +137,7 @@ def test_an_independent_library_agrees_on_a_coupling() -> None:
 
 
 def test_there_is_no_flat_glow() -> None:
-    model = catalog.recipe("glow", "photos8", "tiny").model
+    model = catalog.recipe("glow", "photos8", "tiny", CENTERED).model
     with pytest.raises(ImpossibleError, match="glow has no flat form"):
         build_nms(model, seed=0, form="flat")
 
@@ -156,7 +158,7 @@ def test_shares_change_the_map_and_not_the_likelihood(unsplit: Any) -> None:
 
 def test_a_started_flow_is_not_started_again() -> None:
     """Weights from a file keep what they learned when a first batch comes by."""
-    model = catalog.recipe("glow", "photos8", "tiny").model
+    model = catalog.recipe("glow", "photos8", "tiny", CENTERED).model
     images = torch.from_numpy(np.random.RandomState(3).randint(0, 256, (8, 3, 8, 8)))
     flow, other = build(model, "channel", seed=0), build(model, "channel", seed=1)
 

@@ -174,13 +174,13 @@ def test_a_coupling_flow_has_a_bound_from_its_training(trained) -> None:
 def test_a_residual_flow_has_its_series_and_a_bound_when_asked(trained, flow: str) -> None:
     here = trained(flow)
     plain = here.stored("plain")
-    assert (plain.value("series_terms"), plain.measure("bound_draws")) == (20, None)
+    assert (plain.value("series_terms"), plain.measure("bound_draws")) == (8, None)
     assert abs(plain.value("series_bias")) < 1e-5
     published = here.again("published").result
     bits = [result.value("bits_per_dim") for result in (published, plain)]
     assert bits[0] != bits[1]
     assert bits[0] == pytest.approx(bits[1], abs=0.1)
-    expected = 5 if flow == "iresnet" else 20
+    expected = 3 if flow == "iresnet" else 8
     assert published.value("series_terms") == expected
     assert (published.measure("series_bias") is None) == (flow == "resflow")
     assert here.again("plain").new is False

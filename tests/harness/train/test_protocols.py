@@ -152,11 +152,11 @@ def test_protocols_are_those_of_the_papers() -> None:
     assert found == {
         "realnvp": (1, None, None, "rademacher", "converged"),
         "glow": (1, None, None, "rademacher", "converged"),
-        "iresnet": (1, 5, None, "gaussian", "training"),
-        "resflow": (1, 20, 2.0, "gaussian", "converged"),
+        "iresnet": (1, 3, None, "gaussian", "training"),
+        "resflow": (1, 8, 2.0, "gaussian", "converged"),
     }
     assert find_protocol("plain", model("resflow")) is PLAIN
-    assert '"terms":5' in published_protocol(model("iresnet")).body
+    assert '"terms":3' in published_protocol(model("iresnet")).body
     assert '"sigma":"training"' in published_protocol(model("iresnet")).body
     assert "terms" not in published_protocol(model("glow")).body
     assert "sigma" not in PLAIN.body
@@ -187,7 +187,7 @@ def test_the_published_i_resnet_keeps_the_sigma_of_training(
 def test_the_recipes_own_series_said_aloud_changes_nothing(
     flows: dict[str, Flow], images: Images, name: str
 ) -> None:
-    aloud = PLAIN.model_copy(update={"terms": 20})
+    aloud = PLAIN.model_copy(update={"terms": 8})
     assert replace_estimator(aloud, flows[name]) is not flows[name]
     assert replace_estimator(PLAIN, flows[name]) is flows[name]
     assert evaluate(flows[name], images, aloud) == evaluate(flows[name], images, PLAIN)
@@ -247,7 +247,7 @@ def test_where_there_is_no_series_there_is_no_bias(flows: dict[str, Flow], image
     assert series_bias(flows["glow"], images, PLAIN) is None
     found = series_bias(flows["resflow"], images, published_protocol(model("resflow")))
     assert found is not None
-    assert (found.terms, found.bits_per_dim) == (20, None)
+    assert (found.terms, found.bits_per_dim) == (8, None)
     plain = series_bias(flows["resflow"], images, PLAIN)
     assert plain is not None
     assert plain.terms == 20
