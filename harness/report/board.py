@@ -77,7 +77,8 @@ def summarize_group(group: Group) -> tuple[str, str]:
     elif bars and any(row.cleared for row in measured):
         cleared = f"; all below the lowest bar, {min(bars):.3f}"
     rules = format_count(len({row.label for row in measured}), "rule")
-    compared = f"Compared: {rules} of {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, {of_each}{cleared}."
+    of = f"{printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps"
+    compared = f"Compared: {rules} of {of}, {of_each}{cleared}."
     differences = [(row, row.difference) for row in measured if row.difference is not None]
     if group.reference is None or not differences:
         return compared, f"No differences: {printable(group.against)} has no results here."
