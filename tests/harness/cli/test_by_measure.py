@@ -9,7 +9,7 @@ import pytest
 
 from lcma import db
 from lcma.sweeps import plugins
-from tests.harness.report.conftest import STEPS, Filler
+from tests.harness.report.conftest import RECIPE, STEPS, Filler
 
 PAGE = Path(__file__).parents[3] / "docs" / "measures.md"
 BRIGHT = PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
@@ -202,3 +202,21 @@ def test_mistakes_are_one_line(world, lcma, arguments, said) -> None:
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_no_claim_is_made_of_the_time_of_a_stack(tmp_path: Path, lcma, stacked: bool) -> None:
+    """Its members share one, so that six seeds are one measurement."""
+    optimization = RECIPE.optimization.model_copy(update={"stacked": stacked})
+    recipe = RECIPE.model_copy(update={"optimization": optimization})
+    found = Filler(tmp_path)
+    found.data()
+    for seed in SEEDS:
+        for name, budget in (("checkerboard-even", None), ("LL", 100)):
+            job = found.plan(name, seed, budget=budget, recipe=recipe, sweep="s1")
+            found.finish(job, 4.0 + 0.001 * seed, seconds_per_step=0.25 + 0.001 * seed)
+    found.store.close()
+    verdicts = json.loads(lcma("verdicts", "--json", "--db", found.url)[1])
+    keys = {one["claim"]["key"] for one in (*verdicts["verdicts"], *verdicts["apart"])}
+    assert "low-conventional" in keys
+    assert ("time" in keys) == (not stacked)
