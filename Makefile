@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: benchmark benchmark-database demo findings fuzz test test-all test-gpu check lint types layers format clean gpu-half-hour help
 
 help:
-	@echo "make demo      install, then run Algorithm 1 on real images (about five minutes)"
+	@echo "make demo      install, then run Algorithm 1 on real images (about two minutes)"
 	@echo "make test      install, then run the tests"
 	@echo "make test-all  install, then run the long tests too"
 	@echo "make test-gpu  the tests that need a CUDA device"
