@@ -285,14 +285,15 @@ class Stopwatch:
         seconds = self.seconds
         self._memory.add(current_memory(self.device))
         self._utilization.add(gpu_utilization(self.device))
+        mean = None if self._memory.mean is None else round(self._memory.mean)
         return db.Cost(
             seconds=seconds,
             gpu_seconds=seconds * self.gpus if self.device == "cuda" else None,
             cpu_seconds=self._cpu_seconds,
             images_per_second=images_per_second,
             data_wait=data_wait,
-            peak_memory=peak_memory(self.device),
-            mean_memory=None if self._memory.mean is None else round(self._memory.mean),
+            peak_memory=max(peak_memory(self.device), mean or 0),  # Linux' own peak lags a little
+            mean_memory=mean,
             gpu_utilization=self._utilization.mean,
         )
 
