@@ -258,57 +258,52 @@ def train(trainers: Sequence[Trainer], steps: int) -> float:
     return time.process_time() - began
 
 
-def reached(trainer: Trainer, images: np.ndarray[Any, Any], terms: int | None = None) -> float:
+def reached(trainer: Trainer, images: np.ndarray[Any, Any]) -> float:
     """Return the bits/dim of a trained model on images."""
-    protocol = PLAIN if terms is None else PLAIN.model_copy(update={"terms": terms})
-    cpu = torch.device("cpu")
-    return evaluate(trainer.evaluated, Images(images, cpu), protocol).bits_per_dim.value
+    found = evaluate(trainer.evaluated, Images(images, torch.device("cpu")), PLAIN)
+    return found.bits_per_dim.value
 
 
 def screen(flow: str, data: Prepared, seconds: float) -> None:
     """Train every configuration of the grid that is not kept yet, one seed each."""
     done = {json.dumps(row["changes"]) for row in read(flow, "screen")}
-    holdout = data.part("holdout").images[:HOLDOUT_IMAGES]
     for changes in GRIDS[flow]:
-        if json.dumps(changes) in done:
-            continue
-        speed = measure_speed(flow, changes, data)
-        steps = max(20, round(seconds / speed.alone / 10) * 10)
-        recipe = recipe_of(flow, changes, steps)
-        trainers = make_trainers(recipe, data, [FIRST_SEED])
-        used = train(trainers, steps)
-        bits = reached(trainers[0], holdout)
-        keep(
-            flow=flow,
-            stage="screen",
-            changes=changes,
-            steps=steps,
-            cpu_seconds=round(used, 1),
-            step_ms=round(1e3 * speed.alone, 2),
-            stacked_step_ms=None if speed.stacked is None else round(1e3 * speed.stacked, 2),
-            parameters=sum(p.numel() for p in trainers[0].flow.parameters() if p.requires_grad),
-            holdout_bits_per_dim=[round(bits, 4)],
-        )
+        if json.dumps(changes) not in done:
+            speed = measure_speed(flow, changes, data)
+            run("screen", flow, changes, data, speed, seconds / speed.alone, seeds=1)
 
 
 def final(flow: str, data: Prepared, seconds: float, changes: dict[str, Any], seeds: int) -> None:
     """Train a configuration with several seeds for the steps that its speed in a stack allows."""
     speed = measure_speed(flow, changes, data)
-    steps = round(seconds / (speed.stacked or speed.alone) / 10) * 10
+    run("final", flow, changes, data, speed, seconds / (speed.stacked or speed.alone), seeds)
+
+
+def run(
+    stage: str,
+    flow: str,
+    changes: dict[str, Any],
+    data: Prepared,
+    speed: Speed,
+    most_steps: float,
+    seeds: int,
+) -> None:
+    """Train a configuration and keep what it reached; CPU seconds are those of a model."""
+    steps = max(20, round(most_steps / 10) * 10)
     recipe = recipe_of(flow, changes, steps)
     trainers = make_trainers(recipe, data, range(FIRST_SEED, FIRST_SEED + seeds))
     used = train(trainers, steps) / seeds
     holdout = data.part("holdout").images[:HOLDOUT_IMAGES]
     keep(
         flow=flow,
-        stage="final",
+        stage=stage,
         changes=changes,
         steps=steps,
         cpu_seconds=round(used, 1),
         step_ms=round(1e3 * speed.alone, 2),
         stacked_step_ms=None if speed.stacked is None else round(1e3 * speed.stacked, 2),
         parameters=sum(p.numel() for p in trainers[0].flow.parameters() if p.requires_grad),
-        holdout_bits_per_dim=[round(reached(t, holdout), 4) for t in trainers],
+        holdout_bits_per_dim=[round(reached(one, holdout), 4) for one in trainers],
     )
 
 

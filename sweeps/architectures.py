@@ -47,8 +47,7 @@ class RealNVPArchitecture(Architecture):
     growth: Count = Field(
         2,
         ge=1,
-        le=2,
-        description="times as many feature maps after each squeeze: 2 as published, or 1 for the "
+        description="times as many feature maps after each squeeze: 2 as published, 1 for the "
         "same in all nets",
     )
     blocks: Count = Field(ge=0, description="residual blocks in each coupling net")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Runs
+from lcma.harness.cli.options import Data, Db, MaxDeviceHours, MaxHours, Runs
 from lcma.harness.cli.plan import Budget, Dataset, Profile, Seeds, Settings, Spec
 
 
@@ -27,13 +27,8 @@ def launch(
         int | None,
         typer.Option(min=1, metavar="N", help="Most jobs of the sweep at once, over all launches"),
     ] = None,
-    max_device_hours: Annotated[
-        float | None,
-        typer.Option(metavar="HOURS", help="Device hours of this launch after which it ends"),
-    ] = None,
-    max_hours: Annotated[
-        float | None, typer.Option(metavar="HOURS", help="Hours by the wall after which it ends")
-    ] = None,
+    max_device_hours: MaxDeviceHours = None,
+    max_hours: MaxHours = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Run failed and diverged jobs again")
     ] = False,

@@ -27,6 +27,13 @@ Data = Annotated[
         "--data", metavar="DIR", help="Folder of prepared data sets [LCMA_DATA, lcma-data]"
     ),
 ]
+MaxDeviceHours = Annotated[
+    float | None,
+    typer.Option(metavar="HOURS", help="Device hours of this launch after which it ends"),
+]
+MaxHours = Annotated[
+    float | None, typer.Option(metavar="HOURS", help="Hours by the wall after which it ends")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 Trial = Annotated[
     str | None,

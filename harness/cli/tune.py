@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, Runs
+from lcma.harness.cli.options import Data, Db, Json, MaxDeviceHours, MaxHours, Runs
 from lcma.harness.cli.plan import Dataset, Profile, Seeds, Settings, Spec
 
 
@@ -29,13 +29,8 @@ def tune(
         int | None,
         typer.Option(min=2, metavar="N", help="Budgets to ask for, in place of the spec's"),
     ] = None,
-    max_device_hours: Annotated[
-        float | None,
-        typer.Option(metavar="HOURS", help="Device hours of this launch after which it ends"),
-    ] = None,
-    max_hours: Annotated[
-        float | None, typer.Option(metavar="HOURS", help="Hours by the wall after which it ends")
-    ] = None,
+    max_device_hours: MaxDeviceHours = None,
+    max_hours: MaxHours = None,
     any_code: Annotated[
         bool, typer.Option("--any-code", help="Run on hosts with other code than here too")
     ] = False,
