@@ -102,6 +102,13 @@ def test_board_filters(lcma, filled):
         lcma("board", "--sweep", "x")
 
 
+def test_board_draws_its_differences(lcma, filled):
+    lcma("board", "--picture", "forest.svg")
+    assert "channel" in svg.texts(Path("forest.svg"))
+    with pytest.raises(UserError, match=r"forest\.txt is no picture"):
+        lcma("board", "--picture", "forest.txt", "--db", "nowhere.db")
+
+
 def test_board_without_results(lcma, filler):
     text = lcma("board", "--flow", "realnvp")
     assert "No results yet." in text
