@@ -445,7 +445,12 @@ def test_verdicts(lcma, filled):
     assert "No results that bear on a claim yet" in text
     bits = {seed: 4.0 + 0.01 * seed for seed in range(6)}
     filled.results({"LL": {seed: b - 0.2 for seed, b in bits.items()}}, budget=100)
-    text = " ".join(lcma("verdicts", "--flow", "realnvp").split())
+    lines = lcma("verdicts", "--flow", "realnvp").splitlines()
+    assert all(len(line) <= 80 for line in lines if not line.startswith("  lcma launch"))
+    (line,) = [line for line in lines if " low-conventional " in line]
+    assert line.split()[:4] == ["undecided", "low-conventional", "realnvp", "photos16"]
+    assert "low gives fewer" not in " ".join(lines), "that is a matter of the notes"
+    text = " ".join(lcma("verdicts", "--flow", "realnvp", "--notes").split())
     assert "undecided: low gives fewer bits/dim than conventional (checkerboard-even)" in text
     assert "--seeds 6" in text
     found = json.loads(lcma("verdicts", "--json", "--profile", "tiny"))
