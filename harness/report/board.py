@@ -227,7 +227,7 @@ def board_as_json(board: Board) -> str:
 
 
 _JSON = json.JSONEncoder(allow_nan=False).encode
-_GROUP = tuple(f.name for f in fields(Group) if f.name != "rows")
+_GROUP = tuple(f.name for f in fields(Group) if f.name not in ("rows", "recipe"))
 _ROW = (
     "factorization",
     "label",
@@ -304,7 +304,9 @@ def board_table(board: Board) -> Table:
     Each has all that makes it comparable.
     """
     of_group = [
-        f.name for f in fields(Group) if f.name not in ("rows", "notes", "made_with", "bars")
+        f.name
+        for f in fields(Group)
+        if f.name not in ("rows", "notes", "made_with", "bars", "recipe")
     ]
     found: list[tuple[Any, ...]] = []
     for group in board.groups:

@@ -28,6 +28,7 @@ from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, find_measure
 from lcma.sweeps.published import Number
+from lcma.sweeps.recipe import Recipe
 
 BITS = find_measure(BITS_PER_DIM)
 
@@ -115,7 +116,7 @@ class Group:
     known. ``reference`` is the label of the row that differences are from, None where it has no
     results; ``against`` is the name under which it was requested. ``settings`` are those of the
     recipe in which other groups of the same flow, data set and profile differ. ``whole`` says
-    whether the images are known to be those of a whole set.
+    whether the images are known to be those of a whole set. ``recipe`` is its JSON where known.
     """
 
     dataset: str
@@ -143,6 +144,19 @@ class Group:
     measure: str = BITS_PER_DIM
     unit: str = BITS.unit
     direction: str | None = BITS.direction
+    recipe: str | None = field(default=None, repr=False)
+
+    @property
+    def overrides(self) -> Mapping[str, Any] | None:
+        """Settings in which the recipe differs from its profile's; None where that is unknown."""
+        if self.recipe is None:
+            return None
+        try:
+            known = catalog.recipe(self.flow, self.set_name, self.profile.split(", ")[0])
+            own = Recipe.model_validate_json(self.recipe)
+        except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
+            return None  # of a plug-in, a set or a version that is not here
+        return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
 
     @property
     def set_name(self) -> str:
@@ -554,7 +568,10 @@ def set_settings(groups: Sequence[Group], recipes: Mapping[str, str]) -> list[Gr
         ]
         for recipe_id, flat in known.items():
             texts[recipe_id] = " ".join(f"{k}={flat[k]}" for k in differing if k in flat)
-    return [replace(group, settings=texts.get(group.recipe_id, "")) for group in groups]
+    return [
+        replace(group, settings=texts.get(group.recipe_id, ""), recipe=recipes.get(group.recipe_id))
+        for group in groups
+    ]
 
 
 def _describe_differences(groups: Sequence[Group]) -> Iterator[str]:

@@ -460,10 +460,6 @@ def make_claim(
     )
 
 
-def _sweep(group: Group) -> str:
-    return "rules" if group.flow == "realnvp" else "flows"
-
-
 def compare_rows(
     group: Group,
     one: BoardRow,
@@ -510,7 +506,7 @@ def _choice_claims(cells: Cells) -> Iterator[TestedClaim]:
             key=key,
             text=f"low gives {_better(cells.group)} than {text}",
             family=CHOICE,
-            sweep=_sweep(cells.group),
+            sweep="flows",
             **more,
         )
 
@@ -632,7 +628,7 @@ def _budget_claim(group: Group) -> Iterator[TestedClaim]:
         source="LCMA, pretraining",
         text=f"low gives {_better(group)} after {budgets[-1]} pretraining steps than after "
         f"{budgets[0]}",
-        sweep=_sweep(group),
+        sweep="flows",
         sets=("--budget", f"{budgets[0]},{budgets[-1]}"),
     )
 
@@ -682,11 +678,7 @@ def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
                 text=f"low gives {_better(last.group)} than conventional on average over "
                 f"{len(names)} {over} ({printable(', '.join(names))})",
                 members=tuple(members),
-                sweep=f"table{table}",
-                sets=(
-                    "--dataset",
-                    ",".join(sorted({c.group.set_name for c in members})),
-                ),
+                sweep="flows",
             )
 
 
@@ -731,7 +723,7 @@ def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             source="ours",
             text=f"low leads conventional after {steps[0]} training steps, and at least half of "
             f"the gap is left after {steps[1]}",
-            sweep=_sweep(long.group),
+            sweep="flows",
             lengths=steps,
         )
 
@@ -811,7 +803,7 @@ def list_time_claims(groups: Sequence[Group], timed: Sequence[Group]) -> Iterato
             f"conventional ({printable(pair[1].label)})",
             unit="% of a step",
             margin=None,
-            sweep=_sweep(group),
+            sweep="flows",
         )
 
 
@@ -844,7 +836,7 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
             "all over the image, as the coupling masks are",
             unit="of the variance",
             margin=None,
-            sweep=_sweep(group),
+            sweep="flows",
         )
 
 
