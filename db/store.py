@@ -132,6 +132,7 @@ from lcma.sweeps.measures import (
     BITS_PER_DIM,
     CONTROLS,
     MeasureKind,
+    find_measure,
     list_measures,
     name_control,
     name_overflow,
@@ -809,6 +810,7 @@ class Store:
             ValueError: The result is of another job, or the job has none.
             LookupError: The job is not registered.
         """
+        kinds = [find_measure(one.name) for one in result.measures]
         with self._writer.begin() as connection:
             clock = self._clock(connection, now)
             job = read_job(connection, job_id)
@@ -828,6 +830,7 @@ class Store:
                 if not more:
                     return False
                 result = replace(result, measures=more)
+            write_measure_kinds(connection, kinds)  # the database may be older than they are
             token = job.token + 1
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(token=token))
             attempt_id: int = connection.execute(

@@ -438,7 +438,7 @@ def _make_group(
         unit=kind.unit,
         direction=kind.direction,
     )
-    notes = [*_list_notes(group, data, cells), *_sample_notes(kind, beside_samples)]
+    notes = [*_list_notes(group, data, cells), *list_sample_notes(kind, beside_samples)]
     return replace(group, notes=tuple(notes))
 
 
@@ -670,7 +670,7 @@ def _bar_notes(group: Group) -> list[str]:
     return notes
 
 
-def _sample_notes(kind: MeasureKind, beside: Mapping[str, Measure]) -> Iterator[str]:
+def list_sample_notes(kind: MeasureKind, beside: Mapping[str, Measure]) -> Iterator[str]:
     """Yield the controls of a measure of samples, where it fails them, and what overflowed."""
     overflow = beside.get(name_overflow(kind.name))
     if overflow is not None and overflow.value:

@@ -16,12 +16,17 @@ from lcma.harness.data import Prepared
 from lcma.harness.data.manifest import PartName
 from lcma.harness.files import write_file
 from lcma.harness.train.controls import choose_evenly, make_controls
-from lcma.harness.train.samples import Sampling, draw_images
+from lcma.harness.train.features import frechet_distance, kernel_distance
+from lcma.harness.train.samples import SampleProtocol, Sampling, draw_images
 from lcma.harness.train.wasserstein import Distance, count_levels, sliced_wasserstein
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.input_files import open_regular
-from lcma.sweeps.measures import CONTROLS, HELD_OUT, SWD, name_control, name_overflow
+from lcma.sweeps.measures import CONTROLS, FID, HELD_OUT, KID, SWD, name_control, name_overflow
+
+FID_IMAGES: Final = 2049
+"""Fewest images of a Fréchet distance: of no more than features, covariances would say nothing."""
 
 FILE_NAME: Final = "controls.json"
 """The file in the folder of a prepared set that keeps what controls were measured."""
@@ -31,15 +36,36 @@ FILE_NAME: Final = "controls.json"
 class Judge:
     """A measure of samples: ``compare`` returns the distance of what ``describe`` makes of both.
 
-    ``key`` says what its values depend on, besides the images. Both take images
-    (N, C, H, W) on one device, and sets of the same size.
+    ``key`` says what its values depend on, besides the images. Both take sets of the same size on
+    one device. ``least`` is the fewest images that it can be taken of.
     """
 
     name: str
     key: str
     compare: Callable[[Tensor, Tensor], Distance]
     describe: Callable[[Tensor], Tensor] = lambda images: images
+    least: int = 2
     _real: dict[tuple[str, PartName, int], Tensor] = field(default_factory=dict, repr=False)
+
+    def require_images(self, prepared: Prepared, sampling: Sampling) -> None:
+        """Raise UserError where a set's images are too few or too small for it."""
+        manifest = prepared.manifest
+        counts = manifest.counts
+        of_parts = min(counts.test, counts.holdout, counts.train)
+        if of_parts < self.least:
+            raise UserError(
+                f"{self.name} needs {self.least} images of each part, and {manifest.name} has "
+                f"{of_parts}: take another measure or a larger set"
+            )
+        if sampling.samples < self.least:
+            raise UserError(
+                f"{self.name} needs {self.least} samples: give --samples {self.least} or more"
+            )
+        if self.name == SWD and not has_patches(prepared):
+            raise UserError(
+                f"the images of {manifest.name} are smaller than a patch of {SWD}: take a set of "
+                "8 pixels or more"
+            )
 
     def describe_real(
         self, prepared: Prepared, part: PartName, count: int, device: torch.device
@@ -52,10 +78,27 @@ class Judge:
         return self._real[key]
 
 
-def make_swd(sampling: Sampling) -> Judge:
-    """Return the sliced Wasserstein distance, whose directions follow from the protocol's seed."""
-    seed = sampling.seed
-    return Judge(SWD, f"swd 1 seed {seed}", partial(sliced_wasserstein, seed=seed))
+def make_judge(
+    name: str, protocol: SampleProtocol, features: Callable[[Tensor], Tensor] | None = None
+) -> Judge:
+    """Return a measure of `OF_SAMPLES`; ``features`` are those of the protocol's extractor.
+
+    The directions of `swd` follow from the protocol's seed.
+    """
+    if name == SWD:
+        seed = protocol.sampling.seed
+        return Judge(SWD, f"swd 1 seed {seed}", partial(sliced_wasserstein, seed=seed))
+    assert features is not None
+    assert protocol.extractor is not None
+    key = f"{name} 1 {canonical_json(protocol.extractor.model_dump(mode='json'))}"
+    if name == KID:
+        return Judge(KID, key, kernel_distance, features, least=20)
+    return Judge(FID, key, frechet_distance, features, least=FID_IMAGES)
+
+
+def has_patches(prepared: Prepared) -> bool:
+    """Return whether images are large enough for a patch of `swd`."""
+    return count_levels(min(prepared.manifest.shape[1:])) > 0
 
 
 def measure_swd(
@@ -63,10 +106,11 @@ def measure_swd(
 ) -> tuple[Measure, ...]:
     """Return the sliced Wasserstein distance as `measure_samples`; nothing of smaller images than
     a patch."""
-    if not count_levels(min(prepared.manifest.shape[1:])):
+    if not has_patches(prepared):
         return ()
-    sampling = Sampling()
-    return measure_samples(flow, prepared, make_swd(sampling), sampling, seed=seed, device=device)
+    protocol = SampleProtocol()
+    judge = make_judge(SWD, protocol)
+    return measure_samples(flow, prepared, judge, protocol.sampling, seed=seed, device=device)
 
 
 def measure_samples(

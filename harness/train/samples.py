@@ -8,7 +8,9 @@ from torch import Tensor
 
 from lcma.harness.seeds import derive_seed
 from lcma.harness.train.evaluate import evaluation_mode
+from lcma.harness.train.protocol import PLAIN
 from lcma.models import Flow
+from lcma.sweeps.identity import canonical_json, content_id, identity_of
 
 SAMPLES = 500
 """Samples that are drawn unless others are requested: more would take more than a tenth of the
@@ -28,6 +30,42 @@ class Sampling(BaseModel):
     samples: int = Field(SAMPLES, ge=LEAST, le=MOST)
     temperature: float = Field(1.0, ge=0, allow_inf_nan=False)
     seed: int = 0
+
+
+class Extractor(BaseModel):
+    """What sees images as features: a network with its exact weights, and how they are resampled.
+
+    ``size`` is that at which the network sees images, in pixels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    sha256: str
+    size: int
+    resampling: str
+
+
+class SampleProtocol(BaseModel):
+    """How samples are measured. Values by two protocols are never ranked together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    sampling: Sampling = Sampling()
+    extractor: Extractor | None = None
+
+    @property
+    def name(self) -> str:
+        """`plain` for what is taken with every trial, else a name with a hash of the content."""
+        if self == SampleProtocol():
+            return PLAIN.name
+        kind = "samples" if self.extractor is None else self.extractor.name
+        return f"{kind}-{content_id('samples', identity_of(self))[:8]}"
+
+    @property
+    def body(self) -> str:
+        """Canonical JSON."""
+        if self.name == PLAIN.name:
+            return PLAIN.body
+        return canonical_json(self.model_dump(mode="json"))
 
 
 @dataclass(frozen=True, eq=False)

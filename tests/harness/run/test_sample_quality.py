@@ -12,11 +12,11 @@ from lcma.harness import data
 from lcma.harness.run import sample_quality
 from lcma.harness.run.sample_quality import (
     FILE_NAME,
-    make_swd,
+    make_judge,
     measure_samples,
     measure_swd,
 )
-from lcma.harness.train.samples import Sampling, draw_images
+from lcma.harness.train.samples import SampleProtocol, Sampling, draw_images
 from lcma.sweeps import catalog
 from lcma.sweeps.measures import CONTROLS
 
@@ -117,8 +117,9 @@ def test_a_file_of_controls_that_is_not_theirs_is_replaced(flow, prepared, conte
 
 
 def test_other_numbers_of_samples_have_other_controls(flow, prepared) -> None:
-    sampling = Sampling(samples=20)
-    few = measure_samples(flow, prepared, make_swd(sampling), sampling, seed=0, device=CPU)
+    protocol = SampleProtocol(sampling=Sampling(samples=20))
+    sampling = protocol.sampling
+    few = measure_samples(flow, prepared, make_judge("swd", protocol), sampling, seed=0, device=CPU)
     many = measure_swd(flow, prepared, seed=0, device=CPU)
     by_name = [{one.name: one for one in found} for found in (few, many)]
     assert by_name[0]["swd_null"].images == 20
