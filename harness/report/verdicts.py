@@ -28,8 +28,8 @@ STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold y
 COLUMNS = (
     TableColumn("verdict"),
     TableColumn("claim"),
-    TableColumn("effect", kind="number", places=3, sign=True),
-    TableColumn("95 %", right=True),
+    TableColumn("of"),
+    TableColumn("effect ± 95 %", right=True),
     TableColumn("n", kind="number"),
     TableColumn("p", kind="number", places=3),
 )
@@ -58,21 +58,46 @@ RULE = (
 )
 
 
-def render_verdicts(results: Verdicts) -> RenderableType:
-    """Return a table of all, then a sentence for each, for a terminal."""
+def render_verdicts(results: Verdicts, *, notes: bool = True) -> RenderableType:
+    """Return a line for each verdict, then with ``notes`` a sentence for each, for a terminal."""
     parts: list[RenderableType] = []
     for heading, verdicts in _sections(results):
         parts += [Text(heading, style="bold"), render_table(_table(verdicts)), Text()]
-        for one in verdicts:
+        for one in verdicts if notes else ():
             parts.append(
                 Text(f"{one.decision}: ", style=STYLES[one.decision]) + verdict_sentence(one)
             )
             command = next_command(one)
             if command:
-                parts.append(Text(f"  {command}", style="dim"))
-        parts.append(Text())
-    parts += [Text(line) for line in _ending(results)]
+                parts.append(_show_command(command))
+        if notes:
+            parts.append(Text())
+    parts += map(Text, _ending(results)) if notes else _summarize(results)
     return Lines(*parts)
+
+
+def _show_command(command: str) -> Text:
+    # In one line however narrow the terminal is, so that it can be pasted.
+    return Text(f"  {command}", style="dim", no_wrap=True, overflow="ignore")
+
+
+def _summarize(results: Verdicts) -> Iterator[Text]:
+    verdicts = (*results.verdicts, *results.apart)
+    if not verdicts:
+        yield Text("No results that bear on a claim yet.")
+    else:
+        yield Text("Effect: the difference that the claim says to be below zero.")
+    commands = dict.fromkeys(
+        command
+        for one in verdicts
+        if one.seeds is not None and (command := next_command(one)) is not None
+    )
+    if commands:
+        yield Text("What would decide the others:")
+    yield from map(_show_command, commands)
+    yield from map(Text, describe_lost(results.board))
+    if results.unmeasured:
+        yield Text(f"{format_count(len(results.unmeasured), 'claim')} without any results here.")
 
 
 def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
@@ -292,18 +317,27 @@ def _describe_cells(cells: Cells) -> str:
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
-    rows = []
-    for one in verdicts:
-        test, group = one.comparison.test, one.claim.cells.group
-        interval = None
-        if test is not None and test.low is not None:
-            ends = (format_number(end, 3, sign=True) for end in (test.low, test.high))
-            interval = " ".join(ends)
-        claim = f"{one.claim.key}: {group.dataset} {group.flow} {group.profile} {group.steps}"
-        mean = None if test is None else test.mean
-        rows.append((one.decision, claim, mean, interval, one.n, one.holm_p))
+    rows, named = [], [_name_cells(one) for one in verdicts]
+    for one, name in zip(verdicts, named, strict=True):
+        test, effect = one.comparison.test, None
+        if test is not None:
+            effect = format_number(test.mean, 3, sign=True)
+            if test.half_width is not None:
+                effect += f" ± {format_number(test.half_width, 3)}"
+        # Models of one flow and set are told apart by their length, where there are several.
+        alike = [other.claim.key for other, its in zip(verdicts, named, strict=True) if its == name]
+        if alike.count(one.claim.key) > 1:
+            name += f" {one.claim.cells.group.profile} {one.claim.cells.group.steps}"
+        rows.append((one.decision, one.claim.key, name, effect, one.n, one.holm_p))
     styles = {(number, 0): STYLES[one.decision] for number, one in enumerate(verdicts)}
     return Table(COLUMNS, tuple(rows), styles=styles)
+
+
+def _name_cells(one: Verdict) -> str:
+    groups = [cells.group for cells in one.claim.members]
+    flows = dict.fromkeys(group.flow for group in groups)
+    sets = dict.fromkeys(group.set_name for group in groups)
+    return f"{'+'.join(flows)} {'+'.join(sets)}"
 
 
 def _ending(results: Verdicts) -> Iterator[str]:

@@ -69,8 +69,8 @@ class BoardRow:
     ``deviation`` is the sample standard deviation over seeds and (``low``, ``high``) the 95 %
     t-interval of the mean, None for fewer than two seeds. ``rank`` is one more than the number of
     rows of the group that are better by test: paired t, 5 %, after Holm's correction over all pairs
-    of rows with enough common seeds. Rows that no test tells apart share it; None where there is no
-    mean.
+    of rows with enough common seeds. Rows that no test tells apart share it; None where there are
+    too few seeds for a test.
     ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
     mean is below every bar of the data set, None where there is no mean or no bar. The
     ``difference``, paired by seed, is from the row that is the ``reference``; its ``holm_p`` is
@@ -394,6 +394,7 @@ def _make_group(
     sign = -1 if kind.direction == "higher" else 1
     signed = [{seed: sign * one for seed, one in own.items()} for own in by_seed.values()]
     better = find_better(signed, ENOUGH).sum(axis=1).tolist()
+    testable = sum(len(bits) >= ENOUGH for bits in by_seed.values()) > 1
     differences = _compare_with_reference(by_seed, reference)
     rows = [
         _make_row(
@@ -401,7 +402,7 @@ def _make_group(
             bits,
             lost_of.get(cell, ()),
             difference=differences.get(cell),
-            rank=1 + beaten,
+            rank=1 + beaten if testable and len(bits) >= ENOUGH else None,
             lowest_bar=lowest,
             conventional=cell[0] == conventional,
             reference=cell == reference,
@@ -473,7 +474,7 @@ def _make_row(
     by_seed: Mapping[int, float],
     lost: Sequence[LostTrials],
     *,
-    rank: int,
+    rank: int | None,
     lowest_bar: float | None,
     **more: Any,
 ) -> BoardRow:
@@ -489,7 +490,7 @@ def _make_row(
         deviation=None if found is None else found.deviation,
         low=None if found is None else found.low,
         high=None if found is None else found.high,
-        rank=None if found is None else rank,
+        rank=rank,
         diverged=_count(lost, "diverged"),
         failed=_count(lost, "failed"),
         cleared=None if lowest_bar is None or mean is None else mean < lowest_bar,

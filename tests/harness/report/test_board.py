@@ -507,7 +507,7 @@ def test_rows_that_no_test_tells_apart_share_a_rank():
         "channel": 1,
         "rows": 1,
         "checkerboard-even": 3,
-        "random": 1,
+        "random": None,
     }, "five seeds show nothing"
 
 
