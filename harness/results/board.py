@@ -14,7 +14,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from lcma.db import Bar, Beside, LostTrials, Making, SeededCell, Store
+from lcma.db import Bar, Beside, LostTrials, Making, Measure, SeededCell, Store
 from lcma.harness.results.lookup import LONG_WAIT, DataFacts, parse_object, read_data_facts
 from lcma.harness.results.statistics import (
     PairedTest,
@@ -26,7 +26,16 @@ from lcma.harness.results.statistics import (
 from lcma.harness.text import format_number, printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, find_measure
+from lcma.sweeps.measures import (
+    BITS_PER_DIM,
+    CONTROLS,
+    OF_SAMPLES,
+    ORDERS,
+    MeasureKind,
+    find_measure,
+    name_control,
+    name_overflow,
+)
 from lcma.sweeps.published import Number
 from lcma.sweeps.recipe import Recipe
 
@@ -222,6 +231,7 @@ def read_board(
         read_data_facts(store),
         lost,
         bars=store.bars(),
+        beside_samples=store.beside_samples(measure) if measure in OF_SAMPLES else None,
         recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
         conventional=store.conventional_factorizations(),
         against=against,
@@ -253,6 +263,7 @@ def make_board(
     lost: Sequence[LostTrials] = (),
     *,
     bars: Mapping[str, Sequence[Bar]] | None = None,
+    beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measure]] | None = None,
     recipes: Mapping[str, str] | None = None,
     conventional: Mapping[str, str] | None = None,
     against: str = "conventional",
@@ -262,10 +273,11 @@ def make_board(
 
     ``against`` names the factorization that differences are from. ``facts`` and ``bars``, both by
     data digest, let notes say which data sets are subsets and which models are undertrained.
-    ``recipes`` are their JSON by id. ``conventional`` is, by recipe, the factorization that was run
-    under that name, so that flows unknown here are covered too. ``kind`` is the measure that the
-    cells have. Raises UserError where two results
-    stand for one seed of one row, or several rows for the name ``against``.
+    ``beside_samples``, as `Store.beside_samples` returns it, lets them say how far a measure of
+    samples can be trusted. ``recipes`` are their JSON by id. ``conventional`` is, by recipe, the
+    factorization that was run under that name, so that flows unknown here are covered too. ``kind``
+    is the measure that the cells have. Raises UserError where two results stand for one seed of one
+    row, or several rows for the name ``against``.
     """
     lost_of: defaultdict[tuple[str, ...], list[LostTrials]] = defaultdict(list)
     for one in lost:
@@ -281,6 +293,9 @@ def make_board(
                 lost_of[_lost_key(first)],
                 data=(facts or {}).get(first.data_digest),
                 bars=tuple((bars or {}).get(first.data_digest, ())),
+                beside_samples=(beside_samples or {}).get(
+                    (first.recipe_id, first.data_digest, first.protocol), {}
+                ),
                 own=(conventional or {}).get(first.recipe_id) or catalog.flows().get(first.flow),
                 against=against,
                 kind=kind,
@@ -368,6 +383,7 @@ def _make_group(
     *,
     data: DataFacts | None,
     bars: tuple[Bar, ...],
+    beside_samples: Mapping[str, Measure],
     own: str | None,
     against: str,
     kind: MeasureKind,
@@ -437,7 +453,8 @@ def _make_group(
         unit=kind.unit,
         direction=kind.direction,
     )
-    return replace(group, notes=tuple(_list_notes(group, data, cells)))
+    notes = [*_list_notes(group, data, cells), *list_sample_notes(kind, beside_samples)]
+    return replace(group, notes=tuple(notes))
 
 
 def _refuse_repeated(cell: SeededCell) -> None:
@@ -669,6 +686,36 @@ def _bar_notes(group: Group) -> list[str]:
         if bar.bits_per_dim is None:
             notes.append(f"No bar {printable(bar.name)}: {printable(bar.detail)}")
     return notes
+
+
+def list_sample_notes(kind: MeasureKind, beside: Mapping[str, Measure]) -> Iterator[str]:
+    """Yield the controls of a measure of samples, where it fails them, and what overflowed."""
+    overflow = beside.get(name_overflow(kind.name))
+    if overflow is not None and overflow.value:
+        yield (
+            f"{overflow.value:.0f} of {overflow.images} samples overflowed; what did is black in "
+            "them."
+        )
+    found = {c: one for c in CONTROLS if (one := beside.get(name_control(kind.name, c)))}
+    if len(found) < len(CONTROLS):
+        return
+    texts = [f"{what} {_describe_measure(found[control])}" for control, what in CONTROLS.items()]
+    yield f"Controls of {kind.name} on {found['null'].images} images: {'; '.join(texts)}."
+    wrong = [
+        f"{CONTROLS[worse]} are no worse than {CONTROLS[better]}"
+        for better, worse in ORDERS
+        if not found[better].value < found[worse].value
+    ]
+    if wrong:
+        yield (
+            f"! {kind.name} fails its controls on this data set, so its order may not be that of "
+            f"looks: {'; '.join(wrong)}."
+        )
+
+
+def _describe_measure(one: Measure) -> str:
+    error = "" if one.standard_error is None else f" \u00b1 {format_number(one.standard_error)}"
+    return f"{format_number(one.value)}{error}"
 
 
 def _printed_notes(group: Group) -> list[str]:
