@@ -23,6 +23,7 @@ from typing import TypeVar
 import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 
 from lcma import db, models
 from lcma.harness import data, storage
@@ -65,6 +66,7 @@ from lcma.harness.storage import Folder, StorageError
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import MeasuredMap, measure_maps
+from lcma.harness.train.data_maps import measure_data
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.stack import Member, train_stack
@@ -442,13 +444,15 @@ class _Attempt:
         return (yield from self._run_trial(self.work.trial, lease))
 
     def _run_pretraining(self, pretraining: Pretraining, lease: Lease) -> _Steps[Ending]:
+        if pretraining.form == "data":
+            return self._measure_data(pretraining, lease)
         budget = self.work.job.budget
         assert budget is not None
         prepared = self._open_data()
         trainer = self.trainer = Trainer(
             flow=self._to_device(
                 models.build_nms(
-                    pretraining.recipe.model, seed=pretraining.seed, form=pretraining.nms
+                    pretraining.recipe.model, seed=pretraining.seed, form=pretraining.form
                 )
             ),
             optimization=pretraining.recipe.optimization,
@@ -460,7 +464,14 @@ class _Attempt:
         measured = measure_maps(trainer.flow, trainer.images, groups)
         self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
         maps = tuple(
-            _make_map(one, pretraining, self.work.job.data_digest, budget) for one in measured
+            _make_map(
+                one,
+                self.work.job,
+                compute_map_statistics(
+                    one.values, one.standard_errors, one.split, pretraining.form
+                ),
+            )
+            for one in measured
         )
         kept, keep = trainer.kept, self.work.keep.snapshots
         artifacts: tuple[db.Artifact, ...] = ()
@@ -472,6 +483,16 @@ class _Attempt:
             artifacts=artifacts,
             longest_only=keep == "longest",
         )
+
+    def _measure_data(self, pretraining: Pretraining, lease: Lease) -> Ending:
+        """Measure the maps of the data alone; nothing is trained."""
+        lease.started_at(0, {})
+        prepared = self._open_data()
+        measured = measure_data(prepared, pretraining.recipe.model.splits)
+        if lease.lost:
+            raise StoppedError
+        maps = tuple(_make_map_of(one.measured, one.ids, self.work.job) for one in measured)
+        return replace(self._make_ending("done", lease), maps=maps)
 
     def _run_trial(self, trial: Trial, lease: Lease) -> _Steps[Ending]:
         prepared = self._open_data()
@@ -722,13 +743,15 @@ class _Attempt:
 
 
 def _make_map(
-    measured: MeasuredMap, pretraining: Pretraining, data_digest: str, budget: int
+    measured: MeasuredMap, job: db.PlannedJob, statistics: db.MapStatistics
 ) -> db.ContributionMap:
-    """Return a measured map as the database stores it, with its statistics."""
+    """Return a map that a job measured as the database stores it."""
+    assert job.pretraining_id is not None
+    assert job.budget is not None
     return db.ContributionMap(
-        pretraining_id=pretraining.id,
-        data_digest=data_digest,
-        budget=budget,
+        pretraining_id=job.pretraining_id,
+        data_digest=job.data_digest,
+        budget=job.budget,
         split=measured.split,
         score=measured.score,
         values=measured.values,
@@ -737,10 +760,16 @@ def _make_map(
         images=measured.images,
         mean_log_det=measured.scalar,
         clusters=measured.clusters,
-        statistics=compute_map_statistics(
-            measured.values, measured.standard_errors, measured.split, pretraining.nms
-        ),
+        statistics=statistics,
     )
+
+
+def _make_map_of(
+    measured: MeasuredMap, ids: NDArray[np.int64], job: db.PlannedJob
+) -> db.ContributionMap:
+    """Return a map at a split of which the dimensions ``ids`` are still there, (C, H, W)."""
+    values, errors = (one.ravel()[ids] for one in (measured.values, measured.standard_errors))
+    return _make_map(measured, job, compute_map_statistics(values, errors, 1, "flat"))
 
 
 def _load_maps(store: db.Store, trial: Trial, data_digest: str) -> list[db.ContributionMap]:
@@ -750,7 +779,7 @@ def _load_maps(store: db.Store, trial: Trial, data_digest: str) -> list[db.Contr
     """
     if trial.pretraining is None or trial.budget is None:
         return []
-    pretraining, score = trial.pretraining, trial.recipe.maps.stored_score
+    pretraining, score = trial.pretraining, trial.map_score
     found: list[db.ContributionMap] = wait_out(
         lambda: list(
             store.maps(
