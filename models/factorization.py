@@ -58,6 +58,7 @@ def make_tables(
     seed: int = 0,
     maps: Sequence[Map] = (),
     order: Order = "raster",
+    given: Sequence[SplitTable] = (),
 ) -> list[SplitTable]:
     """Return the index table of each split (step 3 of Algorithm 1).
 
@@ -70,6 +71,7 @@ def make_tables(
             coordinates; that of split l is read at the dimensions that are still there.
         order: Order of a window's two dimensions inside a half, for words and rules that read
             maps as a word.
+        given: Tables of the first splits; the factorization fills those after them.
 
     Raises:
         ValueError: If maps are missing or of another shape.
@@ -87,8 +89,10 @@ def make_tables(
         raise ValueError(f"{name} needs {splits} maps of shape {shape}")
     word = as_word(name, splits)
     ids = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
-    found = []
-    for split in range(splits):
+    found = list(given)
+    for table in given:
+        ids = ids.ravel()[table.kept]
+    for split in range(len(given), splits):
         values = None
         if needs_maps(name):
             values = np.asarray(maps[split], dtype=np.float64).ravel()[ids]

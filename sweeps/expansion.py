@@ -20,8 +20,9 @@ CELLS_VARIABLE, MOST_CELLS = "LCMA_MAX_CELLS", 100_000
 """The most cells of a sweep, and the variable that raises it: a typing mistake makes millions."""
 
 
-Form = Literal["squeezed", "flat", "data"]
-"""What leaves maps: the flow without splits in one of its two forms, or the data alone."""
+Form = Literal["squeezed", "flat", "self", "data"]
+"""What leaves maps: the flow without splits in one of its two forms, the flow with splits itself,
+or the data alone."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Pretraining:
     """A run that leaves maps; its ``form`` says of what.
 
     ``squeezed`` and ``flat``: the flow without splits (NMS), on a schedule independent of the
-    budget. ``data``: nothing is trained, and all flows with so many splits share it, whatever their
+    budget. ``self``: the flow with its splits, of which ``budget`` / splits steps find one table
+    after the other, each with new weights; so each budget is a pretraining of its own. ``data``:
+    nothing is trained, and all flows with so many splits share it, whatever their
     recipe and seed; its one budget is 0.
     """
 
@@ -38,12 +41,19 @@ class Pretraining:
     variant: str
     seed: int
     form: Form = "squeezed"
+    budget: int | None = None
 
     @cached_property
     def id(self) -> str:
         content = self._part | {"dataset": self.dataset, "variant": self.variant, "seed": self.seed}
         if self.form == "flat":
             content["nms"] = self.form
+        if self.form == "self":
+            content |= {"form": self.form, "budget": self.budget}
+            # What decides the tables that are trained with on the way.
+            options = {"score", "order", "conv1x1"} & identity_of(self.recipe.maps).keys()
+            if options:
+                content["maps"] = self.recipe.maps.model_dump(mode="json", include=options)
         return content_id("pretraining", content)
 
     @property
@@ -201,7 +211,7 @@ class Expansion:
             if trial.pretraining is not None and trial.budget is not None:
                 entry = found.setdefault(trial.pretraining.id, (trial.pretraining, set()))
                 entry[1].add(trial.budget)
-                if trial.pretraining.form != "data":
+                if trial.pretraining.form in ("squeezed", "flat"):
                     entry[1].update(b for b in self.passing if b < trial.budget)
         return {key: (value, tuple(sorted(asked))) for key, (value, asked) in found.items()}
 
@@ -356,15 +366,17 @@ def _cells(
         asked_budgets = (None,)
         reason = reason or f"{name} needs a contribution map: give `matrix.budget`"
     facts = known_sets.known()[dataset]
-    shared = None
-    if factorizations.needs_maps(canonical) and recipe and not reason:
-        shared = make_pretraining(recipe, facts.dataset, facts.variant, canonical, seed)
+    shared: Pretraining | None = None
     cells = []
     for budget in asked_budgets:
         if any(_excludes(e, flow, dataset, synonyms, budget, seed) for e in spec.exclude):
             continue
         cell = Cell(flow, dataset, name, budget, seed, reason=reason)
         if recipe is not None and reason is None:
+            if budget is not None and (shared is None or shared.budget not in (None, budget)):
+                shared = make_pretraining(
+                    recipe, facts.dataset, facts.variant, canonical, seed, budget
+                )
             trial = Trial(
                 recipe,
                 spec.profile,
@@ -392,7 +404,7 @@ def _find_unfit(canonical: str, recipe: Recipe) -> str | None:
         if dimensions > most:
             return f"{canonical} is for images of at most {most} dimensions, not {dimensions}"
         return None
-    if options.nms == "flat" and not flow.flat_nms:
+    if canonical != "self" and options.nms == "flat" and not flow.flat_nms:
         return f"{flow.name} has no flat form; use `maps.nms=squeezed`"
     if options.masks == "swapped" and not flow.masks:
         return f"{flow.name} has no checkerboard masks to swap; use `maps.masks=same`"
@@ -402,9 +414,9 @@ def _find_unfit(canonical: str, recipe: Recipe) -> str | None:
 
 
 def make_pretraining(
-    recipe: Recipe, dataset: str, variant: str, factorization: str, seed: int
+    recipe: Recipe, dataset: str, variant: str, factorization: str, seed: int, budget: int
 ) -> Pretraining:
-    """Return the pretraining whose maps trials of a recipe with a canonical factorization read."""
+    """Return the pretraining whose maps a trial with a canonical factorization reads."""
     options = recipe.maps
     if factorization in factorizations.DATA_RULES:
         return Pretraining(recipe, dataset, variant, 0, "data")
@@ -412,6 +424,8 @@ def make_pretraining(
         swapped = recipe.model.architecture.swapped
         model = recipe.model.model_copy(update={"architecture": swapped})
         recipe = recipe.model_copy(update={"model": model})
+    if factorization == "self":
+        return Pretraining(recipe, dataset, variant, seed, "self", budget)
     return Pretraining(recipe, dataset, variant, seed, options.nms)
 
 

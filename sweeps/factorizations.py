@@ -25,7 +25,7 @@ DATA_RULES = tuple(
 )
 """Rules that rank the dimensions of each window by the data alone, with no flow."""
 
-NAMES = (*FIXED, "checkerboard", "conventional", "low", "high", "low-global", *DATA_RULES)
+NAMES = (*FIXED, "checkerboard", "conventional", "low", "high", "low-global", "self", *DATA_RULES)
 
 WORDS, PATTERNS = "words", "patterns"
 """Stand-ins for every word over L and H, and for every pattern, that fits the recipe."""
@@ -260,7 +260,7 @@ def as_word(canonical_name: str, splits: int) -> str | None:
         return canonical_name
     if canonical_name in DATA_RULES:
         return ("L" if canonical_name.endswith("-low") else "H") * splits
-    return None
+    return "L" * splits if canonical_name == "self" else None
 
 
 def map_options(canonical_name: str) -> frozenset[str] | None:
@@ -269,6 +269,8 @@ def map_options(canonical_name: str) -> frozenset[str] | None:
         return frozenset({"order"})
     if canonical_name == "low-global":
         return frozenset({"score", "nms", "masks", "conv1x1"})
+    if canonical_name == "self":
+        return frozenset({"score", "order", "masks", "conv1x1"})
     return None
 
 

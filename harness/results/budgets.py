@@ -691,8 +691,9 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
 
 
 def _kept_dimensions(maps: Sequence[ContributionMap], factorization: str) -> list[Any]:
-    """Return what the word keeps after each split; nothing for another rule."""
-    if not factorizations.is_word(factorization) or len(factorization) != len(maps):
+    """Return what a factorization keeps after each split; nothing for a rule of a plug-in."""
+    word = factorizations.as_word(factorization, len(maps))
+    if factorization != "low-global" and (word is None or len(word) != len(maps)):
         return []
     shape = image_shape(maps)
     found = make_tables(factorization, shape, len(maps), maps=[m.values for m in maps])

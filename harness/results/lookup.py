@@ -94,7 +94,8 @@ def job_title(job: JobFacts) -> str:
     if job.nms == "data":
         return printable(f"measure the data {job.dataset}")
     if job.kind == "pretraining":
-        return printable(f"pretrain {flow} to {job.budget} seed {job.seed}")
+        how = "split by split " if job.nms == "self" else ""
+        return printable(f"pretrain {flow} {how}to {job.budget} seed {job.seed}")
     budget = "" if job.budget is None else f" budget {job.budget}"
     return printable(f"train {flow} {job.factorization}{budget} seed {job.seed}")
 

@@ -70,7 +70,7 @@ class MapSet:
         """Score, form of the flow without splits, and masks where they are not the usual ones."""
         masks = [f"masks {self.masks}"] if self.masks not in (None, "odd-first") else []
         form = self.key.nms
-        named = {"data": "the data alone"}.get(form, f"{form} NMS")
+        named = {"data": "the data alone", "self": "split by split"}.get(form, f"{form} NMS")
         return ", ".join([f"{self.key.score} score", named, *masks])
 
 
