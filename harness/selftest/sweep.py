@@ -11,7 +11,7 @@ matrix:
   dataset: digits
   factorization: [conventional, self, variance-low, low]
   budget: [20, 50]
-  recipe: [{}, {optimization: {stacked: true}}]
+  recipe: [{optimization: {stacked: false}}, {optimization: {stacked: true}}]
 seeds: 1
 exclude: [{factorization: self, budget: 20}]
 recipe:

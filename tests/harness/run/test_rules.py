@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from lcma import db, models
+from lcma.db.integrity import check_integrity
 from lcma.harness.cli import main as cli
 from lcma.harness.data.verified import open_images
 from lcma.harness.place import Place
@@ -225,6 +226,7 @@ def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
     assert [point.step for point in curves[0]] == [10, 20, 25, 35, 45, 50]
     went_on = store.attempts().sort_values("token").first_step.tolist()
     assert went_on[1] == {15: 10, 20: 20, 35: 35}[dies_at]
+    assert check_integrity(store.database).findings == ()
 
 
 def test_self_in_stacks(registered: Registered, place: Place) -> None:

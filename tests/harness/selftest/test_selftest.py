@@ -62,7 +62,7 @@ def test_a_few_kills_change_nothing(
         "self, variance-low, low": "low",
         "[20, 50]": "[10, 20]",
         "60, ema": "30, ema",
-        "[{}, ": "[",
+        "{optimization: {stacked: false}}, ": "",
     }
     spec = sweep.SPEC
     for long, short in shorter.items():
