@@ -274,7 +274,7 @@ def _known(where: str, key: str, what: str, name: str, known: tuple[str, ...]) -
 
 
 def _factorization(where: str, key: str, name: str) -> None:
-    if factorizations.is_every_word(name):
+    if factorizations.is_wildcard(name):
         return
     try:
         factorizations.normalize(name)
