@@ -883,7 +883,7 @@ def _agreement_claim(members: Sequence[Cells], agreement: Mapping[int, float]) -
         unit="of pairs",
         margin=None,
         members=tuple(members),
-        sweep=_sweep(last.group),
+        sweep="flows",
     )
 
 
