@@ -362,8 +362,8 @@ def list_lines_below(group: Group) -> list[str]:
             f"better than {printable(group.reference)}. ± 95 %: half of the t-interval."
         )
     ranks = (
-        "Rank: 1 + the rows that are better by test (paired t, 5 %, Holm over all pairs, "
-        f"{ENOUGH} common seeds at least); rows of one rank are not told apart."
+        "Rank: one more than the rows that are significantly better (paired t, 5 %, Holm over all "
+        f"pairs, {ENOUGH} common seeds at least); rows of one rank are not told apart."
         if any(row.rank is not None for row in group.rows)
         else f"No ranks: tests need {ENOUGH} seeds of two rows."
     )

@@ -185,8 +185,8 @@ def verdict_sentence(one: Verdict) -> str:
         text += f" {claim.unit}, n = {one.n}"
         if test.t_p is not None:
             text += (
-                f", sign-flip p {format_number(test.sign_flip_p, 3)}, so many seeds could show "
-                f"{format_number(test.detectable)}"
+                f", sign-flip p {format_number(test.sign_flip_p, 3)}, smallest effect "
+                f"that {one.n} seeds show with 80 % power: {format_number(test.detectable)}"
             )
     parts = len(claim.comparisons)
     if parts > 1:

@@ -651,8 +651,8 @@ def _list_notes(group: Group, facts: DataFacts | None, cells: Sequence[SeededCel
     notes += _variant_notes(group)
     if group.dataset not in PUBLISHED:
         notes.append(
-            f"{printable(group.dataset)} is no published benchmark: these numbers stand beside no "
-            "published ones."
+            f"{printable(group.dataset)} is no published benchmark: do not compare it with "
+            "published numbers."
         )
     elif facts is not None and not facts.whole:
         notes.append(
@@ -677,9 +677,7 @@ def _precision_note(group: Group) -> str:
 def _bar_notes(group: Group) -> list[str]:
     notes = []
     if any(row.cleared is False for row in group.rows):
-        notes.append(
-            "† undertrained: it does not clear the bars (in brackets), which any model must."
-        )
+        notes.append("† undertrained: worse than a simple baseline (in brackets).")
     if not group.bars:
         notes.append("No bars are known for this data set: launch again to measure them.")
     for bar in group.bars:
@@ -754,8 +752,8 @@ def _waiting_notes(most: float) -> list[str]:
     if most <= LONG_WAIT:
         return []
     return [
-        f"Up to {most:.1%} of a training step went on waiting for images: speeds and costs are not "
-        "the flow's alone."
+        f"Up to {most:.1%} of the time of training steps went into loading images; speeds "
+        "and costs include it."
     ]
 
 

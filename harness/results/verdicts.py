@@ -912,8 +912,8 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
             ],
             key="mask-share",
             source="ours",
-            text="more than half of what the map of split 1 says inside windows is one pattern "
-            "all over the image, as the coupling masks are",
+            text="most of the variance within windows of the first map is one repeated pattern, "
+            "like the coupling masks",
             unit="of the variance",
             margin=None,
             sweep="flows",

@@ -292,7 +292,7 @@ def test_a_sentence_says_all(filler):
         "supported: low gives fewer bits/dim than conventional (checkerboard-even)",
         "photos16 (u8), realnvp, tiny, 250 steps, 3 splits, budget 100",
         "-0.1005 [-0.1115, -0.0895] bits/dim, n = 6, sign-flip p 0.031",
-        f"so many seeds could show {one.comparison.test.detectable:.4f}",
+        f"smallest effect that 6 seeds show with 80 % power: {one.comparison.test.detectable:.4f}",
     ):
         assert part in text, part
     assert "lcma launch demo --seeds" not in text
