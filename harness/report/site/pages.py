@@ -31,7 +31,13 @@ from lcma.harness.report.site.charts import (
 )
 from lcma.harness.report.site.coverage import read_coverage
 from lcma.harness.report.site.rendering import read_asset, render_page
-from lcma.harness.report.site.trials import TrialFacts, list_trials, make_trial_key, read_trial
+from lcma.harness.report.site.trials import (
+    TrialFacts,
+    list_trials,
+    make_group_key,
+    make_trial_key,
+    read_trial,
+)
 from lcma.harness.results.board import ENOUGH, Board, read_board
 from lcma.harness.results.lookup import read_data_facts
 from lcma.harness.text import printable
@@ -336,7 +342,45 @@ class Site:
         one = read_trial(self._store, self._by_page[path])
         drawn = tuple(curve_chart(curve, k) for k, curve in enumerate(one.curves))
         sheet = None if self._drawn is None else self._drawn.find_sheet(one.listed["job_id"])
-        return self._render("trial.html", path, drawn, trial=one, sheet=sheet)
+        own, group = make_trial_key(one.listed), make_group_key(one.listed)
+        beside = self._by_group[group]
+        return self._render(
+            "trial.html",
+            path,
+            drawn,
+            trial=one,
+            sheet=sheet,
+            seeds=[t for t in beside if make_trial_key(t)[:-1] == own[:-1] and t["page"] != path],
+            rules=[t for t in beside if t["seed"] == own[-1] and t["page"] != path],
+            table=self._tables.get(group),
+            map=self._map_pages.get((one.pretraining_id, one.listed["data_digest"])),
+        )
+
+    @cached_property
+    def _by_group(self) -> Mapping[tuple[str, str], list[TrialFacts]]:
+        found: dict[tuple[str, str], list[TrialFacts]] = {}
+        for one in self._by_page.values():
+            found.setdefault(make_group_key(one), []).append(one)
+        return found
+
+    @cached_property
+    def _tables(self) -> Mapping[tuple[str, str], str]:
+        """Where the leaderboard has the table of a recipe on a data set."""
+        return {
+            (part.group.data_digest, part.group.recipe_id): f"{_numbered('index', number)}#t{place}"
+            for number, page in enumerate(self._board_pages)
+            for place, part in enumerate(page, start=1)
+            if not part.start and part.group.protocol == "plain"
+        }
+
+    @cached_property
+    def _map_pages(self) -> Mapping[tuple[str | None, str], str]:
+        """The page of a pretraining's maps on a data set; of the first score of several."""
+        return {
+            (one.key.pretraining_id, one.key.data_digest): series.page
+            for series in reversed(self._series)
+            for one in series.sets
+        }
 
     def _map_list(self, path: str) -> bytes:
         return self._render("maps.html", path, series=self._series, large=self._large)
@@ -430,6 +474,7 @@ DOWNLOADS = ("data/board.csv", "data/board.json")
 """The leaderboard's numbers in full, for programs."""
 
 _ASSETS: Mapping[str, Callable[[], bytes]] = {
+    "assets/icon.svg": lambda: read_asset("icon.svg"),
     "assets/site.css": lambda: read_asset("site.css"),
     "assets/site.js": lambda: read_asset("site.js"),
     "assets/charts.js": lambda: read_asset("charts.js"),

@@ -23,6 +23,9 @@ HOST = "127.0.0.1"
 TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
     "js": "text/javascript; charset=utf-8",
     "png": "image/png",
 }

@@ -53,6 +53,7 @@ class TrialPage:
     provenance: tuple[tuple[str, str], ...]
     sweeps: tuple[str, ...]
     recipe: str
+    pretraining_id: str | None
 
 
 def list_trials(rows: Sequence[TrialFacts], most: int) -> list[TrialFacts]:
@@ -76,6 +77,11 @@ def make_trial_key(row: TrialFacts) -> TrialKey:
     return (row["data_digest"], row["recipe_id"], "plain", *own)
 
 
+def make_group_key(row: TrialFacts) -> tuple[str, str]:
+    """Return what the trials of one table of the leaderboard share."""
+    return row["data_digest"], row["recipe_id"]
+
+
 def read_trial(store: Store, one: TrialFacts) -> TrialPage:
     """Return what is known of a trial on one exact data set."""
     results = frame_records(store.results(trial_id=one["trial_id"], data_digest=one["data_digest"]))
@@ -88,6 +94,7 @@ def read_trial(store: Store, one: TrialFacts) -> TrialPage:
         provenance=tuple(_provenance(store, one, results)),
         sweeps=tuple(f"{m.sweep.name} as {m.asked}" for m in members),
         recipe=_pretty(store.recipe_bodies([one["recipe_id"]]).get(one["recipe_id"], "")),
+        pretraining_id=results[0]["pretraining_id"] if results else None,
     )
 
 

@@ -178,9 +178,25 @@ def test_a_trial_page_has_its_curve_parts_attempts_and_origin(whole) -> None:
     trial = files[next(link for link in board.links if link.startswith("trials/"))].decode()
     for word in ("Parts of the likelihood", "dequantization", "Attempts", "some CPU", "d" * 64):
         assert word in trial
+
     running = [t for n, t in pages(files).items() if n.startswith("trials/") and "curve-0" in t]
     assert len(running) == 1
     assert "7.9" in running[0]
+
+
+def test_a_trial_leads_to_its_table_its_map_and_its_siblings(whole) -> None:
+    found = pages(whole.files)
+    (name,) = (n for n, text in found.items() if "<h1>low (LL) at budget 100, seed 1</h1>" in text)
+    links = {os.path.normpath(Path(name).parent / link) for link in Links(found[name]).links}
+    assert any(re.fullmatch(r"index(-\d+)?\.html#t\d+", link) for link in links)
+    assert any(link.startswith("maps/") for link in links)
+    headings = {
+        re.findall(r"<h1>(.*?)</h1>", found[link])[0]
+        for link in links
+        if link.startswith("trials/") and link.endswith(".html")
+    }
+    assert "low (LL) at budget 100, seed 0" in headings
+    assert any(heading.endswith("seed 1") for heading in headings)
 
 
 def test_hostile_text_is_only_ever_text(filler, tmp_path) -> None:
